@@ -1,0 +1,146 @@
+"""Signal encodings: negotiation, and reading a signal piece by piece.
+
+Token ids where reasoner and decoder share a vocabulary, UTF-8 text otherwise. Reading any split of
+a signal into pieces gives the same decoder tokens as reading it whole.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from duet_contract.errors import EncodingError
+from duet_contract.manifest import Vocabulary
+from duet_contract.prompts import encode_text
+from duet_contract.v1.inference_pb2 import (
+    SIGNAL_ENCODING_TEXT,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    Piece,
+    SignalEncoding,
+)
+from duet_contract.vocabulary import Tokenizer
+
+
+def negotiate(
+    offered: Sequence[SignalEncoding.ValueType], fingerprint: bytes, vocabulary: Vocabulary
+) -> SignalEncoding.ValueType:
+    """The encoding to use: the first offered that both ends can read.
+
+    `fingerprint` is that of the decoder's vocabulary, `vocabulary` the reasoner's.
+
+    Raises:
+        EncodingError: none of those offered can be used.
+    """
+    for encoding in offered or (SIGNAL_ENCODING_TEXT,):
+        if encoding == SIGNAL_ENCODING_TEXT:
+            return encoding
+        if encoding == SIGNAL_ENCODING_TOKEN_IDS and fingerprint.hex() == vocabulary.sha256:
+            return encoding
+    raise EncodingError(
+        "no signal encoding in common: token ids need the same vocabulary, and text was not offered"
+    )
+
+
+def safe_length(text: str) -> int:
+    """How much of a text that may still grow can be tokenised now.
+
+    The end of the longest prefix after which a space follows a character that is no white space:
+    tokenizers start a new word there, whatever comes later. 0 if there is no such place.
+    """
+    for index in range(len(text) - 1, 0, -1):
+        if text[index] == " " and not text[index - 1].isspace():
+            return index
+    return 0
+
+
+def encode_signal_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
+    """Decoder tokens of a whole signal given as text; what training uses, too.
+
+    Word by word, so that it is what `TextSignalReader` gives for any split by construction.
+    """
+    reader = TextSignalReader(tokenizer, vocabulary)
+    return reader.feed_text(text) + reader.finish()
+
+
+class SignalReader(Protocol):
+    """Turns pieces into the decoder's token ids."""
+
+    def feed(self, piece: Piece) -> list[int]:
+        """Token ids that `piece` completes.
+
+        Raises:
+            EncodingError: the piece is of another encoding, or has ids outside the vocabulary.
+        """
+        ...
+
+    def finish(self) -> list[int]:
+        """Token ids held back until now; the signal is complete."""
+        ...
+
+
+class TokenSignalReader:
+    """Reads pieces of token ids: nothing to hold back."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._size = vocabulary.size
+
+    def feed(self, piece: Piece) -> list[int]:
+        """See `SignalReader`."""
+        if piece.WhichOneof("content") != "tokens":
+            raise EncodingError("the cloud sent a piece that is not token ids, as agreed")
+        ids = list(piece.tokens.ids)
+        if ids and max(ids) >= self._size:
+            raise EncodingError(
+                f"the cloud sent token id {max(ids)}, the vocabulary ends at {self._size - 1}"
+            )
+        return ids
+
+    def finish(self) -> list[int]:
+        """See `SignalReader`."""
+        return []
+
+
+class TextSignalReader:
+    """Reads pieces of text; holds back the last word, which could still merge with what follows."""
+
+    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
+        self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
+        self._held = ""
+
+    def feed(self, piece: Piece) -> list[int]:
+        """See `SignalReader`."""
+        if piece.WhichOneof("content") != "text":
+            raise EncodingError("the cloud sent a piece that is not text, as agreed")
+        return self.feed_text(piece.text)
+
+    def feed_text(self, text: str) -> list[int]:
+        """`feed`, for the text itself."""
+        self._held += text
+        length = safe_length(self._held)
+        ready, self._held = self._held[:length], self._held[length:]
+        ids: list[int] = []
+        while ready:
+            word = _first_word(ready)
+            ids += encode_text(self._tokenizer, self._vocabulary, word)
+            ready = ready[len(word) :]
+        return ids
+
+    def finish(self) -> list[int]:
+        """See `SignalReader`."""
+        held, self._held = self._held, ""
+        return encode_text(self._tokenizer, self._vocabulary, held) if held else []
+
+
+def _first_word(text: str) -> str:
+    for index in range(1, len(text)):
+        if text[index] == " " and not text[index - 1].isspace():
+            return text[:index]
+    return text
+
+
+def signal_reader(
+    encoding: SignalEncoding.ValueType, tokenizer: Tokenizer, vocabulary: Vocabulary
+) -> SignalReader:
+    """The reader for a negotiated encoding; `tokenizer` and `vocabulary` are the decoder's."""
+    if encoding == SIGNAL_ENCODING_TOKEN_IDS:
+        return TokenSignalReader(vocabulary)
+    return TextSignalReader(tokenizer, vocabulary)

@@ -1,0 +1,25 @@
+"""Errors of the contract. A message is one line that says what is wrong and what to do."""
+
+
+class ContractError(Exception):
+    """Base of every error that `duet_contract` raises."""
+
+
+class ManifestError(ContractError):
+    """A manifest that is missing, malformed, of a newer schema, or at odds with itself."""
+
+
+class PairNotFoundError(ManifestError):
+    """No pair of that name or directory."""
+
+
+class IntegrityError(ContractError):
+    """A file of a pair is missing, of another size, or of another sha256 than its manifest says."""
+
+
+class PromptError(ContractError):
+    """Text that cannot go into a prompt."""
+
+
+class EncodingError(ContractError):
+    """A piece of a signal that the device cannot read."""

@@ -1,0 +1,79 @@
+"""Prompts, built here and nowhere else: the same token ids in training, in vLLM and in llama.cpp.
+
+A format is a list of template parts and slots (`duet_contract.manifest`). Each part is tokenised on
+its own, so the ids of a slot never depend on the text around it, and the decoder's prefix can be
+evaluated before the signal exists. Text in a slot never becomes a control token: wherever it holds
+a reserved string, it is cut after that string's first character and the parts are tokenised apart.
+The cut, unlike a tokenizer's own switches, works alike in every tokenizer (llama.cpp recognises
+user-defined tokens in plain text, `tokenizers` recognises added tokens not marked special).
+"""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+from duet_contract.errors import PromptError
+from duet_contract.manifest import PromptFormat, SlotPart, Vocabulary
+from duet_contract.vocabulary import Tokenizer
+
+
+@lru_cache(maxsize=16)
+def _cuts(reserved: tuple[str, ...]) -> re.Pattern[str] | None:
+    if not reserved:
+        return None
+    # A look-ahead, so that overlapping occurrences are all found.
+    return re.compile("(?=" + "|".join(re.escape(string) for string in reserved) + ")")
+
+
+def check_text(text: str, what: str) -> str:
+    """Returns `text` if it can be sent and tokenised.
+
+    Raises:
+        PromptError: it is empty or only white space, holds a NUL, or is not valid Unicode.
+    """
+    if not text.strip():
+        raise PromptError(f"the {what} is empty")
+    if "\0" in text:
+        raise PromptError(f"the {what} holds a NUL character")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PromptError(f"the {what} is not valid Unicode: {error.reason}") from error
+    return text
+
+
+def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
+    """Token ids of text from outside (question or signal); none of them is a control token."""
+    if vocabulary.normalization:
+        text = unicodedata.normalize(vocabulary.normalization, text)
+    pattern = _cuts(vocabulary.reserved)
+    starts = [match.start() + 1 for match in pattern.finditer(text)] if pattern else []
+    ids: list[int] = []
+    for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
+        if start < end:
+            ids += tokenizer.encode_text(text[start:end])
+    return ids
+
+
+def prompt_ids(
+    tokenizer: Tokenizer, vocabulary: Vocabulary, prompt: PromptFormat, **slots: list[int]
+) -> list[int]:
+    """Token ids of a whole prompt; `slots` gives the ids of each slot (`encode_text`, or a signal)."""
+    ids: list[int] = []
+    for part in prompt:
+        if isinstance(part, SlotPart):
+            ids += slots[part.slot]
+        else:
+            ids += tokenizer.encode_template(part.template)
+    return ids
+
+
+def split_at_signal(prompt: PromptFormat) -> tuple[PromptFormat, PromptFormat]:
+    """The parts of a decoder's prompt before and after the signal.
+
+    Before can be evaluated while the cloud still works; after, once the last piece is there.
+    """
+    for index, part in enumerate(prompt):
+        if isinstance(part, SlotPart) and part.slot == "signal":
+            return prompt[:index], prompt[index + 1 :]
+    raise PromptError("the prompt format has no place for a signal")

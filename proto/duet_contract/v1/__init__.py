@@ -1,0 +1,1 @@
+"""Wire package `duet.v1`: the .proto files and the stubs generated from them (`make stubs`)."""

@@ -1,0 +1,121 @@
+"""Vocabularies: fingerprints, and the tokenizers that prompts are built with."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from duet_contract.errors import ManifestError
+from duet_contract.manifest import Vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as FastTokenizer
+
+
+class Tokenizer(Protocol):
+    """What prompt building needs of a tokenizer. No call adds tokens of its own (BOS, EOS)."""
+
+    def encode_template(self, text: str) -> list[int]:
+        """Token ids of `text`, where control tokens written in it are recognised."""
+        ...
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of `text` as plain text. `text` holds no reserved string."""
+        ...
+
+
+def fingerprint(tokens: Mapping[int, str]) -> str:
+    """SHA-256 over a vocabulary, as 64 hexadecimal digits.
+
+    `tokens` maps id to the token as tokenizer files write it (`tokenizer.json` and GGUF agree on
+    that). Padding that no text produces is to be left out by the caller.
+    """
+    digest = hashlib.sha256()
+    for token_id in sorted(tokens):
+        digest.update(f"{token_id}\t{json.dumps(tokens[token_id])}\n".encode())
+    return digest.hexdigest()
+
+
+def vocabulary_of(tokenizer_json: Path) -> Vocabulary:
+    """Describes the vocabulary of a Hugging Face `tokenizer.json` for a manifest.
+
+    Raises:
+        ManifestError: a reserved string of one character, which no text could be kept apart from.
+    """
+    from tokenizers import Tokenizer as FastTokenizer
+
+    tokenizer = FastTokenizer.from_file(str(tokenizer_json))
+    tokens = {i: token for token, i in tokenizer.get_vocab(with_added_tokens=True).items()}
+    reserved = [added.content for added in tokenizer.get_added_tokens_decoder().values()]
+    return Vocabulary(
+        size=max(tokens) + 1,
+        sha256=fingerprint(tokens),
+        reserved=_reserved(reserved),
+        normalization=_normalization(json.loads(tokenizer_json.read_text("utf-8"))),
+    )
+
+
+def gguf_vocabulary(tokens: Sequence[str], types: Sequence[int], like: Vocabulary) -> Vocabulary:
+    """Describes a GGUF's vocabulary from `tokenizer.ggml.tokens` and `.token_type`.
+
+    Types as in llama.cpp: 3 control, 4 user defined, 5 unused (padding, left out). llama.cpp
+    applies no Unicode normalisation, so that of `like`, the tokenizer it was made from, is kept.
+    """
+    known = {i: t for i, (t, kind) in enumerate(zip(tokens, types, strict=True)) if kind != 5}
+    reserved = [tokens[i] for i in known if types[i] in (3, 4)]
+    return Vocabulary(
+        size=max(known) + 1,
+        sha256=fingerprint(known),
+        reserved=_reserved(reserved),
+        normalization=like.normalization,
+    )
+
+
+def _reserved(strings: Sequence[str]) -> tuple[str, ...]:
+    strings = [string for string in strings if not string.isspace()]
+    short = [string for string in strings if len(string) < 2]
+    if short:
+        raise ManifestError(f"control tokens of one character cannot be kept apart: {short}")
+    return tuple(sorted(strings))
+
+
+def _normalization(tokenizer: dict) -> str | None:  # type: ignore[type-arg]
+    """The Unicode form among a tokenizer.json's normalisers; others change text, so are refused."""
+    normalizer = tokenizer.get("normalizer")
+    if normalizer is None:
+        return None
+    steps = normalizer.get("normalizers", [normalizer])
+    kinds = [step["type"] for step in steps]
+    if kinds in (["NFC"], ["NFKC"]):
+        return str(kinds[0])
+    if not kinds:
+        return None
+    raise ManifestError(f"cannot reproduce the tokenizer's normalisation {kinds} in llama.cpp")
+
+
+class HubTokenizer:
+    """Hugging Face's `tokenizers` behind the `Tokenizer` protocol: the cloud's and training's."""
+
+    def __init__(self, tokenizer: "FastTokenizer") -> None:
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def from_directory(cls, directory: Path) -> "HubTokenizer":
+        """Reads `tokenizer.json` from a model's directory."""
+        from tokenizers import Tokenizer as FastTokenizer
+
+        return cls(FastTokenizer.from_file(str(directory / "tokenizer.json")))
+
+    def encode_template(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._encode(text, plain=False)
+
+    def encode_text(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._encode(text, plain=True)
+
+    def _encode(self, text: str, *, plain: bool) -> list[int]:
+        self._tokenizer.encode_special_tokens = plain
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
