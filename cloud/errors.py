@@ -1,0 +1,43 @@
+"""Errors of the cloud room; each carries the exit code that `cloud.serve` and `cloud.pairs` end with."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the cloud's commands."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    ADDRESS = 3
+    MODEL = 6
+
+
+class CloudError(Exception):
+    """Base of every error that the cloud raises. The message is one line: what is wrong, what to do."""
+
+    exit_code = Exit.FAILED
+
+
+class UsageError(CloudError):
+    """Options that contradict each other or name something that is not there."""
+
+    exit_code = Exit.USAGE
+
+
+class AddressError(CloudError):
+    """An address that cannot be bound, or may not be."""
+
+    exit_code = Exit.ADDRESS
+
+
+class PairBuildError(CloudError):
+    """A pair that cannot be built from its sources."""
+
+    exit_code = Exit.MODEL
+
+
+class EngineError(CloudError):
+    """vLLM could not load the reasoner, or died."""
+
+    exit_code = Exit.MODEL

@@ -1,0 +1,88 @@
+"""`python -m cloud.pairs`: list the recipes, build a pair, check a built one."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from cloud.errors import CloudError, Exit
+from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
+from duet_contract.errors import ContractError
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import load_manifest
+from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except CloudError as error:
+        print(f"cloud.pairs: {error}", file=sys.stderr)
+        return error.exit_code
+    except ContractError as error:
+        print(f"cloud.pairs: {error}", file=sys.stderr)
+        return Exit.MODEL
+    return Exit.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m cloud.pairs", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    build = verbs.add_parser("build", help="build a pair from its recipe")
+    build.add_argument("recipe", nargs="?", default=DEFAULT_PAIR, help="shipped name, or a file")
+    build.add_argument("--out", type=Path, help="directory (default: the pair's name in the cache)")
+    build.add_argument("--reasoner", type=Path, metavar="DIR", help="local model, not the hub's")
+    build.add_argument("--decoder", type=Path, metavar="GGUF", help="local file, not the hub's")
+    build.add_argument("--if-missing", action="store_true", help="do nothing if it is built")
+    build.set_defaults(run=_build)
+
+    check = verbs.add_parser("check", help="check a built pair's files against its manifest")
+    check.add_argument("pair", nargs="?", default=DEFAULT_PAIR)
+    check.set_defaults(run=_check)
+
+    verbs.add_parser("list", help="list the shipped recipes").set_defaults(run=_list)
+    return parser
+
+
+def _build(options: argparse.Namespace) -> None:
+    recipe = _with_local_models(load_recipe(options.recipe), options)
+    target = options.out or pairs_home() / recipe.id
+    if options.if_missing and target.exists():
+        manifest = load_manifest(target)
+        if manifest.version == recipe.version:
+            print(f"{manifest.reference} is ready in {target}")
+            return
+    # transformers and torch take seconds to import; listing needs neither.
+    from cloud.pairs.build import build_pair
+
+    build_pair(recipe, target)
+
+
+def _with_local_models(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    changes: dict[str, object] = {}
+    if options.reasoner:
+        local = Source(local=options.reasoner)
+        changes["reasoner"] = recipe.reasoner.model_copy(update={"source": local})
+    if options.decoder:
+        local = Source(local=options.decoder, gguf=options.decoder.name)
+        changes["decoder"] = recipe.decoder.model_copy(update={"source": local})
+    return recipe.model_copy(update=changes)
+
+
+def _check(options: argparse.Namespace) -> None:
+    directory = find_pair(options.pair)
+    manifest = load_manifest(directory)
+    verify_files(directory, (*manifest.reasoner.files, *manifest.decoder.files))
+    print(f"{manifest.reference} in {directory} is as its manifest says")
+
+
+def _list(_options: argparse.Namespace) -> None:
+    for name in shipped_recipes():
+        print(f"{name}: {load_recipe(name).description}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""Recipes: a few lines of TOML that say what a pair is made from."""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cloud.errors import PairBuildError
+from duet_contract.manifest import Defaults, Limits
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Model):
+    """Where a model lies: on the hub, in an installed package, or in a local file or directory.
+
+    `gguf` names the GGUF file within it; without one it is a Hugging Face model directory.
+    """
+
+    hub: str | None = None
+    revision: str | None = None
+    package: str | None = None
+    local: Path | None = None
+    gguf: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum(place is not None for place in (self.hub, self.package, self.local)) != 1:
+            raise ValueError("a source is one of hub, package and local")
+        return self
+
+
+class ReasonerRecipe(_Model):
+    """`instruction` follows the question in the reasoner's prompt and in the decoder's."""
+
+    source: Source
+    instruction: str = ""
+    individual_digits: bool = False
+
+
+class DecoderRecipe(_Model):
+    """`quantization`: llama.cpp's name; None keeps the source file as it is.
+
+    `after_signal`: what a decoder without a thinking template reads between signal and answer.
+    """
+
+    source: Source
+    quantization: Literal["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"] | None = None
+    after_signal: str = "\n\n"
+
+
+class Recipe(_Model):
+    """What a pair is made from, and what it is made for."""
+
+    id: str
+    version: str
+    description: str
+    licence: str
+    base_models: Annotated[tuple[str, ...], Field(min_length=1)]
+    reasoner: ReasonerRecipe
+    decoder: DecoderRecipe
+    limits: Limits
+    defaults: Defaults
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that come with DUET."""
+    entries = files("cloud.pairs").joinpath("recipes").iterdir()
+    return sorted(entry.name.removesuffix(".toml") for entry in entries)
+
+
+def load_recipe(name_or_file: str) -> Recipe:
+    """Reads a shipped recipe by name, or any recipe by its file.
+
+    Raises:
+        PairBuildError: no such recipe, or it is malformed.
+    """
+    if name_or_file in shipped_recipes():
+        text = files("cloud.pairs").joinpath("recipes", f"{name_or_file}.toml").read_text("utf-8")
+    else:
+        try:
+            text = Path(name_or_file).read_text("utf-8")
+        except OSError as error:
+            raise PairBuildError(
+                f"there is no recipe {name_or_file!r}; shipped are: {', '.join(shipped_recipes())}"
+            ) from error
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        summary = "; ".join(str(error).splitlines())
+        raise PairBuildError(f"the recipe {name_or_file} is malformed: {summary}") from error
