@@ -1,0 +1,100 @@
+"""Options of `python -m cloud.serve`: ours, and every engine flag of vLLM, passed through."""
+
+import argparse
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloud.errors import UsageError
+from duet_contract.pairs import DEFAULT_PAIR
+
+DEFAULT_PORT = 50151
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """How to serve. Times in milliseconds or seconds as named; `engine` is vLLM's own part."""
+
+    pair: str = DEFAULT_PAIR
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    max_running: int | None = None
+    max_waiting: int = 64
+    gather_tokens: int = 32
+    gather_ms: float = 500.0
+    grace_s: float = 30.0
+    reflection: bool = False
+    log_format: str = "console"
+    log_questions: bool = False
+    engine: dict[str, Any] = field(default_factory=dict)
+
+
+def parse_options(arguments: list[str]) -> ServeOptions:
+    """Parses the command line.
+
+    vLLM is imported only when engine flags are given (or asked for with `--help-engine`), so that
+    `--help` and a mistyped option of ours answer at once.
+
+    Raises:
+        UsageError: options that contradict each other, or an engine flag that is DUET's to set.
+        SystemExit: as argparse does it, for `--help` (0) and malformed options (2).
+    """
+    options, rest = _parser().parse_known_args(arguments)
+    if options.help_engine:
+        _parse_engine(["--help=all"])
+    engine = _parse_engine(rest) if rest else {}
+    for name, least in (("gather_tokens", 1), ("gather_ms", 0), ("max_waiting", 0), ("grace_s", 0)):
+        if getattr(options, name) < least:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}")
+    if options.max_running is not None and options.max_running < 1:
+        raise UsageError("--max-running must be at least 1")
+    values = vars(options)
+    values.pop("help_engine")
+    return ServeOptions(engine=engine, **values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cloud.serve",
+        description="Serve a pair's reasoner: vLLM behind gRPC.",
+        epilog="Every other option is an engine flag of vLLM, e.g. --tensor-parallel-size 2; "
+        "--help-engine lists them.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--pair", default=DEFAULT_PAIR, metavar="NAME_OR_DIR", help="pair to serve")
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0 takes a free one")
+    add("--metrics-host", default="127.0.0.1", help="address of the Prometheus endpoint")
+    add("--metrics-port", type=int, metavar="PORT", help="Prometheus endpoint; none: no endpoint")
+    add("--max-running", type=int, metavar="N", help="most requests generating at a time; "
+        "none: vLLM's --max-num-seqs")  # fmt: skip
+    add("--max-waiting", type=int, default=64, metavar="N", help="most requests waiting")
+    add("--gather-tokens", type=int, default=32, metavar="N", help="most tokens gathered in a piece")
+    add("--gather-ms", type=float, default=500.0, metavar="MS", help="longest a token is gathered")
+    add("--grace-s", type=float, default=30.0, metavar="S", help="time to finish when stopping")
+    add("--reflection", action="store_true", help="offer gRPC server reflection")
+    add("--log-format", choices=("console", "json"), default="console", help="form of the log")
+    add("--log-questions", action="store_true", help="write questions into the log")
+    add("--help-engine", action="store_true", help="list vLLM's engine flags and exit")
+    return parser
+
+
+def _parse_engine(arguments: list[str]) -> dict[str, Any]:
+    """vLLM's engine arguments that the user gave, by name."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser(prog="python -m cloud.serve"))
+    given = AsyncEngineArgs.from_cli_args(parser.parse_args(arguments))
+    usual = AsyncEngineArgs.from_cli_args(parser.parse_args([]))
+    # Abbreviated and negated flags make reading the command line itself unreliable.
+    changed = {
+        name: value for name, value in vars(given).items() if value != getattr(usual, name, None)
+    }
+    for name in ("model", "tokenizer"):
+        if name in changed:
+            raise UsageError(f"--{name} belongs to the pair; build a pair that has this one")
+    return changed

@@ -1,0 +1,59 @@
+"""When signal tokens are sent: the first at once, later ones gathered, the last at once."""
+
+from duet_contract.v1.inference_pb2 import (
+    SIGNAL_ENCODING_TOKEN_IDS,
+    Piece,
+    SignalEncoding,
+    TokenIds,
+)
+
+
+class PieceGatherer:
+    """Gathers tokens into pieces of at most `max_tokens`, none held longer than `max_ms`.
+
+    Whether a piece is due is asked as tokens arrive, so a token waits at most `max_ms` plus one
+    engine step. Times are seconds on any steady clock.
+    """
+
+    def __init__(
+        self, encoding: SignalEncoding.ValueType, max_tokens: int, max_ms: float
+    ) -> None:
+        self._encoding = encoding
+        self._max_tokens = max_tokens
+        self._max_s = max_ms / 1000
+        self._ids: list[int] = []
+        self._text = ""
+        self._oldest: float | None = None
+        self._first = True
+
+    def add(self, ids: list[int], text: str, now: float) -> None:
+        """Takes up what the engine gave."""
+        if ids and self._oldest is None:
+            self._oldest = now
+        self._ids += ids
+        self._text += text
+
+    def due(self, now: float) -> bool:
+        """Whether what is gathered should be sent now."""
+        if self._oldest is None or not self._content():
+            return False
+        return (
+            self._first
+            or len(self._ids) >= self._max_tokens
+            or now - self._oldest >= self._max_s
+        )
+
+    def take(self) -> Piece | None:
+        """Everything gathered as a piece; None if there is nothing to send."""
+        if not self._content():
+            return None
+        if self._encoding == SIGNAL_ENCODING_TOKEN_IDS:
+            piece = Piece(tokens=TokenIds(ids=self._ids))
+        else:
+            piece = Piece(text=self._text)
+        self._ids, self._text, self._oldest, self._first = [], "", None, False
+        return piece
+
+    def _content(self) -> bool:
+        # Text lags behind ids while a character's bytes are incomplete.
+        return bool(self._ids if self._encoding == SIGNAL_ENCODING_TOKEN_IDS else self._text)

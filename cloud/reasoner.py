@@ -1,0 +1,57 @@
+"""The reasoner of a pair: its prompt, its closing token, its limits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from duet_contract.errors import ManifestError
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import Manifest, load_manifest
+from duet_contract.prompts import encode_text, prompt_ids
+from duet_contract.vocabulary import HubTokenizer, Tokenizer
+
+
+@dataclass(frozen=True)
+class PairReasoner:
+    """A pair, seen from the cloud."""
+
+    manifest: Manifest
+    directory: Path
+    tokenizer: Tokenizer
+    stop_id: int
+
+    @classmethod
+    def load(cls, pair: Path) -> "PairReasoner":
+        """Reads the manifest and checks every file of the reasoner against it.
+
+        Raises:
+            ManifestError, IntegrityError: the pair is not what its manifest says.
+        """
+        manifest = load_manifest(pair)
+        verify_files(pair, manifest.reasoner.files)
+        directory = pair / manifest.reasoner.path
+        tokenizer = HubTokenizer.from_directory(directory)
+        stop = tokenizer.encode_template(manifest.reasoner.end_of_reasoning)
+        if len(stop) != 1:
+            raise ManifestError(
+                f"end_of_reasoning {manifest.reasoner.end_of_reasoning!r} is {len(stop)} tokens, "
+                "it must be one"
+            )
+        return cls(manifest, directory, tokenizer, stop[0])
+
+    def encode_question(self, question: str) -> list[int]:
+        """Token ids of the question alone."""
+        return encode_text(self.tokenizer, self.manifest.reasoner.vocabulary, question)
+
+    def prompt(self, question_ids: list[int]) -> list[int]:
+        """Token ids of the whole prompt."""
+        reasoner = self.manifest.reasoner
+        return prompt_ids(
+            self.tokenizer, reasoner.vocabulary, reasoner.prompt, question=question_ids
+        )
+
+    @property
+    def max_context(self) -> int:
+        """Tokens of the longest prompt with the longest signal."""
+        limits = self.manifest.limits
+        wanted = len(self.prompt([])) + limits.question + limits.budget
+        return min(wanted, self.manifest.reasoner.context)

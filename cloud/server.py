@@ -1,0 +1,126 @@
+"""The gRPC server: services, health, limits of the transport, and its life from bind to drain."""
+
+import asyncio
+import ipaddress
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from cloud.admission import Admission
+from cloud.control import ControlService
+from cloud.engine import Engine
+from cloud.errors import AddressError
+from cloud.inference import Gathering, InferenceService, Serving
+from cloud.interceptors import MalformedRequests
+from cloud.limits import RequestLimits
+from cloud.metrics import Metrics
+from cloud.options import ServeOptions
+from cloud.reasoner import PairReasoner
+from duet_contract.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    inference_pb2,
+    inference_pb2_grpc,
+)
+
+INFERENCE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
+
+# Larger requests are refused by gRPC itself, before they are read into memory.
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+_CHANNEL_OPTIONS = (
+    # Two servers on one port would share its connections in silence.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Signals are far below any flow-control window; probing for one costs bytes on every link.
+    ("grpc.http2.bdp_probe", 0),
+    # A device that went away without a word is noticed within half a minute, and its request
+    # aborted.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+
+
+class CloudServer:
+    """A bound server. The engine comes later (`open`), so that a busy port is told at once."""
+
+    def __init__(self, options: ServeOptions, pair: PairReasoner) -> None:
+        self._options = options
+        self._pair = pair
+        self.metrics = Metrics()
+        self.admission = Admission(options.max_running or 1, options.max_waiting)
+        self.metrics.watch(self.admission)
+        self.inference = InferenceService(
+            pair,
+            self.admission,
+            self.metrics,
+            Gathering(options.gather_tokens, options.gather_ms),
+            options.log_questions,
+        )
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[MalformedRequests()], options=list(_CHANNEL_OPTIONS)
+        )
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
+        control_pb2_grpc.add_ControlServiceServicer_to_server(
+            ControlService(pair, self.admission, self.inference), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if options.reflection:
+            names = (INFERENCE_NAME, CONTROL_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        self.port = self._bind()
+
+    def _bind(self) -> int:
+        host, port = self._options.host, self._options.port
+        if not _is_loopback(host):
+            raise AddressError(
+                f"refusing to listen on {host}: without transport security only loopback "
+                "addresses are served (--host 127.0.0.1)"
+            )
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            return int(self._server.add_insecure_port(address))
+        except RuntimeError as error:
+            raise AddressError(f"cannot listen on {address}: is the port in use?") from error
+
+    async def start(self) -> None:
+        """Starts answering: alive, but not ready."""
+        serving = health_pb2.HealthCheckResponse.SERVING
+        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", serving)
+        await self._health.set(CONTROL_NAME, serving)
+        await self._health.set(INFERENCE_NAME, not_serving)
+        await self._server.start()
+
+    async def open(self, engine: Engine) -> None:
+        """Starts serving with a loaded engine."""
+        limits = RequestLimits.of(
+            self._pair.manifest, len(self._pair.prompt([])), engine.max_context
+        )
+        self.inference.serving = Serving(engine, limits)
+        self.admission.open(self._options.max_running or engine.max_sequences)
+        await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> bool:
+        """Not ready any more; waits for requests in flight. False if the grace period ran out."""
+        await self._health.enter_graceful_shutdown()
+        return await self.admission.drain(self._options.grace_s)
+
+    async def stop(self) -> None:
+        """Closes every connection; what still runs is cancelled."""
+        await self._server.stop(None)
+        # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
+        await asyncio.sleep(0)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
