@@ -1,0 +1,184 @@
+"""`duet-device ask`: one question, one answer."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+import click
+
+from device.errors import Interrupted, UsageProblem
+from device.settings import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    MOST_DEFAULT_THREADS,
+    Settings,
+)
+
+# Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
+_MOST_STDIN_BYTES = 16 << 20
+
+EXIT_CODES = """\b
+Exit codes:
+    0  answered
+    2  usage: empty, malformed or too long question, bad option
+    3  no cloud, or the link broke (only with --require-cloud)
+    4  the cloud refused
+    5  the timeout passed
+    6  a problem with the pair or its decoder
+  130  interrupted
+  141  stdout was closed
+"""
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("question", required=False)
+@click.option(
+    "--json",
+    "as_json",
+    envvar="DUET_JSON",
+    is_flag=True,
+    help="Print the receipt as one JSON object.",
+)
+@click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
+@click.option("--budget", type=int, metavar="N", help="Most signal tokens [pair's default].")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the whole question may take.",
+)
+@click.option(
+    "--connect-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_CONNECT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the link to the cloud may take to stand.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    metavar="T",
+    help="Sampling temperature of signal and answer [pair's default].",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 2),
+    metavar="N",
+    help="Seed of the sampling [not reproducible].",
+)
+@click.option("--device-only", is_flag=True, help="Never open a connection.")
+@click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
+@click.option(
+    "--server",
+    default=DEFAULT_SERVER,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where the cloud listens.",
+)
+@click.option(
+    "--pair", "pair_name", envvar="DUET_PAIR", metavar="NAME_OR_DIR", help="The pair to use."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 512),
+    metavar="N",
+    help=f"Processors to decode with [those usable, at most {MOST_DEFAULT_THREADS}].",
+)
+@click.option(
+    "--draft/--no-draft",
+    default=True,
+    show_default=True,
+    help="Guess ahead from the prompt while that is faster.",
+)
+@click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
+@click.pass_context
+def ask(
+    context: click.Context,
+    question: str | None,
+    as_json: bool,
+    show_signal: bool,
+    budget: int | None,
+    timeout: float,
+    connect_timeout: float,
+    temperature: float | None,
+    seed: int | None,
+    device_only: bool,
+    require_cloud: bool,
+    server: str,
+    pair_name: str | None,
+    threads: int | None,
+    draft: bool,
+    quiet: bool,
+) -> None:
+    """Answer QUESTION, or what stdin holds where it is absent or "-".
+
+    The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
+    alone and says so. The answer goes to stdout, all else to stderr.
+
+    Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
+    """
+    started = context.find_root().obj or time.perf_counter()
+    # gRPC would log every failed connection to stderr.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    settings = Settings(
+        server=server,
+        budget=budget,
+        temperature=temperature,
+        seed=seed,
+        timeout=timeout,
+        connect_timeout=connect_timeout,
+        device_only=device_only,
+        require_cloud=require_cloud,
+        threads=threads,
+        draft=draft,
+    )
+    text = _read_stdin() if question in (None, "-") else question or ""
+    # Imported here, so that --help and errors of usage come at once.
+    from duet_contract.pairs import DEFAULT_PAIR
+
+    from device.pair import open_pair
+
+    pair = open_pair(pair_name or DEFAULT_PAIR)
+
+    from device.answering import Listener, answer
+    from device.output import Output
+
+    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet)
+    listener = Listener(signal=output.signal, answer=output.answer, note=output.note)
+    stop = _stop_on_interrupt()
+    outcome = answer(text, pair, settings, listener, started=started, stop=stop)
+    output.receipt(outcome.receipt)
+
+
+def _read_stdin() -> str:
+    data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    if len(data) > _MOST_STDIN_BYTES:
+        raise UsageProblem(f"the question on stdin has more than {_MOST_STDIN_BYTES} bytes")
+    try:
+        return data.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"the question on stdin is not UTF-8: {error.reason}") from error
+
+
+def _stop_on_interrupt() -> threading.Event:
+    """An event that Ctrl-C sets.
+
+    Python would drop a KeyboardInterrupt that is raised inside a callback from llama.cpp; the event
+    is still set then, and looked at before the next step.
+    """
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        raise Interrupted("interrupted")
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupt)
+    return stop

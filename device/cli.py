@@ -1,0 +1,50 @@
+"""`duet-device`: the commands, and how every error ends."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from device.ask import ask
+from device.errors import DeviceError, ExitCode
+
+_STARTED = time.perf_counter()
+
+
+@click.group(context_settings={"auto_envvar_prefix": "DUET", "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="duet-split", prog_name="duet-device")
+def commands() -> None:
+    """The device's half of DUET: a small model that answers with a large one's short signal."""
+
+
+# Without the command's name in between: DUET_SERVER, not DUET_ASK_SERVER.
+ask.context_settings["auto_envvar_prefix"] = "DUET"
+commands.add_command(ask)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code (`device.errors.ExitCode`)."""
+    try:
+        commands.main(args=arguments, prog_name="duet-device", standalone_mode=False, obj=_STARTED)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except DeviceError as error:
+        click.echo(f"duet-device: {error}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("duet-device: interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _stdout_closed()
+    return ExitCode.OK
+
+
+def _stdout_closed() -> int:
+    # Python flushes stdout when it ends, and would complain about the closed pipe again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.STDOUT_CLOSED

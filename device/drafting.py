@@ -1,0 +1,79 @@
+"""Guessing ahead: what follows the last words is often what followed them before.
+
+The guess comes from llama-cpp-python's prompt lookup; the decoder checks all of it in one batch,
+which costs less than as many single steps. Only for greedy answers, which stay what they were.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
+
+GUESSED_TOKENS = 7
+LONGEST_MATCH = 3
+# How much the latest measurement counts in a running mean.
+_WEIGHT = 0.2
+_FIRST_PAUSE = 16
+_LONGEST_PAUSE = 256
+
+
+class Drafter:
+    """Guesses tokens, and stops guessing while that is slower than not to.
+
+    `drafted`, `accepted`: tokens guessed, and those of them that were right, so far.
+    """
+
+    def __init__(self, ids: Sequence[int], room: int) -> None:
+        """`ids`: the sequence so far; `room`: the most tokens that it may grow to."""
+        self._lookup = LlamaPromptLookupDecoding(LONGEST_MATCH, GUESSED_TOKENS)
+        self._ids = np.empty(max(room, len(ids)) + 1, np.intc)
+        self._count = 0
+        # Pairs of neighbours. The lookup costs as much as it saves unless at least two tokens
+        # match, and asking this set first is far cheaper than asking the lookup.
+        self._pairs: set[tuple[int, int]] = set()
+        self._plain_ms = 0.0
+        self._draft_ms = 0.0
+        self._paused = 0
+        self._pause = _FIRST_PAUSE
+        self.drafted = 0
+        self.accepted = 0
+        for token in ids:
+            self.append(token)
+
+    def append(self, token: int) -> None:
+        """Tells the drafter which token came."""
+        if self._count >= 2:
+            # The newest pair is left out: it would match itself.
+            self._pairs.add((int(self._ids[self._count - 2]), int(self._ids[self._count - 1])))
+        self._ids[self._count] = token
+        self._count += 1
+
+    def guess(self, most: int) -> list[int]:
+        """Up to `most` tokens that may follow; none where a plain step is the better bet."""
+        if self._paused:
+            self._paused -= 1
+            return []
+        if self._count < 2 or not self._plain_ms:
+            return []
+        pair = (int(self._ids[self._count - 2]), int(self._ids[self._count - 1]))
+        if pair not in self._pairs:
+            return []
+        found = self._lookup(self._ids[: self._count])
+        return [int(token) for token in found[:most]]
+
+    def plain_step(self, ms: float) -> None:
+        """Tells how long a step without a guess took, in milliseconds."""
+        self._plain_ms += (ms - self._plain_ms) * (_WEIGHT if self._plain_ms else 1.0)
+
+    def drafted_step(self, ms: float, guessed: int, right: int) -> None:
+        """Tells how long checking a guess took, and how much of it was right."""
+        self.drafted += guessed
+        self.accepted += right
+        per_token = ms / (right + 1)
+        self._draft_ms += (per_token - self._draft_ms) * (_WEIGHT if self._draft_ms else 1.0)
+        if self._draft_ms > self._plain_ms:
+            self._paused = self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            self._draft_ms = 0.0
+        elif right:
+            self._pause = _FIRST_PAUSE

@@ -1,0 +1,124 @@
+"""Generates the answer's tokens: greedily, greedily with guesses, or by sampling."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import llama_cpp
+
+from device.decoder import CHUNK, Decoder
+from device.drafting import Drafter
+
+
+class Generation:
+    """Iterates over the answer's tokens; the token that ends the answer is not among them.
+
+    The decoder must have evaluated the prompt. Once the iteration is over, `finish` says how:
+    `end` (the model ended its answer) or `limit` (the answer has `limit` tokens, or the context
+    is full).
+
+    Args:
+        ends: tokens that end the answer, beside those that end any text of the model.
+        limit: most tokens.
+        temperature: 0 takes the most likely token each time.
+        seed: of the sampling; None is not reproducible.
+        draft: whether to guess ahead (greedy only).
+        check: called before each step; what it raises ends the generation.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        ends: frozenset[int],
+        limit: int,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        draft: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._decoder = decoder
+        self._ends = ends
+        self._limit = min(limit, decoder.context - len(decoder.ids))
+        self._temperature = temperature
+        self._seed = seed
+        self._check = check
+        room = len(decoder.ids) + self._limit
+        self._drafter = Drafter(decoder.ids, room) if draft and temperature == 0 else None
+        self.finish: Literal["end", "limit"] = "limit"
+
+    @property
+    def drafted(self) -> tuple[int, int]:
+        """Tokens guessed, and those of them that were right."""
+        return (self._drafter.drafted, self._drafter.accepted) if self._drafter else (0, 0)
+
+    def __iter__(self) -> Iterator[int]:
+        if self._temperature > 0:
+            steps = self._sampled()
+        elif self._drafter:
+            steps = self._drafting(self._drafter)
+        else:
+            steps = self._greedy()
+        left = self._limit
+        if left <= 0:
+            return
+        for token in steps:
+            if token in self._ends or self._decoder.is_end(token):
+                self.finish = "end"
+                return
+            yield token
+            left -= 1
+            if not left:
+                return
+            self._check()
+
+    def _greedy(self) -> Iterator[int]:
+        decoder = self._decoder
+        while True:
+            token = decoder.most_likely()
+            yield token
+            decoder.evaluate((token,))
+
+    def _sampled(self) -> Iterator[int]:
+        seed = llama_cpp.LLAMA_DEFAULT_SEED if self._seed is None else self._seed
+        sampler: Any = llama_cpp.llama_sampler_chain_init(
+            llama_cpp.llama_sampler_chain_default_params()
+        )
+        try:
+            for step in (
+                llama_cpp.llama_sampler_init_temp(self._temperature),
+                llama_cpp.llama_sampler_init_dist(seed),
+            ):
+                llama_cpp.llama_sampler_chain_add(sampler, step)
+            while True:
+                token = self._decoder.sample(sampler)
+                yield token
+                self._decoder.evaluate((token,))
+        finally:
+            llama_cpp.llama_sampler_free(sampler)
+
+    def _drafting(self, drafter: Drafter) -> Iterator[int]:
+        decoder = self._decoder
+        token = decoder.most_likely()
+        while True:
+            yield token
+            drafter.append(token)
+            room = min(CHUNK, decoder.context - len(decoder.ids)) - 1
+            guess = drafter.guess(room)
+            began = time.perf_counter()
+            if not guess:
+                decoder.evaluate((token,))
+                token = decoder.most_likely()
+                drafter.plain_step((time.perf_counter() - began) * 1e3)
+                continue
+            base = len(decoder.ids)
+            likely = decoder.evaluate_all([token, *guess])
+            right = 0
+            while right < len(guess) and guess[right] == likely[right]:
+                right += 1
+            decoder.keep(base + 1 + right)
+            drafter.drafted_step((time.perf_counter() - began) * 1e3, len(guess), right)
+            for accepted in guess[:right]:
+                yield accepted
+                drafter.append(accepted)
+            token = likely[right]

@@ -1,0 +1,203 @@
+"""The link: asks the cloud for a signal and hands its pieces over as they arrive.
+
+A thread reads the stream into a queue, so that the decoder can load and evaluate meanwhile.
+"""
+
+import ipaddress
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import grpc
+from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+
+from device.deadline import Deadline
+from device.errors import CloudBusy, CloudUnreachable, DeviceError
+from device.link_errors import device_error, retry_after
+
+# What gRPC puts before each message: a flag and the length.
+FRAME_BYTES = 5
+# How long a wait goes on before it looks whether somebody stopped the question, in seconds.
+_POLL = 0.1
+# Pieces are far smaller.
+_MOST_MESSAGE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message from the cloud and when it came (`time.perf_counter()`)."""
+
+    at: float
+    message: Piece | Done
+
+
+def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
+    """A channel to `server` (host:port), plaintext unless `credentials` are given."""
+    options: list[tuple[str, int]] = [
+        # Retrying is decided in `Link`, which knows whether anything was computed already.
+        ("grpc.enable_retries", 0),
+        # Bandwidth probes cost more bytes than a signal has.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
+    ]
+    if _is_loopback(server):
+        options.append(("grpc.enable_http_proxy", 0))
+    if credentials is None:
+        return grpc.insecure_channel(server, options)
+    return grpc.secure_channel(server, credentials, options)
+
+
+class Link:
+    """One question's stream. Starts when made; `cancel` stops the cloud's work at once.
+
+    `connected`, `up`, `down`: when the link stood (`perf_counter`, None before), and bytes of
+    messages sent and received, gRPC's framing included.
+
+    Args:
+        channel: to the cloud; closed by `cancel`, which is to be called in any case.
+        server: its name in messages.
+        request: the question.
+        deadline: becomes the call's deadline.
+        connect_timeout: seconds until the link must stand.
+        note: told, in one line, when the question is asked a second time. Called from a thread.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        server: str,
+        request: ReasonRequest,
+        deadline: Deadline,
+        connect_timeout: float,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._channel = channel
+        self._server = server
+        self._request = request
+        self._deadline = deadline
+        self._connect_timeout = connect_timeout
+        self._note = note
+        self._queue: queue.SimpleQueue[Arrival | Exception] = queue.SimpleQueue()
+        self._call: grpc.Call | None = None
+        self._cancelled = threading.Event()
+        self._too_late = threading.Event()
+        self._received = False
+        self.connected: float | None = None
+        self.up = 0
+        self.down = 0
+        channel.subscribe(self._on_state, try_to_connect=True)
+        self._connect_timer = threading.Timer(connect_timeout, self._on_connect_timeout)
+        self._connect_timer.daemon = True
+        self._connect_timer.start()
+        threading.Thread(target=self._run, name="duet-link", daemon=True).start()
+
+    def next(self) -> Arrival:
+        """Waits for the next message.
+
+        Raises:
+            CloudUnreachable, CloudRefused, PairMismatch: the call failed.
+            DeadlineExceeded, Interrupted: see `Deadline`.
+        """
+        while True:
+            self._deadline.check()
+            try:
+                item = self._queue.get(timeout=max(0.0, min(_POLL, self._deadline.remaining())))
+            except queue.Empty:
+                continue
+            if isinstance(item, Exception):
+                raise item
+            return item
+
+    def waiting(self) -> bool:
+        """Whether `next` would return, or raise, at once."""
+        return not self._queue.empty()
+
+    def cancel(self) -> None:
+        """Ends the call and closes the channel; does no harm once the call is over."""
+        self._cancelled.set()
+        self._connect_timer.cancel()
+        if self._call is not None:
+            self._call.cancel()
+        self._channel.close()
+
+    def _on_state(self, state: grpc.ChannelConnectivity) -> None:
+        if state is grpc.ChannelConnectivity.READY and self.connected is None:
+            self.connected = time.perf_counter()
+            self._connect_timer.cancel()
+
+    def _on_connect_timeout(self) -> None:
+        if self.connected is None and not self._received:
+            self._too_late.set()
+            if self._call is not None:
+                self._call.cancel()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    self._attempt()
+                    return
+                except grpc.RpcError as error:
+                    failure, wait = self._judge(error)
+                    if wait is None:
+                        self._queue.put(failure)
+                        return
+                    self._note(f"{failure}; asking again in {wait:.1f} s")
+                    if self._cancelled.wait(wait):
+                        return
+        except Exception as error:  # Whatever it is, `next` must raise it instead of waiting on.
+            if not self._cancelled.is_set():
+                self._queue.put(error)
+
+    def _attempt(self) -> None:
+        stub = InferenceServiceStub(self._channel)
+        call = stub.Reason(self._request, timeout=max(0.0, self._deadline.remaining()))
+        self._call = call
+        if self._cancelled.is_set() or self._too_late.is_set():
+            call.cancel()
+        self.up += self._request.ByteSize() + FRAME_BYTES
+        done = False
+        response: ReasonResponse
+        for response in call:
+            at = time.perf_counter()
+            self._received = True
+            self.down += response.ByteSize() + FRAME_BYTES
+            event = response.WhichOneof("event")
+            if done or event is None:
+                raise CloudUnreachable(f"the cloud at {self._server} sent what nobody expects here")
+            done = event == "done"
+            self._queue.put(Arrival(at, response.done if done else response.piece))
+        if not done:
+            raise CloudUnreachable("the signal ended without its last message")
+
+    def _judge(self, error: grpc.RpcError) -> tuple[DeviceError, float | None]:
+        """The device's error, and after how many seconds to ask again, if at all."""
+        if self._too_late.is_set():
+            seconds = f"{self._connect_timeout:g} s"
+            return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
+        failure = device_error(error, self._server)
+        # Never twice after a piece, nor where the cloud may be working on it.
+        unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
+        may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
+        if self._received or not may_repeat or self._asked_twice():
+            return failure, None
+        wait = retry_after(error)
+        if wait is None:
+            wait = 0.0 if unavailable else None
+        if wait is not None and wait >= self._deadline.remaining():
+            wait = None
+        return failure, wait
+
+    def _asked_twice(self) -> bool:
+        return self.up > self._request.ByteSize() + FRAME_BYTES
+
+
+def _is_loopback(server: str) -> bool:
+    host = server.rsplit(":", 1)[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,90 @@
+"""Maps what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
+
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    DeviceError,
+    PairMismatch,
+)
+
+if TYPE_CHECKING:
+    from google.rpc.status_pb2 import Status
+
+PAIR_MISMATCH = "PAIR_MISMATCH"
+_Detail = TypeVar("_Detail", bound=Message)
+
+_REFUSALS = {
+    grpc.StatusCode.INVALID_ARGUMENT: "the cloud refused the question",
+    grpc.StatusCode.OUT_OF_RANGE: "the cloud refused the question",
+    grpc.StatusCode.NOT_FOUND: "the cloud refused the question",
+    grpc.StatusCode.ALREADY_EXISTS: "the cloud refused the question",
+    grpc.StatusCode.FAILED_PRECONDITION: "the cloud refused the question",
+    grpc.StatusCode.UNAUTHENTICATED: "the cloud does not know this device",
+    grpc.StatusCode.PERMISSION_DENIED: "the cloud does not let this device ask",
+    grpc.StatusCode.UNIMPLEMENTED: "that server is no DUET cloud, or one of another version",
+}
+
+
+def device_error(error: grpc.RpcError, server: str) -> DeviceError:
+    """The device's error for a failed call to `server`."""
+    assert isinstance(error, grpc.Call)
+    code, text = error.code(), (error.details() or "").strip()
+    status = _status(error)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return CloudBusy(f"the cloud at {server} has no place now: {text}", _retry_after(status))
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded("the cloud did not finish within the time given (--timeout)")
+    if code == grpc.StatusCode.FAILED_PRECONDITION and _reason(status) == PAIR_MISMATCH:
+        return PairMismatch(f"the cloud at {server} serves another pair: {text}")
+    if code in _REFUSALS:
+        return CloudRefused(f"{_REFUSALS[code]}: {_violations(status) or text or code.name}")
+    if code == grpc.StatusCode.UNAVAILABLE:
+        # gRPC lists every address that it tried; the last one's error is the useful part.
+        return CloudUnreachable(f"no cloud at {server}: {text.rsplit('last error: ', 1)[-1]}")
+    return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")
+
+
+def retry_after(error: grpc.RpcError) -> float | None:
+    """Seconds after which the cloud says the call may be tried again; None if it says nothing."""
+    assert isinstance(error, grpc.Call)
+    return _retry_after(_status(error))
+
+
+def _status(call: grpc.Call) -> "Status | None":
+    try:
+        return rpc_status.from_call(call)  # type: ignore[no-any-return]
+    except (ValueError, DecodeError):
+        # Details that contradict the status, or that are no google.rpc.Status: do without them.
+        return None
+
+
+def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
+    for packed in status.details if status else ():
+        detail = kind()
+        if packed.Is(kind.DESCRIPTOR) and packed.Unpack(detail):
+            return detail
+    return None
+
+
+def _retry_after(status: "Status | None") -> float | None:
+    info = _detail(status, error_details_pb2.RetryInfo)
+    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9 if info else None
+
+
+def _reason(status: "Status | None") -> str:
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    return info.reason if info else ""
+
+
+def _violations(status: "Status | None") -> str:
+    request = _detail(status, error_details_pb2.BadRequest)
+    return "; ".join(fault.description for fault in request.field_violations) if request else ""

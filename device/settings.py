@@ -1,0 +1,40 @@
+"""What a question is asked with, apart from the question itself."""
+
+import os
+from dataclasses import dataclass
+
+DEFAULT_SERVER = "127.0.0.1:50151"
+DEFAULT_TIMEOUT = 120.0
+DEFAULT_CONNECT_TIMEOUT = 3.0
+MOST_DEFAULT_THREADS = 8
+
+
+def default_threads() -> int:
+    """Processors that this process may use, at most 8: decoding is bound by memory beyond that."""
+    if hasattr(os, "sched_getaffinity"):
+        usable = len(os.sched_getaffinity(0))
+    else:
+        usable = os.cpu_count() or 1
+    return max(1, min(usable, MOST_DEFAULT_THREADS))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one question; the defaults are those of the command.
+
+    `budget`: most signal tokens; None is the pair's default. `temperature`: of signal and answer;
+    None is the pair's default. `seed`: of both; None is not reproducible above temperature 0.
+    `timeout`, `connect_timeout`: seconds. `threads`: None is `default_threads()`.
+    `draft`: guess ahead from the prompt where that is faster (greedy answers only).
+    """
+
+    server: str = DEFAULT_SERVER
+    budget: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    timeout: float = DEFAULT_TIMEOUT
+    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    device_only: bool = False
+    require_cloud: bool = False
+    threads: int | None = None
+    draft: bool = True
