@@ -1,0 +1,65 @@
+# Everything a user or a contributor runs. `make help` lists it.
+#
+# The CPU environment is installed from a full lock with --no-deps (see requirements/README.md).
+# PYTHON: 3.11 or 3.12. PIP_ARGS: anything pip should be told, e.g. an index of CPU builds of torch.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/cpu.txt
+READY := $(VENV)/.ready
+PAIR ?= smollm2-135m
+Q ?= Tom has 3 apples. He buys 5 more and gives 2 to his sister. How many apples has he now?
+
+export VLLM_CPU_KVCACHE_SPACE ?= 1
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup pair demo test lint stubs lock bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## make the environment (.venv)
+
+$(READY): $(LOCK) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	  || { echo "Python 3.11 or 3.12 is needed; name one with PYTHON=..."; exit 1; }
+	@echo "Setting up $(VENV) from $(LOCK); the first time compiles llama.cpp (about 6 minutes)."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --no-deps $(PIP_ARGS) -r $(LOCK)
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+
+pair: $(READY) ## build the default pair into the user's cache
+	@$(BIN)/python -m cloud.pairs build $(PAIR) --if-missing
+
+demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
+	@$(BIN)/python -m tools.demo --pair $(PAIR) "$(Q)"
+
+test: $(READY) pair lint ## lint, types, and every test
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## style, types, import rules, contract, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf breaking --against proto/released.binpb
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
+
+stubs: $(READY) ## generate the protobuf stubs
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
+
+lock: $(READY) ## resolve the environment anew
+	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,tools,dev torch==2.13.0
+
+bench: $(READY) pair ## measure, write tools/results, update the README's table
+	$(BIN)/python tools/bench_split.py --out tools/results/split_cpu.json
+	$(BIN)/python tools/report_tables.py --update README.md
+
+clean: ## remove the environment and every cache in the tree
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

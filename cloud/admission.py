@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from cloud.status import duplicate, exhausted, unavailable
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,
     SERVING_STATE_FAILED,
@@ -13,6 +12,8 @@ from duet_contract.v1.control_pb2 import (
     SERVING_STATE_READY,
     ServingState,
 )
+
+from cloud.status import duplicate, exhausted, unavailable
 
 _RETRY_AFTER_S = {SERVING_STATE_LOADING: 5.0, SERVING_STATE_DRAINING: 30.0}
 _WHY_NOT = {
@@ -84,7 +85,7 @@ class Admission:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> bool:
-        """Stops admitting and waits for what is in flight; False if some was left after `grace_s`."""
+        """Stops admitting, waits for what is in flight; False if some is left after `grace_s`."""
         self.state = SERVING_STATE_DRAINING
         try:
             await asyncio.wait_for(self._idle.wait(), grace_s)

@@ -1,11 +1,5 @@
 """`duet.v1.ControlService`: describes the pair, and what the service carries."""
 
-import grpc
-
-from cloud.admission import Admission
-from cloud.inference import InferenceService
-from cloud.reasoner import PairReasoner
-from cloud.status import unavailable
 from duet_contract.v1 import control_pb2_grpc
 from duet_contract.v1.control_pb2 import (
     DescribePairRequest,
@@ -13,6 +7,11 @@ from duet_contract.v1.control_pb2 import (
     GetCapacityRequest,
     GetCapacityResponse,
 )
+
+from cloud.admission import Admission
+from cloud.inference import InferenceService
+from cloud.reasoner import PairReasoner
+from cloud.status import Context, unavailable
 
 
 class ControlService(control_pb2_grpc.ControlServiceServicer):
@@ -26,7 +25,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         self._inference = inference
 
     async def DescribePair(  # noqa: N802 (gRPC's name)
-        self, request: DescribePairRequest, context: grpc.aio.ServicerContext
+        self, request: DescribePairRequest, context: Context
     ) -> DescribePairResponse:
         """See control.proto."""
         serving = self._inference.serving
@@ -44,7 +43,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         )
 
     async def GetCapacity(  # noqa: N802 (gRPC's name)
-        self, request: GetCapacityRequest, context: grpc.aio.ServicerContext
+        self, request: GetCapacityRequest, context: Context
     ) -> GetCapacityResponse:
         """See control.proto."""
         admission = self._admission

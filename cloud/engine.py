@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Engine(Protocol):
     max_sequences: int
     max_context: int
 
-    def generate(self, job: Job) -> AsyncIterator[Step]:
+    def generate(self, job: Job) -> AsyncGenerator[Step]:
         """Generates; closing the iterator aborts the request in the engine at once."""
         ...
 
@@ -76,11 +76,13 @@ class VllmEngine:
         self.max_context: int = llm.vllm_config.model_config.max_model_len
 
     @classmethod
-    def load(cls, model: Path, arguments: dict[str, Any], max_context: int) -> "VllmEngine":
+    def load(
+        cls, model: Path, arguments: dict[str, Any], max_context: int, name: str
+    ) -> "VllmEngine":
         """Loads a model directory; blocks for as long as that takes.
 
         `arguments`: vLLM engine arguments by name. `max_context` applies where they set no
-        `max_model_len`.
+        `max_model_len`; `name` is what vLLM's metrics call the model.
 
         Raises:
             EngineError: vLLM refuses the model or the arguments; its own log says more.
@@ -97,7 +99,7 @@ class VllmEngine:
                 f"vLLM is not installed ({error}): pip install 'duet-split[cloud]' on a GPU host, "
                 "or take the CPU lock in requirements/"
             ) from error
-        defaults: dict[str, Any] = {"max_model_len": max_context}
+        defaults: dict[str, Any] = {"max_model_len": max_context, "served_model_name": name}
         if current_platform.is_cpu():
             # Compiling takes minutes there and gains little.
             defaults["enforce_eager"] = True
@@ -113,7 +115,7 @@ class VllmEngine:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise EngineError(f"vLLM cannot load {model}: {reason[0]}") from error
 
-    async def generate(self, job: Job) -> AsyncIterator[Step]:
+    async def generate(self, job: Job) -> AsyncGenerator[Step]:
         """See `Engine`.
 
         Raises:
@@ -170,7 +172,7 @@ def _step(output: Any) -> Step:
 
 
 async def load_in_background(
-    model: Path, arguments: dict[str, Any], max_context: int
+    model: Path, arguments: dict[str, Any], max_context: int, name: str
 ) -> VllmEngine:
     """`VllmEngine.load` in a thread, so that health checks are answered meanwhile."""
-    return await asyncio.to_thread(VllmEngine.load, model, arguments, max_context)
+    return await asyncio.to_thread(VllmEngine.load, model, arguments, max_context, name)

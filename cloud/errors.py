@@ -1,4 +1,4 @@
-"""Errors of the cloud room; each carries the exit code that `cloud.serve` and `cloud.pairs` end with."""
+"""Errors of the cloud room; each carries the exit code that a command ends with."""
 
 from enum import IntEnum
 
@@ -14,7 +14,7 @@ class Exit(IntEnum):
 
 
 class CloudError(Exception):
-    """Base of every error that the cloud raises. The message is one line: what is wrong, what to do."""
+    """Base of every error here. The message is one line: what is wrong and what to do."""
 
     exit_code = Exit.FAILED
 

@@ -3,21 +3,10 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-import grpc
-
-from cloud import logs
-from cloud.admission import Admission
-from cloud.engine import Engine, Job, Step
-from cloud.errors import EngineError
-from cloud.limits import RequestLimits
-from cloud.metrics import Metrics
-from cloud.pieces import PieceGatherer
-from cloud.reasoner import PairReasoner
-from cloud.status import Refusal, invalid, mismatch, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError
 from duet_contract.v1 import inference_pb2_grpc
@@ -30,6 +19,16 @@ from duet_contract.v1.inference_pb2 import (
     ReasonResponse,
     SignalEncoding,
 )
+
+from cloud import logs
+from cloud.admission import Admission
+from cloud.engine import Engine, Job, Step
+from cloud.errors import EngineError
+from cloud.limits import RequestLimits
+from cloud.metrics import Metrics
+from cloud.pieces import PieceGatherer
+from cloud.reasoner import PairReasoner
+from cloud.status import Context, Refusal, invalid, mismatch, unavailable
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,14 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self._log_questions = log_questions
 
     async def Reason(  # noqa: N802 (gRPC's name)
-        self, request: ReasonRequest, context: grpc.aio.ServicerContext
+        self, request: ReasonRequest, context: Context
     ) -> AsyncIterator[ReasonResponse]:
         """See inference.proto."""
         arrived = time.monotonic()
         request_id = request.request_id or uuid.uuid4().hex
         outcome, signal_tokens = "cancelled", 0
         try:
-            responses = self._reason(request, request_id, arrived, context)
+            responses = self._reason(request, request_id, arrived)
             async with aclosing(responses) as stream:
                 async for response in stream:
                     yield response
@@ -107,12 +106,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             )
 
     async def _reason(
-        self,
-        request: ReasonRequest,
-        request_id: str,
-        arrived: float,
-        context: grpc.aio.ServicerContext,
-    ) -> AsyncIterator[ReasonResponse]:
+        self, request: ReasonRequest, request_id: str, arrived: float
+    ) -> AsyncGenerator[ReasonResponse]:
         async with self._admission.admit(request_id):
             serving = self.serving
             if serving is None:
@@ -128,7 +123,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 request_id="" if request.request_id else request_id,
             )
             first_piece = True
-            async with aclosing(_as_generator(serving.engine.generate(job))) as steps:
+            async with aclosing(serving.engine.generate(job)) as steps:
                 async for step in steps:
                     now = time.monotonic()
                     done.signal_tokens += len(step.ids)
@@ -197,14 +192,3 @@ def _finish(done: Done, step: Step) -> None:
     done.queue_ms += max(0.0, step.scheduled_at - step.queued_at) * 1000
     done.prefill_ms = max(0.0, step.first_token_at - step.scheduled_at) * 1000
     done.decode_ms = max(0.0, step.last_token_at - step.first_token_at) * 1000
-
-
-async def _as_generator(steps: AsyncIterator[Step]) -> AsyncIterator[Step]:
-    """An async generator over `steps` that closes it when it is closed itself."""
-    try:
-        async for step in steps:
-            yield step
-    finally:
-        close = getattr(steps, "aclose", None)
-        if close is not None:
-            await close()

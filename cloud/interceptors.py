@@ -1,29 +1,24 @@
 """Interceptors: what is done to every call before a service sees it."""
 
-# grpc's handler types are generic in their stubs alone.
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from cloud.status import invalid
+from cloud.status import Context, invalid
 
 
 class MalformedRequests(grpc.aio.ServerInterceptor):
     """Turns a request that is no valid message into INVALID_ARGUMENT; gRPC would say INTERNAL."""
 
     async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
         """See grpc.aio.ServerInterceptor."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_deserializer is None:
-            return handler
+        if handler is None:
+            return None
         deserialize = handler.request_deserializer
 
         def parse(data: bytes) -> Any:
@@ -32,19 +27,22 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
             except (DecodeError, UnicodeDecodeError) as error:
                 return error
 
-        async def refuse_unary(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            if isinstance(request, Exception):
-                await invalid("request", "not a valid message (is its text UTF-8?)").abort(context)
+        async def unary(request: Any, context: Context) -> Any:
+            await _refuse_malformed(request, context)
             return await handler.unary_unary(request, context)
 
-        async def refuse_stream(request: Any, context: grpc.aio.ServicerContext) -> Any:
-            if isinstance(request, Exception):
-                await invalid("request", "not a valid message (is its text UTF-8?)").abort(context)
+        async def stream(request: Any, context: Context) -> Any:
+            await _refuse_malformed(request, context)
             async for response in handler.unary_stream(request, context):
                 yield response
 
         if handler.unary_unary is not None:
-            return handler._replace(request_deserializer=parse, unary_unary=refuse_unary)
+            return handler._replace(request_deserializer=parse, unary_unary=unary)
         if handler.unary_stream is not None:
-            return handler._replace(request_deserializer=parse, unary_stream=refuse_stream)
+            return handler._replace(request_deserializer=parse, unary_stream=stream)
         return handler
+
+
+async def _refuse_malformed(request: Any, context: Context) -> None:
+    if isinstance(request, Exception):
+        await invalid("request", "not a valid message (is its text UTF-8?)").abort(context)

@@ -4,8 +4,9 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloud.errors import UsageError
 from duet_contract.pairs import DEFAULT_PAIR
+
+from cloud.errors import UsageError
 
 DEFAULT_PORT = 50151
 
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-running", type=int, metavar="N", help="most requests generating at a time; "
         "none: vLLM's --max-num-seqs")  # fmt: skip
     add("--max-waiting", type=int, default=64, metavar="N", help="most requests waiting")
-    add("--gather-tokens", type=int, default=32, metavar="N", help="most tokens gathered in a piece")
+    add(
+        "--gather-tokens", type=int, default=32, metavar="N", help="most tokens gathered in a piece"
+    )
     add("--gather-ms", type=float, default=500.0, metavar="MS", help="longest a token is gathered")
     add("--grace-s", type=float, default=30.0, metavar="S", help="time to finish when stopping")
     add("--reflection", action="store_true", help="offer gRPC server reflection")
@@ -83,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _parse_engine(arguments: list[str]) -> dict[str, Any]:
-    """vLLM's engine arguments that the user gave, by name."""
+    """VLLM's engine arguments that the user gave, by name."""
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 

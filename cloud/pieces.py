@@ -15,9 +15,7 @@ class PieceGatherer:
     engine step. Times are seconds on any steady clock.
     """
 
-    def __init__(
-        self, encoding: SignalEncoding.ValueType, max_tokens: int, max_ms: float
-    ) -> None:
+    def __init__(self, encoding: SignalEncoding.ValueType, max_tokens: int, max_ms: float) -> None:
         self._encoding = encoding
         self._max_tokens = max_tokens
         self._max_s = max_ms / 1000
@@ -38,9 +36,7 @@ class PieceGatherer:
         if self._oldest is None or not self._content():
             return False
         return (
-            self._first
-            or len(self._ids) >= self._max_tokens
-            or now - self._oldest >= self._max_s
+            self._first or len(self._ids) >= self._max_tokens or now - self._oldest >= self._max_s
         )
 
     def take(self) -> Piece | None:

@@ -44,10 +44,7 @@ class PairReasoner:
 
     def prompt(self, question_ids: list[int]) -> list[int]:
         """Token ids of the whole prompt."""
-        reasoner = self.manifest.reasoner
-        return prompt_ids(
-            self.tokenizer, reasoner.vocabulary, reasoner.prompt, question=question_ids
-        )
+        return prompt_ids(self.tokenizer, self.manifest.reasoner.prompt, question=question_ids)
 
     @property
     def max_context(self) -> int:

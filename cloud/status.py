@@ -1,6 +1,6 @@
-"""gRPC statuses with google.rpc details, in one place, so that every refusal is machine-readable."""
+"""gRPC statuses with google.rpc details, in one place: every refusal is machine-readable."""
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
@@ -8,6 +8,12 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from cloud.errors import CloudError
+
+if TYPE_CHECKING:
+    # Generic in grpc's stubs alone.
+    Context = grpc.aio.ServicerContext[Any, Any]
+else:
+    Context = grpc.aio.ServicerContext
 
 DOMAIN = "duet"
 # gRPC's name for the trailer that carries google.rpc.Status.
@@ -22,7 +28,7 @@ class Refusal(CloudError):
         self.code = code
         self.details = details
 
-    async def abort(self, context: grpc.aio.ServicerContext) -> NoReturn:
+    async def abort(self, context: Context) -> NoReturn:
         """Ends the call with this status."""
         number: int = self.code.value[0]
         status = status_pb2.Status(code=number, message=str(self))

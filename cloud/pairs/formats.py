@@ -7,8 +7,9 @@ neither cloud nor device ever runs a template on user text.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cloud.errors import PairBuildError
 from duet_contract.manifest import PromptFormat, SlotPart, TemplatePart
+
+from cloud.errors import PairBuildError
 
 # Private-use characters: no chat template has them, none strips them.
 QUESTION_MARK = "\ue000question\ue000"
@@ -49,7 +50,8 @@ def is_thinking(chat_template: str) -> bool:
 
 def reasoner_format(chat_template: str, instruction: str) -> PromptFormat:
     """The reasoner's prompt. A thinking model's think block is opened in it, so that the signal is
-    the block's content and nothing else (paper: the text between the think tags)."""
+    the block's content and nothing else (paper: the text between the think tags).
+    """
     prompt = render(chat_template, QUESTION_MARK + instruction, thinking=True)
     if is_thinking(chat_template):
         prompt = prompt.removesuffix(EMPTY_THINKING)
@@ -65,7 +67,8 @@ def end_of_reasoning(chat_template: str, end_token: str) -> str:
 
 def decoder_formats(chat_template: str, instruction: str, after_signal: str) -> DecoderFormats:
     """The decoder's prompts: thinking models read the signal in a closed think block, plain
-    instruct models as the start of their own turn, followed by `after_signal`."""
+    instruct models as the start of their own turn, followed by `after_signal`.
+    """
     alone = render(chat_template, QUESTION_MARK + instruction, thinking=False)
     if is_thinking(chat_template):
         opened = alone.removesuffix(EMPTY_THINKING) + THINK_OPEN

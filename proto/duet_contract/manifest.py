@@ -140,7 +140,7 @@ class Defaults(_Model):
 
 
 class Evaluation(_Model):
-    """Figures measured for this pair on one data set. Accuracy in [0, 1]; tokens are means a question.
+    """Figures measured for this pair on one data set. Accuracy in [0, 1]; tokens: means.
 
     `reasoner_alone_tokens`: what the untrained reasoner spends end to end (reasoning and answer).
     """

@@ -55,10 +55,8 @@ def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list
     return ids
 
 
-def prompt_ids(
-    tokenizer: Tokenizer, vocabulary: Vocabulary, prompt: PromptFormat, **slots: list[int]
-) -> list[int]:
-    """Token ids of a whole prompt; `slots` gives the ids of each slot (`encode_text`, or a signal)."""
+def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -> list[int]:
+    """Token ids of a whole prompt; `slots` gives each slot's ids (`encode_text`, or a signal)."""
     ids: list[int] = []
     for part in prompt:
         if isinstance(part, SlotPart):

@@ -22,7 +22,7 @@ class Tokens(_Model):
 
 
 class Bytes(_Model):
-    """Bytes of the messages that crossed the link, as gRPC frames them (HTTP/2 and TLS excluded)."""
+    """Bytes of the messages on the link, as gRPC frames them (HTTP/2 and TLS excluded)."""
 
     up: int
     down: int

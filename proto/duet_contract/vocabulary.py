@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from duet_contract.errors import ManifestError
 from duet_contract.manifest import Vocabulary
@@ -80,17 +80,19 @@ def _reserved(strings: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(strings))
 
 
-def _normalization(tokenizer: dict) -> str | None:  # type: ignore[type-arg]
+def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:
     """The Unicode form among a tokenizer.json's normalisers; others change text, so are refused."""
     normalizer = tokenizer.get("normalizer")
     if normalizer is None:
         return None
     steps = normalizer.get("normalizers", [normalizer])
     kinds = [step["type"] for step in steps]
-    if kinds in (["NFC"], ["NFKC"]):
-        return str(kinds[0])
     if not kinds:
         return None
+    if kinds == ["NFC"]:
+        return "NFC"
+    if kinds == ["NFKC"]:
+        return "NFKC"
     raise ManifestError(f"cannot reproduce the tokenizer's normalisation {kinds} in llama.cpp")
 
 
