@@ -209,8 +209,8 @@ class _Work:
         description = self.manifest.decoder
         before, after = split_at_signal(description.prompt_with_signal)
         vocabulary = description.vocabulary
-        prefix = prompt_ids(self.decoder, vocabulary, before, question=self.question_ids)
-        suffix = prompt_ids(self.decoder, vocabulary, after)
+        prefix = prompt_ids(self.decoder, before, question=self.question_ids)
+        suffix = prompt_ids(self.decoder, after)
         try:
             budget = self.settings.budget or self.manifest.defaults.budget
             self._reserve(len(prefix) + budget + len(suffix))
@@ -235,12 +235,7 @@ class _Work:
 
     def _alone(self) -> None:
         description = self.manifest.decoder
-        ids = prompt_ids(
-            self.decoder,
-            description.vocabulary,
-            description.prompt_alone,
-            question=self.question_ids,
-        )
+        ids = prompt_ids(self.decoder, description.prompt_alone, question=self.question_ids)
         self._reserve(len(ids))
         self.decoder.become(ids, self.deadline.check)
 

@@ -148,7 +148,7 @@ class Link:
                     self._note(f"{failure}; asking again in {wait:.1f} s")
                     if self._cancelled.wait(wait):
                         return
-        except Exception as error:  # Whatever it is, `next` must raise it instead of waiting on.
+        except Exception as error:  # noqa: BLE001 - `next` must raise it instead of waiting on.
             if not self._cancelled.is_set():
                 self._queue.put(error)
 
@@ -164,10 +164,14 @@ class Link:
         for response in call:
             at = time.perf_counter()
             self._received = True
+            self.connected = self.connected or at
             self.down += response.ByteSize() + FRAME_BYTES
             event = response.WhichOneof("event")
-            if done or event is None:
+            if event is None:
                 raise CloudUnreachable(f"the cloud at {self._server} sent what nobody expects here")
+            if done:
+                # The signal was complete; reading on lets the call end in order.
+                continue
             done = event == "done"
             self._queue.put(Arrival(at, response.done if done else response.piece))
         if not done:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from device.errors import (
     CloudBusy,
@@ -17,7 +17,7 @@ from device.errors import (
 )
 
 if TYPE_CHECKING:
-    from google.rpc.status_pb2 import Status
+    from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 PAIR_MISMATCH = "PAIR_MISMATCH"
 _Detail = TypeVar("_Detail", bound=Message)
@@ -61,7 +61,7 @@ def retry_after(error: grpc.RpcError) -> float | None:
 
 def _status(call: grpc.Call) -> "Status | None":
     try:
-        return rpc_status.from_call(call)  # type: ignore[no-any-return]
+        return rpc_status.from_call(call)
     except (ValueError, DecodeError):
         # Details that contradict the status, or that are no google.rpc.Status: do without them.
         return None

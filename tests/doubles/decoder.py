@@ -1,0 +1,86 @@
+"""A decoder without a model: bytes are its tokens, and a function says what follows."""
+
+from collections.abc import Callable, Sequence
+
+END = 256
+SIZE = 257
+
+
+class ScriptedDecoder:
+    """`device.decoder.Decoder`'s interface over bytes; token 256 (`<|end|>`) ends a text.
+
+    `follows`: given the sequence, the most likely next token. `evaluations`: the sequence's length
+    before each batch, and the batch's.
+    """
+
+    def __init__(self, follows: Callable[[Sequence[int]], int]) -> None:
+        self.ids: list[int] = []
+        self.context = 0
+        self.evaluations: list[tuple[int, int]] = []
+        self.closed = False
+        self._follows = follows
+
+    def encode_template(self, text: str) -> list[int]:
+        parts = text.split("<|end|>")
+        ids = list(parts[0].encode())
+        for part in parts[1:]:
+            ids += [END, *part.encode()]
+        return ids
+
+    def encode_text(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def detokenize(self, token: int, *, special: bool = False) -> bytes:
+        if token == END:
+            return b"<|end|>" if special else b""
+        return bytes([token])
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+    def reserve(self, tokens: int) -> None:
+        self.context = max(self.context, tokens)
+
+    def evaluate(
+        self,
+        ids: Sequence[int],
+        *,
+        want_next: bool = True,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        if check:
+            check()
+        assert len(self.ids) + len(ids) <= self.context
+        self.evaluations.append((len(self.ids), len(ids)))
+        self.ids += ids
+
+    def evaluate_all(self, ids: Sequence[int]) -> list[int]:
+        base = len(self.ids)
+        self.evaluate(ids)
+        return [self._follows(self.ids[: base + i + 1]) for i in range(len(ids))]
+
+    def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
+        self.ids = []
+        self.evaluate(ids, check=check)
+
+    def keep(self, count: int) -> None:
+        del self.ids[count:]
+
+    def most_likely(self) -> int:
+        return self._follows(self.ids)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def answering(text: str, prompt: str) -> Callable[[Sequence[int]], int]:
+    """What follows, for a decoder that answers `text` behind any sequence that ends in `prompt`."""
+    data, end = text.encode(), prompt.encode()
+
+    def follows(ids: Sequence[int]) -> int:
+        sequence = bytes(token for token in ids if token < END)
+        start = sequence.rfind(end) + len(end)
+        written = len(sequence) - start
+        return data[written] if written < len(data) else END
+
+    return follows

@@ -1,0 +1,63 @@
+"""A pair that exists only as a manifest, and a decoder double that belongs to it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from device.pair import Pair
+from duet_contract.manifest import Manifest
+
+from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
+
+SHA = "ab" * 32
+
+
+def manifest_data(**changes: Any) -> dict[str, Any]:
+    vocabulary = {"size": SIZE, "sha256": SHA, "reserved": ["<|end|>"]}
+    data: dict[str, Any] = {
+        "schema": 1,
+        "id": "bytes",
+        "version": "1.0.0",
+        "description": "for tests",
+        "licence": "Apache-2.0",
+        "base_models": [],
+        "made_with": "tests",
+        "reasoner": {
+            "path": "reasoner",
+            "files": [],
+            "parameters": 1000,
+            "vocabulary": vocabulary,
+            "prompt": [{"slot": "question"}],
+            "end_of_reasoning": "<|end|>",
+            "context": 4096,
+        },
+        "decoder": {
+            "path": "decoder.gguf",
+            "files": [{"path": "decoder.gguf", "bytes": 3, "sha256": SHA}],
+            "parameters": 10,
+            "vocabulary": vocabulary,
+            "prompt_with_signal": [
+                {"template": "Q:"},
+                {"slot": "question"},
+                {"template": " S:"},
+                {"slot": "signal"},
+                {"template": " A:"},
+            ],
+            "prompt_alone": [{"template": "Q:"}, {"slot": "question"}, {"template": " A:"}],
+            "end_of_answer": ["<|end|>"],
+            "context": 4096,
+        },
+        "limits": {"question": 64, "budget": 32, "answer": 64},
+        "defaults": {"budget": 16, "answer": 64},
+    }
+    return {**data, **changes}
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Pair:
+    return Pair(tmp_path, Manifest.model_validate(manifest_data()))
+
+
+@pytest.fixture
+def decoder() -> ScriptedDecoder:
+    return ScriptedDecoder(answering("häppy 🙂", " A:"))

@@ -1,0 +1,61 @@
+"""Guessing ahead never changes a greedy answer, and stops where it costs more than it saves."""
+
+from collections.abc import Sequence
+
+from device.drafting import Drafter
+from device.generation import Generation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.doubles.decoder import END, ScriptedDecoder
+
+rules = st.dictionaries(
+    st.tuples(st.integers(0, 3), st.integers(0, 3)), st.sampled_from([0, 1, 2, 3, END]), min_size=8
+)
+
+
+@given(
+    rules=rules, prompt=st.lists(st.integers(0, 3), min_size=1, max_size=40), limit=st.integers(0, 60)
+)
+def test_drafting_equals_plain_greedy(
+    rules: dict[tuple[int, int], int], prompt: list[int], limit: int
+) -> None:
+    def follows(ids: Sequence[int]) -> int:
+        pair = (ids[-2] if len(ids) > 1 else 0, ids[-1])
+        return rules.get(pair, (pair[0] + pair[1]) % 4)
+
+    answers = []
+    for draft in (False, True):
+        decoder = ScriptedDecoder(follows)
+        decoder.reserve(len(prompt) + limit)
+        decoder.evaluate(prompt)
+        generation = Generation(decoder, ends=frozenset({END}), limit=limit, draft=draft)  # type: ignore[arg-type]
+        answers.append((list(generation), generation.finish))
+    assert answers[0] == answers[1]
+
+
+def test_guess_is_what_followed_before() -> None:
+    drafter = Drafter([1, 2, 3, 4, 5, 1, 2], 100)
+    drafter.plain_step(10.0)
+    assert drafter.guess(3) == [3, 4, 5]
+    assert drafter.guess(1) == [3]
+
+
+def test_no_guess_without_two_tokens_that_match() -> None:
+    drafter = Drafter([1, 2, 3, 9, 2], 100)
+    drafter.plain_step(10.0)
+    assert drafter.guess(3) == []
+
+
+def test_costly_guesses_pause_and_come_back() -> None:
+    drafter = Drafter([1, 2, 3, 1, 2], 100)
+    drafter.plain_step(10.0)
+    assert drafter.guess(3)
+    drafter.drafted_step(ms=30.0, guessed=3, right=0)
+    pauses = 0
+    while not drafter.guess(3):
+        pauses += 1
+    assert pauses == 16
+    drafter.drafted_step(ms=12.0, guessed=3, right=3)
+    assert drafter.guess(3)
+    assert (drafter.drafted, drafter.accepted) == (6, 3)
