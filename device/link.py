@@ -121,12 +121,19 @@ class Link:
         self._connect_timer.cancel()
         if self._call is not None:
             self._call.cancel()
-        self._channel.close()
+        # Closing waits for gRPC's poll of the connection, up to 0.2 s if that just began.
+        threading.Thread(target=self._channel.close, name="duet-link-close").start()
 
     def _on_state(self, state: grpc.ChannelConnectivity) -> None:
         if state is grpc.ChannelConnectivity.READY and self.connected is None:
             self.connected = time.perf_counter()
             self._connect_timer.cancel()
+        if state in (
+            grpc.ChannelConnectivity.READY,
+            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
+        ):
+            # While anybody listens, gRPC polls, and closing the channel waits for the poll.
+            self._channel.unsubscribe(self._on_state)
 
     def _on_connect_timeout(self) -> None:
         if self.connected is None and not self._received:

@@ -1,0 +1,225 @@
+"""`duet-device`: arguments, exit codes, and what goes to which stream."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from device import answering
+from device.cli import main
+from device.errors import ExitCode
+from device.pair import Pair
+from duet_contract.integrity import sha256_of
+from duet_contract.receipt import Receipt
+
+from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import ScriptedDecoder
+
+
+@pytest.fixture
+def home(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the pair `bytes`, the default one, whose decoder file is no GGUF."""
+    directory = pair.directory / "bytes"
+    directory.mkdir()
+    (directory / "decoder.gguf").write_bytes(b"abc")
+    data = json.loads(pair.manifest.to_json())
+    data["decoder"]["files"][0]["sha256"] = sha256_of(directory / "decoder.gguf")
+    (directory / "manifest.json").write_text(json.dumps(data))
+    for name in [name for name in os.environ if name.startswith("DUET_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DUET_PAIRS", str(pair.directory))
+    monkeypatch.setenv("DUET_PAIR", "bytes")
+    return directory
+
+
+@pytest.fixture
+def cloud(
+    home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    """A cloud that is the default server, and a decoder in place of the model."""
+    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+def change_manifest(home: Path, **changes: Any) -> None:
+    path = home / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_answer_on_stdout_receipt_on_stderr(cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", "why?"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert err.startswith("duet · 7 signal tokens · 11 answer tokens · ")
+    assert err.count("\n") == 1
+
+
+def test_json_is_the_receipt_and_nothing_else(
+    cloud: ScriptedCloud, decoder: ScriptedDecoder, capsys: Captured
+) -> None:
+    assert main(["ask", "--json", "--quiet", "why?"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    receipt = Receipt.model_validate_json(out)
+    assert (receipt.answer, receipt.signal) == ("häppy 🙂", "because")
+    assert err == ""
+    assert decoder.closed
+
+
+def test_signal_is_shown_on_wish(cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", "--show-signal", "--quiet", "why?"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert err == "because\n\n"
+
+
+def test_options_come_from_the_environment(
+    cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUET_BUDGET", "5")
+    monkeypatch.setenv("DUET_TEMPERATURE", "0")
+    monkeypatch.setenv("DUET_JSON", "1")
+    assert main(["ask", "why?"]) == ExitCode.OK
+    assert cloud.requests[0].budget == 5
+    assert cloud.requests[0].HasField("temperature")
+
+
+@pytest.mark.parametrize("arguments", [["ask"], ["ask", "-"]])
+def test_question_from_stdin(
+    arguments: list[str], cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "question").write_text("why é?\n", encoding="utf-8")
+    with (tmp_path / "question").open(encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(arguments) == ExitCode.OK
+    assert cloud.requests[0].question == "why é?"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b"\n", "empty"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"x" * 1_000_000, "at most 1024"),
+        (b"a\0b", "NUL"),
+    ],
+)
+def test_bad_question_on_stdin(
+    data: bytes,
+    said: str,
+    cloud: ScriptedCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    (tmp_path / "question").write_bytes(data)
+    with (tmp_path / "question").open(encoding="utf-8") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(["ask"]) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.startswith("duet-device: ")
+    assert cloud.requests == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--budget", "0"],
+        ["--budget", "33"],
+        ["--budget", "many"],
+        ["--timeout", "0"],
+        ["--temperature", "3"],
+        ["--threads", "0"],
+        ["--device-only", "--require-cloud"],
+        ["--no-such-option"],
+    ],
+)
+def test_bad_options(options: list[str], cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", "why?", *options]) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == "" and err
+    assert cloud.requests == []
+
+
+def test_unknown_pair(home: Path, capsys: Captured) -> None:
+    assert main(["ask", "why?", "--pair", "nosuch"]) == ExitCode.MODEL
+    assert "there are: bytes" in capsys.readouterr().err
+
+
+def test_newer_manifest(home: Path, capsys: Captured) -> None:
+    change_manifest(home, schema=99)
+    assert main(["ask", "why?"]) == ExitCode.MODEL
+    assert "upgrade duet-split" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "is missing"), (b"ab", "has 2 bytes"), (b"abd", "was altered"), (b"abc", "cannot load")],
+)
+def test_damaged_decoder_file(
+    content: bytes | None, said: str, home: Path, capsys: Captured
+) -> None:
+    file = home / "decoder.gguf"
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+    assert main(["ask", "why?", "--device-only"]) == ExitCode.MODEL
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1
+
+
+def test_no_cloud_where_it_is_required(cloud: ScriptedCloud, capsys: Captured) -> None:
+    with ScriptedCloud(says()) as gone:
+        pass
+    options = ["--require-cloud", "--server", gone.address]
+    assert main(["ask", "why?", *options]) == ExitCode.UNREACHABLE
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("duet-device: no cloud at")
+
+
+def test_no_cloud_is_said_in_one_line(cloud: ScriptedCloud, capsys: Captured) -> None:
+    with ScriptedCloud(says()) as gone:
+        pass
+    assert main(["ask", "why?", "--quiet", "--server", gone.address]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert err.endswith("the device answers alone\n") and err.count("\n") == 1
+
+
+def test_deadline_already_passed(cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", "why?", "--timeout", "1e-9"]) == ExitCode.DEADLINE
+    assert "(--timeout)" in capsys.readouterr().err
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "import sys; from device.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30
+    )
+
+
+def test_help_names_every_exit_code_and_comes_at_once() -> None:
+    began = time.perf_counter()
+    result = run("ask", "--help")
+    # Loose: what counts is that neither gRPC nor llama.cpp nor pydantic is imported.
+    assert time.perf_counter() - began < 2
+    for code in ExitCode:
+        assert f"  {code.value}  " in result.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = (
+        "import sys; from device.cli import main; main(['ask', '--help']); "
+        "sys.exit(bool({'grpc', 'llama_cpp', 'pydantic', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

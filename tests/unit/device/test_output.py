@@ -1,0 +1,67 @@
+"""What the receipt line says, and what a terminal is kept from."""
+
+import io
+import sys
+
+import pytest
+from device.output import Output, receipt_line
+from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
+
+
+def receipt(**changes: object) -> Receipt:
+    values: dict[str, object] = {
+        "answer": "42",
+        "signal": "s",
+        "source": "duet",
+        "pair": "p@1.0.0",
+        "request_id": "r",
+        "finish": "end",
+        "tokens": Tokens(question=5, signal=42, answer=118),
+        "bytes": Bytes(up=310, down=402),
+        "ms": Milliseconds(
+            connect=3.0, first_signal=900.0, signal=1700.0, first_answer=1900.0, total=3100.0
+        ),
+        "flops": Flops(reasoner=11.3e9, reasoner_alone=43.0e9),
+    }
+    return Receipt.model_validate({**values, **changes})
+
+
+def test_receipt_line() -> None:
+    assert receipt_line(receipt()) == (
+        "duet · 42 signal tokens · 118 answer tokens · 310 B up · 402 B down · "
+        "first answer 1.9 s · total 3.1 s · large model 11.3 of 43.0 GFLOPs"
+    )
+
+
+def test_receipt_line_says_what_was_cut() -> None:
+    line = receipt_line(receipt(finish="limit+budget"))
+    assert "42 signal tokens (cut at the budget) · 118 answer tokens (cut at the limit)" in line
+
+
+def test_receipt_line_of_the_device_alone() -> None:
+    line = receipt_line(receipt(source="device", bytes=Bytes(up=0, down=0)))
+    assert line == "device alone · 118 answer tokens · first answer 1.9 s · total 3.1 s"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_models_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    output = Output(as_json=False, show_signal=True, quiet=True)
+    output.signal("a\033]0;x\a\n")
+    output.answer("b\033[2J\tc")
+    assert out.getvalue() == "b[2J\tc"
+    assert err.getvalue() == "\033[2ma]0;x\n\033[0m\n\n"
+
+
+def test_answer_is_written_as_it_is_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False, show_signal=False, quiet=True)
+    output.signal("never shown")
+    output.answer("b\033[1m\n")
+    output.receipt(receipt())
+    assert capsys.readouterr() == ("b\033[1m\n", "")
