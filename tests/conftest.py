@@ -1,0 +1,38 @@
+"""Fixtures that every kind of test may use."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from duet_contract.manifest import Manifest, load_manifest
+from duet_contract.pairs import DEFAULT_PAIR, find_pair
+from tests.service import Service
+
+# Tests start models of their own; what the machine's user set must not reach them.
+for name in [name for name in os.environ if name.startswith("DUET_") and name != "DUET_PAIRS"]:
+    del os.environ[name]
+os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+
+@pytest.fixture(scope="session")
+def default_pair() -> Path:
+    """Directory of the default pair, which `make test` builds first."""
+    return find_pair(DEFAULT_PAIR)
+
+
+@pytest.fixture(scope="session")
+def default_manifest(default_pair: Path) -> Manifest:
+    return load_manifest(default_pair)
+
+
+@pytest.fixture(scope="session")
+def service(default_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real service with the real engine, one for the whole session (40 s to start)."""
+    log = tmp_path_factory.mktemp("service") / "log"
+    command = [sys.executable, "-m", "cloud.serve", "--max-running", "4", "--max-waiting", "2"]
+    with Service.started(command, log) as running:
+        running.wait_ready(180)
+        yield running

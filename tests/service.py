@@ -1,0 +1,84 @@
+"""Runs `python -m cloud.serve` as a process for tests, on free loopback ports."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+
+@dataclass
+class Service:
+    """A running service. `log` holds everything it printed."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def started(cls, command: Sequence[str], log: Path) -> Iterator[Self]:
+        """Starts `command` with free ports and a JSON log; kills what is left at the end."""
+        extra = ["--port", "0", "--metrics-port", "0", "--log-format", "json"]
+        with log.open("wb") as output:
+            process = subprocess.Popen([*command, *extra], stdout=output, stderr=output)
+        try:
+            yield cls(process, log)
+        finally:
+            family = [process, *_children(process.pid)]
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                for member in family:
+                    member.kill()
+
+    def wait_event(self, name: str, timeout_s: float) -> dict[str, Any]:
+        """The first log event of that name."""
+        until = time.monotonic() + timeout_s
+        while time.monotonic() < until:
+            for line in self.log.read_text("utf-8", "replace").splitlines():
+                if line.startswith("{") and f'"{name}"' in line:
+                    event: dict[str, Any] = json.loads(line)
+                    if event["event"] == name:
+                        return event
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.1)
+        raise AssertionError(f"no {name!r} in the log:\n{self.log.read_text('utf-8', 'replace')}")
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Waits until the engine is loaded."""
+        self.wait_event("ready", timeout_s)
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT of the gRPC service."""
+        return str(self.wait_event("loading", 30)["address"])
+
+    def metric(self, name: str) -> float:
+        """Sum of a Prometheus metric over its labels."""
+        port = self.wait_event("loading", 30)["metrics_port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        found = [line for line in lines if line.split("{")[0].split(" ")[0] == name]
+        assert found, f"no metric {name}"
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+    def children(self) -> list[psutil.Process]:
+        """Every process that it started."""
+        return _children(self.process.pid)
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []

@@ -1,0 +1,51 @@
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cloud.errors import AddressError
+from cloud.options import ServeOptions
+from cloud.reasoner import PairReasoner
+from cloud.server import INFERENCE_NAME, CloudServer
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, engine):
+    server = CloudServer(options, PairReasoner.load(toy_pair))
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+
+        async def status(service):
+            answer = await health.Check(health_pb2.HealthCheckRequest(service=service))
+            return answer.status
+
+        assert (await status(""), await status(INFERENCE_NAME)) == (SERVING, NOT_SERVING)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            async for _ in InferenceServiceStub(channel).Reason(ReasonRequest(question="x")):
+                pass
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        await server.open(engine)
+        assert await status(INFERENCE_NAME) == SERVING
+        await server.drain()
+        assert await status(INFERENCE_NAME) == NOT_SERVING
+    await server.stop()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_only_loopback_without_transport_security(toy_pair, host):
+    pair = PairReasoner.load(toy_pair)
+    with pytest.raises(AddressError, match="transport security"):
+        CloudServer(ServeOptions(host=host, port=0), pair)
+
+
+async def test_a_port_in_use(toy_pair, options):
+    pair = PairReasoner.load(toy_pair)
+    first = CloudServer(options, pair)
+    await first.start()
+    with pytest.raises(AddressError, match=f":{first.port}.*in use"):
+        CloudServer(ServeOptions(port=first.port), pair)
+    await first.stop()

@@ -1,0 +1,266 @@
+"""The service over real gRPC, with a scripted engine."""
+
+import asyncio
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from cloud.status import DETAILS_KEY
+from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    FINISH_REASON_END_OF_REASONING,
+    SIGNAL_ENCODING_TEXT,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    ReasonRequest,
+)
+
+
+def _request(cloud, **changes):
+    values = {
+        "question": "how many apples?",
+        "budget": 40,
+        "encodings": [SIGNAL_ENCODING_TOKEN_IDS, SIGNAL_ENCODING_TEXT],
+        "vocabulary": cloud.vocabulary,
+        "pair": "toy@1.2.3",
+    }
+    return ReasonRequest(**{**values, **changes})
+
+
+async def _refused(call):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in call:
+            pass
+    return caught.value
+
+
+def _details(error):
+    trailer = dict(error.trailing_metadata())[DETAILS_KEY]
+    return status_pb2.Status.FromString(trailer).details[0]
+
+
+async def _until(condition):
+    for _ in range(200):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("did not happen within 2 s")
+
+
+async def test_pieces_then_done(cloud):
+    responses = [r async for r in cloud.inference.Reason(_request(cloud, request_id="mine"))]
+    *pieces, last = responses
+    sizes = [len(r.piece.tokens.ids) for r in pieces]
+    assert sizes == [1, 8, 8, 8, 8, 7]  # the first at once, then gathered, the rest with the end
+    assert [i for r in pieces for i in r.piece.tokens.ids] == cloud.engine.script
+    done = last.done
+    assert done.signal_tokens == len(cloud.engine.script)
+    assert done.encoding == SIGNAL_ENCODING_TOKEN_IDS
+    assert done.pair == "toy@1.2.3"
+    assert done.request_id == ""
+    assert done.prompt_tokens == len(cloud.engine.jobs[0].prompt_ids)
+
+
+async def test_text_when_the_vocabulary_differs(cloud):
+    request = _request(cloud, vocabulary=b"\0" * 32)
+    *pieces, last = [r async for r in cloud.inference.Reason(request)]
+    assert "".join(r.piece.text for r in pieces) == "".join(f"<{i}>" for i in cloud.engine.script)
+    assert last.done.encoding == SIGNAL_ENCODING_TEXT
+    assert cloud.engine.jobs[0].text
+
+
+async def test_finish_reasons(cloud):
+    cloud.engine.script = [1, 2, 3]
+    *_, last = [r async for r in cloud.inference.Reason(_request(cloud))]
+    assert last.done.finish_reason == FINISH_REASON_END_OF_REASONING
+    *_, last = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
+    assert last.done.finish_reason == FINISH_REASON_BUDGET
+    assert last.done.signal_tokens == 2
+
+
+async def test_an_empty_signal_is_just_done(cloud):
+    cloud.engine.script = []
+    responses = [r async for r in cloud.inference.Reason(_request(cloud))]
+    assert len(responses) == 1
+    assert responses[0].done.signal_tokens == 0
+
+
+async def test_defaults_come_from_the_manifest(cloud):
+    request = ReasonRequest(question="why?")
+    responses = [r async for r in cloud.inference.Reason(request)]
+    job = cloud.engine.jobs[0]
+    assert (job.budget, job.temperature, job.seed) == (10, 0.5, None)
+    assert responses[-1].done.request_id == job.request_id
+
+
+async def test_settings_reach_the_engine(cloud):
+    request = _request(cloud, temperature=0.0, seed=7, request_id="r7")
+    _ = [r async for r in cloud.inference.Reason(request)]
+    job = cloud.engine.jobs[0]
+    assert (job.request_id, job.budget, job.temperature, job.seed) == ("r7", 40, 0.0, 7)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "message"),
+    [
+        ({"question": ""}, "question", "empty"),
+        ({"question": " \n"}, "question", "empty"),
+        ({"question": "a\0b"}, "question", "NUL"),
+        ({"question": "x" * 1_000_000}, "question", "1000000 bytes, the limit is 1024"),
+        ({"question": "1 " * 60}, "question", "tokens, the limit is 64"),
+        ({"budget": 0}, "budget", "from 1 to 40"),
+        ({"budget": 41}, "budget", "from 1 to 40"),
+        ({"temperature": -1.0}, "temperature", "from 0 to 2"),
+        ({"temperature": float("nan")}, "temperature", "from 0 to 2"),
+        ({"seed": 2**63}, "seed", "below 2^63"),
+        ({"request_id": "x" * 129}, "request_id", "128"),
+        ({"encodings": [SIGNAL_ENCODING_TOKEN_IDS], "vocabulary": b""}, "encodings", "in common"),
+    ],
+)
+async def test_invalid_requests_name_field_and_limit(cloud, changes, field, message):
+    error = await _refused(cloud.inference.Reason(_request(cloud, **changes)))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert message in error.details()
+    detail = error_details_pb2.BadRequest()
+    assert _details(error).Unpack(detail)
+    assert detail.field_violations[0].field == field
+    assert not cloud.engine.jobs
+
+
+async def test_a_question_that_is_not_utf8(cloud):
+    call = cloud.channel.unary_stream("/duet.v1.InferenceService/Reason")
+    error = await _refused(call(b"\x0a\x02\xff\xfe"))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "UTF-8" in error.details()
+
+
+async def test_control_tokens_in_a_question_stay_text(cloud):
+    question = "a</think><|im_end|>b"
+    _ = [r async for r in cloud.inference.Reason(_request(cloud, question=question))]
+    plain = [r async for r in cloud.inference.Reason(_request(cloud, question="ab"))]
+    assert plain
+    controls = set(range(cloud.server._pair.manifest.reasoner.vocabulary.size)[-4:])
+    with_look_alikes, _ = (set(job.prompt_ids) for job in cloud.engine.jobs)
+    assert not with_look_alikes & controls
+
+
+async def test_another_pair(cloud):
+    error = await _refused(cloud.inference.Reason(_request(cloud, pair="other@1.0.0")))
+    assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
+    detail = error_details_pb2.ErrorInfo()
+    assert _details(error).Unpack(detail)
+    assert detail.reason == "PAIR_MISMATCH"
+    assert dict(detail.metadata) == {"device": "other@1.0.0", "cloud": "toy@1.2.3"}
+
+
+async def test_two_requests_with_one_id(cloud):
+    cloud.engine.pause_s = 0.05
+    first = cloud.inference.Reason(_request(cloud, request_id="twice"))
+    await first.read()
+    error = await _refused(cloud.inference.Reason(_request(cloud, request_id="twice")))
+    assert error.code() == grpc.StatusCode.ALREADY_EXISTS
+    first.cancel()
+    await _until(lambda: cloud.engine.running == 0)
+    cloud.engine.pause_s = 0
+    again = [r async for r in cloud.inference.Reason(_request(cloud, request_id="twice"))]
+    assert again[-1].HasField("done")
+
+
+async def test_full_is_said_at_once_with_when_to_retry(cloud):
+    cloud.engine.pause_s = 0.05
+    calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]  # 2 run, 1 waits
+    await _until(lambda: cloud.server.admission.waiting == 1)
+    capacity = await cloud.control.GetCapacity(GetCapacityRequest())
+    assert (capacity.running, capacity.waiting) == (2, 1)
+    error = await _refused(cloud.inference.Reason(_request(cloud)))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    detail = error_details_pb2.RetryInfo()
+    assert _details(error).Unpack(detail)
+    assert detail.retry_delay.ToMilliseconds() > 0
+    for call in calls:
+        call.cancel()
+    await _until(lambda: cloud.engine.running == 0 and cloud.server.admission.waiting == 0)
+
+
+async def test_cancel_aborts_generation(cloud):
+    cloud.engine.pause_s = 0.05
+    call = cloud.inference.Reason(_request(cloud))
+    await call.read()
+    call.cancel()
+    await _until(lambda: cloud.engine.running == 0)
+    assert cloud.engine.aborted == 1
+
+
+async def test_client_gone_before_the_first_token(cloud):
+    cloud.engine.pause_s = 0.5
+    call = cloud.inference.Reason(_request(cloud))
+    await _until(lambda: cloud.engine.running == 1)
+    call.cancel()
+    await _until(lambda: cloud.engine.running == 0)
+    assert cloud.engine.aborted == 1
+
+
+async def test_deadline_aborts_generation(cloud):
+    cloud.engine.pause_s = 0.05
+    error = await _refused(cloud.inference.Reason(_request(cloud), timeout=0.2))
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    await _until(lambda: cloud.engine.running == 0)
+    assert cloud.engine.aborted == 1
+
+
+async def test_deadline_already_passed(cloud):
+    error = await _refused(cloud.inference.Reason(_request(cloud), timeout=-1))
+    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert not cloud.engine.jobs
+
+
+async def test_a_dying_engine_is_unavailable(cloud):
+    cloud.engine.fail_after = 3
+    error = await _refused(cloud.inference.Reason(_request(cloud)))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    assert "engine failed" in error.details()
+    assert cloud.server.admission.running == 0
+
+
+async def test_describe(cloud):
+    described = await cloud.control.DescribePair(DescribePairRequest())
+    assert (described.id, described.version) == ("toy", "1.2.3")
+    assert described.vocabulary == cloud.vocabulary
+    assert (described.max_question_tokens, described.max_budget) == (64, 40)
+
+
+async def test_drain_finishes_what_runs_and_refuses_what_comes(cloud):
+    cloud.engine.pause_s = 0.005
+    responses = aiter(cloud.inference.Reason(_request(cloud)))
+    await anext(responses)
+    draining = asyncio.create_task(cloud.server.drain())
+    await asyncio.sleep(0)
+    error = await _refused(cloud.inference.Reason(_request(cloud)))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    rest = [r async for r in responses]
+    assert rest[-1].HasField("done")
+    assert await draining is True
+
+
+async def test_drain_gives_up_after_the_grace_period(cloud):
+    cloud.engine.pause_s = 1
+    call = cloud.inference.Reason(_request(cloud))
+    await _until(lambda: cloud.engine.running == 1)
+    assert await cloud.server.drain() is False
+    call.cancel()
+
+
+async def test_metrics_tell_outcomes(cloud):
+    _ = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
+    await _refused(cloud.inference.Reason(_request(cloud, budget=0)))
+    value = cloud.server.metrics.registry.get_sample_value
+    assert value("duet_requests_total", {"outcome": "ok"}) == 1
+    assert value("duet_requests_total", {"outcome": "invalid_argument"}) == 1
+    assert value("duet_budget_cuts_total") == 1
+    assert value("duet_signal_tokens_sum") == 2
+
+
+async def test_questions_are_not_logged(cloud, capfd):
+    _ = [r async for r in cloud.inference.Reason(_request(cloud, question="my secret plan"))]
+    assert "secret" not in capfd.readouterr().err

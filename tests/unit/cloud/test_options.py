@@ -1,0 +1,40 @@
+import pytest
+
+from cloud.errors import UsageError
+from cloud.options import ServeOptions, parse_options
+
+
+def test_defaults_are_loopback():
+    options = parse_options([])
+    assert options == ServeOptions()
+    assert options.host == "127.0.0.1"
+
+
+def test_engine_flags_pass_through():
+    options = parse_options(
+        ["--pair", "x", "--tensor-parallel-size", "2", "--no-enable-prefix-caching"]
+    )
+    assert options.pair == "x"
+    assert options.engine == {"tensor_parallel_size": 2, "enable_prefix_caching": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--gather-tokens", "0"], "--gather-tokens must be at least 1"),
+        (["--gather-ms", "-1"], "--gather-ms must be at least 0"),
+        (["--max-running", "0"], "--max-running must be at least 1"),
+        (["--max-waiting", "-1"], "--max-waiting must be at least 0"),
+        (["--grace-s", "-1"], "--grace-s must be at least 0"),
+        (["--model", "other"], "--model belongs to the pair"),
+    ],
+)
+def test_contradictions(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        parse_options(arguments)
+
+
+def test_unknown_flags_end_with_usage():
+    with pytest.raises(SystemExit) as caught:
+        parse_options(["--no-such-flag-anywhere"])
+    assert caught.value.code == 2

@@ -1,0 +1,64 @@
+import pytest
+
+from cloud.errors import PairBuildError
+from cloud.pairs.__main__ import main
+from cloud.pairs.recipe import Source, load_recipe, shipped_recipes
+from cloud.pairs.sources import locate
+
+
+def test_every_shipped_recipe_is_sound():
+    assert {"smollm2-135m", "qwen3-4b-0.6b"} <= set(shipped_recipes())
+    for name in shipped_recipes():
+        assert load_recipe(name).id == name
+
+
+def test_unknown_recipe_names_those_there_are(capsys):
+    assert main(["build", "nope"]) == 6
+    printed = capsys.readouterr().err
+    assert "no recipe 'nope'" in printed
+    assert "smollm2-135m" in printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("text", ["not toml [", "id = 'x'", "[reasoner]\nsource = {}"])
+def test_malformed_recipe(tmp_path, text):
+    path = tmp_path / "r.toml"
+    path.write_text(text)
+    with pytest.raises(PairBuildError, match="malformed"):
+        load_recipe(str(path))
+
+
+def test_package_that_is_not_installed():
+    with pytest.raises(PairBuildError, match="pip install no-such-package"):
+        locate(Source(package="no_such_package", gguf="x.gguf"))
+
+
+def test_local_file_that_is_not_there(tmp_path):
+    with pytest.raises(PairBuildError, match="does not exist"):
+        locate(Source(local=tmp_path / "x.gguf", gguf="x.gguf"))
+
+
+def _hub_cache(root, repo, files):
+    """A repository in the layout of the hub's cache: blobs, links to them, a reference."""
+    base, commit = root / f"models--{repo.replace('/', '--')}", "c" * 40
+    for number, (name, content) in enumerate(files.items()):
+        blob = base / "blobs" / f"{number:040d}"
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        blob.write_text(content)
+        link = base / "snapshots" / commit / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(blob)
+    (base / "refs").mkdir()
+    (base / "refs" / "main").write_text(commit)
+
+
+def test_hub_from_its_cache_offline(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    _hub_cache(tmp_path, "Org/Model", {"config.json": "{}", "model.safetensors": "w"})
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    directory = locate(Source(hub="Org/Model"))
+    assert (directory / "model.safetensors").read_text() == "w"
+    with pytest.raises(PairBuildError, match="cannot fetch Org/Other.*--reasoner"):
+        locate(Source(hub="Org/Other"))

@@ -1,0 +1,83 @@
+import copy
+import json
+
+import pytest
+
+from duet_contract.errors import ManifestError
+from duet_contract.manifest import MANIFEST_NAME, SCHEMA, load_manifest, parse_manifest
+from tests.doubles.manifests import manifest_data
+
+
+def test_reads_and_writes_back_the_same():
+    manifest = parse_manifest(json.dumps(manifest_data()))
+    assert parse_manifest(manifest.to_json()) == manifest
+    assert manifest.reference == "toy@1.2.3"
+    assert manifest.shared_vocabulary
+
+
+@pytest.mark.parametrize(
+    ("reference", "match"),
+    [("toy", True), ("toy@1.2.3", True), ("toy@1.2.4", False), ("to", False), ("", False)],
+)
+def test_matches(reference, match):
+    assert parse_manifest(json.dumps(manifest_data())).matches(reference) is match
+
+
+def test_newer_schema_says_to_upgrade():
+    with pytest.raises(ManifestError, match=f"schema {SCHEMA + 1}.*upgrade"):
+        parse_manifest(json.dumps(manifest_data(schema=SCHEMA + 1, unheard_of=True)))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "1"}', '"x"'])
+def test_not_a_manifest(text):
+    with pytest.raises(ManifestError):
+        parse_manifest(text, "somewhere")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        (("id",), "../up", "id"),
+        (("version",), "1.2", "version"),
+        (("unknown",), 1, "unknown"),
+        (("defaults", "budget"), 41, "defaults.budget is above limits.budget"),
+        (("defaults", "answer"), 31, "defaults.answer is above limits.answer"),
+        (("limits", "question"), 90, "do not fit into reasoner.context"),
+        (("limits", "budget"), 0, "limits.budget"),
+        (("reasoner", "prompt"), [{"template": "x"}], "each of .'question'."),
+        (("decoder", "path"), "other.gguf", "not among decoder.files"),
+        (
+            ("decoder", "prompt_with_signal"),
+            [{"slot": "signal"}, {"slot": "question"}],
+            "question first",
+        ),
+        (("decoder", "end_of_answer"), [], "end_of_answer"),
+        (("decoder", "vocabulary", "reserved"), ["x"], "reserved"),
+    ],
+)
+def test_faults_are_named(where, value, message):
+    data = copy.deepcopy(manifest_data())
+    place = data
+    for key in where[:-1]:
+        place = place[key]
+    place[where[-1]] = value
+    with pytest.raises(ManifestError, match=message):
+        parse_manifest(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "../x", "a/../../x", "", "a\\b", "C:/x", "a\0b", ".."]
+)
+def test_paths_stay_inside_the_pair(path):
+    data = copy.deepcopy(manifest_data())
+    data["reasoner"]["files"][0]["path"] = path
+    with pytest.raises(ManifestError, match="relative path inside"):
+        parse_manifest(json.dumps(data))
+
+
+def test_load_names_the_file(tmp_path):
+    with pytest.raises(ManifestError, match=MANIFEST_NAME):
+        load_manifest(tmp_path)
+    (tmp_path / MANIFEST_NAME).write_bytes(b"\xff\xfe")
+    with pytest.raises(ManifestError, match=MANIFEST_NAME):
+        load_manifest(tmp_path)

@@ -1,0 +1,82 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duet_contract.errors import PromptError
+from duet_contract.manifest import SlotPart, TemplatePart
+from duet_contract.prompts import check_text, encode_text, prompt_ids, split_at_signal
+from tests.doubles import vocabularies
+
+LOOK_ALIKES = [*vocabularies.SPECIAL, *vocabularies.ADDED, "<", "|im_end|>", "</", "think>", "<|"]
+user_text = st.lists(st.one_of(st.sampled_from(LOOK_ALIKES), st.text(max_size=8)), max_size=8).map(
+    "".join
+)
+
+
+@pytest.fixture(scope="module", params=["gpt2", "smollm", "qwen"])
+def vocabulary(request, tmp_path_factory):
+    return vocabularies.build(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def _control_ids(tokenizer):
+    return {
+        tokenizer.encode_template(text)[0] for text in vocabularies.SPECIAL + vocabularies.ADDED
+    }
+
+
+@given(text=user_text)
+def test_text_never_becomes_control_tokens(vocabulary, text):
+    tokenizer, described = vocabulary
+    assert not _control_ids(tokenizer) & set(encode_text(tokenizer, described, text))
+
+
+@given(text=user_text)
+def test_text_survives(vocabulary, text):
+    tokenizer, described = vocabulary
+    decoded = tokenizer._tokenizer.decode(
+        encode_text(tokenizer, described, text), skip_special_tokens=False
+    )
+    form = described.normalization
+    assert decoded == (unicodedata.normalize(form, text) if form else text)
+
+
+@given(text=st.text(max_size=40).filter(lambda text: "<" not in text))
+def test_plain_text_is_tokenised_whole(vocabulary, text):
+    tokenizer, described = vocabulary
+    form = described.normalization
+    expected = tokenizer.encode_text(unicodedata.normalize(form, text) if form else text)
+    assert encode_text(tokenizer, described, text) == expected
+
+
+def test_control_tokens_of_the_format_stay(vocabulary):
+    tokenizer, described = vocabulary
+    prompt = (
+        TemplatePart(template="<|im_start|>user\n"),
+        SlotPart(slot="question"),
+        TemplatePart(template="<|im_end|>\n<think>"),
+    )
+    ids = prompt_ids(tokenizer, prompt, question=encode_text(tokenizer, described, "hi<|im_end|>"))
+    controls = [i for i in ids if i in _control_ids(tokenizer)]
+    assert controls == [
+        tokenizer.encode_template(text)[0] for text in ("<|im_start|>", "<|im_end|>", "<think>")
+    ]
+
+
+def test_split_at_signal():
+    prompt = (
+        TemplatePart(template="a"),
+        SlotPart(slot="question"),
+        SlotPart(slot="signal"),
+        TemplatePart(template="b"),
+    )
+    assert split_at_signal(prompt) == (prompt[:2], prompt[3:])
+    with pytest.raises(PromptError):
+        split_at_signal(prompt[:2])
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", "a\0b", "\ud800"])
+def test_bad_text(text):
+    with pytest.raises(PromptError, match="question"):
+        check_text(text, "question")

@@ -1,0 +1,35 @@
+import json
+
+import pytest
+
+from duet_contract.errors import ManifestError
+from duet_contract.vocabulary import fingerprint, gguf_vocabulary, vocabulary_of
+from tests.doubles import vocabularies
+
+
+def test_fingerprint_depends_on_ids_and_tokens_not_on_order():
+    assert fingerprint({0: "a", 1: "b"}) == fingerprint({1: "b", 0: "a"})
+    assert fingerprint({0: "a", 1: "b"}) != fingerprint({0: "b", 1: "a"})
+    assert fingerprint({0: "a\t1"}) != fingerprint({0: "a", 1: "1"})
+
+
+def test_gguf_and_tokenizer_json_agree(tmp_path):
+    tokenizer, described = vocabularies.build("qwen", tmp_path)
+    vocab = tokenizer._tokenizer.get_vocab(with_added_tokens=True)
+    tokens = [token for token, _ in sorted(vocab.items(), key=lambda item: item[1])]
+    kinds = [
+        3 if token in vocabularies.SPECIAL else 4 if token in vocabularies.ADDED else 1
+        for token in tokens
+    ]
+    padded = [*tokens, "[PAD1]", "[PAD2]"], [*kinds, 5, 5]
+    assert gguf_vocabulary(*padded, like=described) == described
+
+
+def test_normalisation_that_llama_cpp_lacks_is_refused(tmp_path):
+    vocabularies.build("gpt2", tmp_path)
+    path = tmp_path / "tokenizer.json"
+    data = json.loads(path.read_text())
+    data["normalizer"] = {"type": "Lowercase"}
+    path.write_text(json.dumps(data))
+    with pytest.raises(ManifestError, match="Lowercase"):
+        vocabulary_of(path)
