@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_any_split_of_text_reads_as_the_whole(vocabulary, text, cuts):
     places = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
     reader = TextSignalReader(tokenizer, described)
     ids = []
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         ids += reader.feed(Piece(text=text[start:end]))
     assert ids + reader.finish() == encode_signal_text(tokenizer, described, text)
 

@@ -1,0 +1,106 @@
+"""Shows the split on one machine: starts the cloud service, asks a question, stops the service.
+
+    python -m tools.demo "Tom has 3 apples ..."
+
+The service runs as its own process, as on a GPU host; its log goes to a file that is named if
+anything fails.
+"""
+
+import argparse
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.console import Console
+
+from duet_contract.pairs import DEFAULT_PAIR
+from duet_contract.v1 import inference_pb2
+
+READY_WITHIN_S = 600
+STOPPED_WITHIN_S = 60
+SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the demo; returns the exit code of the question, or 1 if the service did not start."""
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument("question")
+    parser.add_argument("--pair", default=DEFAULT_PAIR)
+    options = parser.parse_args(arguments)
+    console = Console(stderr=True, highlight=False)
+    try:
+        with _service(options.pair, console) as address:
+            console.print(f"[bold]$ duet-device ask --show-signal[/] [cyan]{options.question!r}[/]")
+            device = Path(sys.executable).with_name("duet-device")
+            command = [str(device), "ask", "--show-signal"]
+            command += ["--require-cloud", "--server", address, "--pair", options.pair]
+            return subprocess.run([*command, "--", options.question], check=False).returncode
+    except DemoError as error:
+        console.print(f"[red]demo:[/] {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+@contextmanager
+def _service(pair: str, console: Console) -> Iterator[str]:
+    """The cloud service on a free loopback port, ready; yields HOST:PORT."""
+    log = Path(tempfile.gettempdir()) / "duet-demo-service.log"
+    address = f"127.0.0.1:{_free_port()}"
+    command = [sys.executable, "-m", "cloud.serve", "--pair", pair]
+    command += ["--port", address.rsplit(":", 1)[1]]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        started = time.monotonic()
+        with console.status("") as status:
+            while not _ready(address):
+                seconds = time.monotonic() - started
+                if process.poll() is not None or seconds > READY_WITHIN_S:
+                    raise DemoError(f"the service did not start; its log is {log}")
+                status.update(f"starting the cloud service (vLLM loads {pair}) ... {seconds:.0f} s")
+                time.sleep(0.5)
+        seconds = time.monotonic() - started
+        console.print(f"cloud service ready on {address} after {seconds:.0f} s")
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        console.print("cloud service stopped")
+
+
+def _ready(address: str) -> bool:
+    """What the service's own health check says of inference."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=SERVICE), timeout=2
+            )
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
