@@ -11,6 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import grpc
+
+from device.deadline import Deadline
+from device.decoder import Decoder
+from device.errors import CloudBusy, CloudUnreachable, ModelProblem, UsageProblem
+from device.generation import Generation
+from device.link import Link, open_channel
+from device.pair import Pair, load_decoder
+from device.reception import Signal, receive_signal
+from device.settings import Settings
 from duet_contract.errors import ContractError, PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import check_text, encode_text, prompt_ids, split_at_signal
@@ -21,15 +30,6 @@ from duet_contract.v1.inference_pb2 import (
     Done,
     ReasonRequest,
 )
-
-from device.deadline import Deadline
-from device.decoder import Decoder
-from device.errors import CloudBusy, CloudUnreachable, ModelProblem, UsageProblem
-from device.generation import Generation
-from device.link import Link, open_channel
-from device.pair import Pair, load_decoder
-from device.reception import Signal, receive_signal
-from device.settings import Settings
 
 # No token of any vocabulary spells more bytes than this on average over a whole question.
 MOST_BYTES_A_TOKEN = 16

@@ -141,9 +141,8 @@ def ask(
     )
     text = _read_stdin() if question in (None, "-") else question or ""
     # Imported here, so that --help and errors of usage come at once.
-    from duet_contract.pairs import DEFAULT_PAIR
-
     from device.pair import open_pair
+    from duet_contract.pairs import DEFAULT_PAIR
 
     pair = open_pair(pair_name or DEFAULT_PAIR)
 
@@ -175,7 +174,7 @@ def _stop_on_interrupt() -> threading.Event:
     """
     stop = threading.Event()
 
-    def interrupt(number: int, frame: FrameType | None) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
         stop.set()
         raise Interrupted("interrupted")
 

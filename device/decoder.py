@@ -202,7 +202,7 @@ class Decoder:
             self._outputs = 0
         elif not self._context:
             return
-        # Even with nothing to roll back: an interrupt may have left tokens that `ids` does not have.
+        # Even with nothing to roll back: an interrupt may have left tokens that `ids` lacks.
         count = len(kept)
         if llama_cpp.llama_memory_seq_rm(self._memory, _SINGLE_SEQUENCE, count, -1):
             self.ids = kept

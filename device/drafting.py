@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from llama_cpp.llama_speculative import LlamaPromptLookupDecoding
 
-GUESSED_TOKENS = 7
+# A batch of 4 costs little more than a single step; longer guesses are for text that is copied.
+SHORT_GUESS = 3
+LONG_GUESS = 7
 LONGEST_MATCH = 3
 # How much the latest measurement counts in a running mean.
 _WEIGHT = 0.2
@@ -25,7 +27,7 @@ class Drafter:
 
     def __init__(self, ids: Sequence[int], room: int) -> None:
         """`ids`: the sequence so far; `room`: the most tokens that it may grow to."""
-        self._lookup = LlamaPromptLookupDecoding(LONGEST_MATCH, GUESSED_TOKENS)
+        self._lookup = LlamaPromptLookupDecoding(LONGEST_MATCH, LONG_GUESS)
         self._ids = np.empty(max(room, len(ids)) + 1, np.intc)
         self._count = 0
         # Pairs of neighbours. The lookup costs as much as it saves unless at least two tokens
@@ -33,6 +35,7 @@ class Drafter:
         self._pairs: set[tuple[int, int]] = set()
         self._plain_ms = 0.0
         self._draft_ms = 0.0
+        self._length = SHORT_GUESS
         self._paused = 0
         self._pause = _FIRST_PAUSE
         self.drafted = 0
@@ -59,7 +62,7 @@ class Drafter:
         if pair not in self._pairs:
             return []
         found = self._lookup(self._ids[: self._count])
-        return [int(token) for token in found[:most]]
+        return [int(token) for token in found[: min(most, self._length)]]
 
     def plain_step(self, ms: float) -> None:
         """Tells how long a step without a guess took, in milliseconds."""
@@ -69,6 +72,7 @@ class Drafter:
         """Tells how long checking a guess took, and how much of it was right."""
         self.drafted += guessed
         self.accepted += right
+        self._length = LONG_GUESS if right == guessed else SHORT_GUESS
         per_token = ms / (right + 1)
         self._draft_ms += (per_token - self._draft_ms) * (_WEIGHT if self._draft_ms else 1.0)
         if self._draft_ms > self._plain_ms:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
-from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
-from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, DeviceError
 from device.link_errors import device_error, retry_after
+from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 
 # What gRPC puts before each message: a flag and the length.
 FRAME_BYTES = 5
@@ -72,7 +72,7 @@ class Link:
         request: ReasonRequest,
         deadline: Deadline,
         connect_timeout: float,
-        note: Callable[[str], None] = lambda line: None,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._channel = channel
         self._server = server
@@ -155,7 +155,7 @@ class Link:
                     self._note(f"{failure}; asking again in {wait:.1f} s")
                     if self._cancelled.wait(wait):
                         return
-        except Exception as error:  # noqa: BLE001 - `next` must raise it instead of waiting on.
+        except Exception as error:  # `next` must raise it instead of waiting on.
             if not self._cancelled.is_set():
                 self._queue.put(error)
 

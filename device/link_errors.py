@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 from device.errors import (
@@ -17,7 +17,7 @@ from device.errors import (
 )
 
 if TYPE_CHECKING:
-    from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+    from google.rpc.status_pb2 import Status
 
 PAIR_MISMATCH = "PAIR_MISMATCH"
 _Detail = TypeVar("_Detail", bound=Message)

@@ -9,6 +9,9 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from device.decoder import Decoder
+from device.errors import CloudUnreachable
+from device.link import Link
 from duet_contract.encodings import SignalReader, signal_reader
 from duet_contract.errors import EncodingError
 from duet_contract.manifest import Vocabulary
@@ -20,10 +23,6 @@ from duet_contract.v1.inference_pb2 import (
     Done,
     Piece,
 )
-
-from device.decoder import Decoder
-from device.errors import CloudUnreachable
-from device.link import Link
 
 # Tokens evaluated between two looks at the queue.
 _STEP = 16
@@ -61,6 +60,8 @@ def receive_signal(
     """Appends the signal and the prompt's end to the decoder's sequence, as they arrive.
 
     Args:
+        link: brings the signal.
+        decoder: has evaluated the prompt before the signal.
         vocabulary: the decoder's.
         suffix: the prompt's tokens behind the signal.
         reserve: makes room for a prompt of so many tokens.

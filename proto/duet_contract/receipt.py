@@ -54,7 +54,11 @@ class Flops(_Model):
 
 
 class Receipt(_Model):
-    """The answer and what it cost. `finish`: how answer and signal ended, e.g. `end`, `limit`."""
+    """The answer and what it cost.
+
+    `finish`: `end` where the model ended its answer, `limit` where the answer reached its limit;
+    followed by `+budget` where the signal was cut at its budget.
+    """
 
     answer: str
     signal: str

@@ -6,6 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import grpc
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
@@ -20,9 +24,6 @@ from duet_contract.v1.inference_pb2_grpc import (
     InferenceServiceServicer,
     add_InferenceServiceServicer_to_server,
 )
-from google.protobuf.message import Message
-from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
 
 Script = Callable[[ReasonRequest, grpc.ServicerContext], Iterator[ReasonResponse]]
 

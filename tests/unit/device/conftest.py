@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from device.pair import Pair
 from duet_contract.manifest import Manifest
-
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 
 SHA = "ab" * 32

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+
 from device.answering import Listener, Outcome, answer
 from device.errors import (
     CloudBusy,
@@ -27,12 +30,9 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from google.protobuf.duration_pb2 import Duration
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
-
 from tests.doubles.cloud import (
-    ScriptedCloud,
     Script,
+    ScriptedCloud,
     abort,
     done,
     done_text,
@@ -79,13 +79,18 @@ def test_token_signal_reaches_decoder_and_receipt(pair: Pair, decoder: ScriptedD
     assert "".join(heard) == SIGNAL
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{SIGNAL} A:")
     request = cloud.requests[0]
-    assert request.budget == 20 and request.seed == 7 and not request.HasField("temperature")
+    assert request.budget == 20
+    assert request.seed == 7
+    assert not request.HasField("temperature")
     assert list(request.encodings) == [SIGNAL_ENCODING_TOKEN_IDS, SIGNAL_ENCODING_TEXT]
-    assert request.pair == "bytes@1.0.0" and request.request_id == receipt.request_id
+    assert request.pair == "bytes@1.0.0"
+    assert request.request_id == receipt.request_id
     assert receipt.bytes.up == request.ByteSize() + 5
     times = receipt.ms
-    assert times.connect is not None and times.first_signal is not None
-    assert times.signal is not None and times.first_answer is not None
+    assert times.connect is not None
+    assert times.first_signal is not None
+    assert times.signal is not None
+    assert times.first_answer is not None
     assert times.first_signal <= times.signal <= times.first_answer <= times.total
 
 
@@ -129,7 +134,9 @@ def test_last_piece_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDe
     assert decoder.evaluations[:2] == [(0, prefix), (prefix, 4 + len(" A:"))]
 
 
-def broken_after_a_piece(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+def broken_after_a_piece(
+    _: ReasonRequest, context: grpc.ServicerContext
+) -> Iterator[ReasonResponse]:
     yield tokens(65)
     abort(context, grpc.StatusCode.UNAVAILABLE, "going away")
 
@@ -156,16 +163,15 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_signal_is_dropped_and_said(
-    name: str, pair: Pair, decoder: ScriptedDecoder
-) -> None:
+def test_broken_signal_is_dropped_and_said(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
     notes: list[str] = []
     outcome, _ = ask(BROKEN[name], pair, decoder, Listener(note=notes.append))
     receipt = outcome.receipt
     assert (receipt.source, receipt.signal, receipt.tokens.signal) == ("device", "", 0)
     assert receipt.answer == "häppy 🙂"
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
-    assert len(notes) == 1 and notes[0].endswith("the device answers alone")
+    assert len(notes) == 1
+    assert notes[0].endswith("the device answers alone")
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -188,7 +194,8 @@ def test_no_cloud_is_answered_alone_or_refused(pair: Pair, decoder: ScriptedDeco
         Listener(note=notes.append),
         decoder=decoder,  # type: ignore[arg-type]
     ).receipt
-    assert alone.source == "device" and alone.answer == "häppy 🙂"
+    assert alone.source == "device"
+    assert alone.answer == "häppy 🙂"
     assert gone in notes[0]
     with pytest.raises(CloudUnreachable, match="no cloud at"):
         answer(
@@ -202,7 +209,8 @@ def test_no_cloud_is_answered_alone_or_refused(pair: Pair, decoder: ScriptedDeco
 def test_device_only_opens_no_connection(pair: Pair, decoder: ScriptedDecoder) -> None:
     outcome, cloud = ask(says(done(0)), pair, decoder, device_only=True)
     assert outcome.receipt.source == "device"
-    assert outcome.receipt.bytes.up == 0 and outcome.receipt.ms.connect is None
+    assert outcome.receipt.bytes.up == 0
+    assert outcome.receipt.ms.connect is None
     assert cloud.requests == []
 
 

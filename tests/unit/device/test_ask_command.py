@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from device import answering
 from device.cli import main
 from device.errors import ExitCode
 from device.pair import Pair
 from duet_contract.integrity import sha256_of
 from duet_contract.receipt import Receipt
-
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -127,7 +127,9 @@ def test_bad_question_on_stdin(
         monkeypatch.setattr(sys, "stdin", stdin)
         assert main(["ask"]) == ExitCode.USAGE
     out, err = capsys.readouterr()
-    assert out == "" and said in err and err.startswith("duet-device: ")
+    assert out == ""
+    assert said in err
+    assert err.startswith("duet-device: ")
     assert cloud.requests == []
 
 
@@ -147,7 +149,8 @@ def test_bad_question_on_stdin(
 def test_bad_options(options: list[str], cloud: ScriptedCloud, capsys: Captured) -> None:
     assert main(["ask", "why?", *options]) == ExitCode.USAGE
     out, err = capsys.readouterr()
-    assert out == "" and err
+    assert out == ""
+    assert err
     assert cloud.requests == []
 
 
@@ -164,7 +167,12 @@ def test_newer_manifest(home: Path, capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "is missing"), (b"ab", "has 2 bytes"), (b"abd", "was altered"), (b"abc", "cannot load")],
+    [
+        (None, "is missing"),
+        (b"ab", "has 2 bytes"),
+        (b"abd", "was altered"),
+        (b"abc", "cannot load"),
+    ],
 )
 def test_damaged_decoder_file(
     content: bytes | None, said: str, home: Path, capsys: Captured
@@ -175,7 +183,9 @@ def test_damaged_decoder_file(
         file.write_bytes(content)
     assert main(["ask", "why?", "--device-only"]) == ExitCode.MODEL
     out, err = capsys.readouterr()
-    assert out == "" and said in err and err.count("\n") == 1
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
 
 
 def test_no_cloud_where_it_is_required(cloud: ScriptedCloud, capsys: Captured) -> None:
@@ -184,7 +194,8 @@ def test_no_cloud_where_it_is_required(cloud: ScriptedCloud, capsys: Captured) -
     options = ["--require-cloud", "--server", gone.address]
     assert main(["ask", "why?", *options]) == ExitCode.UNREACHABLE
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("duet-device: no cloud at")
+    assert out == ""
+    assert err.startswith("duet-device: no cloud at")
 
 
 def test_no_cloud_is_said_in_one_line(cloud: ScriptedCloud, capsys: Captured) -> None:
@@ -193,7 +204,8 @@ def test_no_cloud_is_said_in_one_line(cloud: ScriptedCloud, capsys: Captured) ->
     assert main(["ask", "why?", "--quiet", "--server", gone.address]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert err.endswith("the device answers alone\n") and err.count("\n") == 1
+    assert err.endswith("the device answers alone\n")
+    assert err.count("\n") == 1
 
 
 def test_deadline_already_passed(cloud: ScriptedCloud, capsys: Captured) -> None:

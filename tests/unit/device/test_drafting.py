@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from device.drafting import Drafter
-from device.generation import Generation
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.drafting import Drafter
+from device.generation import Generation
 from tests.doubles.decoder import END, ScriptedDecoder
 
 rules = st.dictionaries(
@@ -15,7 +15,9 @@ rules = st.dictionaries(
 
 
 @given(
-    rules=rules, prompt=st.lists(st.integers(0, 3), min_size=1, max_size=40), limit=st.integers(0, 60)
+    rules=rules,
+    prompt=st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    limit=st.integers(0, 60),
 )
 def test_drafting_equals_plain_greedy(
     rules: dict[tuple[int, int], int], prompt: list[int], limit: int

@@ -4,6 +4,7 @@ import io
 import sys
 
 import pytest
+
 from device.output import Output, receipt_line
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
 

@@ -1,0 +1,222 @@
+"""The decoder with the real llama.cpp and the default pair's GGUF.
+
+Numbers of tiny quantised models shift a little with the size of the batch, so odds are compared
+closely and texts only where no near tie decides.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from device.answering import Listener, answer
+from device.decoder import Decoder
+from device.errors import Interrupted, ModelProblem
+from device.generation import Generation
+from device.pair import load_decoder, open_pair
+from device.settings import Settings
+from duet_contract.manifest import Manifest
+from duet_contract.prompts import encode_text
+from duet_contract.vocabulary import HubTokenizer
+
+TEXT = "The quick brown fox jumps over the lazy dog. It counts 3 apples, then 12 more. " * 3
+# Two log-probabilities closer than this may swap with the size of the batch.
+TIE = 0.2
+
+
+@pytest.fixture(scope="module")
+def decoder(default_pair: Path) -> Iterator[Decoder]:
+    with load_decoder(open_pair(str(default_pair)), threads=2) as decoder:
+        decoder.reserve(1024)
+        yield decoder
+
+
+@pytest.fixture(scope="module")
+def ids(decoder: Decoder) -> list[int]:
+    return decoder.encode_text(TEXT)
+
+
+def restart(decoder: Decoder, ids: list[int]) -> None:
+    decoder.keep(0)
+    decoder.evaluate(ids)
+
+
+def close(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two distributions over tokens are the same but for rounding."""
+    distance = float(np.abs(np.exp(first) - np.exp(second)).sum() / 2)
+    return distance < 0.1
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 31])
+def test_pieces_give_what_the_whole_gives(decoder: Decoder, ids: list[int], size: int) -> None:
+    restart(decoder, ids)
+    whole = decoder.log_probabilities()
+    decoder.keep(0)
+    for start in range(0, len(ids), size):
+        decoder.evaluate(ids[start : start + size], want_next=start + size >= len(ids))
+    assert decoder.ids == ids
+    assert close(whole, decoder.log_probabilities())
+
+
+def test_roll_back_forgets_what_it_rolls_back(decoder: Decoder, ids: list[int]) -> None:
+    restart(decoder, ids)
+    whole = decoder.log_probabilities()
+    decoder.keep(20)
+    decoder.evaluate(decoder.encode_text(" Something else entirely, about stars and ships."))
+    decoder.keep(20)
+    decoder.evaluate(ids[20:])
+    assert decoder.ids == ids
+    assert close(whole, decoder.log_probabilities())
+
+
+def test_become_evaluates_only_what_differs(decoder: Decoder, ids: list[int]) -> None:
+    restart(decoder, ids)
+    whole = decoder.log_probabilities()
+    decoder.become(ids[:30] + ids[:5])
+    assert decoder.ids == ids[:30] + ids[:5]
+    decoder.become(ids)
+    decoder.become(ids)
+    assert close(whole, decoder.log_probabilities())
+
+
+def test_a_larger_context_keeps_the_sequence(default_pair: Path, ids: list[int]) -> None:
+    with load_decoder(open_pair(str(default_pair)), threads=2) as decoder:
+        decoder.reserve(len(ids))
+        decoder.evaluate(ids)
+        small, before = decoder.context, decoder.log_probabilities()
+        decoder.reserve(small + 1)
+        assert decoder.context > small
+        assert decoder.ids == ids
+        assert close(before, decoder.log_probabilities())
+
+
+def test_nothing_is_evaluated_beyond_the_context(default_pair: Path, ids: list[int]) -> None:
+    with load_decoder(open_pair(str(default_pair)), threads=2) as decoder:
+        decoder.reserve(1)
+        with pytest.raises(ModelProblem, match="do not fit"):
+            decoder.evaluate(ids * 10)
+
+
+def test_next_token_only_where_it_was_wanted(decoder: Decoder, ids: list[int]) -> None:
+    decoder.keep(0)
+    decoder.evaluate(ids, want_next=False)
+    with pytest.raises(ModelProblem):
+        decoder.most_likely()
+
+
+PROMPTS = [
+    "Count from one to twenty in words.",
+    "Repeat: the cat sat on the mat, the cat sat on the mat, the cat sat on the mat.",
+    "A shop has 12 boxes of 30 apples and sells 100 apples. How many are left?",
+]
+
+
+@pytest.mark.parametrize("question", PROMPTS)
+def test_drafting_equals_plain_greedy_up_to_ties(decoder: Decoder, question: str) -> None:
+    prompt = decoder.encode_template(
+        f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    )
+    answers = []
+    for draft in (False, True):
+        restart(decoder, prompt)
+        answers.append(list(Generation(decoder, ends=frozenset(), limit=60, draft=draft)))
+    plain, drafted = answers
+    for index, (one, other) in enumerate(zip(plain, drafted, strict=False)):
+        if one != other:
+            restart(decoder, prompt + plain[:index])
+            odds = decoder.log_probabilities()
+            assert abs(odds[one] - odds[other]) < TIE
+            return
+    assert plain == drafted
+
+
+def test_sampling_is_reproducible_with_a_seed(decoder: Decoder, ids: list[int]) -> None:
+    def sampled(seed: int | None) -> list[int]:
+        restart(decoder, ids)
+        steps = Generation(decoder, ends=frozenset(), limit=30, temperature=1.0, seed=seed)
+        return list(steps)
+
+    assert sampled(1) == sampled(1)
+    assert sampled(1) != sampled(2)
+
+
+# Characters that control tokens are written with, and any other.
+texts = st.text(st.sampled_from("<|im_startend>/ \n") | st.characters(codec="utf-8"), max_size=60)
+
+
+@given(pieces=st.lists(texts | st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>"])))
+@settings(max_examples=150, deadline=None)
+def test_text_never_gives_control_tokens(
+    decoder: Decoder, default_manifest: Manifest, pieces: list[str]
+) -> None:
+    text = "".join(pieces).replace("\0", "")
+    vocabulary = default_manifest.decoder.vocabulary
+    control = {i for string in vocabulary.reserved for i in decoder.encode_template(string)}
+    found = encode_text(decoder, vocabulary, text)
+    assert not control & set(found)
+    # Bytes that hardly ever occur are not in every vocabulary.
+    if text.isascii() and text.isprintable():
+        assert b"".join(decoder.detokenize(i) for i in found).decode() == text
+
+
+@pytest.fixture(scope="module")
+def reasoner(default_pair: Path, default_manifest: Manifest) -> HubTokenizer:
+    return HubTokenizer.from_directory(default_pair / default_manifest.reasoner.path)
+
+
+@given(text=texts)
+@settings(max_examples=150, deadline=None)
+def test_same_tokens_as_the_reasoner_s_tokenizer(
+    decoder: Decoder, reasoner: HubTokenizer, default_manifest: Manifest, text: str
+) -> None:
+    text = text.replace("\0", "")
+    vocabulary = default_manifest.decoder.vocabulary
+    assert encode_text(decoder, vocabulary, text) == encode_text(reasoner, vocabulary, text)
+
+
+def test_evaluation_stops_between_chunks(decoder: Decoder, ids: list[int]) -> None:
+    decoder.keep(0)
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(len(decoder.ids))
+        if len(calls) == 2:
+            raise Interrupted("stop")
+
+    with pytest.raises(Interrupted):
+        decoder.evaluate(ids * 3, check=check)
+    assert calls == [0, 32]
+    assert len(decoder.ids) == 32
+    # What was evaluated can go on.
+    decoder.evaluate(ids[:4])
+
+
+def test_stop_ends_an_answer_within_a_step(default_pair: Path, decoder: Decoder) -> None:
+    stop = threading.Event()
+    seen: list[float] = []
+
+    def on_answer(_: str) -> None:
+        stop.set()
+        seen.append(time.perf_counter())
+
+    with pytest.raises(Interrupted):
+        answer(
+            "Tell me a long story.",
+            open_pair(str(default_pair)),
+            Settings(device_only=True, draft=False),
+            Listener(answer=on_answer),
+            decoder=decoder,
+            stop=stop,
+        )
+    assert len(seen) == 1
+
+
+def test_not_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + b"\0" * 100)
+    with pytest.raises(ModelProblem, match="cannot load"):
+        Decoder(tmp_path / "model.gguf", 1)
