@@ -84,6 +84,7 @@ class Link:
         self._call: grpc.Call | None = None
         self._cancelled = threading.Event()
         self._too_late = threading.Event()
+        self._settled = threading.Event()
         self._received = False
         self.connected: float | None = None
         self.up = 0
@@ -107,13 +108,14 @@ class Link:
                 item = self._queue.get(timeout=max(0.0, min(_POLL, self._deadline.remaining())))
             except queue.Empty:
                 continue
-            if isinstance(item, Exception):
-                raise item
-            return item
+            return _arrival(item)
 
-    def waiting(self) -> bool:
-        """Whether `next` would return, or raise, at once."""
-        return not self._queue.empty()
+    def poll(self, seconds: float) -> Arrival | None:
+        """`next`, but None if nothing comes within `seconds`, which are to be few."""
+        try:
+            return _arrival(self._queue.get(timeout=seconds))
+        except queue.Empty:
+            return None
 
     def cancel(self) -> None:
         """Ends the call and closes the channel; does no harm once the call is over."""
@@ -132,6 +134,7 @@ class Link:
             grpc.ChannelConnectivity.READY,
             grpc.ChannelConnectivity.TRANSIENT_FAILURE,
         ):
+            self._settled.set()
             # While anybody listens, gRPC polls, and closing the channel waits for the poll.
             self._channel.unsubscribe(self._on_state)
 
@@ -191,6 +194,8 @@ class Link:
             return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
         failure = device_error(error, self._server)
         # Never twice after a piece, nor where the cloud may be working on it.
+        # The connection's state is told by another thread, perhaps a little later.
+        self._settled.wait(_POLL)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
         if self._received or not may_repeat or self._asked_twice():
@@ -204,6 +209,12 @@ class Link:
 
     def _asked_twice(self) -> bool:
         return self.up > self._request.ByteSize() + FRAME_BYTES
+
+
+def _arrival(item: Arrival | Exception) -> Arrival:
+    if isinstance(item, Exception):
+        raise item
+    return item
 
 
 def _is_loopback(server: str) -> bool:

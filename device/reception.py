@@ -9,7 +9,7 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from device.decoder import Decoder
+from device.decoder import CHUNK, Decoder
 from device.errors import CloudUnreachable
 from device.link import Link
 from duet_contract.encodings import SignalReader, signal_reader
@@ -26,6 +26,9 @@ from duet_contract.v1.inference_pb2 import (
 
 # Tokens evaluated between two looks at the queue.
 _STEP = 16
+# How long, in seconds, a piece waits for what may come right behind it, as the last message does
+# behind the last piece: two batches cost more than one, and nothing else is to be done.
+_PATIENCE = 0.001
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,11 @@ def receive_signal(
     done: Done | None = None
     done_at = 0.0
     while done is None or pending:
-        # Waits only if there is nothing else to do.
-        while done is None and (not pending or link.waiting()):
-            arrival = link.next()
+        patience = 0.0 if len(pending) >= _STEP else _PATIENCE
+        while done is None:
+            arrival = link.poll(patience) if pending else link.next()
+            if arrival is None:
+                break
             if isinstance(arrival.message, Done):
                 done, done_at = arrival.message, arrival.at
                 pending += reception.finish(done)
@@ -89,7 +94,8 @@ def receive_signal(
                 pending += reception.feed(arrival.message, arrival.at)
         if pending:
             check()
-            step, pending = pending[:_STEP], pending[_STEP:]
+            size = _STEP if done is None else CHUNK
+            step, pending = pending[:size], pending[size:]
             reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
             decoder.evaluate(step, want_next=not pending)
     return Signal(reception.text, reception.first_piece, reception.last_piece, done, done_at)
