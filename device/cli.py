@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from device.ask import ask
-from device.errors import DeviceError, ExitCode
+from device.errors import DeviceError, ExitCode, OutputClosed
 
 _STARTED = time.perf_counter()
 
@@ -33,18 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return ExitCode.USAGE
+    except OutputClosed:
+        # Python flushes stdout when it ends, and would complain about the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.STDOUT_CLOSED
     except DeviceError as error:
         click.echo(f"duet-device: {error}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("duet-device: interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _stdout_closed()
     return ExitCode.OK
-
-
-def _stdout_closed() -> int:
-    # Python flushes stdout when it ends, and would complain about the closed pipe again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.STDOUT_CLOSED

@@ -64,6 +64,12 @@ class PairMismatch(ModelProblem):
     """The cloud reasons with another pair than the decoder belongs to."""
 
 
+class OutputClosed(DeviceError):
+    """Nobody reads the output any more; there is nobody to tell, either."""
+
+    exit_code = ExitCode.STDOUT_CLOSED
+
+
 class Interrupted(DeviceError):
     """The user, or the program that asked, stopped the question."""
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from device.errors import OutputClosed
+
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
 
@@ -96,5 +98,8 @@ def receipt_line(receipt: "Receipt") -> str:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    stream.write(text)
-    stream.flush()
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError as error:
+        raise OutputClosed("the output was closed") from error

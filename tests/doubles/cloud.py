@@ -71,12 +71,14 @@ def says(*responses: ReasonResponse) -> Script:
 class ScriptedCloud(InferenceServiceServicer):
     """Serves a script on a free port while used as a context manager.
 
-    `requests`: what was asked. `ended`: set when a call is over, cancelled calls included.
+    `requests`: what was asked. `asked`: set at the first request. `ended`: set when a call is
+    over, cancelled calls included.
     """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[ReasonRequest] = []
+        self.asked = threading.Event()
         self.ended = threading.Event()
         self._server = grpc.server(ThreadPoolExecutor(4))
         add_InferenceServiceServicer_to_server(self, self._server)
@@ -87,6 +89,7 @@ class ScriptedCloud(InferenceServiceServicer):
     ) -> Iterator[ReasonResponse]:
         """Runs the script."""
         self.requests.append(request)
+        self.asked.set()
         context.add_callback(self.ended.set)
         yield from self.script(request, context)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from device import answering
@@ -17,6 +19,7 @@ from device.errors import ExitCode
 from device.pair import Pair
 from duet_contract.integrity import sha256_of
 from duet_contract.receipt import Receipt
+from duet_contract.v1.inference_pb2 import ReasonResponse
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -235,3 +238,49 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.exit(bool({'grpc', 'llama_cpp', 'pydantic', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
+    program = (
+        "import sys; from device import answering; "
+        "from tests.doubles.decoder import ScriptedDecoder; "
+        "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "from device.cli import main; sys.exit(main(['ask', 'why?']))"
+    )
+
+    def hangs(_: object, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield tokens(65)
+        while context.is_active():
+            time.sleep(0.01)
+
+    with ScriptedCloud(hangs) as cloud:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            env={**os.environ, "DUET_SERVER": cloud.address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert cloud.asked.wait(20)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        assert cloud.ended.wait(5)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert out == b""
+    assert err.strip() == b"duet-device: interrupted"
+
+
+def test_closed_stdout_ends_quietly(home: Path) -> None:
+    program = (
+        "import sys; from device import answering; "
+        "from tests.doubles.decoder import ScriptedDecoder; "
+        "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "from device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=writer, stderr=-1)
+    os.close(writer)
+    _, err = process.communicate(timeout=20)
+    assert err == b""
+    assert process.returncode == ExitCode.STDOUT_CLOSED
