@@ -9,16 +9,14 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import grpc
 
 from device.deadline import Deadline
-from device.decoder import Decoder
 from device.errors import CloudBusy, CloudUnreachable, ModelProblem, UsageProblem
-from device.generation import Generation
 from device.link import Link, open_channel
 from device.pair import Pair, load_decoder
-from device.reception import Signal, receive_signal
 from device.settings import Settings
 from duet_contract.errors import ContractError, PromptError
 from duet_contract.manifest import Manifest
@@ -30,6 +28,10 @@ from duet_contract.v1.inference_pb2 import (
     Done,
     ReasonRequest,
 )
+
+if TYPE_CHECKING:
+    from device.decoder import Decoder
+    from device.reception import Signal
 
 # No token of any vocabulary spells more bytes than this on average over a whole question.
 MOST_BYTES_A_TOKEN = 16
@@ -124,7 +126,7 @@ def answer(
     settings: Settings | None = None,
     listener: Listener | None = None,
     *,
-    decoder: Decoder | None = None,
+    decoder: "Decoder | None" = None,
     credentials: grpc.ChannelCredentials | None = None,
     started: float | None = None,
     stop: threading.Event | None = None,
@@ -183,7 +185,7 @@ class _Work:
     manifest: Manifest
     settings: Settings
     listener: Listener
-    decoder: Decoder
+    decoder: "Decoder"
     deadline: Deadline
     ready: float = 0.0
     prefix: float | None = None
@@ -204,8 +206,11 @@ class _Work:
             raise UsageProblem(f"the question has {len(ids)} tokens, at most {most} fit this pair")
         return ids
 
-    def _with_signal(self, link: Link) -> Signal | None:
+    def _with_signal(self, link: Link) -> "Signal | None":
         """Evaluates the prompt with the signal; None if there is none and the device may go on."""
+        # llama.cpp is imported while the cloud already works.
+        from device.reception import receive_signal
+
         description = self.manifest.decoder
         before, after = split_at_signal(description.prompt_with_signal)
         vocabulary = description.vocabulary
@@ -249,7 +254,9 @@ class _Work:
             )
         self.decoder.reserve(min(most, prompt + self.manifest.defaults.answer))
 
-    def _generate(self, link: Link | None, signal: Signal | None, request_id: str) -> Outcome:
+    def _generate(self, link: Link | None, signal: "Signal | None", request_id: str) -> Outcome:
+        from device.generation import Generation
+
         description = self.manifest.decoder
         ends = {i for text in description.end_of_answer for i in self.decoder.encode_template(text)}
         temperature = self.settings.temperature

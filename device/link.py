@@ -53,8 +53,8 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
 class Link:
     """One question's stream. Starts when made; `cancel` stops the cloud's work at once.
 
-    `connected`, `up`, `down`: when the link stood (`perf_counter`, None before), and bytes of
-    messages sent and received, gRPC's framing included.
+    `connected`, `down`: when the link stood (`perf_counter`, None before), and bytes of messages
+    received, gRPC's framing included.
 
     Args:
         channel: to the cloud; closed by `cancel`, which is to be called in any case.
@@ -87,13 +87,18 @@ class Link:
         self._settled = threading.Event()
         self._received = False
         self.connected: float | None = None
-        self.up = 0
+        self._asked = 0
         self.down = 0
         channel.subscribe(self._on_state, try_to_connect=True)
         self._connect_timer = threading.Timer(connect_timeout, self._on_connect_timeout)
         self._connect_timer.daemon = True
         self._connect_timer.start()
         threading.Thread(target=self._run, name="duet-link", daemon=True).start()
+
+    @property
+    def up(self) -> int:
+        """Bytes of requests sent."""
+        return self._asked * (self._request.ByteSize() + FRAME_BYTES) if self.connected else 0
 
     def next(self) -> Arrival:
         """Waits for the next message.
@@ -168,7 +173,7 @@ class Link:
         self._call = call
         if self._cancelled.is_set() or self._too_late.is_set():
             call.cancel()
-        self.up += self._request.ByteSize() + FRAME_BYTES
+        self._asked += 1
         done = False
         response: ReasonResponse
         for response in call:
@@ -198,7 +203,7 @@ class Link:
         self._settled.wait(_POLL)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
-        if self._received or not may_repeat or self._asked_twice():
+        if self._received or not may_repeat or self._asked > 1:
             return failure, None
         wait = retry_after(error)
         if wait is None:
@@ -206,9 +211,6 @@ class Link:
         if wait is not None and wait >= self._deadline.remaining():
             wait = None
         return failure, wait
-
-    def _asked_twice(self) -> bool:
-        return self.up > self._request.ByteSize() + FRAME_BYTES
 
 
 def _arrival(item: Arrival | Exception) -> Arrival:

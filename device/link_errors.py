@@ -48,8 +48,8 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code in _REFUSALS:
         return CloudRefused(f"{_REFUSALS[code]}: {_violations(status) or text or code.name}")
     if code == grpc.StatusCode.UNAVAILABLE:
-        # gRPC lists every address that it tried; the last one's error is the useful part.
-        return CloudUnreachable(f"no cloud at {server}: {text.rsplit('last error: ', 1)[-1]}")
+        # gRPC lists every address that it tried; why the last one failed is the useful part.
+        return CloudUnreachable(f"no cloud at {server}: {text.rsplit('remote host: ', 1)[-1]}")
     return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")
 
 
