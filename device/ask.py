@@ -89,7 +89,7 @@ Exit codes:
     "--threads",
     type=click.IntRange(1, 512),
     metavar="N",
-    help=f"Processors to decode with [those usable, at most {MOST_DEFAULT_THREADS}].",
+    help=f"Processors to decode with [all but one, at most {MOST_DEFAULT_THREADS}].",
 )
 @click.option(
     "--draft/--no-draft",

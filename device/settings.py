@@ -10,12 +10,17 @@ MOST_DEFAULT_THREADS = 8
 
 
 def default_threads() -> int:
-    """Processors that this process may use, at most 8: decoding is bound by memory beyond that."""
+    """Processors that this process may use, less one, and at most 8.
+
+    llama.cpp's threads wait for each other actively, several times a layer: with as many threads as
+    processors, anything else that runs makes a step many times slower. Beyond 8, decoding is bound
+    by memory.
+    """
     if hasattr(os, "sched_getaffinity"):
         usable = len(os.sched_getaffinity(0))
     else:
         usable = os.cpu_count() or 1
-    return max(1, min(usable, MOST_DEFAULT_THREADS))
+    return max(1, min(usable - 1, MOST_DEFAULT_THREADS))
 
 
 @dataclass(frozen=True)
