@@ -29,6 +29,21 @@ def default_manifest(default_pair: Path) -> Manifest:
 
 
 @pytest.fixture(scope="session")
+def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A thinking pair of tiny random models, built from local directories by the Qwen3 recipe."""
+    from cloud.pairs.__main__ import main
+    from tests.doubles import models
+
+    root = tmp_path_factory.mktemp("thinking")
+    models.write_hub_model(root / "reasoner")
+    models.write_gguf_model(root / "reasoner", root / "small.gguf")
+    arguments = ["build", "qwen3-4b-0.6b", "--out", str(root / "pair")]
+    arguments += ["--reasoner", str(root / "reasoner"), "--decoder", str(root / "small.gguf")]
+    assert main(arguments) == 0
+    return root / "pair"
+
+
+@pytest.fixture(scope="session")
 def service(default_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real engine, one for the whole session (40 s to start)."""
     log = tmp_path_factory.mktemp("service") / "log"

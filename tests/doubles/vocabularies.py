@@ -15,7 +15,7 @@ QWEN = (
 TEXT = [
     "the quick brown fox jumps over the lazy dog. so the answer is 42.\n\nstep 1: add 3 + 4 = 7\n",
     "Tom has 3 apples and buys 5 more apples. That makes 8 apples, doesn't it?\n  indented  line\n",
-    "un été à Paris, naïve café; Größe, größer; 数学の問題を解く。 Привет мир! 🙂🙃\t tabs\r\nlines",
+    "un été à Paris, naïve café; Größe, größer; 数学の問題を解く。 Привет мир! 🙂\t tabs\r\nlines",
 ] * 8
 # Both kinds: marked special, and merely added, which `encode_special_tokens` does not hold back.
 SPECIAL, ADDED = ["<|im_start|>", "<|im_end|>"], ["<think>", "</think>"]

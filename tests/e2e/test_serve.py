@@ -1,0 +1,150 @@
+"""`python -m cloud.serve` as a process: starting, failing, draining, and leaving nothing behind."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import grpc
+import psutil
+import pytest
+
+from duet_contract.integrity import describe_file
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.service import Service
+
+SERVE = [sys.executable, "-m", "cloud.serve"]
+
+
+def _serve(*arguments):
+    return subprocess.run(
+        [*SERVE, *arguments], capture_output=True, timeout=120, text=True, check=False
+    )
+
+
+def _last_line(result):
+    assert "Traceback (most recent call last):\n  File" not in result.stderr.split("\n")[-2]
+    return result.stderr.strip().splitlines()[-1]
+
+
+def _gone(processes):
+    _, alive = psutil.wait_procs(processes, timeout=15)
+    return not alive
+
+
+def test_help_is_quick_and_names_every_option():
+    result = _serve("--help")
+    assert result.returncode == 0
+    for option in ("--pair", "--max-waiting", "--gather-tokens", "--grace-s", "--help-engine"):
+        assert option in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--pair", "no-such-pair"], 6, "no pair 'no-such-pair'"),
+        (["--host", "0.0.0.0"], 3, "transport security"),
+        (["--gather-tokens", "0"], 2, "--gather-tokens"),
+        (["--no-such-flag"], 2, "no-such-flag"),
+    ],
+)
+def test_bad_options_end_with_one_clear_line(default_pair, arguments, code, message):
+    result = _serve(*arguments)
+    assert result.returncode == code
+    assert message in _last_line(result)
+
+
+def test_a_port_in_use(service):
+    port = service.address.rsplit(":", 1)[1]
+    result = _serve("--port", port)
+    assert result.returncode == 3
+    assert "in use" in _last_line(result)
+
+
+@pytest.mark.parametrize("change", ["missing", "truncated", "altered", "newer"])
+def test_a_pair_that_is_not_what_its_manifest_says(thinking_pair, tmp_path, change):
+    pair = tmp_path / "pair"
+    shutil.copytree(thinking_pair, pair)
+    weights = pair / "reasoner" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if change == "missing":
+        weights.unlink()
+    elif change == "truncated":
+        weights.write_bytes(content[:-1])
+    elif change == "altered":
+        content[1000] ^= 255
+        weights.write_bytes(content)
+    else:
+        manifest = json.loads((pair / "manifest.json").read_text())
+        (pair / "manifest.json").write_text(json.dumps(manifest | {"schema": 99}))
+    result = _serve("--pair", str(pair), "--port", "0")
+    assert result.returncode == 6
+    assert "Traceback" not in result.stderr
+    assert _last_line(result).startswith("cloud.serve: ")
+
+
+@pytest.mark.engine
+def test_an_engine_that_cannot_load_says_so_and_leaves_no_process(thinking_pair, tmp_path):
+    pair = tmp_path / "pair"
+    shutil.copytree(thinking_pair, pair)
+    config = pair / "reasoner" / "config.json"
+    content = json.loads(config.read_text())
+    content["hidden_size"] = 96  # the weights say 64
+    config.write_text(json.dumps(content))
+    manifest = json.loads((pair / "manifest.json").read_text())
+    entry = describe_file(pair, config).model_dump()
+    files = manifest["reasoner"]["files"]
+    manifest["reasoner"]["files"] = [entry if f["path"] == entry["path"] else f for f in files]
+    (pair / "manifest.json").write_text(json.dumps(manifest))
+
+    log = tmp_path / "log"
+    with Service.started([*SERVE, "--pair", str(pair)], log) as failing:
+        seen = set()
+        while failing.process.poll() is None:
+            seen |= set(failing.children())
+            time.sleep(0.2)
+    assert failing.process.returncode == 6
+    assert log.read_text().strip().splitlines()[-1].startswith("cloud.serve: vLLM cannot load")
+    assert seen, "the engine's processes were never seen"
+    assert _gone(list(seen))
+
+
+@pytest.mark.engine
+def test_a_thinking_pair_serves_and_drains(thinking_pair, tmp_path):
+    """SIGTERM: what runs is finished, what comes is refused, and no process is left."""
+    command = [*SERVE, "--pair", str(thinking_pair), "--grace-s", "60"]
+    with Service.started(command, tmp_path / "log") as service:
+        service.wait_ready(180)
+        family = service.children()
+        assert family
+        with grpc.insecure_channel(service.address) as channel:
+            stub = InferenceServiceStub(channel)
+            call = stub.Reason(
+                ReasonRequest(question="go on", budget=1500, temperature=1.0, seed=1)
+            )
+            first = next(call)
+            assert first.HasField("piece")
+            service.process.send_signal(signal.SIGTERM)
+            service.wait_event("draining", 10)
+            with pytest.raises(grpc.RpcError) as caught:
+                list(stub.Reason(ReasonRequest(question="too late")))
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+            *_, last = call
+            assert last.HasField("done")
+        assert service.process.wait(60) == 0
+    assert _gone(family)
+
+
+@pytest.mark.engine
+def test_sigterm_while_loading(thinking_pair, tmp_path):
+    command = [*SERVE, "--pair", str(thinking_pair)]
+    with Service.started(command, tmp_path / "log") as service:
+        service.wait_event("loading", 60)
+        time.sleep(3)
+        family = service.children()
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(120) == 0
+    assert _gone(family)

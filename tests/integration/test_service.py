@@ -1,0 +1,163 @@
+"""The real service: vLLM on this machine behind real gRPC."""
+
+import asyncio
+import time
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from duet_contract.encodings import encode_signal_text
+from duet_contract.v1.control_pb2 import DescribePairRequest
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    FINISH_REASON_END_OF_REASONING,
+    SIGNAL_ENCODING_TEXT,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    ReasonRequest,
+)
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_contract.vocabulary import HubTokenizer
+
+pytestmark = pytest.mark.engine
+
+QUESTION = "Tom has 3 apples and buys 5 more. How many apples has he?"
+LONG = "Tell me a very long story about a dragon, a tower and seventeen knights."
+
+
+@pytest_asyncio.fixture
+async def stub(service):
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        yield InferenceServiceStub(channel)
+
+
+@pytest.fixture
+def ask(default_manifest):
+    def build(question=QUESTION, **changes):
+        values = {
+            "question": question,
+            "budget": 96,
+            "temperature": 0.0,
+            "encodings": [SIGNAL_ENCODING_TOKEN_IDS, SIGNAL_ENCODING_TEXT],
+            "vocabulary": bytes.fromhex(default_manifest.decoder.vocabulary.sha256),
+        }
+        return ReasonRequest(**{**values, **changes})
+
+    return build
+
+
+async def _settles(service, name, value):
+    """Waits for one of the engine's own figures; they are told once an engine step."""
+    until = time.monotonic() + 5
+    while service.metric(name) != value:
+        assert time.monotonic() < until, f"{name} is {service.metric(name)}, not {value}"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_signal_ends_where_the_reasoner_closes_it(stub, ask, default_manifest):
+    *pieces, last = [response async for response in stub.Reason(ask())]
+    ids = [token for response in pieces for token in response.piece.tokens.ids]
+    assert len(pieces[0].piece.tokens.ids) == 1
+    assert last.done.finish_reason == FINISH_REASON_END_OF_REASONING
+    assert last.done.signal_tokens == len(ids) > 0
+    assert last.done.prompt_tokens > 0
+    assert last.done.decode_ms > 0
+    controls = range(17)  # this vocabulary's control tokens are its first
+    assert not set(ids) & set(controls)
+
+
+async def test_budget_cuts_and_says_so(stub, ask):
+    *pieces, last = [response async for response in stub.Reason(ask(budget=7))]
+    assert sum(len(response.piece.tokens.ids) for response in pieces) == 7
+    assert last.done.finish_reason == FINISH_REASON_BUDGET
+
+
+async def test_text_and_token_ids_are_the_same_signal(stub, ask, default_pair, default_manifest):
+    tokens = [r async for r in stub.Reason(ask())]
+    text = [r async for r in stub.Reason(ask(encodings=[SIGNAL_ENCODING_TEXT]))]
+    tokenizer = HubTokenizer.from_directory(default_pair / default_manifest.reasoner.path)
+    ids = [token for response in tokens for token in response.piece.tokens.ids]
+    whole = "".join(response.piece.text for response in text)
+    assert tokenizer._tokenizer.decode(ids) == whole
+    vocabulary = default_manifest.decoder.vocabulary
+    assert tokenizer._tokenizer.decode(encode_signal_text(tokenizer, vocabulary, whole)) == whole
+
+
+async def test_the_prompt_is_the_one_built_here(service, stub, ask, default_pair):
+    from cloud.reasoner import PairReasoner
+
+    *_, last = [response async for response in stub.Reason(ask(budget=1))]
+    reasoner = PairReasoner.load(default_pair)
+    assert last.done.prompt_tokens == len(reasoner.prompt(reasoner.encode_question(QUESTION)))
+
+
+async def test_a_seed_repeats_a_sampled_signal(stub, ask):
+    async def sample(seed):
+        responses = [r async for r in stub.Reason(ask(LONG, temperature=1.0, seed=seed))]
+        return [token for response in responses for token in response.piece.tokens.ids]
+
+    first = await sample(1)
+    assert await sample(1) == first
+    assert await sample(2) != first
+
+
+@pytest.mark.parametrize("how", ["cancel", "deadline", "disconnect"])
+async def test_leaving_aborts_in_the_engine(service, ask, how):
+    """The engine's own count of running requests is the witness."""
+    before = service.metric("duet_requests_running")
+    assert before == 0
+    channel = grpc.aio.insecure_channel(service.address)
+    call = InferenceServiceStub(channel).Reason(
+        ask(LONG, budget=1500, temperature=1.0, seed=3), timeout=1.5 if how == "deadline" else None
+    )
+    await call.read()
+    await _settles(service, "vllm:num_requests_running", 1)
+    if how == "cancel":
+        call.cancel()
+    elif how == "disconnect":
+        await channel.close(None)
+    else:
+        assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    await _settles(service, "vllm:num_requests_running", 0)
+    await _settles(service, "duet_requests_running", 0)
+    await channel.close(None)
+
+
+async def test_beyond_running_and_waiting_is_refused_at_once(service, stub, ask):
+    """The service of the tests admits 4 running and 2 waiting."""
+    calls = [stub.Reason(ask(LONG, budget=1000, temperature=1.0, seed=i)) for i in range(6)]
+    await _settles(service, "duet_requests_waiting", 2)
+    started = time.monotonic()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in stub.Reason(ask()):
+            pass
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "limits are 4 and 2" in caught.value.details()
+    assert time.monotonic() - started < 5
+    for call in calls:
+        call.cancel()
+    await _settles(service, "vllm:num_requests_running", 0)
+
+
+async def test_many_streams_do_not_mix(stub, ask):
+    """Concurrent signals are those that each question gets alone."""
+    questions = [f"What is {n} plus {n + 1}?" for n in range(4)]
+
+    async def first_tokens(question):
+        responses = [r async for r in stub.Reason(ask(question, budget=24))]
+        return [t for r in responses for t in r.piece.tokens.ids]
+
+    together = await asyncio.gather(*[first_tokens(question) for question in questions])
+    alone = [await first_tokens(question) for question in questions]
+    # Batched arithmetic rounds differently, so late tokens may part; mixing would show at once.
+    assert [signal[:4] for signal in together] == [signal[:4] for signal in alone]
+
+
+async def test_describe(service, default_manifest):
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        described = await ControlServiceStub(channel).DescribePair(DescribePairRequest())
+    assert described.id == default_manifest.id
+    assert described.manifest_json == default_manifest.to_json()
+    assert described.max_budget == default_manifest.limits.budget
+    assert described.max_question_tokens == default_manifest.limits.question
