@@ -1,0 +1,1 @@
+"""Figures of the split, each measured side by side with a peer."""

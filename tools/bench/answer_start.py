@@ -1,0 +1,148 @@
+"""From the last piece to the first answer token, against evaluating the whole prompt at the end.
+
+The device evaluates pieces as they arrive, so the wait should not grow with the signal. Signals are
+recorded from the service, pieces included, and replayed at a steady pace.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+
+from device.answering import answer
+from device.decoder import Decoder
+from device.pair import Pair
+from device.settings import Settings
+from duet_contract.manifest import Manifest
+from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
+from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
+from tools.bench.bench import Bench
+from tools.bench.replay import Recording, ReplayServer, piece_sizes, record
+from tools.bench.results import Figure, Series, Target
+from tools.bench.stats import ratios, summarise
+from tools.bench.workload import question
+
+SIGNALS = (64, 128, 256, 512, 1024)
+# About what a 7B model on one GPU gives a single stream; well below what the device evaluates.
+TOKENS_PER_S = 150.0
+TARGET = Target(comparison="at most", value=2.0)
+FLAT = Target(comparison="at most", value=1.5)
+_ANSWER = 8
+_STEPS = 16
+
+
+def steps(bench: Bench) -> int:
+    """Measurements that `measure` takes."""
+    return len(SIGNALS) * (bench.repeats + 2)
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """A figure for each length of signal, and one for how the wait grows with it."""
+    text = question(bench.fresh_numbers(1)[0])
+    recordings = _record(bench, text)
+    manifest = bench.workload.manifest
+    # Only the answer's first token matters here.
+    short = manifest.defaults.model_copy(update={"answer": _ANSWER})
+    pair = Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
+    waits: dict[int, list[float]] = {length: [] for length in SIGNALS}
+    wholes: dict[int, list[float]] = {length: [] for length in SIGNALS}
+    paces: dict[int, list[float]] = {length: [] for length in SIGNALS}
+    with Decoder(bench.workload.gguf, bench.threads) as decoder, ReplayServer() as server:
+        decoder.reserve(manifest.limits.question + max(SIGNALS) + 256)
+        for repeat in range(bench.repeats + 1):
+            for length, recording in recordings.items():
+                server.play(recording, TOKENS_PER_S)
+                wait = _wait_ms(text, pair, server.address, length, decoder)
+                pace = _decode_step_ms(decoder)
+                whole = _whole_ms(text, manifest, recording, decoder)
+                bench.step(f"answer start, {length} signal tokens")
+                if repeat:
+                    waits[length].append(wait)
+                    wholes[length].append(whole)
+                    paces[length].append(pace)
+    for length, recording in recordings.items():
+        yield Figure(
+            id=f"answer-start.{length}",
+            title=f"Last piece to first answer token, signal of {length}",
+            unit="ms",
+            subject=Series(name="evaluated on arrival", summary=summarise(waits[length])),
+            peer=Series(name="whole prompt at the end", summary=summarise(wholes[length])),
+            judged=ratios(waits[length], paces[length]),
+            judged_unit="decode steps",
+            target=TARGET,
+            details={
+                "decode step, ms": statistics.median(paces[length]),
+                "tokens of the last piece": piece_sizes(recording)[-1],
+                "tokens of the largest piece": max(piece_sizes(recording)),
+                "pieces": len(recording.pieces),
+                "replayed at, tokens/s": TOKENS_PER_S,
+            },
+        )
+    yield Figure(
+        id="answer-start.flat",
+        title=f"The same wait, signal of {SIGNALS[-1]} against {SIGNALS[0]}",
+        unit="ms",
+        subject=Series(
+            name=f"signal of {SIGNALS[-1]}, on arrival", summary=summarise(waits[SIGNALS[-1]])
+        ),
+        peer=Series(
+            name=f"signal of {SIGNALS[0]}, on arrival", summary=summarise(waits[SIGNALS[0]])
+        ),
+        judged=ratios(waits[SIGNALS[-1]], waits[SIGNALS[0]]),
+        judged_unit="ratio",
+        target=FLAT,
+    )
+
+
+def _record(bench: Bench, text: str) -> dict[int, Recording]:
+    service = bench.service()
+    recordings = {}
+    for length in SIGNALS:
+        request = ReasonRequest(
+            question=text,
+            budget=length,
+            encodings=[SIGNAL_ENCODING_TOKEN_IDS],
+            vocabulary=bench.workload.fingerprint,
+            temperature=0.0,
+        )
+        recordings[length] = record(service.address, request)
+        bench.step(f"recording a signal of {length}")
+    return recordings
+
+
+def _wait_ms(text: str, pair: Pair, server: str, budget: int, decoder: Decoder) -> float:
+    decoder.keep(0)
+    settings = Settings(server=server, budget=budget, temperature=0.0, require_cloud=True)
+    moments = answer(text, pair, settings, decoder=decoder).receipt.ms
+    if moments.first_answer is None or moments.signal is None:
+        # The model ended its answer with its first token: that token came after `total`.
+        return moments.total - (moments.signal or 0.0)
+    return moments.first_answer - moments.signal
+
+
+def _decode_step_ms(decoder: Decoder) -> float:
+    """Milliseconds of one token, in the median, behind what was just evaluated."""
+    token = decoder.ids[-1]
+    took = []
+    for _ in range(_STEPS):
+        began = time.perf_counter()
+        decoder.evaluate((token,))
+        token = decoder.most_likely()
+        took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took)
+
+
+def _whole_ms(text: str, manifest: Manifest, recording: Recording, decoder: Decoder) -> float:
+    description = manifest.decoder
+    vocabulary = description.vocabulary
+    before, after = split_at_signal(description.prompt_with_signal)
+    asked = encode_text(decoder, vocabulary, text)
+    ids = [
+        *prompt_ids(decoder, before, question=asked),
+        *recording.ids,
+        *prompt_ids(decoder, after),
+    ]
+    decoder.keep(0)
+    began = time.perf_counter()
+    decoder.evaluate(ids)
+    decoder.most_likely()
+    return (time.perf_counter() - began) * 1000

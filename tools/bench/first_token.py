@@ -1,0 +1,49 @@
+"""What the service adds to the first token's time, against vLLM's engine called directly."""
+
+import statistics
+from collections.abc import Iterator
+
+from tools.bench.bench import Bench
+from tools.bench.results import Figure, Series, Target
+from tools.bench.stats import differences, summarise
+from tools.bench.subjects import Subject
+from tools.bench.workload import question
+
+TARGET = Target(comparison="at most", value=5.0)
+# Requests a repeat: one takes tens of milliseconds, too little to tell 5 ms from noise.
+REQUESTS = 16
+_BUDGET = 4
+
+
+def steps(bench: Bench) -> int:
+    """Measurements that `measure` takes."""
+    return bench.repeats + 1
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """One figure: each repeat is the median over requests that both are asked in turns."""
+    service, direct = bench.service(), bench.direct()
+    medians: dict[str, list[float]] = {service.name: [], direct.name: []}
+    for repeat in range(bench.repeats + 1):
+        first_ms: dict[str, list[float]] = {service.name: [], direct.name: []}
+        for number in bench.fresh_numbers(REQUESTS):
+            order: list[Subject] = [service, direct]
+            for subject in order if number % 2 else order[::-1]:
+                done = bench.run(subject.run([question(number)], _BUDGET))
+                first_ms[subject.name].append(done.streams[0].first_s * 1000)
+        bench.step("first token")
+        if repeat:
+            for name, values in first_ms.items():
+                medians[name].append(statistics.median(values))
+    mine, theirs = medians[service.name], medians[direct.name]
+    yield Figure(
+        id="first-token.added",
+        title="First token, 1 stream: added by the service",
+        unit="ms",
+        subject=Series(name=service.name, summary=summarise(mine)),
+        peer=Series(name=direct.name, summary=summarise(theirs)),
+        judged=differences(mine, theirs),
+        judged_unit="ms",
+        target=TARGET,
+        details={"requests a repeat": REQUESTS},
+    )

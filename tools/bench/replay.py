@@ -1,0 +1,119 @@
+"""A cloud that replays a recorded signal at a steady pace, or only notes when it is asked.
+
+Takes vLLM's place where the device is measured: the machine is then the device's alone, as it would
+be, and every repeat gets the same signal at the same pace.
+"""
+
+import queue
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from duet_contract.v1 import inference_pb2_grpc
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    Done,
+    Piece,
+    ReasonRequest,
+    ReasonResponse,
+    TokenIds,
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A signal as the service cut it into pieces of token ids."""
+
+    pieces: tuple[tuple[int, ...], ...]
+
+    @property
+    def ids(self) -> list[int]:
+        """The whole signal."""
+        return [token for piece in self.pieces for token in piece]
+
+
+def record(address: str, request: ReasonRequest) -> Recording:
+    """Asks the service for a signal of token ids and keeps its pieces."""
+    with grpc.insecure_channel(address) as channel:
+        stub = inference_pb2_grpc.InferenceServiceStub(channel)
+        responses = list(stub.Reason(request, timeout=300))
+    return Recording(
+        tuple(
+            tuple(response.piece.tokens.ids) for response in responses if response.HasField("piece")
+        )
+    )
+
+
+class _Cloud(inference_pb2_grpc.InferenceServiceServicer):
+    def __init__(self) -> None:
+        self.recording: Recording | None = None
+        self.tokens_per_s = 1.0
+        self.asked: queue.SimpleQueue[float] = queue.SimpleQueue()
+
+    def Reason(  # noqa: N802 (gRPC's name)
+        self, request: ReasonRequest, context: grpc.ServicerContext
+    ) -> Iterator[ReasonResponse]:
+        began = time.perf_counter()
+        self.asked.put(began)
+        recording = self.recording
+        if recording is None:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "only the time of asking matters here")
+            return
+        sent = 0
+        for ids in recording.pieces:
+            sent += len(ids)
+            # A piece leaves when its last token is there.
+            time.sleep(max(0.0, began + sent / self.tokens_per_s - time.perf_counter()))
+            yield ReasonResponse(piece=Piece(tokens=TokenIds(ids=ids)))
+        yield ReasonResponse(
+            done=Done(
+                finish_reason=FINISH_REASON_BUDGET,
+                encoding=SIGNAL_ENCODING_TOKEN_IDS,
+                signal_tokens=sent,
+            )
+        )
+
+
+class ReplayServer:
+    """Listens on a free loopback port; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._cloud = _Cloud()
+        self._server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)])
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(self._cloud, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.stop(None).wait()
+
+    def play(self, recording: Recording, tokens_per_s: float) -> None:
+        """Answers from now on with this signal, at this pace."""
+        self._cloud.recording, self._cloud.tokens_per_s = recording, tokens_per_s
+
+    def asked_at(self, timeout_s: float) -> float:
+        """When the next request arrived (`time.perf_counter()`); waits for it.
+
+        Raises:
+            queue.Empty: none came.
+        """
+        return self._cloud.asked.get(timeout=timeout_s)
+
+
+def piece_sizes(recording: Recording) -> Sequence[int]:
+    """Tokens of each piece."""
+    return [len(piece) for piece in recording.pieces]

@@ -1,0 +1,161 @@
+"""The results file: what was measured, on which machine, with every repeat's value.
+
+Nothing in it identifies a machine or its user: no paths, no host names, no addresses.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tools.bench.errors import UsageProblem
+
+SCHEMA = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Summary(_Model):
+    """A figure over its repeats, in the figure's unit. `spread`: (max - min) / median."""
+
+    values: Annotated[tuple[float, ...], Field(min_length=1)]
+    median: float
+    min: float
+    max: float
+    spread: float
+
+
+class Series(_Model):
+    """What one subject measured."""
+
+    name: str
+    summary: Summary
+
+
+class Target(_Model):
+    """What a figure is to reach."""
+
+    comparison: Literal["at least", "at most"]
+    value: float
+
+    def met_by(self, value: float) -> bool:
+        """Whether `value` reaches the target."""
+        return value >= self.value if self.comparison == "at least" else value <= self.value
+
+
+class Figure(_Model):
+    """One figure.
+
+    `id`: `GROUP.WHAT`, unique in a file. `unit`: of `subject` and `peer`.
+    `judged`: what the target speaks of, in `judged_unit`: the subject's own value, or subject
+    against peer, repeat by repeat. `target`: None for figures that are only reported.
+    `details`: what explains the figure, by name, with its unit.
+    `warm_ups`: repeats before the first that counts.
+    `load`: the machine's load average over one minute, before and after.
+    `command`: how it was measured.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+    title: str
+    unit: str
+    subject: Series
+    peer: Series | None = None
+    judged: Summary
+    judged_unit: str
+    target: Target | None = None
+    details: dict[str, float] = {}
+    warm_ups: int = 1
+    load: tuple[float, float] | None = None
+    command: str = ""
+
+    @property
+    def group(self) -> str:
+        """The name that `--figures` selects this figure by."""
+        return self.id.split(".", 1)[0]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches the target; None without a target."""
+        return self.target.met_by(self.judged.median) if self.target else None
+
+
+class Machine(_Model):
+    """What the figures depend on. `memory_gib`: of the whole machine. `versions`: by package."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    accelerator: str | None = None
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+class Results(_Model):
+    """A results file. `pair`: as `id@version`. `commit`: of the code measured, if known."""
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    machine: Machine
+    pair: str
+    commit: str | None = None
+    date: str = ""
+    figures: tuple[Figure, ...] = ()
+
+    def to_json(self) -> str:
+        """The results as they are written; whether a target was met is written out, too."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for entry, figure in zip(data["figures"], self.figures, strict=True):
+            if figure.met is not None:
+                entry["met"] = figure.met
+        return _dumps(data)
+
+    def with_figures(self, figures: tuple[Figure, ...]) -> "Results":
+        """These results with `figures` in place of earlier ones of the same id."""
+        measured = {figure.id: figure for figure in figures}
+        kept = tuple(measured.pop(figure.id, figure) for figure in self.figures)
+        return self.model_copy(update={"figures": kept + tuple(measured.values())})
+
+
+def read_results(path: Path) -> Results:
+    """Reads a results file.
+
+    Raises:
+        UsageProblem: it is missing, malformed, or of another schema.
+    """
+    import json
+
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        found = data["schema"]
+        if found != SCHEMA:
+            raise UsageProblem(f"{path.name} has schema {found}, this bench writes {SCHEMA}")
+        for figure in data["figures"]:
+            figure.pop("met", None)
+        return Results.model_validate(data)
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise UsageProblem(f"{path.name} is no results file: {where}: {fault['msg']}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageProblem(f"{path.name} is no results file: {error}") from error
+
+
+def _dumps(data: object) -> str:
+    import json
+
+    return json.dumps(_rounded(data), indent=1) + "\n"
+
+
+def _rounded(data: object) -> object:
+    """Six significant digits: more is noise, and makes every new file differ everywhere."""
+    if isinstance(data, float):
+        return float(f"{data:.6g}")
+    if isinstance(data, dict):
+        return {key: _rounded(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_rounded(value) for value in data]
+    return data

@@ -1,0 +1,102 @@
+"""What is measured against what: three ways to the same engine, with the same settings.
+
+`Service` is DUET's, `OpenAIServer` and `DirectEngine` are vLLM's own. Each runs in a process of its
+own, is asked the same questions, and is idle while another is measured.
+"""
+
+import asyncio
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tools.bench.children import Child
+from tools.bench.workload import Workload
+
+# Loading a small model takes under a minute on two busy cores.
+READY_S = 600.0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One signal as its reader saw it: tokens, and seconds until the first and the last came."""
+
+    tokens: int
+    first_s: float
+    total_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """Signals that were generated side by side, and how long all of them took together."""
+
+    streams: tuple[Stream, ...]
+    seconds: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens of all streams by the time until the last one ended."""
+        return sum(stream.tokens for stream in self.streams) / self.seconds
+
+
+class Subject(Protocol):
+    """Something that generates signals."""
+
+    name: str
+
+    async def run(self, questions: Sequence[str], budget: int) -> Round:
+        """Generates the signals of all questions side by side, greedily."""
+        ...
+
+    def stop(self) -> None:
+        """Ends its process."""
+        ...
+
+
+async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]) -> Round:
+    """Waits for streams that were just started."""
+    began = time.perf_counter()
+    done = await asyncio.gather(*streams)
+    return Round(tuple(done), time.perf_counter() - began)
+
+
+def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
+    """VLLM's engine flags, the same for every subject.
+
+    vLLM's own defaults for these differ between its server and its library.
+    """
+    flags = {
+        "--max-model-len": str(workload.max_context),
+        "--max-num-seqs": "64",
+        "--max-num-batched-tokens": "4096",
+    }
+    given = {flag.split("=", 1)[0] for flag in extra}
+    chosen = [part for item in flags.items() if item[0] not in given for part in item]
+    # Compiling takes minutes on a CPU and gains little there.
+    if importlib.util.find_spec("torch") is not None and not _has_accelerator():
+        chosen.append("--enforce-eager")
+    return [*chosen, *extra]
+
+
+def engine_environment() -> dict[str, str]:
+    """Environment of every engine: quiet, reporting to nobody, with a cache that leaves room."""
+    return {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def start_engine(name: str, command: Sequence[str], *, talks: bool = False) -> Child:
+    """Starts a process that loads an engine."""
+    return Child(name, [sys.executable, *command], engine_environment(), talks=talks)
+
+
+def _has_accelerator() -> bool:
+    import torch
+
+    return torch.accelerator.is_available()
