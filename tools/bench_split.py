@@ -105,6 +105,7 @@ def bench(
         if out:
             out.write_text(results.to_json(), "utf-8")
 
+    interrupted = False
     with _progress(console) as progress:
         task = progress.add_task("starting", total=None)
 
@@ -125,13 +126,14 @@ def bench(
         try:
             run_figures(session, groups, keep, _command())
         except KeyboardInterrupt:
-            progress.stop()
-            console.print("interrupted; what was measured is kept")
+            interrupted = True
         finally:
             session.close()
     console.print(console_table(results.model_copy(update={"figures": tuple(measured)})))
-    if out:
+    if out and measured:
         console.print(f"written: {out}")
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def _groups(figures: str) -> list[str]:

@@ -1,0 +1,89 @@
+"""The counting proxy, over real loopback sockets."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tools.counting_proxy import Count, CountingProxy
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """Port of a server that answers every byte with two, until its client is done."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with connection:
+            while data := connection.recv(4096):
+                connection.sendall(data * 2)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.close()
+
+
+def read_all(connection: socket.socket) -> bytes:
+    data = b""
+    while more := connection.recv(4096):
+        data += more
+    return data
+
+
+def until(proxy: CountingProxy, expected: Count) -> None:
+    end = time.monotonic() + 5
+    while proxy.count != expected and time.monotonic() < end:
+        time.sleep(0.01)
+    assert proxy.count == expected
+
+
+def test_passes_both_ways_and_counts_each(echo: int) -> None:
+    with CountingProxy("127.0.0.1", echo) as proxy:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+            client.sendall(b"hello")
+            client.shutdown(socket.SHUT_WR)
+            assert read_all(client) == b"hellohello"
+        until(proxy, Count(up=5, down=10, connections=1))
+
+
+def test_counts_connections_together(echo: int) -> None:
+    with CountingProxy("127.0.0.1", echo) as proxy:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
+                client.sendall(b"x" * 100)
+                client.shutdown(socket.SHUT_WR)
+                assert len(read_all(client)) == 200
+        until(proxy, Count(up=300, down=600, connections=3))
+
+
+def test_nobody_behind_it_ends_the_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with (
+        CountingProxy("127.0.0.1", port) as proxy,
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client,
+    ):
+        assert read_all(client) == b""
+
+
+def test_closing_the_proxy_ends_what_is_open(echo: int) -> None:
+    with CountingProxy("127.0.0.1", echo) as proxy:
+        client = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+        client.sendall(b"a")
+        assert client.recv(2) == b"aa"
+    with client:
+        assert client.recv(1) == b""
+
+
+def test_difference_of_counts() -> None:
+    assert Count(5, 7, 2) - Count(1, 2, 1) == Count(4, 5, 1)

@@ -1,0 +1,65 @@
+"""The results file: written, read back, merged, judged."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tools.bench.errors import UsageProblem
+from tools.bench.results import Figure, Results, Target, read_results
+
+
+def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(results.to_json(), "utf-8")
+    assert read_results(path).to_json() == results.to_json()
+
+
+def test_file_says_whether_a_target_was_met(results: Results) -> None:
+    assert json.loads(results.to_json())["figures"][0]["met"] is True
+
+
+@pytest.mark.parametrize(
+    ("comparison", "value", "met"),
+    [("at least", 2.0, True), ("at least", 1.9, False), ("at most", 2.0, True),
+     ("at most", 2.1, False)],
+)  # fmt: skip
+def test_targets(comparison: str, value: float, met: bool) -> None:
+    target = Target.model_validate({"comparison": comparison, "value": 2.0})
+    assert target.met_by(value) is met
+
+
+def test_figure_without_target_is_neither_met_nor_missed(figure: Figure) -> None:
+    assert figure.model_copy(update={"target": None}).met is None
+
+
+def test_measuring_again_replaces_in_place_and_keeps_the_rest(
+    results: Results, figure: Figure
+) -> None:
+    other = figure.model_copy(update={"id": "bytes.ids-cold"})
+    again = figure.model_copy(update={"title": "measured again"})
+    merged = results.with_figures((other,)).with_figures((again,))
+    assert [each.id for each in merged.figures] == [figure.id, other.id]
+    assert merged.figures[0].title == "measured again"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "no results file"), ("[]", "no results file"), ("{}", "no results file"),
+     ('{"schema": 99}', "schema 99"), ('{"schema": 1, "figures": []}', "Field required")],
+)  # fmt: skip
+def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageProblem, match=said) as caught:
+        read_results(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_committed_results_can_be_read_and_name_no_machine() -> None:
+    directory = Path(__file__).parents[3] / "tools" / "results"
+    for path in directory.glob("*.json"):
+        results = read_results(path)
+        assert results.figures
+        text = path.read_text("utf-8")
+        assert not any(private in text for private in ("/home/", "/root/", "/tmp/", "/work/"))

@@ -1,0 +1,30 @@
+"""Statistics over repeats."""
+
+import pytest
+
+from tools.bench.stats import differences, ratios, summarise
+
+
+def test_summary_has_median_extremes_and_relative_spread() -> None:
+    summary = summarise([4.0, 1.0, 2.0])
+    assert (summary.median, summary.min, summary.max) == (2.0, 1.0, 4.0)
+    assert summary.spread == pytest.approx(1.5)
+    assert summary.values == (4.0, 1.0, 2.0)
+
+
+def test_spread_of_zeros_is_zero() -> None:
+    assert summarise([0.0, 0.0]).spread == 0.0
+
+
+def test_ratios_are_taken_repeat_by_repeat() -> None:
+    # Both halve their speed in the second repeat: the machine's doing, not the subject's.
+    assert ratios([90.0, 45.0], [100.0, 50.0]).values == pytest.approx((0.9, 0.9))
+
+
+def test_differences_are_taken_repeat_by_repeat() -> None:
+    assert differences([12.0, 22.0], [10.0, 20.0]).values == (2.0, 2.0)
+
+
+def test_subject_and_peer_must_have_as_many_repeats() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        ratios([1.0, 2.0], [1.0])
