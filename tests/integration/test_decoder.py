@@ -31,7 +31,7 @@ TIE = 0.2
 
 @pytest.fixture(scope="module")
 def decoder(default_pair: Path) -> Iterator[Decoder]:
-    with load_decoder(open_pair(str(default_pair)), threads=2) as decoder:
+    with load_decoder(open_pair(str(default_pair)), threads=1) as decoder:
         decoder.reserve(1024)
         yield decoder
 
@@ -85,7 +85,7 @@ def test_become_evaluates_only_what_differs(decoder: Decoder, ids: list[int]) ->
 
 
 def test_a_larger_context_keeps_the_sequence(default_pair: Path, ids: list[int]) -> None:
-    with load_decoder(open_pair(str(default_pair)), threads=2) as decoder:
+    with load_decoder(open_pair(str(default_pair)), threads=1) as decoder:
         decoder.reserve(len(ids))
         decoder.evaluate(ids)
         small, before = decoder.context, decoder.log_probabilities()
@@ -96,7 +96,7 @@ def test_a_larger_context_keeps_the_sequence(default_pair: Path, ids: list[int])
 
 
 def test_nothing_is_evaluated_beyond_the_context(default_pair: Path, ids: list[int]) -> None:
-    with load_decoder(open_pair(str(default_pair)), threads=2) as decoder:
+    with load_decoder(open_pair(str(default_pair)), threads=1) as decoder:
         decoder.reserve(1)
         with pytest.raises(ModelProblem, match="do not fit"):
             decoder.evaluate(ids * 10)
