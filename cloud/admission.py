@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from cloud.status import duplicate, exhausted, unavailable
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,
     SERVING_STATE_FAILED,
@@ -12,8 +13,6 @@ from duet_contract.v1.control_pb2 import (
     SERVING_STATE_READY,
     ServingState,
 )
-
-from cloud.status import duplicate, exhausted, unavailable
 
 _RETRY_AFTER_S = {SERVING_STATE_LOADING: 5.0, SERVING_STATE_DRAINING: 30.0}
 _WHY_NOT = {

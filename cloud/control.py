@@ -1,5 +1,9 @@
 """`duet.v1.ControlService`: describes the pair, and what the service carries."""
 
+from cloud.admission import Admission
+from cloud.inference import InferenceService
+from cloud.reasoner import PairReasoner
+from cloud.status import Context, unavailable
 from duet_contract.v1 import control_pb2_grpc
 from duet_contract.v1.control_pb2 import (
     DescribePairRequest,
@@ -7,11 +11,6 @@ from duet_contract.v1.control_pb2 import (
     GetCapacityRequest,
     GetCapacityResponse,
 )
-
-from cloud.admission import Admission
-from cloud.inference import InferenceService
-from cloud.reasoner import PairReasoner
-from cloud.status import Context, unavailable
 
 
 class ControlService(control_pb2_grpc.ControlServiceServicer):

@@ -7,6 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from cloud import logs
+from cloud.admission import Admission
+from cloud.engine import Engine, Job, Step
+from cloud.errors import EngineError
+from cloud.limits import RequestLimits
+from cloud.metrics import Metrics
+from cloud.pieces import PieceGatherer
+from cloud.reasoner import PairReasoner
+from cloud.status import Context, Refusal, invalid, mismatch, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError
 from duet_contract.v1 import inference_pb2_grpc
@@ -19,16 +28,6 @@ from duet_contract.v1.inference_pb2 import (
     ReasonResponse,
     SignalEncoding,
 )
-
-from cloud import logs
-from cloud.admission import Admission
-from cloud.engine import Engine, Job, Step
-from cloud.errors import EngineError
-from cloud.limits import RequestLimits
-from cloud.metrics import Metrics
-from cloud.pieces import PieceGatherer
-from cloud.reasoner import PairReasoner
-from cloud.status import Context, Refusal, invalid, mismatch, unavailable
 
 
 @dataclass(frozen=True)

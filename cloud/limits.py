@@ -3,13 +3,12 @@
 import math
 from dataclasses import dataclass
 
+from cloud.errors import UsageError
+from cloud.status import invalid
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import check_text
 from duet_contract.v1.inference_pb2 import ReasonRequest
-
-from cloud.errors import UsageError
-from cloud.status import invalid
 
 # A token of text is rarely longer; a longer question is refused before time is spent on it.
 BYTES_PER_TOKEN = 16

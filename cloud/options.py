@@ -4,9 +4,8 @@ import argparse
 from dataclasses import dataclass, field
 from typing import Any
 
-from duet_contract.pairs import DEFAULT_PAIR
-
 from cloud.errors import UsageError
+from duet_contract.pairs import DEFAULT_PAIR
 
 DEFAULT_PORT = 50151
 

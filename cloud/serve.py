@@ -4,15 +4,14 @@ import asyncio
 import signal
 import sys
 
-from duet_contract.errors import ContractError
-from duet_contract.pairs import find_pair
-
 from cloud import logs
 from cloud.engine import VllmEngine, load_in_background
 from cloud.errors import CloudError, EngineError, Exit
 from cloud.options import ServeOptions, parse_options
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.errors import ContractError
+from duet_contract.pairs import find_pair
 
 _HEALTH_CHECK_S = 1.0
 

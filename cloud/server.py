@@ -4,12 +4,6 @@ import asyncio
 import ipaddress
 
 import grpc
-from duet_contract.v1 import (
-    control_pb2,
-    control_pb2_grpc,
-    inference_pb2,
-    inference_pb2_grpc,
-)
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -23,6 +17,12 @@ from cloud.limits import RequestLimits
 from cloud.metrics import Metrics
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
+from duet_contract.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    inference_pb2,
+    inference_pb2_grpc,
+)
 
 INFERENCE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name

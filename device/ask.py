@@ -169,15 +169,20 @@ def _read_stdin() -> str:
 def _stop_on_interrupt() -> threading.Event:
     """An event that Ctrl-C sets.
 
-    Python would drop a KeyboardInterrupt that is raised inside a callback from llama.cpp; the event
-    is still set then, and looked at before the next step.
+    Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
+    event is still set then, and looked at before the next step, so the print says nothing new.
     """
     stop = threading.Event()
+
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            sys.__unraisablehook__(unraisable)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         stop.set()
         raise Interrupted("interrupted")
 
     if threading.current_thread() is threading.main_thread():
+        sys.unraisablehook = report
         signal.signal(signal.SIGINT, interrupt)
     return stop

@@ -4,13 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from cloud.errors import CloudError, Exit
+from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
-
-from cloud.errors import CloudError, Exit
-from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,6 +5,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from cloud.errors import PairBuildError
+from cloud.pairs import formats, gguf_models
+from cloud.pairs.recipe import Recipe, Source
+from cloud.pairs.sources import MODEL_FILES, locate, place
 from duet_contract.errors import ContractError
 from duet_contract.integrity import describe_file
 from duet_contract.manifest import (
@@ -17,11 +21,6 @@ from duet_contract.manifest import (
     Vocabulary,
 )
 from duet_contract.vocabulary import HubTokenizer, gguf_vocabulary, vocabulary_of
-
-from cloud.errors import PairBuildError
-from cloud.pairs import formats, gguf_models
-from cloud.pairs.recipe import Recipe, Source
-from cloud.pairs.sources import MODEL_FILES, locate, place
 
 Report = Callable[[str], None]
 

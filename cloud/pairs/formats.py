@@ -7,9 +7,8 @@ neither cloud nor device ever runs a template on user text.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from duet_contract.manifest import PromptFormat, SlotPart, TemplatePart
-
 from cloud.errors import PairBuildError
+from duet_contract.manifest import PromptFormat, SlotPart, TemplatePart
 
 # Private-use characters: no chat template has them, none strips them.
 QUESTION_MARK = "\ue000question\ue000"

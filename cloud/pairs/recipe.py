@@ -5,10 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from duet_contract.manifest import Defaults, Limits
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud.errors import PairBuildError
+from duet_contract.manifest import Defaults, Limits
 
 
 class _Model(BaseModel):
