@@ -16,6 +16,7 @@ from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from tools.bench.bench import Bench
+from tools.bench.errors import BenchError
 from tools.bench.replay import Recording, ReplayServer, piece_sizes, record
 from tools.bench.results import Figure, Series, Target
 from tools.bench.stats import ratios, summarise
@@ -28,6 +29,7 @@ TARGET = Target(comparison="at most", value=2.0)
 FLAT = Target(comparison="at most", value=1.5)
 _ANSWER = 8
 _STEPS = 16
+_CANDIDATES = 8
 
 
 def steps(bench: Bench) -> int:
@@ -37,8 +39,7 @@ def steps(bench: Bench) -> int:
 
 def measure(bench: Bench) -> Iterator[Figure]:
     """A figure for each length of signal, and one for how the wait grows with it."""
-    text = question(bench.fresh_numbers(1)[0])
-    recordings = _record(bench, text)
+    text, recordings = _record(bench)
     manifest = bench.workload.manifest
     # Only the answer's first token matters here.
     short = manifest.defaults.model_copy(update={"answer": _ANSWER})
@@ -93,20 +94,31 @@ def measure(bench: Bench) -> Iterator[Figure]:
     )
 
 
-def _record(bench: Bench, text: str) -> dict[int, Recording]:
-    service = bench.service()
-    recordings = {}
-    for length in SIGNALS:
-        request = ReasonRequest(
-            question=text,
-            budget=length,
-            encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-            vocabulary=bench.workload.fingerprint,
-            temperature=0.0,
-        )
-        recordings[length] = record(service.address, request)
-        bench.step(f"recording a signal of {length}")
-    return recordings
+def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
+    """A question whose signal is as long as the longest wanted, and its signals of every length."""
+    for _ in range(_CANDIDATES):
+        text = question(bench.fresh_numbers(1)[0])
+        recordings: dict[int, Recording] = {}
+        for length in reversed(SIGNALS):
+            recording = _recording(bench, text, length)
+            if len(recording.ids) < length:
+                break
+            recordings[length] = recording
+            bench.step(f"recording a signal of {length}")
+        else:
+            return text, dict(sorted(recordings.items()))
+    raise BenchError(f"no question of {_CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
+
+
+def _recording(bench: Bench, text: str, length: int) -> Recording:
+    request = ReasonRequest(
+        question=text,
+        budget=length,
+        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
+        vocabulary=bench.workload.fingerprint,
+        temperature=0.0,
+    )
+    return record(bench.service().address, request)
 
 
 def _wait_ms(text: str, pair: Pair, server: str, budget: int, decoder: Decoder) -> float:

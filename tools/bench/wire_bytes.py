@@ -36,6 +36,7 @@ TARGETS = {
     "text": Target(comparison="at most", value=7.0),
 }
 _ENCODINGS = {"ids": SIGNAL_ENCODING_TOKEN_IDS, "text": SIGNAL_ENCODING_TEXT}
+_WORDS = {"ids": "token ids", "text": "text"}
 _QUIET_S = 0.2
 
 
@@ -48,9 +49,9 @@ class Passed:
     payload: Count
 
     @property
-    def per_token(self) -> float:
-        """Bytes on the wire a token, both ways."""
-        return (self.wire.up + self.wire.down) / self.tokens
+    def down_per_token(self) -> float:
+        """Bytes on the wire a token, from the cloud to the device."""
+        return self.wire.down / self.tokens
 
 
 @dataclass(frozen=True)
@@ -87,26 +88,42 @@ def measure(bench: Bench) -> Iterator[Figure]:
         for kind in ("cold", "kept"):
             mine = [getattr(each, kind) for each in seen[name]]
             theirs = [getattr(each, kind) for each in seen["sse"]]
-            yield _figure(name, kind, mine, theirs, target)
+            yield _down(name, kind, mine, theirs, target)
+            yield _up(name, kind, mine, theirs)
 
 
-def _figure(
+def _down(
     name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed], target: Target
 ) -> Figure:
-    subject = summarise([each.per_token for each in mine])
-    words = {"ids": "token ids", "text": "text"}
+    subject = summarise([each.down_per_token for each in mine])
     return Figure(
         id=f"bytes.{name}-{kind}",
-        title=f"Bytes on the wire, {words[name]}, {kind} connection",
+        title=f"Bytes down the wire, {_WORDS[name]}, {kind} connection",
         unit="bytes/token",
         subject=Series(name="DUET service", summary=subject),
         peer=Series(
-            name="vLLM OpenAI server", summary=summarise([each.per_token for each in theirs])
+            name="vLLM OpenAI server", summary=summarise([each.down_per_token for each in theirs])
         ),
         judged=subject,
         judged_unit="bytes/token",
         target=target,
         details={**_details("subject", mine), **_details("peer", theirs)},
+        warm_ups=0,
+    )
+
+
+def _up(name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed]) -> Figure:
+    """Bytes up: the question and its request, whatever the signal's length."""
+    subject = summarise([float(each.wire.up) for each in mine])
+    peer = summarise([float(each.wire.up) for each in theirs])
+    return Figure(
+        id=f"bytes.{name}-{kind}-up",
+        title=f"Bytes up the wire a question, {_WORDS[name]}, {kind} connection",
+        unit="bytes",
+        subject=Series(name="DUET service", summary=subject),
+        peer=Series(name="vLLM OpenAI server", summary=peer),
+        judged=subject,
+        judged_unit="bytes",
         warm_ups=0,
     )
 
@@ -119,7 +136,9 @@ def _details(who: str, passed: Sequence[Passed]) -> dict[str, float]:
         f"signal tokens, {who}": median([each.tokens for each in passed]),
         f"bytes up, {who}": median([each.wire.up for each in passed]),
         f"bytes down, {who}": median([each.wire.down for each in passed]),
-        f"bytes down a token, {who}": median([each.wire.down / each.tokens for each in passed]),
+        f"bytes both ways a token, {who}": median(
+            [(each.wire.up + each.wire.down) / each.tokens for each in passed]
+        ),
         f"payload bytes up, {who}": median([each.payload.up for each in passed]),
         f"payload bytes down, {who}": median([each.payload.down for each in passed]),
         f"payload bytes down a token, {who}": median(

@@ -23,7 +23,10 @@ _THINGS = (
 def question(number: int) -> str:
     """The question of that number; each is another, so that no prefix cache answers it."""
     thing = _THINGS[number % len(_THINGS)]
-    return f"Story {number}: write a very long and detailed story about {thing}, in many chapters."
+    return (
+        f"Write a long story about {thing}, number {number}. "
+        "Describe every day of the first year in detail."
+    )
 
 
 @dataclass(frozen=True)
