@@ -231,6 +231,7 @@ class _Work:
                 self._reserve,
                 self.deadline.check,
                 self.listener.signal,
+                anticipate=self.settings.anticipate,
             )
         except (CloudUnreachable, CloudBusy) as error:
             if self.settings.require_cloud:

@@ -97,6 +97,12 @@ Exit codes:
     show_default=True,
     help="Guess ahead from the prompt while that is faster.",
 )
+@click.option(
+    "--anticipate/--no-anticipate",
+    default=False,
+    show_default=True,
+    help="Guess the signal ahead while waiting for it: sooner answers, more computing.",
+)
 @click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
 @click.pass_context
 def ask(
@@ -115,6 +121,7 @@ def ask(
     pair_name: str | None,
     threads: int | None,
     draft: bool,
+    anticipate: bool,
     quiet: bool,
 ) -> None:
     """Answer QUESTION, or what stdin holds where it is absent or "-".
@@ -138,6 +145,7 @@ def ask(
         require_cloud=require_cloud,
         threads=threads,
         draft=draft,
+        anticipate=anticipate,
     )
     text = _read_stdin() if question in (None, "-") else question or ""
     # Imported here, so that --help and errors of usage come at once.

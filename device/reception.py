@@ -9,6 +9,7 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from device.anticipation import Anticipation
 from device.decoder import CHUNK, Decoder
 from device.errors import CloudUnreachable
 from device.link import Link
@@ -59,6 +60,8 @@ def receive_signal(
     reserve: Callable[[int], None],
     check: Callable[[], None],
     show: Callable[[str], None],
+    *,
+    anticipate: bool = False,
 ) -> Signal:
     """Appends the signal and the prompt's end to the decoder's sequence, as they arrive.
 
@@ -70,6 +73,7 @@ def receive_signal(
         reserve: makes room for a prompt of so many tokens.
         check: called between batches; what it raises ends the reception.
         show: given the signal's text as it arrives.
+        anticipate: guess the signal ahead while waiting (`device.anticipation`).
 
     Raises:
         CloudUnreachable: the link broke, or something of the signal is missing or cannot be read.
@@ -77,27 +81,34 @@ def receive_signal(
         DeviceError: see `Link.next`.
     """
     reception = _Reception(decoder, vocabulary, show)
+    ahead = Anticipation(decoder) if anticipate else Anticipation(decoder, 0)
     pending: list[int] = []
     done: Done | None = None
     done_at = 0.0
     while done is None or pending:
         patience = 0.0 if len(pending) >= _STEP else _PATIENCE
         while done is None:
-            arrival = link.poll(patience) if pending else link.next()
+            if pending:
+                arrival = link.poll(patience)
+            elif (arrival := link.poll(0)) is None:
+                check()
+                if ahead.guess():
+                    continue
+                arrival = link.next()
             if arrival is None:
                 break
             if isinstance(arrival.message, Done):
                 done, done_at = arrival.message, arrival.at
-                pending += reception.finish(done)
-                pending += suffix
+                ids = reception.finish(done) + suffix
             else:
-                pending += reception.feed(arrival.message, arrival.at)
+                ids = reception.feed(arrival.message, arrival.at)
+            pending += ids if pending else ahead.arrive(ids, last=done is not None)
         if pending:
             check()
             size = _STEP if done is None else CHUNK
             step, pending = pending[:size], pending[size:]
             reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
-            decoder.evaluate(step, want_next=not pending)
+            ahead.evaluate(step, want_next=not pending)
     return Signal(reception.text, reception.first_piece, reception.last_piece, done, done_at)
 
 

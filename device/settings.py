@@ -31,6 +31,7 @@ class Settings:
     None is the pair's default. `seed`: of both; None is not reproducible above temperature 0.
     `timeout`, `connect_timeout`: seconds. `threads`: None is `default_threads()`.
     `draft`: guess ahead from the prompt where that is faster (greedy answers only).
+    `anticipate`: guess the signal ahead while waiting for it; sooner answers for more computing.
     """
 
     server: str = DEFAULT_SERVER
@@ -43,3 +44,4 @@ class Settings:
     require_cloud: bool = False
     threads: int | None = None
     draft: bool = True
+    anticipate: bool = False
