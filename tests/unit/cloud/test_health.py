@@ -1,11 +1,12 @@
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloud.errors import AddressError
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
-from cloud.server import INFERENCE_NAME, CloudServer
+from cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 
@@ -49,3 +50,20 @@ async def test_a_port_in_use(toy_pair, options):
     with pytest.raises(AddressError, match=f":{first.port}.*in use"):
         CloudServer(ServeOptions(port=first.port), pair)
     await first.stop()
+
+
+@pytest.mark.parametrize("offered", [False, True])
+async def test_reflection_only_on_request(toy_pair, offered):
+    server = CloudServer(ServeOptions(port=0, reflection=offered), PairReasoner.load(toy_pair))
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
+            iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+        )
+        if offered:
+            answer = await call.read()
+            names = {service.name for service in answer.list_services_response.service}
+            assert {INFERENCE_NAME, CONTROL_NAME} <= names
+        else:
+            assert await call.code() == grpc.StatusCode.UNIMPLEMENTED
+    await server.stop()
