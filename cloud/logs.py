@@ -18,7 +18,8 @@ def configure(log_format: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Looked up at each event: whoever redirects stderr later gets the log as well.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 

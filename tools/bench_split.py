@@ -1,5 +1,6 @@
 """Measures the split against its peers: `python tools/bench_split.py --help`."""
 
+import os
 import shlex
 import signal
 import sys
@@ -78,6 +79,8 @@ def bench(
     earlier = read_results(out) if out and out.exists() else None
     if out and not out.parent.is_dir():
         raise UsageProblem(f"there is no directory {out.parent}")
+    # gRPC would log every goodbye into the progress bar; it reads this when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here, so that --help and errors of usage come at once.
     from device.settings import default_threads
     from tools.bench.bench import Bench
