@@ -7,6 +7,7 @@ recorded from the service, pieces included, and replayed at a steady pace.
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from device.answering import answer
 from device.decoder import Decoder
@@ -32,65 +33,86 @@ _STEPS = 16
 _CANDIDATES = 8
 
 
+@dataclass
+class _Waits:
+    """What was measured for one length of signal; milliseconds, a value a repeat."""
+
+    on_arrival: list[float] = field(default_factory=list)
+    anticipated: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+    step: list[float] = field(default_factory=list)
+
+
 def steps(bench: Bench) -> int:
     """Measurements that `measure` takes."""
-    return len(SIGNALS) * (bench.repeats + 2)
+    return len(SIGNALS) * (2 * (bench.repeats + 1) + 1)
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    """A figure for each length of signal, and one for how the wait grows with it."""
+    """Two figures for each length of signal, and one for how the wait grows with it."""
     text, recordings = _record(bench)
     manifest = bench.workload.manifest
     # Only the answer's first token matters here.
     short = manifest.defaults.model_copy(update={"answer": _ANSWER})
     pair = Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
-    waits: dict[int, list[float]] = {length: [] for length in SIGNALS}
-    wholes: dict[int, list[float]] = {length: [] for length in SIGNALS}
-    paces: dict[int, list[float]] = {length: [] for length in SIGNALS}
+    seen = {length: _Waits() for length in SIGNALS}
     with Decoder(bench.workload.gguf, bench.threads) as decoder, ReplayServer() as server:
         decoder.reserve(manifest.limits.question + max(SIGNALS) + 256)
         for repeat in range(bench.repeats + 1):
             for length, recording in recordings.items():
                 server.play(recording, TOKENS_PER_S)
-                wait = _wait_ms(text, pair, server.address, length, decoder)
-                pace = _decode_step_ms(decoder)
-                whole = _whole_ms(text, manifest, recording, decoder)
+                once = _Waits()
+                settings = Settings(
+                    server=server.address, budget=length, temperature=0.0, require_cloud=True
+                )
+                once.on_arrival.append(_wait_ms(text, pair, settings, decoder))
+                once.step.append(_decode_step_ms(decoder))
                 bench.step(f"answer start, {length} signal tokens")
+                ahead = replace(settings, anticipate=True)
+                once.anticipated.append(_wait_ms(text, pair, ahead, decoder))
+                once.whole.append(_whole_ms(text, manifest, recording, decoder))
+                bench.step(f"answer start, {length} signal tokens, anticipated")
                 if repeat:
-                    waits[length].append(wait)
-                    wholes[length].append(whole)
-                    paces[length].append(pace)
+                    for name, values in vars(once).items():
+                        getattr(seen[length], name).extend(values)
     for length, recording in recordings.items():
-        yield Figure(
-            id=f"answer-start.{length}",
-            title=f"Last piece to first answer token, signal of {length}",
-            unit="ms",
-            subject=Series(name="evaluated on arrival", summary=summarise(waits[length])),
-            peer=Series(name="whole prompt at the end", summary=summarise(wholes[length])),
-            judged=ratios(waits[length], paces[length]),
-            judged_unit="decode steps",
-            target=TARGET,
-            details={
-                "decode step, ms": statistics.median(paces[length]),
-                "tokens of the last piece": piece_sizes(recording)[-1],
-                "tokens of the largest piece": max(piece_sizes(recording)),
-                "pieces": len(recording.pieces),
-                "replayed at, tokens/s": TOKENS_PER_S,
-            },
-        )
+        yield _figure(length, recording, seen[length], "")
+        yield _figure(length, recording, seen[length], "ahead-")
+    least, most = seen[SIGNALS[0]].on_arrival, seen[SIGNALS[-1]].on_arrival
     yield Figure(
         id="answer-start.flat",
         title=f"The same wait, signal of {SIGNALS[-1]} against {SIGNALS[0]}",
         unit="ms",
-        subject=Series(
-            name=f"signal of {SIGNALS[-1]}, on arrival", summary=summarise(waits[SIGNALS[-1]])
-        ),
-        peer=Series(
-            name=f"signal of {SIGNALS[0]}, on arrival", summary=summarise(waits[SIGNALS[0]])
-        ),
-        judged=ratios(waits[SIGNALS[-1]], waits[SIGNALS[0]]),
+        subject=Series(name=f"signal of {SIGNALS[-1]}, on arrival", summary=summarise(most)),
+        peer=Series(name=f"signal of {SIGNALS[0]}, on arrival", summary=summarise(least)),
+        judged=ratios(most, least),
         judged_unit="ratio",
         target=FLAT,
+    )
+
+
+def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figure:
+    mine = seen.anticipated if kind else seen.on_arrival
+    sizes = piece_sizes(recording)
+    return Figure(
+        id=f"answer-start.{kind}{length}",
+        title=f"Last piece to first answer token, signal of {length}"
+        + (", guessed ahead (--anticipate)" if kind else ""),
+        unit="ms",
+        subject=Series(
+            name="guessed ahead" if kind else "evaluated on arrival", summary=summarise(mine)
+        ),
+        peer=Series(name="whole prompt at the end", summary=summarise(seen.whole)),
+        judged=ratios(mine, seen.step),
+        judged_unit="decode steps",
+        target=TARGET,
+        details={
+            "decode step, ms": statistics.median(seen.step),
+            "tokens of the last piece": sizes[-1],
+            "tokens of the largest piece": max(sizes),
+            "pieces": len(sizes),
+            "replayed at, tokens/s": TOKENS_PER_S,
+        },
     )
 
 
@@ -121,9 +143,8 @@ def _recording(bench: Bench, text: str, length: int) -> Recording:
     return record(bench.service().address, request)
 
 
-def _wait_ms(text: str, pair: Pair, server: str, budget: int, decoder: Decoder) -> float:
+def _wait_ms(text: str, pair: Pair, settings: Settings, decoder: Decoder) -> float:
     decoder.keep(0)
-    settings = Settings(server=server, budget=budget, temperature=0.0, require_cloud=True)
     moments = answer(text, pair, settings, decoder=decoder).receipt.ms
     if moments.first_answer is None or moments.signal is None:
         # The model ended its answer with its first token: that token came after `total`.
