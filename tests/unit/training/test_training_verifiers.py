@@ -4,6 +4,7 @@ import threading
 import time
 
 import pytest
+
 from training.errors import VerifierError
 from training.verifiers import Truth, make_verifier
 from training.verifiers.boxed import last_boxed
