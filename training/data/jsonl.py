@@ -1,4 +1,4 @@
-"""Problems of one's own: JSONL, one object a line with `question` and `answer`, `id` if you like."""
+"""Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`."""
 
 import json
 from pathlib import Path

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known to be right. `answer`: the reference; `metadata`: what else a verifier needs."""
+    """What is known to be right. `answer`: the reference; `metadata`: what else verifiers need."""
 
     answer: str
     metadata: Mapping[str, Any] = field(default_factory=dict)

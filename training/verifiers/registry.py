@@ -9,21 +9,23 @@ from training.verifiers.choice import ChoiceVerifier
 from training.verifiers.gym import GymVerifier
 from training.verifiers.math import MathVerifier
 
-VERIFIERS: dict[str, Callable[[], Verifier]] = {
+VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
     "math": MathVerifier,
-    "choice": ChoiceVerifier,
+    "choice": lambda processes, seconds: ChoiceVerifier(),
     "gym": GymVerifier,
 }
 
 
-def make_verifier(name: str) -> Verifier:
-    """The verifier `name` (or `package.module:Class`), checked.
+def make_verifier(name: str, processes: int = 1, seconds: float = 5.0) -> Verifier:
+    """The verifier `name`, or `package.module:Class` made without arguments; checked.
+
+    `processes` and `seconds` are for the shipped ones that compare in processes of their own.
 
     Raises:
         VerifierError: there is none of that name, or it fails its own examples.
     """
-    factory = VERIFIERS.get(name) or _imported(name)
-    verifier = factory()
+    shipped = VERIFIERS.get(name)
+    verifier = shipped(processes, seconds) if shipped else _imported(name)()
     check_verifier(verifier, name)
     return verifier
 
