@@ -19,6 +19,7 @@ from training.objective.rewards import alone_reward, guided_reward, reasoner_rew
 from training.policy import Policy, Response
 from training.sampling import Samples
 from training.settings import Settings
+from training.timing import Clock
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Learnt:
     mean_length: float
 
 
-def update_decoder(decoder: Policy, samples: Samples, settings: Settings) -> dict[str, float]:
+def update_decoder(
+    decoder: Policy, samples: Samples, settings: Settings, clock: Clock
+) -> dict[str, float]:
     """m step of arXiv 2605.01111: maximise E[r(y)]; KL plays no part.
 
     A group is all guided answers of a question. With `guided_and_alone` the question's answers
@@ -50,7 +53,8 @@ def update_decoder(decoder: Policy, samples: Samples, settings: Settings) -> dic
         groups = np.concatenate([groups, groups + questions])[order]
         rows *= 2
     batch = decoder.batch(prompts, responses)
-    log_probs = decoder.log_probs(batch)
+    with clock("log_probs"):
+        log_probs = decoder.log_probs(batch)
     metrics = {
         "decoder/log_prob_difference": largest_difference(responses, log_probs),
         "decoder/tied_groups": tied_groups(rewards, groups),
@@ -59,12 +63,13 @@ def update_decoder(decoder: Policy, samples: Samples, settings: Settings) -> dic
         weights = advantages(
             rewards, groups, _mask(responses), divide_by_std=objective.divide_by_std
         )
-        metrics |= _named("decoder", decoder.update(batch, weights, log_probs, rows))
+        with clock("update"):
+            metrics |= _named("decoder", decoder.update(batch, weights, log_probs, rows))
     return metrics
 
 
 def update_reasoner(
-    reasoner: Policy, samples: Samples, settings: Settings, price: float
+    reasoner: Policy, samples: Samples, settings: Settings, price: float, clock: Clock
 ) -> Learnt:
     """M step of arXiv 2605.01111: maximise E[(r_Mm - r_m) - lambda |z| / B - beta KL]."""
     objective = settings.objective
@@ -84,16 +89,19 @@ def update_reasoner(
         on_success_only=objective.length_on_success_only,
     ).reshape(-1)
     batch = reasoner.batch(samples.signal_prompts, responses)
-    log_probs = reasoner.log_probs(batch)
+    with clock("log_probs"):
+        log_probs = reasoner.log_probs(batch)
     mask = _mask(responses)
     kl = np.zeros(len(rewards))
     if objective.kl.coefficient:
-        initial = reasoner.log_probs(batch, reference=True)
+        with clock("log_probs"):
+            initial = reasoner.log_probs(batch, reference=True)
         kl = kl_of_responses(_padded(log_probs), _padded(initial), mask, objective.kl.kind)
         rewards = rewards - objective.kl.coefficient * kl
     groups = reasoner_groups(questions, signals)
     weights = advantages(rewards, groups, mask, divide_by_std=objective.divide_by_std)
-    trained = reasoner.update(batch, weights, log_probs, settings.batch.mini_batch * signals)
+    with clock("update"):
+        trained = reasoner.update(batch, weights, log_probs, settings.batch.mini_batch * signals)
     metrics = {
         "reward/guided": float(samples.guided.mean()),
         "reward/alone": float(samples.alone.mean()),

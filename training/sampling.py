@@ -11,6 +11,7 @@ from training.data.rows import Problem
 from training.errors import DataError
 from training.policy import Policy, Response, Sampling
 from training.prompting import PairPrompts
+from training.timing import Clock
 from training.verifiers import Verifier
 
 Array = NDArray[np.float64]
@@ -97,7 +98,14 @@ class Sampler:
         self._signal, self._answer, self._limit = signal, answer, decoder_prompt
 
     def draw(
-        self, problems: list[Problem], signals: int, answers: int, *, run: int, step: int
+        self,
+        problems: list[Problem],
+        signals: int,
+        answers: int,
+        *,
+        run: int,
+        step: int,
+        clock: Clock,
     ) -> Samples:
         """Signals, then the guided answers and the answers alone in one go.
 
@@ -105,9 +113,8 @@ class Sampler:
         """
         prompts, per_signal = self._prompts, each(problems, signals)
         signal_prompts = [prompts.reasoner(problem.question) for problem in per_signal]
-        responses = self._use(
-            self._reasoner, signal_prompts, self._signal, seeds(run, step, 0, len(per_signal)), step
-        )
+        first = seeds(run, step, 0, len(per_signal))
+        responses = self._use(self._reasoner, signal_prompts, self._signal, first, step, clock)
         cut_out = [prompts.signal(response.tokens) for response in responses]
         fitted = [
             fit_signal(prompts, problem.question, signal, self._limit)
@@ -116,15 +123,12 @@ class Sampler:
         per_answer = each(per_signal, answers)
         guided = [prompt for prompt, _ in fitted for _ in range(answers)]
         alone = [prompts.alone(problem.question) for problem in per_answer]
-        answered = self._use(
-            self._decoder,
-            [*guided, *alone],
-            self._answer,
-            seeds(run, step, 1, 2 * len(guided)),
-            step,
-        )
-        texts = [prompts.answer_text(response.tokens) for response in answered]
-        scores = score(self._verifiers, [*per_answer, *per_answer], texts)
+        second = seeds(run, step, 1, 2 * len(guided))
+        asked = [*guided, *alone]
+        answered = self._use(self._decoder, asked, self._answer, second, step, clock)
+        with clock("score"):
+            texts = [prompts.answer_text(response.tokens) for response in answered]
+            scores = score(self._verifiers, [*per_answer, *per_answer], texts)
         shape = (2, len(problems), signals, answers)
         with_signal, without = scores.reshape(shape)
         return Samples(
@@ -148,9 +152,12 @@ class Sampler:
         sampling: Sampling,
         numbers: list[int],
         step: int,
+        clock: Clock,
     ) -> list[Response]:
-        policy.to_rollout(step)
-        policy.check_in_sync()
-        responses = policy.sample(prompts, sampling, numbers)
+        with clock("weights"):
+            policy.to_rollout(step)
+            policy.check_in_sync()
+        with clock("generate"):
+            responses = policy.sample(prompts, sampling, numbers)
         policy.rest()
         return responses

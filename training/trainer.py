@@ -4,7 +4,6 @@ The two models' rollout servers are never awake together, nor while a model trai
 them fit into the same memory.
 """
 
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from training.policy import Policy, Sampling
 from training.prompting import PairPrompts
 from training.sampling import Sampler
 from training.settings import Settings
+from training.timing import Clock
 from training.validation import validate
 from training.verifiers import Verifier, make_verifier
 from training.verl_config import policy_config
@@ -135,26 +135,23 @@ class Trainer:
 
     def step(self) -> dict[str, float]:
         """One joint step; returns its metrics."""
-        settings, step, times = self.settings, self.state.step + 1, _Times()
+        settings, step, clock = self.settings, self.state.step + 1, Clock()
         batch = settings.batch
         problems = problems_of_step(self.problems, step, batch.questions, settings.seed)
-        with times("sample"):
-            samples = self._sampler.draw(
-                problems, batch.signals, batch.answers, run=settings.seed, step=step
-            )
-        with times("decoder"):
-            metrics = update_decoder(self.policies["decoder"], samples, settings)
-        with times("reasoner"):
-            learnt = update_reasoner(
-                self.policies["reasoner"], samples, settings, self.state.price
-            )
+        samples = self._sampler.draw(
+            problems, batch.signals, batch.answers, run=settings.seed, step=step, clock=clock
+        )
+        metrics = update_decoder(self.policies["decoder"], samples, settings, clock)
+        learnt = update_reasoner(
+            self.policies["reasoner"], samples, settings, self.state.price, clock
+        )
         metrics |= learnt.metrics
         metrics["price"] = self.state.price
         every = settings.validate_.every
         if self._held_out and (step % every == 0 or step == settings.steps):
-            with times("validation"):
+            with clock("validation"):
                 metrics |= self._validate(step)
-        metrics |= times.seconds()
+        metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, step)
         price = settings.objective.schedule().next(self.state.price, learnt.mean_length)
@@ -195,25 +192,3 @@ class Trainer:
             with suppress(Exception):
                 verifier.close()
         ray.shutdown()
-
-
-class _Times:
-    """Seconds by phase, and of the whole."""
-
-    def __init__(self) -> None:
-        self._started, self._phases = time.monotonic(), dict[str, float]()
-        self._phase, self._since = "", 0.0
-
-    def __call__(self, phase: str) -> "_Times":
-        self._phase = phase
-        return self
-
-    def __enter__(self) -> None:
-        self._since = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._phases[self._phase] = time.monotonic() - self._since
-
-    def seconds(self) -> dict[str, float]:
-        phases = {f"seconds/{name}": value for name, value in self._phases.items()}
-        return {**phases, "seconds/step": time.monotonic() - self._started}

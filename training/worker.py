@@ -53,7 +53,9 @@ class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
     def digest(self) -> dict[str, int]:
         """CRC-32 of each weight's bytes in float32."""
         weights, _ = self.actor.engine.get_per_tensor_param()
-        return cpu_rollout.digest((name, w.detach().to("cpu", torch.float32)) for name, w in weights)
+        return cpu_rollout.digest(
+            (name, w.detach().to("cpu", torch.float32)) for name, w in weights
+        )
 
 
 class PolicyServers(LLMServerManager):  # type: ignore[misc]
