@@ -2,6 +2,7 @@
 
 import logging
 import os
+from typing import Any
 
 import ray
 from verl.single_controller.ray import RayResourcePool
@@ -22,7 +23,9 @@ def start_ray(hardware: Hardware) -> None:
     os.environ.update(environment)
     joined = "RAY_ADDRESS" in os.environ
     # A worker asks for one CPU and a server for none; logical CPUs are not threads.
-    own = {} if joined else {"num_cpus": 8 * hardware.devices, "include_dashboard": False}
+    own: dict[str, Any] = (
+        {} if joined else {"num_cpus": 8 * hardware.devices, "include_dashboard": False}
+    )
     ray.init(
         runtime_env={"env_vars": environment},
         log_to_driver=False,

@@ -152,7 +152,8 @@ class Policy:
         tu.assign_non_tensor(data, calculate_entropy=False, compute_loss=False)
         compute = self.workers.compute_ref_log_prob if reference else self.workers.compute_log_prob
         values = tu.get(compute(data), "log_probs")
-        return response_from_nested(values, batch["response_mask"]).float()
+        kept: torch.Tensor = response_from_nested(values, batch["response_mask"]).float()
+        return kept
 
     def update(
         self, batch: Any, advantages: torch.Tensor, log_probs: torch.Tensor, mini_batch: int

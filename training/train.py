@@ -27,7 +27,7 @@ def settings_from(overrides: list[str]) -> Settings:
             raise ConfigError(f"missing: {', '.join(f'{key}=...' for key in missing)}")
         return parse_settings(OmegaConf.to_container(config, resolve=True))
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
 
 
 def main(overrides: list[str]) -> int:

@@ -34,7 +34,7 @@ def _shared(request: _Request) -> tuple[int, float, list[int]]:
 def digest(weights: Iterator[tuple[str, torch.Tensor]]) -> dict[str, int]:
     """CRC-32 of each weight's bytes: equal only for equal weights."""
     return {
-        name: zlib.crc32(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy())
+        name: zlib.crc32(tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().data)
         for name, tensor in weights
     }
 

@@ -31,7 +31,7 @@ def read_set(name: str, source: HubSet, local: Path | None, seed: int) -> tuple[
         if not question or not answer:
             without += 1
             continue
-        verifier, metadata = "math", {}
+        verifier, metadata = "math", dict[str, Any]()
         if source.wrong_answers:
             question, answer, metadata = _choices(source, row, question, f"{seed}:{index}")
             verifier = "choice"

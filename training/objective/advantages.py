@@ -35,6 +35,7 @@ def advantages(
     float32 the rounding of the mean, divided by 1e-6, comes to advantages of about 0.06.
     """
     token_rewards = torch.as_tensor(rewards, dtype=torch.float64).unsqueeze(-1)
+    result: torch.Tensor
     result, _ = compute_grpo_outcome_advantage(
         token_level_rewards=token_rewards,
         response_mask=mask.double(),

@@ -28,8 +28,9 @@ class Baseline(StrEnum):
 
 
 def guided_reward(scores: Array) -> Array:
-    """r_Mm: mean over a signal's answers. Scores (Q, S, A) in [0, 1] -> (Q, S)."""
-    return scores.mean(axis=2)
+    """r_Mm: the mean of a signal's answers. Scores (Q, S, A) in [0, 1] -> (Q, S)."""
+    mean: Array = scores.mean(axis=2)
+    return mean
 
 
 def alone_reward(scores: Array, baseline: Baseline) -> Array:
@@ -37,7 +38,7 @@ def alone_reward(scores: Array, baseline: Baseline) -> Array:
     if baseline is Baseline.NONE:
         return np.zeros(scores.shape[:2])
     if baseline is Baseline.PER_SIGNAL:
-        return scores.mean(axis=2)
+        return guided_reward(scores)
     return np.broadcast_to(scores.mean(axis=(1, 2))[:, None], scores.shape[:2]).copy()
 
 

@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from itertools import pairwise
 
 import pytest
 import ray
+from training_doubles import DigitVerifier
+
 from training.data.__main__ import main as prepare
 from training.errors import CheckpointError, ConfigError, DivergenceError
 from training.tiny import make_tiny_pair
 from training.train import settings_from
 from training.trainer import Trainer
-from training_doubles import DigitVerifier
 
 SMALL = [
     "steps=4",
@@ -87,7 +89,7 @@ def test_a_run_writes_what_it_did(finished):
     assert "validation/accuracy" in rows[1]
     assert "validation/accuracy" not in rows[0]
     # lambda moves by rate x (length / budget - 1), clipped at 0.
-    for now, then in zip(rows, rows[1:], strict=False):
+    for now, then in pairwise(rows):
         moved = now["price"] + 0.1 * (now["tokens/length"] / 12 - 1)
         assert then["price"] == pytest.approx(min(max(moved, 0), 1))
     assert (finished / "whole/tensorboard").is_dir()
