@@ -91,22 +91,23 @@ class Checkpoints:
             )
         return state, directory
 
-    def load(self, directory: Path, policies: dict[str, Policy]) -> None:
-        """Puts a checkpoint's weights and optimisers into the policies.
-
-        Raises:
-            CheckpointError: a file is missing or damaged.
-        """
-        for name, policy in policies.items():
-            try:
-                policy.load(directory / name)
-            except Exception as error:  # whatever torch and Ray make of a damaged file
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-                raise CheckpointError(f"cannot load {directory / name}: {reason}") from error
-
     def _last_good(self) -> str:
         steps = self.steps()
         return f"the last good checkpoint is of step {steps[-1]}" if steps else "there is none yet"
+
+
+def load_policies(directory: Path, policies: dict[str, Policy]) -> None:
+    """Puts a checkpoint's weights and optimisers into the policies.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    for name, policy in policies.items():
+        try:
+            policy.load(directory / name)
+        except Exception as error:  # whatever torch and Ray make of a damaged file
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise CheckpointError(f"cannot load {directory / name}: {reason}") from error
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """The settings of a run, checked before anything starts. `training/conf/` has the values."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import ConfigError
@@ -174,14 +179,25 @@ class Settings(_Settings):
         return bound
 
 
-def parse_settings(values: Any) -> Settings:
-    """Checks the values that Hydra composed.
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
+    """The settings that `conf/NAME.yaml` and the overrides give.
 
     Raises:
         ConfigError: one line that names every fault.
     """
+    GlobalHydra.instance().clear()
     try:
-        return Settings.model_validate(values)
+        with initialize_config_module("training.conf", version_base="1.3"):
+            config = compose(name, overrides=overrides)
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise ConfigError(f"missing: {', '.join(f'{key}=...' for key in missing)}")
+        return kind.model_validate(OmegaConf.to_container(config, resolve=True))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"

@@ -3,14 +3,10 @@
 import sys
 
 import ray
-from hydra import compose, initialize_config_module
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from duet_contract.errors import ContractError
-from training.errors import ConfigError, TrainingError
-from training.settings import Settings, parse_settings
+from training.errors import TrainingError
+from training.settings import Settings, compose_settings
 
 
 def settings_from(overrides: list[str]) -> Settings:
@@ -19,15 +15,7 @@ def settings_from(overrides: list[str]) -> Settings:
     Raises:
         ConfigError: an override that Hydra cannot read, a value missing, or one that is invalid.
     """
-    try:
-        with initialize_config_module("training.conf", version_base="1.3"):
-            config = compose("train", overrides=overrides)
-        missing = sorted(OmegaConf.missing_keys(config))
-        if missing:
-            raise ConfigError(f"missing: {', '.join(f'{key}=...' for key in missing)}")
-        return parse_settings(OmegaConf.to_container(config, resolve=True))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
+    return compose_settings("train", overrides, Settings)
 
 
 def main(overrides: list[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ray
 
-from training.checkpoints import Checkpoints, State
+from training.checkpoints import Checkpoints, State, load_policies
 from training.checks import agree, finite, nothing_solved
 from training.cluster import make_pools, start_ray
 from training.data.lengths import fitting
@@ -69,7 +69,7 @@ class Trainer:
         self.state = State(0, settings.objective.price.start)
         if found:
             self.state, directory = found
-            self._checkpoints.load(directory, self.policies)
+            load_policies(directory, self.policies)
         config = settings.model_dump(mode="json", by_alias=True)
         self._journal = Journal(
             settings.out, settings.steps, self.state.step, settings.track, config

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from training.checkpoints import Checkpoints, State
+from training.checkpoints import Checkpoints, State, load_policies
 from training.errors import CheckpointError
 
 
@@ -36,7 +36,7 @@ def test_the_last_ones_are_kept(tmp_path):
     assert checkpoints.steps() == [4, 10]
     state, directory = checkpoints.last()
     assert state == State(10, 0.5)
-    checkpoints.load(directory, policies)
+    load_policies(directory, policies)
     assert policies["reasoner"].loaded == "10"
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_one_is_one_line(tmp_path):
     directory = checkpoints.save(State(2, 0.0), {"reasoner": _Policy()})
     (directory / "reasoner/weights").unlink()
     with pytest.raises(CheckpointError, match="cannot load"):
-        checkpoints.load(directory, {"reasoner": _Policy()})
+        load_policies(directory, {"reasoner": _Policy()})
     (directory / "state.json").write_text(json.dumps({"step": "two"}))
     with pytest.raises(CheckpointError, match="cannot read"):
         checkpoints.last()
