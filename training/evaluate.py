@@ -1,4 +1,4 @@
-"""`python -m training.evaluate`: one method on one data set, as JSON. Settings: `training/conf/`."""
+"""`python -m training.evaluate`: one method on one data set, as JSON (`conf/evaluate.yaml`)."""
 
 import json
 import sys
@@ -112,7 +112,8 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     for name, pool in make_pools(settings.hardware).items():
         config = policy_config(settings, name, str(paths[name]))
         policies[name] = Policy(name, config, pool, reference=False, temperature=1.0)
-        policies[name].rest()
+    for policy in policies.values():
+        policy.start()
     if settings.weights:
         load_policies(settings.weights, policies)
     serving, method = Serving(settings, prompts, policies), settings.make_method()

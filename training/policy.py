@@ -42,13 +42,17 @@ class Sampling:
 
 
 class Policy:
-    """A model that is sampled from and trained. `config` is VERL's (`training.verl_config`)."""
+    """A model that is sampled from and trained. `config` is VERL's (`training.verl_config`).
+
+    Making one only launches its processes, so that those of two policies can load side by side;
+    `start` builds the engines in them.
+    """
 
     def __init__(
         self, name: str, config: Any, pool: RayResourcePool, *, reference: bool, temperature: float
     ) -> None:
         self.name = name
-        self._temperature = temperature
+        self._config, self._temperature = config, temperature
         role = "actor_rollout_ref" if reference else "actor_rollout"
         worker = RayClassWithInitArgs(
             cls=ray.remote(PolicyWorker), config=config.actor_rollout_ref, role=role
@@ -59,12 +63,18 @@ class Policy:
             name_prefix=name,
             device_name=get_device_name(),
         )
+
+    def start(self) -> None:
+        """Builds engines and rollout servers, and lets the latter rest."""
+        config = self._config
         self.workers.init_model()
         self._servers = PolicyServers.create(config=config, worker_group=self.workers)
         self._client = self._servers.get_client()
         engine = omega_conf_to_dataclass(config.actor_rollout_ref.rollout.checkpoint_engine)
         replicas = self._servers.get_replicas()
         self._weights = CheckpointEngineManager(engine, self.workers, replicas)
+        # Before the other policy's servers take their share of the memory.
+        self.rest()
 
     def to_rollout(self, step: int) -> None:
         """Wakes the rollout servers up with the weights as they are now."""

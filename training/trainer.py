@@ -57,15 +57,15 @@ class Trainer:
         pools = make_pools(settings.hardware)
         self.policies: dict[str, Policy] = {}
         for name, pool in pools.items():
-            policy = Policy(
+            self.policies[name] = Policy(
                 name,
                 policy_config(settings, name, paths[name]),
                 pool,
                 reference=name == "reasoner" and settings.objective.kl.coefficient > 0,
                 temperature=settings.temperature,
             )
-            policy.rest()
-            self.policies[name] = policy
+        for policy in self.policies.values():
+            policy.start()
         self.state = State(0, settings.objective.price.start)
         if found:
             self.state, directory = found

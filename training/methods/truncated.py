@@ -19,6 +19,7 @@ class Truncated:
         begun = models.reason(asked, self._budget)
         traces = [response.tokens for response in begun]
         cut = [i for i, response in enumerate(begun) if not response.finished]
+        generated = [len(trace) for trace in traces]
         for i in cut:
             if prompts.end_of_reasoning not in traces[i]:
                 traces[i] = [*traces[i], prompts.end_of_reasoning]
@@ -26,8 +27,9 @@ class Truncated:
         finished = [response.finished for response in begun]
         for i, response in zip(cut, rest, strict=True):
             traces[i] = traces[i] + response.tokens
+            generated[i] += len(response.tokens)
             finished[i] = response.finished
         return [
-            Outcome(prompts.response_text(trace), len(trace), 0, done)
-            for trace, done in zip(traces, finished, strict=True)
+            Outcome(prompts.response_text(trace), tokens, 0, done)
+            for trace, tokens, done in zip(traces, generated, finished, strict=True)
         ]

@@ -10,6 +10,7 @@ from training_doubles import DigitVerifier
 
 from training.data.__main__ import main as prepare
 from training.errors import CheckpointError, ConfigError, DivergenceError
+from training.evaluate import main as evaluate
 from training.tiny import make_tiny_pair
 from training.train import settings_from
 from training.trainer import Trainer
@@ -132,12 +133,34 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(finished):
     assert (finished / "killed/checkpoints/step_4/state.json").is_file()
 
 
+def test_a_checkpoint_is_evaluated(finished):
+    """Through the command, on the validation split."""
+    out = finished / "result.json"
+    command = [
+        f"pair={finished}/pair/pair.yaml",
+        f"data.train={finished}/data/validation.parquet",
+        f"weights={finished}/whole/checkpoints/step_4",
+        f"out={out}",
+        "runs=2",
+        "tokens.response=16",
+        "tokens.answer=12",
+        "tokens.decoder_prompt=160",
+    ]
+    assert evaluate([*command, "method=duet"]) == 0
+    result = json.loads(out.read_text())
+    assert result["questions"] == 3
+    low, high = result["accuracy_95"]
+    assert 0 <= low <= result["accuracy"] <= high <= 1
+    assert 0 < result["reasoner_tokens"] <= 16
+    assert 0 < result["decoder_tokens"] <= 12
+
+
 def test_every_other_way(finished):
     """Two ranks, one pool, unlike vocabularies, and the other value of most switches."""
     settings = _settings(
         finished,
         "other",
-        "steps=2",
+        "steps=1",
         "hardware.devices=2",
         "hardware.shared_pool=true",
         "batch.mini_batch=2",
@@ -150,6 +173,7 @@ def test_every_other_way(finished):
         "objective.kl.coefficient=0",
         "objective.price.schedule=constant",
         "objective.price.start=0.5",
+        "validate.every=0",
         "track=[]",
         pair="unlike",
     )
@@ -159,6 +183,7 @@ def test_every_other_way(finished):
     finally:
         trainer.close()
     rows = _metrics(finished, "other")
-    assert [row["price"] for row in rows] == [0.5, 0.5]
+    assert [row["price"] for row in rows] == [0.5]
+    assert trainer.state.price == 0.5
     assert all(row["reasoner/kl"] == 0 for row in rows)
     assert all(row["decoder/log_prob_difference"] < 1e-4 for row in rows)
