@@ -16,7 +16,7 @@ from training.checkpoints import load_policies
 from training.cluster import make_pools, start_ray
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
 from training.methods.alone import Alone
 from training.methods.base import Method, Outcome
 from training.methods.duet import Duet
@@ -101,21 +101,23 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     prompts = PairPrompts(pair)
     rows = read_rows(settings.data.train)[: settings.limit]
     problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
-    data = settings.data
+    weights, data = settings.weights, settings.data
+    if weights and not (weights / "state.json").is_file():
+        raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
     verifiers = {
         name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
         for name in {problem.verifier for problem in problems}
     }
-    start_ray(settings.hardware)
     paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+    configs = {name: policy_config(settings, name, str(path)) for name, path in paths.items()}
+    start_ray(settings.hardware)
     policies = {}
     for name, pool in make_pools(settings.hardware).items():
-        config = policy_config(settings, name, str(paths[name]))
-        policies[name] = Policy(name, config, pool, reference=False, temperature=1.0)
+        policies[name] = Policy(name, configs[name], pool, reference=False, temperature=1.0)
     for policy in policies.values():
         policy.start()
-    if settings.weights:
-        load_policies(settings.weights, policies)
+    if weights:
+        load_policies(weights, policies)
     serving, method = Serving(settings, prompts, policies), settings.make_method()
     started = time.monotonic()
     outcomes, scores = [], []
@@ -186,6 +188,9 @@ def main(overrides: list[str]) -> int:
         settings.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     except (TrainingError, ContractError, OSError) as error:
         print(f"training.evaluate: {error}", file=sys.stderr)
+        return 1
+    except ray.exceptions.RayActorError as error:
+        print(f"training.evaluate: a worker died ({type(error).__name__})", file=sys.stderr)
         return 1
     finally:
         if ray.is_initialized():

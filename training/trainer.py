@@ -53,13 +53,14 @@ class Trainer:
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
         self._verifiers = self._make_verifiers()
         paths = {"reasoner": str(pair.reasoner.path), "decoder": str(pair.decoder.path)}
+        configs = {name: policy_config(settings, name, path) for name, path in paths.items()}
         start_ray(settings.hardware)
         pools = make_pools(settings.hardware)
         self.policies: dict[str, Policy] = {}
         for name, pool in pools.items():
             self.policies[name] = Policy(
                 name,
-                policy_config(settings, name, paths[name]),
+                configs[name],
                 pool,
                 reference=name == "reasoner" and settings.objective.kl.coefficient > 0,
                 temperature=settings.temperature,

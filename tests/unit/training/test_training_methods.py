@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.data.rows import Problem
+from training.data.rows import Problem, write_rows
 from training.evaluate import main, summary
 from training.methods.alone import Alone
 from training.methods.duet import Duet
@@ -104,6 +104,13 @@ def test_summary(prompts):
     assert result["reasoner_tokens"] == 4
     assert result["ipt"] == 125
     assert result["flops"] == {"reasoner": 800, "decoder": 40}
+
+
+def test_weights_that_are_no_checkpoint_are_one_line(pair_file, tmp_path, capsys):
+    write_rows(PROBLEMS, "test", tmp_path / "test.parquet")
+    command = [f"pair={pair_file}", f"data.train={tmp_path}/test.parquet", "out=o"]
+    assert main([*command, f"weights={tmp_path}"]) == 1
+    assert "is no checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", [["method=magic"], ["runs=0"], ["temperature=-1"], []])
