@@ -1,0 +1,66 @@
+"""Checkpoints: whole or absent, the last ones kept, other runs' refused."""
+
+import errno
+import json
+
+import pytest
+
+from training.checkpoints import Checkpoints, State, load_policies
+from training.errors import CheckpointError
+
+
+class _Policy:
+    """Writes one file; `full` stands for a disk that is."""
+
+    full = False
+
+    def save(self, directory, step):
+        directory.mkdir()
+        (directory / "weights").write_text(str(step))
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def load(self, directory):
+        self.loaded = (directory / "weights").read_text()
+
+
+def _checkpoints(tmp_path, binding=None, keep=2):
+    return Checkpoints(tmp_path / "checkpoints", binding or {"a": {"b": 1}}, keep)
+
+
+def test_the_last_ones_are_kept(tmp_path):
+    checkpoints, policies = _checkpoints(tmp_path), {"reasoner": _Policy()}
+    assert checkpoints.last() is None
+    for step in (2, 4, 10):
+        checkpoints.save(State(step, 0.5), policies)
+    assert checkpoints.steps() == [4, 10]
+    state, directory = checkpoints.last()
+    assert state == State(10, 0.5)
+    load_policies(directory, policies)
+    assert policies["reasoner"].loaded == "10"
+
+
+def test_a_full_disk_leaves_the_last_good_one(tmp_path):
+    checkpoints, policy = _checkpoints(tmp_path), _Policy()
+    checkpoints.save(State(2, 0.0), {"reasoner": policy})
+    policy.full = True
+    with pytest.raises(CheckpointError, match=r"No space left.*last good checkpoint is of step 2"):
+        checkpoints.save(State(4, 0.0), {"reasoner": policy})
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_2"]
+
+
+def test_another_configuration_is_named(tmp_path):
+    _checkpoints(tmp_path).save(State(2, 0.0), {})
+    with pytest.raises(CheckpointError, match=r"a\.b is 1 there and 2 here"):
+        _checkpoints(tmp_path, {"a": {"b": 2}}).last()
+
+
+def test_a_damaged_one_is_one_line(tmp_path):
+    checkpoints = _checkpoints(tmp_path)
+    directory = checkpoints.save(State(2, 0.0), {"reasoner": _Policy()})
+    (directory / "reasoner/weights").unlink()
+    with pytest.raises(CheckpointError, match="cannot load"):
+        load_policies(directory, {"reasoner": _Policy()})
+    (directory / "state.json").write_text(json.dumps({"step": "two"}))
+    with pytest.raises(CheckpointError, match="cannot read"):
+        checkpoints.last()

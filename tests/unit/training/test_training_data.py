@@ -1,0 +1,177 @@
+"""Data sets: the hub's layouts, splits without overlap, and one line for bad input."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from training.data.__main__ import main
+from training.data.rows import Problem, questions_of, read_rows
+from training.data.splits import split
+from training.errors import DataError
+
+BOXED = r"We add them and get $\boxed{4}$."
+
+
+def _parquet(directory, name, rows):
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows), directory / name)
+
+
+def _layout(directory, name):
+    """A copy of a hub repository's layout with rows of our own."""
+    asked = [f"what is {i} + 2?" for i in range(12)]
+    if name == "math-lighteval":
+        rows = [
+            {"problem": q, "level": "Level 1", "type": "Algebra", "solution": BOXED} for q in asked
+        ]
+        _parquet(directory, "data/train-00000-of-00001.parquet", rows)
+    elif name == "deepscaler":
+        rows = [{"problem": q, "answer": "4", "solution": ""} for q in asked]
+        (directory / "deepscaler.json").write_text(json.dumps(rows))
+    elif name == "dapo-math-17k":
+        rows = [{"prompt": q, "solution": "4", "data_source": "math_dapo"} for q in asked]
+        _parquet(directory, "en/train-00000-of-00001.parquet", rows)
+        _parquet(directory, "cn/train-00000-of-00001.parquet", [{"prompt": "x", "solution": "1"}])
+    elif name == "limo":
+        rows = [{"question": q, "solution": BOXED, "answer": "4"} for q in asked]
+        (directory / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    elif name in ("math500", "aime25"):
+        rows = [{"problem": q, "answer": "4"} for q in asked]
+        (directory / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    elif name == "amc23":
+        rows = [{"id": i, "question": q, "answer": 4.0} for i, q in enumerate(asked)]
+        _parquet(directory, "data/test-00000-of-00001.parquet", rows)
+    elif name == "aime24":
+        rows = [{"ID": str(i), "Problem": q, "Answer": 4} for i, q in enumerate(asked)]
+        _parquet(directory, "aime_2024_problems.parquet", rows)
+    else:
+        header = "Question,Correct Answer,Incorrect Answer 1,Incorrect Answer 2,Incorrect Answer 3"
+        lines = [f"{q},right,one,two,three" for q in asked]
+        (directory / "gpqa_diamond.csv").write_text("\n".join([header, *lines]))
+        (directory / "gpqa_main.csv").write_text("\n".join([header, "other,a,b,c,d"]))
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+TRAINING = ("math-lighteval", "deepscaler", "dapo-math-17k", "limo")
+EVALUATION = ("math500", "amc23", "aime24", "aime25", "gpqa-diamond")
+
+
+@pytest.mark.parametrize("name", [*TRAINING, *EVALUATION])
+def test_hub_layouts(name, tmp_path):
+    source, out = tmp_path / "hub", tmp_path / "out"
+    source.mkdir()
+    _layout(source, name)
+    assert main([name, "--from", str(source), "--out", str(out), "--validation", "2"]) == 0
+    report = json.loads((out / "report.json").read_text())
+    if name in TRAINING:
+        assert (report["train"], report["validation"]) == (10, 2)
+        problem = read_rows(out / "train.parquet")[0]
+        assert problem.answer == "4"
+    else:
+        assert report["test"] == 12
+        problem = read_rows(out / "test.parquet")[0]
+        if name != "gpqa-diamond":
+            assert problem.answer == "4"
+    if name == "gpqa-diamond":
+        assert problem.verifier == "choice"
+        assert f"{problem.answer}. right" in problem.question
+        letters = {p.answer for p in read_rows(out / "test.parquet")}
+        assert len(letters) > 1
+
+
+def test_rows_are_verls(tmp_path):
+    file = tmp_path / "own.jsonl"
+    file.write_text("\n".join(json.dumps({"question": f"q{i}", "answer": i}) for i in range(20)))
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path / "out")]) == 0
+    row = pq.read_table(tmp_path / "out/train.parquet").to_pylist()[0]
+    assert set(row) == {"data_source", "prompt", "ability", "reward_model", "extra_info"}
+    assert row["prompt"][0]["role"] == "user"
+    assert row["reward_model"]["ground_truth"] in {str(i) for i in range(20)}
+
+
+def test_rows_without_answers_are_counted_and_none_left_is_an_error(tmp_path, capsys):
+    file = tmp_path / "own.jsonl"
+    rows = [{"question": "a", "answer": "1"}, {"question": "b"}, {"question": "c", "answer": None}]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path / "out")]) == 0
+    assert json.loads(capsys.readouterr().out)["without_answer"] == 2
+    file.write_text(json.dumps(rows[1]))
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path / "out")]) == 1
+    assert "no row with a question and an answer" in capsys.readouterr().err
+
+
+def test_generated_problems_are_seeded_and_hold_templates_back(tmp_path):
+    command = ["gym:gsm_symbolic", "--size", "120", "--validation", "10", "--test", "10"]
+    for out in ("a", "b"):
+        assert main([*command, "--out", str(tmp_path / out)]) == 0
+    assert main([*command, "--seed", "1", "--out", str(tmp_path / "c")]) == 0
+    files = [tmp_path / "a" / f"{part}.parquet" for part in ("train", "validation", "test")]
+    again = [tmp_path / "b" / file.name for file in files]
+    assert [f.read_bytes() for f in files] == [f.read_bytes() for f in again]
+    assert questions_of(files) != questions_of([tmp_path / "c/train.parquet"])
+    train, validation, test = (questions_of([file]) for file in files)
+    assert not (train & validation or train & test or validation & test)
+    assert "answer_cot" in read_rows(files[0])[0].metadata["entry"]["metadata"]
+
+
+def test_templates_that_are_tested_are_nowhere_else():
+    problems = [Problem(str(i), f"question {i}", "1", "s", group=str(i % 7)) for i in range(70)]
+    parts = split(problems, seed=3, validation=5, test=15).parts
+    tested = {problem.group for problem in parts["test"]}
+    assert len(parts["test"]) == 15
+    assert not tested & {p.group for p in parts["train"] + parts["validation"]}
+
+
+def test_repeats_and_excluded_questions_are_dropped():
+    problems = [Problem(str(i), f"Question  {i % 5}", "1", "s") for i in range(10)]
+    splits = split(problems, seed=0, validation=1, test=0, exclude=frozenset({"question 0"}))
+    assert splits.repeats == 6
+    assert sum(map(len, splits.parts.values())) == 4
+
+
+def test_too_few_problems():
+    with pytest.raises(DataError, match="too few"):
+        split([Problem("1", "q", "1", "s")], seed=0, validation=1, test=1)
+
+
+def test_long_prompts_are_counted_and_left_out(pair_file, tmp_path, capsys):
+    file = tmp_path / "own.jsonl"
+    rows = [{"question": "q" * n, "answer": "1"} for n in (5, 10, 500)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    command = ["jsonl", "--from", str(file), "--out", str(tmp_path), "--pair", str(pair_file)]
+    assert main([*command, "--max-prompt", "120"]) == 0
+    assert json.loads(capsys.readouterr().out)["too_long"] == 1
+    assert main([*command, "--max-prompt", "10"]) == 1
+    assert "all 3 prompts are longer than 10 tokens" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["nope"],
+        ["gym:nope"],
+        ["gym:chain_sum", "--option", "min_terms=-4"],
+        ["gym:chain_sum", "--option", "terms"],
+        ["jsonl"],
+        ["jsonl", "--from", "/nowhere.jsonl"],
+        ["math500", "--from", "/nowhere"],
+        ["gym:chain_sum", "--exclude", "/nowhere.parquet"],
+    ],
+)
+def test_bad_input_is_one_line(command, tmp_path, capsys):
+    assert main([*command, "--out", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.data: ")
+    assert error.count("\n") == 1
+
+
+def test_parquet_that_is_not_ours(tmp_path):
+    _parquet(tmp_path, "other.parquet", [{"question": "q"}])
+    with pytest.raises(DataError, match="columns"):
+        read_rows(tmp_path / "other.parquet")

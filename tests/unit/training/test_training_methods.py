@@ -1,0 +1,121 @@
+"""Methods with models that answer from a script, and the figures of an evaluation."""
+
+import numpy as np
+import pytest
+
+from training.data.rows import Problem, write_rows
+from training.evaluate import main, summary
+from training.methods.alone import Alone
+from training.methods.duet import Duet
+from training.methods.original import Original
+from training.methods.prompted import NOTE, Prompted
+from training.methods.truncated import Truncated
+from training.metrics import bootstrap_interval, generation_flops, intelligence_per_token
+from training.policy import Response
+
+PROBLEMS = [Problem("1", "2+2?", "4", "set")]
+
+
+class Scripted:
+    """Responds with the given texts in turn, cut at the limit that is asked for."""
+
+    def __init__(self, prompts, reasoner=(), decoder=()):
+        self.prompts, self.asked = prompts, []
+        self._reasoner, self._decoder = list(reasoner), list(decoder)
+
+    def _respond(self, asked, script, limit=None):
+        self.asked += [
+            self.prompts._reasoner.decode(ids, skip_special_tokens=False) for ids in asked
+        ]
+        out = []
+        for _ in asked:
+            ids = self.prompts._reasoner.encode(script.pop(0), add_special_tokens=False).ids
+            out.append(
+                Response(ids[:limit], [0.0] * len(ids[:limit]), len(ids) == len(ids[:limit]))
+            )
+        return out
+
+    def reason(self, prompts, limit=None):
+        return self._respond(prompts, self._reasoner, limit)
+
+    def decode(self, prompts):
+        return self._respond(prompts, self._decoder)
+
+    def guided_prompt(self, question, signal):
+        return self.prompts.guided(question, signal)
+
+
+def test_duet_hands_the_signal_over(prompts):
+    models = Scripted(prompts, ["<think>add</think>4<|end|>"], ["four<|end|>"])
+    (outcome,) = Duet().answer(models, PROBLEMS)
+    assert models.asked[1].endswith("<think>add</think>")
+    assert outcome.answer == "four"
+    # <think> a d d </think> 4 <|end|>, and f o u r <|end|>
+    assert (outcome.reasoner_tokens, outcome.decoder_tokens) == (7, 5)
+
+
+def test_original_and_alone_use_one_model(prompts):
+    (original,) = Original().answer(Scripted(prompts, ["add</think>4<|end|>"]), PROBLEMS)
+    assert (original.reasoner_tokens, original.decoder_tokens) == (6, 0)
+    (alone,) = Alone().answer(Scripted(prompts, (), ["4<|end|>"]), PROBLEMS)
+    assert (alone.answer, alone.reasoner_tokens, alone.decoder_tokens) == ("4", 0, 2)
+
+
+def test_prompted_asks_for_concise_reasoning(prompts):
+    models = Scripted(prompts, ["4<|end|>"])
+    Prompted().answer(models, PROBLEMS)
+    assert f"2+2? {NOTE} Let's think" in models.asked[0]
+
+
+def test_truncated_answers_from_the_cut_trace(prompts):
+    models = Scripted(prompts, ["a very long thought", "4<|end|>"])
+    (outcome,) = Truncated(6).answer(models, PROBLEMS)
+    assert models.asked[1].endswith("<|assistant|>a very</think>")
+    assert outcome.answer == "a very4"
+    assert outcome.reasoner_tokens == 6 + 2  # what is put in by hand is not generated
+    (short,) = Truncated(60).answer(Scripted(prompts, ["4<|end|>"]), PROBLEMS)
+    assert (short.answer, short.finished) == ("4", True)
+
+
+def test_interval_counts_questions_not_samples():
+    few = np.repeat([[0.0], [1.0]] * 10, 1, axis=1)
+    low, high = bootstrap_interval(few)
+    # Twenty questions at one half: 0.5 +- 1.96 * sqrt(0.25 / 20) = 0.28 to 0.72
+    assert (low, high) == pytest.approx((0.28, 0.72), abs=0.04)
+    assert bootstrap_interval(np.repeat(few, 50, axis=1)) == (low, high)
+    assert bootstrap_interval(np.ones((5, 2))) == (1.0, 1.0)
+
+
+def test_figures_by_hand():
+    # The paper's MATH500 row: accuracy .88 with 1,106 tokens.
+    assert intelligence_per_token(0.88, 1106) == pytest.approx(0.7957, abs=1e-4)
+    assert intelligence_per_token(0.5, 0) is None
+    assert generation_flops(4_000_000_000, 1000) == 8e12
+
+
+def test_summary(prompts):
+    outcomes = Duet().answer(
+        Scripted(prompts, ["a</think><|end|>", "abc</think><|end|>"], ["4<|end|>", "5<|end|>"]),
+        PROBLEMS * 2,
+    )
+    sizes = {"reasoner": 100, "decoder": 10}
+    result = summary(PROBLEMS * 2, outcomes, np.array([[1.0], [0.0]]), sizes)
+    assert result["accuracy"] == 0.5
+    assert result["reasoner_tokens"] == 4
+    assert result["ipt"] == 125
+    assert result["flops"] == {"reasoner": 800, "decoder": 40}
+
+
+def test_weights_that_are_no_checkpoint_are_one_line(pair_file, tmp_path, capsys):
+    write_rows(PROBLEMS, "test", tmp_path / "test.parquet")
+    command = [f"pair={pair_file}", f"data.train={tmp_path}/test.parquet", "out=o"]
+    assert main([*command, f"weights={tmp_path}"]) == 1
+    assert "is no checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", [["method=magic"], ["runs=0"], ["temperature=-1"], []])
+def test_bad_settings_are_one_line(bad, capsys):
+    assert main(["pair=nowhere.yaml", "out=o", "data.train=t", *bad]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.evaluate: ")
+    assert error.count("\n") == 1

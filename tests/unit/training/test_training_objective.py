@@ -1,0 +1,185 @@
+"""The objective against hand-computed examples and an independent NumPy version."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.objective.advantages import (
+    advantages,
+    decoder_groups,
+    reasoner_groups,
+    tied_groups,
+)
+from training.objective.kl import kl_of_responses
+from training.objective.lengths import Counted, signal_lengths
+from training.objective.rewards import (
+    Baseline,
+    alone_reward,
+    guided_reward,
+    length_price,
+    reasoner_reward,
+)
+from training.objective.schedule import Constant, DualAscent
+
+# One question, two signals, two answers each.
+GUIDED = np.array([[[1.0, 1.0], [1.0, 0.0]]])
+ALONE = np.array([[[0.0, 1.0], [0.0, 0.0]]])
+LENGTHS = np.array([[500.0, 2000.0]])
+
+
+def test_reward_by_hand():
+    guided = guided_reward(GUIDED)
+    assert guided.tolist() == [[1.0, 0.5]]
+    alone = alone_reward(ALONE, Baseline.PER_SIGNAL)
+    assert alone.tolist() == [[0.5, 0.0]]
+    reward = reasoner_reward(guided, alone, LENGTHS, price=0.2, budget=1000)
+    # 1 - 0.5 - 0.2 * 0.5 and 0.5 - 0 - 0.2 * 2
+    assert reward == pytest.approx(np.array([[0.4, 0.1]]))
+
+
+def test_alone_reward_variants():
+    assert alone_reward(ALONE, Baseline.PER_QUESTION).tolist() == [[0.25, 0.25]]
+    assert alone_reward(ALONE, Baseline.NONE).tolist() == [[0.0, 0.0]]
+
+
+def test_length_is_paid_on_success_only():
+    guided = guided_reward(GUIDED)
+    cost = length_price(LENGTHS, 0.2, 1000, guided, on_success_only=True)
+    # Half of the second signal's answers are right, so half of 0.4 is paid.
+    assert cost == pytest.approx(np.array([[0.1, 0.2]]))
+
+
+def test_failing_fast_never_pays():
+    wrong = np.zeros((1, 2))
+    cost = length_price(LENGTHS, 1.0, 1000, wrong, on_success_only=True)
+    assert cost.tolist() == [[0.0, 0.0]]
+
+
+def test_which_tokens_count():
+    responses, signals = [[5, 6, 7, 8]], [[5, 6]]
+    assert signal_lengths(responses, signals, Counted.RESPONSE).tolist() == [4.0]
+    assert signal_lengths(responses, signals, Counted.SIGNAL).tolist() == [2.0]
+
+
+def test_schedule_by_hand():
+    schedule = DualAscent(budget=1000, rate=0.01)
+    assert schedule.next(0.0, 3000) == pytest.approx(0.02)
+    assert schedule.next(0.02, 500) == pytest.approx(0.015)
+    assert schedule.next(0.0, 500) == 0.0
+    assert schedule.next(0.999, 9000) == 1.0
+
+
+def test_schedule_without_clip_and_constant():
+    free = DualAscent(budget=1000, rate=0.01, clip=None)
+    assert free.next(0.0, 500) == pytest.approx(-0.005)
+    assert free.next(0.999, 9000) == pytest.approx(1.079)
+    assert Constant().next(0.3, 9000) == 0.3
+
+
+def test_groups():
+    assert reasoner_groups(2, 3).tolist() == [0, 0, 0, 1, 1, 1]
+    assert decoder_groups(2, 1, 2).tolist() == [0, 0, 1, 1]
+
+
+def test_advantage_by_hand():
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
+    result = advantages(np.array([1.0, 0.0]), np.array([0, 0]), mask)
+    # mean 0.5, std (n - 1) = 0.7071: 0.5 / 0.7071 = 0.7071
+    expected = torch.tensor([[0.7071, 0.7071, 0.0], [-0.7071, -0.7071, -0.7071]])
+    assert torch.allclose(result, expected, atol=1e-4)
+    plain = advantages(np.array([1.0, 0.0]), np.array([0, 0]), mask, divide_by_std=False)
+    assert plain[0].tolist() == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize("divide", [True, False])
+def test_all_equal_rewards_teach_nothing(divide):
+    rewards = np.full(3, 0.7)
+    mask = torch.ones(3, 2)
+    result = advantages(rewards, np.zeros(3, dtype=np.int64), mask, divide_by_std=divide)
+    assert result.abs().max() < 1e-6
+    assert tied_groups(rewards, np.zeros(3, dtype=np.int64)) == 1.0
+
+
+def test_kl_ignores_padding():
+    log_probs = torch.tensor([[-1.0, -2.0, float("nan")]])
+    reference = torch.tensor([[-1.5, -1.0, 0.0]])
+    mask = torch.tensor([[1, 1, 0]])
+    assert kl_of_responses(log_probs, reference, mask).tolist() == [pytest.approx(-0.5)]
+
+
+def _advantages_again(rewards, groups, divide):
+    """GRPO written a second time, with loops, from the formula."""
+    out = np.zeros(len(rewards))
+    for i, group in enumerate(groups):
+        members = [r for r, g in zip(rewards, groups, strict=True) if g == group]
+        mean = sum(members) / len(members)
+        out[i] = rewards[i] - mean
+        if divide:
+            variance = sum((r - mean) ** 2 for r in members) / (len(members) - 1)
+            out[i] /= variance**0.5 + 1e-6
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    questions=st.integers(1, 4),
+    signals=st.integers(2, 5),
+    answers=st.integers(1, 4),
+    price=st.floats(0, 2),
+    on_success_only=st.booleans(),
+    divide=st.booleans(),
+    baseline=st.sampled_from(list(Baseline)),
+)
+def test_random_batches_match_a_second_version(
+    seed, questions, signals, answers, price, on_success_only, divide, baseline
+):
+    rng = np.random.default_rng(seed)
+    shape = (questions, signals, answers)
+    guided_scores = rng.integers(0, 2, shape).astype(float)
+    alone_scores = rng.integers(0, 2, shape).astype(float)
+    lengths = rng.integers(1, 3000, shape[:2]).astype(float)
+
+    expected = np.zeros(shape[:2])
+    for q in range(questions):
+        for s in range(signals):
+            right = sum(guided_scores[q, s]) / answers
+            if baseline is Baseline.PER_SIGNAL:
+                alone = sum(alone_scores[q, s]) / answers
+            elif baseline is Baseline.PER_QUESTION:
+                alone = sum(map(sum, alone_scores[q])) / (signals * answers)
+            else:
+                alone = 0.0
+            paid = price * lengths[q, s] / 700 * (right if on_success_only else 1)
+            expected[q, s] = right - alone - paid
+
+    reward = reasoner_reward(
+        guided_reward(guided_scores),
+        alone_reward(alone_scores, baseline),
+        lengths,
+        price=price,
+        budget=700,
+        on_success_only=on_success_only,
+    )
+    assert reward == pytest.approx(expected, abs=1e-12)
+
+    groups = reasoner_groups(questions, signals)
+    flat = reward.reshape(-1)
+    got = advantages(flat, groups, torch.ones(len(flat), 1), divide_by_std=divide)
+    second = _advantages_again(expected.reshape(-1), groups, divide)
+    assert got[:, 0].numpy() == pytest.approx(second, rel=1e-4, abs=1e-5)
+
+
+@given(
+    price=st.floats(0, 1),
+    rate=st.floats(0, 1),
+    lengths=st.lists(st.floats(0, 1e5), min_size=1, max_size=20),
+)
+def test_clipped_price_stays_inside(price, rate, lengths):
+    schedule = DualAscent(budget=1000, rate=rate)
+    for length in lengths:
+        moved = schedule.next(price, length)
+        assert moved == np.clip(price + rate * (length / 1000 - 1), 0, 1)
+        price = moved

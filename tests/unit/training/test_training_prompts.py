@@ -1,0 +1,82 @@
+"""Prompts of a pair in training: what the contract builds, and signals cut out of responses."""
+
+import pytest
+import yaml
+
+from duet_contract.errors import PromptError
+from training.errors import ConfigError
+from training.pair import load_pair
+from training.prompting import PairPrompts
+
+
+def _ids(prompts, text):
+    return prompts._reasoner.encode(text, add_special_tokens=False).ids
+
+
+def test_question_text_never_becomes_a_control_token(prompts):
+    ids = prompts.reasoner("what is <|end|></think> 2+2?")
+    text = prompts._reasoner.decode(ids, skip_special_tokens=False)
+    assert text.startswith("<|user|>what is <|end|></think> 2+2? Let's think")
+    # The format's own: the user's turn, its end, and the assistant's turn.
+    assert sum(token in prompts._control for token in ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("response", "signal"),
+    [
+        ("<think>2+2=4</think>so 4<|end|>", "2+2=4"),
+        ("2+2=4</think>so 4<|end|>", "2+2=4"),
+        ("just text<|end|>", "just text"),
+        ("</think>4<|end|>", ""),
+        ("<think>a<|user|>b</think>", "ab"),
+    ],
+)
+def test_signal_of_a_response(prompts, response, signal):
+    assert prompts.signal_text(prompts.signal(_ids(prompts, response))) == signal
+
+
+def test_guided_prompt_holds_the_signal_as_it_is(prompts):
+    signal = _ids(prompts, "2+2=4")
+    ids = prompts.guided("2+2?", signal)
+    assert prompts.shared_vocabulary
+    assert ids[-len(signal) - 1 : -1] == signal
+
+
+def test_signal_travels_as_text_between_vocabularies(text_prompts):
+    prompts = text_prompts
+    assert not prompts.shared_vocabulary
+    ids = prompts.guided("2+2?", _ids(prompts, "2 + 2 = 4"))
+    text = prompts._decoder.decode(ids, skip_special_tokens=False)
+    assert text.endswith("<think>2 + 2 = 4</think>")
+
+
+def test_empty_question_is_refused(prompts):
+    with pytest.raises(PromptError):
+        prompts.reasoner("  ")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"path": "nowhere"}, "config.json"),
+        ({"prompt": [{"template": "x"}]}, "slot 'question'"),
+        ({"surprise": 1}, "surprise"),
+        ({"end_of_text": []}, "end_of_text"),
+    ],
+)
+def test_a_bad_pair_is_one_line(pair_file, tmp_path, change, says):
+    data = yaml.safe_load(pair_file.read_text())
+    data["reasoner"]["path"] = str(pair_file.parent / "reasoner")
+    data["reasoner"].update(change)
+    file = tmp_path / "pair.yaml"
+    file.write_text(yaml.safe_dump(data))
+    with pytest.raises(ConfigError, match=says) as caught:
+        load_pair(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_end_token_must_be_a_token(pair_file):
+    pair = load_pair(pair_file)
+    reasoner = pair.reasoner.model_copy(update={"end_of_reasoning": "</thought>"})
+    with pytest.raises(ConfigError, match="</thought>"):
+        PairPrompts(pair.model_copy(update={"reasoner": reasoner}))

@@ -1,0 +1,87 @@
+"""Settings: one line for whatever is wrong, and the paper's values as defaults."""
+
+import pytest
+
+from training.errors import ConfigError
+from training.objective.schedule import Constant, DualAscent
+from training.train import main, settings_from
+from training.verl_config import policy_config
+
+NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
+
+
+def test_defaults_are_the_papers():
+    settings = settings_from(NEEDED)
+    objective, batch = settings.objective, settings.batch
+    assert (objective.budget, objective.price.rate, objective.price.start) == (1000, 0.01, 0)
+    assert (objective.kl.coefficient, objective.counted, objective.baseline) == (
+        0.001,
+        "response",
+        "per_signal",
+    )
+    assert (batch.questions, batch.signals, batch.answers, batch.mini_batch) == (64, 4, 4, 32)
+    assert settings.learning_rate.reasoner == settings.learning_rate.decoder == 1e-6
+    assert (settings.tokens.response, settings.tokens.answer) == (16384, 2048)
+    assert objective.schedule() == DualAscent(1000, 0.01, (0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("override", "schedule"),
+    [
+        ("objective.price.clip=null", DualAscent(1000, 0.01, None)),
+        ("objective.price.schedule=constant", Constant()),
+    ],
+)
+def test_schedules_are_switches(override, schedule):
+    assert settings_from([*NEEDED, override]).objective.schedule() == schedule
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["pair=p.yaml"], "data.train=..., out=..."),
+        ([*NEEDED, "objective.budgte=3"], "budgte"),
+        ([*NEEDED, "objective.budget=0"], "objective.budget"),
+        ([*NEEDED, "objective.baseline=nobody"], "per_question"),
+        ([*NEEDED, "batch.mini_batch=7"], "no multiple"),
+        ([*NEEDED, "hardware.devices=3"], "devices"),
+        ([*NEEDED, "batch.signals=1"], "batch.signals"),
+        ([*NEEDED, "objective.price.clip=[1,0]"], "low, high"),
+        ([*NEEDED, "hardware=abacus"], "abacus"),
+        ([*NEEDED, "seed=["], "cannot read the settings"),
+    ],
+)
+def test_bad_settings_are_one_line(overrides, says, capsys):
+    with pytest.raises(ConfigError) as caught:
+        settings_from(overrides)
+    assert says in str(caught.value)
+    assert main(overrides) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.train: ")
+    assert error.count("\n") == 1
+
+
+def test_missing_pair_is_one_line(capsys):
+    assert main(NEEDED) == 1
+    assert "cannot read the pair" in capsys.readouterr().err
+
+
+def test_binding_leaves_out_what_may_change():
+    bound = settings_from([*NEEDED, "steps=5"]).binding()
+    assert bound == settings_from([*NEEDED, "steps=9", "resume=true", "samples=0"]).binding()
+    assert bound != settings_from([*NEEDED, "steps=5", "seed=1"]).binding()
+
+
+def test_verl_composes_both_policies():
+    settings = settings_from(NEEDED)
+    reasoner = policy_config(settings, "reasoner", "/models/m").actor_rollout_ref
+    decoder = policy_config(settings, "decoder", "/models/m").actor_rollout_ref
+    assert reasoner.rollout.response_length == 16384
+    assert decoder.rollout.prompt_length == 18432
+    assert reasoner.rollout.custom.first_replica != decoder.rollout.custom.first_replica
+
+
+def test_an_override_that_verl_does_not_know_is_one_line():
+    settings = settings_from([*NEEDED, "hardware.verl=['actor_rollout_ref.nothing=1']"])
+    with pytest.raises(ConfigError, match="VERL refuses"):
+        policy_config(settings, "reasoner", "/models/m")

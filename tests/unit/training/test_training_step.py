@@ -1,0 +1,133 @@
+"""Parts of a step that need no engine: order, seeds, fitting signals, sampler, alarms, journal."""
+
+import json
+
+import pytest
+import torch
+
+from training import train
+from training.checks import agree, finite, largest_difference, nothing_solved
+from training.cpu.rollout import digest
+from training.cpu.sampler import SeededSampler
+from training.data.rows import Problem
+from training.errors import DataError, DivergenceError
+from training.journal import Journal
+from training.order import problems_of_step
+from training.policy import Response
+from training.sampling import fit_signal, seeds
+
+PROBLEMS = [Problem(str(i), f"q{i}", "1", "s") for i in range(10)]
+
+
+def test_an_epoch_shows_every_problem_at_most_once():
+    shown = [p.id for step in (1, 2, 3) for p in problems_of_step(PROBLEMS, step, 3, seed=0)]
+    assert len(set(shown)) == 9
+    again = [p.id for p in problems_of_step(PROBLEMS, 4, 3, seed=0)]
+    assert again != shown[:3]
+    assert problems_of_step(PROBLEMS, 2, 3, 0) == problems_of_step(PROBLEMS, 2, 3, 0)
+
+
+def test_too_few_problems_for_a_step():
+    with pytest.raises(DataError, match="fewer than one step's 11"):
+        problems_of_step(PROBLEMS, 1, 11, 0)
+
+
+def test_seeds_follow_from_run_step_and_stream():
+    assert seeds(0, 1, 0, 4) == seeds(0, 1, 0, 4)
+    assert len({*seeds(0, 1, 0, 50), *seeds(0, 2, 0, 50), *seeds(0, 1, 1, 50)}) == 150
+
+
+def test_a_signal_that_does_not_fit_loses_its_end(prompts):
+    signal = prompts._reasoner.encode("abcdefgh", add_special_tokens=False).ids
+    whole = prompts.guided("q", signal)
+    assert fit_signal(prompts, "q", signal, len(whole)) == (whole, False)
+    cut, was_cut = fit_signal(prompts, "q", signal, len(whole) - 3)
+    assert was_cut
+    assert cut == prompts.guided("q", signal[:-3])
+    with pytest.raises(DataError, match="does not fit"):
+        fit_signal(prompts, "q", signal, 5)
+
+
+def test_the_sampler_does_not_depend_on_the_batch():
+    logits = torch.randn(3, 50)
+    together = SeededSampler([1, 2, 3], 1.0)(None, logits).argmax(-1)
+    apart = [
+        SeededSampler([s], 1.0)(None, logits[i : i + 1]).argmax(-1) for i, s in enumerate((1, 2, 3))
+    ]
+    assert together.tolist() == [int(one) for one in apart]
+
+
+def test_the_sampler_draws_from_the_distribution():
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.2]))
+    sampler = SeededSampler(list(range(4000)), 1.0)
+    drawn = sampler(None, logits.repeat(4000, 1)).argmax(-1)
+    share = torch.bincount(drawn, minlength=3) / 4000
+    assert torch.allclose(share, logits.exp(), atol=0.03)
+    assert sampler.log_probs[0][0] == pytest.approx(logits[drawn[0]].item(), abs=1e-5)
+
+
+def test_temperature_zero_is_greedy():
+    logits = torch.tensor([[0.1, 3.0, 0.2]])
+    sampler = SeededSampler([0], 0.0)
+    assert sampler(None, logits).argmax(-1).tolist() == [1]
+    assert sampler.log_probs[0].item() == pytest.approx(torch.log_softmax(logits, -1)[0, 1].item())
+
+
+def test_digest_tells_the_smallest_difference():
+    weights = {"a": torch.ones(3), "b": torch.zeros(2)}
+    assert digest(iter(weights.items())) == digest(iter(weights.items()))
+    other = {**weights, "b": torch.tensor([0.0, 1e-30])}
+    assert digest(iter(weights.items())) != digest(iter(other.items()))
+
+
+def test_disagreement_is_measured_and_named():
+    trained = torch.nested.as_nested_tensor(
+        [torch.tensor([-1.0, -2.0]), torch.tensor([-3.0])], layout=torch.jagged
+    )
+    responses = [Response([1, 2], [-1.0, -2.5], True), Response([3], [-3.0], False)]
+    assert largest_difference(responses, trained) == pytest.approx(0.5)
+    assert agree("reasoner", 1e-6, 1e-4) is None
+    assert "reasoner" in agree("reasoner", 0.5, 1e-4)
+
+
+def test_numbers_must_be_numbers():
+    finite({"a": 1.0}, 3)
+    with pytest.raises(DivergenceError, match=r"step 3: b is not"):
+        finite({"a": 1.0, "b": float("nan")}, 3)
+
+
+def test_data_that_nothing_is_solved_of_is_told_once():
+    assert nothing_solved(0.0, 1, 64)
+    assert nothing_solved(0.0, 2, 64) is None
+    assert nothing_solved(0.1, 1, 64) is None
+
+
+def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
+    rows = [json.dumps({"step": step}) for step in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(rows) + "\n")
+    Journal(tmp_path, steps=4, done=2, track=(), config={})
+    assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
+
+
+def test_a_dead_worker_is_one_line(monkeypatch, capsys):
+    import ray
+
+    from training.trainer import Trainer
+
+    class Dying:
+        def __init__(self, settings):
+            self.state = type("State", (), {"step": 6})
+
+        def run(self):
+            raise ray.exceptions.RayActorError()
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr("training.trainer.Trainer", Dying)
+    assert Trainer is not Dying
+    assert train.main(["pair=p", "out=o", "data.train=t"]) == 1
+    error = capsys.readouterr().err
+    assert "a worker died in step 7" in error
+    assert "resume=true" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,60 @@
+"""Alarms of a running training: numbers that are no numbers, and two engines that disagree."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from training.errors import DivergenceError
+from training.policy import Response
+
+
+def largest_difference(responses: Sequence[Response], trained: torch.Tensor) -> float:
+    """Largest difference, in nats, between a token's log-prob in rollout and in training.
+
+    `trained`: nested (N, *), the trainer's log-probs of the same tokens under the same weights.
+    """
+    return max(
+        float(np.abs(np.array(response.log_probs) - values.numpy()).max())
+        for response, values in zip(responses, trained.unbind(), strict=True)
+    )
+
+
+def agree(policy: str, difference: float, tolerance: float) -> str | None:
+    """A warning if rollout and trainer disagree, else None.
+
+    A difference means that the model was sampled with other weights, another temperature or other
+    arithmetic than it is trained with, so that the gradient is of another policy.
+    """
+    if difference <= tolerance:
+        return None
+    return (
+        f"the {policy}'s rollout and trainer disagree: log-probs differ by {difference:.1e}, "
+        f"checks.log_prob_tolerance is {tolerance:.1e}"
+    )
+
+
+def finite(metrics: Mapping[str, float], step: int) -> None:
+    """Stops a run whose numbers are no longer numbers.
+
+    Raises:
+        DivergenceError: a metric is NaN or infinite.
+    """
+    wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if wrong:
+        raise DivergenceError(f"step {step}: {', '.join(wrong)} is not a finite number")
+
+
+def nothing_solved(guided: float, step: int, questions: int) -> str | None:
+    """A warning if no answer of the first step was right.
+
+    LIMO fails for that reason in arXiv 2605.01111: reward cannot point anywhere, and the method
+    cannot compress reasoning that does not solve the problem.
+    """
+    if step > 1 or guided > 0:
+        return None
+    return (
+        f"no answer to any of the {questions} questions was right: the data may be too hard for "
+        "the reasoner, or the verifier may not read its answers; nothing can be learnt from this"
+    )

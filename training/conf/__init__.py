@@ -1,0 +1,1 @@
+"""Hydra settings of `python -m training.train`."""

@@ -1,0 +1,40 @@
+"""Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`."""
+
+import json
+from pathlib import Path
+
+from training.data.rows import Problem
+from training.errors import DataError
+
+
+def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
+    """All problems of a file, and how many lines were left out for want of an answer.
+
+    Raises:
+        DataError: unreadable, a line that is not an object, or no line with an answer.
+    """
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    problems, without = [], 0
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{file}, line {number}: not an object")
+        question, answer = (str(row.get(key) or "").strip() for key in ("question", "answer"))
+        if row.get("answer") == 0:
+            answer = "0"
+        if not question or not answer:
+            without += 1
+            continue
+        name = str(row.get("id") or f"{file.stem}/{number}")
+        problems.append(Problem(name, question, answer, file.stem, verifier))
+    if not problems:
+        raise DataError(f"{file} has no row with a question and an answer ({without} without)")
+    return problems, without

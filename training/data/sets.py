@@ -1,0 +1,41 @@
+"""The data sets of arXiv 2605.01111: where each lies on the hub, and what its columns mean."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HubSet:
+    """A data set in the hub's layout. `answer`: its column, or `boxed:COLUMN` to cut it out."""
+
+    repository: str
+    split: str
+    question: str
+    answer: str
+    config: str | None = None
+    training: bool = True
+    wrong_answers: tuple[str, ...] = ()
+
+
+SETS: dict[str, HubSet] = {
+    "math-lighteval": HubSet(
+        "DigitalLearningGmbH/MATH-lighteval", "train", "problem", "boxed:solution"
+    ),
+    "deepscaler": HubSet("agentica-org/DeepScaleR-Preview-Dataset", "train", "problem", "answer"),
+    "dapo-math-17k": HubSet(
+        "open-r1/DAPO-Math-17k-Processed", "train", "prompt", "solution", config="en"
+    ),
+    "limo": HubSet("GAIR/LIMO-v2", "train", "question", "answer"),
+    "math500": HubSet("HuggingFaceH4/MATH-500", "test", "problem", "answer", training=False),
+    "amc23": HubSet("math-ai/amc23", "test", "question", "answer", training=False),
+    "aime24": HubSet("Maxwell-Jia/AIME_2024", "train", "Problem", "Answer", training=False),
+    "aime25": HubSet("math-ai/aime25", "test", "problem", "answer", training=False),
+    "gpqa-diamond": HubSet(
+        "Idavidrein/gpqa",
+        "train",
+        "Question",
+        "Correct Answer",
+        config="gpqa_diamond",
+        training=False,
+        wrong_answers=("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3"),
+    ),
+}

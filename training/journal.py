@@ -1,0 +1,86 @@
+"""What a run writes while it runs: progress, metrics, samples."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.prompting import PairPrompts
+from training.sampling import Samples
+
+
+class Journal:
+    """Writes `metrics.jsonl` and `samples.jsonl` in the run's directory, and VERL's `Tracking`."""
+
+    def __init__(
+        self, out: Path, steps: int, done: int, track: tuple[str, ...], config: dict[str, Any]
+    ) -> None:
+        from verl.utils.tracking import Tracking
+
+        self._steps, self._first, self._started = steps, done, time.monotonic()
+        self._metrics, self._samples = out / "metrics.jsonl", out / "samples.jsonl"
+        for file in (self._metrics, self._samples):
+            _keep_until(file, done)
+        os.environ["TENSORBOARD_DIR"] = str(out / "tensorboard")
+        os.environ.setdefault("WANDB_DIR", str(out))
+        self._tracking = Tracking("duet", out.name, list(track), config) if track else None
+
+    def step(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Records one step, and prints a line with the time left."""
+        _append(self._metrics, {"step": step, **metrics})
+        if self._tracking:
+            self._tracking.log(dict(metrics), step)
+        done = step - self._first
+        left = (time.monotonic() - self._started) / done * (self._steps - step)
+        line = (
+            f"step {step}/{self._steps}  guided {metrics['reward/guided']:.3f}  "
+            f"alone {metrics['reward/alone']:.3f}  length {metrics['tokens/length']:.0f}  "
+            f"price {metrics['price']:.4f}  kl {metrics['reasoner/kl']:.4f}  "
+        )
+        if "validation/accuracy" in metrics:
+            line += f"accuracy {metrics['validation/accuracy']:.3f}  "
+        print(f"{line}{metrics['seconds/step']:.1f} s  {_clock(left)} left", flush=True)
+
+    def samples(self, step: int, samples: Samples, prompts: PairPrompts, count: int) -> None:
+        """Writes down the first signals of the step with one guided answer each."""
+        _, signals, answers = samples.guided.shape
+        for i in range(min(count, len(samples.signals))):
+            guided = samples.guided[i // signals, i % signals]
+            problem = samples.problems[i // signals]
+            _append(
+                self._samples,
+                {
+                    "step": step,
+                    "question": problem.question,
+                    "reference": problem.answer,
+                    "signal": prompts.signal_text(samples.signals[i]),
+                    "response": prompts.response_text(samples.signal_responses[i].tokens),
+                    "answer": prompts.answer_text(samples.guided_responses[i * answers].tokens),
+                    "score": float(guided[0]),
+                },
+            )
+
+    def warn(self, text: str) -> None:
+        """Prints a warning where it is seen."""
+        print(f"WARNING: {text}", flush=True)
+
+
+def _append(file: Path, row: dict[str, Any]) -> None:
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _keep_until(file: Path, step: int) -> None:
+    """Drops rows after `step`: a resumed run does those steps again."""
+    if file.is_file():
+        rows = file.read_text("utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if json.loads(row)["step"] <= step]
+        file.write_text("".join(kept), "utf-8")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,1 @@
+"""Ways to answer a question with a pair, or a part of it: what evaluation compares."""

@@ -1,0 +1,29 @@
+"""Figures of an evaluation: accuracy with its interval, IPT, FLOPs."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def bootstrap_interval(
+    scores: NDArray[np.float64], *, confidence: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of scores (questions, samples).
+
+    Questions are drawn, not single answers: several samples of one question are no more
+    independent than the question is one.
+    """
+    means = scores.mean(axis=1)
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(means, size=(draws, len(means))).mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def intelligence_per_token(accuracy: float, reasoner_tokens: float) -> float | None:
+    """IPT = 1000 * accuracy / tokens of the large model (arXiv 2605.01111); None without tokens."""
+    return 1000 * accuracy / reasoner_tokens if reasoner_tokens else None
+
+
+def generation_flops(parameters: int, tokens: float) -> float:
+    """2 * P * L: floating-point operations to generate L tokens, attention left out."""
+    return 2.0 * parameters * tokens

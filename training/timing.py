@@ -1,0 +1,26 @@
+"""Where a step's time goes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Clock:
+    """Adds up seconds by phase: `with clock("generate"): ...`."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._phases: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._phases[phase] = self._phases.get(phase, 0.0) + time.monotonic() - since
+
+    def seconds(self) -> dict[str, float]:
+        """Metrics: seconds of each phase, and of the whole since the clock was made."""
+        phases = {f"seconds/{name}": value for name, value in self._phases.items()}
+        return {**phases, "seconds/step": time.monotonic() - self._started}

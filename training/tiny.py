@@ -1,0 +1,95 @@
+"""`python -m training.tiny OUT`: a pair of tiny random models, to try the trainer without a GPU.
+
+Two Llama models (some 50,000 and 20,000 parameters) over single bytes, without a pad token or a
+chat template. They know nothing and learn nothing useful; everything else is as with a real pair.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+_SPECIAL = ("<|end|>", "<|user|>", "<|assistant|>", "<think>", "</think>")
+_ASK = " Let's think step by step and output the final answer within \\boxed{}."
+
+
+def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
+    """Writes both models and `pair.yaml` under `out`; returns the latter's path.
+
+    Unless they are `alike`, the decoder has another vocabulary, so that signals travel as text.
+    """
+    for name, width, offset in (("reasoner", 64, 0), ("decoder", 32, 0 if alike else 3)):
+        tokenizer = _tokenizer(offset)
+        torch.manual_seed(seed + width)
+        config = LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=width,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            max_position_embeddings=1024,
+            eos_token_id=tokenizer.convert_tokens_to_ids("<|end|>"),
+            bos_token_id=None,
+            tie_word_embeddings=False,
+        )
+        LlamaForCausalLM(config).save_pretrained(out / name)
+        tokenizer.save_pretrained(out / name)
+    file = out / "pair.yaml"
+    file.write_text(yaml.safe_dump(_pair(), sort_keys=False, allow_unicode=True), "utf-8")
+    return file
+
+
+def _tokenizer(offset: int) -> PreTrainedTokenizerFast:
+    """Bytes and a few control tokens; `offset` unused tokens make another vocabulary."""
+    fillers = [f"filler-{index}" for index in range(offset)]
+    words = [*_SPECIAL, *fillers, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    model = models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[])
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, special=True) for word in _SPECIAL])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")
+
+
+def _pair() -> dict[str, Any]:
+    user, question = {"template": "<|user|>"}, {"slot": "question"}
+    assistant = {"template": f"{_ASK}<|end|><|assistant|>"}
+    return {
+        "reasoner": {
+            "path": "reasoner",
+            "prompt": [user, question, assistant],
+            "begin_of_reasoning": "<think>",
+            "end_of_reasoning": "</think>",
+            "end_of_text": ["<|end|>"],
+        },
+        "decoder": {
+            "path": "decoder",
+            "prompt_with_signal": [
+                user,
+                question,
+                {"template": f"{_ASK}<|end|><|assistant|><think>"},
+                {"slot": "signal"},
+                {"template": "</think>"},
+            ],
+            "prompt_alone": [user, question, assistant],
+            "end_of_answer": ["<|end|>"],
+        },
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Writes a tiny pair to the one directory given."""
+    if len(arguments) != 1:
+        print("usage: python -m training.tiny OUT", file=sys.stderr)
+        return 2
+    print(make_tiny_pair(Path(arguments[0])))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

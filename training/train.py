@@ -1,0 +1,50 @@
+"""`python -m training.train`: joint training of a pair. Settings: `training/conf/`."""
+
+import sys
+
+import ray
+
+from duet_contract.errors import ContractError
+from training.errors import TrainingError
+from training.settings import Settings, compose_settings
+
+
+def settings_from(overrides: list[str]) -> Settings:
+    """The settings that `conf/train.yaml` and overrides like `objective.budget=500` give.
+
+    Raises:
+        ConfigError: an override that Hydra cannot read, a value missing, or one that is invalid.
+    """
+    return compose_settings("train", overrides, Settings)
+
+
+def main(overrides: list[str]) -> int:
+    """Trains; 0, or 1 with one line on standard error."""
+    from training.trainer import Trainer
+
+    trainer = None
+    try:
+        trainer = Trainer(settings_from(overrides))
+        state = trainer.run()
+    except (TrainingError, ContractError, OSError) as error:
+        print(f"training.train: {error}", file=sys.stderr)
+        return 1
+    except ray.exceptions.RayActorError as error:
+        step = trainer.state.step + 1 if trainer else 0
+        print(
+            f"training.train: a worker died in step {step} ({type(error).__name__}); go on from "
+            "the last checkpoint with resume=true",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        if trainer:
+            trainer.close()
+        elif ray.is_initialized():
+            ray.shutdown()
+    print(f"done: {state.step} steps in {trainer.settings.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,47 @@
+"""Accuracy on held-out questions: greedy signal, greedy answer, one each."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from training.data.rows import Problem
+from training.policy import Policy, Response, Sampling
+from training.prompting import PairPrompts
+from training.sampling import fit_signal, score
+from training.verifiers import Verifier
+
+
+def validate(
+    reasoner: Policy,
+    decoder: Policy,
+    prompts: PairPrompts,
+    verifiers: dict[str, Verifier],
+    problems: list[Problem],
+    *,
+    signal: Sampling,
+    answer: Sampling,
+    decoder_prompt: int,
+    step: int,
+) -> dict[str, float]:
+    """Accuracy and mean tokens of signal, response and answer."""
+
+    def greedy(policy: Policy, ids: list[list[int]], sampling: Sampling) -> list[Response]:
+        policy.to_rollout(step)
+        responses = policy.sample(ids, replace(sampling, temperature=0.0), range(len(ids)))
+        policy.rest()
+        return responses
+
+    responses = greedy(reasoner, [prompts.reasoner(p.question) for p in problems], signal)
+    signals = [prompts.signal(response.tokens) for response in responses]
+    guided = [
+        fit_signal(prompts, problem.question, ids, decoder_prompt)[0]
+        for problem, ids in zip(problems, signals, strict=True)
+    ]
+    answers = greedy(decoder, guided, answer)
+    texts = [prompts.answer_text(response.tokens) for response in answers]
+    return {
+        "validation/accuracy": float(score(verifiers, problems, texts).mean()),
+        "validation/signal_tokens": float(np.mean([len(ids) for ids in signals])),
+        "validation/response_tokens": float(np.mean([len(r.tokens) for r in responses])),
+        "validation/answer_tokens": float(np.mean([len(r.tokens) for r in answers])),
+    }

@@ -1,0 +1,65 @@
+"""VERL's own configuration for one policy, from the settings of a run.
+
+Its YAML refers to itself by absolute names, so it is composed once per policy, not nested.
+"""
+
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from training.errors import ConfigError
+from training.settings import Settings
+
+# Replicas of the second policy count from here, so that no name is taken twice.
+FIRST_REPLICA = {"reasoner": 0, "decoder": 1000}
+
+
+def policy_config(settings: Settings, policy: str, path: str) -> Any:
+    """VERL's `ppo_trainer` configuration for `policy` ("reasoner" or "decoder") in `path`.
+
+    Raises:
+        ConfigError: an override in the hardware's settings is not one that VERL knows.
+    """
+    hardware, batch, tokens = settings.hardware, settings.batch, settings.tokens
+    reasoner = policy == "reasoner"
+    prompt = settings.data.max_prompt if reasoner else tokens.decoder_prompt
+    rate = settings.learning_rate.reasoner if reasoner else settings.learning_rate.decoder
+    minis = batch.questions // batch.mini_batch
+    overrides = [
+        f"actor_rollout_ref.model.path={path}",
+        f"data.max_prompt_length={prompt}",
+        f"data.max_response_length={tokens.response if reasoner else tokens.answer}",
+        f"trainer.n_gpus_per_node={hardware.devices}",
+        f"trainer.nnodes={hardware.nodes}",
+        "algorithm.adv_estimator=grpo",
+        # The trainer passes the sizes itself: groups here are not VERL's prompts.
+        f"actor_rollout_ref.actor.ppo_mini_batch_size={batch.mini_batch}",
+        f"actor_rollout_ref.rollout.n={batch.signals}",
+        f"actor_rollout_ref.rollout.temperature={settings.temperature}",
+        f"actor_rollout_ref.rollout.seed={settings.seed}",
+        "actor_rollout_ref.rollout.tensor_model_parallel_size=1",
+        f"actor_rollout_ref.actor.optim.lr={rate}",
+        f"actor_rollout_ref.actor.optim.total_training_steps={settings.steps * minis}",
+        "actor_rollout_ref.actor.use_kl_loss=false",
+        "actor_rollout_ref.actor.use_dynamic_bsz=true",
+        *hardware.verl,
+        *(hardware.reasoner if reasoner else hardware.decoder),
+    ]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("verl.trainer.config", version_base=None):
+            config = compose("ppo_trainer", overrides=overrides)
+        OmegaConf.resolve(config)
+    except (HydraException, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"VERL refuses the settings of {policy}: {reason}") from error
+    with open_dict(config):
+        part = config.actor_rollout_ref
+        part.rollout.custom = {"first_replica": FIRST_REPLICA[policy]}
+        if not part.ref.fsdp_config.forward_only:
+            part.ref.optim = part.actor.optim  # an engine that could train wants an optimiser
+    return config
