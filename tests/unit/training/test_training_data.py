@@ -116,7 +116,8 @@ def test_generated_problems_are_seeded_and_hold_templates_back(tmp_path):
     assert [f.read_bytes() for f in files] == [f.read_bytes() for f in again]
     assert questions_of(files) != questions_of([tmp_path / "c/train.parquet"])
     train, validation, test = (questions_of([file]) for file in files)
-    assert not (train & validation or train & test or validation & test)
+    assert train.isdisjoint(validation)
+    assert test.isdisjoint(train | validation)
     assert "answer_cot" in read_rows(files[0])[0].metadata["entry"]["metadata"]
 
 
