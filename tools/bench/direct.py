@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools.bench.errors import BenchError
+from tools.bench.placement import spread_out
 from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine
 from tools.bench.workload import Workload
 
@@ -46,6 +47,10 @@ class DirectEngine:
         stdin.flush()
         answer = await asyncio.wait_for(asyncio.to_thread(self._answer), READY_S)
         return Round(tuple(Stream(**each) for each in answer["streams"]), answer["seconds"])
+
+    def spread_out(self) -> set[int]:
+        """See `Subject`."""
+        return spread_out(self._child.process.pid)
 
     def stop(self) -> None:
         """See `Subject`."""

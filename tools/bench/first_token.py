@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator
 
 from tools.bench.bench import Bench
+from tools.bench.placement import staying_on
 from tools.bench.results import Figure, Series, Target
 from tools.bench.stats import differences, summarise
 from tools.bench.subjects import Subject
@@ -23,6 +24,11 @@ def steps(bench: Bench) -> int:
 def measure(bench: Bench) -> Iterator[Figure]:
     """One figure: each repeat is the median over requests that both are asked in turns."""
     service, direct = bench.service(), bench.direct()
+    with staying_on(service.spread_out() & direct.spread_out()):
+        yield _measure(bench, service, direct)
+
+
+def _measure(bench: Bench, service: Subject, direct: Subject) -> Figure:
     medians: dict[str, list[float]] = {service.name: [], direct.name: []}
     for repeat in range(bench.repeats + 1):
         first_ms: dict[str, list[float]] = {service.name: [], direct.name: []}
@@ -36,7 +42,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             for name, values in first_ms.items():
                 medians[name].append(statistics.median(values))
     mine, theirs = medians[service.name], medians[direct.name]
-    yield Figure(
+    return Figure(
         id="first-token.added",
         title="First token, 1 stream: added by the service",
         unit="ms",

@@ -14,6 +14,7 @@ import httpx
 
 from tools.bench.children import free_port
 from tools.bench.errors import BenchError
+from tools.bench.placement import spread_out
 from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine, timed
 from tools.bench.workload import Workload
 
@@ -68,6 +69,10 @@ class OpenAIServer:
             )
         bodies = [self.body(self._workload.prompt(text), budget) for text in questions]
         return await timed([asyncio.ensure_future(_stream(self._client, each)) for each in bodies])
+
+    def spread_out(self) -> set[int]:
+        """See `Subject`."""
+        return spread_out(self._child.process.pid)
 
     def stop(self) -> None:
         """See `Subject`."""

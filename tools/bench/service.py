@@ -11,6 +11,7 @@ from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.children import free_port
+from tools.bench.placement import spread_out
 from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine, timed
 from tools.bench.workload import Workload
 
@@ -65,6 +66,10 @@ class Service:
             for text in questions
         ]
         return await timed([asyncio.ensure_future(_stream(stub, each)) for each in requests])
+
+    def spread_out(self) -> set[int]:
+        """See `Subject`."""
+        return spread_out(self._child.process.pid)
 
     def stop(self) -> None:
         """See `Subject`."""

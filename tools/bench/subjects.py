@@ -36,11 +36,6 @@ class Round:
     streams: tuple[Stream, ...]
     seconds: float
 
-    @property
-    def tokens_per_s(self) -> float:
-        """Tokens of all streams by the time until the last one ended."""
-        return sum(stream.tokens for stream in self.streams) / self.seconds
-
 
 class Subject(Protocol):
     """Something that generates signals."""
@@ -49,6 +44,10 @@ class Subject(Protocol):
 
     async def run(self, questions: Sequence[str], budget: int) -> Round:
         """Generates the signals of all questions side by side, greedily."""
+        ...
+
+    def spread_out(self) -> set[int]:
+        """Keeps its processes off its workers' cores; returns the cores left for others."""
         ...
 
     def stop(self) -> None:
