@@ -1,6 +1,7 @@
 """What every figure is measured with: settings, subjects started when first needed, progress."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from tools.bench.service import Service
 from tools.bench.subjects import Subject
 from tools.bench.workload import Workload
 
+_POLLING_S = 1.2
 _Result = TypeVar("_Result")
 _Started = TypeVar("_Started", bound=Subject)
 
@@ -45,6 +47,14 @@ class Bench:
     def direct(self) -> DirectEngine:
         """VLLM's engine, called directly."""
         return self._start(DirectEngine, lambda: DirectEngine(self.workload, self.engine))
+
+    def let_others_rest(self) -> None:
+        """Waits until engines that were just asked have stopped polling; to be called between two.
+
+        vLLM's processes poll for a second behind their last message (`SpinCondition` in its
+        `shm_broadcast.py`), on the cores that the next engine needs.
+        """
+        time.sleep(_POLLING_S)
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
         """Runs a coroutine on the bench's one event loop, which clients keep connections on."""

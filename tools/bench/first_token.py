@@ -22,7 +22,7 @@ def steps(bench: Bench) -> int:
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    """One figure: each repeat is the median over requests that both are asked in turns."""
+    """One figure: each repeat is the median over the same requests to both."""
     service, direct = bench.service(), bench.direct()
     with staying_on(service.spread_out() & direct.spread_out()):
         yield _measure(bench, service, direct)
@@ -32,9 +32,11 @@ def _measure(bench: Bench, service: Subject, direct: Subject) -> Figure:
     medians: dict[str, list[float]] = {service.name: [], direct.name: []}
     for repeat in range(bench.repeats + 1):
         first_ms: dict[str, list[float]] = {service.name: [], direct.name: []}
-        for number in bench.fresh_numbers(REQUESTS):
-            order: list[Subject] = [service, direct]
-            for subject in order if number % 2 else order[::-1]:
+        numbers = bench.fresh_numbers(REQUESTS)
+        order = [service, direct] if repeat % 2 else [direct, service]
+        for subject in order:
+            bench.let_others_rest()
+            for number in numbers:
                 done = bench.run(subject.run([question(number)], _BUDGET))
                 first_ms[subject.name].append(done.streams[0].first_s * 1000)
         bench.step("first token")
