@@ -42,7 +42,7 @@ class Serving:
 class Gathering:
     """How pieces are gathered: most tokens, longest wait in milliseconds."""
 
-    tokens: int = 32
+    tokens: int = 16
     ms: float = 500.0
 
 
