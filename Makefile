@@ -65,6 +65,7 @@ lint: $(READY) ## style, types, import rules, contract, generated files
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
+	$(BIN)/python tools/report_tables.py --update README.md --check
 
 stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
