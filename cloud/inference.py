@@ -17,7 +17,7 @@ from cloud.pieces import PieceGatherer
 from cloud.reasoner import PairReasoner
 from cloud.status import Context, Refusal, invalid, mismatch, unavailable
 from duet_contract.encodings import negotiate
-from duet_contract.errors import EncodingError
+from duet_contract.errors import EncodingError, PromptError
 from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -165,7 +165,10 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             )
         except EncodingError as error:
             raise invalid("encodings", str(error)) from error
-        question_ids = self._pair.encode_question(request.question)
+        try:
+            question_ids = self._pair.encode_question(request.question)
+        except PromptError as error:
+            raise invalid("question", str(error)) from error
         limits.check_question_tokens(len(question_ids))
         return encoding, Job(
             request_id=request_id,

@@ -90,9 +90,9 @@ def _parse_engine(arguments: list[str]) -> dict[str, Any]:
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser(prog="python -m cloud.serve"))
-    given = AsyncEngineArgs.from_cli_args(parser.parse_args(arguments))
-    usual = AsyncEngineArgs.from_cli_args(parser.parse_args([]))
-    # Abbreviated and negated flags make reading the command line itself unreliable.
+    given, usual = parser.parse_args(arguments), parser.parse_args([])
+    # What differs from the defaults: abbreviated and negated flags make reading the command line
+    # itself unreliable, and AsyncEngineArgs would already look for vLLM's default model.
     changed = {
         name: value for name, value in vars(given).items() if value != getattr(usual, name, None)
     }

@@ -200,7 +200,10 @@ class _Work:
         return self._generate(link, signal, request_id)
 
     def _encode_question(self) -> list[int]:
-        ids = encode_text(self.decoder, self.manifest.decoder.vocabulary, self.question)
+        try:
+            ids = encode_text(self.decoder, self.manifest.decoder.vocabulary, self.question)
+        except PromptError as error:
+            raise UsageProblem(f"the question cannot be asked: {error}") from error
         most = self.manifest.limits.question
         if len(ids) > most:
             raise UsageProblem(f"the question has {len(ids)} tokens, at most {most} fit this pair")

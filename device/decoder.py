@@ -144,6 +144,9 @@ class Decoder:
         params.n_seq_max = 1
         params.n_threads = params.n_threads_batch = self.threads
         params.no_perf = True
+        if not llama_cpp.llama_supports_gpu_offload():
+            # llama.cpp's flash attention costs a processor twice the time of a batch.
+            params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
             self._capacity = 0

@@ -7,7 +7,7 @@ a signal into pieces gives the same decoder tokens as reading it whole.
 from collections.abc import Sequence
 from typing import Protocol
 
-from duet_contract.errors import EncodingError
+from duet_contract.errors import EncodingError, PromptError
 from duet_contract.manifest import Vocabulary
 from duet_contract.prompts import encode_text
 from duet_contract.v1.inference_pb2 import (
@@ -120,14 +120,20 @@ class TextSignalReader:
         ids: list[int] = []
         while ready:
             word = _first_word(ready)
-            ids += encode_text(self._tokenizer, self._vocabulary, word)
+            ids += self._encode(word)
             ready = ready[len(word) :]
         return ids
 
     def finish(self) -> list[int]:
         """See `SignalReader`."""
         held, self._held = self._held, ""
-        return encode_text(self._tokenizer, self._vocabulary, held) if held else []
+        return self._encode(held) if held else []
+
+    def _encode(self, text: str) -> list[int]:
+        try:
+            return encode_text(self._tokenizer, self._vocabulary, text)
+        except PromptError as error:
+            raise EncodingError(f"the signal cannot be tokenised: {error}") from error
 
 
 def _first_word(text: str) -> str:

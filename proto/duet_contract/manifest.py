@@ -62,12 +62,15 @@ class Vocabulary(_Model):
     `sha256`: fingerprint over all (id, token) pairs (`duet_contract.vocabulary.fingerprint`).
     `reserved`: every string that the tokenizer would turn into a control token.
     `normalization`: Unicode form that the tokenizer applies to text, if any.
+    `missing_bytes`: bytes that no token spells, in a byte-level vocabulary. Tokenizers drop them in
+    silence, each in its own way, so text that has them is refused.
     """
 
     size: Positive
     sha256: Sha256
     reserved: tuple[Annotated[str, Field(min_length=2)], ...] = ()
     normalization: Literal["NFC", "NFKC"] | None = None
+    missing_bytes: tuple[Annotated[int, Field(ge=0, le=255)], ...] = ()
 
 
 class Reasoner(_Model):

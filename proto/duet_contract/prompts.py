@@ -43,9 +43,17 @@ def check_text(text: str, what: str) -> str:
 
 
 def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Token ids of text from outside (question or signal); none of them is a control token."""
+    """Token ids of text from outside (question or signal); none of them is a control token.
+
+    Raises:
+        PromptError: the vocabulary has no tokens for a character.
+    """
     if vocabulary.normalization:
         text = unicodedata.normalize(vocabulary.normalization, text)
+    missing = set(vocabulary.missing_bytes)
+    if missing and not missing.isdisjoint(text.encode()):
+        unknown = next(char for char in text if not missing.isdisjoint(char.encode()))
+        raise PromptError(f"the pair's vocabulary has no token for U+{ord(unknown):04X}")
     pattern = _cuts(vocabulary.reserved)
     starts = [match.start() + 1 for match in pattern.finditer(text)] if pattern else []
     ids: list[int] = []

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -53,6 +53,7 @@ def vocabulary_of(tokenizer_json: Path) -> Vocabulary:
         sha256=fingerprint(tokens),
         reserved=_reserved(reserved),
         normalization=_normalization(json.loads(tokenizer_json.read_text("utf-8"))),
+        missing_bytes=_missing_bytes(tokens.values()),
     )
 
 
@@ -69,6 +70,7 @@ def gguf_vocabulary(tokens: Sequence[str], types: Sequence[int], like: Vocabular
         sha256=fingerprint(known),
         reserved=_reserved(reserved),
         normalization=like.normalization,
+        missing_bytes=_missing_bytes(known.values()),
     )
 
 
@@ -78,6 +80,24 @@ def _reserved(strings: Sequence[str]) -> tuple[str, ...]:
     if short:
         raise ManifestError(f"control tokens of one character cannot be kept apart: {short}")
     return tuple(sorted(strings))
+
+
+def _missing_bytes(tokens: Iterable[str]) -> tuple[int, ...]:
+    """Bytes of UTF-8 that a byte-level vocabulary lacks; none for any other kind of vocabulary.
+
+    Byte-level vocabularies spell a byte as one printable character (GPT-2's table: bytes that print
+    stand for themselves, the others for U+0100 and up, in order), a space thus as U+0120.
+    """
+    known = set(tokens)
+    if "\u0120" not in known:
+        return ()
+    printing = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(256) if byte not in printing]
+    spelled = {byte: chr(byte) for byte in printing}
+    spelled |= {byte: chr(0x100 + place) for place, byte in enumerate(others)}
+    # RFC 3629: these never occur in UTF-8.
+    never = {0xC0, 0xC1, *range(0xF5, 0x100)}
+    return tuple(b for b in range(256) if b not in never and spelled[b] not in known)
 
 
 def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from device.answering import Listener, answer
@@ -26,7 +26,7 @@ from duet_contract.vocabulary import HubTokenizer
 
 TEXT = "The quick brown fox jumps over the lazy dog. It counts 3 apples, then 12 more. " * 3
 # Two log-probabilities closer than this may swap with the size of the batch.
-TIE = 0.2
+TIE = 0.5
 
 
 @pytest.fixture(scope="module")
@@ -156,12 +156,11 @@ def test_text_never_gives_control_tokens(
 ) -> None:
     text = "".join(pieces).replace("\0", "")
     vocabulary = default_manifest.decoder.vocabulary
+    assume(set(text.encode()).isdisjoint(vocabulary.missing_bytes))
     control = {i for string in vocabulary.reserved for i in decoder.encode_template(string)}
     found = encode_text(decoder, vocabulary, text)
     assert not control & set(found)
-    # Bytes that hardly ever occur are not in every vocabulary.
-    if text.isascii() and text.isprintable():
-        assert b"".join(decoder.detokenize(i) for i in found).decode() == text
+    assert b"".join(decoder.detokenize(i) for i in found).decode() == text
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +175,7 @@ def test_same_tokens_as_the_reasoner_s_tokenizer(
 ) -> None:
     text = text.replace("\0", "")
     vocabulary = default_manifest.decoder.vocabulary
+    assume(set(text.encode()).isdisjoint(vocabulary.missing_bytes))
     assert encode_text(decoder, vocabulary, text) == encode_text(reasoner, vocabulary, text)
 
 

@@ -3,11 +3,12 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloud.reasoner import PairReasoner
 from device.decoder import Decoder
+from duet_contract.errors import PromptError
 from duet_contract.prompts import encode_text, prompt_ids
 
 HARD = [
@@ -107,9 +108,16 @@ def test_the_formats_are_the_models_own_chat_template(reasoner, vllm_tokenizer):
 
 
 @settings(max_examples=300, deadline=None)
+@example(text="{\x16{")
+@example(text="\U00040000")
 @given(text=st.text(max_size=30))
 def test_any_text_agrees_and_holds_no_control_token(default_manifest, decoder, reasoner, text):
     vocabulary = default_manifest.decoder.vocabulary
+    if not set(text.encode()).isdisjoint(vocabulary.missing_bytes):
+        for tokenizer in (decoder, reasoner.tokenizer):
+            with pytest.raises(PromptError, match="no token for U"):
+                encode_text(tokenizer, vocabulary, text)
+        return
     ids = encode_text(decoder, vocabulary, text)
     assert ids == encode_text(reasoner.tokenizer, vocabulary, text)
     controls = {reasoner.tokenizer.encode_template(name)[0] for name in vocabulary.reserved}

@@ -80,3 +80,12 @@ def test_split_at_signal():
 def test_bad_text(text):
     with pytest.raises(PromptError, match="question"):
         check_text(text, "question")
+
+
+def test_characters_without_tokens_are_told_not_dropped(vocabulary):
+    tokenizer, described = vocabulary
+    lacking = described.model_copy(update={"missing_bytes": (0x16, 0xF1)})
+    for text in ("a\x16b", "a\U00040000b"):
+        with pytest.raises(PromptError, match=r"no token for U\+(0016|40000)"):
+            encode_text(tokenizer, lacking, text)
+    assert encode_text(tokenizer, lacking, "ab") == encode_text(tokenizer, described, "ab")

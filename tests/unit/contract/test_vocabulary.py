@@ -1,9 +1,10 @@
 import json
 
 import pytest
+from tokenizers import pre_tokenizers
 
 from duet_contract.errors import ManifestError
-from duet_contract.vocabulary import fingerprint, gguf_vocabulary, vocabulary_of
+from duet_contract.vocabulary import _missing_bytes, fingerprint, gguf_vocabulary, vocabulary_of
 from tests.doubles import vocabularies
 
 
@@ -33,3 +34,10 @@ def test_normalisation_that_llama_cpp_lacks_is_refused(tmp_path):
     path.write_text(json.dumps(data))
     with pytest.raises(ManifestError, match="Lowercase"):
         vocabulary_of(path)
+
+
+def test_missing_bytes_are_those_no_token_spells():
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    assert _missing_bytes(alphabet) == ()
+    assert _missing_bytes(set(alphabet) - {"a", "\u0116"}) == (0x16, ord("a"))
+    assert _missing_bytes({"\u2581a", "b"}) == ()
