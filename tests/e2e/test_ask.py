@@ -44,7 +44,7 @@ def test_json_is_one_receipt_and_nothing_else(service):
     assert result.returncode == 0, result.stderr
     receipt = Receipt.model_validate_json(result.stdout)
     assert receipt.source == "duet"
-    assert receipt.pair == "smollm2-135m@1.0.1"
+    assert receipt.pair == "smollm2-135m@1.0.0"
     assert receipt.answer.strip()
     assert receipt.signal.strip()
     assert receipt.tokens.signal > 0
