@@ -74,7 +74,7 @@ lock: $(READY) ## resolve the environment anew
 	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,tools,dev torch==2.13.0
 
 bench: $(READY) pair ## measure, write tools/results, update the README's table
-	$(BIN)/python tools/bench_split.py --out tools/results/split_cpu.json
+	$(BIN)/python tools/bench_split.py --budget 64 --out tools/results/split_cpu.json
 	$(BIN)/python tools/report_tables.py --update README.md
 
 clean: ## remove the environment and every cache in the tree

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 import ray
-from training_doubles import DigitVerifier
 
+from tests.doubles.verifiers import DigitVerifier
 from training.data.__main__ import main as prepare
 from training.errors import CheckpointError, ConfigError, DivergenceError
 from training.evaluate import main as evaluate
@@ -43,7 +43,7 @@ def prepared(tmp_path_factory):
     rows = [{"question": f"what is {i} + 2?", "answer": str(i + 2)} for i in range(30)]
     (home / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
     command = ["jsonl", "--from", str(home / "own.jsonl"), "--out", str(home / "data")]
-    assert prepare([*command, "--verifier", "training_doubles:DigitVerifier"]) == 0
+    assert prepare([*command, "--verifier", "tests.doubles.verifiers:DigitVerifier"]) == 0
     return home
 
 
