@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair
@@ -15,6 +16,9 @@ from tests.service import Service
 for name in [name for name in os.environ if name.startswith("DUET_") and name != "DUET_PAIRS"]:
     del os.environ[name]
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+# Speed is not asserted in tests, and machines that run them may be busy.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -66,8 +67,7 @@ class Service:
     def metric(self, name: str) -> float:
         """Sum of a Prometheus metric over its labels."""
         port = self.wait_event("loading", 30)["metrics_port"]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
+        lines = _scrape(f"http://127.0.0.1:{port}/metrics")
         found = [line for line in lines if line.split("{")[0].split(" ")[0] == name]
         assert found, f"no metric {name}"
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
@@ -75,6 +75,19 @@ class Service:
     def children(self) -> list[psutil.Process]:
         """Every process that it started."""
         return _children(self.process.pid)
+
+
+def _scrape(url: str, tries: int = 5) -> list[str]:
+    """Lines of a metrics page; like any scraper, tries again where a connection is reset."""
+    for left in reversed(range(tries)):
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return list(answer.read().decode().splitlines())
+        except (ConnectionError, urllib.error.URLError):
+            if not left:
+                raise
+            time.sleep(0.2)
+    raise AssertionError("unreachable")
 
 
 def _children(pid: int) -> list[psutil.Process]:
