@@ -10,7 +10,8 @@ import click
 from device.ask import ask
 from device.errors import DeviceError, ExitCode, OutputClosed
 
-_STARTED = time.perf_counter()
+# As near to the process's start as this package can see: a question's time includes the imports.
+_PROCESS_STARTED = time.perf_counter()
 
 
 @click.group(context_settings={"auto_envvar_prefix": "DUET", "help_option_names": ["-h", "--help"]})
@@ -25,9 +26,15 @@ commands.add_command(ask)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code (`device.errors.ExitCode`)."""
+    """Runs a command and returns its exit code (`device.errors.ExitCode`).
+
+    Args:
+        arguments: the command line; the process's own, if None. Times count from the process's
+            start then, and from this call otherwise.
+    """
+    started = _PROCESS_STARTED if arguments is None else time.perf_counter()
     try:
-        commands.main(args=arguments, prog_name="duet-device", standalone_mode=False, obj=_STARTED)
+        commands.main(args=arguments, prog_name="duet-device", standalone_mode=False, obj=started)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:

@@ -67,6 +67,13 @@ def test_answer_on_stdout_receipt_on_stderr(cloud: ScriptedCloud, capsys: Captur
     assert err.count("\n") == 1
 
 
+def test_time_counts_from_the_question_not_from_the_import(
+    cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("device.cli._PROCESS_STARTED", time.perf_counter() - 3600)
+    assert main(["ask", "why?"]) == ExitCode.OK
+
+
 def test_json_is_the_receipt_and_nothing_else(
     cloud: ScriptedCloud, decoder: ScriptedDecoder, capsys: Captured
 ) -> None:
