@@ -70,8 +70,9 @@ lint: $(READY) ## style, types, import rules, contract, generated files
 stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
-lock: $(READY) ## resolve the environment anew
-	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,tools,dev torch==2.13.0
+lock: $(READY) ## resolve both environments anew
+	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,documents,redact,tools,dev torch==2.13.0
+	$(BIN)/python requirements/lock.py training-cpu.txt training,test torch==2.13.0
 
 bench: $(READY) pair ## measure, write tools/results, update the README's table
 	$(BIN)/python tools/bench_split.py --budget 64 --out tools/results/split_cpu.json
