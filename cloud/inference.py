@@ -114,11 +114,12 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             encoding, job = self._prepare(request, request_id, serving.limits)
             started = time.monotonic()
             gatherer = PieceGatherer(encoding, self._gathering.tokens, self._gathering.ms)
+            reference = self._pair.manifest.reference
             done = Done(
                 encoding=encoding,
                 prompt_tokens=len(job.prompt_ids),
                 queue_ms=(started - arrived) * 1000,
-                pair=self._pair.manifest.reference,
+                pair="" if request.pair == reference else reference,
                 request_id="" if request.request_id else request_id,
             )
             first_piece = True
