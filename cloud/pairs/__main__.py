@@ -10,6 +10,7 @@ from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
+from duet_contract.signature import SIGNATURE_NAME
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,7 +53,8 @@ def _build(options: argparse.Namespace) -> None:
     target = options.out or pairs_home() / recipe.id
     if options.if_missing and target.exists():
         manifest = load_manifest(target)
-        if manifest.version == recipe.version:
+        # What was built before pairs were signed is built again: devices would refuse it.
+        if manifest.version == recipe.version and (target / SIGNATURE_NAME).is_file():
             print(f"{manifest.reference} is ready in {target}")
             return
     # transformers and torch take seconds to import; listing needs neither.
@@ -75,7 +77,8 @@ def _with_local_models(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 def _check(options: argparse.Namespace) -> None:
     directory = find_pair(options.pair)
     manifest = load_manifest(directory)
-    verify_files(directory, (*manifest.reasoner.files, *manifest.decoder.files))
+    files = (*manifest.reasoner.files, *manifest.decoder.files)
+    verify_files(directory, files, gguf=(manifest.decoder.path,))
     print(f"{manifest.reference} in {directory} is as its manifest says")
 
 
