@@ -20,11 +20,12 @@ from duet_contract.keys import (
     public_pem,
     save_private_key,
 )
+from duet_contract.manifest import SIGNATURE_NAME
 from duet_contract.pairs import find_pair
-from duet_contract.signature import SIGNATURE_NAME, sign_pair
+from duet_contract.signature import sign_pair
 from training.errors import SigningError, TrainingError
 
-PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"
+PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
 _LEAST_PASSPHRASE = 8
 
 

@@ -8,9 +8,8 @@ from cloud.errors import CloudError, Exit
 from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
-from duet_contract.manifest import load_manifest
+from duet_contract.manifest import SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
-from duet_contract.signature import SIGNATURE_NAME
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -4,8 +4,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterable
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from duet_contract.errors import IntegrityError
 from duet_contract.gguf_header import check_gguf
@@ -86,7 +86,7 @@ def _status(directory: Path, path: str) -> os.stat_result:
 def _verify(directory: Path, file: PairFile, gguf: bool, verified: Verified | None) -> None:
     path = directory / file.path
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb", buffering=1 << 20) as content:
+    with BufferedReader(FileIO(handle), 1 << 20) as content:
         before = os.fstat(handle)
         record = verified.find(before) if verified else None
         if record is None or (gguf and not record.gguf):
@@ -99,7 +99,7 @@ def _verify(directory: Path, file: PairFile, gguf: bool, verified: Verified | No
         )
 
 
-def _hash(content: BinaryIO, path: Path, before: os.stat_result, gguf: bool) -> Record:
+def _hash(content: BufferedReader, path: Path, before: os.stat_result, gguf: bool) -> Record:
     digest = hashlib.file_digest(content, "sha256").hexdigest()
     if gguf:
         content.seek(0)

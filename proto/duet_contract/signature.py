@@ -20,9 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from duet_contract.errors import SignatureError
 from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.keys import fingerprint, public_bytes
-from duet_contract.manifest import MANIFEST_NAME, Manifest, PairFile, load_manifest
+from duet_contract.manifest import (
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    PairFile,
+    load_manifest,
+)
 
-SIGNATURE_NAME = "model.sig"
 # A resource takes about 150 bytes; the largest models have some hundred files.
 MOST_SIGNATURE_BYTES = 1 << 20
 

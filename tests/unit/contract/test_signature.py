@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from duet_contract.errors import IntegrityError, SignatureError
 from duet_contract.keys import fingerprint, public_bytes
-from duet_contract.manifest import MANIFEST_NAME, parse_manifest
+from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, parse_manifest
 from duet_contract.signature import (
-    SIGNATURE_NAME,
     read_signature,
     sign_pair,
     signer_hint,
