@@ -70,8 +70,8 @@ class Routes:
             return max(found, key=_version)
         served = ",".join(route.name for route in self.all)
         raise mismatch(
-            f"the device has a decoder of {reference}, this service reasons for "
-            f"{served.replace(',', ' and ')}: fetch that decoder, or ask another server",
+            f"{reference} is not served, {served.replace(',', ' and ')} "
+            f"{'are' if len(self.all) > 1 else 'is'}",
             device=reference,
             cloud=served,
         )

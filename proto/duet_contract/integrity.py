@@ -90,23 +90,30 @@ def _verify(directory: Path, file: PairFile, gguf: bool, verified: Verified | No
         before = os.fstat(handle)
         record = verified.find(before) if verified else None
         if record is None or (gguf and not record.gguf):
-            record = _hash(content, path, before, gguf)
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+            _compare(path, digest, file)
+            if gguf:
+                content.seek(0)
+                check_gguf(content, before.st_size, str(path))
+            _still(path, before, os.fstat(handle))
             if verified:
-                verified.add(before, record)
-    if record.sha256 != file.sha256:
+                verified.add(before, Record(digest, gguf))
+        else:
+            _compare(path, record.sha256, file)
+
+
+def _compare(path: Path, digest: str, file: PairFile) -> None:
+    if digest != file.sha256:
         raise IntegrityError(
-            f"{path} was altered: its sha256 is {record.sha256}, its manifest says {file.sha256}"
+            f"{path} was altered: its sha256 is {digest}, its manifest says {file.sha256}"
         )
 
 
-def _hash(content: BufferedReader, path: Path, before: os.stat_result, gguf: bool) -> Record:
-    digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if gguf:
-        content.seek(0)
-        check_gguf(content, before.st_size, str(path))
-    after = os.fstat(content.fileno())
+def _still(path: Path, before: os.stat_result, after: os.stat_result) -> None:
+    """Refuses a file that was written to while it was read."""
     if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
-        before.st_size, before.st_mtime_ns, before.st_ctime_ns
-    ):  # fmt: skip
+        before.st_size,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    ):
         raise IntegrityError(f"{path} is being changed by somebody: try again when that is over")
-    return Record(digest, gguf)
