@@ -44,7 +44,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
     ) -> GetPairResponse:
         """See pairs.proto."""
         try:
-            directory = self._routes.find(request.pair).pair.directory
+            directory = self._routes.find(request.pair).pair.root
             return await asyncio.to_thread(_describe, directory)
         except Refusal as refusal:
             await refusal.abort(context)
@@ -62,7 +62,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
             self._fetching += 1
             try:
                 file = await asyncio.to_thread(
-                    _open, route.pair.directory / entry.path, entry.bytes, request.offset
+                    _open, route.pair.root / entry.path, entry.bytes, request.offset
                 )
                 with file:
                     while data := await asyncio.to_thread(file.read, CHUNK_BYTES):

@@ -1,6 +1,6 @@
 """A decoder from a repository on the Hugging Face hub, or on a mirror of it (`HF_ENDPOINT`).
 
-`huggingface_hub` fetches, and goes on where it was cut, so its tokens, mirrors and offline mode all
+`huggingface_hub` fetches, and tries again after a cut, so its tokens, mirrors and offline mode all
 apply. What it brings is checked like what comes from everywhere else.
 """
 
@@ -59,7 +59,7 @@ class HubSource:
         """See `Source`.
 
         Raises:
-            CloudUnreachable: the hub cannot be reached; what came is kept.
+            CloudUnreachable: the hub cannot be reached.
             ModelProblem, UntrustedPair: it has no such file, or a larger one.
         """
         if (held := size_of(target)) == file.bytes:
