@@ -87,7 +87,11 @@ async def _load(server: CloudServer, options: ServeOptions, stopping: asyncio.Ev
         engine = await load_in_background(
             route.pair.directory, arguments, route.pair.max_context, route.name
         )
-        await server.open(engine, route)
+        try:
+            await server.open(engine, route)
+        except CloudError:
+            engine.shutdown()
+            raise
 
 
 def _running(server: CloudServer) -> int:
