@@ -5,6 +5,7 @@ apply. What it brings is checked like what comes from everywhere else.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ class HubSource:
 
     Args:
         repository: as "ORG/NAME", or "ORG/NAME@REVISION".
-        scratch: directory for what is being fetched.
+        scratch: an empty directory for what is being fetched; deleted by `close`.
 
     Raises:
         UsageProblem: malformed, or `huggingface_hub` is not installed.
@@ -72,6 +73,7 @@ class HubSource:
 
     def close(self) -> None:
         """See `Source`."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _download(self, path: str, most: int) -> Path | None:
         """A file out of the repository; None if it has none of that name."""

@@ -14,6 +14,7 @@ from device.cli import main
 from device.errors import ExitCode
 from device.publishers import BY_HAND, pin
 from device.pulling import cloud as cloud_module
+from device.pulling.install import alone
 from duet_contract.keys import public_bytes
 from duet_contract.pairs import pairs_home
 from duet_contract.signature import sign_pair
@@ -72,7 +73,7 @@ def test_a_pair_is_installed_as_it_was_signed(
     assert files == {"manifest.json", "model.sig", "decoder/m.gguf"}
     for name in files:
         assert (home / "toy" / name).read_bytes() == (origin / name).read_bytes()
-    assert not list((home / ".pulling").iterdir())
+    assert [path.name for path in (home / ".pulling").iterdir()] == ["toy.lock"]
     assert pull(cloud) == ExitCode.OK
     assert "here already" in capsys.readouterr().out
     assert cloud.offsets == [0]
@@ -202,7 +203,7 @@ def test_a_link_where_the_download_goes(
     cloud.cuts = [10] + [0] * 10
     assert pull(cloud, "toy") == ExitCode.UNREACHABLE
     capsys.readouterr()
-    (parts,) = (home / ".pulling").iterdir()
+    (parts,) = (home / ".pulling").glob("toy@*")
     outside = tmp_path / "outside"
     (parts / linked).rename(outside)
     (parts / linked).symlink_to(outside)
@@ -320,23 +321,15 @@ def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> None:
-    import fcntl
-    import os
-
-    cloud.cuts = [10] + [0] * 10
-    assert pull(cloud, "toy") == ExitCode.UNREACHABLE
-    capsys.readouterr()
-    (parts,) = (home / ".pulling").iterdir()
-    handle = os.open(parts, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    refused(pull(cloud, "toy"), capsys, "another pull", home)
-    os.close(handle)
+    with alone("toy"):
+        refused(pull(cloud, "toy"), capsys, "another pull", home)
+    assert pull(cloud, "toy") == ExitCode.OK
 
 
 def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path) -> None:
     cloud.cuts = [10] + [0] * 10
     assert pull(cloud, "toy") == ExitCode.UNREACHABLE
-    (parts,) = (home / ".pulling").iterdir()
+    (parts,) = (home / ".pulling").glob("toy@*")
     write_gguf(parts / "decoder" / "m.gguf", values=4096)
     cloud.cuts, cloud.offsets = [], []
     assert pull(cloud, "toy") == ExitCode.OK
