@@ -26,7 +26,8 @@ from duet_contract.v1.pairs_pb2 import (
     GetPairResponse,
 )
 
-CHUNK_BYTES = 256 * 1024
+# Small enough to arrive whole over a slow link before a stream is taken up anew.
+CHUNK_BYTES = 64 * 1024
 # A decoder is large and a link may be slow: fetching must not take the service from those who ask.
 MOST_FETCHES = 16
 _RETRY_AFTER_S = 10.0

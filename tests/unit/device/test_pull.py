@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -279,6 +280,18 @@ def test_a_directory_is_a_source(origin: Path, home: Path, capsys: Captured) -> 
     assert (home / "toy" / "decoder" / "m.gguf").exists()
     assert main(["pull", str(origin / "decoder") + "/"]) == ExitCode.MODEL
     assert "cannot read the pair" in capsys.readouterr().err
+
+
+def test_a_bar_on_a_terminal(
+    cloud: PairCloud, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert "100%" in capsys.readouterr().err
+    assert main(["rm", "toy", "--yes"]) == ExitCode.OK
+    capsys.readouterr()
+    assert pull(cloud, "toy", "--quiet") == ExitCode.OK
+    assert capsys.readouterr().err == ""
 
 
 def test_bad_names(home: Path, capsys: Captured) -> None:
