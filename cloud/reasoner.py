@@ -7,27 +7,30 @@ from duet_contract.errors import ManifestError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_contract.verified import Verified
 from duet_contract.vocabulary import HubTokenizer, Tokenizer
 
 
 @dataclass(frozen=True)
 class PairReasoner:
-    """A pair, seen from the cloud."""
+    """A pair, seen from the cloud. `directory`: the reasoner's; `root`: the whole pair's."""
 
     manifest: Manifest
     directory: Path
     tokenizer: Tokenizer
     stop_id: int
+    root: Path
 
     @classmethod
     def load(cls, pair: Path) -> "PairReasoner":
-        """Reads the manifest and checks every file of the reasoner against it.
+        """Reads the manifest and checks every file of the reasoner against it
+        (files that have not changed since they were last hashed are not hashed again).
 
         Raises:
             ManifestError, IntegrityError: the pair is not what its manifest says.
         """
         manifest = load_manifest(pair)
-        verify_files(pair, manifest.reasoner.files)
+        verify_files(pair, manifest.reasoner.files, verified=Verified())
         directory = pair / manifest.reasoner.path
         tokenizer = HubTokenizer.from_directory(directory)
         stop = tokenizer.encode_template(manifest.reasoner.end_of_reasoning)
@@ -36,7 +39,7 @@ class PairReasoner:
                 f"end_of_reasoning {manifest.reasoner.end_of_reasoning!r} is {len(stop)} tokens, "
                 "it must be one"
             )
-        return cls(manifest, directory, tokenizer, stop[0])
+        return cls(manifest, directory, tokenizer, stop[0], pair)
 
     def encode_question(self, question: str) -> list[int]:
         """Token ids of the question alone."""

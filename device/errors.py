@@ -64,6 +64,10 @@ class PairMismatch(ModelProblem):
     """The cloud reasons with another pair than the decoder belongs to."""
 
 
+class UntrustedPair(ModelProblem):
+    """A pair that nobody trusted has signed, that was altered, or is older than the one here."""
+
+
 class OutputClosed(DeviceError):
     """Nobody reads the output any more; there is nobody to tell, either."""
 

@@ -23,3 +23,11 @@ class PromptError(ContractError):
 
 class EncodingError(ContractError):
     """A piece of a signal that the device cannot read."""
+
+
+class KeyProblem(ContractError):
+    """A key file that cannot be read, written or trusted."""
+
+
+class SignatureError(ContractError):
+    """A pair's signature is missing, malformed, of a key that is not trusted, or does not hold."""
