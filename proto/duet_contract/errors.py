@@ -23,3 +23,11 @@ class PromptError(ContractError):
 
 class EncodingError(ContractError):
     """A piece of a signal that the device cannot read."""
+
+
+class TransportError(ContractError):
+    """TLS cannot be had as it must be."""
+
+
+class EnrolmentCodeError(ContractError):
+    """What was given as an enrolment code is none."""
