@@ -54,6 +54,7 @@ async def _serve(options: ServeOptions) -> None:
         pair=pair.manifest.reference,
         address=f"{options.host}:{server.port}",
         metrics_port=metrics_port,
+        enrolment_port=server.security.enrolment_port if server.security else None,
     )
     engine: VllmEngine | None = None
     try:

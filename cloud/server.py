@@ -11,6 +11,7 @@ from cloud.admission import Admission
 from cloud.control import ControlService
 from cloud.engine import Engine
 from cloud.errors import AddressError
+from cloud.identity.security import Security, open_security
 from cloud.inference import Gathering, InferenceService, Serving
 from cloud.interceptors import MalformedRequests
 from cloud.limits import RequestLimits
@@ -60,15 +61,19 @@ class CloudServer:
             Gathering(options.gather_tokens, options.gather_ms),
             options.log_questions,
         )
+        self.security: Security | None = open_security(options)
+        gates = [self.security.gate] if self.security else []
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[MalformedRequests()], options=list(_CHANNEL_OPTIONS)
+            interceptors=[*gates, MalformedRequests()], options=list(_CHANNEL_OPTIONS)
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
             ControlService(pair, self.admission, self.inference), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self.security:
+            self.security.add_services(self._server)
         if options.reflection:
             names = (INFERENCE_NAME, CONTROL_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
@@ -76,13 +81,15 @@ class CloudServer:
 
     def _bind(self) -> int:
         host, port = self._options.host, self._options.port
-        if not _is_loopback(host):
+        if self.security is None and not _is_loopback(host):
             raise AddressError(
-                f"refusing to listen on {host}: without transport security only loopback "
-                "addresses are served (--host 127.0.0.1)"
+                f"refusing to listen on {host}: without transport security (--tls-dir) only "
+                "loopback addresses are served (--host 127.0.0.1)"
             )
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
+            if self.security:
+                return self.security.bind(self._server, host, port)
             return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
             raise AddressError(f"cannot listen on {address}: is the port in use?") from error
@@ -95,12 +102,16 @@ class CloudServer:
         await self._health.set(CONTROL_NAME, serving)
         await self._health.set(INFERENCE_NAME, not_serving)
         await self._server.start()
+        if self.security:
+            await self.security.start()
 
     async def open(self, engine: Engine) -> None:
         """Starts serving with a loaded engine."""
         limits = RequestLimits.of(
             self._pair.manifest, len(self._pair.prompt([])), engine.max_context
         )
+        if self.security:
+            engine = self.security.metered(engine)
         self.inference.serving = Serving(engine, limits)
         self.admission.open(self._options.max_running or engine.max_sequences)
         await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
@@ -113,6 +124,8 @@ class CloudServer:
     async def stop(self) -> None:
         """Closes every connection; what still runs is cancelled."""
         await self._server.stop(None)
+        if self.security:
+            await self.security.stop()
         # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
         await asyncio.sleep(0)
 
