@@ -9,6 +9,7 @@ import click
 
 from device.ask import ask
 from device.errors import DeviceError, ExitCode, OutputClosed
+from device.trust import trust
 
 # As near to the process's start as this package can see: a question's time includes the imports.
 _PROCESS_STARTED = time.perf_counter()
@@ -23,6 +24,7 @@ def commands() -> None:
 # Without the command's name in between: DUET_SERVER, not DUET_ASK_SERVER.
 ask.context_settings["auto_envvar_prefix"] = "DUET"
 commands.add_command(ask)
+commands.add_command(trust)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,12 +18,12 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from duet_contract.private_files import write_private
 
 from cloud.errors import CredentialsError, UsageError
 from cloud.identity import certificates, sealed_key
 from cloud.identity.registry import Registry
 from duet_contract.enrolment import EnrolmentCode
+from duet_contract.private_files import write_private
 
 CERTIFICATE_NAME = "authority.pem"
 KEY_NAME = "authority.key"

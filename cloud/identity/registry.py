@@ -206,9 +206,7 @@ class Registry:
         try:
             self._db.execute("INSERT INTO publishers VALUES (?, ?, ?)", (name, key, now))
         except sqlite3.IntegrityError as error:
-            raise CredentialsError(
-                f"publisher {name!r}, or its key, is there already"
-            ) from error
+            raise CredentialsError(f"publisher {name!r}, or its key, is there already") from error
 
     def remove_publisher(self, name: str) -> None:
         """Forgets a publisher's key.

@@ -46,9 +46,7 @@ def open_security(options: ServeOptions) -> "Security | None":
         return None
     if options.tls_dir is not None:
         if any(own_pki):
-            raise UsageError(
-                "--tls-dir and --tls-cert with its like are alternatives"
-            )
+            raise UsageError("--tls-dir and --tls-cert with its like are alternatives")
         return Security.of_authority(options, options.tls_dir)
     cert, key, authority = own_pki
     if cert is None or key is None or authority is None or options.access is None:

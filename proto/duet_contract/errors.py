@@ -31,3 +31,11 @@ class TransportError(ContractError):
 
 class EnrolmentCodeError(ContractError):
     """What was given as an enrolment code is none."""
+
+
+class KeyProblem(ContractError):
+    """A key file that cannot be read, written or trusted."""
+
+
+class SignatureError(ContractError):
+    """A pair's signature is missing, malformed, of a key that is not trusted, or does not hold."""

@@ -1,0 +1,53 @@
+"""Files for their owner alone: keys, and records that decide what is trusted."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from duet_contract.errors import KeyProblem
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file of mode 0600 that appears whole or not at all; its directory is made 0700.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # mkstemp's files are their owner's alone from the start.
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(scratch).replace(path)
+    except BaseException:
+        Path(scratch).unlink(missing_ok=True)
+        raise
+
+
+def is_private(path: Path) -> bool:
+    """Whether only this user (or root) could have written `path`, or put another in its place."""
+    if not hasattr(os, "getuid"):
+        return True  # Windows: a user's own directories are private by default
+    for place in (path, path.parent):
+        found = place.lstat()
+        if found.st_uid not in (os.getuid(), 0) or found.st_mode & 0o022:
+            return False
+    return True
+
+
+def read_private(path: Path) -> bytes:
+    """Content of a file that nobody else could have written.
+
+    Raises:
+        OSError: it cannot be read.
+        KeyProblem: others may write it, or its directory.
+    """
+    if not is_private(path):
+        raise KeyProblem(
+            f"others than you may write {path} or its directory: "
+            f"chmod go-w {path.parent} {path}, and see whether its content is yours"
+        )
+    return path.read_bytes()
