@@ -29,6 +29,7 @@ Exit codes:
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
+    8  no identity for that server, or one that ended or was altered (enroll)
   130  interrupted
   141  stdout was closed
 """
@@ -162,6 +163,10 @@ def ask(
     stop = _stop_on_interrupt()
     outcome = answer(text, pair, settings, listener, started=started, stop=stop)
     output.receipt(outcome.receipt)
+    if not device_only:
+        from device.renewal import renew_if_due
+
+        renew_if_due(server, output.note)
 
 
 def _read_stdin() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from device.ask import ask
+from device.enroll import enroll
 from device.errors import DeviceError, ExitCode, OutputClosed
 from device.trust import trust
 
@@ -24,6 +25,7 @@ def commands() -> None:
 # Without the command's name in between: DUET_SERVER, not DUET_ASK_SERVER.
 ask.context_settings["auto_envvar_prefix"] = "DUET"
 commands.add_command(ask)
+commands.add_command(enroll)
 commands.add_command(trust)
 
 

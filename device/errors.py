@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     DEADLINE = 5
     MODEL = 6
+    IDENTITY = 8
     INTERRUPTED = 130
     STDOUT_CLOSED = 141
 
@@ -62,6 +63,12 @@ class ModelProblem(DeviceError):
 
 class PairMismatch(ModelProblem):
     """The cloud reasons with another pair than the decoder belongs to."""
+
+
+class IdentityProblem(DeviceError):
+    """No identity for a server that asks for one, or one that ended, was altered or is not ours."""
+
+    exit_code = ExitCode.IDENTITY
 
 
 class OutputClosed(DeviceError):

@@ -169,16 +169,8 @@ class MeteredEngine:
     def __init__(self, engine: Engine, quotas: Quotas) -> None:
         self._engine = engine
         self._quotas = quotas
-
-    @property
-    def max_sequences(self) -> int:
-        """See `Engine`."""
-        return self._engine.max_sequences
-
-    @property
-    def max_context(self) -> int:
-        """See `Engine`."""
-        return self._engine.max_context
+        self.max_sequences = engine.max_sequences
+        self.max_context = engine.max_context
 
     async def generate(self, job: Job) -> AsyncGenerator[Step]:
         """See `Engine`.
