@@ -29,6 +29,7 @@ Exit codes:
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
+    7  what the device keeps encrypted cannot be had: no key, wrong key, altered
   130  interrupted
   141  stdout was closed
 """
