@@ -70,11 +70,12 @@ class Vault:
         directory = (directory or home()).resolve()
         if directory not in _opened:
             path = directory / VAULT_NAME
+            made = None
             if not path.exists():
                 if not create:
                     raise VaultError(f"there is no vault in {directory}")
-                _create(path, ask)
-            _opened[directory] = cls(*_read(path, ask))
+                made = _create(path, ask)
+            _opened[directory] = cls(*(made or _read(path, ask)))
         vault = _opened[directory]
         assert isinstance(vault, cls)
         return vault
@@ -119,7 +120,7 @@ def passphrase_wanted(directory: Path | None = None) -> bool:
     path = (directory or home()).resolve() / VAULT_NAME
     return (
         path.parent not in _opened
-        and PASSPHRASE_VARIABLE not in os.environ
+        and not os.environ.get(PASSPHRASE_VARIABLE)
         and path.exists()
         and _load(path)["key"] == "passphrase"
     )
@@ -133,11 +134,11 @@ def key_place(directory: Path | None = None) -> str:
     return {"keyring": "the system's keyring", "passphrase": "a passphrase"}[_load(path)["key"]]
 
 
-def _create(path: Path, ask: bool) -> None:
-    """Writes vault.json with a new key, unless another process is faster."""
+def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
+    """Writes vault.json with a new key; None if another process was faster."""
     key, id_ = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_ID_BYTES)
     description: dict[str, Any] = {"version": 1, "id": id_.hex()}
-    in_keyring = PASSPHRASE_VARIABLE not in os.environ and system_keyring.put(id_.hex(), key)
+    in_keyring = not os.environ.get(PASSPHRASE_VARIABLE) and system_keyring.put(id_.hex(), key)
     if in_keyring:
         description["key"] = "keyring"
     else:
@@ -163,10 +164,12 @@ def _create(path: Path, ask: bool) -> None:
         except FileExistsError:
             if in_keyring:
                 system_keyring.remove(id_.hex())
+            return None
     except OSError as error:
         raise VaultError(f"cannot write the vault {path}: {error.strerror or error}") from error
     finally:
         draft.unlink(missing_ok=True)
+    return key, id_
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -233,7 +236,7 @@ def _stretch(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
 def _passphrase(ask: bool, *, new: bool) -> str:
     if passphrase := os.environ.get(PASSPHRASE_VARIABLE, ""):
         return passphrase
-    if not (ask and sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (ask and _terminal()):
         why = "there is no system keyring" if new else "the vault is locked with a passphrase"
         raise VaultLocked(f"{why}: set {PASSPHRASE_VARIABLE}, or run this on a terminal")
     import getpass
@@ -249,3 +252,16 @@ def _passphrase(ask: bool, *, new: bool) -> str:
     except EOFError:
         raise VaultLocked("no passphrase was given") from None
     return first
+
+
+def _terminal() -> bool:
+    """Whether somebody can be asked, even where the question comes through a pipe."""
+    if not sys.stderr.isatty():
+        return False
+    if sys.stdin.isatty():
+        return True
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
