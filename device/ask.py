@@ -29,6 +29,7 @@ Exit codes:
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
+    7  what the device keeps encrypted cannot be had: no key, wrong key, altered
     8  no identity for that server, or one that ended or was altered (enroll)
   130  interrupted
   141  stdout was closed
