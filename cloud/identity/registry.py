@@ -76,6 +76,8 @@ class Registry:
         except sqlite3.Error as error:
             raise CredentialsError(f"{path} cannot be used as a registry: {error}") from error
         self._version = self._data_version()
+        if not create:
+            self.setting("domain")  # an empty file would pass for a registry of nobody
 
     def close(self) -> None:
         """Closes the file."""
