@@ -60,7 +60,7 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
 
 def _tls_problem(text: str) -> str:
     """Why TLS could not be agreed on, in words; empty if that was not the trouble."""
-    if "CERTIFICATE_VERIFY_FAILED" in text:
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
         return "its certificate is not one of the authority that this device enrolled with"
     if "Hostname Verification" in text:
         return "its certificate is for other names (cloud.admin rotate --host)"
