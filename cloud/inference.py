@@ -8,14 +8,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from cloud import logs
-from cloud.admission import Admission
-from cloud.engine import Engine, Job, Step
+from cloud.engine import Job, Step
 from cloud.errors import EngineError
 from cloud.limits import RequestLimits
 from cloud.metrics import Metrics
 from cloud.pieces import PieceGatherer
 from cloud.reasoner import PairReasoner
-from cloud.status import Context, Refusal, invalid, mismatch, unavailable
+from cloud.routing import Route, Routes
+from cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.v1 import inference_pb2_grpc
@@ -31,14 +31,6 @@ from duet_contract.v1.inference_pb2 import (
 
 
 @dataclass(frozen=True)
-class Serving:
-    """What the service serves with, once the engine is loaded."""
-
-    engine: Engine
-    limits: RequestLimits
-
-
-@dataclass(frozen=True)
 class Gathering:
     """How pieces are gathered: most tokens, longest wait in milliseconds."""
 
@@ -47,19 +39,16 @@ class Gathering:
 
 
 class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
-    """Reasons over questions. `serving` is None until the engine is loaded."""
+    """Reasons over questions, each with the pair that it names."""
 
     def __init__(
         self,
-        pair: PairReasoner,
-        admission: Admission,
+        routes: Routes,
         metrics: Metrics,
         gathering: Gathering,
         log_questions: bool = False,
     ) -> None:
-        self.serving: Serving | None = None
-        self._pair = pair
-        self._admission = admission
+        self._routes = routes
         self._metrics = metrics
         self._gathering = gathering
         self._log_questions = log_questions
@@ -70,9 +59,12 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         """See inference.proto."""
         arrived = time.monotonic()
         request_id = request.request_id or uuid.uuid4().hex
-        outcome, signal_tokens = "cancelled", 0
+        outcome, signal_tokens, pair = "cancelled", 0, ""
         try:
-            responses = self._reason(request, request_id, arrived)
+            # Before a place is waited for: a device with another pair is told at once.
+            route = self._routes.find(request.pair)
+            pair = route.name
+            responses = self._reason(route, request, request_id, arrived)
             async with aclosing(responses) as stream:
                 async for response in stream:
                     yield response
@@ -91,12 +83,13 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             raise
         finally:
             seconds = time.monotonic() - arrived
-            self._metrics.requests.labels(outcome).inc()
-            self._metrics.total_s.observe(seconds)
+            self._metrics.requests.labels(pair, outcome).inc()
+            self._metrics.total_s.labels(pair).observe(seconds)
             question = {"question": request.question} if self._log_questions else {}
             logs.get().info(
                 "reasoned",
                 request_id=request_id,
+                pair=pair,
                 outcome=outcome,
                 signal_tokens=signal_tokens,
                 ms=round(seconds * 1000, 1),
@@ -105,20 +98,18 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             )
 
     async def _reason(
-        self, request: ReasonRequest, request_id: str, arrived: float
+        self, route: Route, request: ReasonRequest, request_id: str, arrived: float
     ) -> AsyncGenerator[ReasonResponse]:
-        async with self._admission.admit(request_id):
-            serving = self.serving
-            if serving is None:
-                raise unavailable("the service is loading its model", 5.0)
-            encoding, job = self._prepare(request, request_id, serving.limits)
+        async with route.admission.admit(request_id):
+            serving = route.ready()
+            encoding, job = _prepare(route.pair, request, request_id, serving.limits)
             started = time.monotonic()
             gatherer = PieceGatherer(encoding, self._gathering.tokens, self._gathering.ms)
             done = Done(
                 encoding=encoding,
                 prompt_tokens=len(job.prompt_ids),
                 queue_ms=(started - arrived) * 1000,
-                pair=self._pair.manifest.reference,
+                pair=route.name,
                 request_id="" if request.request_id else request_id,
             )
             first_piece = True
@@ -133,56 +124,49 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                         piece = gatherer.take()
                         if piece is not None:
                             if first_piece:
-                                self._metrics.first_piece_s.observe(now - arrived)
+                                self._metrics.first_piece_s.labels(route.name).observe(
+                                    now - arrived
+                                )
                                 first_piece = False
-                            self._metrics.pieces.inc()
+                            self._metrics.pieces.labels(route.name).inc()
                             yield ReasonResponse(piece=piece)
-            self._metrics.signal_tokens.observe(done.signal_tokens)
+            self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
             if done.finish_reason == FINISH_REASON_BUDGET:
-                self._metrics.budget_cuts.inc()
+                self._metrics.budget_cuts.labels(route.name).inc()
             yield ReasonResponse(done=done)
 
-    def _prepare(
-        self, request: ReasonRequest, request_id: str, limits: RequestLimits
-    ) -> tuple[SignalEncoding.ValueType, Job]:
-        """Checks a request and makes it a job.
 
-        Raises:
-            Refusal: for whatever is wrong with it.
-        """
-        limits.check(request)
-        manifest = self._pair.manifest
-        if request.pair and not manifest.matches(request.pair):
-            raise mismatch(
-                f"the device has a decoder of {request.pair}, this service reasons for "
-                f"{manifest.reference}: give --pair {manifest.id}, or another server",
-                device=request.pair,
-                cloud=manifest.reference,
-            )
-        try:
-            encoding = negotiate(
-                request.encodings, request.vocabulary, manifest.reasoner.vocabulary
-            )
-        except EncodingError as error:
-            raise invalid("encodings", str(error)) from error
-        try:
-            question_ids = self._pair.encode_question(request.question)
-        except PromptError as error:
-            raise invalid("question", str(error)) from error
-        limits.check_question_tokens(len(question_ids))
-        return encoding, Job(
-            request_id=request_id,
-            prompt_ids=self._pair.prompt(question_ids),
-            budget=request.budget if request.HasField("budget") else limits.default_budget,
-            stop_id=self._pair.stop_id,
-            temperature=(
-                request.temperature
-                if request.HasField("temperature")
-                else limits.default_temperature
-            ),
-            seed=request.seed if request.HasField("seed") else None,
-            text=encoding == SIGNAL_ENCODING_TEXT,
+def _prepare(
+    pair: PairReasoner, request: ReasonRequest, request_id: str, limits: RequestLimits
+) -> tuple[SignalEncoding.ValueType, Job]:
+    """Checks a request and makes it a job.
+
+    Raises:
+        Refusal: for whatever is wrong with it.
+    """
+    limits.check(request)
+    try:
+        encoding = negotiate(
+            request.encodings, request.vocabulary, pair.manifest.reasoner.vocabulary
         )
+    except EncodingError as error:
+        raise invalid("encodings", str(error)) from error
+    try:
+        question_ids = pair.encode_question(request.question)
+    except PromptError as error:
+        raise invalid("question", str(error)) from error
+    limits.check_question_tokens(len(question_ids))
+    return encoding, Job(
+        request_id=request_id,
+        prompt_ids=pair.prompt(question_ids),
+        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        stop_id=pair.stop_id,
+        temperature=(
+            request.temperature if request.HasField("temperature") else limits.default_temperature
+        ),
+        seed=request.seed if request.HasField("seed") else None,
+        text=encoding == SIGNAL_ENCODING_TEXT,
+    )
 
 
 def _finish(done: Done, step: Step) -> None:

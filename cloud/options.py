@@ -15,7 +15,7 @@ DEFAULT_PORT = 50151
 class ServeOptions:
     """How to serve. Times in milliseconds or seconds as named; `engine` is vLLM's own part."""
 
-    pair: str = DEFAULT_PAIR
+    pairs: tuple[str, ...] = (DEFAULT_PAIR,)
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     metrics_host: str = "127.0.0.1"
@@ -59,6 +59,7 @@ def parse_options(arguments: list[str]) -> ServeOptions:
         raise UsageError("--max-running must be at least 1")
     values = vars(options)
     values.pop("help_engine")
+    values["pairs"] = tuple(values["pairs"] or (DEFAULT_PAIR,))
     return ServeOptions(engine=engine, **values)
 
 
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--pair", default=DEFAULT_PAIR, metavar="NAME_OR_DIR", help="pair to serve")
+    add("--pair", dest="pairs", action="append", metavar="NAME_OR_DIR",
+        help=f"pair to serve; again for each further one, with an engine of its own "
+        f"(default: {DEFAULT_PAIR})")  # fmt: skip
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0 takes a free one")
     add("--metrics-host", default="127.0.0.1", help="address of the Prometheus endpoint")

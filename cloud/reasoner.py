@@ -7,6 +7,7 @@ from duet_contract.errors import ManifestError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_contract.verified import Verified
 from duet_contract.vocabulary import HubTokenizer, Tokenizer
 
 
@@ -21,13 +22,14 @@ class PairReasoner:
 
     @classmethod
     def load(cls, pair: Path) -> "PairReasoner":
-        """Reads the manifest and checks every file of the reasoner against it.
+        """Reads the manifest and checks every file of the reasoner against it
+        (files that have not changed since they were last hashed are not hashed again).
 
         Raises:
             ManifestError, IntegrityError: the pair is not what its manifest says.
         """
         manifest = load_manifest(pair)
-        verify_files(pair, manifest.reasoner.files)
+        verify_files(pair, manifest.reasoner.files, verified=Verified())
         directory = pair / manifest.reasoner.path
         tokenizer = HubTokenizer.from_directory(directory)
         stop = tokenizer.encode_template(manifest.reasoner.end_of_reasoning)

@@ -14,6 +14,8 @@ from duet_contract.errors import ContractError
 from duet_contract.pairs import find_pair
 
 _HEALTH_CHECK_S = 1.0
+# Of a GPU's memory, for all engines together.
+_MEMORY_SHARE = 0.9
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,48 +45,73 @@ async def _serve(options: ServeOptions) -> None:
         loop.add_signal_handler(number, stopping.set)
 
     log = logs.get()
-    pair = PairReasoner.load(find_pair(options.pair))
-    server = CloudServer(options, pair)
+    pair, *more = (PairReasoner.load(find_pair(name)) for name in options.pairs)
+    server = CloudServer(options, pair, *more)
     metrics_port = None
     if options.metrics_port is not None:
         metrics_port = server.metrics.serve(options.metrics_host, options.metrics_port)
     await server.start()
+    address = f"{options.host}:{server.port}"
+    names = ", ".join(route.name for route in server.routes.all)
     log.info(
         "loading",
-        pair=pair.manifest.reference,
-        address=f"{options.host}:{server.port}",
+        pair=names,
+        address=address,
         metrics_port=metrics_port,
         enrolment_port=server.security.enrolment_port if server.security else None,
     )
-    engine: VllmEngine | None = None
+    engines: list[VllmEngine] = []
     try:
-        engine = await load_in_background(
-            pair.directory, options.engine, pair.max_context, pair.manifest.reference
-        )
+        await _load(server, options, engines, stopping)
         if not stopping.is_set():
-            await server.open(engine)
             log.info(
                 "ready",
-                pair=pair.manifest.reference,
-                address=f"{options.host}:{server.port}",
-                max_running=server.admission.max_running,
-                max_waiting=server.admission.max_waiting,
+                pair=names,
+                address=address,
+                max_running=sum(route.admission.max_running for route in server.routes.all),
+                max_waiting=sum(route.admission.max_waiting for route in server.routes.all),
             )
-            await _until_stopped(stopping, engine)
-            log.info("draining", running=server.admission.running)
+            await _until_stopped(stopping, engines)
+            log.info("draining", running=_running(server))
             if not await server.drain():
-                log.warning("grace period over", running=server.admission.running)
+                log.warning("grace period over", running=_running(server))
     finally:
         await server.stop()
-        if engine is not None:
+        for engine in engines:
             engine.shutdown()
         log.info("stopped")
 
 
-async def _until_stopped(stopping: asyncio.Event, engine: VllmEngine) -> None:
+async def _load(
+    server: CloudServer,
+    options: ServeOptions,
+    engines: list[VllmEngine],
+    stopping: asyncio.Event,
+) -> None:
+    """Loads each pair's engine, one after the other; each serves as soon as it is loaded."""
+    routes = server.routes.all
+    arguments = dict(options.engine)
+    if len(routes) > 1:
+        # Otherwise the first would take nearly all of the GPU's memory for its cache.
+        arguments.setdefault("gpu_memory_utilization", round(_MEMORY_SHARE / len(routes), 2))
+    for route in routes:
+        if stopping.is_set():
+            return
+        engine = await load_in_background(
+            route.pair.directory, arguments, route.pair.max_context, route.name
+        )
+        engines.append(engine)
+        await server.open(engine, route)
+
+
+def _running(server: CloudServer) -> int:
+    return sum(route.admission.running for route in server.routes.all)
+
+
+async def _until_stopped(stopping: asyncio.Event, engines: list[VllmEngine]) -> None:
     while not stopping.is_set():
-        if not engine.healthy():
-            raise EngineError("the engine died; vLLM's log above says why")
+        if not all(engine.healthy() for engine in engines):
+            raise EngineError("an engine died; vLLM's log above says why")
         try:
             await asyncio.wait_for(stopping.wait(), _HEALTH_CHECK_S)
         except TimeoutError:

@@ -9,23 +9,28 @@ from grpc_reflection.v1alpha import reflection
 
 from cloud.admission import Admission
 from cloud.control import ControlService
+from cloud.distribution import PairService
 from cloud.engine import Engine
 from cloud.errors import AddressError
 from cloud.identity.security import Security, open_security
-from cloud.inference import Gathering, InferenceService, Serving
+from cloud.inference import Gathering, InferenceService
 from cloud.interceptors import MalformedRequests
 from cloud.limits import RequestLimits
 from cloud.metrics import Metrics
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
+from cloud.routing import Route, Routes, Serving
 from duet_contract.v1 import (
     control_pb2,
     control_pb2_grpc,
     inference_pb2,
     inference_pb2_grpc,
+    pairs_pb2,
+    pairs_pb2_grpc,
 )
 
 INFERENCE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+PAIRS_NAME = pairs_pb2.DESCRIPTOR.services_by_name["PairService"].full_name
 CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
 
 # Larger requests are refused by gRPC itself, before they are read into memory.
@@ -46,17 +51,25 @@ _CHANNEL_OPTIONS = (
 
 
 class CloudServer:
-    """A bound server. The engine comes later (`open`), so that a busy port is told at once."""
+    """A bound server. Engines come later (`open`), so that a busy port is told at once.
 
-    def __init__(self, options: ServeOptions, pair: PairReasoner) -> None:
+    `pair`, and each of `more`, is served by an engine of its own.
+    """
+
+    def __init__(self, options: ServeOptions, pair: PairReasoner, *more: PairReasoner) -> None:
         self._options = options
         self._pair = pair
         self.metrics = Metrics()
-        self.admission = Admission(options.max_running or 1, options.max_waiting)
-        self.metrics.watch(self.admission)
+        self.routes = Routes(
+            [
+                Route(one, Admission(options.max_running or 1, options.max_waiting))
+                for one in (pair, *more)
+            ]
+        )
+        for route in self.routes.all:
+            self.metrics.watch(route.name, route.admission)
         self.inference = InferenceService(
-            pair,
-            self.admission,
+            self.routes,
             self.metrics,
             Gathering(options.gather_tokens, options.gather_ms),
             options.log_questions,
@@ -69,13 +82,20 @@ class CloudServer:
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
-            ControlService(pair, self.admission, self.inference), self._server
+            ControlService(self.routes), self._server
         )
+        pairs_pb2_grpc.add_PairServiceServicer_to_server(PairService(self.routes), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self.security:
             self.security.add_services(self._server)
         if options.reflection:
-            names = (INFERENCE_NAME, CONTROL_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (
+                INFERENCE_NAME,
+                CONTROL_NAME,
+                PAIRS_NAME,
+                health.SERVICE_NAME,
+                reflection.SERVICE_NAME,
+            )
             reflection.enable_server_reflection(names, self._server)
         self.port = self._bind()
 
@@ -100,26 +120,40 @@ class CloudServer:
         not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set("", serving)
         await self._health.set(CONTROL_NAME, serving)
+        await self._health.set(PAIRS_NAME, serving)
         await self._health.set(INFERENCE_NAME, not_serving)
         await self._server.start()
         if self.security:
             await self.security.start()
 
-    async def open(self, engine: Engine) -> None:
-        """Starts serving with a loaded engine."""
+    @property
+    def admission(self) -> Admission:
+        """Places of the first pair."""
+        return self.routes.default.admission
+
+    async def open(self, engine: Engine, route: Route | None = None) -> None:
+        """Starts serving a pair, the first if None, with a loaded engine.
+
+        The service is ready when every pair is.
+        """
+        route = route or self.routes.default
         limits = RequestLimits.of(
-            self._pair.manifest, len(self._pair.prompt([])), engine.max_context
+            route.pair.manifest, len(route.pair.prompt([])), engine.max_context
         )
         if self.security:
             engine = self.security.metered(engine)
-        self.inference.serving = Serving(engine, limits)
-        self.admission.open(self._options.max_running or engine.max_sequences)
-        await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
+        self.metrics.keep_engine()
+        route.serving = Serving(engine, limits)
+        route.admission.open(self._options.max_running or engine.max_sequences)
+        if all(one.serving for one in self.routes.all):
+            await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
     async def drain(self) -> bool:
         """Not ready any more; waits for requests in flight. False if the grace period ran out."""
         await self._health.enter_graceful_shutdown()
-        return await self.admission.drain(self._options.grace_s)
+        grace_s = self._options.grace_s
+        drained = (route.admission.drain(grace_s) for route in self.routes.all)
+        return all(await asyncio.gather(*drained))
 
     async def stop(self) -> None:
         """Closes every connection; what still runs is cancelled."""

@@ -105,6 +105,11 @@ Exit codes:
     show_default=True,
     help="Guess the signal ahead while waiting for it: sooner answers, more computing.",
 )
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Load a pair that nobody trusted has signed, if no publisher is pinned.",
+)
 @click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
 @click.pass_context
 def ask(
@@ -124,6 +129,7 @@ def ask(
     threads: int | None,
     draft: bool,
     anticipate: bool,
+    allow_unsigned: bool,
     quiet: bool,
 ) -> None:
     """Answer QUESTION, or what stdin holds where it is absent or "-".
@@ -154,7 +160,12 @@ def ask(
     from device.pair import open_pair
     from duet_contract.pairs import DEFAULT_PAIR
 
-    pair = open_pair(pair_name or DEFAULT_PAIR)
+    pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
+    if allow_unsigned:
+        click.echo(
+            "duet-device: --allow-unsigned: this pair may come from anybody, and say anything",
+            err=True,
+        )
 
     from device.answering import Listener, answer
     from device.output import Output

@@ -10,6 +10,8 @@ import click
 from device.ask import ask
 from device.enroll import enroll
 from device.errors import DeviceError, ExitCode, OutputClosed
+from device.pairs import pairs, rm
+from device.pull import pull
 from device.trust import trust
 
 # As near to the process's start as this package can see: a question's time includes the imports.
@@ -23,10 +25,11 @@ def commands() -> None:
 
 
 # Without the command's name in between: DUET_SERVER, not DUET_ASK_SERVER.
-ask.context_settings["auto_envvar_prefix"] = "DUET"
+for command in (ask, pull):
+    command.context_settings["auto_envvar_prefix"] = "DUET"
 commands.add_command(ask)
-commands.add_command(enroll)
-commands.add_command(trust)
+for command in (enroll, pull, pairs, rm, trust):
+    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

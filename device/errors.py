@@ -82,6 +82,10 @@ class IdentityProblem(DeviceError):
     exit_code = ExitCode.IDENTITY
 
 
+class UntrustedPair(ModelProblem):
+    """A pair that nobody trusted has signed, that was altered, or is older than the one here."""
+
+
 class OutputClosed(DeviceError):
     """Nobody reads the output any more; there is nobody to tell, either."""
 

@@ -1,5 +1,6 @@
 """Maps what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
 PAIR_MISMATCH = "PAIR_MISMATCH"
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@\d+\.\d+\.\d+")
 _Detail = TypeVar("_Detail", bound=Message)
 
 _REFUSALS = {
@@ -47,7 +49,9 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("the cloud did not finish within the time given (--timeout)")
     if code == grpc.StatusCode.FAILED_PRECONDITION and _reason(status) == PAIR_MISMATCH:
-        return PairMismatch(f"the cloud at {server} serves another pair: {text}")
+        return PairMismatch(
+            f"the cloud at {server} serves another pair: {text}{_offer(status, server)}"
+        )
     if code in _REFUSALS:
         return CloudRefused(f"{_REFUSALS[code]}: {_violations(status) or text or code.name}")
     if code == grpc.StatusCode.UNAVAILABLE:
@@ -104,6 +108,20 @@ def _reason(status: "Status | None") -> str:
 def _quota(status: "Status | None") -> str:
     failure = _detail(status, error_details_pb2.QuotaFailure)
     return "; ".join(fault.description for fault in failure.violations) if failure else ""
+
+
+def _offer(status: "Status | None", server: str) -> str:
+    """How to get a decoder that belongs to the reasoner; "" if the cloud does not name one."""
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    if info is None:
+        return ""
+    # What is offered as a command must not hold anything else than a name.
+    served = [name for name in info.metadata["cloud"].split(",") if _REFERENCE.fullmatch(name)]
+    own = info.metadata["device"].partition("@")[0]
+    served.sort(key=lambda name: name.partition("@")[0] != own)
+    if not served:
+        return ""
+    return f"; fetch its decoder with: duet-device pull {served[0]} --server {server}"
 
 
 def _violations(status: "Status | None") -> str:

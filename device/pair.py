@@ -1,4 +1,4 @@
-"""The pair on this device: its manifest at once, its decoder after its file was verified."""
+"""The pair on this device: its manifest at once, its decoder after all of it was verified."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from device.errors import ModelProblem
 from device.settings import default_threads
+from device.signatures import check_installed
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
+from duet_contract.verified import Verified
 
 if TYPE_CHECKING:
     from device.decoder import Decoder
@@ -17,13 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair's directory and what its manifest says."""
+    """A pair's directory and what its manifest says.
+
+    `allow_unsigned`: see `device.signatures.check_signature`.
+    """
 
     directory: Path
     manifest: Manifest
+    allow_unsigned: bool = False
 
 
-def open_pair(name_or_directory: str) -> Pair:
+def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
     """Finds a pair and reads its manifest; the models' files are not touched.
 
     Raises:
@@ -31,20 +37,24 @@ def open_pair(name_or_directory: str) -> Pair:
     """
     try:
         directory = find_pair(name_or_directory)
-        return Pair(directory, load_manifest(directory))
+        return Pair(directory, load_manifest(directory), allow_unsigned)
     except ContractError as error:
         raise ModelProblem(str(error)) from error
 
 
 def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
-    """Verifies the decoder's file against the manifest, then loads it.
+    """Verifies signature, files and GGUF header of a pair's decoder, then loads it.
+
+    A file that has not changed since it was last hashed is not hashed again.
 
     Raises:
-        ModelProblem: the file is missing, truncated or altered, or llama.cpp cannot load it.
+        UntrustedPair: nobody whom this device trusts has signed the pair.
+        ModelProblem: a file is missing, truncated or altered, or llama.cpp cannot load it.
     """
     decoder = pair.manifest.decoder
     try:
-        verify_files(pair.directory, decoder.files)
+        check_installed(pair.directory, pair.manifest, allow_unsigned=pair.allow_unsigned)
+        verify_files(pair.directory, decoder.files, gguf=(decoder.path,), verified=Verified())
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     from device.decoder import Decoder

@@ -23,3 +23,7 @@ class DivergenceError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint that cannot be written, read, or belongs to another configuration."""
+
+
+class SigningError(TrainingError):
+    """A pair that cannot be signed, or a key that cannot be made or used."""

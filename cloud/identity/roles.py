@@ -14,11 +14,12 @@ ANY = frozenset(Role)
 _INFERENCE = frozenset({Role.INFERENCE})
 _CONTROL = frozenset({Role.CONTROL})
 
-# What a device needs beside its questions: to know the pair, and to fetch its decoder.
+# What a device needs beside its questions: to know the pair (and to fetch it, below).
 _METHODS = {"/duet.v1.ControlService/DescribePair": ANY}
 _SERVICES = {
     "duet.v1.InferenceService": _INFERENCE,
     "duet.v1.ControlService": _CONTROL,
+    "duet.v1.PairService": ANY,
     "duet.v1.IdentityService": ANY,
     "grpc.health.v1.Health": ANY,
 }

@@ -8,7 +8,7 @@ from cloud.errors import CloudError, Exit
 from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
-from duet_contract.manifest import load_manifest
+from duet_contract.manifest import SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
 
 
@@ -52,7 +52,8 @@ def _build(options: argparse.Namespace) -> None:
     target = options.out or pairs_home() / recipe.id
     if options.if_missing and target.exists():
         manifest = load_manifest(target)
-        if manifest.version == recipe.version:
+        # What was built before pairs were signed is built again: devices would refuse it.
+        if manifest.version == recipe.version and (target / SIGNATURE_NAME).is_file():
             print(f"{manifest.reference} is ready in {target}")
             return
     # transformers and torch take seconds to import; listing needs neither.
@@ -75,7 +76,8 @@ def _with_local_models(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 def _check(options: argparse.Namespace) -> None:
     directory = find_pair(options.pair)
     manifest = load_manifest(directory)
-    verify_files(directory, (*manifest.reasoner.files, *manifest.decoder.files))
+    files = (*manifest.reasoner.files, *manifest.decoder.files)
+    verify_files(directory, files, gguf=(manifest.decoder.path,))
     print(f"{manifest.reference} in {directory} is as its manifest says")
 
 

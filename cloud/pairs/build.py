@@ -1,4 +1,4 @@
-"""Builds a pair from its recipe: models in place, formats derived, manifest written last."""
+"""Builds a pair from its recipe: models in place, formats derived, manifest written, signed."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from cloud.errors import PairBuildError
 from cloud.pairs import formats, gguf_models
 from cloud.pairs.recipe import Recipe, Source
 from cloud.pairs.sources import MODEL_FILES, locate, place
+from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
 from duet_contract.integrity import describe_file
 from duet_contract.manifest import (
@@ -20,6 +21,7 @@ from duet_contract.manifest import (
     Reasoner,
     Vocabulary,
 )
+from duet_contract.signature import sign_pair
 from duet_contract.vocabulary import HubTokenizer, gguf_vocabulary, vocabulary_of
 
 Report = Callable[[str], None]
@@ -37,6 +39,7 @@ def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest
         scratch.mkdir(parents=True)
         manifest = _build(recipe, scratch, report)
         (scratch / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+        sign_pair(scratch, builder_key())
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
     except ContractError as error:

@@ -1,11 +1,18 @@
 """Checks a pair's files against its manifest before anything is loaded from them."""
 
 import hashlib
-from collections.abc import Iterable
-from pathlib import Path
+import os
+import stat
+from collections.abc import Collection, Iterable
+from io import BufferedReader, FileIO
+from pathlib import Path, PurePosixPath
 
 from duet_contract.errors import IntegrityError
+from duet_contract.gguf_header import check_gguf
 from duet_contract.manifest import PairFile
+from duet_contract.verified import Record, Verified
+
+_AGAIN = "build or fetch the pair again"
 
 
 def sha256_of(path: Path) -> str:
@@ -23,31 +30,90 @@ def describe_file(directory: Path, path: Path) -> PairFile:
     )
 
 
-def verify_files(directory: Path, files: Iterable[PairFile]) -> None:
+def verify_files(
+    directory: Path,
+    files: Iterable[PairFile],
+    *,
+    gguf: Collection[str] = (),
+    verified: Verified | None = None,
+) -> None:
     """Checks size and SHA-256 of each file; sizes first, since a truncated file is told at once.
 
+    Args:
+        directory: the pair's.
+        files: what its manifest says of them.
+        gguf: paths of those that llama.cpp will read, whose headers are checked as well.
+        verified: files that were hashed before and have not changed since; all are hashed, if None.
+
     Raises:
-        IntegrityError: naming the first file that is missing, truncated or altered.
+        IntegrityError: naming the first file that is missing, truncated, altered, no file of its
+            own (a link), or a GGUF whose header promises what the file does not hold.
     """
     files = tuple(files)
     for file in files:
-        path = directory / file.path
-        try:
-            found = path.stat().st_size
-        except OSError as error:
-            raise IntegrityError(f"{path} is missing: build or fetch the pair again") from error
+        found = _status(directory, file.path).st_size
         if found != file.bytes:
             raise IntegrityError(
-                f"{path} has {found} bytes, its manifest says {file.bytes}: "
-                "build or fetch the pair again"
+                f"{directory / file.path} has {found} bytes, its manifest says {file.bytes}: "
+                f"{_AGAIN}"
             )
     for file in files:
-        path = directory / file.path
         try:
-            digest = sha256_of(path)
+            _verify(directory, file, file.path in gguf, verified)
         except OSError as error:
-            raise IntegrityError(f"cannot read {path}: {error}") from error
-        if digest != file.sha256:
-            raise IntegrityError(
-                f"{path} was altered: its sha256 is {digest}, its manifest says {file.sha256}"
-            )
+            raise IntegrityError(f"cannot read {directory / file.path}: {error}") from error
+    if verified:
+        verified.save()
+
+
+def _status(directory: Path, path: str) -> os.stat_result:
+    """Status of a file of a pair. Links are refused: what they point to can be exchanged."""
+    place = directory
+    found = None
+    for part in PurePosixPath(path).parts:
+        place = place / part
+        try:
+            found = place.lstat()
+        except OSError as error:
+            raise IntegrityError(f"{directory / path} is missing: {_AGAIN}") from error
+        if stat.S_ISLNK(found.st_mode):
+            raise IntegrityError(f"{place} is a link, a pair's files must be its own: {_AGAIN}")
+    if found is None or not stat.S_ISREG(found.st_mode):
+        raise IntegrityError(f"{directory / path} is no file: {_AGAIN}")
+    return found
+
+
+def _verify(directory: Path, file: PairFile, gguf: bool, verified: Verified | None) -> None:
+    path = directory / file.path
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    with BufferedReader(FileIO(handle), 1 << 20) as content:
+        before = os.fstat(handle)
+        record = verified.find(before) if verified else None
+        if record is None or (gguf and not record.gguf):
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+            _compare(path, digest, file)
+            if gguf:
+                content.seek(0)
+                check_gguf(content, before.st_size, str(path))
+            _still(path, before, os.fstat(handle))
+            if verified:
+                verified.add(before, Record(digest, gguf))
+        else:
+            _compare(path, record.sha256, file)
+
+
+def _compare(path: Path, digest: str, file: PairFile) -> None:
+    if digest != file.sha256:
+        raise IntegrityError(
+            f"{path} was altered: its sha256 is {digest}, its manifest says {file.sha256}"
+        )
+
+
+def _still(path: Path, before: os.stat_result, after: os.stat_result) -> None:
+    """Refuses a file that was written to while it was read."""
+    if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
+        before.st_size,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    ):
+        raise IntegrityError(f"{path} is being changed by somebody: try again when that is over")

@@ -14,6 +14,9 @@ from duet_contract.errors import ManifestError
 
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "model.sig"
+# Beside these lie the files of a pair; a file of such a name would take their place.
+_OWN_NAMES = (MANIFEST_NAME, SIGNATURE_NAME)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Positive = Annotated[int, Field(gt=0)]
@@ -36,8 +39,10 @@ class PairFile(_Model):
     def _inside_the_pair(cls, path: str) -> str:
         parts = PurePosixPath(path).parts
         unsafe = not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path
-        if unsafe or "\0" in path:
+        if unsafe or "\0" in path or str(PurePosixPath(path)) != path:
             raise ValueError(f"{path!r} must be a relative path inside the pair's directory")
+        if path.lower() in _OWN_NAMES:
+            raise ValueError(f"{path!r} is the manifest's or the signature's own name")
         return path
 
 
@@ -175,6 +180,9 @@ class Manifest(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        paths = [file.path for file in (*self.reasoner.files, *self.decoder.files)]
+        if len(set(paths)) != len(paths):
+            raise ValueError("a file is listed twice")
         if self.defaults.budget > self.limits.budget:
             raise ValueError("defaults.budget is above limits.budget")
         if self.defaults.answer > self.limits.answer:
@@ -190,6 +198,11 @@ class Manifest(_Model):
     def reference(self) -> str:
         """`id@version`, as the wire and receipts name the pair."""
         return f"{self.id}@{self.version}"
+
+    @property
+    def version_numbers(self) -> tuple[int, ...]:
+        """The version as numbers that can be compared."""
+        return tuple(int(part) for part in self.version.split("."))
 
     @property
     def shared_vocabulary(self) -> bool:

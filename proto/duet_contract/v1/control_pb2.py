@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64uet_contract/v1/control.proto\x12\x07\x64uet.v1\"\x15\n\x13\x44\x65scribePairRequest\"\xab\x01\n\x14\x44\x65scribePairResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x15\n\rmanifest_json\x18\x03 \x01(\t\x12\x12\n\nvocabulary\x18\x04 \x01(\x0c\x12\x1a\n\x12max_question_bytes\x18\x05 \x01(\r\x12\x1b\n\x13max_question_tokens\x18\x06 \x01(\r\x12\x12\n\nmax_budget\x18\x07 \x01(\r\"\x14\n\x12GetCapacityRequest\"\x87\x01\n\x13GetCapacityResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.duet.v1.ServingState\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x13\n\x0bmax_running\x18\x03 \x01(\r\x12\x0f\n\x07waiting\x18\x04 \x01(\r\x12\x13\n\x0bmax_waiting\x18\x05 \x01(\r*\x97\x01\n\x0cServingState\x12\x1d\n\x19SERVING_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SERVING_STATE_LOADING\x10\x01\x12\x17\n\x13SERVING_STATE_READY\x10\x02\x12\x1a\n\x16SERVING_STATE_DRAINING\x10\x03\x12\x18\n\x14SERVING_STATE_FAILED\x10\x04\x32\xa7\x01\n\x0e\x43ontrolService\x12K\n\x0c\x44\x65scribePair\x12\x1c.duet.v1.DescribePairRequest\x1a\x1d.duet.v1.DescribePairResponse\x12H\n\x0bGetCapacity\x12\x1b.duet.v1.GetCapacityRequest\x1a\x1c.duet.v1.GetCapacityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x64uet_contract/v1/control.proto\x12\x07\x64uet.v1\"#\n\x13\x44\x65scribePairRequest\x12\x0c\n\x04pair\x18\x01 \x01(\t\"\xba\x01\n\x14\x44\x65scribePairResponse\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x15\n\rmanifest_json\x18\x03 \x01(\t\x12\x12\n\nvocabulary\x18\x04 \x01(\x0c\x12\x1a\n\x12max_question_bytes\x18\x05 \x01(\r\x12\x1b\n\x13max_question_tokens\x18\x06 \x01(\r\x12\x12\n\nmax_budget\x18\x07 \x01(\r\x12\r\n\x05pairs\x18\x08 \x03(\t\"\"\n\x12GetCapacityRequest\x12\x0c\n\x04pair\x18\x01 \x01(\t\"\x87\x01\n\x13GetCapacityResponse\x12$\n\x05state\x18\x01 \x01(\x0e\x32\x15.duet.v1.ServingState\x12\x0f\n\x07running\x18\x02 \x01(\r\x12\x13\n\x0bmax_running\x18\x03 \x01(\r\x12\x0f\n\x07waiting\x18\x04 \x01(\r\x12\x13\n\x0bmax_waiting\x18\x05 \x01(\r*\x97\x01\n\x0cServingState\x12\x1d\n\x19SERVING_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15SERVING_STATE_LOADING\x10\x01\x12\x17\n\x13SERVING_STATE_READY\x10\x02\x12\x1a\n\x16SERVING_STATE_DRAINING\x10\x03\x12\x18\n\x14SERVING_STATE_FAILED\x10\x04\x32\xa7\x01\n\x0e\x43ontrolService\x12K\n\x0c\x44\x65scribePair\x12\x1c.duet.v1.DescribePairRequest\x1a\x1d.duet.v1.DescribePairResponse\x12H\n\x0bGetCapacity\x12\x1b.duet.v1.GetCapacityRequest\x1a\x1c.duet.v1.GetCapacityResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'duet_contract.v1.control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVINGSTATE']._serialized_start=401
-  _globals['_SERVINGSTATE']._serialized_end=552
+  _globals['_SERVINGSTATE']._serialized_start=444
+  _globals['_SERVINGSTATE']._serialized_end=595
   _globals['_DESCRIBEPAIRREQUEST']._serialized_start=43
-  _globals['_DESCRIBEPAIRREQUEST']._serialized_end=64
-  _globals['_DESCRIBEPAIRRESPONSE']._serialized_start=67
-  _globals['_DESCRIBEPAIRRESPONSE']._serialized_end=238
-  _globals['_GETCAPACITYREQUEST']._serialized_start=240
-  _globals['_GETCAPACITYREQUEST']._serialized_end=260
-  _globals['_GETCAPACITYRESPONSE']._serialized_start=263
-  _globals['_GETCAPACITYRESPONSE']._serialized_end=398
-  _globals['_CONTROLSERVICE']._serialized_start=555
-  _globals['_CONTROLSERVICE']._serialized_end=722
+  _globals['_DESCRIBEPAIRREQUEST']._serialized_end=78
+  _globals['_DESCRIBEPAIRRESPONSE']._serialized_start=81
+  _globals['_DESCRIBEPAIRRESPONSE']._serialized_end=267
+  _globals['_GETCAPACITYREQUEST']._serialized_start=269
+  _globals['_GETCAPACITYREQUEST']._serialized_end=303
+  _globals['_GETCAPACITYRESPONSE']._serialized_start=306
+  _globals['_GETCAPACITYRESPONSE']._serialized_end=441
+  _globals['_CONTROLSERVICE']._serialized_start=598
+  _globals['_CONTROLSERVICE']._serialized_end=765
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -42,12 +44,17 @@ Global___ServingState: _TypeAlias = ServingState  # noqa: Y015
 class DescribePairRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAIR_FIELD_NUMBER: _builtins.int
+    pair: _builtins.str
+    """The pair, as "id@version", or "id" for its newest version. Empty: the service's first."""
     def __init__(
         self,
+        *,
+        pair: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pair", b"pair"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -64,6 +71,7 @@ class DescribePairResponse(_message.Message):
     MAX_QUESTION_BYTES_FIELD_NUMBER: _builtins.int
     MAX_QUESTION_TOKENS_FIELD_NUMBER: _builtins.int
     MAX_BUDGET_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Pair id and version."""
     version: _builtins.str
@@ -75,6 +83,10 @@ class DescribePairResponse(_message.Message):
     """Limits in force on this service: question in bytes and in tokens, signal in tokens."""
     max_question_tokens: _builtins.int
     max_budget: _builtins.int
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every pair that is served, as "id@version"; the first is the one that an empty name means."""
+
     def __init__(
         self,
         *,
@@ -85,10 +97,11 @@ class DescribePairResponse(_message.Message):
         max_question_bytes: _builtins.int = ...,
         max_question_tokens: _builtins.int = ...,
         max_budget: _builtins.int = ...,
+        pairs: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "manifest_json", b"manifest_json", "max_budget", b"max_budget", "max_question_bytes", b"max_question_bytes", "max_question_tokens", b"max_question_tokens", "version", b"version", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "manifest_json", b"manifest_json", "max_budget", b"max_budget", "max_question_bytes", b"max_question_bytes", "max_question_tokens", b"max_question_tokens", "pairs", b"pairs", "version", b"version", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -98,12 +111,17 @@ Global___DescribePairResponse: _TypeAlias = DescribePairResponse  # noqa: Y015
 class GetCapacityRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAIR_FIELD_NUMBER: _builtins.int
+    pair: _builtins.str
+    """The pair, as "id@version", or "id" for its newest version. Empty: all pairs together."""
     def __init__(
         self,
+        *,
+        pair: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pair", b"pair"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,7 +52,7 @@ class ControlServiceServicer:
     """
 
     def DescribePair(self, request, context):
-        """Describes the pair being served.
+        """Describes a pair that is served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,7 @@ class ControlServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ControlServiceAsyncStub: ...
     DescribePair: _grpc.UnaryUnaryMultiCallable[_control_pb2.DescribePairRequest, _control_pb2.DescribePairResponse]
-    """Describes the pair being served."""
+    """Describes a pair that is served."""
     GetCapacity: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCapacityRequest, _control_pb2.GetCapacityResponse]
     """Says how much the service carries now, and how much it may."""
 
@@ -44,7 +44,7 @@ class ControlServiceAsyncStub(ControlServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     DescribePair: _aio.UnaryUnaryMultiCallable[_control_pb2.DescribePairRequest, _control_pb2.DescribePairResponse]  # type: ignore[assignment]
-    """Describes the pair being served."""
+    """Describes a pair that is served."""
     GetCapacity: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCapacityRequest, _control_pb2.GetCapacityResponse]  # type: ignore[assignment]
     """Says how much the service carries now, and how much it may."""
 
@@ -57,7 +57,7 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.DescribePairRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.DescribePairResponse, _abc.Awaitable[_control_pb2.DescribePairResponse]]:
-        """Describes the pair being served."""
+        """Describes a pair that is served."""
 
     @_abc_1.abstractmethod
     def GetCapacity(

@@ -80,7 +80,9 @@ class ReasonRequest(_message.Message):
     request_id: _builtins.str
     """Chosen by the device; unique among requests in flight. Empty: the cloud chooses one."""
     pair: _builtins.str
-    """The pair that the decoder belongs to, as "id@version" or "id". Empty: not checked."""
+    """The pair that the decoder belongs to, as "id@version", or "id" for its newest version; another
+    one than the service has is refused. Empty: not checked, the service's first pair reasons.
+    """
     temperature: _builtins.float
     """Sampling temperature of the signal. Absent: the pair's default."""
     seed: _builtins.int

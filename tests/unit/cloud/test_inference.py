@@ -255,10 +255,11 @@ async def test_metrics_tell_outcomes(cloud):
     _ = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
     await _refused(cloud.inference.Reason(_request(cloud, budget=0)))
     value = cloud.server.metrics.registry.get_sample_value
-    assert value("duet_requests_total", {"outcome": "ok"}) == 1
-    assert value("duet_requests_total", {"outcome": "invalid_argument"}) == 1
-    assert value("duet_budget_cuts_total") == 1
-    assert value("duet_signal_tokens_sum") == 2
+    pair = {"pair": "toy@1.2.3"}
+    assert value("duet_requests_total", {**pair, "outcome": "ok"}) == 1
+    assert value("duet_requests_total", {**pair, "outcome": "invalid_argument"}) == 1
+    assert value("duet_budget_cuts_total", pair) == 1
+    assert value("duet_signal_tokens_sum", pair) == 2
 
 
 async def test_questions_are_logged_on_request(capfd, cloud):

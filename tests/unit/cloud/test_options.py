@@ -14,7 +14,7 @@ def test_engine_flags_pass_through():
     options = parse_options(
         ["--pair", "x", "--tensor-parallel-size", "2", "--no-enable-prefix-caching"]
     )
-    assert options.pair == "x"
+    assert options.pairs == ("x",)
     assert options.engine == {"tensor_parallel_size": 2, "enable_prefix_caching": False}
 
 

@@ -12,13 +12,17 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device import answering
 from device.cli import main
 from device.errors import ExitCode
 from device.pair import Pair
+from device.publishers import BY_HAND, pin
 from duet_contract.integrity import sha256_of
+from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
+from duet_contract.signature import sign_pair
 from duet_contract.v1.inference_pb2 import ReasonResponse
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
@@ -35,6 +39,10 @@ def home(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Path:
     (directory / "manifest.json").write_text(json.dumps(data))
     for name in [name for name in os.environ if name.startswith("DUET_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("DUET_HOME", str(pair.directory / "home"))
+    key = Ed25519PrivateKey.generate()
+    sign_pair(directory, key)
+    pin(BY_HAND, (public_bytes(key),))
     monkeypatch.setenv("DUET_PAIRS", str(pair.directory))
     monkeypatch.setenv("DUET_PAIR", "bytes")
     return directory
@@ -181,7 +189,7 @@ def test_newer_manifest(home: Path, capsys: Captured) -> None:
         (None, "is missing"),
         (b"ab", "has 2 bytes"),
         (b"abd", "was altered"),
-        (b"abc", "cannot load"),
+        (b"abc", "no well-formed GGUF"),
     ],
 )
 def test_damaged_decoder_file(

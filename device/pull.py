@@ -1,0 +1,101 @@
+"""`duet-device pull`: fetches a pair's decoder, checks it, and installs it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from device.settings import DEFAULT_SERVER
+
+if TYPE_CHECKING:
+    from device.pulling.source import Progress, Source
+
+EXIT_CODES = """\b
+Exit codes:
+    0  installed, or here already
+    2  usage: bad option or name
+    3  the source cannot be reached, or the link broke again and again
+    4  the cloud refused
+    5  the cloud did not answer in time
+    6  not signed by anybody trusted, altered, older, no space, or not the pair that was asked for
+  130  interrupted; pull again to go on where it stopped
+"""
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("pair", required=False, default="")
+@click.option(
+    "--server",
+    default=DEFAULT_SERVER,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="The cloud that has the pair.",
+)
+@click.option("--allow-downgrade", is_flag=True, help="Take an older version than is installed.")
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Take a pair that nobody trusted has signed, if no publisher is pinned.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, quiet: bool) -> None:
+    """Fetch the decoder of PAIR and install it, so that this device can ask.
+
+    PAIR is ID or ID@VERSION of a pair that the cloud serves (its first, if absent),
+    hub:ORG/NAME[@REVISION], or a directory. Nothing is replaced before the signature and every
+    file have been checked. What a cut left is gone on with.
+    """
+    # gRPC would log every failed connection to stderr.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from device.pulling.hub import PREFIX
+    from device.pulling.install import check_replacement, install, is_installed, look
+
+    source, wanted = _source(pair, server, PREFIX)
+    try:
+        offer = look(source, wanted, allow_unsigned=allow_unsigned)
+        name = offer.manifest.reference
+        if is_installed(offer):
+            click.echo(f"{name} is here already")
+            return
+        check_replacement(offer, allow_downgrade=allow_downgrade)
+        with _bar(f"{name} ({offer.bytes / 1e6:,.1f} MB)", offer.bytes, quiet=quiet) as progress:
+            directory = install(source, offer, progress)
+    finally:
+        source.close()
+    click.echo(f"{name} is ready in {directory}")
+
+
+def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
+    """Where PAIR comes from, and the name that it must have there."""
+    if pair.startswith(prefix):
+        from device.pulling.hub import HubSource
+        from device.pulling.install import hub_scratch
+
+        return HubSource(pair.removeprefix(prefix), hub_scratch()), ""
+    from duet_contract.manifest import MANIFEST_NAME
+
+    if os.sep in pair or (pair and (Path(pair) / MANIFEST_NAME).is_file()):
+        from device.pulling.local import LocalSource
+
+        return LocalSource(Path(pair).expanduser()), ""
+    from device.pulling.cloud import CloudSource
+
+    return CloudSource(server, pair, note=_note), pair
+
+
+def _note(line: str) -> None:
+    click.echo(f"duet-device: {line}", err=True)
+
+
+@contextmanager
+def _bar(label: str, length: int, *, quiet: bool) -> "Iterator[Progress]":
+    """A progress bar on stderr, where that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update

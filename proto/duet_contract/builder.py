@@ -1,0 +1,56 @@
+"""The key of this machine's user, for pairs that are built here.
+
+It says "built here" and nothing more: it is not encrypted, since builds ask nothing, and no other
+machine trusts it. A pair for others is signed by a publisher (`python -m training.sign`).
+"""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from platformdirs import user_data_path
+
+from duet_contract.errors import KeyProblem
+from duet_contract.keys import load_private_key, public_bytes, save_private_key
+from duet_contract.private_files import read_private, write_private
+
+
+def builder_key() -> Ed25519PrivateKey:
+    """The builder's key, made on first use, for its owner alone.
+
+    Raises:
+        KeyProblem: it cannot be read or written, or others may have written it.
+    """
+    path = _directory() / "builder.pem"
+    if path.exists():
+        read_private(path)
+        key = load_private_key(path, None)
+    else:
+        key = Ed25519PrivateKey.generate()
+        save_private_key(path, key, None)
+    try:
+        write_private(_public_file(), public_bytes(key))
+    except OSError as error:
+        raise KeyProblem(f"cannot write {_public_file()}: {error.strerror}") from error
+    return key
+
+
+def builder_public() -> tuple[bytes, ...]:
+    """The builder's public key, raw; nothing if no pair was built here.
+
+    Raises:
+        KeyProblem: others may have written it.
+    """
+    try:
+        return (read_private(_public_file()),)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise KeyProblem(f"cannot read {_public_file()}: {error.strerror}") from error
+
+
+def _directory() -> Path:
+    return user_data_path("duet", appauthor=False) / "builder"
+
+
+def _public_file() -> Path:
+    return _directory() / "builder.pub"

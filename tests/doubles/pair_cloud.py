@@ -1,0 +1,69 @@
+"""A cloud that hands out a pair from a directory, and does wrong what a test wants it to."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import grpc
+
+from duet_contract.v1.pairs_pb2 import (
+    FetchFileRequest,
+    FetchFileResponse,
+    GetPairRequest,
+    GetPairResponse,
+)
+from duet_contract.v1.pairs_pb2_grpc import PairServiceServicer, add_PairServiceServicer_to_server
+
+
+@dataclass
+class PairCloud(PairServiceServicer):
+    """Serves `directory` while used as a context manager.
+
+    `cuts`: the stream breaks after so many bytes, one number for each fetch. `extra`: bytes sent
+    behind the file. `signature`, `manifest`, `content`: sent in place of what is there.
+    `offsets`: where fetches began.
+    """
+
+    directory: Path
+    chunk: int = 100
+    cuts: list[int] = field(default_factory=list)
+    extra: bytes = b""
+    signature: bytes | None = None
+    manifest: bytes | None = None
+    content: bytes | None = None
+    offsets: list[int] = field(default_factory=list)
+
+    def GetPair(  # noqa: N802
+        self, request: GetPairRequest, context: grpc.ServicerContext
+    ) -> GetPairResponse:
+        manifest = self.manifest or (self.directory / "manifest.json").read_bytes()
+        signature = self.signature
+        if signature is None and (self.directory / "model.sig").exists():
+            signature = (self.directory / "model.sig").read_bytes()
+        return GetPairResponse(manifest=manifest, signature=signature or b"")
+
+    def FetchFile(  # noqa: N802
+        self, request: FetchFileRequest, context: grpc.ServicerContext
+    ) -> Iterator[FetchFileResponse]:
+        content = self.content
+        if content is None:
+            content = (self.directory / request.path).read_bytes() + self.extra
+        self.offsets.append(request.offset)
+        cut = self.cuts.pop(0) if self.cuts else None
+        end = len(content) if cut is None else min(len(content), request.offset + cut)
+        for start in range(request.offset, end, self.chunk):
+            yield FetchFileResponse(data=content[start : min(start + self.chunk, end)])
+        if cut is not None:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the link broke")
+
+    def __enter__(self) -> Self:
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        add_PairServiceServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(grace=None)

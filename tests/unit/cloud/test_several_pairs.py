@@ -1,0 +1,182 @@
+"""Two versions of a pair and another pair in one service, each with an engine of its own."""
+
+import asyncio
+import json
+import shutil
+from dataclasses import dataclass
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cloud import logs
+from cloud.errors import UsageError
+from cloud.reasoner import PairReasoner
+from cloud.server import INFERENCE_NAME, CloudServer
+from cloud.status import DETAILS_KEY
+from duet_contract.v1.control_pb2 import (
+    SERVING_STATE_LOADING,
+    SERVING_STATE_READY,
+    DescribePairRequest,
+    GetCapacityRequest,
+)
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles.engine import ScriptedEngine
+
+FIRST, NEWER, OTHER = "toy@1.2.3", "toy@1.10.0", "fable@1.0.0"
+
+
+@dataclass
+class Cloud:
+    server: CloudServer
+    engines: dict[str, ScriptedEngine]
+    inference: InferenceServiceStub
+    control: ControlServiceStub
+
+
+@pytest.fixture(scope="session")
+def reasoners(toy_pair, tmp_path_factory):
+    loaded = []
+    for reference in (FIRST, NEWER, OTHER):
+        directory = tmp_path_factory.mktemp("pairs") / reference
+        shutil.copytree(toy_pair, directory)
+        manifest = directory / "manifest.json"
+        pair, version = reference.split("@")
+        data = json.loads(manifest.read_text()) | {"id": pair, "version": version}
+        manifest.write_text(json.dumps(data))
+        loaded.append(PairReasoner.load(directory))
+    return loaded
+
+
+@pytest_asyncio.fixture
+async def cloud(reasoners, options):
+    logs.configure("json")
+    server = CloudServer(options, *reasoners)
+    await server.start()
+    scripts = ([1, 2], [11, 12, 13], [21])
+    engines = {}
+    for route, script in zip(server.routes.all, scripts, strict=True):
+        engines[route.name] = ScriptedEngine(script)
+        await server.open(engines[route.name], route)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield Cloud(server, engines, InferenceServiceStub(channel), ControlServiceStub(channel))
+    await server.stop()
+
+
+async def ask(cloud, pair, **fields):
+    call = cloud.inference.Reason(ReasonRequest(question="why?", pair=pair, **fields))
+    return [response async for response in call]
+
+
+@pytest.mark.parametrize(
+    ("named", "served"),
+    [
+        ("", FIRST),
+        (FIRST, FIRST),
+        (NEWER, NEWER),
+        (OTHER, OTHER),
+        ("fable", OTHER),
+        ("toy", NEWER),  # 1.10.0 is newer than 1.2.3
+    ],
+)
+async def test_a_question_goes_to_the_engine_of_its_pair(cloud, named, served):
+    responses = await ask(cloud, named)
+    assert [name for name, engine in cloud.engines.items() if engine.jobs] == [served]
+    assert responses[-1].done.signal_tokens == len(cloud.engines[served].script)
+    described = await cloud.control.DescribePair(DescribePairRequest(pair=named))
+    assert f"{described.id}@{described.version}" == served
+    assert list(described.pairs) == [FIRST, NEWER, OTHER]
+
+
+@pytest.mark.parametrize("named", ["toy@2.0.0", "unknown", "toy@"])
+async def test_a_pair_that_is_not_served_is_told_before_a_token_is_spent(cloud, named):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ask(cloud, named)
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    trailer = dict(caught.value.trailing_metadata())[DETAILS_KEY]
+    info = error_details_pb2.ErrorInfo()
+    assert status_pb2.Status.FromString(trailer).details[0].Unpack(info)
+    assert info.reason == "PAIR_MISMATCH"
+    assert info.metadata["cloud"] == f"{FIRST},{NEWER},{OTHER}"
+    assert not any(engine.jobs for engine in cloud.engines.values())
+    for call in (cloud.control.DescribePair, cloud.control.GetCapacity):
+        request = DescribePairRequest if call is cloud.control.DescribePair else GetCapacityRequest
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call(request(pair=named))
+
+
+async def test_a_full_pair_does_not_fill_the_others(cloud):
+    cloud.engines[FIRST].pause_s = 5
+    calls = [cloud.inference.Reason(ReasonRequest(question="x", pair=FIRST)) for _ in range(3)]
+    first = cloud.server.routes.all[0].admission
+    for _ in range(200):
+        if first.waiting == 1:
+            break
+        await asyncio.sleep(0.01)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ask(cloud, FIRST)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    # Nor is a device with another pair made to wait for its refusal.
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ask(cloud, "toy@9.9.9")
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert (await ask(cloud, OTHER))[-1].HasField("done")
+    one = await cloud.control.GetCapacity(GetCapacityRequest(pair=FIRST))
+    whole = await cloud.control.GetCapacity(GetCapacityRequest())
+    assert (one.running, one.max_running, one.waiting, one.max_waiting) == (2, 2, 1, 1)
+    assert (whole.running, whole.max_running, whole.waiting, whole.max_waiting) == (2, 6, 1, 3)
+    for call in calls:
+        call.cancel()
+
+
+async def test_metrics_tell_the_pairs_apart(cloud):
+    await ask(cloud, NEWER, budget=2)
+    await ask(cloud, OTHER)
+    value = cloud.server.metrics.registry.get_sample_value
+    assert value("duet_signal_tokens_sum", {"pair": NEWER}) == 2
+    assert value("duet_signal_tokens_sum", {"pair": OTHER}) == 1
+    assert value("duet_signal_tokens_sum", {"pair": FIRST}) == 0
+    assert value("duet_budget_cuts_total", {"pair": NEWER}) == 1
+    assert value("duet_requests_total", {"pair": OTHER, "outcome": "ok"}) == 1
+    assert value("duet_requests_running", {"pair": FIRST}) == 0
+
+
+async def test_the_service_is_ready_when_every_pair_is(reasoners, options):
+    server = CloudServer(options, *reasoners)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        health, control = health_pb2_grpc.HealthStub(channel), ControlServiceStub(channel)
+        inference = InferenceServiceStub(channel)
+        request = health_pb2.HealthCheckRequest(service=INFERENCE_NAME)
+        for route in server.routes.all:
+            assert (await health.Check(request)).status != health_pb2.HealthCheckResponse.SERVING
+            capacity = await control.GetCapacity(GetCapacityRequest())
+            assert capacity.state == SERVING_STATE_LOADING
+            await server.open(ScriptedEngine([1]), route)
+            # A pair serves as soon as its own engine is loaded.
+            call = inference.Reason(ReasonRequest(question="x", pair=route.name))
+            assert [response async for response in call][-1].HasField("done")
+        assert (await health.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
+        capacity = await control.GetCapacity(GetCapacityRequest())
+        assert capacity.state == SERVING_STATE_READY
+    await server.stop()
+
+
+async def test_draining_waits_for_every_pair(cloud):
+    cloud.engines[OTHER].pause_s = 0.2
+    call = cloud.inference.Reason(ReasonRequest(question="x", pair=OTHER))
+    for _ in range(200):
+        if cloud.engines[OTHER].running:
+            break
+        await asyncio.sleep(0.01)
+    assert await cloud.server.drain() is True
+    assert [response async for response in call][-1].HasField("done")
+
+
+def test_the_same_version_twice(reasoners, options):
+    with pytest.raises(UsageError, match="given twice"):
+        CloudServer(options, reasoners[0], reasoners[0])

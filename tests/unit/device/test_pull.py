@@ -1,0 +1,343 @@
+"""`duet-device pull`, `pairs` and `rm`, against a cloud that does what a test wants."""
+
+import hashlib
+import json
+import shutil
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from device.cli import main
+from device.errors import ExitCode
+from device.publishers import BY_HAND, pin
+from device.pulling import cloud as cloud_module
+from duet_contract.keys import public_bytes
+from duet_contract.pairs import pairs_home
+from duet_contract.signature import sign_pair
+from tests.doubles.pair_cloud import PairCloud
+from tests.doubles.small_pairs import write_gguf, write_pair
+
+KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
+Captured = pytest.CaptureFixture[str]
+Pull = Callable[..., int]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DUET_PAIRS", str(tmp_path / "pairs"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(cloud_module, "_FIRST_WAIT_S", 0.01)
+    pin(BY_HAND, (public_bytes(KEY),))
+    return tmp_path / "pairs"
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A signed pair, as a host has it."""
+    write_pair(tmp_path / "origin", KEY)
+    return tmp_path / "origin"
+
+
+@pytest.fixture
+def cloud(origin: Path) -> Iterator[PairCloud]:
+    with PairCloud(origin) as cloud:
+        yield cloud
+
+
+def pull(cloud: PairCloud, *arguments: str) -> int:
+    return main(["pull", "--server", cloud.address, *arguments])
+
+
+def refused(code: int, capsys: Captured, said: str, home: Path, exit_code: int = 6) -> None:
+    """Ended with one line, and nothing was installed."""
+    out, err = capsys.readouterr()
+    assert code == exit_code, err
+    assert out == ""
+    assert said in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("duet-device: ")
+    assert not (home / "toy").exists()
+
+
+def test_a_pair_is_installed_as_it_was_signed(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert "toy@1.0.0 is ready in" in capsys.readouterr().out
+    files = {path.relative_to(home / "toy").as_posix() for path in (home / "toy").rglob("*.*")}
+    assert files == {"manifest.json", "model.sig", "decoder/m.gguf"}
+    for name in files:
+        assert (home / "toy" / name).read_bytes() == (origin / name).read_bytes()
+    assert not list((home / ".pulling").iterdir())
+    assert pull(cloud) == ExitCode.OK
+    assert "here already" in capsys.readouterr().out
+    assert cloud.offsets == [0]
+
+
+@pytest.mark.parametrize("cuts", [[250], [1], [0], [100, 3, 0, 0, 57]])
+def test_a_cut_is_gone_on_with_at_the_exact_byte(
+    cloud: PairCloud, origin: Path, home: Path, cuts: list[int]
+) -> None:
+    cloud.cuts = list(cuts)
+    assert pull(cloud, "toy") == ExitCode.OK
+    expected = [sum(cuts[:n]) for n in range(len(cuts) + 1)]
+    assert cloud.offsets == expected
+    content = (home / "toy" / "decoder" / "m.gguf").read_bytes()
+    assert content == (origin / "decoder" / "m.gguf").read_bytes()
+
+
+def test_a_link_that_stays_broken_keeps_what_came(
+    cloud: PairCloud, home: Path, capsys: Captured
+) -> None:
+    cloud.cuts = [333] + [0] * 10
+    refused(pull(cloud, "toy"), capsys, "the link broke", home, ExitCode.UNREACHABLE)
+    cloud.cuts, cloud.offsets = [], []
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert cloud.offsets == [333]
+
+
+def test_no_cloud(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    cloud.__exit__()
+    refused(pull(cloud, "toy"), capsys, "no cloud at", home, ExitCode.UNREACHABLE)
+
+
+def test_no_signature(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
+    (origin / "model.sig").unlink()
+    refused(pull(cloud, "toy"), capsys, "is not signed", home)
+    # Where a publisher is pinned, there is no way around it.
+    refused(pull(cloud, "toy", "--allow-unsigned"), capsys, "is not signed", home)
+    assert cloud.offsets == []
+
+
+def test_a_signature_of_another_key(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    sign_pair(origin, OTHER)
+    refused(pull(cloud, "toy"), capsys, "does not trust", home)
+    assert cloud.offsets == []
+
+
+def test_nobody_is_pinned(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    pin(BY_HAND, ())
+    refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
+    assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
+
+
+def test_an_altered_manifest(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
+    cloud.manifest = (origin / "manifest.json").read_bytes().replace(b"a toy", b"a TOY")
+    refused(pull(cloud, "toy"), capsys, "was altered after it was signed", home)
+
+
+def test_a_manifest_of_another_file(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    """Manifest and file fit together, but are not what was signed."""
+    manifest = json.loads((cloud.directory / "manifest.json").read_bytes())
+    cloud.content = b"other"
+    manifest["decoder"]["files"][0] |= {"bytes": 5, "sha256": hashlib.sha256(b"other").hexdigest()}
+    cloud.manifest = json.dumps(manifest).encode()
+    refused(pull(cloud, "toy"), capsys, "was altered after it was signed", home)
+
+
+def test_a_manifest_that_fills_the_memory(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    cloud.manifest = b" " * (900 << 10) + b"{}"
+    refused(pull(cloud, "toy"), capsys, "no whole number", home)
+
+
+@pytest.mark.parametrize("position", [0, 30, -1])
+def test_an_altered_file(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured, position: int
+) -> None:
+    content = bytearray((origin / "decoder" / "m.gguf").read_bytes())
+    content[position] ^= 1
+    cloud.content = bytes(content)
+    refused(pull(cloud, "toy"), capsys, "sent what was not signed", home)
+    # What was kept of it is not gone on with.
+    cloud.content, cloud.offsets = None, []
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert cloud.offsets == [0]
+
+
+def test_more_bytes_than_the_manifest_says(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    cloud.extra = b"x" * 1000
+    refused(pull(cloud, "toy"), capsys, "is larger there", home)
+
+
+def test_a_signed_gguf_bomb(tmp_path: Path, home: Path, capsys: Captured) -> None:
+    """Even what a trusted publisher signed does not reach llama.cpp malformed."""
+    write_pair(tmp_path / "bomb", KEY)
+    file = tmp_path / "bomb" / "decoder" / "m.gguf"
+    content = bytearray(file.read_bytes())
+    content[8:16] = (1 << 62).to_bytes(8, "little")
+    file.write_bytes(content)
+    manifest = json.loads((tmp_path / "bomb" / "manifest.json").read_bytes())
+    manifest["decoder"]["files"][0]["sha256"] = hashlib.sha256(content).hexdigest()
+    (tmp_path / "bomb" / "manifest.json").write_text(json.dumps(manifest))
+    sign_pair(tmp_path / "bomb", KEY)
+    with PairCloud(tmp_path / "bomb") as cloud:
+        refused(pull(cloud, "toy"), capsys, "no well-formed GGUF", home)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../evil", "/etc/evil", "a/../../evil", "a\\..\\evil", "C:evil", "", ".", "a/./b", "a//b",
+     "manifest.json", "MODEL.SIG", "evil\0"],
+)  # fmt: skip
+def test_a_path_that_leaves_the_pair(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured, path: str
+) -> None:
+    manifest = json.loads((origin / "manifest.json").read_bytes())
+    manifest["decoder"]["path"] = manifest["decoder"]["files"][0]["path"] = path
+    cloud.manifest = json.dumps(manifest).encode()
+    refused(pull(cloud, "toy"), capsys, "is invalid", home)
+    assert cloud.offsets == []
+
+
+@pytest.mark.parametrize("linked", ["decoder/m.gguf", "decoder"])
+def test_a_link_where_the_download_goes(
+    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured, linked: str
+) -> None:
+    cloud.cuts = [10] + [0] * 10
+    assert pull(cloud, "toy") == ExitCode.UNREACHABLE
+    capsys.readouterr()
+    (parts,) = (home / ".pulling").iterdir()
+    outside = tmp_path / "outside"
+    (parts / linked).rename(outside)
+    (parts / linked).symlink_to(outside)
+    cloud.cuts = []
+    refused(pull(cloud, "toy"), capsys, "is a link", home)
+
+
+def test_a_link_in_a_directory_that_is_pulled(
+    origin: Path, tmp_path: Path, home: Path, capsys: Captured
+) -> None:
+    file = origin / "decoder" / "m.gguf"
+    file.rename(tmp_path / "outside")
+    file.symlink_to(tmp_path / "outside")
+    refused(main(["pull", str(origin)]), capsys, "cannot read", home)
+
+
+def install(directory: Path, version: str) -> None:
+    write_pair(directory, KEY, version=version)
+    assert main(["pull", str(directory)]) == ExitCode.OK
+
+
+def test_a_newer_version_takes_the_place_and_an_older_one_only_on_wish(
+    tmp_path: Path, home: Path, capsys: Captured
+) -> None:
+    def version() -> str:
+        return str(json.loads((home / "toy" / "manifest.json").read_bytes())["version"])
+
+    install(tmp_path / "old", "1.9.0")
+    install(tmp_path / "new", "1.10.0")
+    assert version() == "1.10.0"
+    capsys.readouterr()
+    assert main(["pull", str(tmp_path / "old")]) == ExitCode.MODEL
+    assert "--allow-downgrade" in capsys.readouterr().err
+    assert version() == "1.10.0"
+    assert main(["pull", str(tmp_path / "old"), "--allow-downgrade"]) == ExitCode.OK
+    assert version() == "1.9.0"
+    assert [path.name for path in home.iterdir() if path.name != ".pulling"] == ["toy"]
+
+
+def test_another_pair_than_was_asked_for(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    refused(pull(cloud, "other"), capsys, "gave toy@1.0.0 in place of other", home)
+    refused(pull(cloud, "toy@2.0.0"), capsys, "in place of toy@2.0.0", home)
+
+
+def test_a_built_pair_is_not_overwritten(
+    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    write_pair(home / "toy", KEY, version="0.9.0")
+    assert pull(cloud, "toy") == ExitCode.MODEL
+    assert "with its reasoner" in capsys.readouterr().err
+    assert (home / "toy" / "reasoner" / "a.json").exists()
+
+
+def test_a_damaged_pair_is_mended(cloud: PairCloud, home: Path) -> None:
+    assert pull(cloud, "toy") == ExitCode.OK
+    file = home / "toy" / "decoder" / "m.gguf"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert file.read_bytes() == (cloud.directory / "decoder" / "m.gguf").read_bytes()
+
+
+def test_no_space(
+    cloud: PairCloud, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 100, 0))
+    refused(pull(cloud, "toy"), capsys, "0 MB are free", home)
+    assert cloud.offsets == []
+
+
+def test_a_directory_is_a_source(origin: Path, home: Path, capsys: Captured) -> None:
+    assert main(["pull", str(origin)]) == ExitCode.OK
+    assert (home / "toy" / "decoder" / "m.gguf").exists()
+    assert main(["pull", str(origin / "decoder") + "/"]) == ExitCode.MODEL
+    assert "cannot read the pair" in capsys.readouterr().err
+
+
+def test_bad_names(home: Path, capsys: Captured) -> None:
+    refused(main(["pull", "hub:x"]), capsys, "ORG/NAME", home, ExitCode.USAGE)
+
+
+def test_pairs_lists_and_rm_deletes(
+    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert pull(cloud, "toy") == ExitCode.OK
+    write_pair(home / "bare")
+    write_pair(home / "foreign", OTHER)
+    write_pair(home / "altered", KEY)
+    path = home / "altered" / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b"a toy", b"a TOY"))
+    (home / "broken").mkdir()
+    (home / "broken" / "manifest.json").write_text("{")
+    capsys.readouterr()
+    assert main(["pairs"]) == ExitCode.OK
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "signed by" in rows["toy"]
+    assert "(by hand)" in rows["toy"]
+    assert "1.0.0" in rows["toy"]
+    assert "not signed" in rows["bare"]
+    assert "not trusted" in rows["foreign"]
+    assert "does not hold" in rows["altered"]
+    assert "unusable" in rows["broken"]
+    assert main(["rm", "toy", "--yes"]) == ExitCode.OK
+    assert not (home / "toy").exists()
+    for name in ("toy", "../home", ".", str(tmp_path)):
+        assert main(["rm", name, "--yes"]) == ExitCode.MODEL
+
+
+def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pair(home / "toy", KEY)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["rm", "toy"]) == ExitCode.INTERRUPTED
+    assert pairs_home() == home
+    assert (home / "toy").exists()
+
+
+def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+    import fcntl
+    import os
+
+    cloud.cuts = [10] + [0] * 10
+    assert pull(cloud, "toy") == ExitCode.UNREACHABLE
+    capsys.readouterr()
+    (parts,) = (home / ".pulling").iterdir()
+    handle = os.open(parts, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    refused(pull(cloud, "toy"), capsys, "another pull", home)
+    os.close(handle)
+
+
+def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path) -> None:
+    cloud.cuts = [10] + [0] * 10
+    assert pull(cloud, "toy") == ExitCode.UNREACHABLE
+    (parts,) = (home / ".pulling").iterdir()
+    write_gguf(parts / "decoder" / "m.gguf", values=4096)
+    cloud.cuts, cloud.offsets = [], []
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert cloud.offsets == [0]

@@ -1,0 +1,110 @@
+"""`python -m training.sign`: keys, signatures, and every way of not getting one."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from duet_contract.keys import load_private_key, load_public_key, public_bytes
+from duet_contract.manifest import MANIFEST_NAME, load_manifest
+from duet_contract.signature import read_signature, verify_signature
+from tests.doubles.small_pairs import write_pair
+from training.sign import PASSPHRASE_VARIABLE, main
+
+SECRET = "correct horse"
+
+
+@pytest.fixture
+def pair(tmp_path):
+    write_pair(tmp_path / "pair")
+    return tmp_path / "pair"
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, SECRET)
+    assert main(["--new-key", str(tmp_path / "key.pem")]) == 0
+    capsys.readouterr()
+    return tmp_path / "key.pem"
+
+
+def test_a_new_key_is_encrypted_and_its_owners_alone(key):
+    assert b"ENCRYPTED PRIVATE KEY" in key.read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert public_bytes(load_private_key(key, SECRET)) == load_public_key(
+        key.with_name("key.pem.pub")
+    )
+
+
+def test_a_pair_is_signed(pair, key, capsys):
+    assert main([str(pair), "--key", str(key)]) == 0
+    assert "toy@1.0.0 is signed" in capsys.readouterr().out
+    trusted = load_public_key(key.with_name("key.pem.pub"))
+    manifest = (pair / MANIFEST_NAME).read_bytes()
+    signature = read_signature(pair)
+    assert verify_signature(manifest, load_manifest(pair), signature, [trusted]) == trusted
+
+
+def test_a_key_without_passphrase(pair, tmp_path, monkeypatch):
+    monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
+    plain = str(tmp_path / "plain.pem")
+    assert main(["--new-key", plain, "--no-passphrase"]) == 0
+    assert main([str(pair), "--key", plain, "--no-passphrase"]) == 0
+
+
+def says(capsys, arguments, message):
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.sign: ")
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_key_is_never_overwritten(key, capsys):
+    says(capsys, ["--new-key", str(key)], "never overwritten")
+
+
+def test_a_short_passphrase(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "short")
+    says(capsys, ["--new-key", str(tmp_path / "k")], "at least 8")
+
+
+def test_a_wrong_passphrase(pair, key, monkeypatch, capsys):
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "another one")
+    says(capsys, [str(pair), "--key", str(key)], "passphrase is wrong")
+    assert read_signature(pair) is None
+
+
+def test_an_encrypted_key_said_to_be_none(pair, key, capsys):
+    says(capsys, [str(pair), "--key", str(key), "--no-passphrase"], "is encrypted")
+
+
+def test_nobody_to_ask(pair, key, monkeypatch, capsys):
+    monkeypatch.delenv(PASSPHRASE_VARIABLE)
+    says(capsys, [str(pair), "--key", str(key)], PASSPHRASE_VARIABLE)
+
+
+def test_a_key_of_another_kind(pair, tmp_path, capsys):
+    other = tmp_path / "ec.pem"
+    key = generate_private_key(SECP256R1())
+    other.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    says(capsys, [str(pair), "--key", str(other), "--no-passphrase"], "no Ed25519 key")
+
+
+def test_no_key(pair, tmp_path, capsys):
+    says(capsys, [str(pair), "--key", str(tmp_path / "none"), "--no-passphrase"], "cannot read")
+
+
+def test_no_pair(key, capsys):
+    says(capsys, ["no-such-pair", "--key", str(key)], "no pair 'no-such-pair'")
+
+
+def test_an_altered_pair(pair, key, capsys):
+    (pair / "reasoner" / "a.json").write_text("[]")
+    says(capsys, [str(pair), "--key", str(key)], "was altered")
+
+
+@pytest.mark.parametrize("arguments", [[], ["x"], ["--key", "k"], ["x", "--new-key", "k"]])
+def test_options_that_make_no_sense(arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
