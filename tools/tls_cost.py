@@ -250,7 +250,6 @@ def main() -> int:
               f"{judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}")  # fmt: skip
     if options.out:
         results = Results(
-            schema=1,
             machine=describe_machine(),
             pair=manifest.reference,
             commit=commit(),
