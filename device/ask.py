@@ -175,7 +175,8 @@ def ask(
     stop = _stop_on_interrupt()
     outcome = answer(text, pair, settings, listener, started=started, stop=stop)
     output.receipt(outcome.receipt)
-    if not device_only:
+    if outcome.receipt.source == "duet":
+        # Behind the answer, where nobody waits for it, and only over a link that works.
         from device.renewal import renew_if_due
 
         renew_if_due(server, output.note)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duet_contract.transport as transport
-from device.errors import IdentityProblem, VaultError
+from device.errors import IdentityProblem, UsageProblem, VaultError
 from device.home import home
 from duet_contract.errors import ContractError
 
@@ -96,11 +96,11 @@ def canonical(server: str) -> str:
     """A server's name as identities are found by.
 
     Raises:
-        IdentityProblem: it is no host:port.
+        UsageProblem: it is no host:port.
     """
     host, colon, port = server.strip().lower().rpartition(":")
     if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
-        raise IdentityProblem(f"{server!r} is no HOST:PORT")
+        raise UsageProblem(f"{server!r} is no HOST:PORT")
     return f"{host.rstrip('.')}:{int(port)}"
 
 

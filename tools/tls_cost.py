@@ -1,4 +1,4 @@
-"""What mutual TLS costs: bytes of a handshake, and throughput at 32 streams against plaintext.
+"""What mutual TLS costs: bytes of a handshake, the start of a question, throughput at 32 streams.
 
     python -m tools.tls_cost --out tools/results/tls_cost.json
 
@@ -185,6 +185,37 @@ def _handshake_figures(
     return figures
 
 
+def _start_figure(sides: tuple[Side, Side], pair: str, repeats: int) -> Figure:
+    """The vault's key behind a passphrase, which is stretched anew by each process."""
+    before = load_average()
+    took: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for side, values in zip(sides, took, strict=True):
+            seconds = _link_after_s(side, pair)
+            if repeat:
+                values.append(seconds)
+    return Figure(
+        id="tls.start",
+        title="Start of duet-device ask until the link stands",
+        unit="s",
+        subject=Series(name="mutual TLS", summary=summarise(took[1])),
+        peer=Series(name="plaintext", summary=summarise(took[0])),
+        judged=summarise(took[1]),
+        judged_unit="s",
+        target=Target(comparison="at most", value=0.5),
+        load=(before, load_average()),
+        command=_COMMAND,
+    )
+
+
+def _link_after_s(side: Side, pair: str) -> float:
+    run = "import sys; from device.cli import main; sys.exit(main())"
+    options = ["--server", f"127.0.0.1:{side.port}", "--pair", pair, "--budget", "8"]
+    command = [sys.executable, "-c", run, "ask", "--json", "--require-cloud", *options, "What?"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    return float(json.loads(done.stdout)["ms"]["connect"]) / 1000
+
+
 async def _turns(
     sides: tuple[Side, Side], request: ReasonRequest, repeats: int, seconds: float
 ) -> tuple[list[float], list[float]]:
@@ -238,6 +269,7 @@ def main() -> int:
     figures: list[Figure] = []
     with both(options.pair, 1 / _PACED) as sides:
         figures += _handshake_figures(sides, request, options.repeats)
+        figures.append(_start_figure(sides, options.pair, options.repeats))
         title = f"Throughput, {_STREAMS} streams, engine of {_PACED:.0f} tokens/s a stream"
         figures.append(_throughput_figure("paced", title, sides, request, options))
     with both(options.pair, 0.0) as sides:
@@ -245,8 +277,8 @@ def main() -> int:
         figures.append(_throughput_figure("saturated", title, sides, request, options))
     for figure in figures:
         judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
-        print(f"{figure.title}: {figure.subject.summary.median:.0f} against "
-              f"{figure.peer.summary.median if figure.peer else 0:.0f} {figure.unit}; "
+        print(f"{figure.title}: {figure.subject.summary.median:.4g} against "
+              f"{figure.peer.summary.median if figure.peer else 0:.4g} {figure.unit}; "
               f"{judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}")  # fmt: skip
     if options.out:
         results = Results(

@@ -265,7 +265,7 @@ async def test_certificate_files_of_ones_own_pki(secure, at_home, tmp_path, caps
 
 @pytest.mark.parametrize("server", ["host", "host:", ":1", "host:0", "host:70000", "host:x"])
 def test_what_is_no_server(server):
-    with pytest.raises(IdentityProblem, match="HOST:PORT"):
+    with pytest.raises(UsageProblem, match="HOST:PORT"):
         canonical(server)
 
 
