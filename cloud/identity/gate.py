@@ -1,6 +1,7 @@
 """The gate: every call's identity, role and limits, before a service sees it, and while it runs."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -12,7 +13,7 @@ from cloud.identity.callers import CALLER, Caller, Callers
 from cloud.identity.quotas import Quotas
 from cloud.identity.roles import permitted
 from cloud.interceptors import responses
-from cloud.status import Context, Refusal, forbidden, unauthenticated
+from cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
 
 # How long a running call may go on after its identity was revoked.
 WATCH_S = 0.5
@@ -59,7 +60,11 @@ class Gate(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _admitted(self, method: str, context: Context) -> AsyncIterator[None]:
-        caller = self._callers.identify(context.auth_context())
+        try:
+            caller = self._callers.identify(context.auth_context())
+        except sqlite3.Error as error:
+            logs.get().error("registry cannot be read", reason=str(error))
+            raise unavailable("the authority's registry cannot be read", 30.0) from error
         _check_role(caller, method)
         asks = method.startswith(_QUESTIONS)
         with self._quotas.question(caller.name) if asks else nullcontext():
@@ -81,18 +86,27 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def watch(self) -> None:
         """Ends running calls that would not be admitted any more; runs until cancelled."""
+        unsure = False
         while True:
             await asyncio.sleep(WATCH_S)
-            changed = self._callers.changed()
-            for task, (caller, method) in list(self._running.items()):
-                if task in self._expelled or not (changed or self._callers.ended(caller)):
-                    continue
-                try:
-                    _check_role(self._callers.stands(caller), method)
-                except Refusal as refusal:
-                    logs.get().warning("expelled", device=caller.name, serial=caller.serial)
-                    self._expelled[task] = refusal
-                    task.cancel()
+            try:
+                self._expel(self._callers.changed() or unsure)
+                unsure = False
+            except sqlite3.Error as error:
+                # Tried again, as long as it takes; new calls are refused meanwhile.
+                unsure = True
+                logs.get().error("registry cannot be read", reason=str(error))
+
+    def _expel(self, changed: bool) -> None:
+        for task, (caller, method) in list(self._running.items()):
+            if task in self._expelled or not (changed or self._callers.ended(caller)):
+                continue
+            try:
+                _check_role(self._callers.stands(caller), method)
+            except Refusal as refusal:
+                logs.get().warning("expelled", device=caller.name, serial=caller.serial)
+                self._expelled[task] = refusal
+                task.cancel()
 
 
 def _check_role(caller: Caller, method: str) -> None:

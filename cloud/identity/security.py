@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
@@ -167,7 +168,7 @@ class Security:
                     self._authority.issue_server()
             except CloudError as error:
                 logs.get().error("security not kept up", reason=str(error))
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 logs.get().error("security not kept up", reason=str(error))
                 await asyncio.sleep(60)
             self._credentials.refresh()

@@ -1,6 +1,7 @@
 """Whoever must not get in, one test each; over real TLS."""
 
 import asyncio
+import sqlite3
 import ssl
 import time
 
@@ -182,3 +183,25 @@ async def test_tls_below_13_is_refused_by_the_gate_too():
     """Should gRPC's environment ever be set otherwise."""
     with pytest.raises(Refusal, match=r"TLSv1\.3 is required"):
         callers._certificate({"ssl_tls_version": [b"TLSv1.2"], "x509_pem_cert": [b""]})
+
+
+async def test_a_registry_that_cannot_be_read_admits_nobody_and_is_tried_again(
+    secure, refused, monkeypatch
+):
+    client = secure.connect(identities.device(secure.authority))
+    secure.engine.pause_s = 30.0
+    running = asyncio.create_task(client.ask())
+    while not secure.engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    registry = secure.server.security.gate._callers._registry
+
+    def broken(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "certificate", broken)
+        assert (await refused(client.ask())).code() == UNAVAILABLE
+        secure.authority.registry.revoke("laptop", int(time.time()))
+        await asyncio.sleep(1.2)
+        assert not running.done()
+    assert (await refused(running)).code() == UNAUTHENTICATED

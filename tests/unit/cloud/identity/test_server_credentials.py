@@ -4,6 +4,8 @@ import asyncio
 import dataclasses
 import datetime
 import ssl
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -15,7 +17,6 @@ from cloud.identity.authority import unlock
 from cloud.identity.certificates import key_pem, pem
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
-from cloud.serve import main
 from cloud.server import CloudServer
 from tests.doubles import identities
 
@@ -175,12 +176,14 @@ async def test_a_public_address_without_tls(toy_pair):
         start(toy_pair, ServeOptions(host="0.0.0.0", port=0))
 
 
-def test_the_command_says_so_and_ends(toy_pair, tmp_path, capsys):
-    code = main(["--pair", str(toy_pair), "--port", "0", "--tls-dir", str(tmp_path / "none")])
-    assert code == Exit.CREDENTIALS
-    error = capsys.readouterr().err
-    assert error.startswith("cloud.serve: there is no authority in")
-    assert error.count("\n") == 1
+def test_the_command_says_so_and_ends(toy_pair, tmp_path):
+    command = [sys.executable, "-m", "cloud.serve", "--pair", str(toy_pair), "--port", "0"]
+    done = subprocess.run(
+        [*command, "--tls-dir", str(tmp_path / "none")], capture_output=True, text=True
+    )
+    assert done.returncode == Exit.CREDENTIALS
+    assert done.stderr.startswith("cloud.serve: there is no authority in")
+    assert done.stderr.count("\n") == 1
 
 
 async def _serial(secure, pair):
