@@ -109,7 +109,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 encoding=encoding,
                 prompt_tokens=len(job.prompt_ids),
                 queue_ms=(started - arrived) * 1000,
-                pair=route.name,
+                pair="" if request.pair == route.name else route.name,
                 request_id="" if request.request_id else request_id,
             )
             first_piece = True

@@ -7,11 +7,9 @@ from cloud.errors import UsageError
 from cloud.status import invalid
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
-from duet_contract.prompts import check_text
+from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
 from duet_contract.v1.inference_pb2 import ReasonRequest
 
-# A token of text is rarely longer; a longer question is refused before time is spent on it.
-BYTES_PER_TOKEN = 16
 MAX_REQUEST_ID = 128
 
 
@@ -27,7 +25,7 @@ class RequestLimits:
     @property
     def question_bytes(self) -> int:
         """Bytes beyond which a question is not even tokenised."""
-        return self.question_tokens * BYTES_PER_TOKEN
+        return self.question_tokens * MOST_BYTES_PER_TOKEN
 
     @classmethod
     def of(cls, manifest: Manifest, prompt_overhead: int, max_context: int) -> "RequestLimits":

@@ -22,7 +22,7 @@ class ServeOptions:
     metrics_port: int | None = None
     max_running: int | None = None
     max_waiting: int = 64
-    gather_tokens: int = 16
+    gather_tokens: int = 20
     gather_ms: float = 500.0
     grace_s: float = 30.0
     reflection: bool = False
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "none: vLLM's --max-num-seqs")  # fmt: skip
     add("--max-waiting", type=int, default=64, metavar="N", help="most requests waiting")
     add(
-        "--gather-tokens", type=int, default=16, metavar="N", help="most tokens gathered in a piece"
+        "--gather-tokens", type=int, default=20, metavar="N", help="most tokens gathered in a piece"
     )
     add("--gather-ms", type=float, default=500.0, metavar="MS", help="longest a token is gathered")
     add("--grace-s", type=float, default=30.0, metavar="S", help="time to finish when stopping")

@@ -20,7 +20,13 @@ from device.pair import Pair, load_decoder
 from device.settings import Settings
 from duet_contract.errors import ContractError, PromptError
 from duet_contract.manifest import Manifest
-from duet_contract.prompts import check_text, encode_text, prompt_ids, split_at_signal
+from duet_contract.prompts import (
+    MOST_BYTES_PER_TOKEN,
+    check_text,
+    encode_text,
+    prompt_ids,
+    split_at_signal,
+)
 from duet_contract.receipt import Bytes, Milliseconds, Receipt, Source, Tokens, estimate_flops
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
@@ -32,9 +38,6 @@ from duet_contract.v1.inference_pb2 import (
 if TYPE_CHECKING:
     from device.decoder import Decoder
     from device.reception import Signal
-
-# No token of any vocabulary spells more bytes than this on average over a whole question.
-MOST_BYTES_A_TOKEN = 16
 
 
 def _ignore(_: str) -> None:
@@ -89,7 +92,7 @@ def check_question(question: str, manifest: Manifest, settings: Settings) -> Non
     except PromptError as error:
         raise UsageProblem(str(error)) from error
     limits = manifest.limits
-    size, most = len(question.encode("utf-8")), MOST_BYTES_A_TOKEN * limits.question
+    size, most = len(question.encode("utf-8")), MOST_BYTES_PER_TOKEN * limits.question
     if size > most:
         raise UsageProblem(
             f"the question has {size} bytes, at most {most} "

@@ -16,6 +16,10 @@ from duet_contract.errors import PromptError
 from duet_contract.manifest import PromptFormat, SlotPart, Vocabulary
 from duet_contract.vocabulary import Tokenizer
 
+# No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
+# one is refused by its size, before time is spent on tokenising it.
+MOST_BYTES_PER_TOKEN = 16
+
 
 @lru_cache(maxsize=16)
 def _cuts(reserved: tuple[str, ...]) -> re.Pattern[str] | None:

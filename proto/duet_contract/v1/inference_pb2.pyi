@@ -227,7 +227,7 @@ class Done(_message.Message):
     prefill_ms: _builtins.float
     decode_ms: _builtins.float
     pair: _builtins.str
-    """The pair that reasoned, as "id@version"."""
+    """The pair that reasoned, as "id@version"; absent where the request named exactly that."""
     request_id: _builtins.str
     """The request's id, where the cloud chose it."""
     def __init__(

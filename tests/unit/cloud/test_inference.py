@@ -48,6 +48,16 @@ async def _until(condition):
     raise AssertionError("did not happen within 2 s")
 
 
+async def test_pair_is_named_where_the_request_did_not(cloud):
+    async def named(pair: str) -> str:
+        responses = [r async for r in cloud.inference.Reason(_request(cloud, pair=pair))]
+        return responses[-1].done.pair
+
+    assert await named("") == "toy@1.2.3"
+    assert await named("toy") == "toy@1.2.3"
+    assert await named("toy@1.2.3") == ""
+
+
 async def test_pieces_then_done(cloud):
     responses = [r async for r in cloud.inference.Reason(_request(cloud, request_id="mine"))]
     *pieces, last = responses
@@ -57,7 +67,6 @@ async def test_pieces_then_done(cloud):
     done = last.done
     assert done.signal_tokens == len(cloud.engine.script)
     assert done.encoding == SIGNAL_ENCODING_TOKEN_IDS
-    assert done.pair == "toy@1.2.3"
     assert done.request_id == ""
     assert done.prompt_tokens == len(cloud.engine.jobs[0].prompt_ids)
 
