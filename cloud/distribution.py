@@ -26,7 +26,8 @@ from duet_contract.v1.pairs_pb2 import (
     GetPairResponse,
 )
 
-CHUNK_BYTES = 256 * 1024
+# Small enough to arrive whole over a slow link before a stream is taken up anew.
+CHUNK_BYTES = 64 * 1024
 # A decoder is large and a link may be slow: fetching must not take the service from those who ask.
 MOST_FETCHES = 16
 _RETRY_AFTER_S = 10.0
@@ -44,7 +45,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
     ) -> GetPairResponse:
         """See pairs.proto."""
         try:
-            directory = self._routes.find(request.pair).pair.directory
+            directory = self._routes.find(request.pair).pair.root
             return await asyncio.to_thread(_describe, directory)
         except Refusal as refusal:
             await refusal.abort(context)
@@ -62,7 +63,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
             self._fetching += 1
             try:
                 file = await asyncio.to_thread(
-                    _open, route.pair.directory / entry.path, entry.bytes, request.offset
+                    _open, route.pair.root / entry.path, entry.bytes, request.offset
                 )
                 with file:
                     while data := await asyncio.to_thread(file.read, CHUNK_BYTES):

@@ -13,12 +13,13 @@ from duet_contract.vocabulary import HubTokenizer, Tokenizer
 
 @dataclass(frozen=True)
 class PairReasoner:
-    """A pair, seen from the cloud."""
+    """A pair, seen from the cloud. `directory`: the reasoner's; `root`: the whole pair's."""
 
     manifest: Manifest
     directory: Path
     tokenizer: Tokenizer
     stop_id: int
+    root: Path
 
     @classmethod
     def load(cls, pair: Path) -> "PairReasoner":
@@ -38,7 +39,7 @@ class PairReasoner:
                 f"end_of_reasoning {manifest.reasoner.end_of_reasoning!r} is {len(stop)} tokens, "
                 "it must be one"
             )
-        return cls(manifest, directory, tokenizer, stop[0])
+        return cls(manifest, directory, tokenizer, stop[0], pair)
 
     def encode_question(self, question: str) -> list[int]:
         """Token ids of the question alone."""

@@ -5,7 +5,7 @@ import signal
 import sys
 
 from cloud import logs
-from cloud.engine import VllmEngine, load_in_background
+from cloud.engine import load_in_background
 from cloud.errors import CloudError, EngineError, Exit
 from cloud.options import ServeOptions, parse_options
 from cloud.reasoner import PairReasoner
@@ -60,9 +60,8 @@ async def _serve(options: ServeOptions) -> None:
         metrics_port=metrics_port,
         enrolment_port=server.security.enrolment_port if server.security else None,
     )
-    engines: list[VllmEngine] = []
     try:
-        await _load(server, options, engines, stopping)
+        await _load(server, options, stopping)
         if not stopping.is_set():
             log.info(
                 "ready",
@@ -71,23 +70,17 @@ async def _serve(options: ServeOptions) -> None:
                 max_running=sum(route.admission.max_running for route in server.routes.all),
                 max_waiting=sum(route.admission.max_waiting for route in server.routes.all),
             )
-            await _until_stopped(stopping, engines)
+            await _until_stopped(stopping, server)
             log.info("draining", running=_running(server))
             if not await server.drain():
                 log.warning("grace period over", running=_running(server))
     finally:
         await server.stop()
-        for engine in engines:
-            engine.shutdown()
+        server.close_engines()
         log.info("stopped")
 
 
-async def _load(
-    server: CloudServer,
-    options: ServeOptions,
-    engines: list[VllmEngine],
-    stopping: asyncio.Event,
-) -> None:
+async def _load(server: CloudServer, options: ServeOptions, stopping: asyncio.Event) -> None:
     """Loads each pair's engine, one after the other; each serves as soon as it is loaded."""
     routes = server.routes.all
     arguments = dict(options.engine)
@@ -100,17 +93,20 @@ async def _load(
         engine = await load_in_background(
             route.pair.directory, arguments, route.pair.max_context, route.name
         )
-        engines.append(engine)
-        await server.open(engine, route)
+        try:
+            await server.open(engine, route)
+        except CloudError:
+            engine.shutdown()
+            raise
 
 
 def _running(server: CloudServer) -> int:
     return sum(route.admission.running for route in server.routes.all)
 
 
-async def _until_stopped(stopping: asyncio.Event, engines: list[VllmEngine]) -> None:
+async def _until_stopped(stopping: asyncio.Event, server: CloudServer) -> None:
     while not stopping.is_set():
-        if not all(engine.healthy() for engine in engines):
+        if not server.healthy():
             raise EngineError("an engine died; vLLM's log above says why")
         try:
             await asyncio.wait_for(stopping.wait(), _HEALTH_CHECK_S)

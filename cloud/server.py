@@ -148,6 +148,17 @@ class CloudServer:
         if all(one.serving for one in self.routes.all):
             await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
+    def healthy(self) -> bool:
+        """Whether every engine that was loaded can still take requests."""
+        return all(route.serving.engine.healthy() for route in self.routes.all if route.serving)
+
+    def close_engines(self) -> None:
+        """Ends every engine, and lets go of it."""
+        for route in self.routes.all:
+            if route.serving:
+                route.serving.engine.shutdown()
+                route.serving = None
+
     async def drain(self) -> bool:
         """Not ready any more; waits for requests in flight. False if the grace period ran out."""
         await self._health.enter_graceful_shutdown()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from device.errors import ModelProblem
 from device.settings import default_threads
-from device.signatures import check_installed
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest, load_manifest
@@ -51,6 +50,9 @@ def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
         UntrustedPair: nobody whom this device trusts has signed the pair.
         ModelProblem: a file is missing, truncated or altered, or llama.cpp cannot load it.
     """
+    # The question is on its way by now: what it did not need is imported here.
+    from device.signatures import check_installed
+
     decoder = pair.manifest.decoder
     try:
         check_installed(pair.directory, pair.manifest, allow_unsigned=pair.allow_unsigned)

@@ -14,7 +14,7 @@ def pairs() -> None:
     from duet_contract.pairs import pairs_home
 
     rows = []
-    for path in sorted(pairs_home().glob(f"*/{MANIFEST_NAME}")):
+    for path in sorted(pairs_home().glob(f"[!.]*/{MANIFEST_NAME}")):
         name = path.parent.name
         try:
             manifest = load_manifest(path.parent)
@@ -43,7 +43,7 @@ def rm(pair: str, yes: bool) -> None:
     from duet_contract.pairs import pairs_home
 
     home = pairs_home()
-    known = {path.parent.name for path in home.glob(f"*/{MANIFEST_NAME}")}
+    known = {path.parent.name for path in home.glob(f"[!.]*/{MANIFEST_NAME}")}
     if pair not in known:
         there = f"there are: {', '.join(sorted(known))}" if known else "there are none"
         raise ModelProblem(f"there is no pair {pair!r} in {home}; {there}")

@@ -52,7 +52,7 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
     # gRPC would log every failed connection to stderr.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from device.pulling.hub import PREFIX
-    from device.pulling.install import check_replacement, install, is_installed, look
+    from device.pulling.install import alone, check_replacement, install, is_installed, look
 
     source, wanted = _source(pair, server, PREFIX)
     try:
@@ -61,9 +61,11 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
         if is_installed(offer):
             click.echo(f"{name} is here already")
             return
-        check_replacement(offer, allow_downgrade=allow_downgrade)
-        with _bar(f"{name} ({offer.bytes / 1e6:,.1f} MB)", offer.bytes, quiet=quiet) as progress:
-            directory = install(source, offer, progress)
+        with alone(offer.manifest.id):
+            check_replacement(offer, allow_downgrade=allow_downgrade)
+            label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
+            with _bar(label, offer.bytes, quiet=quiet) as progress:
+                directory = install(source, offer, progress)
     finally:
         source.close()
     click.echo(f"{name} is ready in {directory}")
@@ -73,9 +75,9 @@ def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
     """Where PAIR comes from, and the name that it must have there."""
     if pair.startswith(prefix):
         from device.pulling.hub import HubSource
-        from device.pulling.install import hub_scratch
+        from device.pulling.install import make_scratch
 
-        return HubSource(pair.removeprefix(prefix), hub_scratch()), ""
+        return HubSource(pair.removeprefix(prefix), make_scratch()), ""
     from duet_contract.manifest import MANIFEST_NAME
 
     if os.sep in pair or (pair and (Path(pair) / MANIFEST_NAME).is_file()):

@@ -66,11 +66,15 @@ class Service:
 
     def metric(self, name: str) -> float:
         """Sum of a Prometheus metric over its labels."""
-        port = self.wait_event("loading", 30)["metrics_port"]
-        lines = _scrape(f"http://127.0.0.1:{port}/metrics")
-        found = [line for line in lines if line.split("{")[0].split(" ")[0] == name]
+        found = self.samples(name)
         assert found, f"no metric {name}"
         return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
+    def samples(self, name: str) -> list[str]:
+        """A Prometheus metric's lines, one for each set of labels."""
+        port = self.wait_event("loading", 30)["metrics_port"]
+        lines = _scrape(f"http://127.0.0.1:{port}/metrics")
+        return [line for line in lines if line.split("{")[0].split(" ")[0] == name]
 
     def children(self) -> list[psutil.Process]:
         """Every process that it started."""

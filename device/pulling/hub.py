@@ -1,10 +1,11 @@
 """A decoder from a repository on the Hugging Face hub, or on a mirror of it (`HF_ENDPOINT`).
 
-`huggingface_hub` fetches, and goes on where it was cut, so its tokens, mirrors and offline mode all
+`huggingface_hub` fetches, and tries again after a cut, so its tokens, mirrors and offline mode all
 apply. What it brings is checked like what comes from everywhere else.
 """
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ class HubSource:
 
     Args:
         repository: as "ORG/NAME", or "ORG/NAME@REVISION".
-        scratch: directory for what is being fetched.
+        scratch: an empty directory for what is being fetched; deleted by `close`.
 
     Raises:
         UsageProblem: malformed, or `huggingface_hub` is not installed.
@@ -59,7 +60,7 @@ class HubSource:
         """See `Source`.
 
         Raises:
-            CloudUnreachable: the hub cannot be reached; what came is kept.
+            CloudUnreachable: the hub cannot be reached.
             ModelProblem, UntrustedPair: it has no such file, or a larger one.
         """
         if (held := size_of(target)) == file.bytes:
@@ -72,6 +73,7 @@ class HubSource:
 
     def close(self) -> None:
         """See `Source`."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _download(self, path: str, most: int) -> Path | None:
         """A file out of the repository; None if it has none of that name."""

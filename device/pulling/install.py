@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ from duet_contract.signature import read_signature
 from duet_contract.verified import Verified
 
 _PARTS = ".pulling"
-_HUB = ".hub"
+_SCRATCH = ".scratch-"
+# What a killed process left behind is deleted after a day.
+_STALE_S = 86_400
 # What a file system needs beside the files themselves.
 _SPARE_BYTES = 16 << 20
 
@@ -113,11 +117,11 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
     """Fetches what is missing, checks every file, and puts the pair in place; returns where.
 
     What was fetched before a cut is kept and gone on with. Nothing is loaded, and nothing on the
-    device is replaced, before all of it is checked.
+    device is replaced, before all of it is checked. The caller holds the pair (`alone`).
 
     Raises:
         UntrustedPair: a file is not what the manifest says.
-        ModelProblem: no space, cannot be written, or another pull of it is running.
+        ModelProblem: no space, or it cannot be written.
         CloudUnreachable, CloudRefused: the source failed; what came is kept.
     """
     manifest = offer.manifest
@@ -125,25 +129,24 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
     parts = parts_home() / f"{manifest.id}@{manifest.version}-{content_id(offer.manifest_json)}"
     try:
         parts.mkdir(parents=True, exist_ok=True)
-        with _alone(parts):
-            _check_space(offer, parts)
+        _check_space(offer, parts)
+        for file in manifest.decoder.files:
+            target = parts / file.path
+            _check_own(parts, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _drop_if_too_large(target, file.bytes)
+            progress(size_of(target))
+            source.fetch(manifest.reference, file, target, progress)
+        try:
+            _verify(parts, manifest)
+        except IntegrityError as error:
             for file in manifest.decoder.files:
-                target = parts / file.path
-                _check_own(parts, target)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                _drop_if_too_large(target, file.bytes)
-                progress(size_of(target))
-                source.fetch(manifest.reference, file, target, progress)
-            try:
-                _verify(parts, manifest)
-            except IntegrityError as error:
-                for file in manifest.decoder.files:
-                    (parts / file.path).unlink(missing_ok=True)
-                raise UntrustedPair(f"{source.name} sent what was not signed: {error}") from error
-            _write(parts / MANIFEST_NAME, offer.manifest_json)
-            if offer.signature is not None:
-                _write(parts / SIGNATURE_NAME, offer.signature)
-            put_in_place(parts, home / manifest.id)
+                (parts / file.path).unlink(missing_ok=True)
+            raise UntrustedPair(f"{source.name} sent what was not signed: {error}") from error
+        _write(parts / MANIFEST_NAME, offer.manifest_json)
+        if offer.signature is not None:
+            _write(parts / SIGNATURE_NAME, offer.signature)
+        put_in_place(parts, home / manifest.id)
         discard_parts(manifest.id)
     except OSError as error:
         raise ModelProblem(f"cannot install {manifest.reference} in {home}: {error}") from error
@@ -155,14 +158,25 @@ def parts_home() -> Path:
     return pairs_home() / _PARTS
 
 
-def hub_scratch() -> Path:
-    """Where `huggingface_hub` fetches to."""
-    return parts_home() / _HUB
+def make_scratch() -> Path:
+    """A directory of its own for a source that has to put files somewhere first.
+
+    Raises:
+        ModelProblem: it cannot be made.
+    """
+    try:
+        parts_home().mkdir(parents=True, exist_ok=True)
+        for left in parts_home().glob(f"{_SCRATCH}*"):
+            if time.time() - left.stat().st_mtime > _STALE_S:
+                shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(dir=parts_home(), prefix=_SCRATCH))
+    except OSError as error:
+        raise ModelProblem(f"cannot write {parts_home()}: {error.strerror}") from error
 
 
 def discard_parts(pair: str) -> None:
     """Deletes what earlier pulls of a pair left half done."""
-    for left in (*parts_home().glob(f"{pair}@*"), hub_scratch()):
+    for left in parts_home().glob(f"{pair}@*"):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -201,14 +215,24 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Holds the directory for this process."""
-    handle = os.open(directory, os.O_RDONLY)
+def alone(pair: str) -> Iterator[None]:
+    """Holds a pair's place for this process, so that no other one fetches or replaces it.
+
+    Raises:
+        ModelProblem: another process holds it, or there is no place to write.
+    """
+    try:
+        parts_home().mkdir(parents=True, exist_ok=True)
+        handle = os.open(
+            parts_home() / f"{pair}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise ModelProblem(f"cannot write {parts_home()}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ModelProblem("another pull of this pair is running: wait for it") from error
+            raise ModelProblem(f"another pull of {pair} is running: wait for it") from error
         yield
     finally:
         os.close(handle)

@@ -31,8 +31,9 @@ def is_private(path: Path) -> bool:
     """Whether only this user (or root) could have written `path`, or put another in its place."""
     if not hasattr(os, "getuid"):
         return True  # Windows: a user's own directories are private by default
-    for place in (path, path.parent):
-        found = place.lstat()
+    real = path.resolve()
+    for place in (path.parent, real, real.parent):
+        found = place.stat()
         if found.st_uid not in (os.getuid(), 0) or found.st_mode & 0o022:
             return False
     return True

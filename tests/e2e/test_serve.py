@@ -113,15 +113,25 @@ def test_an_engine_that_cannot_load_says_so_and_leaves_no_process(thinking_pair,
 
 
 @pytest.mark.engine
-def test_a_thinking_pair_serves_and_drains(thinking_pair, tmp_path):
+def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path):
     """SIGTERM: what runs is finished, what comes is refused, and no process is left."""
-    command = [*SERVE, "--pair", str(thinking_pair), "--grace-s", "60"]
-    with Service.started(command, tmp_path / "log") as service:
+    newer = tmp_path / "newer"
+    shutil.copytree(thinking_pair, newer)
+    manifest = json.loads((newer / "manifest.json").read_text())
+    (newer / "manifest.json").write_text(json.dumps(manifest | {"version": "9.0.0"}))
+    pairs = ["--pair", str(thinking_pair), "--pair", str(newer)]
+    with Service.started([*SERVE, *pairs, "--grace-s", "60"], tmp_path / "log") as service:
         service.wait_ready(180)
         family = service.children()
         assert family
         with grpc.insecure_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
+            for name in (f"{manifest['id']}@9.0.0", f"{manifest['id']}@{manifest['version']}"):
+                *_, last = stub.Reason(ReasonRequest(question="go on", budget=4, pair=name))
+                assert last.done.signal_tokens > 0
+            # vLLM's own metrics of both engines, not of the one that was loaded last.
+            assert service.metric("vllm:generation_tokens_total") >= 2
+            assert len(service.samples("vllm:generation_tokens_total")) == 2
             call = stub.Reason(
                 ReasonRequest(question="go on", budget=1500, temperature=1.0, seed=1)
             )

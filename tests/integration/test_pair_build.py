@@ -10,10 +10,12 @@ from cloud.pairs.build import build_pair
 from cloud.pairs.recipe import Source, load_recipe
 from cloud.reasoner import PairReasoner
 from device.decoder import Decoder
+from duet_contract.builder import builder_public
 from duet_contract.errors import IntegrityError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import SlotPart, load_manifest
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_contract.signature import read_signature, verify_signature
 from tests.integration.test_prompts_agree import STRINGS
 
 
@@ -37,6 +39,26 @@ def test_a_thinking_pair(thinking_pair):
     assert manifest.shared_vocabulary
     assert manifest.reasoner.vocabulary.normalization == "NFC"
     verify_files(thinking_pair, (*manifest.reasoner.files, *manifest.decoder.files))
+
+
+def test_a_built_pair_is_signed_by_this_machines_builder(thinking_pair):
+    manifest = (thinking_pair / "manifest.json").read_bytes()
+    signature = read_signature(thinking_pair)
+    trusted = builder_public()
+    signer = verify_signature(manifest, load_manifest(thinking_pair), signature, trusted)
+    assert (signer,) == trusted
+
+
+def test_what_was_built_without_a_signature_is_built_again(thinking_pair, tmp_path, monkeypatch):
+    shutil.copytree(thinking_pair, tmp_path / "pair")
+    built = []
+    monkeypatch.setattr("cloud.pairs.build.build_pair", lambda *arguments: built.append(arguments))
+    arguments = ["build", "qwen3-4b-0.6b", "--out", str(tmp_path / "pair"), "--if-missing"]
+    assert main(arguments) == 0
+    assert not built
+    (tmp_path / "pair" / "model.sig").unlink()
+    assert main(arguments) == 0
+    assert len(built) == 1
 
 
 def test_user_text_never_closes_the_think_block(thinking_pair):

@@ -1,7 +1,11 @@
 import copy
 import json
+import os
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from duet_contract.errors import ManifestError
 from duet_contract.manifest import MANIFEST_NAME, SCHEMA, load_manifest, parse_manifest
@@ -72,6 +76,35 @@ def test_paths_stay_inside_the_pair(path):
     data = copy.deepcopy(manifest_data())
     data["reasoner"]["files"][0]["path"] = path
     with pytest.raises(ManifestError, match="relative path inside"):
+        parse_manifest(json.dumps(data))
+
+
+@given(st.text(alphabet=st.sampled_from("./\\:aB\0 ~"), max_size=12))
+def test_no_path_that_is_taken_leaves_the_pair_or_is_written_in_two_ways(path):
+    data = manifest_data()
+    data["reasoner"]["files"][0]["path"] = path
+    try:
+        parse_manifest(json.dumps(data))
+    except ManifestError:
+        return
+    root = Path("/pairs/toy")
+    assert Path(os.path.normpath(root / path)) == root / path
+    assert (root / path).is_relative_to(root)
+    assert root / path != root
+
+
+@pytest.mark.parametrize("path", ["manifest.json", "model.sig", "Manifest.JSON"])
+def test_a_file_in_the_place_of_manifest_or_signature(path):
+    data = manifest_data()
+    data["reasoner"]["files"][0]["path"] = path
+    with pytest.raises(ManifestError, match="own name"):
+        parse_manifest(json.dumps(data))
+
+
+def test_a_file_listed_twice():
+    data = manifest_data()
+    data["reasoner"]["files"] *= 2
+    with pytest.raises(ManifestError, match="listed twice"):
         parse_manifest(json.dumps(data))
 
 

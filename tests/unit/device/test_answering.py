@@ -240,6 +240,28 @@ def test_server_of_another_pair(pair: Pair, decoder: ScriptedDecoder) -> None:
     assert caught.value.exit_code == ExitCode.MODEL
 
 
+@pytest.mark.parametrize(
+    ("served", "offered"),
+    [
+        ("other@1.0.0", "other@1.0.0"),
+        ("other@1.0.0,bytes@2.0.0", "bytes@2.0.0"),
+        ("", None),
+        ("; rm -rf /", None),
+        ("$(reboot)@1.0.0,other@1.0.0", "other@1.0.0"),
+    ],
+)
+def test_server_of_another_pair_offers_its_decoder(
+    pair: Pair, decoder: ScriptedDecoder, served: str, offered: str | None
+) -> None:
+    facts = {"device": "bytes@1.0.0", "cloud": served}
+    reason = ErrorInfo(reason="PAIR_MISMATCH", domain="duet", metadata=facts)
+    script = refusing(grpc.StatusCode.FAILED_PRECONDITION, "no such pair", reason)
+    with pytest.raises(PairMismatch) as caught:
+        ask(script, pair, decoder)
+    said = str(caught.value).partition("fetch its decoder with: duet-device pull ")[2]
+    assert said.partition(" --server ")[0] == (offered or "")
+
+
 def retry_in(seconds: float) -> RetryInfo:
     return RetryInfo(retry_delay=Duration(nanos=int(seconds * 1e9)))
 

@@ -65,6 +65,16 @@ def test_a_list_that_others_may_write(home: Path) -> None:
         pinned()
 
 
+def test_a_home_that_is_a_link(home: Path, tmp_path: Path) -> None:
+    pin("host:1", (A,))
+    home.rename(tmp_path / "real")
+    home.symlink_to(tmp_path / "real")
+    assert pinned() == (A,)
+    (tmp_path / "real").chmod(0o777)
+    with pytest.raises(ModelProblem, match="others than you may write"):
+        pinned()
+
+
 def test_trust_list_forget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = public_bytes(Ed25519PrivateKey.generate())
     file = tmp_path / "publisher.pub"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from device.cli import main
 from device.errors import ExitCode
 from device.publishers import BY_HAND, pin
 from device.pulling import cloud as cloud_module
+from device.pulling.install import alone
 from duet_contract.keys import public_bytes
 from duet_contract.pairs import pairs_home
 from duet_contract.signature import sign_pair
@@ -72,7 +74,7 @@ def test_a_pair_is_installed_as_it_was_signed(
     assert files == {"manifest.json", "model.sig", "decoder/m.gguf"}
     for name in files:
         assert (home / "toy" / name).read_bytes() == (origin / name).read_bytes()
-    assert not list((home / ".pulling").iterdir())
+    assert [path.name for path in (home / ".pulling").iterdir()] == ["toy.lock"]
     assert pull(cloud) == ExitCode.OK
     assert "here already" in capsys.readouterr().out
     assert cloud.offsets == [0]
@@ -202,7 +204,7 @@ def test_a_link_where_the_download_goes(
     cloud.cuts = [10] + [0] * 10
     assert pull(cloud, "toy") == ExitCode.UNREACHABLE
     capsys.readouterr()
-    (parts,) = (home / ".pulling").iterdir()
+    (parts,) = (home / ".pulling").glob("toy@*")
     outside = tmp_path / "outside"
     (parts / linked).rename(outside)
     (parts / linked).symlink_to(outside)
@@ -280,6 +282,18 @@ def test_a_directory_is_a_source(origin: Path, home: Path, capsys: Captured) -> 
     assert "cannot read the pair" in capsys.readouterr().err
 
 
+def test_a_bar_on_a_terminal(
+    cloud: PairCloud, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert "100%" in capsys.readouterr().err
+    assert main(["rm", "toy", "--yes"]) == ExitCode.OK
+    capsys.readouterr()
+    assert pull(cloud, "toy", "--quiet") == ExitCode.OK
+    assert capsys.readouterr().err == ""
+
+
 def test_bad_names(home: Path, capsys: Captured) -> None:
     refused(main(["pull", "hub:x"]), capsys, "ORG/NAME", home, ExitCode.USAGE)
 
@@ -320,23 +334,15 @@ def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> None:
-    import fcntl
-    import os
-
-    cloud.cuts = [10] + [0] * 10
-    assert pull(cloud, "toy") == ExitCode.UNREACHABLE
-    capsys.readouterr()
-    (parts,) = (home / ".pulling").iterdir()
-    handle = os.open(parts, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    refused(pull(cloud, "toy"), capsys, "another pull", home)
-    os.close(handle)
+    with alone("toy"):
+        refused(pull(cloud, "toy"), capsys, "another pull", home)
+    assert pull(cloud, "toy") == ExitCode.OK
 
 
 def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path) -> None:
     cloud.cuts = [10] + [0] * 10
     assert pull(cloud, "toy") == ExitCode.UNREACHABLE
-    (parts,) = (home / ".pulling").iterdir()
+    (parts,) = (home / ".pulling").glob("toy@*")
     write_gguf(parts / "decoder" / "m.gguf", values=4096)
     cloud.cuts, cloud.offsets = [], []
     assert pull(cloud, "toy") == ExitCode.OK
