@@ -57,6 +57,12 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code == grpc.StatusCode.UNAVAILABLE:
         if problem := _tls_problem(text):
             return CloudUnreachable(f"no trusted cloud at {server}: {problem}")
+        if "failed to connect" in text and "Socket closed" in text:
+            # What a server with identities does to plaintext.
+            return CloudUnreachable(
+                f"no cloud at {server}: it closed the connection; if it asks for an identity: "
+                "duet-device enroll HOST:PORT CODE"
+            )
         # gRPC lists every address that it tried; why the last one failed is the useful part.
         return CloudUnreachable(f"no cloud at {server}: {text.rsplit('remote host: ', 1)[-1]}")
     return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")

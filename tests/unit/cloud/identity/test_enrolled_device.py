@@ -200,6 +200,12 @@ async def test_a_server_elsewhere_without_an_identity_gets_nothing(at_home):
     assert credentials_for("127.0.0.1:50151", may_be_plaintext=True) is None
 
 
+async def test_plaintext_to_a_server_with_identities_says_what_to_do(secure, at_home):
+    with pytest.raises(CloudUnreachable, match="duet-device enroll"):
+        await asyncio.to_thread(describe, f"127.0.0.1:{secure.port}")
+    assert not secure.engine.jobs
+
+
 async def test_an_ended_identity(enrolled, monkeypatch):
     identity = await enrolled()
     now = time.time()
