@@ -57,11 +57,13 @@ test: $(READY) pair lint test-training ## lint, types, and every test
 test-training: $(TRAINING_READY) ## the tests of training/ alone
 	$(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
 
-lint: $(READY) ## style, types, import rules, contract, generated files
+lint: $(READY) ## style, types, import rules, contract, generated files, unsafe code, secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -c pyproject.toml -r cloud device proto/duet_contract requirements tools training
+	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check

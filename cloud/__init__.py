@@ -1,1 +1,4 @@
-"""The GPU host's side: vLLM behind gRPC, admission, metrics, and the pairs to serve."""
+"""The GPU host's side: vLLM behind gRPC, identities, admission, metrics, and the pairs to serve."""
+
+# TLS is settled before anything here imports gRPC.
+import duet_contract.transport as _transport  # noqa: F401

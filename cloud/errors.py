@@ -10,6 +10,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     ADDRESS = 3
+    CREDENTIALS = 4
     MODEL = 6
 
 
@@ -29,6 +30,12 @@ class AddressError(CloudError):
     """An address that cannot be bound, or may not be."""
 
     exit_code = Exit.ADDRESS
+
+
+class CredentialsError(CloudError):
+    """Certificates, keys or the files beside them that are missing, altered or not usable."""
+
+    exit_code = Exit.CREDENTIALS
 
 
 class PairBuildError(CloudError):

@@ -1,6 +1,8 @@
 """Interceptors: what is done to every call before a service sees it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from inspect import isawaitable
 from typing import Any
 
 import grpc
@@ -33,7 +35,7 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
 
         async def stream(request: Any, context: Context) -> Any:
             await _refuse_malformed(request, context)
-            async for response in handler.unary_stream(request, context):
+            async for response in responses(handler.unary_stream, request, context):
                 yield response
 
         if handler.unary_unary is not None:
@@ -41,6 +43,17 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
         if handler.unary_stream is not None:
             return handler._replace(request_deserializer=parse, unary_stream=stream)
         return handler
+
+
+async def responses(behaviour: Any, request: Any, context: Context) -> AsyncGenerator[Any]:
+    """What a streaming handler yields; one that writes to its context itself yields nothing."""
+    result = behaviour(request, context)
+    if isawaitable(result):
+        await result
+        return
+    async with aclosing(result):
+        async for response in result:
+            yield response
 
 
 async def _refuse_malformed(request: Any, context: Context) -> None:

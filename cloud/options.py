@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cloud.errors import UsageError
@@ -27,6 +28,13 @@ class ServeOptions:
     reflection: bool = False
     log_format: str = "console"
     log_questions: bool = False
+    tls_dir: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    access: Path | None = None
+    enrolment_port: int | None = None
+    passphrase_file: Path | None = None
     engine: dict[str, Any] = field(default_factory=dict)
 
 
@@ -83,8 +91,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--reflection", action="store_true", help="offer gRPC server reflection")
     add("--log-format", choices=("console", "json"), default="console", help="form of the log")
     add("--log-questions", action="store_true", help="write questions into the log")
+    _add_security(parser.add_argument_group("identities and transport security"))
     add("--help-engine", action="store_true", help="list vLLM's engine flags and exit")
     return parser
+
+
+def _add_security(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--tls-dir", type=Path, metavar="DIR", help="an authority made by cloud.admin")
+    add("--enrolment-port", type=int, metavar="PORT", help="let devices enrol there; 0 takes "
+        "a free port; none: no enrolment")  # fmt: skip
+    add("--passphrase-file", type=Path, metavar="FILE", help="passphrase of the authority's "
+        "key; none: DUET_AUTHORITY_PASSPHRASE, or asked for")  # fmt: skip
+    add("--tls-cert", type=Path, metavar="FILE", help="your own PKI: the server's chain, PEM")
+    add("--tls-key", type=Path, metavar="FILE", help="your own PKI: the server's key, PEM")
+    add("--tls-client-ca", type=Path, metavar="FILE", help="your own PKI: who signs devices, PEM")
+    add("--access", type=Path, metavar="FILE", help="limits, and roles with your own PKI, TOML; "
+        "none: access.toml in --tls-dir")  # fmt: skip
 
 
 def _parse_engine(arguments: list[str]) -> dict[str, Any]:

@@ -53,7 +53,13 @@ async def _serve(options: ServeOptions) -> None:
     await server.start()
     address = f"{options.host}:{server.port}"
     names = ", ".join(route.name for route in server.routes.all)
-    log.info("loading", pair=names, address=address, metrics_port=metrics_port)
+    log.info(
+        "loading",
+        pair=names,
+        address=address,
+        metrics_port=metrics_port,
+        enrolment_port=server.security.enrolment_port if server.security else None,
+    )
     try:
         await _load(server, options, stopping)
         if not stopping.is_set():

@@ -12,6 +12,7 @@ from cloud.control import ControlService
 from cloud.distribution import PairService
 from cloud.engine import Engine
 from cloud.errors import AddressError
+from cloud.identity.security import Security, open_security
 from cloud.inference import Gathering, InferenceService
 from cloud.interceptors import MalformedRequests
 from cloud.limits import RequestLimits
@@ -73,9 +74,11 @@ class CloudServer:
             Gathering(options.gather_tokens, options.gather_ms),
             options.log_questions,
         )
+        self.security: Security | None = open_security(options)
+        gates = [self.security.gate] if self.security else []
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[MalformedRequests()], options=list(_CHANNEL_OPTIONS)
+            interceptors=[*gates, MalformedRequests()], options=list(_CHANNEL_OPTIONS)
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
         control_pb2_grpc.add_ControlServiceServicer_to_server(
@@ -83,6 +86,8 @@ class CloudServer:
         )
         pairs_pb2_grpc.add_PairServiceServicer_to_server(PairService(self.routes), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self.security:
+            self.security.add_services(self._server)
         if options.reflection:
             names = (
                 INFERENCE_NAME,
@@ -96,13 +101,15 @@ class CloudServer:
 
     def _bind(self) -> int:
         host, port = self._options.host, self._options.port
-        if not _is_loopback(host):
+        if self.security is None and not _is_loopback(host):
             raise AddressError(
-                f"refusing to listen on {host}: without transport security only loopback "
-                "addresses are served (--host 127.0.0.1)"
+                f"refusing to listen on {host}: without transport security (--tls-dir) only "
+                "loopback addresses are served (--host 127.0.0.1)"
             )
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
+            if self.security:
+                return self.security.bind(self._server, host, port)
             return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
             raise AddressError(f"cannot listen on {address}: is the port in use?") from error
@@ -116,6 +123,8 @@ class CloudServer:
         await self._health.set(PAIRS_NAME, serving)
         await self._health.set(INFERENCE_NAME, not_serving)
         await self._server.start()
+        if self.security:
+            await self.security.start()
 
     @property
     def admission(self) -> Admission:
@@ -131,6 +140,8 @@ class CloudServer:
         limits = RequestLimits.of(
             route.pair.manifest, len(route.pair.prompt([])), engine.max_context
         )
+        if self.security:
+            engine = self.security.metered(engine)
         self.metrics.keep_engine()
         route.serving = Serving(engine, limits)
         route.admission.open(self._options.max_running or engine.max_sequences)
@@ -158,6 +169,8 @@ class CloudServer:
     async def stop(self) -> None:
         """Closes every connection; what still runs is cancelled."""
         await self._server.stop(None)
+        if self.security:
+            await self.security.stop()
         # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
         await asyncio.sleep(0)
 

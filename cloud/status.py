@@ -77,6 +77,32 @@ def duplicate(request_id: str) -> Refusal:
     )
 
 
+def unauthenticated(message: str, reason: str) -> Refusal:
+    """UNAUTHENTICATED: nobody who is admitted. `reason`: for programs."""
+    return Refusal(
+        grpc.StatusCode.UNAUTHENTICATED,
+        message,
+        error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN),
+    )
+
+
+def forbidden(message: str, **facts: str) -> Refusal:
+    """PERMISSION_DENIED: somebody known, who may not do this."""
+    info = error_details_pb2.ErrorInfo(reason="WRONG_ROLE", domain=DOMAIN, metadata=facts)
+    return Refusal(grpc.StatusCode.PERMISSION_DENIED, message, info)
+
+
+def over_quota(subject: str, message: str, retry_after_s: float) -> Refusal:
+    """RESOURCE_EXHAUSTED for one identity: which of its limits, and when that resets."""
+    violation = error_details_pb2.QuotaFailure.Violation(subject=subject, description=message)
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        message,
+        error_details_pb2.QuotaFailure(violations=[violation]),
+        _retry(retry_after_s),
+    )
+
+
 def _retry(after_s: float) -> error_details_pb2.RetryInfo:
     delay = duration_pb2.Duration()
     delay.FromMilliseconds(round(after_s * 1000))

@@ -29,6 +29,8 @@ Exit codes:
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
+    7  what the device keeps encrypted cannot be had: no key, wrong key, altered
+    8  no identity for that server, or one that ended or was altered (enroll)
   130  interrupted
   141  stdout was closed
 """
@@ -173,6 +175,11 @@ def ask(
     stop = _stop_on_interrupt()
     outcome = answer(text, pair, settings, listener, started=started, stop=stop)
     output.receipt(outcome.receipt)
+    if outcome.receipt.source == "duet":
+        # Behind the answer, where nobody waits for it, and only over a link that works.
+        from device.renewal import renew_if_due
+
+        renew_if_due(server, output.note)
 
 
 def _read_stdin() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from device.ask import ask
+from device.enroll import enroll
 from device.errors import DeviceError, ExitCode, OutputClosed
 from device.pairs import pairs, rm
 from device.pull import pull
@@ -27,7 +28,7 @@ def commands() -> None:
 for command in (ask, pull):
     command.context_settings["auto_envvar_prefix"] = "DUET"
 commands.add_command(ask)
-for command in (pull, pairs, rm, trust):
+for command in (enroll, pull, pairs, rm, trust):
     commands.add_command(command)
 
 

@@ -12,6 +12,8 @@ class ExitCode(IntEnum):
     REFUSED = 4
     DEADLINE = 5
     MODEL = 6
+    VAULT = 7
+    IDENTITY = 8
     INTERRUPTED = 130
     STDOUT_CLOSED = 141
 
@@ -62,6 +64,22 @@ class ModelProblem(DeviceError):
 
 class PairMismatch(ModelProblem):
     """The cloud reasons with another pair than the decoder belongs to."""
+
+
+class VaultError(DeviceError):
+    """What the device keeps encrypted cannot be had: wrong key, altered, or damaged."""
+
+    exit_code = ExitCode.VAULT
+
+
+class VaultLocked(VaultError):
+    """The key cannot be had here: no keyring, and no passphrase."""
+
+
+class IdentityProblem(DeviceError):
+    """No identity for a server that asks for one, or one that ended, was altered or is not ours."""
+
+    exit_code = ExitCode.IDENTITY
 
 
 class UntrustedPair(ModelProblem):

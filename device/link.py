@@ -14,6 +14,7 @@ import grpc
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, DeviceError
+from device.identity import credentials_for
 from device.link_errors import device_error, retry_after
 from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
@@ -35,7 +36,18 @@ class Arrival:
 
 
 def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
-    """A channel to `server` (host:port), plaintext unless `credentials` are given."""
+    """A channel to `server` (host:port).
+
+    Args:
+        server: where the cloud listens.
+        credentials: those of the identity enrolled with that server, if None; plaintext only where
+            there is none and the server is on this machine.
+
+    Raises:
+        IdentityProblem: there is none for a server elsewhere, or it cannot be used.
+    """
+    if credentials is None:
+        credentials = credentials_for(server, may_be_plaintext=_is_loopback(server))
     options: list[tuple[str, int]] = [
         # Retrying is decided in `Link`, which knows whether anything was computed already.
         ("grpc.enable_retries", 0),

@@ -41,6 +41,9 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     assert isinstance(error, grpc.Call)
     code, text = error.code(), (error.details() or "").strip()
     status = _status(error)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and (quota := _quota(status)):
+        # What of this device's own is used up; waiting for others would not help.
+        return CloudBusy(f"the cloud at {server} refused: {quota}", _retry_after(status))
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return CloudBusy(f"the cloud at {server} has no place now: {text}", _retry_after(status))
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -52,9 +55,28 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code in _REFUSALS:
         return CloudRefused(f"{_REFUSALS[code]}: {_violations(status) or text or code.name}")
     if code == grpc.StatusCode.UNAVAILABLE:
+        if problem := _tls_problem(text):
+            return CloudUnreachable(f"no trusted cloud at {server}: {problem}")
+        if "failed to connect" in text and "Socket closed" in text:
+            # What a server with identities does to plaintext.
+            return CloudUnreachable(
+                f"no cloud at {server}: it closed the connection; if it asks for an identity: "
+                "duet-device enroll HOST:PORT CODE"
+            )
         # gRPC lists every address that it tried; why the last one failed is the useful part.
         return CloudUnreachable(f"no cloud at {server}: {text.rsplit('remote host: ', 1)[-1]}")
     return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")
+
+
+def _tls_problem(text: str) -> str:
+    """Why TLS could not be agreed on, in words; empty if that was not the trouble."""
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
+        return "its certificate is not one of the authority that this device enrolled with"
+    if "Hostname Verification" in text:
+        return "its certificate is for other names (cloud.admin rotate --host)"
+    if "handshake failed" in text:
+        return "it does not speak TLS 1.3 as a DUET cloud does"
+    return ""
 
 
 def retry_after(error: grpc.RpcError) -> float | None:
@@ -87,6 +109,11 @@ def _retry_after(status: "Status | None") -> float | None:
 def _reason(status: "Status | None") -> str:
     info = _detail(status, error_details_pb2.ErrorInfo)
     return info.reason if info else ""
+
+
+def _quota(status: "Status | None") -> str:
+    failure = _detail(status, error_details_pb2.QuotaFailure)
+    return "; ".join(fault.description for fault in failure.violations) if failure else ""
 
 
 def _offer(status: "Status | None", server: str) -> str:

@@ -2,12 +2,15 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+# Before anything imports gRPC: it says which TLS is spoken.
+import duet_contract.transport  # noqa: F401
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from tests.service import Service
@@ -15,6 +18,9 @@ from tests.service import Service
 # Tests start models of their own; what the machine's user set must not reach them.
 for name in [name for name in os.environ if name.startswith("DUET_") and name != "DUET_PAIRS"]:
     del os.environ[name]
+# What the device of this machine's user keeps must not reach them, either.
+_home = tempfile.TemporaryDirectory(prefix="duet-home-")
+os.environ["DUET_HOME"] = _home.name
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 # Speed is not asserted in tests, and machines that run them may be busy.
 settings.register_profile("unhurried", settings(), deadline=None)

@@ -25,6 +25,14 @@ class EncodingError(ContractError):
     """A piece of a signal that the device cannot read."""
 
 
+class TransportError(ContractError):
+    """TLS cannot be had as it must be."""
+
+
+class EnrolmentCodeError(ContractError):
+    """What was given as an enrolment code is none."""
+
+
 class KeyProblem(ContractError):
     """A key file that cannot be read, written or trusted."""
 

@@ -1,0 +1,1 @@
+"""`python -m cloud.admin`: the authority, its devices, and whose pairs they load."""

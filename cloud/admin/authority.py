@@ -1,0 +1,79 @@
+"""`init` makes the authority, `rotate` the server's next certificate."""
+
+from pathlib import Path
+
+import click
+
+from cloud.admin.options import check_name, directory_option, passphrase_option
+from cloud.identity import authority as authorities
+from cloud.identity.certificates import der
+from cloud.identity.passphrase import read_passphrase
+from duet_contract.enrolment import fingerprint
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@click.option("--domain", default="duet", help="SPIFFE trust domain of every name.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME_OR_ADDRESS",
+    help="By what devices call this server, beside localhost and the host's name; repeatable.",
+)
+@click.option(
+    "--device-days",
+    type=click.FloatRange(0, 366, min_open=True),
+    default=authorities.DEVICE_DAYS,
+    help="Life of a device's certificate.",
+)
+@click.option(
+    "--server-days",
+    type=click.FloatRange(0, 366, min_open=True),
+    default=authorities.SERVER_DAYS,
+    help="Life of the server's.",
+)
+def init(
+    directory: Path,
+    passphrase_file: Path | None,
+    domain: str,
+    hosts: tuple[str, ...],
+    device_days: float,
+    server_days: float,
+) -> None:
+    """Make a certificate authority and the server's first certificate."""
+    check_name(domain, domain=True)
+    names = _all_hosts((*authorities.usual_hosts(), *hosts))
+    passphrase = read_passphrase(passphrase_file, confirm=True)
+    made = authorities.create(directory, passphrase, domain, names, device_days, server_days)
+    click.echo(f"authority   {directory}")
+    click.echo(f"fingerprint {fingerprint(der(made.certificate)).hex()}")
+    click.echo(f"server is   {', '.join(names)}")
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME_OR_ADDRESS",
+    help="By what devices call this server, in place of all that was given before; repeatable.",
+)
+def rotate(directory: Path, passphrase_file: Path | None, hosts: tuple[str, ...]) -> None:
+    """Give the server a new key and certificate; a running server takes them up by itself."""
+    authority = authorities.unlock(directory, read_passphrase(passphrase_file))
+    if hosts:
+        authority.registry.set("hosts", ",".join(_all_hosts(hosts)))
+    certificate = authority.issue_server()
+    click.echo(f"server's certificate until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+
+
+def _all_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        # An IPv6 address is no name; the certificate is told apart by `ip_address`.
+        if ":" not in name:
+            check_name(name)
+    return tuple(dict.fromkeys(name.lower() for name in names))

@@ -1,0 +1,54 @@
+"""Options that several commands take, and how names are written."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from platformdirs import user_data_path
+
+from cloud.errors import UsageError
+
+# One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--dir`: the authority's directory."""
+    usual = user_data_path("duet", appauthor=False) / "authority"
+    return click.option(
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=usual,
+        show_default="the user's data directory",
+        envvar="DUET_AUTHORITY",
+        help="The authority's directory; cloud.serve takes it as --tls-dir.",
+    )(function)
+
+
+def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--passphrase-file`."""
+    return click.option(
+        "--passphrase-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        show_default="DUET_AUTHORITY_PASSPHRASE, or asked for",
+        help="Passphrase of the authority's key.",
+    )(function)
+
+
+def check_name(name: str, *, domain: bool = False) -> str:
+    """A device's, publisher's or trust domain's name.
+
+    Raises:
+        UsageError: it cannot be part of a SPIFFE id.
+    """
+    if not (_DOMAIN if domain else _NAME).fullmatch(name):
+        letters = "small letters" if domain else "letters"
+        raise UsageError(
+            f"{name!r} is no name: up to 64 {letters}, digits, '.', '_', '-', the first of them a "
+            "letter or digit"
+        )
+    return name

@@ -1,0 +1,196 @@
+"""Limits for each identity: questions a minute, questions at a time, tokens a day.
+
+Counts are in SQLite and change in one transaction each, so that they hold across restarts and
+between processes. What a question may take at most is charged when it begins, and what it did not
+take is given back when it ends: a limit is never exceeded, and a question that a crash cut off
+counts in full. Questions at a time are this process's own.
+"""
+
+import datetime
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+
+from cloud.engine import Engine, Job, Step
+from cloud.errors import CredentialsError
+from cloud.identity.access import AccessFile
+from cloud.identity.callers import CALLER
+from cloud.status import over_quota
+
+RATE_WINDOW_S = 60.0
+# Nobody asks about older days.
+_KEEP_DAYS = 400
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS questions (identity TEXT NOT NULL, at REAL NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS questions_of ON questions (identity, at);
+CREATE TABLE IF NOT EXISTS tokens (
+  identity TEXT NOT NULL, day TEXT NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (identity, day)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class Quotas:
+    """Counts and refuses. Use from one thread."""
+
+    def __init__(
+        self, path: Path, access: AccessFile, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Opens the counts, or begins them.
+
+        Raises:
+            CredentialsError: they cannot be read or written.
+        """
+        self._access = access
+        self._clock = clock
+        self._running: Counter[str] = Counter()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # Survives the end of the process; a power cut may take the last moments' counts.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+            oldest = datetime.datetime.fromtimestamp(
+                clock() - _KEEP_DAYS * 86400, datetime.UTC
+            ).date()
+            self._db.execute("DELETE FROM tokens WHERE day < ?", (oldest.isoformat(),))
+        except sqlite3.Error as error:
+            raise CredentialsError(f"{path} cannot be used to count: {error}") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    @contextmanager
+    def question(self, name: str) -> Iterator[None]:
+        """Holds one of the identity's places for a question.
+
+        Raises:
+            Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets.
+        """
+        limits = self._access.access.limits_of(name)
+        now = self._clock()
+        if limits.concurrency is not None and self._running[name] >= limits.concurrency:
+            raise over_quota(
+                name,
+                f"limit of {name}: {limits.concurrency} questions at a time; "
+                "resets when one of them ends",
+                1.0,
+            )
+        if limits.tokens is not None and self.spent(name) >= limits.tokens:
+            raise self._out_of_tokens(name, limits.tokens, 0)
+        if limits.rate is not None:
+            self._count(name, limits.rate, now)
+        self._running[name] += 1
+        try:
+            yield
+        finally:
+            self._running[name] -= 1
+            if not self._running[name]:
+                del self._running[name]
+
+    @contextmanager
+    def tokens(self, name: str, most: int) -> Iterator[list[int]]:
+        """Charges `most` tokens; gives back what the yielded one-element list then lacks of them.
+
+        Raises:
+            Refusal: RESOURCE_EXHAUSTED, as `question` does.
+        """
+        limit = self._access.access.limits_of(name).tokens
+        day = self._day()
+        charged = self._db.execute(
+            "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?4 IS NULL OR ?3 <= ?4 "
+            "ON CONFLICT DO UPDATE SET spent = spent + ?3 WHERE ?4 IS NULL OR spent + ?3 <= ?4",
+            (name, day, most, limit),
+        ).rowcount
+        if not charged:
+            assert limit is not None
+            raise self._out_of_tokens(name, limit, most)
+        taken = [0]
+        try:
+            yield taken
+        finally:
+            self._db.execute(
+                "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
+                (most - taken[0], name, day),
+            )
+
+    def spent(self, name: str) -> int:
+        """Tokens of an identity today."""
+        row = self._db.execute(
+            "SELECT spent FROM tokens WHERE identity = ? AND day = ?", (name, self._day())
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _count(self, name: str, rate: int, now: float) -> None:
+        since = now - RATE_WINDOW_S
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.execute("DELETE FROM questions WHERE identity = ? AND at <= ?", (name, since))
+            # The question whose going makes room for one more, if there is none.
+            row = self._db.execute(
+                "SELECT at FROM questions WHERE identity = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+                (name, max(0, rate - 1)),
+            ).fetchone()
+            if row is None and rate:
+                self._db.execute("INSERT INTO questions VALUES (?, ?)", (name, now))
+        finally:
+            self._db.execute("COMMIT")
+        if row is None and rate:
+            return
+        wait = row[0] + RATE_WINDOW_S - now if row else RATE_WINDOW_S
+        raise over_quota(
+            name, f"limit of {name}: {rate} questions a minute; resets in {wait:.0f} s", wait
+        )
+
+    def _out_of_tokens(self, name: str, limit: int, wanted: int) -> Exception:
+        now = self._clock()
+        wait = 86400 - now % 86400
+        hours, minutes = divmod(int(wait // 60), 60)
+        spent = self.spent(name)
+        asks = f", this question may take {wanted}" if wanted else ""
+        return over_quota(
+            name,
+            f"limit of {name}: {limit} tokens a day, {spent} are spent{asks}; "
+            f"resets at 00:00 UTC, in {hours} h {minutes} min",
+            wait,
+        )
+
+    def _day(self) -> str:
+        return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date().isoformat()
+
+
+class MeteredEngine:
+    """An engine that charges what it generates to the caller of the call being served."""
+
+    def __init__(self, engine: Engine, quotas: Quotas) -> None:
+        self._engine = engine
+        self._quotas = quotas
+        self.max_sequences = engine.max_sequences
+        self.max_context = engine.max_context
+
+    async def generate(self, job: Job) -> AsyncGenerator[Step]:
+        """See `Engine`.
+
+        Raises:
+            Refusal: the caller has no tokens left for this job.
+        """
+        caller = CALLER.get()
+        assert caller is not None, "a metered engine serves identities alone"
+        prompt = len(job.prompt_ids)
+        with self._quotas.tokens(caller.name, prompt + job.budget) as taken:
+            async with aclosing(self._engine.generate(job)) as steps:
+                async for step in steps:
+                    taken[0] = (taken[0] or prompt) + len(step.ids)
+                    yield step
+
+    def healthy(self) -> bool:
+        """See `Engine`."""
+        return self._engine.healthy()
+
+    def shutdown(self) -> None:
+        """See `Engine`."""
+        self._engine.shutdown()

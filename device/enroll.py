@@ -1,0 +1,77 @@
+"""`duet-device enroll`: gives this device an identity with a server."""
+
+import os
+import time
+from pathlib import Path
+
+import click
+
+from device.errors import UsageProblem
+
+_EXIT_CODES = """\b
+Exit codes:
+    0  enrolled
+    2  usage: no enrolment code, options that belong together
+    3  no cloud there
+    7  no place to keep the key encrypted
+    8  refused: code unknown, used or past its time; server not the code's
+"""
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
+
+
+@click.command(epilog=_EXIT_CODES)
+@click.argument("address", metavar="HOST:PORT")
+@click.argument("code", required=False)
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    help="Where questions go, if not to HOST and the port that the cloud names.",
+)
+@click.option("--cert", type=_FILE, metavar="FILE", help="Your own PKI: this device's chain, PEM.")
+@click.option("--key", type=_FILE, metavar="FILE", help="Your own PKI: this device's key, PEM.")
+@click.option("--ca", type=_FILE, metavar="FILE", help="Your own PKI: who signs the server, PEM.")
+def enroll(
+    address: str,
+    code: str | None,
+    server: str | None,
+    cert: Path | None,
+    key: Path | None,
+    ca: Path | None,
+) -> None:
+    """Enroll this device at HOST:PORT with the one-time CODE of its operator.
+
+    Makes a key that never leaves this device, and gets a certificate that renews itself. From then
+    on everything between the two is mutual TLS 1.3.
+
+    With your own PKI: no CODE, but --cert, --key and --ca, and HOST:PORT is where questions go.
+    """
+    # gRPC would log every failed connection to stderr.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if code is None:
+        if cert is None or key is None or ca is None:
+            raise UsageProblem("give the enrolment CODE, or all of --cert, --key and --ca")
+        _keep_files(address, cert, key, ca)
+        return
+    if cert or key or ca:
+        raise UsageProblem("an enrolment CODE and certificate files are alternatives")
+    from device.enrollment import enroll as spend
+
+    done = spend(address, code, server)
+    identity = done.identity
+    ends = time.strftime("%Y-%m-%d", time.gmtime(identity.ends))
+    click.echo(
+        f"enrolled as {identity.name} with {identity.server}; the certificate lasts until {ends} "
+        f"and renews itself; {done.publishers} publishers trusted",
+        err=True,
+    )
+    click.echo(f"now: duet-device ask --server {identity.server} QUESTION", err=True)
+
+
+def _keep_files(address: str, cert: Path, key: Path, ca: Path) -> None:
+    from device.identity import Identity, canonical, save_identity
+
+    identity = Identity(canonical(address), "", files=(cert, key, ca))
+    # Told now rather than at the first question.
+    identity.credentials()
+    save_identity(identity)
+    click.echo(f"certificate files kept for {identity.server}", err=True)

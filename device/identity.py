@@ -1,0 +1,222 @@
+"""This device's identity with a server: certificate, sealed key, and the authority it trusts.
+
+One file a server in `identities/` of the device's home, replaced whole. The private key was made
+here, never leaves, and lies sealed by the vault. With your own PKI the file names your certificate
+files instead, which are read anew for each link.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duet_contract.transport as transport
+from device.errors import IdentityProblem, UsageProblem, VaultError
+from device.home import home
+from duet_contract.errors import ContractError
+
+if TYPE_CHECKING:
+    import grpc
+
+# Renewed when this part of the certificate's life has passed.
+RENEW_AFTER = 0.5
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this device is to one server.
+
+    `server`: host:port. `authority`, `certificate`: PEM. `sealed_key`: PEM, sealed; empty with
+    files. `begins`, `ends`: of the certificate, seconds since 1970; 0 with files. `files`: your
+    own PKI's certificate, key and authority.
+    """
+
+    server: str
+    name: str
+    authority: str = ""
+    certificate: str = ""
+    sealed_key: bytes = b""
+    begins: float = 0.0
+    ends: float = 0.0
+    files: tuple[Path, Path, Path] | None = None
+
+    def credentials(self) -> "grpc.ChannelCredentials":
+        """Credentials for mutual TLS 1.3.
+
+        Raises:
+            IdentityProblem: the certificate has ended, or something cannot be read.
+            VaultError: the key cannot be unsealed.
+        """
+        try:
+            transport.require_tls13()
+        except ContractError as error:
+            raise IdentityProblem(str(error)) from error
+        import grpc
+
+        if self.files:
+            certificate, key, authority = (_read(path) for path in self.files)
+            return grpc.ssl_channel_credentials(authority, key, certificate)
+        now = time.time()
+        if now >= self.ends:
+            ended = time.strftime("%Y-%m-%d %H:%M", time.gmtime(self.ends))
+            raise IdentityProblem(
+                f"this device's certificate for {self.server} ended on {ended} UTC: ask its "
+                "operator for a new code, then duet-device enroll"
+            )
+        if now < self.begins:
+            raise IdentityProblem(
+                f"this device's certificate for {self.server} is not valid yet: is the clock right?"
+            )
+        return grpc.ssl_channel_credentials(
+            self.authority.encode(), self._key(), self.certificate.encode()
+        )
+
+    @property
+    def due(self) -> bool:
+        """Whether the certificate is to be renewed."""
+        part = (time.time() - self.begins) / max(1.0, self.ends - self.begins)
+        return self.files is None and part >= RENEW_AFTER
+
+    def _key(self) -> bytes:
+        from device.vault import Vault
+
+        vault = Vault.open(create=False)
+        try:
+            return vault.unseal(self.sealed_key, _purpose(self.server))
+        except VaultError as error:
+            raise VaultError(f"this device's key for {self.server}: {error}") from error
+
+
+def canonical(server: str) -> str:
+    """A server's name as identities are found by.
+
+    Raises:
+        UsageProblem: it is no host:port.
+    """
+    host, colon, port = server.strip().lower().rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageProblem(f"{server!r} is no HOST:PORT")
+    return f"{host.rstrip('.')}:{int(port)}"
+
+
+def load_identity(server: str) -> Identity | None:
+    """The identity enrolled with `server`; None if there is none.
+
+    Raises:
+        IdentityProblem: there is one, and it cannot be read. Never taken for none: what is
+            meant for an enrolled server must not go out in the clear.
+    """
+    try:
+        path = _path(server)
+    except OSError:
+        return None  # no home, and none can be made
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise IdentityProblem(f"cannot read the identity {path}: {error.strerror}") from error
+    try:
+        return _parse(json.loads(content), canonical(server))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IdentityProblem(
+            f"the identity {path} is damaged: enroll again, or delete it"
+        ) from error
+
+
+def save_identity(identity: Identity) -> Path:
+    """Writes an identity, in place of an earlier one for the same server.
+
+    Raises:
+        IdentityProblem: it cannot be written.
+    """
+    from duet_contract.private_files import write_private
+
+    data: dict[str, Any] = {"schema": _SCHEMA, "server": identity.server, "name": identity.name}
+    if identity.files:
+        data["files"] = [str(path) for path in identity.files]
+    else:
+        data |= {
+            "authority": identity.authority,
+            "certificate": identity.certificate,
+            "key": base64.b64encode(identity.sealed_key).decode("ascii"),
+            "begins": identity.begins,
+            "ends": identity.ends,
+        }
+    try:
+        path = _path(identity.server)
+        write_private(path, json.dumps(data, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise IdentityProblem(f"cannot keep the identity: {error}") from error
+    return path
+
+
+def seal_key(server: str, key: bytes) -> bytes:
+    """A private key (PEM), sealed for the identity with `server`.
+
+    Raises:
+        VaultError: there is no vault to be had.
+    """
+    from device.vault import Vault
+
+    return Vault.open().seal(key, _purpose(server))
+
+
+def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
+    """Credentials of the identity with `server`; None where the link is to be plaintext.
+
+    Raises:
+        IdentityProblem: there is no identity and the link may not be plaintext, or it cannot be
+            used.
+    """
+    identity = load_identity(server)
+    if identity:
+        return identity.credentials()
+    if may_be_plaintext:
+        return None
+    raise IdentityProblem(
+        f"this device is not enrolled with {server}, and nothing is sent to other machines in the "
+        "clear: duet-device enroll HOST:PORT CODE"
+    )
+
+
+def _path(server: str) -> Path:
+    name = canonical(server)
+    # Readable, and yet no two servers share a file on any file system.
+    readable = re.sub(r"[^a-z0-9.-]+", "_", name)[:80]
+    mark = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return home() / "identities" / f"{readable}-{mark}.json"
+
+
+def _parse(data: dict[str, Any], server: str) -> Identity:
+    if data["schema"] != _SCHEMA or data["server"] != server:
+        raise ValueError("of another form, or for another server")
+    name = str(data["name"])
+    if "files" in data:
+        certificate, key, authority = (Path(path) for path in data["files"])
+        return Identity(server, name, files=(certificate, key, authority))
+    return Identity(
+        server,
+        name,
+        authority=str(data["authority"]),
+        certificate=str(data["certificate"]),
+        sealed_key=base64.b64decode(data["key"], validate=True),
+        begins=float(data["begins"]),
+        ends=float(data["ends"]),
+    )
+
+
+def _purpose(server: str) -> str:
+    return f"identity key for {server}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise IdentityProblem(f"cannot read {path}: {error.strerror}") from error

@@ -1,0 +1,76 @@
+"""Enrolment codes: what an operator hands to a device's user, once.
+
+    code = "duet-" + base64url(sha256 of the authority's certificate (32 bytes) · secret (16 bytes)
+                               · first 3 bytes of the sha256 of both)
+
+The fingerprint lets the device know the authority before it trusts anything else; the secret lets
+the authority know the device; the check tells a mistyped code from an attack.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+from duet_contract.errors import EnrolmentCodeError
+
+PREFIX = "duet-"
+FINGERPRINT_BYTES = 32
+SECRET_BYTES = 16
+_CHECK_BYTES = 3
+
+
+def fingerprint(certificate: bytes) -> bytes:
+    """SHA-256 of a certificate in DER, as `openssl x509 -fingerprint -sha256` has it."""
+    return hashlib.sha256(certificate).digest()
+
+
+@dataclass(frozen=True)
+class EnrolmentCode:
+    """A code. `fingerprint`: of the authority's certificate. `secret`: single use."""
+
+    fingerprint: bytes
+    secret: bytes
+
+    @classmethod
+    def new(cls, authority: bytes) -> "EnrolmentCode":
+        """A fresh code for an authority, whose certificate (DER) is given."""
+        return cls(fingerprint(authority), secrets.token_bytes(SECRET_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> "EnrolmentCode":
+        """The code that `str` wrote.
+
+        Raises:
+            EnrolmentCodeError: it is no enrolment code, or was mistyped.
+        """
+        body = text.strip()
+        if not body.startswith(PREFIX):
+            raise EnrolmentCodeError(f"an enrolment code begins with {PREFIX!r}")
+        try:
+            # Standard library base64 drops characters that it does not know unless told not to.
+            standard = body.removeprefix(PREFIX).encode("ascii").translate(_TO_STANDARD)
+            data = base64.b64decode(standard, validate=True)
+        except (binascii.Error, UnicodeEncodeError) as error:
+            raise EnrolmentCodeError("the enrolment code was not copied whole") from error
+        content, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
+        if len(content) != FINGERPRINT_BYTES + SECRET_BYTES or _check(content) != check:
+            raise EnrolmentCodeError("the enrolment code was not copied whole")
+        return cls(content[:FINGERPRINT_BYTES], content[FINGERPRINT_BYTES:])
+
+    def __str__(self) -> str:
+        content = self.fingerprint + self.secret
+        # 51 bytes: no padding.
+        return PREFIX + base64.urlsafe_b64encode(content + _check(content)).decode("ascii")
+
+    def __repr__(self) -> str:
+        # Codes must not end up in logs by accident.
+        return f"EnrolmentCode({self.fingerprint.hex()[:16]}…)"
+
+
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+def _check(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()[:_CHECK_BYTES]

@@ -1,0 +1,36 @@
+"""TLS 1.3 and nothing below, for every gRPC connection of this process.
+
+gRPC's Python interface cannot name a least TLS version. It takes the cipher suites of TLS 1.2 from
+the environment, while those of TLS 1.3 are fixed. The one suite named here needs a pre-shared key,
+which gRPC never has: TLS 1.2 then has no suite to agree on, and its handshake fails.
+
+gRPC reads the variable when it is imported, so importing this module sets it; `device` and `cloud`
+do so before anything else of theirs.
+"""
+
+import os
+import sys
+
+from duet_contract.errors import TransportError
+
+VARIABLE = "GRPC_SSL_CIPHER_SUITES"
+NO_SUITE_OF_TLS12 = "ECDHE-PSK-CHACHA20-POLY1305"
+# As gRPC's authentication context names it.
+TLS_VERSION = "TLSv1.3"
+
+_IN_TIME = "grpc" not in sys.modules or os.environ.get(VARIABLE) == NO_SUITE_OF_TLS12
+if _IN_TIME:
+    os.environ[VARIABLE] = NO_SUITE_OF_TLS12
+
+
+def require_tls13() -> None:
+    """Call before TLS credentials are made.
+
+    Raises:
+        TransportError: gRPC was imported before it could be told.
+    """
+    if not _IN_TIME:
+        raise TransportError(
+            "gRPC was imported before duet_contract.transport and would accept TLS 1.2: import "
+            f"device or cloud first, or set {VARIABLE}={NO_SUITE_OF_TLS12}"
+        )

@@ -1,0 +1,130 @@
+"""A service with an authority, over real TLS, on a scripted engine."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import pytest_asyncio
+
+from cloud import logs
+from cloud.identity import passphrase, sealed_key
+from cloud.identity.authority import Authority
+from cloud.identity.certificates import pem
+from cloud.options import ServeOptions
+from cloud.reasoner import PairReasoner
+from cloud.server import CloudServer
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub, IdentityServiceStub
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles.engine import ScriptedEngine
+from tests.doubles.identities import PASSPHRASE, KeyPair, make_authority
+
+
+@dataclass
+class Client:
+    """A connection, and stubs to call it with."""
+
+    channel: grpc.aio.Channel
+    inference: InferenceServiceStub
+    control: ControlServiceStub
+    identity: IdentityServiceStub
+
+    async def ask(self, **fields: object) -> int:
+        """Asks a question; signal tokens that came."""
+        request = ReasonRequest(question="What?", **fields)  # type: ignore[arg-type]
+        responses = [response async for response in self.inference.Reason(request)]
+        return responses[-1].done.signal_tokens
+
+
+@dataclass
+class SecureCloud:
+    """A served toy pair with an authority."""
+
+    server: CloudServer
+    authority: Authority
+    engine: ScriptedEngine
+    connect: Callable[[KeyPair | None], Client]
+    enrolment: EnrolmentServiceStub
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    @property
+    def enrolment_port(self) -> int:
+        assert self.server.security
+        assert self.server.security.enrolment_port
+        return self.server.security.enrolment_port
+
+    @property
+    def roots(self) -> bytes:
+        return pem(self.authority.certificate)
+
+
+@pytest.fixture(autouse=True)
+def quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealed_key, "COST", 2)
+    monkeypatch.setenv(passphrase.VARIABLE, PASSPHRASE)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return make_authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def secure_options(options: ServeOptions, authority: Authority) -> ServeOptions:
+    return dataclasses.replace(
+        options, tls_dir=authority.directory, enrolment_port=0, max_running=16
+    )
+
+
+@pytest_asyncio.fixture
+async def secure(
+    toy_pair: Path, secure_options: ServeOptions, authority: Authority, engine: ScriptedEngine
+) -> AsyncIterator[SecureCloud]:
+    logs.configure("json")
+    server = CloudServer(secure_options, PairReasoner.load(toy_pair))
+    await server.start()
+    await server.open(engine)
+    channels: list[grpc.aio.Channel] = []
+    roots = pem(authority.certificate)
+
+    def connect(client: KeyPair | None) -> Client:
+        credentials = client.credentials(roots) if client else grpc.ssl_channel_credentials(roots)
+        # Channels of a process share connections to one address otherwise.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        channel = grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials, options)
+        channels.append(channel)
+        return Client(
+            channel,
+            InferenceServiceStub(channel),
+            ControlServiceStub(channel),
+            IdentityServiceStub(channel),
+        )
+
+    assert server.security
+    enrolment = grpc.aio.secure_channel(
+        f"localhost:{server.security.enrolment_port}", grpc.ssl_channel_credentials(roots)
+    )
+    channels.append(enrolment)
+    yield SecureCloud(server, authority, engine, connect, EnrolmentServiceStub(enrolment))
+    for channel in channels:
+        await channel.close()
+    await server.stop()
+
+
+async def refused(call: object) -> grpc.aio.AioRpcError:
+    """The error that a call ends with."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call  # type: ignore[misc]
+    return caught.value
+
+
+@pytest.fixture(name="refused")
+def _refused() -> Callable[[object], object]:
+    return refused

@@ -1,0 +1,121 @@
+"""`python -m cloud.admin`."""
+
+import json
+import time
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from cloud.admin.__main__ import main
+from cloud.errors import Exit
+from cloud.identity import authority as authorities
+from duet_contract.enrolment import EnrolmentCode
+from tests.doubles import identities
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DUET_AUTHORITY", str(tmp_path / "made"))
+
+    def command(*arguments):
+        code = main(arguments)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return command
+
+
+@pytest.fixture
+def made(run, tmp_path):
+    assert run("init", "--host", "gpu.example.org")[0] == Exit.OK
+    return tmp_path / "made"
+
+
+def test_from_init_to_revoke(run, made):
+    code, out, _ = run("invite", "laptop", "--role", "inference,control")
+    assert code == Exit.OK
+    secret = EnrolmentCode.parse(out).secret
+    assert run("devices")[1].splitlines()[1].split()[:3] == [
+        "laptop",
+        "control,inference",
+        "invited",
+    ]
+    authority = authorities.unlock(made, identities.PASSPHRASE)
+    assert authority.enroll(secret, identities.signing_request())
+    entry = json.loads(run("devices", "--json")[1])
+    assert entry["state"] == "enrolled"
+    assert entry["until"] == pytest.approx(time.time() + 14 * 86400, abs=60)
+    assert run("invite", "laptop")[0] == Exit.USAGE
+    assert run("invite", "laptop", "--again")[0] == Exit.OK
+    assert run("revoke", "laptop")[1] == "laptop: 2 certificates and codes revoked\n"
+    assert json.loads(run("devices", "--json")[1])["state"] == "revoked"
+
+
+def test_rotate(run, made):
+    before = (made / "server.pem").read_bytes()
+    assert run("rotate", "--host", "other.example.org")[0] == Exit.OK
+    after = (made / "server.pem").read_bytes()
+    assert after != before
+    assert b"PRIVATE KEY" in after
+    assert authorities.open_registry(made).setting("hosts") == "other.example.org"
+
+
+def test_publishers(run, made, tmp_path):
+    key = Ed25519PrivateKey.generate().public_key()
+    file = tmp_path / "us.pem"
+    file.write_bytes(
+        key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    assert run("publisher", "add", str(file))[0] == Exit.OK
+    assert authorities.open_registry(made).publishers() == {"us": key.public_bytes_raw()}
+    assert run("publisher", "add", str(file), "--name", "twice")[0] == Exit.CREDENTIALS
+    assert run("publisher", "list")[1].startswith("us ")
+    assert run("publisher", "remove", "us")[0] == Exit.OK
+    assert run("publisher", "remove", "us")[0] == Exit.CREDENTIALS
+    assert run("publisher", "list")[1] == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["invite", "a/b"], Exit.USAGE),
+        (["invite", "../x"], Exit.USAGE),
+        (["invite", "x" * 65], Exit.USAGE),
+        (["invite", "x", "--role", "root"], Exit.USAGE),
+        (["invite", "x", "--role", ""], Exit.USAGE),
+        (["invite", "x", "--hours", "0"], Exit.USAGE),
+        (["revoke", "nobody"], Exit.CREDENTIALS),
+        (["publisher", "add", "/nowhere"], Exit.USAGE),
+        (["init"], Exit.USAGE),
+        (["rotate", "--host", "a b"], Exit.USAGE),
+    ],
+)
+def test_refused(run, made, arguments, code):
+    ended, _, error = run(*arguments)
+    assert ended == code
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("command", [["invite", "x"], ["devices"], ["revoke", "x"], ["rotate"]])
+def test_without_an_authority(run, command):
+    code, _, error = run(*command)
+    assert code == Exit.CREDENTIALS
+    assert "cloud.admin init" in error
+    assert error.count("\n") == 1
+
+
+def test_a_short_passphrase(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("DUET_AUTHORITY_PASSPHRASE", "short")
+    assert run("init")[0] == Exit.USAGE
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_passphrase_file(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("DUET_AUTHORITY_PASSPHRASE")
+    file = tmp_path / "passphrase"
+    file.write_text("another good passphrase\n")
+    assert run("init", "--passphrase-file", str(file))[0] == Exit.OK
+    authorities.unlock(tmp_path / "made", "another good passphrase")

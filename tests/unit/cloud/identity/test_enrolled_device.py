@@ -1,0 +1,285 @@
+"""The device's side: enrolling, asking over mutual TLS, renewing; never in the clear."""
+
+import asyncio
+import json
+import time
+
+import grpc
+import pytest
+
+from cloud.identity.authority import invite
+from device import identity as identities_of_device
+from device.cli import main
+from device.enrollment import enroll
+from device.errors import (
+    CloudRefused,
+    CloudUnreachable,
+    DeviceError,
+    ExitCode,
+    IdentityProblem,
+    UsageProblem,
+    VaultError,
+)
+from device.identity import canonical, credentials_for, load_identity, save_identity
+from device.link import open_channel
+from device.link_errors import device_error
+from device.publishers import pinned
+from device.renewal import renew, renew_if_due
+from duet_contract.enrolment import EnrolmentCode
+from duet_contract.v1.control_pb2 import DescribePairRequest
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from tests.doubles import identities
+
+PUBLISHER = bytes(range(32))
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    """A device's home of its own, its vault behind a passphrase."""
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse battery")
+    monkeypatch.setattr("device.vault._ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def code(authority):
+    authority.registry.add_publisher("us", PUBLISHER, 0)
+    return invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
+
+
+@pytest.fixture
+def enrolled(secure, code, at_home):
+    async def go():
+        address = f"localhost:{secure.enrolment_port}"
+        return (await asyncio.to_thread(enroll, address, str(code))).identity
+
+    return go
+
+
+def describe(server):
+    with open_channel(server) as channel:
+        try:
+            return ControlServiceStub(channel).DescribePair(DescribePairRequest(), timeout=10).id
+        except grpc.RpcError as error:
+            raise device_error(error, server) from error
+
+
+async def test_the_command_enrols_and_mutual_tls_is_used_from_then_on(
+    secure, code, at_home, capsys
+):
+    command = ["enroll", f"localhost:{secure.enrolment_port}", str(code)]
+    assert await asyncio.to_thread(main, command) == ExitCode.OK
+    assert "enrolled as laptop" in capsys.readouterr().err
+    server = f"localhost:{secure.port}"
+    assert await asyncio.to_thread(describe, server) == "toy"
+    assert pinned(server) == (PUBLISHER,)
+    (entry,) = secure.authority.registry.devices(int(time.time()))
+    assert (entry.name, entry.state) == ("laptop", "enrolled")
+
+
+async def test_the_private_key_never_leaves_and_is_not_readable_at_rest(enrolled, at_home, secure):
+    identity = await enrolled()
+    key = identity._key()
+    assert b"PRIVATE KEY" in key
+    body = b"".join(key.splitlines()[1:-1])
+    for directory in (at_home, secure.authority.directory):
+        for path in directory.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert body not in content
+                assert path.name == "server.pem" or b"PRIVATE KEY" not in content
+    (path,) = (at_home / "identities").iterdir()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
+    """Somebody in between, or the wrong address: the code's secret is not sent there."""
+    other = identities.make_authority(tmp_path / "other")
+    foreign = invite(other.certificate, other.registry, "laptop", ["inference"], 1.0)
+    address = f"localhost:{secure.enrolment_port}"
+    with pytest.raises(IdentityProblem, match="another fingerprint"):
+        await asyncio.to_thread(enroll, address, str(foreign))
+    # Even the right secret behind a wrong fingerprint is not told to this server.
+    mixed = EnrolmentCode(foreign.fingerprint, code.secret)
+    with pytest.raises(IdentityProblem, match="another fingerprint"):
+        await asyncio.to_thread(enroll, address, str(mixed))
+    assert load_identity(f"localhost:{secure.port}") is None
+    await asyncio.to_thread(enroll, address, str(code))
+
+
+async def test_a_used_code_is_told_in_one_line(secure, code, at_home, enrolled, capsys):
+    await enrolled()
+    command = ["enroll", f"localhost:{secure.enrolment_port}", str(code)]
+    assert await asyncio.to_thread(main, command) == ExitCode.IDENTITY
+    # The service logs as JSON to the same stderr.
+    lines = [line for line in capsys.readouterr().err.splitlines() if line[:1] != "{"]
+    assert len(lines) == 1
+    assert "was used" in lines[0]
+
+
+async def test_by_a_name_that_is_not_in_the_certificate(secure, code, at_home):
+    secure.authority.registry.set("hosts", "gpu.example.org")
+    secure.authority.issue_server()
+    secure.server.security._credentials.refresh()
+    with pytest.raises(IdentityProblem, match=r"not for localhost, but for gpu\.example\.org"):
+        await asyncio.to_thread(enroll, f"localhost:{secure.enrolment_port}", str(code))
+
+
+async def test_enrolling_at_the_services_port(secure, code, at_home):
+    with pytest.raises(DeviceError):
+        await asyncio.to_thread(enroll, f"localhost:{secure.port}", str(code))
+
+
+async def test_enrolling_where_nobody_listens(code, at_home):
+    with pytest.raises(CloudUnreachable):
+        await asyncio.to_thread(enroll, "localhost:1", str(code))
+
+
+@pytest.mark.parametrize("text", ["nonsense", "duet-nonsense"])
+async def test_no_code(at_home, text):
+    with pytest.raises(UsageProblem):
+        enroll("localhost:1", text)
+
+
+async def test_a_vault_that_cannot_be_opened_does_not_cost_the_code(
+    secure, code, at_home, monkeypatch
+):
+    def locked(*_, **__):
+        raise VaultError("locked")
+
+    address = f"localhost:{secure.enrolment_port}"
+    with monkeypatch.context() as patch:
+        patch.setattr("device.vault.Vault.open", locked)
+        with pytest.raises(VaultError):
+            await asyncio.to_thread(enroll, address, str(code))
+    await asyncio.to_thread(enroll, address, str(code))
+
+
+async def test_a_server_of_another_authority_is_not_talked_to(secure, enrolled, tmp_path):
+    identity = await enrolled()
+    other = identities.make_authority(tmp_path / "other")
+    server_pem = (other.directory / "server.pem").read_bytes()
+    (secure.authority.directory / "server.pem").write_bytes(server_pem)
+    secure.server.security._credentials.refresh()
+    with pytest.raises(CloudUnreachable, match="not one of the authority"):
+        await asyncio.to_thread(describe, identity.server)
+
+
+async def test_revoked(secure, enrolled):
+    identity = await enrolled()
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    with pytest.raises(CloudRefused, match="does not know this device.*revoked"):
+        await asyncio.to_thread(describe, identity.server)
+
+
+async def test_a_damaged_identity_is_never_taken_for_none(enrolled, at_home):
+    identity = await enrolled()
+    (path,) = (at_home / "identities").iterdir()
+    whole = path.read_bytes()
+    other = json.loads(whole) | {"server": "localhost:1"}
+    for content in (b"", b"{}", whole[:100], b"[]", json.dumps(other).encode()):
+        path.write_bytes(content)
+        with pytest.raises(IdentityProblem, match="damaged"):
+            open_channel(identity.server)
+
+
+async def test_an_altered_sealed_key(enrolled, at_home):
+    identity = await enrolled()
+    (path,) = (at_home / "identities").iterdir()
+    data = json.loads(path.read_bytes())
+    data["key"] = data["key"][:-8] + ("AAAAAAA=" if data["key"].endswith("=") else "AAAAAAAA")
+    path.write_text(json.dumps(data))
+    with pytest.raises(VaultError, match="this device's key for"):
+        open_channel(identity.server)
+
+
+async def test_a_server_elsewhere_without_an_identity_gets_nothing(at_home):
+    with pytest.raises(IdentityProblem, match="not enrolled with 192.0.2.1:50151"):
+        open_channel("192.0.2.1:50151")
+    assert credentials_for("127.0.0.1:50151", may_be_plaintext=True) is None
+
+
+async def test_plaintext_to_a_server_with_identities_says_what_to_do(secure, at_home):
+    with pytest.raises(CloudUnreachable, match="duet-device enroll"):
+        await asyncio.to_thread(describe, f"127.0.0.1:{secure.port}")
+    assert not secure.engine.jobs
+
+
+async def test_an_ended_identity(enrolled, monkeypatch):
+    identity = await enrolled()
+    now = time.time()
+    monkeypatch.setattr(identities_of_device.time, "time", lambda: now + 30 * 86400)
+    with pytest.raises(IdentityProblem, match="ended on"):
+        identity.credentials()
+
+
+async def test_renewal_when_half_of_its_life_has_passed(secure, enrolled, monkeypatch):
+    before = await enrolled()
+    notes = []
+    assert not await asyncio.to_thread(renew_if_due, before.server, notes.append)
+    monkeypatch.setattr("device.identity.RENEW_AFTER", 0.0)
+    assert await asyncio.to_thread(renew_if_due, before.server, notes.append)
+    after = load_identity(before.server)
+    assert after.certificate != before.certificate
+    assert after._key() != before._key()
+    assert await asyncio.to_thread(describe, before.server) == "toy"
+    assert not notes
+
+
+async def test_a_renewal_that_fails_is_noted_only_near_the_end(secure, enrolled, monkeypatch):
+    identity = await enrolled()
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    monkeypatch.setattr("device.identity.RENEW_AFTER", 0.0)
+    notes = []
+    assert not await asyncio.to_thread(renew_if_due, identity.server, notes.append)
+    assert not notes
+    monkeypatch.setattr("device.renewal._TELL_LEFT", 2.0)
+    assert not await asyncio.to_thread(renew_if_due, identity.server, notes.append)
+    assert "could not be renewed" in notes[0]
+
+
+async def test_a_renewed_certificate_for_another_key_is_not_kept(secure, enrolled, monkeypatch):
+    identity = await enrolled()
+    monkeypatch.setattr(
+        secure.authority.__class__,
+        "renew",
+        lambda authority, serial, _: authority._issue_device(
+            "laptop", identities.signing_request()
+        ),
+    )
+    with pytest.raises(IdentityProblem, match="not for this device's key"):
+        await asyncio.to_thread(renew, identity)
+    assert load_identity(identity.server) == identity
+
+
+async def test_certificate_files_of_ones_own_pki(secure, at_home, tmp_path, capsys):
+    pair = identities.device(secure.authority)
+    (tmp_path / "c.pem").write_bytes(pair.certificate)
+    (tmp_path / "k.pem").write_bytes(pair.key)
+    (tmp_path / "a.pem").write_bytes(secure.roots)
+    server = f"localhost:{secure.port}"
+    files = [f"--cert={tmp_path / 'c.pem'}", f"--key={tmp_path / 'k.pem'}"]
+    assert main(["enroll", server, *files]) == ExitCode.USAGE
+    assert main(["enroll", server, *files, f"--ca={tmp_path / 'a.pem'}"]) == ExitCode.OK
+    assert await asyncio.to_thread(describe, server) == "toy"
+    assert not load_identity(server).due
+    (tmp_path / "k.pem").unlink()
+    with pytest.raises(IdentityProblem, match=r"k\.pem"):
+        open_channel(server)
+
+
+@pytest.mark.parametrize("server", ["host", "host:", ":1", "host:0", "host:70000", "host:x"])
+def test_what_is_no_server(server):
+    with pytest.raises(UsageProblem, match="HOST:PORT"):
+        canonical(server)
+
+
+def test_servers_share_no_file(at_home):
+    from device.identity import Identity
+
+    servers = ["a_b:1", "a:1", "a/b:1", "[::1]:1", "[::2]:1", "A:1"]
+    for server in servers:
+        save_identity(Identity(canonical(server), "x", ends=1.0))
+    assert len(list((at_home / "identities").iterdir())) == len(servers) - 1
+    assert load_identity("A.:01").server == "a:1"

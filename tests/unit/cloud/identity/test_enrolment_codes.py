@@ -1,0 +1,217 @@
+"""Enrolment codes: good once, for a while, and not to be guessed."""
+
+import asyncio
+import time
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.identity import guesses
+from cloud.identity.authority import invite
+from cloud.identity.certificates import der
+from cloud.identity.guesses import MOST_A_PLACE, MOST_IN_ALL, Guesses, place_of
+from duet_contract.enrolment import EnrolmentCode
+from duet_contract.errors import EnrolmentCodeError
+from duet_contract.v1.enrolment_pb2 import EnrollRequest, GetAuthorityRequest, RenewRequest
+from tests.doubles import identities
+
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.fixture
+def code(authority):
+    return invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
+
+
+def request_of(code, signing_request=None):
+    return EnrollRequest(
+        secret=code.secret, signing_request=signing_request or identities.signing_request()
+    )
+
+
+async def test_a_code_gives_a_certificate(secure, code):
+    answer = await secure.enrolment.GetAuthority(GetAuthorityRequest())
+    assert answer.authority == der(secure.authority.certificate)
+    response = await secure.enrolment.Enroll(request_of(code))
+    assert (response.name, response.service_port) == ("laptop", secure.port)
+    certificate = x509.load_der_x509_certificate(response.certificate)
+    certificate.verify_directly_issued_by(secure.authority.certificate)
+    assert len(response.certificate) < 400
+
+
+async def test_a_code_is_kept_as_a_hash_alone(secure, code):
+    content = b"".join(
+        path.read_bytes() for path in secure.authority.directory.glob("registry.db*")
+    )
+    assert b"laptop" in content
+    assert code.secret not in content
+    assert str(code).encode() not in content
+
+
+async def test_a_used_code(secure, code, refused):
+    await secure.enrolment.Enroll(request_of(code))
+    error = await refused(secure.enrolment.Enroll(request_of(code)))
+    assert error.code() == UNAUTHENTICATED
+    assert "was used" in error.details()
+
+
+async def test_a_replayed_request(secure, code, refused):
+    request = request_of(code)
+    await secure.enrolment.Enroll(request)
+    assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
+
+
+async def test_of_many_at_the_same_time_one_is_served(secure, code):
+    calls = [secure.enrolment.Enroll(request_of(code)) for _ in range(4)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(not isinstance(result, Exception) for result in results) == 1
+
+
+async def test_a_code_past_its_time(secure, refused):
+    authority = secure.authority
+    code = invite(authority.certificate, authority.registry, "laptop", ["inference"], 0.0)
+    assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+
+
+async def test_a_revoked_invitation(secure, code, refused):
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+
+
+async def test_an_earlier_code_of_the_same_name(secure, code, refused):
+    authority = secure.authority
+    invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
+    assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+
+
+async def test_guesses_are_rate_limited(secure, code, refused):
+    """After five wrong ones even the right one has to wait."""
+    wrong = EnrolmentCode(code.fingerprint, bytes(16))
+    for _ in range(MOST_A_PLACE):
+        error = await refused(secure.enrolment.Enroll(request_of(wrong)))
+        assert error.code() == UNAUTHENTICATED
+    error = await refused(secure.enrolment.Enroll(request_of(code)))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "wait" in error.details()
+
+
+@pytest.mark.parametrize("secret", [b"", b"short", bytes(17), bytes(1000)])
+async def test_a_secret_of_another_length(secure, refused, secret):
+    request = EnrollRequest(secret=secret, signing_request=identities.signing_request())
+    assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
+
+
+def _of_another_curve():
+    key = ec.generate_private_key(ec.SECP384R1())
+    return _request(key)
+
+
+def _of_rsa():
+    return _request(rsa.generate_private_key(65537, 2048))
+
+
+def _altered():
+    data = bytearray(identities.signing_request())
+    data[-1] ^= 1
+    return bytes(data)
+
+
+def _request(key):
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    "make", [_of_another_curve, _of_rsa, _altered, lambda: b"x", lambda: bytes(5000)]
+)
+async def test_a_request_that_cannot_be_signed_does_not_cost_the_code(secure, code, refused, make):
+    error = await refused(secure.enrolment.Enroll(request_of(code, make())))
+    assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+    await secure.enrolment.Enroll(request_of(code))
+
+
+async def test_a_large_request_is_not_read(secure, code, refused):
+    error = await refused(secure.enrolment.Enroll(request_of(code, bytes(1 << 20))))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_enrolling_again_revokes_what_was_before(secure, code, refused):
+    old = secure.connect(identities.device(secure.authority))
+    await old.ask()
+    authority = secure.authority
+    again = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
+    await secure.enrolment.Enroll(request_of(again))
+    assert (await refused(old.ask())).code() == UNAUTHENTICATED
+
+
+async def test_renewal_is_for_the_caller_and_no_stranger(secure, refused):
+    request = RenewRequest(signing_request=identities.signing_request())
+    client = secure.connect(identities.device(secure.authority))
+    renewed = x509.load_der_x509_certificate((await client.identity.Renew(request)).certificate)
+    names = renewed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    assert uris == ["spiffe://test/device/laptop"]
+    error = await refused(secure.connect(None).identity.Renew(request))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    assert (await refused(client.identity.Renew(request))).code() == UNAUTHENTICATED
+
+
+async def test_nothing_but_enrolment_on_its_port(secure, refused):
+    async with grpc.aio.secure_channel(
+        f"localhost:{secure.enrolment_port}", grpc.ssl_channel_credentials(secure.roots)
+    ) as channel:
+        call = channel.unary_stream("/duet.v1.InferenceService/Reason")(b"")
+        error = await refused(call.read())
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_guesses_from_many_places_are_bounded_in_all():
+    now = [1000.0]
+    counted = Guesses(lambda: now[0])
+    for index in range(MOST_IN_ALL):
+        assert not counted.wait(f"ipv4:10.0.{index}.1:5")
+        counted.wrong(f"ipv4:10.0.{index}.1:5")
+    assert counted.wait("ipv4:192.0.2.1:5") == pytest.approx(guesses.WINDOW_S)
+    now[0] += guesses.WINDOW_S
+    assert not counted.wait("ipv4:192.0.2.1:5")
+
+
+@pytest.mark.parametrize(
+    ("peer", "place"),
+    [
+        ("ipv4:10.1.2.3:55", "10.1.2.3"),
+        ("ipv6:%5B2001:db8::1:2%5D:55", "2001:db8::/64"),
+        ("ipv6:[2001:db8::ffff]:1", "2001:db8::/64"),
+        ("unix:/some/socket", "unix:/some/socket"),
+    ],
+)
+def test_places(peer, place):
+    assert place_of(peer) == place
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))
+def test_codes_read_as_they_were_written(fingerprint, secret):
+    code = EnrolmentCode(fingerprint, secret)
+    assert EnrolmentCode.parse(f" {code}\n") == code
+    assert secret.hex() not in repr(code)
+
+
+@given(st.integers(5, 72), st.characters(codec="ascii", exclude_characters="-_+/"))
+def test_a_mistyped_code_is_told(position, character):
+    text = str(EnrolmentCode(bytes(range(32)), bytes(range(16))))
+    typed = text[:position] + character + text[position + 1 :]
+    if typed != text:
+        with pytest.raises(EnrolmentCodeError):
+            EnrolmentCode.parse(typed)
+
+
+@pytest.mark.parametrize("text", ["", "duet-", "duet-AAAA", "hello", "duet-é", "duet-" + "A" * 68])
+def test_what_is_no_code(text):
+    with pytest.raises(EnrolmentCodeError):
+        EnrolmentCode.parse(text)

@@ -1,0 +1,171 @@
+"""Certificates of the operator's own PKI: URI names, mapped to roles by the access file."""
+
+import asyncio
+import datetime
+
+import grpc
+import pytest
+import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from cloud import logs
+from cloud.options import ServeOptions
+from cloud.reasoner import PairReasoner
+from cloud.server import CloudServer
+from duet_contract.v1.control_pb2 import GetCapacityRequest
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles.identities import KeyPair
+
+ACCESS = """
+denied = ["spiffe://example.org/laptop/stolen"]
+[roles]
+"spiffe://example.org/laptop/*" = ["inference"]
+"spiffe://example.org/laptop/nobody" = []
+"spiffe://example.org/ops" = ["control", "inference"]
+[limits."spiffe://example.org/laptop/slow"]
+rate = 0
+"""
+
+
+class Pki:
+    """An authority as others make it: RSA, with a subject, no extensions of ours."""
+
+    def __init__(self):
+        self.key = rsa.generate_private_key(65537, 2048)
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example CA")])
+        self.certificate = self._build(self.name, self.key.public_key(), [], authority=True)
+
+    def _build(self, subject, public_key, names, authority=False):
+        now = datetime.datetime.now(datetime.UTC)
+        day = datetime.timedelta(days=1)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - day)
+            .not_valid_after(now + day)
+            .add_extension(x509.BasicConstraints(authority, None), critical=True)
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def issue(self, *names):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf")])
+        certificate = self._build(subject, key.public_key(), list(names))
+        plain = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        return KeyPair(plain, certificate.public_bytes(serialization.Encoding.PEM))
+
+    def device(self, *uris):
+        return self.issue(*(x509.UniformResourceIdentifier(uri) for uri in uris))
+
+    @property
+    def roots(self):
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture(scope="module")
+def pki():
+    return Pki()
+
+
+@pytest_asyncio.fixture
+async def served(toy_pair, engine, pki, tmp_path):
+    logs.configure("json")
+    server_pair = pki.issue(x509.DNSName("localhost"))
+    (tmp_path / "cert.pem").write_bytes(server_pair.certificate)
+    (tmp_path / "key.pem").write_bytes(server_pair.key)
+    (tmp_path / "ca.pem").write_bytes(pki.roots)
+    access = tmp_path / "access.toml"
+    access.write_text(ACCESS)
+    options = ServeOptions(
+        port=0,
+        tls_cert=tmp_path / "cert.pem",
+        tls_key=tmp_path / "key.pem",
+        tls_client_ca=tmp_path / "ca.pem",
+        access=access,
+    )
+    server = CloudServer(options, PairReasoner.load(toy_pair))
+    await server.start()
+    await server.open(engine)
+    channels = []
+
+    def connect(pair):
+        channel = grpc.aio.secure_channel(
+            f"localhost:{server.port}",
+            pair.credentials(pki.roots),
+            [("grpc.use_local_subchannel_pool", 1)],
+        )
+        channels.append(channel)
+        return channel
+
+    connect.access = access
+    yield connect
+    for channel in channels:
+        await channel.close()
+    await server.stop()
+
+
+async def ask(channel):
+    request = ReasonRequest(question="What?")
+    return [response async for response in InferenceServiceStub(channel).Reason(request)]
+
+
+async def test_a_uri_name_has_the_roles_of_what_covers_it(served, pki, refused):
+    laptop = served(pki.device("spiffe://example.org/laptop/7"))
+    assert (await ask(laptop))[-1].done.signal_tokens == 10
+    control = ControlServiceStub(laptop).GetCapacity(GetCapacityRequest())
+    assert (await refused(control)).code() == grpc.StatusCode.PERMISSION_DENIED
+    ops = served(pki.device("spiffe://example.org/ops"))
+    await ask(ops)
+    await ControlServiceStub(ops).GetCapacity(GetCapacityRequest())
+
+
+@pytest.mark.parametrize(
+    ("uris", "why"),
+    [
+        (["spiffe://example.org/other"], "no role"),
+        (["spiffe://example.org/laptop/nobody"], "no role"),
+        (["spiffe://example.org/laptop/stolen"], "denied"),
+        ([], "exactly one URI"),
+        (["spiffe://example.org/ops", "spiffe://example.org/laptop/1"], "exactly one URI"),
+    ],
+)
+async def test_names_that_are_not_admitted(served, pki, refused, uris, why):
+    error = await refused(ask(served(pki.device(*uris))))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert why in error.details()
+
+
+async def test_limits_by_uri_name(served, pki, refused):
+    error = await refused(ask(served(pki.device("spiffe://example.org/laptop/slow"))))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_denied_while_a_call_runs(served, pki, engine, refused):
+    engine.pause_s = 30.0
+    running = asyncio.create_task(ask(served(pki.device("spiffe://example.org/laptop/7"))))
+    while not engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    served.access.write_text(ACCESS.replace("stolen", "7"))
+    error = await refused(running)
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert "denied" in error.details()
+
+
+async def test_an_access_file_that_broke_leaves_what_was(served, pki):
+    served.access.write_text("[roles")
+    await asyncio.sleep(1.2)
+    await ask(served(pki.device("spiffe://example.org/laptop/7")))

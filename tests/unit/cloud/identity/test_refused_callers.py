@@ -1,0 +1,207 @@
+"""Whoever must not get in, one test each; over real TLS."""
+
+import asyncio
+import sqlite3
+import ssl
+import time
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cloud.identity import callers
+from cloud.identity.certificates import key_pem, pem
+from cloud.status import Refusal
+from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
+from tests.doubles import identities
+
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
+PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_an_enrolled_device_is_served(secure):
+    client = secure.connect(identities.device(secure.authority))
+    assert await client.ask() == 10
+    assert (await client.control.DescribePair(DescribePairRequest())).id == "toy"
+
+
+async def test_no_client_certificate(secure, refused):
+    error = await refused(secure.connect(None).ask())
+    assert error.code() == UNAVAILABLE
+    assert not secure.engine.jobs
+
+
+async def test_plaintext(secure, refused):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{secure.port}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        error = await refused(health.Check(health_pb2.HealthCheckRequest()))
+    assert error.code() == UNAVAILABLE
+
+
+async def test_a_certificate_of_another_authority(secure, tmp_path, refused):
+    other = identities.make_authority(tmp_path / "other")
+    error = await refused(secure.connect(identities.device(other)).ask())
+    assert error.code() == UNAVAILABLE
+
+
+async def test_an_expired_certificate(secure, refused):
+    pair = identities.device(secure.authority, begins=-2, ends=-1)
+    assert (await refused(secure.connect(pair).ask())).code() == UNAVAILABLE
+
+
+async def test_a_certificate_that_is_not_valid_yet(secure, refused):
+    pair = identities.device(secure.authority, begins=1, ends=2)
+    assert (await refused(secure.connect(pair).ask())).code() == UNAVAILABLE
+
+
+async def test_a_self_signed_certificate(secure, refused):
+    error = await refused(secure.connect(identities.self_signed()).ask())
+    assert error.code() == UNAVAILABLE
+
+
+async def test_the_servers_own_certificate_is_no_devices(secure, refused):
+    content = (secure.authority.directory / "server.pem").read_bytes()
+    error = await refused(secure.connect(identities.KeyPair(content, content)).ask())
+    assert error.code() == UNAVAILABLE
+
+
+async def test_the_authoritys_certificate_is_no_devices(secure, refused):
+    authority = secure.authority
+    pair = identities.KeyPair(key_pem(authority.key), pem(authority.certificate))
+    error = await refused(secure.connect(pair).ask())
+    assert error.code() in (UNAVAILABLE, UNAUTHENTICATED)
+
+
+async def test_a_certificate_that_is_not_in_the_registry(secure, refused):
+    pair = identities.device(secure.authority, register=False)
+    error = await refused(secure.connect(pair).ask())
+    assert error.code() == UNAUTHENTICATED
+    assert "registry" in error.details()
+
+
+async def test_a_revoked_certificate(secure, refused):
+    pair = identities.device(secure.authority)
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    error = await refused(secure.connect(pair).ask())
+    assert error.code() == UNAUTHENTICATED
+    assert "'laptop' was revoked" in error.details()
+
+
+async def test_revoked_on_an_open_connection(secure, refused):
+    client = secure.connect(identities.device(secure.authority))
+    await client.ask()
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    assert (await refused(client.ask())).code() == UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_revoked_while_a_call_runs(secure, refused, stuck):
+    """Ends within two seconds, between tokens and while it waits for one; others go on."""
+    secure.engine.pause_s = 30.0 if stuck else 0.05
+    secure.engine.script = list(range(100, 1000))
+    laptop = secure.connect(identities.device(secure.authority))
+    phone = secure.connect(identities.device(secure.authority, "phone"))
+    revoked, other = asyncio.create_task(laptop.ask()), asyncio.create_task(phone.ask(budget=40))
+    while secure.engine.running < 2:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    began = time.monotonic()
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    error = await refused(revoked)
+    assert time.monotonic() - began < 2
+    assert error.code() == UNAUTHENTICATED
+    assert "revoked" in error.details()
+    assert secure.engine.aborted == 1
+    if stuck:
+        other.cancel()
+    else:
+        assert await other == 40
+
+
+async def test_a_health_watch_ends_when_revoked(secure, refused):
+    client = secure.connect(identities.device(secure.authority))
+    health = health_pb2_grpc.HealthStub(client.channel)
+    watch = health.Watch(health_pb2.HealthCheckRequest(service=""))
+    assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+    secure.authority.registry.revoke("laptop", int(time.time()))
+    assert (await refused(watch.read())).code() == UNAUTHENTICATED
+
+
+async def test_ended_on_an_open_connection(secure, refused, monkeypatch):
+    client = secure.connect(identities.device(secure.authority))
+    await client.ask()
+    gate = secure.server.security.gate
+    monkeypatch.setattr(gate._callers, "_clock", lambda: time.time() + 2 * 86400)
+    error = await refused(client.ask())
+    assert error.code() == UNAUTHENTICATED
+    assert "ended" in error.details()
+
+
+async def test_ended_while_a_call_runs(secure, refused, monkeypatch):
+    secure.engine.pause_s = 30.0
+    running = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask())
+    while not secure.engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    gate = secure.server.security.gate
+    monkeypatch.setattr(gate._callers, "_clock", lambda: time.time() + 2 * 86400)
+    assert "ended" in (await refused(running)).details()
+
+
+async def test_control_does_not_ask(secure, refused):
+    client = secure.connect(identities.device(secure.authority, "ops", ("control",)))
+    assert (await client.control.GetCapacity(GetCapacityRequest())).max_running == 16
+    error = await refused(client.ask())
+    assert error.code() == PERMISSION_DENIED
+    assert "role control, this needs inference" in error.details()
+    assert not secure.engine.jobs
+
+
+async def test_inference_does_not_control(secure, refused):
+    client = secure.connect(identities.device(secure.authority))
+    error = await refused(client.control.GetCapacity(GetCapacityRequest()))
+    assert error.code() == PERMISSION_DENIED
+
+
+async def test_a_role_taken_away_counts_at_once(secure, refused):
+    client = secure.connect(identities.device(secure.authority))
+    await client.ask()
+    secure.authority.registry.invite("laptop", ("control",), b"x", 0, 0)
+    assert (await refused(client.ask())).code() == PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("port", ["port", "enrolment_port"])
+async def test_tls_below_13(secure, port):
+    pair = identities.device(secure.authority)
+    number = getattr(secure, port)
+    await asyncio.to_thread(identities.tls, number, ssl.TLSVersion.TLSv1_3, pair)
+    # OpenSSL itself offers nothing below 1.2 any more.
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.to_thread(identities.tls, number, ssl.TLSVersion.TLSv1_2, pair)
+
+
+async def test_tls_below_13_is_refused_by_the_gate_too():
+    """Should gRPC's environment ever be set otherwise."""
+    with pytest.raises(Refusal, match=r"TLSv1\.3 is required"):
+        callers._certificate({"ssl_tls_version": [b"TLSv1.2"], "x509_pem_cert": [b""]})
+
+
+async def test_a_registry_that_cannot_be_read_admits_nobody_and_is_tried_again(
+    secure, refused, monkeypatch
+):
+    client = secure.connect(identities.device(secure.authority))
+    secure.engine.pause_s = 30.0
+    running = asyncio.create_task(client.ask())
+    while not secure.engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    registry = secure.server.security.gate._callers._registry
+
+    def broken(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "certificate", broken)
+        assert (await refused(client.ask())).code() == UNAVAILABLE
+        secure.authority.registry.revoke("laptop", int(time.time()))
+        await asyncio.sleep(1.2)
+        assert not running.done()
+    assert (await refused(running)).code() == UNAUTHENTICATED

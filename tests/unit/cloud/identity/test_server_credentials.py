@@ -1,0 +1,226 @@
+"""A server that cannot load its credentials does not start; one that runs takes up new ones."""
+
+import asyncio
+import dataclasses
+import datetime
+import ssl
+import subprocess
+import sys
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from cloud.errors import AddressError, CredentialsError, Exit, UsageError
+from cloud.identity import certificates
+from cloud.identity.authority import unlock
+from cloud.identity.certificates import key_pem, pem
+from cloud.options import ServeOptions
+from cloud.reasoner import PairReasoner
+from cloud.server import CloudServer
+from tests.doubles import identities
+
+LOCALHOST = ["localhost", "127.0.0.1"]
+
+
+@pytest.fixture
+def own_pki(authority, tmp_path):
+    """Options of a server with certificate files of one's own."""
+    key = certificates.new_key()
+    write_server(authority, tmp_path, key, days=1)
+    (tmp_path / "ca.pem").write_bytes(pem(authority.certificate))
+    access = tmp_path / "access.toml"
+    access.write_text('[roles]\n"spiffe://test/device/*" = ["inference"]\n')
+    return ServeOptions(
+        port=0,
+        tls_cert=tmp_path / "cert.pem",
+        tls_key=tmp_path / "key.pem",
+        tls_client_ca=tmp_path / "ca.pem",
+        access=access,
+    )
+
+
+def write_server(authority, directory, key, days, begins=0):
+    now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=begins)
+    certificate = certificates.server_certificate(
+        authority.certificate, authority.key, key.public_key(), LOCALHOST, days, now
+    )
+    (directory / "cert.pem").write_bytes(pem(certificate))
+    (directory / "key.pem").write_bytes(key_pem(key))
+
+
+def start(toy_pair, options):
+    return CloudServer(options, PairReasoner.load(toy_pair))
+
+
+@pytest.mark.parametrize("name", ["authority.pem", "authority.key", "registry.db", "server.pem"])
+@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
+async def test_a_damaged_authority(toy_pair, secure_options, authority, name, content):
+    authority.registry.close()
+    (authority.directory / name).unlink()
+    if content is not None:
+        (authority.directory / name).write_bytes(content)
+        if name == "registry.db":
+            for path in authority.directory.glob("registry.db-*"):
+                path.unlink()
+    with pytest.raises(CredentialsError):
+        start(toy_pair, secure_options)
+
+
+@pytest.mark.parametrize("name", ["cert.pem", "key.pem", "ca.pem", "access.toml"])
+@pytest.mark.parametrize("content", [None, b"nonsense"])
+async def test_damaged_files(toy_pair, own_pki, tmp_path, name, content):
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(CredentialsError, match=name):
+        start(toy_pair, own_pki)
+
+
+async def test_the_key_of_another_certificate(toy_pair, own_pki, tmp_path):
+    (tmp_path / "key.pem").write_bytes(key_pem(certificates.new_key()))
+    with pytest.raises(CredentialsError, match="not the key of"):
+        start(toy_pair, own_pki)
+
+
+async def test_an_encrypted_key(toy_pair, own_pki, tmp_path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    content = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (tmp_path / "key.pem").write_bytes(content)
+    with pytest.raises(CredentialsError, match="unencrypted"):
+        start(toy_pair, own_pki)
+
+
+@pytest.mark.parametrize(("begins", "days", "why"), [(-3, 1, "ended"), (2, 4, "not valid yet")])
+async def test_a_servers_certificate_at_another_time(
+    toy_pair, own_pki, authority, tmp_path, begins, days, why
+):
+    write_server(authority, tmp_path, certificates.new_key(), days, begins)
+    with pytest.raises(CredentialsError, match=why):
+        start(toy_pair, own_pki)
+
+
+async def test_a_devices_certificate_for_the_server(toy_pair, own_pki, authority, tmp_path):
+    pair = identities.device(authority)
+    (tmp_path / "cert.pem").write_bytes(pair.certificate)
+    (tmp_path / "key.pem").write_bytes(pair.key)
+    with pytest.raises(CredentialsError, match="not for servers"):
+        start(toy_pair, own_pki)
+
+
+async def test_a_wrong_passphrase(toy_pair, secure_options, monkeypatch):
+    monkeypatch.setenv("DUET_AUTHORITY_PASSPHRASE", "something else entirely")
+    with pytest.raises(CredentialsError, match="passphrase is wrong"):
+        start(toy_pair, secure_options)
+
+
+async def test_no_passphrase(toy_pair, secure_options, monkeypatch):
+    monkeypatch.delenv("DUET_AUTHORITY_PASSPHRASE")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
+    with pytest.raises(UsageError, match="passphrase"):
+        start(toy_pair, secure_options)
+
+
+def test_an_altered_key_file(authority):
+    path = authority.directory / "authority.key"
+    content = path.read_bytes()
+    for position in range(0, len(content), 7):
+        altered = bytearray(content)
+        altered[position] ^= 4
+        path.write_bytes(altered)
+        try:
+            opened = unlock(authority.directory, identities.PASSPHRASE)
+        except CredentialsError:
+            continue
+        # White space, or the cost written otherwise: the key is what it was.
+        assert opened.key.private_numbers() == authority.key.private_numbers()
+
+
+def test_the_key_is_not_readable_at_rest(authority):
+    plain = authority.key.private_numbers().private_value.to_bytes(32)
+    for path in authority.directory.iterdir():
+        content = path.read_bytes()
+        assert plain not in content
+        assert path.name == "server.pem" or b"PRIVATE KEY" not in content
+        assert path.name in ("registry.db", "registry.db-wal", "registry.db-shm") or (
+            path.stat().st_mode & 0o077 == 0
+        )
+    assert authority.directory.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"tls_cert": None}, "belong together"),
+        ({"access": None}, "belong together"),
+        ({"enrolment_port": 0}, "needs an authority"),
+    ],
+)
+async def test_options_that_lack_each_other(toy_pair, own_pki, changes, why):
+    with pytest.raises(UsageError, match=why):
+        start(toy_pair, dataclasses.replace(own_pki, **changes))
+
+
+@pytest.mark.parametrize("name", ["access", "enrolment_port"])
+async def test_identities_are_needed_for(toy_pair, name):
+    with pytest.raises(UsageError, match="needs identities"):
+        start(toy_pair, ServeOptions(port=0, **{name: 0}))
+
+
+async def test_a_public_address_without_tls(toy_pair):
+    with pytest.raises(AddressError, match="--tls-dir"):
+        start(toy_pair, ServeOptions(host="0.0.0.0", port=0))
+
+
+def test_the_command_says_so_and_ends(toy_pair, tmp_path):
+    command = [sys.executable, "-m", "cloud.serve", "--pair", str(toy_pair), "--port", "0"]
+    done = subprocess.run(
+        [*command, "--tls-dir", str(tmp_path / "none")], capture_output=True, text=True
+    )
+    assert done.returncode == Exit.CREDENTIALS
+    assert done.stderr.startswith("cloud.serve: there is no authority in")
+    assert done.stderr.count("\n") == 1
+
+
+async def _serial(secure, pair):
+    shown = await asyncio.to_thread(identities.tls, secure.port, ssl.TLSVersion.TLSv1_3, pair)
+    return shown.serial_number
+
+
+async def test_the_servers_certificate_is_replaced_while_it_serves(secure):
+    pair = identities.device(secure.authority)
+    client = secure.connect(pair)
+    await client.ask()
+    before = await _serial(secure, pair)
+    fresh = secure.authority.issue_server()
+    for _ in range(40):
+        if await _serial(secure, pair) != before:
+            break
+        await asyncio.sleep(0.1)
+    assert await _serial(secure, pair) == fresh.serial_number
+    # The connection that stood goes on, and new ones are trusted.
+    assert await client.ask() == await secure.connect(pair).ask() == 10
+
+
+async def test_a_certificate_that_cannot_be_used_changes_nothing(secure, capsys):
+    pair = identities.device(secure.authority)
+    before = await _serial(secure, pair)
+    (secure.authority.directory / "server.pem").write_bytes(b"half of it")
+    await asyncio.sleep(1.2)
+    assert await _serial(secure, pair) == before
+    assert capsys.readouterr().err.count("certificate not taken up") == 1
+
+
+async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secure, monkeypatch):
+    pair = identities.device(secure.authority)
+    before = await _serial(secure, pair)
+    monkeypatch.setattr("cloud.identity.security.RENEW_LEFT", 1.0)
+    for _ in range(40):
+        if await _serial(secure, pair) != before:
+            break
+        await asyncio.sleep(0.1)
+    assert await _serial(secure, pair) != before

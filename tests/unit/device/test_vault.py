@@ -1,0 +1,241 @@
+"""The vault: what it seals, whom it opens for, and what it says when it does not."""
+
+import getpass
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keyring.backend import KeyringBackend
+from keyring.backends.fail import Keyring as NoKeyring
+
+from device import vault
+from device.errors import ExitCode, VaultError, VaultLocked
+from device.vault import Vault
+from tests.doubles.keyring import (
+    ForgetfulKeyring,
+    LockedKeyring,
+    MemoryKeyring,
+    PlaintextKeyring,
+)
+
+KEY = bytes(range(32))
+
+
+@pytest.fixture
+def system(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeyring]:
+    """A system with a keyring, and no vault opened yet."""
+    backend = MemoryKeyring()
+    use(backend)
+    monkeypatch.delenv(vault.PASSPHRASE_VARIABLE, raising=False)
+    monkeypatch.setattr(vault, "_opened", {})
+    # What protects a passphrase costs time that tests do not have.
+    monkeypatch.setattr(vault, "_ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
+    yield backend
+    use(NoKeyring())
+
+
+def use(backend: KeyringBackend) -> None:
+    keyring.set_keyring(backend)
+
+
+def again(directory: Path) -> Vault:
+    """The vault as another process would open it."""
+    vault._opened.clear()
+    return Vault.open(directory, create=False)
+
+
+@given(st.binary(max_size=300), st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_what_was_sealed_is_had_again_for_its_purpose_alone(data: bytes, purpose: str) -> None:
+    safe = Vault(KEY, bytes(8))
+    sealed = safe.seal(data, purpose)
+    assert safe.unseal(sealed, purpose) == data
+    assert safe.seal(data, purpose) != sealed
+    if len(data) > 3:
+        assert data not in sealed
+    with pytest.raises(VaultError, match="something else"):
+        safe.unseal(sealed, purpose + "x")
+
+
+def test_every_altered_bit_and_every_cut_is_reported() -> None:
+    safe = Vault(KEY, bytes(8))
+    sealed = safe.seal(b"a secret of some length", "test")
+    for position in range(len(sealed) * 8):
+        altered = bytearray(sealed)
+        altered[position // 8] ^= 1 << position % 8
+        with pytest.raises(VaultError):
+            safe.unseal(bytes(altered), "test")
+    for length in range(len(sealed)):
+        with pytest.raises(VaultError):
+            safe.unseal(sealed[:length], "test")
+    with pytest.raises(VaultError):
+        safe.unseal(sealed + b"x", "test")
+
+
+def test_another_key_and_a_newer_format_are_named() -> None:
+    sealed = Vault(bytes(32), b"\1" * 8).seal(b"x", "test")
+    with pytest.raises(VaultError, match="another key .0101010101010101, this device's is 00000"):
+        Vault(KEY, bytes(8)).unseal(sealed, "test")
+    with pytest.raises(VaultError, match="format 2, this DUET reads 1"):
+        Vault(KEY, b"\1" * 8).unseal(b"DV\2" + sealed[3:], "test")
+
+
+def test_key_lies_in_the_keyring_alone(system: MemoryKeyring, tmp_path: Path) -> None:
+    first = Vault.open(tmp_path)
+    sealed = first.seal(b"kept", "test")
+    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    (kept,) = system.kept.values()
+    path = tmp_path / vault.VAULT_NAME
+    assert kept not in path.read_text()
+    assert path.stat().st_mode & 0o077 == 0
+    assert [file.name for file in tmp_path.iterdir()] == [vault.VAULT_NAME]
+    assert vault.key_place(tmp_path) == "the system's keyring"
+    assert not vault.passphrase_wanted(tmp_path)
+
+
+@pytest.mark.parametrize("backend", [NoKeyring, PlaintextKeyring, LockedKeyring, ForgetfulKeyring])
+def test_without_a_keyring_that_keeps_secrets_nothing_is_kept_in_the_clear(
+    backend: type[KeyringBackend], system: MemoryKeyring, tmp_path: Path
+) -> None:
+    use(backend())
+    with pytest.raises(VaultLocked, match="no system keyring: set DUET_PASSPHRASE") as caught:
+        Vault.open(tmp_path)
+    assert caught.value.exit_code == ExitCode.VAULT
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_passphrase_from_the_environment(
+    system: MemoryKeyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUET_PASSPHRASE", "häppy horse")
+    sealed = Vault.open(tmp_path).seal(b"kept", "test")
+    assert system.kept == {}
+    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    assert not vault.passphrase_wanted(tmp_path)
+    assert vault.key_place(tmp_path) == "a passphrase"
+    monkeypatch.setenv("DUET_PASSPHRASE", "happy horse")
+    with pytest.raises(VaultError, match="wrong passphrase"):
+        again(tmp_path)
+    monkeypatch.delenv("DUET_PASSPHRASE")
+    assert vault.passphrase_wanted(tmp_path)
+    with pytest.raises(VaultLocked, match="locked with a passphrase: set DUET_PASSPHRASE"):
+        again(tmp_path)
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A terminal, and what the user types there."""
+    answers: list[str] = []
+
+    def read(_: str) -> str:
+        if not answers:
+            raise EOFError
+        return answers.pop(0)
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(getpass, "getpass", read)
+    return answers
+
+
+def test_passphrase_typed_twice_and_then_once(
+    system: MemoryKeyring, tmp_path: Path, typed: list[str]
+) -> None:
+    use(NoKeyring())
+    typed += ["one", "one"]
+    sealed = Vault.open(tmp_path).seal(b"kept", "test")
+    # Known to this process by now.
+    assert Vault.open(tmp_path).unseal(sealed, "test") == b"kept"
+    typed += ["one"]
+    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    typed += ["two"]
+    with pytest.raises(VaultError, match="wrong passphrase"):
+        again(tmp_path)
+    vault._opened.clear()
+    with pytest.raises(VaultLocked, match="set DUET_PASSPHRASE"):
+        Vault.open(tmp_path, ask=False)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [(["one", "two"], "differ"), ([""], "empty"), ([], "no passphrase")],
+)
+def test_no_vault_without_a_passphrase_that_is_meant(
+    answers: list[str], said: str, system: MemoryKeyring, tmp_path: Path, typed: list[str]
+) -> None:
+    use(NoKeyring())
+    typed += answers
+    with pytest.raises(VaultLocked, match=said):
+        Vault.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_keyring_that_lost_or_changed_the_key(system: MemoryKeyring, tmp_path: Path) -> None:
+    Vault.open(tmp_path)
+    (name,) = system.kept
+    system.kept[name] = "no key"
+    with pytest.raises(VaultError, match="no valid key"):
+        again(tmp_path)
+    system.kept.clear()
+    with pytest.raises(VaultError, match="does not have the vault's key"):
+        again(tmp_path)
+    use(LockedKeyring())
+    with pytest.raises(VaultLocked, match="collection is locked"):
+        again(tmp_path)
+    use(NoKeyring())
+    with pytest.raises(VaultLocked, match="cannot be reached"):
+        again(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"version": "1"},
+        {"id": "abc"},
+        {"key": "none"},
+        {"salt": "zz"},
+        {"sealed_key": None},
+        {"argon2id": {}},
+        {"argon2id": {"iterations": 1, "lanes": 1, "memory_kib": 1 << 40}},
+    ],
+)
+def test_a_damaged_vault_is_reported_and_stays(
+    change: dict[str, object],
+    system: MemoryKeyring,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DUET_PASSPHRASE", "one")
+    Vault.open(tmp_path)
+    path = tmp_path / vault.VAULT_NAME
+    damaged = json.dumps({**json.loads(path.read_text()), **change})
+    path.write_text(damaged)
+    with pytest.raises(VaultError, match=r"damaged|upgrade"):
+        again(tmp_path)
+    assert path.read_text() == damaged
+
+
+def test_a_vault_that_is_no_json_or_not_there(system: MemoryKeyring, tmp_path: Path) -> None:
+    with pytest.raises(VaultError, match="no vault"):
+        again(tmp_path)
+    (tmp_path / vault.VAULT_NAME).write_bytes(b"\xff{")
+    with pytest.raises(VaultError, match="cannot read the vault"):
+        again(tmp_path)
+
+
+def test_another_process_makes_the_vault_first(
+    system: MemoryKeyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / vault.VAULT_NAME
+    mine = Vault.open(tmp_path)
+    sealed = mine.seal(b"kept", "test")
+    # As if the file had come into being after the look for it.
+    vault._create(path, ask=False)
+    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    assert len(system.kept) == 1
+    assert [file.name for file in tmp_path.iterdir()] == [vault.VAULT_NAME]
