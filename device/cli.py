@@ -9,6 +9,7 @@ import click
 
 from device.ask import ask
 from device.errors import DeviceError, ExitCode, OutputClosed
+from device.logs import forget, logs
 
 # As near to the process's start as this package can see: a question's time includes the imports.
 _PROCESS_STARTED = time.perf_counter()
@@ -23,6 +24,8 @@ def commands() -> None:
 # Without the command's name in between: DUET_SERVER, not DUET_ASK_SERVER.
 ask.context_settings["auto_envvar_prefix"] = "DUET"
 commands.add_command(ask)
+commands.add_command(logs)
+commands.add_command(forget)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
