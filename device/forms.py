@@ -23,7 +23,7 @@ _ADDRESSES = (
     r"\b[^\W\d_a-z][\w\-]*(?:straße|strasse|str\.|weg|allee|platz|gasse|ring|ufer|damm|straat|laan|"
     rf"gatan|vej)\s+\d{{1,4}}\s?[a-z]?\b(?:,?\s+\d{{4,5}}\s+{_PLACE})?",
     rf"\b(?:\d{{1,4}},?\s+)?(?:[Rr]ue|[Aa]venue|[Cc]alle|[Vv]ia|[Pp]iazza|[Rr]ua)\s+"
-    rf"(?:(?:de|du|des|la|le|del|della|di|da|do)\s+){{0,2}}{_PLACE}(?:,?\s+\d{{1,4}})?"
+    rf"(?:(?:de|du|des|la|le|del|della|di|da|do)\s+){{0,2}}{_PLACE}(?:,?\s+\d{{1,4}}\b)?"
     rf"(?:,?\s+\d{{4,5}}\s+{_PLACE})?",
     r"\b(?i:p\.?\s?o\.?\s?box|postfach)\s+\d+\b",
     # Postcodes: United Kingdom, Canada.

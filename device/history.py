@@ -128,7 +128,9 @@ class History:
             VaultError: it was sealed with another key, was altered, or is of a newer version.
         """
         with self._connected() as database:
-            row = database.execute("SELECT sealed FROM answers WHERE id = ?", (id_,)).fetchone()
+            # As bytes, whatever somebody made of it.
+            query = "SELECT CAST(sealed AS BLOB) FROM answers WHERE id = ?"
+            row = database.execute(query, (id_,)).fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise VaultError("it is gone, or damaged")
         try:

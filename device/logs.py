@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.errors import ExitCode, UsageProblem, VaultError
+from device.errors import UsageProblem, VaultError
 from device.home import home
 
 if TYPE_CHECKING:
@@ -43,17 +43,17 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
     from device.vault import Vault
 
     vault = Vault.open(history.path.parent, create=False)
-    damaged = False
-    for id_ in reversed(ids[: count or None]):
+    damaged = 0
+    shown = ids[: count or None]
+    for id_ in reversed(shown):
         try:
             kept = history.read(vault, id_)
         except VaultError as error:
             click.echo(f"duet-device: answer {id_} cannot be read: {error}", err=True)
-            damaged = True
+            damaged += 1
             continue
         _show(id_, kept, as_json)
-    if damaged:
-        context.exit(ExitCode.VAULT)
+    _report(damaged, len(shown))
 
 
 @logs.command("on")
@@ -99,10 +99,7 @@ def logs_path() -> None:
     metavar="DATE",
     help="Answers from before YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS, local time.",
 )
-@click.pass_context
-def forget(
-    context: click.Context, ids: tuple[str, ...], everything: bool, before: dt.datetime | None
-) -> None:
+def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> None:
     """Remove answers for good: those named, all, or those from before a date."""
     if sum([bool(ids), everything, before is not None]) != 1:
         raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
@@ -111,26 +108,25 @@ def forget(
     history = History.of(home(create=False))
     there = history.ids()
     check_ids(list(ids), there)
-    damaged = False
+    damaged = 0
     if before:
         chosen, damaged = _from_before(history, there, before)
     else:
         chosen = there if everything else list(ids)
     count = history.forget(chosen)
     click.echo(f"{count} answer{'' if count == 1 else 's'} forgotten")
-    if damaged:
-        context.exit(ExitCode.VAULT)
+    _report(damaged, len(there))
 
 
-def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tuple[list[str], bool]:
-    """Ids of answers from before a local time, and whether some have no readable date."""
+def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tuple[list[str], int]:
+    """Ids of answers from before a local time, and how many have no readable date."""
     if not ids:
-        return [], False
+        return [], 0
     from device.vault import Vault
 
     vault = Vault.open(history.path.parent, create=False)
     chosen: list[str] = []
-    damaged = False
+    damaged = 0
     for id_ in ids:
         try:
             if history.read(vault, id_).at < before.astimezone():
@@ -141,8 +137,14 @@ def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tup
                 f"duet-device forget {id_} removes it",
                 err=True,
             )
-            damaged = True
+            damaged += 1
     return chosen, damaged
+
+
+def _report(damaged: int, count: int) -> None:
+    """Lets the command end with the code of what could not be read."""
+    if damaged:
+        raise VaultError(f"{damaged} of {count} answers cannot be read")
 
 
 def _show(id_: str, kept: "Kept", as_json: bool) -> None:

@@ -64,6 +64,7 @@ _INTRODUCED = re.compile(
     rf"(?:\b(?i:{'|'.join(_INTRODUCTIONS)})\b,?|\b(?i:{_PHRASES}))\s+(?P<name>{_NAME})"
 )
 _SEVERAL = re.compile(rf"(?<!\w)(?P<name>{_NAME})")
+_APOSTROPHE = re.compile(r"['\u2019]")
 _SPLIT = re.compile(r"\S+")
 
 
@@ -83,7 +84,7 @@ def _people(text: str, start: int, end: int, *, fewest: int) -> Iterable[Found]:
     words = [(first - start, last - start) for first, last in words]
     for first, last in [*words, (end, end)]:
         word = text[first:last]
-        if word and word not in _ORDINARY and not _is_shouted(word):
+        if word and not _is_ordinary(word) and not _is_shouted(word):
             run.append((first, last))
             continue
         capitalised = [each for each in run if text[each[0]].isupper()]
@@ -92,6 +93,11 @@ def _people(text: str, start: int, end: int, *, fewest: int) -> Iterable[Found]:
         run = []
         if fewest == 1 and capitalised:
             return
+
+
+def _is_ordinary(word: str) -> bool:
+    stem = _APOSTROPHE.split(word)[0]  # of "I'm" and "What's"
+    return not _ORDINARY.isdisjoint((word, stem)) or word.rstrip(".") in _TITLES
 
 
 def _is_shouted(word: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tests.service import Service
 for name in [name for name in os.environ if name.startswith("DUET_") and name != "DUET_PAIRS"]:
     del os.environ[name]
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+# Nor must what they keep reach that user's home.
+_home = tempfile.TemporaryDirectory(prefix="duet-home-")
+os.environ["DUET_HOME"] = _home.name
 # Speed is not asserted in tests, and machines that run them may be busy.
 settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")

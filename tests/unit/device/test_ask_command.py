@@ -35,6 +35,7 @@ def home(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Path:
     (directory / "manifest.json").write_text(json.dumps(data))
     for name in [name for name in os.environ if name.startswith("DUET_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("DUET_HOME", str(pair.directory / "home"))
     monkeypatch.setenv("DUET_PAIRS", str(pair.directory))
     monkeypatch.setenv("DUET_PAIR", "bytes")
     return directory
