@@ -26,7 +26,7 @@ from device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tokens
-from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.doubles.recorder import Recorder
 
 RUN = 12
@@ -173,9 +173,9 @@ def test_no_run_of_the_context_leaves(
             kept=kept if mode == "reuse" else None,
         )
         assert mode not in ("refused", "too large", "too little time", "broken, cloud required")
-        # It did reach the decoder.
-        assert (redaction.apply(private) if redaction and decoder.ids else private).strip()
-        assert b"Documents:" in bytes(i for i in decoder.ids if i < 256)
+        seen = bytes(token for token in decoder.ids if token < END)
+        forms = {private, redaction.apply(private)} if redaction else {private}
+        assert any(form.strip().encode() in seen for form in forms), "the decoder lacks it"
     except DeviceError as error:
         notes.append(str(error))
     left = wire.recorder.taken()
