@@ -207,10 +207,12 @@ def ask(
     from device.context import read_context
     from device.keeping import Keeper
     from device.output import Output
-    from device.question import Question
+    from device.question import Question, check_question
 
     output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
     stop = _stop_on_interrupt()
+    # Before time is spent on what goes with it.
+    check_question(Question(text), pair.manifest, settings)
     asked = Question(text, read_context(sources, output.note) if sources else ())
     if redact or redact_words or redact_numbers:
         asked = _redacted(asked, redact_words, redact_numbers, output.note)

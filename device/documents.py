@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 
-from device.errors import UsageProblem
+from device.errors import DeviceError, UsageProblem
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
 # What an archive may unpack to; office files are archives.
@@ -75,6 +75,8 @@ def document_text(name: str, data: bytes, kind: str) -> str:
     with _silence():
         try:
             result = converter.convert(io.BytesIO(data), StreamInfo(extension=f".{kind}"))
+        except DeviceError:
+            raise  # the user's interrupt
         # Parsers of broken files raise whatever they stumble on, and what they say may quote them.
         except Exception as error:
             if _is_encrypted(error):

@@ -8,7 +8,7 @@ import datetime as dt
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Self
@@ -138,12 +138,18 @@ class History:
         except ValidationError as error:
             raise VaultError("it was written by another version of DUET") from error
 
-    def find_signal(self, vault: Vault, key: SignalKey) -> KeptSignal | None:
-        """The newest signal that was kept for the same question; damaged records are passed by."""
+    def find_signal(
+        self, vault: Vault, key: SignalKey, report: Callable[[str, VaultError], None]
+    ) -> KeptSignal | None:
+        """The newest signal that was kept for the same question.
+
+        `report` is told the id of each record on the way that cannot be read, and why.
+        """
         for id_ in self.ids():
             try:
                 kept = self.read(vault, id_)
-            except VaultError:
+            except VaultError as error:
+                report(id_, error)
                 continue
             if kept.signal and kept.key == key:
                 return kept.signal

@@ -44,8 +44,18 @@ class Keeper:
             return None
         from device.vault import Vault
 
+        unreadable: list[str] = []
+
+        def report(id_: str, error: VaultError) -> None:
+            unreadable.append(f"answer {id_} cannot be read: {error}")
+
         vault = Vault.open(self._directory, create=False)
-        return self._history().find_signal(vault, _key(question, manifest, settings))
+        key = _key(question, manifest, settings)
+        signal = self._history().find_signal(vault, key, report)
+        if unreadable:
+            more = f"; {len(unreadable) - 1} more: duet-device logs" if unreadable[1:] else ""
+            self._note(unreadable[0] + more)
+        return signal
 
     def keep(
         self,

@@ -159,6 +159,8 @@ def _show(id_: str, kept: "Kept", as_json: bool) -> None:
         lines.append(f"sent: {kept.key.sent}")
     if kept.context:
         lines.append(f"context: {', '.join(kept.context)}")
+    if kept.signal:
+        lines.append(f"signal: {kept.signal.text}")
     lines += [f"answer: {kept.receipt.answer}", receipt_line(kept.receipt), ""]
     click.echo(for_terminal("\n".join(lines), sys.stdout))
 

@@ -89,7 +89,7 @@ def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Ca
     assert main(["logs"]) == ExitCode.OK
     out = capsys.readouterr().out
     assert out.startswith(id_)
-    assert f"question: {QUESTION}\ncontext: {notes}\nanswer: häppy 🙂\nduet · 7 signal" in out
+    assert f"question: {QUESTION}\ncontext: {notes}\nsignal: because\nanswer: häppy 🙂\nduet · 7 signal" in out
     assert main(["logs", "--json"]) == ExitCode.OK
     record = json.loads(capsys.readouterr().out)
     assert record["id"] == id_
@@ -325,6 +325,24 @@ def test_a_kept_signal_is_used_again_on_wish(
     err = capsys.readouterr().err
     assert "sent: nothing\n" in err
     assert "history · 7 signal tokens" in err
+
+
+def test_a_damaged_record_on_the_way_is_named_and_passed_by(
+    cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    main(["logs", "on"])
+    for _ in range(3):
+        main(["ask", QUESTION])
+    there = ids(home)
+    for id_ in there[1:]:
+        alter(home, id_, DAMAGE["altered"])
+    capsys.readouterr()
+    assert main(["ask", QUESTION, "--reuse", "--quiet"]) == ExitCode.OK
+    assert capsys.readouterr().err == (
+        f"duet-device: answer {there[2]} cannot be read: it was altered, or sealed for something "
+        "else; 1 more: duet-device logs\n"
+    )
+    assert len(cloud.requests) == 3
 
 
 @pytest.mark.parametrize(
