@@ -137,10 +137,10 @@ def answer(
             )
         if decoder is None:
             decoder = loaded = load_decoder(pair, settings.threads)
+        ready = deadline.elapsed_ms()
         budget = settings.budget or pair.manifest.defaults.budget
         prompts = build_prompts(decoder, pair.manifest, question, budget)
-        work = _Work(question, prompts, pair.manifest, settings, listener, decoder, deadline)
-        work.ready = deadline.elapsed_ms()
+        work = _Work(question, prompts, pair.manifest, settings, listener, decoder, deadline, ready)
         return work.run(link, request.request_id, kept, tell_sent)
     except ContractError as error:
         raise ModelProblem(str(error)) from error
@@ -163,7 +163,7 @@ class _Work:
     listener: Listener
     decoder: "Decoder"
     deadline: Deadline
-    ready: float = 0.0
+    ready: float
     prefix: float | None = None
 
     def run(

@@ -55,6 +55,24 @@ def test_html_gives_its_text(tmp_path: Path) -> None:
     assert document.text.strip() == SECRET.replace("safe", "**safe**")
 
 
+def test_nothing_that_a_document_points_to_is_fetched(
+    tmp_path: Path, offline: list[object]
+) -> None:
+    page = f"<html><img src='http://127.0.0.1:9/x.png'><p>{SECRET}</p></html>"
+    assert SECRET in read(write(tmp_path / "page.html", page))[0].text
+    external = made.docx(
+        SECRET,
+        **{
+            "word/_rels/document.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org'
+            '/package/2006/relationships"><Relationship Id="r9" TargetMode="External" '
+            'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/image" '
+            'Target="http://127.0.0.1:9/x.png"/></Relationships>'
+        },
+    )
+    assert SECRET in read(write(tmp_path / "letter.docx", external))[0].text
+    assert offline == []
+
+
 def test_stdin_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.pdf(SECRET))))
     (document,) = read("-")

@@ -89,7 +89,10 @@ def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Ca
     assert main(["logs"]) == ExitCode.OK
     out = capsys.readouterr().out
     assert out.startswith(id_)
-    assert f"question: {QUESTION}\ncontext: {notes}\nsignal: because\nanswer: häppy 🙂\nduet · 7 signal" in out
+    assert (
+        f"question: {QUESTION}\ncontext: {notes}\nsignal: because\nanswer: häppy 🙂\nduet · 7 signal"
+        in out
+    )
     assert main(["logs", "--json"]) == ExitCode.OK
     record = json.loads(capsys.readouterr().out)
     assert record["id"] == id_

@@ -118,6 +118,13 @@ def test_without_presidio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
         load_finder(lambda _: None)
 
 
+def test_nothing_is_looked_up_to_redact(offline: list[object]) -> None:
+    find = load_finder(lambda _: None)
+    sent = redact("a@example.org, https://example.co.uk/x", [find]).text
+    assert sent == "[EMAIL_1], [URL_1]"
+    assert offline == []
+
+
 def test_one_s_own_words_win_and_stand_alone() -> None:
     words = [Word("Falcon", "PROJECT"), Word("project falcon", "PROJECT"), Word("é"), Word("C++")]
     text = "Project Falcon beats falcon, not falconry; é and C++."
