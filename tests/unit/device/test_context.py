@@ -60,8 +60,16 @@ def test_nothing_that_a_document_points_to_is_fetched(
 ) -> None:
     page = f"<html><img src='http://127.0.0.1:9/x.png'><p>{SECRET}</p></html>"
     assert SECRET in read(write(tmp_path / "page.html", page))[0].text
+    drawing = "http://schemas.openxmlformats.org/drawingml/2006"
+    picture = (
+        f'<w:drawing><wp:inline xmlns:wp="{drawing}/wordprocessingDrawing"><a:graphic '
+        f'xmlns:a="{drawing}/main"><a:graphicData><pic:pic xmlns:pic="{drawing}/picture">'
+        '<pic:blipFill><a:blip xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/'
+        'relationships" r:link="r9"/></pic:blipFill></pic:pic></a:graphicData></a:graphic>'
+        "</wp:inline></w:drawing>"
+    )
     external = made.docx(
-        SECRET,
+        f"{SECRET}</w:t></w:r><w:r>{picture}</w:r><w:r><w:t>",
         **{
             "word/_rels/document.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org'
             '/package/2006/relationships"><Relationship Id="r9" TargetMode="External" '

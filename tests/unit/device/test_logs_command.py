@@ -89,10 +89,8 @@ def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Ca
     assert main(["logs"]) == ExitCode.OK
     out = capsys.readouterr().out
     assert out.startswith(id_)
-    assert (
-        f"question: {QUESTION}\ncontext: {notes}\nsignal: because\nanswer: häppy 🙂\nduet · 7 signal"
-        in out
-    )
+    shown = f"question: {QUESTION}\ncontext: {notes}\nsignal: because\nanswer: häppy 🙂\nduet · 7 "
+    assert shown in out
     assert main(["logs", "--json"]) == ExitCode.OK
     record = json.loads(capsys.readouterr().out)
     assert record["id"] == id_
