@@ -6,41 +6,36 @@
 import codecs
 import threading
 import time
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
 
 from device.deadline import Deadline
-from device.errors import CloudBusy, CloudUnreachable, ModelProblem, UsageProblem
+from device.errors import CloudBusy, CloudUnreachable, ModelProblem
 from device.link import Link, open_channel
 from device.pair import Pair, load_decoder
+from device.prompting import Prompts, build_prompts, check_room
+from device.question import Question, build_request, check_question
 from device.settings import Settings
-from duet_contract.errors import ContractError, PromptError
+from duet_contract.errors import ContractError
 from duet_contract.manifest import Manifest
-from duet_contract.prompts import (
-    MOST_BYTES_PER_TOKEN,
-    check_text,
-    encode_text,
-    prompt_ids,
-    split_at_signal,
-)
 from duet_contract.receipt import Bytes, Milliseconds, Receipt, Source, Tokens, estimate_flops
 from duet_contract.v1.inference_pb2 import (
-    SIGNAL_ENCODING_TEXT,
-    SIGNAL_ENCODING_TOKEN_IDS,
+    FINISH_REASON_BUDGET,
+    FINISH_REASON_END_OF_REASONING,
     Done,
     ReasonRequest,
 )
 
 if TYPE_CHECKING:
     from device.decoder import Decoder
+    from device.history import KeptSignal
     from device.reception import Signal
 
 
-def _ignore(_: str) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -48,12 +43,14 @@ def _ignore(_: str) -> None:
 class Listener:
     """Hears what happens as it happens. `note` may be called from another thread.
 
-    `signal`, `answer`: the next characters. `note`: one line for the user.
+    `signal`, `answer`: the next characters. `note`: one line for the user. `sent`: all that left
+    the device for this question, once it did.
     """
 
     signal: Callable[[str], None] = _ignore
     answer: Callable[[str], None] = _ignore
     note: Callable[[str], None] = _ignore
+    sent: Callable[[ReasonRequest], None] = _ignore
 
 
 @dataclass(frozen=True)
@@ -75,56 +72,15 @@ class Timings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The receipt of a question, and finer timings."""
+    """The receipt of a question, finer timings, and the signal in the decoder's tokens."""
 
     receipt: Receipt
     timings: Timings
-
-
-def check_question(question: str, manifest: Manifest, settings: Settings) -> None:
-    """Refuses what cannot be asked, before anything is loaded or sent.
-
-    Raises:
-        UsageProblem: the question is empty, malformed or too long, or the budget out of range.
-    """
-    try:
-        check_text(question, "question")
-    except PromptError as error:
-        raise UsageProblem(str(error)) from error
-    limits = manifest.limits
-    size, most = len(question.encode("utf-8")), MOST_BYTES_PER_TOKEN * limits.question
-    if size > most:
-        raise UsageProblem(
-            f"the question has {size} bytes, at most {most} "
-            f"({limits.question} tokens) fit this pair"
-        )
-    if settings.budget is not None and not 1 <= settings.budget <= limits.budget:
-        raise UsageProblem(
-            f"a budget of {settings.budget} is not possible: this pair takes 1 to {limits.budget}"
-        )
-    if settings.device_only and settings.require_cloud:
-        raise UsageProblem("--device-only and --require-cloud contradict each other")
-
-
-def build_request(question: str, manifest: Manifest, settings: Settings) -> ReasonRequest:
-    """The request for a question's signal, with a request id of its own."""
-    encodings = [SIGNAL_ENCODING_TEXT]
-    if manifest.shared_vocabulary:
-        encodings.insert(0, SIGNAL_ENCODING_TOKEN_IDS)
-    return ReasonRequest(
-        question=question,
-        budget=settings.budget,
-        encodings=encodings,
-        vocabulary=bytes.fromhex(manifest.decoder.vocabulary.sha256),
-        request_id=uuid.uuid4().hex,
-        pair=manifest.reference,
-        temperature=settings.temperature,
-        seed=settings.seed,
-    )
+    signal_ids: tuple[int, ...] = ()
 
 
 def answer(
-    question: str,
+    question: str | Question,
     pair: Pair,
     settings: Settings | None = None,
     listener: Listener | None = None,
@@ -133,11 +89,12 @@ def answer(
     credentials: grpc.ChannelCredentials | None = None,
     started: float | None = None,
     stop: threading.Event | None = None,
+    kept: "KeptSignal | None" = None,
 ) -> Outcome:
     """Answers a question, with the cloud's signal if there is one.
 
     Args:
-        question: as the user typed it.
+        question: as the user typed it, or with private context and redaction.
         pair: from `device.pair.open_pair`.
         settings: the command's defaults, if None.
         listener: hears signal, answer and notes as they come.
@@ -145,6 +102,7 @@ def answer(
         credentials: for the link; plaintext if None.
         started: `time.perf_counter()` that milliseconds and timeout count from; now, if None.
         stop: set from any thread to stop the question.
+        kept: a signal that the same question had before; no connection is opened then.
 
     Raises:
         DeviceError: see `device.errors`; nothing else on purpose.
@@ -152,13 +110,23 @@ def answer(
     settings = settings or Settings()
     deadline = Deadline(settings.timeout, started, stop)
     deadline.check()
+    if isinstance(question, str):
+        question = Question(question)
     check_question(question, pair.manifest, settings)
     listener = listener or Listener()
-    request = build_request(question, pair.manifest, settings)
-    link = None
+    request = build_request(question.sent, pair.manifest, settings)
+    link: Link | None = None
     loaded = None
+    told = False
+
+    def tell_sent() -> None:
+        nonlocal told
+        if link and link.up and not told:
+            told = True
+            listener.sent(request)
+
     try:
-        if not settings.device_only:
+        if not settings.device_only and kept is None:
             link = Link(
                 open_channel(settings.server, credentials),
                 settings.server,
@@ -169,12 +137,16 @@ def answer(
             )
         if decoder is None:
             decoder = loaded = load_decoder(pair, settings.threads)
-        work = _Work(question, pair.manifest, settings, listener, decoder, deadline)
-        return work.run(link, request.request_id)
+        ready = deadline.elapsed_ms()
+        budget = settings.budget or pair.manifest.defaults.budget
+        prompts = build_prompts(decoder, pair.manifest, question, budget)
+        work = _Work(question, prompts, pair.manifest, settings, listener, decoder, deadline, ready)
+        return work.run(link, request.request_id, kept, tell_sent)
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     finally:
         if link:
+            tell_sent()
             link.cancel()
         if loaded:
             loaded.close()
@@ -184,44 +156,40 @@ def answer(
 class _Work:
     """One question on a loaded decoder."""
 
-    question: str
+    question: Question
+    prompts: Prompts
     manifest: Manifest
     settings: Settings
     listener: Listener
     decoder: "Decoder"
     deadline: Deadline
-    ready: float = 0.0
+    ready: float
     prefix: float | None = None
-    question_ids: list[int] = field(default_factory=list)
 
-    def run(self, link: Link | None, request_id: str) -> Outcome:
-        self.ready = self.deadline.elapsed_ms()
-        self.question_ids = self._encode_question()
-        signal = self._with_signal(link) if link else None
+    def run(
+        self,
+        link: Link | None,
+        request_id: str,
+        kept: "KeptSignal | None",
+        tell_sent: Callable[[], None],
+    ) -> Outcome:
+        source: Source = "device"
+        signal = None
+        if kept:
+            signal, source = self._with_kept(kept), "history"
+        elif link and (signal := self._with_signal(link)):
+            source = "duet"
+        tell_sent()
         if signal is None:
             self._alone()
-        return self._generate(link, signal, request_id)
-
-    def _encode_question(self) -> list[int]:
-        try:
-            ids = encode_text(self.decoder, self.manifest.decoder.vocabulary, self.question)
-        except PromptError as error:
-            raise UsageProblem(f"the question cannot be asked: {error}") from error
-        most = self.manifest.limits.question
-        if len(ids) > most:
-            raise UsageProblem(f"the question has {len(ids)} tokens, at most {most} fit this pair")
-        return ids
+        return self._generate(link, signal, source, request_id)
 
     def _with_signal(self, link: Link) -> "Signal | None":
         """Evaluates the prompt with the signal; None if there is none and the device may go on."""
         # llama.cpp is imported while the cloud already works.
         from device.reception import receive_signal
 
-        description = self.manifest.decoder
-        before, after = split_at_signal(description.prompt_with_signal)
-        vocabulary = description.vocabulary
-        prefix = prompt_ids(self.decoder, before, question=self.question_ids)
-        suffix = prompt_ids(self.decoder, after)
+        prefix, suffix = self.prompts.prefix, self.prompts.suffix
         try:
             budget = self.settings.budget or self.manifest.defaults.budget
             self._reserve(len(prefix) + budget + len(suffix))
@@ -232,7 +200,7 @@ class _Work:
             return receive_signal(
                 link,
                 self.decoder,
-                vocabulary,
+                self.manifest.decoder.vocabulary,
                 suffix,
                 self._reserve,
                 self.deadline.check,
@@ -245,23 +213,31 @@ class _Work:
             self.listener.note(f"{error}; the device answers alone")
             return None
 
+    def _with_kept(self, kept: "KeptSignal") -> "Signal":
+        from device.reception import Signal
+
+        ids = [*self.prompts.prefix, *kept.ids, *self.prompts.suffix]
+        self._reserve(len(ids))
+        self.decoder.become(ids, self.deadline.check)
+        self.listener.signal(kept.text)
+        reason = FINISH_REASON_BUDGET if kept.cut else FINISH_REASON_END_OF_REASONING
+        done = Done(finish_reason=reason, signal_tokens=kept.tokens)
+        return Signal(kept.text, None, None, done, None, tuple(kept.ids))
+
     def _alone(self) -> None:
-        description = self.manifest.decoder
-        ids = prompt_ids(self.decoder, description.prompt_alone, question=self.question_ids)
+        ids = self.prompts.alone()
         self._reserve(len(ids))
         self.decoder.become(ids, self.deadline.check)
 
     def _reserve(self, prompt: int) -> None:
         """Makes room for `prompt` tokens and the answer, as far as the model goes."""
+        check_room(self.manifest, prompt)
         most = self.manifest.decoder.context
-        if prompt >= most:
-            raise ModelProblem(
-                f"a prompt of {prompt} tokens leaves no room for an answer: "
-                f"the decoder's context has {most}"
-            )
         self.decoder.reserve(min(most, prompt + self.manifest.defaults.answer))
 
-    def _generate(self, link: Link | None, signal: "Signal | None", request_id: str) -> Outcome:
+    def _generate(
+        self, link: Link | None, signal: "Signal | None", source: Source, request_id: str
+    ) -> Outcome:
         from device.generation import Generation
 
         description = self.manifest.decoder
@@ -277,28 +253,31 @@ class _Work:
             check=self.deadline.check,
         )
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        restorer = self.question.redaction.restorer() if self.question.redaction else None
         text: list[str] = []
+
+        def tell(characters: str, *, last: bool = False) -> None:
+            if restorer:
+                characters = restorer.feed(characters) + (restorer.finish() if last else "")
+            if characters:
+                text.append(characters)
+                self.listener.answer(characters)
+
         count = 0
         first: float | None = None
         for token in generation:
             if first is None:
                 first = time.perf_counter()
             count += 1
-            characters = utf8.decode(self.decoder.detokenize(token))
-            if characters:
-                text.append(characters)
-                self.listener.answer(characters)
-        if rest := utf8.decode(b"", True):
-            text.append(rest)
-            self.listener.answer(rest)
+            tell(utf8.decode(self.decoder.detokenize(token)))
+        tell(utf8.decode(b"", True), last=True)
         end = time.perf_counter()
 
         def ms(at: float | None) -> float | None:
             return None if at is None else self.deadline.elapsed_ms(at)
 
-        spent = signal.done.signal_tokens if signal else 0
+        tokens = signal.done.signal_tokens if signal else 0
         cut = "+budget" if signal and signal.cut else ""
-        source: Source = "duet" if signal else "device"
         receipt = Receipt(
             answer="".join(text),
             signal=signal.text if signal else "",
@@ -306,7 +285,12 @@ class _Work:
             pair=self.manifest.reference,
             request_id=request_id,
             finish=generation.finish + cut,
-            tokens=Tokens(question=len(self.question_ids), signal=spent, answer=count),
+            tokens=Tokens(
+                question=self.prompts.question_tokens,
+                signal=tokens,
+                answer=count,
+                context=self.prompts.context_tokens,
+            ),
             bytes=Bytes(up=link.up if link else 0, down=link.down if link else 0),
             ms=Milliseconds(
                 connect=ms(link.connected) if link else None,
@@ -315,7 +299,7 @@ class _Work:
                 first_answer=ms(first),
                 total=self.deadline.elapsed_ms(end),
             ),
-            flops=estimate_flops(self.manifest, spent, count),
+            flops=estimate_flops(self.manifest, tokens if source == "duet" else 0, count),
         )
         drafted, accepted = generation.drafted
         return Outcome(
@@ -324,8 +308,9 @@ class _Work:
                 decoder_ready=self.ready,
                 prefix=self.prefix,
                 done=ms(signal.done_at) if signal else None,
-                cloud=signal.done if signal else None,
+                cloud=signal.done if signal and source == "duet" else None,
                 drafted=drafted,
                 accepted=accepted,
             ),
+            signal.ids if signal else (),
         )

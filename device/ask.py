@@ -5,7 +5,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +21,9 @@ from device.settings import (
     MOST_DEFAULT_THREADS,
     Settings,
 )
+
+if TYPE_CHECKING:
+    from device.question import Question
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
@@ -110,6 +117,37 @@ Exit codes:
     is_flag=True,
     help="Load a pair that nobody trusted has signed, if no publisher is pinned.",
 )
+@click.option(
+    "--context",
+    "sources",
+    multiple=True,
+    metavar="FILE",
+    help="Private material for the decoder alone, never sent: a file, a folder, or - for stdin. "
+    "May be given several times.",
+)
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Replace names, addresses, phone numbers and the like before the question is sent.",
+)
+@click.option(
+    "--redact-words",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Redact these, too: a word or phrase a line, or "WORD = LABEL". Implies --redact.',
+)
+@click.option(
+    "--redact-numbers",
+    is_flag=True,
+    help="Redact every number, too; the cloud cannot compute with them. Implies --redact.",
+)
+@click.option("--show-sent", is_flag=True, help="Show on stderr all that was sent.")
+@click.option("--no-log", is_flag=True, help="Do not keep this answer (see duet-device logs).")
+@click.option(
+    "--reuse",
+    is_flag=True,
+    help="Take the signal from history if the same question was answered before.",
+)
 @click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
 @click.pass_context
 def ask(
@@ -130,6 +168,13 @@ def ask(
     draft: bool,
     anticipate: bool,
     allow_unsigned: bool,
+    sources: tuple[str, ...],
+    redact: bool,
+    redact_words: Path | None,
+    redact_numbers: bool,
+    show_sent: bool,
+    no_log: bool,
+    reuse: bool,
     quiet: bool,
 ) -> None:
     """Answer QUESTION, or what stdin holds where it is absent or "-".
@@ -155,7 +200,10 @@ def ask(
         draft=draft,
         anticipate=anticipate,
     )
-    text = _read_stdin() if question in (None, "-") else question or ""
+    from_stdin = question in (None, "-")
+    if from_stdin and "-" in sources:
+        raise UsageProblem("stdin holds the context: give the question as an argument")
+    text = _read_stdin() if from_stdin else question or ""
     # Imported here, so that --help and errors of usage come at once.
     from device.pair import open_pair
     from duet_contract.pairs import DEFAULT_PAIR
@@ -168,18 +216,45 @@ def ask(
         )
 
     from device.answering import Listener, answer
+    from device.context import read_context
+    from device.keeping import Keeper
     from device.output import Output
+    from device.question import Question, check_question
 
-    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet)
-    listener = Listener(signal=output.signal, answer=output.answer, note=output.note)
+    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
     stop = _stop_on_interrupt()
-    outcome = answer(text, pair, settings, listener, started=started, stop=stop)
-    output.receipt(outcome.receipt)
+    # Before time is spent on what goes with it.
+    check_question(Question(text), pair.manifest, settings)
+    asked = Question(text, read_context(sources, output.note) if sources else ())
+    if redact or redact_words or redact_numbers:
+        asked = _redacted(asked, redact_words, redact_numbers, output.note)
+    keeper = Keeper(not no_log, output.note)
+    kept = keeper.find(asked, pair.manifest, settings) if reuse else None
+    listener = Listener(
+        signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
+    )
+    outcome = answer(asked, pair, settings, listener, started=started, stop=stop, kept=kept)
+    output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
     if outcome.receipt.source == "duet":
         # Behind the answer, where nobody waits for it, and only over a link that works.
         from device.renewal import renew_if_due
 
         renew_if_due(server, output.note)
+
+
+def _redacted(
+    question: "Question", words: Path | None, numbers: bool, note: Callable[[str], None]
+) -> "Question":
+    from device.forms import find_numbers
+    from device.identifiers import load_finder
+    from device.redaction import find_words, read_words, redact
+
+    finders = [find_words(read_words(words))] if words else []
+    finders.append(load_finder(note))
+    if numbers:
+        finders.append(find_numbers)
+    taken = "\n".join(document.text for document in question.context)
+    return replace(question, redaction=redact(question.text, finders, taken))
 
 
 def _read_stdin() -> str:

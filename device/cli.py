@@ -10,6 +10,7 @@ import click
 from device.ask import ask
 from device.enroll import enroll
 from device.errors import DeviceError, ExitCode, OutputClosed
+from device.logs import forget, logs
 from device.pairs import pairs, rm
 from device.pull import pull
 from device.trust import trust
@@ -28,7 +29,7 @@ def commands() -> None:
 for command in (ask, pull):
     command.context_settings["auto_envvar_prefix"] = "DUET"
 commands.add_command(ask)
-for command in (enroll, pull, pairs, rm, trust):
+for command in (enroll, pull, pairs, rm, trust, logs, forget):
     commands.add_command(command)
 
 

@@ -23,6 +23,8 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 FRAME_BYTES = 5
 # How long a wait goes on before it looks whether somebody stopped the question, in seconds.
 _POLL = 0.1
+# After how many seconds at most gRPC notices that nobody listens to the connection's state.
+_LAST_POLL = 0.25
 # Pieces are far smaller.
 _MOST_MESSAGE_BYTES = 1 << 20
 
@@ -140,8 +142,15 @@ class Link:
         self._connect_timer.cancel()
         if self._call is not None:
             self._call.cancel()
+        threading.Thread(target=self._close, name="duet-link-close").start()
+
+    def _close(self) -> None:
         # Closing waits for gRPC's poll of the connection, up to 0.2 s if that just began.
-        threading.Thread(target=self._channel.close, name="duet-link-close").start()
+        if not self._settled.is_set():
+            # A poll that begins on a closed channel prints a traceback.
+            self._channel.unsubscribe(self._on_state)
+            time.sleep(_LAST_POLL)
+        self._channel.close()
 
     def _on_state(self, state: grpc.ChannelConnectivity) -> None:
         if state is grpc.ChannelConnectivity.READY and self.connected is None:

@@ -9,6 +9,7 @@ from device.errors import OutputClosed
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
+    from duet_contract.v1.inference_pb2 import ReasonRequest
 
 _DIM, _PLAIN = "\033[2m", "\033[0m"
 # Models must not steer a terminal: control characters are dropped there, except tab and line feed.
@@ -21,12 +22,17 @@ class Output:
     Args:
         as_json: nothing but the receipt, as one JSON object, goes to stdout.
         show_signal: the signal goes to stderr, dimmed if that is a terminal.
-        quiet: no notes and no receipt line.
+        show_sent: what left the device goes to stderr, as one JSON object.
+        quiet: no receipt line.
     """
 
-    def __init__(self, *, as_json: bool, show_signal: bool, quiet: bool) -> None:
+    def __init__(
+        self, *, as_json: bool, show_signal: bool, quiet: bool, show_sent: bool = False
+    ) -> None:
         self._as_json = as_json
         self._show_signal = show_signal
+        self._show_sent = show_sent
+        self._sent = False
         self._quiet = quiet
         self._signal_shown = False
         self._last = "\n"
@@ -59,15 +65,29 @@ class Output:
         self._end_signal()
         click.echo(f"duet-device: {line}", err=True)
 
-    def receipt(self, receipt: "Receipt") -> None:
-        """The end: closes the answer's last line and says what it cost."""
+    def sent(self, request: "ReasonRequest") -> None:
+        """Everything that left the device for this question."""
+        self._sent = True
+        if self._show_sent:
+            from google.protobuf.json_format import MessageToJson
+
+            said = MessageToJson(
+                request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
+            )
+            self.note(f"sent: {said.translate(_CONTROLS)}")
+
+    def receipt(self, receipt: "Receipt", kept: str | None = None) -> None:
+        """The end: closes the answer's last line and says what it cost; `kept`: under which id."""
         self._end_signal()
         if self._as_json:
             _write(sys.stdout, receipt.model_dump_json() + "\n")
         elif self._last != "\n" or not receipt.answer:
             _write(sys.stdout, "\n")
+        if self._show_sent and not self._sent:
+            self.note("sent: nothing")
         if not self._quiet:
-            click.echo(receipt_line(receipt), err=True)
+            line = receipt_line(receipt) + (f" · kept as {kept}" if kept else "")
+            click.echo(line, err=True)
 
     def _end_signal(self) -> None:
         if self._signal_shown:
@@ -75,14 +95,21 @@ class Output:
             _write(sys.stderr, "\n\n")
 
 
+def for_terminal(text: str, stream: TextIO) -> str:
+    """Text without what would steer the terminal, if `stream` is one."""
+    return text.translate(_CONTROLS) if stream.isatty() else text
+
+
 def receipt_line(receipt: "Receipt") -> str:
     """The receipt in one line, for people."""
     tokens, ms, flops = receipt.tokens, receipt.ms, receipt.flops
-    parts = [receipt.source if receipt.source == "duet" else f"{receipt.source} alone"]
-    if receipt.source == "duet":
+    parts: list[str] = ["device alone" if receipt.source == "device" else receipt.source]
+    if receipt.source != "device":
         parts.append(f"{tokens.signal} signal tokens")
         if receipt.finish.endswith("+budget"):
             parts[-1] += " (cut at the budget)"
+    if tokens.context:
+        parts.append(f"{tokens.context} context tokens")
     parts.append(f"{tokens.answer} answer tokens")
     if receipt.finish.startswith("limit"):
         parts[-1] += " (cut at the limit)"

@@ -37,14 +37,16 @@ class Signal:
     """A whole signal, already evaluated. Times are `time.perf_counter()` values.
 
     `text`: for people to read. `first_piece`, `last_piece`: when they arrived; None if the signal
-    is empty. `done_at`: when the cloud's last message arrived.
+    is empty. `done_at`: when the cloud's last message arrived; None where it came from history.
+    `ids`: the decoder's tokens.
     """
 
     text: str
     first_piece: float | None
     last_piece: float | None
     done: Done
-    done_at: float
+    done_at: float | None
+    ids: tuple[int, ...]
 
     @property
     def cut(self) -> bool:
@@ -99,9 +101,12 @@ def receive_signal(
                 break
             if isinstance(arrival.message, Done):
                 done, done_at = arrival.message, arrival.at
-                ids = reception.finish(done) + suffix
+                ids = reception.finish(done)
             else:
                 ids = reception.feed(arrival.message, arrival.at)
+            reception.ids += ids
+            if done is not None:
+                ids = ids + suffix
             pending += ids if pending else ahead.arrive(ids, last=done is not None)
         if pending:
             check()
@@ -109,7 +114,14 @@ def receive_signal(
             step, pending = pending[:size], pending[size:]
             reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
             ahead.evaluate(step, want_next=not pending)
-    return Signal(reception.text, reception.first_piece, reception.last_piece, done, done_at)
+    return Signal(
+        reception.text,
+        reception.first_piece,
+        reception.last_piece,
+        done,
+        done_at,
+        tuple(reception.ids),
+    )
 
 
 class _Reception:
@@ -126,6 +138,7 @@ class _Reception:
         self._encoding = SIGNAL_ENCODING_TEXT
         self._received = 0
         self._text: list[str] = []
+        self.ids: list[int] = []
         self.first_piece: float | None = None
         self.last_piece: float | None = None
 

@@ -117,7 +117,7 @@ class Vault:
 
 def passphrase_wanted(directory: Path | None = None) -> bool:
     """Whether opening the vault would ask for its passphrase; reads one small file."""
-    path = (directory or home()).resolve() / VAULT_NAME
+    path = (directory or home(create=False)).resolve() / VAULT_NAME
     return (
         path.parent not in _opened
         and not os.environ.get(PASSPHRASE_VARIABLE)
@@ -128,7 +128,7 @@ def passphrase_wanted(directory: Path | None = None) -> bool:
 
 def key_place(directory: Path | None = None) -> str:
     """Where the vault's key lies, in words; empty without a vault."""
-    path = (directory or home()).resolve() / VAULT_NAME
+    path = (directory or home(create=False)).resolve() / VAULT_NAME
     if not path.exists():
         return ""
     return {"keyring": "the system's keyring", "passphrase": "a passphrase"}[_load(path)["key"]]

@@ -22,6 +22,9 @@ for name in [name for name in os.environ if name.startswith("DUET_") and name !=
 _home = tempfile.TemporaryDirectory(prefix="duet-home-")
 os.environ["DUET_HOME"] = _home.name
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+# Nor must what they keep reach that user's home.
+_home = tempfile.TemporaryDirectory(prefix="duet-home-")
+os.environ["DUET_HOME"] = _home.name
 # Speed is not asserted in tests, and machines that run them may be busy.
 settings.register_profile("unhurried", settings(), deadline=None)
 settings.load_profile("unhurried")

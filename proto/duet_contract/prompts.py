@@ -10,6 +10,7 @@ user-defined tokens in plain text, `tokenizers` recognises added tokens not mark
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from duet_contract.errors import PromptError
@@ -19,6 +20,9 @@ from duet_contract.vocabulary import Tokenizer
 # No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
 # one is refused by its size, before time is spent on tokenising it.
 MOST_BYTES_PER_TOKEN = 16
+# What stands around private documents in the question's slot of the decoder's prompt.
+_BEFORE_DOCUMENTS = "Documents:\n\n"
+_AFTER_DOCUMENTS = "Question: "
 
 
 @lru_cache(maxsize=16)
@@ -47,7 +51,7 @@ def check_text(text: str, what: str) -> str:
 
 
 def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Token ids of text from outside (question or signal); none of them is a control token.
+    """Token ids of text from outside (question, signal, context); none of them is a control token.
 
     Raises:
         PromptError: the vocabulary has no tokens for a character.
@@ -65,6 +69,38 @@ def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list
         if start < end:
             ids += tokenizer.encode_text(text[start:end])
     return ids
+
+
+def encode_context(
+    tokenizer: Tokenizer, vocabulary: Vocabulary, documents: Sequence[tuple[str, str]]
+) -> list[list[int]]:
+    """Token ids of private documents, which stand before the question in the decoder's prompt.
+
+    The reasoner never sees them. Names and texts are text from outside, as in `encode_text`.
+
+    Args:
+        tokenizer: the decoder's.
+        vocabulary: the decoder's.
+        documents: name and text of each.
+
+    Returns:
+        ids of each document, what stands around it included; together they precede the question.
+
+    Raises:
+        PromptError: the vocabulary has no tokens for a character of a document, which is named.
+    """
+    encoded: list[list[int]] = []
+    for index, (name, text) in enumerate(documents):
+        whole = f"{name}:\n{text.strip()}\n\n"
+        if index == 0:
+            whole = _BEFORE_DOCUMENTS + whole
+        if index == len(documents) - 1:
+            whole += _AFTER_DOCUMENTS
+        try:
+            encoded.append(encode_text(tokenizer, vocabulary, whole))
+        except PromptError as error:
+            raise PromptError(f"{name} cannot be read by the decoder: {error}") from error
+    return encoded
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -> list[int]:

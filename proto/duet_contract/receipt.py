@@ -14,11 +14,15 @@ class _Model(BaseModel):
 
 
 class Tokens(_Model):
-    """Tokens of the question as typed (decoder's vocabulary), of the signal and of the answer."""
+    """Tokens of the question as sent (decoder's vocabulary), of the signal and of the answer.
+
+    `context`: of private material that the decoder was given beside the question.
+    """
 
     question: int
     signal: int
     answer: int
+    context: int = 0
 
 
 class Bytes(_Model):

@@ -1,5 +1,6 @@
 """A pair that exists only as a manifest, and a decoder double that belongs to it."""
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,17 @@ def pair(tmp_path: Path) -> Pair:
 @pytest.fixture
 def decoder() -> ScriptedDecoder:
     return ScriptedDecoder(answering("häppy 🙂", " A:"))
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Lets nobody look up or reach another machine; lists who was looked for."""
+    tried: list[object] = []
+
+    def refuse(*address: object, **_: object) -> None:
+        tried.append(address)
+        raise OSError("tests are offline")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return tried

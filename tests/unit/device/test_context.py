@@ -1,0 +1,210 @@
+"""Private material for the decoder: what can be read, and what each file that cannot is told."""
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from device import context, documents
+from device.context import Document, read_context
+from device.errors import ExitCode, UsageProblem
+from tests.doubles import documents as made
+
+SECRET = "the safe opens with 4711"
+
+
+def read(*sources: object, notes: list[str] | None = None) -> tuple[Document, ...]:
+    told = [] if notes is None else notes
+    return read_context([str(source) for source in sources], told.append)
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SECRET.encode(),
+        b"\xef\xbb\xbf" + SECRET.encode(),
+        SECRET.encode("utf-16"),
+        b"\xfe\xff" + SECRET.encode("utf-16-be"),
+    ],
+)
+def test_text_is_read_as_it_is(data: bytes, tmp_path: Path) -> None:
+    path = write(tmp_path / "notes.md", data)
+    assert read(path) == (Document(str(path), SECRET),)
+
+
+@pytest.mark.parametrize("make", [made.pdf, made.docx, made.xlsx, made.pptx])
+def test_documents_give_their_text_whatever_they_are_called(
+    make: Callable[[str], bytes], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "no extension", make(SECRET))
+    (document,) = read(path)
+    assert SECRET in document.text
+
+
+def test_html_gives_its_text(tmp_path: Path) -> None:
+    page = f"<html><script>alert()</script><p>{SECRET.replace('safe', '<b>safe</b>')}</p></html>"
+    (document,) = read(write(tmp_path / "page.html", page))
+    assert document.text.strip() == SECRET.replace("safe", "**safe**")
+
+
+def test_nothing_that_a_document_points_to_is_fetched(
+    tmp_path: Path, offline: list[object]
+) -> None:
+    page = f"<html><img src='http://127.0.0.1:9/x.png'><p>{SECRET}</p></html>"
+    assert SECRET in read(write(tmp_path / "page.html", page))[0].text
+    drawing = "http://schemas.openxmlformats.org/drawingml/2006"
+    picture = (
+        f'<w:drawing><wp:inline xmlns:wp="{drawing}/wordprocessingDrawing"><a:graphic '
+        f'xmlns:a="{drawing}/main"><a:graphicData><pic:pic xmlns:pic="{drawing}/picture">'
+        '<pic:blipFill><a:blip xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/'
+        'relationships" r:link="r9"/></pic:blipFill></pic:pic></a:graphicData></a:graphic>'
+        "</wp:inline></w:drawing>"
+    )
+    external = made.docx(
+        f"{SECRET}</w:t></w:r><w:r>{picture}</w:r><w:r><w:t>",
+        **{
+            "word/_rels/document.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org'
+            '/package/2006/relationships"><Relationship Id="r9" TargetMode="External" '
+            'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/image" '
+            'Target="http://127.0.0.1:9/x.png"/></Relationships>'
+        },
+    )
+    assert SECRET in read(write(tmp_path / "letter.docx", external))[0].text
+    assert offline == []
+
+
+def test_stdin_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.pdf(SECRET))))
+    (document,) = read("-")
+    assert document.name == "stdin"
+    assert SECRET in document.text
+    with pytest.raises(UsageProblem, match="once"):
+        read("-", "-")
+
+
+def test_folders_are_read_whole_in_order_and_say_what_they_leave_out(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    write(folder / "b.txt", "second")
+    write(folder / "a" / "deep.md", "first")
+    write(folder / "c.docx", made.docx("third"))
+    write(folder / ".git" / "config", "hidden")
+    write(folder / "photo.png", b"\x89PNG\r\n\x1a\n\0\0\xff")
+    write(folder / "empty.txt", "\n")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    notes: list[str] = []
+    read_documents = read(folder, notes=notes)
+    assert [(each.name, each.text.strip()) for each in read_documents] == [
+        ("case/b.txt", "second"),
+        ("case/c.docx", "third"),
+        ("case/a/deep.md", "first"),
+    ]
+    assert notes == ["left out, empty or no text: case/empty.txt, case/photo.png"]
+
+
+def test_several_sources_keep_their_order(tmp_path: Path) -> None:
+    first, second = write(tmp_path / "z", "1"), write(tmp_path / "a", "2")
+    assert [each.text for each in read(first, second)] == ["1", "2"]
+
+
+BAD = {
+    "binary": (b"\x7fELF\0\0" + SECRET.encode(), "is binary"),
+    "binary without NUL": (b"\x01\x02\xff" + SECRET.encode(), "is binary"),
+    "UTF-16 without a mark": (SECRET.encode("utf-16-le"), "is binary"),
+    "old encoding": (f"é {SECRET}".encode("latin-1"), "is not UTF-8 text (byte 0)"),
+    "cut UTF-16": (b"\xff\xfe" + SECRET.encode("utf-16-le")[:-1], "is not UTF-8 text"),
+    "empty": (b"", "is empty"),
+    "only white space": (b" \n\t", "is empty"),
+    "encrypted PDF": (made.pdf(SECRET, encrypted=True), "is encrypted"),
+    "PDF without text": (made.pdf(""), "holds no text (is it scanned?)"),
+    "damaged PDF": (b"%PDF-1.7\n" + SECRET.encode(), "cannot be read as PDF"),
+    "encrypted office": (made.encrypted_office(), "is encrypted"),
+    "old office": (made.encrypted_office()[:512], "old office format"),
+    "archive": (made.archive({"a.txt": SECRET}), "is an archive"),
+    "cut archive": (made.docx(SECRET)[:-40], "is an archive or a damaged office file"),
+    "damaged docx": (made.archive({"word/document.xml": SECRET}), "cannot be read as DOCX"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_read_is_said_and_not_quoted(name: str, tmp_path: Path) -> None:
+    data, said = BAD[name]
+    path = write(tmp_path / "file", data)
+    with pytest.raises(UsageProblem) as caught:
+        read(path)
+    message = str(caught.value)
+    assert caught.value.exit_code == ExitCode.USAGE
+    assert message.startswith(str(path))
+    assert said in message
+    assert "\n" not in message
+    assert not any(SECRET[at : at + 12] in message for at in range(len(SECRET) - 12))
+
+
+def test_missing_and_unreadable_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageProblem, match="No such file"):
+        read(tmp_path / "nosuch")
+    with pytest.raises(UsageProblem, match="cannot read"):
+        read("a\0b")
+    path = write(tmp_path / "locked", "x")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Tests may run as root, who may read everything.
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageProblem, match=r"locked: Permission denied"):
+        read(path)
+
+
+def test_huge_text_is_read_no_further_than_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "MOST_TEXT_BYTES", 1000)
+    monkeypatch.setattr(context, "MOST_DOCUMENT_BYTES", 2000)
+    with pytest.raises(UsageProblem, match="more than 1000 bytes"):
+        read(write(tmp_path / "a", "x" * 1001))
+    with pytest.raises(UsageProblem, match="more than 2000 bytes"):
+        read(write(tmp_path / "b.pdf", b"%PDF-1.4\n" + b"x" * 3000))
+    half = write(tmp_path / "c", "x" * 600)
+    with pytest.raises(UsageProblem, match="1200 bytes of text, at most 1000"):
+        read(half, half)
+    with pytest.raises(UsageProblem, match="more than 1000 bytes"):
+        read("/dev/zero")
+
+
+def test_a_document_that_unpacks_to_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "MOST_UNPACKED_BYTES", 100_000)
+    bomb = made.docx("x", **{"word/media/image.png": "\0" * 1_000_000})
+    assert len(bomb) < 10_000
+    with pytest.raises(UsageProblem, match=r"unpacks to 1\d{6} bytes, at most 100000"):
+        read(write(tmp_path / "bomb.docx", bomb))
+
+
+def test_folders_without_text_or_with_too_many_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageProblem, match="holds no text"):
+        read(tmp_path)
+    monkeypatch.setattr(context, "MOST_FILES", 3)
+    for number in range(4):
+        write(tmp_path / str(number), "x")
+    with pytest.raises(UsageProblem, match="more than 3 files"):
+        read(tmp_path)
+
+
+def test_without_markitdown_text_is_read_and_documents_say_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "markitdown", None)
+    assert read(write(tmp_path / "a.md", SECRET))[0].text == SECRET
+    with pytest.raises(UsageProblem, match=r"pip install 'duet-split\[documents\]'"):
+        read(write(tmp_path / "b.pdf", made.pdf(SECRET)))

@@ -1,0 +1,200 @@
+"""What a question becomes when the cloud is broken, busy, elsewhere, or refuses."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+
+from device.answering import Listener, answer
+from device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    ExitCode,
+    PairMismatch,
+)
+from device.pair import Pair
+from device.settings import Settings
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_UNSPECIFIED,
+    ReasonRequest,
+    ReasonResponse,
+)
+from tests.doubles.asking import QUESTION, ask
+from tests.doubles.cloud import (
+    Script,
+    ScriptedCloud,
+    abort,
+    done,
+    done_text,
+    says,
+    text,
+    tokens,
+)
+from tests.doubles.decoder import ScriptedDecoder
+
+
+def broken_after_a_piece(
+    _: ReasonRequest, context: grpc.ServicerContext
+) -> Iterator[ReasonResponse]:
+    yield tokens(65)
+    abort(context, grpc.StatusCode.UNAVAILABLE, "going away")
+
+
+def internal_error(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+    yield tokens(65)
+    abort(context, grpc.StatusCode.INTERNAL, "engine died")
+
+
+BROKEN = {
+    "breaks": broken_after_a_piece,
+    "fails": internal_error,
+    "no done": says(tokens(65)),
+    "nothing": says(),
+    "lost tokens": says(tokens(65), done(2)),
+    "lost all": says(done(2)),
+    "too many": says(tokens(65, 66), done(1)),
+    "empty message": says(ReasonResponse(), done(0)),
+    "outside the vocabulary": says(tokens(70_000), done(1)),
+    "mixed": says(tokens(65), text("b"), done(2)),
+    "other encoding": says(tokens(65), done_text(1)),
+    "unknown finish": says(tokens(65), done(1, finish_reason=FINISH_REASON_UNSPECIFIED)),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_signal_is_dropped_and_said(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
+    notes: list[str] = []
+    outcome, _ = ask(BROKEN[name], pair, decoder, Listener(note=notes.append))
+    receipt = outcome.receipt
+    assert (receipt.source, receipt.signal, receipt.tokens.signal) == ("device", "", 0)
+    assert receipt.answer == "häppy 🙂"
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
+    assert len(notes) == 1
+    assert notes[0].endswith("the device answers alone")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_signal_fails_where_the_cloud_is_required(
+    name: str, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with pytest.raises(CloudUnreachable) as caught:
+        ask(BROKEN[name], pair, decoder, require_cloud=True)
+    assert caught.value.exit_code == ExitCode.UNREACHABLE
+
+
+def test_no_cloud_is_answered_alone_or_refused(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(says()) as cloud:
+        gone = cloud.address
+    notes: list[str] = []
+    alone = answer(
+        QUESTION,
+        pair,
+        Settings(server=gone),
+        Listener(note=notes.append),
+        decoder=decoder,  # type: ignore[arg-type]
+    ).receipt
+    assert alone.source == "device"
+    assert alone.answer == "häppy 🙂"
+    assert gone in notes[0]
+    with pytest.raises(CloudUnreachable, match="no cloud at"):
+        answer(
+            QUESTION,
+            pair,
+            Settings(server=gone, require_cloud=True),
+            decoder=decoder,  # type: ignore[arg-type]
+        )
+
+
+def refusing(code: grpc.StatusCode, message: str, *details: object) -> Script:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        abort(context, code, message, *details)  # type: ignore[arg-type]
+        yield ReasonResponse()
+
+    return script
+
+
+def test_refusals_are_errors_with_the_cloud_s_words(pair: Pair, decoder: ScriptedDecoder) -> None:
+    fault = BadRequest.FieldViolation(field="question", description="the question is too long")
+    bad = BadRequest(field_violations=[fault])
+    with pytest.raises(CloudRefused, match="the question is too long") as caught:
+        ask(refusing(grpc.StatusCode.INVALID_ARGUMENT, "bad", bad), pair, decoder)
+    assert caught.value.exit_code == ExitCode.REFUSED
+    with pytest.raises(CloudRefused, match="does not know this device"):
+        ask(refusing(grpc.StatusCode.UNAUTHENTICATED, "who?"), pair, decoder)
+
+
+def test_server_of_another_pair(pair: Pair, decoder: ScriptedDecoder) -> None:
+    reason = ErrorInfo(reason="PAIR_MISMATCH", domain="duet")
+    script = refusing(grpc.StatusCode.FAILED_PRECONDITION, "serves other@1.0.0", reason)
+    with pytest.raises(PairMismatch, match=r"other@1\.0\.0") as caught:
+        ask(script, pair, decoder)
+    assert caught.value.exit_code == ExitCode.MODEL
+
+
+@pytest.mark.parametrize(
+    ("served", "offered"),
+    [
+        ("other@1.0.0", "other@1.0.0"),
+        ("other@1.0.0,bytes@2.0.0", "bytes@2.0.0"),
+        ("", None),
+        ("; rm -rf /", None),
+        ("$(reboot)@1.0.0,other@1.0.0", "other@1.0.0"),
+    ],
+)
+def test_server_of_another_pair_offers_its_decoder(
+    pair: Pair, decoder: ScriptedDecoder, served: str, offered: str | None
+) -> None:
+    facts = {"device": "bytes@1.0.0", "cloud": served}
+    reason = ErrorInfo(reason="PAIR_MISMATCH", domain="duet", metadata=facts)
+    script = refusing(grpc.StatusCode.FAILED_PRECONDITION, "no such pair", reason)
+    with pytest.raises(PairMismatch) as caught:
+        ask(script, pair, decoder)
+    said = str(caught.value).partition("fetch its decoder with: duet-device pull ")[2]
+    assert said.partition(" --server ")[0] == (offered or "")
+
+
+def retry_in(seconds: float) -> RetryInfo:
+    return RetryInfo(retry_delay=Duration(nanos=int(seconds * 1e9)))
+
+
+def test_busy_cloud_is_asked_once_more(pair: Pair, decoder: ScriptedDecoder) -> None:
+    tries: list[int] = []
+
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        tries.append(1)
+        if len(tries) == 1:
+            abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_in(0.01))
+        yield tokens(65)
+        yield done(1)
+
+    outcome, cloud = ask(script, pair, decoder)
+    assert outcome.receipt.source == "duet"
+    assert outcome.receipt.bytes.up == 2 * (cloud.requests[0].ByteSize() + 5)
+
+
+def test_cloud_that_stays_busy(pair: Pair, decoder: ScriptedDecoder) -> None:
+    script = refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_in(0.01))
+    outcome, cloud = ask(script, pair, decoder)
+    assert outcome.receipt.source == "device"
+    assert len(cloud.requests) == 2
+    with pytest.raises(CloudBusy) as caught:
+        ask(script, pair, decoder, require_cloud=True)
+    assert caught.value.exit_code == ExitCode.REFUSED
+
+
+def test_no_second_try_that_would_not_fit(pair: Pair, decoder: ScriptedDecoder) -> None:
+    script = refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_in(0.9))
+    _, cloud = ask(script, pair, decoder, timeout=0.8)
+    assert len(cloud.requests) == 1
+
+
+def test_unavailable_before_anything_is_tried_once_more(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    script = refusing(grpc.StatusCode.UNAVAILABLE, "draining")
+    outcome, cloud = ask(script, pair, decoder)
+    assert outcome.receipt.source == "device"
+    assert len(cloud.requests) == 2

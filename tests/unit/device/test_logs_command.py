@@ -1,0 +1,378 @@
+"""History: `ask` with it, `duet-device logs`, `duet-device forget`."""
+
+import datetime as dt
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import keyring
+import pytest
+from keyring.backends.fail import Keyring as NoKeyring
+
+from device import answering, history, identifiers, keeping, vault
+from device.cli import main
+from device.errors import ExitCode
+from device.history import History
+from device.names import find_names
+from device.pair import Pair
+from duet_contract.receipt import Receipt
+from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import ScriptedDecoder
+from tests.doubles.keyring import MemoryKeyring
+
+Captured = pytest.CaptureFixture[str]
+QUESTION = "who holds the horse?"
+
+
+@pytest.fixture
+def home(tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A device's home that does not exist yet, and the pair `bytes`."""
+    directory = pair.directory / "pairs" / "bytes"
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text(pair.manifest.to_json())
+    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
+    monkeypatch.setenv("DUET_PAIR", "bytes")
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("DUET_PASSPHRASE", raising=False)
+    monkeypatch.setattr(vault, "_opened", {})
+    keyring.set_keyring(MemoryKeyring())
+    yield tmp_path / "home"
+    keyring.set_keyring(NoKeyring())
+
+
+@pytest.fixture
+def cloud(
+    home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
+
+
+def ids(home: Path) -> list[str]:
+    return list(reversed(History.of(home).ids()))
+
+
+def alter(home: Path, id_: str, statement: str) -> None:
+    with sqlite3.connect(home / "history.db") as database:
+        database.execute(statement, (id_,))
+    database.close()
+
+
+def test_nothing_is_kept_before_it_is_asked_for(
+    cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    assert main(["ask", QUESTION]) == ExitCode.OK
+    assert main(["logs"]) == ExitCode.OK
+    assert not home.exists()
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert "no answers are kept: duet-device logs on" in err
+
+
+def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
+    assert main(["logs", "on"]) == ExitCode.OK
+    said = capsys.readouterr().out
+    assert str(home / "history.db") in said
+    assert "the system's keyring" in said
+    assert "never what is in them" in said
+    notes = home / "notes.txt"
+    notes.write_text("the groom holds it")
+    assert main(["ask", QUESTION, "--context", str(notes)]) == ExitCode.OK
+    (id_,) = ids(home)
+    assert f"kept as {id_}" in capsys.readouterr().err
+
+    assert main(["logs"]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert out.startswith(id_)
+    shown = f"question: {QUESTION}\ncontext: {notes}\nsignal: because\nanswer: häppy 🙂\nduet · 7 "
+    assert shown in out
+    assert main(["logs", "--json"]) == ExitCode.OK
+    record = json.loads(capsys.readouterr().out)
+    assert record["id"] == id_
+    assert Receipt.model_validate(record["receipt"]).answer == "häppy 🙂"
+    assert "groom" not in json.dumps(record)
+
+
+def test_nothing_kept_can_be_read_without_the_key(cloud: ScriptedCloud, home: Path) -> None:
+    main(["logs", "on"])
+    assert main(["ask", QUESTION]) == ExitCode.OK
+    kept = (home / "history.db").read_bytes()
+    for text in (QUESTION, "because", "häppy 🙂", "bytes@1.0.0", str(dt.date.today().year)):
+        assert text.encode() not in kept
+    assert (home / "history.db").stat().st_mode & 0o077 == 0
+    assert home.stat().st_mode & 0o077 == 0
+
+
+def test_redacted_question_shows_what_was_sent(
+    cloud: ScriptedCloud,
+    home: Path,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Presidio takes seconds to import, and has tests of its own.
+    monkeypatch.setattr(identifiers, "load_finder", lambda note: find_names)
+    words = tmp_path / "words"
+    words.write_text("horse = ANIMAL")
+    main(["logs", "on"])
+    assert main(["ask", QUESTION, "--redact-words", str(words)]) == ExitCode.OK
+    capsys.readouterr()
+    main(["logs"])
+    assert f"question: {QUESTION}\nsent: who holds the [ANIMAL_1]?\n" in capsys.readouterr().out
+
+
+def test_off_on_and_for_one_question(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
+    assert main(["logs", "off"]) == ExitCode.OK
+    assert not home.exists()
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    main(["ask", QUESTION, "--no-log"])
+    assert len(ids(home)) == 1
+    capsys.readouterr()
+    assert main(["logs", "off"]) == ExitCode.OK
+    assert "1 stay, duet-device forget --all" in capsys.readouterr().out
+    main(["ask", QUESTION])
+    assert len(ids(home)) == 1
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    assert len(ids(home)) == 2
+
+
+def test_how_many_and_where(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
+    main(["logs", "on"])
+    for _ in range(5):
+        main(["ask", QUESTION])
+    there = ids(home)
+    for count, shown in (("1", there[-1:]), ("2", there[-2:]), ("0", there), (None, there[-3:])):
+        capsys.readouterr()
+        main(["logs", "--json", *(["-n", count] if count else [])])
+        lines = capsys.readouterr().out.splitlines()
+        assert [json.loads(line)["id"] for line in lines] == shown
+    main(["logs", "path"])
+    assert capsys.readouterr().out == f"{home / 'history.db'}\n"
+
+
+DAMAGE = {
+    "altered": "UPDATE answers SET sealed = sealed || x'00' WHERE id = ?",
+    "of another record": "UPDATE answers SET sealed = (SELECT sealed FROM answers ORDER BY "
+    "position LIMIT 1) WHERE id = ?",
+    "cut": "UPDATE answers SET sealed = substr(sealed, 1, 20) WHERE id = ?",
+    "foreign": "UPDATE answers SET sealed = 'text' WHERE id = ?",
+    "of another key": "UPDATE answers SET sealed = x'4456010102030405060708' || "
+    "randomblob(60) WHERE id = ?",
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_record_is_named_and_the_others_shown(
+    name: str, cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    main(["logs", "on"])
+    for _ in range(3):
+        main(["ask", QUESTION])
+    there = ids(home)
+    alter(home, there[1], DAMAGE[name])
+    capsys.readouterr()
+    assert main(["logs", "--json"]) == ExitCode.VAULT
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [there[0], there[2]]
+    assert err.startswith(f"duet-device: answer {there[1]} cannot be read: it ")
+    assert err.splitlines()[1:] == ["duet-device: 1 of 3 answers cannot be read"]
+    # A day later, all that has a date goes; what has none stays and is named.
+    tomorrow = (dt.date.today() + dt.timedelta(days=1)).isoformat()
+    assert main(["forget", "--before", tomorrow]) == ExitCode.VAULT
+    assert there[1] in capsys.readouterr().err
+    assert ids(home) == [there[1]]
+    assert main(["forget", there[1]]) == ExitCode.OK
+    assert ids(home) == []
+
+
+def test_forget(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
+    main(["logs", "on"])
+    for _ in range(4):
+        main(["ask", QUESTION])
+    first, second, *_ = ids(home)
+    assert main(["forget", first, second]) == ExitCode.OK
+    assert capsys.readouterr().out.endswith("2 answers forgotten\n")
+    assert main(["forget", first]) == ExitCode.USAGE
+    assert main(["forget", "--before", "2020-01-01"]) == ExitCode.OK
+    assert len(ids(home)) == 2
+    # Forgetting all needs no key.
+    keyring.set_keyring(NoKeyring())
+    vault._opened.clear()
+    assert main(["forget", "--all"]) == ExitCode.OK
+    assert ids(home) == []
+    assert main(["forget", "--all"]) == ExitCode.OK
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["abc", "--all"], ["--all", "--before", "2020-01-01"], ["--before", "soon"], ["nosuch"]],
+)
+def test_forget_wants_one_clear_choice(arguments: list[str], home: Path, capsys: Captured) -> None:
+    assert main(["forget", *arguments]) == ExitCode.USAGE
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_another_key_or_none(
+    cloud: ScriptedCloud, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    keyring.set_keyring(NoKeyring())
+    vault._opened.clear()
+    capsys.readouterr()
+    assert main(["logs"]) == ExitCode.VAULT
+    assert "keyring, which cannot be reached" in capsys.readouterr().err
+    # A question is answered all the same, and its loss is said.
+    assert main(["ask", QUESTION]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert "duet-device: not kept: " in err
+    # A vault made anew does not open what the old one sealed.
+    (home / "vault.json").unlink()
+    monkeypatch.setenv("DUET_PASSPHRASE", "new")
+    monkeypatch.setattr(vault, "_ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
+    main(["logs", "on"])
+    capsys.readouterr()
+    assert main(["logs"]) == ExitCode.VAULT
+    assert "another key" in capsys.readouterr().err
+
+
+def test_without_keyring_and_passphrase_nothing_is_switched_on(
+    cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    keyring.set_keyring(NoKeyring())
+    assert main(["logs", "on"]) == ExitCode.VAULT
+    assert "set DUET_PASSPHRASE" in capsys.readouterr().err
+    assert not (home / "history.db").exists()
+    assert main(["ask", QUESTION]) == ExitCode.OK
+
+
+def test_a_locked_vault_is_told_before_the_question_is_sent(
+    cloud: ScriptedCloud, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUET_PASSPHRASE", "one")
+    monkeypatch.setattr(vault, "_ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
+    main(["logs", "on"])
+    monkeypatch.delenv("DUET_PASSPHRASE")
+    vault._opened.clear()
+    capsys.readouterr()
+    asked_before: list[int] = []
+    prepare = keeping.Keeper._prepare
+
+    def watched(keeper: keeping.Keeper) -> bool:
+        asked_before.append(len(cloud.requests))
+        return prepare(keeper)
+
+    monkeypatch.setattr(keeping.Keeper, "_prepare", watched)
+    assert main(["ask", QUESTION]) == ExitCode.OK
+    assert asked_before == [0]
+    assert "not kept: the vault is locked with a passphrase" in capsys.readouterr().err
+    assert main(["logs"]) == ExitCode.OK  # there is nothing to unlock
+
+
+@pytest.mark.parametrize("content", [b"no database", b"\0" * 4096, None])
+def test_a_history_that_is_none(
+    content: bytes | None, cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    home.mkdir()
+    if content is None:
+        with sqlite3.connect(home / "history.db") as database:
+            database.execute("CREATE TABLE settings (keeping)")
+        database.close()
+    else:
+        (home / "history.db").write_bytes(content)
+    for command in (["logs"], ["forget", "--all"], ["logs", "on"]):
+        code = main(command)
+        assert code == ExitCode.VAULT, command
+        assert "history.db" in capsys.readouterr().err
+    assert main(["ask", QUESTION]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert "not kept: " in err
+
+
+def test_a_history_of_a_newer_version(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
+    main(["logs", "on"])
+    with sqlite3.connect(home / "history.db") as database:
+        database.execute(f"PRAGMA user_version = {history._VERSION + 1}")
+    database.close()
+    assert main(["logs"]) == ExitCode.VAULT
+    assert "newer DUET" in capsys.readouterr().err
+
+
+def test_a_kept_signal_is_used_again_on_wish(
+    cloud: ScriptedCloud, decoder: ScriptedDecoder, home: Path, capsys: Captured
+) -> None:
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    evaluated = list(decoder.ids)
+    capsys.readouterr()
+    assert main(["ask", "--json", "--quiet", "--reuse", QUESTION]) == ExitCode.OK
+    receipt = Receipt.model_validate_json(capsys.readouterr().out)
+    assert (receipt.source, receipt.signal, receipt.answer) == ("history", "because", "häppy 🙂")
+    assert (receipt.bytes.up, receipt.tokens.signal, receipt.flops.reasoner) == (0, 7, 0)
+    assert decoder.ids == evaluated
+    assert len(cloud.requests) == 1
+    # And again from the record of the second time.
+    main(["forget", ids(home)[0]])
+    assert main(["ask", "--show-sent", "--reuse", QUESTION]) == ExitCode.OK
+    err = capsys.readouterr().err
+    assert "sent: nothing\n" in err
+    assert "history · 7 signal tokens" in err
+
+
+def test_a_damaged_record_on_the_way_is_named_and_passed_by(
+    cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    main(["logs", "on"])
+    for _ in range(3):
+        main(["ask", QUESTION])
+    there = ids(home)
+    for id_ in there[1:]:
+        alter(home, id_, DAMAGE["altered"])
+    capsys.readouterr()
+    assert main(["ask", QUESTION, "--reuse", "--quiet"]) == ExitCode.OK
+    assert capsys.readouterr().err == (
+        f"duet-device: answer {there[2]} cannot be read: it was altered, or sealed for something "
+        "else; 1 more: duet-device logs\n"
+    )
+    assert len(cloud.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "different", [["--budget", "9"], ["--seed", "1"], ["--temperature", "0"], None]
+)
+def test_another_question_or_setting_is_asked_anew(
+    different: list[str] | None, cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    assert main(["ask", "--reuse", QUESTION]) == ExitCode.OK  # with no history at all
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    question = QUESTION if different else QUESTION + "!"
+    main(["ask", "--reuse", question, *(different or [])])
+    assert len(cloud.requests) == 3
+
+
+def test_an_answer_of_the_device_alone_is_not_reused(
+    cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    main(["logs", "on"])
+    main(["ask", "--device-only", QUESTION])
+    main(["ask", "--reuse", QUESTION])
+    assert len(cloud.requests) == 1
+
+
+def test_ask_imports_nothing_of_it_without_a_history(home: Path) -> None:
+    program = (
+        "import sys; from device.cli import main; main(['ask', 'why?', '--device-only']); "
+        "sys.exit(bool({'keyring', 'sqlite3', 'presidio_analyzer', 'markitdown'} & "
+        "set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

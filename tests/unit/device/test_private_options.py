@@ -1,0 +1,174 @@
+"""`duet-device ask` with --context, --redact and --show-sent: options, streams, exit codes."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from device import answering, identifiers
+from device.cli import main
+from device.errors import ExitCode
+from device.names import find_names
+from device.pair import Pair
+from device.redaction import Finder
+from duet_contract.receipt import Receipt
+from tests.doubles import documents as made
+from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import END, ScriptedDecoder
+from tests.doubles.decoder import answering as says_behind
+
+Captured = pytest.CaptureFixture[str]
+SECRET = "the safe opens with 4711"
+
+
+@pytest.fixture
+def cloud(
+    pair: Pair, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    directory = pair.directory / "pairs" / "bytes"
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text(pair.manifest.to_json())
+    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
+    monkeypatch.setenv("DUET_PAIR", "bytes")
+    monkeypatch.setenv("DUET_HOME", str(pair.directory / "home"))
+    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+
+    def without_presidio(note: Callable[[str], None]) -> Finder:
+        note("names by their form")
+        return find_names
+
+    monkeypatch.setattr(identifiers, "load_finder", without_presidio)
+    with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> str:
+    path = tmp_path / "notes.txt"
+    path.write_text(SECRET)
+    return str(path)
+
+
+def seen(decoder: ScriptedDecoder) -> str:
+    return bytes(token for token in decoder.ids if token < END).decode()
+
+
+def test_context_from_files_and_stdin(
+    cloud: ScriptedCloud,
+    decoder: ScriptedDecoder,
+    notes: str,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.docx("from stdin"))))
+    arguments = ["ask", "open?", "--context", notes, "--context", "-"]
+    assert main(arguments) == ExitCode.OK
+    assert f"{notes}:\n{SECRET}\n\nstdin:\nfrom stdin\n\nQuestion: open? S:" in seen(decoder)
+    assert cloud.requests[0].question == "open?"
+    out, err = capsys.readouterr()
+    assert out == "häppy 🙂\n"
+    assert " context tokens · " in err
+
+
+def test_stdin_is_either_question_or_context(cloud: ScriptedCloud, capsys: Captured) -> None:
+    for question in ([], ["-"]):
+        assert main(["ask", *question, "--context", "-"]) == ExitCode.USAGE
+        assert "give the question as an argument" in capsys.readouterr().err
+    assert cloud.requests == []
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x7fELF\0", made.pdf(SECRET, encrypted=True), b"x" * 99999]
+)
+def test_bad_context_is_one_line_and_nothing_is_sent(
+    data: bytes, cloud: ScriptedCloud, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(data)
+    assert main(["ask", "open?", "--context", str(path)]) == ExitCode.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("duet-device: ")
+    assert err.count("\n") == 1
+    assert cloud.requests == []
+
+
+def test_redacted_question_and_restored_answer(
+    cloud: ScriptedCloud, capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = tmp_path / "words"
+    words.write_text("häppy = MOOD")
+    monkeypatch.setattr(
+        answering,
+        "load_decoder",
+        lambda pair, threads: ScriptedDecoder(says_behind("[NAME_1] is [MOOD_1]", " A:")),
+    )
+    question = "Is Ann Bo häppy with 12 apples?"
+    options = ["--redact-words", str(words), "--redact-numbers", "--show-sent", "--quiet"]
+    assert main(["ask", question, *options]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    sent = "Is [NAME_1] [MOOD_1] with [NUMBER_1] apples?"
+    assert out == "Ann Bo is häppy\n"
+    assert cloud.requests[0].question == sent
+    noted, shown = err.splitlines()
+    assert noted == "duet-device: names by their form"
+    request = json.loads(shown.removeprefix("duet-device: sent: "))
+    assert request["question"] == sent
+    assert request["request_id"] == cloud.requests[0].request_id
+    # Nothing but these fields left the device.
+    assert set(request) == {"question", "encodings", "vocabulary", "request_id", "pair"}
+
+
+def test_show_sent_without_redaction_and_without_a_cloud(
+    cloud: ScriptedCloud, capsys: Captured
+) -> None:
+    assert main(["ask", "why?", "--show-sent", "--quiet", "--json"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert Receipt.model_validate_json(out).source == "duet"
+    assert '"question": "why?"' in err
+    assert main(["ask", "why?", "--show-sent", "--quiet", "--device-only"]) == ExitCode.OK
+    assert capsys.readouterr().err == "duet-device: sent: nothing\n"
+
+
+def test_redaction_from_the_environment(
+    cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DUET_REDACT", "1")
+    assert main(["ask", "Is Ann Bo well?"]) == ExitCode.OK
+    assert cloud.requests[0].question == "Is [NAME_1] well?"
+
+
+def test_bad_dictionary_sends_nothing(
+    cloud: ScriptedCloud, tmp_path: Path, capsys: Captured
+) -> None:
+    assert main(["ask", "why?", "--redact-words", str(tmp_path / "no")]) == ExitCode.USAGE
+    assert "No such file" in capsys.readouterr().err
+    assert cloud.requests == []
+
+
+def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCloud) -> None:
+    """The link is closed while it is being made, of which gRPC must not complain."""
+    program = (
+        "import sys; from device import answering; "
+        "from tests.doubles.decoder import ScriptedDecoder; "
+        "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "from device.cli import main; sys.exit(main(['ask', 'why?', '--context', '-']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        input=SECRET * 300,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        timeout=30,
+    )
+    assert result.returncode == ExitCode.USAGE
+    assert result.stderr.startswith("duet-device: the context has ")
+    assert result.stderr.count("\n") == 1
+    assert SECRET[:12] not in result.stderr

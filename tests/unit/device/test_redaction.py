@@ -1,0 +1,237 @@
+"""Redaction: placeholders before the question leaves, values again in the answer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import UsageProblem
+from device.forms import find_forms, find_numbers
+from device.identifiers import load_finder
+from device.names import find_names
+from device.redaction import (
+    Finder,
+    Found,
+    Redaction,
+    Word,
+    find_words,
+    read_words,
+    redact,
+)
+
+
+@pytest.fixture(scope="module")
+def identifiers() -> Finder:
+    return load_finder(lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("question", "sent"),
+    [
+        ("Mail maria.lopez@example.org today", "Mail [EMAIL_1] today"),
+        ("Ring +49 30 901820 or (212) 555-0123.", "Ring [PHONE_1] or [PHONE_2]."),
+        ("Card 4111 1111 1111 1111 was charged", "Card [CARD_1] was charged"),
+        ("Pay to DE89 3704 0044 0532 0130 00 now", "Pay to [IBAN_1] now"),
+        ("Ping 192.168.17.4 and 2001:db8::1", "Ping [IP_1] and [IP_2]"),
+        ("Read https://example.org/a?b=c and example.com", "Read [URL_1] and [URL_2]"),
+        ("SSN 536-90-4399", "SSN [SSN_1]"),
+        ("MAC 00:1B:44:11:3A:B7", "MAC [MAC_1]"),
+        ("Meet at 12 Elm Street, Springfield, IL 62704 at 5", "Meet at [ADDRESS_1] at 5"),
+        ("Er wohnt Hauptstraße 12, 10115 Berlin", "Er wohnt [ADDRESS_1]"),
+        ("Send it to 10 rue de Rivoli, 75001 Paris", "Send it to [ADDRESS_1]"),
+        ("Account 123456789012, passport C01X00T47", "Account [ID_1], passport [ID_2]"),
+        ("Tell Dr. Smith and Herr Müller", "Tell Dr. [NAME_1] and Herr [NAME_2]"),
+        ("Write to Maria Lopez. Does Maria know?", "Write to [NAME_1]. Does [NAME_2] know?"),
+        ("My colleague Anna likes Anna", "My colleague [NAME_1] likes [NAME_1]"),
+        ("I'm Élodie O'Brien-Núñez, hello", "I'm [NAME_1], hello"),
+        ("Was John F. Kennedy tall?", "Was [NAME_1] tall?"),
+    ],
+)
+def test_identifiers_are_replaced(question: str, sent: str, identifiers: Finder) -> None:
+    redaction = redact(question, [identifiers])
+    assert redaction.text == sent
+    assert redaction.restore(redaction.text) == question
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Tom has 3 apples. He buys 5 more and gives 2 to his sister. How many has he now?",
+        "A train goes 120 km in 1.5 hours, another 4500 m in 15 minutes. What is 2,000,000 / 3?",
+        "What is the capital of New Zealand, and of the United States?",
+        "Is Python faster than Java on Monday? Call obj.method() of numpy.array.",
+        "In 2024-05-01 NASA spent 1 000 000. What is 1/2 + 3.14159?",
+    ],
+)
+def test_what_reasoning_needs_stays(question: str, identifiers: Finder) -> None:
+    assert redact(question, [identifiers]).text == question
+
+
+def test_numbers_on_wish(identifiers: Finder) -> None:
+    sent = redact("I earn 4,500.50 of 9000, not 9000.5", [identifiers, find_numbers]).text
+    assert sent == "I earn [NUMBER_1] of [NUMBER_2], not [NUMBER_3]"
+
+
+def test_the_absence_of_a_model_is_said_once() -> None:
+    notes: list[str] = []
+    find = load_finder(notes.append)
+    list(find("Maria Lopez")), list(find("Maria Lopez"))
+    assert len(notes) == 1
+    assert "no spaCy model is installed" in notes[0]
+
+
+def test_names_come_from_a_model_where_one_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import spacy
+
+    model = spacy.blank("en")
+    ruler = model.add_pipe("entity_ruler")
+    ruler.add_patterns([{"label": "PERSON", "pattern": "quentin"}])
+    package = tmp_path / "en_core_web_sm"
+    package.mkdir()
+    model.to_disk(package / "en_core_web_sm-3.8.0")
+    (package / "__init__.py").write_text(
+        "from pathlib import Path\n"
+        "from spacy.util import load_model_from_path\n"
+        "def load(**overrides):\n"
+        "    return load_model_from_path(Path(__file__).parent / 'en_core_web_sm-3.8.0')\n"
+    )
+    metadata = tmp_path / "en_core_web_sm-3.8.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: en_core_web_sm\nVersion: 3.8.0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    notes: list[str] = []
+    find = load_finder(notes.append)
+    assert notes == []
+    assert redact("does quentin know Ann Bo?", [find]).text == "does [NAME_1] know Ann Bo?"
+    sys.modules.pop("en_core_web_sm", None)
+
+
+def test_without_presidio_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    with pytest.raises(UsageProblem, match=r"pip install 'duet-split\[redact\]'"):
+        load_finder(lambda _: None)
+
+
+def test_nothing_is_looked_up_to_redact(offline: list[object]) -> None:
+    find = load_finder(lambda _: None)
+    sent = redact("a@example.org, https://example.co.uk/x", [find]).text
+    assert sent == "[EMAIL_1], [URL_1]"
+    assert offline == []
+
+
+def test_one_s_own_words_win_and_stand_alone() -> None:
+    words = [Word("Falcon", "PROJECT"), Word("project falcon", "PROJECT"), Word("é"), Word("C++")]
+    text = "Project Falcon beats falcon, not falconry; é and C++."
+    redaction = redact(text, [find_words(words), find_names])
+    assert redaction.text == "[PROJECT_1] beats [PROJECT_2], not falconry; [WORD_1] and [WORD_2]."
+    assert redaction.restore(redaction.text) == text
+
+
+def test_overlapping_finds_leave_nothing_over() -> None:
+    text = "mail maria@x.org"
+    found = [Found(5, 10, "WORD"), Found(5, 16, "EMAIL"), Found(8, 16, "URL")]
+    assert Redaction(text, found).text == "mail [EMAIL_1]"
+    assert Redaction("abcdef", [Found(0, 3, "A"), Found(2, 6, "B")]).text == "[B_1]"
+
+
+def test_placeholders_never_collide_with_text_already_there() -> None:
+    redaction = redact("[NAME_1] met Ann Bo, see [NAME_3]", [find_names], taken="[NAME_2]")
+    assert redaction.text == "[NAME_1] met [NAME_4], see [NAME_3]"
+    assert redaction.restore("[NAME_1] and [NAME_4]") == "[NAME_1] and Ann Bo"
+
+
+def test_the_context_gets_the_same_placeholders() -> None:
+    redaction = redact("Does Ann Bo know Cy Dee?", [find_names])
+    assert redaction.apply("Ann Bo, Annie Bode, Cy Dee") == "[NAME_1], Annie Bode, [NAME_2]"
+
+
+def test_nothing_found_changes_nothing() -> None:
+    redaction = Redaction("why?", [])
+    assert redaction.text == redaction.apply("why?") == redaction.restore("why?") == "why?"
+
+
+TEXT = st.text(st.sampled_from("ab [N]_12\né🙂"), max_size=30)
+
+
+@given(
+    TEXT,
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 6), st.sampled_from(["N", "NAME"]))),
+    TEXT,
+    st.data(),
+)
+def test_what_was_replaced_is_restored_however_the_answer_is_cut(
+    text: str, spans: list[tuple[int, int, str]], other: str, data: st.DataObject
+) -> None:
+    found = [Found(a, min(a + n, len(text)), label) for a, n, label in spans if a < len(text)]
+    redaction = Redaction(text, found, taken=other)
+    assert redaction.restore(redaction.text) == text
+    assert redaction.restore(redaction.apply(other)) == other
+    for each in found:
+        value = text[each.start : each.end]
+        if value and redaction.text == value:
+            raise AssertionError("the whole question was one value, and left as it is")
+    answer = f"so {redaction.text}{other}["
+    expected = redaction.restore(answer)
+    restorer = redaction.restorer()
+    told = ""
+    while answer:
+        size = data.draw(st.integers(1, 5))
+        told += restorer.feed(answer[:size])
+        answer = answer[size:]
+        assert expected.startswith(told)
+    assert told + restorer.finish() == expected
+
+
+def test_no_more_is_held_back_than_may_be_a_placeholder() -> None:
+    restorer = Redaction("Ann Bo", [Found(0, 6, "NAME")]).restorer()
+    assert restorer.feed("see [") == "see "
+    assert restorer.feed("NA") == ""
+    assert restorer.feed("ÏVE] [NAME_1") == "[NAÏVE] "
+    assert restorer.feed("]!") == "Ann Bo!"
+    assert restorer.feed("[NAME_") == ""
+    assert restorer.finish() == "[NAME_"
+
+
+def test_dictionary_file(tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    path.write_text("\ufeff# mine\n\nAcme Corp\nFalcon = project\na = b = CODE\n", "utf-8")
+    assert read_words(path) == [
+        Word("Acme Corp", "WORD"),
+        Word("Falcon", "PROJECT"),
+        Word("a = b", "CODE"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "holds no words"),
+        (b"# nothing\n", "holds no words"),
+        (b"ok\n = NAME\n", "line 2"),
+        (b"word = a label\n", "line 1"),
+        (b"word = \n", "line 1"),
+        (b"word = 1ST\n", "line 1"),
+        (b"\xff\n", "not UTF-8"),
+        (b"x" * ((1 << 20) + 1), "more than 1048576 bytes"),
+    ],
+)
+def test_bad_dictionary(data: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    path.write_bytes(data)
+    with pytest.raises(UsageProblem, match=said):
+        read_words(path)
+
+
+def test_missing_dictionary(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="No such file"):
+        read_words(tmp_path / "nosuch")
+
+
+def test_forms_alone() -> None:
+    assert [each.label for each in find_forms("P.O. Box 12, SW1A 1AA")] == ["ADDRESS", "ADDRESS"]

@@ -1,0 +1,101 @@
+"""When a question stops: deadline, interrupt, the answer's limit."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from device.answering import answer
+from device.errors import (
+    DeadlineExceeded,
+    ExitCode,
+    Interrupted,
+)
+from device.pair import Pair
+from device.settings import Settings
+from duet_contract.v1.inference_pb2 import (
+    ReasonRequest,
+    ReasonResponse,
+)
+from tests.doubles.asking import QUESTION
+from tests.doubles.cloud import (
+    ScriptedCloud,
+    tokens,
+)
+from tests.doubles.decoder import ScriptedDecoder
+
+
+def hangs(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+    yield tokens(65)
+    while context.is_active():
+        time.sleep(0.01)
+
+
+def test_deadline_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(hangs) as cloud:
+        began = time.perf_counter()
+        with pytest.raises(DeadlineExceeded) as caught:
+            answer(
+                QUESTION,
+                pair,
+                Settings(server=cloud.address, timeout=0.3),
+                decoder=decoder,  # type: ignore[arg-type]
+            )
+        assert time.perf_counter() - began < 1
+        assert cloud.ended.wait(2)
+    assert caught.value.exit_code == ExitCode.DEADLINE
+
+
+def test_deadline_already_passed_sends_nothing(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(hangs) as cloud:
+        with pytest.raises(DeadlineExceeded):
+            answer(
+                QUESTION,
+                pair,
+                Settings(server=cloud.address, timeout=1),
+                decoder=decoder,  # type: ignore[arg-type]
+                started=time.perf_counter() - 2,
+            )
+        assert cloud.requests == []
+
+
+def test_stop_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) -> None:
+    stop = threading.Event()
+    with ScriptedCloud(hangs) as cloud:
+        threading.Timer(0.2, stop.set).start()
+        with pytest.raises(Interrupted):
+            answer(
+                QUESTION,
+                pair,
+                Settings(server=cloud.address),
+                decoder=decoder,  # type: ignore[arg-type]
+                stop=stop,
+            )
+        assert cloud.ended.wait(2)
+
+
+def test_deadline_stops_an_endless_answer(pair: Pair) -> None:
+    def slow(_: object) -> int:
+        time.sleep(0.02)
+        return 65
+
+    with pytest.raises(DeadlineExceeded):
+        answer(
+            QUESTION,
+            pair,
+            Settings(device_only=True, timeout=0.2),
+            decoder=ScriptedDecoder(slow),  # type: ignore[arg-type]
+        )
+
+
+def test_answer_limit_shows_in_finish(pair: Pair) -> None:
+    outcome = answer(
+        QUESTION,
+        pair,
+        Settings(device_only=True),
+        decoder=ScriptedDecoder(lambda _: 65),  # type: ignore[arg-type]
+    )
+    assert outcome.receipt.finish == "limit"
+    assert outcome.receipt.answer == "A" * pair.manifest.defaults.answer
