@@ -68,7 +68,8 @@ def test_nothing_is_kept_before_it_is_asked_for(
 ) -> None:
     assert main(["ask", QUESTION]) == ExitCode.OK
     assert main(["logs"]) == ExitCode.OK
-    assert not home.exists()
+    assert not (home / "history.db").exists()
+    assert not (home / "vault.json").exists()
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
     assert "no answers are kept: duet-device logs on" in err
