@@ -60,11 +60,15 @@ class Source(Protocol):
 
 
 class Lane:
-    """One direction of a link. `settings` may change at any time, by `change`."""
+    """One direction of a link. `settings` may change at any time, by `change`.
+
+    `own_s`: what passing a segment takes by itself, taken off its delay.
+    """
 
     def __init__(self, settings: Direction, loop: asyncio.AbstractEventLoop) -> None:
         self.settings = settings
         self.loop = loop
+        self.own_s = 0.0
         self.delivered = 0
         self.pipes: set[Pipe] = set()
         self._turns: deque[Pipe] = deque()
@@ -220,7 +224,7 @@ class Pipe:
         delay = settings.delay_ms
         if settings.jitter_ms:
             delay += self._draws.uniform(-settings.jitter_ms, settings.jitter_ms)
-        due = max(self._last_due, leaves + max(0.0, delay) / 1000)
+        due = max(self._last_due, leaves + max(0.0, delay / 1000 - self._lane.own_s))
         if segment:
             if settings.slice_bytes:
                 due = max(due, self._last_due + settings.slice_gap_ms / 1000)
