@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tools.counting_proxy import Count
-from tools.link.calibration import own_cost_s
+from tools.link.calibration import timer_lateness_s
 from tools.link.connection import Connection
 from tools.link.errors import BadLink, ListenFailed
 from tools.link.fine_selector import fine_event_loop
@@ -36,7 +36,6 @@ class LinkEmulator:
         seed: what jitter follows from.
         timeline: when it becomes like what; its time starts with the context.
         listen: where it listens, HOST:PORT; port 0 is any that is free.
-        compensate: whether what the emulator itself adds to a delay is taken off the delays.
 
     Raises:
         BadLink: an address is none.
@@ -51,28 +50,22 @@ class LinkEmulator:
         seed: int = 0,
         timeline: Timeline | None = None,
         listen: str = "127.0.0.1:0",
-        compensate: bool = True,
     ) -> None:
         self._target = parse_address(target)
         self._listen = parse_address(listen)
         self._seed = seed
         self._timeline = timeline or Timeline()
         self._loop = fine_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="link-emulator", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, name="link-emulator", daemon=True)
         self._up = Lane(link.up, self._loop)
         self._down = Lane(link.down, self._loop)
         self._connections: set[Connection] = set()
         self._accepted = 0
         self._server: asyncio.Server | None = None
-        self._compensate = compensate
         self.link = link
         self.address = ""
 
     def __enter__(self) -> Self:
-        if self._compensate:
-            self._up.own_s = self._down.own_s = own_cost_s()
         self._thread.start()
         try:
             self._server = self._call(
@@ -119,6 +112,11 @@ class LinkEmulator:
         """
         step.applied(self.link)
         self._run(lambda: self._apply(step))
+
+    def _serve(self) -> None:
+        # On this thread, since it has no running loop yet; the caller's may have one.
+        self._up.late_s = self._down.late_s = timer_lateness_s()
+        self._loop.run_forever()
 
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
