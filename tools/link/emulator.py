@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tools.counting_proxy import Count
-from tools.link.calibration import timer_lateness_s
+from tools.link.calibration import own_cost_s
 from tools.link.connection import Connection
 from tools.link.errors import BadLink, ListenFailed
 from tools.link.fine_selector import fine_event_loop
@@ -115,7 +115,7 @@ class LinkEmulator:
 
     def _serve(self) -> None:
         # On this thread, since it has no running loop yet; the caller's may have one.
-        self._up.late_s = self._down.late_s = timer_lateness_s()
+        self._up.own_s = self._down.own_s = own_cost_s()
         self._loop.run_forever()
 
     def _accept(self) -> asyncio.Protocol:

@@ -62,13 +62,13 @@ class Source(Protocol):
 class Lane:
     """One direction of a link. `settings` may change at any time, by `change`.
 
-    `late_s`: how late timers are, taken off delays.
+    `own_s`: what passing a segment takes by itself, taken off its delay.
     """
 
     def __init__(self, settings: Direction, loop: asyncio.AbstractEventLoop) -> None:
         self.settings = settings
         self.loop = loop
-        self.late_s = 0.0
+        self.own_s = 0.0
         self.delivered = 0
         self.pipes: set[Pipe] = set()
         self._turns: deque[Pipe] = deque()
@@ -159,6 +159,7 @@ class Pipe:
         self._over = False
         lane.pipes.add(self)
         if self._limit() == 0:
+            self._over = True
             self._send(self._ending())
 
     def send(self, data: bytes) -> None:
@@ -224,7 +225,7 @@ class Pipe:
         delay = settings.delay_ms
         if settings.jitter_ms:
             delay += self._draws.uniform(-settings.jitter_ms, settings.jitter_ms)
-        due = max(self._last_due, leaves + max(0.0, delay / 1000 - self._lane.late_s))
+        due = max(self._last_due, leaves + max(0.0, delay / 1000 - self._lane.own_s))
         if segment:
             if settings.slice_bytes:
                 due = max(due, self._last_due + settings.slice_gap_ms / 1000)

@@ -63,9 +63,9 @@ def test_a_delay_is_the_delay() -> None:
     assert end.arrived == [(pytest.approx(100.04), b"a")]
 
 
-def test_what_timers_are_late_is_taken_off_the_delay() -> None:
+def test_what_passing_takes_is_taken_off_the_delay() -> None:
     pipe, end = open_pipe(Direction(delay_ms=40))
-    pipe._lane.late_s = 0.001
+    pipe._lane.own_s = 0.001
     pipe.send(b"a")
     end.loop.run(1)
     assert end.arrived[0][0] == pytest.approx(100.039)
