@@ -7,7 +7,7 @@ from typing import Any, get_args
 import click
 
 from tools.bench.errors import BenchError, UsageProblem
-from tools.fleet.costs import read_costs
+from tools.fleet.costs_file import read_costs
 from tools.fleet.patterns import HOURS, KINDS, Pattern
 from tools.fleet.simulation import MODES, Mode, Setup
 from tools.link.profiles import link_named
@@ -24,12 +24,12 @@ _POSITIVE = click.FloatRange(0, min_open=True)
     "costs_file",
     type=click.Path(dir_okay=False, path_type=Path),
     default=_RESULTS,
-    help="Measured costs: JSON of tools/fleet/costs.py, or results of the bench [split_cpu.json].",
+    help="Measured costs: of tools/fleet/costs.py, or what the bench writes [split_cpu.json].",
 )
-@click.option("--signal-tokens", type=_POSITIVE, default=64, show_default=True,
-              help="Tokens of a signal, where the costs do not say.")  # fmt: skip
-@click.option("--answer-tokens", type=_POSITIVE, default=32, show_default=True,
-              help="Tokens of an answer, where the costs do not say.")  # fmt: skip
+@click.option("--signal-tokens", default="64", show_default=True, metavar="N,...",
+              help="Tokens of signals to draw from, where the costs do not say.")  # fmt: skip
+@click.option("--answer-tokens", default="32", show_default=True, metavar="N,...",
+              help="Tokens of their answers, in the same order.")  # fmt: skip
 @click.option("--devices", type=_NUMBER, default=1000, show_default=True)
 @click.option("--replicas", type=click.IntRange(1, 100_000), default=1, show_default=True)
 @click.option("--max-running", type=_NUMBER, default=64, show_default=True,
@@ -59,7 +59,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
               help="Of 1e9 bytes out of the cloud.")  # fmt: skip
 @click.option("--replications", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--most-questions", type=_NUMBER, default=200_000, show_default=True,
+@click.option("--most-questions", type=_NUMBER, default=100_000, show_default=True,
               help="Of a run; a larger fleet is sampled: fewer replicas, as busy.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the model against the real service, and stop.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON of the result.")
@@ -88,12 +88,16 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     if warm_up >= duration:
         raise UsageProblem("--warm-up leaves nothing of --duration")
     setup = Setup(
-        costs=read_costs(options["costs_file"], options["signal_tokens"], options["answer_tokens"]),
+        costs=read_costs(
+            options["costs_file"],
+            _numbers("--signal-tokens", options["signal_tokens"]),
+            _numbers("--answer-tokens", options["answer_tokens"]),
+        ),
         link=link_named(options["link"]),
         pattern=Pattern(
             kind=options["pattern"],
             per_hour=options["per_hour"],
-            hours=_hours(options["hours"]),
+            hours=HOURS if options["hours"] is None else _numbers("--hours", options["hours"]),
             session_questions=options["session_questions"],
             think_s=options["think"],
         ),
@@ -116,6 +120,8 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     )
     if out:
         out.write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr)
     print(capacity_table(result))
 
 
@@ -123,19 +129,16 @@ def _modes(text: str) -> list[Mode]:
     chosen = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in chosen if name not in get_args(Mode)]
     if unknown or not chosen:
-        raise UsageProblem(
-            f"no mode {', '.join(unknown) or 'chosen'}; there are: {', '.join(MODES)}"
-        )
+        wrong = f"no mode {unknown[0]!r}" if unknown else "no mode chosen"
+        raise UsageProblem(f"{wrong}; there are: {', '.join(MODES)}")
     return [mode for mode in MODES if mode in chosen]
 
 
-def _hours(text: str | None) -> tuple[float, ...]:
-    if text is None:
-        return HOURS
+def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise UsageProblem(f"--hours: {error}") from error
+        raise UsageProblem(f"{option} is {text!r}: give numbers, with commas between") from error
 
 
 def _tell(what: str) -> None:

@@ -38,11 +38,14 @@ MAX_RUNNING = 8
 MAX_WAITING = 8
 # Shares of what the engine can carry, and for how long each.
 LOADS = (("light, 40% of capacity", 0.4), ("heavy, 80%", 0.8), ("overload, 150%", 1.5))
-LOAD_S = 32.0
+LOAD_S = 30.0
 _BUDGETS = (24, 88)
 _STREAMS = (1, 2, 4, 8)
 _ROUNDS = 3
 _CALIBRATION_BUDGET = 64
+# How long the full engine is watched, after it has settled.
+_SETTLE_S = 3.0
+_FULL_S = 20.0
 # Below this share of refusals, a single one more or less is more than `WITHIN`.
 _FEW = 0.1
 
@@ -156,30 +159,63 @@ async def _measure(
 
 
 async def _calibrate(client: "_Client") -> Engine:
-    """Steady streams: the time of a step among n, and what a prompt takes.
+    """Steady streams give the time of a step among n; a full engine gives what a prompt takes.
 
-    n requests that come together get their first tokens together, behind n prompts; so what one
-    more adds to the first token's time is a prompt, and the rest of it is the same for all.
+    In the full engine every request that ends is followed by another, so its time is spent on
+    steps among all places, which are known by then, and on prompts.
     """
     await asyncio.gather(*(client.ask(_CALIBRATION_BUDGET) for _ in range(4)))
     steps: dict[int, list[float]] = {streams: [] for streams in _STREAMS}
-    firsts: dict[int, list[float]] = {streams: [] for streams in _STREAMS}
+    firsts: list[float] = []
     for _ in range(_ROUNDS):
         for streams in _STREAMS:
             done = await asyncio.gather(*(client.ask(_CALIBRATION_BUDGET) for _ in range(streams)))
             for each in done:
                 if each.total_s is not None and each.tokens > 1:
                     steps[streams].append((each.total_s - each.first_s) / (each.tokens - 1))
-            firsts[streams].append(max(each.first_s for each in done))
+            if streams == 1:
+                firsts.append(done[0].first_s)
     speeds = tuple(
         Speed(streams=streams, tokens_per_s=streams / statistics.median(values))
         for streams, values in steps.items()
     )
-    few, many = _STREAMS[0], _STREAMS[-1]
-    lone, crowd = statistics.median(firsts[few]), statistics.median(firsts[many])
-    step = 1 / speeds[0].tokens_per_s
-    prefill = max(0.0, (crowd - lone) / (many - few))
-    return Engine(speeds=speeds, prefill_s=prefill, overhead_s=max(0.0, lone - prefill - step))
+    lone_step, full_step = 1 / speeds[0].tokens_per_s, 1 / speeds[-1].tokens_per_s
+    first = statistics.median(firsts)
+    seconds, tokens, prompts = await _full(client, random.Random("full"))
+    prefill = (seconds - tokens * full_step) / prompts
+    prefill = min(max(0.0, prefill), max(0.0, first - lone_step))
+    return Engine(
+        speeds=speeds, prefill_s=prefill, overhead_s=max(0.0, first - prefill - lone_step)
+    )
+
+
+async def _full(client: "_Client", draws: random.Random) -> tuple[float, int, int]:
+    """Keeps every place taken for a while: seconds, and the tokens and prompts in them."""
+    tokens = prompts = 0
+    counting = False
+
+    def got(count: int, first: bool) -> None:
+        nonlocal tokens, prompts
+        if counting:
+            tokens += count
+            prompts += first
+
+    async def keep_asking() -> None:
+        while True:
+            await client.ask(draws.randint(*_BUDGETS), got=got)
+
+    workers = [asyncio.create_task(keep_asking()) for _ in range(MAX_RUNNING)]
+    await asyncio.sleep(_SETTLE_S)
+    began, counting = time.perf_counter(), True
+    await asyncio.sleep(_FULL_S)
+    seconds, counting = time.perf_counter() - began, False
+    for worker in workers:
+        worker.cancel()
+    ended = await asyncio.gather(*workers, return_exceptions=True)
+    for error in ended:
+        if not isinstance(error, asyncio.CancelledError):
+            raise BenchError(f"the service failed: {error}")
+    return seconds, tokens, prompts
 
 
 async def _load(client: "_Client", per_s: float, draws: random.Random) -> list[Asked]:
@@ -203,7 +239,13 @@ class _Client:
         self._workload = workload
         self._asked = 0
 
-    async def ask(self, budget: int, began: float | None = None) -> Asked:
+    async def ask(
+        self,
+        budget: int,
+        began: float | None = None,
+        got: Callable[[int, bool], None] = lambda _tokens, _first: None,
+    ) -> Asked:
+        """Asks once, and once more when refused; `got` is told of each piece."""
         self._asked += 1
         request = ReasonRequest(
             question=question(self._asked),
@@ -220,6 +262,7 @@ class _Client:
                     if response.HasField("done"):
                         asked.tokens = response.done.signal_tokens
                     else:
+                        got(len(response.piece.tokens.ids), not asked.first_s)
                         asked.first_s = asked.first_s or time.perf_counter() - now
                 asked.total_s = time.perf_counter() - now
                 return asked

@@ -1,18 +1,12 @@
 """What a question costs, measured: the capacity model's only input about models and machines.
 
-A file of costs is JSON of `Costs`. `costs_from_results` makes one from the bench's results.
+A file of costs is JSON of `Costs`; `costs_file.py` reads one, or what the bench wrote.
 """
 
-import json
-import math
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from tools.bench.errors import UsageProblem
-from tools.bench.results import Results, read_results
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -100,99 +94,3 @@ class Costs(_Model):
     split_wire: Wire = Wire()
     alone_wire: Wire = Wire()
     source: str = ""
-
-
-def read_costs(path: Path, signal_tokens: float, answer_tokens: float) -> Costs:
-    """Reads costs, or makes them from a file of the bench's results.
-
-    Args:
-        path: the file.
-        signal_tokens: of a question; only where the file does not say.
-        answer_tokens: likewise, of its answer.
-
-    Raises:
-        UsageProblem: it is missing, malformed, or lacks a figure.
-    """
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageProblem(f"{path.name} is no JSON: {error}") from error
-    if isinstance(data, dict) and "figures" in data:
-        return costs_from_results(read_results(path), signal_tokens, answer_tokens, path.name)
-    try:
-        return Costs.model_validate(data)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "costs"
-        raise UsageProblem(f"{path.name}: {where}: {fault['msg']}") from error
-
-
-def costs_from_results(
-    results: Results, signal_tokens: float, answer_tokens: float, name: str = "results"
-) -> Costs:
-    """Costs from the bench's figures: throughput, first token, decoder, answer start and bytes.
-
-    Throughput was measured over whole signals, their prompts included; that share is taken off.
-
-    Raises:
-        UsageProblem: a figure is missing.
-    """
-    figures = {figure.id: figure for figure in results.figures}
-
-    def figure(name_: str) -> Any:
-        if name_ not in figures:
-            raise UsageProblem(
-                f"{name} has no figure {name_}: measure it with tools/bench_split.py"
-            )
-        return figures[name_]
-
-    found = sorted(
-        (int(each.rpartition("-")[2]), each)
-        for each in figures
-        if each.startswith("throughput.engine-")
-    )
-    if not found:
-        figure("throughput.engine-1")
-    first_s = figure("first-token.added").subject.summary.median / 1000
-    lone = figure(found[0][1])
-    prefill_s = max(0.0, first_s - found[0][0] / lone.subject.summary.median)
-    speeds = []
-    for streams, each in found:
-        measured = figure(each)
-        tokens = measured.details["tokens a repeat, subject"] / streams
-        # A repeat's rounds, each with its prompts, are not told apart: a signal of at most this.
-        prompts = max(1.0, round(tokens / 96)) if streams == 1 else 1.0
-        total_s = tokens * streams / measured.subject.summary.median
-        decoding_s = max(total_s / 2, total_s - prompts * streams * prefill_s)
-        speeds.append(Speed(streams=streams, tokens_per_s=tokens * streams / decoding_s))
-    start = min(
-        (each for each in figures if each.startswith("answer-start.") and each[13:].isdigit()),
-        key=lambda each: abs(int(each[13:]) - signal_tokens),
-        default="answer-start.64",
-    )
-    down, up = figure("bytes.ids-kept"), figure("bytes.ids-kept-up")
-    return Costs(
-        engine=Engine(speeds=tuple(speeds), prefill_s=prefill_s),
-        device=Device(
-            first_answer_s=figure(start).subject.summary.median / 1000,
-            answer_tokens_per_s=figure("decoder.bare").subject.summary.median,
-        ),
-        signal_tokens=(signal_tokens,),
-        answer_tokens=(answer_tokens,),
-        split_wire=Wire(
-            up_bytes=up.subject.summary.median,
-            down_bytes_per_token=down.subject.summary.median,
-        ),
-        alone_wire=Wire(
-            up_bytes=up.peer.summary.median if up.peer else 0.0,
-            down_bytes_per_token=down.peer.summary.median if down.peer else 0.0,
-        ),
-        source=f"{name}: {results.pair}, {results.machine.cpu}, {results.date}",
-    )
-
-
-def mean_tokens(tokens: Tokens) -> float:
-    """The mean of a sample of tokens."""
-    return math.fsum(tokens) / len(tokens)

@@ -51,9 +51,9 @@ class Prices(_Model):
 class Outcome(_Model):
     """One mode. Shares are of the questions asked, `refused` of those refused at first.
 
-    `busy`: share of time that a replica has anything to do; `running`: requests running in one, on
-    average. `cost_per_1000`: of answered questions, in the prices' currency. `first_answer`,
-    `total`: None where nothing was answered.
+    `questions_per_s`: answered, by the whole fleet. `busy`: share of time that a replica works.
+    `running`: requests running in one, on average. `cost_per_1000`: of answered questions, in the
+    prices' currency. `first_answer`, `total`: None where nothing was answered.
     """
 
     mode: Mode
@@ -115,7 +115,7 @@ def simulate(
     *,
     seed: int = 0,
     replications: int = 5,
-    most_questions: float = 200_000,
+    most_questions: float = 100_000,
     step: Callable[[str], None] = lambda _: None,
 ) -> Capacity:
     """Simulates a setup in each mode; the same seed gives the same figures.
@@ -124,12 +124,13 @@ def simulate(
     """
     part = sampled(setup, most_questions)
     outcomes = []
+    scale = setup.replicas / part.replicas
     for mode in modes:
         runs = []
         for replication in range(replications):
             step(f"{mode}, replication {replication + 1} of {replications}")
             runs.append(Fleet(part, mode, seed * 1_000_003 + replication).run())
-        outcomes.append(_outcome(mode, runs, part, prices))
+        outcomes.append(_outcome(mode, runs, part, scale, prices))
     return Capacity(
         source=setup.costs.source,
         link=setup.link.name,
@@ -160,10 +161,12 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean=mean, within=t * statistics.stdev(values) / math.sqrt(len(values)))
 
 
-def _outcome(mode: Mode, runs: Sequence[Seen], part: Setup, prices: Prices) -> Outcome:
+def _outcome(
+    mode: Mode, runs: Sequence[Seen], part: Setup, scale: float, prices: Prices
+) -> Outcome:
     return Outcome(
         mode=mode,
-        questions_per_s=estimate([len(run.total) / run.seconds for run in runs]),
+        questions_per_s=estimate([scale * len(run.total) / run.seconds for run in runs]),
         answered=estimate([_share(len(run.total), run) for run in runs]),
         refused=estimate([_share(run.refused, run) for run in runs]),
         gave_up=estimate([_share(run.gave_up, run) for run in runs]),

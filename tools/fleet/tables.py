@@ -39,7 +39,9 @@ def check_table(report: CheckReport) -> str:
 def _estimate(value: Estimate | None, scale: float = 1.0, digits: int = 3) -> str:
     if value is None:
         return "-"
-    within = "" if value.within is None else f" ± {value.within * scale:.{digits}g}"
+    # Rounding makes a spread of equal values a little more than nothing.
+    spread = 0.0 if not value.within or value.within < 1e-9 else value.within * scale
+    within = "" if value.within is None else f" ± {spread:.{digits}g}"
     return f"{value.mean * scale:.{digits + 1}g}{within}"
 
 
