@@ -56,6 +56,8 @@ def _both(name: str, **kind: Any) -> Any:
     type=click.Path(dir_okay=False, path_type=Path),
     help="TOML or JSON file: at so many seconds, change these settings (tools/link/timeline.py).",
 )
+@click.option("--kernel", is_flag=True, help="Let the kernel make the link (tc, as root).")
+@click.option("--loss", type=float, metavar="%", help="Packets lost each way; with --kernel alone.")
 @click.option("--seed", default=0, show_default=True, help="What jitter follows from.")
 @click.option("--list", "list_", is_flag=True, help="Name the links that there are, and stop.")
 @click.option("--check", is_flag=True, help="Measure the emulator's own accuracy, and stop.")
@@ -69,6 +71,8 @@ def emulate(
     listen: str,
     preset: str,
     timeline_file: Path | None,
+    kernel: bool,
+    loss: float | None,
     seed: int,
     list_: bool,
     check: bool,
@@ -79,8 +83,9 @@ def emulate(
 
     The address to use instead of the target's is the first line on stdout; what passed is told at
     the end. Rates count what TCP carries. Emulated are round trip (paid when connecting, too),
-    jitter, rate, slicing, stalls, and connections that end. Not emulated is what TCP makes of lost
-    packets. Up is from clients to the target.
+    jitter, rate, slicing, stalls, and connections that end. What TCP makes of lost packets is not:
+    --kernel does that, with delay, jitter and rate, where namespaces and tc are there. Up is from
+    clients to the target.
     """
     if list_:
         _print_links()
@@ -93,7 +98,12 @@ def emulate(
         timeline = read_timeline(timeline_file) if timeline_file else Timeline()
         for step in timeline.steps:
             step.applied(link)
-        _serve(target, listen, link, timeline, seed)
+        if kernel:
+            _serve_by_kernel(target, listen, link, loss or 0.0, timeline)
+        elif loss is not None:
+            raise BadLink("--loss needs --kernel: a proxy cannot lose TCP's packets")
+        else:
+            _serve(target, listen, link, timeline, seed)
 
 
 def _link(link: Link, settings: dict[str, Any]) -> Link:
@@ -130,9 +140,7 @@ _NAMES = {
 def _serve(target: str, listen: str, link: Link, timeline: Timeline, seed: int) -> None:
     from tools.link.emulator import LinkEmulator
 
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    ended = _ending()
     with LinkEmulator(target, link, seed=seed, timeline=timeline, listen=listen) as emulator:
         print(emulator.address, flush=True)
         print(f"up: {_words(link.up)}; down: {_words(link.down)}; Ctrl-C ends", file=sys.stderr)
@@ -142,6 +150,31 @@ def _serve(target: str, listen: str, link: Link, timeline: Timeline, seed: int) 
         f"{count.connections} connections, {count.up} bytes up, {count.down} bytes down",
         file=sys.stderr,
     )
+
+
+def _serve_by_kernel(target: str, listen: str, link: Link, loss: float, timeline: Timeline) -> None:
+    from tools.link.kernel_link import KernelLink
+
+    if not 0 <= loss < 100:
+        raise BadLink(f"--loss is {loss:g}: give percent of at least 0 and below 100")
+    for way in (link.up, link.down):
+        if way != Direction(way.rate_bit_s, way.delay_ms, way.jitter_ms):
+            raise BadLink("--kernel makes delay, jitter, rate and loss; leave the rest out")
+    if timeline.steps or listen != "127.0.0.1:0":
+        raise BadLink("--kernel takes neither --timeline nor --listen")
+    ended = _ending()
+    with KernelLink(target, link, loss=loss / 100) as made:
+        print(made.address, flush=True)
+        print(f"by the kernel, {loss:g}% of packets lost; Ctrl-C ends", file=sys.stderr)
+        ended.wait()
+
+
+def _ending() -> threading.Event:
+    """Set by Ctrl-C or SIGTERM."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
 
 
 def _words(way: Direction) -> str:

@@ -160,7 +160,7 @@ class KernelLink:
         rules = (
             f"table inet {self._space} {{ chain arriving {{ "
             "type filter hook input priority 0; policy accept; "
-            f'iifname "{arriving}" numgen random mod 100000 < {share} drop; }} }}'
+            f'iifname "{arriving}" numgen random mod 100000 < {share} drop\n}}\n}}'
         )
         prefix = ["ip", "netns", "exec", space] if space else []
         _run([*prefix, "nft", rules])
