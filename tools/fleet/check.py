@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import grpc
 import numpy as np
 from google.rpc import error_details_pb2
-from grpc_status import rpc_status
+from grpc_status import rpc_status  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
 
 from duet_contract.pairs import DEFAULT_PAIR
