@@ -1,8 +1,8 @@
 """The capacity model against the real service: the same requests at the same times, measured and
 simulated.
 
-The service's engine is measured first and last, with steady streams. Between, requests arrive at random,
-lightly, heavily, and faster than can be served; each load is replayed in the model with the
+The service's engine is measured first and last, with steady streams. Between, requests arrive at
+random: lightly, heavily, and faster than can be served. Each load is replayed in the model with the
 arrivals and the tokens that the service saw. So what is compared is the model, not luck.
 """
 
