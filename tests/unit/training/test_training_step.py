@@ -10,7 +10,7 @@ from training.checks import agree, finite, log_prob_differences, nothing_solved
 from training.cpu.rollout import digest
 from training.cpu.sampler import SeededSampler, likeliest
 from training.data.rows import Problem
-from training.errors import DataError, DivergenceError
+from training.errors import DataError, DivergenceError, worker_failed
 from training.generation import Response
 from training.journal import Journal
 from training.order import problems_of_step
@@ -141,6 +141,18 @@ def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("\n".join(rows) + "\n")
     Journal(tmp_path, steps=4, done=2, track=(), config={})
     assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
+
+
+def test_what_a_worker_raises_is_one_line():
+    import ray
+
+    cause = RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB")
+    error = ray.exceptions.RayTaskError("update", "trace\nback", cause)
+    text = worker_failed(error, " in step 3")
+    assert text == (
+        "a worker failed in step 3 (RuntimeError: CUDA out of memory. Tried to allocate 20 GiB)"
+    )
+    assert worker_failed(ray.exceptions.GetTimeoutError("x")) == "a worker failed (GetTimeoutError)"
 
 
 def test_a_dead_worker_is_one_line(monkeypatch, capsys):
