@@ -195,8 +195,8 @@ def test_every_other_way(finished):
 @pytest.fixture(scope="module")
 def alone(finished, tmp_path_factory):
     """A reasoner that is trained by itself; started once for all baselines."""
-    tuning = ["objective.kl.coefficient=0", "track=[]", "thinkprune.start=9", "thinkprune.floor=5"]
-    tuning += ["thinkprune.less=4", "thinkprune.every=1"]
+    tuning = ["objective.kl.coefficient=0", "track=[]", "thinkprune.start=14", "thinkprune.floor=5"]
+    tuning += ["thinkprune.less=2", "thinkprune.every=1"]
     trainer = Trainer(_settings(finished, "alone", "method=thinkprune", "steps=2", *tuning))
     yield finished, trainer, tuning
     trainer.close()
@@ -220,9 +220,9 @@ def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
     assert (first["reward/right"], first["reasoner/tied_groups"]) == (0, 1)
     assert first["reasoner/grad_norm"] == 0
     assert second["reasoner/grad_norm"] > 0
-    assert (first["tokens/limit"], second["tokens/limit"]) == (9, 5)
-    assert first["tokens/response"] <= 9
-    assert second["tokens/response"] <= 5
+    assert (first["tokens/limit"], second["tokens/limit"]) == (14, 12)
+    assert first["tokens/response"] <= 14
+    assert second["tokens/response"] <= 12
     assert first["price"] == second["price"] == trainer.state.price == 0
     assert "validation/accuracy" in second
     assert "decoder/log_prob_difference" not in first
