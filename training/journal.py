@@ -3,12 +3,11 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.prompting import PairPrompts
-from training.sampling import Samples
+from training.errors import ConfigError, one_line
 
 
 class Journal:
@@ -25,7 +24,15 @@ class Journal:
             _keep_until(file, done)
         os.environ["TENSORBOARD_DIR"] = str(out / "tensorboard")
         os.environ.setdefault("WANDB_DIR", str(out))
-        self._tracking = Tracking("duet", out.name, list(track), config) if track else None
+        # VERL looks for its own trainer's settings in what it hands to W&B.
+        shown = {"trainer": {}, **config}
+        try:
+            self._tracking = Tracking("duet", out.name, list(track), shown) if track else None
+        except Exception as error:  # W&B's own errors: no key, no network
+            raise ConfigError(
+                f"cannot track with {', '.join(track)}: {one_line(error)}; W&B works without a "
+                "network with WANDB_MODE=offline"
+            ) from error
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Records one step, and prints a line with the time left."""
@@ -34,37 +41,31 @@ class Journal:
             self._tracking.log(dict(metrics), step)
         done = step - self._first
         left = (time.monotonic() - self._started) / done * (self._steps - step)
-        line = (
-            f"step {step}/{self._steps}  guided {metrics['reward/guided']:.3f}  "
-            f"alone {metrics['reward/alone']:.3f}  length {metrics['tokens/length']:.0f}  "
-            f"price {metrics['price']:.4f}  kl {metrics['reasoner/kl']:.4f}  "
-        )
+        parts = [f"step {step}/{self._steps}"]
+        rewards = {key: metrics.get(f"reward/{key}") for key in ("guided", "alone", "right")}
+        parts += [f"{key} {value:.3f}" for key, value in rewards.items() if value is not None]
+        parts.append(f"length {metrics['tokens/length']:.0f}")
+        parts.append(f"price {metrics['price']:.4f}")
+        parts.append(f"kl {metrics['reasoner/kl']:.4f}")
         if "validation/accuracy" in metrics:
-            line += f"accuracy {metrics['validation/accuracy']:.3f}  "
-        print(f"{line}{metrics['seconds/step']:.1f} s  {_clock(left)} left", flush=True)
+            parts.append(f"accuracy {metrics['validation/accuracy']:.3f}")
+        parts += [f"{metrics['seconds/step']:.1f} s", f"{_clock(left)} left"]
+        print("  ".join(parts), flush=True)
 
-    def samples(self, step: int, samples: Samples, prompts: PairPrompts, count: int) -> None:
-        """Writes down the first signals of the step with one guided answer each."""
-        _, signals, answers = samples.guided.shape
-        for i in range(min(count, len(samples.signals))):
-            guided = samples.guided[i // signals, i % signals]
-            problem = samples.problems[i // signals]
-            _append(
-                self._samples,
-                {
-                    "step": step,
-                    "question": problem.question,
-                    "reference": problem.answer,
-                    "signal": prompts.signal_text(samples.signals[i]),
-                    "response": prompts.response_text(samples.signal_responses[i].tokens),
-                    "answer": prompts.answer_text(samples.guided_responses[i * answers].tokens),
-                    "score": float(guided[0]),
-                },
-            )
+    def samples(self, step: int, examples: Sequence[Mapping[str, Any]]) -> None:
+        """Writes down what was sampled for a few questions of the step."""
+        for example in examples:
+            _append(self._samples, {"step": step, **example})
 
-    def warn(self, text: str) -> None:
-        """Prints a warning where it is seen."""
-        print(f"WARNING: {text}", flush=True)
+    def close(self) -> None:
+        """Ends tracking: what is not written yet is written."""
+        if self._tracking:
+            self._tracking.finish()
+
+
+def warn(text: str) -> None:
+    """Prints a warning where it is seen."""
+    print(f"WARNING: {text}", flush=True)
 
 
 def _append(file: Path, row: dict[str, Any]) -> None:

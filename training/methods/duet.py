@@ -9,6 +9,8 @@ from training.methods.base import Models, Outcome
 class Duet:
     """The reasoner's tokens are the whole response: that is what it generated."""
 
+    uses: tuple[str, ...] = ("reasoner", "decoder")
+
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         prompts = models.prompts
