@@ -23,3 +23,11 @@ class DivergenceError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint that cannot be written, read, or belongs to another configuration."""
+
+
+class ExportError(TrainingError):
+    """A run that cannot be made into a pair: tokenizer, quantisation, disk, or another program."""
+
+
+class ParityError(ExportError):
+    """An exported model that does not do what the trained one does."""

@@ -179,7 +179,7 @@ class Settings(_Settings):
         return bound
 
 
-Kind = TypeVar("Kind", bound=Settings)
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
