@@ -7,6 +7,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from training.export.manifest import (
     evaluation_of,
 )
 from training.export.merge import Weights, merge_shards, parameters, write_model
-from training.export.parity import Exported, Lengths, measure
+from training.export.parity import Exported, measure
 from training.export.questions import Questions, open_questions
 from training.export.serving import serving_interpreter
 from training.export.settings import ExportSettings
@@ -102,11 +103,11 @@ def _build(
     first = next(iter(decoders.values()))
     check_tokenizers(first, pair.decoder, (problem.question for problem in questions.problems))
     _say(f"comparing on {len(questions.problems)} questions of {questions.file.name}")
-    tokens = trained.settings["tokens"]
-    lengths = Lengths(
-        settings.limits.budget or tokens["response"],
-        settings.limits.answer or tokens["answer"],
-        tokens["decoder_prompt"],
+    chosen, lengths = settings.limits, trained.lengths
+    lengths = replace(
+        lengths,
+        response=chosen.budget or lengths.response,
+        answer=chosen.answer or lengths.answer,
     )
     exported = Exported(exact["reasoner"], exact["decoder"], scratch / "reasoner", decoders)
     measured = measure(exported, questions, lengths, settings)

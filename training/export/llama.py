@@ -38,18 +38,20 @@ def llama_error() -> Iterator[Callable[[], str]]:
 class LlamaModel:
     """A loaded GGUF; also the `duet_contract.vocabulary.Tokenizer` of its vocabulary.
 
+    `tokenizer_only` leaves the weights out.
+
     Raises:
         ExportError: llama.cpp cannot load the file.
     """
 
-    def __init__(self, file: Path, threads: int) -> None:
+    def __init__(self, file: Path, threads: int, *, tokenizer_only: bool = False) -> None:
         self._threads, self._room = threads, 0
         self._context: Any = None
         llama_cpp.llama_backend_init()
+        options = llama_cpp.llama_model_default_params()
+        options.vocab_only = tokenizer_only
         with llama_error() as because:
-            self._model = llama_cpp.llama_model_load_from_file(
-                str(file).encode(), llama_cpp.llama_model_default_params()
-            )
+            self._model = llama_cpp.llama_model_load_from_file(str(file).encode(), options)
             if not self._model:
                 raise ExportError(f"llama.cpp cannot load {file.name}{because()}")
         self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)

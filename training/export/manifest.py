@@ -77,13 +77,13 @@ def build_manifest(
     Raises:
         ConfigError: name, version, limits or defaults are not such that a manifest can hold them.
     """
-    data, tokens = trained.settings["data"], trained.settings["tokens"]
+    lengths = trained.lengths
     chosen, defaults = settings.limits, settings.default
     try:
         limits = Limits(
-            question=chosen.question or data["max_prompt"],
-            budget=chosen.budget or tokens["response"],
-            answer=chosen.answer or tokens["answer"],
+            question=chosen.question or lengths.prompt,
+            budget=chosen.budget or lengths.response,
+            answer=chosen.answer or lengths.answer,
         )
         return Manifest(
             schema=SCHEMA,

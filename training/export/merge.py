@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers.utils import logging as hub_logging
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
@@ -18,6 +19,7 @@ Weights = dict[str, torch.Tensor]
 
 # It warns of every shard read outside of the group of processes that wrote it.
 logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
+hub_logging.disable_progress_bar()
 
 # What a model's directory holds beside weights and `config.json`.
 TOKENIZER_FILES = (

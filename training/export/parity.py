@@ -20,6 +20,7 @@ from training.export.llama import LlamaModel
 from training.export.questions import Questions, Scores, accuracy, accuracy_drop
 from training.export.serving import serve, serving_interpreter
 from training.export.settings import ExportSettings
+from training.export.source import Lengths
 from training.sampling import fit_signal
 
 Tokens = list[list[int]]
@@ -33,15 +34,6 @@ class Exported:
     trained_decoder: Path
     reasoner: Path
     decoders: dict[str, Path]
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """Limits in tokens, as the run trained."""
-
-    response: int
-    answer: int
-    decoder_prompt: int
 
 
 def measure(

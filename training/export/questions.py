@@ -46,10 +46,9 @@ def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
         DataError: it cannot be read, or no question fits.
     """
     prompts = PairPrompts(trained.pair)
-    file = settings.data or Path(trained.settings["data"]["train"])
+    file = settings.data or trained.data
     rows = read_rows(file)
-    limit = int(trained.settings["data"]["max_prompt"])
-    problems, too_long = fitting(rows, prompts, limit)
+    problems, too_long = fitting(rows, prompts, trained.lengths.prompt)
     problems = problems[: settings.questions]
     names = sorted({problem.verifier for problem in problems})
     processes, seconds = settings.verifier_processes, settings.verifier_seconds

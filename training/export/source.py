@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from duet_contract.manifest import TemplatePart
 from training.errors import CheckpointError, ConfigError
@@ -11,13 +10,26 @@ from training.pair import Pair, load_pair
 
 
 @dataclass(frozen=True)
+class Lengths:
+    """What a run trained with, in tokens: longest prompt and response of the reasoner, longest
+    answer and whole prompt of the decoder.
+    """
+
+    prompt: int
+    response: int
+    answer: int
+    decoder_prompt: int
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A checkpoint. `settings`: what bound it (`Settings.binding`)."""
+    """A checkpoint and what it was trained with. `data`: its training set."""
 
     directory: Path
     step: int
-    settings: dict[str, Any]
     pair: Pair
+    data: Path
+    lengths: Lengths
 
 
 def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> Trained:
@@ -32,16 +44,18 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
     directory = _checkpoint(run, checkpoint)
     try:
         content = json.loads((directory / "state.json").read_text("utf-8"))
-        step, settings = int(content["step"]), dict(content["settings"])
-        named = Path(settings["pair"])
-        _ = [settings["data"]["max_prompt"], settings["tokens"]["decoder_prompt"]]
+        step, settings = int(content["step"]), content["settings"]
+        named, data, tokens = Path(settings["pair"]), settings["data"], settings["tokens"]
+        train, prompt = Path(data["train"]), int(data["max_prompt"])
+        limits = (int(tokens[name]) for name in ("response", "answer", "decoder_prompt"))
+        lengths = Lengths(prompt, *limits)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
     file = pair_file or named
     if not file.is_file():
         hint = "" if pair_file else ", which the run names: give its place with pair=FILE"
         raise ConfigError(f"there is no pair file {file}{hint}")
-    return Trained(directory, step, settings, served_pair(load_pair(file)))
+    return Trained(directory, step, served_pair(load_pair(file)), train, lengths)
 
 
 def served_pair(pair: Pair) -> Pair:

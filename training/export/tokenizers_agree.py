@@ -41,7 +41,7 @@ def check_tokenizers(file: Path, model: DecoderModel, texts: Iterable[str]) -> N
         HubTokenizer.from_directory(model.path),
         vocabulary_of(model.path / "tokenizer.json"),
     )
-    llama = LlamaModel(file, 1)
+    llama = LlamaModel(file, 1, tokenizer_only=True)
     try:
         for text in (*STRINGS, *texts):
             try:

@@ -95,7 +95,8 @@ def _ablations(tables: Sequence[Mapping[str, Any]], out: Path) -> dict[str, Any]
     figure, panels = _panels(len(shown))
     measured = False
     for table, axes in zip(shown, panels, strict=True):
-        places, ticks = [], []
+        places: list[float] = []
+        ticks: list[str] = []
         for row in table["rows"]:
             for data in table["columns"]:
                 ours, theirs = row["measured"].get(data), row["paper"].get(data)

@@ -6,7 +6,7 @@ import pytest
 
 from duet_contract.manifest import TemplatePart
 from training.errors import CheckpointError, ConfigError
-from training.export.source import find_trained, served_pair
+from training.export.source import Lengths, find_trained, served_pair
 from training.pair import load_pair
 
 
@@ -17,8 +17,8 @@ def run(tmp_path, pair_file):
         directory.mkdir(parents=True)
         settings = {
             "pair": str(pair_file),
-            "data": {"max_prompt": 10},
-            "tokens": {"decoder_prompt": 10},
+            "data": {"max_prompt": 10, "train": "train.parquet"},
+            "tokens": {"response": 8, "answer": 9, "decoder_prompt": 20},
         }
         content = {"step": step, "price": 0, "settings": settings}
         (directory / "state.json").write_text(json.dumps(content))
@@ -27,7 +27,9 @@ def run(tmp_path, pair_file):
 
 
 def test_the_newest_or_the_one_named(run):
-    assert find_trained(run, None, None).step == 10
+    newest = find_trained(run, None, None)
+    assert newest.step == 10
+    assert newest.lengths == Lengths(10, 8, 9, 20)
     assert find_trained(run, "step_2", None).step == 2
     assert find_trained(run, "2", None).step == 2
     assert find_trained(run / "checkpoints" / "step_2", None, None).step == 2
