@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from platformdirs import user_cache_path
 
 from training.errors import ExportError
+from training.export.processes import run
 
 _DISTRIBUTION = "llama-cpp-python"
 _SCRIPT = "convert_hf_to_gguf.py"
@@ -52,10 +53,9 @@ def _fetch(target: Path) -> None:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
         command += ["--no-binary", _DISTRIBUTION, "--dest", scratch, f"{_DISTRIBUTION}=={release}"]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+            code, reason = run(command, _SECONDS)
             archives = list(Path(scratch).glob("*.tar.gz"))
-            if done.returncode or not archives:
-                reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+            if code or not archives:
                 raise ExportError(_cannot(release, reason))
             _unpack(archives[0], target)
         except (OSError, tarfile.TarError, subprocess.TimeoutExpired) as error:

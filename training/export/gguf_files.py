@@ -1,7 +1,6 @@
 """GGUF files of a decoder: converted once by llama.cpp's converter, quantised by llama.cpp."""
 
 import ctypes
-import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from training.errors import ExportError
 from training.export.convert import UNKNOWN_TOKENIZER
 from training.export.llama import LlamaModel, llama_error
 from training.export.pretokenizers import pretokenizer_of
+from training.export.processes import run
 from training.export.settings import quantization_types
 
 # What the converter writes itself; the others are made from its F16.
@@ -41,14 +41,13 @@ def convert(model: Path, target: Path, kind: str, converter: Path) -> None:
     known = pretokenizer_of(model)
     command = [sys.executable, "-m", "training.export.convert", str(converter), str(model)]
     command += [str(target), UNQUANTIZED[kind], known or ""]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == UNKNOWN_TOKENIZER:
+    code, reason = run(command)
+    if code == UNKNOWN_TOKENIZER:
         raise ExportError(
             f"llama.cpp does not know how the tokenizer of {model.name} cuts text: take the "
             "pre-tokenizer of GPT-2, SmolLM, Qwen2 or Llama 3"
         )
-    if done.returncode or not target.is_file():
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if code or not target.is_file():
         raise ExportError(f"llama.cpp's converter cannot convert {model.name}: {reason}")
 
 
@@ -69,7 +68,8 @@ def quantize(source: Path, target: Path, kind: str, threads: int) -> None:
         )
     if code:
         target.unlink(missing_ok=True)
-        raise ExportError(f"llama.cpp cannot quantise {source.name} to {kind}{because()}")
+        why = because() or ": is the disk full?"
+        raise ExportError(f"llama.cpp cannot quantise {source.name} to {kind}{why}")
 
 
 def inspect(file: Path) -> GgufInfo:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from training.errors import ExportError
+from training.export.processes import run
 
 _SCRIPT = Path(__file__).with_name("serving_side.py")
 
@@ -67,11 +68,10 @@ def serve(
         # -P: this directory's modules are not the script's.
         command = [str(interpreter), "-P", str(_SCRIPT), str(asked), str(answered)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+            code, reason = run(command, seconds)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ExportError(f"cannot run vLLM under {interpreter}: {error}") from error
-        if done.returncode or not answered.is_file():
-            reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        if code or not answered.is_file():
             raise ExportError(f"vLLM cannot serve the exported reasoner: {reason}")
         result = json.loads(answered.read_text("utf-8"))
     log_probs = [

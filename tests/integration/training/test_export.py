@@ -14,7 +14,6 @@ from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
 from tests.doubles.runs import write_run, write_shards
 from training.data.__main__ import main as prepare
-from training.data.rows import read_rows
 from training.errors import CheckpointError, ExportError
 from training.export import build, gguf_files
 from training.export.__main__ import BEYOND, FAILED
@@ -26,8 +25,9 @@ from training.pair import load_pair
 
 # Random models are never sure of a token, so the most likely one says little.
 LOOSE = [
-    f"parity.min_top1.{name}={least}"
-    for name, least in (("reasoner", 0.7), ("Q8", 0.7), ("Q4", 0.3))
+    *("parity.min_top1.reasoner=0.7", "parity.min_top1.Q8=0.7", "parity.min_top1.Q4=0.3"),
+    # Threads of llama.cpp that wait for each other on a busy machine take their time.
+    *("threads=1", "parity.questions=4"),
 ]
 
 
@@ -59,7 +59,7 @@ def converted(pair, monkeypatch):
     monkeypatch.setattr(gguf_files, "convert", copy)
 
 
-def test_the_pair_is_what_its_manifest_says(home, pair):
+def test_the_pair_is_what_its_manifest_says(pair):
     manifest = load_manifest(pair)
     assert manifest.reference == "tiny@1.0.0"
     assert manifest.shared_vocabulary
@@ -74,7 +74,7 @@ def test_the_pair_is_what_its_manifest_says(home, pair):
     assert manifest.reasoner.prompt[-1].template == "<think>"
     assert manifest.reasoner.end_of_reasoning == "</think>"
     (evaluation,) = manifest.evaluation
-    assert evaluation.questions == len(read_rows(home / "data/train.parquet"))
+    assert evaluation.questions == 4
     for kind in ("F16", "Q8_0", "Q4_K_M"):
         other = json.loads((pair / f"manifests/{kind}.json").read_text())
         assert other["decoder"]["path"] == f"decoder/model.{kind}.gguf"
@@ -165,10 +165,12 @@ def test_an_unknown_quantisation(home, capsys):
     assert "has no quantisation 'Q5_X'" in _fails(home, home / "x", capsys, "quantizations=[Q5_X]")
 
 
-def test_a_quantisation_that_wants_an_importance_matrix(home, converted, capsys):
-    wanted = ("quantizations=[F16,IQ1_S]", "decoder=F16")
-    error = _fails(home, home / "x", capsys, *wanted)
-    assert "cannot quantise model.F16.gguf to IQ1_S" in error
+def test_what_llama_cpp_cannot_quantise(pair, tmp_path):
+    half = tmp_path / "half.gguf"
+    half.write_bytes((pair / "decoder/model.F16.gguf").read_bytes()[:2000])
+    with pytest.raises(ExportError, match=r"cannot quantise half\.gguf to Q8_0"):
+        gguf_files.quantize(half, tmp_path / "out.gguf", "Q8_0", 1)
+    assert not (tmp_path / "out.gguf").exists()
 
 
 def test_a_checkpoint_of_another_architecture(home, tmp_path, capsys):
@@ -223,15 +225,6 @@ def test_a_disk_that_fills_up_while_quantising(pair, tmp_path, small_files):
     with pytest.raises(ExportError, match="cannot quantise"):
         gguf_files.quantize(source, tmp_path / "out.gguf", "Q8_0", 1)
     assert not (tmp_path / "out.gguf").exists()
-
-
-def test_a_disk_that_fills_up_while_converting(pair, home, tmp_path, small_files):
-    converter = converter_directory(None)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (10_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    )
-    with pytest.raises(ExportError, match=r"cannot convert decoder: .*(space|large)"):
-        gguf_files.convert(home / "pair/decoder", tmp_path / "out.gguf", "F16", converter)
 
 
 def test_a_tokenizer_that_llama_cpp_does_not_know(home, tmp_path):
