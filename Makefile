@@ -43,6 +43,7 @@ $(TRAINING_READY): $(TRAINING_LOCK) pyproject.toml
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	$(TRAINING_VENV)/bin/python -m training.export.converter
 	@touch $@
 
 pair: $(READY) ## build the default pair into the user's cache

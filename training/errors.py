@@ -41,3 +41,11 @@ def worker_failed(error: BaseException, when: str = "") -> str:
         return f"a worker failed{when} ({type(cause).__name__}: {one_line(cause)})"
     verb = "died" if "Actor" in type(error).__name__ else "failed"
     return f"a worker {verb}{when} ({type(error).__name__})"
+
+
+class ExportError(TrainingError):
+    """A run that cannot be made into a pair: tokenizer, quantisation, disk, or another program."""
+
+
+class ParityError(ExportError):
+    """An exported model that does not do what the trained one does."""

@@ -288,7 +288,7 @@ class Settings(Part):
         return bound
 
 
-Kind = TypeVar("Kind", bound=Settings)
+Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:

@@ -1,7 +1,8 @@
 """`python -m training.tiny OUT`: a pair of tiny random models, to try the trainer without a GPU.
 
-Two Llama models (some 50,000 and 20,000 parameters) over single bytes, without a pad token or a
-chat template. They know nothing and learn nothing useful; everything else is as with a real pair.
+Two Llama models (some 50,000 and 20,000 parameters) over bytes and a few pairs of them, cut as
+GPT-2 cuts text, so that vLLM and llama.cpp read them, too; no pad token, no chat template. They
+know nothing and learn nothing useful; everything else is as with a real pair.
 """
 
 import sys
@@ -14,6 +15,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 _SPECIAL = ("<|end|>", "<|user|>", "<|assistant|>", "<think>", "</think>")
+_MERGES = (("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("i", "n"), ("Ġ", "a"), ("e", "r"), ("o", "n"))
 _ASK = " Let's think step by step and output the final answer within \\boxed{}."
 
 
@@ -45,12 +47,13 @@ def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
 
 
 def _tokenizer(offset: int) -> PreTrainedTokenizerFast:
-    """Bytes and a few control tokens; `offset` unused tokens make another vocabulary."""
+    """Byte pairs and a few control tokens; `offset` unused tokens make another vocabulary."""
     fillers = [f"filler-{index}" for index in range(offset)]
-    words = [*_SPECIAL, *fillers, *sorted(pre_tokenizers.ByteLevel.alphabet())]
-    model = models.BPE(vocab={word: index for index, word in enumerate(words)}, merges=[])
-    tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    pairs = [left + right for left, right in _MERGES]
+    words = [*_SPECIAL, *fillers, *sorted(pre_tokenizers.ByteLevel.alphabet()), *pairs]
+    vocabulary = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=list(_MERGES)))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(word, special=True) for word in _SPECIAL])
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>")

@@ -7,11 +7,14 @@ from itertools import pairwise
 import pytest
 import ray
 
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import load_manifest
 from tests.doubles.verifiers import DigitVerifier
 from training.baselines.registry import make_baseline
 from training.data.__main__ import main as prepare
 from training.errors import CheckpointError, ConfigError, DivergenceError
 from training.evaluate import main as evaluate
+from training.export.__main__ import main as export
 from training.solo import Solo
 from training.timing import Clock
 from training.tiny import make_tiny_pair
@@ -190,6 +193,17 @@ def test_every_other_way(finished):
     assert trainer.state.price == 0.5
     assert all(row["reasoner/kl"] == 0 for row in rows)
     assert all(row["decoder/log_prob_difference"] < 1e-4 for row in rows)
+
+    # What two ranks saved becomes a pair, whose signals travel as text.
+    out = finished / "exported"
+    limits = [f"parity.min_top1.{name}=0" for name in ("reasoner", "Q8")]
+    command = [str(finished / "other"), str(out), "quantizations=[Q8_0]", "threads=1", *limits]
+    assert export([*command, f"parity.data={finished}/data/validation.parquet"]) == 0
+    manifest = load_manifest(out)
+    verify_files(out, (*manifest.reasoner.files, *manifest.decoder.files))
+    assert not manifest.shared_vocabulary
+    report = json.loads((out / "parity.json").read_text())
+    assert 0 < report["decoder"]["Q8_0"]["mean_kl"] < 0.02
 
 
 @pytest.fixture(scope="module")

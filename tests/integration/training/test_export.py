@@ -1,0 +1,252 @@
+"""A run becomes a pair: shards, GGUF, manifest, parity; and what stands in the way."""
+
+import json
+import os
+import resource
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tokenizers import Regex, Tokenizer, pre_tokenizers
+
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import load_manifest
+from tests.doubles.runs import write_run, write_shards
+from training.data.__main__ import main as prepare
+from training.errors import CheckpointError, ExportError
+from training.export import build, gguf_files
+from training.export.__main__ import BEYOND, FAILED
+from training.export.__main__ import main as export
+from training.export.converter import converter_directory
+from training.export.merge import merge_shards
+from training.export.tokenizers_agree import check_tokenizers
+from training.pair import load_pair
+
+# Random models are never sure of a token, so the most likely one says little.
+LOOSE = [
+    *("parity.min_top1.reasoner=0.7", "parity.min_top1.Q8=0.7", "parity.min_top1.Q4=0.3"),
+    # Threads of llama.cpp that wait for each other on a busy machine take their time.
+    *("threads=1", "parity.questions=4"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("export")
+    rows = [{"question": f"what is {i} + 2?", "answer": str(i + 2)} for i in range(8)]
+    (home / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    command = ["jsonl", "--from", str(home / "own.jsonl"), "--out", str(home / "data")]
+    assert prepare([*command, "--verifier", "tests.doubles.verifiers:DigitVerifier"]) == 0
+    write_run(home, home / "data/train.parquet", ranks=2)
+    return home
+
+
+@pytest.fixture(scope="module")
+def pair(home):
+    """Exported once: three ways to write the decoder."""
+    assert export([str(home / "run"), str(home / "pair-out"), *LOOSE, "id=tiny"]) == 0
+    return home / "pair-out"
+
+
+@pytest.fixture
+def converted(pair, monkeypatch):
+    """Takes the decoder converted before; the converter alone takes seconds."""
+
+    def copy(model, target, kind, converter):
+        shutil.copyfile(pair / f"decoder/model.{kind}.gguf", target)
+
+    monkeypatch.setattr(gguf_files, "convert", copy)
+
+
+def test_the_pair_is_what_its_manifest_says(pair):
+    manifest = load_manifest(pair)
+    assert manifest.reference == "tiny@1.0.0"
+    assert manifest.shared_vocabulary
+    assert manifest.decoder.path == "decoder/model.Q8_0.gguf"
+    assert (manifest.limits.question, manifest.limits.budget, manifest.limits.answer) == (
+        150,
+        24,
+        16,
+    )
+    verify_files(pair, (*manifest.reasoner.files, *manifest.decoder.files))
+    # The block of reasoning is opened in the prompt; the service stops where it closes.
+    assert manifest.reasoner.prompt[-1].template == "<think>"
+    assert manifest.reasoner.end_of_reasoning == "</think>"
+    (evaluation,) = manifest.evaluation
+    assert evaluation.questions == 4
+    for kind in ("F16", "Q8_0", "Q4_K_M"):
+        other = json.loads((pair / f"manifests/{kind}.json").read_text())
+        assert other["decoder"]["path"] == f"decoder/model.{kind}.gguf"
+    assert {path.name for path in pair.iterdir()} == {
+        *("manifest.json", "manifests", "parity.json", "reasoner", "decoder")
+    }
+    generation = json.loads((pair / "reasoner/generation_config.json").read_text())
+    assert generation["eos_token_id"] == [0]
+
+
+def test_weights_are_those_of_the_checkpoint(home, pair):
+    merged = merge_shards(home / "run/checkpoints/step_3/reasoner", home / "pair/reasoner")
+    written = load_file(pair / "reasoner/model.safetensors")
+    assert merged.keys() == written.keys()
+    for name, weight in merged.items():
+        assert weight.dtype == torch.float32
+        assert torch.equal(weight.bfloat16(), written[name]), name
+    began = load_file(home / "pair/reasoner/model.safetensors")
+    assert not torch.equal(began["lm_head.weight"], merged["lm_head.weight"])
+
+
+def test_parity_is_measured_per_quantisation(pair):
+    report = json.loads((pair / "parity.json").read_text())
+    f16, q8, q4 = (report["decoder"][kind] for kind in ("F16", "Q8_0", "Q4_K_M"))
+    assert 0 <= f16["mean_kl"] < 1e-4
+    assert f16["mean_kl"] < q8["mean_kl"] < q4["mean_kl"] < 0.25
+    assert f16["top1_agreement"] > 0.99
+    assert f16["types"]["F16"] > 0
+    assert q8["types"]["Q8_0"] > 0
+    assert q8["bytes"] < f16["bytes"]
+    for row in (f16, q8, q4):
+        low, high = row["accuracy_95"]
+        assert low <= row["accuracy"] <= high
+        assert row["accuracy_drop"] == pytest.approx(
+            report["trained"]["accuracy"] - row["accuracy"]
+        )
+    assert f16["greedy_agreement"] > 0.8
+    assert 0 < report["reasoner"]["files"]["mean_kl"] < 0.02
+    vllm = report["reasoner"]["vllm"]
+    assert vllm["measured"] is False
+    assert "parity.serving_python" in vllm["why"]
+    assert report["beyond"] == []
+
+
+def test_beyond_parity_nothing_is_exported(home, converted, capsys):
+    out = home / "beyond"
+    command = [str(home / "run"), str(out), *LOOSE, "quantizations=[F16,Q4_K_M]", "decoder=F16"]
+    assert export([*command, "parity.max_kl.Q4=1e-6"]) == BEYOND
+    error = capsys.readouterr().err
+    assert "beyond parity: Q4_K_M: mean KL" in error
+    assert "is above 1e-06" in error
+    assert not out.exists()
+    kept = json.loads((home / "beyond.parity.json").read_text())
+    assert len(kept["beyond"]) == 1
+    # Or a warning, if that is wanted.
+    assert export([*command, "parity.max_kl.Q4=1e-6", "parity.on_excess=warn"]) == 0
+    assert "WARNING: Q4_K_M: mean KL" in capsys.readouterr().out
+    assert load_manifest(out).decoder.path == "decoder/model.F16.gguf"
+
+
+@pytest.mark.engine
+@pytest.mark.skipif("DUET_SERVING_PYTHON" not in os.environ, reason="names no interpreter")
+def test_vllm_reads_what_was_exported(home, converted):
+    """Takes a minute: DUET_SERVING_PYTHON=.venv/bin/python."""
+    command = [str(home / "run"), str(home / "served"), *LOOSE, "parity.min_top1.vllm=0.7"]
+    interpreter = f"parity.serving_python={os.environ['DUET_SERVING_PYTHON']}"
+    assert export([*command, "quantizations=[F16]", "decoder=F16", interpreter]) == 0
+    vllm = json.loads((home / "served/parity.json").read_text())["reasoner"]["vllm"]
+    assert vllm["measured"] is True
+    assert 0 <= vllm["mean_kl"] < 0.05
+
+
+def _fails(home, out, capsys, *overrides):
+    """The one line that an export fails with; nothing may be left of it."""
+    before = {path.name for path in home.iterdir()}
+    assert export([str(home / "run"), str(out), *overrides]) == FAILED
+    assert {path.name for path in home.iterdir()} == before
+    error = capsys.readouterr().err.strip()
+    assert len(error.splitlines()) == 1
+    return error
+
+
+def test_an_export_is_not_overwritten(home, pair, capsys):
+    assert f"{pair} exists" in _fails(home, pair, capsys)
+
+
+def test_an_unknown_quantisation(home, capsys):
+    assert "has no quantisation 'Q5_X'" in _fails(home, home / "x", capsys, "quantizations=[Q5_X]")
+
+
+def test_what_llama_cpp_cannot_quantise(pair, tmp_path):
+    half = tmp_path / "half.gguf"
+    half.write_bytes((pair / "decoder/model.F16.gguf").read_bytes()[:2000])
+    with pytest.raises(ExportError, match=r"cannot quantise half\.gguf to Q8_0"):
+        gguf_files.quantize(half, tmp_path / "out.gguf", "Q8_0", 1)
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_a_checkpoint_of_another_architecture(home, tmp_path, capsys):
+    pair = tmp_path / "pair"
+    shutil.copytree(home / "pair", pair)
+    config = json.loads((pair / "reasoner/config.json").read_text())
+    (pair / "reasoner/config.json").write_text(json.dumps({**config, "intermediate_size": 32}))
+    error = _fails(home, home / "x", capsys, f"pair={pair}/pair.yaml")
+    assert "is of another architecture than" in error
+    assert "mlp.down_proj.weight is (64, 64) there and (64, 32) here" in error
+
+
+def test_a_damaged_shard(home, tmp_path):
+    shards = tmp_path / "reasoner"
+    shutil.copytree(home / "run/checkpoints/step_3/reasoner", shards)
+    (shards / "model_world_size_2_rank_1.pt").write_bytes(b"half a file")
+    with pytest.raises(CheckpointError, match="cannot merge the shards"):
+        merge_shards(shards, home / "pair/reasoner")
+
+
+def test_weights_that_do_not_divide_into_the_ranks(home, tmp_path):
+    weights = load_file(home / "pair/decoder/model.safetensors")
+    write_shards(tmp_path / "three", weights, 3)
+    merged = merge_shards(tmp_path / "three", home / "pair/decoder")
+    assert all(torch.equal(merged[name], weights[name]) for name in weights)
+
+
+def test_too_little_room_is_told_before_the_work(home, capsys, monkeypatch):
+    usage = shutil.disk_usage(home)._replace(free=1000)
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda _: usage)
+    assert "GB free, the export needs about" in _fails(home, home / "x", capsys)
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may grow beyond 100 kB, as on a disk that fills up."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_up_while_weights_are_written(home, capsys, small_files):
+    assert "cannot write reasoner" in _fails(home, home / "x", capsys)
+
+
+def test_a_disk_that_fills_up_while_quantising(pair, tmp_path, small_files):
+    source = pair / "decoder/model.F16.gguf"
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    )
+    with pytest.raises(ExportError, match="cannot quantise"):
+        gguf_files.quantize(source, tmp_path / "out.gguf", "Q8_0", 1)
+    assert not (tmp_path / "out.gguf").exists()
+
+
+def test_a_tokenizer_that_llama_cpp_does_not_know(home, tmp_path):
+    model = tmp_path / "decoder"
+    shutil.copytree(home / "pair/decoder", model)
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.save(str(model / "tokenizer.json"))
+    with pytest.raises(ExportError, match="does not know how the tokenizer of decoder cuts text"):
+        gguf_files.convert(model, tmp_path / "out.gguf", "F16", converter_directory(None))
+
+
+def test_a_gguf_that_cuts_text_otherwise_is_refused(home, pair, tmp_path):
+    """What the name of a pre-tokenizer promises is checked, not believed."""
+    model = load_pair(home / "pair/pair.yaml").decoder
+    file = pair / "decoder/model.F16.gguf"
+    check_tokenizers(file, model, ["what is 1 + 2?"])
+    other = tmp_path / "decoder"
+    shutil.copytree(model.path, other)
+    tokenizer = Tokenizer.from_file(str(other / "tokenizer.json"))
+    digits = pre_tokenizers.Split(Regex("t"), "isolated")  # "the" is never merged
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, tokenizer.pre_tokenizer])
+    tokenizer.save(str(other / "tokenizer.json"))
+    with pytest.raises(ExportError, match=r"llama\.cpp cuts .* into other tokens"):
+        check_tokenizers(file, model.model_copy(update={"path": other}), ["take the other"])

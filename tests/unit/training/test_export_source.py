@@ -1,0 +1,67 @@
+"""Which checkpoint is exported, and which pair it belongs to."""
+
+import json
+
+import pytest
+
+from duet_contract.manifest import TemplatePart
+from training.errors import CheckpointError, ConfigError
+from training.export.source import Lengths, find_trained, served_pair
+from training.pair import load_pair
+
+
+@pytest.fixture
+def run(tmp_path, pair_file):
+    for step in (2, 10):
+        directory = tmp_path / "run" / "checkpoints" / f"step_{step}"
+        directory.mkdir(parents=True)
+        settings = {
+            "pair": str(pair_file),
+            "data": {"max_prompt": 10, "train": "train.parquet"},
+            "tokens": {"response": 8, "answer": 9, "decoder_prompt": 20},
+        }
+        content = {"step": step, "price": 0, "settings": settings}
+        (directory / "state.json").write_text(json.dumps(content))
+    (tmp_path / "run" / "checkpoints" / "step_12.partial").mkdir()
+    return tmp_path / "run"
+
+
+def test_the_newest_or_the_one_named(run):
+    newest = find_trained(run, None, None)
+    assert newest.step == 10
+    assert newest.lengths == Lengths(10, 8, 9, 20)
+    assert find_trained(run, "step_2", None).step == 2
+    assert find_trained(run, "2", None).step == 2
+    assert find_trained(run / "checkpoints" / "step_2", None, None).step == 2
+
+
+def test_one_that_is_not_there_is_named_with_those_that_are(run):
+    with pytest.raises(CheckpointError, match=r"no checkpoint step_3; there are: step_2, step_10"):
+        find_trained(run, "step_3", None)
+
+
+def test_a_run_without_checkpoints(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("")
+    with pytest.raises(CheckpointError, match="has no checkpoint"):
+        find_trained(tmp_path, None, None)
+
+
+def test_a_state_that_cannot_be_read(run):
+    (run / "checkpoints" / "step_10" / "state.json").write_text('{"step": 10}')
+    with pytest.raises(CheckpointError, match="cannot read"):
+        find_trained(run, None, None)
+
+
+def test_a_pair_that_moved_is_asked_for(run, pair_file, tmp_path):
+    state = run / "checkpoints" / "step_10" / "state.json"
+    state.write_text(state.read_text().replace(str(pair_file), str(tmp_path / "gone.yaml")))
+    with pytest.raises(ConfigError, match="pair=FILE"):
+        find_trained(run, None, None)
+    assert find_trained(run, None, pair_file).step == 10
+
+
+def test_reasoning_that_the_reasoner_opens_is_opened_in_its_prompt(pair_file):
+    pair = load_pair(pair_file)
+    served = served_pair(pair)
+    assert served.reasoner.prompt == (*pair.reasoner.prompt, TemplatePart(template="<think>"))
+    assert served_pair(served) == served

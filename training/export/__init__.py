@@ -1,0 +1,1 @@
+"""A run as a pair: weights merged, reasoner for vLLM, decoder for llama.cpp, both compared."""

@@ -1,0 +1,73 @@
+"""The questions that parity is measured on, with what scores their answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.data.lengths import fitting
+from training.data.rows import Problem, read_rows
+from training.export.settings import ParitySettings
+from training.export.source import Trained
+from training.metrics import bootstrap_interval
+from training.prompting import PairPrompts
+from training.sampling import score
+from training.verifiers import Verifier, make_verifier
+
+Scores = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """`problems` fit into the limits that the run trained with; `too_long` others do not."""
+
+    file: Path
+    problems: list[Problem]
+    too_long: int
+    prompts: PairPrompts
+    verifiers: dict[str, Verifier]
+
+    def score(self, answers: Sequence[str]) -> Scores:
+        """Each answer's score, (N,)."""
+        return score(self.verifiers, self.problems, answers)
+
+    def close(self) -> None:
+        """Ends the verifiers' processes."""
+        for verifier in self.verifiers.values():
+            verifier.close()
+
+
+def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
+    """Reads the data set that the settings name, or the run's own.
+
+    Raises:
+        DataError: it cannot be read, or no question fits.
+    """
+    prompts = PairPrompts(trained.pair)
+    file = settings.data or trained.data
+    rows = read_rows(file)
+    problems, too_long = fitting(rows, prompts, trained.lengths.prompt)
+    problems = problems[: settings.questions]
+    names = sorted({problem.verifier for problem in problems})
+    processes, seconds = settings.verifier_processes, settings.verifier_seconds
+    verifiers = {name: make_verifier(name, processes, seconds) for name in names}
+    return Questions(file, problems, too_long, prompts, verifiers)
+
+
+def accuracy(scores: Scores) -> dict[str, Any]:
+    """Mean and 95% interval over questions."""
+    return {
+        "accuracy": float(scores.mean()),
+        "accuracy_95": list(bootstrap_interval(scores[:, None])),
+    }
+
+
+def accuracy_drop(reference: Scores, other: Scores) -> dict[str, Any]:
+    """How much lower `other` is, question by question, with its 95% interval."""
+    drop = reference - other
+    return {
+        "accuracy_drop": float(drop.mean()),
+        "accuracy_drop_95": list(bootstrap_interval(drop[:, None])),
+    }
