@@ -96,18 +96,22 @@ class Quotas:
     def tokens(self, name: str, most: int) -> Iterator[list[int]]:
         """Charges `most` tokens; gives back what the yielded one-element list then lacks of them.
 
+        Where there is no limit, nothing is counted.
+
         Raises:
             Refusal: RESOURCE_EXHAUSTED, as `question` does.
         """
         limit = self._access.access.limits_of(name).tokens
+        if limit is None:
+            yield [0]
+            return
         day = self._day()
         charged = self._db.execute(
-            "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?4 IS NULL OR ?3 <= ?4 "
-            "ON CONFLICT DO UPDATE SET spent = spent + ?3 WHERE ?4 IS NULL OR spent + ?3 <= ?4",
+            "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?3 <= ?4 "
+            "ON CONFLICT DO UPDATE SET spent = spent + ?3 WHERE spent + ?3 <= ?4",
             (name, day, most, limit),
         ).rowcount
         if not charged:
-            assert limit is not None
             raise self._out_of_tokens(name, limit, most)
         taken = [0]
         try:

@@ -147,6 +147,14 @@ def test_a_limit_of_none_at_all(make, name):
         ask(make(**{name: 0}))
 
 
+def test_without_limits_nothing_is_refused_or_counted(make):
+    quotas = make()
+    for _ in range(3):
+        with quotas.question("laptop"), quotas.tokens("laptop", 10**9) as taken:
+            taken[0] = 10**9
+    assert quotas.spent("laptop") == 0
+
+
 class Restarts(RuleBasedStateMachine):
     """Against a model: nothing is let through that should not be, nor the other way round."""
 
