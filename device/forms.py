@@ -33,7 +33,7 @@ _IDENTIFIERS = (
     # Digits as only account and customer numbers have them; quantities are shorter or grouped.
     r"(?<![\w.,])\d{9,}(?![\w]|[.,]\d)",
     # Letters and digits in one: passports, plates, order numbers.
-    r"\b(?=[A-Z\d\-]*[A-Z])(?=(?:[A-Z\-]*\d){4})[A-Z\d]+(?:-[A-Z\d]+)*\b",
+    r"(?<!\w)(?<![A-Z\d]-)(?=[A-Z\d\-]*[A-Z])(?=(?:[A-Z\-]*\d){4})[A-Z\d]+(?:-[A-Z\d]+)*\b",
     r"\b[\da-fA-F]{8}(?:-[\da-fA-F]{4}){3}-[\da-fA-F]{12}\b",
 )
 _FORMS = [
