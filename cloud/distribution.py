@@ -55,6 +55,8 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
     ) -> AsyncIterator[FetchFileResponse]:
         """See pairs.proto."""
         sent = 0
+        # Asked now: a stream may be closed after its call is gone, which gRPC does not survive.
+        peer = context.peer()
         try:
             route = self._routes.find(request.pair)
             entry = _entry(route.pair.manifest.decoder.files, request)
@@ -80,7 +82,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
                 path=request.path,
                 offset=request.offset,
                 bytes=sent,
-                peer=context.peer(),
+                peer=peer,
             )
 
 

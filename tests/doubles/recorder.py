@@ -9,13 +9,15 @@ from typing import Self
 class Recorder:
     """Passes connections on to `target` (HOST:PORT) and keeps what goes up.
 
-    `address`: where it listens. `taken`: gives what went up since it was called last.
+    `address`: where it listens. `connections`: how many it took. `taken`: gives what went up since
+    it was called last.
     """
 
     def __init__(self, target: str) -> None:
         host, port = target.rsplit(":", 1)
         self._target = host, int(port)
         self._up = bytearray()
+        self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -37,6 +39,7 @@ class Recorder:
                 device, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             cloud = socket.create_connection(self._target)
             for source, sink, kept in ((device, cloud, self._up), (cloud, device, None)):
                 threading.Thread(target=_pass, args=(source, sink, kept), daemon=True).start()
