@@ -55,6 +55,9 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
     ) -> AsyncIterator[FetchFileResponse]:
         """See pairs.proto."""
         sent = 0
+        # Asked now: once a device is gone, its call may be freed before this generator is closed,
+        # and gRPC would read what is no longer there.
+        peer = context.peer()
         try:
             route = self._routes.find(request.pair)
             entry = _entry(route.pair.manifest.decoder.files, request)
@@ -80,7 +83,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
                 path=request.path,
                 offset=request.offset,
                 bytes=sent,
-                peer=context.peer(),
+                peer=peer,
             )
 
 

@@ -58,6 +58,9 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncIterator[ReasonResponse]:
         """See inference.proto."""
         arrived = time.monotonic()
+        # Asked now: once a device is gone, its call may be freed before this generator is closed,
+        # and gRPC would read what is no longer there.
+        peer = context.peer()
         request_id = request.request_id or uuid.uuid4().hex
         outcome, signal_tokens, pair = "cancelled", 0, ""
         try:
@@ -93,7 +96,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 outcome=outcome,
                 signal_tokens=signal_tokens,
                 ms=round(seconds * 1000, 1),
-                peer=context.peer(),
+                peer=peer,
                 **question,
             )
 
