@@ -55,7 +55,8 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
     ) -> AsyncIterator[FetchFileResponse]:
         """See pairs.proto."""
         sent = 0
-        # Asked now: a stream may be closed after its call is gone, which gRPC does not survive.
+        # Asked now: once a device is gone, its call may be freed before this generator is closed,
+        # and gRPC would read what is no longer there.
         peer = context.peer()
         try:
             route = self._routes.find(request.pair)

@@ -58,7 +58,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncIterator[ReasonResponse]:
         """See inference.proto."""
         arrived = time.monotonic()
-        # Asked now: a stream may be closed after its call is gone, which gRPC does not survive.
+        # Asked now: once a device is gone, its call may be freed before this generator is closed,
+        # and gRPC would read what is no longer there.
         peer = context.peer()
         request_id = request.request_id or uuid.uuid4().hex
         outcome, signal_tokens, pair = "cancelled", 0, ""
