@@ -11,13 +11,13 @@ import pytest
 pytestmark = pytest.mark.engine
 
 DEVICE = str(Path(sys.executable).with_name("duet-device"))
-SECRET = "Quirinia keeps the spare key under the violet flower pot"
+PRIVATE = "Quirinia keeps the spare key under the violet flower pot"
 WORD = "zanzibaranian"
 
 
 def test_context_stays_and_neither_question_nor_signal_is_logged(service, tmp_path):
     notes, words = tmp_path / "notes.txt", tmp_path / "words"
-    notes.write_text(SECRET)
+    notes.write_text(PRIVATE)
     words.write_text("Quirinia = NAME\n")
     question = f"Where would a {WORD} look for a key that Quirinia hides?"
     home = {"DUET_HOME": str(tmp_path / "home"), "DUET_PASSPHRASE": "correct horse"}
@@ -56,7 +56,7 @@ def test_context_stays_and_neither_question_nor_signal_is_logged(service, tmp_pa
     log = service.log.read_text("utf-8", "replace")
     assert receipt["request_id"] in log
     assert WORD not in log
-    assert SECRET[:12] not in log
+    assert PRIVATE[:12] not in log
     signal = receipt["signal"].strip()
     assert len(signal) > 20
     assert signal[:20] not in log

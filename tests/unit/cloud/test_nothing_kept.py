@@ -13,14 +13,14 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
 )
 
-SECRET = "the safe opens with 4711"
+PRIVATE = "the safe opens with 4711"
 # Token ids that no prompt and no count of the service holds.
 SIGNAL = list(range(23_456, 23_496))
 
 
 def _request(cloud, **changes):
     values = {
-        "question": SECRET,
+        "question": PRIVATE,
         "encodings": [SIGNAL_ENCODING_TEXT],
         "vocabulary": cloud.vocabulary,
         "pair": "toy@1.2.3",
@@ -35,9 +35,9 @@ ENDS = {
     "answered in token ids": ({"encodings": [SIGNAL_ENCODING_TOKEN_IDS]}, {}),
     "cut": ({"budget": 2}, {}),
     "refused": ({"budget": 0}, {}),
-    "too long": ({"question": SECRET * 100}, {}),
-    "too many tokens": ({"question": SECRET * 12}, {}),
-    "malformed": ({"question": SECRET + "\0"}, {}),
+    "too long": ({"question": PRIVATE * 100}, {}),
+    "too many tokens": ({"question": PRIVATE * 12}, {}),
+    "malformed": ({"question": PRIVATE + "\0"}, {}),
     "of another pair": ({"pair": "other@1.0.0"}, {}),
     "failed": ({}, {"fail_after": 3}),
     "out of time": ({}, {"pause_s": 0.2}),
@@ -77,7 +77,7 @@ async def test_logs_metrics_and_errors_say_nothing_of_it(name, capfd, cloud):
     logged = "".join(capfd.readouterr())
     assert '"reasoned"' in logged
     for where, text in (("log", logged), ("metrics", metrics), ("error", refusal)):
-        assert not [run for run in _runs(SECRET) if run in text], where
+        assert not [run for run in _runs(PRIVATE) if run in text], where
         assert "23456" not in text, where
 
 
@@ -91,7 +91,7 @@ async def test_nothing_of_it_stays_in_the_service(name, cloud):
     cloud.engine.script = []
     kept = [item for item in _reachable(cloud.server) if isinstance(item, str | bytes)]
     assert len(kept) > 100, "the walk saw nothing"
-    assert not [item for item in kept if SECRET[:12] in str(item)]
+    assert not [item for item in kept if PRIVATE[:12] in str(item)]
     numbers = {item for item in _reachable(cloud.server) if type(item) is int}
     vocabulary = cloud.server._pair.manifest.reasoner.vocabulary.size
     assert vocabulary > 0

@@ -12,7 +12,7 @@ from device.context import Document, read_context
 from device.errors import ExitCode, UsageProblem
 from tests.doubles import documents as made
 
-SECRET = "the safe opens with 4711"
+PRIVATE = "the safe opens with 4711"
 
 
 def read(*sources: object, notes: list[str] | None = None) -> tuple[Document, ...]:
@@ -29,37 +29,37 @@ def write(path: Path, data: bytes | str) -> Path:
 @pytest.mark.parametrize(
     "data",
     [
-        SECRET.encode(),
-        b"\xef\xbb\xbf" + SECRET.encode(),
-        SECRET.encode("utf-16"),
-        b"\xfe\xff" + SECRET.encode("utf-16-be"),
+        PRIVATE.encode(),
+        b"\xef\xbb\xbf" + PRIVATE.encode(),
+        PRIVATE.encode("utf-16"),
+        b"\xfe\xff" + PRIVATE.encode("utf-16-be"),
     ],
 )
 def test_text_is_read_as_it_is(data: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / "notes.md", data)
-    assert read(path) == (Document(str(path), SECRET),)
+    assert read(path) == (Document(str(path), PRIVATE),)
 
 
 @pytest.mark.parametrize("make", [made.pdf, made.docx, made.xlsx, made.pptx])
 def test_documents_give_their_text_whatever_they_are_called(
     make: Callable[[str], bytes], tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "no extension", make(SECRET))
+    path = write(tmp_path / "no extension", make(PRIVATE))
     (document,) = read(path)
-    assert SECRET in document.text
+    assert PRIVATE in document.text
 
 
 def test_html_gives_its_text(tmp_path: Path) -> None:
-    page = f"<html><script>alert()</script><p>{SECRET.replace('safe', '<b>safe</b>')}</p></html>"
+    page = f"<html><script>alert()</script><p>{PRIVATE.replace('safe', '<b>safe</b>')}</p></html>"
     (document,) = read(write(tmp_path / "page.html", page))
-    assert document.text.strip() == SECRET.replace("safe", "**safe**")
+    assert document.text.strip() == PRIVATE.replace("safe", "**safe**")
 
 
 def test_nothing_that_a_document_points_to_is_fetched(
     tmp_path: Path, offline: list[object]
 ) -> None:
-    page = f"<html><img src='http://127.0.0.1:9/x.png'><p>{SECRET}</p></html>"
-    assert SECRET in read(write(tmp_path / "page.html", page))[0].text
+    page = f"<html><img src='http://127.0.0.1:9/x.png'><p>{PRIVATE}</p></html>"
+    assert PRIVATE in read(write(tmp_path / "page.html", page))[0].text
     drawing = "http://schemas.openxmlformats.org/drawingml/2006"
     picture = (
         f'<w:drawing><wp:inline xmlns:wp="{drawing}/wordprocessingDrawing"><a:graphic '
@@ -69,7 +69,7 @@ def test_nothing_that_a_document_points_to_is_fetched(
         "</wp:inline></w:drawing>"
     )
     external = made.docx(
-        f"{SECRET}</w:t></w:r><w:r>{picture}</w:r><w:r><w:t>",
+        f"{PRIVATE}</w:t></w:r><w:r>{picture}</w:r><w:r><w:t>",
         **{
             "word/_rels/document.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org'
             '/package/2006/relationships"><Relationship Id="r9" TargetMode="External" '
@@ -77,15 +77,15 @@ def test_nothing_that_a_document_points_to_is_fetched(
             'Target="http://127.0.0.1:9/x.png"/></Relationships>'
         },
     )
-    assert SECRET in read(write(tmp_path / "letter.docx", external))[0].text
+    assert PRIVATE in read(write(tmp_path / "letter.docx", external))[0].text
     assert offline == []
 
 
 def test_stdin_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.pdf(SECRET))))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.pdf(PRIVATE))))
     (document,) = read("-")
     assert document.name == "stdin"
-    assert SECRET in document.text
+    assert PRIVATE in document.text
     with pytest.raises(UsageProblem, match="once"):
         read("-", "-")
 
@@ -115,21 +115,21 @@ def test_several_sources_keep_their_order(tmp_path: Path) -> None:
 
 
 BAD = {
-    "binary": (b"\x7fELF\0\0" + SECRET.encode(), "is binary"),
-    "binary without NUL": (b"\x01\x02\xff" + SECRET.encode(), "is binary"),
-    "UTF-16 without a mark": (SECRET.encode("utf-16-le"), "is binary"),
-    "old encoding": (f"é {SECRET}".encode("latin-1"), "is not UTF-8 text (byte 0)"),
-    "cut UTF-16": (b"\xff\xfe" + SECRET.encode("utf-16-le")[:-1], "is not UTF-8 text"),
+    "binary": (b"\x7fELF\0\0" + PRIVATE.encode(), "is binary"),
+    "binary without NUL": (b"\x01\x02\xff" + PRIVATE.encode(), "is binary"),
+    "UTF-16 without a mark": (PRIVATE.encode("utf-16-le"), "is binary"),
+    "old encoding": (f"é {PRIVATE}".encode("latin-1"), "is not UTF-8 text (byte 0)"),
+    "cut UTF-16": (b"\xff\xfe" + PRIVATE.encode("utf-16-le")[:-1], "is not UTF-8 text"),
     "empty": (b"", "is empty"),
     "only white space": (b" \n\t", "is empty"),
-    "encrypted PDF": (made.pdf(SECRET, encrypted=True), "is encrypted"),
+    "encrypted PDF": (made.pdf(PRIVATE, encrypted=True), "is encrypted"),
     "PDF without text": (made.pdf(""), "holds no text (is it scanned?)"),
-    "damaged PDF": (b"%PDF-1.7\n" + SECRET.encode(), "cannot be read as PDF"),
+    "damaged PDF": (b"%PDF-1.7\n" + PRIVATE.encode(), "cannot be read as PDF"),
     "encrypted office": (made.encrypted_office(), "is encrypted"),
     "old office": (made.encrypted_office()[:512], "old office format"),
-    "archive": (made.archive({"a.txt": SECRET}), "is an archive"),
-    "cut archive": (made.docx(SECRET)[:-40], "is an archive or a damaged office file"),
-    "damaged docx": (made.archive({"word/document.xml": SECRET}), "cannot be read as DOCX"),
+    "archive": (made.archive({"a.txt": PRIVATE}), "is an archive"),
+    "cut archive": (made.docx(PRIVATE)[:-40], "is an archive or a damaged office file"),
+    "damaged docx": (made.archive({"word/document.xml": PRIVATE}), "cannot be read as DOCX"),
 }
 
 
@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_said_and_not_quoted(name: str, tmp_path: Path) -
     assert message.startswith(str(path))
     assert said in message
     assert "\n" not in message
-    assert not any(SECRET[at : at + 12] in message for at in range(len(SECRET) - 12))
+    assert not any(PRIVATE[at : at + 12] in message for at in range(len(PRIVATE) - 12))
 
 
 def test_missing_and_unreadable_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,6 +205,6 @@ def test_without_markitdown_text_is_read_and_documents_say_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "markitdown", None)
-    assert read(write(tmp_path / "a.md", SECRET))[0].text == SECRET
+    assert read(write(tmp_path / "a.md", PRIVATE))[0].text == PRIVATE
     with pytest.raises(UsageProblem, match=r"pip install 'duet-split\[documents\]'"):
-        read(write(tmp_path / "b.pdf", made.pdf(SECRET)))
+        read(write(tmp_path / "b.pdf", made.pdf(PRIVATE)))

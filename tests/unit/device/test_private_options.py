@@ -23,7 +23,7 @@ from tests.doubles.decoder import END, ScriptedDecoder
 from tests.doubles.decoder import answering as says_behind
 
 Captured = pytest.CaptureFixture[str]
-SECRET = "the safe opens with 4711"
+PRIVATE = "the safe opens with 4711"
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def cloud(
 @pytest.fixture
 def notes(tmp_path: Path) -> str:
     path = tmp_path / "notes.txt"
-    path.write_text(SECRET)
+    path.write_text(PRIVATE)
     return str(path)
 
 
@@ -69,7 +69,7 @@ def test_context_from_files_and_stdin(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.docx("from stdin"))))
     arguments = ["ask", "open?", "--context", notes, "--context", "-"]
     assert main(arguments) == ExitCode.OK
-    assert f"{notes}:\n{SECRET}\n\nstdin:\nfrom stdin\n\nQuestion: open? S:" in seen(decoder)
+    assert f"{notes}:\n{PRIVATE}\n\nstdin:\nfrom stdin\n\nQuestion: open? S:" in seen(decoder)
     assert cloud.requests[0].question == "open?"
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
@@ -84,7 +84,7 @@ def test_stdin_is_either_question_or_context(cloud: ScriptedCloud, capsys: Captu
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\x7fELF\0", made.pdf(SECRET, encrypted=True), b"x" * 99999]
+    "data", [b"", b"\x7fELF\0", made.pdf(PRIVATE, encrypted=True), b"x" * 99999]
 )
 def test_bad_context_is_one_line_and_nothing_is_sent(
     data: bytes, cloud: ScriptedCloud, tmp_path: Path, capsys: Captured
@@ -162,7 +162,7 @@ def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCl
     )
     result = subprocess.run(
         [sys.executable, "-c", program],
-        input=SECRET * 300,
+        input=PRIVATE * 300,
         capture_output=True,
         text=True,
         env=os.environ,
@@ -171,4 +171,4 @@ def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCl
     assert result.returncode == ExitCode.USAGE
     assert result.stderr.startswith("duet-device: the context has ")
     assert result.stderr.count("\n") == 1
-    assert SECRET[:12] not in result.stderr
+    assert PRIVATE[:12] not in result.stderr
