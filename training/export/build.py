@@ -13,7 +13,10 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from duet_contract.builder import builder_key
+from duet_contract.errors import ContractError
 from duet_contract.manifest import MANIFEST_NAME, Manifest
+from duet_contract.signature import sign_pair
 from training.errors import ConfigError, ExportError, ParityError
 from training.export.converter import converter_directory
 from training.export.gguf_files import inspect, write_gguf
@@ -58,9 +61,13 @@ def export(run: Path, out: Path, settings: ExportSettings) -> tuple[Manifest, di
         _require_space(scratch, trained, settings)
         report = _build(scratch, trained, questions, converter, settings)
         manifest = _manifests(scratch, out.name, trained, questions, settings, report)
+        # This user's devices load what was built here; for others a publisher signs it.
+        sign_pair(scratch, builder_key())
         _settle(scratch, out, report, settings)
     except (OSError, SafetensorError) as error:
         raise ExportError(f"cannot write {out}: {error}") from error
+    except ContractError as error:
+        raise ExportError(f"{out.name} cannot be signed: {error}") from error
     finally:
         questions.close()
         shutil.rmtree(scratch, ignore_errors=True)
