@@ -1,0 +1,1 @@
+"""Links that are emulated: what they are, and a TCP proxy that behaves like one."""
