@@ -22,7 +22,7 @@ def end(command: click.Command, name: str, arguments: list[str] | None = None) -
     Ended from outside (SIGTERM) is ended like Ctrl-C: children are ended, and what is measured is
     kept.
     """
-    program = name.removesuffix(".py")
+    program = name.split(".py")[0]
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         command.main(arguments, prog_name=name, standalone_mode=False)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # since an idle engine's processes still take some of a small machine's time.
 GROUPS = {
     "startup": "startup",
+    "overhead": "overhead",
     "decoder": "decoder_speed",
     "answer-start": "answer_start",
     "first-token": "first_token",

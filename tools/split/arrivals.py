@@ -4,7 +4,9 @@ import random
 from typing import Literal
 
 
-def offsets(count: int, rate: float, spread: Literal["constant", "poisson"], seed: int) -> list[float]:
+def offsets(
+    count: int, rate: float, spread: Literal["constant", "poisson"], seed: int
+) -> list[float]:
     """Seconds from the start to each of `count` questions; the same for the same seed."""
     if spread == "constant":
         return [number / rate for number in range(count)]

@@ -1,4 +1,4 @@
-"""The cells of a run: a mode over a link under a load, each with every question in the same order."""
+"""The cells of a run: a mode over a link under a load, each with all questions in their order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -97,7 +97,7 @@ def find_check(name: str) -> Check:
     if name == RULE:
         return LastAnswer()
     if ":" not in name:
-        raise UsageProblem(f"no verifier {name!r}; give {RULE}, or your own as package.module:Class")
+        raise UsageProblem(f"no verifier {name!r}; give {RULE}, or yours as package.module:Class")
     return Named(name)
 
 

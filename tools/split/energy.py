@@ -1,4 +1,4 @@
-"""Energy of a stretch of time, where the machine can be asked: RAPL for processors, NVML for GPUs."""
+"""Energy of a stretch of time where it can be read: RAPL for processors, NVML for GPUs."""
 
 import contextlib
 import importlib
@@ -42,9 +42,7 @@ class EnergyMeter:
         return found
 
     def _wraps(self) -> _Reading:
-        return {
-            name: value / 1e6 for name, value in self._counters("max_energy_range_uj").items()
-        }
+        return {name: value / 1e6 for name, value in self._counters("max_energy_range_uj").items()}
 
     def _counters(self, file: str) -> _Reading:
         found = {}

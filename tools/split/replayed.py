@@ -154,7 +154,7 @@ class ReplayedDevice:
             step, pending = pending[:STEP], pending[STEP:]
             if step:
                 began = time.perf_counter()
-                self.decoder.evaluate(step, want_next=not coming and not pending)
+                self.decoder.evaluate(step, want_next=not pending)
                 clock += _since(began)
         return clock
 
@@ -167,7 +167,9 @@ class ReplayedDevice:
         generation = Generation(
             decoder,
             ends=frozenset(
-                token for text in description.end_of_answer for token in decoder.encode_template(text)
+                token
+                for text in description.end_of_answer
+                for token in decoder.encode_template(text)
             ),
             limit=self.asking.manifest.defaults.answer,
             temperature=self.asking.temperature,

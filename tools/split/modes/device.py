@@ -33,7 +33,5 @@ class DeviceAlone:
             threads=self._asking.threads,
         )
         self._decoder.keep(0)
-        outcome = answer(
-            question.text, self._pair, settings, decoder=self._decoder, stop=stop
-        )
+        outcome = answer(question.text, self._pair, settings, decoder=self._decoder, stop=stop)
         return Asked(live_record(outcome))

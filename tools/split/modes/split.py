@@ -6,7 +6,6 @@ and answered one after another once the load is off (`tools.split.replayed`).
 """
 
 import threading
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from device.pair import Pair
 from device.settings import Settings
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.receipt import estimate_flops
-from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, ReasonRequest
 from tools.split.modes.base import Asking
 from tools.split.questions import Question
 from tools.split.record import Asked, Record, per_step
@@ -113,7 +112,7 @@ def receive(
     asking: Asking,
     settings: Settings,
     stop: threading.Event,
-    change: Callable[..., None] = lambda request: None,
+    change: Callable[[ReasonRequest], None] = lambda _: None,
 ) -> tuple[Arrived, Record]:
     """Asks the service and records what arrives, through the device's own link.
 
@@ -201,8 +200,3 @@ def add_saving(record: Record, late_ms: float) -> None:
     record.late_ms = late_ms
     if record.first_answer_ms is not None and record.signal_ms is not None:
         record.saved_ms = late_ms - (record.first_answer_ms - record.signal_ms)
-
-
-def now_ms(began: float) -> float:
-    """Milliseconds since `began` (`time.perf_counter()`)."""
-    return (time.perf_counter() - began) * 1e3
