@@ -27,7 +27,7 @@ from tools.split.wire import Ways
 
 STREAMS = 32
 PACE = 2000.0
-TOKENS = 10_000
+TOKENS = 20_000
 TARGET = Target(comparison="at least", value=0.98)
 
 

@@ -111,9 +111,9 @@ class LinkFacts(_Model):
 
     name: str
     rtt_ms: float
-    up_bit_s: float | None
-    down_bit_s: float | None
     source: str
+    up_bit_s: float | None = None
+    down_bit_s: float | None = None
 
 
 class Lane(_Model):

@@ -6,7 +6,7 @@ shows without making its letters too small; wider screens put two side by side.
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from tools.report.model import CellReport, Report
 mpl.use("svg")
 
 _INK, _GRID = "#0a0b0c", "#0a0b0d"
-_SERIES = tuple(f"#0a0c{number:02x}" for number in range(16, 22))
+_SERIES = tuple(f"#0a0c{number:02x}" for number in range(16, 24))
 _VARIABLES = {
     _INK: "var(--ink)",
     _GRID: "var(--grid)",
@@ -27,7 +27,7 @@ _VARIABLES = {
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 11,
+    "font.size": 11.5,
     "text.color": _INK,
     "axes.edgecolor": _GRID,
     "axes.labelcolor": _INK,
@@ -47,8 +47,12 @@ _STYLE: dict[Any, Any] = {
     "lines.linewidth": 2,
     "lines.markersize": 7,
 }
-_MARKERS = "osD^vP"
-_WIDTH = 4.8
+_MARKERS = "osD^vPX*"
+# Between two slanted names.
+_NAME_PIXELS = 15.0
+_WIDTH = 4.5
+# That two columns of a legend hold.
+_LEGEND_CHARACTERS = 38
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,10 @@ def _accuracy(report: Report) -> Plot | None:
             )
         axes.set_xlabel("large-model tokens a question (mean)")
         axes.set_ylabel("accuracy, %")
-        axes.set_xlim(left=0)
-        axes.set_ylim(0, 100)
-        _legend(figure, axes, len(cells))
+        # Room for marks that lie on an axis.
+        axes.set_xlim(left=-0.04 * axes.get_xlim()[1])
+        axes.set_ylim(-4, 104)
+        _legend(figure, axes)
 
     caption = "Up and to the left is better. Bars: 95% intervals (Wilson)."
     return _plot("Accuracy against tokens of the large model", caption, draw, "accuracy")
@@ -121,7 +126,7 @@ def _waterfall(report: Report) -> Plot | None:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("seconds from when it was asked")
-        _legend(figure, axes, len(coloured) + 1)
+        _legend(figure, axes)
 
     caption = f"The question of median latency of {found.cell}. Where the cloud's lane lies follows"
     caption += " from the link's round trip."
@@ -159,20 +164,21 @@ def _latency(report: Report) -> Plot | None:
                 linestyle="none",
                 **look,
             )
-        for axes, position in (
-            (by_rtt, lambda link: link.rtt_ms),
-            (by_rate, lambda link: (link.down_bit_s or 0) / 1e6),
-        ):
+        for axes in (by_rtt, by_rate):
             axes.set_ylim(bottom=0)
-            _name_links(axes, [(position(links[name]), name) for name in shown])
+            axes.set_ylabel("end to end, s")
         by_rtt.set_xscale("symlog", linthresh=10)
         by_rtt.set_xlabel("round-trip time, ms")
         by_rate.set_xscale("log")
         by_rate.set_xlabel("bandwidth down, Mbit/s")
-        figure.supylabel("end to end, s (median)", fontsize=11)
-        _legend(figure, by_rtt, len(series))
+        _plain_ticks(by_rtt, [0, 10, 100, 1000])
+        _plain_ticks(by_rate, [1, 10, 100, 1000])
+        figure.draw_without_rendering()
+        _name_links(by_rtt, {name: links[name].rtt_ms for name in shown})
+        _name_links(by_rate, {name: (links[name].down_bit_s or 0) / 1e6 for name in shown})
+        _legend(figure, by_rtt)
 
-    caption = f"Medians with {load}. The links differ in both at once; the names stand above them."
+    caption = f"Medians, {load}. The links differ in both at once; the names stand above them."
     return _plot("Latency against round-trip time and bandwidth", caption, draw, "latency", 5.6)
 
 
@@ -190,6 +196,7 @@ def _bytes(report: Report) -> Plot | None:
         axes.set_xlim(1, 4 * max(costs.values()))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
+        _plain_ticks(axes, [1, 10, 100, 1000])
         axes.set_xlabel("bytes down the wire a token (logarithmic)")
 
     caption = "Everything that TCP carries on a connection of its own, medians."
@@ -226,7 +233,7 @@ def _throughput(report: Report) -> Plot | None:
         axes.set_ylim(bottom=0)
         axes.set_xlabel("questions at once")
         axes.set_ylabel("large-model tokens a second")
-        _legend(figure, axes, len(longest))
+        _legend(figure, axes)
 
     caption = "At one at once the device answers between two questions, and the cloud waits."
     return _plot("Throughput against concurrency", caption, draw, "throughput")
@@ -285,19 +292,34 @@ def _colour(number: int) -> str:
     return _SERIES[number % len(_SERIES)]
 
 
-def _name_links(axes: Any, places: Sequence[tuple[float, str]]) -> None:
-    """Link names along the top, slanted so that near ones do not overlap."""
-    for x, name in places:
+def _name_links(axes: Any, places: Mapping[str, float]) -> None:
+    """Link names along the top, slanted, and moved apart where links are near each other."""
+    free = float("-inf")
+    for name, x in sorted(places.items(), key=lambda place: place[1]):
         if x:
+            at = axes.transData.transform((x, 0))[0]
+            moved = max(at, free)
+            free = moved + _NAME_PIXELS
             axes.annotate(
-                name, (x, 1), xycoords=("data", "axes fraction"), rotation=40, fontsize=9,
-                xytext=(0, 2), textcoords="offset points", color=_INK,
+                name, (x, 1), xycoords=("data", "axes fraction"), rotation=45, fontsize=9,
+                xytext=(moved - at, 2), textcoords="offset pixels", color=_INK,
             )  # fmt: skip
 
 
-def _legend(figure: Figure, axes: Any, count: int) -> None:
+def _plain_ticks(axes: Any, ticks: Sequence[float]) -> None:
+    """Those of `ticks` that lie inside, as plain numbers: 1000 and not ten to the third."""
+    low, high = axes.get_xlim()
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
+    axes.minorticks_off()
+    axes.set_xlim(low, high)
+
+
+def _legend(figure: Figure, axes: Any) -> None:
     """Below the plot, where it never covers a point; each name once."""
-    named = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
+    handles, labels = axes.get_legend_handles_labels()
+    named = dict(zip(labels, handles, strict=True))
+    columns = 2 if sum(sorted(map(len, named))[-2:]) <= _LEGEND_CHARACTERS else 1
     figure.legend(
-        named.values(), named.keys(), loc="outside lower center", ncols=2 if count > 1 else 1
+        named.values(), named.keys(), loc="outside lower center", ncols=columns, fontsize=10
     )

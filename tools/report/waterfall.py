@@ -38,7 +38,7 @@ def _device(record: Record) -> Lane:
         begin = max(prefix, record.first_signal_ms)
         spans.append(("waits", prefix, begin))
         end = max(begin, record.signal_ms)
-        spans.append(("evaluates the signal as it arrives", begin, end))
+        spans.append(("evaluates on arrival", begin, end))
         spans.append(("finishes the prompt", end, max(end, first)))
     spans.append(("answers", first, total))
     return _lane("device", spans)

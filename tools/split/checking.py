@@ -113,7 +113,7 @@ def _boxed(text: str) -> str | None:
 
 def _value(text: str) -> Fraction | None:
     """The number that a whole text spells; None if it spells none."""
-    bare = text.strip().strip("$").rstrip(".%").replace("\\$", "").replace("\\%", "").strip("$ ")
+    bare = text.replace("\\$", "").replace("\\%", "").strip(" $\n").rstrip(".%")
     if fraction := _FRACTION.fullmatch(bare):
         bare = f"{fraction[1]}/{fraction[2]}"
     try:

@@ -76,6 +76,9 @@ def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
         work.join()
     finally:
         work.close()
+    # A short cell ends before so many in a row.
+    statuses = {asked.record.status for asked in work.outcome.asked}
+    work.outcome.died = work.outcome.died or statuses == {UNREACHABLE}
     work.outcome.asked.sort(key=lambda asked: asked.record.index)
     return work.outcome
 

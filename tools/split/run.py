@@ -24,6 +24,7 @@ from tools.split.checking import find_check
 from tools.split.folder import Folder
 from tools.split.modes.base import Asking
 from tools.split.modes.large import answers_in_reasoning
+from tools.split.modes.openai import served_model
 from tools.split.options import Options
 from tools.split.questions import Question, answered, read_questions
 from tools.split.servers import Servers, check_pair
@@ -53,6 +54,8 @@ def run(options: Options) -> None:
     figures = read_results(options.figures_file).figures if options.figures_file else ()
     if options.server:
         check_pair(options.server, workload.manifest.reference, asking.credentials)
+    if options.openai and {"large-alone", "truncated"} & set(plan.modes):
+        served_model(options.openai)
     settings = _settings(options, plan, workload, asking, questions)
     folder = Folder(options.out, settings, resume=options.resume)
     console = Console(stderr=True)
@@ -69,9 +72,10 @@ def run(options: Options) -> None:
         decoder = None
         if needs_decoder(plan):
             try:
-                decoder = stack.enter_context(load_decoder(pair, asking.threads))
+                decoder = load_decoder(pair, asking.threads)
             except DeviceError as error:
                 raise UsageProblem(str(error)) from error
+            stack.callback(decoder.close)
         session = Session(
             plan=plan,
             asking=asking,
@@ -134,8 +138,9 @@ def _asking(options: Options, workload: Workload) -> Asking:
     manifest = workload.manifest
     defaults, limits = manifest.defaults, manifest.limits
     answer = options.answer_limit or defaults.answer
-    large = options.large_limit or defaults.budget + answer
-    most = workload.max_context - limits.question
+    # What the engines' context holds behind the longest question; see `Workload.max_context`.
+    most = min(limits.budget, manifest.reasoner.context - limits.question)
+    large = options.large_limit or min(defaults.budget + answer, most)
     if large > most:
         raise UsageProblem(f"--large-limit: {large} does not fit into the context; at most {most}")
     changed = manifest.model_copy(

@@ -79,6 +79,13 @@ class Servers:
             self._openai = OpenAIServer(self._workload, self._engine)
         return f"127.0.0.1:{self._openai.port}", MODEL
 
+    def why_gone(self) -> str:
+        """What a server that was started here, and ended, said last; empty where none did."""
+        for started in (self._service, self._openai):
+            if started and (said := started.ending()):
+                return f": {said}"
+        return ""
+
     def stop(self) -> None:
         """Ends what was started."""
         for started in (self._service, self._openai):

@@ -119,7 +119,9 @@ class Session:
         if outcome.interrupted:
             self.found.stopped = "interrupted"
         elif outcome.died:
-            self.found.stopped = f"the server could not be reached any more, in {cell.id}"
+            self.found.stopped = (
+                f"the server could not be reached any more, in {cell.id}{self.servers.why_gone()}"
+            )
         self._keep(cell, outcome.asked)
 
     def _keep(self, cell: Cell, asked: Sequence[Asked]) -> None:

@@ -19,6 +19,7 @@ from tools.bench.errors import BenchError
 from tools.link.profiles import Link, link_named
 
 _QUIET_S = 0.2
+_WATCHED_S = 0.25
 _SETTLED_WITHIN_S = 10.0
 
 
@@ -141,6 +142,8 @@ def handshake_bytes(
         channel = open_channel(way.address, credentials)
         try:
             grpc.channel_ready_future(channel).result(timeout_s)
+            # gRPC goes on watching the connection for so long, and says so if that is closed.
+            time.sleep(_WATCHED_S)
         except grpc.FutureTimeoutError:
             raise BenchError(f"no link to {target} within {timeout_s:g} s") from None
         finally:
