@@ -52,7 +52,7 @@ def build(folder: Folder, found: Found, facts: Facts, questions: Sequence[Questi
                 facts.prices,
             )
         )
-    links = tuple(_link_facts(name) for name in dict.fromkeys(report.cell.link for report in cells))
+    links = tuple(link_facts(name) for name in dict.fromkeys(report.cell.link for report in cells))
     costs = dict(found.bytes_per_token)
     if sse := [
         record.wire_down / record.large_tokens
@@ -94,7 +94,8 @@ def write(folder: Folder, report: Report) -> None:
     )
 
 
-def _link_facts(name: str) -> LinkFacts:
+def link_facts(name: str) -> LinkFacts:
+    """What a report says of a link."""
     link = link_named(name)
     return LinkFacts(
         name=name,

@@ -5,6 +5,7 @@ it is fresh. A change that an older reader would misread raises `SCHEMA`.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -168,7 +169,7 @@ class Report(_Model):
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""
         data = self.model_dump(mode="json", by_alias=True)
-        return _flat_lists(json.dumps(_rounded(_without_nothing(data)), indent=1)) + "\n"
+        return _flat(json.dumps(_rounded(_without_nothing(data)), indent=1)) + "\n"
 
 
 def schema() -> str:
@@ -217,12 +218,15 @@ def _rounded(data: object) -> object:
     return data
 
 
-def _flat_lists(text: str) -> str:
-    """Lists of plain numbers on one line each: a series of 200 is no page of its own."""
-    import re
-
-    return re.sub(
-        r"\[\s+((?:(?:-?[\d.e+-]+|null|true|false),?\s+)+)\]",
-        lambda found: "[" + " ".join(found[1].split()) + "]",
-        text,
-    )
+def _flat(text: str) -> str:
+    """Lists and objects of plain numbers on a line each: a series of 200 is no page of its own."""
+    for opening, item, closing in (
+        (r"\[", r"(?:-?[\d.e+-]+|null)", r"\]"),
+        (r"\{", r'"\w+": -?[\d.e+-]+', r"\}"),
+    ):
+        text = re.sub(
+            rf"({opening})\s+((?:{item},?\s+)+)({closing})",
+            lambda found: found[1] + " ".join(found[2].split()) + found[3],
+            text,
+        )
+    return text
