@@ -31,7 +31,7 @@ def records(cell: Cell, count: int = 20, **changes: Any) -> list[Record]:
             id=f"q{i}",
             index=i,
             **{name: v(i) if callable(v) else v for name, v in given.items()},
-        )  # fmt: skip
+        )
         for i in range(count)
     ]
 

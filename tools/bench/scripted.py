@@ -47,7 +47,7 @@ class _Scripted(inference_pb2_grpc.InferenceServiceServicer):
             )
         )
 
-    async def Reason(  # type: ignore[override]  # noqa: N802 (gRPC's name)
+    async def Reason(  # noqa: N802 (gRPC's name)
         self, request: ReasonRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> AsyncIterator[ReasonResponse]:
         began = time.perf_counter()
