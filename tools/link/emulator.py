@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tools.counting_proxy import Count
+from tools.link.calibration import own_cost_s
 from tools.link.connection import Connection
 from tools.link.errors import BadLink, ListenFailed
 from tools.link.fine_selector import fine_event_loop
@@ -55,9 +56,7 @@ class LinkEmulator:
         self._seed = seed
         self._timeline = timeline or Timeline()
         self._loop = fine_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="link-emulator", daemon=True
-        )
+        self._thread = threading.Thread(target=self._serve, name="link-emulator", daemon=True)
         self._up = Lane(link.up, self._loop)
         self._down = Lane(link.down, self._loop)
         self._connections: set[Connection] = set()
@@ -113,6 +112,11 @@ class LinkEmulator:
         """
         step.applied(self.link)
         self._run(lambda: self._apply(step))
+
+    def _serve(self) -> None:
+        # On this thread, since it has no running loop yet; the caller's may have one.
+        self._up.own_s = self._down.own_s = own_cost_s()
+        self._loop.run_forever()
 
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1

@@ -60,11 +60,15 @@ class Source(Protocol):
 
 
 class Lane:
-    """One direction of a link. `settings` may change at any time, by `change`."""
+    """One direction of a link. `settings` may change at any time, by `change`.
+
+    `own_s`: what passing a segment takes by itself, taken off its delay.
+    """
 
     def __init__(self, settings: Direction, loop: asyncio.AbstractEventLoop) -> None:
         self.settings = settings
         self.loop = loop
+        self.own_s = 0.0
         self.delivered = 0
         self.pipes: set[Pipe] = set()
         self._turns: deque[Pipe] = deque()
@@ -141,7 +145,7 @@ class Pipe:
         self._sink = sink
         self._draws = draws
         self._opens_at = opens_at
-        self._backlog: deque[bytes | Mark] = deque()
+        self._backlog: deque[memoryview | Mark] = deque()
         self._backlog_bytes = 0
         self._taken = 0
         self._in_flight: deque[tuple[float, bytes | Mark]] = deque()
@@ -155,13 +159,14 @@ class Pipe:
         self._over = False
         lane.pipes.add(self)
         if self._limit() == 0:
+            self._over = True
             self._send(self._ending())
 
     def send(self, data: bytes) -> None:
         """Takes bytes from the source."""
         if data and not self._over:
             self._backlog_bytes += len(data)
-            self._send(data)
+            self._send(memoryview(data))
             if self._backlog_bytes > MOST_BACKLOG and not self._source_paused:
                 self._source_paused = True
                 self._source.pause()
@@ -193,13 +198,13 @@ class Pipe:
         if isinstance(head, Mark):
             return b""
         settings = self._lane.settings
-        bounds = [most, *(settings.slice_bytes or most,)]
+        bounds = [most, settings.slice_bytes or most]
         if settings.stall_every_bytes:
             bounds.append(settings.stall_every_bytes - self._taken % settings.stall_every_bytes)
         limit = self._limit()
         if limit is not None:
             bounds.append(max(0, limit - self._taken))
-        segment, rest = head[: min(bounds)], head[min(bounds) :]
+        segment, rest = bytes(head[: min(bounds)]), head[min(bounds) :]
         self._backlog_bytes -= len(segment)
         self._taken += len(segment)
         if limit is not None and self._taken >= limit:
@@ -220,7 +225,7 @@ class Pipe:
         delay = settings.delay_ms
         if settings.jitter_ms:
             delay += self._draws.uniform(-settings.jitter_ms, settings.jitter_ms)
-        due = max(self._last_due, leaves + max(0.0, delay) / 1000)
+        due = max(self._last_due, leaves + max(0.0, delay / 1000 - self._lane.own_s))
         if segment:
             if settings.slice_bytes:
                 due = max(due, self._last_due + settings.slice_gap_ms / 1000)
@@ -230,14 +235,14 @@ class Pipe:
             self._in_flight.append((due, mark))
             self._backlog.popleft()
         self._last_due = due
-        if self._landing is None:
-            self.land()
         if self._source_paused and self._backlog_bytes <= MOST_BACKLOG // 2:
             self._source_paused = False
             self._source.resume()
         every = settings.stall_every_bytes
         if every and segment and self._taken % every == 0:
             self._hold(leaves + settings.stall_ms / 1000)
+        if self._landing is None:
+            self.land()
         self._enter()
 
     def land(self) -> None:
@@ -269,7 +274,7 @@ class Pipe:
             self._sink.deliver(data)
         self._enter()
 
-    def _send(self, item: bytes | Mark) -> None:
+    def _send(self, item: memoryview | Mark) -> None:
         self._backlog.append(item)
         self._enter()
 

@@ -79,7 +79,7 @@ class Direction:
 
 @dataclass(frozen=True)
 class Link:
-    """A link. `up`: from the device to the cloud; `down`: back. `source`: where its values are from."""
+    """A link. `up`: from the device to the cloud; `down`: back. `source`: of its values."""
 
     name: str
     up: Direction

@@ -1,0 +1,268 @@
+"""What the emulator counts against what tcpdump captures, and the emulator against the kernel."""
+
+import os
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tools.counting_proxy import CountingProxy
+from tools.link.emulator import LinkEmulator, parse_address
+from tools.link.kernel_link import KernelLink, KernelLinkUnavailable, has_netem
+from tools.link.profiles import Direction, Link
+
+_ETHERNET = 14
+_PCAP_HEADER = 24
+
+
+@contextmanager
+def serving(handler: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Address of a server that gives each connection to `handler`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    threading.Thread(target=run, args=(connection,), daemon=True).start()
+
+        def run(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                handler(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield "{}:{}".format(*listener.getsockname())
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def captured(port: int, file: Path) -> Iterator[None]:
+    """Captures a loopback port meanwhile."""
+    if shutil.which("tcpdump") is None:
+        pytest.skip("there is no tcpdump here")
+    command = ["tcpdump", "-i", "lo", "-n", "-U", "-s", "96", "-B", "16384", "-w", str(file)]
+    process = subprocess.Popen(
+        [*command, "tcp", "port", str(port)], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr
+    line = process.stderr.readline()
+    if "listening" not in line:
+        line += process.stderr.readline()
+    if "listening" not in line:
+        process.wait(10)
+        pytest.skip(f"tcpdump cannot capture here: {line.strip()}")
+    try:
+        yield
+    finally:
+        time.sleep(0.5)
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+def payload(file: Path, port: int) -> tuple[int, int]:
+    """TCP payload bytes to and from a port; what was sent twice counts once."""
+    data = file.read_bytes()
+    assert struct.unpack_from("<I", data)[0] == 0xA1B2C3D4
+    sent: dict[tuple[int, int], set[tuple[int, int]]] = {}
+    at = _PCAP_HEADER
+    while at < len(data):
+        _, _, kept, _ = struct.unpack_from("<IIII", data, at)
+        packet = data[at + 16 + _ETHERNET : at + 16 + kept]
+        at += 16 + kept
+        ip_header = (packet[0] & 15) * 4
+        total = struct.unpack_from(">H", packet, 2)[0]
+        source, destination, sequence = struct.unpack_from(">HHI", packet, ip_header)
+        length = total - ip_header - (packet[ip_header + 12] >> 4) * 4
+        if length:
+            sent.setdefault((source, destination), set()).add((sequence, length))
+    up = sum(n for (_, to), parts in sent.items() if to == port for _, n in parts)
+    down = sum(n for (of, _), parts in sent.items() if of == port for _, n in parts)
+    return up, down
+
+
+def certificate(directory: Path) -> ssl.SSLContext:
+    """A server's TLS context with a certificate made on the spot."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    file = directory / "tls.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+def talk(address: str) -> None:
+    """TLS: small pieces down, as a signal comes, and then a few hundred kilobytes."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    for _ in range(3):
+        with client.wrap_socket(socket.create_connection(parse_address(address), 30)) as tls:
+            tls.sendall(b"q" * 300)
+            while tls.recv(65536):
+                pass
+
+
+@pytest.mark.parametrize("kind", ["emulator", "counting proxy"])
+def test_counted_bytes_are_those_of_a_capture(kind: str, tmp_path: Path) -> None:
+    context = certificate(tmp_path)
+
+    def answer(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1000)
+            for _ in range(50):
+                tls.sendall(b"piece of a signal")
+                time.sleep(0.002)
+            tls.sendall(os.urandom(300_000))
+
+    way = Direction(rate_bit_s=50e6, delay_ms=5, jitter_ms=2)
+    file = tmp_path / "capture.pcap"
+    with serving(answer) as target:
+        proxy: LinkEmulator | CountingProxy = (
+            LinkEmulator(target, Link("test", way, way, ""))
+            if kind == "emulator"
+            else CountingProxy(*parse_address(target))
+        )
+        with proxy:
+            port = parse_address(proxy.address)[1]
+            with captured(port, file):
+                talk(proxy.address)
+                time.sleep(0.3)
+            count = proxy.count
+    up, down = payload(file, port)
+    print(f"{kind}: counted {count.up} up, {count.down} down; captured {up} up, {down} down")
+    assert down > 900_000
+    assert count.up == pytest.approx(up, rel=0.01)
+    assert count.down == pytest.approx(down, rel=0.01)
+
+
+def transfer(address: str, size: int) -> float:
+    """Seconds from the first byte to the last."""
+    with socket.create_connection(parse_address(address), 60) as client:
+        client.sendall(b"%d" % size)
+        got = len(client.recv(1 << 16))
+        began = time.perf_counter()
+        while data := client.recv(1 << 16):
+            got += len(data)
+        assert got == size
+        return time.perf_counter() - began
+
+
+def retransmitted() -> int:
+    """TCP segments that this machine's namespaces have sent again."""
+    total = 0
+    inside = [["ip", "netns", "exec", space.name] for space in Path("/var/run/netns").glob("*")]
+    for prefix in ([], *inside):
+        command = [*prefix, "cat", "/proc/net/snmp"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = [line.split() for line in done.stdout.splitlines() if line.startswith("Tcp:")]
+        total += int(dict(zip(*lines, strict=True))["RetransSegs"]) if len(lines) == 2 else 0
+    return total
+
+
+def send(connection: socket.socket) -> None:
+    connection.sendall(b"x" * int(connection.recv(100)))
+
+
+@pytest.fixture
+def kernel() -> Callable[..., KernelLink]:
+    """Makes links by the kernel, or skips with the reason."""
+
+    def make(target: str, link: Link, loss: float = 0.0) -> KernelLink:
+        made = KernelLink(target, link, loss=loss)
+        try:
+            made.__enter__()
+        except KernelLinkUnavailable as error:
+            pytest.skip(str(error))
+        return made
+
+    return make
+
+
+def test_the_kernels_rate_and_the_emulators_agree(kernel: Callable[..., KernelLink]) -> None:
+    link = Link("test", Direction(), Direction(rate_bit_s=20e6), "")
+    size = 2_000_000
+    with serving(send) as target:
+        made = kernel(target, link)
+        try:
+            by_kernel = transfer(made.address, size)
+        finally:
+            made.__exit__(None, None, None)
+        with LinkEmulator(target, link) as emulator:
+            by_emulator = transfer(emulator.address, size)
+    print(f"2 MB at 20 Mbit/s: kernel {by_kernel:.3f} s, emulator {by_emulator:.3f} s")
+    # The kernel counts packets' headers, the emulator what TCP carries; neither may be faster.
+    assert by_kernel > 0.75
+    assert by_emulator > 0.75
+
+
+def test_packets_that_the_kernel_loses_are_sent_again(kernel: Callable[..., KernelLink]) -> None:
+    link = Link("test", Direction(), Direction(rate_bit_s=20e6), "")
+    size = 1_000_000
+    sent_again = {}
+    with serving(send) as target:
+        for loss in (0.0, 0.05):
+            made = kernel(target, link, loss)
+            try:
+                before = retransmitted()
+                seconds = transfer(made.address, size)
+                sent_again[loss] = retransmitted() - before
+            finally:
+                made.__exit__(None, None, None)
+            print(f"1 MB at 20 Mbit/s, {loss:.0%} lost: {seconds:.3f} s, {sent_again[loss]} again")
+    assert not list(Path("/var/run/netns").glob(f"duet-link-{os.getpid()}"))
+    # 700 packets, of which one in twenty is lost.
+    assert sent_again[0.05] > sent_again[0.0] + 5
+
+
+def test_delays_by_the_kernel_are_those_of_the_emulator(kernel: Callable[..., KernelLink]) -> None:
+    if not has_netem():
+        pytest.skip("this kernel has no sch_netem")
+    way = Direction(delay_ms=40)
+    with serving(send) as target:
+        made = kernel(target, Link("test", way, way, ""))
+        try:
+            began = time.perf_counter()
+            transfer(made.address, 1000)
+            by_kernel = time.perf_counter() - began
+        finally:
+            made.__exit__(None, None, None)
+    assert by_kernel >= 0.16
+
+
+def test_a_link_that_the_kernel_cannot_make_says_why() -> None:
+    if has_netem() and os.geteuid() == 0:
+        pytest.skip("this kernel can make it")
+    way = Direction(delay_ms=40)
+    with pytest.raises(KernelLinkUnavailable, match="use the emulator instead"):
+        KernelLink("127.0.0.1:1", Link("test", way, way, "")).__enter__()

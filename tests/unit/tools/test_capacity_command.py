@@ -1,0 +1,204 @@
+"""`python tools/capacity.py`, the patterns, and what a simulated fleet has to obey."""
+
+import json
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tools.bench.errors import UsageProblem
+from tools.capacity import main
+from tools.fleet.check import Asked, replay
+from tools.fleet.costs import Costs, Device, Engine, Speed
+from tools.fleet.patterns import KINDS, Pattern
+from tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
+from tools.fleet.simulation import Setup
+from tools.link.profiles import link_named
+
+COSTS = Costs(
+    engine=Engine(
+        speeds=(Speed(streams=1, tokens_per_s=50), Speed(streams=8, tokens_per_s=240)),
+        prefill_s=0.03,
+    ),
+    device=Device(first_answer_s=0.05, answer_tokens_per_s=100),
+    signal_tokens=(32.0, 64.0),
+    answer_tokens=(11.0,),
+)
+SETUP = Setup(
+    costs=COSTS,
+    link=link_named("4g"),
+    pattern=Pattern(per_hour=60),
+    devices=60,
+    replicas=1,
+    max_running=8,
+    max_waiting=8,
+    duration_s=400,
+    warm_up_s=40,
+)
+
+
+def outcome(setup: Setup, **options: object) -> Capacity:
+    return simulate(setup, ["split", "alone"], Prices(replica_hour=1), replications=2, **options)  # type: ignore[arg-type]
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_others() -> None:
+    assert outcome(SETUP) == outcome(SETUP)
+    assert outcome(SETUP) != outcome(SETUP, seed=1)
+
+
+def test_the_split_takes_less_of_the_replica() -> None:
+    split, alone = outcome(SETUP).outcomes
+    assert split.running.mean < alone.running.mean
+    assert split.answered.mean == pytest.approx(1, abs=0.05)
+
+
+def test_more_devices_wait_longer_and_more_replicas_less() -> None:
+    def p95(setup: Setup) -> float:
+        latency = simulate(setup, ["split"], Prices(), replications=2).outcomes[0].total
+        assert latency
+        return latency.p95.mean
+
+    crowded = replace(SETUP, devices=240)
+    assert p95(SETUP) < p95(crowded)
+    assert p95(replace(crowded, replicas=4)) < p95(crowded)
+
+
+def test_shares_add_up_under_overload() -> None:
+    for each in outcome(replace(SETUP, devices=1000, timeout_s=3.0)).outcomes:
+        total = each.answered.mean + each.gave_up.mean + each.timed_out.mean
+        assert total == pytest.approx(1)
+        assert each.refused.mean > 0
+        assert each.timed_out.mean > 0
+        assert each.running.mean <= SETUP.max_running
+
+
+def test_the_link_is_in_the_latency() -> None:
+    def first(link: str) -> float:
+        setup = replace(SETUP, devices=1, link=link_named(link))
+        latency = simulate(setup, ["split"], Prices(), replications=1).outcomes[0].first_answer
+        assert latency
+        return latency.p50.mean
+
+    assert first("satellite") - first("none") == pytest.approx(0.63, abs=0.01)
+
+
+def test_the_price_is_paid_for_the_answers() -> None:
+    [one] = simulate(SETUP, ["split"], Prices(replica_hour=3.6), replications=1).outcomes
+    assert one.cost_per_1000
+    assert one.cost_per_1000.mean == pytest.approx(1000 * 0.001 / one.questions_per_s.mean)
+
+
+def test_a_sampled_fleet_is_as_busy_as_the_whole_one() -> None:
+    large = replace(SETUP, devices=1200, replicas=20)
+    part = sampled(large, most_questions=4000)
+    assert (part.replicas, part.devices) == (10, 600)
+    whole = simulate(large, ["split"], Prices(), replications=1, most_questions=1e9)
+    small = simulate(large, ["split"], Prices(), replications=1, most_questions=4000)
+    assert small.sampled_replicas == 10
+    one, other = whole.outcomes[0], small.outcomes[0]
+    assert other.tokens_per_s.mean == pytest.approx(one.tokens_per_s.mean, rel=0.1)
+    assert other.questions_per_s.mean == pytest.approx(one.questions_per_s.mean, rel=0.1)
+
+
+def test_a_lone_replica_is_not_divided() -> None:
+    assert sampled(SETUP, 1) == SETUP
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_pattern_asks_as_often_as_it_should(kind: str) -> None:
+    pattern = Pattern(kind=kind, per_hour=2.0)  # type: ignore[arg-type]
+    draws = random.Random(3)
+    times = list(pattern.starts(500, draws, 86400.0))
+    questions = sum(pattern.questions(draws) for _ in times)
+    assert times == sorted(times)
+    assert questions == pytest.approx(500 * 2 * 24, rel=0.05)
+
+
+def test_a_day_has_its_peak_where_its_hours_have_it() -> None:
+    hours = [0.0] * 24
+    hours[20] = 1.0
+    times = list(Pattern("daily", 1.0, hours).starts(1000, random.Random(1), 86400.0))
+    assert {int(at // 3600) for at in times} == {20}
+    assert len(times) == pytest.approx(24_000, rel=0.05)
+
+
+def test_sessions_wait_for_their_answers() -> None:
+    setup = replace(SETUP, pattern=Pattern("sessions", 60, think_s=1.0))
+    [one] = simulate(setup, ["split"], Prices(), replications=1).outcomes
+    assert one.questions_per_s.mean == pytest.approx(1.0, rel=0.25)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"per_hour": 0},
+        {"per_hour": float("nan")},
+        {"think_s": -1},
+        {"session_questions": 0.5},
+        {"hours": (1.0,) * 23},
+        {"hours": (0.0,) * 24},
+        {"hours": (-1.0,) + (1.0,) * 23},
+    ],
+)
+def test_patterns_that_cannot_be_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(UsageProblem):
+        Pattern(**settings)  # type: ignore[arg-type]
+
+
+def test_an_interval_is_students() -> None:
+    one = estimate([1.0, 2.0, 3.0])
+    assert one.mean == 2
+    assert one.within == pytest.approx(4.303 / 3**0.5)
+    assert estimate([5.0]).within is None
+
+
+def test_a_replay_asks_when_it_was_asked() -> None:
+    seen = [Asked(at=0.0, tokens=50), Asked(at=100.0, tokens=25)]
+    model = replay(seen, Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5))
+    assert sorted(model.reason) == [pytest.approx(1.0), pytest.approx(1.5)]
+
+
+def test_the_command_writes_what_it_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "capacity.json"
+    options = ["--devices", "500", "--replications", "2", "--duration", "600", "--price", "2"]
+    assert main([*options, "--signal-tokens", "32,64", "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "cost of 1000 answers" in said
+    data = Capacity.model_validate(json.loads(out.read_text()))
+    assert [each.mode for each in data.outcomes] == ["split", "alone"]
+    assert data.devices == 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--costs", "none.json"], "cannot read none.json"),
+        (["--link", "6g"], "no link named '6g'; there are: none, 2g"),
+        (["--modes", "half"], "no mode 'half'; there are: split, alone"),
+        (["--modes", ","], "no mode chosen"),
+        (["--devices", "0"], "Invalid value for '--devices'"),
+        (["--signal-tokens", "many"], "--signal-tokens is 'many'"),
+        (["--signal-tokens", "0"], "signal_tokens"),
+        (["--hours", "1,2"], "hours are 24 weights"),
+        (["--timeout", "-1"], "--timeout is below 0"),
+        (["--duration", "10", "--warm-up", "10"], "--warm-up leaves nothing"),
+        (["--pattern", "storm"], "Invalid value for '--pattern'"),
+        (["--session-questions", "0"], "session_questions is 0"),
+        (["--out", "no/such/file.json"], "there is no directory no/such"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "Exit codes" in capsys.readouterr().out

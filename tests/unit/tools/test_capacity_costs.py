@@ -1,0 +1,163 @@
+"""Costs: what they say between measured points, and where they are read from."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tools.bench.errors import UsageProblem
+from tools.fleet.costs import Costs, Device, Engine, Speed
+from tools.fleet.costs_file import costs_from_report, read_costs
+
+RESULTS = Path(__file__).parents[3] / "tools" / "results" / "split_cpu.json"
+COSTS = Costs(
+    engine=Engine(speeds=(Speed(streams=1, tokens_per_s=50), Speed(streams=8, tokens_per_s=240))),
+    device=Device(first_answer_s=0.03, answer_tokens_per_s=190),
+    signal_tokens=(32.0, 64.0),
+    answer_tokens=(8.0, 16.0),
+)
+
+
+def test_steps_between_measured_points_are_on_the_line() -> None:
+    engine = COSTS.engine
+    assert engine.step_s(1) == pytest.approx(1 / 50)
+    assert engine.step_s(8) == pytest.approx(8 / 240)
+    assert engine.step_s(1) < engine.step_s(4) < engine.step_s(8) < engine.step_s(9)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 20), st.floats(1, 1e4)), min_size=1, max_size=6),
+    st.integers(1, 500),
+)
+def test_more_streams_never_make_the_engine_faster_than_measured(
+    points: list[tuple[int, float]], streams: int
+) -> None:
+    count, speeds = 0, []
+    for more, speed in points:
+        count += more
+        speeds.append(Speed(streams=count, tokens_per_s=speed))
+    engine = Engine(speeds=tuple(speeds))
+    assert engine.step_s(streams) > 0
+    most = max(speed.tokens_per_s for speed in speeds)
+    if streams >= count:
+        assert streams / engine.step_s(streams) <= most * 1.0001
+
+
+def test_costs_are_written_and_read(tmp_path: Path) -> None:
+    file = tmp_path / "costs.json"
+    file.write_text(COSTS.model_dump_json())
+    assert read_costs(file, (1.0,), (1.0,)) == COSTS
+
+
+def test_costs_are_made_from_the_committed_results() -> None:
+    costs = read_costs(RESULTS, (64.0,), (32.0,))
+    speeds = {speed.streams: speed.tokens_per_s for speed in costs.engine.speeds}
+    assert list(speeds) == [1, 8, 32]
+    # Without the prompts' share it decodes faster than it answers whole signals.
+    measured = {
+        figure["id"]: figure["subject"]["summary"]["median"]
+        for figure in json.loads(RESULTS.read_text())["figures"]
+    }
+    for streams, speed in speeds.items():
+        whole = measured[f"throughput.engine-{streams}"]
+        assert whole < speed < 2 * whole
+    assert costs.engine.prefill_s > 0
+    assert costs.split_wire.down_bytes_per_token < 10 < costs.alone_wire.down_bytes_per_token
+    assert "smollm2" in costs.source
+
+
+def report() -> dict[str, object]:
+    def cell(mode: str, streams: int, **metrics: float) -> dict[str, object]:
+        return {
+            "id": f"{mode}/{streams}",
+            "cell": {"mode": mode, "link": "none", "streams": streams},
+            "answered": 2,
+            "metrics": {name: {"p50": value} for name, value in metrics.items()},
+            "series": {"large_tokens": [32.0, None, 48.0]},
+        }
+
+    split = {
+        "connect_ms": 10, "first_signal_ms": 80, "signal_ms": 900, "first_answer_ms": 930,
+        "prefill_ms": 60, "cloud_step_ms": 20, "device_step_ms": 5, "signal_tokens": 40,
+        "answer_tokens": 10, "wire_up": 500, "wire_down": 200,
+    }  # fmt: skip
+    return {
+        "pair": "small@1.0.0",
+        "date": "2026-01-02",
+        "cells": [
+            cell("duet", 1, **split),
+            cell("duet", 8, **{**split, "cloud_step_ms": 40}),
+            cell("large-alone", 1, large_tokens=90, wire_up=700, wire_down=9000),
+        ],
+    }
+
+
+def test_costs_are_made_from_a_report() -> None:
+    costs = costs_from_report(report())
+    assert costs.engine.speeds == (
+        Speed(streams=1, tokens_per_s=50),
+        Speed(streams=8, tokens_per_s=200),
+    )
+    assert costs.engine.prefill_s == pytest.approx(0.04)
+    assert costs.engine.overhead_s == pytest.approx(0.01)
+    assert costs.device == Device(first_answer_s=0.03, answer_tokens_per_s=200)
+    assert costs.signal_tokens == (32.0, 48.0)
+    assert costs.alone_tokens == (80.0,)
+    assert costs.split_wire.down_bytes_per_token == 5
+    assert costs.alone_wire.down_bytes_per_token == 100
+
+
+def test_a_report_without_the_split_is_refused() -> None:
+    data = report()
+    data["cells"] = []
+    with pytest.raises(UsageProblem, match="no cell of duet over link none at one stream"):
+        costs_from_report(data)
+
+
+def test_a_report_that_lacks_a_metric_is_refused() -> None:
+    data = report()
+    del data["cells"][0]["metrics"]["cloud_step_ms"]  # type: ignore[index]
+    with pytest.raises(UsageProblem, match="duet/1 has no metric cloud_step_ms"):
+        costs_from_report(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no JSON"),
+        ("[]", "costs: Input should be"),
+        ('{"engine": {"speeds": []}}', "engine.speeds: Tuple should have at least 1 item"),
+        ('{"schema": 1, "figures": [], "pair": "p", "machine": {}}', "is no results file"),
+        ('{"schema": 99, "figures": []}', "has schema 99"),
+    ],
+)
+def test_what_holds_no_costs_is_refused_with_the_reason(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "costs.json"
+    file.write_text(text)
+    with pytest.raises(UsageProblem) as caught:
+        read_costs(file, (1.0,), (1.0,))
+    assert message in str(caught.value)
+
+
+def test_results_without_a_figure_name_it(tmp_path: Path) -> None:
+    data = json.loads(RESULTS.read_text())
+    data["figures"] = [each for each in data["figures"] if each["id"] != "first-token.added"]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(data))
+    with pytest.raises(UsageProblem, match=r"has no figure first-token\.added"):
+        read_costs(file, (1.0,), (1.0,))
+
+
+@pytest.mark.parametrize(
+    "speeds", [((8, 10.0), (1, 10.0)), ((1, 10.0), (1, 20.0)), ((1, 0.0),), ((0, 1.0),)]
+)
+def test_speeds_that_cannot_be_are_refused(speeds: tuple[tuple[int, float], ...]) -> None:
+    with pytest.raises(ValidationError):
+        Engine(
+            speeds=tuple(Speed(streams=streams, tokens_per_s=speed) for streams, speed in speeds)
+        )

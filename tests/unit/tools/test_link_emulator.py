@@ -1,0 +1,310 @@
+"""The emulator over real loopback sockets. What is asserted of time are lower bounds, and that what
+was asked for makes a difference far larger than a busy machine does."""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from tools.link.emulator import LinkEmulator, parse_address
+from tools.link.errors import BadLink, ListenFailed
+from tools.link.profiles import Direction, Link
+from tools.link.timeline import Step, Timeline
+
+Handler = Callable[[socket.socket], None]
+
+
+@contextmanager
+def serving(handler: Handler) -> Iterator[str]:
+    """Address of a server that gives each connection to `handler`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=run, args=(connection,), daemon=True).start()
+
+        def run(connection: socket.socket) -> None:
+            with connection, suppress(OSError):
+                handler(connection)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield "{}:{}".format(*listener.getsockname())
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def echo(connection: socket.socket) -> None:
+    while data := connection.recv(65536):
+        connection.sendall(data)
+
+
+def link(up: Direction | None = None, down: Direction | None = None) -> Link:
+    return Link("test", up or Direction(), down or Direction(), "a test")
+
+
+def connect(address: str) -> socket.socket:
+    return socket.create_connection(parse_address(address), timeout=20)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    parts = []
+    while data := connection.recv(65536):
+        parts.append(data)
+    return b"".join(parts)
+
+
+def exchange(address: str, data: bytes) -> bytes:
+    with connect(address) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        return read_all(client)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_bytes_pass_unchanged_and_are_counted() -> None:
+    data = bytes(range(256)) * 2000
+    with serving(echo) as target, LinkEmulator(target, link()) as emulator:
+        assert exchange(emulator.address, data) == data
+        assert exchange(emulator.address, b"more") == b"more"
+        wait_for(lambda: emulator.count.down == len(data) + 4)
+        assert (emulator.bytes_up, emulator.bytes_down) == (len(data) + 4, len(data) + 4)
+        assert emulator.count.connections == 2
+
+
+def test_many_connections_at_once_get_their_own_bytes() -> None:
+    slow = Direction(rate_bit_s=20e6, delay_ms=2, jitter_ms=2)
+    answers: dict[int, bytes] = {}
+    with serving(echo) as target, LinkEmulator(target, link(slow, slow)) as emulator:
+        threads = [
+            threading.Thread(
+                target=lambda n: answers.__setitem__(
+                    n, exchange(emulator.address, b"%d" % n * 3000)
+                ),
+                args=(number,),
+            )
+            for number in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert answers == {number: b"%d" % number * 3000 for number in range(16)}
+
+
+def test_connecting_and_the_first_answer_take_two_round_trips_and_the_next_one() -> None:
+    way = Direction(delay_ms=100)
+    with serving(echo) as target, LinkEmulator(target, link(way, way)) as emulator:
+        began = time.perf_counter()
+        with connect(emulator.address) as client:
+            client.sendall(b"a")
+            client.recv(1)
+            cold = time.perf_counter() - began
+            began = time.perf_counter()
+            client.sendall(b"b")
+            client.recv(1)
+            kept = time.perf_counter() - began
+    assert cold >= 0.398
+    assert 0.198 <= kept < cold - 0.1
+
+
+def test_a_server_that_speaks_first_is_heard_after_a_round_trip_and_a_half() -> None:
+    way = Direction(delay_ms=60)
+
+    def greet(connection: socket.socket) -> None:
+        connection.sendall(b"hello")
+
+    with serving(greet) as target, LinkEmulator(target, link(way, way)) as emulator:
+        began = time.perf_counter()
+        with connect(emulator.address) as client:
+            assert client.recv(5) == b"hello"
+        assert time.perf_counter() - began >= 0.179
+
+
+def test_a_rate_bounds_what_passes_in_its_direction_alone() -> None:
+    with serving(echo) as target:
+        times = {}
+        for way, settings in (
+            ("up", link(up=Direction(rate_bit_s=400e3))),
+            ("neither", link()),
+        ):
+            with LinkEmulator(target, settings) as emulator:
+                began = time.perf_counter()
+                assert len(exchange(emulator.address, b"x" * 20_000)) == 20_000
+                times[way] = time.perf_counter() - began
+    assert times["up"] >= 0.39
+    assert times["neither"] < times["up"]
+
+
+def test_a_cut_lets_exactly_so_many_bytes_through_and_ends_in_order() -> None:
+    settings = link(down=Direction(cut_after_bytes=1000))
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(b"x" * 5000)
+
+    with (
+        serving(send) as target,
+        LinkEmulator(target, settings) as emulator,
+        connect(emulator.address) as client,
+    ):
+        assert read_all(client) == b"x" * 1000
+        assert emulator.bytes_down == 1000
+
+
+def test_a_reset_is_seen_as_one() -> None:
+    settings = link(up=Direction(reset_after_bytes=3))
+    with (
+        serving(echo) as target,
+        LinkEmulator(target, settings) as emulator,
+        connect(emulator.address) as client,
+    ):
+        client.sendall(b"abcdef")
+        with pytest.raises(ConnectionResetError):
+            read_all(client)
+
+
+def test_a_target_that_is_not_there_looks_like_a_closed_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        target = "{}:{}".format(*closed.getsockname())
+    with (
+        LinkEmulator(target, link()) as emulator,
+        connect(emulator.address) as client,
+        pytest.raises(ConnectionResetError),
+    ):
+        client.recv(1)
+
+
+def test_a_reset_by_the_server_reaches_the_client() -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with (
+        serving(reset) as target,
+        LinkEmulator(target, link()) as emulator,
+        connect(emulator.address) as client,
+    ):
+        client.sendall(b"a")
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+def test_slices_arrive_apart() -> None:
+    settings = link(down=Direction(slice_bytes=10, slice_gap_ms=40))
+
+    def send(connection: socket.socket) -> None:
+        connection.sendall(b"x" * 50)
+
+    with (
+        serving(send) as target,
+        LinkEmulator(target, settings) as emulator,
+        connect(emulator.address) as client,
+    ):
+        reads = []
+        began = time.perf_counter()
+        while data := client.recv(100):
+            reads.append(data)
+        took = time.perf_counter() - began
+    assert b"".join(reads) == b"x" * 50
+    assert took >= 0.155
+    assert len(reads) > 1
+
+
+def test_a_stalled_link_passes_nothing_until_it_is_mended() -> None:
+    with (
+        serving(echo) as target,
+        LinkEmulator(target, link()) as emulator,
+        connect(emulator.address) as client,
+    ):
+        client.sendall(b"a")
+        assert client.recv(1) == b"a"
+        emulator.apply(Step(0, down={"stalled": True}))
+        client.sendall(b"b")
+        client.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        emulator.apply(Step(0, down={"stalled": False}))
+        client.settimeout(20)
+        assert client.recv(1) == b"b"
+
+
+def test_a_timeline_changes_the_link_while_connections_stay() -> None:
+    timeline = Timeline((Step(0.3, rtt_ms=300),))
+    with (
+        serving(echo) as target,
+        LinkEmulator(target, link(), timeline=timeline) as emulator,
+        connect(emulator.address) as client,
+    ):
+        client.sendall(b"a")
+        client.recv(1)
+        wait_for(lambda: emulator.link.rtt_ms == 300)
+        began = time.perf_counter()
+        client.sendall(b"b")
+        client.recv(1)
+        assert time.perf_counter() - began >= 0.298
+
+
+@pytest.mark.parametrize("ending", ["cut", "reset"])
+def test_a_timeline_ends_connections(ending: str) -> None:
+    timeline = Timeline((Step(0.2, end=ending),))  # type: ignore[arg-type]
+    with (
+        serving(echo) as target,
+        LinkEmulator(target, link(), timeline=timeline) as emulator,
+        connect(emulator.address) as client,
+    ):
+        if ending == "cut":
+            assert client.recv(1) == b""
+        else:
+            with pytest.raises(ConnectionResetError):
+                client.recv(1)
+        assert exchange(emulator.address, b"again") == b"again"
+
+
+def test_a_half_closed_connection_still_carries_the_answer() -> None:
+    def answer_at_end(connection: socket.socket) -> None:
+        connection.sendall(b"%d" % len(read_all(connection)))
+
+    way = Direction(delay_ms=5)
+    with serving(answer_at_end) as target, LinkEmulator(target, link(way, way)) as emulator:
+        assert exchange(emulator.address, b"x" * 12345) == b"12345"
+
+
+def test_leaving_ends_connections_that_are_open() -> None:
+    with serving(echo) as target:
+        with LinkEmulator(target, link()) as emulator:
+            client = connect(emulator.address)
+            client.sendall(b"a")
+            assert client.recv(1) == b"a"
+        with client:
+            assert client.recv(1) == b""
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "{}:{}".format(*taken.getsockname())
+        with pytest.raises(ListenFailed, match="cannot listen on 127.0.0.1") as caught:
+            LinkEmulator("127.0.0.1:1", link(), listen=address).__enter__()
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("address", ["", "host", "host:", ":80", "host:port", "host:70000", "h:-1"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(BadLink, match="is no address"):
+        LinkEmulator(address, link())
+
+
+def test_addresses_of_both_families_are_read() -> None:
+    assert parse_address("[::1]:80") == ("::1", 80)
+    assert parse_address("localhost:80") == ("localhost", 80)

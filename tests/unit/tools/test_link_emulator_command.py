@@ -1,0 +1,94 @@
+"""`python tools/link_emulator.py`: its options, its errors, and its end."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tools.link.emulator import parse_address
+from tools.link_emulator import main
+
+SCRIPT = Path(__file__).parents[3] / "tools" / "link_emulator.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "give --target HOST:PORT"),
+        (["--target", "nowhere"], 2, "'nowhere' is no address: give HOST:PORT"),
+        (["--target", "a:1", "--preset", "6g"], 2, "no link named '6g'; there are: none, 2g"),
+        (["--target", "a:1", "--up", "fast"], 2, "'fast' is no rate"),
+        (["--target", "a:1", "--rtt", "-5"], 2, "delay_ms is -2.5"),
+        (["--target", "a:1", "--rtt", "soon"], 2, "Invalid value for '--rtt'"),
+        (["--target", "a:1", "--cut-after-up", "-1"], 2, "cut_after_bytes is -1"),
+        (["--target", "a:1", "--stall-up", "5"], 2, "--stall-every-up and --stall-up belong"),
+        (["--target", "a:1", "--timeline", "none.toml"], 2, "cannot read none.toml"),
+        (["--target", "a:1", "--listen", "x"], 2, "'x' is no address"),
+        (["--target", "a:1", "--listen", "192.0.2.1:9"], 3, "cannot listen on 192.0.2.1:9"),
+        (["--target", "a:1", "--loss", "1"], 2, "--loss needs --kernel"),
+        (["--target", "a:1", "--kernel", "--loss", "100"], 2, "--loss is 100"),
+        (["--target", "a:1", "--kernel", "--slice-up", "9"], 2, "--kernel makes delay, jitter"),
+        (["--target", "a:1", "--kernel", "--listen", "a:2"], 2, "--kernel takes neither"),
+        (["--frobnicate"], 2, "No such option"),
+        (["--check", "--out", "no/such/folder.json"], 2, "there is no directory"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_an_exit_code(
+    arguments: list[str],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    assert main(arguments) == code
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "3 cannot listen" in capsys.readouterr().out
+
+
+def test_links_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list"]) == 0
+    said = capsys.readouterr().out
+    assert "satellite" in said
+    assert "Ookla" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_ended_and_tells_what_passed(number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = "{}:{}".format(*listener.getsockname())
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(connection.recv(100).upper())
+
+        threading.Thread(target=serve, daemon=True).start()
+        options = ["--target", target, "--rtt", "10", "--down", "10mbit", "--seed", "3"]
+        process = subprocess.Popen(
+            [sys.executable, str(SCRIPT), *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout
+        address = process.stdout.readline().strip()
+        with socket.create_connection(parse_address(address), timeout=20) as client:
+            client.sendall(b"hello")
+            assert client.recv(100) == b"HELLO"
+            assert client.recv(100) == b""
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "1 connections, 5 bytes up, 5 bytes down" in said
+    assert "Traceback" not in said
