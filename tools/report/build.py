@@ -77,7 +77,7 @@ def build(folder: Folder, found: Found, facts: Facts, questions: Sequence[Questi
         cells=tuple(cells),
         waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
         figures=facts.figures,
-        statements=tuple(statements(cells, links, facts.settings.started_here)),
+        statements=tuple(statements(cells, facts.settings.started_here)),
         notes=facts.notes,
     )
 

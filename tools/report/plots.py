@@ -49,8 +49,10 @@ _STYLE: dict[Any, Any] = {
 }
 _MARKERS = "osD^vPX*"
 # Between two slanted names.
-_NAME_PIXELS = 15.0
+_NAME_PIXELS = 12.0
 _WIDTH = 4.5
+# That of SVG, so that pixels are points.
+_DPI = 72
 # That two columns of a legend hold.
 _LEGEND_CHARACTERS = 38
 
@@ -165,9 +167,10 @@ def _latency(report: Report) -> Plot | None:
                 **look,
             )
         for axes in (by_rtt, by_rate):
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
             axes.set_ylabel("end to end, s")
-        by_rtt.set_xscale("symlog", linthresh=10)
+        by_rtt.set_xscale("symlog", linthresh=10, linscale=0.4)
+        by_rtt.set_xlim(0, 1.3 * max(links[name].rtt_ms for name in shown) + 1)
         by_rtt.set_xlabel("round-trip time, ms")
         by_rate.set_xscale("log")
         by_rate.set_xlabel("bandwidth down, Mbit/s")
@@ -197,7 +200,7 @@ def _bytes(report: Report) -> Plot | None:
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         _plain_ticks(axes, [1, 10, 100, 1000])
-        axes.set_xlabel("bytes down the wire a token (logarithmic)")
+        axes.set_xlabel("bytes a token, logarithmic")
 
     caption = "Everything that TCP carries on a connection of its own, medians."
     return _plot("Bytes a token by encoding", caption, draw, "bytes", height=2.4)
@@ -243,7 +246,7 @@ def _plot(
     title: str, caption: str, draw: Callable[[Figure], None], name: str, height: float = 3.8
 ) -> Plot:
     with mpl.rc_context({"svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
         draw(figure)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})

@@ -21,6 +21,7 @@ GIVE_UP_AFTER = 4
 # Devices that are played at most where questions come at a rate, however long answers take.
 MOST_DEVICES = 512
 _POLL_S = 0.05
+_END_WITHIN_S = 5.0
 
 
 @dataclass
@@ -122,8 +123,10 @@ class _Work:
         self._raise_broken()
 
     def join(self) -> None:
+        """Waits until the threads see that the run ends, which one at a silent server may not."""
+        end = time.monotonic() + _END_WITHIN_S
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
         """What trails behind the last answers belongs to the last question of each device."""

@@ -256,6 +256,11 @@ def _notes(
             "a connection a question, as the split has; the service itself stops where reasoning "
             "ends."
         )
+        if answers_in_reasoning(workload):
+            notes.append(
+                "This pair's large model reasons and answers in one: alone, its first answer token "
+                "is the first token of all, reasoning included."
+            )
     if "truncated" in plan.modes:
         notes.append(
             "Truncated: reasoning cut at the budget, then an answer by the large model behind it, "

@@ -43,7 +43,9 @@ def test_unknown_figures_are_answered_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bench_split.main(["figures", "--figures", "bytes,nothing"])
-    assert "no figures named nothing; there are: startup, overhead, decoder" in capsys.readouterr().err
+    assert (
+        "no figures named nothing; there are: startup, overhead, decoder" in capsys.readouterr().err
+    )
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

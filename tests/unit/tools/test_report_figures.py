@@ -17,7 +17,6 @@ from tests.doubles.reports import (
     summary,
 )
 from tools.bench.errors import UsageProblem
-from tools.report.build import link_facts
 from tools.report.compare import compare, row
 from tools.report.model import Objective, Prices
 from tools.report.statements import statements, tokens_to_break_even
@@ -116,23 +115,23 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
         summary(LARGE, large_records(), prices=prices),
         summary(ALONE, records(ALONE, large_tokens=0, total_ms=300.0)),
     ]
-    found = "\n".join(statements(cells, [link_facts("4g")], machine_is_shared=True))
-    assert "On 4g (70 ms), 1 at once, budget 32, the split is faster than the large" in found
-    assert "where that needs more than 51 tokens (10 ms each); it needed 50 in the" in found
-    assert "so the split was later: 0.6 s against 0.6 s" in found
+    found = "\n".join(statements(cells, machine_is_shared=True))
+    assert "With 1 at once, budget 32, the split is faster than the large model alone" in found
+    assert "needs more than 51 tokens on 4g (later: 0.6 s against 0.6 s). Here it" in found
+    assert "needed 50 in the median." in found
     assert "spends 80% fewer tokens of the large model than that alone" in found
     assert "brings 100 B a question down the link against 8.8 KiB" in found
     assert "accuracy is 100% against 50% of the large model alone (+50 points" in found
     assert "on 20 questions they differ" in found
     assert "the split is cheaper at these prices" in found
-    assert "the split answers later than the device alone: 0.6 s, 0.3 s" in found
+    assert "the split answers later than the device alone: 0.6 s on 4g, against 0.3 s" in found
     assert "cannot be told apart" in found
     assert "shared one machine" in found
 
 
 def test_too_few_questions_give_no_statements() -> None:
     cells = [summary(SPLIT, records(SPLIT, 4)), summary(LARGE, large_records(4))]
-    assert statements(cells, [], machine_is_shared=True) == []
+    assert statements(cells, machine_is_shared=True) == []
 
 
 def test_resampling_finds_a_ratio_and_its_doubt() -> None:
