@@ -233,7 +233,7 @@ def _throughput(report: Report) -> Plot | None:
         streams = sorted({cell.cell.streams or 0 for cells in longest.values() for cell in cells})
         axes.set_xscale("log", base=2)
         axes.set_xticks(streams, [str(count) for count in streams])
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
         axes.set_xlabel("questions at once")
         axes.set_ylabel("large-model tokens a second")
         _legend(figure, axes)

@@ -99,14 +99,19 @@ class Relay:
         except BlockingIOError:
             return
         except OSError:
-            self._close(side)
+            self._gone(side)
             return
         if side.up:
             self.bytes_up += len(data)
         else:
             self.bytes_down += len(data)
-        side.other.pending += data
         side.ended = not data
+        if side.other.closed:
+            # Nobody is there to have it; what the other one says last is counted all the same.
+            if side.ended:
+                self._close(side)
+            return
+        side.other.pending += data
         self._send(side.other)
 
     def _send(self, side: _Side) -> None:
@@ -120,15 +125,18 @@ class Relay:
         except BlockingIOError:
             pass
         except OSError:
-            self._close(side)
+            self._gone(side)
             return
         if side.ended and side.other.ended and not side.pending and not side.other.pending:
             self._close(side)
+            self._close(side.other)
             return
         self._watch(side)
         self._watch(side.other)
 
     def _watch(self, side: _Side) -> None:
+        if side.closed:
+            return
         reads = not side.ended and len(side.other.pending) < _MOST_PENDING
         events = selectors.EVENT_READ * reads | selectors.EVENT_WRITE * bool(side.pending)
         known = self._selector.get_map().get(side.socket)
@@ -140,12 +148,26 @@ class Relay:
         elif events:
             self._selector.register(side.socket, events, side)
 
+    def _gone(self, side: _Side) -> None:
+        """One side is gone without a word: the other is told that no more comes."""
+        self._close(side)
+        other = side.other
+        if other.closed:
+            return
+        if other.ended:
+            self._close(other)
+            return
+        other.pending.clear()
+        with contextlib.suppress(OSError):
+            other.socket.shutdown(socket.SHUT_WR)
+        self._watch(other)
+
     def _close(self, side: _Side) -> None:
-        for each in (side, side.other):
-            each.closed = True
+        if not side.closed:
+            side.closed = True
             with contextlib.suppress(KeyError, ValueError):
-                self._selector.unregister(each.socket)
-            each.socket.close()
+                self._selector.unregister(side.socket)
+            side.socket.close()
 
     def _end(self) -> None:
         for key in list(self._selector.get_map().values()):
