@@ -12,9 +12,8 @@ from tools.report.statements import statements
 from tools.report.summary import summarise_cell
 from tools.report.text import markdown, questions_csv
 from tools.report.waterfall import waterfall
-from tools.split.folder import Folder
+from tools.split.folder import Folder, Probe
 from tools.split.questions import Question
-from tools.split.session import Found
 from tools.split.settings import RunSettings
 
 REPORT = "report.json"
@@ -35,8 +34,10 @@ class Facts:
     notes: tuple[str, ...]
 
 
-def build(folder: Folder, found: Found, facts: Facts, questions: Sequence[Question]) -> Report:
-    """The report of what lies in a folder."""
+def build(
+    folder: Folder, stopped: str | None, facts: Facts, questions: Sequence[Question]
+) -> Report:
+    """The report of what lies in a folder. `stopped`: why the run ended early, if it did."""
     cells = []
     for cell in folder.cells():
         stretches = [each for each in folder.stretches if each.cell == cell]
@@ -53,16 +54,19 @@ def build(folder: Folder, found: Found, facts: Facts, questions: Sequence[Questi
             )
         )
     links = tuple(link_facts(name) for name in dict.fromkeys(report.cell.link for report in cells))
-    costs = dict(found.bytes_per_token)
+    probe = folder.probe or Probe()
+    costs = dict(probe.bytes_per_token)
     if sse := [
         record.wire_down / record.large_tokens
         for record in folder.records
         if record.cell.startswith("large-alone/") and record.ok and record.large_tokens
     ]:
         costs["server-sent events"] = statistics.median(sse)
-    handshake = found.handshake
+    handshake = None
+    if probe.handshake_up is not None and probe.handshake_down is not None:
+        handshake = Handshake(up=probe.handshake_up, down=probe.handshake_down)
     return Report(
-        partial=found.stopped,
+        partial=stopped,
         pair=facts.settings.pair,
         commit=facts.commit,
         date=facts.date,
@@ -72,7 +76,7 @@ def build(folder: Folder, found: Found, facts: Facts, questions: Sequence[Questi
         objectives=facts.objectives,
         prices=facts.prices,
         links=links,
-        handshake=Handshake(up=handshake.up, down=handshake.down) if handshake else None,
+        handshake=handshake,
         bytes_per_token=costs,
         cells=tuple(cells),
         waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),

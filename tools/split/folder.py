@@ -1,7 +1,7 @@
 """The output folder: what was measured is written question by question, so that a run can go on.
 
 `run.json` holds the settings, `questions.jsonl` a record a line, `stretches.jsonl` a line for each
-stretch of time that a cell was measured in.
+stretch of time that a cell was measured in, `probe.json` what is measured once.
 """
 
 import json
@@ -16,6 +16,7 @@ from tools.split.record import Record
 from tools.split.settings import RunSettings
 
 _RUN, _QUESTIONS, _STRETCHES = "run.json", "questions.jsonl", "stretches.jsonl"
+_PROBE = "probe.json"
 
 
 class Stretch(BaseModel):
@@ -26,6 +27,16 @@ class Stretch(BaseModel):
     cell: Cell
     seconds: float
     joules: dict[str, float] = {}
+
+
+class Probe(BaseModel):
+    """What is measured once a run. Bytes of a connection that asks nothing; bytes a token."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    handshake_up: int | None = None
+    handshake_down: int | None = None
+    bytes_per_token: dict[str, float] = {}
 
 
 class Folder:
@@ -44,6 +55,7 @@ class Folder:
         self.path = path
         self.records: list[Record] = []
         self.stretches: list[Stretch] = []
+        self.probe: Probe | None = None
         try:
             if path.exists() and not path.is_dir():
                 raise UsageProblem(f"{path} is no folder")
@@ -68,6 +80,11 @@ class Folder:
         """Keeps how long a cell was measured."""
         self.stretches.append(stretch)
         self._append(_STRETCHES, stretch)
+
+    def keep_probe(self, probe: Probe) -> None:
+        """Keeps what is measured once."""
+        self.probe = probe
+        (self.path / _PROBE).write_text(probe.model_dump_json(indent=1) + "\n", "utf-8")
 
     def asked(self, cell: Cell) -> set[int]:
         """Places of the questions that a cell has already."""
@@ -94,6 +111,9 @@ class Folder:
                 raise UsageProblem(
                     f"{self.path} holds another run: it differs in {', '.join(differs)}"
                 )
+            if (self.path / _PROBE).exists():
+                probe = (self.path / _PROBE).read_text("utf-8")
+                self.probe = Probe.model_validate_json(probe)
             self.records = [Record.model_validate(row) for row in _rows(self.path / _QUESTIONS)]
             self.stretches = [Stretch.model_validate(row) for row in _rows(self.path / _STRETCHES)]
         except OSError as error:

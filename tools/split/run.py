@@ -100,9 +100,9 @@ def run(options: Options) -> None:
             say=say,
             step=lambda count: progress.advance(task, count),
         )
-        found = session.run()
+        stopped = session.run()
         say("writing the report")
-        report = build(folder, found, facts, questions)
+        report = build(folder, stopped, facts, questions)
         write(folder, report)
     _end(console, report, options.out)
 

@@ -15,7 +15,7 @@ from tools.split import load, probe
 from tools.split.cells import Cell, Plan, sweep_between
 from tools.split.checking import Check
 from tools.split.energy import EnergyMeter
-from tools.split.folder import Folder, Stretch
+from tools.split.folder import Folder, Probe, Stretch
 from tools.split.modes.base import Asking, Mode
 from tools.split.modes.device import DeviceAlone
 from tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
@@ -23,7 +23,7 @@ from tools.split.modes.split import Split
 from tools.split.questions import Question
 from tools.split.record import Asked
 from tools.split.servers import Servers
-from tools.split.wire import Passed, Ways, handshake_bytes
+from tools.split.wire import Ways, handshake_bytes
 
 if TYPE_CHECKING:
     from device.decoder import Decoder
@@ -32,17 +32,11 @@ _PROBED = 3
 
 
 @dataclass
-class Found:
-    """What is measured once a run, beside its questions. `stopped`: why it ended early."""
-
-    handshake: Passed | None = None
-    bytes_per_token: dict[str, float] = field(default_factory=dict)
-    stopped: str | None = None
-
-
-@dataclass
 class Session:
-    """One run. `say`: told what is done now. `step`: told that so many questions are done."""
+    """One run. `say`: told what is done now. `step`: told that so many questions are done.
+
+    `stopped`: why it ended early, if it did.
+    """
 
     plan: Plan
     asking: Asking
@@ -58,11 +52,11 @@ class Session:
     sweep_steps: int
     say: Callable[[str], None]
     step: Callable[[int], None]
-    found: Found = field(default_factory=Found)
+    stopped: str | None = None
     _modes: dict[tuple[str, int | None, bool], Mode] = field(default_factory=dict)
 
-    def run(self) -> Found:
-        """Measures every cell that is not measured yet; returns early, and says so, where it must.
+    def run(self) -> str | None:
+        """Measures every cell that is not measured yet; returns why it ended early, if it did.
 
         Raises:
             BenchError: what a cell needs cannot be started. What was measured is in the folder.
@@ -70,18 +64,18 @@ class Session:
         try:
             for cell in self._cells():
                 self._measure(cell)
-                if self.found.stopped:
+                if self.stopped:
                     break
         except KeyboardInterrupt:
-            self.found.stopped = "interrupted"
+            self.stopped = "interrupted"
         except BenchError as error:
             # What was measured before is worth a report; where there is nothing, the error is.
             if not self.folder.records:
                 raise
-            self.found.stopped = str(error)
+            self.stopped = str(error)
         finally:
             self.servers.stop()
-        return self.found
+        return self.stopped
 
     def _cells(self) -> Iterator[Cell]:
         cells = self.plan.cells()
@@ -117,9 +111,9 @@ class Session:
         if outcome.asked:
             self.folder.add_stretch(Stretch(cell=cell, seconds=outcome.seconds, joules=joules))
         if outcome.interrupted:
-            self.found.stopped = "interrupted"
+            self.stopped = "interrupted"
         elif outcome.died:
-            self.found.stopped = (
+            self.stopped = (
                 f"the server could not be reached any more, in {cell.id}{self.servers.why_gone()}"
             )
         self._keep(cell, outcome.asked)
@@ -134,12 +128,12 @@ class Session:
                 self.folder.add(each.record)
         except KeyboardInterrupt:
             # Once more: what has no answer yet is asked again when the run is resumed.
-            self.found.stopped = "interrupted"
+            self.stopped = "interrupted"
 
     def _finish(self, asked: Asked) -> None:
         record = asked.record
         # An interrupted run is not to be waited for, unless there is no answer yet.
-        hurry = self.found.stopped == "interrupted" and record.device != "replayed"
+        hurry = self.stopped == "interrupted" and record.device != "replayed"
         if record.ok and asked.later and not hurry:
             try:
                 asked.later()
@@ -155,20 +149,28 @@ class Session:
             return None, ""
         if cell.mode in ("duet", "large-alone-service"):
             address = self.servers.service()
-            if self.found.handshake is None:
+            if self.folder.probe is None:
                 self._probe(address, cell)
             return address, ""
         return self.servers.openai()
 
     def _probe(self, address: str, cell: Cell) -> None:
         self.say("bytes of a connection and of a token")
+        handshake = None
         with contextlib.suppress(BenchError):
-            self.found.handshake = handshake_bytes(
+            handshake = handshake_bytes(
                 self.ways, address, self.asking.credentials, self.asking.connect_timeout
             )
         budget = cell.budget or self.asking.manifest.defaults.budget
-        self.found.bytes_per_token = probe.bytes_per_token(
+        costs = probe.bytes_per_token(
             self.ways, address, self.asking, self.questions[:_PROBED], budget
+        )
+        self.folder.keep_probe(
+            Probe(
+                handshake_up=handshake.up if handshake else None,
+                handshake_down=handshake.down if handshake else None,
+                bytes_per_token=costs,
+            )
         )
 
     def _mode(self, cell: Cell, model: str) -> Mode:
