@@ -1,76 +1,27 @@
-"""The report's plots as SVG that takes its colours from the page, so that light and dark work.
+"""The report's plots: what each shows."""
 
-matplotlib draws with stand-in colours, which become CSS variables. Each plot is as wide as a phone
-shows without making its letters too small; wider screens put two side by side.
-"""
-
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from tools.report.model import CellReport, Report
-
-mpl.use("svg")
-
-_INK, _GRID = "#0a0b0c", "#0a0b0d"
-_SERIES = tuple(f"#0a0c{number:02x}" for number in range(16, 24))
-_VARIABLES = {
-    _INK: "var(--ink)",
-    _GRID: "var(--grid)",
-    **{colour: f"var(--series-{number})" for number, colour in enumerate(_SERIES)},
-}
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 11.5,
-    "text.color": _INK,
-    "axes.edgecolor": _GRID,
-    "axes.labelcolor": _INK,
-    "axes.facecolor": "none",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "figure.facecolor": "none",
-    "grid.color": _GRID,
-    "legend.frameon": False,
-    "savefig.facecolor": "none",
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "lines.linewidth": 2,
-    "lines.markersize": 7,
-}
-_MARKERS = "osD^vPX*"
-# Between two slanted names.
-_NAME_PIXELS = 12.0
-_WIDTH = 4.5
-# That of SVG, so that pixels are points.
-_DPI = 72
-# That two columns of a legend hold.
-_LEGEND_CHARACTERS = 38
-
-
-@dataclass(frozen=True)
-class Plot:
-    """A plot. `caption`: what it shows and how to read it; also for who cannot see it."""
-
-    title: str
-    caption: str
-    svg: str
+from tools.report.svg import (
+    GRID,
+    INK,
+    MARKERS,
+    Plot,
+    colour,
+    legend,
+    name_links,
+    plain_ticks,
+    plot,
+    style,
+)
 
 
 def plots(report: Report) -> list[Plot]:
     """Every plot that the report has enough figures for."""
-    with mpl.rc_context(dict(_STYLE)):
+    with style():
         drawn = [draw(report) for draw in (_accuracy, _waterfall, _latency, _bytes, _throughput)]
-    return [plot for plot in drawn if plot]
+    return [each for each in drawn if each]
 
 
 def _accuracy(report: Report) -> Plot | None:
@@ -90,8 +41,8 @@ def _accuracy(report: Report) -> Plot | None:
                 [tokens],
                 [100 * point.value],
                 [[100 * (point.value - point.low)], [100 * (point.high - point.value)]],
-                marker=_MARKERS[number % len(_MARKERS)],
-                color=_colour(number),
+                marker=MARKERS[number % len(MARKERS)],
+                color=colour(number),
                 linestyle="none",
                 capsize=3,
                 label=_name(cell),
@@ -101,10 +52,10 @@ def _accuracy(report: Report) -> Plot | None:
         # Room for marks that lie on an axis.
         axes.set_xlim(left=-0.04 * axes.get_xlim()[1])
         axes.set_ylim(-4, 104)
-        _legend(figure, axes)
+        legend(figure, axes)
 
     caption = "Up and to the left is better. Bars: 95% intervals (Wilson)."
-    return _plot("Accuracy against tokens of the large model", caption, draw, "accuracy")
+    return plot("Accuracy against tokens of the large model", caption, draw, "accuracy")
 
 
 def _waterfall(report: Report) -> Plot | None:
@@ -121,18 +72,18 @@ def _waterfall(report: Report) -> Plot | None:
         height = 0.62
         for row, lane in enumerate(found.lanes):
             for kind, begin, end in lane.spans:
-                colour = _GRID if kind in waiting else _colour(coloured.index(kind))
-                bars = axes.barh(row, (end - begin) / 1e3, height, begin / 1e3, color=colour)
+                look = GRID if kind in waiting else colour(coloured.index(kind))
+                bars = axes.barh(row, (end - begin) / 1e3, height, begin / 1e3, color=look)
                 bars[0].set_label(kind if kind not in waiting else "waits")
         axes.set_yticks(range(len(found.lanes)), [lane.name for lane in found.lanes])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("seconds from when it was asked")
-        _legend(figure, axes)
+        legend(figure, axes)
 
     caption = f"The question of median latency of {found.cell}. Where the cloud's lane lies follows"
     caption += " from the link's round trip."
-    return _plot("One question's way", caption, draw, "waterfall", height=3.6)
+    return plot("One question's way", caption, draw, "waterfall", height=3.6)
 
 
 def _latency(report: Report) -> Plot | None:
@@ -151,7 +102,7 @@ def _latency(report: Report) -> Plot | None:
         names = _series_names(report)
         for name, cells in series.items():
             number = names.index(name)
-            look = {"color": _colour(number), "marker": _MARKERS[number % len(_MARKERS)]}
+            look = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)]}
             ordered = sorted(cells, key=lambda cell: links[cell.cell.link].rtt_ms)
             by_rtt.plot(
                 [links[cell.cell.link].rtt_ms for cell in ordered],
@@ -174,15 +125,15 @@ def _latency(report: Report) -> Plot | None:
         by_rtt.set_xlabel("round-trip time, ms")
         by_rate.set_xscale("log")
         by_rate.set_xlabel("bandwidth down, Mbit/s")
-        _plain_ticks(by_rtt, [0, 10, 100, 1000])
-        _plain_ticks(by_rate, [1, 10, 100, 1000])
+        plain_ticks(by_rtt, [0, 10, 100, 1000])
+        plain_ticks(by_rate, [1, 10, 100, 1000])
         figure.draw_without_rendering()
-        _name_links(by_rtt, {name: links[name].rtt_ms for name in shown})
-        _name_links(by_rate, {name: (links[name].down_bit_s or 0) / 1e6 for name in shown})
-        _legend(figure, by_rtt)
+        name_links(by_rtt, {name: links[name].rtt_ms for name in shown})
+        name_links(by_rate, {name: (links[name].down_bit_s or 0) / 1e6 for name in shown})
+        legend(figure, by_rtt)
 
     caption = f"Medians, {load}. The links differ in both at once; the names stand above them."
-    return _plot("Latency against round-trip time and bandwidth", caption, draw, "latency", 5.6)
+    return plot("Latency against round-trip time and bandwidth", caption, draw, "latency", 5.6)
 
 
 def _bytes(report: Report) -> Plot | None:
@@ -193,17 +144,17 @@ def _bytes(report: Report) -> Plot | None:
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         names = sorted(costs, key=costs.__getitem__)
-        bars = axes.barh(names, [costs[name] for name in names], 0.6, color=_colour(0))
-        axes.bar_label(bars, [f"{costs[name]:.1f}" for name in names], padding=4, color=_INK)
+        bars = axes.barh(names, [costs[name] for name in names], 0.6, color=colour(0))
+        axes.bar_label(bars, [f"{costs[name]:.1f}" for name in names], padding=4, color=INK)
         axes.set_xscale("log")
         axes.set_xlim(1, 4 * max(costs.values()))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        _plain_ticks(axes, [1, 10, 100, 1000])
+        plain_ticks(axes, [1, 10, 100, 1000])
         axes.set_xlabel("bytes a token, logarithmic")
 
     caption = "Everything that TCP carries on a connection of its own, medians."
-    return _plot("Bytes a token by encoding", caption, draw, "bytes", height=2.4)
+    return plot("Bytes a token by encoding", caption, draw, "bytes", height=2.4)
 
 
 def _throughput(report: Report) -> Plot | None:
@@ -226,8 +177,8 @@ def _throughput(report: Report) -> Plot | None:
             axes.plot(
                 [cell.cell.streams or 0 for cell in cells],
                 [cell.large_tokens_per_s for cell in cells],
-                color=_colour(number),
-                marker=_MARKERS[number % len(_MARKERS)],
+                color=colour(number),
+                marker=MARKERS[number % len(MARKERS)],
                 label=f"{name}, {cells[0].cell.link}",
             )
         streams = sorted({cell.cell.streams or 0 for cells in longest.values() for cell in cells})
@@ -236,35 +187,10 @@ def _throughput(report: Report) -> Plot | None:
         axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
         axes.set_xlabel("questions at once")
         axes.set_ylabel("large-model tokens a second")
-        _legend(figure, axes)
+        legend(figure, axes)
 
     caption = "At one at once the device answers between two questions, and the cloud waits."
-    return _plot("Throughput against concurrency", caption, draw, "throughput")
-
-
-def _plot(
-    title: str, caption: str, draw: Callable[[Figure], None], name: str, height: float = 3.8
-) -> Plot:
-    with mpl.rc_context({"svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
-        draw(figure)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    return Plot(title, caption, _for_page(out.getvalue(), name, f"{title}. {caption}"))
-
-
-def _for_page(svg: str, name: str, label: str) -> str:
-    """The SVG element alone, in the page's colours, with ids that no other plot has."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r'^<svg ([^>]*?)(?:width|height)="[^"]*"', r"<svg \1", svg)
-    svg = re.sub(r'^(<svg [^>]*?)(?:width|height)="[^"]*"', r"\1", svg)
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    from xml.sax.saxutils import quoteattr
-
-    return svg.replace("<svg ", f"<svg role='img' aria-label={quoteattr(label)} ", 1).strip()
+    return plot("Throughput against concurrency", caption, draw, "throughput")
 
 
 def _name(cell: CellReport) -> str:
@@ -289,40 +215,3 @@ def _common_load(report: Report) -> str:
     """The load that most cells have."""
     loads = [cell.cell.load for cell in report.cells if cell.cell.mode != "device-alone"]
     return max(loads, key=loads.count) if loads else ""
-
-
-def _colour(number: int) -> str:
-    return _SERIES[number % len(_SERIES)]
-
-
-def _name_links(axes: Any, places: Mapping[str, float]) -> None:
-    """Link names along the top, slanted, and moved apart where links are near each other."""
-    free = float("-inf")
-    for name, x in sorted(places.items(), key=lambda place: place[1]):
-        if x:
-            at = axes.transData.transform((x, 0))[0]
-            moved = max(at, free)
-            free = moved + _NAME_PIXELS
-            axes.annotate(
-                name, (x, 1), xycoords=("data", "axes fraction"), rotation=45, fontsize=9,
-                xytext=(moved - at, 2), textcoords="offset pixels", color=_INK,
-            )  # fmt: skip
-
-
-def _plain_ticks(axes: Any, ticks: Sequence[float]) -> None:
-    """Those of `ticks` that lie inside, as plain numbers: 1000 and not ten to the third."""
-    low, high = axes.get_xlim()
-    inside = [tick for tick in ticks if low <= tick <= high]
-    axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
-    axes.minorticks_off()
-    axes.set_xlim(low, high)
-
-
-def _legend(figure: Figure, axes: Any) -> None:
-    """Below the plot, where it never covers a point; each name once."""
-    handles, labels = axes.get_legend_handles_labels()
-    named = dict(zip(labels, handles, strict=True))
-    columns = 2 if sum(sorted(map(len, named))[-2:]) <= _LEGEND_CHARACTERS else 1
-    figure.legend(
-        named.values(), named.keys(), loc="outside lower center", ncols=columns, fontsize=10
-    )
