@@ -91,7 +91,8 @@ def _latency(report: Report) -> Plot | None:
     load = _common_load(report)
     series: dict[str, list[CellReport]] = {}
     for cell in report.cells:
-        if cell.cell.mode != "device-alone" and cell.cell.load == load and cell.answered:
+        timed = cell.cell.load == load and "total_ms" in cell.metrics
+        if cell.cell.mode != "device-alone" and timed:
             series.setdefault(_name(cell), []).append(cell)
     shown = {cell.cell.link for cells in series.values() for cell in cells}
     if len(shown) < 2:

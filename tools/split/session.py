@@ -132,8 +132,8 @@ class Session:
 
     def _finish(self, asked: Asked) -> None:
         record = asked.record
-        # An interrupted run is not to be waited for, unless there is no answer yet.
-        hurry = self.stopped == "interrupted" and record.device != "replayed"
+        # An interrupted run is not to be waited for where the answer is there already.
+        hurry = self.stopped == "interrupted" and record.device == "live"
         if record.ok and asked.later and not hurry:
             try:
                 asked.later()

@@ -18,6 +18,7 @@ from tests.doubles import cloud
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
 from tools import bench_split
 from tools.report.model import Report, read_report
+from tools.split.modes.large import LargeAlone
 from tools.split.modes.split import Split
 
 
@@ -243,6 +244,27 @@ def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
     assert len(service.requests) == asked + 3
     # What is measured once is kept from the first time.
     assert report(bench).handshake == found.handshake is not None
+
+
+def test_what_the_large_model_answered_before_ctrl_c_is_whole(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask = LargeAlone.ask
+
+    def interrupted(self: LargeAlone, question: Any, index: int, *rest: Any) -> Any:
+        if index == 2:
+            raise KeyboardInterrupt
+        return ask(self, question, index, *rest)
+
+    monkeypatch.setattr(LargeAlone, "ask", interrupted)
+    more = ["--modes", "large-alone", "--openai", completions.address]
+    assert main(bench, service, *more) == 130
+    cell = report(bench).cells[0]
+    assert (cell.answered, cell.metrics["large_tokens"].mean) == (2, 5)
+    assert cell.metrics["total_ms"].count == 2
 
 
 def test_resuming_another_run_is_refused(
