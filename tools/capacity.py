@@ -39,7 +39,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.option("--pattern", type=click.Choice(KINDS), default="poisson", show_default=True)
 @click.option("--per-hour", type=_POSITIVE, default=1.0, show_default=True,
               help="Questions a device and hour, over a day.")  # fmt: skip
-@click.option("--hours", metavar="W,...", help="24 weights, for --pattern daily [an evening peak].")
+@click.option("--hours", metavar="W,...", help="24 weights, for --pattern daily [an example day].")
 @click.option("--session-questions", type=float, default=4.0, show_default=True,
               help="Mean questions of a session, for --pattern sessions.")  # fmt: skip
 @click.option("--think", type=_POSITIVE, default=30.0, show_default=True, metavar="S",
@@ -57,6 +57,8 @@ _POSITIVE = click.FloatRange(0, min_open=True)
               help="Of a replica and hour.")  # fmt: skip
 @click.option("--egress-price", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Of 1e9 bytes out of the cloud.")  # fmt: skip
+@click.option("--objective", type=_POSITIVE, metavar="S",
+              help="Find the fewest replicas that answer 95% within this.")  # fmt: skip
 @click.option("--replications", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--most-questions", type=_NUMBER, default=100_000, show_default=True,
@@ -109,6 +111,9 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
         warm_up_s=warm_up,
         timeout_s=timeout or None,
     )
+    if options["objective"]:
+        _find(setup, options)
+        return
     result = simulate(
         setup,
         _modes(options["modes"]),
@@ -123,6 +128,23 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print(capacity_table(result))
+
+
+def _find(setup: Setup, options: dict[str, Any]) -> None:
+    from tools.fleet.sizing import fewest_replicas
+
+    for mode in _modes(options["modes"]):
+        found = fewest_replicas(setup, mode, options["objective"], options["seed"], _tell)
+        if sys.stderr.isatty():
+            print("\r\x1b[K", end="", file=sys.stderr)
+        if found is None:
+            print(f"{mode}: no number of replicas answers 95% within {options['objective']:g} s")
+            continue
+        hour = found.replicas * options["price"]
+        print(
+            f"{mode}: {found.replicas} replicas answer 95% within {found.p95_s:.2f} s, "
+            f"{found.failed:.2%} unanswered" + f"; {hour:g} an hour" * bool(options["price"])
+        )
 
 
 def _modes(text: str) -> list[Mode]:

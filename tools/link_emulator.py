@@ -4,9 +4,10 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,13 +16,14 @@ from tools.link.errors import BadLink
 from tools.link.profiles import PRESETS, Direction, Link, link_named, parse_rate
 from tools.link.timeline import Timeline, read_timeline
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXITS = "Exit codes: 0 ended as asked, 1 something failed, 2 usage, 3 cannot listen there."
 
 
-def _both(name: str, **kind: Any) -> Any:
+def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
     """An option for each direction: --NAME-up and --NAME-down."""
 
-    def add(function: Any) -> Any:
+    def add(function: _Command) -> _Command:
         for way in ("down", "up"):
             help_ = f"{kind['help']} {way}"
             function = click.option(f"--{name}-{way}", **{**kind, "help": help_})(function)

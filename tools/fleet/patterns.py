@@ -16,9 +16,8 @@ Kind = Literal["constant", "poisson", "daily", "sessions"]
 KINDS: tuple[Kind, ...] = ("constant", "poisson", "daily", "sessions")
 
 _DAY_S = 86400.0
-# Share of a day's questions in each hour, from midnight: quiet nights, a peak in the evening about
-# twice the mean, as published diurnal curves of consumer services have it. Given by --hours
-# otherwise.
+# Weights of a day's hours, from midnight. An example, not measured: quiet nights, and a peak in the
+# evening of twice the mean.
 HOURS = (
     2.0, 1.4, 1.0, 0.8, 0.8, 1.0, 1.8, 3.0, 4.2, 5.0, 5.2, 5.2,
     5.2, 5.0, 4.9, 4.9, 5.1, 5.6, 6.4, 7.4, 8.2, 7.6, 5.4, 3.4,

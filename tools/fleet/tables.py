@@ -1,7 +1,11 @@
 """The capacity model's results as text."""
 
+from collections.abc import Callable
+
 from tools.fleet.check import CheckReport
 from tools.fleet.report import Capacity, Estimate, Latency, Outcome
+
+_Pick = Callable[[Outcome], str]
 
 
 def capacity_table(result: Capacity) -> str:
@@ -45,7 +49,7 @@ def _estimate(value: Estimate | None, scale: float = 1.0, digits: int = 3) -> st
     return f"{value.mean * scale:.{digits + 1}g}{within}"
 
 
-def _percentile(name: str, which: str) -> tuple[str, "_Pick"]:
+def _percentile(name: str, which: str) -> tuple[str, _Pick]:
     def pick(outcome: Outcome) -> str:
         latency: Latency | None = getattr(outcome, name)
         return _estimate(getattr(latency, which)) if latency else "-"
@@ -54,9 +58,6 @@ def _percentile(name: str, which: str) -> tuple[str, "_Pick"]:
     return f"{words[name]}, {which}, s", pick
 
 
-from collections.abc import Callable  # noqa: E402
-
-_Pick = Callable[[Outcome], str]
 _ROWS: list[tuple[str, _Pick]] = [
     ("questions answered a second", lambda each: _estimate(each.questions_per_s)),
     ("answered, %", lambda each: _estimate(each.answered, 100)),

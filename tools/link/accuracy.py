@@ -24,7 +24,7 @@ from tools.bench.machine import commit, describe_machine, load_average
 from tools.link.profiles import PRESETS
 
 WITHIN = 0.05
-REPEATS = 5
+REPEATS = 3
 _RTTS_MS = (2.0, 10.0, 45.0, 70.0, 300.0, 800.0)
 _RATES_BIT_S = (256e3, 1e6, 10e6, 50e6, 100e6)
 _PING = b"?" * 32
@@ -149,7 +149,7 @@ def _jitter(target: str, repeats: int) -> Figure:
     """Spread of the round trips: the sum of two even draws of ±20 ms has 20·√(2/3) ms."""
     with _emulator(target, "--rtt", "100", "--jitter", "20") as address:
         spreads = [statistics.pstdev(_round_trips(address, 40)) * 1000 for _ in range(repeats)]
-    # A standard deviation over 200 draws is itself uncertain by 5%.
+    # A standard deviation over 40 draws is itself uncertain by a tenth.
     return Figure(
         "jitter, standard deviation", "ms", 20 * (2 / 3) ** 0.5, tuple(spreads), promised=False
     )

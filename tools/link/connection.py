@@ -37,7 +37,7 @@ class Connection:
         self._target = target
         self._loop = up.loop
         self._gone = gone
-        self._over = False
+        self.over = False
         self.client = _Side(self)
         self.server = _Side(self)
         up_s, down_s = up.settings.delay_ms / 1000, down.settings.delay_ms / 1000
@@ -53,9 +53,9 @@ class Connection:
 
     def end(self, *, reset: bool) -> None:
         """Ends both sides; without `reset`, what was delivered is still sent."""
-        if self._over:
+        if self.over:
             return
-        self._over = True
+        self.over = True
         self._starting.cancel()
         if self._reaching:
             self._reaching.cancel()
@@ -95,6 +95,9 @@ class _Side(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
         assert isinstance(transport, asyncio.Transport)
+        if self._connection.over:
+            transport.abort()
+            return
         self._transport = transport
         connection = transport.get_extra_info("socket")
         if connection is not None:
@@ -126,11 +129,11 @@ class _Side(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See `asyncio.Protocol`."""
-        self._feeding().block(True)
+        self._block(True)
 
     def resume_writing(self) -> None:
         """See `asyncio.Protocol`."""
-        self._feeding().block(False)
+        self._block(False)
 
     # What pipes tell.
 
@@ -182,12 +185,9 @@ class _Side(asyncio.Protocol):
         else:
             transport.close()
 
-    def _feeding(self) -> Pipe:
-        """The pipe that delivers to this side."""
-        other = (
-            self._connection.server
-            if self is self._connection.client
-            else (self._connection.client)
-        )
-        assert other.pipe
-        return other.pipe
+    def _block(self, blocked: bool) -> None:
+        """Tells the pipe that delivers to this side whether it may."""
+        connection = self._connection
+        other = connection.server if self is connection.client else connection.client
+        if other.pipe:
+            other.pipe.block(blocked)

@@ -14,6 +14,7 @@ from tools.fleet.costs import Costs, Device, Engine, Speed
 from tools.fleet.patterns import KINDS, Pattern
 from tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
 from tools.fleet.simulation import Setup
+from tools.fleet.sizing import fewest_replicas
 from tools.link.profiles import link_named
 
 COSTS = Costs(
@@ -197,6 +198,23 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_the_fewest_replicas_that_reach_an_objective_are_found() -> None:
+    setup = replace(SETUP, devices=400)
+    found = fewest_replicas(setup, "split", 3.0)
+    assert found
+    assert found.replicas > 1
+    assert found.p95_s <= 3.0
+    [fewer] = simulate(
+        replace(setup, replicas=found.replicas - 1), ["split"], Prices(), replications=2
+    ).outcomes
+    assert fewer.total
+    assert fewer.total.p95.mean > 3.0 or fewer.answered.mean < 0.99
+
+
+def test_an_objective_below_one_question_alone_is_not_reached() -> None:
+    assert fewest_replicas(replace(SETUP, devices=3), "split", 0.1) is None
 
 
 def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,11 @@ def exchange(address: str, data: bytes) -> bytes:
         return read_all(client)
 
 
+def with_answer(address: str) -> bytes:
+    with connect(address) as client:
+        return client.recv(1)
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not condition():
@@ -112,10 +117,13 @@ def test_connecting_and_the_first_answer_take_two_round_trips_and_the_next_one()
             client.sendall(b"a")
             client.recv(1)
             cold = time.perf_counter() - began
-            began = time.perf_counter()
-            client.sendall(b"b")
-            client.recv(1)
-            kept = time.perf_counter() - began
+            times = []
+            for _ in range(3):
+                began = time.perf_counter()
+                client.sendall(b"b")
+                client.recv(1)
+                times.append(time.perf_counter() - began)
+            kept = min(times)
     assert cold >= 0.398
     assert 0.198 <= kept < cold - 0.1
 
@@ -178,12 +186,9 @@ def test_a_reset_is_seen_as_one() -> None:
 def test_a_target_that_is_not_there_looks_like_a_closed_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         target = "{}:{}".format(*closed.getsockname())
-    with (
-        LinkEmulator(target, link()) as emulator,
-        connect(emulator.address) as client,
-        pytest.raises(ConnectionResetError),
-    ):
-        client.recv(1)
+    # On a link without delay the reset may come while the client is still connecting.
+    with LinkEmulator(target, link()) as emulator, pytest.raises(ConnectionResetError):
+        with_answer(emulator.address)
 
 
 def test_a_reset_by_the_server_reaches_the_client() -> None:
@@ -258,7 +263,7 @@ def test_a_timeline_changes_the_link_while_connections_stay() -> None:
 
 @pytest.mark.parametrize("ending", ["cut", "reset"])
 def test_a_timeline_ends_connections(ending: str) -> None:
-    timeline = Timeline((Step(0.2, end=ending),))  # type: ignore[arg-type]
+    timeline = Timeline((Step(0.5, end=ending),))  # type: ignore[arg-type]
     with (
         serving(echo) as target,
         LinkEmulator(target, link(), timeline=timeline) as emulator,
