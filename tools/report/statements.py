@@ -54,16 +54,23 @@ def _peer(cells: Sequence[CellReport], split: CellReport) -> CellReport | None:
 def tokens_to_break_even(split: CellReport, large: CellReport) -> tuple[float, float] | None:
     """Tokens of the large model alone above which the split's median is sooner; and ms a token.
 
-    The large model's latency is fitted as a line over its tokens. None where it has no slope.
+    The large model's latency is fitted as a line over its tokens. Where all of its answers were
+    cut at the same limit there is none to fit, and its time per output token is the slope.
+    None where neither is there.
     """
     tokens, total = _both(large, "large_tokens"), _both(large, "total_ms")
     usable = ~(np.isnan(tokens) | np.isnan(total))
-    if usable.sum() < _FEWEST or np.ptp(tokens[usable]) == 0:
+    if usable.sum() < _FEWEST:
         return None
-    slope, base = np.polyfit(tokens[usable], total[usable], 1)
+    slope = base = 0.0
+    if np.ptp(tokens[usable]) > 0:
+        slope, base = map(float, np.polyfit(tokens[usable], total[usable], 1))
+    if slope <= 0 and "cloud_step_ms" in large.metrics:
+        slope = large.metrics["cloud_step_ms"].p50
+        base = float(np.median(total[usable] - slope * tokens[usable]))
     if slope <= 0:
         return None
-    return max(0.0, float((split.metrics["total_ms"].p50 - base) / slope)), float(slope)
+    return max(0.0, (split.metrics["total_ms"].p50 - base) / slope), slope
 
 
 def _against_large(

@@ -108,6 +108,17 @@ def test_break_even_is_where_the_lines_meet() -> None:
     assert found == (pytest.approx((609.5 - 100) / 10), pytest.approx(10.0))
 
 
+def test_break_even_of_answers_that_were_all_cut_at_the_limit() -> None:
+    cut = large_records()
+    for record in cut:
+        record.large_tokens, record.total_ms, record.cloud_step_ms = 100, 1100.0, 10.0
+    found = tokens_to_break_even(summary(SPLIT, records(SPLIT)), summary(LARGE, cut))
+    assert found == (pytest.approx((609.5 - 100) / 10), pytest.approx(10.0))
+    for record in cut:
+        record.cloud_step_ms = None
+    assert tokens_to_break_even(summary(SPLIT, records(SPLIT)), summary(LARGE, cut)) is None
+
+
 def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> None:
     prices = Prices(million_tokens=1.0)
     cells = [
