@@ -116,6 +116,10 @@ def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Diff
     if count >= _FEWEST:
         measure = difference_of_means if share else ratio_of_medians
         interval = measure(theirs, mine, paired=together)
+    verdict = _verdict(metric, interval, neutral)
+    if interval is None and count >= _FEWEST and bool((mine == 0).all() and (theirs == 0).all()):
+        # There is no ratio of nothing to nothing, and no difference either.
+        verdict = "noise"
     return Difference(
         cell=a.id,
         metric=metric,
@@ -124,7 +128,7 @@ def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Diff
         interval=interval,
         questions=count,
         paired=together,
-        verdict=_verdict(metric, interval, neutral),
+        verdict=verdict,
     )
 
 

@@ -117,6 +117,9 @@ def plain_ticks(axes: Any, ticks: Sequence[float]) -> None:
     """Those of `ticks` that lie inside, as plain numbers: 1000 and not ten to the third."""
     low, high = axes.get_xlim()
     inside = [tick for tick in ticks if low <= tick <= high]
+    if len(inside) < 2:
+        finer = [tick * step for tick in ticks for step in (1, 2, 5)]
+        inside = [tick for tick in finer if low <= tick <= high]
     axes.set_xticks(inside, [f"{tick:g}" for tick in inside])
     axes.minorticks_off()
     axes.set_xlim(low, high)

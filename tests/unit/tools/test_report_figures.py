@@ -185,6 +185,13 @@ def test_comparing_few_questions_gives_no_verdict() -> None:
     assert {each.verdict for each in compare(report(cell), report(cell))} == {"too few"}
 
 
+def test_nothing_against_nothing_is_no_difference() -> None:
+    cell = summary(ALONE, records(ALONE, large_tokens=0))
+    found = {each.metric: each for each in compare(report(cell), report(cell))}
+    assert found["large_tokens"].verdict == "noise"
+    assert found["large_tokens"].interval is None
+
+
 def test_comparing_pairs_the_questions_that_both_answered() -> None:
     found = records(SPLIT, 10)
     found[2].status = "busy"
