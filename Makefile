@@ -78,7 +78,7 @@ lock: $(READY) ## resolve both environments anew
 	$(BIN)/python requirements/lock.py training-cpu.txt training,test torch==2.13.0
 
 bench: $(READY) pair ## measure, write tools/results, update the README's table
-	$(BIN)/python tools/bench_split.py --budget 64 --out tools/results/split_cpu.json
+	$(BIN)/python tools/bench_split.py figures --budget 64 --out tools/results/split_cpu.json
 	$(BIN)/python tools/report_tables.py --update README.md
 
 clean: ## remove the environment and every cache in the tree

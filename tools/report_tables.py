@@ -8,6 +8,7 @@ from rich.table import Table
 
 from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.results import Figure, Results, Summary, read_results
+from tools.ending import end
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 DEFAULT_RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
@@ -119,17 +120,7 @@ def tables(results: Path, update: Path | None, check: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0 done, 1 stale, 2 usage."""
-    try:
-        tables.main(arguments, prog_name="report_tables.py", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        print(f"report_tables: {error.format_message()}", file=sys.stderr)
-        return 2
-    except BenchError as error:
-        print(f"report_tables: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return end(tables, "report_tables.py", arguments)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,10 @@ class Child:
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].strip() if lines else f"it said nothing (exit {self.process.poll()})"
 
+    def ending(self) -> str | None:
+        """What it said last, if it has ended by itself."""
+        return None if self.process.poll() is None else self.last_line()
+
     def stop(self) -> None:
         """Ends the process and everything it started."""
         if self.process.poll() is None:

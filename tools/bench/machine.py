@@ -34,7 +34,7 @@ def commit() -> str | None:
     here = Path(__file__).parent
     try:
         name = _output(["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"])
-        rooms = (":/cloud", ":/device", ":/proto", ":/tools/*.py", ":/tools/bench/*.py")
+        rooms = (":/cloud", ":/device", ":/proto", ":/tools/*.py")
         changed = _output(["git", "-C", str(here), "status", "--porcelain", "--", *rooms])
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -18,7 +18,7 @@ from tools.bench.placement import spread_out
 from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine, timed
 from tools.bench.workload import Workload
 
-_MODEL = "reasoner"
+MODEL = "reasoner"
 _DONE = "data: [DONE]"
 
 
@@ -35,7 +35,7 @@ class OpenAIServer:
             self.name,
             [
                 *("-m", "vllm.entrypoints.openai.api_server", "--model", str(workload.model)),
-                *("--served-model-name", _MODEL, "--host", "127.0.0.1", "--port", str(self.port)),
+                *("--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(self.port)),
                 *("--disable-uvicorn-access-log", *engine_flags(workload, engine)),
             ],
         )
@@ -49,7 +49,7 @@ class OpenAIServer:
     def body(self, prompt: str | list[int], budget: int) -> dict[str, Any]:
         """The request for a greedy signal: same prompt, budget and stop token as the service."""
         return {
-            "model": _MODEL,
+            "model": MODEL,
             "prompt": prompt,
             "max_tokens": budget,
             "temperature": 0.0,
@@ -73,6 +73,10 @@ class OpenAIServer:
     def spread_out(self) -> set[int]:
         """See `Subject`."""
         return spread_out(self._child.process.pid)
+
+    def ending(self) -> str | None:
+        """What it said last, if it has ended by itself."""
+        return self._child.ending()
 
     def stop(self) -> None:
         """See `Subject`."""

@@ -54,7 +54,7 @@ class Figure(_Model):
     `details`: what explains the figure, by name, with its unit.
     `warm_ups`: repeats before the first that counts.
     `load`: the machine's load average over one minute, before and after.
-    `command`: how it was measured.
+    `command`: how it was measured. `commit`: of the code that was measured, if known.
     """
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
@@ -69,6 +69,7 @@ class Figure(_Model):
     warm_ups: int = 1
     load: tuple[float, float] | None = None
     command: str = ""
+    commit: str | None = None
 
     @property
     def group(self) -> str:
@@ -94,7 +95,10 @@ class Machine(_Model):
 
 
 class Results(_Model):
-    """A results file. `pair`: as `id@version`. `commit`: of the code measured, if known."""
+    """A results file. `pair`: as `id@version`.
+
+    `commit`, `date`: of the file's last run; each figure has the commit that it was taken at.
+    """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
     machine: Machine
@@ -133,6 +137,8 @@ def read_results(path: Path) -> Results:
             raise UsageProblem(f"{path.name} has schema {found}, this bench writes {SCHEMA}")
         for figure in data["figures"]:
             figure.pop("met", None)
+            # Files of before figures had their own commit hold one for all.
+            figure.setdefault("commit", data.get("commit"))
         return Results.model_validate(data)
     except OSError as error:
         raise UsageProblem(f"cannot read {path}: {error.strerror}") from error

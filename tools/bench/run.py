@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tools.bench.machine import load_average
+from tools.bench.machine import commit, load_average
 from tools.bench.results import Figure
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # since an idle engine's processes still take some of a small machine's time.
 GROUPS = {
     "startup": "startup",
+    "overhead": "overhead",
     "decoder": "decoder_speed",
     "answer-start": "answer_start",
     "first-token": "first_token",
@@ -31,12 +32,13 @@ def run_figures(
     bench: "Bench", groups: Sequence[str], keep: Callable[[Figure], None], command: str
 ) -> None:
     """Measures groups of figures in order; `keep` is given each figure as it is ready."""
+    facts = {"command": command, "commit": commit()}
     for name in groups:
         before = load_average()
         figures: Iterator[Figure] = _module(name).measure(bench)
         for figure in figures:
             after = load_average()
-            keep(figure.model_copy(update={"load": (before, after), "command": command}))
+            keep(figure.model_copy(update={"load": (before, after), **facts}))
             before = after
 
 

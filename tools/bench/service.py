@@ -71,6 +71,10 @@ class Service:
         """See `Subject`."""
         return spread_out(self._child.process.pid)
 
+    def ending(self) -> str | None:
+        """What it said last, if it has ended by itself."""
+        return self._child.ending()
+
     def stop(self) -> None:
         """See `Subject`."""
         self._child.stop()

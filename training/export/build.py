@@ -61,8 +61,6 @@ def export(run: Path, out: Path, settings: ExportSettings) -> tuple[Manifest, di
         _require_space(scratch, trained, settings)
         report = _build(scratch, trained, questions, converter, settings)
         manifest = _manifests(scratch, out.name, trained, questions, settings, report)
-        # This user's devices load what was built here; for others a publisher signs it.
-        sign_pair(scratch, builder_key())
         _settle(scratch, out, report, settings)
     except (OSError, SafetensorError) as error:
         raise ExportError(f"cannot write {out}: {error}") from error
@@ -175,6 +173,8 @@ def _settle(scratch: Path, out: Path, report: dict[str, Any], settings: ExportSe
         raise ParityError(f"{'; '.join(report['beyond'])} (all figures: {kept})")
     (scratch / "parity.json").write_text(text, "utf-8")
     shutil.copyfile(scratch / "manifests" / f"{settings.decoder}.json", scratch / MANIFEST_NAME)
+    # This user's devices load what was built here; for others a publisher signs it.
+    sign_pair(scratch, builder_key())
     scratch.rename(out)
 
 

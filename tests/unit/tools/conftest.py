@@ -1,9 +1,24 @@
-"""Results to make tables from."""
+"""Results to make tables from, and a run of the bench without models."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from duet_contract.manifest import Manifest
+from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
+from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
+from tests.doubles.ways import NearWays
 from tools.bench.results import Figure, Machine, Results, Series, Target
 from tools.bench.stats import ratios, summarise
+from tools.report import plots
+from tools.split import run, wire
+
+SHA = "ab" * 32
+PAIR = "bytes@1.0.0"
 
 
 @pytest.fixture
@@ -31,3 +46,67 @@ def results(figure: Figure) -> Results:
         versions={"grpcio": "1.80.0"},
     )  # fmt: skip
     return Results(machine=machine, pair="small@1.0.0", date="2026-01-02", figures=(figure,))
+
+
+def manifest_data(**changes: Any) -> dict[str, Any]:
+    """A pair over bytes: a token a byte, and the end of reasoning is the end of the answer."""
+    vocabulary = {"size": SIZE, "sha256": SHA, "reserved": ["<|end|>"]}
+    question = [{"template": "Q:"}, {"slot": "question"}]
+    return {
+        "schema": 1, "id": "bytes", "version": "1.0.0", "description": "", "licence": "",
+        "base_models": [], "made_with": "",
+        "reasoner": {
+            "path": "reasoner", "files": [], "parameters": 1000, "vocabulary": vocabulary,
+            "prompt": question, "end_of_reasoning": "<|end|>", "context": 4096,
+        },
+        "decoder": {
+            "path": "d.gguf", "files": [{"path": "d.gguf", "bytes": 3, "sha256": SHA}],
+            "parameters": 10, "vocabulary": vocabulary,
+            "prompt_with_signal": [*question, {"template": " S:"}, {"slot": "signal"},
+                                   {"template": " A:"}],
+            "prompt_alone": [*question, {"template": " A:"}],
+            "end_of_answer": ["<|end|>"], "context": 4096,
+        },
+        "limits": {"question": 64, "budget": 64, "answer": 64},
+        "defaults": {"budget": 16, "answer": 64},
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return Manifest.model_validate(manifest_data())
+
+
+@pytest.fixture
+def service() -> Iterator[ScriptedService]:
+    """Reasons `3 and 4` about everything."""
+    with ScriptedService(reasons(), PAIR) as running:
+        yield running
+
+
+@pytest.fixture
+def completions() -> Iterator[ScriptedCompletions]:
+    with ScriptedCompletions(lambda prompt: "I think it is 7") as running:
+        yield running
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manifest: Manifest) -> SimpleNamespace:
+    """`data`, `out`, and a `decoder` that answers `7` to everything; links within the process."""
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    (pair / "manifest.json").write_text(json.dumps(manifest_data()), "utf-8")
+    rows = [
+        {"id": f"q{number}", "question": f"What is {number}?", "answer": "7" if number else "8"}
+        for number in range(6)
+    ]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    decoder = ScriptedDecoder(answering("it is 7", " A:"))
+    monkeypatch.setattr(run, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(run, "Ways", NearWays)
+    monkeypatch.setattr(wire, "_QUIET_S", 0.01)
+    # Drawing takes a second; `test_report_page` draws.
+    monkeypatch.setattr(plots, "plots", lambda report: [])
+    return SimpleNamespace(data=data, out=tmp_path / "out", pair=pair, decoder=decoder)

@@ -15,6 +15,7 @@ from tools.bench.errors import BenchError
 from tools.bench.openai_server import signal_tokens
 from tools.bench.results import Figure
 from tools.bench.workload import question
+from tools.progress import public_command
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from tools.bench.workload import question
 def test_usage_errors_are_one_line_and_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench_split.main(arguments) == 2
+    assert bench_split.main(["figures", *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith("bench_split: ")
     assert said.count("\n") == 1
@@ -41,12 +42,14 @@ def test_usage_errors_are_one_line_and_code_2(
 def test_unknown_figures_are_answered_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bench_split.main(["--figures", "bytes,nothing"])
-    assert "no figures named nothing; there are: startup, decoder" in capsys.readouterr().err
+    bench_split.main(["figures", "--figures", "bytes,nothing"])
+    assert (
+        "no figures named nothing; there are: startup, overhead, decoder" in capsys.readouterr().err
+    )
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split.main(["--help"]) == 0
+    assert bench_split.main(["figures", "--help"]) == 0
     said = capsys.readouterr().out
     for option in ("--figures", "--repeats", "--pair", "--out", "--service-flags"):
         assert option in said
@@ -54,7 +57,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_in_results_hold_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["x", "--pair", "/a/secret/pair", "--out=/b/out.json", "-r5"])
-    assert bench_split._command() == "python tools/bench_split.py --pair pair --out=out.json -r5"
+    assert public_command() == "python tools/bench_split.py --pair pair --out=out.json -r5"
 
 
 @pytest.fixture
@@ -77,9 +80,10 @@ def test_interrupt_keeps_what_was_measured(
     scripted: None, tmp_path: Path, figure: Figure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.json"
-    assert bench_split.main(["--figures", "bytes", "--out", str(out)]) == 130
+    assert bench_split.main(["figures", "--figures", "bytes", "--out", str(out)]) == 130
     written = json.loads(out.read_text("utf-8"))
     assert [each["id"] for each in written["figures"]] == [figure.id]
+    assert written["figures"][0]["commit"] == written["commit"]
     assert "interrupted" in capsys.readouterr().err
 
 

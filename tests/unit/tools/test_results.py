@@ -15,6 +15,20 @@ def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -
     assert read_results(path).to_json() == results.to_json()
 
 
+def test_each_figure_keeps_the_commit_that_it_was_taken_at(
+    results: Results, figure: Figure, tmp_path: Path
+) -> None:
+    path = tmp_path / "results.json"
+    # A file of before figures had their own holds one commit for all.
+    path.write_text(results.model_copy(update={"commit": "aaa"}).to_json(), "utf-8")
+    old = read_results(path)
+    assert [each.commit for each in old.figures] == ["aaa"]
+    new = figure.model_copy(update={"id": "bytes.ids-cold", "commit": "bbb"})
+    merged = old.model_copy(update={"commit": "bbb"}).with_figures((new,))
+    path.write_text(merged.to_json(), "utf-8")
+    assert [each.commit for each in read_results(path).figures] == ["aaa", "bbb"]
+
+
 def test_file_says_whether_a_target_was_met(results: Results) -> None:
     assert json.loads(results.to_json())["figures"][0]["met"] is True
 
@@ -58,8 +72,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: st
 
 def test_committed_results_can_be_read_and_name_no_machine() -> None:
     directory = Path(__file__).parents[3] / "tools" / "results"
-    for path in directory.glob("*.json"):
-        results = read_results(path)
-        assert results.figures
+    for path in directory.glob("split_*.json"):
+        assert read_results(path).figures
         text = path.read_text("utf-8")
         assert not any(private in text for private in ("/home/", "/root/", "/tmp/", "/work/"))

@@ -1,0 +1,154 @@
+"""A service that also says which pair it serves, and a server like vLLM's for completions."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from duet_contract.v1.control_pb2 import DescribePairRequest, DescribePairResponse
+from duet_contract.v1.control_pb2_grpc import (
+    ControlServiceServicer,
+    add_ControlServiceServicer_to_server,
+)
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    ReasonRequest,
+    ReasonResponse,
+)
+from tests.doubles.cloud import Script, ScriptedCloud, done, text, tokens
+
+
+class ScriptedService(ScriptedCloud, ControlServiceServicer):
+    """A scripted cloud that serves `pair` (id@version)."""
+
+    def __init__(
+        self, script: Script, pair: str, credentials: grpc.ServerCredentials | None = None
+    ) -> None:
+        super().__init__(script)
+        self.pair = pair
+        add_ControlServiceServicer_to_server(self, self._server)
+        if credentials:
+            port = self._server.add_secure_port("127.0.0.1:0", credentials)
+            self.address = f"127.0.0.1:{port}"
+
+    def DescribePair(  # noqa: N802
+        self, request: DescribePairRequest, context: grpc.ServicerContext
+    ) -> DescribePairResponse:
+        identity, _, version = self.pair.partition("@")
+        return DescribePairResponse(id=identity, version=version)
+
+    def stop(self) -> None:
+        """Ends it as if it had died."""
+        self._server.stop(grace=None).wait()
+
+
+def reasons(signal: str = "3 and 4") -> Script:
+    """A script: the signal in two pieces, in the encoding that was asked for."""
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        data = signal.encode()[: request.budget or None]
+        fields: dict[str, object] = {"queue_ms": 1.0, "prefill_ms": 2.0, "decode_ms": 30.0}
+        fields["encoding"] = request.encodings[0]
+        if request.encodings[0] == SIGNAL_ENCODING_TOKEN_IDS:
+            yield tokens(*data[:1])
+            yield tokens(*data[1:])
+        else:
+            yield text(data.decode())
+        if len(data) < len(signal):
+            fields["finish_reason"] = FINISH_REASON_BUDGET
+        yield done(len(data), **fields)
+
+    return script
+
+
+def self_signed(directory: Path) -> tuple[Path, Path]:
+    """Files of a key and of a certificate for 127.0.0.1 that is its own authority."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (directory / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (directory / "certificate.pem").write_bytes(certificate.public_bytes(pem))
+    return directory / "key.pem", directory / "certificate.pem"
+
+
+class ScriptedCompletions:
+    """Streams `says(prompt)`, a word an event, as vLLM's OpenAI server does; a context manager.
+
+    `bodies`: what was asked. `status`: the HTTP status of every answer.
+    """
+
+    def __init__(self, says: Callable[[str], str], finish: str = "stop") -> None:
+        self.says = says
+        self.finish = finish
+        self.status = 200
+        self.bodies: list[dict[str, Any]] = []
+        double = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                data = json.dumps({"data": [{"id": "reasoner"}]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                double.bodies.append(body)
+                self.send_response(double.status)
+                self.end_headers()
+                if double.status != 200:
+                    self.wfile.write(b'{"error": "full"}')
+                    return
+                words = double.says(body["prompt"]).split(" ")[: body["max_tokens"]]
+                for place, word in enumerate(words):
+                    self._event({"choices": [{"text": " " * (place > 0) + word}]})
+                self._event({"choices": [{"text": "", "finish_reason": double.finish}]})
+                tokens = len(words) + (double.finish == "stop")
+                self._event({"choices": [], "usage": {"completion_tokens": tokens}})
+                self.wfile.write(b"data: [DONE]\n\n")
+
+            def _event(self, data: dict[str, Any]) -> None:
+                self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

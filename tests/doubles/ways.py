@@ -1,0 +1,30 @@
+"""Links in the test's own process: starting another takes longer than most tests."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tools.link.profiles import Link
+from tools.split.relay import Relay
+from tools.split.wire import Ways, Wire
+
+
+class NearWays(Ways):
+    """Opens a relay for any link; `opened`: the links that were asked for, with their seeds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[tuple[str, int]] = []
+        self._relays: dict[int, Relay] = {}
+
+    @contextmanager
+    def open(self, target: str, link: Link, seed: int) -> Iterator[Wire]:
+        self.opened.append((link.name, seed))
+        number = len(self.opened)
+        with Relay(target) as relay:
+            self._relays[number] = relay
+            yield Wire(self, number, relay.address)
+
+    def tell(self, **command: object) -> dict[str, Any]:
+        relay = self._relays[int(str(command["number"]))]
+        return {"up": relay.bytes_up, "down": relay.bytes_down}

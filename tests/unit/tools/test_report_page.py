@@ -1,0 +1,181 @@
+"""The report file, the page and Markdown: what they hold, and that they need nothing else."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
+from tools import bench_split
+from tools.bench.errors import UsageProblem
+from tools.bench.results import Results
+from tools.report.build import link_facts
+from tools.report.model import Report, read_report
+from tools.report.page import page
+from tools.report.plots import plots
+from tools.report.text import markdown
+from tools.report.waterfall import waterfall
+
+
+@pytest.fixture(scope="module")
+def full() -> Report:
+    """A report that has everything to be drawn."""
+    cells = []
+    for link in ("4g", "satellite"):
+        for streams in (1, 8):
+            for cell, found in ((SPLIT, records(SPLIT)), (LARGE, large_records())):
+                cells.append(
+                    summary(cell.model_copy(update={"link": link, "streams": streams}), found)
+                )
+    cells.append(summary(ALONE, records(ALONE, large_tokens=0)))
+    return report(
+        *cells,
+        links=(link_facts("4g"), link_facts("satellite")),
+        bytes_per_token={"token ids": 4.1, "text": 6.2, "server-sent events": 248.0},
+        waterfall=waterfall(records(SPLIT), {"4g": 70.0}),
+        statements=("On 4g the split <b>is</b> faster.",),
+        notes=("A note.",),
+    )
+
+
+@pytest.fixture(scope="module")
+def html(full: Report) -> str:
+    return page(full)
+
+
+def test_a_report_survives_writing_and_reading(full: Report, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(full.to_json(), "utf-8")
+    assert read_report(path).to_json() == full.to_json()
+    # A series of a cell is one line, not one line a question.
+    assert len(full.to_json().splitlines()) < 150 * len(full.cells)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "no report"), ("[]", "no report"), ("{}", "no report"), ('{"schema": 9}', "schema 9"),
+     ('{"schema": 1}', "Field required")],
+)  # fmt: skip
+def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageProblem, match=said) as caught:
+        read_report(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_plot_is_drawn_where_there_is_something_to_draw(full: Report) -> None:
+    assert [plot.title for plot in plots(full)] == [
+        "Accuracy against tokens of the large model",
+        "One question's way",
+        "Latency against round-trip time and bandwidth",
+        "Bytes a token by encoding",
+        "Throughput against concurrency",
+    ]
+    bare = report(summary(ALONE, records(ALONE, correct=None, large_tokens=0)))
+    assert plots(bare) == []
+
+
+def test_plots_take_their_colours_from_the_page(full: Report) -> None:
+    for plot in plots(full):
+        ElementTree.fromstring(plot.svg)
+        colours = set(re.findall(r"#[0-9a-fA-F]{6}", plot.svg))
+        assert not colours, f"{plot.title}: {colours}"
+        assert "var(--ink)" in plot.svg
+        assert not re.search(r'^<svg [^>]*(?<![-\w])(?:width|height)="', plot.svg)
+
+
+def test_no_two_plots_share_an_id(html: str) -> None:
+    ids = re.findall(r'(?<![-\w])id="([^"]+)"', html)
+    assert ids
+    assert len(ids) == len(set(ids))
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.outside: list[tuple[str, str]] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag in ("script", "link", "iframe", "object")
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "srcset") and not (value or "").startswith(
+                "#"
+            ):
+                self.outside.append((tag, str(value)))
+
+
+def test_the_page_needs_nothing_else(html: str) -> None:
+    parser = _Links()
+    parser.feed(html)
+    assert (parser.outside, parser.scripts) == ([], 0)
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_the_page_works_in_light_and_dark_and_on_a_phone(html: str) -> None:
+    assert 'name="viewport" content="width=device-width' in html
+    light, dark = (set(re.findall(r"--[a-z0-9-]+(?=:)", part)) for part in _themes(html))
+    used = set(re.findall(r"var\((--[a-z0-9-]+)\)", html))
+    assert used <= light == dark
+
+
+def _themes(html: str) -> tuple[str, str]:
+    before, _, rest = html.partition("@media (prefers-color-scheme: dark)")
+    return before, rest.partition("* {")[0]
+
+
+def test_words_of_a_report_are_text_and_no_markup(html: str) -> None:
+    assert "the split &lt;b&gt;is&lt;/b&gt; faster" in html
+
+
+def test_a_partial_report_says_so_first(full: Report) -> None:
+    partial = full.model_copy(update={"partial": "the server could not be reached"})
+    assert page(partial).index("Partial:") < page(partial).index("<h2>")
+    assert "**Partial:** the server could not be reached" in markdown(partial).splitlines()
+
+
+def test_figures_of_the_other_benchmarks_are_shown(full: Report, results: Results) -> None:
+    text = page(full.model_copy(update={"figures": results.figures}))
+    assert "Throughput, 1 stream" in text
+
+
+def test_markdown_has_a_row_a_cell(full: Report) -> None:
+    lines = markdown(full).splitlines()
+    head = next(number for number, line in enumerate(lines) if line.startswith("| mode"))
+    rows = lines[head + 2 : head + 2 + len(full.cells)]
+    assert {line.count("|") for line in [lines[head], *rows]} == {lines[head].count("|")}
+    assert rows[0].startswith("| duet @32 | 4g | 1 at once | 20 of 20 | 100% (84% to 100%) | 10 |")
+
+
+def test_two_reports_are_compared_on_the_terminal(
+    full: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(full.to_json(), "utf-8")
+    assert bench_split.main(["--compare", str(path), str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "noise" in said
+    assert "duet@32/satellite/8 at once" in said
+    assert "differences are noise" in said
+
+
+def test_committed_reports_can_be_read_and_name_no_machine() -> None:
+    directory = Path(__file__).parents[3] / "tools" / "results"
+    for path in directory.glob("*/report.json"):
+        found = read_report(path)
+        assert found.cells
+        text = path.read_text("utf-8")
+        assert not any(private in text for private in ("/home/", "/root/", "/tmp/", "/work/"))
+        assert (path.parent / "report.md").read_text("utf-8") == markdown(found)
+
+
+def test_the_schema_says_what_every_part_is() -> None:
+    path = Path(__file__).parents[3] / "tools" / "report" / "schema.json"
+    definitions: dict[str, Any] = json.loads(path.read_text("utf-8"))["$defs"]
+    assert [name for name, part in definitions.items() if not part.get("description")] == []

@@ -1,0 +1,109 @@
+"""Which cells a run has, and when questions come."""
+
+import itertools
+
+import pytest
+
+from tools.bench.errors import UsageProblem
+from tools.split.arrivals import offsets
+from tools.split.cells import Cell, Plan, parse_counts, parse_rates, sweep_between
+from tools.split.options import parse_objectives
+
+
+def plan(**changes: object) -> Plan:
+    given = {
+        "modes": ("duet", "large-alone", "device-alone"),
+        "links": ("4g", "wifi"),
+        "streams": (1, 8),
+        "budgets": (16, 32),
+        **changes,
+    }
+    return Plan(**given)  # type: ignore[arg-type]
+
+
+def test_every_mode_meets_every_link_load_and_budget_once() -> None:
+    ids = [cell.id for cell in plan().cells()]
+    assert len(ids) == len(set(ids)) == 1 + 2 * 2 * 2 + 2 * 2
+    assert "duet@16/4g/8 at once" in ids
+    assert "large-alone/wifi/1 at once" in ids
+
+
+def test_the_device_alone_needs_no_link_and_has_one_stream() -> None:
+    alone = [cell for cell in plan().cells() if cell.mode == "device-alone"]
+    assert [(cell.link, cell.streams) for cell in alone] == [("none", 1)]
+
+
+def test_cells_are_grouped_by_what_must_run() -> None:
+    modes = ("truncated", "large-alone", "duet", "large-alone-service", "device-alone")
+    order = list(dict.fromkeys(cell.mode for cell in plan(modes=modes).cells()))
+    assert order == ["device-alone", "duet", "large-alone-service", "large-alone", "truncated"]
+
+
+def test_at_a_rate_there_is_a_cell_a_rate() -> None:
+    cells = plan(modes=("duet",), profile="poisson", rates=(0.5, 2.0), budgets=(16,)).cells()
+    assert [cell.load for cell in cells[:2]] == ["0.5/s poisson", "2/s poisson"]
+    assert not cells[0].live
+
+
+def test_a_sweep_begins_with_its_ends() -> None:
+    cells = plan(modes=("duet",), links=("4g",), profile="sweep", budgets=(16,)).cells()
+    assert [cell.streams for cell in cells] == [1, 8]
+    between = sweep_between(cells[0], 1.0, 6.0, 4)
+    assert [cell.rate for cell in between] == [2.0, 3.0, 4.0, 5.0]
+    assert sweep_between(cells[0], 2.0, 2.0, 4) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"modes": ("duet", "gated")}, "no mode 'gated'; there are: duet, large-alone"),
+        ({"modes": ()}, "no modes chosen"),
+        ({"profile": "burst"}, "no profile 'burst'; there are: synchronous"),
+        ({"profile": "constant"}, "needs --rate"),
+    ],
+)
+def test_what_cannot_be_planned_is_told(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageProblem, match=said):
+        plan(**changes).cells()
+
+
+@pytest.mark.parametrize("text", ["0", "many", "1,-2", "1.5", "99999"])
+def test_counts_are_whole_and_in_range(text: str) -> None:
+    with pytest.raises(UsageProblem, match=r"--concurrency: .* is no number from 1 to 1024"):
+        parse_counts(text, "--concurrency", 1024)
+
+
+def test_lists_are_parsed() -> None:
+    assert parse_counts("1, 8,8,32", "-c", 64) == (1, 8, 32)
+    assert parse_rates("0.5,2", "-r") == (0.5, 2.0)
+    assert [o.metric for o in parse_objectives("first_answer=2,total=0.5")] == [
+        "first_answer_ms",
+        "total_ms",
+    ]
+    assert parse_objectives("total=0.5")[0].most == 500
+
+
+@pytest.mark.parametrize("text", ["total", "total=", "total=-1", "answer=2", "total=x"])
+def test_bad_objectives_are_told(text: str) -> None:
+    with pytest.raises(UsageProblem, match="--objective"):
+        parse_objectives(text)
+
+
+def test_constant_arrivals_are_even() -> None:
+    assert offsets(4, 2.0, "constant", seed=1) == [0.0, 0.5, 1.0, 1.5]
+
+
+def test_poisson_arrivals_follow_the_seed_and_keep_the_rate() -> None:
+    times = offsets(2000, 5.0, "poisson", seed=3)
+    assert times == offsets(2000, 5.0, "poisson", seed=3) != offsets(2000, 5.0, "poisson", seed=4)
+    assert times == sorted(times)
+    assert 1999 / times[-1] == pytest.approx(5.0, rel=0.1)
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    mean = sum(gaps) / len(gaps)
+    # Of an exponential distribution, deviation and mean are the same.
+    assert (sum((g - mean) ** 2 for g in gaps) / len(gaps)) ** 0.5 == pytest.approx(mean, rel=0.1)
+
+
+def test_one_cell_is_answered_live() -> None:
+    assert Cell(mode="duet", link="none", budget=8, streams=1).live
+    assert not Cell(mode="duet", link="none", budget=8, streams=2).live

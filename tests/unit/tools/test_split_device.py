@@ -1,0 +1,242 @@
+"""The device's part behind a load, the folder of a run, energy, and the counting relay."""
+
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from device.errors import CloudUnreachable
+from duet_contract.manifest import Manifest
+from duet_contract.v1.inference_pb2 import (
+    SIGNAL_ENCODING_TEXT,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    Done,
+    Piece,
+    TokenIds,
+)
+from tests.doubles.decoder import ScriptedDecoder, answering
+from tools.bench.errors import UsageProblem
+from tools.split.cells import Cell
+from tools.split.energy import EnergyMeter
+from tools.split.folder import Folder, Stretch
+from tools.split.modes.base import Asking
+from tools.split.record import Record
+from tools.split.relay import Relay
+from tools.split.replayed import Arrived, ReplayedDevice
+from tools.split.settings import RunSettings
+from tools.split.wire import Ways
+
+
+class SlowDecoder(ScriptedDecoder):
+    """Takes `ms` a token."""
+
+    ms = 1.0
+
+    def evaluate(self, ids, **options):  # type: ignore[no-untyped-def]
+        time.sleep(self.ms * len(ids) / 1e3)
+        super().evaluate(ids, **options)
+
+
+def arrived(*pieces: tuple[float, str], done_ms: float) -> Arrived:
+    signal = "".join(text for _, text in pieces)
+    return Arrived(
+        tuple((at, Piece(tokens=TokenIds(ids=text.encode()))) for at, text in pieces),
+        Done(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=len(signal)),
+        done_ms,
+    )
+
+
+@pytest.fixture
+def decoder() -> SlowDecoder:
+    return SlowDecoder(answering("it is 7", " A:"))
+
+
+@pytest.fixture
+def device(decoder: SlowDecoder, manifest: Manifest) -> ReplayedDevice:
+    return ReplayedDevice(decoder, Asking(manifest, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+
+
+def test_what_arrives_late_is_waited_for_on_the_recorded_clock(device: ReplayedDevice) -> None:
+    began = time.perf_counter()
+    answered = device.answer("What?", arrived((500.0, "a"), (900.0, "b" * 20), done_ms=901.0), 0)
+    assert time.perf_counter() - began < 0.4
+    assert answered.text == "it is 7"
+    assert answered.first_ms is not None
+    # 20 tokens and the prompt's end behind the last piece, a millisecond each.
+    assert 900 + 23 <= answered.first_ms < 900 + 23 + 60
+    assert answered.total_ms > answered.first_ms
+    # Behind the last piece at once: the whole signal and the prompt's end.
+    assert 24 <= answered.late_ms < 24 + 60
+
+
+def test_evaluating_begins_once_the_prompt_is_evaluated(device: ReplayedDevice) -> None:
+    answered = device.answer("What?" * 10, arrived((0.0, "abc"), done_ms=0.1), 0)
+    assert answered.prefix_ms >= len("Q:" + "What?" * 10 + " S:")
+    assert answered.first_ms is not None
+    assert answered.first_ms >= answered.prefix_ms + 6
+
+
+def test_the_sequence_is_what_a_live_device_evaluates(
+    device: ReplayedDevice, decoder: SlowDecoder
+) -> None:
+    sequences = []
+    decoder._follows = lambda ids: sequences.append(bytes(ids)) or 256  # type: ignore[func-returns-value]
+    device.answer("What?", arrived((1.0, "si"), (2.0, "gnal"), done_ms=3.0), 0)
+    assert sequences[0] == b"Q:What? S:signal A:"
+
+
+def test_the_same_signal_of_the_same_question_is_answered_once(
+    device: ReplayedDevice, decoder: SlowDecoder
+) -> None:
+    signal = arrived((1.0, "signal"), done_ms=2.0)
+    first = device.answer("What?", signal, 0)
+    evaluated = len(decoder.evaluations)
+    again = device.answer("What?", signal, 0)
+    assert (again.text, again.late_ms) == (first.text, first.late_ms)
+    # The prompt before the signal, and the signal with what follows it; no answer.
+    assert len(decoder.evaluations) == evaluated + 2
+
+
+def test_a_signal_that_cannot_be_read_is_told(device: ReplayedDevice) -> None:
+    broken = Arrived(
+        ((1.0, Piece(text="text")),), Done(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=1), 2.0
+    )
+    with pytest.raises(CloudUnreachable, match="cannot be read"):
+        device.answer("What?", broken, 0)
+    text = Arrived(
+        ((1.0, Piece(text="two words")),), Done(encoding=SIGNAL_ENCODING_TEXT, signal_tokens=2), 2.0
+    )
+    assert device.answer("What?", text, 0).text == "it is 7"
+
+
+def settings(**changes: object) -> RunSettings:
+    given = {
+        "pair": "p@1.0.0", "data": "d", "data_sha256": "0", "questions": 3, "modes": ("duet",),
+        "links": ("none",), "profile": "synchronous", "streams": (1,), "rates": (),
+        "budgets": (16,), "large_limit": 1, "answer_limit": 1, "temperature": 0.0, "seed": 0,
+        "warm_up": 0, "verifier": "v", "tls": False, "started_here": False, "engine_flags": (),
+        **changes,
+    }  # fmt: skip
+    return RunSettings.model_validate(given)
+
+
+def test_a_folder_gives_back_what_was_put_in(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", settings(), resume=False)
+    cell = Cell(mode="duet", link="none", budget=16, streams=1)
+    folder.add(Record(cell=cell.id, index=1, id="a", answer="x", total_ms=3.0))
+    folder.add(Record(cell=cell.id, index=2, id="b", status="unreachable"))
+    folder.add_stretch(Stretch(cell=cell, seconds=2.0, joules={"package-0": 4.0}))
+    again = Folder(tmp_path / "run", settings(), resume=True)
+    # Whom nobody could be reached for is asked again.
+    assert again.asked(cell) == {1}
+    assert again.records == folder.records[:1]
+    assert again.stretches == folder.stretches
+
+
+def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", settings(), resume=False)
+    folder.add(Record(cell="c", index=0))
+    with (tmp_path / "run" / "questions.jsonl").open("a") as file:
+        file.write('{"cell": "c", "ind')
+    assert len(Folder(tmp_path / "run", settings(), resume=True).records) == 1
+
+
+def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(UsageProblem, match="is no folder"):
+        Folder(tmp_path / "file", settings(), resume=False)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").write_text("", "utf-8")
+    with pytest.raises(UsageProblem, match="holds no run to resume"):
+        Folder(tmp_path / "other", settings(), resume=True)
+    (tmp_path / "other" / "run.json").write_text("{}", "utf-8")
+    with pytest.raises(UsageProblem, match="holds no run of this bench"):
+        Folder(tmp_path / "other", settings(), resume=True)
+
+
+def test_energy_is_read_by_package_and_survives_a_counter_that_starts_anew(
+    tmp_path: Path,
+) -> None:
+    def zone(zone_name: str, **files: object) -> Path:
+        path = tmp_path / zone_name
+        path.mkdir(exist_ok=True)
+        for file, value in files.items():
+            (path / file).write_text(f"{value}\n", "utf-8")
+        return path
+
+    wrapped = zone("intel-rapl:0", name="package-0", energy_uj=9e6, max_energy_range_uj=10e6)
+    plain = zone("intel-rapl:1", name="package-1", energy_uj=1e6, max_energy_range_uj=10e6)
+    zone("intel-rapl:0:0", name="core", energy_uj=1)
+    meter = EnergyMeter(tmp_path)
+    (wrapped / "energy_uj").write_text("2000000", "utf-8")
+    (plain / "energy_uj").write_text("4500000", "utf-8")
+    found = {name: value for name, value in meter.joules().items() if "gpu" not in name}
+    assert found == {"package-0": pytest.approx(3.0), "package-1": pytest.approx(3.5)}
+
+
+def test_no_energy_is_no_error(tmp_path: Path) -> None:
+    assert not [name for name in EnergyMeter(tmp_path / "none").joules() if "gpu" not in name]
+
+
+def echo(listener: socket.socket) -> None:
+    """Answers every connection with twice what it sent, once it is done."""
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                data = b""
+                while more := connection.recv(1 << 16):
+                    data += more
+                connection.sendall(data * 2)
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+@pytest.mark.parametrize("size", [1, 5_000_000])
+def test_the_relay_passes_all_and_counts_it(size: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        echo(listener)
+        with Relay(f"127.0.0.1:{listener.getsockname()[1]}") as relay:
+            host, _, port = relay.address.partition(":")
+            for _ in range(2):
+                with socket.create_connection((host, int(port)), timeout=10) as client:
+                    client.sendall(b"x" * size)
+                    client.shutdown(socket.SHUT_WR)
+                    got = 0
+                    while data := client.recv(1 << 16):
+                        got += len(data)
+                    assert got == 2 * size
+            assert (relay.bytes_up, relay.bytes_down) == (2 * size, 4 * size)
+
+
+def test_nobody_behind_the_relay_ends_the_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    with Relay(f"127.0.0.1:{port}") as relay:
+        near = socket.create_connection(("127.0.0.1", int(relay.address.split(":")[1])), timeout=5)
+        with near:
+            assert near.recv(1) == b""
+
+
+def test_links_in_their_own_process_pass_and_count() -> None:
+    from tools.link.profiles import link_named
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, Ways() as ways:
+        echo(listener)
+        target = f"127.0.0.1:{listener.getsockname()[1]}"
+        for link in ("none", "lan"):
+            with ways.open(target, link_named(link), seed=1) as way:
+                port = int(way.address.split(":")[1])
+                with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                    client.sendall(json.dumps({"a": 1}).encode())
+                    client.shutdown(socket.SHUT_WR)
+                    assert client.recv(100)
+                way.settle(0.0)
+                assert (way.taken().up, way.taken().up) == (8, 0)

@@ -1,0 +1,130 @@
+"""The large model alone, over a scripted completions server."""
+
+import socket
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from device.errors import CloudBusy, CloudRefused, CloudUnreachable, Interrupted
+from duet_contract.manifest import Manifest
+from tests.doubles.service import ScriptedCompletions
+from tools.split.modes.base import Asking
+from tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
+from tools.split.questions import Question
+from tools.split.record import Record, failed
+
+QUESTION = Question("1", "What?", "7")
+
+
+@pytest.fixture
+def workload(manifest: Manifest) -> Any:
+    """The pair without its models; a token a word."""
+    tokenizer = SimpleNamespace(encode_text=str.split)
+    return SimpleNamespace(
+        manifest=manifest, tokenizer=tokenizer, stop_id=99, prompt_text=lambda text: f"Q:{text}"
+    )
+
+
+@pytest.fixture
+def thinking(workload: Any) -> Any:
+    """A pair whose reasoning ends before its answer."""
+    manifest = workload.manifest
+    reasoner = manifest.reasoner.model_copy(update={"end_of_reasoning": "</think>"})
+    workload.manifest = manifest.model_copy(update={"reasoner": reasoner})
+    return workload
+
+
+def ask(mode: LargeAlone | Truncated, address: str, index: int = 0) -> Record:
+    asked = mode.ask(QUESTION, index, address, threading.Event())
+    if asked.later:
+        asked.later()
+    return asked.record
+
+
+def asking(workload: Any) -> Asking:
+    return Asking(workload.manifest, 20, 0.5, 10, 60.0, 5.0, 1)
+
+
+def test_the_whole_answer_is_the_large_models(
+    workload: Any, completions: ScriptedCompletions
+) -> None:
+    record = ask(LargeAlone(asking(workload), workload, "reasoner"), completions.address, 3)
+    assert (record.answer, record.finish) == ("I think it is 7", "end")
+    # The token that ended it is no part of the answer.
+    assert (record.large_tokens, record.answer_tokens, record.signal_tokens) == (5, 5, 0)
+    assert record.flops == 2 * 1000 * 5
+    assert record.connect_ms is not None
+    assert record.first_answer_ms is not None
+    assert record.total_ms is not None
+    assert 0 < record.connect_ms <= record.first_answer_ms <= record.total_ms
+    assert record.app_down > 5 * 30
+    body = completions.bodies[0]
+    assert (body["prompt"], body["max_tokens"], body["seed"]) == ("Q:What?", 20, 13)
+    assert (body["temperature"], body["skip_special_tokens"]) == (0.5, False)
+
+
+def test_reasoning_and_answer_are_told_apart(
+    thinking: Any, completions: ScriptedCompletions
+) -> None:
+    assert not answers_in_reasoning(thinking)
+    completions.says = lambda prompt: "so much to think </think> It is 7"
+    record = ask(LargeAlone(asking(thinking), thinking, "reasoner"), completions.address)
+    assert record.answer == "It is 7"
+    assert (record.large_tokens, record.signal_tokens, record.answer_tokens) == (8, 5, 3)
+    moments = [record.first_signal_ms, record.signal_ms, record.first_answer_ms, record.total_ms]
+    assert moments == sorted(moments)  # type: ignore[type-var]
+
+
+def test_reasoning_that_never_ends_gives_no_answer(
+    thinking: Any, completions: ScriptedCompletions
+) -> None:
+    completions.says, completions.finish = (lambda prompt: "on and on " * 20), "length"
+    record = ask(LargeAlone(asking(thinking), thinking, "reasoner"), completions.address)
+    assert (record.answer, record.finish) == ("", "limit")
+    assert (record.large_tokens, record.answer_tokens) == (20, 0)
+    assert record.first_answer_ms is None
+    assert record.total_ms is not None
+
+
+def test_truncated_answers_behind_what_was_cut(
+    workload: Any, completions: ScriptedCompletions
+) -> None:
+    completions.finish = "length"
+    completions.says = lambda prompt: "it is 7" if prompt.endswith(" A:") else "one two three"
+    record = ask(Truncated(asking(workload), workload, "reasoner", 2), completions.address)
+    cut, answer = completions.bodies
+    assert (cut["max_tokens"], cut["stop_token_ids"]) == (2, [99])
+    assert answer["prompt"] == "Q:What?one two A:"
+    assert (record.answer, record.finish) == ("it is 7", "limit+budget")
+    assert (record.signal_tokens, record.answer_tokens, record.large_tokens) == (2, 3, 5)
+    moments = [record.first_signal_ms, record.signal_ms, record.first_answer_ms, record.total_ms]
+    assert moments == sorted(moments)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(429, CloudBusy), (503, CloudBusy), (400, CloudRefused)]
+)
+def test_refusals_are_told_apart(
+    workload: Any, completions: ScriptedCompletions, status: int, error: type[Exception]
+) -> None:
+    completions.status = status
+    with pytest.raises(error, match="the server refused"):
+        ask(LargeAlone(asking(workload), workload, "reasoner"), completions.address)
+
+
+def test_nobody_there_is_unreachable(workload: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(CloudUnreachable) as caught:
+        ask(LargeAlone(asking(workload), workload, "reasoner"), address)
+    assert failed(caught.value).status == "unreachable"
+
+
+def test_a_run_that_ends_ends_the_question(workload: Any, completions: ScriptedCompletions) -> None:
+    stop = threading.Event()
+    stop.set()
+    mode = LargeAlone(asking(workload), workload, "reasoner")
+    with pytest.raises(Interrupted):
+        mode.ask(QUESTION, 0, completions.address, stop)

@@ -1,0 +1,115 @@
+"""Questions of a run, and whether their answers are right."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.verifiers import DigitVerifier
+from tools.bench.errors import UsageProblem
+from tools.split.checking import RULE, LastAnswer, find_check
+from tools.split.questions import Question, answered, read_questions
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_questions_come_in_their_order_and_have_ids(tmp_path: Path) -> None:
+    rows = [{"id": "b", "question": "Q1", "answer": 5}, {"question": "Q2", "answer": "x"}]
+    found = read_questions(write(tmp_path / "data.jsonl", *rows))
+    assert [(q.id, q.text, q.answer) for q in found] == [("b", "Q1", "5"), ("2", "Q2", "x")]
+    assert answered(found)
+
+
+def test_data_without_answers_is_read_and_told_apart(tmp_path: Path) -> None:
+    found = read_questions(
+        write(tmp_path / "d", {"question": "Q", "answer": "1"}, {"question": "R"})
+    )
+    assert not answered(found)
+
+
+def test_limit_takes_the_first(tmp_path: Path) -> None:
+    path = write(tmp_path / "d", *({"question": f"Q{n}"} for n in range(9)))
+    assert [q.text for q in read_questions(path, 2)] == ["Q0", "Q1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no questions"),
+        ("{", "line 1 is no JSON"),
+        ('{"answer": 1}', "line 1 has no 'question'"),
+        ("[1]", "line 1 has no 'question'"),
+        ('{"question": ""}', "line 1: "),
+        ('{"question": "a", "answer": [1]}', "neither text nor a number"),
+        ('{"question": "a", "metadata": 3}', "'metadata' is no object"),
+        ('{"question": "a", "id": 1}\n{"question": "b", "id": 1}', "two questions of id '1'"),
+    ],
+)
+def test_bad_data_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UsageProblem, match=said) as caught:
+        read_questions(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_data_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="cannot read"):
+        read_questions(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "right"),
+    [
+        ("so 3 + 4 = 7.", "7", True),
+        ("7 or rather 8", "7", False),
+        (r"\boxed{7} and 8 more words", "7", True),
+        (r"first \boxed{1}, then \boxed{\frac{1}{2}}", "0.5", True),
+        (r"\boxed{1,234}", "1234", True),
+        ("it costs $1,234.50 in all", "1234.5", True),
+        ("about 0.66666", "0.6666666667", True),
+        ("5-3", "3", True),
+        ("minus: -3", "3", False),
+        ("no number", "7", False),
+        ("", "7", False),
+        ("The answer is (B)", "B", True),
+        (r"A or B? \boxed{C}", "C", True),
+        ("Apples", "A", False),
+        ("The capital is\nParis.", "paris", True),
+        ("Rome", "Paris", False),
+        (r"$\boxed{75\%}$", "75", True),
+        (r"\boxed{unclosed 7", "7", True),
+    ],
+)
+def test_the_rule_takes_the_box_or_what_comes_last(
+    answer: str, reference: str, right: bool
+) -> None:
+    assert LastAnswer().right(answer, Question("1", "?", reference)) is right
+
+
+def test_a_verifier_can_be_named() -> None:
+    check = find_check("tests.doubles.verifiers:DigitVerifier")
+    assert DigitVerifier.broken is False
+    assert check.right("7", Question("1", "?", "7"))
+    assert not check.right("seven", Question("1", "?", "7"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("math", "no verifier 'math'; give last-answer"),
+        ("no.such:Thing", "no verifier"),
+        ("tests.doubles.verifiers:Nothing", "no verifier"),
+        ("pathlib:Path", "it has no score"),
+    ],
+)
+def test_what_is_no_verifier_is_told(name: str, said: str) -> None:
+    with pytest.raises(UsageProblem, match=said):
+        find_check(name)
+
+
+def test_the_rule_has_a_name() -> None:
+    assert find_check(RULE).name == RULE

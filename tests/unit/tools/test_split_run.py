@@ -1,0 +1,379 @@
+"""The whole command, on a scripted service, a scripted server and a decoder over bytes."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from tests.doubles import cloud
+from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
+from tools import bench_split
+from tools.report.model import Report, read_report
+from tools.split.modes.large import LargeAlone
+from tools.split.modes.split import Split
+
+
+def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
+    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+    return bench_split.main([*given, "--server", service.address, "--warm-up", "0", *more])
+
+
+def report(bench: SimpleNamespace) -> Report:
+    return read_report(bench.out / "report.json")
+
+
+def test_every_mode_gives_a_cell_with_its_figures(
+    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+) -> None:
+    modes = "duet,large-alone,large-alone-service,device-alone"
+    more = ["--modes", modes, "--openai", completions.address, "--concurrency", "1,3"]
+    assert main(bench, service, *more, "--objective", "total=60") == 0
+    found = {cell.id: cell for cell in report(bench).cells}
+    assert list(found) == [
+        "device-alone/none/1 at once",
+        "duet@16/none/1 at once", "duet@16/none/3 at once",
+        "large-alone-service/none/1 at once", "large-alone-service/none/3 at once",
+        "large-alone/none/1 at once", "large-alone/none/3 at once",
+    ]  # fmt: skip
+    for cell in found.values():
+        assert cell.complete
+        assert (cell.asked, cell.answered, cell.failures) == (6, 6, {})
+        assert cell.goodput_per_s == pytest.approx(cell.answers_per_s)
+    accuracy = {name: cell.accuracy.value for name, cell in found.items() if cell.accuracy}
+    # The first question's answer is another; the service alone says "3 and 4".
+    assert {name.partition("/")[0]: round(value, 3) for name, value in accuracy.items()} == {
+        "device-alone": 0.833, "duet@16": 0.833, "large-alone-service": 0, "large-alone": 0.833,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("streams", ["1", "2"])
+def test_a_question_of_the_split_has_its_tokens_bytes_and_times(
+    bench: SimpleNamespace, service: ScriptedService, streams: str
+) -> None:
+    assert main(bench, service, "--modes", "duet", "--concurrency", streams) == 0
+    lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
+    record = json.loads(lines[-1])
+    assert record["answer"] == "it is 7"
+    assert (record["signal_tokens"], record["answer_tokens"]) == (7, 7)
+    assert record["question_tokens"] == len("What is 5?")
+    assert record["device"] == ("live" if streams == "1" else "replayed")
+    assert record["wire_down"] > record["app_down"] > 20
+    assert record["wire_up"] > record["app_up"] > 100
+    assert (record["queue_ms"], record["decode_ms"], record["cloud_s"]) == (1.0, 30.0, 0.032)
+    assert record["cloud_step_ms"] == pytest.approx(5.0)
+    moments = ["connect_ms", "first_signal_ms", "signal_ms", "first_answer_ms", "total_ms"]
+    times = [record[name] for name in moments]
+    assert times == sorted(times)
+    assert times[0] > 0
+    assert record["flops"] == 2 * 1000 * 7
+    assert record["saved_ms"] == pytest.approx(
+        record["late_ms"] - (record["first_answer_ms"] - record["signal_ms"])
+    )
+
+
+def test_every_form_of_the_report_is_written(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    prices = ["--price-host-hour", "2", "--price-million-tokens", "3", "--price-gib", "0.1"]
+    assert main(bench, service, "--modes", "duet", *prices) == 0
+    assert {path.name for path in bench.out.iterdir()} == {
+        "report.json", "report.md", "report.html", "questions.csv", "questions.jsonl", "run.json",
+        "stretches.jsonl", "probe.json",
+    }  # fmt: skip
+    found = report(bench)
+    assert found.partial is None
+    assert found.cells[0].cost_per_correct is not None
+    assert found.handshake is not None
+    assert found.handshake.up > 20
+    assert set(found.bytes_per_token) == {"token ids", "text"}
+    text = (bench.out / "report.json").read_text("utf-8")
+    assert not any(private in text for private in (str(bench.out.parent), "127.0.0.1"))
+    assert len((bench.out / "questions.csv").read_text("utf-8").splitlines()) == 7
+
+
+def test_data_without_answers_leaves_accuracy_out_and_says_so(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    bench.data.write_text('{"question": "Why?"}\n', "utf-8")
+    assert main(bench, service, "--modes", "duet") == 0
+    found = report(bench)
+    assert found.cells[0].accuracy is None
+    assert found.cells[0].ipt is None
+    assert "Accuracy is left out: not every question of the data has an answer." in found.notes
+    assert "not told" in (bench.out / "report.md").read_text("utf-8")
+
+
+def test_an_unknown_preset_names_the_known_ones(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(bench, service, "--link", "4g,carrier-pigeon") == 2
+    said = capsys.readouterr().err
+    assert "no link named 'carrier-pigeon'; there are: none, 2g, 3g, 4g, 5g, wifi" in said
+    assert said.count("\n") == 1
+    assert not bench.out.exists()
+
+
+def test_a_service_of_another_pair_is_refused(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.pair = "other@2.0.0"
+    assert main(bench, service) == 2
+    assert "serves other@2.0.0, not bytes@1.0.0: give --pair" in capsys.readouterr().err
+    assert not service.requests
+
+
+def test_no_service_is_told(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.stop()
+    assert main(bench, service) == 1
+    assert "no cloud at 127.0.0.1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("streams", ["1", "2"])
+def test_a_service_that_dies_halfway_gives_a_partial_report_and_can_be_resumed(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    streams: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    alive, script = threading.Semaphore(3 + 6), service.script
+
+    def dies(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if not alive.acquire(blocking=False):
+            cloud.abort(context, grpc.StatusCode.UNAVAILABLE, "gone")
+        return script(request, context)
+
+    service.script = dies
+    bench.data.write_text(
+        "".join(json.dumps({"question": f"Q{n}?", "answer": "7"}) + "\n" for n in range(12)),
+        "utf-8",
+    )
+    more = ["--modes", "duet", "--concurrency", streams]
+    assert main(bench, service, *more) == 1
+    assert "could not be reached any more, in duet@16/none" in capsys.readouterr().err
+    found = report(bench)
+    assert found.partial is not None
+    assert not found.cells[0].complete
+    assert found.cells[0].answered == 3
+    assert found.cells[0].failures["unreachable"] >= 4
+    assert "Partial:" in (bench.out / "report.md").read_text("utf-8")
+    assert "Partial:" in (bench.out / "report.html").read_text("utf-8")
+    service.script = script
+    assert main(bench, service, *more, "--resume") == 0
+    found = report(bench)
+    assert found.partial is None
+    assert (found.cells[0].asked, found.cells[0].answered) == (12, 12)
+
+
+def test_an_output_folder_that_exists_is_kept(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.out.mkdir()
+    (bench.out / "thesis.txt").write_text("mine", "utf-8")
+    assert main(bench, service) == 2
+    assert "exists and is not empty: give another --out, or --resume" in capsys.readouterr().err
+    assert [path.name for path in bench.out.iterdir()] == ["thesis.txt"]
+    assert not service.requests
+
+
+def test_refusals_of_a_full_service_are_counted(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    running = threading.Semaphore(1)
+    script = service.script
+
+    def one_at_a_time(
+        request: ReasonRequest, context: grpc.ServicerContext
+    ) -> Iterator[ReasonResponse]:
+        if not running.acquire(blocking=False):
+            wait = RetryInfo(retry_delay=Duration(nanos=10**7))
+            cloud.abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "full", wait)
+        try:
+            time.sleep(0.3)
+            yield from script(request, context)
+        finally:
+            running.release()
+
+    service.script = one_at_a_time
+    more = ["--modes", "duet", "--concurrency", "3", "--limit", "3"]
+    assert main(bench, service, *more) == 0
+    found = report(bench)
+    cell = found.cells[0]
+    assert cell.answered + cell.failures["busy"] == cell.asked == 3
+    assert cell.failures["busy"] >= 1
+    assert found.partial is None
+    # A question that was refused was not answered right.
+    assert cell.accuracy
+    assert cell.accuracy.value <= cell.answered / 3
+
+
+def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ask = Split.ask
+
+    def interrupted(self: Split, question: Any, index: int, *rest: Any) -> Any:
+        if index == 3:
+            raise KeyboardInterrupt
+        return ask(self, question, index, *rest)
+
+    monkeypatch.setattr(Split, "ask", interrupted)
+    assert main(bench, service, "--modes", "duet") == 130
+    assert "interrupted" in capsys.readouterr().err
+    found = report(bench)
+    assert found.partial == "interrupted"
+    assert (found.cells[0].asked, found.cells[0].complete) == (3, False)
+    monkeypatch.undo()
+    asked = len(service.requests)
+    monkeypatch.setattr("tools.split.run.load_decoder", lambda pair, threads: bench.decoder)
+    assert main(bench, service, "--modes", "duet", "--resume") == 0
+    assert report(bench).cells[0].answered == 6
+    assert len(service.requests) == asked + 3
+    # What is measured once is kept from the first time.
+    assert report(bench).handshake == found.handshake is not None
+
+
+def test_what_the_large_model_answered_before_ctrl_c_is_whole(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask = LargeAlone.ask
+
+    def interrupted(self: LargeAlone, question: Any, index: int, *rest: Any) -> Any:
+        if index == 2:
+            raise KeyboardInterrupt
+        return ask(self, question, index, *rest)
+
+    monkeypatch.setattr(LargeAlone, "ask", interrupted)
+    more = ["--modes", "large-alone", "--openai", completions.address]
+    assert main(bench, service, *more) == 130
+    cell = report(bench).cells[0]
+    assert (cell.answered, cell.metrics["large_tokens"].mean) == (2, 5)
+    assert cell.metrics["total_ms"].count == 2
+
+
+def test_resuming_another_run_is_refused(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(bench, service, "--modes", "duet") == 0
+    assert main(bench, service, "--modes", "duet", "--seed", "5", "--resume") == 2
+    assert "it differs in seed" in capsys.readouterr().err
+
+
+def test_same_questions_same_order_same_seeds(
+    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+) -> None:
+    more = ["--modes", "duet,large-alone", "--openai", completions.address, "--seed", "40"]
+    assert main(bench, service, *more) == 0
+    split = [(r.question, r.seed) for r in service.requests[-6:]]
+    alone = [(body["prompt"].removeprefix("Q:"), body["seed"]) for body in completions.bodies]
+    assert split == alone == [(f"What is {n}?", 40 + n) for n in range(6)]
+
+
+def test_questions_come_at_a_rate(bench: SimpleNamespace, service: ScriptedService) -> None:
+    more = ["--modes", "duet", "--profile", "constant", "--rate", "20"]
+    assert main(bench, service, *more) == 0
+    found = report(bench).cells[0]
+    assert found.cell.load == "20/s constant"
+    rows = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
+    at = [json.loads(row)["at_s"] for row in rows]
+    assert at == sorted(at)
+    assert at[-1] - at[0] == pytest.approx(0.25, abs=0.2)
+
+
+def test_over_tls_the_wire_carries_more(bench: SimpleNamespace, tmp_path: Path) -> None:
+    key, certificate = self_signed(tmp_path)
+    credentials = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    with ScriptedService(reasons(), "bytes@1.0.0", credentials) as service:
+        more = ["--modes", "duet", "--tls-ca", str(certificate)]
+        assert main(bench, service, *more) == 0
+    found = report(bench)
+    assert found.settings.tls
+    assert found.handshake is not None
+    # A certificate alone has several hundred bytes.
+    assert found.handshake.down > 500
+    cell = found.cells[0]
+    assert cell.answered == 6
+    assert cell.metrics["wire_down"].p50 > found.handshake.down
+    assert "A TLS connection that asks nothing" in (bench.out / "report.md").read_text("utf-8")
+
+
+def test_a_sweep_measures_rates_in_between(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    script = service.script
+
+    def slow(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        time.sleep(0.05)
+        yield from script(request, context)
+
+    service.script = slow
+    more = ["--modes", "duet", "--profile", "sweep", "--concurrency", "3", "--sweep-steps", "2"]
+    assert main(bench, service, *more) == 0
+    cells = [cell.cell for cell in report(bench).cells]
+    assert [cell.streams for cell in cells] == [1, 3, None, None]
+    assert cells[2].rate < cells[3].rate  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["--modes", "gated"],
+        ["--concurrency", "0"],
+        ["--profile", "constant"],
+        ["--budgets", "65"],
+        ["--large-limit", "5000"],
+        ["--verifier", "math"],
+        ["--objective", "speed=1"],
+        ["--tls-cert", "x.pem"],
+        ["--tls-ca", "/no/such/file"],
+        ["--figures", "/no/such/file"],
+        ["--data", "/no/such/file"],
+        ["--pair", "no-such-pair"],
+        ["--openai", "127.0.0.1:1", "--modes", "large-alone"],
+        ["--no-such-option"],
+    ],
+)
+def test_bad_options_are_one_line_and_code_2(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    more: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(bench, service, *more) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if "━" not in line]
+    assert said[-1].startswith("bench_split: ")
+    assert len(said) == 1
+
+
+def test_what_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_split.main([]) == 2
+    assert "--data FILE and --out FOLDER are needed" in capsys.readouterr().err
+
+
+def test_help_names_modes_links_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_split.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    for word in ("truncated", "satellite", "--compare", "--resume", "130  interrupted", "figures"):
+        assert word in said
+
+
+def test_the_committed_schema_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench_split.main(["--schema"]) == 0
+    path = Path(__file__).parents[3] / "tools" / "report" / "schema.json"
+    assert capsys.readouterr().out == path.read_text("utf-8")

@@ -1,0 +1,1 @@
+"""What was measured, for people and for machines: figures, statements, tables, plots, a page."""

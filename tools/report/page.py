@@ -1,0 +1,41 @@
+"""The report as one page that needs nothing else: no script, no font, no file beside it."""
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from tools.report import rows
+from tools.report.model import Report
+
+
+def page(report: Report) -> str:
+    """The page's HTML."""
+    # matplotlib takes a second to load, which --help and errors of usage do not need.
+    from tools.report.plots import plots
+
+    drawn = [
+        {"title": plot.title, "caption": plot.caption, "svg": Markup(plot.svg)}
+        for plot in plots(report)
+    ]
+    return _template().render(
+        report=report,
+        plots=drawn,
+        headings=rows.headings(report),
+        rows=rows.rows(report),
+        cells=[(cell.id, rows.metric_rows(cell)) for cell in report.cells],
+        facts=rows.facts(report),
+        number=rows.number,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("tools.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2")

@@ -1,0 +1,183 @@
+"""One question's completions from vLLM's OpenAI server, on a connection of its own.
+
+Read with httpx and no more JSON than needed, as in `tools.bench.openai_server`.
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from device.deadline import Deadline
+from device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
+from tools.bench.errors import UsageProblem
+from tools.split.modes.base import Asking
+from tools.split.record import Record
+
+_EVENT, _DONE = b"data: {", b"data: [DONE]"
+_FULL = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What came. `finish`: `end` or `limit`. `events`: characters so far, and when they came."""
+
+    text: str
+    tokens: int
+    finish: str
+    events: tuple[tuple[int, float], ...]
+
+    @property
+    def first_ms(self) -> float | None:
+        """When the first token came."""
+        return self.events[0][1] if self.events else None
+
+    @property
+    def last_ms(self) -> float | None:
+        """When the last token came."""
+        return self.events[-1][1] if self.events else None
+
+    def when(self, characters: int) -> float | None:
+        """When so many characters were there."""
+        return next((at for length, at in self.events if length >= characters), None)
+
+
+class Exchange:
+    """A connection to the server for one question; use as a context manager."""
+
+    def __init__(
+        self, address: str, model: str, asking: Asking, index: int, stop: threading.Event
+    ) -> None:
+        self.model = model
+        self.asking = asking
+        self.seed = asking.seed + index
+        self.deadline = Deadline(asking.timeout, None, stop)
+        self._address = address
+        self._up = self._down = 0
+        self._connected: float | None = None
+        # Certificates are for https alone, and reading them takes tens of milliseconds.
+        self._client = httpx.Client(
+            base_url=f"http://{address}",
+            timeout=httpx.Timeout(asking.timeout, connect=asking.connect_timeout),
+            trust_env=False,
+            verify=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+        """Posts a completion's request; returns its events and when each came.
+
+        Raises:
+            CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded: it failed.
+            Interrupted: the run ends.
+        """
+        try:
+            return self._post(body)
+        except httpx.ConnectTimeout as error:
+            raise CloudUnreachable(f"no server at {self._address}: no link in time") from error
+        except httpx.TimeoutException as error:
+            raise DeadlineExceeded("the server did not finish in time") from error
+        except httpx.HTTPError as error:
+            raise CloudUnreachable(f"the server at {self._address} failed: {error}") from error
+
+    def record(self) -> Record:
+        """The part of a record that every question to this server has."""
+        return Record(app_up=self._up, app_down=self._down, connect_ms=self._connected)
+
+    def _post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+        request = self._client.build_request(
+            "POST", "/v1/completions", json=body, extensions={"trace": self._on_event}
+        )
+        self._up += len(request.content)
+        response = self._client.send(request, stream=True)
+        try:
+            if response.status_code != httpx.codes.OK:
+                response.read()
+                raise _refusal(response)
+            return self._events(response)
+        finally:
+            response.close()
+
+    def _events(self, response: httpx.Response) -> list[tuple[float, dict[str, Any]]]:
+        found, rest, done = [], b"", False
+        for data in response.iter_raw():
+            at = self.deadline.elapsed_ms()
+            self.deadline.check()
+            self._down += len(data)
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                if line.startswith(_EVENT):
+                    found.append((at, json.loads(line[6:])))
+                done = done or line.startswith(_DONE)
+        if not done:
+            raise CloudUnreachable("the answer ended without its last event")
+        return found
+
+    def _on_event(self, name: str, info: dict[str, Any]) -> None:
+        if name == "connection.connect_tcp.complete" and self._connected is None:
+            self._connected = self.deadline.elapsed_ms()
+
+
+def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
+    """Asks for at most `limit` tokens behind `prompt`; `stop_id` ends them, beside the model's own.
+
+    Raises:
+        DeviceError: see `Exchange.post`.
+    """
+    body: dict[str, Any] = {
+        "model": exchange.model,
+        "prompt": prompt,
+        "max_tokens": limit,
+        "temperature": exchange.asking.temperature,
+        "seed": exchange.seed,
+        # Where reasoning ends is to be seen.
+        "skip_special_tokens": False,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if stop_id is not None:
+        body["stop_token_ids"] = [stop_id]
+    text, marks, reason, tokens = "", [], "", 0
+    for at, event in exchange.post(body):
+        if "error" in event:
+            raise CloudRefused(f"the server failed: {str(event['error'])[:200]}")
+        for choice in event.get("choices") or ():
+            if choice.get("text"):
+                text += choice["text"]
+                marks.append((len(text), at))
+            reason = choice.get("finish_reason") or reason
+        tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+    ended = reason == "stop"
+    # The token that ended it is counted, and is no part of the text.
+    return Completion(text, tokens - ended, "end" if ended else "limit", tuple(marks))
+
+
+def served_model(address: str) -> str:
+    """The name of the model that an OpenAI server serves.
+
+    Raises:
+        UsageProblem: there is no such server at `address`.
+    """
+    try:
+        answer = httpx.get(f"http://{address}/v1/models", timeout=10, trust_env=False)
+        return str(answer.raise_for_status().json()["data"][0]["id"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise UsageProblem(f"no OpenAI server at {address}: {error}") from error
+
+
+def _refusal(response: httpx.Response) -> CloudRefused:
+    said = f"the server refused: {response.text[:200]}"
+    return CloudBusy(said) if response.status_code in _FULL else CloudRefused(said)

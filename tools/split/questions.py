@@ -1,0 +1,75 @@
+"""The questions of a run: JSON lines with `question`, and `answer` where accuracy is wanted."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from duet_contract.errors import PromptError
+from duet_contract.prompts import check_text
+from tools.bench.errors import UsageProblem
+
+
+@dataclass(frozen=True)
+class Question:
+    """One row. `answer`: the reference, None where the data has none; `metadata`: for verifiers."""
+
+    id: str
+    text: str
+    answer: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_questions(path: Path, limit: int | None = None) -> list[Question]:
+    """The first `limit` questions of a file, in its order.
+
+    Raises:
+        UsageProblem: it cannot be read, holds no question, or a row is malformed.
+    """
+    found: list[Question] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip() and (limit is None or len(found) < limit):
+                    found.append(_question(f"{path.name}, line {number}", number, line))
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path.name} is not UTF-8: {error.reason}") from error
+    if not found:
+        raise UsageProblem(f"{path.name} holds no questions")
+    ids = [question.id for question in found]
+    if twice := next((name for name in ids if ids.count(name) > 1), None):
+        raise UsageProblem(f"{path.name} has two questions of id {twice!r}")
+    return found
+
+
+def answered(questions: Sequence[Question]) -> bool:
+    """Whether accuracy can be told: every question has its answer."""
+    return all(question.answer is not None for question in questions)
+
+
+def _question(where: str, number: int, line: str) -> Question:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise UsageProblem(f"{where} is no JSON: {error}") from error
+    text = row.get("question") if isinstance(row, dict) else None
+    if not isinstance(text, str):
+        raise UsageProblem(f"{where} has no 'question'")
+    try:
+        check_text(text, "question")
+    except PromptError as error:
+        raise UsageProblem(f"{where}: {error}") from error
+    answer, metadata = row.get("answer"), row.get("metadata", {})
+    if not isinstance(answer, str | int | float | None) or isinstance(answer, bool):
+        raise UsageProblem(f"{where}: 'answer' is neither text nor a number")
+    if not isinstance(metadata, dict):
+        raise UsageProblem(f"{where}: 'metadata' is no object")
+    return Question(
+        id=str(row.get("id", number)),
+        text=text,
+        answer=None if answer is None or answer == "" else str(answer),
+        metadata=metadata,
+    )

@@ -1,0 +1,118 @@
+"""The servers that a run asks: given by their address, or started when first needed.
+
+Those that are started run one at a time: an idle engine still takes some of a small machine.
+"""
+
+from collections.abc import Callable, Sequence
+
+import grpc
+
+from device.link import open_channel
+from device.link_errors import device_error
+from duet_contract.v1.control_pb2 import DescribePairRequest
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from tools.bench.errors import BenchError, UsageProblem
+from tools.bench.openai_server import MODEL, OpenAIServer
+from tools.bench.service import Service
+from tools.bench.workload import Workload
+from tools.split.modes.openai import served_model
+
+_ASK_WITHIN_S = 10.0
+
+
+class Servers:
+    """The service, and vLLM's OpenAI server on the same weights with the same flags.
+
+    Args:
+        workload: the pair.
+        service, openai: addresses of running ones; None: started here.
+        engine, flags: vLLM's flags, and the service's own, for what is started.
+        credentials: for the link to the service; plaintext if None.
+        say: told in one line what is being started.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        service: str | None,
+        openai: str | None,
+        engine: Sequence[str],
+        flags: Sequence[str],
+        credentials: grpc.ChannelCredentials | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._workload = workload
+        self._addresses = {"service": service, "openai": openai}
+        self._engine = engine
+        self._flags = flags
+        self._credentials = credentials
+        self._say = say
+        self._service: Service | None = None
+        self._openai: OpenAIServer | None = None
+
+    def service(self) -> str:
+        """Address of the service.
+
+        Raises:
+            BenchError: it cannot be started or reached. UsageProblem: it serves another pair.
+        """
+        if given := self._addresses["service"]:
+            check_pair(given, self._workload.manifest.reference, self._credentials)
+            return given
+        if self._service is None:
+            self.stop()
+            self._say("starting the service")
+            self._service = Service(self._workload, self._engine, self._flags)
+        return self._service.address
+
+    def openai(self) -> tuple[str, str]:
+        """Address of the OpenAI server, and the name of its model.
+
+        Raises:
+            BenchError: it cannot be started. UsageProblem: there is none at the address given.
+        """
+        if given := self._addresses["openai"]:
+            return given, served_model(given)
+        if self._openai is None:
+            self.stop()
+            self._say("starting vLLM's OpenAI server")
+            self._openai = OpenAIServer(self._workload, self._engine)
+        return f"127.0.0.1:{self._openai.port}", MODEL
+
+    def why_gone(self) -> str:
+        """What a server that was started here, and ended, said last; empty where none did."""
+        for started in (self._service, self._openai):
+            if started and (said := started.ending()):
+                return f": {said}"
+        return ""
+
+    def stop(self) -> None:
+        """Ends what was started."""
+        for started in (self._service, self._openai):
+            if started:
+                started.stop()
+        self._service = self._openai = None
+
+
+def check_pair(
+    address: str, reference: str, credentials: grpc.ChannelCredentials | None = None
+) -> None:
+    """Asks a running service which pair it serves.
+
+    Raises:
+        BenchError: it cannot be reached. UsageProblem: it serves another one.
+    """
+    channel = open_channel(address, credentials)
+    try:
+        pair = ControlServiceStub(channel).DescribePair(
+            DescribePairRequest(), timeout=_ASK_WITHIN_S
+        )
+    except grpc.RpcError as error:
+        raise BenchError(str(device_error(error, address))) from error
+    finally:
+        channel.close()
+    served = f"{pair.id}@{pair.version}"
+    if served != reference:
+        raise UsageProblem(
+            f"the service at {address} serves {served}, not {reference}: give --pair"
+        )
