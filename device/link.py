@@ -49,7 +49,7 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
         IdentityProblem: there is none for a server elsewhere, or it cannot be used.
     """
     if credentials is None:
-        credentials = credentials_for(server, may_be_plaintext=_is_loopback(server))
+        credentials = credentials_for(server, may_be_plaintext=is_loopback(server))
     options: list[tuple[str, int]] = [
         # Retrying is decided in `Link`, which knows whether anything was computed already.
         ("grpc.enable_retries", 0),
@@ -57,7 +57,7 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
     ]
-    if _is_loopback(server):
+    if is_loopback(server):
         options.append(("grpc.enable_http_proxy", 0))
     if credentials is None:
         return grpc.insecure_channel(server, options)
@@ -240,7 +240,8 @@ def _arrival(item: Arrival | Exception) -> Arrival:
     return item
 
 
-def _is_loopback(server: str) -> bool:
+def is_loopback(server: str) -> bool:
+    """Whether `server` (host:port) is on this machine."""
     host = server.rsplit(":", 1)[0].strip("[]")
     try:
         return ipaddress.ip_address(host).is_loopback

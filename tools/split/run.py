@@ -8,6 +8,8 @@ import grpc
 from rich.console import Console
 
 from device.errors import DeviceError
+from device.identity import credentials_for
+from device.link import is_loopback
 from device.pair import Pair, load_decoder
 from device.settings import default_threads
 from tools.bench.errors import BenchError, UsageProblem
@@ -165,7 +167,13 @@ def _credentials(options: Options) -> grpc.ChannelCredentials | None:
     if options.tls_ca is None:
         if options.tls_cert:
             raise UsageProblem("--tls-cert needs --tls-ca")
-        return None
+        if options.server is None:
+            return None
+        # Links are reached on this machine; what counts is where they lead.
+        try:
+            return credentials_for(options.server, may_be_plaintext=is_loopback(options.server))
+        except DeviceError as error:
+            raise UsageProblem(str(error)) from error
     ca, key, cert = map(_read, (options.tls_ca, options.tls_key, options.tls_cert))
     return grpc.ssl_channel_credentials(ca, key, cert)
 

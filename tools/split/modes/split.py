@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from device.answering import Outcome, answer, build_request
+from device.answering import Outcome, answer
 from device.deadline import Deadline
 from device.link import Link, open_channel
 from device.pair import Pair
+from device.question import build_request
 from device.settings import Settings
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.receipt import estimate_flops
