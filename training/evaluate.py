@@ -47,8 +47,9 @@ class EvaluationSettings(Settings):
         """The method by its name."""
         if self.method == "truncated":
             return Truncated(self.cut_at)
+        if self.method == "duet":
+            return Duet(to_end=not self.objective.stop_at_end_of_reasoning)
         methods: dict[str, type[Method]] = {
-            "duet": Duet,
             "original": Original,
             "prompted": Prompted,
             "alone": Alone,
@@ -66,10 +67,15 @@ class Serving:
         self._settings, self._policies = settings, policies
         self.run, self._calls = 0, 0
 
-    def reason(self, prompts: Sequence[list[int]], limit: int | None = None) -> list[Response]:
+    def reason(
+        self, prompts: Sequence[list[int]], limit: int | None = None, *, to_end: bool = True
+    ) -> list[Response]:
         """See `Models`."""
         tokens = limit or self._settings.tokens.response
-        return self._generate("reasoner", prompts, tokens, self.prompts.end_of_text)
+        stops = self.prompts.end_of_text
+        if not to_end:
+            stops = [*stops, self.prompts.end_of_reasoning]
+        return self._generate("reasoner", prompts, tokens, stops)
 
     def decode(self, prompts: Sequence[list[int]]) -> list[Response]:
         """See `Models`."""

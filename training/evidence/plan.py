@@ -1,0 +1,151 @@
+"""The stages of the evidence run, in order: the main comparison first, so that an interrupted run
+has told most.
+"""
+
+from dataclasses import dataclass
+
+from training.evidence.methods import ABLATIONS, COMMON, MAIN, SETS, UNTRAINED, Trained
+from training.evidence.stage import Stage
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything. `size`: of `training.supervised`."""
+
+    size: str
+    seeds: tuple[int, ...]
+    steps: int
+    ablation_steps: int
+    questions: int
+    reasoner_steps: int
+    decoder_steps: int
+    weak_steps: int
+    validate: int
+
+
+FULL = Scale(
+    size="small",
+    seeds=(0, 1, 2),
+    steps=100,
+    ablation_steps=80,
+    questions=500,
+    reasoner_steps=2000,
+    decoder_steps=1200,
+    weak_steps=250,
+    validate=20,
+)
+
+
+def make_plan(scale: Scale) -> list[Stage]:
+    """Every stage at this scale; each comes after those that it needs."""
+    main = MAIN
+    stages = [
+        Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
+        _start("start", scale, scale.decoder_steps),
+        Stage(
+            "start-measured",
+            "measure",
+            ("{work}/start", "--size", scale.size, "--measure", "300"),
+            ("start",),
+            "what both models can do before joint training",
+        ),
+        *[_untrained(name, scale) for name in UNTRAINED],
+        *_generalised("original", "original", ("start",), None, scale.questions),
+    ]
+    for seed in scale.seeds:
+        for name, method in main.items():
+            stages += _trained(name, method, seed, scale, scale.steps)
+    for name, method in main.items():
+        run = f"{name}-{scale.seeds[0]}"
+        stages += _generalised(name, "duet", (run,), run, scale.questions)
+    stages.append(_start("weak", scale, scale.weak_steps))
+    for name, method in ABLATIONS.items():
+        stages += _trained(name, method, scale.seeds[0], scale, scale.ablation_steps)
+    return stages
+
+
+def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
+    arguments = (
+        f"{{work}}/{name}",
+        *("--size", scale.size, "--tokens", "2048"),
+        *("--reasoner-steps", str(scale.reasoner_steps)),
+        *("--decoder-steps", str(decoder_steps)),
+    )
+    if name == "start":
+        return Stage(name, "start", arguments, why="both models, supervised")
+    # The same reasoner, a decoder that has seen less.
+    arguments = (*arguments, "--reasoner-from", "{work}/start/reasoner")
+    return Stage(name, "start", arguments, ("start",), "a weaker decoder")
+
+
+def _trained(
+    name: str, method: Trained, seed: int, scale: Scale, steps: int
+) -> tuple[Stage, Stage]:
+    """Training, and the test of what came out."""
+    run = f"{name}-{seed}"
+    data = "hard" if name == "unsolved" else "easy"
+    every = min(scale.validate, steps)
+    train = Stage(
+        run,
+        "train",
+        (
+            f"pair={{work}}/{method.pair}/pair.yaml",
+            f"out={{work}}/runs/{run}",
+            f"data.train={{work}}/data/{data}/train.parquet",
+            f"data.validation={{work}}/data/{data}/validation.parquet",
+            f"seed={seed}",
+            f"steps={steps}",
+            f"validate.every={every}",
+            f"validate.questions={min(100, scale.questions)}",
+            f"checkpoint.every={every}",
+            "checkpoint.keep=1",
+            *COMMON,
+            *method.overrides,
+        ),
+        ("data", method.pair),
+        method.why,
+        seed,
+    )
+    return train, _evaluated(run, "duet", data, (run,), run, scale.questions, method.pair)
+
+
+def _untrained(name: str, scale: Scale) -> Stage:
+    method, switches = UNTRAINED[name]
+    return _evaluated(name, method, "easy", ("start",), None, scale.questions, "start", switches)
+
+
+def _generalised(
+    name: str, method: str, needs: tuple[str, ...], run: str | None, questions: int
+) -> list[Stage]:
+    others = [data for data in SETS if data != "easy"]
+    return [_evaluated(name, method, data, needs, run, questions, "start") for data in others]
+
+
+def _evaluated(
+    name: str,
+    method: str,
+    data: str,
+    needs: tuple[str, ...],
+    run: str | None,
+    questions: int,
+    pair: str,
+    switches: tuple[str, ...] = (),
+) -> Stage:
+    """Greedy answers to a test set. `run`: whose last checkpoint; None is the start itself."""
+    common = [c for c in COMMON if c.startswith(("data.", "tokens.", "objective.stop"))]
+    weights = [f"weights={{checkpoint:{run}}}"] if run else []
+    return Stage(
+        f"{name}@{data}",
+        "evaluate",
+        (
+            f"pair={{work}}/{pair}/pair.yaml",
+            f"data.train={{work}}/data/{data}/test.parquet",
+            f"limit={questions}",
+            f"method={method}",
+            "temperature=0",
+            *common,
+            *weights,
+            *switches,
+        ),
+        ("data", *needs),
+    )
