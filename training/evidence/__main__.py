@@ -19,6 +19,7 @@ from training.evidence.plan import FULL, make_plan
 from training.evidence.report import write_report
 from training.evidence.results import Results
 from training.evidence.runner import Runner
+from training.evidence.stage import Stage
 
 HERE = Path(__file__).parent
 
@@ -46,13 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         left = sum(stage.usual for stage in plan if not results.done(stage.name))
         print(f"{len(plan)} stages, about {left:.0f} minutes left on two idle cores")
         return 0
-    left = []
+    undone: list[Stage] = []
     if not arguments.report:
         chosen = {s.name for s in plan if fnmatch.fnmatch(s.name, arguments.only or "*")}
         until = time.monotonic() + 60 * arguments.minutes
-        left = Runner(results).run(plan, until, chosen)
+        undone = Runner(results).run(plan, until, chosen)
     write_report(plan, results, arguments.to)
-    print(f"wrote {arguments.to}; {len(left)} stages are left")
+    print(f"wrote {arguments.to}; {len(undone)} stages are left")
     return 0
 
 

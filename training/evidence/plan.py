@@ -55,7 +55,7 @@ def make_plan(scale: Scale) -> list[Stage]:
     for seed in scale.seeds:
         for name, method in main.items():
             stages += _trained(name, method, seed, scale, scale.steps)
-    for name, method in main.items():
+    for name in main:
         run = f"{name}-{scale.seeds[0]}"
         stages += _generalised(name, "duet", (run,), run, scale.questions)
     stages.append(_start("weak", scale, scale.weak_steps))
@@ -65,7 +65,7 @@ def make_plan(scale: Scale) -> list[Stage]:
 
 
 def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
-    arguments = (
+    arguments: tuple[str, ...] = (
         f"{{work}}/{name}",
         *("--size", scale.size, "--tokens", "2048"),
         *("--reasoner-steps", str(scale.reasoner_steps)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from training.stories.story import Step, Story
+from training.stories.story import Sign, Step, Story, compute
 from training.stories.words import GROUPS, HOLDERS, Dice, Person, plural
 
 # What one gets or loses: present, past; {n} is the number, {t} the things, {o} someone else.
@@ -44,12 +44,11 @@ class _Chain:
     def have(self) -> str:
         return ("has", "had")[self.past]
 
-    def add(self, why: str, sign: str, right: int) -> None:
+    def add(self, why: str, sign: Sign, right: int) -> None:
         """One step from the amount as it is."""
-        step = Step(why, self.now, sign, right, "")  # type: ignore[arg-type]
-        self.now = step.result
+        before, self.now = self.now, compute(self.now, sign, right)
         fact = f"Now {self.hero.name} {self.have()} {self.now} {self.things}"
-        self.steps.append(Step(why, step.left, step.sign, right, fact))
+        self.steps.append(Step(why, before, sign, right, fact))
 
     def other(self) -> Person:
         return self.dice.person()

@@ -8,7 +8,10 @@ Sign = Literal["+", "-", "*", "/"]
 
 @dataclass(frozen=True)
 class Step:
-    """One computation. `why`: a clause that says why; `fact`: a sentence that says what it gives."""
+    """One computation.
+
+    `why`: a clause that says why; `fact`: a sentence that says what it gives, without full stop.
+    """
 
     why: str
     left: int

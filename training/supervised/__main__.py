@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -78,17 +79,15 @@ def run(arguments: argparse.Namespace) -> int:
         if student.step >= steps:
             continue
 
-        def report(step: int, loss: float, speed: float, role: str = role, of: int = steps) -> None:
-            print(f"{role} {step}/{of}  loss {loss:.4f}  {speed:.0f} tokens/s", flush=True)
-
-        done = student.train(
-            lambda rng, count, role=role: teacher.examples(role, rng, count),
-            until=until,
-            report=report,
-        )
+        report = partial(_report, role, steps)
+        done = student.train(partial(teacher.examples, role), until=until, report=report)
         if not done:
             return UNFINISHED
     return 0
+
+
+def _report(role: str, steps: int, step: int, loss: float, speed: float) -> None:
+    print(f"{role} {step}/{steps}  loss {loss:.4f}  {speed:.0f} tokens/s", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
