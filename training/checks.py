@@ -7,31 +7,40 @@ import numpy as np
 import torch
 
 from training.errors import DivergenceError
-from training.policy import Response
+from training.generation import Response
 
 
-def largest_difference(responses: Sequence[Response], trained: torch.Tensor) -> float:
-    """Largest difference, in nats, between a token's log-prob in rollout and in training.
+def log_prob_differences(responses: Sequence[Response], trained: torch.Tensor) -> dict[str, float]:
+    """Difference, in nats, between tokens' log-probs in rollout and in training.
 
     `trained`: nested (N, *), the trainer's log-probs of the same tokens under the same weights.
+    Largest and mean absolute difference over all tokens.
     """
-    return max(
-        float(np.abs(np.array(response.log_probs) - values.numpy()).max())
-        for response, values in zip(responses, trained.unbind(), strict=True)
+    apart = np.concatenate(
+        [
+            np.abs(np.array(response.log_probs) - values.numpy())
+            for response, values in zip(responses, trained.unbind(), strict=True)
+        ]
     )
+    return {
+        "log_prob_difference": float(apart.max()),
+        "log_prob_difference_mean": float(apart.mean()),
+    }
 
 
-def agree(policy: str, difference: float, tolerance: float) -> str | None:
-    """A warning if rollout and trainer disagree, else None.
+def agree(policy: str, metrics: Mapping[str, float], of: str, tolerance: float) -> str | None:
+    """A warning if rollout and trainer disagree, else None. `of`: "largest" or "mean".
 
     A difference means that the model was sampled with other weights, another temperature or other
     arithmetic than it is trained with, so that the gradient is of another policy.
     """
+    suffix = "" if of == "largest" else "_mean"
+    difference = metrics[f"{policy}/log_prob_difference{suffix}"]
     if difference <= tolerance:
         return None
     return (
-        f"the {policy}'s rollout and trainer disagree: log-probs differ by {difference:.1e}, "
-        f"checks.log_prob_tolerance is {tolerance:.1e}"
+        f"the {policy}'s rollout and trainer disagree: log-probs differ by {difference:.1e} "
+        f"({of}), checks.log_prob_tolerance is {tolerance:.1e}"
     )
 
 
@@ -46,13 +55,13 @@ def finite(metrics: Mapping[str, float], step: int) -> None:
         raise DivergenceError(f"step {step}: {', '.join(wrong)} is not a finite number")
 
 
-def nothing_solved(guided: float, step: int, questions: int) -> str | None:
+def nothing_solved(right: float, step: int, questions: int) -> str | None:
     """A warning if no answer of the first step was right.
 
     LIMO fails for that reason in arXiv 2605.01111: reward cannot point anywhere, and the method
     cannot compress reasoning that does not solve the problem.
     """
-    if step > 1 or guided > 0:
+    if step > 1 or right > 0:
         return None
     return (
         f"no answer to any of the {questions} questions was right: the data may be too hard for "

@@ -2,12 +2,14 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import ray
 from verl.single_controller.ray import RayResourcePool
 
 from training.cpu.platform import ENVIRONMENT
+from training.errors import ConfigError
 from training.settings import Hardware
 
 
@@ -17,6 +19,7 @@ def start_ray(hardware: Hardware) -> None:
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": str(hardware.threads),
         "VERL_LOGGING_LEVEL": "ERROR",
+        **hardware.environment,
     }
     if hardware.platform == "cpu":
         environment |= ENVIRONMENT
@@ -34,18 +37,32 @@ def start_ray(hardware: Hardware) -> None:
     )
 
 
-def make_pools(hardware: Hardware) -> dict[str, RayResourcePool]:
-    """A pool of `devices` on each of `nodes` for each policy: the same one, or one each."""
+def make_pools(hardware: Hardware, names: Sequence[str]) -> dict[str, RayResourcePool]:
+    """A pool of devices on each node for each policy in `names`: the same one, or one each.
 
-    def pool(name: str) -> RayResourcePool:
+    Raises:
+        ConfigError: Ray has fewer devices than that.
+    """
+    wanted = 1 if hardware.shared_pool else len(names)
+
+    def pool(name: str, devices: int) -> RayResourcePool:
         return RayResourcePool(
-            [hardware.devices] * hardware.nodes,
+            [devices] * hardware.nodes,
             use_gpu=hardware.platform != "cpu",
+            # Both policies' workers on one device; Ray gives each half of it.
             max_colocate_count=2,
             name_prefix=name,
         )
 
+    if hardware.platform != "cpu":
+        asked = sum(hardware.ranks_of(name) for name in names[:wanted])
+        there = int(ray.cluster_resources().get("GPU", 0))
+        if there < asked:
+            raise ConfigError(
+                f"hardware={hardware.name} needs {asked} GPUs, Ray has {there}: set "
+                "hardware.devices and hardware.nodes, or join a larger cluster (RAY_ADDRESS)"
+            )
     if hardware.shared_pool:
-        shared = pool("pair")
-        return {"reasoner": shared, "decoder": shared}
-    return {name: pool(name) for name in ("reasoner", "decoder")}
+        shared = pool("pair", hardware.devices)
+        return dict.fromkeys(names, shared)
+    return {name: pool(name, hardware.devices_of(name)) for name in names}

@@ -23,3 +23,17 @@ class DivergenceError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A checkpoint that cannot be written, read, or belongs to another configuration."""
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message as one line; its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def worker_failed(error: BaseException, when: str = "") -> str:
+    """One line for what Ray raises when a worker or server fails: it died, or raised an error."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):
+        return f"a worker failed{when} ({type(cause).__name__}: {one_line(cause)})"
+    verb = "died" if "Actor" in type(error).__name__ else "failed"
+    return f"a worker {verb}{when} ({type(error).__name__})"

@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, get_args
 
 import numpy as np
 import ray
@@ -13,152 +13,155 @@ from pydantic import Field
 
 from duet_contract.errors import ContractError
 from training.checkpoints import load_policies
-from training.cluster import make_pools, start_ray
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
-from training.errors import ConfigError, TrainingError
+from training.errors import ConfigError, TrainingError, one_line, worker_failed
+from training.generation import Sampling
 from training.methods.alone import Alone
 from training.methods.base import Method, Outcome
 from training.methods.duet import Duet
 from training.methods.original import Original
 from training.methods.prompted import Prompted
 from training.methods.truncated import Truncated
-from training.metrics import bootstrap_interval, generation_flops, intelligence_per_token
-from training.pair import load_pair
-from training.policy import Policy, Response, Sampling
+from training.metrics import (
+    bootstrap_interval,
+    generation_flops,
+    intelligence_per_token,
+    spread,
+)
+from training.pair import Pair, load_pair
+from training.policies import start_policies
 from training.prompting import PairPrompts
-from training.sampling import fit_signal, score, seeds
-from training.settings import Count, Settings, compose_settings
+from training.sampling import score
+from training.serving import Serving
+from training.settings import Count, Part, Settings, Share, TopK, compose_settings
+from training.settings import Method as MethodName
 from training.verifiers import make_verifier
-from training.verl_config import policy_config
+
+# What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
+METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {
+    "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
+    "original": lambda _: Original(),
+    "prompted": lambda _: Prompted(),
+    "truncated": lambda settings: Truncated(settings.cut_at),
+    "alone": lambda _: Alone(),
+    "single": lambda _: Original(),
+    "thinkprune": lambda _: Original(),
+    "lgrpo": lambda _: Original(),
+}
+
+
+class DecoderSampling(Part):
+    """How evaluation samples the decoder."""
+
+    temperature: Annotated[float, Field(ge=0)]
+    top_p: Share
+    top_k: TopK
 
 
 class EvaluationSettings(Settings):
     """Settings of an evaluation; `data.train` is the set, `out` the JSON file."""
 
-    method: Literal["duet", "original", "prompted", "truncated", "alone"]
+    methods: ClassVar[tuple[MethodName, ...]] = get_args(MethodName)
+    trains: ClassVar[bool] = False
+
     weights: Path | None
     runs: Count
     limit: Count | None
     cut_at: Count
     temperature: Annotated[float, Field(ge=0)]
+    decoder: DecoderSampling
 
-    def make_method(self) -> Method:
-        """The method by its name."""
-        if self.method == "truncated":
-            return Truncated(self.cut_at)
-        if self.method == "duet":
-            return Duet(to_end=not self.objective.stop_at_end_of_reasoning)
-        methods: dict[str, type[Method]] = {
-            "original": Original,
-            "prompted": Prompted,
-            "alone": Alone,
+    def how(self) -> dict[str, Sampling]:
+        """Temperature, top_p and top_k of each model."""
+        own, m = self, self.decoder
+        return {
+            "reasoner": Sampling(1, own.temperature, (), own.top_p, own.top_k),
+            "decoder": Sampling(1, m.temperature, (), m.top_p, m.top_k),
         }
-        return methods[self.method]()
-
-
-class Serving:
-    """Both models behind `Models`; `run` and the number of the call make the seeds."""
-
-    def __init__(
-        self, settings: EvaluationSettings, prompts: PairPrompts, policies: dict[str, Policy]
-    ) -> None:
-        self.prompts = prompts
-        self._settings, self._policies = settings, policies
-        self.run, self._calls = 0, 0
-
-    def reason(
-        self, prompts: Sequence[list[int]], limit: int | None = None, *, to_end: bool = True
-    ) -> list[Response]:
-        """See `Models`."""
-        tokens = limit or self._settings.tokens.response
-        stops = self.prompts.end_of_text
-        if not to_end:
-            stops = [*stops, self.prompts.end_of_reasoning]
-        return self._generate("reasoner", prompts, tokens, stops)
-
-    def decode(self, prompts: Sequence[list[int]]) -> list[Response]:
-        """See `Models`."""
-        tokens = self._settings.tokens.answer
-        return self._generate("decoder", prompts, tokens, self.prompts.end_of_answer)
-
-    def guided_prompt(self, question: str, signal: list[int]) -> list[int]:
-        """See `Models`."""
-        return fit_signal(self.prompts, question, signal, self._settings.tokens.decoder_prompt)[0]
-
-    def _generate(
-        self, name: str, prompts: Sequence[list[int]], tokens: int, stops: list[int]
-    ) -> list[Response]:
-        if not prompts:
-            return []
-        self._calls += 1
-        settings, policy = self._settings, self._policies[name]
-        sampling = Sampling(tokens, settings.temperature, tuple(stops))
-        policy.to_rollout(0)
-        numbers = seeds(settings.seed, self.run, self._calls, len(prompts))
-        responses = policy.sample(prompts, sampling, numbers)
-        policy.rest()
-        return responses
 
 
 def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
-    """Answers every question `runs` times; returns what is written as JSON."""
+    """Answers every question once in each of `runs` runs; returns what is written as JSON."""
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
     rows = read_rows(settings.data.train)[: settings.limit]
     problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
-    weights, data = settings.weights, settings.data
-    if weights and not (weights / "state.json").is_file():
-        raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
+    method, data = METHODS[settings.method](settings), settings.data
+    if settings.weights:
+        _check_weights(settings.weights, method)
     verifiers = {
         name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
         for name in {problem.verifier for problem in problems}
     }
-    paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
-    configs = {name: policy_config(settings, name, str(path)) for name, path in paths.items()}
-    start_ray(settings.hardware)
-    policies = {}
-    for name, pool in make_pools(settings.hardware).items():
-        policies[name] = Policy(name, configs[name], pool, reference=False, temperature=1.0)
-    for policy in policies.values():
-        policy.start()
-    if weights:
-        load_policies(weights, policies)
-    serving, method = Serving(settings, prompts, policies), settings.make_method()
-    started = time.monotonic()
-    outcomes, scores = [], []
-    for run in range(settings.runs):
-        serving.run = run
-        answered = method.answer(serving, problems)
-        outcomes += answered
-        scores.append(score(verifiers, problems, [outcome.answer for outcome in answered]))
-        print(f"run {run + 1}/{settings.runs}: accuracy {scores[-1].mean():.3f}", flush=True)
-    seconds = time.monotonic() - started
-    for verifier in verifiers.values():
-        verifier.close()
-    sizes = {name: parameters(path) for name, path in paths.items()}
-    result = summary(problems, outcomes, np.stack(scores, axis=1), sizes)
-    chosen = ("method", "seed", "runs", "temperature", "cut_at", "weights")
+    try:
+        policies = start_policies(settings, pair, method.uses, reference=False)
+        if settings.weights:
+            load_policies(settings.weights, policies)
+        serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
+        outcomes, scores, seconds = [], [], []
+        for run in range(settings.runs):
+            serving.begin(run)
+            started = time.monotonic()
+            answered = method.answer(serving, problems)
+            seconds.append(time.monotonic() - started)
+            outcomes.append(answered)
+            texts = [outcome.answer for outcome in answered]
+            scores.append(score(verifiers, problems, texts))
+            print(f"run {run + 1}/{settings.runs}: accuracy {scores[-1].mean():.3f}", flush=True)
+    finally:
+        for verifier in verifiers.values():
+            verifier.close()
+    chosen = ("method", "seed", "runs", "temperature", "top_p", "top_k", "decoder", "cut_at")
     dumped = settings.model_dump(mode="json", by_alias=True)
     return {
         "data": problems[0].source,
         "too_long": too_long,
-        "seconds": seconds,
-        **result,
-        "settings": {**{key: dumped[key] for key in chosen}, "tokens": dumped["tokens"]},
+        **summary(problems, outcomes, np.stack(scores, axis=1), seconds, _sizes(pair)),
+        "settings": {key: dumped[key] for key in (*chosen, "weights", "tokens")},
     }
+
+
+def _check_weights(weights: Path, method: Method) -> None:
+    if not (weights / "state.json").is_file():
+        raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
+    missing = [name for name in method.uses if not (weights / name).is_dir()]
+    if missing:
+        raise ConfigError(
+            f"weights={weights} has no {missing[0]}: it is of a run that did not train one"
+        )
 
 
 def summary(
     problems: Sequence[Problem],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[Sequence[Outcome]],
     scores: np.ndarray[Any, np.dtype[np.float64]],
+    seconds: Sequence[float],
     sizes: dict[str, int],
 ) -> dict[str, Any]:
-    """Figures from outcomes (runs x questions, flat) and scores (questions, runs)."""
+    """Figures from outcomes (runs, questions), scores (questions, runs) and each run's seconds.
+
+    Tokens and FLOPs are means of one question; `accuracy_95` is an interval over questions, and
+    `over_runs` the spread over seeds.
+    """
+    by_run = [
+        {
+            "accuracy": float(scores[:, run].mean()),
+            "reasoner_tokens": float(np.mean([o.reasoner_tokens for o in answered])),
+            "decoder_tokens": float(np.mean([o.decoder_tokens for o in answered])),
+            "seconds": seconds[run],
+        }
+        for run, answered in enumerate(outcomes)
+    ]
     accuracy = float(scores.mean())
-    reasoner = float(np.mean([outcome.reasoner_tokens for outcome in outcomes]))
-    decoder = float(np.mean([outcome.decoder_tokens for outcome in outcomes]))
+    reasoner, decoder = (
+        float(np.mean([run[f"{name}_tokens"] for run in by_run]))
+        for name in ("reasoner", "decoder")
+    )
+    flops = {
+        "reasoner": generation_flops(sizes["reasoner"], reasoner),
+        "decoder": generation_flops(sizes["decoder"], decoder),
+    }
     return {
         "questions": len(problems),
         "accuracy": accuracy,
@@ -166,13 +169,21 @@ def summary(
         "reasoner_tokens": reasoner,
         "decoder_tokens": decoder,
         "ipt": intelligence_per_token(accuracy, reasoner),
-        "unfinished": float(np.mean([not outcome.finished for outcome in outcomes])),
-        "flops": {
-            "reasoner": generation_flops(sizes["reasoner"], reasoner),
-            "decoder": generation_flops(sizes["decoder"], decoder),
-        },
+        "unfinished": float(np.mean([not o.finished for run in outcomes for o in run])),
+        "seconds": float(sum(seconds)),
+        "flops": {**flops, "total": sum(flops.values())},
         "parameters": sizes,
+        "over_runs": {
+            key: spread([run[key] for run in by_run])
+            for key in ("accuracy", "reasoner_tokens", "decoder_tokens", "seconds")
+        },
+        "by_run": by_run,
     }
+
+
+def _sizes(pair: Pair) -> dict[str, int]:
+    models = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+    return {name: parameters(path) for name, path in models.items()}
 
 
 def parameters(model: Path) -> int:
@@ -193,10 +204,10 @@ def main(overrides: list[str]) -> int:
         settings.out.parent.mkdir(parents=True, exist_ok=True)
         settings.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     except (TrainingError, ContractError, OSError) as error:
-        print(f"training.evaluate: {error}", file=sys.stderr)
+        print(f"training.evaluate: {one_line(error)}", file=sys.stderr)
         return 1
-    except ray.exceptions.RayActorError as error:
-        print(f"training.evaluate: a worker died ({type(error).__name__})", file=sys.stderr)
+    except ray.exceptions.RayError as error:
+        print(f"training.evaluate: {worker_failed(error)}", file=sys.stderr)
         return 1
     finally:
         if ray.is_initialized():

@@ -3,12 +3,9 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from training.prompting import PairPrompts
-from training.sampling import Samples
 
 
 class Journal:
@@ -34,33 +31,21 @@ class Journal:
             self._tracking.log(dict(metrics), step)
         done = step - self._first
         left = (time.monotonic() - self._started) / done * (self._steps - step)
-        line = (
-            f"step {step}/{self._steps}  guided {metrics['reward/guided']:.3f}  "
-            f"alone {metrics['reward/alone']:.3f}  length {metrics['tokens/length']:.0f}  "
-            f"price {metrics['price']:.4f}  kl {metrics['reasoner/kl']:.4f}  "
-        )
+        parts = [f"step {step}/{self._steps}"]
+        rewards = {key: metrics.get(f"reward/{key}") for key in ("guided", "alone", "right")}
+        parts += [f"{key} {value:.3f}" for key, value in rewards.items() if value is not None]
+        parts.append(f"length {metrics['tokens/length']:.0f}")
+        parts.append(f"price {metrics['price']:.4f}")
+        parts.append(f"kl {metrics['reasoner/kl']:.4f}")
         if "validation/accuracy" in metrics:
-            line += f"accuracy {metrics['validation/accuracy']:.3f}  "
-        print(f"{line}{metrics['seconds/step']:.1f} s  {_clock(left)} left", flush=True)
+            parts.append(f"accuracy {metrics['validation/accuracy']:.3f}")
+        parts += [f"{metrics['seconds/step']:.1f} s", f"{_clock(left)} left"]
+        print("  ".join(parts), flush=True)
 
-    def samples(self, step: int, samples: Samples, prompts: PairPrompts, count: int) -> None:
-        """Writes down the first signals of the step with one guided answer each."""
-        _, signals, answers = samples.guided.shape
-        for i in range(min(count, len(samples.signals))):
-            guided = samples.guided[i // signals, i % signals]
-            problem = samples.problems[i // signals]
-            _append(
-                self._samples,
-                {
-                    "step": step,
-                    "question": problem.question,
-                    "reference": problem.answer,
-                    "signal": prompts.signal_text(samples.signals[i]),
-                    "response": prompts.response_text(samples.signal_responses[i].tokens),
-                    "answer": prompts.answer_text(samples.guided_responses[i * answers].tokens),
-                    "score": float(guided[0]),
-                },
-            )
+    def samples(self, step: int, examples: Sequence[Mapping[str, Any]]) -> None:
+        """Writes down what was sampled for a few questions of the step."""
+        for example in examples:
+            _append(self._samples, {"step": step, **example})
 
     def warn(self, text: str) -> None:
         """Prints a warning where it is seen."""

@@ -1,4 +1,7 @@
-"""One step's learning: rewards, advantages, and the update of both models, decoder first."""
+"""One step's learning: rewards, advantages, and the update of a model.
+
+A step of the joint method updates the decoder first. Baselines update the reasoner alone.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from training.checks import largest_difference
+from training.baselines.base import Baseline
+from training.checks import log_prob_differences
+from training.generation import Response
 from training.objective.advantages import (
     advantages,
     decoder_groups,
@@ -15,9 +20,9 @@ from training.objective.advantages import (
 )
 from training.objective.kl import kl_of_responses
 from training.objective.lengths import signal_lengths
-from training.objective.rewards import alone_reward, guided_reward, reasoner_reward
-from training.policy import Policy, Response
-from training.sampling import Samples
+from training.objective.rewards import Array, alone_reward, guided_reward, reasoner_reward
+from training.policy import Policy
+from training.sampling import OwnAnswers, Samples
 from training.settings import Settings
 from training.timing import Clock
 
@@ -38,12 +43,12 @@ def update_decoder(
     A group is all guided answers of a question. With `guided_and_alone` the question's answers
     without a signal are a second group.
     """
-    objective, sizes = settings.objective, settings.batch
+    objective = settings.objective
     questions, signals, answers = samples.guided.shape
     groups = decoder_groups(questions, signals, answers)
     prompts, responses = samples.guided_prompts, samples.guided_responses
     rewards = samples.guided.reshape(-1)
-    rows = sizes.mini_batch * signals * answers
+    rows = settings.decoder_rows
     if objective.decoder_learns_from == "guided_and_alone":
         # Question by question, so that mini-batches hold whole groups.
         order = _interleaved(questions, signals * answers)
@@ -56,7 +61,7 @@ def update_decoder(
     with clock("log_probs"):
         log_probs = decoder.log_probs(batch)
     metrics = {
-        "decoder/log_prob_difference": largest_difference(responses, log_probs),
+        **_named("decoder", log_prob_differences(responses, log_probs)),
         "decoder/tied_groups": tied_groups(rewards, groups),
     }
     if objective.train_decoder:
@@ -87,11 +92,67 @@ def update_reasoner(
         price=price,
         budget=objective.budget,
         on_success_only=objective.length_on_success_only,
-    ).reshape(-1)
-    batch = reasoner.batch(samples.signal_prompts, responses)
+    )
+    learnt = _learn(reasoner, samples.signal_prompts, responses, rewards, settings, clock)
+    metrics = {
+        "reward/guided": float(samples.guided.mean()),
+        "reward/alone": float(samples.alone.mean()),
+        **learnt,
+        "tokens/length": float(lengths.mean()),
+        "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
+        "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
+        "tokens/answer": float(np.mean([len(r.tokens) for r in samples.guided_responses])),
+        "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
+        "tokens/unfinished_answers": float(
+            np.mean([not r.finished for r in samples.guided_responses])
+        ),
+        "tokens/signals_cut": float(samples.cut),
+    }
+    return Learnt(metrics, float(lengths.mean()))
+
+
+def update_alone(
+    reasoner: Policy,
+    samples: OwnAnswers,
+    baseline: Baseline,
+    settings: Settings,
+    price: float,
+    clock: Clock,
+) -> Learnt:
+    """A baseline's step: maximise E[R(z) - beta KL] with its reward of the model's own answers."""
+    responses = samples.responses
+    lengths = signal_lengths(
+        [response.tokens for response in responses], samples.signals, settings.objective.counted
+    ).reshape(samples.right.shape)
+    rewards = baseline.rewards(samples.right, lengths, price)
+    metrics = {
+        "reward/right": float(samples.right.mean()),
+        **_learn(reasoner, samples.prompts, responses, rewards, settings, clock),
+        "tokens/length": float(lengths.mean()),
+        "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
+        "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
+        "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
+        "tokens/limit": float(samples.limit),
+    }
+    return Learnt(metrics, float(lengths.mean()))
+
+
+def _learn(
+    reasoner: Policy,
+    prompts: list[list[int]],
+    responses: list[Response],
+    rewards: Array,
+    settings: Settings,
+    clock: Clock,
+) -> dict[str, float]:
+    """Updates the reasoner on rewards (Q, S), less beta KL, in groups of a question; metrics."""
+    objective = settings.objective
+    questions, signals = rewards.shape
+    batch = reasoner.batch(prompts, responses)
     with clock("log_probs"):
         log_probs = reasoner.log_probs(batch)
     mask = _mask(responses)
+    rewards = rewards.reshape(-1)
     kl = np.zeros(len(rewards))
     if objective.kl.coefficient:
         with clock("log_probs"):
@@ -102,25 +163,13 @@ def update_reasoner(
     weights = advantages(rewards, groups, mask, divide_by_std=objective.divide_by_std)
     with clock("update"):
         trained = reasoner.update(batch, weights, log_probs, settings.batch.mini_batch * signals)
-    metrics = {
-        "reward/guided": float(samples.guided.mean()),
-        "reward/alone": float(samples.alone.mean()),
+    return {
         "reward/reasoner": float(rewards.mean()),
         "reasoner/kl": float(kl.mean()),
-        "reasoner/log_prob_difference": largest_difference(responses, log_probs),
+        **_named("reasoner", log_prob_differences(responses, log_probs)),
         "reasoner/tied_groups": tied_groups(rewards, groups),
-        "tokens/length": float(lengths.mean()),
-        "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
-        "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
-        "tokens/answer": float(np.mean([len(r.tokens) for r in samples.guided_responses])),
-        "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
-        "tokens/unfinished_answers": float(
-            np.mean([not r.finished for r in samples.guided_responses])
-        ),
-        "tokens/signals_cut": float(samples.cut),
         **_named("reasoner", trained),
     }
-    return Learnt(metrics, float(lengths.mean()))
 
 
 def _interleaved(questions: int, rows: int) -> list[int]:

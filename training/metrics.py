@@ -1,4 +1,6 @@
-"""Figures of an evaluation: accuracy with its interval, IPT, FLOPs."""
+"""Figures of an evaluation: accuracy with its interval, spread over seeds, IPT, FLOPs."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,12 @@ def bootstrap_interval(
     drawn = rng.choice(means, size=(draws, len(means))).mean(axis=1)
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Standard deviation (n - 1; None for a single run), least and most of one figure per run."""
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"std": deviation, "min": float(min(values)), "max": float(max(values))}
 
 
 def intelligence_per_token(accuracy: float, reasoner_tokens: float) -> float | None:

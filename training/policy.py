@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,42 +16,30 @@ from verl.utils.device import get_device_name
 from verl.workers.utils.padding import response_from_nested, response_to_nested
 
 from training.errors import DivergenceError
+from training.generation import Response, Sampling
 from training.worker import PolicyServers, PolicyWorker
-
-
-@dataclass(frozen=True)
-class Response:
-    """What a policy sampled: token ids, the one that ended it included, and their log-probs.
-
-    `finished`: it ended by itself, not at the limit.
-    """
-
-    tokens: list[int]
-    log_probs: list[float]
-    finished: bool
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to sample: at most `tokens`, ending at any of `stops`; temperature 0 is greedy."""
-
-    tokens: int
-    temperature: float
-    stops: tuple[int, ...]
 
 
 class Policy:
     """A model that is sampled from and trained. `config` is VERL's (`training.verl_config`).
 
     Making one only launches its processes, so that those of two policies can load side by side;
-    `start` builds the engines in them.
+    `start` builds the engines in them. Unless `seeded`, responses are drawn from the servers' own
+    random state: vLLM samples rows with seeds of their own one by one, without its fused kernels.
     """
 
     def __init__(
-        self, name: str, config: Any, pool: RayResourcePool, *, reference: bool, temperature: float
+        self,
+        name: str,
+        config: Any,
+        pool: RayResourcePool,
+        *,
+        reference: bool,
+        temperature: float,
+        seeded: bool = True,
     ) -> None:
         self.name = name
-        self._config, self._temperature = config, temperature
+        self._config, self._temperature, self._seeded = config, temperature, seeded
         role = "actor_rollout_ref" if reference else "actor_rollout"
         worker = RayClassWithInitArgs(
             cls=ray.remote(PolicyWorker), config=config.actor_rollout_ref, role=role
@@ -108,24 +95,26 @@ class Policy:
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[Response]:
         """One response for each prompt, each with a seed of its own."""
+        common = {
+            "max_tokens": sampling.tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            # The pair's end tokens alone end a response, not what the model's files say.
+            "stop_token_ids": list(sampling.stops),
+            "ignore_eos": True,
+            "logprobs": True,
+        }
 
         async def all_of_them() -> list[Any]:
             return await asyncio.gather(
                 *(
                     self._client.generate(
-                        f"{self.name}-{seed}",
+                        f"{self.name}-{place}-{seed}",
                         prompt_ids=prompt,
-                        sampling_params={
-                            "max_tokens": sampling.tokens,
-                            "temperature": sampling.temperature,
-                            "top_p": 1.0,
-                            "top_k": -1,
-                            "seed": seed,
-                            "stop_token_ids": list(sampling.stops),
-                            "logprobs": True,
-                        },
+                        sampling_params={**common, "seed": seed if self._seeded else None},
                     )
-                    for prompt, seed in zip(prompts, seeds, strict=True)
+                    for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
                 )
             )
 

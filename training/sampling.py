@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from training.data.rows import Problem
 from training.errors import DataError
-from training.policy import Policy, Response, Sampling
+from training.generation import Response, Sampling
+from training.policy import Policy
 from training.prompting import PairPrompts
 from training.timing import Clock
 from training.verifiers import Verifier
@@ -36,6 +37,22 @@ class Samples:
     guided: Array
     alone: Array
     cut: int
+
+
+@dataclass(frozen=True)
+class OwnAnswers:
+    """Q questions, S responses each by the reasoner alone; lists are flat in that order.
+
+    `right`: scores (Q, S). `limit`: the most tokens that a response could have. `signals`: the
+    reasoning in each response.
+    """
+
+    problems: list[Problem]
+    prompts: list[list[int]]
+    responses: list[Response]
+    signals: list[list[int]]
+    right: Array
+    limit: int
 
 
 def seeds(run: int, step: int, stream: int, count: int) -> list[int]:
@@ -79,6 +96,25 @@ def each(items: Sequence[Problem], times: int) -> list[Problem]:
     return [item for item in items for _ in repeat(None, times)]
 
 
+def respond(
+    policy: Policy,
+    prompts: list[list[int]],
+    sampling: Sampling,
+    numbers: list[int],
+    step: int,
+    clock: Clock,
+) -> list[Response]:
+    """Responses of a policy as it is now: its servers get its weights, and rest afterwards."""
+    with clock("weights"):
+        policy.to_rollout(step)
+        policy.check_in_sync()
+    with clock("generate"):
+        responses = policy.sample(prompts, sampling, numbers)
+    with clock("weights"):
+        policy.rest()
+    return responses
+
+
 class Sampler:
     """Draws what a step learns from."""
 
@@ -107,14 +143,11 @@ class Sampler:
         step: int,
         clock: Clock,
     ) -> Samples:
-        """Signals, then the guided answers and the answers alone in one go.
-
-        Both rollout servers are brought up to date before they are used, and rest afterwards.
-        """
+        """Signals, then the guided answers and the answers alone in one go."""
         prompts, per_signal = self._prompts, each(problems, signals)
         signal_prompts = [prompts.reasoner(problem.question) for problem in per_signal]
         first = seeds(run, step, 0, len(per_signal))
-        responses = self._use(self._reasoner, signal_prompts, self._signal, first, step, clock)
+        responses = respond(self._reasoner, signal_prompts, self._signal, first, step, clock)
         cut_out = [prompts.signal(response.tokens) for response in responses]
         fitted = [
             fit_signal(prompts, problem.question, signal, self._limit)
@@ -125,7 +158,7 @@ class Sampler:
         alone = [prompts.alone(problem.question) for problem in per_answer]
         second = seeds(run, step, 1, 2 * len(guided))
         asked = [*guided, *alone]
-        answered = self._use(self._decoder, asked, self._answer, second, step, clock)
+        answered = respond(self._decoder, asked, self._answer, second, step, clock)
         with clock("score"):
             texts = [prompts.answer_text(response.tokens) for response in answered]
             scores = score(self._verifiers, [*per_answer, *per_answer], texts)
@@ -144,20 +177,3 @@ class Sampler:
             alone=without,
             cut=sum(was_cut for _, was_cut in fitted),
         )
-
-    def _use(
-        self,
-        policy: Policy,
-        prompts: list[list[int]],
-        sampling: Sampling,
-        numbers: list[int],
-        step: int,
-        clock: Clock,
-    ) -> list[Response]:
-        with clock("weights"):
-            policy.to_rollout(step)
-            policy.check_in_sync()
-        with clock("generate"):
-            responses = policy.sample(prompts, sampling, numbers)
-        policy.rest()
-        return responses

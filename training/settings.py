@@ -1,7 +1,8 @@
 """The settings of a run, checked before anything starts. `training/conf/` has the values."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -11,19 +12,28 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import ConfigError
+from training.generation import Sampling
 from training.objective.lengths import Counted
 from training.objective.rewards import Baseline
 from training.objective.schedule import Constant, DualAscent, Schedule
 
 Count = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, le=1)]
+# -1 is all tokens, as in vLLM.
+TopK = Annotated[int, Field(ge=-1)]
+Method = Literal[
+    "duet", "single", "thinkprune", "lgrpo", "original", "prompted", "truncated", "alone"
+]
 
 
-class _Settings(BaseModel):
+class Part(BaseModel):
+    """A part of the settings: no unknown keys, no NaN, not changed once read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Data(_Settings):
+class Data(Part):
     """Parquet files of `python -m training.data`; `max_prompt` in tokens of the reasoner."""
 
     train: Path
@@ -33,16 +43,22 @@ class Data(_Settings):
     verifier_seconds: Annotated[float, Field(gt=0)]
 
 
-class Batch(_Settings):
-    """Questions a step, signals a question, answers a signal; questions in one mini-batch."""
+class Batch(Part):
+    """Questions a step, signals a question, answers a signal; size of a mini-batch.
+
+    A mini-batch holds the signals of `mini_batch` questions. For the decoder it holds the answers
+    to so many signals (the released code: 8 updates a step by default), or to all signals of so
+    many questions (2 updates).
+    """
 
     questions: Count
     signals: Annotated[int, Field(ge=2)]
     answers: Count
     mini_batch: Count
+    decoder_counts: Literal["signals", "questions"]
 
 
-class Tokens(_Settings):
+class Tokens(Part):
     """Limits in tokens: the reasoner's response, the decoder's answer and its whole prompt."""
 
     response: Count
@@ -50,21 +66,21 @@ class Tokens(_Settings):
     decoder_prompt: Count
 
 
-class LearningRates(_Settings):
+class LearningRates(Part):
     """Learning rate of each model."""
 
     reasoner: NotNegative
     decoder: NotNegative
 
 
-class Kl(_Settings):
+class Kl(Part):
     """KL to the initial reasoner: beta and VERL's estimator. With 0 no reference is kept."""
 
     coefficient: NotNegative
     kind: Literal["k1", "k2", "k3", "abs"]
 
 
-class Price(_Settings):
+class Price(Part):
     """lambda: its start and how it moves (`training.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
@@ -73,7 +89,7 @@ class Price(_Settings):
     clip: tuple[float, float] | None
 
 
-class Objective(_Settings):
+class Objective(Part):
     """Every switch of the method; the defaults in `conf/train.yaml` are the released code's."""
 
     budget: Annotated[float, Field(gt=0)]
@@ -94,29 +110,56 @@ class Objective(_Settings):
         return DualAscent(self.budget, self.price.rate, self.price.clip)
 
 
-class Validation(_Settings):
+class Prune(Part):
+    """Limits of `method=thinkprune` (`training.baselines.thinkprune`), in tokens and steps."""
+
+    start: Count
+    less: Annotated[int, Field(ge=0)]
+    every: Count
+    floor: Count
+
+
+class LengthPenalty(Part):
+    """Weight of the penalty of `method=lgrpo` (`training.baselines.lgrpo`)."""
+
+    weight: NotNegative
+
+
+class Validation(Part):
     """Greedy answers to held-out questions every so many steps; 0 is never."""
 
     every: Annotated[int, Field(ge=0)]
     questions: Count
 
 
-class Checkpoints(_Settings):
+class Checkpoints(Part):
     """Saved every so many steps and at the end; the last `keep` are kept."""
 
     every: Count
     keep: Count
 
 
-class Checks(_Settings):
-    """Largest difference between rollout's and trainer's log-probs, and what follows a larger."""
+class Checks(Part):
+    """How far rollout's and trainer's log-probs may differ, and what follows if they do.
 
+    In float32 no token may differ by more than `log_prob_tolerance`. In bfloat16 single tokens
+    always do, so there the mean over all tokens is watched (`log_prob_of=mean`).
+    """
+
+    log_prob_of: Literal["largest", "mean"]
     log_prob_tolerance: Annotated[float, Field(gt=0)]
     on_disagreement: Literal["stop", "warn"]
 
 
-class Hardware(_Settings):
-    """What runs where. `verl` and the two lists beside it are overrides of VERL's own settings."""
+class Hardware(Part):
+    """What runs where. `verl` and the two lists beside it are overrides of VERL's own settings.
+
+    `devices` of each of `nodes` are shared by both models, or hold the reasoner alone if
+    `shared_pool` is false; the decoder then has `decoder_devices` (as many if null) of its own.
+    `seeded_requests`: each response has a seed of its own, so that a resumed run samples what an
+    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory. `environment`:
+    variables of every process.
+    """
 
     name: str
     platform: Literal["cpu", "cuda"]
@@ -124,25 +167,49 @@ class Hardware(_Settings):
     nodes: Count
     threads: Count
     shared_pool: bool
+    decoder_devices: Count | None = None
+    seeded_requests: bool = True
+    device_memory: NotNegative = 0.0
+    log_prob_of: Literal["largest", "mean"]
+    log_prob_tolerance: Annotated[float, Field(gt=0)]
+    environment: dict[str, str] = {}
     verl: tuple[str, ...]
     reasoner: tuple[str, ...] = ()
     decoder: tuple[str, ...] = ()
 
+    def devices_of(self, policy: str) -> int:
+        """Devices on each node for a policy, "reasoner" or "decoder"."""
+        if policy == "decoder" and not self.shared_pool:
+            return self.decoder_devices or self.devices
+        return self.devices
 
-class Settings(_Settings):
+    def ranks_of(self, policy: str) -> int:
+        """Workers of a policy on all nodes, one a device."""
+        return self.devices_of(policy) * self.nodes
+
+
+class Settings(Part):
     """A whole run."""
 
+    methods: ClassVar[tuple[Method, ...]] = ("duet", "single", "thinkprune", "lgrpo")
+    trains: ClassVar[bool] = True
+
+    method: Method
     pair: Path
     out: Path
     seed: Annotated[int, Field(ge=0)]
     steps: Count
     resume: bool
     temperature: Annotated[float, Field(gt=0)]
+    top_p: Share
+    top_k: TopK
     data: Data
     batch: Batch
     tokens: Tokens
     learning_rate: LearningRates
     objective: Objective
+    thinkprune: Prune
+    lgrpo: LengthPenalty
     validate_: Validation = Field(alias="validate")
     checkpoint: Checkpoints
     checks: Checks
@@ -152,30 +219,70 @@ class Settings(_Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        batch, hardware = self.batch, self.hardware
+        if self.method not in self.methods:
+            raise ValueError(f"method={self.method} is none of {', '.join(self.methods)}")
+        clip = self.objective.price.clip
+        if clip and clip[0] > clip[1]:
+            raise ValueError("objective.price.clip must be [low, high]")
+        if self.trains:
+            self._check_batch()
+            self._check_sampling()
+        return self
+
+    def _check_batch(self) -> None:
+        batch = self.batch
         if batch.questions % batch.mini_batch:
             raise ValueError(
                 f"batch.questions ({batch.questions}) is no multiple of "
                 f"batch.mini_batch ({batch.mini_batch})"
             )
-        ranks = hardware.devices * hardware.nodes
-        if batch.mini_batch * batch.signals % ranks:
+        for policy, rows, what in (
+            ("reasoner", batch.mini_batch * batch.signals, "batch.mini_batch x batch.signals"),
+            ("decoder", self.decoder_rows, "the decoder's mini-batch in answers"),
+        ):
+            ranks = self.hardware.ranks_of(policy)
+            if policy in self.policies and rows % ranks:
+                raise ValueError(f"{what} ({rows}) is no multiple of the devices ({ranks})")
+
+    def _check_sampling(self) -> None:
+        if "decoder" not in self.policies and self.objective.stop_at_end_of_reasoning:
             raise ValueError(
-                f"batch.mini_batch x batch.signals ({batch.mini_batch * batch.signals}) is no "
-                f"multiple of the devices ({ranks})"
+                f"objective.stop_at_end_of_reasoning leaves method={self.method} without an answer"
             )
-        clip = self.objective.price.clip
-        if clip and clip[0] > clip[1]:
-            raise ValueError("objective.price.clip must be [low, high]")
-        return self
+        truncated = self.top_p < 1 or self.top_k > 0
+        if self.hardware.platform == "cuda" and truncated and self.temperature != 1:
+            raise ValueError(
+                "vLLM gives no log-probs before top_p and top_k at a temperature other than 1: "
+                "sample with temperature=1, or without top_p and top_k"
+            )
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The models that take part in training."""
+        return ("reasoner", "decoder") if self.method == "duet" else ("reasoner",)
+
+    @property
+    def decoder_rows(self) -> int:
+        """Guided answers in one mini-batch of the decoder."""
+        batch = self.batch
+        each = batch.signals if batch.decoder_counts == "questions" else 1
+        return batch.mini_batch * each * batch.answers
+
+    def sampling(self, tokens: int, stops: Sequence[int]) -> Sampling:
+        """How training samples a response of at most `tokens` that ends at any of `stops`."""
+        return Sampling(tokens, self.temperature, tuple(stops), self.top_p, self.top_k)
 
     def binding(self) -> dict[str, Any]:
         """What a checkpoint is only good for: changing any of it makes another run."""
-        kept = {"pair", "seed", "temperature", "data", "batch", "tokens", "learning_rate"}
+        kept = {"method", "pair", "seed", "temperature", "top_p", "top_k", "data", "batch"}
+        kept |= {"tokens", "learning_rate", "objective"}
+        if self.method in ("thinkprune", "lgrpo"):
+            kept.add(self.method)
         values = self.model_dump(mode="json", by_alias=True)
-        bound = {key: values[key] for key in sorted(kept | {"objective"})}
+        bound = {key: values[key] for key in sorted(kept)}
         bound["data"].pop("validation")
-        bound["devices"] = self.hardware.devices * self.hardware.nodes
+        for policy in self.policies:
+            bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
         return bound
 
 

@@ -5,7 +5,7 @@ import sys
 import ray
 
 from duet_contract.errors import ContractError
-from training.errors import TrainingError
+from training.errors import TrainingError, one_line, worker_failed
 from training.settings import Settings, compose_settings
 
 
@@ -27,13 +27,13 @@ def main(overrides: list[str]) -> int:
         trainer = Trainer(settings_from(overrides))
         state = trainer.run()
     except (TrainingError, ContractError, OSError) as error:
-        print(f"training.train: {error}", file=sys.stderr)
+        print(f"training.train: {one_line(error)}", file=sys.stderr)
         return 1
-    except ray.exceptions.RayActorError as error:
-        step = trainer.state.step + 1 if trainer is not None else 0
+    except ray.exceptions.RayError as error:
+        when = f" in step {trainer.state.step + 1}" if trainer is not None else " at start"
         print(
-            f"training.train: a worker died in step {step} ({type(error).__name__}); go on from "
-            "the last checkpoint with resume=true",
+            f"training.train: {worker_failed(error, when)}; go on from the last checkpoint with "
+            "resume=true",
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,4 @@
-"""Joint training: one loop over steps, each of them sampling, the decoder's update, the reasoner's.
+"""Training: one loop over steps, whatever the method; checks, checkpoints and the journal.
 
 The two models' rollout servers are never awake together, nor while a model trains, so that all of
 them fit into the same memory.
@@ -9,24 +9,25 @@ from pathlib import Path
 
 import ray
 
+from training.baselines.registry import make_baseline
 from training.checkpoints import Checkpoints, State, load_policies
 from training.checks import agree, finite, nothing_solved
-from training.cluster import make_pools, start_ray
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
 from training.errors import ConfigError, DivergenceError
+from training.joint import Joint
 from training.journal import Journal
-from training.learning import update_decoder, update_reasoner
+from training.learner import Learner
+from training.objective.schedule import Constant
 from training.order import problems_of_step
 from training.pair import load_pair
-from training.policy import Policy, Sampling
+from training.policies import start_policies
+from training.policy import Policy
 from training.prompting import PairPrompts
-from training.sampling import Sampler
 from training.settings import Settings
+from training.solo import Solo
 from training.timing import Clock
-from training.validation import validate
 from training.verifiers import Verifier, make_verifier
-from training.verl_config import policy_config
 
 
 class Trainer:
@@ -52,22 +53,14 @@ class Trainer:
             self._held_out = self._read(settings.data.validation)[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
         self._verifiers = self._make_verifiers()
-        paths = {"reasoner": str(pair.reasoner.path), "decoder": str(pair.decoder.path)}
-        configs = {name: policy_config(settings, name, path) for name, path in paths.items()}
-        start_ray(settings.hardware)
-        pools = make_pools(settings.hardware)
-        self.policies: dict[str, Policy] = {}
-        for name, pool in pools.items():
-            self.policies[name] = Policy(
-                name,
-                configs[name],
-                pool,
-                reference=name == "reasoner" and settings.objective.kl.coefficient > 0,
-                temperature=settings.temperature,
-            )
-        for policy in self.policies.values():
-            policy.start()
-        self.state = State(0, settings.objective.price.start)
+        reference = settings.objective.kl.coefficient > 0
+        self.policies: dict[str, Policy] = start_policies(
+            settings, pair, settings.policies, reference=reference
+        )
+        # A method without a price has none, whatever `objective.price` says.
+        baseline = make_baseline(settings)
+        priced = baseline is None or baseline.priced
+        self.state = State(0, settings.objective.price.start if priced else 0.0)
         if found:
             self.state, directory = found
             load_policies(directory, self.policies)
@@ -75,16 +68,12 @@ class Trainer:
         self._journal = Journal(
             settings.out, settings.steps, self.state.step, settings.track, config
         )
-        self._signal, self._answer = self._samplings()
-        self._sampler = Sampler(
-            self.policies["reasoner"],
-            self.policies["decoder"],
-            self._prompts,
-            self._verifiers,
-            signal=self._signal,
-            answer=self._answer,
-            decoder_prompt=settings.tokens.decoder_prompt,
-        )
+        self._learner = self._make_learner()
+
+    def _make_learner(self) -> Learner:
+        settings, parts = self.settings, (self.policies, self._prompts, self._verifiers)
+        baseline = make_baseline(settings)
+        return Solo(baseline, settings, *parts) if baseline else Joint(settings, *parts)
 
     def _checkpoint(self) -> tuple[State, Path] | None:
         if self.settings.resume:
@@ -110,17 +99,6 @@ class Trainer:
         print(f"{file.name}: {len(kept)} problems{note if too_long else ''}", flush=True)
         return kept
 
-    def _samplings(self) -> tuple[Sampling, Sampling]:
-        settings, prompts = self.settings, self._prompts
-        stops = prompts.end_of_text
-        if settings.objective.stop_at_end_of_reasoning:
-            stops = [*stops, prompts.end_of_reasoning]
-        signal = Sampling(settings.tokens.response, settings.temperature, tuple(stops))
-        answer = Sampling(
-            settings.tokens.answer, settings.temperature, tuple(prompts.end_of_answer)
-        )
-        return signal, answer
-
     def run(self) -> State:
         """All steps that are left; returns where the run stands.
 
@@ -135,57 +113,36 @@ class Trainer:
         return self.state
 
     def step(self) -> dict[str, float]:
-        """One joint step; returns its metrics."""
+        """One step; returns its metrics."""
         settings, step, clock = self.settings, self.state.step + 1, Clock()
-        batch = settings.batch
-        problems = problems_of_step(self.problems, step, batch.questions, settings.seed)
-        samples = self._sampler.draw(
-            problems, batch.signals, batch.answers, run=settings.seed, step=step, clock=clock
-        )
-        metrics = update_decoder(self.policies["decoder"], samples, settings, clock)
-        learnt = update_reasoner(
-            self.policies["reasoner"], samples, settings, self.state.price, clock
-        )
-        metrics |= learnt.metrics
-        metrics["price"] = self.state.price
+        problems = problems_of_step(self.problems, step, settings.batch.questions, settings.seed)
+        done = self._learner.step(problems, step, self.state.price, clock)
+        metrics = {**done.learnt.metrics, "price": self.state.price}
         every = settings.validate_.every
         if self._held_out and (step % every == 0 or step == settings.steps):
             with clock("validation"):
-                metrics |= self._validate(step)
+                metrics |= self._learner.validate(self._held_out, step)
         metrics |= clock.seconds()
         finite(metrics, step)
-        self._alarms(metrics, step)
-        price = settings.objective.schedule().next(self.state.price, learnt.mean_length)
+        self._alarms(metrics, done.solved, step)
+        schedule = settings.objective.schedule() if self._learner.priced else Constant()
+        price = schedule.next(self.state.price, done.learnt.mean_length)
         self.state = State(step, price)
-        self._journal.samples(step, samples, self._prompts, settings.samples)
+        self._journal.samples(step, done.examples)
         self._journal.step(step, metrics)
         return metrics
 
-    def _alarms(self, metrics: dict[str, float], step: int) -> None:
+    def _alarms(self, metrics: dict[str, float], solved: float, step: int) -> None:
         checks = self.settings.checks
         for name in self.policies:
-            difference = metrics[f"{name}/log_prob_difference"]
-            alarm = agree(name, difference, checks.log_prob_tolerance)
+            alarm = agree(name, metrics, checks.log_prob_of, checks.log_prob_tolerance)
             if alarm and checks.on_disagreement == "stop":
                 raise DivergenceError(f"step {step}: {alarm}")
             if alarm:
                 self._journal.warn(alarm)
-        warning = nothing_solved(metrics["reward/guided"], step, self.settings.batch.questions)
+        warning = nothing_solved(solved, step, self.settings.batch.questions)
         if warning:
             self._journal.warn(warning)
-
-    def _validate(self, step: int) -> dict[str, float]:
-        return validate(
-            self.policies["reasoner"],
-            self.policies["decoder"],
-            self._prompts,
-            self._verifiers,
-            self._held_out,
-            signal=self._signal,
-            answer=self._answer,
-            decoder_prompt=self.settings.tokens.decoder_prompt,
-            step=step,
-        )
 
     def close(self) -> None:
         """Stops verifiers and Ray."""

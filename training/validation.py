@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from training.data.rows import Problem
-from training.policy import Policy, Response, Sampling
+from training.generation import Response, Sampling
+from training.policy import Policy
 from training.prompting import PairPrompts
 from training.sampling import fit_signal, score
 from training.verifiers import Verifier

@@ -33,7 +33,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         f"actor_rollout_ref.model.path={path}",
         f"data.max_prompt_length={prompt}",
         f"data.max_response_length={tokens.response if reasoner else tokens.answer}",
-        f"trainer.n_gpus_per_node={hardware.devices}",
+        f"trainer.n_gpus_per_node={hardware.devices_of(policy)}",
         f"trainer.nnodes={hardware.nodes}",
         "algorithm.adv_estimator=grpo",
         # The trainer passes the sizes itself: groups here are not VERL's prompts.

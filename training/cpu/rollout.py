@@ -25,10 +25,11 @@ def server_name(replica_rank: int) -> str:
     return f"duet_rollout_{replica_rank}"
 
 
-def _shared(request: _Request) -> tuple[int, float, list[int]]:
+def _shared(request: _Request) -> tuple[int, float, float, int, list[int]]:
     """What must be equal within a batch."""
     settings = request[1]
-    return settings["max_tokens"], settings["temperature"], settings["stop_token_ids"]
+    truncation = settings["top_p"], settings["top_k"]
+    return settings["max_tokens"], settings["temperature"], *truncation, settings["stop_token_ids"]
 
 
 def digest(weights: Iterator[tuple[str, torch.Tensor]]) -> dict[str, int]:
@@ -99,7 +100,10 @@ class HubServer:
         width = max(map(len, prompts))
         ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
         shown = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-        sampler = SeededSampler([one["seed"] for _, one, _ in batch], settings["temperature"])
+        numbers = [one["seed"] for _, one, _ in batch]
+        sampler = SeededSampler(
+            numbers, settings["temperature"], settings["top_p"], settings["top_k"]
+        )
         stops: list[int] = settings["stop_token_ids"]
         sequences = self._model.generate(
             input_ids=ids,

@@ -9,6 +9,8 @@ from training.methods.base import Models, Outcome
 class Alone:
     """The reasoner is not used."""
 
+    uses: tuple[str, ...] = ("decoder",)
+
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         prompts = models.prompts

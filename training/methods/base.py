@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from training.data.rows import Problem
-from training.policy import Response
+from training.generation import Response
 from training.prompting import PairPrompts
 
 
@@ -46,7 +46,9 @@ class Models(Protocol):
 
 
 class Method(Protocol):
-    """Answers all problems of a set, one sample each."""
+    """Answers all problems of a set, one sample each. `uses`: the models that it asks."""
+
+    uses: tuple[str, ...]
 
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """One outcome for each problem, in their order."""

@@ -12,6 +12,8 @@ class Duet:
     `to_end`: False stops it at the end of its reasoning, as serving does.
     """
 
+    uses: tuple[str, ...] = ("reasoner", "decoder")
+
     def __init__(self, to_end: bool = True) -> None:
         self._to_end = to_end
 

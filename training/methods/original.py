@@ -9,6 +9,8 @@ from training.methods.base import Models, Outcome
 class Original:
     """The answer is read from the reasoner's whole response."""
 
+    uses: tuple[str, ...] = ("reasoner",)
+
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         return self.from_questions(models, [problem.question for problem in problems])

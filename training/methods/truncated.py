@@ -9,6 +9,8 @@ from training.methods.base import Models, Outcome
 class Truncated:
     """`budget`: tokens of reasoning. A response that ended within it is left as it is."""
 
+    uses: tuple[str, ...] = ("reasoner",)
+
     def __init__(self, budget: int) -> None:
         self._budget = budget
 

@@ -5,13 +5,14 @@ import pytest
 
 from training.data.rows import Problem, write_rows
 from training.evaluate import main, summary
+from training.generation import Response
 from training.methods.alone import Alone
+from training.methods.base import Outcome
 from training.methods.duet import Duet
 from training.methods.original import Original
 from training.methods.prompted import NOTE, Prompted
 from training.methods.truncated import Truncated
 from training.metrics import bootstrap_interval, generation_flops, intelligence_per_token
-from training.policy import Response
 
 PROBLEMS = [Problem("1", "2+2?", "4", "set")]
 
@@ -99,11 +100,32 @@ def test_summary(prompts):
         PROBLEMS * 2,
     )
     sizes = {"reasoner": 100, "decoder": 10}
-    result = summary(PROBLEMS * 2, outcomes, np.array([[1.0], [0.0]]), sizes)
+    result = summary(PROBLEMS * 2, [outcomes], np.array([[1.0], [0.0]]), [3.0], sizes)
     assert result["accuracy"] == 0.5
     assert result["reasoner_tokens"] == 4
     assert result["ipt"] == 125
-    assert result["flops"] == {"reasoner": 800, "decoder": 40}
+    assert result["flops"] == {"reasoner": 800, "decoder": 40, "total": 840}
+    assert result["seconds"] == 3
+    assert result["over_runs"]["accuracy"] == {"std": None, "min": 0.5, "max": 0.5}
+
+
+def test_seeds_are_summed_up(prompts):
+    """Two questions, two runs: the interval is over questions, the spread over runs."""
+    one, two = (
+        [Outcome("", tokens, 2, True), Outcome("", tokens + 2, 2, True)] for tokens in (10, 20)
+    )
+    scores = np.array([[1.0, 1.0], [1.0, 0.0]])  # (questions, runs)
+    sizes = {"reasoner": 100, "decoder": 10}
+    result = summary(PROBLEMS * 2, [one, two], scores, [1.0, 3.0], sizes)
+    assert result["accuracy"] == 0.75
+    assert [run["accuracy"] for run in result["by_run"]] == [1.0, 0.5]
+    # Means 11 and 21 tokens; deviation of 1 and 0.5 with n - 1 is 0.5 / sqrt(2).
+    assert [run["reasoner_tokens"] for run in result["by_run"]] == [11, 21]
+    assert result["over_runs"]["accuracy"]["std"] == pytest.approx(0.5 / 2**0.5)
+    assert result["over_runs"]["reasoner_tokens"]["max"] == 21
+    assert result["seconds"] == 4
+    # Questions at 1 and at 0.5: drawn with replacement, their mean lies between the two.
+    assert result["accuracy_95"] == [0.5, 1.0]
 
 
 def test_weights_that_are_no_checkpoint_are_one_line(pair_file, tmp_path, capsys):

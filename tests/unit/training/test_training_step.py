@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from training import train
-from training.checks import agree, finite, largest_difference, nothing_solved
+from training.checks import agree, finite, log_prob_differences, nothing_solved
 from training.cpu.rollout import digest
-from training.cpu.sampler import SeededSampler
+from training.cpu.sampler import SeededSampler, likeliest
 from training.data.rows import Problem
 from training.errors import DataError, DivergenceError
+from training.generation import Response
 from training.journal import Journal
 from training.order import problems_of_step
-from training.policy import Response
 from training.sampling import fit_signal, seeds
 
 PROBLEMS = [Problem(str(i), f"q{i}", "1", "s") for i in range(10)]
@@ -73,6 +73,35 @@ def test_temperature_zero_is_greedy():
     assert sampler.log_probs[0].item() == pytest.approx(torch.log_softmax(logits, -1)[0, 1].item())
 
 
+def test_top_k_and_top_p_by_hand():
+    logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
+
+    def kept(top_p, top_k):
+        return torch.isfinite(likeliest(logits, top_p, top_k))[0].tolist()
+
+    assert kept(1.0, -1) == [True] * 4
+    assert kept(1.0, 0) == [True] * 4
+    assert kept(1.0, 2) == [True, True, False, False]
+    # 0.5 is not enough for 0.6; 0.5 + 0.3 is.
+    assert kept(0.6, -1) == [True, True, False, False]
+    assert kept(0.5, -1) == [True, False, False, False]
+    assert kept(1e-6, -1) == [True, False, False, False]
+    # Of the three likeliest, renormalised, the first two hold 0.842.
+    assert kept(0.84, 3) == [True, True, False, False]
+    assert kept(0.85, 3) == [True, True, True, False]
+
+
+def test_the_sampler_leaves_out_what_it_should():
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    sampler = SeededSampler(list(range(2000)), 1.0, top_p=0.8, top_k=3)
+    drawn = sampler(None, logits.repeat(2000, 1)).argmax(-1)
+    share = torch.bincount(drawn, minlength=4) / 2000
+    assert share[2:].tolist() == [0, 0]
+    assert share[0].item() == pytest.approx(0.5 / 0.8, abs=0.03)
+    # Log-probs stay those of the whole distribution, which is what the trainer computes.
+    assert sampler.log_probs[0][0] == pytest.approx(logits[drawn[0]].item(), abs=1e-5)
+
+
 def test_digest_tells_the_smallest_difference():
     weights = {"a": torch.ones(3), "b": torch.zeros(2)}
     assert digest(iter(weights.items())) == digest(iter(weights.items()))
@@ -85,9 +114,14 @@ def test_disagreement_is_measured_and_named():
         [torch.tensor([-1.0, -2.0]), torch.tensor([-3.0])], layout=torch.jagged
     )
     responses = [Response([1, 2], [-1.0, -2.5], True), Response([3], [-3.0], False)]
-    assert largest_difference(responses, trained) == pytest.approx(0.5)
-    assert agree("reasoner", 1e-6, 1e-4) is None
-    assert "reasoner" in agree("reasoner", 0.5, 1e-4)
+    found = log_prob_differences(responses, trained)
+    assert found == pytest.approx({"log_prob_difference": 0.5, "log_prob_difference_mean": 0.5 / 3})
+    metrics = {f"reasoner/{name}": value for name, value in found.items()}
+    assert agree("reasoner", metrics, "largest", 0.51) is None
+    assert "reasoner's rollout and trainer disagree" in agree("reasoner", metrics, "largest", 1e-4)
+    # In bfloat16 single tokens always differ: there the mean is watched.
+    assert agree("reasoner", metrics, "mean", 0.2) is None
+    assert "(mean)" in agree("reasoner", metrics, "mean", 0.1)
 
 
 def test_numbers_must_be_numbers():

@@ -1,0 +1,124 @@
+"""Rewards of the baselines that train: by hand, and against a second version with loops."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.baselines.lgrpo import LengthGrpo
+from training.baselines.registry import make_baseline
+from training.baselines.single import SingleModel
+from training.baselines.thinkprune import ThinkPrune
+from training.errors import ConfigError
+from training.objective.advantages import advantages, reasoner_groups
+from training.train import settings_from
+
+NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
+
+# Two questions, two responses each.
+RIGHT = np.array([[1.0, 1.0], [0.0, 1.0]])
+LENGTHS = np.array([[500.0, 2000.0], [4000.0, 1000.0]])
+
+
+def test_single_model_by_hand():
+    # 1 - 0.2 * 0.5, 1 - 0.2 * 2, 0 - 0.2 * 4, 1 - 0.2 * 1
+    expected = np.array([[0.9, 0.6], [-0.8, 0.8]])
+    assert SingleModel(1000).rewards(RIGHT, LENGTHS, 0.2) == pytest.approx(expected)
+    assert SingleModel(1000).rewards(RIGHT, LENGTHS, 0.0) == pytest.approx(RIGHT)
+    on_success = SingleModel(1000, on_success_only=True).rewards(RIGHT, LENGTHS, 0.2)
+    assert on_success == pytest.approx(np.array([[0.9, 0.6], [0.0, 0.8]]))
+
+
+def test_lgrpo_by_hand():
+    # First question: longest right one 2000, so 1 - 500 / 2000 and 1 - 1. Second: wrong pays
+    # nothing however long it is, and the only right one is the longest right one.
+    assert LengthGrpo(1.0).rewards(RIGHT, LENGTHS, 0.9).tolist() == [[0.75, 0.0], [0.0, 0.0]]
+    assert LengthGrpo(0.5).rewards(RIGHT, LENGTHS, 0.9).tolist() == [[0.875, 0.5], [0.0, 0.5]]
+    nothing = LengthGrpo(1.0).rewards(np.zeros((1, 2)), LENGTHS[:1], 0.9)
+    assert nothing.tolist() == [[0.0, 0.0]]
+
+
+def test_thinkprune_limits_by_hand():
+    prune = ThinkPrune(8000, 1000, 20, 1000)
+    steps = {1: 8000, 20: 8000, 21: 7000, 40: 7000, 41: 6000, 140: 2000, 141: 1000, 900: 1000}
+    assert {step: prune.limit(step) for step in steps} == steps
+    assert prune.rewards(RIGHT, LENGTHS, 0.9).tolist() == RIGHT.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    questions=st.integers(1, 4),
+    responses=st.integers(2, 6),
+    price=st.floats(0, 2),
+    weight=st.floats(0, 2),
+    on_success_only=st.booleans(),
+)
+def test_random_batches_match_a_second_version(
+    seed, questions, responses, price, weight, on_success_only
+):
+    rng = np.random.default_rng(seed)
+    right = rng.integers(0, 2, (questions, responses)).astype(float)
+    lengths = rng.integers(1, 3000, (questions, responses)).astype(float)
+    single, relative = np.zeros_like(right), np.zeros_like(right)
+    for q in range(questions):
+        correct = [lengths[q, i] for i in range(responses) if right[q, i]]
+        for i in range(responses):
+            pays = right[q, i] if on_success_only else 1.0
+            single[q, i] = right[q, i] - pays * price * lengths[q, i] / 700
+            if right[q, i]:
+                relative[q, i] = 1.0 - weight * lengths[q, i] / max(correct)
+    own = SingleModel(700, on_success_only=on_success_only)
+    assert own.rewards(right, lengths, price) == pytest.approx(single, abs=1e-12)
+    assert LengthGrpo(weight).rewards(right, lengths, price) == pytest.approx(relative, abs=1e-12)
+
+
+def test_lgrpo_prefers_the_shorter_right_answer():
+    import torch
+
+    rewards = LengthGrpo(0.5).rewards(np.array([[1.0, 1.0, 0.0]]), np.array([[10.0, 90.0, 5.0]]), 0)
+    weights = advantages(rewards.reshape(-1), reasoner_groups(1, 3), torch.ones(3, 1))[:, 0]
+    assert weights[0] > weights[1] > weights[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "policies"),
+    [
+        ("duet", type(None), ("reasoner", "decoder")),
+        ("single", SingleModel, ("reasoner",)),
+        ("thinkprune", ThinkPrune, ("reasoner",)),
+        ("lgrpo", LengthGrpo, ("reasoner",)),
+    ],
+)
+def test_one_switch_chooses_the_method(method, kind, policies):
+    chosen = settings_from([*NEEDED, f"method={method}"])
+    assert isinstance(make_baseline(chosen), kind)
+    assert chosen.policies == policies
+
+
+def test_the_papers_values_are_the_defaults():
+    prune = make_baseline(settings_from([*NEEDED, "method=thinkprune"]))
+    assert [prune.limit(step) for step in (1, 21, 1000)] == [8000, 7000, 1000]
+    relative = make_baseline(settings_from([*NEEDED, "method=lgrpo"]))
+    assert relative.rewards(RIGHT, LENGTHS, 0)[0, 0] == 0.75
+    single = make_baseline(settings_from([*NEEDED, "method=single"]))
+    assert single.rewards(RIGHT, LENGTHS, 1.0)[0, 1] == -1.0  # 1 - 2000 / 1000
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("method=original", "none of duet, single, thinkprune, lgrpo"),
+        ("method=best", "method"),
+        ("thinkprune.every=0", "thinkprune.every"),
+        ("lgrpo.weight=-1", "lgrpo.weight"),
+    ],
+)
+def test_bad_methods_are_one_line(override, says):
+    with pytest.raises(ConfigError, match=says):
+        settings_from([*NEEDED, override])
+
+
+def test_a_reasoner_that_answers_may_not_stop_before_it_does():
+    with pytest.raises(ConfigError, match="without an answer"):
+        settings_from([*NEEDED, "method=single", "objective.stop_at_end_of_reasoning=true"])

@@ -1,0 +1,39 @@
+"""Starts the models that a run needs, and no other."""
+
+from collections.abc import Sequence
+
+from training.cluster import make_pools, start_ray
+from training.pair import Pair
+from training.policy import Policy
+from training.settings import Settings
+from training.verl_config import policy_config
+
+
+def start_policies(
+    settings: Settings, pair: Pair, names: Sequence[str], *, reference: bool
+) -> dict[str, Policy]:
+    """Starts Ray, then the policies in `names` ("reasoner", "decoder"), engines and servers.
+
+    `reference`: keep the initial reasoner, too, for the KL term.
+
+    Raises:
+        ConfigError: VERL refuses a setting, or Ray has not the devices that are asked for.
+    """
+    paths = {"reasoner": str(pair.reasoner.path), "decoder": str(pair.decoder.path)}
+    configs = {name: policy_config(settings, name, paths[name]) for name in names}
+    start_ray(settings.hardware)
+    pools = make_pools(settings.hardware, names)
+    policies = {
+        name: Policy(
+            name,
+            configs[name],
+            pools[name],
+            reference=reference and name == "reasoner",
+            temperature=settings.temperature or 1.0,
+            seeded=settings.hardware.seeded_requests,
+        )
+        for name in names
+    }
+    for policy in policies.values():
+        policy.start()
+    return policies
