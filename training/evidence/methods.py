@@ -11,12 +11,19 @@ from dataclasses import dataclass
 class Trained:
     """A trained method: overrides beside `COMMON`, and what it is to show.
 
-    `pair`: the start it trains from.
+    `pair`: the start it trains from; `method`: the trainer's.
     """
 
     overrides: tuple[str, ...]
     why: str
     pair: str = "start"
+    method: str = "duet"
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """All overrides of the trainer."""
+        joint = JOINT if self.method == "duet" else ()
+        return (f"method={self.method}", *COMMON, *joint, *self.overrides)
 
 
 BUDGET = 24
@@ -33,12 +40,14 @@ COMMON = (
     "learning_rate.reasoner=1e-4",
     "learning_rate.decoder=1e-4",
     f"objective.budget={BUDGET}",
-    "objective.stop_at_end_of_reasoning=true",
     "objective.kl.coefficient=0.005",
     "objective.price.rate=0.02",
     "track=[]",
     "samples=4",
 )
+
+# As serving does; a model that answers by itself has to go on.
+JOINT = ("objective.stop_at_end_of_reasoning=true",)
 
 # Our variant: length costs on success only, and advantages keep their size.
 GATED = ("objective.length_on_success_only=true", "objective.divide_by_std=false")
@@ -52,6 +61,18 @@ def _constant(price: float) -> tuple[str, ...]:
 MAIN: dict[str, Trained] = {
     "duet": Trained((), "the paper's method"),
     "duet-gated": Trained(GATED, "length paid on success only, advantages not divided"),
+    "single": Trained((), "the reasoner alone under the same price", method="single"),
+    "thinkprune": Trained(
+        (
+            "thinkprune.start=180",
+            "thinkprune.less=25",
+            "thinkprune.every=15",
+            "thinkprune.floor=40",
+        ),
+        "a limit that falls in stages",
+        method="thinkprune",
+    ),
+    "lgrpo": Trained((), "length relative to the longest right answer", method="lgrpo"),
 }
 
 ABLATIONS: dict[str, Trained] = {

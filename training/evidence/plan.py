@@ -4,7 +4,7 @@ has told most.
 
 from dataclasses import dataclass
 
-from training.evidence.methods import ABLATIONS, COMMON, MAIN, SETS, UNTRAINED, Trained
+from training.evidence.methods import ABLATIONS, COMMON, JOINT, MAIN, SETS, UNTRAINED, Trained
 from training.evidence.stage import Stage
 
 
@@ -38,7 +38,6 @@ FULL = Scale(
 
 def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
-    main = MAIN
     stages = [
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps),
@@ -53,11 +52,11 @@ def make_plan(scale: Scale) -> list[Stage]:
         *_generalised("original", "original", ("start",), None, scale.questions),
     ]
     for seed in scale.seeds:
-        for name, method in main.items():
+        for name, method in MAIN.items():
             stages += _trained(name, method, seed, scale, scale.steps)
-    for name in main:
+    for name, method in MAIN.items():
         run = f"{name}-{scale.seeds[0]}"
-        stages += _generalised(name, "duet", (run,), run, scale.questions)
+        stages += _generalised(name, method.method, (run,), run, scale.questions)
     stages.append(_start("weak", scale, scale.weak_steps))
     for name, method in ABLATIONS.items():
         stages += _trained(name, method, scale.seeds[0], scale, scale.ablation_steps)
@@ -99,14 +98,14 @@ def _trained(
             f"validate.questions={min(100, scale.questions)}",
             f"checkpoint.every={every}",
             "checkpoint.keep=1",
-            *COMMON,
-            *method.overrides,
+            *method.switches,
         ),
         ("data", method.pair),
         method.why,
         seed,
     )
-    return train, _evaluated(run, "duet", data, (run,), run, scale.questions, method.pair)
+    asked = (run, method.method, data, (run,), run, scale.questions, method.pair)
+    return train, _evaluated(*asked)
 
 
 def _untrained(name: str, scale: Scale) -> Stage:
@@ -132,7 +131,7 @@ def _evaluated(
     switches: tuple[str, ...] = (),
 ) -> Stage:
     """Greedy answers to a test set. `run`: whose last checkpoint; None is the start itself."""
-    common = [c for c in COMMON if c.startswith(("data.", "tokens.", "objective.stop"))]
+    common = [c for c in (*COMMON, *JOINT) if c.startswith(("data.", "tokens.", "objective.stop"))]
     weights = [f"weights={{checkpoint:{run}}}"] if run else []
     return Stage(
         f"{name}@{data}",

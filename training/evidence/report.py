@@ -69,7 +69,7 @@ def _targets(results: Results) -> str:
     original = figure(results, "original")
     alone = figure(results, "alone")
     rows = []
-    for name in MAIN:
+    for name in (name for name, method in MAIN.items() if method.method == "duet"):
         one = figure(results, name)
         if one is None or original is None:
             continue

@@ -15,7 +15,7 @@ PAPER_MAIN = {
     "duet": (0.88, 1106),
     "single": (0.87, 1139),
     "thinkprune": (0.87, 3187),
-    "l-grpo": (0.89, 3429),
+    "lgrpo": (0.89, 3429),
 }
 # AMC23 at 150 steps.
 PAPER_ABLATIONS = {

@@ -34,16 +34,20 @@ class Shape:
 
 @dataclass(frozen=True)
 class Size:
-    """Both models, their shared vocabulary, and the scope of stories that they learn."""
+    """Both models, their shared vocabulary, and the scope of stories that they learn.
+
+    `stories`: how many the vocabulary is made from.
+    """
 
     reasoner: Shape
     decoder: Shape
     vocabulary: int
     scope: str
+    stories: int = 8000
 
 
 SIZES = {
-    "tiny": Size(Shape(64, 2, 128, 32), Shape(32, 1, 64, 32), 1024, "easy"),
+    "tiny": Size(Shape(64, 2, 128, 32), Shape(32, 1, 64, 32), 1024, "easy", 1000),
     "small": Size(Shape(192, 4, 512), Shape(96, 3, 256, 32), 1024, "easy"),
     "shipped": Size(Shape(256, 6, 768), Shape(192, 4, 512), 2048, "wide"),
 }
@@ -58,7 +62,7 @@ def make_start(out: Path, size_name: str, seed: int) -> Path:
     if size_name not in SIZES:
         raise ConfigError(f"there is no size {size_name!r}; there are: {', '.join(SIZES)}")
     size = SIZES[size_name]
-    tokenizer = train_tokenizer(SCOPES[size.scope], size.vocabulary, seed)
+    tokenizer = train_tokenizer(SCOPES[size.scope], size.vocabulary, size.stories, seed)
     for name, shape in (("reasoner", size.reasoner), ("decoder", size.decoder)):
         torch.manual_seed(seed)
         model = Qwen3ForCausalLM(_config(shape, tokenizer))

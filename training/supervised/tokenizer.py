@@ -31,8 +31,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(scope: Scope, size: int, seed: int) -> PreTrainedTokenizerFast:
-    """A vocabulary of `size` for the stories of a scope. Any other text falls back to bytes."""
+def train_tokenizer(scope: Scope, size: int, count: int, seed: int) -> PreTrainedTokenizerFast:
+    """A vocabulary of `size` from `count` stories of a scope. Other text falls back to bytes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     split = pre_tokenizers.Split(Regex(_PATTERN), behavior="isolated")
@@ -44,14 +44,14 @@ def train_tokenizer(scope: Scope, size: int, seed: int) -> PreTrainedTokenizerFa
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(scope, seed), trainer)
+    tokenizer.train_from_iterator(_texts(scope, seed, count), trainer)
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped
 
 
-def _texts(scope: Scope, seed: int, count: int = 8000) -> Iterator[str]:
+def _texts(scope: Scope, seed: int, count: int) -> Iterator[str]:
     rng = random.Random(f"tokenizer/{seed}")
     for _, story in zip(range(count), stories(rng, scope, "train"), strict=False):
         yield story.question
