@@ -18,6 +18,7 @@ from training.stories.draw import Split, problems
 
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
+HELD: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
 _CHECKPOINT = re.compile(r"\{checkpoint:([^}]+)\}")
 SCOPES_OF_DATA = ("easy", "long", "other", "hard")
 
@@ -140,11 +141,10 @@ class Runner:
 
     def _data(self) -> dict[str, Any]:
         counts = {}
-        held: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
         for scope in SCOPES_OF_DATA:
-            parts: tuple[tuple[Split, int], ...] = held
+            parts = HELD
             if scope in ("easy", "hard"):
-                parts = (("train", TRAINING), *held)
+                parts = (("train", TRAINING), *HELD)
             for split, count in parts:
                 directory = self._work / "data" / scope
                 directory.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,172 @@
+"""The evidence run: its plan, going on after an interruption, and the report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training.errors import DataError
+from training.evaluate import EvaluationSettings
+from training.evidence import runner as running
+from training.evidence.__main__ import main
+from training.evidence.methods import ABLATIONS, MAIN, UNTRAINED
+from training.evidence.plan import FULL, make_plan
+from training.evidence.report import write_report
+from training.evidence.results import Results, of_run
+from training.evidence.runner import Runner, StageError
+from training.settings import Settings, compose_settings
+
+
+@pytest.fixture
+def plan():
+    return make_plan(FULL)
+
+
+def _evaluation(accuracy, tokens):
+    return {
+        "accuracy": accuracy,
+        "accuracy_95": [accuracy - 0.03, accuracy + 0.03],
+        "reasoner_tokens": tokens,
+        "questions": 500,
+    }
+
+
+def _pretend(monkeypatch, fail=()):
+    """Commands that leave what the real ones leave, at once. Returns the names of those run."""
+    called = []
+
+    def command(self, stage, module, arguments):
+        called.append(stage.name)
+        if stage.name in fail:
+            raise StageError(f"{stage.name} failed")
+        log = self._log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text('{"reasoner": 0.9, "signal_tokens": 80.5}\n')
+        if stage.kind == "start":
+            (self._work / stage.name).mkdir(parents=True, exist_ok=True)
+        if stage.kind == "train":
+            run = self._work / "runs" / stage.name
+            checkpoint = run / "checkpoints/step_100"
+            checkpoint.mkdir(parents=True, exist_ok=True)
+            (checkpoint / "state.json").write_text("{}")
+            rows = [
+                {"step": 1, "tokens/length": 80.0, "price": 0.0},
+                {"step": 100, "tokens/length": 20.0, "price": 0.5}
+                | {"validation/accuracy": 0.9, "validation/response_tokens": 21.0},
+            ]
+            (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            sample = {"step": 1, "question": "How many?", "signal": "1+1=2.", "answer": "2"}
+            (run / "samples.jsonl").write_text(json.dumps(sample | {"score": 1.0}) + "\n")
+        if stage.kind == "evaluate":
+            out = next(a for a in arguments if a.startswith("out=")).removeprefix("out=")
+            short = stage.name.split("@")[0].split("-")[0] in MAIN
+            path = self._work / "evaluations"
+            path.mkdir(exist_ok=True)
+            found = _evaluation(0.9, 20.0) if short else _evaluation(0.91, 100.0)
+            Path(out).write_text(json.dumps(found))
+        return True
+
+    monkeypatch.setattr(Runner, "_command", command)
+    monkeypatch.setattr(running, "TRAINING", 5)
+    monkeypatch.setattr(running, "HELD", (("validation", 3), ("test", 3)))
+    return called
+
+
+def test_every_stage_comes_after_what_it_needs(plan):
+    names = [stage.name for stage in plan]
+    assert len(set(names)) == len(names)
+    for index, stage in enumerate(plan):
+        assert set(stage.needs) <= set(names[:index])
+    assert sum(stage.usual for stage in plan) < 260
+    assert all(stage.limit <= 20 for stage in plan if stage.kind == "train")
+    for name in (*MAIN, *ABLATIONS):
+        assert f"{name}-0" in names
+    for name in UNTRAINED:
+        assert f"{name}@easy" in names
+
+
+def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
+    runner = Runner(Results(tmp_path, tmp_path))
+    for stage in plan:
+        if stage.kind == "train":
+            settings = compose_settings("train", runner._arguments(stage), Settings)
+            assert settings.seed == stage.seed
+        elif stage.kind == "evaluate":
+            filled = [a.replace("{work}", str(tmp_path)) for a in stage.arguments]
+            bare = [a for a in filled if "{checkpoint" not in a]
+            compose_settings("evaluate", [*bare, "out=x"], EvaluationSettings)
+
+
+def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
+    stages = [stage for stage in plan if stage.name.startswith(("data", "start", "duet-0"))]
+    names = {stage.name for stage in stages}
+    results = Results(tmp_path / "results", tmp_path / "work")
+    first = _pretend(monkeypatch, fail={"duet-0@easy"})
+    with pytest.raises(StageError, match="duet-0@easy failed"):
+        Runner(results, lambda _: None).run(stages, 1e18, names)
+    assert results.done("duet-0")
+    assert not results.done("duet-0@easy")
+    again = _pretend(monkeypatch)
+    assert Runner(results, lambda _: None).run(stages, 1e18, names) == []
+    assert "duet-0" in first
+    assert "duet-0" not in again
+    assert again == ["duet-0@easy"]
+
+
+def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
+    """Results are there, weights are not: a new stage makes those that it needs again."""
+    stages = [stage for stage in plan if stage.name.startswith(("data", "start", "duet-0"))]
+    names = {stage.name for stage in stages}
+    results = Results(tmp_path / "results", tmp_path / "work")
+    _pretend(monkeypatch)
+    Runner(results, lambda _: None).run(stages, 1e18, names - {"duet-0@easy"})
+    elsewhere = Results(tmp_path / "results", tmp_path / "elsewhere")
+    called = _pretend(monkeypatch)
+    Runner(elsewhere, lambda _: None).run(stages, 1e18, names)
+    assert called == ["start", "duet-0", "duet-0@easy"]
+
+
+def test_no_stage_begins_when_the_time_is_up(plan, tmp_path, monkeypatch):
+    called = _pretend(monkeypatch)
+    left = Runner(Results(tmp_path, tmp_path)).run(plan, 0.0, {stage.name for stage in plan})
+    assert len(left) == len(plan)
+    assert called == []
+
+
+def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
+    stages = [s for s in plan if not s.name.startswith("neither")]
+    results = Results(tmp_path / "results", tmp_path / "work")
+    _pretend(monkeypatch)
+    Runner(results, lambda _: None).run(stages, 1e18, {stage.name for stage in stages})
+    write_report(plan, results, tmp_path / "one.md")
+    write_report(plan, Results(tmp_path / "results", tmp_path / "nowhere"), tmp_path / "two.md")
+    text = (tmp_path / "one.md").read_text()
+    assert text == (tmp_path / "two.md").read_text()
+    assert "| duet | 0.900 (0.870 to 0.930) | 20.0 | 0.20 |" in text
+    assert "`neither-0`" in text.split("Not run yet")[1].split("##")[0]
+    assert "0.20 of the tokens, +1.0 points lost" in text
+    assert "0.88, 1106" in text
+    assert str(tmp_path) not in "".join(f.read_text() for f in (tmp_path / "results").iterdir())
+
+
+def test_a_dry_run_lists_the_stages_and_does_nothing(tmp_path, capsys):
+    assert main(["--dry-run", "--results", str(tmp_path), "--work", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "duet-gated-0" in out
+    assert "minutes left" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_result_is_one_clear_line(tmp_path, capsys):
+    (tmp_path / "data.json").write_text("{")
+    with pytest.raises(DataError, match="cannot read the result"):
+        Results(tmp_path, tmp_path).read("data")
+    command = ["--report", "--results", str(tmp_path), "--to", str(tmp_path / "x.md")]
+    assert main(command) == 1
+    assert "training.evidence: cannot read the result" in capsys.readouterr().err
+
+
+def test_curves_hold_what_was_recorded(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "price": 0.12345678}\n')
+    assert of_run(tmp_path)["curves"] == {"price": [[1, 0.1235]]}
+    assert of_run(tmp_path / "none")["steps"] == 0
