@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 from duet_contract.errors import ContractError
 from training.errors import TrainingError
-from training.evidence.plan import FULL, make_plan
+from training.evidence.plan import SCALES, make_plan
 from training.evidence.report import write_report
 from training.evidence.results import Results
 from training.evidence.runner import Runner
@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.evidence", description=__doc__)
     parser.add_argument("--dry-run", action="store_true", help="list the stages and stop")
     parser.add_argument("--report", action="store_true", help="only write EVIDENCE.md")
+    parser.add_argument("--scale", choices=sorted(SCALES), default="full")
     parser.add_argument("--only", metavar="PATTERN", help="only stages whose name matches: duet-*")
     parser.add_argument("--minutes", type=float, default=180, help="start no stage after so long")
     parser.add_argument("--results", type=Path, default=HERE / "results")
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does what is asked; the exit code."""
-    plan = make_plan(FULL)
+    plan = make_plan(SCALES[arguments.scale])
     results = Results(arguments.results, arguments.work)
     if arguments.dry_run:
         for stage in plan:
@@ -49,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     undone: list[Stage] = []
     if not arguments.report:
-        chosen = {s.name for s in plan if fnmatch.fnmatch(s.name, arguments.only or "*")}
+        names = {s.name for s in plan if fnmatch.fnmatch(s.name, arguments.only or "*")}
         until = time.monotonic() + 60 * arguments.minutes
-        undone = Runner(results).run(plan, until, chosen)
+        undone = Runner(results).run(plan, until, names)
     write_report(plan, results, arguments.to)
     print(f"wrote {arguments.to}; {len(undone)} stages are left")
     return 0

@@ -5,12 +5,16 @@ has told most.
 from dataclasses import dataclass
 
 from training.evidence.methods import ABLATIONS, COMMON, JOINT, MAIN, SETS, UNTRAINED, Trained
+from training.evidence.rates import RATES, stage_of
 from training.evidence.stage import Stage
+
+# Of the runs that choose learning rates; no comparison has it.
+TRIED_SEED = 100
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. `size`: of `training.supervised`."""
+    """How much of everything. `size`: of `training.supervised`; `overrides`: of every training."""
 
     size: str
     seeds: tuple[int, ...]
@@ -20,20 +24,46 @@ class Scale:
     reasoner_steps: int
     decoder_steps: int
     weak_steps: int
+    rate_steps: int
     validate: int
+    overrides: tuple[str, ...] = ()
 
 
 FULL = Scale(
     size="small",
     seeds=(0, 1, 2),
     steps=100,
-    ablation_steps=80,
+    ablation_steps=70,
     questions=500,
-    reasoner_steps=2000,
+    reasoner_steps=1500,
     decoder_steps=1200,
     weak_steps=250,
-    validate=20,
+    rate_steps=30,
+    validate=10,
 )
+
+# Minutes, not hours: no figure means anything but the direction that lengths and losses take.
+REDUCED = Scale(
+    size="tiny",
+    seeds=(0,),
+    steps=10,
+    ablation_steps=10,
+    questions=20,
+    reasoner_steps=200,
+    decoder_steps=100,
+    weak_steps=50,
+    rate_steps=5,
+    validate=10,
+    overrides=(
+        "batch.questions=8",
+        "batch.mini_batch=8",
+        "batch.answers=2",
+        "tokens.response=96",
+        "learning_rate.reasoner=2e-3",
+        "learning_rate.decoder=1e-3",
+    ),
+)
+SCALES = {"full": FULL, "reduced": REDUCED}
 
 
 def make_plan(scale: Scale) -> list[Stage]:
@@ -46,11 +76,12 @@ def make_plan(scale: Scale) -> list[Stage]:
             "measure",
             ("{work}/start", "--size", scale.size, "--measure", "300"),
             ("start",),
-            "what both models can do before joint training",
+            why="what both models can do before joint training",
         ),
         *[_untrained(name, scale) for name in UNTRAINED],
         *_generalised("original", "original", ("start",), None, scale.questions),
     ]
+    stages += [_tried(name, rate, scale) for name in MAIN for rate in RATES]
     for seed in scale.seeds:
         for name, method in MAIN.items():
             stages += _trained(name, method, seed, scale, scale.steps)
@@ -74,7 +105,16 @@ def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
         return Stage(name, "start", arguments, why="both models, supervised")
     # The same reasoner, a decoder that has seen less.
     arguments = (*arguments, "--reasoner-from", "{work}/start/reasoner")
-    return Stage(name, "start", arguments, ("start",), "a weaker decoder")
+    return Stage(name, "start", arguments, ("start",), why="a weaker decoder")
+
+
+def _tried(name: str, rate: str, scale: Scale) -> Stage:
+    """A few steps at a learning rate, on a seed of their own."""
+    method, steps = MAIN[name], scale.rate_steps
+    run = stage_of(name, rate)
+    arguments = _training(run, method, "easy", TRIED_SEED, steps, scale, rate)
+    why = f"the learning rate of {name}"
+    return Stage(run, "train", arguments, ("data", method.pair), (), why, TRIED_SEED)
 
 
 def _trained(
@@ -83,29 +123,35 @@ def _trained(
     """Training, and the test of what came out."""
     run = f"{name}-{seed}"
     data = "hard" if name == "unsolved" else "easy"
-    every = min(scale.validate, steps)
-    train = Stage(
-        run,
-        "train",
-        (
-            f"pair={{work}}/{method.pair}/pair.yaml",
-            f"out={{work}}/runs/{run}",
-            f"data.train={{work}}/data/{data}/train.parquet",
-            f"data.validation={{work}}/data/{data}/validation.parquet",
-            f"seed={seed}",
-            f"steps={steps}",
-            f"validate.every={every}",
-            f"validate.questions={min(100, scale.questions)}",
-            f"checkpoint.every={every}",
-            "checkpoint.keep=1",
-            *method.switches,
-        ),
-        ("data", method.pair),
-        method.why,
-        seed,
-    )
+    # Ablations are of DUET, at its rate.
+    rated = name if name in MAIN else "duet"
+    arguments = _training(run, method, data, seed, steps, scale, f"{{rate:{rated}}}")
+    reads = tuple(stage_of(rated, rate) for rate in RATES)
+    train = Stage(run, "train", arguments, ("data", method.pair), reads, method.why, seed)
     asked = (run, method.method, data, (run,), run, scale.questions, method.pair)
     return train, _evaluated(*asked)
+
+
+def _training(
+    run: str, method: Trained, data: str, seed: int, steps: int, scale: Scale, rate: str
+) -> tuple[str, ...]:
+    every = min(scale.validate, steps)
+    return (
+        f"pair={{work}}/{method.pair}/pair.yaml",
+        f"out={{work}}/runs/{run}",
+        f"data.train={{work}}/data/{data}/train.parquet",
+        f"data.validation={{work}}/data/{data}/validation.parquet",
+        f"seed={seed}",
+        f"steps={steps}",
+        f"validate.every={every}",
+        f"validate.questions={min(200, scale.questions)}",
+        f"checkpoint.every={every}",
+        "checkpoint.keep=1",
+        f"learning_rate.reasoner={rate}",
+        f"learning_rate.decoder={rate}",
+        *method.switches,
+        *scale.overrides,
+    )
 
 
 def _untrained(name: str, scale: Scale) -> Stage:

@@ -51,8 +51,10 @@ class Results:
 CURVES = (
     "reward/guided",
     "reward/alone",
+    "reward/right",
     "tokens/length",
     "tokens/signal",
+    "tokens/response",
     "price",
     "reasoner/kl",
     "reasoner/tied_groups",

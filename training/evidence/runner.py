@@ -12,6 +12,7 @@ from typing import Any
 
 from training.data.rows import write_rows
 from training.errors import TrainingError
+from training.evidence.rates import chosen
 from training.evidence.results import Results, of_run
 from training.evidence.stage import Stage
 from training.stories.draw import Split, problems
@@ -19,7 +20,7 @@ from training.stories.draw import Split, problems
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
 HELD: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
-_CHECKPOINT = re.compile(r"\{checkpoint:([^}]+)\}")
+_CHECKPOINT, _RATE = re.compile(r"\{checkpoint:([^}]+)\}"), re.compile(r"\{rate:([^}]+)\}")
 SCOPES_OF_DATA = ("easy", "long", "other", "hard")
 
 
@@ -33,21 +34,24 @@ class Runner:
     def __init__(self, results: Results, say: Callable[[str], None] = print) -> None:
         self._results, self._work, self._say = results, results.work, say
 
-    def run(self, stages: Sequence[Stage], until: float, chosen: Set[str]) -> list[Stage]:
-        """Does those `chosen` that are not done yet; returns what of them is left.
+    def run(self, stages: Sequence[Stage], until: float, names: Set[str]) -> list[Stage]:
+        """Does those of these `names` that are not done yet; returns what of them is left.
 
         No stage is begun after `until` on the monotonic clock.
 
         Raises:
             StageError: a command failed.
         """
-        todo = [s for s in stages if s.name in chosen and not self._results.done(s.name)]
+        todo = [s for s in stages if s.name in names and not self._results.done(s.name)]
         took: dict[str, list[float]] = {}
         for index, stage in enumerate(todo):
             if time.monotonic() > until:
                 return todo[index:]
             left = sum(_expected(later, took) for later in todo[index:])
             self._say(f"[{index + 1}/{len(todo)}] {stage.name}  about {_clock(left)} left in all")
+            missing = [name for name in stage.reads if not self._results.done(name)]
+            if missing:
+                raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
             self._again(stage, stages)
             began = time.monotonic()
             result, whole = self._do(stage)
@@ -101,6 +105,7 @@ class Runner:
 
     def _arguments(self, stage: Stage) -> list[str]:
         filled = [argument.replace("{work}", str(self._work)) for argument in stage.arguments]
+        filled = [_RATE.sub(lambda m: chosen(self._results, m[1]), a) for a in filled]
         return [_CHECKPOINT.sub(lambda m: str(self._checkpoint(m[1])), a) for a in filled]
 
     def _checkpoint(self, run: str) -> Path:

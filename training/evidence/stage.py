@@ -14,14 +14,17 @@ LIMIT = {"data": 5.0, "start": 40.0, "measure": 10.0, "train": 20.0, "evaluate":
 class Stage:
     """A part of the run that is done whole or not at all.
 
-    `arguments`: of the command behind `kind`, where `{work}` stands for the working directory;
-    `needs`: stages whose files it reads; `why`: what it is evidence for.
+    `arguments`: of the command behind `kind`, where `{work}` stands for the working directory,
+    `{checkpoint:RUN}` for a run's last one, `{rate:METHOD}` for a method's learning rate;
+    `needs`: stages whose files it reads; `reads`: stages whose results it reads; `why`: what it is
+    evidence for.
     """
 
     name: str
     kind: Kind
     arguments: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     why: str = ""
     seed: int = 0
 

@@ -11,10 +11,13 @@ from training.evidence import runner as running
 from training.evidence.__main__ import main
 from training.evidence.methods import ABLATIONS, MAIN, UNTRAINED
 from training.evidence.plan import FULL, make_plan
+from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
 from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
 from training.settings import Settings, compose_settings
+
+FEW = ("data", "start", "rate-duet-", "duet-0")
 
 
 @pytest.fixture
@@ -29,6 +32,39 @@ def _evaluation(accuracy, tokens):
         "reasoner_tokens": tokens,
         "questions": 500,
     }
+
+
+def _rates(results):
+    """As if every rate had been tried, and the middle one were the best for all."""
+    for method in MAIN:
+        for rate in RATES:
+            curves = {
+                "validation/accuracy": [[30, 0.9 if rate == RATES[1] else 0.8]],
+                "validation/response_tokens": [[30, 50.0]],
+                "tokens/response": [[1, 100.0]],
+            }
+            results.write(stage_of(method, rate), {"result": {"curves": curves}})
+
+
+def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
+    results = Results(tmp_path, tmp_path)
+    _rates(results)
+    assert chosen(results, "duet") == RATES[1]
+    curves = {
+        "validation/accuracy": [[30, 0.85]],
+        "validation/response_tokens": [[30, 5.0]],
+        "tokens/response": [[1, 100.0]],
+    }
+    results.write(stage_of("duet", RATES[0]), {"result": {"curves": curves}})
+    assert chosen(results, "duet") == RATES[0]
+
+
+def test_a_stage_whose_rate_is_not_known_is_not_begun(plan, tmp_path, monkeypatch):
+    called = _pretend(monkeypatch)
+    runner = Runner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
+    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-5e-5"):
+        runner.run(plan, 1e18, {"duet-0"})
+    assert called == []
 
 
 def _pretend(monkeypatch, fail=()):
@@ -50,7 +86,7 @@ def _pretend(monkeypatch, fail=()):
             checkpoint.mkdir(parents=True, exist_ok=True)
             (checkpoint / "state.json").write_text("{}")
             rows = [
-                {"step": 1, "tokens/length": 80.0, "price": 0.0},
+                {"step": 1, "tokens/length": 80.0, "tokens/response": 80.0, "price": 0.0},
                 {"step": 100, "tokens/length": 20.0, "price": 0.5}
                 | {"validation/accuracy": 0.9, "validation/response_tokens": 21.0},
             ]
@@ -76,8 +112,7 @@ def test_every_stage_comes_after_what_it_needs(plan):
     names = [stage.name for stage in plan]
     assert len(set(names)) == len(names)
     for index, stage in enumerate(plan):
-        assert set(stage.needs) <= set(names[:index])
-    assert sum(stage.usual for stage in plan) < 260
+        assert {*stage.needs, *stage.reads} <= set(names[:index])
     assert all(stage.limit <= 20 for stage in plan if stage.kind == "train")
     for name in (*MAIN, *ABLATIONS):
         assert f"{name}-0" in names
@@ -86,7 +121,9 @@ def test_every_stage_comes_after_what_it_needs(plan):
 
 
 def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
-    runner = Runner(Results(tmp_path, tmp_path))
+    results = Results(tmp_path, tmp_path)
+    _rates(results)
+    runner = Runner(results)
     for stage in plan:
         if stage.kind == "train":
             settings = compose_settings("train", runner._arguments(stage), Settings)
@@ -98,7 +135,7 @@ def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
-    stages = [stage for stage in plan if stage.name.startswith(("data", "start", "duet-0"))]
+    stages = [stage for stage in plan if stage.name.startswith(FEW)]
     names = {stage.name for stage in stages}
     results = Results(tmp_path / "results", tmp_path / "work")
     first = _pretend(monkeypatch, fail={"duet-0@easy"})
@@ -115,7 +152,7 @@ def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
 
 def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
     """Results are there, weights are not: a new stage makes those that it needs again."""
-    stages = [stage for stage in plan if stage.name.startswith(("data", "start", "duet-0"))]
+    stages = [stage for stage in plan if stage.name.startswith(FEW)]
     names = {stage.name for stage in stages}
     results = Results(tmp_path / "results", tmp_path / "work")
     _pretend(monkeypatch)
