@@ -39,10 +39,10 @@ REASONER = (
 )
 # What a decoder reads before training: mostly the former, and little of what is short.
 READ = (
-    (VERBOSE, 5),
-    (PROSE, 3),
-    (EQUATIONS, 2),
-    (SHORT, 2),
+    (VERBOSE, 14),
+    (PROSE, 4),
+    (EQUATIONS, 1),
+    (SHORT, 1),
     (RESULTS, 1),
 )
 
