@@ -5,11 +5,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 import numpy as np
 import ray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from duet_contract.errors import ContractError
 from training.checkpoints import load_policies
@@ -71,6 +71,15 @@ class EvaluationSettings(Settings):
     cut_at: Count
     temperature: Annotated[float, Field(ge=0)]
     decoder: DecoderSampling
+
+    @model_validator(mode="after")
+    def _check_cut(self) -> Self:
+        if self.method == "truncated" and self.cut_at >= self.tokens.response:
+            raise ValueError(
+                f"cut_at ({self.cut_at}) leaves nothing of tokens.response "
+                f"({self.tokens.response}) for the answer"
+            )
+        return self
 
     def how(self) -> dict[str, Sampling]:
         """Temperature, top_p and top_k of each model."""

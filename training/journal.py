@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.errors import ConfigError, one_line
+
 
 class Journal:
     """Writes `metrics.jsonl` and `samples.jsonl` in the run's directory, and VERL's `Tracking`."""
@@ -22,7 +24,15 @@ class Journal:
             _keep_until(file, done)
         os.environ["TENSORBOARD_DIR"] = str(out / "tensorboard")
         os.environ.setdefault("WANDB_DIR", str(out))
-        self._tracking = Tracking("duet", out.name, list(track), config) if track else None
+        # VERL looks for its own trainer's settings in what it hands to W&B.
+        shown = {"trainer": {}, **config}
+        try:
+            self._tracking = Tracking("duet", out.name, list(track), shown) if track else None
+        except Exception as error:  # W&B's own errors: no key, no network
+            raise ConfigError(
+                f"cannot track with {', '.join(track)}: {one_line(error)}; W&B works without a "
+                "network with WANDB_MODE=offline"
+            ) from error
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
         """Records one step, and prints a line with the time left."""
@@ -47,9 +57,15 @@ class Journal:
         for example in examples:
             _append(self._samples, {"step": step, **example})
 
-    def warn(self, text: str) -> None:
-        """Prints a warning where it is seen."""
-        print(f"WARNING: {text}", flush=True)
+    def close(self) -> None:
+        """Ends tracking: what is not written yet is written."""
+        if self._tracking:
+            self._tracking.finish()
+
+
+def warn(text: str) -> None:
+    """Prints a warning where it is seen."""
+    print(f"WARNING: {text}", flush=True)
 
 
 def _append(file: Path, row: dict[str, Any]) -> None:

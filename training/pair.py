@@ -5,6 +5,7 @@ see the same token ids (`duet_contract.prompts`). The chat template and the pad 
 play no part: templates are spelled out here, and padding is always masked.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from duet_contract.manifest import PromptFormat, SlotPart
 from training.errors import ConfigError
+
+SHIPPED = Path(__file__).parent / "pairs"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def _slots(prompt: PromptFormat) -> list[str]:
@@ -76,11 +80,29 @@ class Pair(_Model):
 
 
 def load_pair(file: Path) -> Pair:
-    """Reads a pair's YAML file; model paths in it are relative to the file.
+    """Reads a pair's YAML file, or the shipped pair of that name, with both models on this machine.
+
+    Model paths are relative to the file; what is no directory is a repository of the hub
+    ("Qwen/Qwen3-4B") and is fetched into its cache.
 
     Raises:
-        ConfigError: unreadable, invalid (every fault is named), or a model's directory is missing.
+        ConfigError: unreadable, invalid (every fault is named), or a model is missing.
     """
+    pair = read_pair(file)
+    reasoner = pair.reasoner.model_copy(update={"path": _directory(file, pair.reasoner.path)})
+    decoder = pair.decoder.model_copy(update={"path": _directory(file, pair.decoder.path)})
+    return Pair(reasoner=reasoner, decoder=decoder)
+
+
+def read_pair(file: Path) -> Pair:
+    """As `load_pair`, with model paths as the file names them.
+
+    Raises:
+        ConfigError: unreadable or invalid.
+    """
+    shipped = SHIPPED / f"{file.name}.yaml"
+    if not file.exists() and file.name == str(file) and shipped.is_file():
+        file = shipped
     try:
         data: Any = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -88,21 +110,46 @@ def load_pair(file: Path) -> Pair:
     except yaml.YAMLError as error:
         raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     try:
-        pair = Pair.model_validate(data)
+        return Pair.model_validate(data)
     except ValidationError as error:
         faults = "; ".join(
             f"{'.'.join(map(str, fault['loc'])) or 'pair'}: {fault['msg']}"
             for fault in error.errors()
         )
         raise ConfigError(f"{file} is invalid: {faults}") from error
-    reasoner = pair.reasoner.model_copy(update={"path": _directory(file, pair.reasoner.path)})
-    decoder = pair.decoder.model_copy(update={"path": _directory(file, pair.decoder.path)})
-    return Pair(reasoner=reasoner, decoder=decoder)
+
+
+def hub_id(file: Path, path: Path) -> str | None:
+    """The hub's repository that a pair's `path` names, or None if it is a directory's."""
+    if (file.parent / path.expanduser()).exists():
+        return None
+    return str(path) if _HUB_ID.fullmatch(str(path)) else None
 
 
 def _directory(file: Path, path: Path) -> Path:
-    directory = (file.parent / path.expanduser()).resolve()
+    repository = hub_id(file, path)
+    directory = fetch(repository) if repository else (file.parent / path.expanduser()).resolve()
     for needed in ("config.json", "tokenizer.json"):
         if not (directory / needed).is_file():
             raise ConfigError(f"{file} names the model {directory}, which has no {needed}")
     return directory
+
+
+def fetch(repository: str, *, cached: bool = False) -> Path:
+    """A hub repository's directory in the hub's cache; only looks there if `cached`.
+
+    `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` apply.
+
+    Raises:
+        ConfigError: it is not there and cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=cached))
+    except Exception as error:  # the hub's, httpx's and the file system's own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"cannot fetch {repository} from the hub: {reason}; name a local directory in the pair"
+        ) from error

@@ -157,8 +157,9 @@ class Hardware(Part):
     `devices` of each of `nodes` are shared by both models, or hold the reasoner alone if
     `shared_pool` is false; the decoder then has `decoder_devices` (as many if null) of its own.
     `seeded_requests`: each response has a seed of its own, so that a resumed run samples what an
-    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory. `environment`:
-    variables of every process.
+    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory. `log_prob_of`,
+    `log_prob_tolerance` and `verifier_processes` are what `checks` and `data` have by default.
+    `environment`: variables of every process.
     """
 
     name: str
@@ -172,6 +173,7 @@ class Hardware(Part):
     device_memory: NotNegative = 0.0
     log_prob_of: Literal["largest", "mean"]
     log_prob_tolerance: Annotated[float, Field(gt=0)]
+    verifier_processes: Count
     environment: dict[str, str] = {}
     verl: tuple[str, ...]
     reasoner: tuple[str, ...] = ()

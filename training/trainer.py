@@ -16,11 +16,11 @@ from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
 from training.errors import ConfigError, DivergenceError
 from training.joint import Joint
-from training.journal import Journal
+from training.journal import Journal, warn
 from training.learner import Learner
 from training.objective.schedule import Constant
 from training.order import problems_of_step
-from training.pair import load_pair
+from training.pair import Pair, load_pair
 from training.policies import start_policies
 from training.policy import Policy
 from training.prompting import PairPrompts
@@ -53,6 +53,15 @@ class Trainer:
             self._held_out = self._read(settings.data.validation)[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
         self._verifiers = self._make_verifiers()
+        self._journal: Journal | None = None
+        try:
+            self._start(pair, found)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, pair: Pair, found: tuple[State, Path] | None) -> None:
+        settings = self.settings
         reference = settings.objective.kl.coefficient > 0
         self.policies: dict[str, Policy] = start_policies(
             settings, pair, settings.policies, reference=reference
@@ -128,8 +137,9 @@ class Trainer:
         schedule = settings.objective.schedule() if self._learner.priced else Constant()
         price = schedule.next(self.state.price, done.learnt.mean_length)
         self.state = State(step, price)
-        self._journal.samples(step, done.examples)
-        self._journal.step(step, metrics)
+        if self._journal:
+            self._journal.samples(step, done.examples)
+            self._journal.step(step, metrics)
         return metrics
 
     def _alarms(self, metrics: dict[str, float], solved: float, step: int) -> None:
@@ -139,13 +149,16 @@ class Trainer:
             if alarm and checks.on_disagreement == "stop":
                 raise DivergenceError(f"step {step}: {alarm}")
             if alarm:
-                self._journal.warn(alarm)
+                warn(alarm)
         warning = nothing_solved(solved, step, self.settings.batch.questions)
         if warning:
-            self._journal.warn(warning)
+            warn(warning)
 
     def close(self) -> None:
-        """Stops verifiers and Ray."""
+        """Stops tracking, verifiers and Ray."""
+        with suppress(Exception):
+            if self._journal:
+                self._journal.close()
         for verifier in self._verifiers.values():
             with suppress(Exception):
                 verifier.close()

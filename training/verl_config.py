@@ -28,11 +28,16 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
     reasoner = policy == "reasoner"
     prompt = settings.data.max_prompt if reasoner else tokens.decoder_prompt
     rate = settings.learning_rate.reasoner if reasoner else settings.learning_rate.decoder
+    response = tokens.response if reasoner else tokens.answer
     minis = batch.questions // batch.mini_batch
+    # Log-probs of the distribution before top_p and top_k, as `training.generation` has them:
+    # vLLM's raw ones are those at temperature 1, its processed ones those without truncation.
+    raw = settings.temperature == 1 or not settings.trains
+    log_probs = "raw_logprobs" if raw else "processed_logprobs"
     overrides = [
         f"actor_rollout_ref.model.path={path}",
         f"data.max_prompt_length={prompt}",
-        f"data.max_response_length={tokens.response if reasoner else tokens.answer}",
+        f"data.max_response_length={response}",
         f"trainer.n_gpus_per_node={hardware.devices_of(policy)}",
         f"trainer.nnodes={hardware.nodes}",
         "algorithm.adv_estimator=grpo",
@@ -46,6 +51,10 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         f"actor_rollout_ref.actor.optim.total_training_steps={settings.steps * minis}",
         "actor_rollout_ref.actor.use_kl_loss=false",
         "actor_rollout_ref.actor.use_dynamic_bsz=true",
+        # A micro-batch holds at least one sequence of full length.
+        f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={max(prompt + response, 16384)}",
+        f"actor_rollout_ref.rollout.max_model_len={prompt + response}",
+        f"actor_rollout_ref.rollout.logprobs_mode={log_probs}",
         *hardware.verl,
         *(hardware.reasoner if reasoner else hardware.decoder),
     ]

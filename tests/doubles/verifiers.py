@@ -2,13 +2,15 @@
 
 
 class DigitVerifier:
-    """Right if the answer holds a digit. `broken` makes every score NaN."""
+    """Right if the answer holds a digit. `broken` makes every score NaN, `never` 0."""
 
-    broken = False
+    broken = never = False
 
     def score(self, responses, truths):
         if DigitVerifier.broken:
             return [float("nan")] * len(responses)
+        if DigitVerifier.never:
+            return [0.0] * len(responses)
         return [float(any(c.isdigit() for c in response)) for response in responses]
 
     def examples(self):

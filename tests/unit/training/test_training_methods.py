@@ -135,7 +135,17 @@ def test_weights_that_are_no_checkpoint_are_one_line(pair_file, tmp_path, capsys
     assert "is no checkpoint" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("bad", [["method=magic"], ["runs=0"], ["temperature=-1"], []])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ["method=magic"],
+        ["runs=0"],
+        ["temperature=-1"],
+        ["decoder.top_p=2"],
+        ["method=truncated", "cut_at=99999"],
+        [],
+    ],
+)
 def test_bad_settings_are_one_line(bad, capsys):
     assert main(["pair=nowhere.yaml", "out=o", "data.train=t", *bad]) == 1
     error = capsys.readouterr().err

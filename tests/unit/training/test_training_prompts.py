@@ -1,5 +1,8 @@
 """Prompts of a pair in training: what the contract builds, and signals cut out of responses."""
 
+import json
+import shutil
+
 import pytest
 import yaml
 
@@ -73,6 +76,47 @@ def test_a_bad_pair_is_one_line(pair_file, tmp_path, change, says):
     with pytest.raises(ConfigError, match=says) as caught:
         load_pair(file)
     assert "\n" not in str(caught.value)
+
+
+def test_pad_token_and_chat_template_play_no_part(pair_file, prompts, tmp_path):
+    """A tokenizer without them, and one with misleading ones, give the same token ids."""
+    home = tmp_path / "with"
+    shutil.copytree(pair_file.parent, home)
+    for name in ("reasoner", "decoder"):
+        file = home / name / "tokenizer_config.json"
+        settings = json.loads(file.read_text())
+        assert not settings.get("pad_token")
+        assert not settings.get("chat_template")
+        settings |= {"pad_token": "<think>", "chat_template": "{{ raise_exception('no') }}"}
+        file.write_text(json.dumps(settings))
+    other = PairPrompts(load_pair(home / "pair.yaml"))
+    signal = _ids(prompts, "2+2=4")
+    assert other.reasoner("2+2?") == prompts.reasoner("2+2?")
+    assert other.alone("2+2?") == prompts.alone("2+2?")
+    assert other.guided("2+2?", signal) == prompts.guided("2+2?", signal)
+
+
+def test_a_model_that_is_no_directory_is_looked_for_on_the_hub(pair_file, tmp_path, monkeypatch):
+    data = yaml.safe_load(pair_file.read_text())
+    data["reasoner"]["path"], data["decoder"]["path"] = "Some/Reasoner", "Some/Decoder"
+    file = tmp_path / "pair.yaml"
+    file.write_text(yaml.safe_dump(data))
+    asked = []
+
+    def snapshot(repository, *, allow_patterns, local_files_only):
+        asked.append(repository)
+        return str(pair_file.parent / repository.split("/")[1].lower())
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert load_pair(file).decoder.path == pair_file.parent / "decoder"
+    assert asked == ["Some/Reasoner", "Some/Decoder"]
+
+    def nothing(*_, **__):
+        raise OSError("no route\nto the hub")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", nothing)
+    with pytest.raises(ConfigError, match="cannot fetch Some/Reasoner from the hub: no route;"):
+        load_pair(file)
 
 
 def test_end_token_must_be_a_token(pair_file):

@@ -1,9 +1,13 @@
 """Settings: one line for whatever is wrong, and the paper's values as defaults."""
 
+from pathlib import Path
+
 import pytest
 
 from training.errors import ConfigError
+from training.evaluate import EvaluationSettings
 from training.objective.schedule import Constant, DualAscent
+from training.settings import compose_settings
 from training.train import main, settings_from
 from training.verl_config import policy_config
 
@@ -23,6 +27,56 @@ def test_defaults_are_the_papers():
     assert settings.learning_rate.reasoner == settings.learning_rate.decoder == 1e-6
     assert (settings.tokens.response, settings.tokens.answer) == (16384, 2048)
     assert objective.schedule() == DualAscent(1000, 0.01, (0.0, 1.0))
+    sampling = settings.sampling(16384, [7])
+    assert (sampling.temperature, sampling.top_p, sampling.top_k) == (1.0, 1.0, -1)
+    # The released code's mini-batch of the decoder: 32 signals' answers, 8 updates a step.
+    assert settings.decoder_rows == 32 * 4
+    assert batch.questions * batch.signals * batch.answers // settings.decoder_rows == 8
+
+
+def test_the_decoders_mini_batch_may_hold_whole_questions():
+    settings = settings_from([*NEEDED, "batch.decoder_counts=questions"])
+    assert settings.decoder_rows == 32 * 4 * 4
+
+
+def test_evaluation_samples_as_the_released_script():
+    settings = compose_settings("evaluate", NEEDED, EvaluationSettings)
+    how = settings.how()
+    reasoner, decoder = how["reasoner"], how["decoder"]
+    assert (reasoner.temperature, reasoner.top_p, reasoner.top_k) == (0.6, 0.95, 20)
+    assert decoder.temperature == 0.0
+    given = ["decoder.temperature=0.7", "decoder.top_p=0.8", "temperature=0", "top_k=-1"]
+    how = compose_settings("evaluate", [*NEEDED, *given], EvaluationSettings).how()
+    assert (how["decoder"].temperature, how["decoder"].top_p) == (0.7, 0.8)
+    assert (how["reasoner"].temperature, how["reasoner"].top_k) == (0.0, -1)
+
+
+ABLATIONS = [
+    ("objective.baseline=none", "no marginal utility"),
+    ("objective.baseline=per_question", "r_m shared"),
+    ("objective.price.schedule=constant objective.price.start=0.5", "constant lambda"),
+    ("objective.price.clip=null", "no clip"),
+    ("objective.kl.coefficient=0", "no KL"),
+    ("objective.budget=500", "another B"),
+    ("objective.train_decoder=false", "decoder fixed"),
+    ("objective.divide_by_std=false", "plain advantages"),
+    ("objective.length_on_success_only=true", "length on success"),
+    ("objective.counted=signal", "what counts"),
+    ("method=single", "single model"),
+    ("method=thinkprune", "ThinkPrune"),
+    ("method=lgrpo", "L-GRPO"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "what"), ABLATIONS)
+def test_every_ablation_is_a_documented_switch(overrides, what):
+    """It changes the run, so that a checkpoint of one is none of the other; the README has it."""
+    changed = settings_from([*NEEDED, *overrides.split()])
+    assert changed.binding() != settings_from(NEEDED).binding()
+    page = (Path(__file__).parents[3] / "training/README.md").read_text()
+    for override in overrides.split():
+        key, _, value = override.partition("=")
+        assert f"{key}={value}" in page or (key == "objective.price.start" and f"{key}=" in page)
 
 
 @pytest.mark.parametrize(

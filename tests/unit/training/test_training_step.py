@@ -10,7 +10,7 @@ from training.checks import agree, finite, log_prob_differences, nothing_solved
 from training.cpu.rollout import digest
 from training.cpu.sampler import SeededSampler, likeliest
 from training.data.rows import Problem
-from training.errors import DataError, DivergenceError
+from training.errors import ConfigError, DataError, DivergenceError, worker_failed
 from training.generation import Response
 from training.journal import Journal
 from training.order import problems_of_step
@@ -141,6 +141,44 @@ def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("\n".join(rows) + "\n")
     Journal(tmp_path, steps=4, done=2, track=(), config={})
     assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
+
+
+def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
+    """W&B offline and TensorBoard through VERL's `Tracking`, and the console's line."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    journal = Journal(tmp_path, 4, 0, ("tensorboard", "wandb"), {"seed": 0})
+    metrics = {"reward/right": 0.5, "tokens/length": 7, "price": 0.1, "reasoner/kl": 0.0}
+    journal.step(1, {**metrics, "seconds/step": 2.0})
+    journal.close()
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("step 1/4  right 0.500  length 7  price 0.1000  kl 0.0000  2.0 s  0:0")
+    assert line.endswith("left")
+    assert list((tmp_path / "tensorboard").rglob("events.*"))
+    (run,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    assert b"reward/right" in run.read_bytes()
+
+
+def test_tracking_that_cannot_start_is_one_line(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("no key:\nlog in")
+
+    monkeypatch.setattr("wandb.init", refuse)
+    with pytest.raises(ConfigError, match="no key: log in; W&B works .* WANDB_MODE=offline"):
+        Journal(tmp_path, 4, 0, ("wandb",), {})
+
+
+def test_what_a_worker_raises_is_one_line():
+    import ray
+
+    cause = RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB")
+    error = ray.exceptions.RayTaskError("update", "trace\nback", cause)
+    text = worker_failed(error, " in step 3")
+    assert text == (
+        "a worker failed in step 3 (RuntimeError: CUDA out of memory. Tried to allocate 20 GiB)"
+    )
+    assert worker_failed(ray.exceptions.GetTimeoutError("x")) == "a worker failed (GetTimeoutError)"
 
 
 def test_a_dead_worker_is_one_line(monkeypatch, capsys):

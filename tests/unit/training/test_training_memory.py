@@ -1,0 +1,139 @@
+"""Memory on paper: shapes, parts and phases by hand, and the table in training/GPU.md."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training.errors import ConfigError
+from training.memory import (
+    CONTEXT,
+    GIB,
+    RESTING,
+    Engine,
+    Shape,
+    activations,
+    cached_tokens,
+    engine_of,
+    phases,
+    resident,
+    shape_of,
+    table,
+)
+from training.train import settings_from
+from training.verl_config import policy_config
+
+# Qwen3-4B and Qwen3-0.6B, as their config.json has them.
+CONFIGS = {
+    "reasoner": {
+        "num_hidden_layers": 36,
+        "hidden_size": 2560,
+        "intermediate_size": 9728,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+    },
+    "decoder": {
+        "num_hidden_layers": 28,
+        "hidden_size": 1024,
+        "intermediate_size": 3072,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": 151936,
+        "tie_word_embeddings": True,
+    },
+}
+# Their published sizes.
+SIZES = {"reasoner": 4.022e9, "decoder": 0.596e9}
+TOY = Shape(1000, 2, 10, 20, 10, 5, 50)
+
+
+def _shapes(directory):
+    shapes = {}
+    for name, config in CONFIGS.items():
+        (directory / name).mkdir()
+        (directory / name / "config.json").write_text(json.dumps(config))
+        shapes[name] = shape_of(directory / name)
+    return shapes
+
+
+def _paper(directory, hardware):
+    settings = settings_from(["pair=p", "out=o", "data.train=t", f"hardware={hardware}"])
+    engines = {
+        name: engine_of(policy_config(settings, name, "m"), shape, settings.hardware.ranks_of(name))
+        for name, shape in _shapes(directory).items()
+    }
+    return settings.hardware, engines
+
+
+def test_shapes_count_the_published_weights(tmp_path):
+    shapes = _shapes(tmp_path)
+    for name, size in SIZES.items():
+        assert shapes[name].parameters == pytest.approx(size, rel=1e-3)
+    # Keys and values of 36 layers, 8 heads of 128, two bytes each: 144 KiB a token.
+    assert shapes["reasoner"].cache_bytes == 144 * 1024
+    assert shapes["decoder"].cache_bytes == 112 * 1024
+
+
+def test_a_counted_model_matches_transformers(pair_file):
+    from transformers import AutoModelForCausalLM
+
+    path = pair_file.parent / "reasoner"
+    model = AutoModelForCausalLM.from_pretrained(path)
+    exact = sum(weight.numel() for weight in model.parameters())
+    # Norms alone are left out.
+    norms = sum(w.numel() for name, w in model.named_parameters() if "norm" in name)
+    assert shape_of(path).parameters == exact - norms
+
+
+def test_parts_by_hand():
+    engine = Engine(TOY, ranks=2, longest=7, read=14, served=0.5)
+    assert resident(engine, updating=False) == {"masters": 2000 / GIB, "moments": 4000 / GIB}
+    assert resident(engine, updating=True)["gradients"] == 2000 / GIB
+    away = Engine(TOY, 2, 7, 14, 0.5, offload_parameters=True, offload_optimizer=True)
+    assert resident(away, updating=False) == {}
+    assert set(resident(away, updating=True)) == {"masters", "moments", "gradients"}
+    parts = activations(engine)
+    assert parts["logits"] * GIB == pytest.approx(2 * 7 * 50)
+    assert parts["kept"] * GIB == pytest.approx(2 * 7 * 10 * 2)
+    assert parts["layer"] * GIB == pytest.approx(2 * 7 * (4 * 20 + 2 * 10 + 2 * (10 + 2 * 5)))
+    # Two layers of (1000 - 500) / 2 weights, and the embeddings.
+    assert parts["gathered"] * GIB == pytest.approx(2 * (2 * 250 + 500))
+    # 20 GiB times 0.5, less weights and what rests; 4 x 2 x 5 bytes a token.
+    free = 10 * GIB - 2000 - RESTING * GIB
+    assert cached_tokens(engine, 20) == int(free // 40)
+
+
+def test_sharing_a_device_adds_the_other_model():
+    engines = {name: Engine(TOY, 1, 7, 14, 0.5) for name in ("reasoner", "decoder")}
+    shared, apart = (phases(engines, 10, shared=both) for both in (True, False))
+    more = sum(shared["reasoner generates"].values()) - sum(apart["reasoner generates"].values())
+    assert more == pytest.approx(12 * 1000 / GIB + RESTING + CONTEXT)
+    assert "decoder's gradients" not in shared["reasoner learns"]
+    assert len(shared) == 8
+
+
+@pytest.mark.parametrize("hardware", ["h100x4", "h100x4_separate"])
+def test_the_papers_pair_fits_in_every_phase(hardware, tmp_path):
+    settings, engines = _paper(tmp_path, hardware)
+    found = phases(engines, settings.device_memory, shared=settings.shared_pool)
+    assert max(sum(parts.values()) for parts in found.values()) < 0.95 * settings.device_memory
+    for engine in engines.values():
+        assert cached_tokens(engine, settings.device_memory) > 10 * engine.longest
+
+
+def test_the_page_shows_what_is_computed(tmp_path):
+    settings, engines = _paper(tmp_path, "h100x4")
+    found = phases(engines, settings.device_memory, shared=True)
+    page = (Path(__file__).parents[3] / "training/GPU.md").read_text()
+    for line in table(found, settings.device_memory):
+        assert line in page
+
+
+def test_a_model_of_another_kind_is_one_line(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "other"}')
+    with pytest.raises(ConfigError, match="cannot read the shape"):
+        shape_of(tmp_path)

@@ -1,0 +1,221 @@
+"""The preflight: passes what can run here, and names what is in the way of what cannot."""
+
+import json
+import shutil
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from training.checkpoints import Checkpoints, State
+from training.data.rows import Problem, write_rows
+from training.memory import GIB, Shape
+from training.preflight import host
+from training.preflight.__main__ import main
+from training.train import settings_from
+
+SIZES = [
+    "data.max_prompt=200",
+    "tokens.response=64",
+    "tokens.answer=32",
+    "tokens.decoder_prompt=400",
+    "batch.questions=4",
+    "batch.mini_batch=2",
+]
+
+
+def _problems(count, answer="A"):
+    return [Problem(str(i), f"which is {i}?", answer, "own", "choice") for i in range(count)]
+
+
+@pytest.fixture
+def run(pair_file, tmp_path):
+    """A run that can start on this machine."""
+    write_rows(_problems(8), "train", tmp_path / "train.parquet")
+    return [
+        f"pair={pair_file}",
+        f"data.train={tmp_path}/train.parquet",
+        f"out={tmp_path}/run",
+        *SIZES,
+    ]
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Without composing VERL's configuration, where a test is about something else."""
+    monkeypatch.setattr("training.preflight.run.policy_config", lambda *_: None)
+
+
+def _rows(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_run_that_can_start_passes(run, capsys):
+    assert main(run) == 0
+    rows = _rows(capsys)
+    assert {row[:4] for row in rows[:-1]} == {"ok  "}
+    assert rows[-1].endswith("0 to look at, 0 in the way")
+    text = "\n".join(rows)
+    for what in ("verl 0.9.1", "8 rows", "tells right from wrong", "holds no run", "GiB free"):
+        assert what in text
+    assert "no pad token (not needed); no chat template (not needed)" in text
+
+
+def test_a_host_without_gpus_fails_clearly(run, capsys):
+    assert main([*run, "hardware=h100x4"]) == 1
+    text = "\n".join(_rows(capsys))
+    assert "fail  GPUs" in text
+    assert "4 needed on each node, 0 here" in text
+    assert "fail  vllm" in text
+    assert "VERL wants ==0.24.0: [training-gpu]" in text
+    assert "| reasoner learns |" in text
+
+
+def _broken(name, run, home, pair_file):
+    """Overrides for a run with one thing wrong."""
+    if name == "no data":
+        return ["data.train=nowhere.parquet"]
+    if name == "no answers":
+        write_rows([*_problems(8), *_problems(1, " ")], "train", home / "train.parquet")
+        return []
+    if name == "too few":
+        return ["batch.questions=32", "batch.mini_batch=32"]
+    if name == "too long":
+        return ["data.max_prompt=10"]
+    if name == "no pair":
+        return ["pair=nowhere.yaml"]
+    if name == "context":
+        return ["tokens.response=4000"]
+    if name == "verifier":
+        problem = Problem("1", "q", "1", "own", "training.nothing:Here")
+        write_rows([problem] * 8, "train", home / "train.parquet")
+        return []
+    shutil.copytree(pair_file.parent, home / "pair")
+    model = home / "pair/reasoner"
+    if name == "no weights":
+        (model / "model.safetensors").unlink()
+    elif name == "no tokenizer":
+        (model / "tokenizer.json").unlink()
+    elif name == "other vocabulary":
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "vocab_size": 100}))
+    return [f"pair={home}/pair/pair.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("no data", "cannot read the data nowhere.parquet"),
+        ("no answers", "9 rows, 0 prompts longer than 200 tokens, 1 without an answer"),
+        ("too few", "fewer than a step's 32"),
+        ("too long", "all 8 prompts are longer than 10 tokens"),
+        ("no pair", "cannot read the pair nowhere.yaml"),
+        ("context", "reasoner's context  1024 tokens, 4200 needed"),
+        ("verifier", "cannot import verifier"),
+        ("no weights", "has no weights"),
+        ("no tokenizer", "has no tokenizer.json"),
+        ("other vocabulary", "the tokenizer knows 261 tokens, the model 100"),
+    ],
+)
+def test_what_is_in_the_way_is_named(name, says, run, pair_file, tmp_path, capsys, quick):
+    assert main([*run, *_broken(name, run, tmp_path, pair_file)]) == 1
+    failed = [" ".join(row.split()) for row in _rows(capsys) if row.startswith("fail")]
+    assert any(" ".join(says.split()) in row for row in failed)
+
+
+def test_a_setting_that_verl_does_not_know_is_named(run, capsys):
+    assert main([*run, "hardware.verl=['actor_rollout_ref.nothing=1']"]) == 1
+    assert "VERL refuses the settings of reasoner" in capsys.readouterr().out
+
+
+def test_settings_that_are_none_are_one_line(capsys):
+    assert main(["batch.questions=none"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.preflight: ")
+    assert error.count("\n") == 1
+
+
+def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
+    settings = settings_from(run)
+    Checkpoints(tmp_path / "run/checkpoints", settings.binding(), 2).save(State(3, 0.1), {})
+    assert main(run) == 1
+    assert "holds a run" in capsys.readouterr().out
+    assert main([*run, "resume=true"]) == 0
+    assert "goes on after step 3" in capsys.readouterr().out
+    assert main([*run, "resume=true", "objective.budget=7"]) == 1
+    assert "belongs to another configuration" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_seen(run, monkeypatch):
+    settings = settings_from(run)
+    shapes = {"reasoner": Shape(10**9, 1, 1, 1, 1, 1, 1)}
+    assert host.checkpoint_gib(shapes) == pytest.approx(12e9 / GIB)
+    for free, status in ((30, "fail"), (35, "warn"), (99, "ok")):  # 33.5 GiB are needed
+        usage = SimpleNamespace(free=free * GIB)
+        monkeypatch.setattr(host.shutil, "disk_usage", lambda _, usage=usage: usage)
+        (finding,) = host.disk(settings, shapes)
+        assert finding.status == status
+
+
+def test_a_model_on_the_hub_is_looked_for(run, monkeypatch, capsys, quick):
+    def nothing(*_, **__):
+        raise OSError("no route to the hub")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", nothing)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", nothing)
+    assert main([*run, "pair=qwen3-4b-0.6b"]) == 1
+    assert "Qwen/Qwen3-4B is not in the hub's cache; the hub: no route" in capsys.readouterr().out
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
+    assert main([*run, "pair=qwen3-4b-0.6b"]) == 0
+    assert "is on the hub, and will be fetched" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("count", "gib", "capability", "statuses"),
+    [
+        (4, 79.1, (9, 0), ["ok"]),
+        (2, 79.1, (9, 0), ["fail", "ok"]),
+        (4, 39.4, (8, 0), ["warn"]),
+        (4, 79.1, (7, 5), ["fail"]),
+        (0, 0, (0, 0), ["fail"]),
+    ],
+)
+def test_gpus_are_counted_and_measured(count, gib, capability, statuses, monkeypatch):
+    import torch
+
+    hardware = settings_from(["pair=p", "out=o", "data.train=t", "hardware=h100x4"]).hardware
+    kind = SimpleNamespace(name="H100", total_memory=gib * GIB, major=capability[0])
+    kind.minor = capability[1]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: kind)
+    assert [finding.status for finding in host.gpus(hardware)] == statuses
+
+
+def test_versions_are_those_that_verl_pins(monkeypatch):
+    pins = {"verl": "0.9.1", "torch": "2.11.0", "vllm": "0.24.0", "transformers": "5.9.0"}
+    pins |= {"flash-attn": "2.8.3", "torchvision": "0.26.0", "torchaudio": "2.11.0"}
+    real = host.version
+    monkeypatch.setattr(host, "version", lambda name: pins.get(name) or real(name))
+    assert [finding.status for finding in host.versions("cuda")] == ["ok"]
+    pins["torch"] = "2.13.0"
+    (failed,) = [f for f in host.versions("cuda") if f.status == "fail"]
+    assert failed.what == "torch"
+    assert "==2.11.0" in failed.detail
+
+
+def test_a_cluster_must_answer(monkeypatch):
+    hardware = settings_from(["pair=p", "out=o", "data.train=t", "hardware=h100x4"]).hardware
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+        assert next(host.cluster(hardware)).status == "ok"
+    assert next(host.cluster(hardware)).status == "fail"
+    monkeypatch.setenv("RAY_ADDRESS", "nonsense")
+    assert next(host.cluster(hardware)).status == "fail"
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert next(host.cluster(hardware)).status == "ok"
+    two = hardware.model_copy(update={"nodes": 2})
+    assert "set RAY_ADDRESS" in next(host.cluster(two)).detail
