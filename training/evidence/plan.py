@@ -69,6 +69,7 @@ SCALES = {"full": FULL, "reduced": REDUCED}
 def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
     stages = [
+        Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps),
         Stage(

@@ -12,6 +12,7 @@ from typing import Any
 
 from training.data.rows import write_rows
 from training.errors import TrainingError
+from training.evidence.mechanism import measured
 from training.evidence.rates import chosen
 from training.evidence.results import Results, of_run
 from training.evidence.stage import Stage
@@ -80,6 +81,8 @@ class Runner:
 
     def _do(self, stage: Stage) -> tuple[dict[str, Any], bool]:
         """The stage's result, and whether it ended before its limit."""
+        if stage.kind == "mechanism":
+            return {"pressure": measured()}, True
         if stage.kind == "data":
             return self._data(), True
         if stage.kind in ("start", "measure"):
@@ -174,6 +177,8 @@ def _summary(result: dict[str, Any]) -> str:
         low, high = result["accuracy_95"]
         tokens = result["reasoner_tokens"]
         return f"accuracy {result['accuracy']:.3f} [{low:.3f}, {high:.3f}], {tokens:.1f} tokens"
+    if "pressure" in result:
+        return f"{len(result['pressure'])} settings"
     if "curves" in result:
         lengths = result["curves"].get("tokens/length", [])
         return f"{result['steps']} steps, length {lengths[0][1]:.0f} to {lengths[-1][1]:.0f}"

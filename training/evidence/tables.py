@@ -115,6 +115,24 @@ def generalisation_table(results: Results) -> str:
     return table(["method", *(f"{data}: accuracy, tokens" for data in SETS)], rows)
 
 
+def pressure_table(results: Results) -> str:
+    """What a price does to a group of signals, by question and switches."""
+    prices = ("0.0", "0.02", "0.2", "1.0")
+    names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
+    rows = [
+        [
+            row["question"],
+            names[row["baseline"]],
+            "yes" if row["divided"] else "no",
+            "on success" if row["on_success"] else "always",
+            *(f"{row['pressure'][price]:+.2f}" for price in prices),
+        ]
+        for row in results.read("mechanism")["result"]["pressure"]
+    ]
+    head = ["question", "r_m", "divided", "length paid"]
+    return table([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
+
+
 def curve_table(results: Results, runs: Sequence[str]) -> str:
     """Validation while training: accuracy / signal tokens, by step."""
     curves = {}
