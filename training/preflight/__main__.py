@@ -6,6 +6,7 @@ Takes what `python -m training.train` takes. Exit code 1 if anything is in the w
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ class Preflight:
         if pair:
             paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
             for name in settings.policies:
-                self._do(name, lambda name=name: self._model(name, paths[name]))
+                self._do(name, partial(self._model, name, paths[name]))
             built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
             shapes = self._shapes(paths)
         self._do("data", lambda: run.data(settings, built))

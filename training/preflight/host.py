@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from training.memory import GIB, Shape
-from training.preflight.findings import Finding
+from training.preflight.findings import Finding, Status
 from training.settings import Hardware, Settings
 
 # VERL's extras whose pins a platform needs.
@@ -120,7 +120,7 @@ def cluster(hardware: Hardware) -> Iterator[Finding]:
     shared = Path("/dev/shm")  # noqa: S108  (where Ray keeps its objects)
     if hardware.platform == "cuda" and shared.is_dir():
         size = shutil.disk_usage(shared).total / GIB
-        status = "ok" if size >= 16 else "warn"
+        status: Status = "ok" if size >= 16 else "warn"
         yield Finding(status, "shared memory", f"{shared} of {size:.0f} GiB, 16 for Ray's objects")
 
 

@@ -1,6 +1,7 @@
 """Parts of a step that need no engine: order, seeds, fitting signals, sampler, alarms, journal."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -157,6 +158,9 @@ def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
     assert line.endswith("left")
     assert list((tmp_path / "tensorboard").rglob("events.*"))
     (run,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
+    until = time.monotonic() + 20  # W&B's own process writes the file, after `finish` has returned
+    while b"reward/right" not in run.read_bytes() and time.monotonic() < until:
+        time.sleep(0.1)
     assert b"reward/right" in run.read_bytes()
 
 
