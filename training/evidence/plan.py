@@ -5,11 +5,8 @@ has told most.
 from dataclasses import dataclass
 
 from training.evidence.methods import ABLATIONS, COMMON, JOINT, MAIN, SETS, UNTRAINED, Trained
-from training.evidence.rates import RATES, stage_of
+from training.evidence.rates import RATES, TRIED_SEED, stage_of
 from training.evidence.stage import Stage
-
-# Of the runs that choose learning rates; no comparison has it.
-TRIED_SEED = 100
 
 
 @dataclass(frozen=True)

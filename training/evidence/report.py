@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from training.evidence.methods import ABLATIONS, BUDGET, MAIN
+from training.evidence.rates import TRIED_SEED
 from training.evidence.results import Results
 from training.evidence.stage import Stage
 from training.evidence.tables import (
@@ -14,6 +15,7 @@ from training.evidence.tables import (
     figure,
     generalisation_table,
     main_table,
+    matched_table,
     pressure_table,
     ran,
     table,
@@ -49,7 +51,13 @@ def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
     if results.done("start-measured"):
         parts += ["## The start", _start(results.read("start-measured")["result"])]
     parts += ["## Methods", main_table(results), "## Against what was to be reached"]
-    parts += [_targets(results), "## Ablations and variants", ablation_table(results)]
+    parts += [_targets(results), "## At equal tokens"]
+    parts += [
+        "Accuracy on validation questions when a run's responses came down to so many tokens; for "
+        "methods without a split the answer counts among them, as it is the large model's.",
+        matched_table(results, sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})),
+    ]
+    parts += ["## Ablations and variants", ablation_table(results)]
     parts += ["## Longer problems, other templates", generalisation_table(results)]
     if trained:
         parts += [

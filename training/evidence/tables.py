@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
@@ -147,6 +148,44 @@ def curve_table(results: Results, runs: Sequence[str]) -> str:
         for run, curve in curves.items()
     ]
     return table(["run", *(f"step {step}" for step in steps)], rows)
+
+
+LEVELS = (80, 60, 40, 30, 20, 10)
+
+
+def at_tokens(curves: dict[str, list[list[float]]], level: float) -> float | None:
+    """Validation accuracy where a run first came down to so many tokens; None if it did not.
+
+    Between two validations both are taken to change evenly.
+    """
+    points = list(
+        zip(
+            (tokens for _, tokens in curves.get("validation/response_tokens", [])),
+            (accuracy for _, accuracy in curves.get("validation/accuracy", [])),
+            strict=True,
+        )
+    )
+    for (before, good), (after, then) in pairwise(points):
+        if before >= level >= after and before > after:
+            return good + (before - level) / (before - after) * (then - good)
+    return None
+
+
+def matched_table(results: Results, seeds: Sequence[int]) -> str:
+    """Accuracy at equal tokens of the large model, on validation questions while training."""
+    rows = []
+    for name in MAIN:
+        runs = [run for run in (f"{name}-{seed}" for seed in seeds) if results.done(run)]
+        if not runs:
+            continue
+        curves = [results.read(run)["result"]["curves"] for run in runs]
+        cells = []
+        for level in LEVELS:
+            met = [found for found in (at_tokens(c, level) for c in curves) if found is not None]
+            mean = f"{sum(met) / len(met):.3f}" if met else "not reached"
+            cells.append(f"{mean} ({len(met)} of {len(runs)})" if met else mean)
+        rows.append([name, *cells])
+    return table(["method", *(f"at {level} tokens (seeds)" for level in LEVELS)], rows)
 
 
 def ran(plan: Sequence[Stage], results: Results) -> str:

@@ -16,6 +16,7 @@ from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
 from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
+from training.evidence.tables import at_tokens
 from training.objective.rewards import Baseline
 from training.settings import Settings, compose_settings
 
@@ -209,6 +210,18 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
     # Nothing is to be gained by failing fast if only success pays.
     assert press(QUESTIONS[4], "none", on_success=True) == 0
     assert press(QUESTIONS[4], "none") > 2.3
+
+
+def test_accuracy_at_equal_tokens_lies_between_two_validations():
+    curves = {
+        "validation/response_tokens": [[10, 80.0], [20, 40.0], [30, 20.0]],
+        "validation/accuracy": [[10, 0.9], [20, 0.8], [30, 0.5]],
+    }
+    assert at_tokens(curves, 80) == pytest.approx(0.9)
+    assert at_tokens(curves, 60) == pytest.approx(0.85)
+    assert at_tokens(curves, 30) == pytest.approx(0.65)
+    assert at_tokens(curves, 10) is None
+    assert at_tokens({}, 10) is None
 
 
 def test_a_dry_run_lists_the_stages_and_does_nothing(tmp_path, capsys):
