@@ -35,7 +35,6 @@ class Question:
 QUESTIONS = (
     Question("every signal is enough, the decoder often knows", 0.5, (1.0,) * 4),
     Question("every signal is enough, the decoder never knows", 0.0, (1.0,) * 4),
-    Question("every signal is enough, the decoder always knows", 1.0, (1.0,) * 4),
     Question("longer signals help", 0.3, (0.5, 0.7, 0.9, 1.0)),
     Question("no signal helps", 0.0, (0.0,) * 4),
 )

@@ -28,6 +28,11 @@ MECHANISM = (
     "signal less that of the longest: above 0 signals shorten; 2.32 is the most that GRPO's "
     "division by the standard deviation lets through."
 )
+AT_TOKENS = (
+    "Accuracy on validation questions when a run's responses came down to so many tokens; for "
+    "methods without a split the answer counts among them, as it is the large model's."
+)
+WHILE_TRAINING = "Accuracy / tokens of the large model on validation questions."
 READING = Path(__file__).with_name("reading.md")
 
 
@@ -50,23 +55,18 @@ def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
     ]
     if results.done("start-measured"):
         parts += ["## The start", _start(results.read("start-measured")["result"])]
-    parts += ["## Methods", main_table(results), "## Against what was to be reached"]
-    parts += [_targets(results), "## At equal tokens"]
-    parts += [
-        "Accuracy on validation questions when a run's responses came down to so many tokens; for "
-        "methods without a split the answer counts among them, as it is the large model's.",
-        matched_table(results, sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})),
-    ]
-    parts += ["## Ablations and variants", ablation_table(results)]
-    parts += ["## Longer problems, other templates", generalisation_table(results)]
-    if trained:
-        parts += [
-            "## While training",
-            "Accuracy / tokens of the large model on validation questions.",
-            curve_table(results, trained),
-        ]
-    if results.done("mechanism"):
-        parts += ["## What marginal utility does under GRPO", MECHANISM, pressure_table(results)]
+    seeds = sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})
+    for title, intro, content in (
+        ("Methods", "", main_table(results)),
+        ("Against what was to be reached", "", _targets(results)),
+        ("At equal tokens", AT_TOKENS, matched_table(results, seeds)),
+        ("Ablations and variants", "", ablation_table(results)),
+        ("Longer problems, other templates", "", generalisation_table(results)),
+        ("While training", WHILE_TRAINING, curve_table(results, trained)),
+        ("What marginal utility does under GRPO", MECHANISM, pressure_table(results)),
+    ):
+        if content:
+            parts += [part for part in (f"## {title}", intro, content) if part]
     samples = [run for run in trained if run.rsplit("-", 1)[0] in {*MAIN, *ABLATIONS}]
     if samples:
         parts += ["## Signals before and after", *(_samples(results, run) for run in samples[:3])]
@@ -128,7 +128,7 @@ def _targets(results: Results) -> str:
                     _word(joint.accuracy >= still.accuracy),
                 ]
             )
-    return table(["to reach", "measured", "met"], rows) if rows else "Not run yet."
+    return table(["to reach", "measured", "met"], rows)
 
 
 def _word(met: bool) -> str:

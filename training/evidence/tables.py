@@ -62,7 +62,9 @@ def figure(results: Results, name: str, data: str = "easy") -> Figure | None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
+    """Markdown; nothing without rows."""
+    if not rows:
+        return ""
     lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
@@ -111,13 +113,16 @@ def generalisation_table(results: Results) -> str:
         cells = []
         for data in SETS:
             one = figure(results, name, data)
-            cells.append(f"{one.accuracy:.3f}, {one.tokens:.1f}" if one else "not run")
-        rows.append([name, *cells])
+            cells.append(f"{one.accuracy:.3f}, {one.tokens:.1f}" if one else "")
+        if any(cells[1:]):
+            rows.append([name, *cells])
     return table(["method", *(f"{data}: accuracy, tokens" for data in SETS)], rows)
 
 
 def pressure_table(results: Results) -> str:
     """What a price does to a group of signals, by question and switches."""
+    if not results.done("mechanism"):
+        return ""
     prices = ("0.0", "0.02", "0.2", "1.0")
     names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
     rows = [

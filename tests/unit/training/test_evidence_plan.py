@@ -208,8 +208,8 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
     # Undivided, the pressure is the price's: lambda times 60 tokens over B.
     assert press(often, "none", divided=False) == pytest.approx(0.01 * 60 / 24, abs=1e-6)
     # Nothing is to be gained by failing fast if only success pays.
-    assert press(QUESTIONS[4], "none", on_success=True) == 0
-    assert press(QUESTIONS[4], "none") > 2.3
+    assert press(QUESTIONS[3], "none", on_success=True) == 0
+    assert press(QUESTIONS[3], "none") > 2.3
 
 
 def test_accuracy_at_equal_tokens_lies_between_two_validations():
