@@ -42,7 +42,8 @@ def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
 
 
 def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
-    trained = [s.name for s in plan if s.kind == "train" and results.done(s.name)]
+    runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED]
+    trained = [run for run in runs if results.done(run)]
     parts = [
         "# Evidence at small scale",
         "Written by `python -m training.evidence` from `training/evidence/results/`; do not edit. "
@@ -140,6 +141,8 @@ def _samples(results: Results, run: str) -> str:
     lines = [f"### {run}"]
     for when in ("first", "last"):
         for sample in samples[when][:2]:
+            # A model that answers by itself has written both in one response.
+            answer = sample.get("answer", sample.get("response", ""))
             right = "right" if sample["score"] == 1 else "wrong"
             lines.append(
                 f"Step {sample['step']}: {sample['question']}\n\n"

@@ -94,7 +94,9 @@ def _pretend(monkeypatch, fail=()):
                 | {"validation/accuracy": 0.9, "validation/response_tokens": 21.0},
             ]
             (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            sample = {"step": 1, "question": "How many?", "signal": "1+1=2.", "answer": "2"}
+            sample = {"step": 1, "question": "How many?", "signal": "1+1=2.", "response": "2"}
+            if not stage.name.startswith("single"):
+                sample["answer"] = "It is 2."
             (run / "samples.jsonl").write_text(json.dumps(sample | {"score": 1.0}) + "\n")
         if stage.kind == "evaluate":
             out = next(a for a in arguments if a.startswith("out=")).removeprefix("out=")
@@ -189,6 +191,8 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     assert "`neither-0`" in text.split("Not run yet")[1].split("##")[0]
     assert "0.20 of the tokens, +1.0 points lost" in text
     assert "0.88, 1106" in text
+    assert '> answer (right): "It is 2."' in text
+    assert "rate-duet-1e-4" not in text.split("Not run yet")[1]
     assert str(tmp_path) not in "".join(f.read_text() for f in (tmp_path / "results").iterdir())
 
 
