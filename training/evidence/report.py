@@ -147,6 +147,6 @@ def _samples(results: Results, run: str) -> str:
             lines.append(
                 f"Step {sample['step']}: {sample['question']}\n\n"
                 f"> signal: {json.dumps(sample['signal'], ensure_ascii=False)}\n>\n"
-                f"> answer ({right}): {json.dumps(sample['answer'], ensure_ascii=False)}"
+                f"> answer ({right}): {json.dumps(answer, ensure_ascii=False)}"
             )
     return "\n\n".join(lines)
