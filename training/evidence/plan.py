@@ -11,7 +11,10 @@ from training.evidence.stage import Stage
 
 @dataclass(frozen=True)
 class Scale:
-    """How much of everything. `size`: of `training.supervised`; `overrides`: of every training."""
+    """How much of everything.
+
+    `size`: of `training.supervised`; `tokens`: of its batches; `overrides`: of every training.
+    """
 
     size: str
     seeds: tuple[int, ...]
@@ -23,6 +26,7 @@ class Scale:
     weak_steps: int
     rate_steps: int
     validate: int
+    tokens: int = 2048
     overrides: tuple[str, ...] = ()
 
 
@@ -51,6 +55,7 @@ REDUCED = Scale(
     weak_steps=50,
     rate_steps=5,
     validate=10,
+    tokens=512,
     overrides=(
         "batch.questions=8",
         "batch.mini_batch=8",
@@ -95,7 +100,7 @@ def make_plan(scale: Scale) -> list[Stage]:
 def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
     arguments: tuple[str, ...] = (
         f"{{work}}/{name}",
-        *("--size", scale.size, "--tokens", "2048"),
+        *("--size", scale.size, "--tokens", str(scale.tokens)),
         *("--reasoner-steps", str(scale.reasoner_steps)),
         *("--decoder-steps", str(decoder_steps)),
     )
