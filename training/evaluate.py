@@ -40,7 +40,7 @@ from training.verifiers import make_verifier
 
 # What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
 METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {
-    "duet": lambda _: Duet(),
+    "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
     "original": lambda _: Original(),
     "prompted": lambda _: Prompted(),
     "truncated": lambda settings: Truncated(settings.cut_at),

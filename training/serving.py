@@ -31,10 +31,15 @@ class Serving:
         """Begins a run: the same calls draw other samples than in another run."""
         self._run, self._calls = run, 0
 
-    def reason(self, prompts: Sequence[list[int]], limit: int | None = None) -> list[Response]:
+    def reason(
+        self, prompts: Sequence[list[int]], limit: int | None = None, *, to_end: bool = True
+    ) -> list[Response]:
         """See `Models`."""
         tokens = limit or self._tokens.response
-        return self._generate("reasoner", prompts, tokens, self.prompts.end_of_text)
+        stops = self.prompts.end_of_text
+        if not to_end:
+            stops = [*stops, self.prompts.end_of_reasoning]
+        return self._generate("reasoner", prompts, tokens, stops)
 
     def decode(self, prompts: Sequence[list[int]]) -> list[Response]:
         """See `Models`."""

@@ -27,8 +27,13 @@ class Models(Protocol):
 
     prompts: PairPrompts
 
-    def reason(self, prompts: Sequence[list[int]], limit: int | None = None) -> list[Response]:
-        """Responses of the reasoner, of at most `limit` tokens (the run's limit if None)."""
+    def reason(
+        self, prompts: Sequence[list[int]], limit: int | None = None, *, to_end: bool = True
+    ) -> list[Response]:
+        """Responses of the reasoner, of at most `limit` tokens (the run's limit if None).
+
+        Unless `to_end`, a response ends with its reasoning.
+        """
         ...
 
     def decode(self, prompts: Sequence[list[int]]) -> list[Response]:

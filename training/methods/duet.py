@@ -7,14 +7,21 @@ from training.methods.base import Models, Outcome
 
 
 class Duet:
-    """The reasoner's tokens are the whole response: that is what it generated."""
+    """The reasoner's tokens are the whole response: that is what it generated.
+
+    `to_end`: False stops it at the end of its reasoning, as serving does.
+    """
 
     uses: tuple[str, ...] = ("reasoner", "decoder")
+
+    def __init__(self, to_end: bool = True) -> None:
+        self._to_end = to_end
 
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         prompts = models.prompts
-        responses = models.reason([prompts.reasoner(p.question) for p in problems])
+        asked = [prompts.reasoner(p.question) for p in problems]
+        responses = models.reason(asked, to_end=self._to_end)
         guided = [
             models.guided_prompt(problem.question, prompts.signal(response.tokens))
             for problem, response in zip(problems, responses, strict=True)

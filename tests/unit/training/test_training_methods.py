@@ -36,7 +36,7 @@ class Scripted:
             )
         return out
 
-    def reason(self, prompts, limit=None):
+    def reason(self, prompts, limit=None, *, to_end=True):
         return self._respond(prompts, self._reasoner, limit)
 
     def decode(self, prompts):

@@ -1,0 +1,251 @@
+"""The evidence run: its plan, going on after an interruption, and the report."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training.errors import DataError
+from training.evaluate import EvaluationSettings
+from training.evidence import runner as running
+from training.evidence.__main__ import main
+from training.evidence.mechanism import QUESTIONS, measured, pressure
+from training.evidence.methods import ABLATIONS, MAIN, UNTRAINED
+from training.evidence.plan import FULL, make_plan
+from training.evidence.rates import RATES, chosen, stage_of
+from training.evidence.report import write_report
+from training.evidence.results import Results, of_run
+from training.evidence.runner import Runner, StageError
+from training.evidence.tables import at_tokens
+from training.objective.rewards import Baseline
+from training.settings import Settings, compose_settings
+
+FEW = ("data", "start", "rate-duet-", "duet-0")
+
+
+@pytest.fixture
+def plan():
+    return make_plan(FULL)
+
+
+def _evaluation(accuracy, tokens):
+    return {
+        "accuracy": accuracy,
+        "accuracy_95": [accuracy - 0.03, accuracy + 0.03],
+        "reasoner_tokens": tokens,
+        "questions": 500,
+    }
+
+
+def _rates(results):
+    """As if every rate had been tried, and the middle one were the best for all."""
+    for method in MAIN:
+        for rate in RATES:
+            curves = {
+                "validation/accuracy": [[30, 0.9 if rate == RATES[1] else 0.8]],
+                "validation/response_tokens": [[30, 50.0]],
+                "tokens/response": [[1, 100.0]],
+            }
+            results.write(stage_of(method, rate), {"result": {"curves": curves}})
+
+
+def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
+    results = Results(tmp_path, tmp_path)
+    _rates(results)
+    assert chosen(results, "duet") == RATES[1]
+    curves = {
+        "validation/accuracy": [[30, 0.85]],
+        "validation/response_tokens": [[30, 5.0]],
+        "tokens/response": [[1, 100.0]],
+    }
+    results.write(stage_of("duet", RATES[0]), {"result": {"curves": curves}})
+    assert chosen(results, "duet") == RATES[0]
+
+
+def test_a_stage_whose_rate_is_not_known_is_not_begun(plan, tmp_path, monkeypatch):
+    called = _pretend(monkeypatch)
+    runner = Runner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
+    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-5e-5"):
+        runner.run(plan, 1e18, {"duet-0"})
+    assert called == []
+
+
+def _pretend(monkeypatch, fail=()):
+    """Commands that leave what the real ones leave, at once. Returns the names of those run."""
+    called = []
+
+    def command(self, stage, module, arguments):
+        called.append(stage.name)
+        if stage.name in fail:
+            raise StageError(f"{stage.name} failed")
+        log = self._log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text('{"reasoner": 0.9, "signal_tokens": 80.5}\n')
+        if stage.kind == "start":
+            (self._work / stage.name).mkdir(parents=True, exist_ok=True)
+        if stage.kind == "train":
+            run = self._work / "runs" / stage.name
+            checkpoint = run / "checkpoints/step_100"
+            checkpoint.mkdir(parents=True, exist_ok=True)
+            (checkpoint / "state.json").write_text("{}")
+            rows = [
+                {"step": 1, "tokens/length": 80.0, "tokens/response": 80.0, "price": 0.0},
+                {"step": 100, "tokens/length": 20.0, "price": 0.5}
+                | {"validation/accuracy": 0.9, "validation/response_tokens": 21.0},
+            ]
+            (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            sample = {"step": 1, "question": "How many?", "signal": "1+1=2.", "response": "2"}
+            if not stage.name.startswith("single"):
+                sample["answer"] = "It is 2."
+            (run / "samples.jsonl").write_text(json.dumps(sample | {"score": 1.0}) + "\n")
+        if stage.kind == "evaluate":
+            out = next(a for a in arguments if a.startswith("out=")).removeprefix("out=")
+            short = stage.name.split("@")[0].split("-")[0] in MAIN
+            path = self._work / "evaluations"
+            path.mkdir(exist_ok=True)
+            found = _evaluation(0.9, 20.0) if short else _evaluation(0.91, 100.0)
+            Path(out).write_text(json.dumps(found))
+        return True
+
+    monkeypatch.setattr(Runner, "_command", command)
+    monkeypatch.setattr(running, "measured", lambda: measured(10))
+    monkeypatch.setattr(running, "TRAINING", 5)
+    monkeypatch.setattr(running, "HELD", (("validation", 3), ("test", 3)))
+    return called
+
+
+def test_every_stage_comes_after_what_it_needs(plan):
+    names = [stage.name for stage in plan]
+    assert len(set(names)) == len(names)
+    for index, stage in enumerate(plan):
+        assert {*stage.needs, *stage.reads} <= set(names[:index])
+    assert all(stage.limit <= 20 for stage in plan if stage.kind == "train")
+    for name in (*MAIN, *ABLATIONS):
+        assert f"{name}-0" in names
+    for name in UNTRAINED:
+        assert f"{name}@easy" in names
+
+
+def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
+    results = Results(tmp_path, tmp_path)
+    _rates(results)
+    runner = Runner(results)
+    for stage in plan:
+        if stage.seed in (1, 2) or "truncated-3" in stage.name:
+            continue  # like those of seed 0
+        if stage.kind == "train":
+            settings = compose_settings("train", runner._arguments(stage), Settings)
+            assert settings.seed == stage.seed
+        elif stage.kind == "evaluate":
+            filled = [a.replace("{work}", str(tmp_path)) for a in stage.arguments]
+            bare = [a for a in filled if "{checkpoint" not in a]
+            compose_settings("evaluate", [*bare, "out=x"], EvaluationSettings)
+
+
+def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
+    stages = [stage for stage in plan if stage.name.startswith(FEW)]
+    names = {stage.name for stage in stages}
+    results = Results(tmp_path / "results", tmp_path / "work")
+    first = _pretend(monkeypatch, fail={"duet-0@easy"})
+    with pytest.raises(StageError, match="duet-0@easy failed"):
+        Runner(results, lambda _: None).run(stages, 1e18, names)
+    assert results.done("duet-0")
+    assert not results.done("duet-0@easy")
+    again = _pretend(monkeypatch)
+    assert Runner(results, lambda _: None).run(stages, 1e18, names) == []
+    assert "duet-0" in first
+    assert "duet-0" not in again
+    assert again == ["duet-0@easy"]
+
+
+def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
+    """Results are there, weights are not: a new stage makes those that it needs again."""
+    stages = [stage for stage in plan if stage.name.startswith(FEW)]
+    names = {stage.name for stage in stages}
+    results = Results(tmp_path / "results", tmp_path / "work")
+    _pretend(monkeypatch)
+    Runner(results, lambda _: None).run(stages, 1e18, names - {"duet-0@easy"})
+    elsewhere = Results(tmp_path / "results", tmp_path / "elsewhere")
+    called = _pretend(monkeypatch)
+    Runner(elsewhere, lambda _: None).run(stages, 1e18, names)
+    assert called == ["start", "duet-0", "duet-0@easy"]
+
+
+def test_no_stage_begins_when_the_time_is_up(plan, tmp_path, monkeypatch):
+    called = _pretend(monkeypatch)
+    left = Runner(Results(tmp_path, tmp_path)).run(plan, 0.0, {stage.name for stage in plan})
+    assert len(left) == len(plan)
+    assert called == []
+
+
+def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
+    stages = [s for s in plan if not s.name.startswith("neither")]
+    results = Results(tmp_path / "results", tmp_path / "work")
+    _pretend(monkeypatch)
+    Runner(results, lambda _: None).run(stages, 1e18, {stage.name for stage in stages})
+    write_report(plan, results, tmp_path / "one.md")
+    write_report(plan, Results(tmp_path / "results", tmp_path / "nowhere"), tmp_path / "two.md")
+    text = (tmp_path / "one.md").read_text()
+    assert text == (tmp_path / "two.md").read_text()
+    assert "| duet | 0.900 (0.870 to 0.930) | 20.0 | 0.20 |" in text
+    assert "`neither-0`" in text.split("Not run yet")[1].split("##")[0]
+    assert "0.20 of the tokens, +1.0 points lost" in text
+    assert "0.88, 1106" in text
+    assert '> answer (right): "It is 2."' in text
+    assert "rate-duet-1e-4" not in text.split("Not run yet")[1]
+    assert str(tmp_path) not in "".join(f.read_text() for f in (tmp_path / "results").iterdir())
+
+
+def test_marginal_utility_is_noise_that_tames_a_small_price():
+    often, never = QUESTIONS[0], QUESTIONS[1]
+
+    def press(question, baseline, price=0.01, **switches):
+        usual = {"divided": True, "on_success": False, "draws": 100}
+        return pressure(question, price, Baseline(baseline), **(usual | switches))
+
+    # Divided by the standard deviation, any price presses with full force where rewards tie.
+    assert press(often, "none") > 2.3
+    assert press(often, "per_question") == press(often, "none")
+    assert abs(press(often, "per_signal")) < 1
+    # Where the decoder never knows, r_m does not vary, and so tames nothing.
+    assert press(never, "per_signal") > 2.3
+    # Undivided, the pressure is the price's: lambda times 60 tokens over B.
+    assert press(often, "none", divided=False) == pytest.approx(0.01 * 60 / 24, abs=1e-6)
+    # Nothing is to be gained by failing fast if only success pays.
+    assert press(QUESTIONS[3], "none", on_success=True) == 0
+    assert press(QUESTIONS[3], "none") > 2.3
+
+
+def test_accuracy_at_equal_tokens_lies_between_two_validations():
+    curves = {
+        "validation/response_tokens": [[10, 80.0], [20, 40.0], [30, 20.0]],
+        "validation/accuracy": [[10, 0.9], [20, 0.8], [30, 0.5]],
+    }
+    assert at_tokens(curves, 80) == pytest.approx(0.9)
+    assert at_tokens(curves, 60) == pytest.approx(0.85)
+    assert at_tokens(curves, 30) == pytest.approx(0.65)
+    assert at_tokens(curves, 10) is None
+    assert at_tokens({}, 10) is None
+
+
+def test_a_dry_run_lists_the_stages_and_does_nothing(tmp_path, capsys):
+    assert main(["--dry-run", "--results", str(tmp_path), "--work", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "duet-gated-0" in out
+    assert "minutes left" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_result_is_one_clear_line(tmp_path, capsys):
+    (tmp_path / "data.json").write_text("{")
+    with pytest.raises(DataError, match="cannot read the result"):
+        Results(tmp_path, tmp_path).read("data")
+    command = ["--report", "--results", str(tmp_path), "--to", str(tmp_path / "x.md")]
+    assert main(command) == 1
+    assert "training.evidence: cannot read the result" in capsys.readouterr().err
+
+
+def test_curves_hold_what_was_recorded(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "price": 0.12345678}\n')
+    assert of_run(tmp_path)["curves"] == {"price": [[1, 0.1235]]}
+    assert of_run(tmp_path / "none")["steps"] == 0

@@ -1,0 +1,168 @@
+"""The supervised start: tokenizer, examples, batches, and going on exactly."""
+
+import json
+import random
+import shutil
+from functools import partial
+from itertools import chain, repeat
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.errors import CheckpointError, ConfigError
+from training.pair import load_pair
+from training.prompting import PairPrompts
+from training.stories.draw import SCOPES, draw
+from training.stories.traces import SHORT, answer, trace
+from training.supervised.__main__ import UNFINISHED, main
+from training.supervised.examples import Example, Teacher
+from training.supervised.start import make_start
+from training.supervised.tokenizer import LLAMA_CPP_NAME
+from training.supervised.trainer import GRAIN, IGNORED, Plan, Student, batched
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A tiny pair with random weights."""
+    return make_start(tmp_path_factory.mktemp("start"), "tiny", 0)
+
+
+@pytest.fixture(scope="module")
+def teacher(start):
+    return Teacher(load_pair(start), SCOPES["easy"])
+
+
+def test_digits_are_tokens_of_their_own(start):
+    prompts = PairPrompts(load_pair(start))
+    assert prompts.shared_vocabulary
+    ids = Teacher(load_pair(start), SCOPES["easy"]).signal("12+5=17. 17-3=14.")
+    assert len(ids) == len("12+5=17.") + len(" 17-3=14.")
+    assert prompts.signal_text(ids) == "12+5=17. 17-3=14."
+
+
+def test_llama_cpp_reads_the_same_tokens(start, tmp_path):
+    gguf, llama_cpp = pytest.importorskip("gguf"), pytest.importorskip("llama_cpp")
+    from tokenizers import Tokenizer
+
+    own = Tokenizer.from_file(str(load_pair(start).decoder.path / "tokenizer.json"))
+    vocabulary = sorted(own.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
+    control = {token.content for token in own.get_added_tokens_decoder().values()}
+    writer = gguf.GGUFWriter(tmp_path / "words.gguf", "qwen3")
+    for add in ("context_length", "embedding_length", "block_count", "feed_forward_length"):
+        getattr(writer, f"add_{add}")(64)
+    writer.add_head_count(2)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(LLAMA_CPP_NAME)
+    writer.add_token_list([token for token, _ in vocabulary])
+    writer.add_token_types([3 if token in control else 1 for token, _ in vocabulary])
+    writer.add_token_merges(_merges(own))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    theirs = llama_cpp.Llama(str(tmp_path / "words.gguf"), vocab_only=True, verbose=False)
+    texts = ["un été à Paris; Größe 数学 🙂\t tabs\r\nlines", "$5,000.25 it's 12%", "  a   b\n\n c"]
+    rng = random.Random(0)
+    for _ in range(50):
+        story = draw(rng, SCOPES["wide"])
+        texts += [story.question, trace(story, SHORT), answer(story)]
+    for text in texts:
+        expected = own.encode(text, add_special_tokens=False).ids
+        assert theirs.tokenize(text.encode(), add_bos=False, special=False) == expected
+    theirs.close()
+
+
+def _merges(tokenizer):
+    return [" ".join(pair) for pair in json.loads(tokenizer.to_str())["model"]["merges"]]
+
+
+def test_examples_have_the_prompts_of_serving(start, teacher):
+    prompts = PairPrompts(load_pair(start))
+    story = draw(random.Random(3), SCOPES["easy"])
+    asked = {tuple(teacher.decoder(story, random.Random(i)).prompt) for i in range(200)}
+    assert tuple(prompts.alone(story.question)) in asked
+    assert tuple(prompts.guided(story.question, [])) in asked
+    assert tuple(prompts.guided(story.question, teacher.signal(trace(story, SHORT)))) in asked
+    responses = [teacher.reasoner(story, random.Random(i)).response for i in range(50)]
+    for response in responses:
+        assert prompts.response_text(response).endswith(answer(story))
+        assert prompts.end_of_reasoning in response
+    assert len({len(response) for response in responses}) > 3
+
+
+def test_batches_have_few_shapes_and_lose_nothing():
+    rng = random.Random(0)
+    examples = [Example([7] * rng.randint(1, 60), [8] * rng.randint(1, 90)) for _ in range(300)]
+    batches = batched(examples, 1024, rng)
+    assert sorted(map(id, examples)) == sorted(id(e) for b in batches for e in b.examples)
+    assert len({(b.rows, b.width) for b in batches}) <= 150 // GRAIN + 1
+    for batch in batches:
+        ids, labels = batch.tensors()
+        assert ids.numel() <= 1024
+        assert int((labels != IGNORED).sum()) == sum(len(e.response) for e in batch.examples)
+
+
+def test_a_batch_of_one_long_row_is_still_a_batch():
+    (batch,) = batched([Example([1] * 500, [2] * 500)], 64, random.Random(0))
+    assert batch.rows == 1
+
+
+def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch):
+    """Six steps at once, and two and four with a restart between them: the same weights."""
+    plan = Plan(6, tokens=256, warmup=2, bfloat16=False)
+
+    def train(name, steps):
+        model = tmp_path / name / "model"
+        if not model.is_dir():
+            shutil.copytree(load_pair(start).decoder.path, model)
+        student = Student(model, tmp_path / name / "state.pt", plan)
+        # The clock stands still for so many steps, and then the time is up.
+        ticks = chain(repeat(0.0, steps + 1), repeat(100.0))
+        monkeypatch.setattr("training.supervised.trainer.time.monotonic", lambda: next(ticks))
+        done = student.train(
+            partial(teacher.examples, "decoder"), until=50.0, report=lambda *_: None
+        )
+        monkeypatch.undo()
+        return done, student
+
+    done, whole = train("whole", 6)
+    assert done
+    stopped, part = train("parts", 2)
+    assert (stopped, part.step) == (False, 2)
+    done, resumed = train("parts", 6)
+    assert done
+    theirs = resumed.model.state_dict()
+    assert all(torch.equal(w, theirs[name]) for name, w in whole.model.state_dict().items())
+    written = load_file(tmp_path / "parts/model/model.safetensors")
+    assert all(torch.equal(weight, theirs[name]) for name, weight in written.items())
+
+
+def test_a_time_limit_stops_and_the_loss_falls(tmp_path, capsys):
+    out = str(tmp_path / "pair")
+    command = [out, "--size", "tiny", "--tokens", "256", "--threads", "1"]
+    steps = ["--reasoner-steps", "100", "--decoder-steps", "0"]
+    assert main([*command, *steps, "--minutes", "0"]) == UNFINISHED
+    assert main([*command, *steps]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "loss" in line]
+    losses = [float(line.split("loss")[1].split()[0]) for line in lines]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_a_damaged_state_is_one_clear_line(start, tmp_path):
+    state = tmp_path / "state.pt"
+    torch.save({"step": 3}, state)
+    with pytest.raises(CheckpointError, match=r"cannot go on from .*state.pt"):
+        Student(load_pair(start).decoder.path, state, Plan(5))
+
+
+def test_an_unknown_size_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="no size 'huge'; there are: "):
+        make_start(tmp_path, "huge", 0)
+
+
+def test_the_rate_rises_and_falls():
+    plan = Plan(1000, rate=1.0, warmup=10, decay=0.5)
+    rates = [plan.rate_at(step) for step in (0, 9, 400, 750, 999)]
+    assert rates == [0.1, 1.0, 1.0, 0.5, 0.02]

@@ -1,0 +1,74 @@
+"""`python -m training.evidence`: every comparison at small scale, from scratch, on a CPU.
+
+Stages whose result lies in the results' directory are done; called again, it goes on. Weights, data
+and logs lie in the working directory, and what is missing there is made again. At the end, and with
+--report alone, EVIDENCE.md is written from the results.
+"""
+
+import argparse
+import fnmatch
+import sys
+import time
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from duet_contract.errors import ContractError
+from training.errors import TrainingError
+from training.evidence.plan import SCALES, make_plan
+from training.evidence.report import write_report
+from training.evidence.results import Results
+from training.evidence.runner import Runner
+from training.evidence.stage import Stage
+
+HERE = Path(__file__).parent
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m training.evidence", description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="list the stages and stop")
+    parser.add_argument("--report", action="store_true", help="only write EVIDENCE.md")
+    parser.add_argument("--scale", choices=sorted(SCALES), default="full")
+    parser.add_argument("--only", metavar="PATTERN", help="only stages whose name matches: duet-*")
+    parser.add_argument("--minutes", type=float, default=180, help="start no stage after so long")
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--work", type=Path, default=user_cache_path("duet") / "evidence")
+    parser.add_argument("--to", type=Path, default=HERE.parent / "EVIDENCE.md", help="the report")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does what is asked; the exit code."""
+    plan = make_plan(SCALES[arguments.scale])
+    results = Results(arguments.results, arguments.work)
+    if arguments.dry_run:
+        for stage in plan:
+            state = "done" if results.done(stage.name) else f"{stage.usual:4.1f} min"
+            print(f"{state:>9}  {stage.name:24} {stage.kind:9} {stage.why}")
+        left = sum(stage.usual for stage in plan if not results.done(stage.name))
+        print(f"{len(plan)} stages, about {left:.0f} minutes left on two idle cores")
+        return 0
+    undone: list[Stage] = []
+    if not arguments.report:
+        names = {s.name for s in plan if fnmatch.fnmatch(s.name, arguments.only or "*")}
+        until = time.monotonic() + 60 * arguments.minutes
+        undone = Runner(results).run(plan, until, names)
+    write_report(plan, results, arguments.to)
+    print(f"wrote {arguments.to}; {len(undone)} stages are left")
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0, or 1 with one line on standard error; interrupted: 130, and nothing done is lost."""
+    try:
+        return run(_parser().parse_args(argv))
+    except (TrainingError, ContractError, OSError) as error:
+        print(f"training.evidence: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("training.evidence: interrupted; call it again to go on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

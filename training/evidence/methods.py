@@ -1,0 +1,107 @@
+"""What is compared: each method as switches of the trainer, all from one start.
+
+The settings are the paper's, brought to this scale (signals of 80 tokens instead of 4,000): B, eta
+and learning rates in proportion, KL higher because collapse is nearer.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained method: overrides beside `COMMON`, and what it is to show.
+
+    `pair`: the start it trains from; `method`: the trainer's.
+    """
+
+    overrides: tuple[str, ...]
+    why: str
+    pair: str = "start"
+    method: str = "duet"
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        """All overrides of the trainer."""
+        joint = JOINT if self.method == "duet" else ()
+        return (f"method={self.method}", *COMMON, *joint, *self.overrides)
+
+
+BUDGET = 24
+
+COMMON = (
+    "batch.questions=16",
+    "batch.signals=4",
+    "batch.answers=4",
+    "batch.mini_batch=16",
+    "data.max_prompt=160",
+    "tokens.response=256",
+    "tokens.answer=32",
+    "tokens.decoder_prompt=448",
+    f"objective.budget={BUDGET}",
+    "objective.kl.coefficient=0.005",
+    "objective.price.rate=0.02",
+    "track=[]",
+    "samples=4",
+)
+
+# As serving does; a model that answers by itself has to go on.
+JOINT = ("objective.stop_at_end_of_reasoning=true",)
+
+# Our variant: length costs on success only, and advantages keep their size.
+GATED = ("objective.length_on_success_only=true", "objective.divide_by_std=false")
+NO_UTILITY = "objective.baseline=none"
+
+
+def _constant(price: float) -> tuple[str, ...]:
+    return ("objective.price.schedule=constant", f"objective.price.start={price}")
+
+
+MAIN: dict[str, Trained] = {
+    "duet": Trained((), "the paper's method"),
+    "duet-gated": Trained(GATED, "length paid on success only, advantages not divided"),
+    "single": Trained((), "the reasoner alone under the same price", method="single"),
+    "thinkprune": Trained(
+        (
+            "thinkprune.start=180",
+            "thinkprune.less=25",
+            "thinkprune.every=15",
+            "thinkprune.floor=40",
+        ),
+        "a limit that falls in stages",
+        method="thinkprune",
+    ),
+    "lgrpo": Trained((), "length relative to the longest right answer", method="lgrpo"),
+}
+
+ABLATIONS: dict[str, Trained] = {
+    "no-utility": Trained((NO_UTILITY,), "no marginal utility"),
+    "constant-0.25": Trained(_constant(0.25), "constant lambda"),
+    "constant-0.5": Trained(_constant(0.5), "constant lambda"),
+    "constant-1": Trained(_constant(1.0), "constant lambda"),
+    "neither": Trained((NO_UTILITY, *_constant(1.0)), "the paper's collapse"),
+    "no-clip": Trained(("objective.price.clip=null",), "unclipped lambda"),
+    "no-kl": Trained(("objective.kl.coefficient=0",), "no KL"),
+    "budget-12": Trained(("objective.budget=12",), "half of B"),
+    "budget-48": Trained(("objective.budget=48",), "twice B"),
+    "decoder-fixed": Trained(("objective.train_decoder=false",), "only the reasoner learns"),
+    "weak": Trained((), "a weak decoder at the start", pair="weak"),
+    "weak-fixed": Trained(
+        ("objective.train_decoder=false",), "a weak decoder that stays so", pair="weak"
+    ),
+    "shared-utility": Trained(("objective.baseline=per_question",), "r_m shared by the question"),
+    "undivided": Trained(("objective.divide_by_std=false",), "advantages not divided"),
+    "on-success": Trained(("objective.length_on_success_only=true",), "length on success only"),
+    "unsolved": Trained((), "problems the reasoner cannot solve (the paper's LIMO case)"),
+}
+
+# Evaluated as they are, without training: name, method of `training.evaluate`, its switches.
+UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
+    "original": ("original", ()),
+    "start-split": ("duet", ()),
+    "prompted": ("prompted", ()),
+    "alone": ("alone", ()),
+    **{f"truncated-{cut}": ("truncated", (f"cut_at={cut}",)) for cut in (16, 32, 64)},
+}
+
+# Test sets: trained kind, longer than trained, other templates.
+SETS = ("easy", "long", "other")

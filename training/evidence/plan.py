@@ -1,0 +1,199 @@
+"""The stages of the evidence run, in order: the main comparison first, so that an interrupted run
+has told most.
+"""
+
+from dataclasses import dataclass
+
+from training.evidence.methods import ABLATIONS, COMMON, JOINT, MAIN, SETS, UNTRAINED, Trained
+from training.evidence.rates import RATES, TRIED_SEED, stage_of
+from training.evidence.stage import Stage
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of everything.
+
+    `size`: of `training.supervised`; `tokens`: of its batches; `overrides`: of every training.
+    """
+
+    size: str
+    seeds: tuple[int, ...]
+    steps: int
+    ablation_steps: int
+    questions: int
+    reasoner_steps: int
+    decoder_steps: int
+    weak_steps: int
+    rate_steps: int
+    validate: int
+    tokens: int = 2048
+    overrides: tuple[str, ...] = ()
+
+
+FULL = Scale(
+    size="small",
+    seeds=(0, 1, 2),
+    steps=100,
+    ablation_steps=70,
+    questions=500,
+    reasoner_steps=2000,
+    decoder_steps=2500,
+    weak_steps=250,
+    rate_steps=30,
+    validate=10,
+)
+
+# Minutes, not hours: no figure means anything but the direction that lengths and losses take.
+REDUCED = Scale(
+    size="tiny",
+    seeds=(0,),
+    steps=10,
+    ablation_steps=10,
+    questions=20,
+    reasoner_steps=200,
+    decoder_steps=100,
+    weak_steps=50,
+    rate_steps=5,
+    validate=10,
+    tokens=512,
+    overrides=(
+        "batch.questions=8",
+        "batch.mini_batch=8",
+        "batch.answers=2",
+        "tokens.response=96",
+        "learning_rate.reasoner=2e-3",
+        "learning_rate.decoder=1e-3",
+    ),
+)
+SCALES = {"full": FULL, "reduced": REDUCED}
+
+
+def make_plan(scale: Scale) -> list[Stage]:
+    """Every stage at this scale; each comes after those that it needs."""
+    stages = [
+        Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
+        Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
+        _start("start", scale, scale.decoder_steps),
+        Stage(
+            "start-measured",
+            "measure",
+            ("{work}/start", "--size", scale.size, "--measure", "300"),
+            ("start",),
+            why="what both models can do before joint training",
+        ),
+        *[_untrained(name, scale) for name in UNTRAINED],
+        *_generalised("original", "original", ("start",), None, scale.questions),
+    ]
+    stages += [_tried(name, rate, scale) for name in MAIN for rate in RATES]
+    for seed in scale.seeds:
+        for name, method in MAIN.items():
+            stages += _trained(name, method, seed, scale, scale.steps)
+    for name, method in MAIN.items():
+        run = f"{name}-{scale.seeds[0]}"
+        stages += _generalised(name, method.method, (run,), run, scale.questions)
+    stages.append(_start("weak", scale, scale.weak_steps))
+    for name, method in ABLATIONS.items():
+        stages += _trained(name, method, scale.seeds[0], scale, scale.ablation_steps)
+    return stages
+
+
+def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
+    arguments: tuple[str, ...] = (
+        f"{{work}}/{name}",
+        *("--size", scale.size, "--tokens", str(scale.tokens)),
+        *("--reasoner-steps", str(scale.reasoner_steps)),
+        *("--decoder-steps", str(decoder_steps)),
+    )
+    if name == "start":
+        return Stage(name, "start", arguments, why="both models, supervised")
+    # The same reasoner, a decoder that has seen less.
+    arguments = (*arguments, "--reasoner-from", "{work}/start/reasoner")
+    return Stage(name, "start", arguments, ("start",), why="a weaker decoder")
+
+
+def _tried(name: str, rate: str, scale: Scale) -> Stage:
+    """A few steps at a learning rate, on a seed of their own."""
+    method, steps = MAIN[name], scale.rate_steps
+    run = stage_of(name, rate)
+    arguments = _training(run, method, "easy", TRIED_SEED, steps, scale, rate)
+    why = f"the learning rate of {name}"
+    return Stage(run, "train", arguments, ("data", method.pair), (), why, TRIED_SEED)
+
+
+def _trained(
+    name: str, method: Trained, seed: int, scale: Scale, steps: int
+) -> tuple[Stage, Stage]:
+    """Training, and the test of what came out."""
+    run = f"{name}-{seed}"
+    data = "hard" if name == "unsolved" else "easy"
+    # Ablations are of DUET, at its rate.
+    rated = name if name in MAIN else "duet"
+    arguments = _training(run, method, data, seed, steps, scale, f"{{rate:{rated}}}")
+    reads = tuple(stage_of(rated, rate) for rate in RATES)
+    train = Stage(run, "train", arguments, ("data", method.pair), reads, method.why, seed)
+    asked = (run, method.method, data, (run,), run, scale.questions, method.pair)
+    return train, _evaluated(*asked)
+
+
+def _training(
+    run: str, method: Trained, data: str, seed: int, steps: int, scale: Scale, rate: str
+) -> tuple[str, ...]:
+    every = min(scale.validate, steps)
+    return (
+        f"pair={{work}}/{method.pair}/pair.yaml",
+        f"out={{work}}/runs/{run}",
+        f"data.train={{work}}/data/{data}/train.parquet",
+        f"data.validation={{work}}/data/{data}/validation.parquet",
+        f"seed={seed}",
+        f"steps={steps}",
+        f"validate.every={every}",
+        f"validate.questions={min(200, scale.questions)}",
+        f"checkpoint.every={every}",
+        "checkpoint.keep=1",
+        f"learning_rate.reasoner={rate}",
+        f"learning_rate.decoder={rate}",
+        *method.switches,
+        *scale.overrides,
+    )
+
+
+def _untrained(name: str, scale: Scale) -> Stage:
+    method, switches = UNTRAINED[name]
+    return _evaluated(name, method, "easy", ("start",), None, scale.questions, "start", switches)
+
+
+def _generalised(
+    name: str, method: str, needs: tuple[str, ...], run: str | None, questions: int
+) -> list[Stage]:
+    others = [data for data in SETS if data != "easy"]
+    return [_evaluated(name, method, data, needs, run, questions, "start") for data in others]
+
+
+def _evaluated(
+    name: str,
+    method: str,
+    data: str,
+    needs: tuple[str, ...],
+    run: str | None,
+    questions: int,
+    pair: str,
+    switches: tuple[str, ...] = (),
+) -> Stage:
+    """Greedy answers to a test set. `run`: whose last checkpoint; None is the start itself."""
+    common = [c for c in (*COMMON, *JOINT) if c.startswith(("data.", "tokens.", "objective.stop"))]
+    weights = [f"weights={{checkpoint:{run}}}"] if run else []
+    return Stage(
+        f"{name}@{data}",
+        "evaluate",
+        (
+            f"pair={{work}}/{pair}/pair.yaml",
+            f"data.train={{work}}/data/{data}/test.parquet",
+            f"limit={questions}",
+            f"method={method}",
+            "temperature=0",
+            *common,
+            *weights,
+            *switches,
+        ),
+        ("data", *needs),
+    )

@@ -1,0 +1,185 @@
+"""Runs stages one after another; a stage that was interrupted goes on where it stopped."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
+from typing import Any
+
+from training.data.rows import write_rows
+from training.errors import TrainingError
+from training.evidence.mechanism import measured
+from training.evidence.rates import chosen
+from training.evidence.results import Results, of_run
+from training.evidence.stage import Stage
+from training.stories.draw import Split, problems
+
+# Questions to train on: several times what the longest run sees.
+TRAINING = 4000
+HELD: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
+_CHECKPOINT, _RATE = re.compile(r"\{checkpoint:([^}]+)\}"), re.compile(r"\{rate:([^}]+)\}")
+SCOPES_OF_DATA = ("easy", "long", "other", "hard")
+
+
+class StageError(TrainingError):
+    """A stage whose command failed; its log says more."""
+
+
+class Runner:
+    """Does stages and keeps what they leave. `work`: weights, data and logs; may be thrown away."""
+
+    def __init__(self, results: Results, say: Callable[[str], None] = print) -> None:
+        self._results, self._work, self._say = results, results.work, say
+
+    def run(self, stages: Sequence[Stage], until: float, names: Set[str]) -> list[Stage]:
+        """Does those of these `names` that are not done yet; returns what of them is left.
+
+        No stage is begun after `until` on the monotonic clock.
+
+        Raises:
+            StageError: a command failed.
+        """
+        todo = [s for s in stages if s.name in names and not self._results.done(s.name)]
+        took: dict[str, list[float]] = {}
+        for index, stage in enumerate(todo):
+            if time.monotonic() > until:
+                return todo[index:]
+            left = sum(_expected(later, took) for later in todo[index:])
+            self._say(f"[{index + 1}/{len(todo)}] {stage.name}  about {_clock(left)} left in all")
+            missing = [name for name in stage.reads if not self._results.done(name)]
+            if missing:
+                raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
+            self._again(stage, stages)
+            began = time.monotonic()
+            result, whole = self._do(stage)
+            minutes = (time.monotonic() - began) / 60
+            took.setdefault(stage.kind, []).append(minutes)
+            content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
+            content |= {"why": stage.why, "arguments": stage.arguments}
+            content |= {"minutes": round(minutes, 2), "whole": whole, "result": result}
+            self._results.write(stage.name, content)
+            self._say(f"    {_summary(result)}  {minutes:.1f} min")
+        return []
+
+    def _again(self, stage: Stage, stages: Sequence[Stage]) -> None:
+        """Does once more what left a result but whose files are gone: a fresh clone, say."""
+        for need in stage.needs:
+            needed = next(other for other in stages if other.name == need)
+            if not self._files(needed).exists():
+                self._again(needed, stages)
+                self._say(f"    {need} is done again: its files are not in {self._work}")
+                self._do(needed)
+
+    def _files(self, stage: Stage) -> Path:
+        if stage.kind == "train":
+            return self._work / "runs" / stage.name / "done"
+        return self._work / stage.name / "done" if stage.kind == "start" else self._work / "data"
+
+    def _do(self, stage: Stage) -> tuple[dict[str, Any], bool]:
+        """The stage's result, and whether it ended before its limit."""
+        if stage.kind == "mechanism":
+            return {"pressure": measured()}, True
+        if stage.kind == "data":
+            return self._data(), True
+        if stage.kind in ("start", "measure"):
+            whole = self._command(stage, "training.supervised", self._arguments(stage))
+            log = self._log(stage).read_text("utf-8")
+            if stage.kind == "measure":
+                return json.loads(log.strip().splitlines()[-1]), whole
+            self._files(stage).touch()
+            return {"last": log.strip().splitlines()[-1] if log.strip() else ""}, whole
+        if stage.kind == "train":
+            run = self._work / "runs" / stage.name
+            resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
+            arguments = [*self._arguments(stage), *resumed]
+            whole = self._command(stage, "training.train", arguments)
+            self._files(stage).touch()
+            return of_run(run), whole
+        out = self._work / "evaluations" / f"{stage.name}.json"
+        whole = self._command(stage, "training.evaluate", [*self._arguments(stage), f"out={out}"])
+        if not whole:
+            raise StageError(f"{stage.name} took more than {stage.limit:g} minutes")
+        result: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        return result, whole
+
+    def _arguments(self, stage: Stage) -> list[str]:
+        filled = [argument.replace("{work}", str(self._work)) for argument in stage.arguments]
+        filled = [_RATE.sub(lambda m: chosen(self._results, m[1]), a) for a in filled]
+        return [_CHECKPOINT.sub(lambda m: str(self._checkpoint(m[1])), a) for a in filled]
+
+    def _checkpoint(self, run: str) -> Path:
+        found = (self._work / "runs" / run / "checkpoints").glob("step_*/state.json")
+        steps = {int(file.parent.name.removeprefix("step_")): file.parent for file in found}
+        if not steps:
+            raise StageError(f"{run} has left no checkpoint in {self._work / 'runs' / run}")
+        return steps[max(steps)]
+
+    def _log(self, stage: Stage) -> Path:
+        return self._work / "logs" / f"{stage.name}.log"
+
+    def _command(self, stage: Stage, module: str, arguments: Sequence[str]) -> bool:
+        """Runs it; False if it was stopped at its limit."""
+        log = self._log(stage)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            )
+            try:
+                code = process.wait(60 * stage.limit)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                process.wait(60)
+                return False
+            except BaseException:
+                process.terminate()
+                process.wait(60)
+                raise
+        if code:
+            lines = log.read_text("utf-8", "replace").strip().splitlines()
+            raise StageError(f"{stage.name} failed: {lines[-1] if lines else code} (see {log})")
+        return True
+
+    def _data(self) -> dict[str, Any]:
+        counts = {}
+        for scope in SCOPES_OF_DATA:
+            parts = HELD
+            if scope in ("easy", "hard"):
+                parts = (("train", TRAINING), *HELD)
+            for split, count in parts:
+                directory = self._work / "data" / scope
+                directory.mkdir(parents=True, exist_ok=True)
+                drawn = problems(scope, split, count, 0)
+                write_rows(drawn, split, directory / f"{split}.parquet")
+                counts[f"{scope}/{split}"] = len(drawn)
+        return counts
+
+
+def _expected(stage: Stage, took: dict[str, list[float]]) -> float:
+    known = took.get(stage.kind)
+    return sum(known) / len(known) if known else stage.usual
+
+
+def _clock(minutes: float) -> str:
+    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}"
+
+
+def _summary(result: dict[str, Any]) -> str:
+    """What of a result is worth a line."""
+    if "accuracy" in result:
+        low, high = result["accuracy_95"]
+        tokens = result["reasoner_tokens"]
+        return f"accuracy {result['accuracy']:.3f} [{low:.3f}, {high:.3f}], {tokens:.1f} tokens"
+    if "pressure" in result:
+        return f"{len(result['pressure'])} settings"
+    if "curves" in result:
+        lengths = result["curves"].get("tokens/length", [])
+        return f"{result['steps']} steps, length {lengths[0][1]:.0f} to {lengths[-1][1]:.0f}"
+    return ", ".join(f"{key} {value}" for key, value in list(result.items())[:12])

@@ -1,0 +1,207 @@
+"""The report's tables, from results, beside the paper's figures (arXiv 2605.01111)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
+from training.evidence.results import Results
+from training.evidence.stage import Stage
+
+# MATH500: accuracy, tokens of the large model.
+PAPER_MAIN = {
+    "original": (0.89, 4358),
+    "prompted": (0.89, 3444),
+    "duet": (0.88, 1106),
+    "single": (0.87, 1139),
+    "thinkprune": (0.87, 3187),
+    "lgrpo": (0.89, 3429),
+}
+# AMC23 at 150 steps.
+PAPER_ABLATIONS = {
+    "duet": (0.85, 1559),
+    "no-utility": (0.67, 1323),
+    "constant-1": (0.82, 1746),
+    "neither": (0.27, 0),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One method on one set, seeds pooled: mean accuracy with its interval, mean tokens."""
+
+    accuracy: float
+    low: float
+    high: float
+    tokens: float
+    seeds: int
+    questions: int
+
+    @property
+    def cells(self) -> list[str]:
+        """For a table's row."""
+        return [f"{self.accuracy:.3f} ({self.low:.3f} to {self.high:.3f})", f"{self.tokens:.1f}"]
+
+
+def figure(results: Results, name: str, data: str = "easy") -> Figure | None:
+    """What evaluations of a method say, over those seeds that are done; None if none is."""
+    names = [f"{name}@{data}", *(f"{name}-{seed}@{data}" for seed in range(10))]
+    found = [results.read(stage)["result"] for stage in names if results.done(stage)]
+    if not found:
+        return None
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(values) / len(values)
+
+    accuracy = mean([one["accuracy"] for one in found])
+    # Seeds share their questions, so pooling them narrows nothing: the mean of the bounds stands.
+    low, high = (mean([one["accuracy_95"][side] for one in found]) for side in (0, 1))
+    tokens = mean([one["reasoner_tokens"] for one in found])
+    return Figure(accuracy, low, high, tokens, len(found), found[0]["questions"])
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; nothing without rows."""
+    if not rows:
+        return ""
+    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _paper(known: dict[str, tuple[float, int]], name: str, base: str) -> list[str]:
+    if name not in known:
+        return ["", ""]
+    accuracy, tokens = known[name]
+    return [f"{accuracy:.2f}, {tokens}", f"{tokens / known[base][1]:.2f}"]
+
+
+def main_table(results: Results) -> str:
+    """Every method on problems of the trained kind."""
+    base = figure(results, "original")
+    rows = []
+    for name in [*UNTRAINED, *MAIN]:
+        one = figure(results, name)
+        if one is None:
+            continue
+        share = f"{one.tokens / base.tokens:.2f}" if base and base.tokens else ""
+        ipt = f"{1000 * one.accuracy / one.tokens:.1f}" if one.tokens else ""
+        rows.append(
+            [name, *one.cells, share, ipt, str(one.seeds), *_paper(PAPER_MAIN, name, "original")]
+        )
+    head = ["method", "accuracy (95%)", "tokens of the large model", "of original", "IPT", "seeds"]
+    return table([*head, "paper, MATH500", "of its original"], rows)
+
+
+def ablation_table(results: Results) -> str:
+    """Each switch, one seed, beside the paper's."""
+    rows = []
+    for name in ["duet", *ABLATIONS]:
+        data = "hard" if name == "unsolved" else "easy"
+        one = figure(results, name, data)
+        if one is None:
+            continue
+        why = {**MAIN, **ABLATIONS}[name].why
+        rows.append([name, why, *one.cells, _paper(PAPER_ABLATIONS, name, "duet")[0]])
+    return table(["run", "what differs", "accuracy (95%)", "tokens", "paper, AMC23"], rows)
+
+
+def generalisation_table(results: Results) -> str:
+    """Trained on easy problems, tested on longer ones and on other templates."""
+    rows = []
+    for name in ["original", *MAIN]:
+        cells = []
+        for data in SETS:
+            one = figure(results, name, data)
+            cells.append(f"{one.accuracy:.3f}, {one.tokens:.1f}" if one else "")
+        if any(cells[1:]):
+            rows.append([name, *cells])
+    return table(["method", *(f"{data}: accuracy, tokens" for data in SETS)], rows)
+
+
+def pressure_table(results: Results) -> str:
+    """What a price does to a group of signals, by question and switches."""
+    if not results.done("mechanism"):
+        return ""
+    prices = ("0.0", "0.02", "0.2", "1.0")
+    names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
+    rows = [
+        [
+            row["question"],
+            names[row["baseline"]],
+            "yes" if row["divided"] else "no",
+            "on success" if row["on_success"] else "always",
+            *(f"{row['pressure'][price]:+.2f}" for price in prices),
+        ]
+        for row in results.read("mechanism")["result"]["pressure"]
+    ]
+    head = ["question", "r_m", "divided", "length paid"]
+    return table([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
+
+
+def curve_table(results: Results, runs: Sequence[str]) -> str:
+    """Validation while training: accuracy / signal tokens, by step."""
+    curves = {}
+    for run in runs:
+        found: dict[str, Any] = results.read(run)["result"]["curves"]
+        accuracies = dict(map(tuple, found.get("validation/accuracy", [])))
+        tokens = dict(map(tuple, found.get("validation/response_tokens", [])))
+        curves[run] = {step: (accuracies[step], tokens[step]) for step in accuracies}
+    steps = sorted({step for curve in curves.values() for step in curve})
+    rows = [
+        [run, *(f"{curve[s][0]:.2f} / {curve[s][1]:.0f}" if s in curve else "" for s in steps)]
+        for run, curve in curves.items()
+    ]
+    return table(["run", *(f"step {step}" for step in steps)], rows)
+
+
+LEVELS = (80, 60, 40, 30, 20, 10)
+
+
+def at_tokens(curves: dict[str, list[list[float]]], level: float) -> float | None:
+    """Validation accuracy where a run first came down to so many tokens; None if it did not.
+
+    Between two validations both are taken to change evenly.
+    """
+    points = list(
+        zip(
+            (tokens for _, tokens in curves.get("validation/response_tokens", [])),
+            (accuracy for _, accuracy in curves.get("validation/accuracy", [])),
+            strict=True,
+        )
+    )
+    for (before, good), (after, then) in pairwise(points):
+        if before >= level >= after and before > after:
+            return good + (before - level) / (before - after) * (then - good)
+    return None
+
+
+def matched_table(results: Results, seeds: Sequence[int]) -> str:
+    """Accuracy at equal tokens of the large model, on validation questions while training."""
+    rows = []
+    for name in MAIN:
+        runs = [run for run in (f"{name}-{seed}" for seed in seeds) if results.done(run)]
+        if not runs:
+            continue
+        curves = [results.read(run)["result"]["curves"] for run in runs]
+        cells = []
+        for level in LEVELS:
+            met = [found for found in (at_tokens(c, level) for c in curves) if found is not None]
+            mean = f"{sum(met) / len(met):.3f}" if met else "not reached"
+            cells.append(f"{mean} ({len(met)} of {len(runs)})" if met else mean)
+        rows.append([name, *cells])
+    return table(["method", *(f"at {level} tokens (seeds)" for level in LEVELS)], rows)
+
+
+def ran(plan: Sequence[Stage], results: Results) -> str:
+    """What was run, with its minutes, and what was not."""
+    done = [stage for stage in plan if results.done(stage.name)]
+    minutes = sum(results.read(stage.name)["minutes"] for stage in done)
+    missing = [f"`{stage.name}`" for stage in plan if not results.done(stage.name)]
+    text = f"{len(done)} of {len(plan)} stages were run, {minutes:.0f} minutes in all."
+    cut = [f"`{s.name}`" for s in done if not results.read(s.name)["whole"]]
+    if cut:
+        text += f" Stopped at their time limit: {', '.join(cut)}."
+    if missing:
+        text += f"\n\n**Not run yet**: {', '.join(missing)}."
+    return text

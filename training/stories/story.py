@@ -1,0 +1,73 @@
+"""One generated word problem: what it says, how it is solved, what its answer is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Sign = Literal["+", "-", "*", "/"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One computation.
+
+    `why`: a clause that says why; `fact`: a sentence that says what it gives, without full stop.
+    """
+
+    why: str
+    left: int
+    sign: Sign
+    right: int
+    fact: str
+
+    @property
+    def result(self) -> int:
+        """What the computation gives; every division in a story comes out even."""
+        return compute(self.left, self.sign, self.right)
+
+    @property
+    def equation(self) -> str:
+        """Such as `12+5=17`: no spaces, since each would be a token."""
+        return f"{self.left}{self.sign}{self.right}={self.result}"
+
+
+@dataclass(frozen=True)
+class Story:
+    """A word problem.
+
+    `body`: what is known, as sentences; `ask`: the question itself; `sought`: the same as a noun
+    phrase; `statement`: the answer as a sentence without its full stop.
+    """
+
+    family: str
+    body: tuple[str, ...]
+    ask: str
+    sought: str
+    steps: tuple[Step, ...]
+    statement: str
+
+    @property
+    def question(self) -> str:
+        """The whole text."""
+        return " ".join([*self.body, self.ask])
+
+    @property
+    def answer(self) -> int:
+        """What the last step gives."""
+        return self.steps[-1].result
+
+
+def compute(left: int, sign: Sign, right: int) -> int:
+    """Whole-number arithmetic.
+
+    Raises:
+        ValueError: a division that leaves a rest.
+    """
+    if sign == "+":
+        return left + right
+    if sign == "-":
+        return left - right
+    if sign == "*":
+        return left * right
+    if right == 0 or left % right:
+        raise ValueError(f"{left}/{right} is not whole")
+    return left // right

@@ -1,0 +1,88 @@
+r"""Worked solutions, from verbose to bare, and answers.
+
+A style is drawn once a trace, so that compact traces of every length are seen: a model that learnt
+them step by step at random has no short way through a long problem.
+"""
+
+import random
+from dataclasses import dataclass
+
+from training.stories.story import Step, Story
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a trace is written. `steps`: in prose, as equations, or their results alone."""
+
+    steps: str
+    restated: bool = False
+    checked: bool = False
+    concluded: bool = False
+
+
+VERBOSE = Style("prose", restated=True, checked=True, concluded=True)
+PROSE = Style("prose", concluded=True)
+EQUATIONS = Style("equations", concluded=True)
+SHORT = Style("equations")
+RESULTS = Style("results")
+
+# A reasoner before training thinks at length, and now and then otherwise, so that there is
+# something to choose from.
+REASONER = (
+    (VERBOSE, 58),
+    (Style("prose", restated=True, concluded=True), 8),
+    (Style("prose", checked=True, concluded=True), 8),
+    (PROSE, 8),
+    (EQUATIONS, 8),
+    (SHORT, 8),
+    (RESULTS, 2),
+)
+# What a decoder reads before training: mostly the former, and little of what is short.
+READ = (
+    (VERBOSE, 14),
+    (PROSE, 4),
+    (EQUATIONS, 1),
+    (SHORT, 1),
+    (RESULTS, 1),
+)
+
+
+def draw_style(rng: random.Random, styles: tuple[tuple[Style, int], ...]) -> Style:
+    """One of them by its weight."""
+    return rng.choices([style for style, _ in styles], [weight for _, weight in styles])[0]
+
+
+def trace(story: Story, style: Style) -> str:
+    """A worked solution of all steps."""
+    parts = []
+    if style.restated:
+        known = " ".join(story.body)
+        parts.append(f"We know this: {known} We look for {story.sought}." if known else "")
+    if style.steps == "prose":
+        parts += [_prose(number, step) for number, step in enumerate(story.steps, start=1)]
+    elif style.steps == "equations":
+        parts.append(" ".join(f"{step.equation}." for step in story.steps))
+    else:
+        parts.append(" ".join(str(step.result) for step in story.steps))
+    if style.checked:
+        equations = ", ".join(step.equation for step in story.steps)
+        parts.append(f"Let us check: {equations}. This is right.")
+    if style.concluded:
+        parts.append(f"So the answer is {story.answer}.")
+    return " ".join(part for part in parts if part)
+
+
+def shortened(story: Story, style: Style, rng: random.Random) -> str:
+    """A trace that ends early: some of its last sentences are missing."""
+    sentences = trace(story, style).split(". ")
+    kept = rng.randint(0, max(0, len(sentences) - 1))
+    return ". ".join(sentences[:kept]) + ("." if kept else "")
+
+
+def answer(story: Story) -> str:
+    r"""The answer as a sentence, and boxed."""
+    return f"{story.statement}. \\boxed{{{story.answer}}}"
+
+
+def _prose(number: int, step: Step) -> str:
+    return f"Step {number}: {step.why}. {step.equation}. {step.fact}."

@@ -1,0 +1,77 @@
+"""What the models are shown: prompts as in serving, and the responses they should give."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from duet_contract.vocabulary import HubTokenizer
+from training.methods.prompted import NOTE
+from training.pair import Pair
+from training.prompting import PairPrompts
+from training.stories.draw import Scope, stories
+from training.stories.story import Story
+from training.stories.traces import PROSE, READ, REASONER, answer, draw_style, shortened, trace
+
+# Of the decoder's examples: without a signal, with an empty one, with one that ends early. Most are
+# without: reading a signal is soon learnt, and what it knows by itself is what signals can spare.
+ALONE, EMPTY, SHORTENED = 0.62, 0.08, 0.08
+# Of the reasoner's examples: with the prompt-based method's note, which asks for less.
+NOTED = 0.05
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids; only the response is learnt."""
+
+    prompt: list[int]
+    response: list[int]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.response)
+
+
+class Teacher:
+    """Makes examples from stories of a scope's training split."""
+
+    def __init__(self, pair: Pair, scope: Scope) -> None:
+        self._prompts, self._scope = PairPrompts(pair), scope
+        self._text = HubTokenizer.from_directory(pair.reasoner.path)
+        self._end = self._text.encode_template(pair.reasoner.end_of_text[0])
+        self._end_of_reasoning = self._text.encode_template(pair.reasoner.end_of_reasoning)
+
+    def examples(self, role: str, rng: random.Random, count: int) -> list[Example]:
+        """`count` of them for "reasoner" or "decoder"."""
+        make: Callable[[Story, random.Random], Example]
+        make = self.reasoner if role == "reasoner" else self.decoder
+        drawn = stories(rng, self._scope, "train")
+        return [make(next(drawn), rng) for _ in range(count)]
+
+    def reasoner(self, story: Story, rng: random.Random) -> Example:
+        """Reasoning in a drawn style, its end, the answer."""
+        style, question = draw_style(rng, REASONER), story.question
+        if rng.random() < NOTED:
+            style, question = PROSE, f"{question} {NOTE}"
+        thought = self._text.encode_text(trace(story, style))
+        response = [*thought, *self._end_of_reasoning, *self._answer(story)]
+        return Example(self._prompts.reasoner(question), response)
+
+    def decoder(self, story: Story, rng: random.Random) -> Example:
+        """The answer alone, after no signal, an empty one, one that ends early or a whole one."""
+        dice, question = rng.random(), story.question
+        if dice < ALONE:
+            prompt = self._prompts.alone(question)
+        elif dice < ALONE + EMPTY:
+            prompt = self._prompts.guided(question, [])
+        else:
+            style = draw_style(rng, READ)
+            early = dice < ALONE + EMPTY + SHORTENED
+            signal = shortened(story, style, rng) if early else trace(story, style)
+            prompt = self._prompts.guided(question, self._text.encode_text(signal))
+        return Example(prompt, self._answer(story))
+
+    def signal(self, text: str) -> list[int]:
+        """A signal's token ids."""
+        return self._text.encode_text(text)
+
+    def _answer(self, story: Story) -> list[int]:
+        return [*self._text.encode_text(answer(story)), *self._end]
