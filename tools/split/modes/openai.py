@@ -63,7 +63,7 @@ class Exchange:
             base_url=f"http://{address}",
             timeout=httpx.Timeout(asking.timeout, connect=asking.connect_timeout),
             trust_env=False,
-            verify=False,
+            verify=False,  # nosec B501
         )
 
     def __enter__(self) -> Self:
