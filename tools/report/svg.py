@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import quoteattr  # nosec B406 (writes, parses nothing)
+from xml.sax.saxutils import quoteattr  # nosec B406
 
 import matplotlib as mpl
 from matplotlib.figure import Figure

@@ -117,7 +117,8 @@ def cluster(hardware: Hardware) -> Iterator[Finding]:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files < 4096:
         yield Finding("warn", "open files", f"limit {files}: Ray wants more, `ulimit -n 65536`")
-    shared = Path("/dev/shm")  # noqa: S108 # nosec B108 (where Ray keeps its objects)
+    # Where Ray keeps its objects.
+    shared = Path("/dev/shm")  # noqa: S108 # nosec B108
     if hardware.platform == "cuda" and shared.is_dir():
         size = shutil.disk_usage(shared).total / GIB
         status: Status = "ok" if size >= 16 else "warn"
