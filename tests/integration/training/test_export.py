@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_the_pair_is_what_its_manifest_says(pair):
         other = json.loads((pair / f"manifests/{kind}.json").read_text())
         assert other["decoder"]["path"] == f"decoder/model.{kind}.gguf"
     assert {path.name for path in pair.iterdir()} == {
-        *("manifest.json", "manifests", "parity.json", "reasoner", "decoder")
+        *("manifest.json", "manifests", "model.sig", "parity.json", "reasoner", "decoder")
     }
     generation = json.loads((pair / "reasoner/generation_config.json").read_text())
     assert generation["eos_token_id"] == [0]
@@ -204,25 +205,29 @@ def test_too_little_room_is_told_before_the_work(home, capsys, monkeypatch):
     assert "GB free, the export needs about" in _fails(home, home / "x", capsys)
 
 
-@pytest.fixture
-def small_files():
-    """No file of this process may grow beyond 100 kB, as on a disk that fills up."""
+@contextmanager
+def small_files(most):
+    """No file of this process may grow beyond `most` bytes, as on a disk that fills up.
+
+    For as short as can be: pytest's own output may be a file, too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_disk_that_fills_up_while_weights_are_written(home, capsys, small_files):
-    assert "cannot write reasoner" in _fails(home, home / "x", capsys)
+def test_a_disk_that_fills_up_while_weights_are_written(home, capsys):
+    with small_files(100_000):
+        said = _fails(home, home / "x", capsys)
+    assert "cannot write reasoner" in said
 
 
-def test_a_disk_that_fills_up_while_quantising(pair, tmp_path, small_files):
+def test_a_disk_that_fills_up_while_quantising(pair, tmp_path):
     source = pair / "decoder/model.F16.gguf"
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1])
-    )
-    with pytest.raises(ExportError, match="cannot quantise"):
+    with small_files(20_000), pytest.raises(ExportError, match="cannot quantise"):
         gguf_files.quantize(source, tmp_path / "out.gguf", "Q8_0", 1)
     assert not (tmp_path / "out.gguf").exists()
 
