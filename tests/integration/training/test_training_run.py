@@ -197,6 +197,7 @@ def test_every_other_way(finished):
     # What two ranks saved becomes a pair, whose signals travel as text.
     out = finished / "exported"
     limits = [f"parity.min_top1.{name}=0" for name in ("reasoner", "Q8")]
+    limits.append("limits.question=200")
     command = [str(finished / "other"), str(out), "quantizations=[Q8_0]", "threads=1", *limits]
     assert export([*command, f"parity.data={finished}/data/validation.parquet"]) == 0
     manifest = load_manifest(out)
