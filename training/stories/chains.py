@@ -26,6 +26,31 @@ LOSSES = (
     ("lends {n} {t} to {o}", "lent {n} {t} to {o}"),
     ("puts {n} {t} away", "put {n} {t} away"),
 )
+# In stories with open words, these too.
+MORE_GAINS = (
+    ("makes {n} more {t}", "made {n} more {t}"),
+    ("earns {n} {t}", "earned {n} {t}"),
+    ("adds {n} {t}", "added {n} {t}"),
+    ("catches {n} {t}", "caught {n} {t}"),
+    ("brings home {n} {t}", "brought home {n} {t}"),
+    ("takes {n} {t} from {o}", "took {n} {t} from {o}"),
+    ("orders {n} more {t}", "ordered {n} more {t}"),
+    ("is sent {n} {t}", "was sent {n} {t}"),
+    ("and {o} find {n} more {t}", "and {o} found {n} more {t}"),
+    ("has {n} {t} delivered", "had {n} {t} delivered"),
+)
+MORE_LOSSES = (
+    ("eats {n} of them", "ate {n} of them"),
+    ("drops {n} {t}", "dropped {n} {t}"),
+    ("spends {n} {t}", "spent {n} {t}"),
+    ("donates {n} {t}", "donated {n} {t}"),
+    ("trades away {n} {t}", "traded away {n} {t}"),
+    ("hands {n} {t} to {o}", "handed {n} {t} to {o}"),
+    ("hides {n} {t}", "hid {n} {t}"),
+    ("sends {o} {n} {t}", "sent {o} {n} {t}"),
+    ("returns {n} of the {t}", "returned {n} of the {t}"),
+    ("leaves {n} {t} at home", "left {n} {t} at home"),
+)
 TIMES = {2: ("doubles", "doubled"), 3: ("triples", "tripled")}
 THEN = ("Then ", "After that, ", "Later, ", "Next, ", "The next day, ", "")
 
@@ -58,7 +83,7 @@ def _gain(chain: _Chain) -> bool:
     number = chain.dice.number(2, chain.dice.largest - chain.now)
     if chain.now + number > chain.dice.largest:
         return False
-    form = chain.dice.pick(GAINS)[chain.past]
+    form = chain.dice.phrasing(GAINS, MORE_GAINS)[chain.past]
     clause = form.format(n=number, t=chain.things, o=chain.other().name)
     chain.clauses.append(clause)
     chain.add(f"{chain.hero.name} {clause}, so we add", "+", number)
@@ -69,7 +94,7 @@ def _loss(chain: _Chain) -> bool:
     if chain.now < 3:
         return False
     number = chain.dice.number(1, chain.now - 1)
-    form = chain.dice.pick(LOSSES)[chain.past]
+    form = chain.dice.phrasing(LOSSES, MORE_LOSSES)[chain.past]
     clause = form.format(n=number, t=chain.things, o=chain.other().name)
     chain.clauses.append(clause)
     chain.add(f"{chain.hero.name} {clause}, so we take away", "-", number)
@@ -143,14 +168,22 @@ def chain(dice: Dice, steps: int) -> Story:
 
 def _count(tale: _Chain) -> tuple[str, str, str]:
     name, things, dice = tale.hero.name, tale.things, tale.dice
-    ask = dice.pick(
+    ask = dice.phrasing(
         (
             f"How many {things} does {name} have now?",
             f"How many {things} does {name} have in the end?",
             f"How many {things} are there now?",
             f"Find the number of {things} that {name} has now.",
             f"How many {things} does {tale.hero.he} have now?",
-        )
+        ),
+        (
+            f"How many {things} has {name} now?",
+            f"How many {things} has {tale.hero.he} got now?",
+            f"How many {things} does {tale.hero.he} end up with?",
+            f"What is the number of {things} {tale.hero.he} has now?",
+            f"How many {things} would {name} have then?",
+            f"Now how many {things} does {name} have?",
+        ),
     )
     return ask, f"how many {things} {name} has now", f"{name} has {tale.now} {things} now"
 

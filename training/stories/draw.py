@@ -17,6 +17,7 @@ from training.stories.families import ages, comparing, groups, routine, sharing,
 from training.stories.more_families import bare, colours, difference, unknown
 from training.stories.story import Story
 from training.stories.untold import bus, rows
+from training.stories.wide_families import boxes_left, goal, teams, two_kinds
 from training.stories.words import Dice
 
 TRAINED: tuple[tuple[Callable[[Dice], Story], int], ...] = (
@@ -31,6 +32,7 @@ TRAINED: tuple[tuple[Callable[[Dice], Story], int], ...] = (
     (colours, 2),
     (difference, 2),
 )
+WIDE: tuple[Callable[[Dice], Story], ...] = (goal, two_kinds, teams, boxes_left)
 TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (bus, rows)
 
 Split = Literal["train", "validation", "test"]
@@ -41,16 +43,19 @@ _HELD: dict[int, Split] = {0: "test", 1: "validation"}
 
 @dataclass(frozen=True)
 class Scope:
-    """What kind of stories. Weights of chains by their steps, of the other families, of bare sums.
+    """What kind of stories. Weights of chains by their steps, of the other families, of those that
+    only wide scopes have, of bare sums, of what is only tested on.
 
-    `largest`: no number is greater.
+    `largest`: no number is greater; `open_share`: of names and things that no list holds.
     """
 
     chains: tuple[tuple[int, int], ...]
     families: int = 0
+    wide: int = 0
     bare: int = 0
     tested_only: int = 0
     largest: int = 60
+    open_share: float = 0.0
 
 
 SCOPES = {
@@ -58,23 +63,32 @@ SCOPES = {
     "long": Scope(chains=((4, 1), (5, 1)), largest=30),
     "other": Scope(chains=(), tested_only=1, largest=30),
     "hard": Scope(chains=((7, 1), (8, 1)), largest=999),
-    "wide": Scope(chains=((1, 2), (2, 3), (3, 3), (4, 2)), families=20, bare=3, largest=99),
-    "wide-long": Scope(chains=((5, 1), (6, 1)), largest=99),
-    "wide-other": Scope(chains=(), tested_only=1, largest=99),
+    "wide": Scope(
+        chains=((1, 4), (2, 6), (3, 5), (4, 3)),
+        families=30,
+        wide=10,
+        bare=12,
+        largest=99,
+        open_share=0.35,
+    ),
+    "wide-long": Scope(chains=((5, 1), (6, 1)), largest=99, open_share=0.35),
+    "wide-other": Scope(chains=(), tested_only=1, largest=99, open_share=0.35),
 }
 
 
 def draw(rng: random.Random, scope: Scope) -> Story:
     """One story."""
     weights = [*(weight for _, weight in scope.chains), scope.families, scope.bare]
-    kinds = [*range(len(scope.chains)), "family", "bare", "other"]
-    kind = rng.choices(kinds, [*weights, scope.tested_only])[0]
-    dice = Dice(rng, scope.largest)
+    kinds = [*range(len(scope.chains)), "family", "bare", "other", "wide"]
+    kind = rng.choices(kinds, [*weights, scope.tested_only, scope.wide])[0]
+    dice = Dice(rng, scope.largest, scope.open_share)
     if kind == "family":
         families = [family for family, _ in TRAINED]
         return rng.choices(families, [weight for _, weight in TRAINED])[0](dice)
     if kind == "bare":
         return bare(dice)
+    if kind == "wide":
+        return rng.choice(WIDE)(dice)
     if kind == "other":
         return rng.choice(TESTED_ONLY)(dice)
     return chain(dice, scope.chains[int(kind)][0])
