@@ -11,16 +11,17 @@ from training.data.jsonl import read_jsonl
 from training.data.lengths import fitting
 from training.data.rows import Problem, questions_of, write_rows
 from training.data.sets import SETS
-from training.data.splits import split
+from training.data.splits import Splits, split, split_stories
 from training.errors import DataError, TrainingError
 from training.pair import load_pair
 from training.prompting import PairPrompts
+from training.stories.draw import Split
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.data", description=__doc__)
     parser.add_argument(
-        "name", help=f"one of {', '.join(SETS)}; jsonl (with --from FILE); or gym:TASK"
+        "name", help=f"one of {', '.join(SETS)}; jsonl (with --from FILE); gym:TASK; stories:SCOPE"
     )
     parser.add_argument("--out", type=Path, required=True, help="directory for the parquet files")
     parser.add_argument(
@@ -29,7 +30,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--validation", type=int, help="problems to validate on (100 of a set)")
     parser.add_argument("--test", type=int, default=0, help="problems to test on")
-    parser.add_argument("--size", type=int, default=1000, help="problems to generate (gym)")
+    parser.add_argument(
+        "--size", type=int, default=1000, help="problems to generate; of stories, to train on"
+    )
     parser.add_argument(
         "--option", action="append", default=[], metavar="KEY=JSON", help="setting of a gym task"
     )
@@ -55,7 +58,8 @@ def _read(arguments: argparse.Namespace) -> tuple[list[Problem], int]:
         return generate(name.removeprefix("gym:"), arguments.size, arguments.seed, options)
     if name not in SETS:
         raise DataError(
-            f"there is no data set {name!r}; there are: {', '.join(SETS)}, jsonl, gym:TASK"
+            f"there is no data set {name!r}; there are: {', '.join(SETS)}, jsonl, "
+            "gym:TASK, stories:SCOPE"
         )
     return read_set(name, SETS[name], arguments.source, arguments.seed)
 
@@ -70,14 +74,29 @@ def _option(text: str) -> tuple[str, object]:
     raise DataError(f"--option {text!r} is not KEY=JSON")
 
 
-def prepare(arguments: argparse.Namespace) -> dict[str, object]:
-    """Reads, splits, measures and writes; returns the report that is printed and saved."""
+def _split(
+    arguments: argparse.Namespace, prompts: PairPrompts | None, excluded: frozenset[str]
+) -> tuple[Splits, int, int]:
+    """The splits, and how many problems had no answer or were too long."""
+    if arguments.name.startswith("stories:"):
+        validation = 100 if arguments.validation is None else arguments.validation
+        counts: dict[Split, int] = {
+            "train": arguments.size,
+            "validation": validation,
+            "test": arguments.test,
+        }
+        scope = arguments.name.removeprefix("stories:")
+        splits = split_stories(scope, arguments.seed, counts, excluded)
+        too_long = 0
+        if prompts:
+            for name, part in splits.parts.items():
+                splits.parts[name], long = fitting(part, prompts, arguments.max_prompt)
+                too_long += long
+        return splits, 0, too_long
     problems, without = _read(arguments)
-    prompts = PairPrompts(load_pair(arguments.pair)) if arguments.pair else None
     too_long = 0
     if prompts:
         problems, too_long = fitting(problems, prompts, arguments.max_prompt)
-    excluded = frozenset(questions_of(arguments.exclude))
     hub_set = SETS.get(arguments.name)
     validation, test = arguments.validation, arguments.test
     if hub_set and not hub_set.training:
@@ -88,6 +107,14 @@ def prepare(arguments: argparse.Namespace) -> dict[str, object]:
     splits = split(
         problems, seed=arguments.seed, validation=validation, test=test, exclude=excluded
     )
+    return splits, without, too_long
+
+
+def prepare(arguments: argparse.Namespace) -> dict[str, object]:
+    """Reads, splits, measures and writes; returns the report that is printed and saved."""
+    prompts = PairPrompts(load_pair(arguments.pair)) if arguments.pair else None
+    excluded = frozenset(questions_of(arguments.exclude))
+    splits, without, too_long = _split(arguments, prompts, excluded)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, part in splits.parts.items():
         write_rows(part, name, arguments.out / f"{name}.parquet")

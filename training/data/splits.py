@@ -1,11 +1,13 @@
 """Splits: seeded, and no question in two of them."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from training.data.rows import Problem
 from training.errors import DataError
+from training.stories.draw import Split
+from training.stories.draw import problems as stories
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,25 @@ def split(
         repeats=len(problems) - len(distinct),
         unused=len(distinct) - len(rest) - len(tested),
     )
+
+
+def split_stories(
+    scope: str, seed: int, counts: Mapping[Split, int], exclude: frozenset[str]
+) -> Splits:
+    """So many stories of a scope a split; which split a story belongs to, its own text says.
+
+    Raises:
+        DataError: no such scope, or it has too few stories.
+    """
+    parts: dict[str, list[Problem]] = {}
+    excluded = 0
+    for name, count in counts.items():
+        drawn = stories(scope, name, count, seed) if count else []
+        kept = [problem for problem in drawn if problem.key not in exclude]
+        excluded += len(drawn) - len(kept)
+        if kept:
+            parts[name] = kept
+    return Splits(parts, repeats=excluded, unused=0)
 
 
 def _by_template(

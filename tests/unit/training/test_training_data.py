@@ -10,6 +10,7 @@ from training.data.__main__ import main
 from training.data.rows import Problem, questions_of, read_rows
 from training.data.splits import split
 from training.errors import DataError
+from training.stories.draw import split_of
 
 BOXED = r"We add them and get $\boxed{4}$."
 
@@ -119,6 +120,21 @@ def test_generated_problems_are_seeded_and_hold_templates_back(tmp_path):
     assert train.isdisjoint(validation)
     assert test.isdisjoint(train | validation)
     assert "answer_cot" in read_rows(files[0])[0].metadata["entry"]["metadata"]
+
+
+def test_stories_keep_to_their_own_splits(tmp_path, capsys):
+    out = tmp_path / "stories"
+    arguments = ["stories:wide", "--out", str(out), "--size", "30", "--test", "12"]
+    assert main([*arguments, "--validation", "5"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["train"], report["validation"], report["test"]) == (30, 5, 12)
+    for name in ("train", "validation", "test"):
+        rows = read_rows(out / f"{name}.parquet")
+        assert {split_of(row.question) for row in rows} == {name}
+    excluded = ["--exclude", str(out / "train.parquet")]
+    again = tmp_path / "again"
+    assert main([*arguments[:1], "--out", str(again), "--size", "30", *excluded]) == 0
+    assert json.loads(capsys.readouterr().out)["repeated_or_excluded"] == 30
 
 
 def test_templates_that_are_tested_are_nowhere_else():
