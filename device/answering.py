@@ -243,6 +243,7 @@ class _Work:
         description = self.manifest.decoder
         ends = {i for text in description.end_of_answer for i in self.decoder.encode_template(text)}
         temperature = self.settings.temperature
+        threshold = self.manifest.defaults.confidence
         generation = Generation(
             self.decoder,
             ends=frozenset(ends),
@@ -250,6 +251,7 @@ class _Work:
             temperature=self.manifest.defaults.temperature if temperature is None else temperature,
             seed=self.settings.seed,
             draft=self.settings.draft,
+            judge=threshold is not None,
             check=self.deadline.check,
         )
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
@@ -300,6 +302,8 @@ class _Work:
                 total=self.deadline.elapsed_ms(end),
             ),
             flops=estimate_flops(self.manifest, tokens if source == "duet" else 0, count),
+            confidence=generation.confidence,
+            low_confidence=threshold is not None and (generation.confidence or 0.0) < threshold,
         )
         drafted, accepted = generation.drafted
         return Outcome(

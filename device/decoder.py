@@ -219,6 +219,12 @@ class Decoder:
         """The most likely token behind the sequence; the last evaluation must have wanted it."""
         return int(self._logits()[-1].argmax())
 
+    def odds(self) -> list[float]:
+        """Probability of the most likely token behind each that the last evaluation wanted."""
+        logits = self._logits()
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return [float(share) for share in 1.0 / exponentials.sum(axis=1)]
+
     def log_probabilities(self) -> NDArray[np.float64]:
         """Natural logarithm of each token's probability behind the sequence (a copy)."""
         logits = self._logits()[-1].astype(np.float64)

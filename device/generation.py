@@ -1,5 +1,6 @@
 """Generates the answer's tokens: greedily, greedily with guesses, or by sampling."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -23,6 +24,7 @@ class Generation:
         temperature: 0 takes the most likely token each time.
         seed: of the sampling; None is not reproducible.
         draft: whether to guess ahead (greedy only).
+        judge: whether to keep `confidence`.
         check: called before each step; what it raises ends the generation.
     """
 
@@ -35,6 +37,7 @@ class Generation:
         temperature: float = 0.0,
         seed: int | None = None,
         draft: bool = False,
+        judge: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._decoder = decoder
@@ -43,6 +46,8 @@ class Generation:
         self._temperature = temperature
         self._seed = seed
         self._check = check
+        self._judge = judge
+        self._lowest = 1.0
         room = len(decoder.ids) + self._limit
         self._drafter = Drafter(decoder.ids, room) if draft and temperature == 0 else None
         self.finish: Literal["end", "limit"] = "limit"
@@ -51,6 +56,14 @@ class Generation:
     def drafted(self) -> tuple[int, int]:
         """Tokens guessed, and those of them that were right."""
         return (self._drafter.drafted, self._drafter.accepted) if self._drafter else (0, 0)
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of the least likely token so far, the one that ended the answer included.
+
+        None unless it was asked to judge.
+        """
+        return self._lowest if self._judge else None
 
     def __iter__(self) -> Iterator[int]:
         if self._temperature > 0:
@@ -62,7 +75,8 @@ class Generation:
         left = self._limit
         if left <= 0:
             return
-        for token in steps:
+        for token, probability in steps:
+            self._lowest = min(self._lowest, probability)
             if token in self._ends or self._decoder.is_end(token):
                 self.finish = "end"
                 return
@@ -72,14 +86,18 @@ class Generation:
                 return
             self._check()
 
-    def _greedy(self) -> Iterator[int]:
+    def _odds(self) -> list[float]:
+        """Of the most likely token behind each of the last batch; 1 where nobody asks."""
+        return self._decoder.odds() if self._judge else []
+
+    def _greedy(self) -> Iterator[tuple[int, float]]:
         decoder = self._decoder
         while True:
             token = decoder.most_likely()
-            yield token
+            yield token, min(self._odds(), default=1.0)
             decoder.evaluate((token,))
 
-    def _sampled(self) -> Iterator[int]:
+    def _sampled(self) -> Iterator[tuple[int, float]]:
         seed = llama_cpp.LLAMA_DEFAULT_SEED if self._seed is None else self._seed
         sampler: Any = llama_cpp.llama_sampler_chain_init(
             llama_cpp.llama_sampler_chain_default_params()
@@ -92,33 +110,36 @@ class Generation:
                 llama_cpp.llama_sampler_chain_add(sampler, step)
             while True:
                 token = self._decoder.sample(sampler)
-                yield token
+                odds = math.exp(self._decoder.log_probabilities()[token]) if self._judge else 1.0
+                yield token, odds
                 self._decoder.evaluate((token,))
         finally:
             llama_cpp.llama_sampler_free(sampler)
 
-    def _drafting(self, drafter: Drafter) -> Iterator[int]:
+    def _drafting(self, drafter: Drafter) -> Iterator[tuple[int, float]]:
         decoder = self._decoder
         token = decoder.most_likely()
+        odds = self._odds() or [1.0]
         while True:
-            yield token
+            yield token, odds[-1]
             drafter.append(token)
             room = min(CHUNK, decoder.context - len(decoder.ids)) - 1
             guess = drafter.guess(room)
             began = time.perf_counter()
             if not guess:
                 decoder.evaluate((token,))
-                token = decoder.most_likely()
+                token, odds = decoder.most_likely(), self._odds() or [1.0]
                 drafter.plain_step((time.perf_counter() - began) * 1e3)
                 continue
             base = len(decoder.ids)
             likely = decoder.evaluate_all([token, *guess])
+            odds = self._odds() or [1.0] * len(likely)
             right = 0
             while right < len(guess) and guess[right] == likely[right]:
                 right += 1
             decoder.keep(base + 1 + right)
             drafter.drafted_step((time.perf_counter() - began) * 1e3, len(guess), right)
-            for accepted in guess[:right]:
-                yield accepted
+            for accepted, its in zip(guess[:right], odds, strict=False):
+                yield accepted, its
                 drafter.append(accepted)
-            token = likely[right]
+            token, odds = likely[right], [odds[right]]

@@ -85,6 +85,8 @@ class Output:
             _write(sys.stdout, "\n")
         if self._show_sent and not self._sent:
             self.note("sent: nothing")
+        if receipt.low_confidence:
+            self.note("low confidence: this pair may not know how to answer that; check it")
         if not self._quiet:
             line = receipt_line(receipt) + (f" · kept as {kept}" if kept else "")
             click.echo(line, err=True)

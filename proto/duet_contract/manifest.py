@@ -140,11 +140,16 @@ class Limits(_Model):
 
 
 class Defaults(_Model):
-    """What applies where a request says nothing. `budget` and `answer` in tokens."""
+    """What applies where a request says nothing. `budget` and `answer` in tokens.
+
+    `confidence`: an answer with a token that the decoder found less probable than this is marked;
+    None where nobody has measured what probabilities tell.
+    """
 
     budget: Positive
     answer: Positive
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
 
 
 class Evaluation(_Model):

@@ -62,6 +62,9 @@ class Receipt(_Model):
 
     `finish`: `end` where the model ended its answer, `limit` where the answer reached its limit;
     followed by `+budget` where the signal was cut at its budget.
+
+    `confidence`: probability that the decoder gave its least likely answer token; None where the
+    pair names no threshold. `low_confidence`: it is below that threshold.
     """
 
     answer: str
@@ -74,6 +77,8 @@ class Receipt(_Model):
     bytes: Bytes
     ms: Milliseconds
     flops: Flops
+    confidence: float | None = None
+    low_confidence: bool = False
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:

@@ -10,15 +10,20 @@ class ScriptedDecoder:
     """`device.decoder.Decoder`'s interface over bytes; token 256 (`<|end|>`) ends a text.
 
     `follows`: given the sequence, the most likely next token. `evaluations`: the sequence's length
-    before each batch, and the batch's.
+    before each batch, and the batch's; `sure`: how probable what follows a sequence is.
     """
 
-    def __init__(self, follows: Callable[[Sequence[int]], int]) -> None:
+    def __init__(
+        self,
+        follows: Callable[[Sequence[int]], int],
+        sure: Callable[[Sequence[int]], float] = lambda _: 1.0,
+    ) -> None:
         self.ids: list[int] = []
         self.context = 0
         self.evaluations: list[tuple[int, int]] = []
         self.closed = False
-        self._follows = follows
+        self._follows, self._sure = follows, sure
+        self._odds: list[float] = []
 
     def encode_template(self, text: str) -> list[int]:
         parts = text.split("<|end|>")
@@ -53,11 +58,17 @@ class ScriptedDecoder:
         assert len(self.ids) + len(ids) <= self.context
         self.evaluations.append((len(self.ids), len(ids)))
         self.ids += ids
+        self._odds = [self._sure(self.ids)]
 
     def evaluate_all(self, ids: Sequence[int]) -> list[int]:
         base = len(self.ids)
         self.evaluate(ids)
-        return [self._follows(self.ids[: base + i + 1]) for i in range(len(ids))]
+        prefixes = [self.ids[: base + i + 1] for i in range(len(ids))]
+        self._odds = [self._sure(prefix) for prefix in prefixes]
+        return [self._follows(prefix) for prefix in prefixes]
+
+    def odds(self) -> list[float]:
+        return self._odds
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
         self.ids = []

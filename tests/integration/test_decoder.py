@@ -137,6 +137,17 @@ def test_drafting_equals_plain_greedy_up_to_ties(decoder: Decoder, question: str
     assert plain == drafted
 
 
+def test_confidence_is_the_models_own(decoder: Decoder, ids: list[int]) -> None:
+    restart(decoder, ids)
+    generation = Generation(decoder, ends=frozenset(), limit=12, judge=True)
+    told = list(generation)
+    lowest = 1.0
+    for index, token in enumerate(told):
+        restart(decoder, [*ids, *told[:index]])
+        lowest = min(lowest, float(np.exp(decoder.log_probabilities()[token])))
+    assert generation.confidence == pytest.approx(lowest, rel=0.05)
+
+
 def test_sampling_is_reproducible_with_a_seed(decoder: Decoder, ids: list[int]) -> None:
     def sampled(seed: int | None) -> list[int]:
         restart(decoder, ids)

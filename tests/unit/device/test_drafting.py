@@ -36,6 +36,48 @@ def test_drafting_equals_plain_greedy(
     assert answers[0] == answers[1]
 
 
+@given(
+    rules=rules,
+    prompt=st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    limit=st.integers(1, 60),
+    odds=st.lists(st.floats(0.01, 1), min_size=7, max_size=7),
+)
+def test_confidence_is_that_of_the_least_likely_token_drafted_or_not(
+    rules: dict[tuple[int, int], int], prompt: list[int], limit: int, odds: list[float]
+) -> None:
+    def follows(ids: Sequence[int]) -> int:
+        return rules.get((ids[-2] if len(ids) > 1 else 0, ids[-1]), sum(ids) % 4)
+
+    def sure(ids: Sequence[int]) -> float:
+        return odds[sum(ids) % len(odds)]
+
+    for draft in (False, True):
+        decoder = ScriptedDecoder(follows, sure)
+        decoder.reserve(len(prompt) + limit)
+        decoder.evaluate(prompt)
+        generation = Generation(
+            decoder,  # type: ignore[arg-type]
+            ends=frozenset({END}),
+            limit=limit,
+            draft=draft,
+            judge=True,
+        )
+        told = list(generation)
+        if generation.finish == "end":
+            told.append(END)
+        steps = [sure([*prompt, *told[:index]]) for index in range(len(told))]
+        assert generation.confidence == min(steps)
+
+
+def test_without_a_threshold_there_is_no_confidence() -> None:
+    decoder = ScriptedDecoder(lambda _: END)
+    decoder.reserve(8)
+    decoder.evaluate([1])
+    generation = Generation(decoder, ends=frozenset({END}), limit=4)  # type: ignore[arg-type]
+    assert list(generation) == []
+    assert generation.confidence is None
+
+
 def test_guess_is_what_followed_before() -> None:
     drafter = Drafter([1, 2, 3, 4, 5, 1, 2], 100)
     drafter.plain_step(10.0)

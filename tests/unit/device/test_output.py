@@ -44,6 +44,13 @@ def test_receipt_line_of_the_device_alone() -> None:
     assert line == "device alone · 118 answer tokens · first answer 1.9 s · total 3.1 s"
 
 
+@pytest.mark.parametrize("doubtful", [False, True])
+def test_a_doubtful_answer_is_marked(doubtful: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False, show_signal=False, quiet=True)
+    output.receipt(receipt(confidence=0.2, low_confidence=doubtful))
+    assert ("low confidence" in capsys.readouterr().err) == doubtful
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
