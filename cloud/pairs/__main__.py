@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cloud.errors import CloudError, Exit
 from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
+from cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import SIGNATURE_NAME, load_manifest
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m cloud.pairs", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    build = verbs.add_parser("build", help="build a pair from its recipe")
+    build = verbs.add_parser("build", help="build a pair from its recipe, or install a shipped one")
     build.add_argument("recipe", nargs="?", default=DEFAULT_PAIR, help="shipped name, or a file")
     build.add_argument("--out", type=Path, help="directory (default: the pair's name in the cache)")
     build.add_argument("--reasoner", type=Path, metavar="DIR", help="local model, not the hub's")
@@ -43,23 +44,36 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("pair", nargs="?", default=DEFAULT_PAIR)
     check.set_defaults(run=_check)
 
-    verbs.add_parser("list", help="list the shipped recipes").set_defaults(run=_list)
+    verbs.add_parser("list", help="list shipped pairs and recipes").set_defaults(run=_list)
     return parser
 
 
 def _build(options: argparse.Namespace) -> None:
+    if options.recipe in shipped_pairs() and not (options.reasoner or options.decoder):
+        shipped = shipped_manifest(options.recipe)
+        target = options.out or pairs_home() / shipped.id
+        if not (options.if_missing and _is_ready(target, shipped.version)):
+            install_shipped(options.recipe, target)
+        return
     recipe = _with_local_models(load_recipe(options.recipe), options)
     target = options.out or pairs_home() / recipe.id
-    if options.if_missing and target.exists():
-        manifest = load_manifest(target)
-        # What was built before pairs were signed is built again: devices would refuse it.
-        if manifest.version == recipe.version and (target / SIGNATURE_NAME).is_file():
-            print(f"{manifest.reference} is ready in {target}")
-            return
+    if options.if_missing and _is_ready(target, recipe.version):
+        return
     # transformers and torch take seconds to import; listing needs neither.
     from cloud.pairs.build import build_pair
 
     build_pair(recipe, target)
+
+
+def _is_ready(target: Path, version: str) -> bool:
+    if not target.exists():
+        return False
+    manifest = load_manifest(target)
+    # What was built before pairs were signed is built again: devices would refuse it.
+    if manifest.version != version or not (target / SIGNATURE_NAME).is_file():
+        return False
+    print(f"{manifest.reference} is ready in {target}")
+    return True
 
 
 def _with_local_models(recipe: Recipe, options: argparse.Namespace) -> Recipe:
@@ -82,6 +96,8 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _list(_options: argparse.Namespace) -> None:
+    for name in shipped_pairs():
+        print(f"{name}: {shipped_manifest(name).description}")
     for name in shipped_recipes():
         print(f"{name}: {load_recipe(name).description}")
 
