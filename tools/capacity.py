@@ -7,13 +7,17 @@ from typing import Any, get_args
 import click
 
 from tools.bench.errors import BenchError, UsageProblem
+from tools.ending import end
 from tools.fleet.costs_file import read_costs
 from tools.fleet.patterns import HOURS, KINDS, Pattern
 from tools.fleet.simulation import MODES, Mode, Setup
 from tools.link.profiles import link_named
 
 _RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
-_EXITS = "Exit codes: 0 done, 1 something failed or a check is off by more than it may, 2 usage."
+_EXITS = (
+    "Exit codes: 0 done, 1 something failed or a check is off by more than it may, 2 usage, "
+    "130 interrupted."
+)
 _NUMBER = click.IntRange(1, 100_000_000)
 _POSITIVE = click.FloatRange(0, min_open=True)
 
@@ -182,20 +186,7 @@ def _check(out: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    try:
-        capacity.main(arguments, prog_name="capacity.py", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        print(f"capacity: {error.format_message()}", file=sys.stderr)
-        return 2
-    except BenchError as error:
-        print(f"capacity: {error}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("capacity: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return end(capacity, "capacity.py", arguments)
 
 
 if __name__ == "__main__":

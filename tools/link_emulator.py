@@ -12,12 +12,16 @@ from typing import Any, TypeVar
 import click
 
 from tools.bench.errors import BenchError
+from tools.ending import end
 from tools.link.errors import BadLink
 from tools.link.profiles import PRESETS, Direction, Link, link_named, parse_rate
 from tools.link.timeline import Timeline, read_timeline
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_EXITS = "Exit codes: 0 ended as asked, 1 something failed, 2 usage, 3 cannot listen there."
+_EXITS = (
+    "Exit codes: 0 ended as asked, 1 something failed, 2 usage, 3 cannot listen there, "
+    "130 interrupted."
+)
 
 
 def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
@@ -211,20 +215,7 @@ def _check(out: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    try:
-        emulate.main(arguments, prog_name="link_emulator.py", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        print(f"link_emulator: {error.format_message()}", file=sys.stderr)
-        return 2
-    except BenchError as error:
-        print(f"link_emulator: {error}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("link_emulator: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return end(emulate, "link_emulator.py", arguments)
 
 
 if __name__ == "__main__":
