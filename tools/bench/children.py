@@ -8,7 +8,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import IO, Self
 
 from tools.bench.errors import BenchError
@@ -62,12 +61,7 @@ class Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:

@@ -7,7 +7,6 @@ lost packet, slow start, a congested queue (`netns.py` does that where the kerne
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tools.counting_proxy import Count
@@ -80,12 +79,7 @@ class LinkEmulator:
         self._run(self._schedule)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._run(self._close)
         self._stop()
 
