@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tools.bench.errors import BenchError
-from tools.bench.placement import spread_out
-from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine
+from tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags
 from tools.bench.workload import Workload
 
 
-class DirectEngine:
+class DirectEngine(EngineProcess):
     """The engine in a process that also drives it; only commands and totals cross the pipe."""
 
     name = "vLLM AsyncLLM"
@@ -19,8 +18,7 @@ class DirectEngine:
     def __init__(self, workload: Workload, engine: Sequence[str]) -> None:
         """Starts the process and waits until its engine is loaded."""
         self._workload = workload
-        self._child = start_engine(
-            self.name,
+        super().__init__(
             [
                 *("-m", "tools.bench.direct_engine"),
                 *("--model", str(workload.model), *engine_flags(workload, engine)),
@@ -47,14 +45,6 @@ class DirectEngine:
         stdin.flush()
         answer = await asyncio.wait_for(asyncio.to_thread(self._answer), READY_S)
         return Round(tuple(Stream(**each) for each in answer["streams"]), answer["seconds"])
-
-    def spread_out(self) -> set[int]:
-        """See `Subject`."""
-        return spread_out(self._child.process.pid)
-
-    def stop(self) -> None:
-        """See `Subject`."""
-        self._child.stop()
 
     def _answer(self) -> dict[str, Any]:
         stdout = self._child.process.stdout
