@@ -12,6 +12,7 @@ from tools.fleet.costs_file import read_costs
 from tools.fleet.patterns import HOURS, KINDS, Pattern
 from tools.fleet.simulation import MODES, Mode, Setup
 from tools.link.profiles import link_named
+from tools.options import FILE, HELP
 
 _RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
 _EXITS = (
@@ -22,11 +23,11 @@ _NUMBER = click.IntRange(1, 100_000_000)
 _POSITIVE = click.FloatRange(0, min_open=True)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
+@click.command(context_settings=HELP, epilog=_EXITS)
 @click.option(
     "--costs",
     "costs_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     default=_RESULTS,
     help="Measured costs: of tools/fleet/costs.py, or what the bench writes [split_cpu.json].",
 )
@@ -68,7 +69,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.option("--most-questions", type=_NUMBER, default=100_000, show_default=True,
               help="Of a run; a larger fleet is sampled: fewer replicas, as busy.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the model against the real service, and stop.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON of the result.")
+@click.option("--out", type=FILE, help="JSON of the result.")
 def capacity(out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
 

@@ -16,6 +16,7 @@ from tools.ending import end
 from tools.link.errors import BadLink
 from tools.link.profiles import PRESETS, Direction, Link, link_named, parse_rate
 from tools.link.timeline import Timeline, read_timeline
+from tools.options import FILE, HELP
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXITS = (
@@ -36,7 +37,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
     return add
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
+@click.command(context_settings=HELP, epilog=_EXITS)
 @click.option("--target", metavar="HOST:PORT", help="Where connections are passed to.")
 @click.option(
     "--listen",
@@ -59,7 +60,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 @click.option(
     "--timeline",
     "timeline_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="TOML or JSON file: at so many seconds, change these settings (tools/link/timeline.py).",
 )
 @click.option("--kernel", is_flag=True, help="Let the kernel make the link (tc, as root).")
@@ -69,7 +70,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 @click.option("--check", is_flag=True, help="Measure the emulator's own accuracy, and stop.")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="With --check: file for the figures, as JSON.",
 )
 def emulate(
