@@ -8,7 +8,7 @@ import grpc
 
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
-from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
+from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.children import free_port
 from tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags, timed
@@ -53,16 +53,7 @@ class Service(EngineProcess):
             self._channel = grpc.aio.insecure_channel(self.address)
             await self._channel.channel_ready()
         stub = InferenceServiceStub(self._channel)
-        requests = [
-            ReasonRequest(
-                question=text,
-                budget=budget,
-                encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-                vocabulary=self._workload.fingerprint,
-                temperature=0.0,
-            )
-            for text in questions
-        ]
+        requests = [self._workload.request(text, budget) for text in questions]
         return await timed([asyncio.ensure_future(_stream(stub, each)) for each in requests])
 
 
