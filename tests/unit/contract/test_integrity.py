@@ -158,12 +158,15 @@ def test_a_record_that_others_may_write_vouches_for_nothing(described, record, m
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2, 3]}'])
-def test_a_damaged_record_is_none(described, record, content):
+def test_a_damaged_record_is_none(described, record, monkeypatch, content):
     directory, _, entry = described
     record.parent.mkdir(mode=0o700)
     record.write_text(content)
     record.chmod(0o600)
+    hashed = count_hashes(monkeypatch)
     verify_files(directory, [entry], verified=Verified(record))
+    assert len(hashed) == 1
+    assert entry.sha256 in record.read_text("utf-8")
 
 
 def test_a_record_does_not_vouch_for_another_hash(described, record):
