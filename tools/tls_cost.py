@@ -30,6 +30,7 @@ from duet_contract.manifest import load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tools.bench.children import Child
 from tools.bench.machine import commit, describe_machine, load_average
 from tools.bench.results import Figure, Results, Series, Target
 from tools.bench.stats import differences, ratios, summarise
@@ -63,27 +64,11 @@ class Side:
 @contextmanager
 def served(pair: str, pause_s: float, *options: str) -> Iterator[dict[str, int]]:
     """A scripted service; its ports."""
-    environment = {
-        **os.environ,
-        "SCRIPT_TOKENS": str(_TOKENS),
-        "SCRIPT_PAUSE_S": str(pause_s),
-    }
+    environment = {"SCRIPT_TOKENS": str(_TOKENS), "SCRIPT_PAUSE_S": str(pause_s)}
     command = [sys.executable, "-m", "tests.doubles.scripted_service", pair, *options]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        ports: dict[str, int] = json.loads(process.stdout.readline())
+    with Child("the scripted service", command, environment, talks=True) as child:
+        ports: dict[str, int] = child.hear()
         yield ports
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextmanager

@@ -1,11 +1,8 @@
 """vLLM's `AsyncLLM` called directly, as a subject: the bar for any service in front of it."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from typing import Any
 
-from tools.bench.errors import BenchError
 from tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags
 from tools.bench.workload import Workload
 
@@ -26,7 +23,7 @@ class DirectEngine(EngineProcess):
             talks=True,
         )
         try:
-            self._answer()
+            self._child.hear()
         except BaseException:
             self._child.stop()
             raise
@@ -38,18 +35,6 @@ class DirectEngine(EngineProcess):
             "budget": budget,
             "stop_id": self._workload.stop_id,
         }
-        stdin = self._child.process.stdin
-        if stdin is None:
-            raise BenchError(f"{self.name} has no pipe to it")
-        stdin.write(json.dumps(command).encode() + b"\n")
-        stdin.flush()
-        answer = await asyncio.wait_for(asyncio.to_thread(self._answer), READY_S)
+        self._child.tell(command)
+        answer = await asyncio.wait_for(asyncio.to_thread(self._child.hear), READY_S)
         return Round(tuple(Stream(**each) for each in answer["streams"]), answer["seconds"])
-
-    def _answer(self) -> dict[str, Any]:
-        stdout = self._child.process.stdout
-        line = stdout.readline() if stdout else b""
-        if not line:
-            raise BenchError(f"{self.name} ended: {self._child.last_line()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer

@@ -1,7 +1,6 @@
 """A device's own way to a server over a link, and the bytes that pass on it."""
 
 import itertools
-import json
 import sys
 import threading
 import time
@@ -76,18 +75,8 @@ class Ways:
                 self._child = Child(
                     "the links' process", [sys.executable, "-m", "tools.split.ways"], talks=True
                 )
-            process = self._child.process
-            assert process.stdin
-            assert process.stdout
-            try:
-                process.stdin.write(json.dumps(command).encode() + b"\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-            except OSError:
-                line = b""
-            if not line:
-                raise BenchError(f"the links' process ended: {self._child.last_line()}")
-        answer: dict[str, Any] = json.loads(line)
+            self._child.tell(command)
+            answer: dict[str, Any] = self._child.hear()
         if "error" in answer:
             raise BenchError(answer["error"])
         return answer
