@@ -126,5 +126,7 @@ class Child:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
-                stream.close()
+                # What it was told last, it may not have taken.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         self._log.close()
