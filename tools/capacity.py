@@ -7,22 +7,27 @@ from typing import Any, get_args
 import click
 
 from tools.bench.errors import BenchError, UsageProblem
+from tools.ending import end
 from tools.fleet.costs_file import read_costs
 from tools.fleet.patterns import HOURS, KINDS, Pattern
 from tools.fleet.simulation import MODES, Mode, Setup
 from tools.link.profiles import link_named
+from tools.options import FILE, HELP
 
 _RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
-_EXITS = "Exit codes: 0 done, 1 something failed or a check is off by more than it may, 2 usage."
+_EXITS = (
+    "Exit codes: 0 done, 1 something failed or a check is off by more than it may, 2 usage, "
+    "130 interrupted."
+)
 _NUMBER = click.IntRange(1, 100_000_000)
 _POSITIVE = click.FloatRange(0, min_open=True)
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
+@click.command(context_settings=HELP, epilog=_EXITS)
 @click.option(
     "--costs",
     "costs_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     default=_RESULTS,
     help="Measured costs: of tools/fleet/costs.py, or what the bench writes [split_cpu.json].",
 )
@@ -64,7 +69,7 @@ _POSITIVE = click.FloatRange(0, min_open=True)
 @click.option("--most-questions", type=_NUMBER, default=100_000, show_default=True,
               help="Of a run; a larger fleet is sampled: fewer replicas, as busy.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the model against the real service, and stop.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="JSON of the result.")
+@click.option("--out", type=FILE, help="JSON of the result.")
 def capacity(out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
 
@@ -182,20 +187,7 @@ def _check(out: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    try:
-        capacity.main(arguments, prog_name="capacity.py", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        print(f"capacity: {error.format_message()}", file=sys.stderr)
-        return 2
-    except BenchError as error:
-        print(f"capacity: {error}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("capacity: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return end(capacity, "capacity.py", arguments)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,12 @@ Counts what TCP carries; TCP's and IP's own headers are not in it.
 """
 
 import asyncio
-import threading
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
+
+from tools.loop_thread import LoopThread
 
 _CHUNK = 1 << 16
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -38,30 +36,21 @@ class CountingProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._count = Count()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="counting-proxy", daemon=True
-        )
+        self._thread = LoopThread("counting-proxy")
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self.port = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._call(asyncio.start_server(self._accepted, "127.0.0.1", 0))
+        serving = asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self._server = self._thread.wait_for(serving)
         self.port = int(self._server.sockets[0].getsockname()[1])
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._call(self._close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def __exit__(self, *_: object) -> None:
+        self._thread.wait_for(self._close())
+        self._thread.stop()
 
     @property
     def address(self) -> str:
@@ -119,6 +108,3 @@ class CountingProxy:
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-
-    def _call(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()

@@ -12,12 +12,17 @@ from typing import Any, TypeVar
 import click
 
 from tools.bench.errors import BenchError
+from tools.ending import end
 from tools.link.errors import BadLink
 from tools.link.profiles import PRESETS, Direction, Link, link_named, parse_rate
 from tools.link.timeline import Timeline, read_timeline
+from tools.options import FILE, HELP
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_EXITS = "Exit codes: 0 ended as asked, 1 something failed, 2 usage, 3 cannot listen there."
+_EXITS = (
+    "Exit codes: 0 ended as asked, 1 something failed, 2 usage, 3 cannot listen there, "
+    "130 interrupted."
+)
 
 
 def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
@@ -32,7 +37,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
     return add
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EXITS)
+@click.command(context_settings=HELP, epilog=_EXITS)
 @click.option("--target", metavar="HOST:PORT", help="Where connections are passed to.")
 @click.option(
     "--listen",
@@ -55,7 +60,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 @click.option(
     "--timeline",
     "timeline_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="TOML or JSON file: at so many seconds, change these settings (tools/link/timeline.py).",
 )
 @click.option("--kernel", is_flag=True, help="Let the kernel make the link (tc, as root).")
@@ -65,7 +70,7 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 @click.option("--check", is_flag=True, help="Measure the emulator's own accuracy, and stop.")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     help="With --check: file for the figures, as JSON.",
 )
 def emulate(
@@ -211,20 +216,7 @@ def _check(out: Path | None) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    try:
-        emulate.main(arguments, prog_name="link_emulator.py", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.ClickException as error:
-        print(f"link_emulator: {error.format_message()}", file=sys.stderr)
-        return 2
-    except BenchError as error:
-        print(f"link_emulator: {error}", file=sys.stderr)
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        print("link_emulator: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return end(emulate, "link_emulator.py", arguments)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from rich.table import Table
 from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.results import Figure, Results, Summary, read_results
 from tools.ending import end
+from tools.options import FILE, HELP
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 DEFAULT_RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
@@ -78,16 +79,16 @@ def _number(value: float) -> str:
     return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings=HELP)
 @click.argument(
     "results",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     default=DEFAULT_RESULTS,
     required=False,
 )
 @click.option(
     "--update",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help=f"Rewrite what stands between {START} and {END} in FILE.",
 )

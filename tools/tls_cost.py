@@ -14,10 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Before gRPC: it says which TLS is spoken.
 from device.enrollment import enroll
@@ -29,6 +30,7 @@ from duet_contract.manifest import load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tools.bench.children import Child
 from tools.bench.machine import commit, describe_machine, load_average
 from tools.bench.results import Figure, Results, Series, Target
 from tools.bench.stats import differences, ratios, summarise
@@ -62,27 +64,11 @@ class Side:
 @contextmanager
 def served(pair: str, pause_s: float, *options: str) -> Iterator[dict[str, int]]:
     """A scripted service; its ports."""
-    environment = {
-        **os.environ,
-        "SCRIPT_TOKENS": str(_TOKENS),
-        "SCRIPT_PAUSE_S": str(pause_s),
-    }
+    environment = {"SCRIPT_TOKENS": str(_TOKENS), "SCRIPT_PAUSE_S": str(pause_s)}
     command = [sys.executable, "-m", "tests.doubles.scripted_service", pair, *options]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        ports: dict[str, int] = json.loads(process.stdout.readline())
+    with Child("the scripted service", command, environment, talks=True) as child:
+        ports: dict[str, int] = child.hear()
         yield ports
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextmanager
@@ -169,20 +155,33 @@ def _handshake_figures(
             plain = [float(getattr(pair[0][index], way)) for pair in counts]
             secured = [float(getattr(pair[1][index], way)) for pair in counts]
             figures.append(
-                Figure(
-                    id=f"tls.{what}-{way}",
-                    title=title,
+                _figure(
+                    f"tls.{what}-{way}",
+                    title,
+                    (plain, secured),
                     unit="bytes",
-                    subject=Series(name="mutual TLS", summary=summarise(secured)),
-                    peer=Series(name="plaintext", summary=summarise(plain)),
                     judged=differences(secured, plain),
                     judged_unit="bytes more than plaintext",
                     target=Target(comparison="at most", value=target) if target else None,
                     warm_ups=0,
-                    command=_COMMAND,
                 )
             )
     return figures
+
+
+def _figure(
+    id_: str, title: str, values: tuple[Sequence[float], Sequence[float]], **fields: Any
+) -> Figure:
+    """A figure of mutual TLS against plaintext; `values`: of plaintext first, as sides are."""
+    plain, secured = values
+    return Figure(
+        id=id_,
+        title=title,
+        subject=Series(name="mutual TLS", summary=summarise(secured)),
+        peer=Series(name="plaintext", summary=summarise(plain)),
+        command=_COMMAND,
+        **fields,
+    )
 
 
 def _start_figure(sides: tuple[Side, Side], pair: str, repeats: int) -> Figure:
@@ -194,17 +193,15 @@ def _start_figure(sides: tuple[Side, Side], pair: str, repeats: int) -> Figure:
             seconds = _link_after_s(side, pair)
             if repeat:
                 values.append(seconds)
-    return Figure(
-        id="tls.start",
-        title="Start of duet-device ask until the link stands",
+    return _figure(
+        "tls.start",
+        "Start of duet-device ask until the link stands",
+        took,
         unit="s",
-        subject=Series(name="mutual TLS", summary=summarise(took[1])),
-        peer=Series(name="plaintext", summary=summarise(took[0])),
         judged=summarise(took[1]),
         judged_unit="s",
         target=Target(comparison="at most", value=0.5),
         load=(before, load_average()),
-        command=_COMMAND,
     )
 
 
@@ -237,17 +234,15 @@ def _throughput_figure(
 ) -> Figure:
     before = load_average()
     plain, secured = asyncio.run(_turns(sides, request, options.repeats, options.seconds))
-    return Figure(
-        id=f"tls.throughput-{name}",
-        title=title,
+    return _figure(
+        f"tls.throughput-{name}",
+        title,
+        (plain, secured),
         unit="tokens/s",
-        subject=Series(name="mutual TLS", summary=summarise(secured)),
-        peer=Series(name="plaintext", summary=summarise(plain)),
         judged=ratios(secured, plain),
         judged_unit="",
         target=Target(comparison="at least", value=0.97),
         load=(before, load_average()),
-        command=_COMMAND,
     )
 
 

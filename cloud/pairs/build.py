@@ -11,13 +11,12 @@ from cloud.pairs.recipe import Recipe, Source
 from cloud.pairs.sources import MODEL_FILES, locate, place
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
-from duet_contract.integrity import describe_file
+from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
     SCHEMA,
     Decoder,
     Manifest,
-    PairFile,
     Reasoner,
     Vocabulary,
 )
@@ -100,7 +99,7 @@ def _build_reasoner(recipe: Recipe, root: Path) -> Reasoner:
         raise PairBuildError(f"{end!r} is not one token of {_name(source)}'s vocabulary")
     return Reasoner(
         path="reasoner",
-        files=_describe(root, target),
+        files=describe_directory(root, target),
         parameters=_count_parameters(target),
         vocabulary=vocabulary_of(target / "tokenizer.json"),
         prompt=formats.reasoner_format(tokenizer.chat_template, recipe.reasoner.instruction),
@@ -143,11 +142,6 @@ def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
         end_of_answer=tuple(info.end_tokens),
         context=info.context,
     )
-
-
-def _describe(root: Path, directory: Path) -> tuple[PairFile, ...]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return tuple(describe_file(root, path) for path in files)
 
 
 def _count_parameters(directory: Path) -> int:

@@ -30,6 +30,12 @@ def describe_file(directory: Path, path: Path) -> PairFile:
     )
 
 
+def describe_directory(root: Path, directory: Path) -> tuple[PairFile, ...]:
+    """The manifest entries of all files in `directory`, which lies below the pair's `root`."""
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    return tuple(describe_file(root, path) for path in files)
+
+
 def verify_files(
     directory: Path,
     files: Iterable[PairFile],

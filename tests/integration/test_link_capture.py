@@ -1,125 +1,22 @@
 """What the emulator counts against what tcpdump captures, and the emulator against the kernel."""
 
 import os
-import shutil
 import socket
 import ssl
-import struct
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.doubles.capture import captured, payload
+from tests.doubles.service import self_signed
+from tests.doubles.tcp import serving
 from tools.counting_proxy import CountingProxy
 from tools.link.emulator import LinkEmulator, parse_address
 from tools.link.kernel_link import KernelLink, KernelLinkUnavailable, has_netem
 from tools.link.profiles import Direction, Link
-
-_ETHERNET = 14
-_PCAP_HEADER = 24
-
-
-@contextmanager
-def serving(handler: Callable[[socket.socket], None]) -> Iterator[str]:
-    """Address of a server that gives each connection to `handler`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            with suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    threading.Thread(target=run, args=(connection,), daemon=True).start()
-
-        def run(connection: socket.socket) -> None:
-            with connection, suppress(OSError):
-                handler(connection)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield "{}:{}".format(*listener.getsockname())
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-@contextmanager
-def captured(port: int, file: Path) -> Iterator[None]:
-    """Captures a loopback port meanwhile."""
-    if shutil.which("tcpdump") is None:
-        pytest.skip("there is no tcpdump here")
-    command = ["tcpdump", "-i", "lo", "-n", "-U", "-s", "96", "-B", "16384", "-w", str(file)]
-    process = subprocess.Popen(
-        [*command, "tcp", "port", str(port)], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr
-    line = process.stderr.readline()
-    if "listening" not in line:
-        line += process.stderr.readline()
-    if "listening" not in line:
-        process.wait(10)
-        pytest.skip(f"tcpdump cannot capture here: {line.strip()}")
-    try:
-        yield
-    finally:
-        time.sleep(0.5)
-        process.terminate()
-        process.communicate(timeout=10)
-
-
-def payload(file: Path, port: int) -> tuple[int, int]:
-    """TCP payload bytes to and from a port; what was sent twice counts once."""
-    data = file.read_bytes()
-    assert struct.unpack_from("<I", data)[0] == 0xA1B2C3D4
-    sent: dict[tuple[int, int], set[tuple[int, int]]] = {}
-    at = _PCAP_HEADER
-    while at < len(data):
-        _, _, kept, _ = struct.unpack_from("<IIII", data, at)
-        packet = data[at + 16 + _ETHERNET : at + 16 + kept]
-        at += 16 + kept
-        ip_header = (packet[0] & 15) * 4
-        total = struct.unpack_from(">H", packet, 2)[0]
-        source, destination, sequence = struct.unpack_from(">HHI", packet, ip_header)
-        length = total - ip_header - (packet[ip_header + 12] >> 4) * 4
-        if length:
-            sent.setdefault((source, destination), set()).add((sequence, length))
-    up = sum(n for (_, to), parts in sent.items() if to == port for _, n in parts)
-    down = sum(n for (of, _), parts in sent.items() if of == port for _, n in parts)
-    return up, down
-
-
-def certificate(directory: Path) -> ssl.SSLContext:
-    """A server's TLS context with a certificate made on the spot."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "tls.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context
 
 
 def talk(address: str) -> None:
@@ -135,7 +32,9 @@ def talk(address: str) -> None:
 
 @pytest.mark.parametrize("kind", ["emulator", "counting proxy"])
 def test_counted_bytes_are_those_of_a_capture(kind: str, tmp_path: Path) -> None:
-    context = certificate(tmp_path)
+    key, certificate = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
 
     def answer(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
@@ -157,7 +56,6 @@ def test_counted_bytes_are_those_of_a_capture(kind: str, tmp_path: Path) -> None
             port = parse_address(proxy.address)[1]
             with captured(port, file):
                 talk(proxy.address)
-                time.sleep(0.3)
             count = proxy.count
     up, down = payload(file, port)
     print(f"{kind}: counted {count.up} up, {count.down} down; captured {up} up, {down} down")

@@ -15,7 +15,6 @@ from device.pair import Pair
 from device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
-from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from tools.bench.bench import Bench
 from tools.bench.errors import BenchError
 from tools.bench.replay import Recording, ReplayServer, piece_sizes, record
@@ -133,14 +132,7 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
 
 
 def _recording(bench: Bench, text: str, length: int) -> Recording:
-    request = ReasonRequest(
-        question=text,
-        budget=length,
-        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-        vocabulary=bench.workload.fingerprint,
-        temperature=0.0,
-    )
-    return record(bench.service().address, request)
+    return record(bench.service().address, bench.workload.request(text, length))
 
 
 def _wait_ms(text: str, pair: Pair, settings: Settings, decoder: Decoder) -> float:

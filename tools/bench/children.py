@@ -1,6 +1,7 @@
 """Processes the bench starts: each in a group of its own, its output in a file, always ended."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -8,8 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from tools.bench.errors import BenchError
 
@@ -31,7 +31,7 @@ class Child:
         name: in messages.
         command: program and arguments.
         environment: added to the bench's own.
-        talks: whether the bench reads its stdout and writes its stdin; its log is stderr alone.
+        talks: whether it reads and says lines of JSON on stdin and stdout; its log is stderr alone.
     """
 
     def __init__(
@@ -62,12 +62,7 @@ class Child:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
@@ -83,6 +78,31 @@ class Child:
             if time.monotonic() > end:
                 raise BenchError(f"{self.name} is not ready after {seconds:g} s")
             time.sleep(_POLL_S)
+
+    def tell(self, message: object) -> None:
+        """Writes a line of JSON to a process that talks.
+
+        Raises:
+            BenchError: the process ended.
+        """
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise BenchError(f"{self.name} ended: {self.last_line()}") from error
+
+    def hear(self) -> Any:
+        """The next line of JSON from a process that talks; waits for it.
+
+        Raises:
+            BenchError: the process ended.
+        """
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(f"{self.name} ended: {self.last_line()}")
+        return json.loads(line)
 
     def last_line(self) -> str:
         """The last line that the process logged."""
@@ -106,5 +126,7 @@ class Child:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
-                stream.close()
+                # What it was told last, it may not have taken.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         self._log.close()

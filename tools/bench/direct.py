@@ -1,17 +1,13 @@
 """vLLM's `AsyncLLM` called directly, as a subject: the bar for any service in front of it."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from typing import Any
 
-from tools.bench.errors import BenchError
-from tools.bench.placement import spread_out
-from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine
+from tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags
 from tools.bench.workload import Workload
 
 
-class DirectEngine:
+class DirectEngine(EngineProcess):
     """The engine in a process that also drives it; only commands and totals cross the pipe."""
 
     name = "vLLM AsyncLLM"
@@ -19,8 +15,7 @@ class DirectEngine:
     def __init__(self, workload: Workload, engine: Sequence[str]) -> None:
         """Starts the process and waits until its engine is loaded."""
         self._workload = workload
-        self._child = start_engine(
-            self.name,
+        super().__init__(
             [
                 *("-m", "tools.bench.direct_engine"),
                 *("--model", str(workload.model), *engine_flags(workload, engine)),
@@ -28,7 +23,7 @@ class DirectEngine:
             talks=True,
         )
         try:
-            self._answer()
+            self._child.hear()
         except BaseException:
             self._child.stop()
             raise
@@ -40,26 +35,6 @@ class DirectEngine:
             "budget": budget,
             "stop_id": self._workload.stop_id,
         }
-        stdin = self._child.process.stdin
-        if stdin is None:
-            raise BenchError(f"{self.name} has no pipe to it")
-        stdin.write(json.dumps(command).encode() + b"\n")
-        stdin.flush()
-        answer = await asyncio.wait_for(asyncio.to_thread(self._answer), READY_S)
+        self._child.tell(command)
+        answer = await asyncio.wait_for(asyncio.to_thread(self._child.hear), READY_S)
         return Round(tuple(Stream(**each) for each in answer["streams"]), answer["seconds"])
-
-    def spread_out(self) -> set[int]:
-        """See `Subject`."""
-        return spread_out(self._child.process.pid)
-
-    def stop(self) -> None:
-        """See `Subject`."""
-        self._child.stop()
-
-    def _answer(self) -> dict[str, Any]:
-        stdout = self._child.process.stdout
-        line = stdout.readline() if stdout else b""
-        if not line:
-            raise BenchError(f"{self.name} ended: {self._child.last_line()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer

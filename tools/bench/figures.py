@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from duet_contract.pairs import DEFAULT_PAIR
+from tools import options
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Figure, Results, read_results
 from tools.bench.run import GROUPS, run_figures, steps
@@ -17,7 +17,7 @@ from tools.progress import progress_bar, public_command
 from tools.report_tables import console_table
 
 
-@click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(epilog=EXIT_CODES, context_settings=options.HELP)
 @click.option(
     "--figures",
     "chosen",
@@ -40,20 +40,15 @@ from tools.report_tables import console_table
     show_default=True,
     help="Signal tokens of a stream in the throughput figures.",
 )
-@click.option("--threads", type=click.IntRange(1, 512), help="Decoder threads [the device's own].")
-@click.option("--pair", default=DEFAULT_PAIR, show_default=True, help="Pair, by name or directory.")
-@click.option(
-    "--service-flags",
-    default="",
-    metavar="FLAGS",
-    help="More flags for cloud.serve, in one string.",
-)
+@options.threads
+@options.pair
+@options.service_flags
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.FILE,
     help="Results file; figures in it that are not measured now are kept.",
 )
-@click.argument("engine_flags", nargs=-1, type=click.UNPROCESSED)
+@options.engine_flags
 def figures(
     chosen: str,
     repeats: int,

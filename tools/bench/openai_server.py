@@ -14,15 +14,14 @@ import httpx
 
 from tools.bench.children import free_port
 from tools.bench.errors import BenchError
-from tools.bench.placement import spread_out
-from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine, timed
+from tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags, timed
 from tools.bench.workload import Workload
 
 MODEL = "reasoner"
 _DONE = "data: [DONE]"
 
 
-class OpenAIServer:
+class OpenAIServer(EngineProcess):
     """`python -m vllm.entrypoints.openai.api_server` in a process of its own."""
 
     name = "vLLM OpenAI server"
@@ -31,13 +30,12 @@ class OpenAIServer:
         """Starts the server and waits until it is ready."""
         self._workload = workload
         self.port = free_port()
-        self._child = start_engine(
-            self.name,
+        super().__init__(
             [
                 *("-m", "vllm.entrypoints.openai.api_server", "--model", str(workload.model)),
                 *("--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(self.port)),
                 *("--disable-uvicorn-access-log", *engine_flags(workload, engine)),
-            ],
+            ]
         )
         self._client: httpx.AsyncClient | None = None
         try:
@@ -69,18 +67,6 @@ class OpenAIServer:
             )
         bodies = [self.body(self._workload.prompt(text), budget) for text in questions]
         return await timed([asyncio.ensure_future(_stream(self._client, each)) for each in bodies])
-
-    def spread_out(self) -> set[int]:
-        """See `Subject`."""
-        return spread_out(self._child.process.pid)
-
-    def ending(self) -> str | None:
-        """What it said last, if it has ended by itself."""
-        return self._child.ending()
-
-    def stop(self) -> None:
-        """See `Subject`."""
-        self._child.stop()
 
     def _ready(self) -> bool:
         try:

@@ -4,7 +4,6 @@ A scripted service emits 2,000 tokens a second on each stream. What the bench co
 that it takes is held against what was emitted.
 """
 
-import json
 import sys
 import threading
 from collections.abc import Iterator
@@ -57,7 +56,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     command += ["--tokens", str(TOKENS), "--pace", str(PACE)]
     emitted, counted = [], []
     with Child("the scripted service", command, talks=True) as child, Ways() as ways:
-        load = Load(cell, mode, _address(child), link_named("none"), seed=0, ways=ways)
+        load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, ways=ways)
         warm_up(load, [(0, Question("", question(0)))])
         for repeat in range(bench.repeats + 1):
             questions = [
@@ -84,11 +83,3 @@ def measure(bench: Bench) -> Iterator[Figure]:
         target=TARGET,
         details={"signal tokens a stream": TOKENS},
     )
-
-
-def _address(child: Child) -> str:
-    stdout = child.process.stdout
-    line = stdout.readline() if stdout else b""
-    if not line:
-        raise BenchError(f"the scripted service did not start: {child.last_line()}")
-    return str(json.loads(line)["address"])

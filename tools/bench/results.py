@@ -3,12 +3,13 @@
 Nothing in it identifies a machine or its user: no paths, no host names, no addresses.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tools.bench.errors import UsageProblem
+from tools.files import read, rounded
 
 SCHEMA = 1
 
@@ -113,7 +114,7 @@ class Results(_Model):
         for entry, figure in zip(data["figures"], self.figures, strict=True):
             if figure.met is not None:
                 entry["met"] = figure.met
-        return _dumps(data)
+        return json.dumps(rounded(data), indent=1) + "\n"
 
     def with_figures(self, figures: tuple[Figure, ...]) -> "Results":
         """These results with `figures` in place of earlier ones of the same id."""
@@ -128,40 +129,11 @@ def read_results(path: Path) -> Results:
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.
     """
-    import json
-
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        found = data["schema"]
-        if found != SCHEMA:
-            raise UsageProblem(f"{path.name} has schema {found}, this bench writes {SCHEMA}")
-        for figure in data["figures"]:
-            figure.pop("met", None)
-            # Files of before figures had their own commit hold one for all.
-            figure.setdefault("commit", data.get("commit"))
-        return Results.model_validate(data)
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise UsageProblem(f"{path.name} is no results file: {where}: {fault['msg']}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageProblem(f"{path.name} is no results file: {error}") from error
+    return read(path, Results, "results file", SCHEMA, _prepare)
 
 
-def _dumps(data: object) -> str:
-    import json
-
-    return json.dumps(_rounded(data), indent=1) + "\n"
-
-
-def _rounded(data: object) -> object:
-    """Six significant digits: more is noise, and makes every new file differ everywhere."""
-    if isinstance(data, float):
-        return float(f"{data:.6g}")
-    if isinstance(data, dict):
-        return {key: _rounded(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_rounded(value) for value in data]
-    return data
+def _prepare(data: dict[str, Any]) -> None:
+    for figure in data["figures"]:
+        figure.pop("met", None)
+        # Files of before figures had their own commit hold one for all.
+        figure.setdefault("commit", data.get("commit"))

@@ -8,15 +8,14 @@ import grpc
 
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
-from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
+from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.children import free_port
-from tools.bench.placement import spread_out
-from tools.bench.subjects import READY_S, Round, Stream, engine_flags, start_engine, timed
+from tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags, timed
 from tools.bench.workload import Workload
 
 
-class Service:
+class Service(EngineProcess):
     """The service in a process of its own."""
 
     name = "DUET service"
@@ -28,12 +27,11 @@ class Service:
         """
         self._workload = workload
         self.port = free_port()
-        self._child = start_engine(
-            self.name,
+        super().__init__(
             [
                 *("-m", "cloud.serve", "--pair", str(workload.directory)),
                 *("--port", str(self.port), *flags, *engine_flags(workload, engine)),
-            ],
+            ]
         )
         self._channel: grpc.aio.Channel | None = None
         try:
@@ -55,29 +53,8 @@ class Service:
             self._channel = grpc.aio.insecure_channel(self.address)
             await self._channel.channel_ready()
         stub = InferenceServiceStub(self._channel)
-        requests = [
-            ReasonRequest(
-                question=text,
-                budget=budget,
-                encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-                vocabulary=self._workload.fingerprint,
-                temperature=0.0,
-            )
-            for text in questions
-        ]
+        requests = [self._workload.request(text, budget) for text in questions]
         return await timed([asyncio.ensure_future(_stream(stub, each)) for each in requests])
-
-    def spread_out(self) -> set[int]:
-        """See `Subject`."""
-        return spread_out(self._child.process.pid)
-
-    def ending(self) -> str | None:
-        """What it said last, if it has ended by itself."""
-        return self._child.ending()
-
-    def stop(self) -> None:
-        """See `Subject`."""
-        self._child.stop()
 
 
 async def _stream(stub: InferenceServiceStub, request: ReasonRequest) -> Stream:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tools.bench.children import Child
+from tools.bench.placement import spread_out
 from tools.bench.workload import Workload
 
 # Loading a small model takes under a minute on two busy cores.
@@ -89,9 +90,31 @@ def engine_environment() -> dict[str, str]:
     }
 
 
-def start_engine(name: str, command: Sequence[str], *, talks: bool = False) -> Child:
-    """Starts a process that loads an engine."""
-    return Child(name, [sys.executable, *command], engine_environment(), talks=talks)
+class EngineProcess:
+    """What every subject has of its process, which loads an engine.
+
+    Args:
+        command: Python's arguments.
+        talks: see `Child`.
+    """
+
+    name: str
+
+    def __init__(self, command: Sequence[str], *, talks: bool = False) -> None:
+        command = [sys.executable, *command]
+        self._child = Child(self.name, command, engine_environment(), talks=talks)
+
+    def spread_out(self) -> set[int]:
+        """See `Subject`."""
+        return spread_out(self._child.process.pid)
+
+    def ending(self) -> str | None:
+        """What it said last, if it has ended by itself."""
+        return self._child.ending()
+
+    def stop(self) -> None:
+        """See `Subject`."""
+        self._child.stop()
 
 
 def _has_accelerator() -> bool:

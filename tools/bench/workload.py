@@ -8,6 +8,7 @@ from duet_contract.errors import ContractError
 from duet_contract.manifest import Manifest, SlotPart, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.vocabulary import HubTokenizer
 from tools.bench.errors import UsageProblem
 
@@ -80,6 +81,16 @@ class Workload:
         reasoner, limits = self.manifest.reasoner, self.manifest.limits
         around = prompt_ids(self.tokenizer, reasoner.prompt, question=[])
         return min(len(around) + limits.question + limits.budget, reasoner.context)
+
+    def request(self, text: str, budget: int) -> ReasonRequest:
+        """What the service is asked for: a greedy signal, as token ids."""
+        return ReasonRequest(
+            question=text,
+            budget=budget,
+            encodings=[SIGNAL_ENCODING_TOKEN_IDS],
+            vocabulary=self.fingerprint,
+            temperature=0.0,
+        )
 
     def prompt(self, text: str) -> list[int]:
         """Token ids of the reasoner's prompt for a question."""

@@ -21,7 +21,6 @@ from grpc_status import rpc_status  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
 
 from duet_contract.pairs import DEFAULT_PAIR
-from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.errors import BenchError
 from tools.bench.machine import commit, describe_machine, load_average
@@ -275,13 +274,7 @@ class _Client:
     ) -> Asked:
         """Asks once, and once more when refused; `got` is told of each piece."""
         self._asked += 1
-        request = ReasonRequest(
-            question=question(self._asked),
-            budget=budget,
-            encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-            vocabulary=self._workload.fingerprint,
-            temperature=0.0,
-        )
+        request = self._workload.request(question(self._asked), budget)
         now = time.perf_counter()
         asked = Asked(now - (now if began is None else began), budget)
         for _ in range(2):

@@ -1,14 +1,11 @@
 """A TCP proxy in user space that behaves like a link.
 
 It shapes delay, rate, slicing, stalls and endings. What TCP itself makes of a link it does not: a
-lost packet, slow start, a congested queue (`netns.py` does that where the kernel can).
+lost packet, slow start, a congested queue (`kernel_link.py` does that where the kernel can).
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from tools.counting_proxy import Count
 from tools.link.calibration import own_cost_s
@@ -18,9 +15,9 @@ from tools.link.fine_selector import fine_event_loop
 from tools.link.lane import Lane
 from tools.link.profiles import Link
 from tools.link.timeline import Step, Timeline
+from tools.loop_thread import LoopThread
 
 _BACKLOG = 1024
-_Result = TypeVar("_Result")
 
 
 class LinkEmulator:
@@ -56,7 +53,7 @@ class LinkEmulator:
         self._seed = seed
         self._timeline = timeline or Timeline()
         self._loop = fine_event_loop()
-        self._thread = threading.Thread(target=self._serve, name="link-emulator", daemon=True)
+        self._thread = LoopThread("link-emulator", self._loop, self._calibrate)
         self._up = Lane(link.up, self._loop)
         self._down = Lane(link.down, self._loop)
         self._connections: set[Connection] = set()
@@ -68,26 +65,21 @@ class LinkEmulator:
     def __enter__(self) -> Self:
         self._thread.start()
         try:
-            self._server = self._call(
+            self._server = self._thread.wait_for(
                 self._loop.create_server(self._accept, *self._listen, backlog=_BACKLOG)
             )
         except OSError as error:
-            self._stop()
+            self._thread.stop()
             host, port = self._listen
             raise ListenFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
         host, port = self._server.sockets[0].getsockname()[:2]
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._run(self._schedule)
+        self._thread.call(self._schedule)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._run(self._close)
-        self._stop()
+    def __exit__(self, *_: object) -> None:
+        self._thread.call(self._close)
+        self._thread.stop()
 
     @property
     def bytes_up(self) -> int:
@@ -111,12 +103,11 @@ class LinkEmulator:
             BadLink: a setting is unknown or out of range.
         """
         step.applied(self.link)
-        self._run(lambda: self._apply(step))
+        self._thread.call(lambda: self._apply(step))
 
-    def _serve(self) -> None:
-        # On this thread, since it has no running loop yet; the caller's may have one.
+    def _calibrate(self) -> None:
+        # On the loop's thread, since that has no running loop yet; the caller's may have one.
         self._up.own_s = self._down.own_s = own_cost_s()
-        self._loop.run_forever()
 
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
@@ -150,22 +141,6 @@ class LinkEmulator:
         if self._server:
             self._server.close()
         self._end_all(reset=False)
-
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        # What was cancelled ends in order.
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
-
-    def _call(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
-
-    def _run(self, function: Callable[[], None]) -> None:
-        async def call() -> None:
-            function()
-
-        self._call(call())
 
 
 def parse_address(address: str) -> tuple[str, int]:

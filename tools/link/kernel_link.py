@@ -17,12 +17,12 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self, TypeVar
 
 from tools.bench.errors import BenchError
 from tools.link.emulator import parse_address
 from tools.link.profiles import Direction, Link
+from tools.loop_thread import LoopThread
 
 _NAMESPACES = Path("/var/run/netns")
 _CLONE_NEWNET = 0x40000000
@@ -77,10 +77,7 @@ class KernelLink:
         base = f"198.18.{number // 256 % 256}.{number % 64 * 4}"
         stem, last = base.rsplit(".", 1)
         self._near_ip, self._far_ip = f"{stem}.{int(last) + 1}", f"{stem}.{int(last) + 2}"
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="kernel-link", daemon=True
-        )
+        self._thread = LoopThread("kernel-link")
         self._tasks: set[asyncio.Task[None]] = set()
         self.address = ""
 
@@ -99,21 +96,16 @@ class KernelLink:
                 self._space, lambda: socket.create_server((self._far_ip, 0), backlog=256)
             )
             self._far_address = far.getsockname()[:2]
-            self._call(asyncio.start_server(self._from_pair, sock=far))
+            self._thread.wait_for(asyncio.start_server(self._from_pair, sock=far))
             near = socket.create_server(("127.0.0.1", 0), backlog=256)
             self.address = f"127.0.0.1:{near.getsockname()[1]}"
-            self._call(asyncio.start_server(self._from_client, sock=near))
+            self._thread.wait_for(asyncio.start_server(self._from_client, sock=near))
         except BaseException:
             self._remove()
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._remove()
 
     def _make_pair(self) -> None:
@@ -166,11 +158,9 @@ class KernelLink:
         _run([*prefix, "nft", rules])
 
     def _remove(self) -> None:
-        if self._thread.is_alive():
-            self._call(self._end_all())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-        self._loop.close()
+        if self._thread.running:
+            self._thread.wait_for(self._end_all())
+        self._thread.stop()
         _quietly(["ip", "link", "del", self._near])
         _quietly(["ip", "netns", "del", self._space])
         if shutil.which("nft"):
@@ -207,9 +197,6 @@ class KernelLink:
             pass
         finally:
             writer.close()
-
-    def _call(self, coroutine: object) -> object:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()  # type: ignore[arg-type]
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

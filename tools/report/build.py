@@ -21,7 +21,7 @@ REPORT = "report.json"
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report says of itself, beside what was measured."""
+    """What a report says of itself, beside what was measured; fields of `Report`."""
 
     settings: RunSettings
     machine: Machine
@@ -66,23 +66,15 @@ def build(
     if probe.handshake_up is not None and probe.handshake_down is not None:
         handshake = Handshake(up=probe.handshake_up, down=probe.handshake_down)
     return Report(
+        **vars(facts),
         partial=stopped,
         pair=facts.settings.pair,
-        commit=facts.commit,
-        date=facts.date,
-        command=facts.command,
-        machine=facts.machine,
-        settings=facts.settings,
-        objectives=facts.objectives,
-        prices=facts.prices,
         links=links,
         handshake=handshake,
         bytes_per_token=costs,
         cells=tuple(cells),
         waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
-        figures=facts.figures,
         statements=tuple(statements(cells, facts.settings.started_here)),
-        notes=facts.notes,
     )
 
 

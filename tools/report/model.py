@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tools.bench.errors import UsageProblem
 from tools.bench.results import Figure, Machine
+from tools.files import read, rounded
 from tools.split.cells import Cell
 from tools.split.settings import RunSettings
 
@@ -169,7 +169,7 @@ class Report(_Model):
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""
         data = self.model_dump(mode="json", by_alias=True)
-        return _flat(json.dumps(_rounded(_without_nothing(data)), indent=1)) + "\n"
+        return _flat(json.dumps(rounded(_without_nothing(data)), indent=1)) + "\n"
 
 
 def schema() -> str:
@@ -183,20 +183,7 @@ def read_report(path: Path) -> Report:
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.
     """
-    try:
-        data = json.loads(path.read_text("utf-8"))
-        found = data["schema"]
-        if found != SCHEMA:
-            raise UsageProblem(f"{path.name} has schema {found}, this bench writes {SCHEMA}")
-        return Report.model_validate(data)
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise UsageProblem(f"{path.name} is no report: {where}: {fault['msg']}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageProblem(f"{path.name} is no report: {error!r}") from error
+    return read(path, Report, "report", SCHEMA)
 
 
 def _without_nothing(data: object) -> object:
@@ -205,16 +192,6 @@ def _without_nothing(data: object) -> object:
         return {key: _without_nothing(value) for key, value in data.items() if value is not None}
     if isinstance(data, list):
         return [_without_nothing(value) for value in data]
-    return data
-
-
-def _rounded(data: object) -> object:
-    if isinstance(data, float):
-        return float(f"{data:.6g}")
-    if isinstance(data, dict):
-        return {key: _rounded(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [_rounded(value) for value in data]
     return data
 
 

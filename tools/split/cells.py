@@ -55,7 +55,7 @@ class Cell(BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to measure, as it was asked for on the command line."""
+    """What a run is to measure, as it was asked for on the command line; part of `RunSettings`."""
 
     modes: tuple[str, ...]
     links: tuple[str, ...]

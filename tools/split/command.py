@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from duet_contract.pairs import DEFAULT_PAIR
+from tools import options
 from tools.bench.errors import UsageProblem
 from tools.ending import EXIT_CODES
 from tools.link.profiles import PRESETS
@@ -24,13 +24,12 @@ answer start, decoder, start-up, the bench's own overhead.
 
 {EXIT_CODES}"""
 
-_file = click.Path(dir_okay=False, path_type=Path)
 _seconds = click.FloatRange(0.001, 86_400)
 _price = click.FloatRange(0)
 
 
-@click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--data", type=_file, help="Questions: JSON lines with question and answer.")
+@click.command(epilog=_EPILOG, context_settings=options.HELP)
+@click.option("--data", type=options.FILE, help="Questions: JSON lines with question and answer.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first so many questions.")
 @click.option(
     "--modes",
@@ -103,23 +102,20 @@ _price = click.FloatRange(0)
     show_default=True,
     help="Seconds until a link must stand.",
 )
-@click.option("--threads", type=click.IntRange(1, 512), help="Decoder threads [the device's own].")
-@click.option("--pair", default=DEFAULT_PAIR, show_default=True, help="Pair, by name or directory.")
+@options.threads
+@options.pair
 @click.option("--server", metavar="HOST:PORT", help="A running service [one is started].")
 @click.option(
     "--openai",
     metavar="HOST:PORT",
     help="A running vLLM OpenAI server of the same reasoner [one is started].",
 )
-@click.option("--tls-ca", type=_file, help="The service's certificate authority, PEM; with TLS.")
-@click.option("--tls-cert", type=_file, help="The device's certificate, PEM.")
-@click.option("--tls-key", type=_file, help="The device's private key, PEM.")
 @click.option(
-    "--service-flags",
-    default="",
-    metavar="FLAGS",
-    help="More flags for cloud.serve, in one string.",
+    "--tls-ca", type=options.FILE, help="The service's certificate authority, PEM; with TLS."
 )
+@click.option("--tls-cert", type=options.FILE, help="The device's certificate, PEM.")
+@click.option("--tls-key", type=options.FILE, help="The device's private key, PEM.")
+@options.service_flags
 @click.option(
     "--verifier",
     default=RULE,
@@ -137,19 +133,22 @@ _price = click.FloatRange(0)
 @click.option("--price-million-tokens", type=_price, help="Price of a million of its tokens.")
 @click.option("--price-gib", type=_price, help="Price of a GiB over the link.")
 @click.option(
-    "--figures", "figures_file", type=_file, help="Results of `figures`, to be shown in the report."
+    "--figures",
+    "figures_file",
+    type=options.FILE,
+    help="Results of `figures`, to be shown in the report.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.")
 @click.option("--resume", is_flag=True, help="Go on with what --out holds.")
 @click.option(
     "--compare",
     nargs=2,
-    type=_file,
+    type=options.FILE,
     metavar="A.json B.json",
     help="Measure nothing; say what differs between two reports.",
 )
 @click.option("--schema", is_flag=True, help="Print the report's JSON schema.")
-@click.argument("engine_flags", nargs=-1, type=click.UNPROCESSED)
+@options.engine_flags
 def report(
     data: Path | None,
     out: Path | None,
@@ -194,7 +193,7 @@ def report(
     # Imported here, so that --help and errors of usage come at once.
     from tools.split.run import run
 
-    options = Options.model_validate(
+    asked = Options.model_validate(
         {
             **given,
             "data": data,
@@ -205,7 +204,7 @@ def report(
             "engine_flags": engine_flags,
         }
     )
-    run(options)
+    run(asked)
 
 
 def _compare(a: Path, b: Path) -> None:

@@ -9,7 +9,6 @@ import selectors
 import socket
 import threading
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Self
 
 _CHUNK = 1 << 16
@@ -52,12 +51,7 @@ class Relay:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._wake.close()
         self._thread.join()
 

@@ -193,16 +193,11 @@ def _settings(
         # Every cell asks the same questions; the second one is not to find the first one's work.
         engine = ("--no-enable-prefix-caching", *engine)
     return RunSettings(
+        **vars(plan),
         pair=workload.manifest.reference,
         data=options.data.name,
         data_sha256=fingerprint(questions),
         questions=len(questions),
-        modes=plan.modes,
-        links=plan.links,
-        profile=plan.profile,
-        streams=plan.streams,
-        rates=plan.rates,
-        budgets=plan.budgets,
         large_limit=asking.large_limit,
         answer_limit=asking.manifest.defaults.answer,
         temperature=asking.temperature,

@@ -1,14 +1,12 @@
 """A device's own way to a server over a link, and the bytes that pass on it."""
 
 import itertools
-import json
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import grpc
@@ -48,12 +46,7 @@ class Ways:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._child:
             self._child.stop()
 
@@ -82,18 +75,8 @@ class Ways:
                 self._child = Child(
                     "the links' process", [sys.executable, "-m", "tools.split.ways"], talks=True
                 )
-            process = self._child.process
-            assert process.stdin
-            assert process.stdout
-            try:
-                process.stdin.write(json.dumps(command).encode() + b"\n")
-                process.stdin.flush()
-                line = process.stdout.readline()
-            except OSError:
-                line = b""
-            if not line:
-                raise BenchError(f"the links' process ended: {self._child.last_line()}")
-        answer: dict[str, Any] = json.loads(line)
+            self._child.tell(command)
+            answer: dict[str, Any] = self._child.hear()
         if "error" in answer:
             raise BenchError(answer["error"])
         return answer

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -43,27 +44,32 @@ class Runner:
         Raises:
             StageError: a command failed.
         """
-        todo = [s for s in stages if s.name in names and not self._results.done(s.name)]
-        took: dict[str, list[float]] = {}
-        for index, stage in enumerate(todo):
-            if time.monotonic() > until:
-                return todo[index:]
-            left = sum(_expected(later, took) for later in todo[index:])
-            self._say(f"[{index + 1}/{len(todo)}] {stage.name}  about {_clock(left)} left in all")
+        left = [each for each in stages if each.name in names and not self._results.done(each.name)]
+        count = len(left)
+        took: defaultdict[str, list[float]] = defaultdict(list)
+        while left and time.monotonic() <= until:
+            clock = _clock(sum(_expected(each, took[each.kind]) for each in left))
+            stage = left.pop(0)
+            place = f"[{count - len(left)}/{count}]"
+            self._say(f"{place} {stage.name}  about {clock} left in all")
             missing = [name for name in stage.reads if not self._results.done(name)]
             if missing:
                 raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
             self._again(stage, stages)
-            began = time.monotonic()
-            result, whole = self._do(stage)
-            minutes = (time.monotonic() - began) / 60
-            took.setdefault(stage.kind, []).append(minutes)
-            content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
-            content |= {"why": stage.why, "arguments": stage.arguments}
-            content |= {"minutes": round(minutes, 2), "whole": whole, "result": result}
-            self._results.write(stage.name, content)
-            self._say(f"    {_summary(result)}  {minutes:.1f} min")
-        return []
+            took[stage.kind].append(self._do_and_keep(stage))
+        return left
+
+    def _do_and_keep(self, stage: Stage) -> float:
+        """Does the stage and keeps its result; the minutes that it took."""
+        began = time.monotonic()
+        result, whole = self._do(stage)
+        minutes = (time.monotonic() - began) / 60
+        content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
+        content |= {"why": stage.why, "arguments": stage.arguments}
+        content |= {"minutes": round(minutes, 2), "whole": whole, "result": result}
+        self._results.write(stage.name, content)
+        self._say(f"    {_summary(result)}  {minutes:.1f} min")
+        return minutes
 
     def _again(self, stage: Stage, stages: Sequence[Stage]) -> None:
         """Does once more what left a result but whose files are gone: a fresh clone, say."""
@@ -162,9 +168,9 @@ class Runner:
         return counts
 
 
-def _expected(stage: Stage, took: dict[str, list[float]]) -> float:
-    known = took.get(stage.kind)
-    return sum(known) / len(known) if known else stage.usual
+def _expected(stage: Stage, took: Sequence[float]) -> float:
+    """Minutes of a stage, by those that others of its kind took."""
+    return sum(took) / len(took) if took else stage.usual
 
 
 def _clock(minutes: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from transformers import AutoConfig
 
-from duet_contract.integrity import describe_file
+from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     SCHEMA,
     Decoder,
@@ -15,7 +15,6 @@ from duet_contract.manifest import (
     Evaluation,
     Limits,
     Manifest,
-    PairFile,
     Reasoner,
 )
 from duet_contract.vocabulary import gguf_vocabulary, vocabulary_of
@@ -32,7 +31,7 @@ def build_reasoner(root: Path, trained: Trained) -> Reasoner:
     directory, model = root / "reasoner", trained.pair.reasoner
     return Reasoner(
         path="reasoner",
-        files=_files(root, directory),
+        files=describe_directory(root, directory),
         parameters=parameters(directory),
         vocabulary=vocabulary_of(directory / "tokenizer.json"),
         prompt=model.prompt,
@@ -131,11 +130,6 @@ def check_shared(manifest: Manifest, prompts: PairPrompts) -> None:
     """
     if manifest.shared_vocabulary != prompts.shared_vocabulary:
         raise ExportError("reasoner and decoder no longer agree on their vocabularies")
-
-
-def _files(root: Path, directory: Path) -> tuple[PairFile, ...]:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    return tuple(describe_file(root, path) for path in files)
 
 
 def _context(directory: Path) -> int:

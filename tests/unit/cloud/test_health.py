@@ -9,6 +9,7 @@ from cloud.reasoner import PairReasoner
 from cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles.refusals import refused
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -25,10 +26,8 @@ async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, e
             return answer.status
 
         assert (await status(""), await status(INFERENCE_NAME)) == (SERVING, NOT_SERVING)
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            async for _ in InferenceServiceStub(channel).Reason(ReasonRequest(question="x")):
-                pass
-        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="x"))
+        assert (await refused(call)).code() == grpc.StatusCode.UNAVAILABLE
         await server.open(engine)
         assert await status(INFERENCE_NAME) == SERVING
         await server.drain()

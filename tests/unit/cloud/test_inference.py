@@ -4,9 +4,8 @@ import asyncio
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 
-from cloud.status import DETAILS_KEY
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -15,6 +14,7 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TOKEN_IDS,
     ReasonRequest,
 )
+from tests.doubles.refusals import details, refused
 
 
 def _request(cloud, **changes):
@@ -26,18 +26,6 @@ def _request(cloud, **changes):
         "pair": "toy@1.2.3",
     }
     return ReasonRequest(**{**values, **changes})
-
-
-async def _refused(call):
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in call:
-            pass
-    return caught.value
-
-
-def _details(error):
-    trailer = dict(error.trailing_metadata())[DETAILS_KEY]
-    return status_pb2.Status.FromString(trailer).details[0]
 
 
 async def _until(condition):
@@ -128,18 +116,18 @@ async def test_settings_reach_the_engine(cloud):
     ],
 )
 async def test_invalid_requests_name_field_and_limit(cloud, changes, field, message):
-    error = await _refused(cloud.inference.Reason(_request(cloud, **changes)))
+    error = await refused(cloud.inference.Reason(_request(cloud, **changes)))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert message in error.details()
     detail = error_details_pb2.BadRequest()
-    assert _details(error).Unpack(detail)
+    assert details(error).Unpack(detail)
     assert detail.field_violations[0].field == field
     assert not cloud.engine.jobs
 
 
 async def test_a_question_that_is_not_utf8(cloud):
     call = cloud.channel.unary_stream("/duet.v1.InferenceService/Reason")
-    error = await _refused(call(b"\x0a\x02\xff\xfe"))
+    error = await refused(call(b"\x0a\x02\xff\xfe"))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "UTF-8" in error.details()
 
@@ -155,10 +143,10 @@ async def test_control_tokens_in_a_question_stay_text(cloud):
 
 
 async def test_another_pair(cloud):
-    error = await _refused(cloud.inference.Reason(_request(cloud, pair="other@1.0.0")))
+    error = await refused(cloud.inference.Reason(_request(cloud, pair="other@1.0.0")))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     detail = error_details_pb2.ErrorInfo()
-    assert _details(error).Unpack(detail)
+    assert details(error).Unpack(detail)
     assert detail.reason == "PAIR_MISMATCH"
     assert dict(detail.metadata) == {"device": "other@1.0.0", "cloud": "toy@1.2.3"}
 
@@ -167,7 +155,7 @@ async def test_two_requests_with_one_id(cloud):
     cloud.engine.pause_s = 0.05
     first = cloud.inference.Reason(_request(cloud, request_id="twice"))
     await first.read()
-    error = await _refused(cloud.inference.Reason(_request(cloud, request_id="twice")))
+    error = await refused(cloud.inference.Reason(_request(cloud, request_id="twice")))
     assert error.code() == grpc.StatusCode.ALREADY_EXISTS
     first.cancel()
     await _until(lambda: cloud.engine.running == 0)
@@ -182,10 +170,10 @@ async def test_full_is_said_at_once_with_when_to_retry(cloud):
     await _until(lambda: cloud.server.admission.waiting == 1)
     capacity = await cloud.control.GetCapacity(GetCapacityRequest())
     assert (capacity.running, capacity.waiting) == (2, 1)
-    error = await _refused(cloud.inference.Reason(_request(cloud)))
+    error = await refused(cloud.inference.Reason(_request(cloud)))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     detail = error_details_pb2.RetryInfo()
-    assert _details(error).Unpack(detail)
+    assert details(error).Unpack(detail)
     assert detail.retry_delay.ToMilliseconds() > 0
     for call in calls:
         call.cancel()
@@ -212,21 +200,21 @@ async def test_client_gone_before_the_first_token(cloud):
 
 async def test_deadline_aborts_generation(cloud):
     cloud.engine.pause_s = 0.05
-    error = await _refused(cloud.inference.Reason(_request(cloud), timeout=0.2))
+    error = await refused(cloud.inference.Reason(_request(cloud), timeout=0.2))
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     await _until(lambda: cloud.engine.running == 0)
     assert cloud.engine.aborted == 1
 
 
 async def test_deadline_already_passed(cloud):
-    error = await _refused(cloud.inference.Reason(_request(cloud), timeout=-1))
+    error = await refused(cloud.inference.Reason(_request(cloud), timeout=-1))
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert not cloud.engine.jobs
 
 
 async def test_a_dying_engine_is_unavailable(cloud):
     cloud.engine.fail_after = 3
-    error = await _refused(cloud.inference.Reason(_request(cloud)))
+    error = await refused(cloud.inference.Reason(_request(cloud)))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "engine failed" in error.details()
     assert cloud.server.admission.running == 0
@@ -245,7 +233,7 @@ async def test_drain_finishes_what_runs_and_refuses_what_comes(cloud):
     await anext(responses)
     draining = asyncio.create_task(cloud.server.drain())
     await asyncio.sleep(0)
-    error = await _refused(cloud.inference.Reason(_request(cloud)))
+    error = await refused(cloud.inference.Reason(_request(cloud)))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     rest = [r async for r in responses]
     assert rest[-1].HasField("done")
@@ -262,7 +250,7 @@ async def test_drain_gives_up_after_the_grace_period(cloud):
 
 async def test_metrics_tell_outcomes(cloud):
     _ = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
-    await _refused(cloud.inference.Reason(_request(cloud, budget=0)))
+    await refused(cloud.inference.Reason(_request(cloud, budget=0)))
     value = cloud.server.metrics.registry.get_sample_value
     pair = {"pair": "toy@1.2.3"}
     assert value("duet_requests_total", {**pair, "outcome": "ok"}) == 1

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import grpc
 import pytest
 import pytest_asyncio
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloud import logs
 from cloud.errors import UsageError
 from cloud.reasoner import PairReasoner
 from cloud.server import INFERENCE_NAME, CloudServer
-from cloud.status import DETAILS_KEY
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_LOADING,
     SERVING_STATE_READY,
@@ -26,6 +25,7 @@ from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.engine import ScriptedEngine
+from tests.doubles.refusals import details, refused
 
 FIRST, NEWER, OTHER = "toy@1.2.3", "toy@1.10.0", "fable@1.0.0"
 
@@ -94,12 +94,10 @@ async def test_a_question_goes_to_the_engine_of_its_pair(cloud, named, served):
 
 @pytest.mark.parametrize("named", ["toy@2.0.0", "unknown", "toy@"])
 async def test_a_pair_that_is_not_served_is_told_before_a_token_is_spent(cloud, named):
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await ask(cloud, named)
-    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-    trailer = dict(caught.value.trailing_metadata())[DETAILS_KEY]
+    error = await refused(ask(cloud, named))
+    assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     info = error_details_pb2.ErrorInfo()
-    assert status_pb2.Status.FromString(trailer).details[0].Unpack(info)
+    assert details(error).Unpack(info)
     assert info.reason == "PAIR_MISMATCH"
     assert info.metadata["cloud"] == f"{FIRST},{NEWER},{OTHER}"
     assert not any(engine.jobs for engine in cloud.engines.values())
@@ -117,13 +115,11 @@ async def test_a_full_pair_does_not_fill_the_others(cloud):
         if first.waiting == 1:
             break
         await asyncio.sleep(0.01)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await ask(cloud, FIRST)
-    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    error = await refused(ask(cloud, FIRST))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     # Nor is a device with another pair made to wait for its refusal.
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await ask(cloud, "toy@9.9.9")
-    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    error = await refused(ask(cloud, "toy@9.9.9"))
+    assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert (await ask(cloud, OTHER))[-1].HasField("done")
     one = await cloud.control.GetCapacity(GetCapacityRequest(pair=FIRST))
     whole = await cloud.control.GetCapacity(GetCapacityRequest())

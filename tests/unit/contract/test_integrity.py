@@ -7,7 +7,7 @@ import pytest
 
 from duet_contract import verified as verified_module
 from duet_contract.errors import IntegrityError
-from duet_contract.integrity import describe_file, verify_files
+from duet_contract.integrity import describe_directory, describe_file, verify_files
 from duet_contract.verified import Verified
 from tests.doubles.small_pairs import write_gguf
 
@@ -34,6 +34,16 @@ def test_untouched_files_pass(described):
     directory, _, entry = described
     assert entry.path == "sub/model.bin"
     verify_files(directory, [entry])
+
+
+def test_a_directory_is_described_whole_and_in_order(tmp_path):
+    for name in ("m/b.txt", "m/sub/a.bin", "m/a.txt", "beside.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, "utf-8")
+    entries = describe_directory(tmp_path, tmp_path / "m")
+    assert [entry.path for entry in entries] == ["m/a.txt", "m/b.txt", "m/sub/a.bin"]
+    verify_files(tmp_path, entries)
 
 
 def test_missing(described):
@@ -148,12 +158,15 @@ def test_a_record_that_others_may_write_vouches_for_nothing(described, record, m
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"a": 1}', '{"a": [1, 2, 3]}'])
-def test_a_damaged_record_is_none(described, record, content):
+def test_a_damaged_record_is_none(described, record, monkeypatch, content):
     directory, _, entry = described
     record.parent.mkdir(mode=0o700)
     record.write_text(content)
     record.chmod(0o600)
+    hashed = count_hashes(monkeypatch)
     verify_files(directory, [entry], verified=Verified(record))
+    assert len(hashed) == 1
+    assert entry.sha256 in record.read_text("utf-8")
 
 
 def test_a_record_does_not_vouch_for_another_hash(described, record):

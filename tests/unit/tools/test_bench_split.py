@@ -106,6 +106,20 @@ def test_a_child_that_is_not_ready_in_time_is_told_and_ended() -> None:
     assert child.process.poll() is not None
 
 
+def test_a_child_that_talks_is_heard_until_it_ends() -> None:
+    program = "import sys; print(sys.stdin.readline().upper()); sys.exit('no more')"
+    with Child("the links", [sys.executable, "-c", program], talks=True) as child:
+        child.tell({"do": 1})
+        assert child.hear() == {"DO": 1}
+        assert child.process.wait(30) == 1
+        with pytest.raises(BenchError, match="the links ended: no more"):
+            child.tell({"do": 2})
+        assert child.process.stdout
+        child.process.stdout.read()
+        with pytest.raises(BenchError, match="the links ended: no more"):
+            child.hear()
+
+
 def test_a_program_that_is_not_there_is_told() -> None:
     with pytest.raises(BenchError, match="cannot start the engine"):
         Child("the engine", ["/no/such/program"])

@@ -1,43 +1,26 @@
 """The counting proxy, over real loopback sockets."""
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.doubles.tcp import read_all, serving
 from tools.counting_proxy import Count, CountingProxy
+from tools.link.emulator import parse_address
 
 
 @pytest.fixture
 def echo() -> Iterator[int]:
     """Port of a server that answers every byte with two, until its client is done."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=answer, args=(connection,), daemon=True).start()
 
     def answer(connection: socket.socket) -> None:
-        with connection:
-            while data := connection.recv(4096):
-                connection.sendall(data * 2)
+        while data := connection.recv(4096):
+            connection.sendall(data * 2)
 
-    threading.Thread(target=serve, daemon=True).start()
-    yield listener.getsockname()[1]
-    listener.close()
-
-
-def read_all(connection: socket.socket) -> bytes:
-    data = b""
-    while more := connection.recv(4096):
-        data += more
-    return data
+    with serving(answer) as address:
+        yield parse_address(address)[1]
 
 
 def until(proxy: CountingProxy, expected: Count) -> None:

@@ -5,44 +5,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 
 import pytest
 
+from tests.doubles.tcp import echo, read_all, serving
 from tools.link.emulator import LinkEmulator, parse_address
 from tools.link.errors import BadLink, ListenFailed
 from tools.link.profiles import Direction, Link
 from tools.link.timeline import Step, Timeline
-
-Handler = Callable[[socket.socket], None]
-
-
-@contextmanager
-def serving(handler: Handler) -> Iterator[str]:
-    """Address of a server that gives each connection to `handler`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                threading.Thread(target=run, args=(connection,), daemon=True).start()
-
-        def run(connection: socket.socket) -> None:
-            with connection, suppress(OSError):
-                handler(connection)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield "{}:{}".format(*listener.getsockname())
-        listener.shutdown(socket.SHUT_RDWR)
-
-
-def echo(connection: socket.socket) -> None:
-    while data := connection.recv(65536):
-        connection.sendall(data)
 
 
 def link(up: Direction | None = None, down: Direction | None = None) -> Link:
@@ -51,13 +22,6 @@ def link(up: Direction | None = None, down: Direction | None = None) -> Link:
 
 def connect(address: str) -> socket.socket:
     return socket.create_connection(parse_address(address), timeout=20)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    parts = []
-    while data := connection.recv(65536):
-        parts.append(data)
-    return b"".join(parts)
 
 
 def exchange(address: str, data: bytes) -> bytes:

@@ -4,11 +4,11 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
+from tests.doubles.tcp import serving
 from tools.link.emulator import parse_address
 from tools.link_emulator import main
 
@@ -65,15 +65,10 @@ def test_links_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_it_is_ended_and_tells_what_passed(number: signal.Signals) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        target = "{}:{}".format(*listener.getsockname())
+    def shout(connection: socket.socket) -> None:
+        connection.sendall(connection.recv(100).upper())
 
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.sendall(connection.recv(100).upper())
-
-        threading.Thread(target=serve, daemon=True).start()
+    with serving(shout) as target:
         options = ["--target", target, "--rtt", "10", "--down", "10mbit", "--seed", "3"]
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT), *options],

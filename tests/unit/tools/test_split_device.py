@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -18,7 +17,9 @@ from duet_contract.v1.inference_pb2 import (
     TokenIds,
 )
 from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.tcp import read_all, serving
 from tools.bench.errors import UsageProblem
+from tools.link.emulator import parse_address
 from tools.split.cells import Cell
 from tools.split.energy import EnergyMeter
 from tools.split.folder import Folder, Stretch
@@ -181,39 +182,20 @@ def test_no_energy_is_no_error(tmp_path: Path) -> None:
     assert not [name for name in EnergyMeter(tmp_path / "none").joules() if "gpu" not in name]
 
 
-def echo(listener: socket.socket) -> None:
-    """Answers every connection with twice what it sent, once it is done."""
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                data = b""
-                while more := connection.recv(1 << 16):
-                    data += more
-                connection.sendall(data * 2)
-
-    threading.Thread(target=serve, daemon=True).start()
+def twice(connection: socket.socket) -> None:
+    """Answers with twice what was sent, once that is all there."""
+    connection.sendall(read_all(connection) * 2)
 
 
 @pytest.mark.parametrize("size", [1, 5_000_000])
 def test_the_relay_passes_all_and_counts_it(size: int) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        echo(listener)
-        with Relay(f"127.0.0.1:{listener.getsockname()[1]}") as relay:
-            host, _, port = relay.address.partition(":")
-            for _ in range(2):
-                with socket.create_connection((host, int(port)), timeout=10) as client:
-                    client.sendall(b"x" * size)
-                    client.shutdown(socket.SHUT_WR)
-                    got = 0
-                    while data := client.recv(1 << 16):
-                        got += len(data)
-                    assert got == 2 * size
-            assert (relay.bytes_up, relay.bytes_down) == (2 * size, 4 * size)
+    with serving(twice) as target, Relay(target) as relay:
+        for _ in range(2):
+            with socket.create_connection(parse_address(relay.address), timeout=10) as client:
+                client.sendall(b"x" * size)
+                client.shutdown(socket.SHUT_WR)
+                assert len(read_all(client)) == 2 * size
+        assert (relay.bytes_up, relay.bytes_down) == (2 * size, 4 * size)
 
 
 def test_nobody_behind_the_relay_ends_the_connection() -> None:
@@ -228,9 +210,7 @@ def test_nobody_behind_the_relay_ends_the_connection() -> None:
 def test_links_in_their_own_process_pass_and_count() -> None:
     from tools.link.profiles import link_named
 
-    with socket.create_server(("127.0.0.1", 0)) as listener, Ways() as ways:
-        echo(listener)
-        target = f"127.0.0.1:{listener.getsockname()[1]}"
+    with serving(twice) as target, Ways() as ways:
         for link in ("none", "lan"):
             with ways.open(target, link_named(link), seed=1) as way:
                 port = int(way.address.split(":")[1])

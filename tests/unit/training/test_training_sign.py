@@ -49,58 +49,72 @@ def test_a_key_without_passphrase(pair, tmp_path, monkeypatch):
     plain = str(tmp_path / "plain.pem")
     assert main(["--new-key", plain, "--no-passphrase"]) == 0
     assert main([str(pair), "--key", plain, "--no-passphrase"]) == 0
+    assert read_signature(pair) is not None
 
 
-def says(capsys, arguments, message):
+def refusal(capsys, arguments):
+    """The one line that the command ends with, exit code 1."""
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert error.startswith("training.sign: ")
     assert error.count("\n") == 1
-    assert message in error
+    return error
 
 
 def test_a_key_is_never_overwritten(key, capsys):
-    says(capsys, ["--new-key", str(key)], "never overwritten")
+    before = key.read_bytes()
+    assert "never overwritten" in refusal(capsys, ["--new-key", str(key)])
+    assert key.read_bytes() == before
 
 
 def test_a_short_passphrase(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(PASSPHRASE_VARIABLE, "short")
-    says(capsys, ["--new-key", str(tmp_path / "k")], "at least 8")
+    assert "at least 8" in refusal(capsys, ["--new-key", str(tmp_path / "k")])
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_passphrase(pair, key, monkeypatch, capsys):
     monkeypatch.setenv(PASSPHRASE_VARIABLE, "another one")
-    says(capsys, [str(pair), "--key", str(key)], "passphrase is wrong")
+    assert "passphrase is wrong" in refusal(capsys, [str(pair), "--key", str(key)])
     assert read_signature(pair) is None
 
 
 def test_an_encrypted_key_said_to_be_none(pair, key, capsys):
-    says(capsys, [str(pair), "--key", str(key), "--no-passphrase"], "is encrypted")
+    error = refusal(capsys, [str(pair), "--key", str(key), "--no-passphrase"])
+    assert "is encrypted" in error
+    assert read_signature(pair) is None
 
 
 def test_nobody_to_ask(pair, key, monkeypatch, capsys):
     monkeypatch.delenv(PASSPHRASE_VARIABLE)
-    says(capsys, [str(pair), "--key", str(key)], PASSPHRASE_VARIABLE)
+    assert PASSPHRASE_VARIABLE in refusal(capsys, [str(pair), "--key", str(key)])
+    assert read_signature(pair) is None
 
 
 def test_a_key_of_another_kind(pair, tmp_path, capsys):
     other = tmp_path / "ec.pem"
     key = generate_private_key(SECP256R1())
     other.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    says(capsys, [str(pair), "--key", str(other), "--no-passphrase"], "no Ed25519 key")
+    error = refusal(capsys, [str(pair), "--key", str(other), "--no-passphrase"])
+    assert "no Ed25519 key" in error
+    assert read_signature(pair) is None
 
 
 def test_no_key(pair, tmp_path, capsys):
-    says(capsys, [str(pair), "--key", str(tmp_path / "none"), "--no-passphrase"], "cannot read")
+    error = refusal(capsys, [str(pair), "--key", str(tmp_path / "none"), "--no-passphrase"])
+    assert "cannot read" in error
+    assert read_signature(pair) is None
 
 
 def test_no_pair(key, capsys):
-    says(capsys, ["no-such-pair", "--key", str(key)], "no pair 'no-such-pair'")
+    error = refusal(capsys, ["no-such-pair", "--key", str(key)])
+    assert "no pair 'no-such-pair'" in error
 
 
 def test_an_altered_pair(pair, key, capsys):
     (pair / "reasoner" / "a.json").write_text("[]")
-    says(capsys, [str(pair), "--key", str(key)], "was altered")
+    assert "was altered" in refusal(capsys, [str(pair), "--key", str(key)])
+    assert read_signature(pair) is None
 
 
 @pytest.mark.parametrize("arguments", [[], ["x"], ["--key", "k"], ["x", "--new-key", "k"]])

@@ -6,7 +6,6 @@ Read with httpx and no more JSON than needed, as in `tools.bench.openai_server`.
 import json
 import threading
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
@@ -69,12 +68,7 @@ class Exchange:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._client.close()
 
     def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:

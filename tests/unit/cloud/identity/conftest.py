@@ -22,6 +22,7 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.engine import ScriptedEngine
 from tests.doubles.identities import PASSPHRASE, KeyPair, make_authority
+from tests.doubles.refusals import refused
 
 
 @dataclass
@@ -116,13 +117,6 @@ async def secure(
     for channel in channels:
         await channel.close()
     await server.stop()
-
-
-async def refused(call: object) -> grpc.aio.AioRpcError:
-    """The error that a call ends with."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call  # type: ignore[misc]
-    return caught.value
 
 
 @pytest.fixture(name="refused")

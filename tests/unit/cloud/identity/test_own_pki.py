@@ -15,7 +15,7 @@ from cloud import logs
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
-from duet_contract.v1.control_pb2 import GetCapacityRequest
+from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
@@ -129,8 +129,9 @@ async def test_a_uri_name_has_the_roles_of_what_covers_it(served, pki, refused):
     control = ControlServiceStub(laptop).GetCapacity(GetCapacityRequest())
     assert (await refused(control)).code() == grpc.StatusCode.PERMISSION_DENIED
     ops = served(pki.device("spiffe://example.org/ops"))
-    await ask(ops)
-    await ControlServiceStub(ops).GetCapacity(GetCapacityRequest())
+    assert (await ask(ops))[-1].done.signal_tokens == 10
+    capacity = await ControlServiceStub(ops).GetCapacity(GetCapacityRequest())
+    assert capacity.state == SERVING_STATE_READY
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,10 @@ async def test_denied_while_a_call_runs(served, pki, engine, refused):
     assert "denied" in error.details()
 
 
-async def test_an_access_file_that_broke_leaves_what_was(served, pki):
+async def test_an_access_file_that_broke_leaves_what_was(served, pki, refused):
     served.access.write_text("[roles")
     await asyncio.sleep(1.2)
-    await ask(served(pki.device("spiffe://example.org/laptop/7")))
+    responses = await ask(served(pki.device("spiffe://example.org/laptop/7")))
+    assert responses[-1].done.signal_tokens == 10
+    error = await refused(ask(served(pki.device("spiffe://example.org/laptop/stolen"))))
+    assert "denied" in error.details()

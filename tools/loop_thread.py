@@ -1,0 +1,64 @@
+"""An event loop on a thread of its own, so that synchronous and asynchronous callers can use it."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class LoopThread:
+    """Runs `loop` from `start` until `stop`, which closes it, too.
+
+    Args:
+        name: of the thread.
+        loop: asyncio's own, if None.
+        before: called on the thread before the loop runs there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        loop: asyncio.AbstractEventLoop | None = None,
+        before: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.loop = loop or asyncio.new_event_loop()
+        self._before = before
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+        """What a coroutine returns, or raises, on the loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Calls a function on the loop, and waits until it is done."""
+
+        async def called() -> None:
+            function()
+
+        self.wait_for(called())
+
+    def stop(self) -> None:
+        """Stops the loop and closes it; one that never ran is only closed."""
+        if not self.running:
+            self.loop.close()
+            return
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        self._before()
+        self.loop.run_forever()
+        # What was cancelled ends in order.
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
