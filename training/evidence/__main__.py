@@ -31,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", choices=sorted(SCALES), default="full")
     parser.add_argument("--only", metavar="PATTERN", help="only stages whose name matches: duet-*")
     parser.add_argument("--minutes", type=float, default=180, help="start no stage after so long")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="stages at a time; each takes about a core"
+    )
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--work", type=Path, default=user_cache_path("duet") / "evidence")
     parser.add_argument("--to", type=Path, default=HERE.parent / "EVIDENCE.md", help="the report")
@@ -46,13 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
             state = "done" if results.done(stage.name) else f"{stage.usual:4.1f} min"
             print(f"{state:>9}  {stage.name:24} {stage.kind:9} {stage.why}")
         left = sum(stage.usual for stage in plan if not results.done(stage.name))
-        print(f"{len(plan)} stages, about {left:.0f} minutes left on two idle cores")
+        minutes = left / max(1, arguments.jobs)
+        print(f"{len(plan)} stages, about {minutes:.0f} minutes left, {arguments.jobs} at a time")
         return 0
     undone: list[Stage] = []
     if not arguments.report:
         names = {s.name for s in plan if fnmatch.fnmatch(s.name, arguments.only or "*")}
         until = time.monotonic() + 60 * arguments.minutes
-        undone = Runner(results).run(plan, until, names)
+        undone = Runner(results).run(plan, until, names, max(1, arguments.jobs))
     write_report(plan, results, arguments.to)
     print(f"wrote {arguments.to}; {len(undone)} stages are left")
     return 0

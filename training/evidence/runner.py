@@ -1,4 +1,4 @@
-"""Runs stages one after another; a stage that was interrupted goes on where it stopped."""
+"""Runs stages, some at a time; a stage that was interrupted goes on where it stopped."""
 
 import json
 import os
@@ -6,9 +6,9 @@ import re
 import subprocess
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from training.data.rows import write_rows
@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.evidence.mechanism import measured
 from training.evidence.rates import chosen
 from training.evidence.results import Results, of_run
+from training.evidence.schedule import Schedule
 from training.evidence.stage import Stage
 from training.stories.draw import Split, problems
 
@@ -35,29 +36,38 @@ class Runner:
 
     def __init__(self, results: Results, say: Callable[[str], None] = print) -> None:
         self._results, self._work, self._say = results, results.work, say
+        self._remaking = Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
 
-    def run(self, stages: Sequence[Stage], until: float, names: Set[str]) -> list[Stage]:
+    def _stop(self) -> None:
+        """Ends what still runs: the schedule was interrupted."""
+        for process in list(self._processes):
+            process.terminate()
+
+    def run(
+        self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
+    ) -> list[Stage]:
         """Does those of these `names` that are not done yet; returns what of them is left.
 
-        No stage is begun after `until` on the monotonic clock.
+        `jobs` run at a time; none is begun after `until` on the monotonic clock.
 
         Raises:
             StageError: a command failed.
         """
         left = [each for each in stages if each.name in names and not self._results.done(each.name)]
-        count = len(left)
-        took: defaultdict[str, list[float]] = defaultdict(list)
-        while left and time.monotonic() <= until:
-            clock = _clock(sum(_expected(each, took[each.kind]) for each in left))
-            stage = left.pop(0)
-            place = f"[{count - len(left)}/{count}]"
-            self._say(f"{place} {stage.name}  about {clock} left in all")
+
+        def do(stage: Stage) -> float:
             missing = [name for name in stage.reads if not self._results.done(name)]
             if missing:
                 raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
-            self._again(stage, stages)
-            took[stage.kind].append(self._do_and_keep(stage))
-        return left
+            # One at a time: two stages may lack the same.
+            with self._remaking:
+                self._again(stage, stages)
+            return self._do_and_keep(stage)
+
+        schedule = Schedule(left, jobs, do, self._stop)
+        schedule.run(until, self._say)
+        return schedule.left
 
     def _do_and_keep(self, stage: Stage) -> float:
         """Does the stage and keeps its result; the minutes that it took."""
@@ -68,7 +78,7 @@ class Runner:
         content |= {"why": stage.why, "arguments": stage.arguments}
         content |= {"minutes": round(minutes, 2), "whole": whole, "result": result}
         self._results.write(stage.name, content)
-        self._say(f"    {_summary(result)}  {minutes:.1f} min")
+        self._say(f"    {stage.name}: {_summary(result)}  {minutes:.1f} min")
         return minutes
 
     def _again(self, stage: Stage, stages: Sequence[Stage]) -> None:
@@ -138,16 +148,15 @@ class Runner:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONWARNINGS": "ignore"},
             )
+            self._processes.add(process)
             try:
                 code = process.wait(60 * stage.limit)
             except subprocess.TimeoutExpired:
                 process.terminate()
                 process.wait(60)
                 return False
-            except BaseException:
-                process.terminate()
-                process.wait(60)
-                raise
+            finally:
+                self._processes.discard(process)
         if code:
             lines = log.read_text("utf-8", "replace").strip().splitlines()
             raise StageError(f"{stage.name} failed: {lines[-1] if lines else code} (see {log})")
@@ -166,15 +175,6 @@ class Runner:
                 write_rows(drawn, split, directory / f"{split}.parquet")
                 counts[f"{scope}/{split}"] = len(drawn)
         return counts
-
-
-def _expected(stage: Stage, took: Sequence[float]) -> float:
-    """Minutes of a stage, by those that others of its kind took."""
-    return sum(took) / len(took) if took else stage.usual
-
-
-def _clock(minutes: float) -> str:
-    return f"{int(minutes) // 60}:{int(minutes) % 60:02d}"
 
 
 def _summary(result: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from threading import Barrier, Event
 
 import pytest
 
@@ -16,6 +17,8 @@ from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
 from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
+from training.evidence.schedule import Schedule
+from training.evidence.stage import Stage
 from training.evidence.tables import at_tokens
 from training.objective.rewards import Baseline
 from training.settings import Settings, compose_settings
@@ -169,6 +172,65 @@ def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
     Runner(elsewhere, lambda _: None).run(stages, 1e18, names)
     assert called == ["start", "duet-0", "duet-0@easy"]
+
+
+def test_stages_run_beside_each_other_once_what_they_need_is_there():
+    first = Stage("first", "data", ())
+    pair = [Stage(name, "train", (), ("first",)) for name in ("one", "two")]
+    last = Stage("last", "evaluate", (), ("one",), ("two",))
+    together, ended = Barrier(2, timeout=10), []
+
+    def do(stage):
+        if stage.kind == "train":
+            together.wait()  # neither ends without the other
+        ended.append(stage.name)
+        return 1.0
+
+    said = []
+    schedule = Schedule([first, *pair, last], 2, do, lambda: None)
+    schedule.run(1e18, said.append)
+    assert schedule.left == []
+    assert ended[0] == "first"
+    assert set(ended[1:3]) == {"one", "two"}
+    assert ended[3] == "last"
+    assert [line.split()[0] for line in said] == [f"[{n}/4]" for n in (1, 2, 3, 4)]
+
+
+def test_a_failure_begins_nothing_more_and_keeps_what_runs():
+    together, ended = Barrier(2, timeout=10), []
+
+    def do(stage):
+        together.wait()
+        if stage.name == "bad":
+            raise StageError("bad failed")
+        ended.append(stage.name)
+        return 1.0
+
+    stages = [Stage(name, "data", ()) for name in ("bad", "good", "never")]
+    schedule = Schedule(stages, 2, do, lambda: None)
+    with pytest.raises(StageError, match="bad failed"):
+        schedule.run(1e18, lambda _: None)
+    assert ended == ["good"]
+    assert [stage.name for stage in schedule.left] == ["never"]
+
+
+def test_an_interrupt_ends_what_runs():
+    stopped = Event()
+
+    def do(_):
+        assert stopped.wait(10)
+        raise StageError("ended")
+
+    def say(_):
+        if said:
+            raise KeyboardInterrupt
+        said.append(1)
+
+    said = []
+    stages = [Stage(name, "data", ()) for name in ("one", "two")]
+    with pytest.raises(KeyboardInterrupt):
+        Schedule(stages, 2, do, stopped.set).run(1e18, say)
+    assert stopped.is_set()
 
 
 def test_no_stage_begins_when_the_time_is_up(plan, tmp_path, monkeypatch):
