@@ -29,10 +29,10 @@ class Trained:
 BUDGET = 24
 
 COMMON = (
-    "batch.questions=16",
+    "batch.questions=8",
     "batch.signals=4",
     "batch.answers=4",
-    "batch.mini_batch=16",
+    "batch.mini_batch=8",
     "data.max_prompt=160",
     "tokens.response=256",
     "tokens.answer=32",

@@ -10,7 +10,7 @@ USUAL = {
     "data": 0.2,
     "start": 12.0,
     "measure": 1.5,
-    "train": 5.0,
+    "train": 5.5,
     "evaluate": 1.2,
 }
 # No method may train longer.
