@@ -25,6 +25,7 @@ from training.export.manifest import (
     build_manifest,
     build_reasoner,
     check_shared,
+    evaluation_from,
     evaluation_of,
 )
 from training.export.merge import Weights, merge_shards, parameters, write_model
@@ -52,6 +53,7 @@ def export(run: Path, out: Path, settings: ExportSettings) -> tuple[Manifest, di
         raise ConfigError(f"{out} exists: an export does not overwrite, name another directory")
     trained = find_trained(run, settings.checkpoint, settings.pair)
     # What can fail at once fails before the long work.
+    evaluation_from(settings.figures)
     serving_interpreter(settings.parity.serving_python)
     converter = converter_directory(settings.converter)
     scratch = out.with_name(f".{out.name}.building-{os.getpid()}")
@@ -157,8 +159,11 @@ def _manifests(
     (scratch / "manifests").mkdir()
     for kind in settings.quantizations:
         decoder = build_decoder(scratch, scratch / "decoder" / f"model.{kind}.gguf", trained)
-        evaluation = (evaluation_of(report, kind),)
-        manifest = build_manifest(name, trained, settings, reasoner, decoder, evaluation)
+        evaluation = evaluation_from(settings.figures) or (evaluation_of(report, kind),)
+        confidence = report["decoder"][kind]["confidence"]["threshold"]
+        manifest = build_manifest(
+            name, trained, settings, reasoner, decoder, evaluation, confidence
+        )
         check_shared(manifest, questions.prompts)
         (scratch / "manifests" / f"{kind}.json").write_text(manifest.to_json(), "utf-8")
         manifests[kind] = manifest

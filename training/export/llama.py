@@ -81,15 +81,23 @@ class LlamaModel:
         self._begin(len(ids))
         return self._evaluate(ids, 0, len(response))
 
-    def greedy(self, prompt: Sequence[int], limit: int, stops: Sequence[int]) -> list[int]:
-        """The most likely token again and again, at most `limit`; one of `stops` ends it."""
+    def greedy(
+        self, prompt: Sequence[int], limit: int, stops: Sequence[int]
+    ) -> tuple[list[int], float]:
+        """The most likely token again and again, at most `limit`; one of `stops` ends it.
+
+        Returns:
+            the tokens, and the probability of the least likely of them.
+        """
         self._begin(len(prompt) + limit)
         response: list[int] = []
+        lowest = 1.0
         row = self._evaluate(list(prompt), 0, 1)
         while True:
             response.append(int(row[-1].argmax()))
+            lowest = min(lowest, float(1 / np.exp(row[-1] - row[-1].max()).sum()))
             if len(response) == limit or response[-1] in stops:
-                return response
+                return response, lowest
             row = self._evaluate(response[-1:], len(prompt) + len(response) - 1, 1)
 
     def _begin(self, tokens: int) -> None:

@@ -1,5 +1,6 @@
 """The manifest of an exported pair, one for each quantisation of its decoder."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from duet_contract.vocabulary import gguf_vocabulary, vocabulary_of
 from training.errors import ConfigError, ExportError
 from training.export.gguf_files import inspect
 from training.export.merge import parameters
-from training.export.settings import ExportSettings
+from training.export.settings import ExportSettings, FigureSettings
 from training.export.source import Trained
 from training.prompting import PairPrompts
 
@@ -70,8 +71,9 @@ def build_manifest(
     reasoner: Reasoner,
     decoder: Decoder,
     evaluation: tuple[Evaluation, ...],
+    confidence: float | None = None,
 ) -> Manifest:
-    """The whole manifest.
+    """The whole manifest. `confidence`: see `duet_contract.manifest.Defaults`.
 
     Raises:
         ConfigError: name, version, limits or defaults are not such that a manifest can hold them.
@@ -99,6 +101,7 @@ def build_manifest(
                 budget=defaults.budget or limits.budget,
                 answer=defaults.answer or limits.answer,
                 temperature=defaults.temperature,
+                confidence=confidence,
             ),
             evaluation=evaluation,
         )
@@ -120,6 +123,44 @@ def evaluation_of(measured: Mapping[str, Any], kind: str) -> Evaluation:
         signal_tokens=measured["trained"]["signal_tokens"],
         answer_tokens=row["answer_tokens"],
     )
+
+
+def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
+    """What `training.evaluate` measured, if it is named.
+
+    Raises:
+        ConfigError: a file is no such result, or they are of different questions.
+    """
+    if not figures.split:
+        return ()
+    split = _result(figures.split)
+    alone = _result(figures.alone) if figures.alone else {}
+    try:
+        if alone and (alone["data"], alone["questions"]) != (split["data"], split["questions"]):
+            raise ConfigError("figures.split and figures.alone are of different questions")
+        return (
+            Evaluation(
+                data=split["data"],
+                questions=split["questions"],
+                accuracy=split["accuracy"],
+                signal_tokens=split["reasoner_tokens"],
+                answer_tokens=split["decoder_tokens"],
+                reasoner_alone_accuracy=alone.get("accuracy"),
+                reasoner_alone_tokens=alone.get("reasoner_tokens"),
+            ),
+        )
+    except (KeyError, ValidationError) as error:
+        raise ConfigError(f"{figures.split} is no result of training.evaluate: {error}") from error
+
+
+def _result(file: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read {file}: {error}") from error
+    if not isinstance(result, dict):
+        raise ConfigError(f"{file} is no result of training.evaluate")
+    return result
 
 
 def check_shared(manifest: Manifest, prompts: PairPrompts) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import ExportError
+from training.export.confidence import threshold
 from training.export.divergence import Distance, log_softmax
 from training.export.hub_model import HubModel
 from training.export.llama import LlamaModel
@@ -160,22 +161,25 @@ def _in_llama(
 ) -> dict[str, Any]:
     model = LlamaModel(file, settings.threads or _processors())
     try:
-        distance, own = Distance(), []
+        distance, own, lowest = Distance(), [], []
         stops = questions.prompts.end_of_answer
         for prompt, answer in zip(prompts, answers, strict=True):
             text = answer[: settings.parity.tokens]
             theirs = log_softmax(model.logits(prompt, text))
             distance.add(trained.log_probs(prompt, text), theirs, text)
-            own.append(model.greedy(prompt, lengths.answer, stops))
+            mine, odds = model.greedy(prompt, lengths.answer, stops)
+            own.append(mine)
+            lowest.append(odds)
     finally:
         model.close()
-    mine = questions.score([questions.prompts.answer_text(answer) for answer in own])
+    scored = questions.score([questions.prompts.answer_text(answer) for answer in own])
     return {
         "compared": "the whole vocabulary",
         **distance.summary(),
         "greedy_agreement": _agreement(own, answers),
-        **accuracy(mine),
-        **accuracy_drop(scores, mine),
+        **accuracy(scored),
+        **accuracy_drop(scores, scored),
+        "confidence": threshold(lowest, scored, settings.doubt),
         "answer_tokens": _mean_length(own),
     }
 

@@ -41,6 +41,19 @@ class DefaultSettings(_Settings):
     temperature: Annotated[float, Field(ge=0, le=2)]
 
 
+class FigureSettings(_Settings):
+    """What `python -m training.evaluate` wrote: the split, and the reasoner by itself before."""
+
+    split: Path | None
+    alone: Path | None
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if self.alone and not self.split:
+            raise ValueError("figures.alone says nothing without figures.split")
+        return self
+
+
 class ParitySettings(_Settings):
     """How the exported models are compared with the trained ones, and what is too far apart."""
 
@@ -78,6 +91,8 @@ class ExportSettings(_Settings):
     base_models: tuple[str, ...]
     quantizations: Annotated[tuple[str, ...], Field(min_length=1)]
     decoder: str
+    doubt: Annotated[float, Field(gt=0, lt=1)] | None
+    figures: FigureSettings
     reasoner_dtype: Literal["bfloat16", "float16", "float32"]
     converter: Path | None
     threads: Count | None
