@@ -1,0 +1,1 @@
+"""The pair that comes with the code, made from nothing."""

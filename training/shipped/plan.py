@@ -1,0 +1,137 @@
+"""What makes the pair: commands in order, each skipped once what it leaves is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME, VERSION = "stories-5m", "1.0.0"
+DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
+SUPERVISED_STEPS, JOINT_STEPS = 3000, 160
+QUESTIONS = 1000
+# Questions in other words than those trained on: longer ones, other plots.
+HELD_OUT = ("wide", "wide-long", "wide-other")
+LENGTHS = ("data.max_prompt=200", "tokens.response=320", "tokens.answer=40")
+# The largest signal and the longest question fit.
+DECODER_PROMPT = "tokens.decoder_prompt=560"
+JOINT = (
+    "method=duet",
+    "batch.questions=8",
+    "batch.signals=4",
+    "batch.answers=2",
+    "batch.mini_batch=8",
+    *LENGTHS,
+    DECODER_PROMPT,
+    "learning_rate.reasoner=1e-4",
+    "learning_rate.decoder=1e-4",
+    "objective.budget=30",
+    "objective.kl.coefficient=0.005",
+    "objective.price.rate=0.02",
+    "objective.stop_at_end_of_reasoning=true",
+    # Length is paid for by what was right, and advantages keep their size (EVIDENCE.md).
+    "objective.length_on_success_only=true",
+    "objective.divide_by_std=false",
+    "validate.every=20",
+    "checkpoint.every=20",
+    "checkpoint.keep=2",
+    "track=[]",
+    "hardware.threads=2",
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m module arguments`; `leaves`: what is there when it is done."""
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    leaves: Path
+
+
+def make_plan(out: Path, real: Sequence[Path], serving_python: Path | None) -> list[Command]:
+    """Every command. `real`: JSONL files of real questions to be measured on."""
+    pair = out / "start" / "pair.yaml"
+    commands = [
+        Command(
+            f"supervised {role}",
+            "training.supervised",
+            (
+                *(str(out / "start"), "--size", "shipped", "--role", role),
+                *(f"--{role}-steps", str(SUPERVISED_STEPS)),
+            ),
+            out / "start" / f"{role}.done",
+        )
+        for role in ("reasoner", "decoder")
+    ]
+    commands += [_stories(out, scope) for scope in HELD_OUT]
+    commands += [_questions(out, file) for file in real]
+    data = out / "data" / "wide"
+    commands.append(
+        Command(
+            "joint training",
+            "training.train",
+            (
+                *(f"pair={pair}", f"out={out / 'run'}", f"steps={JOINT_STEPS}"),
+                f"data.train={data / 'train.parquet'}",
+                f"data.validation={data / 'validation.parquet'}",
+                *JOINT,
+            ),
+            out / "run" / "checkpoints" / f"step_{JOINT_STEPS}" / "state.json",
+        )
+    )
+    sets = [*HELD_OUT, *(file.stem for file in real)]
+    for name in sets:
+        commands += [_evaluation(out, pair, name, method) for method in ("original", "duet")]
+    commands.append(_evaluation(out, pair, "wide", "alone"))
+    commands.append(_export(out, serving_python))
+    return commands
+
+
+def _stories(out: Path, scope: str) -> Command:
+    directory = out / "data" / scope
+    size = "6000" if scope == "wide" else "0"
+    counts = ("--size", size, "--validation", "200", "--test", str(QUESTIONS))
+    arguments = (f"stories:{scope}", "--out", str(directory), *counts)
+    return Command(f"data {scope}", "training.data", arguments, directory / "report.json")
+
+
+def _questions(out: Path, file: Path) -> Command:
+    directory = out / "data" / file.stem
+    arguments = ("jsonl", "--from", str(file), "--out", str(directory), "--validation", "0")
+    return Command(f"data {file.stem}", "training.data", arguments, directory / "report.json")
+
+
+def _evaluation(out: Path, pair: Path, name: str, method: str) -> Command:
+    """The reasoner by itself is the one before joint training: what the split is compared with."""
+    result = out / "evaluations" / f"{method}@{name}.json"
+    file = "test.parquet" if name in HELD_OUT else "train.parquet"
+    trained = (f"weights={out / 'run' / 'checkpoints' / f'step_{JOINT_STEPS}'}",)
+    return Command(
+        f"{method} on {name}",
+        "training.evaluate",
+        (
+            *(f"pair={pair}", f"data.train={out / 'data' / name / file}", f"out={result}"),
+            *(f"method={method}", "temperature=0", *LENGTHS, DECODER_PROMPT),
+            *("objective.stop_at_end_of_reasoning=true", "hardware.threads=2"),
+            *(trained if method != "original" else ()),
+        ),
+        result,
+    )
+
+
+def _export(out: Path, serving_python: Path | None) -> Command:
+    evaluations = out / "evaluations"
+    return Command(
+        "export",
+        "training.export",
+        (
+            *(str(out / "run"), str(out / "pair"), f"id={NAME}", f"version={VERSION}"),
+            *(f"description='{DESCRIPTION}'", "licence=Apache-2.0", "quantizations=[F16,Q8_0]"),
+            *("default.budget=128", f"parity.data={out / 'data' / 'wide' / 'test.parquet'}"),
+            "parity.questions=500",
+            f"figures.split={evaluations / 'duet@wide.json'}",
+            f"figures.alone={evaluations / 'original@wide.json'}",
+            *((f"parity.serving_python={serving_python}",) if serving_python else ()),
+        ),
+        out / "pair" / "manifest.json",
+    )
