@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from device.identity.credentials import Identity
+
 # Before gRPC: it says which TLS is spoken.
-from device.enrollment import enroll
-from device.identity import Identity
+from device.identity.enrollment import enroll
 
 import grpc  # isort: skip
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from device import answering
 from device.cli import main
 from device.errors import ExitCode
-from device.pair import Pair
-from device.publishers import BY_HAND, pin
+from device.pairs.pair import Pair
+from device.signed.publishers import BY_HAND, pin
 from duet_contract.integrity import sha256_of
 from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt

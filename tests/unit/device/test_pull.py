@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.cli import main
 from device.errors import ExitCode
-from device.publishers import BY_HAND, pin
-from device.pulling import cloud as cloud_module
-from device.pulling.install import alone
+from device.pairs.pulling import cloud as cloud_module
+from device.pairs.pulling.install import alone
+from device.signed.publishers import BY_HAND, pin
 from duet_contract.keys import public_bytes
 from duet_contract.pairs import pairs_home
 from duet_contract.signature import sign_pair

@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.errors import ModelProblem, UntrustedPair
-from device.pair import load_decoder, open_pair
-from device.publishers import BY_HAND, pin
+from device.pairs.pair import load_decoder, open_pair
+from device.signed.publishers import BY_HAND, pin
 from duet_contract.builder import builder_key
 from duet_contract.keys import public_bytes
 from duet_contract.signature import sign_pair
@@ -29,7 +29,7 @@ def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*_: object) -> None:
         raise Reached
 
-    monkeypatch.setattr("device.decoder.Decoder", reached)
+    monkeypatch.setattr("device.decoding.decoder.Decoder", reached)
 
 
 @pytest.fixture
