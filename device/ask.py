@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.errors import Interrupted, UsageProblem
+from device.errors import DeviceError, Interrupted, UsageProblem
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_SERVER,
@@ -233,7 +233,11 @@ def ask(
     listener = Listener(
         signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
     )
-    outcome = answer(asked, pair, settings, listener, started=started, stop=stop, kept=kept)
+    try:
+        outcome = answer(asked, pair, settings, listener, started=started, stop=stop, kept=kept)
+    except DeviceError:
+        output.break_off()
+        raise
     output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
     if outcome.receipt.source == "duet":
         # Behind the answer, where nobody waits for it, and only over a link that works.
