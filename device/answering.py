@@ -101,7 +101,7 @@ def answer(
         listener: hears signal, answer and notes as they come.
         decoder: one loaded before (`device.pairs.pair.load_decoder`); loaded, and closed, here
             if None.
-        credentials: for the link; plaintext if None.
+        credentials: for the link; those of the identity with that server, if None.
         started: `time.perf_counter()` that milliseconds and timeout count from; now, if None.
         stop: set from any thread to stop the question.
         kept: a signal that the same question had before; no connection is opened then.
