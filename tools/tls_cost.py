@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 # Before gRPC: it says which TLS is spoken.
 from tools.tls_services import Side, Sides, engines, scripted
@@ -100,12 +101,11 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
             plain = [float(getattr(pair[0][index], way)) for pair in counts]
             secured = [float(getattr(pair[1][index], way)) for pair in counts]
             figures.append(
-                Figure(
-                    id=f"tls.{what}-{way}",
-                    title=title,
+                _figure(
+                    f"tls.{what}-{way}",
+                    title,
+                    (plain, secured),
                     unit="bytes",
-                    subject=Series(name="mutual TLS", summary=summarise(secured)),
-                    peer=Series(name="plaintext", summary=summarise(plain)),
                     judged=differences(secured, plain),
                     judged_unit="bytes more than plaintext",
                     target=Target(comparison="at most", value=target) if target else None,
@@ -113,6 +113,20 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
                 )
             )
     return figures
+
+
+def _figure(
+    id_: str, title: str, values: tuple[Sequence[float], Sequence[float]], **fields: Any
+) -> Figure:
+    """A figure of mutual TLS against plaintext; `values`: of plaintext first, as sides are."""
+    plain, secured = values
+    return Figure(
+        id=id_,
+        title=title,
+        subject=Series(name="mutual TLS", summary=summarise(secured)),
+        peer=Series(name="plaintext", summary=summarise(plain)),
+        **fields,
+    )
 
 
 def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
@@ -124,12 +138,11 @@ def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
             seconds = _link_after_s(side, pair)
             if repeat:
                 values.append(seconds)
-    return Figure(
-        id="tls.start",
-        title="Start of duet-device ask until the link stands",
+    return _figure(
+        "tls.start",
+        "Start of duet-device ask until the link stands",
+        took,
         unit="s",
-        subject=Series(name="mutual TLS", summary=summarise(took[1])),
-        peer=Series(name="plaintext", summary=summarise(took[0])),
         judged=summarise(took[1]),
         judged_unit="s",
         target=Target(comparison="at most", value=0.5),
@@ -170,12 +183,11 @@ def _throughput_figure(
 ) -> Figure:
     before = load_average()
     plain, secured = asyncio.run(_turns(sides, requests, repeats, seconds))
-    return Figure(
-        id=f"tls.throughput-{name}",
-        title=f"Throughput, {_STREAMS} streams, {engine}",
+    return _figure(
+        f"tls.throughput-{name}",
+        f"Throughput, {_STREAMS} streams, {engine}",
+        (plain, secured),
         unit="tokens/s",
-        subject=Series(name="mutual TLS", summary=summarise(secured)),
-        peer=Series(name="plaintext", summary=summarise(plain)),
         judged=ratios(secured, plain),
         judged_unit="ratio",
         target=Target(comparison="at least", value=0.97),
