@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tools.bench.children import Child, free_port
 from tools.bench.placement import spread_out, staying_on
-from tools.bench.subjects import READY_S, engine_flags, start_engine
+from tools.bench.subjects import READY_S, engine_environment, engine_flags
 from tools.bench.workload import Workload
 
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
@@ -87,8 +87,8 @@ def engines(pair: str) -> Iterator[Sides]:
         tls, code = stack.enter_context(_invited())
 
         def start(name: str, port: int, *options: str) -> Child:
-            command = [*flags, "--port", str(port), *options]
-            return stack.enter_context(start_engine(name, command))
+            command = [sys.executable, *flags, "--port", str(port), *options]
+            return stack.enter_context(Child(name, command, engine_environment()))
 
         plain = start("the service in the clear", ports[0])
         more = (*tls, "--enrolment-port", str(enrolment))
@@ -135,20 +135,9 @@ def _listens(port: int) -> bool:
 @contextmanager
 def _scripted(pair: str, tokens: int, pause_s: float, *options: str) -> Iterator[dict[str, int]]:
     """A scripted service; its ports."""
-    environment = {**os.environ, "SCRIPT_TOKENS": str(tokens), "SCRIPT_PAUSE_S": str(pause_s)}
+    environment = {"SCRIPT_TOKENS": str(tokens), "SCRIPT_PAUSE_S": str(pause_s)}
     command = [sys.executable, "-m", "tests.doubles.scripted_service", pair, *options]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        ports: dict[str, int] = json.loads(process.stdout.readline())
+    with Child("the scripted service", command, environment, talks=True) as child:
+        assert child.process.stdout
+        ports: dict[str, int] = json.loads(child.process.stdout.readline())
         yield ports
-    finally:
-        process.kill()
-        process.wait()
