@@ -14,8 +14,9 @@ import grpc
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, ModelProblem
-from device.link import Link, open_channel
-from device.pair import Pair, load_decoder
+from device.identity.channel import open_channel
+from device.link import Link
+from device.pairs.pair import Pair, load_decoder
 from device.prompting import Prompts, build_prompts, check_room
 from device.question import Question, build_request, check_question
 from device.settings import Settings
@@ -30,8 +31,8 @@ from duet_contract.v1.inference_pb2 import (
 )
 
 if TYPE_CHECKING:
-    from device.decoder import Decoder
-    from device.history import KeptSignal
+    from device.decoding.decoder import Decoder
+    from device.kept.history import KeptSignal
     from device.reception import Signal
 
 
@@ -95,11 +96,12 @@ def answer(
 
     Args:
         question: as the user typed it, or with private context and redaction.
-        pair: from `device.pair.open_pair`.
+        pair: from `device.pairs.pair.open_pair`.
         settings: the command's defaults, if None.
         listener: hears signal, answer and notes as they come.
-        decoder: one loaded before (`device.pair.load_decoder`); loaded, and closed, here if None.
-        credentials: for the link; plaintext if None.
+        decoder: one loaded before (`device.pairs.pair.load_decoder`); loaded, and closed, here
+            if None.
+        credentials: for the link; those of the identity with that server, if None.
         started: `time.perf_counter()` that milliseconds and timeout count from; now, if None.
         stop: set from any thread to stop the question.
         kept: a signal that the same question had before; no connection is opened then.
@@ -238,7 +240,7 @@ class _Work:
     def _generate(
         self, link: Link | None, signal: "Signal | None", source: Source, request_id: str
     ) -> Outcome:
-        from device.generation import Generation
+        from device.decoding.generation import Generation
 
         description = self.manifest.decoder
         ends = {i for text in description.end_of_answer for i in self.decoder.encode_template(text)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.errors import Interrupted, UsageProblem
+from device.errors import DeviceError, Interrupted, UsageProblem
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_SERVER,
@@ -205,7 +205,7 @@ def ask(
         raise UsageProblem("stdin holds the context: give the question as an argument")
     text = _read_stdin() if from_stdin else question or ""
     # Imported here, so that --help and errors of usage come at once.
-    from device.pair import open_pair
+    from device.pairs.pair import open_pair
     from duet_contract.pairs import DEFAULT_PAIR
 
     pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
@@ -216,9 +216,9 @@ def ask(
         )
 
     from device.answering import Listener, answer
-    from device.context import read_context
     from device.keeping import Keeper
     from device.output import Output
+    from device.private.context import read_context
     from device.question import Question, check_question
 
     output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
@@ -233,11 +233,15 @@ def ask(
     listener = Listener(
         signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
     )
-    outcome = answer(asked, pair, settings, listener, started=started, stop=stop, kept=kept)
+    try:
+        outcome = answer(asked, pair, settings, listener, started=started, stop=stop, kept=kept)
+    except DeviceError:
+        output.break_off()
+        raise
     output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
     if outcome.receipt.source == "duet":
         # Behind the answer, where nobody waits for it, and only over a link that works.
-        from device.renewal import renew_if_due
+        from device.identity.renewal import renew_if_due
 
         renew_if_due(server, output.note)
 
@@ -245,9 +249,9 @@ def ask(
 def _redacted(
     question: "Question", words: Path | None, numbers: bool, note: Callable[[str], None]
 ) -> "Question":
-    from device.forms import find_numbers
-    from device.identifiers import load_finder
-    from device.redaction import find_words, read_words, redact
+    from device.private.forms import find_numbers
+    from device.private.identifiers import load_finder
+    from device.private.redaction import find_words, read_words, redact
 
     finders = [find_words(read_words(words))] if words else []
     finders.append(load_finder(note))

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import click
 
 from device.ask import ask
-from device.enroll import enroll
 from device.errors import DeviceError, ExitCode, OutputClosed
-from device.logs import forget, logs
-from device.pairs import pairs, rm
-from device.pull import pull
-from device.trust import trust
+from device.identity.enroll import enroll
+from device.kept.logs import forget, logs
+from device.pairs.installed import pairs, rm
+from device.pairs.pull import pull
+from device.signed.trust import trust
 
 # As near to the process's start as this package can see: a question's time includes the imports.
 _PROCESS_STARTED = time.perf_counter()

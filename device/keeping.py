@@ -13,7 +13,7 @@ from device.home import HISTORY_NAME, home
 
 if TYPE_CHECKING:
     from device.answering import Outcome
-    from device.history import History, KeptSignal, SignalKey
+    from device.kept.history import History, KeptSignal, SignalKey
     from device.question import Question
     from device.settings import Settings
     from duet_contract.manifest import Manifest
@@ -42,7 +42,7 @@ class Keeper:
         """
         if not self._exists():
             return None
-        from device.vault import Vault
+        from device.kept.vault import Vault
 
         unreadable: list[str] = []
 
@@ -67,8 +67,8 @@ class Keeper:
         """Keeps an answer; returns the record's id, None if it was not kept."""
         if not self._keeping:
             return None
-        from device.history import Kept, KeptSignal
-        from device.vault import Vault
+        from device.kept.history import Kept, KeptSignal
+        from device.kept.vault import Vault
 
         receipt = outcome.receipt
         signal = None
@@ -98,7 +98,7 @@ class Keeper:
 
     def _prepare(self) -> bool:
         """Whether to keep; asks for the passphrase where one is needed."""
-        from device.vault import Vault, passphrase_wanted
+        from device.kept.vault import Vault, passphrase_wanted
 
         try:
             if not self._history().keeping:
@@ -111,13 +111,13 @@ class Keeper:
         return True
 
     def _history(self) -> "History":
-        from device.history import History
+        from device.kept.history import History
 
         return History.of(self._directory)
 
 
 def _key(question: "Question", manifest: "Manifest", settings: "Settings") -> "SignalKey":
-    from device.history import SignalKey
+    from device.kept.history import SignalKey
 
     return SignalKey(
         sent=question.sent,

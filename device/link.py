@@ -3,7 +3,6 @@
 A thread reads the stream into a queue, so that the decoder can load and evaluate meanwhile.
 """
 
-import ipaddress
 import queue
 import threading
 import time
@@ -14,7 +13,6 @@ import grpc
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, DeviceError
-from device.identity import credentials_for
 from device.link_errors import device_error, retry_after
 from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
@@ -25,8 +23,6 @@ FRAME_BYTES = 5
 _POLL = 0.1
 # After how many seconds at most gRPC notices that nobody listens to the connection's state.
 _LAST_POLL = 0.25
-# Pieces are far smaller.
-_MOST_MESSAGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -35,33 +31,6 @@ class Arrival:
 
     at: float
     message: Piece | Done
-
-
-def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
-    """A channel to `server` (host:port).
-
-    Args:
-        server: where the cloud listens.
-        credentials: those of the identity enrolled with that server, if None; plaintext only where
-            there is none and the server is on this machine.
-
-    Raises:
-        IdentityProblem: there is none for a server elsewhere, or it cannot be used.
-    """
-    if credentials is None:
-        credentials = credentials_for(server, may_be_plaintext=is_loopback(server))
-    options: list[tuple[str, int]] = [
-        # Retrying is decided in `Link`, which knows whether anything was computed already.
-        ("grpc.enable_retries", 0),
-        # Bandwidth probes cost more bytes than a signal has.
-        ("grpc.http2.bdp_probe", 0),
-        ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
-    ]
-    if is_loopback(server):
-        options.append(("grpc.enable_http_proxy", 0))
-    if credentials is None:
-        return grpc.insecure_channel(server, options)
-    return grpc.secure_channel(server, credentials, options)
 
 
 class Link:
@@ -238,12 +207,3 @@ def _arrival(item: Arrival | Exception) -> Arrival:
     if isinstance(item, Exception):
         raise item
     return item
-
-
-def is_loopback(server: str) -> bool:
-    """Whether `server` (host:port) is on this machine."""
-    host = server.rsplit(":", 1)[0].strip("[]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -91,6 +91,13 @@ class Output:
             line = receipt_line(receipt) + (f" · kept as {kept}" if kept else "")
             click.echo(line, err=True)
 
+    def break_off(self) -> None:
+        """The question fails: what is told next gets a line of its own."""
+        self._end_signal()
+        if self._last != "\n" and self._plain_stdout:
+            self._last = "\n"
+            _write(sys.stderr, "\n")
+
     def _end_signal(self) -> None:
         if self._signal_shown:
             self._signal_shown = False

@@ -3,9 +3,9 @@
 import uuid
 from dataclasses import dataclass
 
-from device.context import Context
 from device.errors import UsageProblem
-from device.redaction import Redaction
+from device.private.context import Context
+from device.private.redaction import Redaction
 from device.settings import Settings
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest

@@ -9,8 +9,8 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from device.anticipation import Anticipation
-from device.decoder import CHUNK, Decoder
+from device.decoding.anticipation import Anticipation
+from device.decoding.decoder import CHUNK, Decoder
 from device.errors import CloudUnreachable
 from device.link import Link
 from duet_contract.encodings import SignalReader, signal_reader
@@ -75,7 +75,7 @@ def receive_signal(
         reserve: makes room for a prompt of so many tokens.
         check: called between batches; what it raises ends the reception.
         show: given the signal's text as it arrives.
-        anticipate: guess the signal ahead while waiting (`device.anticipation`).
+        anticipate: guess the signal ahead while waiting (`device.decoding.anticipation`).
 
     Raises:
         CloudUnreachable: the link broke, or something of the signal is missing or cannot be read.

@@ -1,99 +1,47 @@
 """What mutual TLS costs: bytes of a handshake, the start of a question, throughput at 32 streams.
 
     python -m tools.tls_cost --out tools/results/tls_cost.json
+    python -m tools.tls_cost --figures engine --out tools/results/tls_cost.json
 
-Both services run with the tests' scripted engine, so that what is compared is the service: with a
-real engine, which is far slower, mutual TLS costs less.
+Everything but `engine` runs on the tests' scripted engine, so that what is compared is the service;
+`engine` is vLLM with the pair's reasoner. The two services take turns in one run.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 # Before gRPC: it says which TLS is spoken.
-from device.enrollment import enroll
-from device.identity import Identity
+from tools.tls_services import Side, Sides, engines, scripted
 
 import grpc  # isort: skip
 
-from duet_contract.manifest import load_manifest
+from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from tools.bench.children import Child
 from tools.bench.machine import commit, describe_machine, load_average
-from tools.bench.results import Figure, Results, Series, Target
+from tools.bench.results import Figure, Results, Series, Target, read_results
 from tools.bench.stats import differences, ratios, summarise
+from tools.bench.workload import question
 from tools.counting_proxy import Count, CountingProxy
 
-_COMMAND = "python -m tools.tls_cost --out tools/results/tls_cost.json"
 _STREAMS = 32
 _TOKENS = 128
+# Of a real engine, which on two cores takes seconds for 32 of them.
+_ENGINE_TOKENS = 64
 # What a settled connection may still send: settings, session tickets.
 _SETTLE_S = 0.3
-_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
 # Tokens of one stream a second: 32 streams of it are what a GPU's engine gives a small reasoner.
 _PACED = 100.0
-
-
-@dataclass(frozen=True)
-class Side:
-    """A service and how it is reached; None: in the clear."""
-
-    port: int
-    credentials: grpc.ChannelCredentials | None
-
-    def channel(self, port: int | None = None) -> grpc.aio.Channel:
-        """A connection of its own, to the service or to a proxy in front of it."""
-        address = f"127.0.0.1:{port or self.port}"
-        if self.credentials is None:
-            return grpc.aio.insecure_channel(address, _OPTIONS)
-        return grpc.aio.secure_channel(address, self.credentials, _OPTIONS)
-
-
-@contextmanager
-def served(pair: str, pause_s: float, *options: str) -> Iterator[dict[str, int]]:
-    """A scripted service; its ports."""
-    environment = {"SCRIPT_TOKENS": str(_TOKENS), "SCRIPT_PAUSE_S": str(pause_s)}
-    command = [sys.executable, "-m", "tests.doubles.scripted_service", pair, *options]
-    with Child("the scripted service", command, environment, talks=True) as child:
-        ports: dict[str, int] = child.hear()
-        yield ports
-
-
-@contextmanager
-def both(pair: str, pause_s: float) -> Iterator[tuple[Side, Side]]:
-    """A plaintext service and one with mutual TLS, with this process enrolled as its device."""
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ |= {
-            "DUET_HOME": f"{scratch}/home",
-            "DUET_PASSPHRASE": "for the length of a measurement",
-            "DUET_AUTHORITY": f"{scratch}/authority",
-            "DUET_AUTHORITY_PASSPHRASE": "for the length of a measurement",
-        }
-        _admin("init")
-        code = _admin("invite", "bench")
-        tls = ["--tls-dir", f"{scratch}/authority", "--enrolment-port", "0"]
-        with served(pair, pause_s) as plain, served(pair, pause_s, *tls) as secured:
-            identity: Identity = enroll(
-                f"127.0.0.1:{secured['enrolment_port']}", code.strip()
-            ).identity
-            yield Side(plain["port"], None), Side(secured["port"], identity.credentials())
-
-
-def _admin(*arguments: str) -> str:
-    command = [sys.executable, "-m", "cloud.admin", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+_FIGURES = ("handshake", "start", "paced", "saturated", "engine")
 
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
@@ -118,16 +66,16 @@ async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
     return tokens
 
 
-async def _throughput(side: Side, request: ReasonRequest, seconds: float) -> float:
-    """Tokens a second over 32 connections with a stream each, begun anew as they end."""
+async def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
+    """Tokens a second over 32 connections with a stream each, begun anew until the time is over."""
     channels = [side.channel() for _ in range(_STREAMS)]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
     began = time.perf_counter()
 
     async def stream(channel: grpc.aio.Channel) -> int:
-        tokens = 0
+        tokens = await _ask(channel, next(requests))
         while time.perf_counter() - began < seconds:
-            tokens += await _ask(channel, request)
+            tokens += await _ask(channel, next(requests))
         return tokens
 
     tokens = sum(await asyncio.gather(*(stream(channel) for channel in channels)))
@@ -137,9 +85,7 @@ async def _throughput(side: Side, request: ReasonRequest, seconds: float) -> flo
     return tokens / took
 
 
-def _handshake_figures(
-    sides: tuple[Side, Side], request: ReasonRequest, repeats: int
-) -> list[Figure]:
+def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> list[Figure]:
     counts = [
         [asyncio.run(_connection_bytes(side, request)) for side in sides] for _ in range(repeats)
     ]
@@ -179,12 +125,11 @@ def _figure(
         title=title,
         subject=Series(name="mutual TLS", summary=summarise(secured)),
         peer=Series(name="plaintext", summary=summarise(plain)),
-        command=_COMMAND,
         **fields,
     )
 
 
-def _start_figure(sides: tuple[Side, Side], pair: str, repeats: int) -> Figure:
+def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
     """The vault's key behind a passphrase, which is stretched anew by each process."""
     before = load_average()
     took: tuple[list[float], list[float]] = ([], [])
@@ -214,77 +159,132 @@ def _link_after_s(side: Side, pair: str) -> float:
 
 
 async def _turns(
-    sides: tuple[Side, Side], request: ReasonRequest, repeats: int, seconds: float
+    sides: Sides, requests: Sequence[Iterator[ReasonRequest]], repeats: int, seconds: float
 ) -> tuple[list[float], list[float]]:
-    plain, secured = [], []
-    for side in sides:
-        await _throughput(side, request, seconds / 2)
-    for _ in range(repeats):
-        plain.append(await _throughput(sides[0], request, seconds))
-        secured.append(await _throughput(sides[1], request, seconds))
-    return plain, secured
+    """Throughput of both sides, repeat by repeat; each goes first in turn."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for index in (0, 1) if repeat % 2 else (1, 0):
+            # The first is to warm up.
+            length = seconds if repeat else seconds / 2
+            value = await _throughput(sides[index], requests[index], length)
+            if repeat:
+                took[index].append(value)
+    return took
 
 
 def _throughput_figure(
     name: str,
-    title: str,
-    sides: tuple[Side, Side],
-    request: ReasonRequest,
-    options: argparse.Namespace,
+    engine: str,
+    sides: Sides,
+    requests: Sequence[Iterator[ReasonRequest]],
+    repeats: int,
+    seconds: float,
 ) -> Figure:
     before = load_average()
-    plain, secured = asyncio.run(_turns(sides, request, options.repeats, options.seconds))
+    plain, secured = asyncio.run(_turns(sides, requests, repeats, seconds))
     return _figure(
         f"tls.throughput-{name}",
-        title,
+        f"Throughput, {_STREAMS} streams, {engine}",
         (plain, secured),
         unit="tokens/s",
         judged=ratios(secured, plain),
-        judged_unit="",
+        judged_unit="ratio",
         target=Target(comparison="at least", value=0.97),
         load=(before, load_average()),
     )
 
 
+def _measure(options: argparse.Namespace, manifest: Manifest) -> Iterator[Figure]:
+    wanted, repeats = options.figures, options.repeats
+    asked = _request(manifest, "What is the capital of France, and why?", _TOKENS)
+    same = [itertools.repeat(asked)] * 2
+    if wanted & {"handshake", "start", "paced"}:
+        with scripted(options.pair, _TOKENS, 1 / _PACED) as sides:
+            if "handshake" in wanted:
+                yield from _handshake_figures(sides, asked, repeats)
+            if "start" in wanted:
+                yield _start_figure(sides, options.pair, repeats)
+            if "paced" in wanted:
+                engine = f"engine of {_PACED:.0f} tokens/s a stream"
+                yield _throughput_figure("paced", engine, sides, same, repeats, options.seconds)
+    if "saturated" in wanted:
+        with scripted(options.pair, _TOKENS, 0.0) as sides:
+            engine = "engine that costs nothing"
+            yield _throughput_figure("saturated", engine, sides, same, repeats, options.seconds)
+    if "engine" in wanted:
+        # Both are asked the same, and nothing twice, so that no prefix cache answers.
+        fresh = [
+            (_request(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
+            for _ in range(2)
+        ]
+        with engines(options.pair) as sides:
+            # One question a stream and repeat: a round is seconds long already.
+            yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
+
+
+def _request(
+    manifest: Manifest, text: str, budget: int, temperature: float | None = None
+) -> ReasonRequest:
+    return ReasonRequest(
+        question=text,
+        budget=budget,
+        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
+        vocabulary=bytes.fromhex(manifest.reasoner.vocabulary.sha256),
+        temperature=temperature,
+    )
+
+
 def main() -> int:
-    """Measures, prints, and writes the results if asked to."""
+    """Measures, prints, and writes the results if asked to; figures not measured now are kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pair", default=DEFAULT_PAIR)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a throughput run")
+    parser.add_argument(
+        "--figures", type=_chosen, default=set(_FIGURES), metavar="NAME,...",
+        help=f"of {', '.join(_FIGURES)}; all, if absent",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     manifest = load_manifest(find_pair(options.pair))
-    request = ReasonRequest(
-        question="What is the capital of France, and why?",
-        budget=_TOKENS,
-        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
-        vocabulary=bytes.fromhex(manifest.reasoner.vocabulary.sha256),
+    results = Results(
+        machine=describe_machine(),
+        pair=manifest.reference,
+        commit=commit(),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
     )
-    figures: list[Figure] = []
-    with both(options.pair, 1 / _PACED) as sides:
-        figures += _handshake_figures(sides, request, options.repeats)
-        figures.append(_start_figure(sides, options.pair, options.repeats))
-        title = f"Throughput, {_STREAMS} streams, engine of {_PACED:.0f} tokens/s a stream"
-        figures.append(_throughput_figure("paced", title, sides, request, options))
-    with both(options.pair, 0.0) as sides:
-        title = f"Throughput, {_STREAMS} streams, engine that costs nothing"
-        figures.append(_throughput_figure("saturated", title, sides, request, options))
-    for figure in figures:
+    if options.out and options.out.exists():
+        earlier = read_results(options.out)
+        if (earlier.machine.cpu, earlier.pair) != (results.machine.cpu, results.pair):
+            parser.error(f"{options.out} is of another machine or pair: give another --out")
+        results = results.with_figures(earlier.figures)
+    facts = {"command": _command(options), "commit": results.commit}
+    for figure in _measure(options, manifest):
         judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
         print(f"{figure.title}: {figure.subject.summary.median:.4g} against "
               f"{figure.peer.summary.median if figure.peer else 0:.4g} {figure.unit}; "
               f"{judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}")  # fmt: skip
-    if options.out:
-        results = Results(
-            machine=describe_machine(),
-            pair=manifest.reference,
-            commit=commit(),
-            date=time.strftime("%Y-%m-%d", time.gmtime()),
-            figures=tuple(figures),
-        )
-        options.out.write_text(results.to_json(), "utf-8")
+        results = results.with_figures((figure.model_copy(update=facts),))
+        if options.out:
+            options.out.write_text(results.to_json(), "utf-8")
     return 0
+
+
+def _command(options: argparse.Namespace) -> str:
+    """How to measure the same again."""
+    chosen = ",".join(name for name in _FIGURES if name in options.figures)
+    figures = "" if options.figures == set(_FIGURES) else f" --figures {chosen}"
+    out = f" --out {options.out.name}" if options.out else ""
+    lengths = f" --repeats {options.repeats} --seconds {options.seconds:g}"
+    return f"python -m tools.tls_cost{figures}{lengths}{out}"
+
+
+def _chosen(text: str) -> set[str]:
+    names = set(text.split(","))
+    if unknown := names - set(_FIGURES):
+        raise argparse.ArgumentTypeError(f"no such figures: {', '.join(sorted(unknown))}")
+    return names
 
 
 if __name__ == "__main__":

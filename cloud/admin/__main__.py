@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from cloud.admin.authority import init, rotate
+from cloud.admin.authority import init, rotate, show
 from cloud.admin.devices import devices, invite, revoke
 from cloud.admin.publishers import publisher
 from cloud.errors import CloudError, Exit
@@ -28,7 +28,7 @@ def commands() -> None:
     """The service's certificate authority: who may connect, and what they may do."""
 
 
-for command in (init, invite, devices, revoke, rotate, publisher):
+for command in (init, show, invite, devices, revoke, rotate, publisher):
     commands.add_command(command)
 
 

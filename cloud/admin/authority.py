@@ -1,10 +1,11 @@
-"""`init` makes the authority, `rotate` the server's next certificate."""
+"""`init` makes the authority, `show` describes it, `rotate` makes the server's next certificate."""
 
 from pathlib import Path
 
 import click
+from cryptography import x509
 
-from cloud.admin.options import check_name, directory_option, passphrase_option
+from cloud.admin.options import check_name, directory_option, passphrase_option, tell_end
 from cloud.identity import authority as authorities
 from cloud.identity.certificates import der
 from cloud.identity.passphrase import read_passphrase
@@ -54,6 +55,25 @@ def init(
 
 @click.command()
 @directory_option
+def show(directory: Path) -> None:
+    """Say what authority this is, and when it and the server's certificate end."""
+    certificate = authorities.load_certificate(directory, even_ended=True)
+    server = authorities.load_server_certificate(directory)
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    hosts = [
+        *names.get_values_for_type(x509.DNSName),
+        *map(str, names.get_values_for_type(x509.IPAddress)),
+    ]
+    click.echo(f"authority   {directory}")
+    click.echo(f"fingerprint {fingerprint(der(certificate)).hex()}")
+    click.echo(f"until       {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"server is   {', '.join(hosts)}")
+    click.echo(f"until       {server.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    tell_end(certificate)
+
+
+@click.command()
+@directory_option
 @passphrase_option
 @click.option(
     "--host",
@@ -69,6 +89,7 @@ def rotate(directory: Path, passphrase_file: Path | None, hosts: tuple[str, ...]
         authority.registry.set("hosts", ",".join(_all_hosts(hosts)))
     certificate = authority.issue_server()
     click.echo(f"server's certificate until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    tell_end(authority.certificate)
 
 
 def _all_hosts(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cloud.admin.options import check_name, directory_option
+from cloud.admin.options import check_name, directory_option, tell_end
 from cloud.errors import UsageError
 from cloud.identity import authority as authorities
 from cloud.identity.roles import Role
@@ -51,6 +51,7 @@ def invite(name: str, directory: Path, roles: str, hours: float, again: bool) ->
     click.echo(
         f"on the device, within {hours:g} h: duet-device enroll HOST:ENROLMENT_PORT CODE", err=True
     )
+    tell_end(certificate)
 
 
 @click.command()

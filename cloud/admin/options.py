@@ -1,4 +1,4 @@
-"""Options that several commands take, and how names are written."""
+"""What several commands share: options, how names are written, what is told."""
 
 import re
 from collections.abc import Callable
@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cryptography import x509
 from platformdirs import user_data_path
 
 from cloud.errors import UsageError
+from cloud.identity.authority import near_end
 
 # One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -52,3 +54,9 @@ def check_name(name: str, *, domain: bool = False) -> str:
             "letter or digit"
         )
     return name
+
+
+def tell_end(certificate: x509.Certificate) -> None:
+    """Tells on stderr that the authority's certificate ends soon, if so."""
+    if line := near_end(certificate):
+        click.echo(f"cloud.admin: {line}", err=True)

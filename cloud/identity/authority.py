@@ -32,6 +32,8 @@ SERVER_NAME = "server.pem"
 
 DEVICE_DAYS = 14.0
 SERVER_DAYS = 30.0
+# From when on the authority's own end is told: time to let every device enrol with the next.
+TELL_LEFT = datetime.timedelta(days=180)
 
 
 def usual_hosts() -> tuple[str, ...]:
@@ -49,11 +51,11 @@ def open_registry(directory: Path) -> Registry:
     return Registry(directory / REGISTRY_NAME)
 
 
-def load_certificate(directory: Path) -> x509.Certificate:
+def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certificate:
     """The authority's certificate.
 
     Raises:
-        CredentialsError: missing or malformed.
+        CredentialsError: missing or malformed, or it has ended: nothing that it signed counts.
     """
     path = directory / CERTIFICATE_NAME
     try:
@@ -62,6 +64,38 @@ def load_certificate(directory: Path) -> x509.Certificate:
         raise CredentialsError(
             f"there is no authority in {directory}: python -m cloud.admin init"
         ) from error
+    certificate = certificates.load_chain(content, str(path))[0]
+    ends = certificate.not_valid_after_utc
+    if not even_ended and _now() >= ends:
+        raise CredentialsError(
+            f"the authority in {directory} ended on {ends:%Y-%m-%d}: make another one "
+            "(python -m cloud.admin init) and let every device enrol with it"
+        )
+    return certificate
+
+
+def near_end(certificate: x509.Certificate) -> str | None:
+    """What to tell about an authority's certificate that ends soon, or has ended."""
+    ends = certificate.not_valid_after_utc
+    if _now() < ends - TELL_LEFT:
+        return None
+    return (
+        f"the authority's certificate ends on {ends:%Y-%m-%d}, and all that it signed with it: "
+        "make the next one before (cloud/README.md, The authority's end)"
+    )
+
+
+def load_server_certificate(directory: Path) -> x509.Certificate:
+    """The server's present certificate, ended or not.
+
+    Raises:
+        CredentialsError: missing or malformed.
+    """
+    path = directory / SERVER_NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
     return certificates.load_chain(content, str(path))[0]
 
 

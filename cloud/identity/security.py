@@ -11,7 +11,7 @@ from cryptography import x509
 
 from cloud import logs
 from cloud.engine import Engine
-from cloud.errors import CloudError, UsageError
+from cloud.errors import CloudError, CredentialsError, UsageError
 from cloud.identity import authority as authorities
 from cloud.identity.access import Access, AccessFile
 from cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
@@ -77,12 +77,15 @@ class Security:
         quotas: Quotas,
         authority: authorities.Authority | None = None,
         enrolment_port: int | None = None,
+        root: x509.Certificate | None = None,
     ) -> None:
         self._credentials = credentials
         self._access = access
         self._quotas = quotas
         self._authority = authority
         self._enrolment_port = enrolment_port
+        self._root = root
+        self._told: datetime.date | None = None
         self._enrolment: EnrolmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.gate = Gate(callers, quotas)
@@ -91,7 +94,7 @@ class Security:
     def of_authority(cls, options: ServeOptions, directory: Path) -> "Security":
         """Security by an authority that `cloud.admin` made."""
         authority = None
-        authorities.load_certificate(directory)
+        root = authorities.load_certificate(directory)
         if options.enrolment_port is not None or options.passphrase_file is not None:
             authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
             _replace_if_ended(authority)
@@ -106,6 +109,7 @@ class Security:
             Quotas(directory / COUNTS_NAME, access),
             authority,
             options.enrolment_port,
+            root,
         )
 
     @property
@@ -164,8 +168,11 @@ class Security:
             try:
                 if self._access.refresh():
                     logs.get().info("access file taken up")
-                if self._authority and _due(self._credentials.certificate):
+                if self._authority and _replaceable(
+                    self._credentials.certificate, self._authority.certificate
+                ):
                     self._authority.issue_server()
+                self._tell_end()
             except CloudError as error:
                 logs.get().error("security not kept up", reason=str(error))
             except (OSError, sqlite3.Error) as error:
@@ -173,16 +180,25 @@ class Security:
                 await asyncio.sleep(60)
             self._credentials.refresh()
 
+    def _tell_end(self) -> None:
+        """Once a day, as long as the authority's certificate is near its end."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        if self._root and today != self._told and (line := authorities.near_end(self._root)):
+            self._told = today
+            logs.get().warning("authority ends", reason=line)
+
+
+def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
+    """Whether it is time for the server's next certificate, and that one would last longer."""
+    return _due(server) and server.not_valid_after_utc < root.not_valid_after_utc
+
 
 def _replace_if_ended(authority: authorities.Authority) -> None:
     """A server that was off for long would otherwise not start, with all that it needs at hand."""
-    path = authority.directory / authorities.SERVER_NAME
-    try:
-        ended = _due(x509.load_pem_x509_certificate(path.read_bytes()))
-    except (OSError, ValueError):
-        ended = False  # told by ServerCredentials
-    if ended:
-        authority.issue_server()
+    with suppress(CredentialsError):  # told by ServerCredentials
+        server = authorities.load_server_certificate(authority.directory)
+        if _replaceable(server, authority.certificate):
+            authority.issue_server()
 
 
 def _due(certificate: x509.Certificate) -> bool:

@@ -1,7 +1,7 @@
 """One question to a scripted cloud, answered by a decoder without a model."""
 
 from device.answering import Listener, Outcome, answer
-from device.pair import Pair
+from device.pairs.pair import Pair
 from device.question import Question
 from device.settings import Settings
 from tests.doubles.cloud import Script, ScriptedCloud

@@ -86,7 +86,7 @@ def self_signed(name: str = "laptop") -> KeyPair:
 
 def signing_request() -> bytes:
     """PKCS #10 for a fresh key."""
-    from device.signing_request import SigningRequest
+    from device.identity.signing_request import SigningRequest
 
     return SigningRequest.new().to_der()
 

@@ -15,10 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from device.answering import Listener, answer
-from device.decoder import Decoder
+from device.decoding.decoder import Decoder
+from device.decoding.generation import Generation
 from device.errors import Interrupted, ModelProblem
-from device.generation import Generation
-from device.pair import load_decoder, open_pair
+from device.pairs.pair import load_decoder, open_pair
 from device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text

@@ -9,7 +9,7 @@ from cloud.pairs.__main__ import main
 from cloud.pairs.build import build_pair
 from cloud.pairs.recipe import Source, load_recipe
 from cloud.reasoner import PairReasoner
-from device.decoder import Decoder
+from device.decoding.decoder import Decoder
 from duet_contract.builder import builder_public
 from duet_contract.errors import IntegrityError
 from duet_contract.integrity import verify_files

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cloud.reasoner import PairReasoner
-from device.decoder import Decoder
+from device.decoding.decoder import Decoder
 from duet_contract.errors import PromptError
 from duet_contract.prompts import encode_text, prompt_ids
 

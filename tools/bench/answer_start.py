@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from device.answering import answer
-from device.decoder import Decoder
-from device.pair import Pair
+from device.decoding.decoder import Decoder
+from device.pairs.pair import Pair
 from device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal

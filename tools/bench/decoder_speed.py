@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from llama_cpp import Llama
 
-from device.decoder import Decoder
-from device.generation import Generation
+from device.decoding.decoder import Decoder
+from device.decoding.generation import Generation
 from duet_contract.manifest import Decoder as Description
 from duet_contract.prompts import encode_text, prompt_ids
 from tools.bench.bare_llama import BareLlama

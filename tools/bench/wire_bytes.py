@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import grpc
 import httpx
 
-from device.link import FRAME_BYTES, open_channel
+from device.identity.channel import open_channel
+from device.link import FRAME_BYTES
 from device.question import build_request
 from device.settings import Settings
 from duet_contract.v1.inference_pb2 import (

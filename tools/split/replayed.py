@@ -20,7 +20,7 @@ from duet_contract.v1.inference_pb2 import Done, Piece
 from tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
-    from device.decoder import Decoder
+    from device.decoding.decoder import Decoder
 
 # Tokens evaluated between two looks at what has arrived; as in `device.reception`.
 STEP = 16
@@ -159,7 +159,7 @@ class ReplayedDevice:
         return clock
 
     def _speak(self, seed: int) -> _Spoken:
-        from device.generation import Generation
+        from device.decoding.generation import Generation
 
         description = self.asking.manifest.decoder
         decoder = self.decoder

@@ -8,9 +8,9 @@ import grpc
 from rich.console import Console
 
 from device.errors import DeviceError
-from device.identity import credentials_for
-from device.link import is_loopback
-from device.pair import Pair, load_decoder
+from device.identity.channel import is_loopback
+from device.identity.credentials import credentials_for
+from device.pairs.pair import Pair, load_decoder
 from device.settings import default_threads
 from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.machine import commit, describe_machine

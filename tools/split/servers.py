@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import grpc
 
-from device.link import open_channel
+from device.identity.channel import open_channel
 from device.link_errors import device_error
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub

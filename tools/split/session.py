@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device.errors import DeviceError
-from device.pair import Pair
+from device.pairs.pair import Pair
 from tools.bench.errors import BenchError
 from tools.bench.workload import Workload
 from tools.link.profiles import link_named
@@ -26,7 +26,7 @@ from tools.split.servers import Servers
 from tools.split.wire import Ways, handshake_bytes
 
 if TYPE_CHECKING:
-    from device.decoder import Decoder
+    from device.decoding.decoder import Decoder
 
 _PROBED = 3
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import grpc
 
-from device.link import open_channel
+from device.identity.channel import open_channel
 from tools.bench.children import Child
 from tools.bench.errors import BenchError
 from tools.link.profiles import Link, link_named

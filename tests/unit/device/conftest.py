@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from device.pair import Pair
+from device.pairs.pair import Pair
 from duet_contract.manifest import Manifest
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import grpc
 
 from device.answering import Listener
-from device.pair import Pair
+from device.pairs.pair import Pair
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,

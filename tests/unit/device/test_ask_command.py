@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from device import answering
 from device.cli import main
 from device.errors import ExitCode
-from device.pair import Pair
-from device.publishers import BY_HAND, pin
+from device.pairs.pair import Pair
+from device.signed.publishers import BY_HAND, pin
 from duet_contract.integrity import sha256_of
 from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
 from duet_contract.signature import sign_pair
-from duet_contract.v1.inference_pb2 import ReasonResponse
-from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
 
@@ -98,6 +98,20 @@ def test_signal_is_shown_on_wish(cloud: ScriptedCloud, capsys: Captured) -> None
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
     assert err == "because\n\n"
+
+
+def test_a_refusal_in_the_middle_of_a_signal_has_a_line_of_its_own(
+    cloud: ScriptedCloud, capsys: Captured
+) -> None:
+    def revoked(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield tokens(*b"beca")
+        abort(context, grpc.StatusCode.UNAUTHENTICATED, "revoked")
+
+    cloud.script = revoked
+    assert main(["ask", "--show-signal", "why?"]) == ExitCode.REFUSED
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "beca\n\nduet-device: the cloud does not know this device: revoked\n"
 
 
 def test_options_come_from_the_environment(

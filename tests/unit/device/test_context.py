@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from device import context, documents
-from device.context import Document, read_context
 from device.errors import ExitCode, UsageProblem
+from device.private import context, documents
+from device.private.context import Document, read_context
 from tests.doubles import documents as made
 
 PRIVATE = "the safe opens with 4711"

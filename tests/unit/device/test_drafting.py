@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.drafting import Drafter
-from device.generation import Generation
+from device.decoding.drafting import Drafter
+from device.decoding.generation import Generation
 from tests.doubles.decoder import END, ScriptedDecoder
 
 rules = st.dictionaries(

@@ -12,12 +12,14 @@ import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from device import answering, history, identifiers, keeping, vault
+from device import answering, keeping
 from device.cli import main
 from device.errors import ExitCode
-from device.history import History
-from device.names import find_names
-from device.pair import Pair
+from device.kept import history, vault
+from device.kept.history import History
+from device.pairs.pair import Pair
+from device.private import identifiers
+from device.private.names import find_names
 from duet_contract.receipt import Receipt
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from device.answering import Listener, answer
-from device.context import Document
 from device.errors import DeviceError
-from device.history import KeptSignal
-from device.names import find_names
-from device.pair import Pair
+from device.kept.history import KeptSignal
+from device.pairs.pair import Pair
+from device.private.context import Document
+from device.private.names import find_names
+from device.private.redaction import redact
 from device.question import Question
-from device.redaction import redact
 from device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse

@@ -73,3 +73,17 @@ def test_answer_is_written_as_it_is_into_a_pipe(capsys: pytest.CaptureFixture[st
     output.answer("b\033[1m\n")
     output.receipt(receipt())
     assert capsys.readouterr() == ("b\033[1m\n", "")
+
+
+def test_what_ends_a_question_is_told_on_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = Terminal()
+    monkeypatch.setattr(sys, "stdout", both)
+    monkeypatch.setattr(sys, "stderr", both)
+    output = Output(as_json=False, show_signal=True, quiet=True)
+    output.answer("half of an ans")
+    output.break_off()
+    assert both.getvalue() == "half of an ans\n"
+    output.break_off()
+    assert both.getvalue() == "half of an ans\n"

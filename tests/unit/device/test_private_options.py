@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from device import answering, identifiers
+from device import answering
 from device.cli import main
 from device.errors import ExitCode
-from device.names import find_names
-from device.pair import Pair
-from device.redaction import Finder
+from device.pairs.pair import Pair
+from device.private import identifiers
+from device.private.names import find_names
+from device.private.redaction import Finder
 from duet_contract.receipt import Receipt
 from tests.doubles import documents as made
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens

@@ -3,12 +3,12 @@
 import pytest
 
 from device.answering import Listener
-from device.context import Document
 from device.errors import UsageProblem
-from device.names import find_names
-from device.pair import Pair
+from device.pairs.pair import Pair
+from device.private.context import Document
+from device.private.names import find_names
+from device.private.redaction import Found, Redaction, redact
 from device.question import Question
-from device.redaction import Found, Redaction, redact
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from tests.doubles.asking import ask

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.cli import main
 from device.errors import ExitCode, ModelProblem
-from device.publishers import BY_HAND, pin, pinned
+from device.signed.publishers import BY_HAND, pin, pinned
 from duet_contract.keys import fingerprint, public_bytes, public_pem, save_private_key
 
 A, B, C = (bytes([n]) * 32 for n in (1, 2, 3))

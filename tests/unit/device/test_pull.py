@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.cli import main
 from device.errors import ExitCode
-from device.publishers import BY_HAND, pin
-from device.pulling import cloud as cloud_module
-from device.pulling.install import alone
+from device.pairs.pulling import cloud as cloud_module
+from device.pairs.pulling.install import alone
+from device.signed.publishers import BY_HAND, pin
 from duet_contract.keys import public_bytes
 from duet_contract.pairs import pairs_home
 from duet_contract.signature import sign_pair
@@ -65,15 +65,21 @@ def refused(code: int, capsys: Captured, said: str, home: Path, exit_code: int =
     assert not (home / "toy").exists()
 
 
+def is_installed(home: Path, origin: Path, *, signed: bool = True) -> bool:
+    """Whether what a device needs of `origin` is there, byte for byte, and nothing else."""
+    wanted = {"manifest.json", "decoder/m.gguf"} | ({"model.sig"} if signed else set())
+    there = {path.relative_to(home / "toy").as_posix() for path in (home / "toy").rglob("*.*")}
+    return there == wanted and all(
+        (home / "toy" / name).read_bytes() == (origin / name).read_bytes() for name in wanted
+    )
+
+
 def test_a_pair_is_installed_as_it_was_signed(
     cloud: PairCloud, origin: Path, home: Path, capsys: Captured
 ) -> None:
     assert pull(cloud, "toy") == ExitCode.OK
     assert "toy@1.0.0 is ready in" in capsys.readouterr().out
-    files = {path.relative_to(home / "toy").as_posix() for path in (home / "toy").rglob("*.*")}
-    assert files == {"manifest.json", "model.sig", "decoder/m.gguf"}
-    for name in files:
-        assert (home / "toy" / name).read_bytes() == (origin / name).read_bytes()
+    assert is_installed(home, origin)
     assert [path.name for path in (home / ".pulling").iterdir()] == ["toy.lock"]
     assert pull(cloud) == ExitCode.OK
     assert "here already" in capsys.readouterr().out
@@ -88,18 +94,18 @@ def test_a_cut_is_gone_on_with_at_the_exact_byte(
     assert pull(cloud, "toy") == ExitCode.OK
     expected = [sum(cuts[:n]) for n in range(len(cuts) + 1)]
     assert cloud.offsets == expected
-    content = (home / "toy" / "decoder" / "m.gguf").read_bytes()
-    assert content == (origin / "decoder" / "m.gguf").read_bytes()
+    assert is_installed(home, origin)
 
 
 def test_a_link_that_stays_broken_keeps_what_came(
-    cloud: PairCloud, home: Path, capsys: Captured
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
 ) -> None:
     cloud.cuts = [333] + [0] * 10
     refused(pull(cloud, "toy"), capsys, "the link broke", home, ExitCode.UNREACHABLE)
     cloud.cuts, cloud.offsets = [], []
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [333]
+    assert is_installed(home, origin)
 
 
 def test_no_cloud(cloud: PairCloud, home: Path, capsys: Captured) -> None:
@@ -123,10 +129,21 @@ def test_a_signature_of_another_key(
     assert cloud.offsets == []
 
 
-def test_nobody_is_pinned(cloud: PairCloud, home: Path, capsys: Captured) -> None:
+def test_nobody_is_pinned(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
     pin(BY_HAND, ())
     refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
     assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
+    assert is_installed(home, origin)
+
+
+def test_not_signed_and_nobody_is_pinned(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    pin(BY_HAND, ())
+    (origin / "model.sig").unlink()
+    refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
+    assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
+    assert is_installed(home, origin, signed=False)
 
 
 def test_an_altered_manifest(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
@@ -160,6 +177,7 @@ def test_an_altered_file(
     cloud.content, cloud.offsets = None, []
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [0]
+    assert is_installed(home, origin)
 
 
 def test_more_bytes_than_the_manifest_says(cloud: PairCloud, home: Path, capsys: Captured) -> None:
@@ -210,6 +228,8 @@ def test_a_link_where_the_download_goes(
     (parts / linked).symlink_to(outside)
     cloud.cuts = []
     refused(pull(cloud, "toy"), capsys, "is a link", home)
+    behind = outside / "m.gguf" if outside.is_dir() else outside
+    assert behind.stat().st_size == 10, "something was written behind the link"
 
 
 def test_a_link_in_a_directory_that_is_pulled(
@@ -256,6 +276,7 @@ def test_a_built_pair_is_not_overwritten(
     assert pull(cloud, "toy") == ExitCode.MODEL
     assert "with its reasoner" in capsys.readouterr().err
     assert (home / "toy" / "reasoner" / "a.json").exists()
+    assert json.loads((home / "toy" / "manifest.json").read_bytes())["version"] == "0.9.0"
 
 
 def test_a_damaged_pair_is_mended(cloud: PairCloud, home: Path) -> None:
@@ -263,7 +284,7 @@ def test_a_damaged_pair_is_mended(cloud: PairCloud, home: Path) -> None:
     file = home / "toy" / "decoder" / "m.gguf"
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     assert pull(cloud, "toy") == ExitCode.OK
-    assert file.read_bytes() == (cloud.directory / "decoder" / "m.gguf").read_bytes()
+    assert is_installed(home, cloud.directory)
 
 
 def test_no_space(
@@ -277,7 +298,7 @@ def test_no_space(
 
 def test_a_directory_is_a_source(origin: Path, home: Path, capsys: Captured) -> None:
     assert main(["pull", str(origin)]) == ExitCode.OK
-    assert (home / "toy" / "decoder" / "m.gguf").exists()
+    assert is_installed(home, origin)
     assert main(["pull", str(origin / "decoder") + "/"]) == ExitCode.MODEL
     assert "cannot read the pair" in capsys.readouterr().err
 
@@ -292,6 +313,7 @@ def test_a_bar_on_a_terminal(
     capsys.readouterr()
     assert pull(cloud, "toy", "--quiet") == ExitCode.OK
     assert capsys.readouterr().err == ""
+    assert is_installed(home, cloud.directory)
 
 
 def test_bad_names(home: Path, capsys: Captured) -> None:
@@ -323,6 +345,9 @@ def test_pairs_lists_and_rm_deletes(
     assert not (home / "toy").exists()
     for name in ("toy", "../home", ".", str(tmp_path)):
         assert main(["rm", name, "--yes"]) == ExitCode.MODEL
+        assert "there is no pair" in capsys.readouterr().err
+    kept = {path.name for path in home.iterdir()}
+    assert kept == {"altered", "bare", "broken", "foreign", ".pulling"}
 
 
 def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,6 +362,7 @@ def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> No
     with alone("toy"):
         refused(pull(cloud, "toy"), capsys, "another pull", home)
     assert pull(cloud, "toy") == ExitCode.OK
+    assert is_installed(home, cloud.directory)
 
 
 def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path) -> None:
@@ -347,3 +373,4 @@ def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path)
     cloud.cuts, cloud.offsets = [], []
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [0]
+    assert is_installed(home, cloud.directory)

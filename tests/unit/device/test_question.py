@@ -10,7 +10,7 @@ from device.answering import answer
 from device.errors import (
     UsageProblem,
 )
-from device.pair import Pair
+from device.pairs.pair import Pair
 from device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import UsageProblem
-from device.forms import find_forms, find_numbers
-from device.identifiers import load_finder
-from device.names import find_names
-from device.redaction import (
+from device.private.forms import find_forms, find_numbers
+from device.private.identifiers import load_finder
+from device.private.names import find_names
+from device.private.redaction import (
     Finder,
     Found,
     Redaction,

@@ -1,14 +1,15 @@
 """Which pairs a device loads: `load_decoder` stops before llama.cpp sees a byte of the others."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.errors import ModelProblem, UntrustedPair
-from device.pair import load_decoder, open_pair
-from device.publishers import BY_HAND, pin
+from device.pairs.pair import load_decoder, open_pair
+from device.signed.publishers import BY_HAND, pin
 from duet_contract.builder import builder_key
 from duet_contract.keys import public_bytes
 from duet_contract.signature import sign_pair
@@ -17,19 +18,19 @@ from tests.doubles.small_pairs import write_pair
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
 
 
-class Reached(Exception):
-    """llama.cpp would read the file now."""
+@dataclass
+class Reached:
+    """In place of llama.cpp: the file that it would read."""
+
+    path: Path
+    threads: int
 
 
 @pytest.fixture(autouse=True)
 def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DUET_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
-
-    def reached(*_: object) -> None:
-        raise Reached
-
-    monkeypatch.setattr("device.decoder.Decoder", reached)
+    monkeypatch.setattr("device.decoding.decoder.Decoder", Reached)
 
 
 @pytest.fixture
@@ -38,9 +39,9 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "pair"
 
 
-def load(directory: Path, *, allow_unsigned: bool = False) -> None:
-    with pytest.raises(Reached):
-        load_decoder(open_pair(str(directory), allow_unsigned=allow_unsigned))
+def is_loaded(directory: Path, *, allow_unsigned: bool = False) -> bool:
+    reached = load_decoder(open_pair(str(directory), allow_unsigned=allow_unsigned), threads=3)
+    return reached == Reached(directory / "decoder" / "m.gguf", 3)
 
 
 def refused(directory: Path, said: str, *, allow_unsigned: bool = False) -> None:
@@ -53,28 +54,28 @@ def test_signed_by_a_pinned_publisher(directory: Path) -> None:
     sign_pair(directory, KEY)
     refused(directory, "does not trust")
     pin("host:1", (public_bytes(KEY),))
-    load(directory)
+    assert is_loaded(directory)
     pin("host:1", ())
     refused(directory, "does not trust")
 
 
 def test_built_here(directory: Path) -> None:
     sign_pair(directory, builder_key())
-    load(directory)
+    assert is_loaded(directory)
     pin("host:1", (public_bytes(KEY),))
-    load(directory)
+    assert is_loaded(directory)
 
 
 def test_not_signed(directory: Path) -> None:
     refused(directory, "is not signed.*--allow-unsigned")
-    load(directory, allow_unsigned=True)
+    assert is_loaded(directory, allow_unsigned=True)
     pin(BY_HAND, (public_bytes(KEY),))
     refused(directory, "is not signed", allow_unsigned=True)
 
 
 def test_signed_by_somebody_else(directory: Path) -> None:
     sign_pair(directory, OTHER)
-    load(directory, allow_unsigned=True)
+    assert is_loaded(directory, allow_unsigned=True)
     pin(BY_HAND, (public_bytes(KEY),))
     refused(directory, "does not trust", allow_unsigned=True)
 

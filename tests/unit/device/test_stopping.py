@@ -13,7 +13,7 @@ from device.errors import (
     ExitCode,
     Interrupted,
 )
-from device.pair import Pair
+from device.pairs.pair import Pair
 from device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,

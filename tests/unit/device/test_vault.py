@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 
-from device import vault
 from device.errors import ExitCode, VaultError, VaultLocked
-from device.vault import Vault
+from device.kept import vault
+from device.kept.vault import Vault
 from tests.doubles.keyring import (
     ForgetfulKeyring,
     LockedKeyring,

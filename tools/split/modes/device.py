@@ -4,7 +4,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from device.answering import answer
-from device.pair import Pair
+from device.pairs.pair import Pair
 from device.settings import Settings
 from tools.split.modes.base import Asking
 from tools.split.modes.split import live_record
@@ -12,7 +12,7 @@ from tools.split.questions import Question
 from tools.split.record import Asked
 
 if TYPE_CHECKING:
-    from device.decoder import Decoder
+    from device.decoding.decoder import Decoder
 
 
 class DeviceAlone:

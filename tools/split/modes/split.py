@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from device.answering import Outcome, answer
 from device.deadline import Deadline
-from device.link import Link, open_channel
-from device.pair import Pair
+from device.identity.channel import open_channel
+from device.link import Link
+from device.pairs.pair import Pair
 from device.question import build_request
 from device.settings import Settings
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
@@ -24,7 +25,7 @@ from tools.split.record import Asked, Record, per_step
 from tools.split.replayed import Arrived, ReplayedDevice
 
 if TYPE_CHECKING:
-    from device.decoder import Decoder
+    from device.decoding.decoder import Decoder
 
 
 class Split:

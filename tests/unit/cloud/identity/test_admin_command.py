@@ -1,5 +1,6 @@
 """`python -m cloud.admin`."""
 
+import datetime
 import json
 import time
 
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cloud.admin.__main__ import main
 from cloud.errors import Exit
 from cloud.identity import authority as authorities
+from cloud.identity import certificates
 from duet_contract.enrolment import EnrolmentCode
 from tests.doubles import identities
 
@@ -61,6 +63,44 @@ def test_rotate(run, made):
     assert authorities.open_registry(made).setting("hosts") == "other.example.org"
 
 
+def _life(monkeypatch, **life):
+    monkeypatch.setattr(certificates, "_AUTHORITY_LIFE", datetime.timedelta(**life))
+
+
+def test_show(run, made):
+    code, out, err = run("show")
+    assert (code, err) == (Exit.OK, "")
+    ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=3650)
+    assert f"until       {ends:%Y-%m-%d}" in out
+    server = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
+    assert f"until       {server:%Y-%m-%d}" in out
+    assert "gpu.example.org" in out
+    assert EnrolmentCode.parse(run("invite", "x")[1]).fingerprint.hex() in out
+
+
+def test_an_authority_near_its_end_says_so(run, monkeypatch):
+    _life(monkeypatch, days=100)
+    assert run("init")[0] == Exit.OK
+    ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=100)
+    for command in (["show"], ["invite", "x"], ["rotate"]):
+        code, _, err = run(*command)
+        assert code == Exit.OK
+        assert f"the authority's certificate ends on {ends:%Y-%m-%d}" in err.splitlines()[-1]
+
+
+def test_an_authority_past_its_end_signs_nothing(run, monkeypatch):
+    _life(monkeypatch, seconds=-1)
+    assert run("init")[0] == Exit.OK
+    for command in (["invite", "x"], ["rotate"]):
+        code, out, err = run(*command)
+        assert (code, out) == (Exit.CREDENTIALS, "")
+        assert "let every device enrol with it" in err
+        assert err.count("\n") == 1
+    code, out, _ = run("show")
+    assert code == Exit.OK
+    assert f"until       {datetime.datetime.now(datetime.UTC):%Y-%m-%d}" in out
+
+
 def test_publishers(run, made, tmp_path):
     key = Ed25519PrivateKey.generate().public_key()
     file = tmp_path / "us.pem"
@@ -99,7 +139,9 @@ def test_refused(run, made, arguments, code):
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("command", [["invite", "x"], ["devices"], ["revoke", "x"], ["rotate"]])
+@pytest.mark.parametrize(
+    "command", [["invite", "x"], ["devices"], ["revoke", "x"], ["rotate"], ["show"]]
+)
 def test_without_an_authority(run, command):
     code, _, error = run(*command)
     assert code == Exit.CREDENTIALS

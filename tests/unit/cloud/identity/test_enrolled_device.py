@@ -8,9 +8,7 @@ import grpc
 import pytest
 
 from cloud.identity.authority import invite
-from device import identity as identities_of_device
 from device.cli import main
-from device.enrollment import enroll
 from device.errors import (
     CloudRefused,
     CloudUnreachable,
@@ -20,11 +18,13 @@ from device.errors import (
     UsageProblem,
     VaultError,
 )
-from device.identity import canonical, credentials_for, load_identity, save_identity
-from device.link import open_channel
+from device.identity import credentials as identities_of_device
+from device.identity.channel import open_channel
+from device.identity.credentials import canonical, credentials_for, load_identity, save_identity
+from device.identity.enrollment import enroll
+from device.identity.renewal import renew, renew_if_due
 from device.link_errors import device_error
-from device.publishers import pinned
-from device.renewal import renew, renew_if_due
+from device.signed.publishers import pinned
 from duet_contract.enrolment import EnrolmentCode
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
@@ -38,7 +38,9 @@ def at_home(tmp_path, monkeypatch):
     """A device's home of its own, its vault behind a passphrase."""
     monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DUET_PASSPHRASE", "correct horse battery")
-    monkeypatch.setattr("device.vault._ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
+    monkeypatch.setattr(
+        "device.kept.vault._ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64}
+    )
     return tmp_path / "home"
 
 
@@ -150,7 +152,7 @@ async def test_a_vault_that_cannot_be_opened_does_not_cost_the_code(
 
     address = f"localhost:{secure.enrolment_port}"
     with monkeypatch.context() as patch:
-        patch.setattr("device.vault.Vault.open", locked)
+        patch.setattr("device.kept.vault.Vault.open", locked)
         with pytest.raises(VaultError):
             await asyncio.to_thread(enroll, address, str(code))
     await asyncio.to_thread(enroll, address, str(code))
@@ -218,7 +220,7 @@ async def test_renewal_when_half_of_its_life_has_passed(secure, enrolled, monkey
     before = await enrolled()
     notes = []
     assert not await asyncio.to_thread(renew_if_due, before.server, notes.append)
-    monkeypatch.setattr("device.identity.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
     assert await asyncio.to_thread(renew_if_due, before.server, notes.append)
     after = load_identity(before.server)
     assert after.certificate != before.certificate
@@ -230,11 +232,11 @@ async def test_renewal_when_half_of_its_life_has_passed(secure, enrolled, monkey
 async def test_a_renewal_that_fails_is_noted_only_near_the_end(secure, enrolled, monkeypatch):
     identity = await enrolled()
     secure.authority.registry.revoke("laptop", int(time.time()))
-    monkeypatch.setattr("device.identity.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
     notes = []
     assert not await asyncio.to_thread(renew_if_due, identity.server, notes.append)
     assert not notes
-    monkeypatch.setattr("device.renewal._TELL_LEFT", 2.0)
+    monkeypatch.setattr("device.identity.renewal._TELL_LEFT", 2.0)
     assert not await asyncio.to_thread(renew_if_due, identity.server, notes.append)
     assert "could not be renewed" in notes[0]
 
@@ -276,7 +278,7 @@ def test_what_is_no_server(server):
 
 
 def test_servers_share_no_file(at_home):
-    from device.identity import Identity
+    from device.identity.credentials import Identity
 
     servers = ["a_b:1", "a:1", "a/b:1", "[::1]:1", "[::2]:1", "A:1"]
     for server in servers:

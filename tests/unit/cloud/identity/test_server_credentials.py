@@ -224,3 +224,28 @@ async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secur
             break
         await asyncio.sleep(0.1)
     assert await _serial(secure, pair) != before
+
+
+@pytest.fixture
+def brief_authority(monkeypatch):
+    """Authorities that are made from now on end in ten days, before the server's 30."""
+    life = datetime.timedelta(days=10)
+    monkeypatch.setattr("cloud.identity.certificates._AUTHORITY_LIFE", life)
+
+
+async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, capsys):
+    """It is told once a day, and no certificate takes the place of one that lasts as long."""
+    ends = secure.authority.certificate.not_valid_after_utc
+    pair = identities.device(secure.authority)
+    before = await _serial(secure, pair)
+    monkeypatch.setattr("cloud.identity.security.RENEW_LEFT", 1.0)
+    await asyncio.sleep(1.7)
+    assert await _serial(secure, pair) == before
+    assert capsys.readouterr().err.count(f"certificate ends on {ends:%Y-%m-%d}") == 1
+
+
+async def test_past_the_authoritys_end(toy_pair, secure_options, authority, monkeypatch):
+    later = authority.certificate.not_valid_after_utc + datetime.timedelta(seconds=1)
+    monkeypatch.setattr("cloud.identity.authority._now", lambda: later)
+    with pytest.raises(CredentialsError, match="authority in .* ended on"):
+        start(toy_pair, secure_options)

@@ -11,7 +11,7 @@ from device.errors import UsageProblem, VaultError
 from device.home import home
 
 if TYPE_CHECKING:
-    from device.history import History, Kept
+    from device.kept.history import History, Kept
 
 _WHAT = (
     "question, what was sent of it, signal, answer, receipt, and the names of files given with "
@@ -33,14 +33,14 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
     """
     if context.invoked_subcommand:
         return
-    from device.history import History
+    from device.kept.history import History
 
     history = History.of(home(create=False))
     ids = history.ids()
     if not ids:
         click.echo("duet-device: no answers are kept" + _hint(history), err=True)
         return
-    from device.vault import Vault
+    from device.kept.vault import Vault
 
     vault = Vault.open(history.path.parent, create=False)
     damaged = 0
@@ -59,8 +59,8 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
 @logs.command("on")
 def logs_on() -> None:
     """Keep answers from now on, encrypted."""
-    from device.history import History
-    from device.vault import Vault, key_place
+    from device.kept.history import History
+    from device.kept.vault import Vault, key_place
 
     directory = home()
     Vault.open(directory)
@@ -73,7 +73,7 @@ def logs_on() -> None:
 @logs.command("off")
 def logs_off() -> None:
     """Keep no more answers; those that were kept stay."""
-    from device.history import History
+    from device.kept.history import History
 
     history = History.of(home(create=False))
     history.keep(False)
@@ -85,7 +85,7 @@ def logs_off() -> None:
 @logs.command("path")
 def logs_path() -> None:
     """Print where the answers are kept."""
-    from device.history import History
+    from device.kept.history import History
 
     click.echo(History.of(home(create=False)).path)
 
@@ -103,7 +103,7 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
     """Remove answers for good: those named, all, or those from before a date."""
     if sum([bool(ids), everything, before is not None]) != 1:
         raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
-    from device.history import History, check_ids
+    from device.kept.history import History, check_ids
 
     history = History.of(home(create=False))
     there = history.ids()
@@ -122,7 +122,7 @@ def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tup
     """Ids of answers from before a local time, and how many have no readable date."""
     if not ids:
         return [], 0
-    from device.vault import Vault
+    from device.kept.vault import Vault
 
     vault = Vault.open(history.path.parent, create=False)
     chosen: list[str] = []

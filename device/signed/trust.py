@@ -22,7 +22,7 @@ def trust(key: Path | None, forget: str | None) -> None:
         raise UsageProblem("give a FILE or --forget, not both")
     try:
         if key:
-            from device.publishers import BY_HAND, pin, pinned
+            from device.signed.publishers import BY_HAND, pin, pinned
 
             raw = load_public_key(key)
             pin(BY_HAND, (*pinned(BY_HAND), raw))
@@ -36,7 +36,7 @@ def trust(key: Path | None, forget: str | None) -> None:
 
 
 def _forget(start: str) -> None:
-    from device.publishers import pin, pinned_by_server
+    from device.signed.publishers import pin, pinned_by_server
     from duet_contract.keys import fingerprint
 
     pins = pinned_by_server()
@@ -50,7 +50,7 @@ def _forget(start: str) -> None:
 
 
 def _list() -> None:
-    from device.publishers import BY_HAND, pinned_by_server
+    from device.signed.publishers import BY_HAND, pinned_by_server
     from duet_contract.keys import fingerprint
 
     for server, keys in pinned_by_server().items():

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import IdentityProblem
-from device.identity import Identity, seal_key
+from device.identity.credentials import Identity, seal_key
 
 
 @dataclass(frozen=True)

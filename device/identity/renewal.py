@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from device.errors import DeviceError
-from device.identity import Identity, load_identity, save_identity
+from device.identity.credentials import Identity, load_identity, save_identity
 
 _TIMEOUT_S = 5.0
 # A device that cannot renew is told so when this part of the certificate's life is left.
@@ -38,9 +38,9 @@ def renew(identity: Identity) -> Identity:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-    from device.link import open_channel
+    from device.identity.channel import open_channel
+    from device.identity.signing_request import SigningRequest
     from device.link_errors import device_error
-    from device.signing_request import SigningRequest
     from duet_contract.v1.enrolment_pb2 import RenewRequest
     from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
 

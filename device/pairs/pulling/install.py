@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import ModelProblem, UntrustedPair
-from device.pulling.source import MOST_MANIFEST_BYTES, Progress, Source, size_of
-from device.pulling.swap import put_in_place
-from device.signatures import check_signature, content_id
+from device.pairs.pulling.source import MOST_MANIFEST_BYTES, Progress, Source, size_of
+from device.pairs.pulling.swap import put_in_place
+from device.signed.signatures import check_signature, content_id
 from duet_contract.errors import ContractError, IntegrityError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import (
@@ -55,7 +55,7 @@ def look(source: Source, wanted: str, *, allow_unsigned: bool) -> Offer:
     Args:
         source: where it comes from.
         wanted: "id@version" or "id"; "" takes whatever it is.
-        allow_unsigned: see `device.signatures.check_signature`.
+        allow_unsigned: see `device.signed.signatures.check_signature`.
 
     Raises:
         UntrustedPair: not signed, by a stranger, altered, or another pair than was wanted.

@@ -12,7 +12,7 @@ import click
 from device.settings import DEFAULT_SERVER
 
 if TYPE_CHECKING:
-    from device.pulling.source import Progress, Source
+    from device.pairs.pulling.source import Progress, Source
 
 EXIT_CODES = """\b
 Exit codes:
@@ -51,8 +51,8 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
     """
     # gRPC would log every failed connection to stderr.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from device.pulling.hub import PREFIX
-    from device.pulling.install import alone, check_replacement, install, is_installed, look
+    from device.pairs.pulling.hub import PREFIX
+    from device.pairs.pulling.install import alone, check_replacement, install, is_installed, look
 
     source, wanted = _source(pair, server, PREFIX)
     try:
@@ -74,17 +74,17 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
     """Where PAIR comes from, and the name that it must have there."""
     if pair.startswith(prefix):
-        from device.pulling.hub import HubSource
-        from device.pulling.install import make_scratch
+        from device.pairs.pulling.hub import HubSource
+        from device.pairs.pulling.install import make_scratch
 
         return HubSource(pair.removeprefix(prefix), make_scratch()), ""
     from duet_contract.manifest import MANIFEST_NAME
 
     if os.sep in pair or (pair and (Path(pair) / MANIFEST_NAME).is_file()):
-        from device.pulling.local import LocalSource
+        from device.pairs.pulling.local import LocalSource
 
         return LocalSource(Path(pair).expanduser()), ""
-    from device.pulling.cloud import CloudSource
+    from device.pairs.pulling.cloud import CloudSource
 
     return CloudSource(server, pair, note=_note), pair
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from device.errors import CloudUnreachable, ModelProblem, UntrustedPair, UsageProblem
-from device.pulling.source import MOST_MANIFEST_BYTES, Progress, size_of
+from device.pairs.pulling.source import MOST_MANIFEST_BYTES, Progress, size_of
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, PairFile
 from duet_contract.signature import MOST_SIGNATURE_BYTES
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import grpc
 
 from device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, DeviceError
-from device.link import open_channel
+from device.identity.channel import open_channel
 from device.link_errors import device_error, retry_after
-from device.pulling.source import Progress, append, size_of
+from device.pairs.pulling.source import Progress, append, size_of
 from duet_contract.manifest import PairFile
 from duet_contract.v1.pairs_pb2 import FetchFileRequest, GetPairRequest
 from duet_contract.v1.pairs_pb2_grpc import PairServiceStub

@@ -83,7 +83,7 @@ class Identity:
         return self.files is None and part >= RENEW_AFTER
 
     def _key(self) -> bytes:
-        from device.vault import Vault
+        from device.kept.vault import Vault
 
         vault = Vault.open(create=False)
         try:
@@ -162,7 +162,7 @@ def seal_key(server: str, key: bytes) -> bytes:
     Raises:
         VaultError: there is no vault to be had.
     """
-    from device.vault import Vault
+    from device.kept.vault import Vault
 
     return Vault.open().seal(key, _purpose(server))
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from device.errors import UsageProblem, VaultError
 from device.home import HISTORY_NAME
-from device.vault import Vault
+from device.kept.vault import Vault
 from duet_contract.receipt import Receipt
 
 # SQLite's own fields for whose file it is, and of which version.

@@ -54,7 +54,7 @@ def enroll(
         return
     if cert or key or ca:
         raise UsageProblem("an enrolment CODE and certificate files are alternatives")
-    from device.enrollment import enroll as spend
+    from device.identity.enrollment import enroll as spend
 
     done = spend(address, code, server)
     identity = done.identity
@@ -68,7 +68,7 @@ def enroll(
 
 
 def _keep_files(address: str, cert: Path, key: Path, ca: Path) -> None:
-    from device.identity import Identity, canonical, save_identity
+    from device.identity.credentials import Identity, canonical, save_identity
 
     identity = Identity(canonical(address), "", files=(cert, key, ca))
     # Told now rather than at the first question.

@@ -8,7 +8,7 @@ elsewhere stays: most are no people, and a question without its subject cannot b
 import re
 from collections.abc import Iterable
 
-from device.redaction import Found
+from device.private.redaction import Found
 
 
 def _words(text: str) -> frozenset[str]:

@@ -13,14 +13,14 @@ from duet_contract.pairs import find_pair
 from duet_contract.verified import Verified
 
 if TYPE_CHECKING:
-    from device.decoder import Decoder
+    from device.decoding.decoder import Decoder
 
 
 @dataclass(frozen=True)
 class Pair:
     """A pair's directory and what its manifest says.
 
-    `allow_unsigned`: see `device.signatures.check_signature`.
+    `allow_unsigned`: see `device.signed.signatures.check_signature`.
     """
 
     directory: Path
@@ -51,7 +51,7 @@ def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
         ModelProblem: a file is missing, truncated or altered, or llama.cpp cannot load it.
     """
     # The question is on its way by now: what it did not need is imported here.
-    from device.signatures import check_installed
+    from device.signed.signatures import check_installed
 
     decoder = pair.manifest.decoder
     try:
@@ -59,6 +59,6 @@ def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
         verify_files(pair.directory, decoder.files, gguf=(decoder.path,), verified=Verified())
     except ContractError as error:
         raise ModelProblem(str(error)) from error
-    from device.decoder import Decoder
+    from device.decoding.decoder import Decoder
 
     return Decoder(pair.directory / decoder.path, threads or default_threads())

@@ -8,7 +8,7 @@ from device.errors import ModelProblem
 @click.command()
 def pairs() -> None:
     """List the pairs on this device: version, size of the decoder, and who signed them."""
-    from device.signatures import signature_state
+    from device.signed.signatures import signature_state
     from duet_contract.errors import ContractError
     from duet_contract.manifest import MANIFEST_NAME, load_manifest
     from duet_contract.pairs import pairs_home
@@ -37,8 +37,8 @@ def pairs() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(pair: str, yes: bool) -> None:
     """Delete PAIR, one of those that `pairs` lists, and what was begun to be fetched of it."""
-    from device.pulling.install import discard_parts
-    from device.pulling.swap import remove
+    from device.pairs.pulling.install import discard_parts
+    from device.pairs.pulling.swap import remove
     from duet_contract.manifest import MANIFEST_NAME
     from duet_contract.pairs import pairs_home
 

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 from device.errors import ModelProblem, UntrustedPair
-from device.publishers import pinned, pinned_by_server
+from device.signed.publishers import pinned, pinned_by_server
 from duet_contract.builder import builder_public
 from duet_contract.errors import ContractError
 from duet_contract.keys import fingerprint

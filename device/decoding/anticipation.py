@@ -8,7 +8,7 @@ a guess costs a decoding step, evaluating a token that is there costs a fraction
 
 from collections.abc import Sequence
 
-from device.decoder import Decoder
+from device.decoding.decoder import Decoder
 
 # Guesses ahead of what has arrived; pieces are rarely longer.
 _MOST = 32

@@ -1,7 +1,7 @@
 """Private material for the decoder (`--context`): read here, given to the decoder, never sent.
 
 Text is UTF-8, or UTF-16 with a byte order mark. PDF and office files go through
-`device.documents`. What a file is, its first bytes say, not its name.
+`device.private.documents`. What a file is, its first bytes say, not its name.
 """
 
 import codecs
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from device.documents import HTML_NAMES, document_text, kind_of
 from device.errors import UsageProblem
+from device.private.documents import HTML_NAMES, document_text, kind_of
 
 # No decoder's window holds more; files are read no further than this.
 MOST_TEXT_BYTES = 16 << 20

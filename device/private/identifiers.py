@@ -1,7 +1,7 @@
 """What identifies somebody in a question, found by `presidio-analyzer` (the extra `redact`).
 
 Presidio's recognisers of fixed forms (e-mail, phone, card, IBAN, IP, ...) need no language model.
-Names come from a spaCy model where one is installed, else from `device.names`.
+Names come from a spaCy model where one is installed, else from `device.private.names`.
 """
 
 import importlib.util
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from device.errors import UsageProblem
-from device.forms import find_forms
-from device.names import find_names
-from device.redaction import Finder, Found
+from device.private.forms import find_forms
+from device.private.names import find_names
+from device.private.redaction import Finder, Found
 
 _LABELS = {
     "EMAIL_ADDRESS": "EMAIL",

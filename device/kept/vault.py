@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from device import system_keyring
 from device.errors import VaultError, VaultLocked
 from device.home import home
+from device.kept import system_keyring
 
 PASSPHRASE_VARIABLE = "DUET_PASSPHRASE"  # noqa: S105 (a name)
 VAULT_NAME = "vault.json"

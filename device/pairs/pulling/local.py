@@ -6,7 +6,7 @@ from io import FileIO
 from pathlib import Path
 
 from device.errors import ModelProblem
-from device.pulling.source import MOST_MANIFEST_BYTES, Progress, append, size_of
+from device.pairs.pulling.source import MOST_MANIFEST_BYTES, Progress, append, size_of
 from duet_contract.errors import ContractError
 from duet_contract.manifest import MANIFEST_NAME, PairFile
 from duet_contract.signature import read_signature

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives import serialization
 
 import duet_contract.transport as transport
 from device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageProblem
-from device.identity import Identity, canonical, save_identity, seal_key
+from device.identity.credentials import Identity, canonical, save_identity, seal_key
+from device.identity.signing_request import SigningRequest
 from device.link_errors import device_error
-from device.signing_request import SigningRequest
 from duet_contract.enrolment import EnrolmentCode, fingerprint
 from duet_contract.errors import ContractError, EnrolmentCodeError
 from duet_contract.v1.enrolment_pb2 import EnrollRequest, GetAuthorityRequest
@@ -64,7 +64,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
     services = canonical(server or f"{host}:{response.service_port}")
     identity = request.identity(services, response.name, response.certificate, authority)
     save_identity(identity)
-    from device.publishers import pin
+    from device.signed.publishers import pin
 
     pin(services, tuple(response.publishers))
     return Enrolled(identity, len(response.publishers))

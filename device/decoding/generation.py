@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import llama_cpp
 
-from device.decoder import CHUNK, Decoder
-from device.drafting import Drafter
+from device.decoding.decoder import CHUNK, Decoder
+from device.decoding.drafting import Drafter
 
 
 class Generation:

@@ -7,7 +7,7 @@ or more is taken for an account's or a customer's, since quantities of that size
 import re
 from collections.abc import Iterable
 
-from device.redaction import Found
+from device.private.redaction import Found
 
 _CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][\w'\u2019\-]*"
 _STREETS = (

@@ -1,0 +1,1 @@
+"""The decoder at work: its tokens, and guesses ahead of them."""

@@ -1,0 +1,1 @@
+"""What outlives a question: the history, and the vault that seals it and the keys."""

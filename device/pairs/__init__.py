@@ -1,0 +1,1 @@
+"""The pairs on this device: found, loaded, fetched, listed and deleted."""

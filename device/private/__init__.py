@@ -1,0 +1,1 @@
+"""What must not leave the device: private context, and the redaction of questions."""

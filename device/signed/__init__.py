@@ -1,0 +1,1 @@
+"""Who signed a pair, and whom this device trusts."""

@@ -1,0 +1,172 @@
+"""An operator and two devices, each command a process: from an authority to a revoked device."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from duet_contract.receipt import Receipt
+from tests.service import Service
+
+pytestmark = pytest.mark.engine
+
+DEVICE = str(Path(sys.executable).with_name("duet-device"))
+QUESTION = "Tom has 3 apples and buys 5 more. How many apples has he?"
+PASSPHRASE = "correct horse battery"
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The service with mutual TLS, and who may use it."""
+
+    directory: Path
+    service: Service
+
+    def admin(self, *arguments: str) -> str:
+        return _admin(self.directory, *arguments)
+
+    @property
+    def enrolment(self) -> str:
+        return f"127.0.0.1:{self.service.wait_event('loading', 30)['enrolment_port']}"
+
+
+def _admin(directory: Path, *arguments: str) -> str:
+    command = [sys.executable, "-m", "cloud.admin", *arguments, "--dir", str(directory)]
+    done = subprocess.run(command, capture_output=True, timeout=60, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def operator(default_pair, tmp_path_factory):
+    """`cloud/README.md`'s commands; the engine with nothing kept between requests."""
+    root = tmp_path_factory.mktemp("operator")
+    directory, passphrase = root / "authority", root / "passphrase"
+    passphrase.write_text(PASSPHRASE)
+    _admin(directory, "init", "--passphrase-file", str(passphrase))
+    command = [sys.executable, "-m", "cloud.serve", "--pair", "smollm2-135m"]
+    command += ["--tls-dir", str(directory), "--passphrase-file", str(passphrase)]
+    command += ["--enrolment-port", "0", "--no-enable-prefix-caching"]
+    with Service.started(command, root / "log") as service:
+        yield Operator(directory, service)
+
+
+class Device:
+    """`duet-device` with a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self._environment = {**os.environ, "DUET_HOME": str(home), "DUET_PASSPHRASE": "of a vault"}
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [DEVICE, *arguments],
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+def enrolled(operator, tmp_path):
+    """Makes a device, invites it under a name, and lets it enrol."""
+
+    def make(name: str) -> Device:
+        device = Device(tmp_path / name)
+        code = operator.admin("invite", name).strip()
+        ended, out, err = device.run("enroll", operator.enrolment, code)
+        assert (ended, out) == (0, "")
+        assert f"enrolled as {name} with {operator.service.address}" in err
+        # A code is good once.
+        ended, _, err = Device(tmp_path / "other").run("enroll", operator.enrolment, code)
+        assert ended == 8
+        assert "refused" in err
+        operator.service.wait_ready(240)
+        return device
+
+    return make
+
+
+def _wait_running(service: Service, wanted: bool, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while (service.metric("vllm:num_requests_running") > 0) != wanted:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_device_from_its_invitation_to_its_revocation(operator, enrolled, tmp_path):
+    service = operator.service
+    laptop, phone = enrolled("laptop"), enrolled("phone")
+    ask = ("ask", "--require-cloud", "--server", service.address)
+
+    # The answer comes in parts, while the device is still at it; the receipt last.
+    process = laptop.start(*ask, "--temperature", "0", QUESTION)
+    parts = []
+    while part := os.read(process.stdout.fileno(), 65536):
+        parts.append((part, process.poll()))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert len(parts) > 2, "the answer came at once"
+    assert parts[0][1] is None
+    assert b"".join(part for part, _ in parts).strip()
+    assert "signal tokens" in err.decode().splitlines()[-1]
+    assert "alone" not in err.decode()
+
+    ended, out, err = laptop.run(*ask, "--json", "--quiet", "--temperature", "0", QUESTION)
+    assert (ended, err) == (0, "")
+    receipt = Receipt.model_validate_json(out)
+    assert receipt.source == "duet"
+    assert receipt.tokens.signal > 0
+    assert receipt.answer.encode().strip() == b"".join(part for part, _ in parts).strip()
+    assert 0 < receipt.ms.connect <= receipt.ms.first_signal <= receipt.ms.first_answer
+    states = {
+        entry["name"]: entry["state"]
+        for entry in map(json.loads, operator.admin("devices", "--json").splitlines())
+    }
+    assert states == {"laptop": "enrolled", "phone": "enrolled"}
+
+    # Whoever has no identity does not get as far as a call.
+    ended, out, err = Device(tmp_path / "stranger").run(*ask, QUESTION)
+    assert (ended, out) == (3, "")
+    assert "duet-device enroll" in err
+
+    # Revoked in the middle of a signal: the call ends, and so does the engine's work.
+    open_call = laptop.start(
+        *ask, "--budget", "1500", "--temperature", "1.5", "--show-signal",
+        "Write the longest story that you can think of.",
+    )  # fmt: skip
+    assert open_call.stderr.read(1), "the signal never began"
+    _wait_running(service, True, 10)
+    assert "revoked" in operator.admin("revoke", "laptop")
+    out, err = open_call.communicate(timeout=30)
+    assert open_call.returncode == 4
+    assert out.strip() == b""
+    last = err.decode().splitlines()[-1]
+    assert last.startswith("duet-device: the cloud does not know this device")
+    assert "revoked" in last
+    assert service.wait_event("expelled", 5)["device"] == "laptop"
+    _wait_running(service, False, 10)
+
+    # So does every later one, with the exit code of a refusal, however the device asks.
+    for options in ((), ("--require-cloud",)):
+        ended, out, err = laptop.run("ask", *options, "--server", service.address, QUESTION)
+        assert (ended, out) == (4, "")
+        assert len(err.splitlines()) == 1
+        assert "revoked" in err
+    ended, out, err = phone.run(*ask, "--json", "--quiet", "--temperature", "0", QUESTION)
+    assert (ended, err) == (0, "")
+    assert json.loads(out)["answer"] == receipt.answer
+
+    # `--no-enable-prefix-caching`: the same question four times, and nothing was there before.
+    assert service.metric("vllm:prefix_cache_hits_total") == 0

@@ -1,0 +1,98 @@
+"""What mutual TLS costs: turns, and what is written."""
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from tests.doubles.small_pairs import write_pair
+from tools import tls_cost
+from tools.bench.results import Figure, Series, read_results
+from tools.bench.stats import summarise
+from tools.tls_services import Side
+
+PLAIN, SECURED = Side(1, None), Side(2, None)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    write_pair(tmp_path / "pair")
+    return tmp_path / "pair"
+
+
+async def test_each_side_goes_first_in_turn_and_is_asked_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[int, str]] = []
+
+    async def throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
+        asked.append((side.port, next(requests).question))
+        return float(len(asked))
+
+    monkeypatch.setattr(tls_cost, "_throughput", throughput)
+    requests = [(ReasonRequest(question=str(n)) for n in itertools.count()) for _ in range(2)]
+    plain, secured = await tls_cost._turns((PLAIN, SECURED), requests, 3, 1.0)
+    assert asked == [
+        (2, "0"), (1, "0"),  # to warm up
+        (1, "1"), (2, "1"), (2, "2"), (1, "2"), (1, "3"), (2, "3"),
+    ]  # fmt: skip
+    assert (plain, secured) == ([3.0, 6.0, 7.0], [4.0, 5.0, 8.0])
+
+
+def _figure(name: str, value: float) -> Figure:
+    summary = summarise([value])
+    return Figure(
+        id=name,
+        title=name,
+        unit="s",
+        subject=Series(name="a", summary=summary),
+        judged=summary,
+        judged_unit="s",
+    )
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, pair: Path, out: Path, *arguments: str) -> int:
+    command = ["tls_cost", "--pair", str(pair), "--out", str(out), *arguments]
+    monkeypatch.setattr(sys, "argv", command)
+    return tls_cost.main()
+
+
+def test_figures_that_are_not_measured_now_are_kept(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    for number, figures in enumerate((["tls.a", "tls.b"], ["tls.b"])):
+        found = [_figure(name, number + 1.0) for name in figures]
+        monkeypatch.setattr(tls_cost, "_measure", lambda *_, found=found: iter(found))
+        assert _run(monkeypatch, pair, out, "--figures", "start,engine") == 0
+    figures = {figure.id: figure for figure in read_results(out).figures}
+    assert [figure.judged.median for figure in figures.values()] == [1.0, 2.0]
+    assert "--figures start,engine --repeats 5" in figures["tls.a"].command
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_results_of_another_machine_are_not_mixed_in(
+    pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.json"
+    monkeypatch.setattr(tls_cost, "_measure", lambda *_: iter(()))
+    assert _run(monkeypatch, pair, out, "--figures", "start") == 0
+    assert not out.exists()
+    monkeypatch.setattr(tls_cost, "_measure", lambda *_: iter([_figure("tls.a", 1.0)]))
+    assert _run(monkeypatch, pair, out) == 0
+    content = json.loads(out.read_text())
+    content["machine"]["cpu"] = "another"
+    out.write_text(json.dumps(content))
+    with pytest.raises(SystemExit) as ended:
+        _run(monkeypatch, pair, out)
+    assert ended.value.code == 2
+
+
+def test_unknown_figures(pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _run(monkeypatch, pair, tmp_path / "out.json", "--figures", "nonsense")
+    assert ended.value.code == 2
