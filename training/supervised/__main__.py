@@ -19,6 +19,7 @@ from training.pair import load_pair
 from training.stories.draw import SCOPES
 from training.supervised.examples import Teacher
 from training.supervised.measure import measure
+from training.supervised.muon import has_fast_bfloat16
 from training.supervised.start import SIZES, make_start
 from training.supervised.trainer import Plan, Student
 
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so long (exit 3)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--float32", action="store_true", help="no bfloat16 while training")
+    parser.add_argument("--float32", action="store_true", help="no bfloat16, on any processor")
     parser.add_argument("--measure", type=int, metavar="N", help="only measure, on N stories")
     return parser
 
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             tokens=arguments.tokens,
             rate=arguments.rate,
             seed=arguments.seed,
-            bfloat16=not arguments.float32,
+            bfloat16=has_fast_bfloat16() and not arguments.float32,
         )
         path = pair.reasoner.path if role == "reasoner" else pair.decoder.path
         student = Student(path, out / "state" / f"{role}.pt", plan)

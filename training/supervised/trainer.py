@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,16 @@ from transformers import AutoModelForCausalLM
 
 from training.errors import CheckpointError
 from training.supervised.examples import Example
+from training.supervised.muon import Float32Muon, has_fast_bfloat16
 
 # Examples drawn together: the more, the less padding.
 CHUNK = 512
 # Widths are multiples of it.
 GRAIN = 32
 IGNORED = -100
+# Steps between two saves: what an interruption may cost.
+SAVE_EVERY = 200
+WEIGHT_DECAY = 0.01
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Plan:
     """How long and how fast.
 
     `tokens`: of a batch, padding included. `decay`: share of the steps in which the rate falls.
+    `bfloat16`: whether to multiply in it; what the processor does fast, unless said.
     """
 
     steps: int
@@ -41,13 +46,21 @@ class Plan:
     warmup: int = 50
     decay: float = 0.3
     seed: int = 0
-    bfloat16: bool = True
+    bfloat16: bool = field(default_factory=has_fast_bfloat16)
 
     def rate_at(self, step: int) -> float:
         """Warm-up, a level stretch, and a straight line down to a fiftieth."""
         falling = max(1, int(self.steps * self.decay))
         down = (self.steps - step) / falling
         return self.rate * min(1.0, (step + 1) / self.warmup, max(0.02, down))
+
+
+def _muon(matrices: list[torch.Tensor], rate: float) -> torch.optim.Optimizer:
+    if has_fast_bfloat16():
+        return torch.optim.Muon(
+            matrices, lr=rate, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
+        )
+    return Float32Muon(matrices, lr=rate, weight_decay=WEIGHT_DECAY)
 
 
 class Student:
@@ -58,9 +71,7 @@ class Student:
         self.model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         matrices = [w for n, w in self.model.named_parameters() if w.ndim == 2 and "embed" not in n]
         others = [w for n, w in self.model.named_parameters() if w.ndim != 2 or "embed" in n]
-        muon = torch.optim.Muon(
-            matrices, lr=plan.rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-        )
+        muon = _muon(matrices, plan.rate)
         adamw = torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
         self._optimisers: tuple[torch.optim.Optimizer, ...] = (muon, adamw)
         self.step = self._chunk = self._place = 0
@@ -122,6 +133,8 @@ class Student:
             if self.step % 50 == 0:
                 report(self.step, losses / 50, tokens / (time.monotonic() - started))
                 losses = 0.0
+            if self.step % SAVE_EVERY == 0:
+                self.save()
         self.save()
         return True
 

@@ -17,6 +17,7 @@ from training.stories.draw import SCOPES, draw
 from training.stories.traces import SHORT, answer, trace
 from training.supervised.__main__ import UNFINISHED, main
 from training.supervised.examples import Example, Teacher
+from training.supervised.muon import Float32Muon, orthogonalised
 from training.supervised.start import make_start
 from training.supervised.tokenizer import LLAMA_CPP_NAME
 from training.supervised.trainer import GRAIN, IGNORED, Plan, Student, batched
@@ -166,3 +167,45 @@ def test_the_rate_rises_and_falls():
     plan = Plan(1000, rate=1.0, warmup=10, decay=0.5)
     rates = [plan.rate_at(step) for step in (0, 9, 400, 750, 999)]
     assert rates == [0.1, 1.0, 1.0, 0.5, 0.02]
+
+
+def test_muon_in_float32_takes_the_steps_of_torchs_own():
+    """Which rounds to bfloat16 on the way: alike in direction and size, not to the last digit."""
+    torch.manual_seed(0)
+    for shape in ((24, 40), (40, 24)):
+        start = torch.randn(shape)
+        mine, peer = (torch.nn.Parameter(start.clone()) for _ in range(2))
+        own = Float32Muon([mine], lr=0.1, weight_decay=0.01)
+        torchs = torch.optim.Muon([peer], lr=0.1, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        for _ in range(4):
+            slope = torch.randn(shape)
+            mine.grad, peer.grad = slope.clone(), slope.clone()
+            own.step()
+            torchs.step()
+        moved, expected = (mine - start).detach(), (peer - start).detach()
+        assert float((moved - expected).norm() / expected.norm()) < 0.02
+
+
+def test_muon_goes_on_from_its_state():
+    torch.manual_seed(0)
+    slopes = [torch.randn(6, 4) for _ in range(4)]
+
+    def after(stop):
+        matrix = torch.nn.Parameter(torch.ones(6, 4))
+        muon = Float32Muon([matrix], lr=0.1, weight_decay=0.0)
+        for number, slope in enumerate(slopes):
+            if number == stop:
+                kept = muon.state_dict()
+                muon = Float32Muon([matrix], lr=0.1, weight_decay=0.0)
+                muon.load_state_dict(kept)
+            matrix.grad = slope.clone()
+            muon.step()
+        return matrix.detach()
+
+    assert torch.equal(after(stop=2), after(stop=None))
+
+
+def test_singular_values_come_near_one():
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(32, 80)))
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
