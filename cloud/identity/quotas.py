@@ -186,9 +186,11 @@ class MeteredEngine:
         assert caller is not None, "a metered engine serves identities alone"
         prompt = len(job.prompt_ids)
         with self._quotas.tokens(caller.name, prompt + job.budget) as taken:
+            # Before the first token, too: who breaks off there has had the prompt computed.
+            taken[0] = prompt
             async with aclosing(self._engine.generate(job)) as steps:
                 async for step in steps:
-                    taken[0] = (taken[0] or prompt) + len(step.ids)
+                    taken[0] += len(step.ids)
                     yield step
 
     def healthy(self) -> bool:

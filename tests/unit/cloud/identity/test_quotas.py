@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from cloud.engine import Job
 from cloud.errors import CredentialsError
 from cloud.identity.access import Access, AccessFile, load_access
-from cloud.identity.quotas import RATE_WINDOW_S, Quotas
+from cloud.identity.callers import CALLER, Caller
+from cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas
 from cloud.status import Refusal
 from device.errors import CloudBusy
 from device.link_errors import device_error
@@ -291,6 +293,25 @@ async def test_concurrency_is_freed_when_a_question_is_cancelled(secure, refused
         await asyncio.sleep(0.01)
     secure.engine.pause_s = 0.0
     assert await client.ask() == 10
+
+
+@pytest.mark.parametrize("tokens", [0, 3])
+async def test_a_question_broken_off_costs_its_prompt_and_what_came(make, engine, tokens):
+    """Also before the first token: the engine had its prompt by then."""
+    quotas = make(tokens=100)
+    CALLER.set(Caller("laptop", frozenset(), "serial", 0.0))
+    job = Job("id", [1] * 7, budget=40, stop_id=0, temperature=0.0, seed=None, text=False)
+    steps = MeteredEngine(engine, quotas).generate(job)
+    for _ in range(tokens):
+        await anext(steps)
+    engine.pause_s = 30.0
+    waiting = asyncio.create_task(anext(steps))
+    await asyncio.sleep(0)
+    assert quotas.spent("laptop") == 7 + 40
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert quotas.spent("laptop") == 7 + tokens
 
 
 async def test_limits_change_while_it_serves(secure, refused):
