@@ -101,6 +101,31 @@ def test_an_authority_past_its_end_signs_nothing(run, monkeypatch):
     assert f"until       {datetime.datetime.now(datetime.UTC):%Y-%m-%d}" in out
 
 
+def test_devices_near_and_past_the_authoritys_end(run, tmp_path, monkeypatch):
+    """No certificate outlasts the authority's, and the list says so; none is enrolled after it."""
+    _life(monkeypatch, days=3)
+    assert run("init")[0] == Exit.OK
+    authority = authorities.unlock(tmp_path / "made", identities.PASSPHRASE)
+    ends = int(authority.certificate.not_valid_after_utc.timestamp())
+    secret = EnrolmentCode.parse(run("invite", "laptop")[1]).secret
+    authority.enroll(secret, identities.signing_request())
+    run("invite", "phone", "--hours", "1")
+    for now, states in (
+        (ends - 1, {"laptop": "enrolled", "phone": "invitation over"}),
+        (ends, {"laptop": "ended", "phone": "invitation over"}),
+    ):
+        monkeypatch.setattr("cloud.admin.devices._now", lambda now=now: now)
+        code, out, err = run("devices", "--json")
+        assert (code, err) == (Exit.OK, "")
+        entries = {entry["name"]: entry for entry in map(json.loads, out.splitlines())}
+        assert {name: entry["state"] for name, entry in entries.items()} == states
+        assert entries["laptop"]["until"] == ends
+        row = run("devices")[1].splitlines()[1]
+        assert row.split()[:3] == ["laptop", "inference", states["laptop"]]
+        assert f"{authority.certificate.not_valid_after_utc:%Y-%m-%d %H:%M}" in row
+    assert run("revoke", "laptop")[1] == "laptop: 0 certificates and codes revoked\n"
+
+
 def test_publishers(run, made, tmp_path):
     key = Ed25519PrivateKey.generate().public_key()
     file = tmp_path / "us.pem"

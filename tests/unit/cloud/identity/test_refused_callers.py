@@ -13,6 +13,7 @@ from cloud.identity import callers
 from cloud.identity.certificates import key_pem, pem
 from cloud.status import Refusal
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
+from duet_contract.v1.enrolment_pb2 import EnrollRequest
 from tests.doubles import identities
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -167,6 +168,32 @@ async def test_a_role_taken_away_counts_at_once(secure, refused):
     await client.ask()
     secure.authority.registry.invite("laptop", ("control",), b"x", 0, 0)
     assert (await refused(client.ask())).code() == PERMISSION_DENIED
+
+
+async def test_a_role_taken_away_while_a_call_runs(secure, refused):
+    secure.engine.pause_s = 30.0
+    running = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask())
+    while not secure.engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    secure.authority.registry.invite("laptop", ("control",), b"x", 0, 0)
+    assert (await refused(running)).code() == PERMISSION_DENIED
+    assert secure.engine.aborted == 1
+
+
+async def test_another_device_of_the_name_enrols_while_a_call_runs(secure, refused):
+    secure.engine.pause_s = 30.0
+    running = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask())
+    while not secure.engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    request = EnrollRequest(secret=b"x" * 16, signing_request=identities.signing_request())
+    secure.authority.registry.invite(
+        "laptop", ("inference",), request.secret, 0, int(time.time()) + 60
+    )
+    await secure.enrolment.Enroll(request)
+    error = await refused(running)
+    assert error.code() == UNAUTHENTICATED
+    assert "revoked" in error.details()
+    assert secure.engine.aborted == 1
 
 
 @pytest.mark.parametrize("port", ["port", "enrolment_port"])
