@@ -1,9 +1,9 @@
 """X.509 certificates: the authority's, the server's, a device's. Small, as each handshake has two.
 
-ECDSA P-256 throughout: gRPC's BoringSSL offers no Ed25519 in TLS. Names are SPIFFE ids in the
-subject alternative name; a device's certificate has no subject (RFC 5280, 4.1.2.6), which saves its
-bytes three times a handshake, as a session ticket carries it, too. Key identifiers are left out:
-there is one issuer.
+ECDSA P-256 throughout: gRPC's BoringSSL offers no Ed25519 in TLS. Names are in the subject
+alternative name alone, a device's as its SPIFFE id; only the authority has a subject (RFC 5280,
+4.1.2.6). A device's certificate counts three times a handshake, as session tickets carry it, too.
+Key identifiers are left out: there is one issuer.
 """
 
 import datetime
@@ -84,11 +84,10 @@ def server_certificate(
     now: datetime.datetime,
 ) -> x509.Certificate:
     """A certificate that proves to devices that they talk to the cloud at one of `hosts`."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "duet cloud")])
     ends = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
     return (
-        _builder(name, issuer.subject, public_key, now, ends)
-        .add_extension(_names(hosts), critical=False)
+        _builder(x509.Name([]), issuer.subject, public_key, now, ends)
+        .add_extension(_names(hosts), critical=True)
         .add_extension(_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(issuer_key, hashes.SHA256())
