@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import ssl
 import time
+from functools import partial, partialmethod
 
 import grpc
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
-from cloud.identity.authority import invite
+from cloud.identity.authority import Authority, invite
 from device.cli import main
 from device.errors import (
     CloudRefused,
@@ -29,6 +33,7 @@ from duet_contract.enrolment import EnrolmentCode
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from tests.doubles import identities
+from tests.doubles.tcp import serving
 
 PUBLISHER = bytes(range(32))
 
@@ -59,8 +64,8 @@ def enrolled(secure, code, at_home):
     return go
 
 
-def describe(server):
-    with open_channel(server) as channel:
+def describe(server, credentials=None):
+    with open_channel(server, credentials) as channel:
         try:
             return ControlServiceStub(channel).DescribePair(DescribePairRequest(), timeout=10).id
         except grpc.RpcError as error:
@@ -93,6 +98,49 @@ async def test_the_private_key_never_leaves_and_is_not_readable_at_rest(enrolled
                 assert path.name == "server.pem" or b"PRIVATE KEY" not in content
     (path,) = (at_home / "identities").iterdir()
     assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_the_private_key_is_in_nothing_that_is_sent(enrolled, secure, monkeypatch):
+    sent = []
+
+    def received(authority, spent, signing_request, *, call):
+        sent.append(signing_request)
+        return call(authority, spent, signing_request)
+
+    for name in ("enroll", "renew"):
+        call = partial(received, call=getattr(Authority, name))
+        monkeypatch.setattr(Authority, name, partialmethod(call))
+    identity = await enrolled()
+    renewed = await asyncio.to_thread(renew, identity)
+    assert len(sent) == 2
+    for kept, request in zip((identity, renewed), sent, strict=True):
+        key = serialization.load_pem_private_key(kept._key(), None)
+        assert x509.load_der_x509_csr(request).public_key() == key.public_key()
+        assert key.private_numbers().private_value.to_bytes(32) not in request
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_server_with_tls_below_13_is_told_nothing(secure, enrolled, code, version):
+    """It has the authority's own certificate, and yet neither a call nor a code reaches it."""
+    identity = await enrolled()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(secure.authority.directory / "server.pem")
+    context.set_alpn_protocols(["h2"])
+    context.minimum_version = context.maximum_version = version
+    read = []
+
+    def answer(connection):
+        with context.wrap_socket(connection, server_side=True) as secured:
+            read.append(secured.recv(1))
+
+    with serving(answer) as address:
+        with pytest.raises(CloudUnreachable):
+            await asyncio.to_thread(describe, address, identity.credentials())
+        if version == ssl.TLSVersion.TLSv1_2:
+            with pytest.raises(IdentityProblem, match="does not speak TLS 1.3"):
+                await asyncio.to_thread(enroll, address, str(code))
+    # With 1.3 the same server is talked to: it is the version that was refused.
+    assert bool(read) == (version == ssl.TLSVersion.TLSv1_3)
 
 
 async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
@@ -208,11 +256,12 @@ async def test_plaintext_to_a_server_with_identities_says_what_to_do(secure, at_
     assert not secure.engine.jobs
 
 
-async def test_an_ended_identity(enrolled, monkeypatch):
+@pytest.mark.parametrize(("days", "why"), [(30, "ended on"), (-30, "not valid yet")])
+async def test_an_identity_at_another_time(enrolled, monkeypatch, days, why):
     identity = await enrolled()
     now = time.time()
-    monkeypatch.setattr(identities_of_device.time, "time", lambda: now + 30 * 86400)
-    with pytest.raises(IdentityProblem, match="ended on"):
+    monkeypatch.setattr(identities_of_device.time, "time", lambda: now + days * 86400)
+    with pytest.raises(IdentityProblem, match=why):
         identity.credentials()
 
 

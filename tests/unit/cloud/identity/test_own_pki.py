@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import ssl
 
 import grpc
 import pytest
@@ -19,7 +20,7 @@ from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from tests.doubles.identities import KeyPair
+from tests.doubles.identities import KeyPair, tls
 
 ACCESS = """
 denied = ["spiffe://example.org/laptop/stolen"]
@@ -112,6 +113,7 @@ async def served(toy_pair, engine, pki, tmp_path):
         return channel
 
     connect.access = access
+    connect.port = server.port
     yield connect
     for channel in channels:
         await channel.close()
@@ -173,3 +175,46 @@ async def test_an_access_file_that_broke_leaves_what_was(served, pki, refused):
     assert responses[-1].done.signal_tokens == 10
     error = await refused(ask(served(pki.device("spiffe://example.org/laptop/stolen"))))
     assert "denied" in error.details()
+
+
+async def _taken_up(served, client, before):
+    """The server's certificate once it is not `before` any more."""
+    for _ in range(40):
+        shown = await asyncio.to_thread(tls, served.port, ssl.TLSVersion.TLSv1_3, client)
+        if shown.serial_number != before:
+            break
+        await asyncio.sleep(0.1)
+    return shown.serial_number
+
+
+async def test_files_that_are_replaced_one_after_the_other_are_taken_up(
+    served, pki, tmp_path, capsys
+):
+    client = pki.device("spiffe://example.org/laptop/7")
+    standing = served(client)
+    assert (await ask(standing))[-1].done.signal_tokens == 10
+    before = await _taken_up(served, client, None)
+    fresh = pki.issue(x509.DNSName("localhost"))
+    (tmp_path / "cert.pem").write_bytes(fresh.certificate)
+    await asyncio.sleep(1.2)
+    # The key is still the old one's: what was goes on.
+    assert "is not the key of" in capsys.readouterr().err
+    assert await _taken_up(served, client, None) == before
+    (tmp_path / "key.pem").write_bytes(fresh.key)
+    expected = x509.load_pem_x509_certificate(fresh.certificate).serial_number
+    assert await _taken_up(served, client, before) == expected
+    for channel in (standing, served(client)):
+        assert (await ask(channel))[-1].done.signal_tokens == 10
+
+
+async def test_clients_of_another_authority_are_taken_up_and_the_old_ones_refused(
+    served, pki, tmp_path, refused
+):
+    other = Pki()
+    theirs, ours = (each.device("spiffe://example.org/laptop/7") for each in (other, pki))
+    error = await refused(ask(served(theirs)))
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    (tmp_path / "ca.pem").write_bytes(other.roots)
+    await asyncio.sleep(1.2)
+    assert (await ask(served(theirs)))[-1].done.signal_tokens == 10
+    assert (await refused(ask(served(ours)))).code() == grpc.StatusCode.UNAVAILABLE

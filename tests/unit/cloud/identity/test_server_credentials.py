@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +19,10 @@ from cloud.identity.certificates import key_pem, pem
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.v1.enrolment_pb2 import RenewRequest
+from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
 
 LOCALHOST = ["localhost", "127.0.0.1"]
@@ -123,6 +128,44 @@ async def test_no_passphrase(toy_pair, secure_options, monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False)
     with pytest.raises(UsageError, match="passphrase"):
         start(toy_pair, secure_options)
+
+
+async def test_without_the_passphrase_it_serves_and_signs_nothing(
+    toy_pair, options, authority, engine, refused, monkeypatch
+):
+    monkeypatch.delenv("DUET_AUTHORITY_PASSPHRASE")
+    server = start(toy_pair, dataclasses.replace(options, tls_dir=authority.directory))
+    await server.start()
+    await server.open(engine)
+    assert server.security.enrolment_port is None
+    credentials = identities.device(authority).credentials(pem(authority.certificate))
+    async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
+        assert [response async for response in call][-1].done.signal_tokens == 10
+        request = RenewRequest(signing_request=identities.signing_request())
+        error = await refused(IdentityServiceStub(channel).Renew(request))
+    assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+    await server.stop()
+
+
+@pytest.mark.parametrize("unlocked", [True, False])
+async def test_a_server_that_was_off_until_its_certificate_had_ended(
+    toy_pair, secure_options, authority, unlocked
+):
+    path = authority.directory / "server.pem"
+    ended = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=9)
+    key = certificates.new_key()
+    certificate = certificates.server_certificate(
+        authority.certificate, authority.key, key.public_key(), LOCALHOST, 5, ended
+    )
+    path.write_bytes(key_pem(key) + pem(certificate))
+    if unlocked:
+        await start(toy_pair, secure_options).stop()
+        assert pem(certificate) not in path.read_bytes()
+    else:
+        with pytest.raises(CredentialsError, match="cloud.admin rotate"):
+            start(toy_pair, dataclasses.replace(secure_options, enrolment_port=None))
+        assert pem(certificate) in path.read_bytes()
 
 
 def test_an_altered_key_file(authority):
