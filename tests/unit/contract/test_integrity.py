@@ -3,6 +3,7 @@ import os
 import random
 import time
 
+import gguf
 import pytest
 
 from duet_contract import verified as verified_module
@@ -80,8 +81,12 @@ def test_a_thousand_random_byte_flips_of_a_gguf(tmp_path, record):
     before = path.stat()
     time.sleep(TICK_S)
     chance = random.Random(0)
+    metadata_at, tensors_at = 24, gguf.GGUFReader(path).data_offset
+    flipped = {"header": 0, "metadata": 0, "tensors": 0}
     for _ in range(1000):
         position, mask = chance.randrange(len(original)), chance.randrange(1, 256)
+        part = "metadata" if position < tensors_at else "tensors"
+        flipped["header" if position < metadata_at else part] += 1
         with path.open("r+b") as file:
             file.seek(position)
             file.write(bytes([original[position] ^ mask]))
@@ -90,6 +95,7 @@ def test_a_thousand_random_byte_flips_of_a_gguf(tmp_path, record):
             verify_files(tmp_path, [entry], gguf=[entry.path], verified=Verified(record))
         path.write_bytes(original)
     verify_files(tmp_path, [entry], gguf=[entry.path], verified=Verified(record))
+    assert min(flipped.values()) >= 10
 
 
 def count_hashes(monkeypatch):

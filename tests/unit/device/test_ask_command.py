@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from device import answering
 from device.cli import main
 from device.errors import ExitCode
+from device.identity import renewal
 from device.pairs.pair import Pair
 from device.signed.publishers import BY_HAND, pin
 from duet_contract.integrity import sha256_of
@@ -112,6 +113,25 @@ def test_a_refusal_in_the_middle_of_a_signal_has_a_line_of_its_own(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "beca\n\nduet-device: the cloud does not know this device: revoked\n"
+
+
+def test_the_certificate_is_renewed_behind_an_answer_of_the_cloud(
+    cloud: ScriptedCloud, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[str] = []
+
+    def renew_if_due(server: str, note: Callable[[str], None]) -> bool:
+        assert capsys.readouterr().out == "häppy 🙂\n"
+        note("it ends soon")
+        renewed.append(server)
+        return True
+
+    monkeypatch.setattr(renewal, "renew_if_due", renew_if_due)
+    assert main(["ask", "why?", "--quiet"]) == ExitCode.OK
+    assert renewed == [cloud.address]
+    assert capsys.readouterr().err == "duet-device: it ends soon\n"
+    assert main(["ask", "why?", "--device-only"]) == ExitCode.OK
+    assert renewed == [cloud.address]
 
 
 def test_options_come_from_the_environment(
