@@ -65,6 +65,13 @@ def alter(home: Path, id_: str, statement: str) -> None:
     database.close()
 
 
+def sealed(home: Path, id_: str) -> bytes:
+    with sqlite3.connect(home / "history.db") as database:
+        row = database.execute("SELECT sealed FROM answers WHERE id = ?", (id_,)).fetchone()
+    database.close()
+    return bytes(row[0])
+
+
 def test_nothing_is_kept_before_it_is_asked_for(
     cloud: ScriptedCloud, home: Path, capsys: Captured
 ) -> None:
@@ -200,7 +207,11 @@ def test_forget(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
     for _ in range(4):
         main(["ask", QUESTION])
     first, second, *_ = ids(home)
+    kept = sealed(home, first)
+    assert kept in (home / "history.db").read_bytes()
     assert main(["forget", first, second]) == ExitCode.OK
+    assert kept not in (home / "history.db").read_bytes()
+    assert [path.name for path in home.glob("history.db*")] == ["history.db"]
     assert capsys.readouterr().out.endswith("2 answers forgotten\n")
     assert main(["forget", first]) == ExitCode.USAGE
     assert main(["forget", "--before", "2020-01-01"]) == ExitCode.OK

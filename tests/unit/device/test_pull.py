@@ -264,6 +264,21 @@ def test_a_newer_version_takes_the_place_and_an_older_one_only_on_wish(
     assert [path.name for path in home.iterdir() if path.name != ".pulling"] == ["toy"]
 
 
+@pytest.mark.parametrize("fault", ["cut", "altered", "another key"])
+def test_a_newer_version_that_does_not_arrive_leaves_the_one_that_is_there(
+    tmp_path: Path, home: Path, fault: str
+) -> None:
+    install(tmp_path / "old", "1.0.0")
+    write_pair(tmp_path / "new", OTHER if fault == "another key" else KEY, version="2.0.0")
+    with PairCloud(tmp_path / "new") as cloud:
+        if fault == "cut":
+            cloud.cuts = [10] + [0] * 10
+        elif fault == "altered":
+            cloud.content = (tmp_path / "new" / "decoder" / "m.gguf").read_bytes()[:-1] + b"?"
+        assert pull(cloud, "toy") != ExitCode.OK
+    assert is_installed(home, tmp_path / "old")
+
+
 def test_another_pair_than_was_asked_for(cloud: PairCloud, home: Path, capsys: Captured) -> None:
     refused(pull(cloud, "other"), capsys, "gave toy@1.0.0 in place of other", home)
     refused(pull(cloud, "toy@2.0.0"), capsys, "in place of toy@2.0.0", home)
