@@ -57,8 +57,8 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code == grpc.StatusCode.UNAVAILABLE:
         if problem := _tls_problem(text):
             return CloudUnreachable(f"no trusted cloud at {server}: {problem}")
-        if "failed to connect" in text and "Socket closed" in text:
-            # What a server with identities does to plaintext.
+        if "failed to connect" in text and ("Socket closed" in text or "reset by peer" in text):
+            # What a server with identities does to plaintext; which of the two is chance.
             return CloudUnreachable(
                 f"no cloud at {server}: it closed the connection; if it asks for an identity: "
                 "duet-device enroll HOST:PORT CODE"

@@ -198,3 +198,12 @@ def test_unavailable_before_anything_is_tried_once_more(
     outcome, cloud = ask(script, pair, decoder)
     assert outcome.receipt.source == "device"
     assert len(cloud.requests) == 2
+
+
+@pytest.mark.parametrize("how", ["Socket closed", "recvmsg:Connection reset by peer"])
+def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
+    how: str, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    said = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {how}"
+    with pytest.raises(CloudUnreachable, match="duet-device enroll HOST:PORT CODE"):
+        ask(refusing(grpc.StatusCode.UNAVAILABLE, said), pair, decoder, require_cloud=True)
