@@ -13,10 +13,15 @@ from cloud.engine import Job
 from cloud.errors import CredentialsError
 from cloud.identity.access import Access, AccessFile, load_access
 from cloud.identity.callers import CALLER, Caller
+from cloud.identity.certificates import pem
 from cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas
+from cloud.reasoner import PairReasoner
+from cloud.server import CloudServer
 from cloud.status import Refusal
 from device.errors import CloudBusy
 from device.link_errors import device_error
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
 
 MIDNIGHT = 1_800_000_000 - 1_800_000_000 % 86400
@@ -312,6 +317,25 @@ async def test_a_question_broken_off_costs_its_prompt_and_what_came(make, engine
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert quotas.spent("laptop") == 7 + tokens
+
+
+async def test_a_service_that_starts_again_goes_on_counting(
+    toy_pair, secure_options, authority, engine, refused
+):
+    (authority.directory / "access.toml").write_text("[limits.default]\nrate = 1\n")
+    credentials = identities.device(authority).credentials(pem(authority.certificate))
+    for again in (False, True):
+        server = CloudServer(secure_options, PairReasoner.load(toy_pair))
+        await server.start()
+        await server.open(engine)
+        async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
+            call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
+            if again:
+                assert "1 questions a minute; resets in" in (await refused(call)).details()
+            else:
+                assert [response async for response in call][-1].done.signal_tokens == 10
+        await server.stop()
+    assert len(engine.jobs) == 1
 
 
 async def test_limits_change_while_it_serves(secure, refused):
