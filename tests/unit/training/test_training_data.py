@@ -11,6 +11,7 @@ from training.data.rows import Problem, questions_of, read_rows
 from training.data.splits import split
 from training.errors import DataError
 from training.stories.draw import split_of
+from training.verifiers.gym import GymVerifier
 
 BOXED = r"We add them and get $\boxed{4}$."
 
@@ -120,6 +121,27 @@ def test_generated_problems_are_seeded_and_hold_templates_back(tmp_path):
     assert train.isdisjoint(validation)
     assert test.isdisjoint(train | validation)
     assert "answer_cot" in read_rows(files[0])[0].metadata["entry"]["metadata"]
+
+
+def test_any_task_is_generated_and_scored_by_its_own_scorer(tmp_path):
+    verifier = GymVerifier()
+    try:
+        for task in ("chain_sum", "letter_counting", "fraction_simplification"):
+            command = [f"gym:{task}", "--size", "24", "--validation", "4", "--test", "4"]
+            assert main([*command, "--out", str(tmp_path / task)]) == 0
+            files = [
+                tmp_path / task / f"{part}.parquet" for part in ("train", "validation", "test")
+            ]
+            parts = [read_rows(file) for file in files]
+            assert [len(part) for part in parts] == [16, 4, 4]
+            assert len(questions_of(files)) == 24
+            problems = parts[2]
+            truths = [problem.truth for problem in problems]
+            right = [rf"so \boxed{{{problem.answer}}}" for problem in problems]
+            assert verifier.score(right, truths) == [1.0] * 4
+            assert verifier.score([r"\boxed{-1/7}"] * 4, truths) == [0.0] * 4
+    finally:
+        verifier.close()
 
 
 def test_stories_keep_to_their_own_splits(tmp_path, capsys):
