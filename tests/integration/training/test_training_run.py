@@ -1,11 +1,15 @@
 """Joint training with real Ray and VERL on tiny random models."""
 
 import json
+import os
+import resource
 import shutil
-from itertools import pairwise
+import signal
+from itertools import count, pairwise
 
 import pytest
 import ray
+import torch
 
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
@@ -15,9 +19,12 @@ from training.data.__main__ import main as prepare
 from training.errors import CheckpointError, ConfigError, DivergenceError
 from training.evaluate import main as evaluate
 from training.export.__main__ import main as export
+from training.policy import Policy
+from training.report.__main__ import main as report
 from training.solo import Solo
 from training.timing import Clock
 from training.tiny import make_tiny_pair
+from training.train import main as train
 from training.train import settings_from
 from training.trainer import Trainer
 
@@ -39,6 +46,12 @@ SMALL = [
     "objective.price.rate=0.1",
 ]
 
+EXPORT = [
+    *("quantizations=[Q8_0]", "threads=1", "limits.question=200"),
+    # Random models are never sure of a token.
+    *("parity.min_top1.reasoner=0", "parity.min_top1.Q8=0"),
+]
+
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
@@ -53,17 +66,25 @@ def prepared(tmp_path_factory):
     return home
 
 
+def _overrides(home, run, *more, pair="pair"):
+    return [
+        f"pair={home}/{pair}/pair.yaml",
+        f"data.train={home}/data/train.parquet",
+        f"data.validation={home}/data/validation.parquet",
+        f"out={home}/{run}",
+        *SMALL,
+        *more,
+    ]
+
+
 def _settings(home, run, *more, pair="pair"):
-    return settings_from(
-        [
-            f"pair={home}/{pair}/pair.yaml",
-            f"data.train={home}/data/train.parquet",
-            f"data.validation={home}/data/validation.parquet",
-            f"out={home}/{run}",
-            *SMALL,
-            *more,
-        ]
-    )
+    return settings_from(_overrides(home, run, *more, pair=pair))
+
+
+def _process(policy):
+    """The process of a policy's only worker."""
+    (worker,) = policy.workers.workers
+    return ray.get(worker.__ray_call__.remote(lambda _: os.getpid()))
 
 
 def _metrics(home, run):
@@ -73,14 +94,41 @@ def _metrics(home, run):
 
 
 @pytest.fixture(scope="module")
-def finished(prepared):
-    """Four steps without interruption."""
-    trainer = Trainer(_settings(prepared, "whole"))
-    try:
-        trainer.run()
-    finally:
-        trainer.close()
+def ended(prepared):
+    """Through the command: four steps without interruption; in the fifth a worker is killed.
+
+    Its exit code, and the last line that it wrote.
+    """
+    update, numbers, said = Policy.update, count(1), []
+
+    def killed(policy, *arguments):
+        # The decoder has learnt already: this is the middle of the step.
+        if policy.name == "reasoner" and next(numbers) == 5:
+            os.kill(_process(policy), signal.SIGKILL)
+        return update(policy, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Policy, "update", killed)
+        patch.setattr("training.train.print", lambda text, **_: said.append(text), raising=False)
+        code = train(_overrides(prepared, "whole", "steps=5"))
+    return code, said[-1]
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, ended):
+    """Where `whole` is: a run whose first four steps nothing disturbed."""
     return prepared
+
+
+def test_a_worker_that_is_killed_in_a_step_ends_the_run(finished, ended):
+    code, said = ended
+    assert code == 1
+    assert said.startswith("training.train: a worker died in step 5 (Actor")
+    assert said.endswith("go on from the last checkpoint with resume=true")
+    # Nothing of the step is left, and what was saved before it is whole.
+    assert [row["step"] for row in _metrics(finished, "whole")] == [1, 2, 3, 4]
+    saved = {path.name for path in (finished / "whole/checkpoints").iterdir()}
+    assert saved == {"step_2", "step_4"}
 
 
 def test_a_run_writes_what_it_did(finished):
@@ -93,6 +141,7 @@ def test_a_run_writes_what_it_did(finished):
     assert rows[-1]["reasoner/kl"] != 0
     assert any(0 < row["reward/guided"] < 1 for row in rows)
     assert any(row["decoder/grad_norm"] > 0 for row in rows)
+    assert all(0 <= row["reward/alone"] <= 1 for row in rows)
     assert "validation/accuracy" in rows[1]
     assert "validation/accuracy" not in rows[0]
     # lambda moves by rate x (length / budget - 1), clipped at 0.
@@ -115,32 +164,69 @@ def test_a_checkpoint_of_another_configuration_is_refused(finished):
         Trainer(changed)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(finished):
-    # What a run that was killed after step 2 leaves behind.
-    shutil.copytree(finished / "whole", finished / "killed")
-    shutil.rmtree(finished / "killed/checkpoints/step_4")
+@pytest.fixture(scope="class")
+def resumed(finished):
+    """What a run leaves behind that was killed while it wrote step 3 down; and it went on."""
+    run = finished / "killed"
+    shutil.copytree(finished / "whole", run)
+    shutil.rmtree(run / "checkpoints/step_4")
+    (run / "checkpoints/step_4.partial").mkdir()
+    rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(rows[:2]) + rows[2][:40])
     trainer = Trainer(_settings(finished, "killed", "resume=true"))
     try:
         assert trainer.state.step == 2
         trainer.run()
-        assert _metrics(finished, "killed") == _metrics(finished, "whole")
-
-        # The same processes then meet NaN, and a worker that dies in the middle of a step.
-        DigitVerifier.broken = True
-        with pytest.raises(DivergenceError, match="not a finite number"):
-            trainer.step()
-        DigitVerifier.broken = False
-        ray.kill(trainer.policies["reasoner"].workers.workers[0])
-        with pytest.raises(ray.exceptions.RayActorError):
-            trainer.step()
+        yield trainer
     finally:
         DigitVerifier.broken = False
         trainer.close()
-    assert (finished / "killed/checkpoints/step_4/state.json").is_file()
 
 
-def test_a_checkpoint_is_evaluated(finished):
-    """Through the command, on the validation split."""
+class TestResumed:
+    """One start for all of them; each leaves the processes as it found them but the last."""
+
+    def test_a_killed_run_goes_on_as_if_nothing_had_happened(self, finished, resumed):
+        assert resumed.state.step == 4
+        assert _metrics(finished, "killed") == _metrics(finished, "whole")
+
+    def test_a_server_with_other_weights_is_noticed(self, resumed):
+        decoder = resumed.policies["decoder"]
+        decoder.to_rollout(4)
+        decoder.check_in_sync()
+        (replica,) = decoder._servers.get_replicas()
+        other = {"model.norm.weight": torch.full((32,), 1.5)}
+        ray.get(replica.servers[0].update_weights.remote(other))
+        with pytest.raises(DivergenceError, match=r"decoder's rollout .* model.norm.weight and 0"):
+            decoder.check_in_sync()
+        decoder.to_rollout(4)
+        decoder.check_in_sync()
+        decoder.rest()
+
+    def test_a_disk_that_fills_up_leaves_what_was_saved(self, finished, resumed):
+        checkpoints = finished / "killed/checkpoints"
+        before = {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")}
+        worker = _process(resumed.policies["reasoner"])
+        # No file of the worker may grow beyond 100 kB; its model has 330 kB.
+        free = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (100_000, free[1]))
+        try:
+            with pytest.raises(CheckpointError, match=r"cannot save step 4 .* is of step 4"):
+                resumed._checkpoints.save(resumed.state, resumed.policies)
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, free)
+        assert {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")} == before
+        resumed._checkpoints.save(resumed.state, resumed.policies)
+
+    def test_rewards_that_are_no_numbers_stop_the_run(self, finished, resumed):
+        DigitVerifier.broken = True
+        with pytest.raises(DivergenceError, match="step 5: .* is not a finite number"):
+            resumed.step()
+        assert [row["step"] for row in _metrics(finished, "killed")] == [1, 2, 3, 4]
+
+
+def test_the_whole_loop(finished):
+    """What was trained is evaluated, exported, compared and reported, each by its command."""
     out = finished / "result.json"
     command = [
         f"pair={finished}/pair/pair.yaml",
@@ -159,6 +245,23 @@ def test_a_checkpoint_is_evaluated(finished):
     assert 0 <= low <= result["accuracy"] <= high <= 1
     assert 0 < result["reasoner_tokens"] <= 16
     assert 0 < result["decoder_tokens"] <= 12
+
+    pair = finished / "trained"
+    command = [str(finished / "whole"), str(pair), f"figures.split={out}", *EXPORT]
+    assert export([*command, f"parity.data={finished}/data/validation.parquet"]) == 0
+    manifest = load_manifest(pair)
+    verify_files(pair, (*manifest.reasoner.files, *manifest.decoder.files))
+    assert manifest.shared_vocabulary
+    assert manifest.evaluation[0].accuracy == pytest.approx(result["accuracy"])
+    parity = json.loads((pair / "parity.json").read_text())
+    assert parity["step"] == 4
+    assert 0 < parity["decoder"]["Q8_0"]["mean_kl"] < 0.02
+    assert parity["beyond"] == []
+
+    page = finished / "report"
+    assert report([str(out), str(finished / "whole"), "--out", str(page)]) == 0
+    assert "| duet |" in (page / "report.md").read_text()
+    assert (page / "curves.png").is_file()
 
 
 def test_every_other_way(finished):
@@ -196,9 +299,7 @@ def test_every_other_way(finished):
 
     # What two ranks saved becomes a pair, whose signals travel as text.
     out = finished / "exported"
-    limits = [f"parity.min_top1.{name}=0" for name in ("reasoner", "Q8")]
-    limits.append("limits.question=200")
-    command = [str(finished / "other"), str(out), "quantizations=[Q8_0]", "threads=1", *limits]
+    command = [str(finished / "other"), str(out), *EXPORT]
     assert export([*command, f"parity.data={finished}/data/validation.parquet"]) == 0
     manifest = load_manifest(out)
     verify_files(out, (*manifest.reasoner.files, *manifest.decoder.files))
