@@ -1,11 +1,13 @@
 """Ray on one node and on several, and the devices that each policy's pool has, without a GPU."""
 
 import os
+import threading
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
 
-from training import cluster
+from training import cluster, policies
 from training.errors import ConfigError
 from training.train import settings_from
 
@@ -77,3 +79,30 @@ def test_too_few_gpus_are_one_line(devices, hardware):
     devices(3)
     with pytest.raises(ConfigError, match=f"hardware={hardware} needs 4 GPUs, Ray has 3"):
         cluster.make_pools(_hardware(f"hardware={hardware}"), NAMES)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "h100x4"])
+def test_models_start_one_by_one_where_they_share_memory(platform, monkeypatch):
+    """And side by side on a CPU: there both must have begun before either is done."""
+    both, events = threading.Barrier(2, timeout=20), []
+
+    class Starting:
+        def __init__(self, name, config, pool, **options):
+            self.name = name
+
+        def start(self):
+            events.append(f"{self.name} begins")
+            if platform == "cpu":
+                both.wait()
+            events.append(f"{self.name} rests")
+
+    monkeypatch.setattr(policies, "Policy", Starting)
+    monkeypatch.setattr(policies, "start_ray", lambda _: None)
+    monkeypatch.setattr(policies, "make_pools", lambda _, names: dict.fromkeys(names))
+    monkeypatch.setattr(policies, "policy_config", lambda *_: None)
+    pair = SimpleNamespace(reasoner=SimpleNamespace(path="M"), decoder=SimpleNamespace(path="m"))
+    settings = settings_from([*NEEDED, f"hardware={platform}"])
+    assert list(policies.start_policies(settings, pair, NAMES, reference=True)) == list(NAMES)
+    in_turn = [f"{name} {what}" for name in NAMES for what in ("begins", "rests")]
+    assert sorted(events) == sorted(in_turn)
+    assert (events == in_turn) == (platform != "cpu")
