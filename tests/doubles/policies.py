@@ -31,7 +31,7 @@ class ScriptedPolicy:
 
     def __init__(self, name, encode, texts, events):
         self.name, self.events, self.losses = name, events, []
-        self.updates, self.loaded, self.asked_initial = [], None, 0
+        self.updates, self.loaded, self.sampling, self.asked_initial = [], None, None, 0
         self._responses = cycle([encode(text, add_special_tokens=False).ids for text in texts])
 
     def _did(self, what):
@@ -45,6 +45,7 @@ class ScriptedPolicy:
 
     def sample(self, prompts, sampling, seeds):
         self._did("samples")
+        self.sampling = sampling
         rows = [next(self._responses)[: sampling.tokens] for _ in prompts]
         return [Response(ids, [LOG_PROB] * len(ids), finished=True) for ids in rows]
 

@@ -191,23 +191,45 @@ def test_long_prompts_are_counted_and_left_out(pair_file, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "says"),
     [
-        ["nope"],
-        ["gym:nope"],
-        ["gym:chain_sum", "--option", "min_terms=-4"],
-        ["gym:chain_sum", "--option", "terms"],
-        ["jsonl"],
-        ["jsonl", "--from", "/nowhere.jsonl"],
-        ["math500", "--from", "/nowhere"],
-        ["gym:chain_sum", "--exclude", "/nowhere.parquet"],
+        (["nope"], "there is no data set 'nope'; there are: math-lighteval, deepscaler, "),
+        (["gym:nope"], "reasoning-gym has no task 'nope'"),
+        (["gym:chain_sums"], "close to it: chain_sum"),
+        (["stories:nope"], "nope"),
+        (["gym:chain_sum", "--option", "min_terms=-4"], "task 'chain_sum' refuses this"),
+        (["gym:chain_sum", "--option", "terms"], "--option 'terms' is not KEY=JSON"),
+        (["gym:chain_sum", "--size", "0"], "--size must be at least 1"),
+        (["jsonl"], "jsonl needs --from FILE"),
+        (["jsonl", "--from", "/nowhere.jsonl"], "cannot read /nowhere.jsonl"),
+        (["math500", "--from", "/nowhere"], "there is no directory /nowhere"),
+        (["gym:chain_sum", "--exclude", "/nowhere.parquet"], "cannot read the data /nowhere"),
     ],
 )
-def test_bad_input_is_one_line(command, tmp_path, capsys):
+def test_bad_input_is_one_line(command, says, tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("training.data: ")
+    assert says in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("{", "line 2: not JSON"), ("[1]", "line 2: not an object")],
+)
+def test_a_line_that_is_no_row_is_named(line, says, tmp_path, capsys):
+    file = tmp_path / "own.jsonl"
+    file.write_text(json.dumps({"question": "a", "answer": "1"}) + "\n" + line)
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path)]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_set_without_a_column_that_it_should_have_names_those_it_has(tmp_path, capsys):
+    (tmp_path / "test.jsonl").write_text(json.dumps({"problem": "q", "result": "1"}))
+    assert main(["math500", "--from", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "math500 has no column ['answer']; it has ['problem', 'result']" in error
 
 
 def test_parquet_that_is_not_ours(tmp_path):

@@ -82,6 +82,26 @@ def test_without_kl_the_initial_model_is_not_asked(run):
     assert run.rows()[0]["reasoner/kl"] == 0
 
 
+@pytest.mark.parametrize(("counted", "length"), [("response", 4.5), ("signal", 1.5)])
+def test_which_tokens_are_the_length(run, counted, length):
+    price = ["objective.price.start=0.5", "objective.price.rate=0.1", "objective.budget=10"]
+    assert run.start("steps=2", *price, f"objective.counted={counted}") == 0
+    first, second = run.rows()
+    assert (first["tokens/response"], first["tokens/signal"]) == (4.5, 1.5)
+    assert first["tokens/length"] == length
+    # lambda moves by it, down from 0.5: 0.1 x (length / 10 - 1).
+    assert second["price"] == pytest.approx(0.5 + 0.1 * (length / 10 - 1))
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_the_reasoner_may_stop_where_its_reasoning_ends(run, prompts, stops):
+    assert run.start("steps=1", f"objective.stop_at_end_of_reasoning={stops}") == 0
+    asked = run.policies["reasoner"].sampling.stops
+    assert set(prompts.end_of_text) <= set(asked)
+    assert (prompts.end_of_reasoning in asked) == stops
+    assert prompts.end_of_reasoning not in run.policies["decoder"].sampling.stops
+
+
 def test_a_fixed_decoder_learns_nothing(run):
     reasoner, decoder = run.made_of()
     assert run.start("objective.train_decoder=false") == 0
