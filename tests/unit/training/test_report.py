@@ -51,6 +51,8 @@ def _result(home, name, method="duet", data="amc23", accuracy=0.8, weights=None,
         "accuracy_95": [accuracy - 0.1, accuracy + 0.1],
         "reasoner_tokens": 100.0,
         "decoder_tokens": 10.0,
+        "seconds": 12.5,
+        "flops": {"reasoner": 8e9, "decoder": 1e9, "total": 9e9},
         "settings": {
             "method": method,
             "seed": 0,
@@ -223,6 +225,9 @@ def test_the_command_writes_everything(tmp_path, capsys):
     assert page.count("## Table") == 12
     assert "gym:gsm_symbolic" in page
     assert "± 0.000" in page
+    # IPT, FLOPs and seconds, and the paper's own.
+    assert "| 8 | 9e+09 | 12.5 |" in page
+    assert "took 1:03:28 by the original model and 0:41:54 by DUET" in page
     # Every row of the paper that was not run says so.
     table = page.split("## Table 12")[1].split("## ")[0]
     assert table.count("not run") == 2 * 5
