@@ -7,7 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from training.data.__main__ import main
-from training.data.rows import Problem, questions_of, read_rows
+from training.data.gym import generate
+from training.data.rows import Problem, questions_of, read_rows, write_rows
 from training.data.splits import split
 from training.errors import DataError
 from training.stories.draw import split_of
@@ -144,6 +145,14 @@ def test_any_task_is_generated_and_scored_by_its_own_scorer(tmp_path):
         verifier.close()
 
 
+def test_generated_problems_with_an_empty_answer_are_left_out(monkeypatch):
+    rows = [{"question": f"q{i}", "answer": "" if i % 2 else i, "metadata": {}} for i in range(8)]
+    monkeypatch.setattr("reasoning_gym.create_dataset", lambda *_, **__: rows)
+    problems, without = generate("chain_sum", 4, 0, {})
+    assert [problem.answer for problem in problems] == ["0", "2", "4", "6"]
+    assert without == 3
+
+
 def test_stories_keep_to_their_own_splits(tmp_path, capsys):
     out = tmp_path / "stories"
     arguments = ["stories:wide", "--out", str(out), "--size", "30", "--test", "12"]
@@ -230,6 +239,14 @@ def test_a_set_without_a_column_that_it_should_have_names_those_it_has(tmp_path,
     assert main(["math500", "--from", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert "math500 has no column ['answer']; it has ['problem', 'result']" in error
+
+
+@pytest.mark.parametrize("answer", ["", "  ", None])
+def test_rows_without_an_answer_never_reach_a_run(answer, tmp_path):
+    problems = [Problem("1", "q", "1", "own"), Problem("2", "r", answer, "own")]
+    write_rows(problems, "train", tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"1 of 2 rows in .*train.parquet have no answer"):
+        read_rows(tmp_path / "train.parquet")
 
 
 def test_parquet_that_is_not_ours(tmp_path):
