@@ -47,10 +47,11 @@ class Checkpoints:
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         except Exception as error:  # torch reports a full disk as RuntimeError, Ray wraps either
+            room = self._room()
             shutil.rmtree(partial, ignore_errors=True)
             reason = str(error).strip().splitlines()
             raise CheckpointError(
-                f"cannot save step {state.step} to {self._directory}: "
+                f"cannot save step {state.step} to {self._directory}{room}: "
                 f"{reason[-1] if reason else type(error).__name__}; {self._last_good()}"
             ) from error
         for old in self.steps()[: -self._keep]:
@@ -90,6 +91,13 @@ class Checkpoints:
                 f"{directory} belongs to another configuration: {'; '.join(differing)}"
             )
         return state, directory
+
+    def _room(self) -> str:
+        """What is free there: torch says of a full disk that a position was unexpected."""
+        try:
+            return f" ({shutil.disk_usage(self._directory).free / 2**30:.1f} GiB free)"
+        except OSError:
+            return ""
 
     def _last_good(self) -> str:
         steps = self.steps()

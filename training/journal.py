@@ -74,11 +74,19 @@ def _append(file: Path, row: dict[str, Any]) -> None:
 
 
 def _keep_until(file: Path, step: int) -> None:
-    """Drops rows after `step`: a resumed run does those steps again."""
+    """Drops rows after `step`, which a resumed run does again, and rows written in part only."""
     if file.is_file():
-        rows = file.read_text("utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if json.loads(row)["step"] <= step]
-        file.write_text("".join(kept), "utf-8")
+        # Not `splitlines`: what models write may hold other separators of lines.
+        rows = file.read_text("utf-8", errors="replace").split("\n")
+        kept = [row for row in rows if (number := _step_of(row)) is not None and number <= step]
+        file.write_text("".join(f"{row}\n" for row in kept), "utf-8")
+
+
+def _step_of(row: str) -> int | None:
+    try:
+        return int(json.loads(row)["step"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _clock(seconds: float) -> str:

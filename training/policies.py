@@ -1,6 +1,7 @@
 """Starts the models that a run needs, and no other."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from training.cluster import make_pools, start_ray
 from training.pair import Pair
@@ -34,6 +35,11 @@ def start_policies(
         )
         for name in names
     }
-    for policy in policies.values():
-        policy.start()
+    if settings.hardware.platform == "cpu":
+        # Most of it is waiting for other processes, and there is no memory to take turns in.
+        with ThreadPoolExecutor(len(policies)) as threads:
+            list(threads.map(lambda policy: policy.start(), policies.values()))
+    else:
+        for policy in policies.values():
+            policy.start()
     return policies

@@ -7,7 +7,7 @@ from training.errors import DataError
 
 
 def generate(task: str, size: int, seed: int, options: dict[str, Any]) -> tuple[list[Problem], int]:
-    """Up to `size` distinct problems of a task, and 0 (none lacks an answer).
+    """Up to `size` distinct problems of a task, and how many were left out for an empty answer.
 
     `gsm_symbolic` problems carry their template as `group`, and their worked solution in the
     metadata (`answer_cot`). A task that repeats itself may give fewer than `size`.
@@ -26,8 +26,12 @@ def generate(task: str, size: int, seed: int, options: dict[str, Any]) -> tuple[
         source = reasoning_gym.create_dataset(task, seed=seed, size=2 * size, **options)
         templates = getattr(source, "task_indices", None)
         found: dict[str, Problem] = {}
+        without = 0
         for index in range(2 * size):
             entry = source[index]
+            if not str(entry["answer"]).strip():
+                without += 1  # nothing in a box would be right
+                continue
             group = str(templates[index]) if templates is not None else None
             problem = Problem(
                 f"{task}/{seed}/{index}",
@@ -43,4 +47,4 @@ def generate(task: str, size: int, seed: int, options: dict[str, Any]) -> tuple[
                 break
     except (AssertionError, TypeError, ValueError) as error:
         raise DataError(f"reasoning-gym's task {task!r} refuses this: {error}") from error
-    return list(found.values()), 0
+    return list(found.values()), without

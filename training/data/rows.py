@@ -66,7 +66,7 @@ def read_rows(file: Path) -> list[Problem]:
     """Reads a split that `write_rows` wrote.
 
     Raises:
-        DataError: no such file, not parquet, or rows without what a problem needs.
+        DataError: no such file, not parquet, or rows without what a problem needs, an answer say.
     """
     try:
         rows = pq.read_table(file).to_pylist()
@@ -79,15 +79,21 @@ def read_rows(file: Path) -> list[Problem]:
         ) from error
     if not problems:
         raise DataError(f"{file} has no rows")
+    without = sum(not problem.answer for problem in problems)
+    if without:
+        raise DataError(
+            f"{without} of {len(problems)} rows in {file} have no answer; "
+            "`python -m training.data` leaves such rows out"
+        )
     return problems
 
 
 def _problem(row: dict[str, Any]) -> Problem:
-    extra = row["extra_info"]
+    extra, answer = row["extra_info"], row["reward_model"]["ground_truth"]
     return Problem(
         id=extra["id"],
         question=extra["question"],
-        answer=row["reward_model"]["ground_truth"],
+        answer="" if answer is None else str(answer).strip(),
         source=row["data_source"],
         verifier=extra["verifier"],
         metadata=json.loads(extra["metadata"]),

@@ -96,7 +96,7 @@ def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
 
 
 def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
-    """Files, rows, answers, over-long prompts, and whether the verifiers tell right from wrong."""
+    """Files, rows, over-long prompts, and whether the verifiers tell right from wrong."""
     files = {"training data": settings.data.train}
     if settings.data.validation and settings.validate_.every:
         files["validation data"] = settings.data.validation
@@ -104,15 +104,12 @@ def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
     for what, file in files.items():
         problems = read_rows(file)
         verifiers |= {problem.verifier for problem in problems}
-        without = sum(not problem.answer.strip() for problem in problems)
         text = f"{len(problems)} rows"
         if built:
             kept, too_long = fitting(problems, built, settings.data.max_prompt)
             text += f", {too_long} prompts longer than {settings.data.max_prompt} tokens"
             problems = kept
-        if without:
-            yield Finding("fail", what, f"{text}, {without} without an answer")
-        elif what == "training data" and len(problems) < settings.batch.questions:
+        if what == "training data" and len(problems) < settings.batch.questions:
             yield Finding("fail", what, f"{text}: fewer than a step's {settings.batch.questions}")
         elif built and too_long > 0.5 * (too_long + len(problems)):
             yield Finding("warn", what, f"{text}: more than half are left out")

@@ -1,9 +1,10 @@
 """The report as Markdown."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
-from training.report.tables import NOT_RUN
+from training.report.tables import NOT_RUN, paper
 
 _HEAD = """# What was run, beside arXiv 2605.01111
 
@@ -56,7 +57,13 @@ def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
 def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
     head = ["data", "method", "trained on", "variant", "B", "step", "seeds", "questions"]
     head += ["accuracy", "tokens of the reasoner", "of the decoder", "IPT"]
+    head += ["FLOPs a question", "seconds in all"]
+    took = {name: timedelta(seconds=round(s)) for name, s in paper()["wall_clock_seconds"].items()}
     lines = ["## Everything that was evaluated", ""]
+    lines.append(
+        f"The paper's evaluation took {took['original']} by the original model and {took['duet']} "
+        "by DUET; seconds below are those of the machine that was used.\n"
+    )
     if not rows:
         return "\n".join([*lines, f"{NOT_RUN}.", ""])
     lines += [_line(head), _line(["---"] * len(head))]
@@ -74,7 +81,10 @@ def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
                     accuracy_text(row),
                     tokens_text(row),
                     f"{row['decoder_tokens']:.1f}",
-                    "" if row["ipt"] is None else f"{row['ipt']:.3g}",
+                    *(
+                        "" if row[key] is None else f"{row[key]:.3g}"
+                        for key in ("ipt", "flops", "seconds")
+                    ),
                 ]
             )
         )

@@ -27,7 +27,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluation. Tokens are means of one question; `accuracy_95` is over questions."""
+    """One evaluation. Tokens and `flops` are means of one question; `accuracy_95` over questions.
+
+    `seconds`: of the whole evaluation, on whatever machine it ran.
+    """
 
     file: Path
     method: str
@@ -42,6 +45,8 @@ class Result:
     step: int | None
     trained: bool
     training: Training | None
+    seconds: float | None
+    flops: float | None
 
     @property
     def ipt(self) -> float | None:
@@ -146,6 +151,8 @@ def _result(file: Path, content: Mapping[str, Any]) -> Result:
         step=_step(Path(weights)) if weights else None,
         trained=weights is not None,
         training=_training(Path(weights)) if weights else None,
+        seconds=content.get("seconds"),
+        flops=content.get("flops", {}).get("total"),
     )
 
 

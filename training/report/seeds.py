@@ -30,13 +30,14 @@ class Cell:
     decoder_tokens: float
     ipt: float | None
     step: int | None
+    seconds: float | None
+    flops: float | None
 
 
 def pool(results: Sequence[Result]) -> Cell:
     """One cell of results that differ in their seeds only."""
     accuracies = [result.accuracy for result in results]
     tokens = [result.reasoner_tokens for result in results]
-    ipts = [result.ipt for result in results if result.ipt is not None]
     several = len(results) > 1
     return Cell(
         seeds=len(results),
@@ -47,9 +48,17 @@ def pool(results: Sequence[Result]) -> Cell:
         reasoner_tokens=mean(tokens),
         reasoner_tokens_spread=stdev(tokens) if several else None,
         decoder_tokens=mean(result.decoder_tokens for result in results),
-        ipt=mean(ipts) if ipts else None,
+        ipt=_mean([result.ipt for result in results]),
         step=results[0].step,
+        seconds=_mean([result.seconds for result in results]),
+        flops=_mean([result.flops for result in results]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean of those that are known."""
+    known = [value for value in values if value is not None]
+    return mean(known) if known else None
 
 
 def interval_over_seeds(values: Sequence[float]) -> tuple[float, float]:

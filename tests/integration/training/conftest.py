@@ -1,5 +1,17 @@
-"""Without VERL (another room's environment) nothing here is collected."""
+"""What real runs start from. Without VERL (another room's environment) nothing is collected."""
 
 from importlib.util import find_spec
 
+import pytest
+
 collect_ignore_glob = [] if find_spec("verl") else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory):
+    """Where pairs and data lie."""
+    from tests.doubles.small_runs import make_home
+
+    home = tmp_path_factory.mktemp("training")
+    make_home(home)
+    return home

@@ -137,11 +137,11 @@ def test_beyond_parity_nothing_is_exported(home, converted, capsys):
 
 
 @pytest.mark.engine
-@pytest.mark.skipif("DUET_SERVING_PYTHON" not in os.environ, reason="names no interpreter")
+@pytest.mark.skipif("SERVING_PYTHON" not in os.environ, reason="names no interpreter")
 def test_vllm_reads_what_was_exported(home, converted):
-    """Takes a minute: DUET_SERVING_PYTHON=.venv/bin/python."""
+    """Takes a minute: SERVING_PYTHON=.venv/bin/python."""
     command = [str(home / "run"), str(home / "served"), *LOOSE, "parity.min_top1.vllm=0.7"]
-    interpreter = f"parity.serving_python={os.environ['DUET_SERVING_PYTHON']}"
+    interpreter = f"parity.serving_python={os.environ['SERVING_PYTHON']}"
     assert export([*command, "quantizations=[F16]", "decoder=F16", interpreter]) == 0
     vllm = json.loads((home / "served/parity.json").read_text())["reasoner"]["vllm"]
     assert vllm["measured"] is True

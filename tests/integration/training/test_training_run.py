@@ -1,90 +1,81 @@
 """Joint training with real Ray and VERL on tiny random models."""
 
 import json
+import os
+import resource
 import shutil
-from itertools import pairwise
+import signal
+from itertools import count, pairwise
 
 import pytest
 import ray
+import torch
 
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
+from tests.doubles.small_runs import metrics_of, overrides_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
-from training.baselines.registry import make_baseline
-from training.data.__main__ import main as prepare
 from training.errors import CheckpointError, ConfigError, DivergenceError
 from training.evaluate import main as evaluate
 from training.export.__main__ import main as export
-from training.solo import Solo
-from training.timing import Clock
-from training.tiny import make_tiny_pair
-from training.train import settings_from
+from training.policy import Policy
+from training.report.__main__ import main as report
+from training.train import main as train
 from training.trainer import Trainer
 
-SMALL = [
-    "steps=4",
-    "batch.questions=2",
-    "batch.signals=4",
-    "batch.answers=2",
-    "batch.mini_batch=1",
-    "tokens.response=16",
-    "tokens.answer=12",
-    "tokens.decoder_prompt=160",
-    "checkpoint.every=2",
-    "validate.every=2",
-    "validate.questions=4",
-    "learning_rate.reasoner=1e-3",
-    "learning_rate.decoder=1e-3",
-    "objective.budget=12",
-    "objective.price.rate=0.1",
+EXPORT = [
+    *("quantizations=[Q8_0]", "threads=1", "limits.question=200"),
+    # Random models are never sure of a token.
+    *("parity.min_top1.reasoner=0", "parity.min_top1.Q8=0"),
 ]
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """A tiny pair and data whose answers random models get right now and then."""
-    home = tmp_path_factory.mktemp("training")
-    make_tiny_pair(home / "pair")
-    make_tiny_pair(home / "unlike", alike=False)
-    rows = [{"question": f"what is {i} + 2?", "answer": str(i + 2)} for i in range(30)]
-    (home / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    command = ["jsonl", "--from", str(home / "own.jsonl"), "--out", str(home / "data")]
-    assert prepare([*command, "--verifier", "tests.doubles.verifiers:DigitVerifier"]) == 0
-    return home
-
-
-def _settings(home, run, *more, pair="pair"):
-    return settings_from(
-        [
-            f"pair={home}/{pair}/pair.yaml",
-            f"data.train={home}/data/train.parquet",
-            f"data.validation={home}/data/validation.parquet",
-            f"out={home}/{run}",
-            *SMALL,
-            *more,
-        ]
-    )
-
-
-def _metrics(home, run):
-    lines = (home / run / "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in rows]
+def _process(policy):
+    """The process of a policy's only worker."""
+    (worker,) = policy.workers.workers
+    return ray.get(worker.__ray_call__.remote(lambda _: os.getpid()))
 
 
 @pytest.fixture(scope="module")
-def finished(prepared):
-    """Four steps without interruption."""
-    trainer = Trainer(_settings(prepared, "whole"))
-    try:
-        trainer.run()
-    finally:
-        trainer.close()
+def ended(prepared):
+    """Through the command: four steps without interruption; in the fifth a worker is killed.
+
+    Its exit code, and the last line that it wrote.
+    """
+    update, numbers, said = Policy.update, count(1), []
+
+    def killed(policy, *arguments):
+        # The decoder has learnt already: this is the middle of the step.
+        if policy.name == "reasoner" and next(numbers) == 5:
+            os.kill(_process(policy), signal.SIGKILL)
+        return update(policy, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Policy, "update", killed)
+        patch.setattr("training.train.print", lambda text, **_: said.append(text), raising=False)
+        code = train(overrides_of(prepared, "whole", "steps=5"))
+    return code, said[-1]
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, ended):
+    """Where `whole` is: a run whose first four steps nothing disturbed."""
     return prepared
 
 
+def test_a_worker_that_is_killed_in_a_step_ends_the_run(finished, ended):
+    code, said = ended
+    assert code == 1
+    assert said.startswith("training.train: a worker died in step 5 (Actor")
+    assert said.endswith("go on from the last checkpoint with resume=true")
+    # Nothing of the step is left, and what was saved before it is whole.
+    assert [row["step"] for row in metrics_of(finished, "whole")] == [1, 2, 3, 4]
+    saved = {path.name for path in (finished / "whole/checkpoints").iterdir()}
+    assert saved == {"step_2", "step_4"}
+
+
 def test_a_run_writes_what_it_did(finished):
-    rows = _metrics(finished, "whole")
+    rows = metrics_of(finished, "whole")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     for row in rows:
         assert row["reasoner/log_prob_difference"] < 1e-4
@@ -93,12 +84,18 @@ def test_a_run_writes_what_it_did(finished):
     assert rows[-1]["reasoner/kl"] != 0
     assert any(0 < row["reward/guided"] < 1 for row in rows)
     assert any(row["decoder/grad_norm"] > 0 for row in rows)
+    assert all(0 <= row["reward/alone"] <= 1 for row in rows)
     assert "validation/accuracy" in rows[1]
     assert "validation/accuracy" not in rows[0]
     # lambda moves by rate x (length / budget - 1), clipped at 0.
     for now, then in pairwise(rows):
         moved = now["price"] + 0.1 * (now["tokens/length"] / 12 - 1)
         assert then["price"] == pytest.approx(min(max(moved, 0), 1))
+    for line in (finished / "whole/metrics.jsonl").read_text().splitlines():
+        seconds = {k: v for k, v in json.loads(line).items() if k.startswith("seconds/")}
+        whole, parts = seconds.pop("seconds/step"), sum(seconds.values())
+        assert {"seconds/generate", "seconds/log_probs", "seconds/update"} <= seconds.keys()
+        assert 0 < parts <= whole
     assert (finished / "whole/tensorboard").is_dir()
     sample = json.loads((finished / "whole/samples.jsonl").read_text().splitlines()[0])
     assert {"question", "signal", "answer", "score"} <= set(sample)
@@ -106,41 +103,78 @@ def test_a_run_writes_what_it_did(finished):
 
 def test_a_run_is_not_overwritten(finished):
     with pytest.raises(ConfigError, match="resume=true"):
-        Trainer(_settings(finished, "whole"))
+        Trainer(settings_of(finished, "whole"))
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(finished):
-    changed = _settings(finished, "whole", "resume=true", "objective.budget=13")
+    changed = settings_of(finished, "whole", "resume=true", "objective.budget=13")
     with pytest.raises(CheckpointError, match=r"objective.budget is 12.0 there and 13.0 here"):
         Trainer(changed)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(finished):
-    # What a run that was killed after step 2 leaves behind.
-    shutil.copytree(finished / "whole", finished / "killed")
-    shutil.rmtree(finished / "killed/checkpoints/step_4")
-    trainer = Trainer(_settings(finished, "killed", "resume=true"))
+@pytest.fixture(scope="class")
+def resumed(finished):
+    """What a run leaves behind that was killed while it wrote step 3 down; and it went on."""
+    run = finished / "killed"
+    shutil.copytree(finished / "whole", run)
+    shutil.rmtree(run / "checkpoints/step_4")
+    (run / "checkpoints/step_4.partial").mkdir()
+    rows = (run / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (run / "metrics.jsonl").write_text("".join(rows[:2]) + rows[2][:40])
+    trainer = Trainer(settings_of(finished, "killed", "resume=true"))
     try:
         assert trainer.state.step == 2
         trainer.run()
-        assert _metrics(finished, "killed") == _metrics(finished, "whole")
-
-        # The same processes then meet NaN, and a worker that dies in the middle of a step.
-        DigitVerifier.broken = True
-        with pytest.raises(DivergenceError, match="not a finite number"):
-            trainer.step()
-        DigitVerifier.broken = False
-        ray.kill(trainer.policies["reasoner"].workers.workers[0])
-        with pytest.raises(ray.exceptions.RayActorError):
-            trainer.step()
+        yield trainer
     finally:
         DigitVerifier.broken = False
         trainer.close()
-    assert (finished / "killed/checkpoints/step_4/state.json").is_file()
 
 
-def test_a_checkpoint_is_evaluated(finished):
-    """Through the command, on the validation split."""
+class TestResumed:
+    """One start for all of them; each leaves the processes as it found them but the last."""
+
+    def test_a_killed_run_goes_on_as_if_nothing_had_happened(self, finished, resumed):
+        assert resumed.state.step == 4
+        assert metrics_of(finished, "killed") == metrics_of(finished, "whole")
+
+    def test_a_server_with_other_weights_is_noticed(self, resumed):
+        decoder = resumed.policies["decoder"]
+        decoder.to_rollout(4)
+        decoder.check_in_sync()
+        (replica,) = decoder._servers.get_replicas()
+        other = {"model.norm.weight": torch.full((32,), 1.5)}
+        ray.get(replica.servers[0].update_weights.remote(other))
+        with pytest.raises(DivergenceError, match=r"decoder's rollout .* model.norm.weight and 0"):
+            decoder.check_in_sync()
+        decoder.to_rollout(4)
+        decoder.check_in_sync()
+        decoder.rest()
+
+    def test_a_disk_that_fills_up_leaves_what_was_saved(self, finished, resumed):
+        checkpoints = finished / "killed/checkpoints"
+        before = {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")}
+        worker = _process(resumed.policies["reasoner"])
+        # No file of the worker may grow beyond 100 kB; its model has 330 kB.
+        free = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, (100_000, free[1]))
+        try:
+            with pytest.raises(CheckpointError, match=r"cannot save step 4 .* is of step 4"):
+                resumed._checkpoints.save(resumed.state, resumed.policies)
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, free)
+        assert {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")} == before
+        resumed._checkpoints.save(resumed.state, resumed.policies)
+
+    def test_rewards_that_are_no_numbers_stop_the_run(self, finished, resumed):
+        DigitVerifier.broken = True
+        with pytest.raises(DivergenceError, match="step 5: .* is not a finite number"):
+            resumed.step()
+        assert [row["step"] for row in metrics_of(finished, "killed")] == [1, 2, 3, 4]
+
+
+def test_the_whole_loop(finished):
+    """What was trained is evaluated, exported, compared and reported, each by its command."""
     out = finished / "result.json"
     command = [
         f"pair={finished}/pair/pair.yaml",
@@ -160,10 +194,27 @@ def test_a_checkpoint_is_evaluated(finished):
     assert 0 < result["reasoner_tokens"] <= 16
     assert 0 < result["decoder_tokens"] <= 12
 
+    pair = finished / "trained"
+    command = [str(finished / "whole"), str(pair), f"figures.split={out}", *EXPORT]
+    assert export([*command, f"parity.data={finished}/data/validation.parquet"]) == 0
+    manifest = load_manifest(pair)
+    verify_files(pair, (*manifest.reasoner.files, *manifest.decoder.files))
+    assert manifest.shared_vocabulary
+    assert manifest.evaluation[0].accuracy == pytest.approx(result["accuracy"])
+    parity = json.loads((pair / "parity.json").read_text())
+    assert parity["step"] == 4
+    assert 0 < parity["decoder"]["Q8_0"]["mean_kl"] < 0.02
+    assert parity["beyond"] == []
+
+    page = finished / "report"
+    assert report([str(out), str(finished / "whole"), "--out", str(page)]) == 0
+    assert "| duet |" in (page / "report.md").read_text()
+    assert (page / "curves.png").is_file()
+
 
 def test_every_other_way(finished):
     """Two ranks, one pool, unlike vocabularies, and the other value of most switches."""
-    settings = _settings(
+    settings = settings_of(
         finished,
         "other",
         "steps=1",
@@ -188,7 +239,7 @@ def test_every_other_way(finished):
         trainer.run()
     finally:
         trainer.close()
-    rows = _metrics(finished, "other")
+    rows = metrics_of(finished, "other")
     assert [row["price"] for row in rows] == [0.5]
     assert trainer.state.price == 0.5
     assert all(row["reasoner/kl"] == 0 for row in rows)
@@ -196,109 +247,10 @@ def test_every_other_way(finished):
 
     # What two ranks saved becomes a pair, whose signals travel as text.
     out = finished / "exported"
-    limits = [f"parity.min_top1.{name}=0" for name in ("reasoner", "Q8")]
-    limits.append("limits.question=200")
-    command = [str(finished / "other"), str(out), "quantizations=[Q8_0]", "threads=1", *limits]
+    command = [str(finished / "other"), str(out), *EXPORT]
     assert export([*command, f"parity.data={finished}/data/validation.parquet"]) == 0
     manifest = load_manifest(out)
     verify_files(out, (*manifest.reasoner.files, *manifest.decoder.files))
     assert not manifest.shared_vocabulary
-    report = json.loads((out / "parity.json").read_text())
-    assert 0 < report["decoder"]["Q8_0"]["mean_kl"] < 0.02
-
-
-@pytest.fixture(scope="module")
-def alone(finished, tmp_path_factory):
-    """A reasoner that is trained by itself; started once for all baselines."""
-    tuning = ["objective.kl.coefficient=0", "track=[]", "thinkprune.start=14", "thinkprune.floor=5"]
-    tuning += ["thinkprune.less=2", "thinkprune.every=1"]
-    trainer = Trainer(_settings(finished, "alone", "method=thinkprune", "steps=2", *tuning))
-    yield finished, trainer, tuning
-    trainer.close()
-
-
-def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
-    home, trainer, _ = alone
-    assert set(trainer.policies) == {"reasoner"}
-    assert [name for name in ray.util.list_named_actors() if name.startswith("duet_rollout")] == [
-        "duet_rollout_0"
-    ]
-    DigitVerifier.never = True
-    try:
-        trainer.step()
-    finally:
-        DigitVerifier.never = False
-    # Nothing is right, so all rewards are equal: a warning, and nothing is learnt.
-    assert "WARNING: no answer to any of the 2 questions was right" in capsys.readouterr().out
-    trainer.run()
-    first, second = _metrics(home, "alone")
-    assert (first["reward/right"], first["reasoner/tied_groups"]) == (0, 1)
-    assert first["reasoner/grad_norm"] == 0
-    assert second["reasoner/grad_norm"] > 0
-    assert (first["tokens/limit"], second["tokens/limit"]) == (14, 12)
-    assert first["tokens/response"] <= 14
-    assert second["tokens/response"] <= 12
-    assert first["price"] == second["price"] == trainer.state.price == 0
-    assert "validation/accuracy" in second
-    assert "decoder/log_prob_difference" not in first
-    saved = home / "alone/checkpoints/step_2"
-    assert (saved / "reasoner").is_dir()
-    assert not (saved / "decoder").exists()
-    sample = json.loads((home / "alone/samples.jsonl").read_text().splitlines()[0])
-    assert {"question", "signal", "response", "score"} <= set(sample)
-
-
-@pytest.mark.parametrize("method", ["single", "lgrpo"])
-def test_the_other_baselines_train_on_the_same_processes(alone, method):
-    home, trainer, tuning = alone
-    settings = _settings(home, method, f"method={method}", "top_k=8", "top_p=0.9", *tuning)
-    learner = Solo(
-        make_baseline(settings),
-        settings,
-        trainer.policies,
-        trainer._prompts,
-        trainer._verifiers,
-    )
-    done = learner.step(trainer.problems[:2], 1, 0.5, Clock())
-    metrics = done.learnt.metrics
-    assert metrics["reasoner/log_prob_difference"] < 1e-4
-    assert 0 < metrics["tokens/length"] <= 16
-    if method == "single":
-        expected = metrics["reward/right"] - 0.5 * metrics["tokens/length"] / 12
-        assert metrics["reward/reasoner"] == pytest.approx(expected)
-    else:
-        assert metrics["reward/reasoner"] <= metrics["reward/right"]
-
-
-def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch):
-    """Through the command, on the policies that run already; another engine is not asked for."""
-    home, trainer, _ = alone
-    asked = []
-
-    def running(settings, pair, names, *, reference):
-        asked.append((tuple(names), reference))
-        return {name: trainer.policies[name] for name in names}
-
-    monkeypatch.setattr("training.evaluate.start_policies", running)
-    monkeypatch.setattr("training.evaluate.ray.shutdown", lambda: None)
-    out = home / "alone.json"
-    command = [
-        f"pair={home}/pair/pair.yaml",
-        f"data.train={home}/data/validation.parquet",
-        f"weights={home}/alone/checkpoints/step_2",
-        f"out={out}",
-        "runs=2",
-        "tokens.response=16",
-    ]
-    assert evaluate([*command, "method=thinkprune"]) == 0
-    assert asked == [(("reasoner",), False)]
-    result = json.loads(out.read_text())
-    assert result["decoder_tokens"] == 0
-    assert result["flops"]["decoder"] == 0
-    assert 0 < result["reasoner_tokens"] <= 16
-    assert len(result["by_run"]) == 2
-    assert result["over_runs"]["accuracy"]["std"] is not None
-    assert result["seconds"] == pytest.approx(sum(run["seconds"] for run in result["by_run"]))
-    assert (result["settings"]["top_p"], result["settings"]["top_k"]) == (0.95, 20)
-    # What such a run did not train is not taken from it.
-    assert evaluate([*command, "method=duet"]) == 1
+    parity = json.loads((out / "parity.json").read_text())
+    assert 0 < parity["decoder"]["Q8_0"]["mean_kl"] < 0.02

@@ -6,7 +6,8 @@ import pytest
 
 from training.errors import DataError
 from training.report.__main__ import main
-from training.report.results import read, read_result, variant_of
+from training.report.page import page
+from training.report.results import UNTRAINED, read, read_result, variant_of
 from training.report.seeds import interval_over_seeds
 from training.report.tables import build_tables, everything, paper
 
@@ -25,12 +26,12 @@ OBJECTIVE = {
 CONSTANT = {"schedule": "constant", "start": 1.0, "rate": 0.0, "clip": None}
 
 
-def _run(home, name, seed=0, step=4, rows=3, **objective):
+def _run(home, name, seed=0, step=4, rows=3, train="gym", **objective):
     checkpoint = home / name / "checkpoints" / f"step_{step}"
     checkpoint.mkdir(parents=True)
     settings = {
         "objective": {**OBJECTIVE, **objective},
-        "data": {"train": str(home / "gym" / "train.parquet")},
+        "data": {"train": str(home / train / "train.parquet")},
         "seed": seed,
     }
     (checkpoint / "state.json").write_text(json.dumps({"step": step, "settings": settings}))
@@ -50,6 +51,8 @@ def _result(home, name, method="duet", data="amc23", accuracy=0.8, weights=None,
         "accuracy_95": [accuracy - 0.1, accuracy + 0.1],
         "reasoner_tokens": 100.0,
         "decoder_tokens": 10.0,
+        "seconds": 12.5,
+        "flops": {"reasoner": 8e9, "decoder": 1e9, "total": 9e9},
         "settings": {
             "method": method,
             "seed": 0,
@@ -127,6 +130,72 @@ def test_results_find_their_rows_and_seeds_are_averaged(tmp_path):
     assert len(runs) == 5
 
 
+VARIANTS = {
+    "default": {},
+    "no-mu": {"baseline": "none"},
+    "no-kl": {"kl": {"coefficient": 0.0}},
+    "constant": {"price": CONSTANT},
+    "no-penalty": {"price": {**CONSTANT, "start": 0.0}},
+}
+
+
+def _result_for(home, match):
+    """A result that a row of the paper's tables asks for."""
+    weights = None
+    if match["method"] not in UNTRAINED:
+        variant = match.get("variant", "default").split("+")
+        objective = {key: value for name in variant for key, value in VARIANTS[name].items()}
+        objective["budget"] = match.get("budget", 30.0)
+        train = match.get("train", "gym")
+        weights = _run(home, "run", step=match.get("step", 4), train=train, **objective)
+    cut = {"cut_at": match["cut_at"]} if "cut_at" in match else {}
+    return _result(home, "result", match["method"], weights=weights, **cut)
+
+
+ROWS = [
+    (table["number"], row["label"], row["match"])
+    for table in paper()["tables"]
+    for row in table["rows"]
+    if "match" in row
+]
+
+
+@pytest.mark.parametrize(("number", "label", "match"), ROWS)
+def test_every_row_of_every_table_finds_its_result_and_no_other_does(
+    tmp_path, number, label, match
+):
+    results, _ = read([_result_for(tmp_path, match).parent])
+    table = build_tables(results)[number - 1]
+    assert [row["label"] for row in table["rows"] if row["measured"]] == [label]
+    cell = _row([table], number, label)["measured"]["amc23"]
+    assert (cell["accuracy"], cell["reasoner_tokens"]) == (0.8, 100)
+    part = page([table], [], [], {}).split(f"## Table {number}:")[1]
+    measured = [line for line in part.splitlines() if "| measured |" in line]
+    shown = {"ipt": "8", "accuracy": "0.800 [0.700, 0.900]", "reasoner_tokens": "100"}
+    shown |= {"decoder_tokens": "10"}
+    text = ", ".join(shown[figure] for figure in table["figures"])
+    assert sum(text in line for line in measured) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "match", "label"),
+    [
+        (2, {"method": "duet"}, "trained on gym"),
+        (3, {"method": "duet", "step": 7}, "7 steps"),
+        (4, {"method": "truncated", "cut_at": 12}, "Truncation at 12"),
+        (7, {"method": "single", "variant": "no-penalty"}, "trained on gym"),
+        (8, {"method": "duet"}, "B = 30"),
+        (9, {"method": "duet", "train": "deepscaler"}, "B = 30"),
+        (10, {"method": "duet", "variant": "constant"}, "Constant, lambda = 1"),
+    ],
+)
+def test_what_the_paper_did_not_run_has_a_row_of_its_own(tmp_path, number, match, label):
+    results, _ = read([_result_for(tmp_path, match).parent])
+    row = _row(build_tables(results), number, label)
+    assert row["paper"] == {}
+    assert row["measured"]["amc23"]["accuracy"] == 0.8
+
+
 def test_a_row_takes_the_last_step(tmp_path):
     for step in (2, 4):
         checkpoint = _run(tmp_path, f"run{step}", step=step)
@@ -156,6 +225,9 @@ def test_the_command_writes_everything(tmp_path, capsys):
     assert page.count("## Table") == 12
     assert "gym:gsm_symbolic" in page
     assert "± 0.000" in page
+    # IPT, FLOPs and seconds, and the paper's own.
+    assert "| 8 | 9e+09 | 12.5 |" in page
+    assert "took 1:03:28 by the original model and 0:41:54 by DUET" in page
     # Every row of the paper that was not run says so.
     table = page.split("## Table 12")[1].split("## ")[0]
     assert table.count("not run") == 2 * 5
@@ -163,6 +235,9 @@ def test_the_command_writes_everything(tmp_path, capsys):
         assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (out / f"{name}.svg").read_text()
     content = json.loads((out / "report.json").read_text())
+    # What was measured is drawn, not the paper's figures alone.
+    assert [figure["measured"] for figure in content["figures"]] == [True] * 3
+    assert not any(figure["empty"] for figure in content["figures"])
     (curve,) = content["curves"]
     assert curve["series"]["tokens/length"][0] == {
         "step": 1,

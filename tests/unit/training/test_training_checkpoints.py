@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import pytest
 
@@ -44,9 +45,24 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path):
     checkpoints, policy = _checkpoints(tmp_path), _Policy()
     checkpoints.save(State(2, 0.0), {"reasoner": policy})
     policy.full = True
-    with pytest.raises(CheckpointError, match=r"No space left.*last good checkpoint is of step 2"):
+    with pytest.raises(
+        CheckpointError, match=r" GiB free\): .*No space left.*checkpoint is of step 2"
+    ):
         checkpoints.save(State(4, 0.0), {"reasoner": policy})
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_2"]
+
+
+def test_what_a_killed_run_saved_in_part_is_no_checkpoint(tmp_path):
+    checkpoints = _checkpoints(tmp_path)
+    checkpoints.save(State(2, 0.0), {"reasoner": _Policy()})
+    partial = tmp_path / "checkpoints/step_4.partial"
+    shutil.copytree(tmp_path / "checkpoints/step_2", partial)
+    assert checkpoints.steps() == [2]
+    assert checkpoints.last()[0].step == 2
+    (partial / "left-over").touch()
+    saved = checkpoints.save(State(4, 0.0), {"reasoner": _Policy()})
+    assert not partial.exists()
+    assert {path.name for path in saved.iterdir()} == {"reasoner", "state.json"}
 
 
 def test_another_configuration_is_named(tmp_path):

@@ -7,10 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from training.data.__main__ import main
-from training.data.rows import Problem, questions_of, read_rows
+from training.data.gym import generate
+from training.data.rows import Problem, questions_of, read_rows, write_rows
 from training.data.splits import split
 from training.errors import DataError
 from training.stories.draw import split_of
+from training.verifiers.gym import GymVerifier
 
 BOXED = r"We add them and get $\boxed{4}$."
 
@@ -122,6 +124,35 @@ def test_generated_problems_are_seeded_and_hold_templates_back(tmp_path):
     assert "answer_cot" in read_rows(files[0])[0].metadata["entry"]["metadata"]
 
 
+def test_any_task_is_generated_and_scored_by_its_own_scorer(tmp_path):
+    verifier = GymVerifier()
+    try:
+        for task in ("chain_sum", "letter_counting", "fraction_simplification"):
+            command = [f"gym:{task}", "--size", "24", "--validation", "4", "--test", "4"]
+            assert main([*command, "--out", str(tmp_path / task)]) == 0
+            files = [
+                tmp_path / task / f"{part}.parquet" for part in ("train", "validation", "test")
+            ]
+            parts = [read_rows(file) for file in files]
+            assert [len(part) for part in parts] == [16, 4, 4]
+            assert len(questions_of(files)) == 24
+            problems = parts[2]
+            truths = [problem.truth for problem in problems]
+            right = [rf"so \boxed{{{problem.answer}}}" for problem in problems]
+            assert verifier.score(right, truths) == [1.0] * 4
+            assert verifier.score([r"\boxed{-1/7}"] * 4, truths) == [0.0] * 4
+    finally:
+        verifier.close()
+
+
+def test_generated_problems_with_an_empty_answer_are_left_out(monkeypatch):
+    rows = [{"question": f"q{i}", "answer": "" if i % 2 else i, "metadata": {}} for i in range(8)]
+    monkeypatch.setattr("reasoning_gym.create_dataset", lambda *_, **__: rows)
+    problems, without = generate("chain_sum", 4, 0, {})
+    assert [problem.answer for problem in problems] == ["0", "2", "4", "6"]
+    assert without == 3
+
+
 def test_stories_keep_to_their_own_splits(tmp_path, capsys):
     out = tmp_path / "stories"
     arguments = ["stories:wide", "--out", str(out), "--size", "30", "--test", "12"]
@@ -169,23 +200,53 @@ def test_long_prompts_are_counted_and_left_out(pair_file, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "says"),
     [
-        ["nope"],
-        ["gym:nope"],
-        ["gym:chain_sum", "--option", "min_terms=-4"],
-        ["gym:chain_sum", "--option", "terms"],
-        ["jsonl"],
-        ["jsonl", "--from", "/nowhere.jsonl"],
-        ["math500", "--from", "/nowhere"],
-        ["gym:chain_sum", "--exclude", "/nowhere.parquet"],
+        (["nope"], "there is no data set 'nope'; there are: math-lighteval, deepscaler, "),
+        (["gym:nope"], "reasoning-gym has no task 'nope'"),
+        (["gym:chain_sums"], "close to it: chain_sum"),
+        (["stories:nope"], "nope"),
+        (["gym:chain_sum", "--option", "min_terms=-4"], "task 'chain_sum' refuses this"),
+        (["gym:chain_sum", "--option", "terms"], "--option 'terms' is not KEY=JSON"),
+        (["gym:chain_sum", "--size", "0"], "--size must be at least 1"),
+        (["jsonl"], "jsonl needs --from FILE"),
+        (["jsonl", "--from", "/nowhere.jsonl"], "cannot read /nowhere.jsonl"),
+        (["math500", "--from", "/nowhere"], "there is no directory /nowhere"),
+        (["gym:chain_sum", "--exclude", "/nowhere.parquet"], "cannot read the data /nowhere"),
     ],
 )
-def test_bad_input_is_one_line(command, tmp_path, capsys):
+def test_bad_input_is_one_line(command, says, tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("training.data: ")
+    assert says in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [("{", "line 2: not JSON"), ("[1]", "line 2: not an object")],
+)
+def test_a_line_that_is_no_row_is_named(line, says, tmp_path, capsys):
+    file = tmp_path / "own.jsonl"
+    file.write_text(json.dumps({"question": "a", "answer": "1"}) + "\n" + line)
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path)]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_set_without_a_column_that_it_should_have_names_those_it_has(tmp_path, capsys):
+    (tmp_path / "test.jsonl").write_text(json.dumps({"problem": "q", "result": "1"}))
+    assert main(["math500", "--from", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert "math500 has no column ['answer']; it has ['problem', 'result']" in error
+
+
+@pytest.mark.parametrize("answer", ["", "  ", None])
+def test_rows_without_an_answer_never_reach_a_run(answer, tmp_path):
+    problems = [Problem("1", "q", "1", "own"), Problem("2", "r", answer, "own")]
+    write_rows(problems, "train", tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=r"1 of 2 rows in .*train.parquet have no answer"):
+        read_rows(tmp_path / "train.parquet")
 
 
 def test_parquet_that_is_not_ours(tmp_path):

@@ -106,7 +106,7 @@ def _broken(name, run, home, pair_file):
     ("name", "says"),
     [
         ("no data", "cannot read the data nowhere.parquet"),
-        ("no answers", "9 rows, 0 prompts longer than 200 tokens, 1 without an answer"),
+        ("no answers", "1 of 9 rows in"),
         ("too few", "fewer than a step's 32"),
         ("too long", "all 8 prompts are longer than 10 tokens"),
         ("no pair", "cannot read the pair nowhere.yaml"),

@@ -144,6 +144,19 @@ def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
 
 
+def test_a_row_that_was_written_in_part_is_dropped(tmp_path):
+    """A run was killed, or its disk was full, in the middle of a line, even of a letter."""
+    whole = json.dumps({"step": 1, "answer": "gr\u2028ün"}, ensure_ascii=False) + "\n"
+    for name in ("metrics.jsonl", "samples.jsonl"):
+        torn = b'{"step": 2, "answer": "gr\xc3'
+        (tmp_path / name).write_bytes(whole.encode() + torn)
+    journal = Journal(tmp_path, steps=4, done=2, track=(), config={})
+    assert (tmp_path / "samples.jsonl").read_text("utf-8") == whole
+    journal.samples(3, [{"answer": "7"}])
+    rows = (tmp_path / "samples.jsonl").read_text("utf-8").split("\n")[:-1]
+    assert [json.loads(row)["step"] for row in rows] == [1, 3]
+
+
 def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
     """W&B offline and TensorBoard through VERL's `Tracking`, and the console's line."""
     monkeypatch.setenv("WANDB_MODE", "offline")

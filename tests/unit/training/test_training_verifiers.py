@@ -47,6 +47,9 @@ def test_last_boxed(response, boxed):
         (r"\text{Evelyn}", r"\text{Evelyn}", 1),
         ("-5", "5", 0),
         (r"\frac{1}{} 12", "12", 0),
+        # Not symmetric: an interval may answer an inequality, and not the other way round.
+        ("(1,2)", "1<x<2", 1),
+        ("1<x<2", "(1,2)", 0),
     ],
 )
 def test_math(math, answer, reference, score):

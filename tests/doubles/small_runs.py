@@ -1,0 +1,62 @@
+"""Runs so small that real engines do them in seconds: a tiny random pair, data, settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from training.data.__main__ import main as prepare
+from training.settings import Settings
+from training.tiny import make_tiny_pair
+from training.train import settings_from
+
+SMALL = [
+    "steps=4",
+    "batch.questions=2",
+    "batch.signals=4",
+    "batch.answers=2",
+    "batch.mini_batch=1",
+    "tokens.response=16",
+    "tokens.answer=12",
+    "tokens.decoder_prompt=160",
+    "checkpoint.every=2",
+    "validate.every=2",
+    "validate.questions=4",
+    "learning_rate.reasoner=1e-3",
+    "learning_rate.decoder=1e-3",
+    "objective.budget=12",
+    "objective.price.rate=0.1",
+]
+
+
+def make_home(home: Path) -> None:
+    """Writes two tiny pairs, and data whose answers random models get right now and then."""
+    make_tiny_pair(home / "pair")
+    make_tiny_pair(home / "unlike", alike=False)
+    rows = [{"question": f"what is {i} + 2?", "answer": str(i + 2)} for i in range(30)]
+    (home / "own.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    command = ["jsonl", "--from", str(home / "own.jsonl"), "--out", str(home / "data")]
+    assert prepare([*command, "--verifier", "tests.doubles.verifiers:DigitVerifier"]) == 0
+
+
+def overrides_of(home: Path, run: str, *more: str, pair: str = "pair") -> list[str]:
+    """What the command is told to train in `home/RUN`."""
+    return [
+        f"pair={home}/{pair}/pair.yaml",
+        f"data.train={home}/data/train.parquet",
+        f"data.validation={home}/data/validation.parquet",
+        f"out={home}/{run}",
+        *SMALL,
+        *more,
+    ]
+
+
+def settings_of(home: Path, run: str, *more: str, pair: str = "pair") -> Settings:
+    """The same, read."""
+    return settings_from(overrides_of(home, run, *more, pair=pair))
+
+
+def metrics_of(home: Path, run: str) -> list[dict[str, Any]]:
+    """A row a step, without seconds."""
+    lines = (home / run / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in rows]

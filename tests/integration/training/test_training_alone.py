@@ -1,0 +1,111 @@
+"""Baselines with real Ray and VERL on a tiny random model: the reasoner is trained by itself."""
+
+import json
+
+import pytest
+import ray
+
+from tests.doubles.small_runs import metrics_of, settings_of
+from tests.doubles.verifiers import DigitVerifier
+from training.baselines.registry import make_baseline
+from training.evaluate import main as evaluate
+from training.solo import Solo
+from training.timing import Clock
+from training.trainer import Trainer
+
+
+@pytest.fixture(scope="module")
+def alone(prepared):
+    """A reasoner that is trained by itself; started once for all baselines."""
+    tuning = ["objective.kl.coefficient=0", "track=[]", "thinkprune.start=14", "thinkprune.floor=5"]
+    tuning += ["thinkprune.less=2", "thinkprune.every=1"]
+    trainer = Trainer(settings_of(prepared, "alone", "method=thinkprune", "steps=2", *tuning))
+    yield prepared, trainer, tuning
+    trainer.close()
+
+
+def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
+    home, trainer, _ = alone
+    assert set(trainer.policies) == {"reasoner"}
+    assert [name for name in ray.util.list_named_actors() if name.startswith("duet_rollout")] == [
+        "duet_rollout_0"
+    ]
+    DigitVerifier.never = True
+    try:
+        trainer.step()
+    finally:
+        DigitVerifier.never = False
+    # Nothing is right, so all rewards are equal: a warning, and nothing is learnt.
+    assert "WARNING: no answer to any of the 2 questions was right" in capsys.readouterr().out
+    trainer.run()
+    first, second = metrics_of(home, "alone")
+    assert (first["reward/right"], first["reasoner/tied_groups"]) == (0, 1)
+    assert first["reasoner/grad_norm"] == 0
+    assert second["reasoner/grad_norm"] > 0
+    assert (first["tokens/limit"], second["tokens/limit"]) == (14, 12)
+    assert first["tokens/response"] <= 14
+    assert second["tokens/response"] <= 12
+    assert first["price"] == second["price"] == trainer.state.price == 0
+    assert "validation/accuracy" in second
+    assert "decoder/log_prob_difference" not in first
+    saved = home / "alone/checkpoints/step_2"
+    assert (saved / "reasoner").is_dir()
+    assert not (saved / "decoder").exists()
+    sample = json.loads((home / "alone/samples.jsonl").read_text().splitlines()[0])
+    assert {"question", "signal", "response", "score"} <= set(sample)
+
+
+@pytest.mark.parametrize("method", ["single", "lgrpo"])
+def test_the_other_baselines_train_on_the_same_processes(alone, method):
+    home, trainer, tuning = alone
+    settings = settings_of(home, method, f"method={method}", "top_k=8", "top_p=0.9", *tuning)
+    learner = Solo(
+        make_baseline(settings),
+        settings,
+        trainer.policies,
+        trainer._prompts,
+        trainer._verifiers,
+    )
+    done = learner.step(trainer.problems[:2], 1, 0.5, Clock())
+    metrics = done.learnt.metrics
+    assert metrics["reasoner/log_prob_difference"] < 1e-4
+    assert 0 < metrics["tokens/length"] <= 16
+    if method == "single":
+        expected = metrics["reward/right"] - 0.5 * metrics["tokens/length"] / 12
+        assert metrics["reward/reasoner"] == pytest.approx(expected)
+    else:
+        assert metrics["reward/reasoner"] <= metrics["reward/right"]
+
+
+def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch):
+    """Through the command, on the policies that run already; another engine is not asked for."""
+    home, trainer, _ = alone
+    asked = []
+
+    def running(settings, pair, names, *, reference):
+        asked.append((tuple(names), reference))
+        return {name: trainer.policies[name] for name in names}
+
+    monkeypatch.setattr("training.evaluate.start_policies", running)
+    monkeypatch.setattr("training.evaluate.ray.shutdown", lambda: None)
+    out = home / "alone.json"
+    command = [
+        f"pair={home}/pair/pair.yaml",
+        f"data.train={home}/data/validation.parquet",
+        f"weights={home}/alone/checkpoints/step_2",
+        f"out={out}",
+        "runs=2",
+        "tokens.response=16",
+    ]
+    assert evaluate([*command, "method=thinkprune"]) == 0
+    assert asked == [(("reasoner",), False)]
+    result = json.loads(out.read_text())
+    assert result["decoder_tokens"] == 0
+    assert result["flops"]["decoder"] == 0
+    assert 0 < result["reasoner_tokens"] <= 16
+    assert len(result["by_run"]) == 2
+    assert result["over_runs"]["accuracy"]["std"] is not None
+    assert result["seconds"] == pytest.approx(sum(run["seconds"] for run in result["by_run"]))
+    assert (result["settings"]["top_p"], result["settings"]["top_k"]) == (0.95, 20)
+    # What such a run did not train is not taken from it.
+    assert evaluate([*command, "method=duet"]) == 1

@@ -1,0 +1,108 @@
+"""Ray on one node and on several, and the devices that each policy's pool has, without a GPU."""
+
+import os
+import threading
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+
+from training import cluster, policies
+from training.errors import ConfigError
+from training.train import settings_from
+
+NEEDED = ["pair=p", "out=o", "data.train=t"]
+NAMES = ("reasoner", "decoder")
+
+
+def _hardware(*overrides):
+    return settings_from([*NEEDED, *overrides]).hardware
+
+
+@pytest.fixture
+def devices(monkeypatch):
+    """Says how many GPUs Ray has."""
+
+    def has(count):
+        monkeypatch.setattr(cluster.ray, "cluster_resources", lambda: {"GPU": float(count)})
+
+    return has
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What Ray is started with."""
+    options = {}
+    monkeypatch.setattr(cluster.ray, "init", lambda **given: options.update(given))
+    with mock.patch.dict(os.environ):
+        yield options
+
+
+def test_a_cluster_that_is_named_is_joined(asked, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    cluster.start_ray(_hardware("hardware=h100x4", "hardware.nodes=2"))
+    # Ray refuses to be told the size of a cluster that is there already.
+    assert not {"num_cpus", "include_dashboard"} & asked.keys()
+    # Processes on other nodes have no other way to learn of it.
+    assert asked["runtime_env"]["env_vars"]["NCCL_DEBUG"] == "WARN"
+
+
+def test_without_one_ray_is_started(asked, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    cluster.start_ray(_hardware("hardware=h100x4"))
+    assert asked["num_cpus"] == 32
+    cluster.start_ray(_hardware("hardware=cpu"))
+    assert asked["runtime_env"]["env_vars"]["VERL_PLATFORM"] == "cpu"
+
+
+def test_both_policies_share_a_pool_of_every_node(devices):
+    devices(8)
+    pools = cluster.make_pools(_hardware("hardware=h100x4", "hardware.nodes=2"), NAMES)
+    assert pools["reasoner"] is pools["decoder"]
+    assert pools["reasoner"].store == [4, 4]
+    assert pools["reasoner"].use_gpu
+    assert pools["reasoner"].max_colocate_count == 2
+
+
+def test_or_have_one_each(devices):
+    devices(4)
+    pools = cluster.make_pools(_hardware("hardware=h100x4_separate"), NAMES)
+    assert pools["reasoner"] is not pools["decoder"]
+    assert [pools[name].store for name in NAMES] == [[2], [2]]
+    alone = cluster.make_pools(_hardware("hardware=h100x4_separate"), NAMES[:1])
+    assert list(alone) == ["reasoner"]
+    assert not cluster.make_pools(_hardware("hardware=cpu"), NAMES)["decoder"].use_gpu
+
+
+@pytest.mark.parametrize("hardware", ["h100x4", "h100x4_separate"])
+def test_too_few_gpus_are_one_line(devices, hardware):
+    devices(3)
+    with pytest.raises(ConfigError, match=f"hardware={hardware} needs 4 GPUs, Ray has 3"):
+        cluster.make_pools(_hardware(f"hardware={hardware}"), NAMES)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "h100x4"])
+def test_models_start_one_by_one_where_they_share_memory(platform, monkeypatch):
+    """And side by side on a CPU: there both must have begun before either is done."""
+    both, events = threading.Barrier(2, timeout=20), []
+
+    class Starting:
+        def __init__(self, name, config, pool, **options):
+            self.name = name
+
+        def start(self):
+            events.append(f"{self.name} begins")
+            if platform == "cpu":
+                both.wait()
+            events.append(f"{self.name} rests")
+
+    monkeypatch.setattr(policies, "Policy", Starting)
+    monkeypatch.setattr(policies, "start_ray", lambda _: None)
+    monkeypatch.setattr(policies, "make_pools", lambda _, names: dict.fromkeys(names))
+    monkeypatch.setattr(policies, "policy_config", lambda *_: None)
+    pair = SimpleNamespace(reasoner=SimpleNamespace(path="M"), decoder=SimpleNamespace(path="m"))
+    settings = settings_from([*NEEDED, f"hardware={platform}"])
+    assert list(policies.start_policies(settings, pair, NAMES, reference=True)) == list(NAMES)
+    in_turn = [f"{name} {what}" for name in NAMES for what in ("begins", "rests")]
+    assert sorted(events) == sorted(in_turn)
+    assert (events == in_turn) == (platform != "cpu")

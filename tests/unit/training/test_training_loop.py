@@ -1,0 +1,181 @@
+"""The trainer's loop with policies that respond from a script: order, alarms, what is kept."""
+
+import json
+from itertools import product
+
+import pytest
+
+from tests.doubles.policies import ScriptedPolicy
+from training.data.rows import Problem, write_rows
+from training.train import main
+
+SMALL = [
+    *("batch.questions=2", "batch.signals=2", "batch.answers=2", "batch.mini_batch=1"),
+    *("tokens.response=16", "tokens.answer=12", "tokens.decoder_prompt=200"),
+    *("steps=3", "checkpoint.every=1", "validate.every=0", "track=[]"),
+]
+
+
+class Run:
+    """A run's overrides, and the policies that it is given."""
+
+    def __init__(self, home, arguments, prompts):
+        self.home, self._arguments, self._prompts = home, arguments, prompts
+        self.policies, self.events = {}, []
+        self.made_of()
+
+    def made_of(self, signals=("a</think>7<|end|>", "ab</think>7<|end|>"), answers=("7", "no")):
+        """Other texts than the default ones; returns the policies."""
+        for name, texts in (("reasoner", signals), ("decoder", answers)):
+            encode = getattr(self._prompts, f"_{name}").encode
+            self.policies[name] = ScriptedPolicy(name, encode, texts, self.events)
+        return self.policies["reasoner"], self.policies["decoder"]
+
+    def start(self, *more):
+        return main([*self._arguments, *more])
+
+    def rows(self):
+        lines = (self.home / "run/metrics.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def saved(self):
+        return sorted(path.name for path in (self.home / "run/checkpoints").iterdir())
+
+
+@pytest.fixture
+def run(pair_file, prompts, tmp_path, monkeypatch):
+    verifier = "tests.doubles.verifiers:DigitVerifier"
+    problems = [Problem(str(i), f"what is {i}?", "1", "own", verifier) for i in range(8)]
+    write_rows(problems, "train", tmp_path / "train.parquet")
+    arguments = [f"pair={pair_file}", f"data.train={tmp_path}/train.parquet"]
+    run = Run(tmp_path, [*arguments, f"out={tmp_path}/run", *SMALL], prompts)
+    monkeypatch.setattr("training.trainer.start_policies", lambda *_, **__: run.policies)
+    return run
+
+
+def test_the_models_take_turns_in_memory_and_the_decoder_learns_first(run):
+    assert run.start("steps=1") == 0
+    turns = product(("reasoner", "decoder"), ("wakes", "is compared", "samples", "rests"))
+    learning = ["decoder learns", "reasoner learns"]
+    assert run.events == [f"{name} {what}" for name, what in turns] + learning
+
+
+def test_price_and_kl_are_taken_out_of_the_reasoners_reward(run):
+    reasoner, _ = run.made_of(answers=["7"])  # right with a signal and without: no utility
+    objective = ["objective.budget=10", "objective.kl.coefficient=0.5"]
+    price = ["objective.price.schedule=constant", "objective.price.start=0.5"]
+    assert run.start("steps=1", *objective, *price) == 0
+    (row,) = run.rows()
+    # Responses of 4 and 5 tokens, of 0.1 nats each: -0.5 x 4 / 10 - 0.5 x 0.4, and so on.
+    assert row["reasoner/kl"] == pytest.approx(0.45)
+    assert row["reward/reasoner"] == pytest.approx((-0.4 - 0.5) / 2)
+    (update,) = reasoner.updates
+    assert update.advantages[:, 0].tolist() == pytest.approx([0.7071, -0.7071] * 2, abs=1e-3)
+    # 4 tokens, then nothing.
+    assert update.advantages[0, 4] == 0
+
+
+def test_without_kl_the_initial_model_is_not_asked(run):
+    reasoner, _ = run.made_of()
+    assert run.start("steps=1", "objective.kl.coefficient=0") == 0
+    assert reasoner.asked_initial == 0
+    assert run.rows()[0]["reasoner/kl"] == 0
+
+
+@pytest.mark.parametrize(("counted", "length"), [("response", 4.5), ("signal", 1.5)])
+def test_which_tokens_are_the_length(run, counted, length):
+    price = ["objective.price.start=0.5", "objective.price.rate=0.1", "objective.budget=10"]
+    assert run.start("steps=2", *price, f"objective.counted={counted}") == 0
+    first, second = run.rows()
+    assert (first["tokens/response"], first["tokens/signal"]) == (4.5, 1.5)
+    assert first["tokens/length"] == length
+    # lambda moves by it, down from 0.5: 0.1 x (length / 10 - 1).
+    assert second["price"] == pytest.approx(0.5 + 0.1 * (length / 10 - 1))
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_the_reasoner_may_stop_where_its_reasoning_ends(run, prompts, stops):
+    assert run.start("steps=1", f"objective.stop_at_end_of_reasoning={stops}") == 0
+    asked = run.policies["reasoner"].sampling.stops
+    assert set(prompts.end_of_text) <= set(asked)
+    assert (prompts.end_of_reasoning in asked) == stops
+    assert prompts.end_of_reasoning not in run.policies["decoder"].sampling.stops
+
+
+def test_a_fixed_decoder_learns_nothing(run):
+    reasoner, decoder = run.made_of()
+    assert run.start("objective.train_decoder=false") == 0
+    assert (len(reasoner.updates), len(decoder.updates)) == (3, 0)
+    assert "decoder/log_prob_difference" in run.rows()[0]
+
+
+@pytest.mark.parametrize("learns_from", ["guided", "guided_and_alone"])
+def test_what_the_decoder_learns_from(run, prompts, learns_from):
+    _, decoder = run.made_of(signals=["a</think>"])
+    assert run.start("steps=1", "samples=4", f"objective.decoder_learns_from={learns_from}") == 0
+    (update,) = decoder.updates
+    signal = prompts.signal(prompts._reasoner.encode("a</think>", add_special_tokens=False).ids)
+    samples = (run.home / "run/samples.jsonl").read_text().splitlines()
+    expected = []
+    # Question by question; two signals have two answers each, with the signal and without.
+    for question in dict.fromkeys(json.loads(line)["question"] for line in samples):
+        expected += [prompts.guided(question, signal)] * 4
+        if learns_from == "guided_and_alone":
+            expected += [prompts.alone(question)] * 4
+    assert update.prompts == expected
+    # A mini-batch is the answers to one signal.
+    assert update.mini_batch == (2 if learns_from == "guided" else 4)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_it_is_saved(run, capsys):
+    _, decoder = run.made_of()
+    decoder.losses = [0.5, 0.5, float("nan")]
+    assert run.start() == 1
+    error = capsys.readouterr().err
+    assert error == "training.train: step 3: decoder/loss is not a finite number\n"
+    assert run.saved() == ["step_1", "step_2"]
+    assert [row["step"] for row in run.rows()] == [1, 2]
+    # From there it goes on.
+    _, decoder = run.made_of()
+    assert run.start("resume=true") == 0
+    assert decoder.loaded == "2"
+    assert len(decoder.updates) == 1
+    assert [row["step"] for row in run.rows()] == [1, 2, 3]
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(run, capsys):
+    run.policies["decoder"].full = 2
+    assert run.start() == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.train: cannot save step 2 to ")
+    assert error.endswith("file write failed; the last good checkpoint is of step 1\n")
+    assert error.count("\n") == 1
+    assert run.saved() == ["step_1"]
+    _, decoder = run.made_of()
+    assert run.start("resume=true") == 0
+    assert decoder.loaded == "1"
+    assert [row["step"] for row in run.rows()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("policy", ["reasoner", "decoder"])
+def test_a_rollout_that_disagrees_stops_the_run_or_is_told(run, policy, capsys):
+    run.policies[policy].apart = 2e-4
+    assert run.start() == 1
+    error = capsys.readouterr().err
+    assert f"step 1: the {policy}'s rollout and trainer disagree" in error
+    assert not (run.home / "run/checkpoints").exists()
+    assert run.start("checks.on_disagreement=warn") == 0
+    warnings = [row for row in capsys.readouterr().out.splitlines() if "WARNING" in row]
+    assert len(warnings) == 3
+    assert f"the {policy}'s rollout" in warnings[0]
+
+
+def test_data_that_is_too_hard_teaches_nothing_and_is_told(run, capsys):
+    reasoner, decoder = run.made_of(signals=["a</think>"], answers=["no"])
+    assert run.start() == 0
+    warnings = [row for row in capsys.readouterr().out.splitlines() if "WARNING" in row]
+    assert len(warnings) == 1
+    assert "no answer to any of the 2 questions was right" in warnings[0]
+    for update in (*reasoner.updates, *decoder.updates):
+        assert not update.advantages.any()
+    assert {row["reasoner/tied_groups"] for row in run.rows()} == {1.0}
