@@ -33,14 +33,14 @@ class Scale:
 FULL = Scale(
     size="small",
     seeds=(0, 1, 2),
-    steps=120,
-    ablation_steps=90,
+    steps=80,
+    ablation_steps=60,
     questions=500,
     reasoner_steps=2000,
     decoder_steps=2500,
     weak_steps=250,
-    rate_steps=30,
-    validate=30,
+    rate_steps=20,
+    validate=20,
 )
 
 # Minutes, not hours: no figure means anything but the direction that lengths and losses take.

@@ -1,7 +1,7 @@
 """What the models are shown: prompts as in serving, and the responses they should give."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duet_contract.vocabulary import HubTokenizer
@@ -17,14 +17,19 @@ from training.stories.traces import PROSE, READ, REASONER, answer, draw_style, s
 ALONE, EMPTY, SHORTENED = 0.62, 0.08, 0.08
 # Of the reasoner's examples: with the prompt-based method's note, which asks for less.
 NOTED = 0.05
+# And equations of so many problems, one after the other: arithmetic takes longest to learn, and
+# few tokens of a solution are arithmetic.
+DRILLS, DRILLED = 0.4, 10
+DRILL = "Practise."
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids; only the response is learnt."""
+    """Token ids; only the response is learnt, or what of it `learnt` says."""
 
     prompt: list[int]
     response: list[int]
+    learnt: list[bool] | None = None
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.response)
@@ -41,10 +46,15 @@ class Teacher:
 
     def examples(self, role: str, rng: random.Random, count: int) -> list[Example]:
         """`count` of them for "reasoner" or "decoder"."""
-        make: Callable[[Story, random.Random], Example]
-        make = self.reasoner if role == "reasoner" else self.decoder
         drawn = stories(rng, self._scope, "train")
-        return [make(next(drawn), rng) for _ in range(count)]
+        if role == "decoder":
+            return [self.decoder(next(drawn), rng) for _ in range(count)]
+        return [
+            self.drill([next(drawn) for _ in range(DRILLED)])
+            if rng.random() < DRILLS
+            else self.reasoner(next(drawn), rng)
+            for _ in range(count)
+        ]
 
     def reasoner(self, story: Story, rng: random.Random) -> Example:
         """Reasoning in a drawn style, its end, the answer."""
@@ -54,6 +64,18 @@ class Teacher:
         thought = self._text.encode_text(trace(story, style))
         response = [*thought, *self._end_of_reasoning, *self._answer(story)]
         return Example(self._prompts.reasoner(question), response)
+
+    def drill(self, stories: Sequence[Story]) -> Example:
+        """The equations of all of them; only results are learnt, as nothing tells the rest."""
+        response: list[int] = []
+        learnt: list[bool] = []
+        for step in (step for story in stories for step in story.steps):
+            asked, result = step.equation.split("=")
+            for text, wanted in ((f" {asked}=", False), (f"{result}.", True)):
+                ids = self._text.encode_text(text)
+                response += ids
+                learnt += [wanted] * len(ids)
+        return Example(self._prompts.reasoner(DRILL), response, learnt)
 
     def decoder(self, story: Story, rng: random.Random) -> Example:
         """The answer alone, after no signal, an empty one, one that ends early or a whole one."""

@@ -174,6 +174,9 @@ class Batch:
             whole = torch.tensor([*example.prompt, *example.response])
             ids[row, : len(whole)] = whole
             labels[row, len(example.prompt) : len(whole)] = whole[len(example.prompt) :]
+            if example.learnt:
+                unlearnt = ~torch.tensor([*[False] * len(example.prompt), *example.learnt])
+                labels[row, : len(whole)][unlearnt] = IGNORED
         return ids, labels
 
 

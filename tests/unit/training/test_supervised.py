@@ -16,11 +16,11 @@ from training.prompting import PairPrompts
 from training.stories.draw import SCOPES, draw
 from training.stories.traces import SHORT, answer, trace
 from training.supervised.__main__ import UNFINISHED, main
-from training.supervised.examples import Example, Teacher
+from training.supervised.examples import DRILLED, Example, Teacher
 from training.supervised.muon import Float32Muon, orthogonalised
 from training.supervised.start import make_start
 from training.supervised.tokenizer import LLAMA_CPP_NAME
-from training.supervised.trainer import GRAIN, IGNORED, Plan, Student, batched
+from training.supervised.trainer import GRAIN, IGNORED, Batch, Plan, Student, batched
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +209,17 @@ def test_singular_values_come_near_one():
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalised(torch.randn(32, 80)))
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_of_a_drill_only_results_are_learnt(start, teacher):
+    prompts = PairPrompts(load_pair(start))
+    drills = [e for e in teacher.examples("reasoner", random.Random(3), 40) if e.learnt]
+    assert drills
+    for example in drills:
+        ids, labels = (t[0].tolist() for t in Batch((example,), 1, len(example)).tensors())
+        equations = prompts.signal_text(example.response).strip(" .").split(". ")
+        assert len(equations) >= DRILLED
+        learnt = [i for i, label in enumerate(labels) if label != IGNORED]
+        assert all(labels[i] == ids[i] for i in learnt)
+        results = prompts.signal_text([labels[i] for i in learnt])
+        assert results == "".join(f"{each.split('=')[1]}." for each in equations)

@@ -1,0 +1,59 @@
+"""A few stages of the evidence run in minutes: directions with a margin, no figures.
+
+The tiny pair learns the form of its answers and nothing of the problems, so what is shown is that
+the start learns, that its signals shorten under the price, and that the report tells of both.
+"""
+
+import pytest
+
+from training.evidence.__main__ import main
+from training.evidence.plan import REDUCED, make_plan
+from training.evidence.rates import RATES, stage_of
+from training.evidence.results import Results
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    root = tmp_path_factory.mktemp("evidence")
+    done = Results(root / "results", root / "work")
+    for rate in RATES:
+        # The reduced scale has a rate of its own: which one is chosen changes nothing.
+        curves = {
+            "validation/accuracy": [[1, 0.0]],
+            "validation/response_tokens": [[1, 96.0]],
+            "tokens/response": [[1, 96.0]],
+        }
+        done.write(stage_of("duet", rate), {"result": {"curves": curves}})
+    where = ["--results", str(done.directory), "--work", str(done.work)]
+    where += ["--to", str(root / "EVIDENCE.md"), "--scale", "reduced", "--jobs", "1"]
+    for names in ("mechanism", "start", "start-split@easy", "duet-0*"):
+        assert main([*where, "--only", names]) == 0
+    return done
+
+
+def test_the_start_learns(results):
+    log = (results.work / "logs" / "start.log").read_text()
+    losses = {
+        role: [float(line.split()[3]) for line in log.splitlines() if line.startswith(role)]
+        for role in ("reasoner", "decoder")
+    }
+    for role, seen in losses.items():
+        assert seen[-1] < 0.7 * seen[0], role
+
+
+def test_signals_shorten_under_the_price(results):
+    before = results.read("start-split@easy")["result"]
+    after = results.read("duet-0@easy")["result"]
+    assert before["questions"] == after["questions"] == REDUCED.questions
+    assert after["reasoner_tokens"] < 0.8 * before["reasoner_tokens"]
+
+
+def test_the_report_tells_what_was_run_and_what_was_not(results):
+    report = (results.directory.parent / "EVIDENCE.md").read_text()
+    count = len(make_plan(REDUCED))
+    assert f"of {count} stages were run" in report
+    missing = report.split("**Not run yet**:")[1].split("\n")[0]
+    assert "`lgrpo-0`" in missing
+    assert "`duet-0`" not in missing
