@@ -1,10 +1,15 @@
 """What several commands take alike on their command line."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
-from duet_contract.pairs import DEFAULT_PAIR
+# A reasoner whose steps cost what real ones do, and signals as long as they get.
+MEASURED_PAIR = "smollm2-135m"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 HELP = {"help_option_names": ["-h", "--help"]}
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -12,9 +17,15 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 threads = click.option(
     "--threads", type=click.IntRange(1, 512), help="Decoder threads [the device's own]."
 )
-pair = click.option(
-    "--pair", default=DEFAULT_PAIR, show_default=True, help="Pair, by name or directory."
-)
+
+
+def pair(default: str) -> Callable[[F], F]:
+    """`--pair`, with a default of the command's own."""
+    return click.option(
+        "--pair", default=default, show_default=True, help="Pair, by name or directory."
+    )
+
+
 service_flags = click.option(
     "--service-flags",
     default="",

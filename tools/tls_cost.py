@@ -24,7 +24,7 @@ from tools.tls_services import Side, Sides, engines, scripted
 import grpc  # isort: skip
 
 from duet_contract.manifest import Manifest, load_manifest
-from duet_contract.pairs import DEFAULT_PAIR, find_pair
+from duet_contract.pairs import find_pair
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.machine import commit, describe_machine, load_average
@@ -32,6 +32,7 @@ from tools.bench.results import Figure, Results, Series, Target, read_results
 from tools.bench.stats import differences, ratios, summarise
 from tools.bench.workload import question
 from tools.counting_proxy import Count, CountingProxy
+from tools.options import MEASURED_PAIR
 
 _STREAMS = 32
 _TOKENS = 128
@@ -238,7 +239,7 @@ def _request(
 def main() -> int:
     """Measures, prints, and writes the results if asked to; figures not measured now are kept."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pair", default=DEFAULT_PAIR)
+    parser.add_argument("--pair", default=MEASURED_PAIR)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a throughput run")
     parser.add_argument(

@@ -41,7 +41,7 @@ from tools.report_tables import console_table
     help="Signal tokens of a stream in the throughput figures.",
 )
 @options.threads
-@options.pair
+@options.pair(options.MEASURED_PAIR)
 @options.service_flags
 @click.option(
     "--out",

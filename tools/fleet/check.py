@@ -20,7 +20,6 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
 
-from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.errors import BenchError
 from tools.bench.machine import commit, describe_machine, load_average
@@ -31,6 +30,7 @@ from tools.fleet.costs import Costs, Device, Engine, Speed
 from tools.fleet.patterns import Pattern
 from tools.fleet.simulation import Fleet, Seen, Setup
 from tools.link.profiles import link_named
+from tools.options import MEASURED_PAIR
 
 WITHIN = 0.15
 MAX_RUNNING = 8
@@ -108,7 +108,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
         BenchError: the service cannot be started, or fails.
     """
     before = load_average()
-    workload = Workload.open(DEFAULT_PAIR)
+    workload = Workload.open(MEASURED_PAIR)
     flags = ["--max-running", str(MAX_RUNNING), "--max-waiting", str(MAX_WAITING)]
     say("starting the service")
     service = Service(workload, [], flags)

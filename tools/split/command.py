@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from duet_contract.pairs import DEFAULT_PAIR
 from tools import options
 from tools.bench.errors import UsageProblem
 from tools.ending import EXIT_CODES
@@ -103,7 +104,7 @@ _price = click.FloatRange(0)
     help="Seconds until a link must stand.",
 )
 @options.threads
-@options.pair
+@options.pair(DEFAULT_PAIR)
 @click.option("--server", metavar="HOST:PORT", help="A running service [one is started].")
 @click.option(
     "--openai",
