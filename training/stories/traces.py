@@ -29,12 +29,12 @@ RESULTS = Style("results")
 # A reasoner before training thinks at length, and now and then otherwise, so that there is
 # something to choose from.
 REASONER = (
-    (VERBOSE, 58),
+    (VERBOSE, 46),
     (Style("prose", restated=True, concluded=True), 8),
     (Style("prose", checked=True, concluded=True), 8),
-    (PROSE, 8),
-    (EQUATIONS, 8),
-    (SHORT, 8),
+    (PROSE, 6),
+    (EQUATIONS, 12),
+    (SHORT, 18),
     (RESULTS, 2),
 )
 # What a decoder reads before training: mostly the former, and little of what is short.

@@ -1,0 +1,69 @@
+"""Pairs that lie in the code: found, checked, copied whole, signed for this machine."""
+
+import pytest
+
+from cloud.errors import PairBuildError
+from cloud.pairs import shipped
+from cloud.pairs.__main__ import main
+from duet_contract.builder import builder_key
+from duet_contract.keys import public_bytes
+from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
+from duet_contract.pairs import find_pair
+from duet_contract.signature import verify_signature
+from tests.doubles.small_pairs import write_pair
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "_home", lambda: tmp_path / "code")
+    monkeypatch.setenv("DUET_PAIRS", str(tmp_path / "installed"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    write_pair(tmp_path / "code" / "toy")
+    (tmp_path / "code" / "toy" / "README.md").write_text("what it answers")
+    (tmp_path / "code" / "toy" / "figures.json").write_text("{}")
+    return tmp_path
+
+
+def test_a_shipped_pair_is_listed_with_the_recipes(home, capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"toy: {shipped.shipped_manifest('toy').description}"
+    assert any(line.startswith("smollm2-135m: ") for line in lines)
+
+
+def test_it_is_installed_and_signed_by_this_machine(home, capsys):
+    assert main(["build", "toy"]) == 0
+    pair = find_pair("toy")
+    assert pair == home / "installed" / "toy"
+    signature, key = (pair / SIGNATURE_NAME).read_bytes(), public_bytes(builder_key())
+    manifest = (pair / MANIFEST_NAME).read_bytes()
+    assert verify_signature(manifest, load_manifest(pair), signature, [key]) == key
+    assert (pair / "README.md").read_text() == "what it answers"
+    assert not (pair / "figures.json").exists()
+    assert [path.name for path in pair.parent.iterdir()] == ["toy"], "a scratch directory is left"
+
+
+def test_another_version_takes_its_place_and_the_same_one_is_left(home, capsys):
+    assert main(["build", "toy"]) == 0
+    installed = home / "installed" / "toy"
+    (installed / "README.md").write_text("as it was")
+    assert main(["build", "toy", "--if-missing"]) == 0
+    assert (installed / "README.md").read_text() == "as it was"
+    manifest = home / "code" / "toy" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"1.0.0"', '"1.1.0"', 1))
+    assert main(["build", "toy", "--if-missing"]) == 0
+    assert (installed / "README.md").read_text() == "what it answers"
+    assert "toy@1.1.0 is ready" in capsys.readouterr().out
+
+
+def test_an_altered_file_is_not_installed(home, capsys):
+    (home / "code" / "toy" / "reasoner" / "a.json").write_text("[]")
+    assert main(["build", "toy"]) != 0
+    assert "toy cannot be installed" in capsys.readouterr().err
+    assert list((home / "installed").glob("*")) == []
+
+
+def test_a_copy_that_cannot_be_written(home):
+    (home / "installed").write_text("a file where the directory should be")
+    with pytest.raises(PairBuildError, match="cannot write"):
+        shipped.install_shipped("toy", home / "installed" / "toy")
