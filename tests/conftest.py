@@ -12,15 +12,16 @@ from hypothesis import settings
 # Before anything imports gRPC: it says which TLS is spoken.
 import duet_contract.transport  # noqa: F401
 from duet_contract.manifest import Manifest, load_manifest
-from duet_contract.pairs import DEFAULT_PAIR, find_pair
+from duet_contract.pairs import find_pair
 from tests.service import Service
+
+# Real weights, and signals as long as they get; what is asked where a test names no other.
+REAL_PAIR = "smollm2-135m"
 
 # Tests start models of their own; what the machine's user set must not reach them.
 for name in [name for name in os.environ if name.startswith("DUET_") and name != "DUET_PAIRS"]:
     del os.environ[name]
-# What the device of this machine's user keeps must not reach them, either.
-_home = tempfile.TemporaryDirectory(prefix="duet-home-")
-os.environ["DUET_HOME"] = _home.name
+os.environ["DUET_PAIR"] = REAL_PAIR
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 # Nor must what they keep reach that user's home.
 _home = tempfile.TemporaryDirectory(prefix="duet-home-")
@@ -31,14 +32,14 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
-def default_pair() -> Path:
-    """Directory of the default pair, which `make test` builds first."""
-    return find_pair(DEFAULT_PAIR)
+def real_pair() -> Path:
+    """Directory of a pair of real size, which `make test` builds first."""
+    return find_pair(REAL_PAIR)
 
 
 @pytest.fixture(scope="session")
-def default_manifest(default_pair: Path) -> Manifest:
-    return load_manifest(default_pair)
+def real_manifest(real_pair: Path) -> Manifest:
+    return load_manifest(real_pair)
 
 
 @pytest.fixture(scope="session")
@@ -57,10 +58,11 @@ def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(default_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(real_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real engine, one for the whole session (40 s to start)."""
     log = tmp_path_factory.mktemp("service") / "log"
-    command = [sys.executable, "-m", "cloud.serve", "--max-running", "4", "--max-waiting", "2"]
+    command = [sys.executable, "-m", "cloud.serve", "--pair", REAL_PAIR]
+    command += ["--max-running", "4", "--max-waiting", "2"]
     with Service.started(command, log) as running:
         running.wait_ready(180)
         yield running

@@ -176,13 +176,13 @@ def test_interrupt_stops_device_and_cloud(service):
 
 
 @pytest.mark.parametrize("change", ["missing", "truncated", "altered", "newer"])
-def test_a_decoder_that_is_not_what_its_manifest_says(default_pair, tmp_path, change):
+def test_a_decoder_that_is_not_what_its_manifest_says(real_pair, tmp_path, change):
     pair = tmp_path / "pair"
     pair.mkdir()
-    manifest = json.loads((default_pair / "manifest.json").read_text())
+    manifest = json.loads((real_pair / "manifest.json").read_text())
     path = pair / manifest["decoder"]["path"]
     path.parent.mkdir()
-    content = bytearray((default_pair / manifest["decoder"]["path"]).read_bytes())
+    content = bytearray((real_pair / manifest["decoder"]["path"]).read_bytes())
     if change == "truncated":
         del content[-1000:]
     elif change == "altered":

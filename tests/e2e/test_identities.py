@@ -43,7 +43,7 @@ def _admin(directory: Path, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def operator(default_pair, tmp_path_factory):
+def operator(real_pair, tmp_path_factory):
     """`cloud/README.md`'s commands; the engine with nothing kept between requests."""
     root = tmp_path_factory.mktemp("operator")
     directory, passphrase = root / "authority", root / "passphrase"

@@ -44,7 +44,7 @@ def device(tmp_path):
 
 @pytest.mark.engine
 def test_a_pull_killed_midway_is_gone_on_with_and_the_pair_answers(
-    service, device, default_pair, tmp_path
+    service, device, real_pair, tmp_path
 ):
     server = ("--server", service.address)
     process = device("pull", *server, wait=False)
@@ -65,7 +65,7 @@ def test_a_pull_killed_midway_is_gone_on_with_and_the_pair_answers(
     assert "smollm2-135m@1.0.0 is ready" in out
     assert not (installed / "reasoner").exists()
     for name in ("manifest.json", "model.sig", "decoder/model.Q4_0.gguf"):
-        assert filecmp.cmp(installed / name, default_pair / name, shallow=False)
+        assert filecmp.cmp(installed / name, real_pair / name, shallow=False)
     code, out, err = device("ask", "--require-cloud", "--quiet", *server, "What is 2 plus 3?")
     assert (code, err) == (0, "")
     assert out.strip()

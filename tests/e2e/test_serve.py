@@ -51,15 +51,15 @@ def test_help_is_quick_and_names_every_option():
         (["--no-such-flag"], 2, "no-such-flag"),
     ],
 )
-def test_bad_options_end_with_one_clear_line(default_pair, arguments, code, message):
-    result = _serve(*arguments)
+def test_bad_options_end_with_one_clear_line(real_pair, arguments, code, message):
+    result = _serve("--pair", str(real_pair), *arguments)
     assert result.returncode == code
     assert message in _last_line(result)
 
 
-def test_a_port_in_use(service):
+def test_a_port_in_use(service, real_pair):
     port = service.address.rsplit(":", 1)[1]
-    result = _serve("--port", port)
+    result = _serve("--pair", str(real_pair), "--port", port)
     assert result.returncode == 3
     assert "in use" in _last_line(result)
 

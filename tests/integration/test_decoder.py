@@ -30,8 +30,8 @@ TIE = 0.5
 
 
 @pytest.fixture(scope="module")
-def decoder(default_pair: Path) -> Iterator[Decoder]:
-    with load_decoder(open_pair(str(default_pair)), threads=1) as decoder:
+def decoder(real_pair: Path) -> Iterator[Decoder]:
+    with load_decoder(open_pair(str(real_pair)), threads=1) as decoder:
         decoder.reserve(1024)
         yield decoder
 
@@ -84,8 +84,8 @@ def test_become_evaluates_only_what_differs(decoder: Decoder, ids: list[int]) ->
     assert close(whole, decoder.log_probabilities())
 
 
-def test_a_larger_context_keeps_the_sequence(default_pair: Path, ids: list[int]) -> None:
-    with load_decoder(open_pair(str(default_pair)), threads=1) as decoder:
+def test_a_larger_context_keeps_the_sequence(real_pair: Path, ids: list[int]) -> None:
+    with load_decoder(open_pair(str(real_pair)), threads=1) as decoder:
         decoder.reserve(len(ids))
         decoder.evaluate(ids)
         small, before = decoder.context, decoder.log_probabilities()
@@ -95,8 +95,8 @@ def test_a_larger_context_keeps_the_sequence(default_pair: Path, ids: list[int])
         assert close(before, decoder.log_probabilities())
 
 
-def test_nothing_is_evaluated_beyond_the_context(default_pair: Path, ids: list[int]) -> None:
-    with load_decoder(open_pair(str(default_pair)), threads=1) as decoder:
+def test_nothing_is_evaluated_beyond_the_context(real_pair: Path, ids: list[int]) -> None:
+    with load_decoder(open_pair(str(real_pair)), threads=1) as decoder:
         decoder.reserve(1)
         with pytest.raises(ModelProblem, match="do not fit"):
             decoder.evaluate(ids * 10)
@@ -165,10 +165,10 @@ texts = st.text(st.sampled_from("<|im_startend>/ \n") | st.characters(codec="utf
 @given(pieces=st.lists(texts | st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>"])))
 @settings(max_examples=150, deadline=None)
 def test_text_never_gives_control_tokens(
-    decoder: Decoder, default_manifest: Manifest, pieces: list[str]
+    decoder: Decoder, real_manifest: Manifest, pieces: list[str]
 ) -> None:
     text = "".join(pieces).replace("\0", "")
-    vocabulary = default_manifest.decoder.vocabulary
+    vocabulary = real_manifest.decoder.vocabulary
     assume(set(text.encode()).isdisjoint(vocabulary.missing_bytes))
     control = {i for string in vocabulary.reserved for i in decoder.encode_template(string)}
     found = encode_text(decoder, vocabulary, text)
@@ -177,17 +177,17 @@ def test_text_never_gives_control_tokens(
 
 
 @pytest.fixture(scope="module")
-def reasoner(default_pair: Path, default_manifest: Manifest) -> HubTokenizer:
-    return HubTokenizer.from_directory(default_pair / default_manifest.reasoner.path)
+def reasoner(real_pair: Path, real_manifest: Manifest) -> HubTokenizer:
+    return HubTokenizer.from_directory(real_pair / real_manifest.reasoner.path)
 
 
 @given(text=texts)
 @settings(max_examples=150, deadline=None)
 def test_same_tokens_as_the_reasoner_s_tokenizer(
-    decoder: Decoder, reasoner: HubTokenizer, default_manifest: Manifest, text: str
+    decoder: Decoder, reasoner: HubTokenizer, real_manifest: Manifest, text: str
 ) -> None:
     text = text.replace("\0", "")
-    vocabulary = default_manifest.decoder.vocabulary
+    vocabulary = real_manifest.decoder.vocabulary
     assume(set(text.encode()).isdisjoint(vocabulary.missing_bytes))
     assert encode_text(decoder, vocabulary, text) == encode_text(reasoner, vocabulary, text)
 
@@ -209,7 +209,7 @@ def test_evaluation_stops_between_chunks(decoder: Decoder, ids: list[int]) -> No
     decoder.evaluate(ids[:4])
 
 
-def test_stop_ends_an_answer_within_a_step(default_pair: Path, decoder: Decoder) -> None:
+def test_stop_ends_an_answer_within_a_step(real_pair: Path, decoder: Decoder) -> None:
     stop = threading.Event()
     seen: list[float] = []
 
@@ -220,7 +220,7 @@ def test_stop_ends_an_answer_within_a_step(default_pair: Path, decoder: Decoder)
     with pytest.raises(Interrupted):
         answer(
             "Tell me a long story.",
-            open_pair(str(default_pair)),
+            open_pair(str(real_pair)),
             Settings(device_only=True, draft=False),
             Listener(answer=on_answer),
             decoder=decoder,

@@ -104,6 +104,6 @@ def test_a_failed_build_leaves_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["reasoner"]
 
 
-def test_the_default_pair_checks_out(default_pair, capsys):
-    assert main(["check", str(default_pair)]) == 0
+def test_the_default_pair_checks_out(real_pair, capsys):
+    assert main(["check", str(real_pair)]) == 0
     assert "as its manifest says" in capsys.readouterr().out

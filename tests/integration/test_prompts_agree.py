@@ -46,14 +46,14 @@ STRINGS = [*HARD, *_many_strings(400)]
 
 
 @pytest.fixture(scope="module")
-def decoder(default_pair, default_manifest):
-    with Decoder(default_pair / default_manifest.decoder.path, 2) as loaded:
+def decoder(real_pair, real_manifest):
+    with Decoder(real_pair / real_manifest.decoder.path, 2) as loaded:
         yield loaded
 
 
 @pytest.fixture(scope="module")
-def reasoner(default_pair):
-    return PairReasoner.load(default_pair)
+def reasoner(real_pair):
+    return PairReasoner.load(real_pair)
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +64,12 @@ def vllm_tokenizer(reasoner):
     return get_tokenizer(str(reasoner.directory))
 
 
-def test_three_tokenizers_give_the_same_prompts(
-    default_manifest, decoder, reasoner, vllm_tokenizer
-):
-    vocabulary = default_manifest.decoder.vocabulary
+def test_three_tokenizers_give_the_same_prompts(real_manifest, decoder, reasoner, vllm_tokenizer):
+    vocabulary = real_manifest.decoder.vocabulary
     prompts = (
-        default_manifest.reasoner.prompt,
-        default_manifest.decoder.prompt_with_signal,
-        default_manifest.decoder.prompt_alone,
+        real_manifest.reasoner.prompt,
+        real_manifest.decoder.prompt_with_signal,
+        real_manifest.decoder.prompt_alone,
     )
 
     class Vllm:
@@ -111,8 +109,8 @@ def test_the_formats_are_the_models_own_chat_template(reasoner, vllm_tokenizer):
 @example(text="{\x16{")
 @example(text="\U00040000")
 @given(text=st.text(max_size=30))
-def test_any_text_agrees_and_holds_no_control_token(default_manifest, decoder, reasoner, text):
-    vocabulary = default_manifest.decoder.vocabulary
+def test_any_text_agrees_and_holds_no_control_token(real_manifest, decoder, reasoner, text):
+    vocabulary = real_manifest.decoder.vocabulary
     if not set(text.encode()).isdisjoint(vocabulary.missing_bytes):
         for tokenizer in (decoder, reasoner.tokenizer):
             with pytest.raises(PromptError, match="no token for U"):

@@ -33,14 +33,14 @@ async def stub(service):
 
 
 @pytest.fixture
-def ask(default_manifest):
+def ask(real_manifest):
     def build(question=QUESTION, **changes):
         values = {
             "question": question,
             "budget": 96,
             "temperature": 0.0,
             "encodings": [SIGNAL_ENCODING_TOKEN_IDS, SIGNAL_ENCODING_TEXT],
-            "vocabulary": bytes.fromhex(default_manifest.decoder.vocabulary.sha256),
+            "vocabulary": bytes.fromhex(real_manifest.decoder.vocabulary.sha256),
         }
         return ReasonRequest(**{**values, **changes})
 
@@ -55,7 +55,7 @@ async def _settles(service, name, value):
         await asyncio.sleep(0.05)
 
 
-async def test_a_signal_ends_where_the_reasoner_closes_it(stub, ask, default_manifest):
+async def test_a_signal_ends_where_the_reasoner_closes_it(stub, ask, real_manifest):
     *pieces, last = [response async for response in stub.Reason(ask())]
     ids = [token for response in pieces for token in response.piece.tokens.ids]
     assert len(pieces[0].piece.tokens.ids) == 1
@@ -73,22 +73,22 @@ async def test_budget_cuts_and_says_so(stub, ask):
     assert last.done.finish_reason == FINISH_REASON_BUDGET
 
 
-async def test_text_and_token_ids_are_the_same_signal(stub, ask, default_pair, default_manifest):
+async def test_text_and_token_ids_are_the_same_signal(stub, ask, real_pair, real_manifest):
     tokens = [r async for r in stub.Reason(ask())]
     text = [r async for r in stub.Reason(ask(encodings=[SIGNAL_ENCODING_TEXT]))]
-    tokenizer = HubTokenizer.from_directory(default_pair / default_manifest.reasoner.path)
+    tokenizer = HubTokenizer.from_directory(real_pair / real_manifest.reasoner.path)
     ids = [token for response in tokens for token in response.piece.tokens.ids]
     whole = "".join(response.piece.text for response in text)
     assert tokenizer._tokenizer.decode(ids) == whole
-    vocabulary = default_manifest.decoder.vocabulary
+    vocabulary = real_manifest.decoder.vocabulary
     assert tokenizer._tokenizer.decode(encode_signal_text(tokenizer, vocabulary, whole)) == whole
 
 
-async def test_the_prompt_is_the_one_built_here(service, stub, ask, default_pair):
+async def test_the_prompt_is_the_one_built_here(service, stub, ask, real_pair):
     from cloud.reasoner import PairReasoner
 
     *_, last = [response async for response in stub.Reason(ask(budget=1))]
-    reasoner = PairReasoner.load(default_pair)
+    reasoner = PairReasoner.load(real_pair)
     assert last.done.prompt_tokens == len(reasoner.prompt(reasoner.encode_question(QUESTION)))
 
 
@@ -154,10 +154,10 @@ async def test_many_streams_do_not_mix(stub, ask):
     assert [signal[:4] for signal in together] == [signal[:4] for signal in alone]
 
 
-async def test_describe(service, default_manifest):
+async def test_describe(service, real_manifest):
     async with grpc.aio.insecure_channel(service.address) as channel:
         described = await ControlServiceStub(channel).DescribePair(DescribePairRequest())
-    assert described.id == default_manifest.id
-    assert described.manifest_json == default_manifest.to_json()
-    assert described.max_budget == default_manifest.limits.budget
-    assert described.max_question_tokens == default_manifest.limits.question
+    assert described.id == real_manifest.id
+    assert described.manifest_json == real_manifest.to_json()
+    assert described.max_budget == real_manifest.limits.budget
+    assert described.max_question_tokens == real_manifest.limits.question

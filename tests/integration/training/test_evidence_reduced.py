@@ -25,7 +25,11 @@ def results(tmp_path_factory):
             "validation/response_tokens": [[1, 96.0]],
             "tokens/response": [[1, 96.0]],
         }
-        done.write(stage_of("duet", rate), {"result": {"curves": curves}})
+        name = stage_of("duet", rate)
+        tried = {"stage": name, "kind": "train", "seed": 0, "why": "", "arguments": []}
+        samples: dict[str, list[object]] = {"first": [], "last": []}
+        result = {"steps": 1, "curves": curves, "samples": samples}
+        done.write(name, tried | {"minutes": 0.0, "whole": True, "result": result})
     where = ["--results", str(done.directory), "--work", str(done.work)]
     where += ["--to", str(root / "EVIDENCE.md"), "--scale", "reduced", "--jobs", "1"]
     for names in ("mechanism", "start", "start-split@easy", "duet-0*"):
