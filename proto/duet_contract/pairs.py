@@ -9,7 +9,7 @@ from platformdirs import user_cache_path
 from duet_contract.errors import PairNotFoundError
 from duet_contract.manifest import MANIFEST_NAME
 
-DEFAULT_PAIR = "smollm2-135m"
+DEFAULT_PAIR = "stories-5m"
 
 
 def pairs_home() -> Path:

@@ -1,0 +1,98 @@
+"""The pair that comes with the code, asked as a user asks it: vLLM, gRPC and llama.cpp.
+
+The questions are of the kind that it was trained on, and held out of its training.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud.pairs.__main__ import main as pairs
+from duet_contract.pairs import DEFAULT_PAIR
+from duet_contract.receipt import Receipt
+from tests.service import Service
+
+pytestmark = pytest.mark.engine
+
+DEVICE = str(Path(sys.executable).with_name("duet-device"))
+STORIES = {
+    "Wendy has 16 buttons. Olivia has 1 more buttons than Wendy. How many buttons do they have in "
+    "all?": "33",
+    "Iris had 65 stones. Then she traded away 31 stones and gave 11 stones to Carlos. She had 13 "
+    "stones delivered. Find the number of stones that Iris has now.": "36",
+    "Compute 67 minus 33, then times 2, then plus 25.": "93",
+    "Maria had 21 candies. Sally gave Maria some more. Now she has 43 candies. How many candies "
+    "did Sally give?": "22",
+    "There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?": (
+        "3"
+    ),
+    "Frank had 8 peaches. Later, he picked up 63 more peaches. Later, Frank earned 4 peaches. "
+    "After that, Frank caught 12 peaches and then and George found 8 more peaches. How many "
+    "peaches would Frank have then?": "95",
+    "Iris has 13 shelves of marbles. Then she gives 8 shelves to Molly. There are 11 marbles in "
+    "each. How many marbles does Iris have now?": "55",
+    "Kate had 57 plates. Later, Kate bought 12 more plates. Later, she collected 13 plates. How "
+    "many plates does Kate have in the end?": "82",
+    "Gloria washes 3 cars every hour for 3 hours. How many cars does Gloria wash in all?": "9",
+    "A hat costs $7. A ball costs $41. Mia buys 2 hats and a ball. How many dollars does she "
+    "spend?": "55",
+}
+# What the same reasoner said before it was trained for the split: some 120 tokens.
+SHORT = 48
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The default pair's service, and where the pair is installed."""
+    home = tmp_path_factory.mktemp("default-pair")
+    assert pairs(["build", DEFAULT_PAIR, "--out", str(home / DEFAULT_PAIR)]) == 0
+    command = [sys.executable, "-m", "cloud.serve", "--pair", str(home / DEFAULT_PAIR)]
+    with Service.started(command, home / "log") as running:
+        running.wait_ready(180)
+        yield running, home / DEFAULT_PAIR
+
+
+def _ask(*arguments):
+    done = subprocess.run(
+        [DEVICE, "ask", "--json", *arguments], capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return Receipt.model_validate_json(done.stdout)
+
+
+def _right(asked):
+    """Questions whose answer ends in the right number."""
+    last = {text: re.findall(r"\d+", receipt.answer)[-1:] for text, receipt in asked.items()}
+    return [text for text, expected in STORIES.items() if last[text] == [expected]]
+
+
+def test_held_out_questions_are_answered_from_short_signals(served):
+    service, pair = served
+    cloud = ("--server", service.address, "--require-cloud", "--pair", str(pair))
+    asked = {text: _ask(*cloud, text) for text in STORIES}
+    right = _right(asked)
+    assert len(right) >= 0.8 * len(STORIES), {k: v.answer for k, v in asked.items()}
+    tokens = [receipt.tokens.signal for receipt in asked.values()]
+    assert sum(tokens) / len(tokens) < SHORT, tokens
+    saved = [
+        1 - receipt.flops.reasoner / receipt.flops.reasoner_alone for receipt in asked.values()
+    ]
+    assert min(saved) > 0
+
+
+def test_the_decoder_by_itself_knows_few_of_the_answers(served):
+    _, pair = served
+    alone = {text: _ask("--device-only", "--pair", str(pair), text) for text in STORIES}
+    assert len(_right(alone)) <= 0.5 * len(STORIES)
+
+
+def test_a_question_outside_its_reach_is_answered_with_doubt(served):
+    service, pair = served
+    receipt = _ask(
+        *("--server", service.address, "--require-cloud", "--pair", str(pair)),
+        "Who wrote the Iliad, and in which century?",
+    )
+    assert receipt.low_confidence
