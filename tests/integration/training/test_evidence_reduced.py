@@ -44,14 +44,15 @@ def test_the_start_learns(results):
         for role in ("reasoner", "decoder")
     }
     for role, seen in losses.items():
-        assert seen[-1] < 0.7 * seen[0], role
+        assert seen[-1] < 0.85 * seen[0], role
 
 
 def test_signals_shorten_under_the_price(results):
-    before = results.read("start-split@easy")["result"]
-    after = results.read("duet-0@easy")["result"]
+    lengths = results.read("duet-0")["result"]["curves"]["tokens/length"]
+    assert [step for step, _ in lengths] == list(range(1, REDUCED.steps + 1))
+    assert lengths[-1][1] < 0.5 * lengths[0][1]
+    before, after = (results.read(f"{name}@easy")["result"] for name in ("start-split", "duet-0"))
     assert before["questions"] == after["questions"] == REDUCED.questions
-    assert after["reasoner_tokens"] < 0.8 * before["reasoner_tokens"]
 
 
 def test_the_report_tells_what_was_run_and_what_was_not(results):
