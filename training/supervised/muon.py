@@ -46,7 +46,10 @@ class Float32Muon(torch.optim.Optimizer):
             for matrix in group["params"]:
                 if matrix.grad is None:
                     continue
-                kept = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
+                state = self.state[matrix]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(matrix)
+                kept = state["momentum"]
                 kept.lerp_(matrix.grad, 1 - group["momentum"])
                 update = orthogonalised(matrix.grad.lerp(kept, group["momentum"]))
                 matrix.mul_(1 - group["lr"] * group["weight_decay"])

@@ -55,12 +55,12 @@ class Plan:
         return self.rate * min(1.0, (step + 1) / self.warmup, max(0.02, down))
 
 
-def _muon(matrices: list[torch.Tensor], rate: float) -> torch.optim.Optimizer:
-    if has_fast_bfloat16():
+def _muon(matrices: list[torch.Tensor], plan: Plan) -> torch.optim.Optimizer:
+    if plan.bfloat16:
         return torch.optim.Muon(
-            matrices, lr=rate, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
+            matrices, lr=plan.rate, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
         )
-    return Float32Muon(matrices, lr=rate, weight_decay=WEIGHT_DECAY)
+    return Float32Muon(matrices, lr=plan.rate, weight_decay=WEIGHT_DECAY)
 
 
 class Student:
@@ -71,7 +71,7 @@ class Student:
         self.model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
         matrices = [w for n, w in self.model.named_parameters() if w.ndim == 2 and "embed" not in n]
         others = [w for n, w in self.model.named_parameters() if w.ndim != 2 or "embed" in n]
-        muon = _muon(matrices, plan.rate)
+        muon = _muon(matrices, plan)
         adamw = torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
         self._optimisers: tuple[torch.optim.Optimizer, ...] = (muon, adamw)
         self.step = self._chunk = self._place = 0
@@ -173,10 +173,10 @@ class Batch:
         for row, example in enumerate(self.examples):
             whole = torch.tensor([*example.prompt, *example.response])
             ids[row, : len(whole)] = whole
-            labels[row, len(example.prompt) : len(whole)] = whole[len(example.prompt) :]
+            response = whole[len(example.prompt) :]
             if example.learnt:
-                unlearnt = ~torch.tensor([*[False] * len(example.prompt), *example.learnt])
-                labels[row, : len(whole)][unlearnt] = IGNORED
+                response = response.where(torch.tensor(example.learnt), IGNORED)
+            labels[row, len(example.prompt) : len(whole)] = response
         return ids, labels
 
 
