@@ -11,9 +11,13 @@ from tools.bench.errors import BenchError
 
 
 class BareLlama:
-    """A model driven with nothing around it: one token a batch, nothing picked from the outcome."""
+    """A model driven with nothing around it: one token a batch, nothing picked from the outcome.
 
-    def __init__(self, path: Path, threads: int, context: int) -> None:
+    `like_device`: without flash attention on a processor, as the device's decoder
+    (`llama-bench -fa 0`); otherwise llama.cpp's own choice.
+    """
+
+    def __init__(self, path: Path, threads: int, context: int, *, like_device: bool) -> None:
         llama_cpp.llama_backend_init()
         self._model: Any = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
@@ -22,6 +26,8 @@ class BareLlama:
         params.n_ctx = context
         params.n_threads = params.n_threads_batch = threads
         params.no_perf = True
+        if like_device and not llama_cpp.llama_supports_gpu_offload():
+            params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._context: Any = self._model and llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
             raise BenchError(f"llama.cpp cannot load {path.name}")

@@ -27,7 +27,7 @@ _SUM = (
 
 def steps(bench: Bench) -> int:
     """Measurements that `measure` takes."""
-    return 5 * (bench.repeats + 1)
+    return 6 * (bench.repeats + 1)
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -35,7 +35,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
     description = bench.workload.manifest.decoder
     with Decoder(bench.workload.gguf, bench.threads) as decoder:
         decoder.reserve(CONTEXT)
-        bare = BareLlama(bench.workload.gguf, bench.threads, CONTEXT)
+        bare, default = (
+            BareLlama(bench.workload.gguf, bench.threads, CONTEXT, like_device=like_device)
+            for like_device in (True, False)
+        )
         library = Llama(
             str(bench.workload.gguf),
             n_ctx=CONTEXT,
@@ -44,27 +47,35 @@ def measure(bench: Bench) -> Iterator[Figure]:
             verbose=False,
         )
         try:
-            yield from _measure(bench, decoder, description, bare, library)
+            yield from _measure(bench, decoder, description, bare, default, library)
         finally:
             library.close()
+            default.close()
             bare.close()
 
 
 def _measure(
-    bench: Bench, decoder: Decoder, description: Description, bare: BareLlama, library: Llama
+    bench: Bench,
+    decoder: Decoder,
+    description: Description,
+    bare: BareLlama,
+    default: BareLlama,
+    library: Llama,
 ) -> Iterator[Figure]:
     story, told = _long_story(bench, decoder, description)
     task = _prompt(decoder, description, _SUM)
     # In a pair's answer, much of the signal comes back: reason first, then answer behind it.
     reasoned = [*task, *_generate(decoder, task)]
-    speeds: dict[str, list[float]] = {name: [] for name in ("plain", "bare", "library", "draft")}
-    speeds["undrafted"] = []
+    named = ("plain", "bare", "default", "library", "draft", "undrafted")
+    speeds: dict[str, list[float]] = {name: [] for name in named}
     drafted = accepted = answered = 0
     for repeat in range(bench.repeats + 1):
         measured = {"plain": _paced(_start(decoder, story, draft=False))}
         bench.step("decoder, plain")
         measured["bare"] = bare.tokens_per_s(story, told[: TOKENS - 1])
         bench.step("decoder, llama.cpp's loop")
+        measured["default"] = default.tokens_per_s(story, told[: TOKENS - 1])
+        bench.step("decoder, llama.cpp's loop as llama.cpp has it")
         measured["library"] = _paced(_library_tokens(library, story, len(told)))
         bench.step("decoder, llama-cpp-python")
         measured["undrafted"] = _paced(_start(decoder, reasoned, draft=False))
@@ -79,6 +90,8 @@ def _measure(
             answered = len(decoder.ids) - len(reasoned)
     yield _figure("bare", "Decoder, plain", "llama.cpp's benchmark loop", speeds["plain"],
                   speeds["bare"], TARGET, {"tokens": len(told)})  # fmt: skip
+    yield _figure("default", "Decoder, plain", "the same loop, llama.cpp's flash attention",
+                  speeds["plain"], speeds["default"], None, {"tokens": len(told)})  # fmt: skip
     yield _figure("library", "Decoder, plain", "llama-cpp-python", speeds["plain"],
                   speeds["library"], TARGET, {"tokens": len(told)})  # fmt: skip
     yield _figure("drafting", "Decoder, drafting, answer behind a signal", "the same without",
