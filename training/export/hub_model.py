@@ -10,15 +10,24 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from training.export.divergence import log_softmax
+from training.precision import has_fast_bfloat16
 
 
 class HubModel:
-    """A loaded model, in the precision of its files, on the GPU if there is one."""
+    """A loaded model, on the GPU if there is one.
+
+    It computes in the precision of its files; on a processor that would emulate that, in float32:
+    then only what the files round is seen.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype="auto")
+        native = self._device == "cuda" or has_fast_bfloat16()
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            directory, dtype="auto" if native else torch.float32
+        )
         self._model = model.to(self._device).eval()
+        self.dtype = str(self._model.dtype).removeprefix("torch.")
         # What the file says of sampling is for those who serve it.
         self._model.generation_config = GenerationConfig()
 

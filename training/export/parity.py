@@ -54,10 +54,18 @@ def measure(
     written = HubModel(exported.reasoner)
     files = _read_by_hub(trained, written, asked, compared)
     same = _agreement(written.greedy(asked, lengths.response, stops, wanted.batch), responses)
+    written_in = written.dtype
     # An engine on the same GPU wants its memory.
     del written
     gc.collect()
-    reasoner = {"files": {"dtype": settings.reasoner_dtype, **files, "greedy_agreement": same}}
+    reasoner = {
+        "files": {
+            "dtype": settings.reasoner_dtype,
+            "computed_in": written_in,
+            **files,
+            "greedy_agreement": same,
+        }
+    }
     reasoner["vllm"] = _in_vllm(
         trained, exported.reasoner, asked, responses, compared, stops, lengths, settings
     )

@@ -16,10 +16,10 @@ import torch
 
 from training.errors import TrainingError
 from training.pair import load_pair
+from training.precision import has_fast_bfloat16
 from training.stories.draw import SCOPES
 from training.supervised.examples import Teacher
 from training.supervised.measure import measure
-from training.supervised.muon import has_fast_bfloat16
 from training.supervised.start import SIZES, make_start
 from training.supervised.trainer import Plan, Student
 

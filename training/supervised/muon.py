@@ -15,11 +15,6 @@ ITERATIONS = 5
 EPSILON = 1e-7
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this processor multiplies matrices in bfloat16 by itself."""
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 class Float32Muon(torch.optim.Optimizer):
     """`torch.optim.Muon(adjust_lr_fn="match_rms_adamw")`, but in the matrices' own dtype."""
 

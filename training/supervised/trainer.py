@@ -19,8 +19,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from training.errors import CheckpointError
+from training.precision import has_fast_bfloat16
 from training.supervised.examples import Example
-from training.supervised.muon import Float32Muon, has_fast_bfloat16
+from training.supervised.muon import Float32Muon
 
 # Examples drawn together: the more, the less padding.
 CHUNK = 512
