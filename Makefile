@@ -62,8 +62,10 @@ demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="...
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest
 
+# An exported reasoner is compared in the other environment's vLLM, where that is there.
 test-training: $(TRAINING_READY) ## the tests of training/ alone
-	$(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
+	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
+	  $(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
 
 lint: $(READY) ## style, types, import rules, contract, generated files, unsafe code, secrets
 	$(BIN)/ruff check .

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import resource
 import shutil
+import subprocess
 from contextlib import contextmanager
 
 import pytest
@@ -146,6 +148,23 @@ def test_vllm_reads_what_was_exported(home, converted):
     vllm = json.loads((home / "served/parity.json").read_text())["reasoner"]["vllm"]
     assert vllm["measured"] is True
     assert 0 <= vllm["mean_kl"] < 0.05
+
+
+@pytest.mark.engine
+@pytest.mark.skipif("SERVING_PYTHON" not in os.environ, reason="names no interpreter")
+def test_what_was_exported_answers_as_a_pair(pair):
+    """As processes: the service with vLLM, the device with llama.cpp. Half a minute."""
+    command = [os.environ["SERVING_PYTHON"], "-m", "tools.demo", "--pair", str(pair)]
+    done = subprocess.run(
+        [*command, "what is 3 + 2?"],
+        env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+        capture_output=True,
+        timeout=400,
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode == 0, said
+    assert re.search(r"^duet . \d+ signal tokens", said, re.MULTILINE), said
 
 
 def _fails(home, out, capsys, *overrides):
