@@ -14,7 +14,8 @@ from pathlib import Path
 from duet_contract.errors import ContractError
 from training.errors import TrainingError
 from training.shipped.package import package
-from training.shipped.plan import Command, make_plan
+from training.shipped.peer import write_peer
+from training.shipped.plan import Command, make_plan, peer_file
 
 
 class CommandFailed(TrainingError):
@@ -28,6 +29,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--into", type=Path, metavar="DIR", help="copy the finished pair there")
     parser.add_argument(
         "--real", type=Path, nargs="*", default=[], metavar="JSONL", help="real questions to try"
+    )
+    parser.add_argument(
+        "--peer", type=Path, metavar="PAIR", help="a built pair whose reasoner answers those, too"
     )
     parser.add_argument(
         "--serving-python", type=Path, metavar="FILE", help="interpreter that has vLLM, for parity"
@@ -57,13 +61,16 @@ def _run(command: Command, logs: Path) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Does what is left."""
-    plan = make_plan(arguments.out, arguments.real, arguments.serving_python)
+    peer = arguments.peer is not None
+    plan = make_plan(arguments.out, arguments.real, arguments.serving_python, peer=peer)
     left = [command for command in plan if not command.leaves.exists()]
     if arguments.dry_run:
         for command in plan:
             state = "to do" if command in left else "done"
             print(f"{state:6} python -m {command.module} {' '.join(command.arguments)}")
         return
+    if peer:
+        write_peer(arguments.peer, peer_file(arguments.out))
     for number, command in enumerate(left, start=1):
         print(f"[{number}/{len(left)}] {command.name}", flush=True)
         began = time.monotonic()

@@ -9,6 +9,8 @@ from duet_contract.integrity import verify_files
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from training.errors import DataError
 from training.shipped.page import write_page
+from training.shipped.peer import peer_name
+from training.shipped.plan import peer_file
 
 FIGURES = "figures.json"
 # What of an evaluation a reader wants.
@@ -62,6 +64,7 @@ def collect(out: Path) -> dict[str, Any]:
     kept = ("question", "signal", "answer", "score", "step")
     return {
         "evaluations": evaluations,
+        "peer": peer_name(peer_file(out)),
         "parity": {"reasoner": parity["reasoner"], "decoder": parity["decoder"]},
         "samples": [{key: sample.get(key) for key in kept} for sample in (first, last)],
     }

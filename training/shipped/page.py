@@ -10,6 +10,8 @@ _SETS = {
     "wide-other": "plots that were never trained on",
 }
 
+_COLUMNS = {"original": "reasoner by itself", "duet": "split", "alone": "decoder by itself"}
+
 _HOW = (
     "From nothing, on two processor cores: a tokenizer, supervised training of both models on "
     "generated stories (`training/stories`), joint training with length-penalised GRPO "
@@ -28,7 +30,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
                 "## What it can and cannot answer",
                 _reach(manifest, figures),
                 "## Figures",
-                _table(figures["evaluations"]),
+                _table(figures["evaluations"], figures["peer"]),
                 _parity(manifest, figures["parity"]),
                 "## How it was made",
                 "    $ python -m training.shipped OUT --into cloud/pairs/" + manifest.id,
@@ -79,29 +81,34 @@ def _short(text: str) -> str:
     return text if len(text) <= 160 else text[:160] + "..."
 
 
-def _table(evaluations: dict[str, dict[str, Any]]) -> str:
+def _table(evaluations: dict[str, dict[str, Any]], peer: str | None) -> str:
+    columns = dict(_COLUMNS)
+    if peer:
+        columns["peer"] = f"reasoner of `{peer}`"
     head = (
-        "Greedy answers; accuracy with its 95% interval over questions, tokens of the reasoner. "
+        "Greedy answers; accuracy with its 95% interval over questions, tokens of the large model. "
         "*Reasoner by itself* is the one before joint training, which reasons at length and "
         "answers.\n\n"
-        "| questions | | reasoner by itself | split | decoder by itself |\n"
-        "| --- | --- | --- | --- | --- |\n"
+        f"| questions | | {' | '.join(columns.values())} |\n"
+        f"| {' | '.join(['---'] * (len(columns) + 2))} |\n"
     )
     rows = []
     for name in sorted(evaluations, key=lambda name: (name not in _SETS, name)):
         found = evaluations[name]
-        count = next(iter(found.values()))["questions"]
-        cells = [_cell(found.get(method)) for method in ("original", "duet", "alone")]
+        count = found["original"]["questions"]
+        cells = [_cell(found.get(method), count) for method in columns]
         rows.append(f"| {_SETS.get(name, f'`{name}`')} | {count} | {' | '.join(cells)} |")
     return head + "\n".join(rows)
 
 
-def _cell(found: dict[str, Any] | None) -> str:
+def _cell(found: dict[str, Any] | None, count: int) -> str:
     if not found:
         return ""
     low, high = found["accuracy_95"]
     text = f"{found['accuracy']:.1%} ({low:.1%} to {high:.1%})"
-    return text + (f", {found['reasoner_tokens']:.0f} tokens" if found["reasoner_tokens"] else "")
+    if found["reasoner_tokens"]:
+        text += f", {found['reasoner_tokens']:.0f} tokens"
+    return text if found["questions"] == count else f"{text}; first {found['questions']}"
 
 
 def _parity(manifest: Manifest, parity: dict[str, Any]) -> str:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME, VERSION = "stories-5m", "1.0.0"
+NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
-SUPERVISED_STEPS = {"reasoner": 2150, "decoder": 1300}
+SUPERVISED_STEPS = {"reasoner": 3400, "decoder": 1300}
 JOINT_STEPS = 40
 QUESTIONS = 500
+# Of each set of real ones, for a peer of 24 times the size.
+PEER_QUESTIONS = 100
 # Questions in other words than those trained on: longer ones, other plots.
 HELD_OUT = ("wide", "wide-long", "wide-other")
 LENGTHS = ("data.max_prompt=200", "tokens.response=320", "tokens.answer=40")
@@ -49,8 +51,14 @@ class Command:
     leaves: Path
 
 
-def make_plan(out: Path, real: Sequence[Path], serving_python: Path | None) -> list[Command]:
-    """Every command. `real`: JSONL files of real questions to be measured on."""
+def make_plan(
+    out: Path, real: Sequence[Path], serving_python: Path | None, *, peer: bool = False
+) -> list[Command]:
+    """Every command.
+
+    `real`: JSONL files of real questions to be measured on, by the reasoner of `peer_file` too if
+    there is a `peer`.
+    """
     pair = out / "start" / "pair.yaml"
     commands = [
         Command(
@@ -84,7 +92,14 @@ def make_plan(out: Path, real: Sequence[Path], serving_python: Path | None) -> l
     commands.append(_export(out, serving_python))
     for name in (*HELD_OUT[1:], *(file.stem for file in real)):
         commands += [_evaluation(out, pair, name, method) for method in ("original", "duet")]
+    if peer:
+        commands += [_of_peer(out, file.stem) for file in real]
     return commands
+
+
+def peer_file(out: Path) -> Path:
+    """Where the peer is described."""
+    return out / "peer.yaml"
 
 
 def _stories(out: Path, scope: str) -> Command:
@@ -119,6 +134,20 @@ def _evaluation(out: Path, pair: Path, name: str, method: str) -> Command:
     )
 
 
+def _of_peer(out: Path, name: str) -> Command:
+    result = out / "evaluations" / f"peer@{name}.json"
+    return Command(
+        f"peer on {name}",
+        "training.evaluate",
+        (
+            *(f"pair={peer_file(out)}", f"data.train={out / 'data' / name / 'train.parquet'}"),
+            *(f"out={result}", "method=original", "temperature=0", f"limit={PEER_QUESTIONS}"),
+            *("data.max_prompt=400", "tokens.response=320", "hardware.threads=2"),
+        ),
+        result,
+    )
+
+
 def _export(out: Path, serving_python: Path | None) -> Command:
     evaluations = out / "evaluations"
     return Command(
@@ -129,6 +158,7 @@ def _export(out: Path, serving_python: Path | None) -> Command:
             *(f"description='{DESCRIPTION}'", "licence=Apache-2.0", "quantizations=[F16,Q8_0]"),
             *("default.budget=128", f"parity.data={out / 'data' / 'wide' / 'test.parquet'}"),
             "parity.questions=500",
+            "parity.batch=32",
             f"figures.split={evaluations / 'duet@wide.json'}",
             f"figures.alone={evaluations / 'original@wide.json'}",
             *((f"parity.serving_python={serving_python}",) if serving_python else ()),

@@ -29,12 +29,12 @@ RESULTS = Style("results")
 # A reasoner before training thinks at length, and now and then otherwise, so that there is
 # something to choose from.
 REASONER = (
-    (VERBOSE, 46),
-    (Style("prose", restated=True, concluded=True), 8),
-    (Style("prose", checked=True, concluded=True), 8),
+    (VERBOSE, 44),
+    (Style("prose", restated=True, concluded=True), 6),
+    (Style("prose", checked=True, concluded=True), 4),
     (PROSE, 6),
     (EQUATIONS, 12),
-    (SHORT, 18),
+    (SHORT, 26),
     (RESULTS, 2),
 )
 # What a decoder reads before training: mostly the former, and little of what is short.

@@ -11,10 +11,12 @@ from training import shipped
 from training.errors import DataError
 from training.evaluate import EvaluationSettings
 from training.export.settings import ExportSettings
+from training.pair import read_pair
 from training.settings import Settings, compose_settings
 from training.shipped import __main__ as command
 from training.shipped.package import collect, package
 from training.shipped.page import write_page
+from training.shipped.peer import peer_name, write_peer
 from training.shipped.plan import HELD_OUT, NAME, make_plan
 
 EVALUATION = {
@@ -35,7 +37,7 @@ DECODER = {
 
 @pytest.fixture
 def plan(tmp_path):
-    return make_plan(tmp_path, [tmp_path / "real.jsonl"], tmp_path / "python")
+    return make_plan(tmp_path, [tmp_path / "real.jsonl"], tmp_path / "python", peer=True)
 
 
 def test_every_command_takes_its_settings(plan):
@@ -55,6 +57,7 @@ def test_every_command_takes_its_settings(plan):
     assert len(set(names)) == len(names)
     for data in (*HELD_OUT, "real"):
         assert {f"original on {data}", f"duet on {data}"} <= set(names)
+    assert "peer on real" in names
 
 
 def test_what_is_there_is_not_made_again(plan, tmp_path, monkeypatch, capsys):
@@ -72,7 +75,7 @@ def test_what_is_there_is_not_made_again(plan, tmp_path, monkeypatch, capsys):
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
     broken = shipped.plan.Command("broken", "training.data", ("nothing",), tmp_path / "never")
-    monkeypatch.setattr(command, "make_plan", lambda *_: [broken])
+    monkeypatch.setattr(command, "make_plan", lambda *_, **__: [broken])
     assert command.main([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("training.shipped: broken failed: ")
@@ -103,6 +106,36 @@ def test_the_page_says_what_was_measured(tmp_path):
     assert "40% of the wrong ones" in text
     assert "`signal 1`; at the last: `signal 160`" in text
     assert "99.8% of the prompts" in text
+
+
+def test_a_peer_has_a_column(tmp_path):
+    _finished(tmp_path)
+    (tmp_path / "peer.name").write_text("big-1b")
+    for method, count in (("original", 348), ("peer", 100)):
+        row = EVALUATION | {"questions": count, "accuracy": 0.02}
+        (tmp_path / "evaluations" / f"{method}@multiarith.json").write_text(json.dumps(row))
+    data = manifest_data()
+    data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
+    data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
+    text = write_page(parse_manifest(json.dumps(data)), collect(tmp_path))
+    assert "| decoder by itself | reasoner of `big-1b` |" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| `multiarith` | 348 |")]
+    assert row.endswith("| 2.0% (95.0% to 97.0%), 24 tokens; first 100 |")
+
+
+def test_a_peer_is_read_as_the_trainer_reads_pairs(tmp_path):
+    pair = tmp_path / "pair"
+    pair.mkdir()
+    (pair / "manifest.json").write_text(json.dumps(manifest_data()))
+    write_peer(pair, tmp_path / "out" / "peer.yaml")
+    read, manifest = (
+        read_pair(tmp_path / "out" / "peer.yaml"),
+        parse_manifest(json.dumps(manifest_data())),
+    )
+    assert read.reasoner.path == (pair / manifest.reasoner.path).resolve()
+    assert read.reasoner.prompt == manifest.reasoner.prompt
+    assert peer_name(tmp_path / "out" / "peer.yaml") == manifest.id
+    assert read.reasoner.end_of_reasoning == manifest.reasoner.end_of_reasoning
 
 
 def test_missing_figures_are_named(tmp_path):
