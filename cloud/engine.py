@@ -2,9 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+import signal
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -119,7 +121,7 @@ class VllmEngine:
         """See `Engine`.
 
         Raises:
-            EngineError: the engine died.
+            EngineError: the engine died, or gave the request up.
         """
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
@@ -155,6 +157,10 @@ class VllmEngine:
 
 def _step(output: Any) -> Step:
     completion = output.outputs[0]
+    if completion.finish_reason not in (None, "stop", "length"):
+        # An engine that is told to end aborts what it generates; the device must not take what
+        # there is by then for a whole signal.
+        raise EngineError(f"the engine gave the request up ({completion.finish_reason})")
     ids = list(completion.token_ids)
     if completion.finish_reason == "stop" and ids:
         ids.pop()  # the closing token, which vLLM counts as generated
@@ -175,4 +181,25 @@ async def load_in_background(
     model: Path, arguments: dict[str, Any], max_context: int, name: str
 ) -> VllmEngine:
     """`VllmEngine.load` in a thread, so that health checks are answered meanwhile."""
-    return await asyncio.to_thread(VllmEngine.load, model, arguments, max_context, name)
+
+    def load() -> VllmEngine:
+        with _children_without_interrupt():
+            return VllmEngine.load(model, arguments, max_context, name)
+
+    return await asyncio.to_thread(load)
+
+
+@contextmanager
+def _children_without_interrupt() -> Iterator[None]:
+    """Processes that this thread starts meanwhile, and theirs, do not notice SIGINT.
+
+    Ctrl-C in a terminal reaches every process of the service. vLLM's would abort what they
+    generate, when the service is to finish it; it ends them itself, with SIGTERM.
+    """
+    # Started later, it would unblock the signal again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

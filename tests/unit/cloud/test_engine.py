@@ -1,0 +1,82 @@
+"""What becomes of what vLLM gives, and what its processes inherit; nothing is loaded here."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from cloud.engine import Job, VllmEngine
+from cloud.errors import EngineError
+
+JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)
+
+
+class FakeLlm:
+    """Gives what vLLM would: (ids, finish reason) an output."""
+
+    def __init__(self, *outputs):
+        self.outputs = outputs
+        self.asked = None
+        self.vllm_config = SimpleNamespace(
+            scheduler_config=SimpleNamespace(max_num_seqs=4),
+            model_config=SimpleNamespace(max_model_len=100),
+        )
+
+    async def generate(self, prompt, sampling, request_id):
+        self.asked = (prompt["prompt_token_ids"], sampling, request_id)
+        for ids, finish in self.outputs:
+            completion = SimpleNamespace(token_ids=ids, text="t" * len(ids), finish_reason=finish)
+            yield SimpleNamespace(outputs=[completion], num_cached_tokens=None, metrics=None)
+
+
+async def _steps(llm):
+    return [(step.ids, step.finish) async for step in VllmEngine(llm).generate(JOB)]
+
+
+async def test_generation_is_to_stop_at_the_closing_token_and_at_the_budget():
+    llm = FakeLlm(([5], "length"))
+    await _steps(llm)
+    prompt, sampling, request_id = llm.asked
+    assert (prompt, request_id) == (JOB.prompt_ids, JOB.request_id)
+    assert sampling.stop_token_ids == [JOB.stop_id]
+    assert sampling.max_tokens == JOB.budget
+    assert not sampling.include_stop_str_in_output
+
+
+async def test_the_closing_token_is_not_part_of_the_signal():
+    assert await _steps(FakeLlm(([5], None), ([6, 7], "stop"))) == [([5], None), ([6], "stop")]
+    assert await _steps(FakeLlm(([5, 6], "length"))) == [([5, 6], "length")]
+
+
+@pytest.mark.parametrize("finish", ["abort", "error"])
+async def test_what_the_engine_gives_up_is_no_whole_signal(finish):
+    with pytest.raises(EngineError, match=finish):
+        await _steps(FakeLlm(([5], None), ([6], finish)))
+
+
+# In a process of its own: here, what multiprocessing starts once may have been started already.
+INHERITED = """
+import asyncio, signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from cloud import engine
+
+def load(*_):
+    with ProcessPoolExecutor(1, mp_context=get_context("{method}")) as pool:
+        return pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+
+engine.VllmEngine.load = load
+blocked = asyncio.run(engine.load_in_background(None, {{}}, 1, "name"))
+here = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+print(sorted(map(int, blocked)), sorted(map(int, here)))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_ctrl_c_is_for_the_service_alone(method):
+    program = INHERITED.format(method=method)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split("\n")[0] == "[2] []", done.stdout + done.stderr
