@@ -110,19 +110,31 @@ def _add_security(group: argparse._ArgumentGroup) -> None:
         "none: access.toml in --tls-dir")  # fmt: skip
 
 
+class _Given(argparse.Namespace):
+    """Notes which names are set once it is made: by flags, as all have their defaults by then."""
+
+    def __init__(self, defaults: dict[str, Any]) -> None:
+        self.__dict__.update(defaults)
+        self.__dict__["names"] = set[str]()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # argparse sets defaults that are strings a second time, when all flags were read.
+        if not (isinstance(value, str) and value is getattr(self, name, None)):
+            self.names.add(name)
+        super().__setattr__(name, value)
+
+
 def _parse_engine(arguments: list[str]) -> dict[str, Any]:
-    """VLLM's engine arguments that the user gave, by name."""
+    """VLLM's engine arguments that the user gave, by name; also those that are vLLM's defaults.
+
+    Ours differ in places, so that a flag counts even where it says what vLLM would do anyway.
+    """
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     parser = AsyncEngineArgs.add_cli_args(FlexibleArgumentParser(prog="python -m cloud.serve"))
-    given, usual = parser.parse_args(arguments), parser.parse_args([])
-    # What differs from the defaults: abbreviated and negated flags make reading the command line
-    # itself unreliable, and AsyncEngineArgs would already look for vLLM's default model.
-    changed = {
-        name: value for name, value in vars(given).items() if value != getattr(usual, name, None)
-    }
+    given = parser.parse_args(arguments, _Given(vars(parser.parse_args([]))))
     for name in ("model", "tokenizer"):
-        if name in changed:
+        if name in given.names:
             raise UsageError(f"--{name} belongs to the pair; build a pair that has this one")
-    return changed
+    return {name: getattr(given, name) for name in given.names}

@@ -19,6 +19,27 @@ def test_engine_flags_pass_through():
 
 
 @pytest.mark.parametrize(
+    ("arguments", "engine"),
+    [
+        ([], {}),
+        # What vLLM does anyway; on processors, and for several pairs, ours is another default.
+        (["--no-enforce-eager"], {"enforce_eager": False}),
+        (["--gpu-memory-utilization", "0.92"], {"gpu_memory_utilization": 0.92}),
+        (["--dtype=auto"], {"dtype": "auto"}),
+        (["--tensor-parallel", "2", "-pp", "3"], {"tensor_parallel_size": 2,
+                                                  "pipeline_parallel_size": 3}),
+        (["--distributed-executor-backend", "ray"], {"distributed_executor_backend": "ray"}),
+        (["--quantization", "fp8"], {"quantization": "fp8"}),
+        (["--speculative-config", '{"method": "ngram", "num_speculative_tokens": 3}'],
+         {"speculative_config": {"method": "ngram", "num_speculative_tokens": 3}}),
+        (["--speculative-config.method", "ngram"], {"speculative_config": {"method": "ngram"}}),
+    ],
+)  # fmt: skip
+def test_what_was_given_and_nothing_else_reaches_the_engine(arguments, engine):
+    assert parse_options(arguments).engine == engine
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--gather-tokens", "0"], "--gather-tokens must be at least 1"),
@@ -27,6 +48,8 @@ def test_engine_flags_pass_through():
         (["--max-waiting", "-1"], "--max-waiting must be at least 0"),
         (["--grace-s", "-1"], "--grace-s must be at least 0"),
         (["--model", "other"], "--model belongs to the pair"),
+        (["--model", "Qwen/Qwen3-0.6B"], "--model belongs to the pair"),  # vLLM's default
+        (["--tokenizer", "other"], "--tokenizer belongs to the pair"),
     ],
 )
 def test_contradictions(arguments, message):
