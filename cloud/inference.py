@@ -103,6 +103,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
     async def _reason(
         self, route: Route, request: ReasonRequest, request_id: str, arrived: float
     ) -> AsyncGenerator[ReasonResponse]:
+        # What is wrong with a request is told at once; only what takes time waits for a place.
+        route.ready().limits.check(request)
         async with route.admission.admit(request_id):
             serving = route.ready()
             encoding, job = _prepare(route.pair, request, request_id, serving.limits)
@@ -142,12 +144,11 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
 def _prepare(
     pair: PairReasoner, request: ReasonRequest, request_id: str, limits: RequestLimits
 ) -> tuple[SignalEncoding.ValueType, Job]:
-    """Checks a request and makes it a job.
+    """Makes a request that `RequestLimits.check` let pass a job.
 
     Raises:
         Refusal: for whatever is wrong with it.
     """
-    limits.check(request)
     try:
         encoding = negotiate(
             request.encodings, request.vocabulary, pair.manifest.reasoner.vocabulary
