@@ -1,6 +1,7 @@
 """`python -m cloud.serve` as a process: starting, failing, draining, and leaving nothing behind."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -144,6 +145,30 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
             *_, last = call
             assert last.HasField("done")
+        assert service.process.wait(60) == 0
+    assert _gone(family)
+
+
+@pytest.mark.engine
+def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
+    """SIGINT reaches every process of the service then, vLLM's too."""
+    command = ["setsid", *SERVE, "--pair", str(thinking_pair), "--grace-s", "60"]
+    request = ReasonRequest(question="go on", budget=1500, temperature=0.0)
+    with Service.started(command, tmp_path / "log") as service:
+        service.wait_ready(180)
+        family = service.children()
+        assert {os.getpgid(process.pid) for process in family} == {service.process.pid}
+        with grpc.insecure_channel(service.address) as channel:
+            stub = InferenceServiceStub(channel)
+            *_, undisturbed = stub.Reason(request)
+            assert undisturbed.done.signal_tokens > 500, "too short to be interrupted"
+            call = stub.Reason(request)
+            next(call)
+            os.killpg(service.process.pid, signal.SIGINT)
+            service.wait_event("draining", 10)
+            *_, last = call
+        assert last.done.signal_tokens == undisturbed.done.signal_tokens
+        assert last.done.finish_reason == undisturbed.done.finish_reason
         assert service.process.wait(60) == 0
     assert _gone(family)
 
