@@ -24,6 +24,8 @@ pytestmark = pytest.mark.engine
 
 QUESTION = "Tom has 3 apples and buys 5 more. How many apples has he?"
 LONG = "Tell me a very long story about a dragon, a tower and seventeen knights."
+# Tokens that may still come once a device has left: those of a step, and what figures lag behind.
+MOST_AFTER = 5
 
 
 @pytest_asyncio.fixture
@@ -104,7 +106,7 @@ async def test_a_seed_repeats_a_sampled_signal(stub, ask):
 
 @pytest.mark.parametrize("how", ["cancel", "deadline", "disconnect"])
 async def test_leaving_aborts_in_the_engine(service, ask, how):
-    """The engine's own count of running requests is the witness."""
+    """The engine's own counts, of running requests and of tokens, are the witnesses."""
     before = service.metric("duet_requests_running")
     assert before == 0
     channel = grpc.aio.insecure_channel(service.address)
@@ -119,9 +121,23 @@ async def test_leaving_aborts_in_the_engine(service, ask, how):
         await channel.close(None)
     else:
         assert await call.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    spent = service.metric("vllm:generation_tokens_total")
     await _settles(service, "vllm:num_requests_running", 0)
     await _settles(service, "duet_requests_running", 0)
+    assert service.metric("vllm:generation_tokens_total") - spent <= MOST_AFTER
     await channel.close(None)
+
+
+async def test_leaving_before_the_first_token(service, ask):
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        call = InferenceServiceStub(channel).Reason(ask(LONG, budget=1500, temperature=1.0, seed=4))
+        await _settles(service, "duet_requests_running", 1)
+        call.cancel()
+        spent = service.metric("vllm:generation_tokens_total")
+        await asyncio.sleep(0.5)  # an engine that went on would have begun by then
+    await _settles(service, "duet_requests_running", 0)
+    await _settles(service, "vllm:num_requests_running", 0)
+    assert service.metric("vllm:generation_tokens_total") - spent <= MOST_AFTER
 
 
 async def test_beyond_running_and_waiting_is_refused_at_once(service, stub, ask):
