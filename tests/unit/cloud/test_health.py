@@ -1,9 +1,12 @@
+import urllib.request
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloud.errors import AddressError
+from cloud.metrics import Metrics
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
@@ -49,6 +52,15 @@ async def test_a_port_in_use(toy_pair, options):
     with pytest.raises(AddressError, match=f":{first.port}.*in use"):
         CloudServer(ServeOptions(port=first.port), pair)
     await first.stop()
+
+
+def test_the_metrics_have_a_port_of_their_own():
+    metrics = Metrics()
+    port = metrics.serve("127.0.0.1", 0)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        assert b"duet_requests" in answer.read()
+    with pytest.raises(AddressError, match=f"metrics on 127.0.0.1:{port}.*in use"):
+        Metrics().serve("127.0.0.1", port)
 
 
 @pytest.mark.parametrize("offered", [False, True])
