@@ -2,12 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
+import pytest
 
+from device import answering
 from device.answering import Listener
 from device.pairs.pair import Pair
+from device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,
@@ -17,6 +20,7 @@ from duet_contract.v1.inference_pb2 import (
 )
 from tests.doubles.asking import QUESTION, ask
 from tests.doubles.cloud import (
+    ScriptedCloud,
     done,
     done_text,
     says,
@@ -96,6 +100,47 @@ def test_last_piece_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDe
     ask(script, pair, decoder)
     prefix = len(f"Q:{QUESTION} S:")
     assert decoder.evaluations[:2] == [(0, prefix), (prefix, 4 + len(" A:"))]
+
+
+def happens(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true within a few seconds."""
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.005)
+    return False
+
+
+def test_the_cloud_is_asked_while_the_decoder_loads(
+    pair: Pair, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedCloud(says(tokens(*b"ab"), done(2))) as cloud:
+
+        def load(_: Pair, __: int | None) -> ScriptedDecoder:
+            assert cloud.asked.wait(5)
+            return decoder
+
+        monkeypatch.setattr(answering, "load_decoder", load)
+        settings = Settings(server=cloud.address, require_cloud=True)
+        assert answering.answer(QUESTION, pair, settings).receipt.signal == "ab"
+
+
+def test_everything_is_evaluated_on_arrival(pair: Pair, decoder: ScriptedDecoder) -> None:
+    """The cloud goes on only once the device has evaluated what came before."""
+    prefix = f"Q:{QUESTION} S:".encode()
+    seen: list[bool] = []
+
+    def script(_: ReasonRequest, __: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        seen.append(happens(lambda: decoder.ids == [*prefix]))
+        for end in (1, 4, 7):
+            yield tokens(*b"because"[max(0, end - 3) : end])
+            seen.append(happens(lambda end=end: decoder.ids == [*prefix, *b"because"[:end]]))
+        yield done(7)
+
+    outcome, _ = ask(script, pair, decoder)
+    assert seen == [True] * 4
+    assert outcome.receipt.signal == "because"
 
 
 def test_device_only_opens_no_connection(pair: Pair, decoder: ScriptedDecoder) -> None:

@@ -76,6 +76,29 @@ def test_answer_on_stdout_receipt_on_stderr(cloud: ScriptedCloud, capsys: Captur
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_answer_streams_unless_it_is_json(
+    as_json: bool, cloud: ScriptedCloud, decoder: ScriptedDecoder, capsys: Captured
+) -> None:
+    follows = decoder.most_likely
+    shown: list[str] = []
+
+    def look() -> int:
+        shown.append(capsys.readouterr().out)
+        return follows()
+
+    decoder.most_likely = look  # type: ignore[method-assign]
+    assert main(["ask", "why?", "--quiet", "--no-draft", *["--json"] * as_json]) == ExitCode.OK
+    rest = capsys.readouterr().out
+    if as_json:
+        assert "".join(shown) == ""
+        assert Receipt.model_validate_json(rest).answer == "häppy 🙂"
+    else:
+        # The last three bytes of the face are not a character yet.
+        assert [part for part in shown if part] == list("häppy 🙂")
+        assert rest == "\n"
+
+
 def test_time_counts_from_the_question_not_from_the_import(
     cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +168,17 @@ def test_options_come_from_the_environment(
     assert cloud.requests[0].HasField("temperature")
 
 
+def test_options_reach_the_cloud(cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = cloud.address
+    monkeypatch.setenv("DUET_SERVER", "127.0.0.1:9")
+    monkeypatch.setenv("DUET_PAIR", "none")
+    options = ["--server", address, "--pair", "bytes", "--require-cloud", "--budget", "9"]
+    assert main(["ask", "why?", *options, "--temperature", "0", "--seed", "7"]) == ExitCode.OK
+    sent = cloud.requests[0]
+    assert (sent.pair, sent.budget, sent.temperature, sent.seed) == ("bytes@1.0.0", 9, 0, 7)
+    assert sent.HasField("temperature")
+
+
 @pytest.mark.parametrize("arguments", [["ask"], ["ask", "-"]])
 def test_question_from_stdin(
     arguments: list[str], cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -182,6 +216,12 @@ def test_bad_question_on_stdin(
     assert out == ""
     assert said in err
     assert err.startswith("duet-device: ")
+    assert cloud.requests == []
+
+
+def test_an_argument_that_is_not_utf8(cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", os.fsdecode(b"caf\xe9?")]) == ExitCode.USAGE
+    assert "not valid Unicode" in capsys.readouterr().err
     assert cloud.requests == []
 
 
