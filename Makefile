@@ -54,7 +54,9 @@ pair: $(READY) ## install the default pair into the user's cache
 measured-pair: $(READY)
 	@$(BIN)/python -m cloud.pairs build $(MEASURED_PAIR) --if-missing
 
-# As it was given: not one character of it is make's or the shell's to read.
+# As it was given: not one character of it is make's or the shell's to read. make would expand Q itself
+# on its way into the environment.
+unexport Q
 demo: export DEMO_QUESTION = $(value Q)
 demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
 	@$(BIN)/python -m tools.demo --pair $(PAIR) "$$DEMO_QUESTION"

@@ -41,12 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     console = Console(stderr=True, highlight=False)
     try:
-        with _service(options.pair, console) as address:
+        with _service(options.pair, console) as (address, log):
             console.print(f"[bold]$ duet-device ask --show-signal[/] [cyan]{options.question!r}[/]")
             device = Path(sys.executable).with_name("duet-device")
             command = [str(device), "ask", "--show-signal"]
             command += ["--require-cloud", "--server", address, "--pair", options.pair]
-            return subprocess.run([*command, "--", options.question], check=False).returncode
+            code = subprocess.run([*command, "--", options.question], check=False).returncode
+        if code:
+            console.print(f"the service's log is {log}")
+        else:
+            log.unlink()
+        return code
     except DemoError as error:
         console.print(f"[red]demo:[/] {error}")
         return 1
@@ -55,13 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _service(pair: str, console: Console) -> Iterator[str]:
-    """The cloud service on a free loopback port, ready; yields HOST:PORT."""
-    log = Path(tempfile.gettempdir()) / "duet-demo-service.log"
+def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
+    """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
     address = f"127.0.0.1:{_free_port()}"
     command = [sys.executable, "-m", "cloud.serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]
-    with log.open("wb") as output:
+    # Under a name of its own: the folder is everybody's, and another demo may be running.
+    with tempfile.NamedTemporaryFile(prefix="duet-demo-", suffix=".log", delete=False) as output:
+        log = Path(output.name)
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         started = time.monotonic()
@@ -74,7 +80,7 @@ def _service(pair: str, console: Console) -> Iterator[str]:
                 time.sleep(0.5)
         seconds = time.monotonic() - started
         console.print(f"cloud service ready on {address} after {seconds:.0f} s")
-        yield address
+        yield address, log
     finally:
         process.send_signal(signal.SIGTERM)
         try:
