@@ -59,7 +59,7 @@ measured-pair: $(READY)
 unexport Q
 demo: export DEMO_QUESTION = $(value Q)
 demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
-	@$(BIN)/python -m tools.demo --pair $(PAIR) "$$DEMO_QUESTION"
+	@$(BIN)/python -m tools.demo --pair $(PAIR) -- "$$DEMO_QUESTION"
 
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest

@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[3]
 QUESTIONS = [
     "A hat costs $7, two cost $$14: 50% of what?",
     '"Who\'s there?" `touch read` \\ $(shell touch read) ${HOME} $HOME; # & | *',
-    "-n is a sign. 数学, é",
+    "--help",
+    "数学, é",
 ]
 
 
@@ -38,7 +39,7 @@ def test_the_question_arrives_as_it_was_given(question: str, tmp_path: Path) -> 
     subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, env=environment)
     built, asked = map(json.loads, (tmp_path / "log").read_text("utf-8").splitlines())
     assert built == ["-m", "cloud.pairs", "build", "stories-5m", "--if-missing"]
-    assert asked == ["-m", "tools.demo", "--pair", "stories-5m", question]
+    assert asked == ["-m", "tools.demo", "--pair", "stories-5m", "--", question]
     assert not (tmp_path / "tree" / "read").exists(), "a part of it was run"
 
 
