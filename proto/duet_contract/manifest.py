@@ -170,7 +170,7 @@ class Evaluation(_Model):
 class Manifest(_Model):
     """A pair: reasoner and decoder made for each other."""
 
-    schema_: int = Field(alias="schema")
+    schema_: int = Field(alias="schema", ge=1)
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     description: str

@@ -41,6 +41,7 @@ def test_not_a_manifest(text):
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
+        (("schema",), 0, "schema"),
         (("id",), "../up", "id"),
         (("version",), "1.2", "version"),
         (("unknown",), 1, "unknown"),
