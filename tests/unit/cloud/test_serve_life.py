@@ -1,0 +1,99 @@
+"""`python -m cloud.serve` from ready to its end, as a process; its engine is scripted."""
+
+import json
+import signal
+import sys
+import time
+
+import grpc
+import pytest
+
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.service import Service
+
+PROGRAM = """
+import sys
+from cloud import logs, serve
+from tests.doubles.engine import ScriptedEngine
+
+how, *options = sys.argv[1:]
+
+class Engine(ScriptedEngine):
+    def healthy(self):
+        return how != "dies"
+
+    def shutdown(self):
+        logs.get().info("engine ended", running=self.running)
+
+async def load(*_):
+    return Engine(pause_s=60 if how == "hangs" else 0.02, max_sequences=1)
+
+serve.load_in_background = load
+sys.exit(serve.main(options))
+"""
+
+
+@pytest.fixture
+def serving(toy_pair, tmp_path):
+    def start(how, *options):
+        command = [sys.executable, "-c", PROGRAM, how, "--pair", str(toy_pair), *options]
+        return Service.started(command, tmp_path / "log")
+
+    return start
+
+
+def _events(service):
+    lines = service.log.read_text("utf-8").splitlines()
+    return [json.loads(line)["event"] for line in lines if line.startswith("{")]
+
+
+def _settles(service, name, value):
+    until = time.monotonic() + 10
+    while service.metric(name) != value:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
+    with serving("works") as service, grpc.insecure_channel(service.address) as channel:
+        service.wait_ready(30)
+        stub = InferenceServiceStub(channel)
+        running = stub.Reason(ReasonRequest(question="one", budget=40))
+        next(running)
+        waiting = stub.Reason(ReasonRequest(question="two", budget=40))
+        _settles(service, "duet_requests_waiting", 1)
+        service.process.send_signal(number)
+        service.wait_event("draining", 10)
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.Reason(ReasonRequest(question="late")))
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        for call in (running, waiting):
+            *_, last = call
+            assert last.done.signal_tokens == 40
+        assert service.process.wait(20) == 0
+        events = _events(service)
+    assert events.count("reasoned") == 3
+    assert events[-2:] == ["engine ended", "stopped"]
+
+
+def test_what_outlasts_the_grace_period_is_cut_off(serving):
+    with serving("hangs", "--grace-s", "0.5") as service:
+        service.wait_ready(30)
+        with grpc.insecure_channel(service.address) as channel:
+            call = InferenceServiceStub(channel).Reason(ReasonRequest(question="one"))
+            _settles(service, "duet_requests_running", 1)
+            service.process.send_signal(signal.SIGTERM)
+            with pytest.raises(grpc.RpcError):
+                list(call)
+        assert service.process.wait(20) == 0
+        assert service.wait_event("engine ended", 1)["running"] == 0
+        assert "grace period over" in _events(service)
+
+
+def test_an_engine_that_dies_ends_the_service(serving):
+    with serving("dies") as service:
+        assert service.process.wait(20) == 6
+        assert "cloud.serve: an engine died" in service.log.read_text("utf-8")
+        assert _events(service)[-2:] == ["engine ended", "stopped"]
