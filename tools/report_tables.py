@@ -1,122 +1,131 @@
-"""Makes tables from a results file: `python tools/report_tables.py --help`."""
+"""Makes tables from what was measured: `python tools/report_tables.py --help`."""
 
+import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from tools.bench.errors import BenchError, UsageProblem
-from tools.bench.results import Figure, Results, Summary, read_results
+from tools.bench.results import Results, read_results
+from tools.bench.tables import markdown
 from tools.ending import end
 from tools.options import FILE, HELP
+from tools.report.model import Report, read_report
+from tools.report.readme import readme
 
-START, END = "<!-- bench:start -->", "<!-- bench:end -->"
-DEFAULT_RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
-_HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")
-
-
-def markdown(results: Results) -> str:
-    """The table for a README, with the facts that its figures depend on below it."""
-    rows = [_HEADINGS, *map(_row, results.figures)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|---|---|---|---|---|---|")
-    machine = results.machine
-    where = f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB"
-    if machine.accelerator:
-        where += f", {machine.accelerator}"
-    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
-    return (
-        "\n".join(lines)
-        + "\n\nMedian over the repeats, smallest to largest in brackets; ratios are taken repeat "
-        f"by repeat. Pair {results.pair}, {results.date}, {where}, {versions}.\n"
-    )
+RESULTS = Path(__file__).parent / "results"
+# What a README's blocks are made from; a block whose file is not there is left as it is.
+COMMITTED = (RESULTS / "split_cpu.json", RESULTS / "report_cpu.json")
 
 
-def console_table(results: Results) -> Table:
-    """The same table for a terminal."""
-    table = Table(*_HEADINGS, title=f"{results.pair} on {results.machine.cpu}")
-    for figure in results.figures:
-        colour = {True: "green", False: "red", None: ""}[figure.met]
-        table.add_row(*_row(figure), style=colour)
-    return table
+@dataclass(frozen=True)
+class Block:
+    """What stands between two marks of a file. `name`: of the marks."""
+
+    name: str
+    text: str
+
+    @property
+    def marks(self) -> tuple[str, str]:
+        """The marks before and behind it."""
+        return f"<!-- {self.name}:start -->", f"<!-- {self.name}:end -->"
+
+    def put_into(self, text: str) -> str:
+        """`text` with this block between its marks.
+
+        Raises:
+            UsageProblem: the marks are missing or in the wrong order.
+        """
+        before, behind = self.marks
+        head, start, rest = text.partition(before)
+        _, last, tail = rest.partition(behind)
+        if not start or not last:
+            raise UsageProblem(f"it has no place for the table: put {before} and {behind} into it")
+        return f"{head}{before}\n{self.text}{behind}{tail}"
 
 
-def updated(text: str, table: str) -> str:
-    """`text` with `table` between the two marks.
+def block(measured: Results | Report) -> Block:
+    """The block of the bench's figures, or of its report."""
+    if isinstance(measured, Report):
+        return Block("report", readme(measured))
+    return Block("bench", markdown(measured))
+
+
+def read_measured(path: Path) -> Results | Report:
+    """Reads the bench's figures or its report, whichever the file holds.
 
     Raises:
-        UsageProblem: the marks are missing or in the wrong order.
+        UsageProblem: it is neither.
     """
-    head, start, rest = text.partition(START)
-    _, end, tail = rest.partition(END)
-    if not start or not end:
-        raise UsageProblem(f"it has no place for the table: put {START} and {END} into it")
-    return f"{head}{START}\n{table}{END}{tail}"
-
-
-def _row(figure: Figure) -> tuple[str, ...]:
-    target = figure.target
-    return (
-        figure.title,
-        _cell(figure.subject.summary, figure.unit),
-        f"{_cell(figure.peer.summary, figure.unit)}, {figure.peer.name}" if figure.peer else "",
-        _cell(figure.judged, figure.judged_unit),
-        f"{target.comparison} {target.value:g}" if target else "",
-        {True: "yes", False: "no", None: ""}[figure.met],
-    )
-
-
-def _cell(summary: Summary, unit: str) -> str:
-    low, middle, high = (_number(value) for value in (summary.min, summary.median, summary.max))
-    word = "" if unit == "ratio" else f" {unit}"
-    return f"{middle}{word}" if low == high else f"{middle}{word} ({low} to {high})"
-
-
-def _number(value: float) -> str:
-    """Three significant digits, never in scientific notation."""
-    size = abs(value)
-    return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        data = None  # To be told by who reads figures.
+    return read_report(path) if isinstance(data, dict) and "cells" in data else read_results(path)
 
 
 @click.command(context_settings=HELP)
-@click.argument(
-    "results",
+@click.argument("measured", type=FILE, required=False)
+@click.option(
+    "--keep",
     type=FILE,
-    default=DEFAULT_RESULTS,
-    required=False,
+    metavar="FILE",
+    help="Write a report to FILE without each question's values: small enough to be committed.",
 )
 @click.option(
     "--update",
     type=FILE,
     metavar="FILE",
-    help=f"Rewrite what stands between {START} and {END} in FILE.",
+    help="Rewrite what stands between <!-- bench:start --> and <!-- bench:end -->, or between "
+    "<!-- report:start --> and <!-- report:end -->, in FILE.",
 )
 @click.option(
     "--check", is_flag=True, help="With --update: change nothing, exit 1 if FILE is stale."
 )
-def tables(results: Path, update: Path | None, check: bool) -> None:
-    """Print the Markdown table of RESULTS, or put it into a file."""
+def tables(measured: Path | None, keep: Path | None, update: Path | None, check: bool) -> None:
+    """Print MEASURED as Markdown, or put it into a file.
+
+    MEASURED is the report or the figures of bench_split.py [those committed in tools/results].
+    """
     if check and not update:
         raise UsageProblem("--check needs --update FILE")
-    table = markdown(read_results(results))
-    if update is None:
-        click.echo(table, nl=False)
-        return
+    paths = [measured] if measured else [path for path in COMMITTED if path.exists()]
+    found = [read_measured(path) for path in paths]
+    if keep:
+        _keep(found, keep)
+    blocks = [block(each) for each in found]
+    if update:
+        _update(update, blocks, f"{measured} " if measured else "", check=check)
+    elif not keep:
+        click.echo("\n".join(each.text for each in blocks), nl=False)
+
+
+def _keep(found: list[Results | Report], keep: Path) -> None:
+    if len(found) != 1 or not isinstance(found[0], Report):
+        raise UsageProblem("--keep is for a report: give its report.json")
     try:
-        text = update.read_text("utf-8")
-        wanted = updated(text, table)
+        keep.write_text(found[0].without_series().to_json(), "utf-8")
+    except OSError as error:
+        raise UsageProblem(f"cannot write {keep}: {error.strerror}") from error
+
+
+def _update(path: Path, blocks: list[Block], source: str, *, check: bool) -> None:
+    try:
+        text = wanted = path.read_text("utf-8")
+        for each in blocks:
+            wanted = each.put_into(wanted)
         if text == wanted:
             return
         if check:
-            raise BenchError(
-                f"{update} is stale: python tools/report_tables.py {results.name} --update {update}"
-            )
-        update.write_text(wanted, "utf-8")
+            command = f"python tools/report_tables.py {source}--update {path}"
+            raise BenchError(f"{path} is stale: {command}")
+        path.write_text(wanted, "utf-8")
     except OSError as error:
-        raise UsageProblem(f"cannot read or write {update}: {error.strerror}") from error
+        raise UsageProblem(f"cannot read or write {path}: {error.strerror}") from error
     except UsageProblem as error:
-        raise UsageProblem(f"{update}: {error}") from error
+        raise UsageProblem(f"{path}: {error}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:

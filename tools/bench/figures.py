@@ -12,9 +12,9 @@ from tools import options
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Figure, Results, read_results
 from tools.bench.run import GROUPS, run_figures, steps
+from tools.bench.tables import console_table
 from tools.ending import EXIT_CODES
 from tools.progress import progress_bar, public_command
-from tools.report_tables import console_table
 
 
 @click.command(epilog=EXIT_CODES, context_settings=options.HELP)

@@ -94,6 +94,15 @@ class Machine(_Model):
     python: str
     versions: dict[str, str]
 
+    @property
+    def in_words(self) -> str:
+        """What it is, and the versions of what counts on it."""
+        words = f"{self.cpu}, {self.cores} cores, {self.memory_gib:g} GiB"
+        if self.accelerator:
+            words += f", {self.accelerator}"
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return f"{words}, {versions}"
+
 
 class Results(_Model):
     """A results file. `pair`: as `id@version`.

@@ -51,19 +51,22 @@ def compare(a: Report, b: Report) -> list[Difference]:
     """Every metric that both reports have of a cell.
 
     Raises:
-        UsageProblem: they have no cell in common.
+        UsageProblem: they have no cell in common, or one of them lacks the questions' values.
     """
     theirs = {cell.id: cell for cell in b.cells}
     shared = [(cell, theirs[cell.id]) for cell in a.cells if cell.id in theirs]
     if not shared:
         raise UsageProblem("these reports have no mode, link and load in common")
     paired = a.settings.data_sha256 == b.settings.data_sha256
-    return [
+    differences = [
         found
         for mine, other in shared
         for metric in COMPARED
         if (found := _difference(mine, other, metric, paired))
     ]
+    if not differences:
+        raise UsageProblem("there is nothing to compare: a report lacks its questions' values")
+    return differences
 
 
 def comparison_table(a: Report, b: Report, differences: list[Difference]) -> Table:

@@ -166,6 +166,11 @@ class Report(_Model):
     statements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def without_series(self) -> "Report":
+        """The same without each question's values: most of it, and for comparing alone."""
+        cells = (cell.model_copy(update={"series": {}}) for cell in self.cells)
+        return self.model_copy(update={"cells": tuple(cells)})
+
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""
         data = self.model_dump(mode="json", by_alias=True)

@@ -12,7 +12,7 @@ HEADINGS = (
     "large tokens/s",
 )  # fmt: skip
 _GOODPUT, _COST = "goodput/s", "cost per correct"
-_IPT = "IPT"
+_IPT, _JOULES = "IPT", "joules a question"
 
 
 def headings(report: Report) -> tuple[str, ...]:
@@ -27,17 +27,12 @@ def rows(report: Report) -> list[tuple[str, ...]]:
 
 def facts(report: Report) -> list[str]:
     """Lines that say where and how it was measured."""
-    machine = report.machine
-    where = f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB"
-    if machine.accelerator:
-        where += f", {machine.accelerator}"
-    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     settings = report.settings
     lines = [
         f"Pair {report.pair}, {settings.questions} questions of {settings.data}, seed "
         f"{settings.seed}, temperature {settings.temperature:g}, {report.date}, commit "
         f"{report.commit or 'unknown'}.",
-        f"{where}, {versions}.",
+        f"{report.machine.in_words}.",
         f"Measured with `{report.command}`.",
     ]
     if report.handshake:
@@ -72,22 +67,46 @@ def share(interval: Interval | None) -> str:
     return f"{interval.value:.0%} ({interval.low:.0%} to {interval.high:.0%})"
 
 
-def _row(cell: CellReport, report: Report) -> tuple[str, ...]:
+def mode(cell: CellReport) -> str:
+    """The mode, and its budget where it has one."""
+    return cell.cell.mode + (f" @{cell.cell.budget}" if cell.cell.budget else "")
+
+
+def metric(cell: CellReport, name: Metric) -> str:
+    """A metric's mean; empty where the cell has none."""
+    return number(cell.metrics[name].mean) if name in cell.metrics else ""
+
+
+def seconds(cell: CellReport, name: Metric, which: tuple[str, ...]) -> str:
+    """Some of a metric's percentiles, in seconds; empty where the cell has none."""
+    if name not in cell.metrics:
+        return ""
+    values = (getattr(cell.metrics[name], each) / 1e3 for each in which)
+    return " / ".join(f"{value:.2f}" for value in values) + " s"
+
+
+def answered(cell: CellReport) -> str:
+    """How many of the questions were answered, and what became of the others."""
     failures = ", ".join(f"{count} {status}" for status, count in cell.failures.items())
-    budget = f" @{cell.cell.budget}" if cell.cell.budget else ""
     return (
-        cell.cell.mode + budget,
-        cell.cell.link,
-        cell.cell.load,
         f"{cell.answered} of {cell.asked}"
         + (f" ({failures})" if failures else "")
-        + ("" if cell.complete else ", partial"),
+        + ("" if cell.complete else ", partial")
+    )
+
+
+def _row(cell: CellReport, report: Report) -> tuple[str, ...]:
+    return (
+        mode(cell),
+        cell.cell.link,
+        cell.cell.load,
+        answered(cell),
         share(cell.accuracy),
-        _metric(cell, "large_tokens"),
-        _metric(cell, "answer_tokens"),
-        _seconds(cell, "first_answer_ms", ("p50", "p95")),
-        _seconds(cell, "total_ms", ("p50", "p95", "p99")),
-        f"{_metric(cell, 'wire_up')} / {_metric(cell, 'wire_down')} B",
+        metric(cell, "large_tokens"),
+        metric(cell, "answer_tokens"),
+        seconds(cell, "first_answer_ms", ("p50", "p95")),
+        seconds(cell, "total_ms", ("p50", "p95", "p99")),
+        f"{metric(cell, 'wire_up')} / {metric(cell, 'wire_down')} B",
         number(cell.answers_per_s),
         number(cell.large_tokens_per_s),
         *(value(cell) for _, value in _more(report)),
@@ -98,6 +117,8 @@ def _more(report: Report) -> list[tuple[str, _Value]]:
     found: list[tuple[str, _Value]] = []
     if any(cell.ipt is not None for cell in report.cells):
         found.append((_IPT, lambda cell: _maybe(cell.ipt)))
+    if any(cell.joules for cell in report.cells):
+        found.append((_JOULES, lambda cell: _maybe(_joules(cell))))
     if report.objectives:
         found.append((_GOODPUT, lambda cell: _maybe(cell.goodput_per_s)))
     if report.prices.given:
@@ -109,12 +130,8 @@ def _maybe(value: float | None) -> str:
     return "" if value is None else number(value)
 
 
-def _metric(cell: CellReport, metric: Metric) -> str:
-    return number(cell.metrics[metric].mean) if metric in cell.metrics else ""
-
-
-def _seconds(cell: CellReport, metric: Metric, which: tuple[str, ...]) -> str:
-    if metric not in cell.metrics:
-        return ""
-    values = (getattr(cell.metrics[metric], name) / 1e3 for name in which)
-    return " / ".join(f"{value:.2f}" for value in values) + " s"
+def _joules(cell: CellReport) -> float | None:
+    """Of every source that could be read, while the load was on."""
+    # RAPL's psys holds the packages, too.
+    found = [value for name, value in cell.joules.items() if name != "psys"]
+    return sum(found) / cell.asked if found and cell.asked else None

@@ -206,6 +206,12 @@ def test_reports_without_a_cell_in_common_are_refused() -> None:
         compare(report(split), report(large))
 
 
+def test_a_report_without_its_questions_values_cannot_be_compared() -> None:
+    whole = report(summary(SPLIT, records(SPLIT)))
+    with pytest.raises(UsageProblem, match="lacks its questions' values"):
+        compare(whole, whole.without_series())
+
+
 def test_the_waterfall_is_that_of_the_median_question() -> None:
     found = waterfall(records(SPLIT, 5), {"4g": 70.0})
     assert found

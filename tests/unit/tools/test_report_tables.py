@@ -1,12 +1,20 @@
-"""Tables from results, and the README that holds them."""
+"""Tables from results and reports, and the README that holds them."""
 
 from pathlib import Path
 
 import pytest
 
+from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
+from tools import report_tables
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Results
-from tools.report_tables import END, START, main, markdown, updated
+from tools.bench.tables import markdown
+from tools.report.model import Report, read_report
+from tools.report.readme import readme
+from tools.report_tables import Block, main
+
+START, END = "<!-- bench:start -->", "<!-- bench:end -->"
+REPORT_START, REPORT_END = "<!-- report:start -->", "<!-- report:end -->"
 
 
 @pytest.fixture
@@ -28,13 +36,13 @@ def test_table_has_a_row_a_figure_and_says_where_it_was_measured(results: Result
 
 def test_only_what_is_between_the_marks_changes() -> None:
     text = f"before\n{START}\nold\n{END}\nafter\n"
-    assert updated(text, "new\n") == f"before\n{START}\nnew\n{END}\nafter\n"
+    assert Block("bench", "new\n").put_into(text) == f"before\n{START}\nnew\n{END}\nafter\n"
 
 
 @pytest.mark.parametrize("text", ["", START, END, f"{END}\n{START}"])
 def test_missing_marks_are_told(text: str) -> None:
     with pytest.raises(UsageProblem, match="no place for the table"):
-        updated(text, "table")
+        Block("bench", "table").put_into(text)
 
 
 def test_check_fails_until_updated(
@@ -52,7 +60,14 @@ def test_check_fails_until_updated(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["missing.json"], ["--check"], ["--no-such-option"], ["a", "b"]],
+    [
+        ["missing.json"],
+        ["--check"],
+        ["--no-such-option"],
+        ["a", "b"],
+        ["--keep", "x.json"],
+        ["--update", "missing.md"],
+    ],
 )
 def test_usage_errors_are_one_line_and_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -61,3 +76,89 @@ def test_usage_errors_are_one_line_and_code_2(
     said = capsys.readouterr().err
     assert said.startswith("report_tables: ")
     assert said.count("\n") == 1
+
+
+@pytest.fixture
+def measured() -> Report:
+    """One link, one load; a question of the split failed."""
+    failed = records(SPLIT)
+    failed[3].status = "busy"
+    cells = [
+        summary(ALONE, records(ALONE, large_tokens=0, correct=lambda i: i < 5)),
+        summary(SPLIT, failed),
+        summary(LARGE, large_records()),
+    ]
+    return report(*cells, statements=("On 4g the split is sooner.",), command="python bench")
+
+
+def test_a_readme_shows_every_link_and_mode_and_what_follows(measured: Report) -> None:
+    lines = readme(measured).splitlines()
+    assert lines[2:5] == [
+        "|  | device-alone | 25% (11% to 47%) | 0 | 0.61 / 0.62 s |  |",
+        "| 4g | duet @32, 19 of 20 (1 busy) | 95% (76% to 99%) | 10 | 0.61 / 0.62 s | 100 |",
+        "| 4g | large-alone | 50% (30% to 70%) | 49.5 | 0.59 / 0.68 s | 9000 |",
+    ]
+    assert {line.count("|") for line in lines[:5]} == {lines[0].count("|")}
+    assert lines[6] == "- On 4g the split is sooner."
+    assert "20 questions, 1 at once, 2026-01-02, A Processor, 2 cores" in lines[-1]
+    assert lines[-1].endswith("Measured with `python bench`.")
+
+
+def test_loads_are_told_apart_where_there_are_several(measured: Report) -> None:
+    eight = SPLIT.model_copy(update={"streams": 8})
+    text = readme(measured.model_copy(update={"cells": (
+        *measured.cells, summary(eight, records(eight)),
+    )}))  # fmt: skip
+    assert "| duet @32, 1 at once, 19 of 20 (1 busy) |" in text
+    assert "| duet @32, 8 at once |" in text
+    assert "20 questions, 2026" in text
+
+
+def test_a_partial_report_says_so_in_a_readme(measured: Report) -> None:
+    text = readme(measured.model_copy(update={"partial": "interrupted"}))
+    assert text.startswith("**Partial:** interrupted\n\n| link |")
+
+
+def test_one_command_keeps_a_report_and_puts_it_into_the_readme(
+    measured: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, kept, page = (tmp_path / name for name in ("report.json", "kept.json", "README.md"))
+    whole.write_text(measured.to_json(), "utf-8")
+    page.write_text(f"{START}\nfigures\n{END}\n{REPORT_START}\n{REPORT_END}\n", "utf-8")
+    assert main([str(whole), "--keep", str(kept), "--update", str(page)]) == 0
+    assert page.read_text("utf-8") == (
+        f"{START}\nfigures\n{END}\n{REPORT_START}\n{readme(measured)}{REPORT_END}\n"
+    )
+    assert all(cell.series for cell in read_report(whole).cells)
+    assert not any(cell.series for cell in read_report(kept).cells)
+    assert kept.stat().st_size < 0.7 * whole.stat().st_size
+    # What is committed says the same as what was measured.
+    assert main([str(kept), "--update", str(page), "--check"]) == 0
+    page.write_text(page.read_text("utf-8").replace("95%", "99%"), "utf-8")
+    assert main([str(kept), "--update", str(page), "--check"]) == 1
+    assert f"is stale: python tools/report_tables.py {kept} --update" in capsys.readouterr().err
+
+
+def test_without_a_file_every_committed_one_is_put_in(
+    file: Path, measured: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, page = tmp_path / "report_cpu.json", tmp_path / "README.md"
+    monkeypatch.setattr(report_tables, "COMMITTED", (file, kept))
+    page.write_text(f"{START}\n{END}\n{REPORT_START}\nkept\n{REPORT_END}\n", "utf-8")
+    assert main(["--update", str(page)]) == 0
+    # A block whose file is not there is left as it is.
+    assert f"{REPORT_START}\nkept\n{REPORT_END}" in page.read_text("utf-8")
+    kept.write_text(measured.without_series().to_json(), "utf-8")
+    assert main(["--update", str(page), "--check"]) == 1
+    assert main(["--update", str(page)]) == 0
+    text = page.read_text("utf-8")
+    assert "Throughput, 1 stream" in text
+    assert "| 4g | large-alone |" in text
+
+
+def test_only_a_report_is_kept(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(file), "--keep", str(tmp_path / "kept.json")]) == 2
+    assert "--keep is for a report" in capsys.readouterr().err
+    assert not (tmp_path / "kept.json").exists()
