@@ -16,13 +16,14 @@ TRAINING_READY := $(TRAINING_VENV)/.ready
 PAIR ?= stories-5m
 # What is measured and tested wants a reasoner of real size, and long signals.
 MEASURED_PAIR := smollm2-135m
+REPORT ?= build/report
 Q ?= There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?
 
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair demo test test-training lint stubs lock bench clean
+.PHONY: help setup training-env pair measured-pair demo test test-training lint stubs lock bench report clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -91,6 +92,15 @@ lock: $(READY) ## resolve both environments anew
 bench: $(READY) measured-pair ## measure, write tools/results, update the README's table
 	$(BIN)/python tools/bench_split.py figures --budget 64 --out tools/results/split_cpu.json
 	$(BIN)/python tools/report_tables.py --update README.md
+
+# REPORT: a folder that is not there yet.
+report: $(READY) $(TRAINING_READY) pair ## ask the default pair over every link, update the README's report
+	mkdir -p $(dir $(REPORT))
+	$(TRAINING_VENV)/bin/python -m training.stories wide > $(dir $(REPORT))stories-wide.jsonl
+	$(BIN)/python tools/bench_split.py --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
+	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
+	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
+	$(BIN)/python tools/report_tables.py $(REPORT)/report.json --keep tools/results/report_cpu.json --update README.md
 
 clean: ## remove the environment and every cache in the tree
 	rm -rf $(VENV) $(TRAINING_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

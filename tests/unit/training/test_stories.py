@@ -1,5 +1,6 @@
 """Generated word problems: sound, of one split each, and solved in every style."""
 
+import json
 import random
 import re
 
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.errors import DataError
+from training.stories.__main__ import main
 from training.stories.draw import SCOPES, VERIFIER, draw, problems, split_of
 from training.stories.story import Step, compute
 from training.stories.traces import (
@@ -121,3 +123,17 @@ def test_the_verifier_tells_right_from_wrong():
         0,
         0,
     ]
+
+
+def test_problems_are_printed_as_the_bench_reads_them(capsys):
+    assert main(["wide", "--count", "5", "--seed", "3"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    drawn = problems("wide", "test", 5, 3)
+    assert rows == [{"question": each.question, "answer": each.answer} for each in drawn]
+
+
+def test_a_scope_that_is_not_there_is_one_line(capsys):
+    assert main(["vast"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("training.stories: there is no scope 'vast'; there are: easy")
+    assert said.count("\n") == 1
