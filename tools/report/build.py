@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from duet_contract.manifest import Evaluation
 from tools.bench.results import Figure, Machine
 from tools.link.profiles import link_named
 from tools.report.model import Handshake, LinkFacts, Objective, Prices, Report
@@ -35,9 +36,16 @@ class Facts:
 
 
 def build(
-    folder: Folder, stopped: str | None, facts: Facts, questions: Sequence[Question]
+    folder: Folder,
+    stopped: str | None,
+    facts: Facts,
+    questions: Sequence[Question],
+    evaluations: Sequence[Evaluation] = (),
 ) -> Report:
-    """The report of what lies in a folder. `stopped`: why the run ended early, if it did."""
+    """The report of what lies in a folder.
+
+    `stopped`: why the run ended early, if it did. `evaluations`: those of the pair's manifest.
+    """
     cells = []
     for cell in folder.cells():
         stretches = [each for each in folder.stretches if each.cell == cell]
@@ -74,7 +82,7 @@ def build(
         bytes_per_token=costs,
         cells=tuple(cells),
         waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
-        statements=tuple(statements(cells, facts.settings.started_here)),
+        statements=tuple(statements(cells, facts.settings.started_here, evaluations)),
     )
 
 

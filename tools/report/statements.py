@@ -4,16 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from duet_contract.manifest import Evaluation
 from tools.report.model import CellReport, Metric
 from tools.report.statistics import difference_of_means
 
 _FEWEST = 5
 
 
-def statements(cells: Sequence[CellReport], machine_is_shared: bool) -> list[str]:
+def statements(
+    cells: Sequence[CellReport],
+    machine_is_shared: bool,
+    evaluations: Sequence[Evaluation] = (),
+) -> list[str]:
     """Statements about the split against its peers over the same links under the same load.
 
     Latency is told for each load, link by link; what neither changes, such as tokens, once.
+    `evaluations`: of the pair, which say what its large model spent before it was trained.
     """
     found: list[str] = []
     alone = next((each for each in cells if each.cell.mode == "device-alone"), None)
@@ -27,6 +33,7 @@ def statements(cells: Sequence[CellReport], machine_is_shared: bool) -> list[str
         ]
         if pairs:
             found += _against_large(pairs, alike_told=first.cell.budget in told)
+            found += _against_untrained(pairs, evaluations)
         if alone and alone.answered >= _FEWEST and first.cell.live:
             found += _against_device(group, alone)
         told.add(first.cell.budget)
@@ -107,6 +114,34 @@ def _against_large(
             f"{_on(split)} against {large.cost_per_correct:.3g}: the split is {cheaper} at these "
             "prices."
         )
+
+
+def _against_untrained(
+    pairs: Sequence[tuple[CellReport, CellReport]], evaluations: Sequence[Evaluation]
+) -> Iterator[str]:
+    """The large model that is served learnt short signals; one would run it as it was before."""
+    before = next((each for each in evaluations if each.reasoner_alone_tokens), None)
+    evens = [
+        (split, even) for split, large in pairs if (even := tokens_to_break_even(split, large))
+    ]
+    if not before or not before.reasoner_alone_tokens or not evens:
+        return
+    tokens = before.reasoner_alone_tokens
+    sooner = [_on(split) for split, even in evens if even[0] < tokens]
+    later = [_on(split) for split, even in evens if even[0] >= tokens]
+    right = before.reasoner_alone_accuracy
+    yield (
+        f"{_where(pairs[0][0])}, before its training for the split this pair's large model needed "
+        f"{tokens:.0f} tokens alone"
+        + (f", for {right:.0%} right" if right is not None else "")
+        + f" ({before.data}, by the pair's manifest). At that length the split is "
+        + " and ".join(
+            f"{word} {_list(links)}"
+            for word, links in (("faster", sooner), ("slower", later))
+            if links
+        )
+        + "."
+    )
 
 
 def _against_device(group: Sequence[CellReport], alone: CellReport) -> Iterator[str]:

@@ -175,6 +175,8 @@ class ReplayedDevice:
             temperature=self.asking.temperature,
             seed=seed,
             draft=True,
+            # As a device does, since it takes time.
+            judge=self.asking.manifest.defaults.confidence is not None,
         )
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         first: float | None = None

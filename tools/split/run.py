@@ -104,7 +104,7 @@ def run(options: Options) -> None:
         )
         stopped = session.run()
         say("writing the report")
-        report = build(folder, stopped, facts, questions)
+        report = build(folder, stopped, facts, questions, workload.manifest.evaluation)
         write(folder, report)
     _end(console, report, options.out)
 

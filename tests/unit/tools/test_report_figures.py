@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from duet_contract.manifest import Evaluation
 from tests.doubles.reports import (
     ALONE,
     LARGE,
@@ -138,6 +139,25 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
     assert "the split answers later than the device alone: 0.6 s on 4g, against 0.3 s" in found
     assert "cannot be told apart" in found
     assert "shared one machine" in found
+
+
+def test_the_large_model_before_its_training_is_what_one_would_run() -> None:
+    def said(tokens: float | None, split_ms: float = 600.0) -> str:
+        before = Evaluation(
+            data="d", questions=9, accuracy=0.8, signal_tokens=9, answer_tokens=9,
+            reasoner_alone_accuracy=0.95, reasoner_alone_tokens=tokens,
+        )  # fmt: skip
+        cells = [summary(SPLIT, records(SPLIT, total_ms=split_ms)), summary(LARGE, large_records())]
+        return "\n".join(statements(cells, True, [before]))
+
+    # Faster above 50 tokens: 100 ms, and 10 ms a token.
+    assert (
+        "before its training for the split this pair's large model needed 106 tokens alone, for "
+        "95% right (d, by the pair's manifest). At that length the split is faster on 4g."
+    ) in said(106)
+    assert "needed 40 tokens alone" in said(40)
+    assert "the split is slower on 4g." in said(40)
+    assert "before its training" not in said(None)
 
 
 def test_too_few_questions_give_no_statements() -> None:

@@ -101,6 +101,19 @@ def test_the_same_signal_of_the_same_question_is_answered_once(
     assert len(decoder.evaluations) == evaluated + 2
 
 
+@pytest.mark.parametrize("confidence", [None, 0.5])
+def test_an_answer_is_judged_where_a_device_judges_it(
+    decoder: SlowDecoder, manifest: Manifest, confidence: float | None
+) -> None:
+    judged: list[bytes] = []
+    decoder.odds = lambda: judged.append(bytes(decoder.ids)) or [1.0]  # type: ignore[func-returns-value]
+    defaults = manifest.defaults.model_copy(update={"confidence": confidence})
+    pair = manifest.model_copy(update={"defaults": defaults})
+    device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    assert device.answer("What?", arrived((1.0, "signal"), done_ms=2.0), 0).text == "it is 7"
+    assert bool(judged) == (confidence is not None)
+
+
 def test_a_signal_that_cannot_be_read_is_told(device: ReplayedDevice) -> None:
     broken = Arrived(
         ((1.0, Piece(text="text")),), Done(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=1), 2.0
