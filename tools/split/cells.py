@@ -87,6 +87,12 @@ class Plan:
                     found += self._loads(mode, link, budget)
         return found
 
+    def most_cells(self, sweep_steps: int) -> int:
+        """How many cells there are, with those that a sweep adds where more at once is faster."""
+        cells = self.cells()
+        swept = [cell for cell in cells if cell.streams == 1 and cell.mode != "device-alone"]
+        return len(cells) + sweep_steps * len(swept) * (self.profile == "sweep")
+
     def _loads(self, mode: str, link: str, budget: int | None) -> list[Cell]:
         def cell(**load: object) -> Cell:
             return Cell.model_validate({"mode": mode, "link": link, "budget": budget, **load})

@@ -65,7 +65,7 @@ def run(options: Options) -> None:
     pair = Pair(workload.directory, asking.manifest)
     facts = _facts(options, settings, figures, notes)
     with progress_bar(console) as progress, contextlib.ExitStack() as stack:
-        total = len(plan.cells()) * len(questions)
+        total = plan.most_cells(options.sweep_steps) * len(questions)
         task = progress.add_task("starting", total=total)
 
         def say(what: str) -> None:

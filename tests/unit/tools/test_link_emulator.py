@@ -92,6 +92,32 @@ def test_connecting_and_the_first_answer_take_two_round_trips_and_the_next_one()
     assert 0.198 <= kept < cold - 0.1
 
 
+def test_the_same_seed_delays_each_connection_alike_and_another_seed_otherwise() -> None:
+    jittery = Direction(delay_ms=150, jitter_ms=150)
+
+    def delays(seed: int) -> list[float]:
+        times = []
+        with (
+            serving(echo) as target,
+            LinkEmulator(target, link(down=jittery), seed=seed) as emulator,
+        ):
+            for _ in range(2):
+                with connect(emulator.address) as client:
+                    for _ in range(4):
+                        began = time.perf_counter()
+                        client.sendall(b"a")
+                        client.recv(1)
+                        times.append(time.perf_counter() - began)
+        return times
+
+    first, again, other = delays(7), delays(7), delays(8)
+    # Drawn from 300 ms; a busy machine adds some.
+    assert sorted(abs(a - b) for a, b in zip(first, again, strict=True))[4] < 0.02
+    assert sorted(abs(a - b) for a, b in zip(first, other, strict=True))[4] > 0.02
+    # Connections differ, too.
+    assert sorted(abs(a - b) for a, b in zip(first[:4], first[4:], strict=True))[2] > 0.02
+
+
 def test_a_server_that_speaks_first_is_heard_after_a_round_trip_and_a_half() -> None:
     way = Direction(delay_ms=60)
 

@@ -53,6 +53,12 @@ def test_a_sweep_begins_with_its_ends() -> None:
     assert sweep_between(cells[0], 2.0, 2.0, 4) == []
 
 
+def test_how_long_a_run_takes_counts_what_a_sweep_adds() -> None:
+    assert plan().most_cells(4) == len(plan().cells())
+    # The device alone, and two links with two modes each: both ends and four between.
+    assert plan(profile="sweep", budgets=(16,)).most_cells(4) == 1 + 4 * (2 + 4)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -2,8 +2,10 @@
 
 import json
 import socket
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -189,6 +191,31 @@ def test_energy_is_read_by_package_and_survives_a_counter_that_starts_anew(
     (plain / "energy_uj").write_text("4500000", "utf-8")
     found = {name: value for name, value in meter.joules().items() if "gpu" not in name}
     assert found == {"package-0": pytest.approx(3.0), "package-1": pytest.approx(3.5)}
+
+
+def test_energy_of_gpus_is_read_where_their_module_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    millijoules = {0: 1000.0, 1: 5000.0}
+
+    def energy(handle: int) -> float:
+        if handle == 1 and millijoules[1] > 5000:
+            raise OSError("fell off the bus")
+        return millijoules[handle]
+
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 2,
+        nvmlDeviceGetHandleByIndex=int,
+        nvmlDeviceGetTotalEnergyConsumption=energy,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    meter = EnergyMeter(tmp_path)
+    millijoules[0] += 2500
+    assert meter.joules() == {"gpu-0": 2.5, "gpu-1": 0.0}
+    # One that stops telling is left out.
+    millijoules[1] += 1
+    assert meter.joules() == {"gpu-0": 2.5}
 
 
 def test_no_energy_is_no_error(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import pytest
@@ -17,7 +17,9 @@ from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles import cloud
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
 from tools import bench_split
+from tools.bench.workload import Workload
 from tools.report.model import Report, read_report
+from tools.split.arrivals import offsets
 from tools.split.modes.large import LargeAlone
 from tools.split.modes.split import Split
 
@@ -32,9 +34,14 @@ def report(bench: SimpleNamespace) -> Report:
 
 
 def test_every_mode_gives_a_cell_with_its_figures(
-    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    modes = "duet,large-alone,large-alone-service,device-alone"
+    # The pair has no tokenizer to read it from.
+    monkeypatch.setattr(Workload, "stop_id", 256)
+    modes = "duet,large-alone,large-alone-service,device-alone,truncated"
     more = ["--modes", modes, "--openai", completions.address, "--concurrency", "1,3"]
     assert main(bench, service, *more, "--objective", "total=60") == 0
     found = {cell.id: cell for cell in report(bench).cells}
@@ -43,6 +50,7 @@ def test_every_mode_gives_a_cell_with_its_figures(
         "duet@16/none/1 at once", "duet@16/none/3 at once",
         "large-alone-service/none/1 at once", "large-alone-service/none/3 at once",
         "large-alone/none/1 at once", "large-alone/none/3 at once",
+        "truncated@16/none/1 at once", "truncated@16/none/3 at once",
     ]  # fmt: skip
     for cell in found.values():
         assert cell.complete
@@ -52,6 +60,7 @@ def test_every_mode_gives_a_cell_with_its_figures(
     # The first question's answer is another; the service alone says "3 and 4".
     assert {name.partition("/")[0]: round(value, 3) for name, value in accuracy.items()} == {
         "device-alone": 0.833, "duet@16": 0.833, "large-alone-service": 0, "large-alone": 0.833,
+        "truncated@16": 0.833,
     }  # fmt: skip
 
 
@@ -81,7 +90,7 @@ def test_a_question_of_the_split_has_its_tokens_bytes_and_times(
 
 
 def test_every_form_of_the_report_is_written(
-    bench: SimpleNamespace, service: ScriptedService
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prices = ["--price-host-hour", "2", "--price-million-tokens", "3", "--price-gib", "0.1"]
     assert main(bench, service, "--modes", "duet", *prices) == 0
@@ -91,6 +100,7 @@ def test_every_form_of_the_report_is_written(
     }  # fmt: skip
     found = report(bench)
     assert found.partial is None
+    assert "duet @16" in capsys.readouterr().err
     assert found.cells[0].cost_per_correct is not None
     assert found.handshake is not None
     assert found.handshake.up > 20
@@ -285,15 +295,20 @@ def test_same_questions_same_order_same_seeds(
     assert split == alone == [(f"What is {n}?", 40 + n) for n in range(6)]
 
 
-def test_questions_come_at_a_rate(bench: SimpleNamespace, service: ScriptedService) -> None:
-    more = ["--modes", "duet", "--profile", "constant", "--rate", "20"]
+@pytest.mark.parametrize("profile", ["constant", "poisson"])
+def test_questions_come_at_a_rate(
+    bench: SimpleNamespace, service: ScriptedService, profile: Literal["constant", "poisson"]
+) -> None:
+    more = ["--modes", "duet", "--profile", profile, "--rate", "20", "--seed", "3"]
     assert main(bench, service, *more) == 0
     found = report(bench).cells[0]
-    assert found.cell.load == "20/s constant"
+    assert found.cell.load == f"20/s {profile}"
     rows = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
     at = [json.loads(row)["at_s"] for row in rows]
-    assert at == sorted(at)
-    assert at[-1] - at[0] == pytest.approx(0.25, abs=0.2)
+    wanted = offsets(6, 20.0, profile, seed=3)
+    assert at == pytest.approx(wanted, abs=0.2)
+    # Never before its time, give or take a timer.
+    assert all(each >= due - 0.01 for each, due in zip(at, wanted, strict=True))
 
 
 def test_over_tls_the_wire_carries_more(bench: SimpleNamespace, tmp_path: Path) -> None:

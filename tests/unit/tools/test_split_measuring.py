@@ -1,0 +1,154 @@
+"""What a run does around its questions: warms up, waits for links, reads energy, is interrupted."""
+
+import _thread
+import json
+import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from rich.console import Console
+from rich.progress import Progress, TimeRemainingColumn
+
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from tests.doubles.service import ScriptedCompletions, ScriptedService
+from tools import bench_split
+from tools.progress import progress_bar
+from tools.report.model import Report, read_report
+from tools.split import run, session
+from tools.split.load import GIVE_UP_AFTER
+from tools.split.wire import Ways
+
+
+def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
+    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+    return bench_split.main([*given, "--server", service.address, *more])
+
+
+def report(bench: SimpleNamespace) -> Report:
+    return read_report(bench.out / "report.json")
+
+
+def test_what_warms_up_is_asked_before_each_cell_and_counts_nowhere(
+    bench: SimpleNamespace, completions: ScriptedCompletions, service: ScriptedService
+) -> None:
+    more = ["--modes", "large-alone", "--openai", completions.address, "--concurrency", "1,3"]
+    assert main(bench, service, *more, "--warm-up", "2") == 0
+    asked = [body["prompt"].removeprefix("Q:") for body in completions.bodies]
+    ours = {f"What is {number}?" for number in range(6)}
+    # Two before each of the two cells, of the bench's own.
+    assert [text in ours for text in asked] == [False] * 2 + [True] * 6 + [False] * 2 + [True] * 6
+    for cell in report(bench).cells:
+        assert cell.asked == 6
+        assert {values.count for values in cell.metrics.values()} == {6}
+    rows = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
+    assert {json.loads(row)["id"] for row in rows} == {f"q{number}" for number in range(6)}
+    # A question's bytes are its own: a warm-up's would be twice another's on the first.
+    wire = [json.loads(row)["wire_down"] for row in rows[:6]]
+    assert max(wire) < 1.2 * min(wire)
+
+
+def test_the_link_that_was_asked_for_is_in_every_time(
+    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Ways", Ways)
+    more = ["--modes", "duet", "--link", "satellite,lan", "--warm-up", "0", "--limit", "1"]
+    assert main(bench, service, *more) == 0
+    far, near = report(bench).cells
+    assert (far.cell.link, near.cell.link) == ("satellite", "lan")
+    # A round trip to connect, another one to ask.
+    assert far.metrics["connect_ms"].p50 >= 630
+    assert far.metrics["first_signal_ms"].p50 >= 2 * 630
+    assert near.metrics["first_signal_ms"].p50 < far.metrics["first_signal_ms"].p50 - 500
+    assert [link.rtt_ms for link in report(bench).links] == [630, 0.5]
+
+
+def test_energy_is_summed_over_the_stretches_of_a_cell(
+    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Meter:
+        def joules(self) -> dict[str, float]:
+            return {"package-0": 5.0}
+
+    monkeypatch.setattr(session, "EnergyMeter", Meter)
+    stop_at(service, 3)
+    more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
+    assert main(bench, service, *more) == 130
+    assert report(bench).cells[0].joules == {"package-0": 5.0}
+    assert main(bench, service, *more, "--resume") == 0
+    assert report(bench).cells[0].joules == {"package-0": 10.0}
+    assert "joules a question" in (bench.out / "report.md").read_text("utf-8")
+
+
+def stop_at(service: ScriptedService, question: int) -> None:
+    """Presses Ctrl-C once, when that question of the data is asked."""
+    script, pressed = service.script, threading.Event()
+
+    def presses(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        # What is measured once asks the first three.
+        if request.question == f"What is {question}?" and not pressed.is_set():
+            pressed.set()
+            _thread.interrupt_main()
+            time.sleep(0.3)
+        yield from script(request, context)
+
+    service.script = presses
+
+
+def test_ctrl_c_among_several_devices_writes_what_there_is(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    stop_at(service, 3)
+    more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
+    assert main(bench, service, *more) == 130
+    found = report(bench)
+    assert found.partial == "interrupted"
+    assert 3 <= found.cells[0].asked < 6
+    assert not found.cells[0].failures
+    assert main(bench, service, *more, "--resume") == 0
+    assert (report(bench).cells[0].answered, report(bench).partial) == (6, None)
+
+
+def test_a_completions_server_that_dies_halfway_gives_a_partial_report(
+    bench: SimpleNamespace, completions: ScriptedCompletions, service: ScriptedService
+) -> None:
+    bench.data.write_text(
+        "".join(json.dumps({"question": f"Q{n}?", "answer": "7"}) + "\n" for n in range(12)),
+        "utf-8",
+    )
+    says = completions.says
+
+    def dies(prompt: str) -> str:
+        if len(completions.bodies) > 4:
+            raise ConnectionError  # The answer ends without a word.
+        return says(prompt)
+
+    completions.says = dies
+    more = ["--modes", "duet,large-alone", "--openai", completions.address, "--warm-up", "0"]
+    assert main(bench, service, *more) == 1
+    split, large = report(bench).cells
+    assert split.complete
+    assert (large.answered, large.failures) == (4, {"unreachable": GIVE_UP_AFTER + 1})
+    assert not large.complete
+    assert "could not be reached any more, in large-alone/none" in str(report(bench).partial)
+
+
+def test_the_bar_shows_what_is_done_of_all_and_the_time_left(
+    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars: list[Progress] = []
+    console = Console(force_terminal=True, record=True, width=120)
+
+    def bar(_: Console) -> Progress:
+        bars.append(progress_bar(console))
+        return bars[-1]
+
+    monkeypatch.setattr(run, "progress_bar", bar)
+    more = ["--modes", "duet,device-alone", "--concurrency", "1,2", "--warm-up", "0"]
+    assert main(bench, service, *more) == 0
+    (task,) = bars[0].tasks
+    assert (task.completed, task.total) == (18, 18)
+    assert "18/18" in console.export_text()
+    assert any(isinstance(column, TimeRemainingColumn) for column in bars[0].columns)
