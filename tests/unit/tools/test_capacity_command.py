@@ -102,6 +102,21 @@ def test_a_sampled_fleet_is_as_busy_as_the_whole_one() -> None:
     assert other.questions_per_s.mean == pytest.approx(one.questions_per_s.mean, rel=0.1)
 
 
+def test_a_million_devices_are_simulated() -> None:
+    million = replace(SETUP, devices=1_000_000, replicas=16_000)
+    found = outcome(million, most_questions=2000)
+    assert found.devices == 1_000_000
+    split, alone = found.outcomes
+    for each in (split, alone):
+        assert each.questions_per_s.mean == pytest.approx(1e6 * 60 / 3600, rel=0.15)
+        assert each.answered.mean > 0.95
+        assert each.total
+        assert each.total.p99.mean > 0
+        assert each.cost_per_1000
+        assert 0 < each.busy.mean <= 1
+    assert split.busy.mean < alone.busy.mean
+
+
 def test_a_lone_replica_is_not_divided() -> None:
     assert sampled(SETUP, 1) == SETUP
 

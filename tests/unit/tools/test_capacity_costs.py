@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.doubles.reports import SPLIT, records, summary
+from tests.doubles.reports import report as reported
 from tools.bench.errors import UsageProblem
 from tools.fleet.costs import Costs, Device, Engine, Speed
 from tools.fleet.costs_file import costs_from_report, read_costs
@@ -108,6 +110,21 @@ def test_costs_are_made_from_a_report() -> None:
     assert costs.alone_tokens == (80.0,)
     assert costs.split_wire.down_bytes_per_token == 5
     assert costs.alone_wire.down_bytes_per_token == 100
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_costs_are_made_from_a_report_as_it_is_written(tmp_path: Path, whole: bool) -> None:
+    split = SPLIT.model_copy(update={"link": "none"})
+    found = records(split, cloud_step_ms=20.0, device_step_ms=5.0, large_tokens=lambda i: 10 + i)
+    written = reported(summary(split, found))
+    file = tmp_path / "report.json"
+    file.write_text((written if whole else written.without_series()).to_json(), "utf-8")
+    costs = read_costs(file, (1.0,), (1.0,))
+    assert costs.engine.speeds == (Speed(streams=1, tokens_per_s=50),)
+    assert costs.device == Device(first_answer_s=0.02, answer_tokens_per_s=200)
+    # What was kept without its questions' values has the median alone.
+    assert costs.signal_tokens == (tuple(range(10, 30)) if whole else (10,))
+    assert costs.source == "report.json: p@1.0.0, 2026-01-02"
 
 
 def test_a_report_without_the_split_is_refused() -> None:

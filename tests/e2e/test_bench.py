@@ -1,0 +1,77 @@
+"""The bench as a user runs it: it starts the service and vLLM's OpenAI server, and reports."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloud.pairs.__main__ import main as pairs
+from duet_contract.pairs import DEFAULT_PAIR
+from tools.report.model import read_report
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+# Of the kind that the default pair was trained on, and held out of its training.
+STORIES = {
+    "Wendy has 16 buttons. Olivia has 1 more buttons than Wendy. How many buttons do they have in "
+    "all?": "33",
+    "Compute 67 minus 33, then times 2, then plus 25.": "93",
+    "Maria had 21 candies. Sally gave Maria some more. Now she has 43 candies. How many candies "
+    "did Sally give?": "22",
+    "There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?": (
+        "3"
+    ),
+    "Gloria washes 3 cars every hour for 3 hours. How many cars does Gloria wash in all?": "9",
+    "A hat costs $7. A ball costs $41. Mia buys 2 hats and a ball. How many dollars does she "
+    "spend?": "55",
+}
+
+
+def test_the_default_pair_is_measured_by_every_mode_over_links(tmp_path):
+    pair, data, out = tmp_path / DEFAULT_PAIR, tmp_path / "stories.jsonl", tmp_path / "report"
+    assert pairs(["build", DEFAULT_PAIR, "--out", str(pair)]) == 0
+    rows = ({"question": text, "answer": answer} for text, answer in STORIES.items())
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    command = [sys.executable, str(ROOT / "tools" / "bench_split.py"), "--data", str(data)]
+    command += [
+        "--pair",
+        str(pair),
+        "--out",
+        str(out),
+        "--concurrency",
+        "1,4",
+        "--budgets",
+        "8,128",
+    ]
+    command += ["--modes", "duet,large-alone,device-alone,truncated", "--link", "wifi,3g"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, check=False)
+    assert done.returncode == 0, done.stderr
+    report = read_report(out / "report.json")
+    assert report.partial is None
+    cells = {cell.id: cell for cell in report.cells}
+    assert len(cells) == 1 + 2 * 2 * (2 + 1 + 2)
+    for cell in cells.values():
+        assert (cell.asked, cell.answered, cell.failures) == (6, 6, {}), cell.id
+    split, alone = cells["duet@128/wifi/1 at once"], cells["device-alone/none/1 at once"]
+    assert split.accuracy.value >= 0.8
+    assert alone.accuracy.value <= 0.5
+    # Neither link nor load changes what is right, but for what batches round otherwise.
+    for name, cell in cells.items():
+        if name.startswith("duet@128"):
+            assert abs(cell.accuracy.value - split.accuracy.value) <= 1 / 6
+    assert cells["duet@8/wifi/1 at once"].metrics["large_tokens"].p99 <= 8
+    assert cells["truncated@8/wifi/1 at once"].metrics["signal_tokens"].p99 <= 8
+    # Connecting and asking take a round trip each.
+    for mode in ("duet@128", "large-alone", "truncated@128"):
+        far, near = (cells[f"{mode}/{link}/1 at once"].metrics for link in ("3g", "wifi"))
+        assert far["total_ms"].p50 >= 600
+        assert near["total_ms"].p50 < far["total_ms"].p50
+    large = cells["large-alone/wifi/1 at once"]
+    assert split.metrics["wire_down"].mean < large.metrics["wire_down"].mean / 10
+    assert report.bytes_per_token["token ids"] < report.bytes_per_token["server-sent events"] / 10
+    # What the large model needed before its training is in the pair's manifest.
+    assert any("before its training for the split" in each for each in report.statements)
+    assert (out / "report.html").stat().st_size > 10_000
