@@ -82,7 +82,12 @@ def seconds(cell: CellReport, name: Metric, which: tuple[str, ...]) -> str:
     if name not in cell.metrics:
         return ""
     values = (getattr(cell.metrics[name], each) / 1e3 for each in which)
-    return " / ".join(f"{value:.2f}" for value in values) + " s"
+    return " / ".join(map(short, values)) + " s"
+
+
+def short(seconds: float) -> str:
+    """Seconds as people read them, milliseconds where they matter."""
+    return f"{seconds:.2f}" if seconds >= 0.1 else f"{seconds:.3f}"
 
 
 def answered(cell: CellReport) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from duet_contract.manifest import Evaluation
 from tools.report.model import CellReport, Metric
+from tools.report.rows import short
 from tools.report.statistics import difference_of_means
 
 _FEWEST = 5
@@ -146,10 +147,10 @@ def _against_untrained(
 
 def _against_device(group: Sequence[CellReport], alone: CellReport) -> Iterator[str]:
     split = group[0]
-    word = "sooner" if _median_s(split) < _median_s(alone) else "later"
-    times = _list([f"{_median_s(each):.1f} s {_on(each)}" for each in group])
+    word = "sooner" if _median_ms(split) < _median_ms(alone) else "later"
+    times = _list([f"{_median_s(each)} s {_on(each)}" for each in group])
     text = f"{_where(split)}, the split answers {word} than the device alone: {times}, against "
-    text += f"{_median_s(alone):.1f} s"
+    text += f"{_median_s(alone)} s"
     if split.accuracy and alone.accuracy:
         text += f"; {_accuracy(split, alone, 'the device alone')[:-1]}"
     yield f"{text}."
@@ -185,12 +186,16 @@ def _on(cell: CellReport) -> str:
 
 
 def _times(mine: CellReport, theirs: CellReport) -> str:
-    word = "sooner" if _median_s(mine) < _median_s(theirs) else "later"
-    return f"{word}: {_median_s(mine):.1f} s against {_median_s(theirs):.1f} s"
+    word = "sooner" if _median_ms(mine) < _median_ms(theirs) else "later"
+    return f"{word}: {_median_s(mine)} s against {_median_s(theirs)} s"
 
 
-def _median_s(cell: CellReport) -> float:
-    return cell.metrics["total_ms"].p50 / 1e3
+def _median_ms(cell: CellReport) -> float:
+    return cell.metrics["total_ms"].p50
+
+
+def _median_s(cell: CellReport) -> str:
+    return short(_median_ms(cell) / 1e3)
 
 
 def _mean(cell: CellReport, metric: Metric) -> float:

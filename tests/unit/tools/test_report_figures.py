@@ -20,6 +20,7 @@ from tests.doubles.reports import (
 from tools.bench.errors import UsageProblem
 from tools.report.compare import compare, row
 from tools.report.model import Objective, Prices
+from tools.report.rows import short
 from tools.report.statements import statements, tokens_to_break_even
 from tools.report.statistics import (
     difference_of_means,
@@ -129,14 +130,14 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
     ]
     found = "\n".join(statements(cells, machine_is_shared=True))
     assert "With 1 at once, budget 32, the split is faster than the large model alone" in found
-    assert "needs more than 51 tokens on 4g (later: 0.6 s against 0.6 s). Here it" in found
+    assert "needs more than 51 tokens on 4g (later: 0.61 s against 0.59 s). Here it" in found
     assert "needed 50 in the median." in found
     assert "spends 80% fewer tokens of the large model than that alone" in found
     assert "brings 100 B a question down the link against 8.8 KiB" in found
     assert "accuracy is 100% against 50% of the large model alone (+50 points" in found
     assert "on 20 questions they differ" in found
     assert "the split is cheaper at these prices" in found
-    assert "the split answers later than the device alone: 0.6 s on 4g, against 0.3 s" in found
+    assert "the split answers later than the device alone: 0.61 s on 4g, against 0.30 s" in found
     assert "cannot be told apart" in found
     assert "shared one machine" in found
 
@@ -244,3 +245,9 @@ def test_the_waterfall_is_that_of_the_median_question() -> None:
     for spans in lanes.values():
         assert all(a[2] <= b[1] for a, b in itertools.pairwise(spans))
     assert waterfall(records(LARGE, 5), {}) is None
+
+
+def test_seconds_are_short_and_milliseconds_are_seen_where_they_matter() -> None:
+    assert [short(value) for value in (0.0094, 0.0996, 0.1, 2.0, 61.234)] == [
+        "0.009", "0.100", "0.10", "2.00", "61.23",
+    ]  # fmt: skip
