@@ -1,0 +1,57 @@
+"""The model against the real service: what an engine is found to be, when the model is right."""
+
+import pytest
+
+from tools.fleet.check import Asked, _Calibration, _compare, _engine
+from tools.fleet.costs import Engine, Speed
+
+ENGINE = Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
+
+
+def seen(slower: float = 1.0, refused: int = 0) -> list[Asked]:
+    """Twenty lone requests of 50 tokens, 1.5 s each by the model; some were refused at first."""
+    asked = [
+        Asked(at=10.0 * number, tokens=50, first_s=0.52, total_s=1.5 * slower)
+        for number in range(20)
+    ]
+    for each in asked[:refused]:
+        each.refusals = 1
+    return asked
+
+
+def test_a_model_that_is_right_is_found_to_be() -> None:
+    load = _compare("light", 0.1, seen(), ENGINE)
+    assert load.asked == 20
+    assert all(figure.met for figure in load.figures)
+    times = [figure for figure in load.figures if figure.name.startswith("signal")]
+    assert [figure.off for figure in times] == pytest.approx([0.0] * 3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("slower", "met"), [(1.14, True), (0.9, True), (1.2, False), (0.85, False)]
+)
+def test_every_time_is_to_be_within_15_percent(slower: float, met: bool) -> None:
+    load = _compare("light", 0.1, seen(slower), ENGINE)
+    times = [figure for figure in load.figures if figure.name.startswith("signal")]
+    assert len(times) == 3
+    assert [figure.met for figure in times] == [met] * 3
+
+
+def test_few_refusals_are_not_judged_and_many_are() -> None:
+    few, many = (_compare("x", 0.1, seen(refused=n), ENGINE).figures[-1] for n in (1, 10))
+    assert (few.measured, few.off, few.met) == (0.05, None, True)
+    # The model refuses none of them.
+    assert (many.measured, many.off, many.met) == (0.5, -1.0, False)
+
+
+def test_an_engine_is_found_again_from_its_calibrations() -> None:
+    """Steps of 20 ms alone and 40 ms among eight; a prompt takes 30 ms, asking 5."""
+    steps = {1: [0.020, 0.020, 0.9], 2: [0.022], 4: [0.030], 8: [0.040] * 3}
+    # Full for 12 s: 60 prompts of 30 ms, the rest steps among eight.
+    tokens = int((12.0 - 60 * 0.030) / 0.040 * 8)
+    found = _engine([_Calibration(steps, [0.055], 12.0, tokens, 60)] * 2)
+    assert {each.streams: each.tokens_per_s for each in found.speeds} == pytest.approx(
+        {1: 50, 2: 2 / 0.022, 4: 4 / 0.030, 8: 200}
+    )
+    assert found.prefill_s == pytest.approx(0.030, rel=0.01)
+    assert found.overhead_s == pytest.approx(0.005, rel=0.05)
