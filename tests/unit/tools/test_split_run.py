@@ -79,6 +79,8 @@ def test_a_question_of_the_split_has_its_tokens_bytes_and_times(
     assert record["wire_up"] > record["app_up"] > 100
     assert (record["queue_ms"], record["decode_ms"], record["cloud_s"]) == (1.0, 30.0, 0.032)
     assert record["cloud_step_ms"] == pytest.approx(5.0)
+    answering_ms = record["total_ms"] - record["first_answer_ms"]
+    assert record["device_step_ms"] == pytest.approx(answering_ms / 6)
     moments = ["connect_ms", "first_signal_ms", "signal_ms", "first_answer_ms", "total_ms"]
     times = [record[name] for name in moments]
     assert times == sorted(times)
