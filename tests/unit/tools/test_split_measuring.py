@@ -152,3 +152,14 @@ def test_the_bar_shows_what_is_done_of_all_and_the_time_left(
     assert (task.completed, task.total) == (18, 18)
     assert "18/18" in console.export_text()
     assert any(isinstance(column, TimeRemainingColumn) for column in bars[0].columns)
+
+
+def test_a_service_that_stops_before_the_answer_is_not_asked_for_one(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((bench.pair / "manifest.json").read_text("utf-8"))
+    manifest["decoder"]["end_of_answer"] = ["."]
+    (bench.pair / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    assert main(bench, service, "--modes", "duet,large-alone-service") == 2
+    assert "stops where reasoning ends and never answers" in capsys.readouterr().err
+    assert not bench.out.exists()
