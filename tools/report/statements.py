@@ -89,15 +89,16 @@ def _against_large(
     parts, counts = [], []
     for mine, theirs in pairs:
         if even := tokens_to_break_even(mine, theirs):
-            parts.append(f"{even[0]:.0f} tokens {_on(mine)} ({_times(mine, theirs)})")
+            above = f"above {even[0]:.0f} tokens" if even[0] >= 0.5 else "at any length"
+            parts.append(f"{above} {_on(mine)} ({_times(mine, theirs)})")
             counts.append(theirs.metrics["large_tokens"].p50)
     if parts:
         usual = f"{min(counts):.0f}" + (
             f" to {max(counts):.0f}" if max(counts) > min(counts) else ""
         )
         yield (
-            f"{where}, the split is faster than the large model alone where that needs more than "
-            f"{_list(parts)}. Here it needed {usual} in the median."
+            f"{where}, the split is faster than the large model alone {_list(parts)}. Here that "
+            f"needed {usual} in the median."
         )
     if not alike_told:
         saved = 1 - _mean(split, "large_tokens") / max(_mean(large, "large_tokens"), 1e-9)

@@ -130,7 +130,7 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
     ]
     found = "\n".join(statements(cells, machine_is_shared=True))
     assert "With 1 at once, budget 32, the split is faster than the large model alone" in found
-    assert "needs more than 51 tokens on 4g (later: 0.61 s against 0.59 s). Here it" in found
+    assert "alone above 51 tokens on 4g (later: 0.61 s against 0.59 s). Here that" in found
     assert "needed 50 in the median." in found
     assert "spends 80% fewer tokens of the large model than that alone" in found
     assert "brings 100 B a question down the link against 8.8 KiB" in found
@@ -140,6 +140,12 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
     assert "the split answers later than the device alone: 0.61 s on 4g, against 0.30 s" in found
     assert "cannot be told apart" in found
     assert "shared one machine" in found
+
+
+def test_a_split_that_is_sooner_than_the_large_models_first_token_is_so_at_any_length() -> None:
+    cells = [summary(SPLIT, records(SPLIT, total_ms=90.0)), summary(LARGE, large_records())]
+    found = "\n".join(statements(cells, machine_is_shared=False))
+    assert "the large model alone at any length on 4g (sooner: 0.090 s against 0.59 s)" in found
 
 
 def test_the_large_model_before_its_training_is_what_one_would_run() -> None:
