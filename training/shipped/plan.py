@@ -6,7 +6,7 @@ from pathlib import Path
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
-SUPERVISED_STEPS = {"reasoner": 3400, "decoder": 1300}
+SUPERVISED_STEPS = {"reasoner": 3400, "decoder": 2100}
 JOINT_STEPS = 40
 QUESTIONS = 500
 # Of each set of real ones, for a peer of 24 times the size.

@@ -37,13 +37,14 @@ REASONER = (
     (SHORT, 26),
     (RESULTS, 2),
 )
-# What a decoder reads before training: mostly the former, and little of what is short.
+# What a decoder reads before training: mostly the former. What is short has to be there: one that
+# takes a lone equation's number from the question instead is corrected by joint training too late.
 READ = (
-    (VERBOSE, 14),
-    (PROSE, 4),
-    (EQUATIONS, 1),
-    (SHORT, 1),
-    (RESULTS, 1),
+    (VERBOSE, 8),
+    (PROSE, 3),
+    (EQUATIONS, 3),
+    (SHORT, 5),
+    (RESULTS, 2),
 )
 
 
