@@ -30,7 +30,9 @@ class PairReasoner:
             ManifestError, IntegrityError: the pair is not what its manifest says.
         """
         manifest = load_manifest(pair)
-        verify_files(pair, manifest.reasoner.files, verified=Verified())
+        described = manifest.reasoner
+        # vLLM takes whatever weights lie in the folder.
+        verify_files(pair, described.files, whole=described.path, verified=Verified())
         directory = pair / manifest.reasoner.path
         tokenizer = HubTokenizer.from_directory(directory)
         stop = tokenizer.encode_template(manifest.reasoner.end_of_reasoning)

@@ -41,6 +41,7 @@ def verify_files(
     files: Iterable[PairFile],
     *,
     gguf: Collection[str] = (),
+    whole: str | None = None,
     verified: Verified | None = None,
 ) -> None:
     """Checks size and SHA-256 of each file; sizes first, since a truncated file is told at once.
@@ -49,13 +50,17 @@ def verify_files(
         directory: the pair's.
         files: what its manifest says of them.
         gguf: paths of those that llama.cpp will read, whose headers are checked as well.
+        whole: a folder of the pair that is read whole: nothing but `files` may lie in it.
         verified: files that were hashed before and have not changed since; all are hashed, if None.
 
     Raises:
         IntegrityError: naming the first file that is missing, truncated, altered, no file of its
-            own (a link), or a GGUF whose header promises what the file does not hold.
+            own (a link), a GGUF whose header promises what the file does not hold, or one that no
+            manifest describes.
     """
     files = tuple(files)
+    if whole is not None:
+        _refuse_others(directory, whole, {file.path for file in files})
     for file in files:
         found = _status(directory, file.path).st_size
         if found != file.bytes:
@@ -70,6 +75,18 @@ def verify_files(
             raise IntegrityError(f"cannot read {directory / file.path}: {error}") from error
     if verified:
         verified.save()
+
+
+def _refuse_others(directory: Path, folder: str, known: Collection[str]) -> None:
+    for place, folders, names in os.walk(directory / folder):
+        here = Path(place)
+        # A link to a folder is not walked into, but what reads the folder may follow it.
+        links = [name for name in folders if (here / name).is_symlink()]
+        for name in sorted((*names, *links)):
+            if (here / name).relative_to(directory).as_posix() not in known:
+                raise IntegrityError(
+                    f"{here / name} is not in the pair's manifest: move it out of the pair"
+                )
 
 
 def _status(directory: Path, path: str) -> os.stat_result:

@@ -47,6 +47,22 @@ def test_a_directory_is_described_whole_and_in_order(tmp_path):
     verify_files(tmp_path, entries)
 
 
+def test_a_folder_that_is_read_whole_holds_nothing_else(described, tmp_path):
+    directory, path, entry = described
+    verify_files(directory, [entry], whole="sub")
+    # Weights that nobody described, which a loader that takes every file would take.
+    (path.parent / "extra").mkdir()
+    other = path.parent / "extra" / "model-2.safetensors"
+    other.write_bytes(b"")
+    verify_files(directory, [entry])
+    with pytest.raises(IntegrityError, match=r"model-2\.safetensors is not in the pair's manifest"):
+        verify_files(directory, [entry], whole="sub")
+    other.unlink()
+    (path.parent / "linked").symlink_to(tmp_path)
+    with pytest.raises(IntegrityError, match="linked is not in"):
+        verify_files(directory, [entry], whole="sub")
+
+
 def test_missing(described):
     directory, path, entry = described
     path.unlink()
