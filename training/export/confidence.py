@@ -27,7 +27,8 @@ def threshold(lowest: Sequence[float], scores: Scores, share: float | None) -> d
     odds, right = np.asarray(lowest, np.float64), np.asarray(scores) > 0.5
     found = None
     if share is not None and right.sum() * share >= 1:
-        quantile = float(np.quantile(odds[right], share))
+        # One that was measured: between two of them lies one that marks what is below both.
+        quantile = float(np.quantile(odds[right], share, method="lower"))
         # A decoder that is always sure has nothing to tell.
         found = min(max(quantile, 1e-6), 1 - 1e-6)
     return {

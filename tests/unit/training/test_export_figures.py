@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.errors import ConfigError
@@ -15,6 +15,7 @@ from training.export.settings import FigureSettings
 RESULT = {"data": "stories:wide", "questions": 500, "accuracy": 0.95, "reasoner_tokens": 20.0}
 
 
+@example(answers=[(1.0, True)] * 10 + [(0.5, True)] * 2, share=0.1)
 @given(
     answers=st.lists(st.tuples(st.floats(0.001, 1), st.booleans()), min_size=1, max_size=80),
     share=st.sampled_from([0.05, 0.1, 0.5]),
