@@ -222,7 +222,7 @@ def ask(
     from device.question import Question, check_question
 
     output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
-    stop = _stop_on_interrupt()
+    stop = _stop_on_interrupt(context)
     # Before time is spent on what goes with it.
     check_question(Question(text), pair.manifest, settings)
     asked = Question(text, read_context(sources, output.note) if sources else ())
@@ -271,8 +271,8 @@ def _read_stdin() -> str:
         raise UsageProblem(f"the question on stdin is not UTF-8: {error.reason}") from error
 
 
-def _stop_on_interrupt() -> threading.Event:
-    """An event that Ctrl-C sets.
+def _stop_on_interrupt(context: click.Context) -> threading.Event:
+    """An event that Ctrl-C sets, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
     event is still set then, and looked at before the next step, so the print says nothing new.
@@ -288,6 +288,12 @@ def _stop_on_interrupt() -> threading.Event:
         raise Interrupted("interrupted")
 
     if threading.current_thread() is threading.main_thread():
+        before = sys.unraisablehook, signal.signal(signal.SIGINT, interrupt)
         sys.unraisablehook = report
-        signal.signal(signal.SIGINT, interrupt)
+
+        def restore() -> None:
+            sys.unraisablehook = before[0]
+            signal.signal(signal.SIGINT, before[1])
+
+        context.call_on_close(restore)
     return stop

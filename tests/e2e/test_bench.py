@@ -71,7 +71,8 @@ def test_the_default_pair_is_measured_by_every_mode_over_links(tmp_path):
         assert near["total_ms"].p50 < far["total_ms"].p50
     large = cells["large-alone/wifi/1 at once"]
     assert split.metrics["wire_down"].mean < large.metrics["wire_down"].mean / 10
-    assert report.bytes_per_token["token ids"] < report.bytes_per_token["server-sent events"] / 10
+    # Of signals of some 20 tokens, for which what a call costs weighs most.
+    assert report.bytes_per_token["token ids"] < report.bytes_per_token["server-sent events"] / 5
     # What the large model needed before its training is in the pair's manifest.
     assert any("before its training for the split" in each for each in report.statements)
     assert (out / "report.html").stat().st_size > 10_000

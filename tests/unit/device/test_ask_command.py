@@ -329,6 +329,20 @@ def test_help_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
 
 
+@pytest.mark.parametrize("command", [["ask", "why?"], ["ask", "why?", "--timeout", "0.000001"]])
+def test_ctrl_c_is_the_callers_again_when_a_question_has_ended(
+    command: list[str], cloud: ScriptedCloud, decoder: ScriptedDecoder
+) -> None:
+    def mine(_number: int, _frame: object) -> None: ...
+
+    before = signal.signal(signal.SIGINT, mine)
+    try:
+        main(command)
+        assert signal.getsignal(signal.SIGINT) is mine
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     program = (
         "import sys; from device import answering; "

@@ -88,7 +88,7 @@ def test_interrupt_keeps_what_was_measured(
 
 
 def test_a_child_that_ends_is_told_with_its_last_words() -> None:
-    program = "import sys; print('first'); sys.exit('no such model')"
+    program = "import sys; print('first', flush=True); sys.exit('no such model')"
     with (
         Child("the engine", [sys.executable, "-c", program]) as child,
         pytest.raises(BenchError, match="the engine ended at once: no such model"),
