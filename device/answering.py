@@ -123,7 +123,7 @@ def answer(
 
     def tell_sent() -> None:
         nonlocal told
-        if link and link.up and not told:
+        if link and link.sent and not told:
             told = True
             listener.sent(request)
 
@@ -148,8 +148,9 @@ def answer(
         raise ModelProblem(str(error)) from error
     finally:
         if link:
-            tell_sent()
+            # In this order: nothing leaves any more that was not told.
             link.cancel()
+            tell_sent()
         if loaded:
             loaded.close()
 

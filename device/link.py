@@ -68,7 +68,9 @@ class Link:
         self._cancelled = threading.Event()
         self._too_late = threading.Event()
         self._settled = threading.Event()
-        self._received = False
+        # Held while a call is begun, so that none begins once the question was given up.
+        self._beginning = threading.Lock()
+        self._received = self._unreached = False
         self.connected: float | None = None
         self._asked = 0
         self.down = 0
@@ -82,6 +84,11 @@ class Link:
     def up(self) -> int:
         """Bytes of requests sent."""
         return self._asked * (self._request.ByteSize() + FRAME_BYTES) if self.connected else 0
+
+    @property
+    def sent(self) -> bool:
+        """Whether the request may have left: where nothing shows that it stayed, it did."""
+        return bool(self._asked and (self.connected or not self._unreached))
 
     def next(self) -> Arrival:
         """Waits for the next message.
@@ -107,7 +114,8 @@ class Link:
 
     def cancel(self) -> None:
         """Ends the call and closes the channel; does no harm once the call is over."""
-        self._cancelled.set()
+        with self._beginning:
+            self._cancelled.set()
         self._connect_timer.cancel()
         if self._call is not None:
             self._call.cancel()
@@ -159,11 +167,14 @@ class Link:
 
     def _attempt(self) -> None:
         stub = InferenceServiceStub(self._channel)
-        call = stub.Reason(self._request, timeout=max(0.0, self._deadline.remaining()))
-        self._call = call
-        if self._cancelled.is_set() or self._too_late.is_set():
+        with self._beginning:
+            if self._cancelled.is_set():
+                return
+            call = stub.Reason(self._request, timeout=max(0.0, self._deadline.remaining()))
+            self._call = call
+            self._asked += 1
+        if self._too_late.is_set():
             call.cancel()
-        self._asked += 1
         done = False
         response: ReasonResponse
         for response in call:
@@ -185,6 +196,7 @@ class Link:
     def _judge(self, error: grpc.RpcError) -> tuple[DeviceError, float | None]:
         """The device's error, and after how many seconds to ask again, if at all."""
         if self._too_late.is_set():
+            self._unreached = True
             seconds = f"{self._connect_timeout:g} s"
             return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
         failure = device_error(error, self._server)
@@ -193,6 +205,7 @@ class Link:
         self._settled.wait(_POLL)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
+        self._unreached = unavailable and not self.connected
         if self._received or not may_repeat or self._asked > 1:
             return failure, None
         wait = retry_after(error)

@@ -1,8 +1,11 @@
 """`PairService` over real gRPC: what it hands out, and all that it does not."""
 
+import asyncio
 import hashlib
 import json
 import shutil
+import threading
+import time
 
 import grpc
 import pytest
@@ -116,15 +119,36 @@ async def test_a_file_that_is_not_what_it_was(stub, directory, change):
 
 async def test_not_everybody_fetches_at_once(stub, directory, monkeypatch):
     monkeypatch.setattr(distribution, "MOST_FETCHES", 1)
+    opened, go_on = threading.Event(), threading.Event()
+
+    def held(*arguments):
+        # A small file would be gone into the sockets' buffers, whole, before the second call.
+        opened.set()
+        go_on.wait(60)
+        return open_file(*arguments)
+
+    open_file = distribution._open
+    monkeypatch.setattr(distribution, "_open", held)
     first = stub.FetchFile(request(directory))
-    await first.read()
+    assert await asyncio.to_thread(opened.wait, 60)
     error = await refused(stub.FetchFile(request(directory)))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    go_on.set()
+    size = (directory / "decoder" / "m.gguf").stat().st_size
+    assert sum([len(r.data) async for r in first]) == size
+    assert sum([len(r.data) async for r in stub.FetchFile(request(directory))]) == size
+
+
+async def test_a_fetch_that_is_given_up_leaves_its_place(stub, directory, monkeypatch):
+    monkeypatch.setattr(distribution, "MOST_FETCHES", 1)
+    first = stub.FetchFile(request(directory))
+    await first.read()
     first.cancel()
-    for _ in range(100):
+    ended = time.monotonic() + 60
+    while time.monotonic() < ended:
         try:
             chunks = [r.data async for r in stub.FetchFile(request(directory))]
             break
         except grpc.aio.AioRpcError:
-            continue
+            await asyncio.sleep(0.01)
     assert sum(map(len, chunks)) == (directory / "decoder" / "m.gguf").stat().st_size
