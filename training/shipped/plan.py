@@ -6,10 +6,15 @@ from pathlib import Path
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
-SUPERVISED_STEPS = {"reasoner": 3400, "decoder": 2100}
+# Role, lessons, and the steps of that role when they end.
+SUPERVISED = (
+    ("reasoner", "broad", 3400),
+    ("reasoner", "terse", 4600),
+    ("decoder", "broad", 2100),
+)
 JOINT_STEPS = 40
 QUESTIONS = 500
-# Of each set of real ones, for a peer of 24 times the size.
+# Of each set of real ones, for a peer, which may be many times the size.
 PEER_QUESTIONS = 100
 # Questions in other words than those trained on: longer ones, other plots.
 HELD_OUT = ("wide", "wide-long", "wide-other")
@@ -62,15 +67,15 @@ def make_plan(
     pair = out / "start" / "pair.yaml"
     commands = [
         Command(
-            f"supervised {role}",
+            f"supervised {role} {lessons}",
             "training.supervised",
             (
                 *(str(out / "start"), "--size", "shipped", "--role", role),
-                *(f"--{role}-steps", str(SUPERVISED_STEPS[role])),
+                *("--lessons", lessons, f"--{role}-steps", str(steps)),
             ),
-            out / "start" / f"{role}.done",
+            out / "start" / f"{role}-{lessons}.done",
         )
-        for role in ("reasoner", "decoder")
+        for role, lessons, steps in SUPERVISED
     ]
     commands += [_stories(out, scope) for scope in HELD_OUT]
     commands += [_questions(out, file) for file in real]

@@ -37,6 +37,16 @@ REASONER = (
     (SHORT, 26),
     (RESULTS, 2),
 )
+# Later, what is brief is half of it.
+TERSE = (
+    (VERBOSE, 38),
+    (Style("prose", restated=True, concluded=True), 4),
+    (Style("prose", checked=True, concluded=True), 2),
+    (PROSE, 4),
+    (EQUATIONS, 12),
+    (SHORT, 38),
+    (RESULTS, 2),
+)
 # What a decoder reads before training: mostly the former. What is short has to be there: one that
 # takes a lone equation's number from the question instead is corrected by joint training too late.
 READ = (

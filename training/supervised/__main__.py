@@ -18,7 +18,7 @@ from training.errors import TrainingError
 from training.pair import load_pair
 from training.precision import has_fast_bfloat16
 from training.stories.draw import SCOPES
-from training.supervised.examples import Teacher
+from training.supervised.examples import LESSONS, Teacher
 from training.supervised.measure import measure
 from training.supervised.start import SIZES, make_start
 from training.supervised.trainer import Plan, Student
@@ -36,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reasoner-from", type=Path, metavar="DIR", help="take the reasoner's weights from there"
     )
+    parser.add_argument("--lessons", choices=sorted(LESSONS), default="broad")
     parser.add_argument("--tokens", type=int, default=3072, help="of a batch")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         shutil.copyfile(
             arguments.reasoner_from / "model.safetensors", pair.reasoner.path / "model.safetensors"
         )
-    teacher = Teacher(pair, SCOPES[scope_name])
+    teacher = Teacher(pair, SCOPES[scope_name], arguments.lessons)
     for role in ("reasoner", "decoder"):
         if arguments.role not in (None, role) or (role == "reasoner" and arguments.reasoner_from):
             continue

@@ -10,7 +10,17 @@ from training.pair import Pair
 from training.prompting import PairPrompts
 from training.stories.draw import Scope, stories
 from training.stories.story import Story
-from training.stories.traces import PROSE, READ, REASONER, answer, draw_style, shortened, trace
+from training.stories.traces import (
+    PROSE,
+    READ,
+    REASONER,
+    TERSE,
+    Style,
+    answer,
+    draw_style,
+    shortened,
+    trace,
+)
 
 # Of the decoder's examples: without a signal, with an empty one, with one that ends early. Most are
 # without: reading a signal is soon learnt, and what it knows by itself is what signals can spare.
@@ -19,8 +29,21 @@ ALONE, EMPTY, SHORTENED = 0.62, 0.08, 0.08
 NOTED = 0.05
 # And equations of so many problems, one after the other: arithmetic takes longest to learn, and
 # few tokens of a solution are arithmetic.
-DRILLS, DRILLED = 0.4, 10
+DRILLED = 10
 DRILL = "Practise."
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a reasoner's examples are drawn from: a share of drills, else whole solutions."""
+
+    drills: float
+    styles: tuple[tuple[Style, int], ...]
+
+
+# "terse" follows "broad": once it can add, what a reasoner still lacks is which numbers to take in
+# a chain of bare equations, where no sentence between them says so.
+LESSONS = {"broad": Lessons(0.4, REASONER), "terse": Lessons(0.1, TERSE)}
 
 
 @dataclass(frozen=True)
@@ -38,8 +61,9 @@ class Example:
 class Teacher:
     """Makes examples from stories of a scope's training split."""
 
-    def __init__(self, pair: Pair, scope: Scope) -> None:
+    def __init__(self, pair: Pair, scope: Scope, lessons: str = "broad") -> None:
         self._prompts, self._scope = PairPrompts(pair), scope
+        self._lessons = LESSONS[lessons]
         self._text = HubTokenizer.from_directory(pair.reasoner.path)
         self._end = self._text.encode_template(pair.reasoner.end_of_text[0])
         self._end_of_reasoning = self._text.encode_template(pair.reasoner.end_of_reasoning)
@@ -51,14 +75,14 @@ class Teacher:
             return [self.decoder(next(drawn), rng) for _ in range(count)]
         return [
             self.drill([next(drawn) for _ in range(DRILLED)])
-            if rng.random() < DRILLS
+            if rng.random() < self._lessons.drills
             else self.reasoner(next(drawn), rng)
             for _ in range(count)
         ]
 
     def reasoner(self, story: Story, rng: random.Random) -> Example:
         """Reasoning in a drawn style, its end, the answer."""
-        style, question = draw_style(rng, REASONER), story.question
+        style, question = draw_style(rng, self._lessons.styles), story.question
         if rng.random() < NOTED:
             style, question = PROSE, f"{question} {NOTE}"
         thought = self._text.encode_text(trace(story, style))

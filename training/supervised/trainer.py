@@ -123,7 +123,8 @@ class Student:
             if time.monotonic() > until:
                 self.save()
                 return False
-            if self._place == len(batches):
+            # Other lessons than those that were interrupted may make fewer of a chunk.
+            if self._place >= len(batches):
                 self._chunk, self._place = self._chunk + 1, 0
                 batches = self._batches(draw)
             batch = batches[self._place]

@@ -15,8 +15,9 @@ from training.pair import load_pair
 from training.prompting import PairPrompts
 from training.stories.draw import SCOPES, draw
 from training.stories.traces import SHORT, answer, trace
+from training.supervised import trainer
 from training.supervised.__main__ import UNFINISHED, main
-from training.supervised.examples import DRILLED, Example, Teacher
+from training.supervised.examples import DRILLED, LESSONS, Example, Teacher
 from training.supervised.muon import Float32Muon, orthogonalised
 from training.supervised.start import make_start
 from training.supervised.tokenizer import LLAMA_CPP_NAME
@@ -209,6 +210,40 @@ def test_singular_values_come_near_one():
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalised(torch.randn(32, 80)))
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_terse_lessons_have_fewer_drills_and_more_bare_equations(start):
+    drawn = {
+        lessons: Teacher(load_pair(start), SCOPES["easy"], lessons).examples(
+            "reasoner", random.Random(3), 300
+        )
+        for lessons in ("broad", "terse")
+    }
+    drills = {name: sum(e.learnt is not None for e in drawn[name]) for name in drawn}
+    assert drills["terse"] < drills["broad"] / 2
+    lengths = {
+        name: sorted(len(e.response) for e in drawn[name] if e.learnt is None) for name in drawn
+    }
+    middle = {name: found[len(found) // 2] for name, found in lengths.items()}
+    assert middle["terse"] < middle["broad"]
+
+
+def test_other_lessons_go_on_from_where_the_first_were_stopped(start, tmp_path, monkeypatch):
+    """A place in a chunk of the first may be beyond the end of the same chunk of the others."""
+    monkeypatch.setattr(trainer, "CHUNK", 64)
+    pair = load_pair(start)
+    model = shutil.copytree(pair.decoder.path, tmp_path / "model")
+    lessons = [
+        partial(Teacher(pair, SCOPES["easy"], name).examples, "reasoner") for name in LESSONS
+    ]
+    broad, terse = (
+        len(batched(examples(random.Random("0/0"), 64), 512, random)) for examples in lessons
+    )
+    assert terse < broad - 1
+    for examples, steps in zip(lessons, (broad - 1, broad + 3), strict=True):
+        student = Student(model, tmp_path / "state.pt", Plan(steps, tokens=512))
+        assert student.train(examples, until=float("inf"), report=lambda *_: None)
+        assert student.step == steps
 
 
 def test_of_a_drill_only_results_are_learnt(start, teacher):
