@@ -10,7 +10,9 @@ DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generate
 SUPERVISED = (
     ("reasoner", "broad", 3400),
     ("reasoner", "terse", 4600),
+    ("reasoner", "at-length", 5000),
     ("decoder", "broad", 2100),
+    ("decoder", "terse", 2500),
 )
 JOINT_STEPS = 40
 QUESTIONS = 500

@@ -47,6 +47,14 @@ TERSE = (
     (SHORT, 38),
     (RESULTS, 2),
 )
+# And at last a third.
+AT_LENGTH = (
+    (VERBOSE, 60),
+    (Style("prose", restated=True, concluded=True), 4),
+    (PROSE, 4),
+    (EQUATIONS, 8),
+    (SHORT, 24),
+)
 # What a decoder reads before training: mostly the former. What is short has to be there: one that
 # takes a lone equation's number from the question instead is corrected by joint training too late.
 READ = (
@@ -55,6 +63,14 @@ READ = (
     (EQUATIONS, 3),
     (SHORT, 5),
     (RESULTS, 2),
+)
+# Later, what joint training will leave of one.
+READ_TERSE = (
+    (VERBOSE, 4),
+    (PROSE, 2),
+    (EQUATIONS, 4),
+    (SHORT, 12),
+    (RESULTS, 1),
 )
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.vocabulary import HubTokenizer
 from training.methods.prompted import NOTE
@@ -11,8 +11,10 @@ from training.prompting import PairPrompts
 from training.stories.draw import Scope, stories
 from training.stories.story import Story
 from training.stories.traces import (
+    AT_LENGTH,
     PROSE,
     READ,
+    READ_TERSE,
     REASONER,
     TERSE,
     Style,
@@ -22,9 +24,8 @@ from training.stories.traces import (
     trace,
 )
 
-# Of the decoder's examples: without a signal, with an empty one, with one that ends early. Most are
-# without: reading a signal is soon learnt, and what it knows by itself is what signals can spare.
-ALONE, EMPTY, SHORTENED = 0.62, 0.08, 0.08
+# Of the decoder's examples: with an empty signal, with one that ends early.
+EMPTY, SHORTENED = 0.08, 0.08
 # Of the reasoner's examples: with the prompt-based method's note, which asks for less.
 NOTED = 0.05
 # And equations of so many problems, one after the other: arithmetic takes longest to learn, and
@@ -35,15 +36,29 @@ DRILL = "Practise."
 
 @dataclass(frozen=True)
 class Lessons:
-    """What a reasoner's examples are drawn from: a share of drills, else whole solutions."""
+    """What examples are drawn from.
+
+    `drills`: share of the reasoner's examples; the others are solutions in `styles`. `alone`: share
+    of the decoder's without a signal; the others read signals in `read`.
+    """
 
     drills: float
     styles: tuple[tuple[Style, int], ...]
+    alone: float
+    read: tuple[tuple[Style, int], ...]
 
 
-# "terse" follows "broad": once it can add, what a reasoner still lacks is which numbers to take in
-# a chain of bare equations, where no sentence between them says so.
-LESSONS = {"broad": Lessons(0.4, REASONER), "terse": Lessons(0.1, TERSE)}
+# Most of a decoder's are without a signal at first: reading one is soon learnt, and what it knows
+# by itself is what signals can spare.
+BROAD = Lessons(0.4, REASONER, 0.62, READ)
+LESSONS = {
+    "broad": BROAD,
+    # Then: once it can add, what a reasoner still lacks is which numbers to take in a chain of bare
+    # equations, where no sentence between them says so; and a decoder the few misread ones.
+    "terse": replace(BROAD, drills=0.1, styles=TERSE, alone=0.3, read=READ_TERSE),
+    # And to end with: a reasoner that thinks at length unless something makes it terse.
+    "at-length": replace(BROAD, drills=0.1, styles=AT_LENGTH),
+}
 
 
 @dataclass(frozen=True)
@@ -104,13 +119,14 @@ class Teacher:
     def decoder(self, story: Story, rng: random.Random) -> Example:
         """The answer alone, after no signal, an empty one, one that ends early or a whole one."""
         dice, question = rng.random(), story.question
-        if dice < ALONE:
+        alone = self._lessons.alone
+        if dice < alone:
             prompt = self._prompts.alone(question)
-        elif dice < ALONE + EMPTY:
+        elif dice < alone + EMPTY:
             prompt = self._prompts.guided(question, [])
         else:
-            style = draw_style(rng, READ)
-            early = dice < ALONE + EMPTY + SHORTENED
+            style = draw_style(rng, self._lessons.read)
+            early = dice < alone + EMPTY + SHORTENED
             signal = shortened(story, style, rng) if early else trace(story, style)
             prompt = self._prompts.guided(question, self._text.encode_text(signal))
         return Example(prompt, self._answer(story))

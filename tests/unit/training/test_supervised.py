@@ -5,6 +5,7 @@ import random
 import shutil
 from functools import partial
 from itertools import chain, repeat
+from statistics import median
 
 import pytest
 import torch
@@ -228,13 +229,29 @@ def test_terse_lessons_have_fewer_drills_and_more_bare_equations(start):
     assert middle["terse"] < middle["broad"]
 
 
+def test_at_last_a_reasoner_thinks_at_length_and_a_decoder_reads_more(start):
+    drawn = {name: Teacher(load_pair(start), SCOPES["easy"], name) for name in LESSONS}
+
+    def at_length(name):
+        examples = drawn[name].examples("reasoner", random.Random(5), 600)
+        whole = [len(e.response) for e in examples if e.learnt is None]
+        return sum(length > 60 for length in whole) / len(whole)
+
+    def prompt(name):
+        return median(len(e.prompt) for e in drawn[name].examples("decoder", random.Random(5), 400))
+
+    assert at_length("at-length") > 0.57 > at_length("terse")
+    assert prompt("terse") > prompt("broad")
+
+
 def test_other_lessons_go_on_from_where_the_first_were_stopped(start, tmp_path, monkeypatch):
     """A place in a chunk of the first may be beyond the end of the same chunk of the others."""
     monkeypatch.setattr(trainer, "CHUNK", 64)
     pair = load_pair(start)
     model = shutil.copytree(pair.decoder.path, tmp_path / "model")
     lessons = [
-        partial(Teacher(pair, SCOPES["easy"], name).examples, "reasoner") for name in LESSONS
+        partial(Teacher(pair, SCOPES["easy"], name).examples, "reasoner")
+        for name in ("broad", "terse")
     ]
     broad, terse = (
         len(batched(examples(random.Random("0/0"), 64), 512, random)) for examples in lessons
