@@ -1,6 +1,6 @@
 """`python -m training.shipped OUT`: the pair that comes with the code, from nothing.
 
-Supervised training of both models, joint training, evaluation, export: about two hours on two
+Supervised training of both models, joint training, evaluation, export: about three hours on two
 cores. Called again, it goes on where it stopped. `--into DIR` then copies what is shipped.
 """
 
