@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from duet_contract.manifest import load_manifest
+from training.pair import DecoderModel, Pair, ReasonerModel
 
 
 def write_peer(pair: Path, file: Path) -> None:
@@ -17,22 +18,23 @@ def write_peer(pair: Path, file: Path) -> None:
         ContractError: no such pair, or its manifest is invalid.
     """
     manifest = load_manifest(pair)
-    reasoner, decoder = manifest.reasoner, manifest.decoder
-    path = str((pair / reasoner.path).resolve())
-    content = {
-        "reasoner": {
-            "path": path,
-            "prompt": [part.model_dump() for part in reasoner.prompt],
-            "end_of_reasoning": reasoner.end_of_reasoning,
-            "end_of_text": list(decoder.end_of_answer),
-        },
-        "decoder": {
-            "path": path,
-            "prompt_with_signal": [part.model_dump() for part in decoder.prompt_with_signal],
-            "prompt_alone": [part.model_dump() for part in decoder.prompt_alone],
-            "end_of_answer": list(decoder.end_of_answer),
-        },
-    }
+    path = (pair / manifest.reasoner.path).resolve()
+    ends = manifest.decoder.end_of_answer
+    read = Pair(
+        reasoner=ReasonerModel(
+            path=path,
+            prompt=manifest.reasoner.prompt,
+            end_of_reasoning=manifest.reasoner.end_of_reasoning,
+            end_of_text=ends,
+        ),
+        decoder=DecoderModel(
+            path=path,
+            prompt_with_signal=manifest.decoder.prompt_with_signal,
+            prompt_alone=manifest.decoder.prompt_alone,
+            end_of_answer=ends,
+        ),
+    )
+    content = read.model_dump(mode="json", exclude_none=True)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
     file.with_suffix(".name").write_text(manifest.id, "utf-8")
