@@ -21,6 +21,25 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_share(
+    totals: NDArray[np.float64],
+    counts: NDArray[np.float64],
+    *,
+    confidence: float = 0.95,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of sum(totals) / sum(counts), both (texts,); texts are drawn.
+
+    A ratio of the sums of one drawing, so that the mean of shares stays one.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(len(totals), size=(draws, len(totals)))
+    means = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
 def spread(values: Sequence[float]) -> dict[str, float | None]:
     """Standard deviation (n - 1; None for a single run), least and most of one figure per run."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.metrics import bootstrap_interval
+from training.metrics import bootstrap_share
 
 Array = NDArray[np.floating[Any]]
 
@@ -87,7 +87,7 @@ class Distance:
 
 
 def _interval(rows: Sequence[NDArray[np.float64]]) -> list[float]:
-    # Each text's mean, weighted with its tokens: the sample is one of texts.
+    # The sample is one of texts.
+    totals = np.array([row.sum() for row in rows])
     counts = np.array([len(row) for row in rows], dtype=np.float64)
-    means = np.array([row.mean() for row in rows]) * counts / counts.mean()
-    return list(bootstrap_interval(means[:, None]))
+    return list(bootstrap_share(totals, counts))

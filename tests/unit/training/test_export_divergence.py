@@ -49,6 +49,25 @@ def test_a_summary_counts_tokens_not_texts():
     assert low <= summary["mean_kl"] <= high
 
 
+def test_texts_of_every_length_that_agree_leave_no_doubt():
+    distance = Distance()
+    for length in range(1, 9):
+        row = _log(0.6, 0.4)[None].repeat(length, 0)
+        distance.add(row, row, [0] * length)
+    summary = distance.summary()
+    assert summary["top1_agreement_95"] == [1.0, 1.0]
+    assert summary["mean_kl_95"] == [0.0, 0.0]
+
+
+def test_the_interval_of_a_share_is_of_texts_not_of_tokens():
+    distance = Distance()
+    same, other = _log(0.6, 0.4)[None].repeat(50, 0), _log(0.4, 0.6)[None].repeat(50, 0)
+    for text in range(20):
+        distance.add(same, (same, other)[text % 2], [0] * 50)
+    # Twenty texts at one half: 0.5 +- 1.96 * sqrt(0.25 / 20).
+    assert distance.summary()["top1_agreement_95"] == pytest.approx([0.28, 0.72], abs=0.05)
+
+
 def test_vllms_way_agrees_with_the_whole_vocabulary_where_it_gives_all():
     rng = np.random.default_rng(0)
     ours, theirs = (log_softmax(rng.normal(size=(4, 5))) for _ in range(2))
