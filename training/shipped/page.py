@@ -55,11 +55,12 @@ def _reach(manifest: Manifest, figures: dict[str, Any]) -> str:
     told = "; the table says how many" if set(figures["evaluations"]) - set(_SETS) else ""
     doubt = figures["parity"]["decoder"][_kind(manifest)]["confidence"]
     lines = [
-        "It answers short word problems in English about people, things, money and ages: whole "
-        "numbers up to 99, one to four steps of adding, taking away, multiplying and dividing. It "
-        "knows nothing else: no facts, no fractions, no larger numbers, no conversation. Real "
-        "questions are worded more freely than the stories it was trained on, and it gets most of "
-        f"them wrong{told}."
+        "It answers short word problems in English about people, things, money and ages, of the "
+        "plots that it was trained on: whole numbers up to 99, one to four steps of adding, taking "
+        "away, multiplying and dividing. It knows nothing else: no other plots, no longer chains, "
+        "no facts, no fractions, no larger numbers, no conversation. Real questions are worded "
+        "more freely than the stories it was trained on, and it gets most of them "
+        f"wrong{told}."
     ]
     if doubt["threshold"] is not None:
         share = doubt["wrong_marked"]
