@@ -1,48 +1,108 @@
-"""A report as a README shows it: link by link what each mode gave, and what follows."""
+"""A report as a README shows it: what each mode gave, its times link by link, what follows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
-from tools.report.model import CellReport, Report
-from tools.report.rows import answered, metric, mode, seconds, share
+from tools.report.model import CellReport, Metric, Report
+from tools.report.rows import answered, mode, number, seconds, share
 
-_HEADINGS = (
-    "link", "mode", "accuracy (95%)", "large-model tokens", "end to end p50 / p95", "bytes down",
-)  # fmt: skip
+_HEADINGS = ("mode", "accuracy (95%)", "large-model tokens", "bytes down")
 
 
 def readme(report: Report) -> str:
-    """The table, the statements, and the facts that the figures depend on below them."""
+    """The tables, the statements, and the facts that the figures depend on below them."""
     partial = f"**Partial:** {report.partial}\n\n" if report.partial else ""
     statements = "".join(f"- {each}\n" for each in report.statements)
-    return f"{partial}{_table(report)}\n{statements}{chr(10) * bool(statements)}{_facts(report)}\n"
+    tables = f"{_modes(report)}\n{_times(report)}"
+    return f"{partial}{tables}\n{statements}{chr(10) * bool(statements)}{_facts(report)}\n"
 
 
-def _table(report: Report) -> str:
+def _modes(report: Report) -> str:
+    """What hardly depends on the link: a row for each mode and load."""
+    rows = [
+        (
+            name,
+            _least_to_most(cells, _accuracy, _share),
+            _least_to_most(cells, _mean("large_tokens"), _words("large_tokens")),
+            "" if _is_alone(cells[0]) else _least_to_most(
+                cells, _mean("wire_down"), _words("wire_down")
+            ),
+        )
+        for name, cells in _by_name(report).items()
+    ]  # fmt: skip
+    return _table([_HEADINGS, *rows])
+
+
+def _times(report: Report) -> str:
+    """End to end, median and 95th percentile: a row for each link, a column for each mode."""
+    columns = _by_name(report)
+    links = dict.fromkeys(cell.cell.link for cell in report.cells if not _is_alone(cell))
+    rows = [("end to end p50 / p95", *columns)]
+    for link in links:
+        row = [link]
+        for cells in columns.values():
+            found = [cell for cell in cells if cell.cell.link == link or _is_alone(cell)]
+            row.append(_time(found[0]) if found else "")
+        rows.append(tuple(row))
+    return _table(rows)
+
+
+def _time(cell: CellReport) -> str:
+    text = seconds(cell, "total_ms", ("p50", "p95"))
+    if cell.answered < cell.asked or not cell.complete:
+        text += f", {answered(cell)}"
+    return text
+
+
+def _by_name(report: Report) -> dict[str, list[CellReport]]:
+    """The cells of each mode, and load where there are several: one for each link."""
     # A load is named once below the table, where all cells have the same.
     several = len(_loads(report)) > 1
-    rows: list[Sequence[str]] = [_HEADINGS, ["---"] * len(_HEADINGS)]
-    for link in dict.fromkeys(cell.cell.link for cell in report.cells):
-        cells = [cell for cell in report.cells if cell.cell.link == link]
-        rows += [_row(cell, several) for cell in cells]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    found: dict[str, list[CellReport]] = {}
+    for cell in report.cells:
+        load = f", {cell.cell.load}" if several and not _is_alone(cell) else ""
+        found.setdefault(mode(cell) + load, []).append(cell)
+    return found
 
 
-def _row(cell: CellReport, several: bool) -> tuple[str, ...]:
-    name = mode(cell)
-    if several:
-        name += f", {cell.cell.load}"
-    if cell.answered < cell.asked or not cell.complete:
-        name += f", {answered(cell)}"
+def _share(cell: CellReport) -> str:
+    """A cell's accuracy in words."""
+    return share(cell.accuracy)
+
+
+def _words(name: Metric) -> Callable[[CellReport], str]:
+    """A cell's mean of a metric in words."""
+    return lambda cell: number(cell.metrics[name].mean)
+
+
+def _accuracy(cell: CellReport) -> float | None:
+    return cell.accuracy.value if cell.accuracy else None
+
+
+def _mean(name: Metric) -> Callable[[CellReport], float | None]:
+    return lambda cell: cell.metrics[name].mean if name in cell.metrics else None
+
+
+def _least_to_most(
+    cells: Iterable[CellReport],
+    value: Callable[[CellReport], float | None],
+    words: Callable[[CellReport], str],
+) -> str:
+    """The words of the least and of the most over all links; once, where they are the same."""
+    known = [(of, words(cell)) for cell in cells if (of := value(cell)) is not None]
+    if not known:
+        return ""
+    least, most = min(known)[1], max(known)[1]
+    return least if least == most else f"{least} to {most}"
+
+
+def _is_alone(cell: CellReport) -> bool:
     # No link is passed, and nothing is brought down it.
-    alone = cell.cell.mode == "device-alone"
-    return (
-        "" if alone else cell.cell.link,
-        name,
-        share(cell.accuracy),
-        metric(cell, "large_tokens"),
-        seconds(cell, "total_ms", ("p50", "p95")),
-        "" if alone else metric(cell, "wire_down"),
-    )
+    return cell.cell.mode == "device-alone"
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> str:
+    head, *rest = rows
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *rest))
 
 
 def _facts(report: Report) -> str:
@@ -57,5 +117,5 @@ def _facts(report: Report) -> str:
 
 def _loads(report: Report) -> list[str]:
     """The loads of those cells that can have several."""
-    cells = (cell.cell for cell in report.cells if cell.cell.mode != "device-alone")
+    cells = (cell.cell for cell in report.cells if not _is_alone(cell))
     return list(dict.fromkeys(cell.load for cell in cells))
