@@ -15,10 +15,9 @@ def bootstrap_interval(
     independent than the question is one.
     """
     means = scores.mean(axis=1)
-    rng = np.random.default_rng(seed)
-    drawn = rng.choice(means, size=(draws, len(means))).mean(axis=1)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    return bootstrap_share(
+        means, np.ones_like(means), confidence=confidence, draws=draws, seed=seed
+    )
 
 
 def bootstrap_share(
