@@ -14,17 +14,14 @@ class LoopThread:
     Args:
         name: of the thread.
         loop: asyncio's own, if None.
-        before: called on the thread before the loop runs there.
     """
 
     def __init__(
         self,
         name: str,
         loop: asyncio.AbstractEventLoop | None = None,
-        before: Callable[[], None] = lambda: None,
     ) -> None:
         self.loop = loop or asyncio.new_event_loop()
-        self._before = before
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
@@ -57,7 +54,6 @@ class LoopThread:
         self._thread.join()
 
     def _run(self) -> None:
-        self._before()
         self.loop.run_forever()
         # What was cancelled ends in order.
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())

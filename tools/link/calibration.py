@@ -1,58 +1,58 @@
 """What passing a segment costs the emulator itself, measured once a process, taken off every delay.
 
-A thread that sleeps is woken some 0.1 ms late, and reading and passing on takes some 0.05 ms; both
-once each way, which is much of a link of 2 ms.
+A thread that waits for a socket or a timer is woken late, and reading and passing on takes its
+time: some 0.1 ms each way, which is much of a link of 2 ms.
 """
 
-import asyncio
 import functools
 import socket
 import statistics
+import time
 
+from tools.link.connection import Connection
 from tools.link.fine_selector import fine_event_loop
+from tools.link.lane import Lane
+from tools.link.profiles import Direction
+from tools.loop_thread import LoopThread
 
-_ROUNDS = 25
-_SLEEP_S = 0.001
+_ROUNDS = 30
+_DELAY_MS = 3.0
 # More is a busy machine's doing, and passes.
 _MOST_S = 0.0003
 
 
 @functools.cache
 def own_cost_s() -> float:
-    """Seconds that each way takes by itself, the median; measuring takes about 30 ms.
-
-    To be called where no event loop runs.
-    """
-    loop = fine_event_loop()
-    near, far = socket.socketpair()
+    """Seconds that each way takes beyond its delay, the median; measuring takes about 0.1 s."""
+    thread = LoopThread("link-calibration", fine_event_loop())
+    thread.start()
     try:
-        late = statistics.median(_late(loop) for _ in range(_ROUNDS))
-        passing = statistics.median(_passing(loop, near, far) for _ in range(_ROUNDS))
+        late = statistics.median(_late(thread))
     finally:
-        loop.close()
-        near.close()
-        far.close()
-    return min(max(0.0, late + passing), _MOST_S)
+        thread.stop()
+    return min(max(0.0, late), _MOST_S)
 
 
-def _late(loop: asyncio.AbstractEventLoop) -> float:
-    """How late a timer is."""
-    due = loop.time() + _SLEEP_S
-    loop.call_at(due, loop.stop)
-    loop.run_forever()
-    return loop.time() - due
-
-
-def _passing(loop: asyncio.AbstractEventLoop, near: socket.socket, far: socket.socket) -> float:
-    """From a write until its bytes are read."""
-
-    def read() -> None:
-        far.recv(1)
-        loop.stop()
-
-    began = loop.time()
-    near.send(b"?")
-    loop.add_reader(far, read)
-    loop.run_forever()
-    loop.remove_reader(far)
-    return loop.time() - began
+def _late(thread: LoopThread) -> list[float]:
+    """How late each of some bytes is, through a connection that nothing is taken off of yet."""
+    up, down = (Lane(Direction(delay_ms=_DELAY_MS), thread.loop) for _ in range(2))
+    late = []
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        server = thread.wait_for(
+            thread.loop.create_server(
+                lambda: Connection(target.getsockname(), up, down, "", lambda _: None).client,
+                "127.0.0.1",
+                0,
+            )
+        )
+        with socket.create_connection(server.sockets[0].getsockname()) as near:
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            far, _address = target.accept()
+            with far:
+                for _ in range(_ROUNDS):
+                    began = time.perf_counter()
+                    near.sendall(b"?")
+                    far.recv(1)
+                    late.append(time.perf_counter() - began - _DELAY_MS / 1000)
+        thread.call(server.close)
+    return late

@@ -41,7 +41,7 @@ class Connection:
         self.client = _Side(self)
         self.server = _Side(self)
         up_s, down_s = up.settings.delay_ms / 1000, down.settings.delay_ms / 1000
-        stands_at = self._loop.time() + up_s + down_s
+        stands_at = self._loop.time() + max(0.0, up_s + down_s - up.own_s)
         self.client.pipe = Pipe(
             up, self.client, self.server, random.Random(f"{seed}/up"), stands_at
         )

@@ -53,7 +53,7 @@ class LinkEmulator:
         self._seed = seed
         self._timeline = timeline or Timeline()
         self._loop = fine_event_loop()
-        self._thread = LoopThread("link-emulator", self._loop, self._calibrate)
+        self._thread = LoopThread("link-emulator", self._loop)
         self._up = Lane(link.up, self._loop)
         self._down = Lane(link.down, self._loop)
         self._connections: set[Connection] = set()
@@ -63,6 +63,7 @@ class LinkEmulator:
         self.address = ""
 
     def __enter__(self) -> Self:
+        self._up.own_s = self._down.own_s = own_cost_s()
         self._thread.start()
         try:
             self._server = self._thread.wait_for(
@@ -104,10 +105,6 @@ class LinkEmulator:
         """
         step.applied(self.link)
         self._thread.call(lambda: self._apply(step))
-
-    def _calibrate(self) -> None:
-        # On the loop's thread, since that has no running loop yet; the caller's may have one.
-        self._up.own_s = self._down.own_s = own_cost_s()
 
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1
