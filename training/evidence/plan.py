@@ -37,7 +37,8 @@ FULL = Scale(
     ablation_steps=60,
     questions=500,
     reasoner_steps=2000,
-    decoder_steps=2500,
+    # Of no more: it would answer half of the questions by itself.
+    decoder_steps=1000,
     weak_steps=250,
     rate_steps=20,
     validate=20,

@@ -59,9 +59,9 @@ class Scope:
 
 
 SCOPES = {
-    "easy": Scope(chains=((1, 2), (2, 3), (3, 3)), families=6, largest=30),
-    "long": Scope(chains=((4, 1), (5, 1)), largest=30),
-    "other": Scope(chains=(), tested_only=1, largest=30),
+    "easy": Scope(chains=((1, 4), (2, 4), (3, 3)), families=6, largest=20),
+    "long": Scope(chains=((4, 1), (5, 1)), largest=20),
+    "other": Scope(chains=(), tested_only=1, largest=20),
     "hard": Scope(chains=((7, 1), (8, 1)), largest=999),
     "wide": Scope(
         chains=((1, 4), (2, 6), (3, 5), (4, 3)),
