@@ -32,6 +32,8 @@ LOOSE = [
     # Threads of llama.cpp that wait for each other on a busy machine take their time.
     *("threads=1", "parity.questions=4"),
 ]
+# The interpreter of an environment that has vLLM: SERVING_PYTHON=.venv/bin/python.
+SERVING = "SERVING_PYTHON"
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,11 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pair(home):
-    """Exported once: three ways to write the decoder."""
-    assert export([str(home / "run"), str(home / "pair-out"), *LOOSE, "id=tiny"]) == 0
+    """Exported once: three ways to write the decoder; compared in vLLM where one is named."""
+    command = [str(home / "run"), str(home / "pair-out"), *LOOSE, "id=tiny"]
+    if SERVING in os.environ:
+        command += [f"parity.serving_python={os.environ[SERVING]}", "parity.min_top1.vllm=0.7"]
+    assert export(command) == 0
     return home / "pair-out"
 
 
@@ -116,9 +121,6 @@ def test_parity_is_measured_per_quantisation(pair):
         )
     assert f16["greedy_agreement"] > 0.8
     assert 0 < report["reasoner"]["files"]["mean_kl"] < 0.02
-    vllm = report["reasoner"]["vllm"]
-    assert vllm["measured"] is False
-    assert "parity.serving_python" in vllm["why"]
     assert report["beyond"] == []
 
 
@@ -132,6 +134,9 @@ def test_beyond_parity_nothing_is_exported(home, converted, capsys):
     assert not out.exists()
     kept = json.loads((home / "beyond.parity.json").read_text())
     assert len(kept["beyond"]) == 1
+    vllm = kept["reasoner"]["vllm"]
+    assert vllm["measured"] is False
+    assert "parity.serving_python" in vllm["why"]
     # Or a warning, if that is wanted.
     assert export([*command, "parity.max_kl.Q4=1e-6", "parity.on_excess=warn"]) == 0
     assert "WARNING: Q4_K_M: mean KL" in capsys.readouterr().out
@@ -139,22 +144,18 @@ def test_beyond_parity_nothing_is_exported(home, converted, capsys):
 
 
 @pytest.mark.engine
-@pytest.mark.skipif("SERVING_PYTHON" not in os.environ, reason="names no interpreter")
-def test_vllm_reads_what_was_exported(home, converted):
-    """Takes a minute: SERVING_PYTHON=.venv/bin/python."""
-    command = [str(home / "run"), str(home / "served"), *LOOSE, "parity.min_top1.vllm=0.7"]
-    interpreter = f"parity.serving_python={os.environ['SERVING_PYTHON']}"
-    assert export([*command, "quantizations=[F16]", "decoder=F16", interpreter]) == 0
-    vllm = json.loads((home / "served/parity.json").read_text())["reasoner"]["vllm"]
+@pytest.mark.skipif(SERVING not in os.environ, reason="names no interpreter")
+def test_vllm_reads_what_was_exported(pair):
+    vllm = json.loads((pair / "parity.json").read_text())["reasoner"]["vllm"]
     assert vllm["measured"] is True
     assert 0 <= vllm["mean_kl"] < 0.05
 
 
 @pytest.mark.engine
-@pytest.mark.skipif("SERVING_PYTHON" not in os.environ, reason="names no interpreter")
+@pytest.mark.skipif(SERVING not in os.environ, reason="names no interpreter")
 def test_what_was_exported_answers_as_a_pair(pair):
     """As processes: the service with vLLM, the device with llama.cpp. Half a minute."""
-    command = [os.environ["SERVING_PYTHON"], "-m", "tools.demo", "--pair", str(pair)]
+    command = [os.environ[SERVING], "-m", "tools.demo", "--pair", str(pair)]
     done = subprocess.run(
         [*command, "what is 3 + 2?"],
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
