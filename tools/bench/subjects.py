@@ -66,7 +66,8 @@ async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]
 def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
     """VLLM's engine flags, the same for every subject.
 
-    vLLM's own defaults for these differ between its server and its library.
+    vLLM's own defaults for these differ between its server and its library, or are not what the
+    service takes on a processor.
     """
     flags = {
         "--max-model-len": str(workload.max_context),
@@ -75,9 +76,13 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
     }
     given = {flag.split("=", 1)[0] for flag in extra}
     chosen = [part for item in flags.items() if item[0] not in given for part in item]
-    # Compiling takes minutes on a CPU and gains little there.
-    if importlib.util.find_spec("torch") is not None and not _has_accelerator():
-        chosen.append("--enforce-eager")
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        if not torch.accelerator.is_available():
+            chosen.append("--enforce-eager")
+            if "--dtype" not in given and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+                chosen += ["--dtype", "float32"]
     return [*chosen, *extra]
 
 
@@ -115,9 +120,3 @@ class EngineProcess:
     def stop(self) -> None:
         """See `Subject`."""
         self._child.stop()
-
-
-def _has_accelerator() -> bool:
-    import torch
-
-    return torch.accelerator.is_available()

@@ -1,12 +1,14 @@
 """What becomes of what vLLM gives, and what its processes inherit; nothing is loaded here."""
 
+import json
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from cloud.engine import Job, VllmEngine
+from cloud.engine import Job, VllmEngine, _processor_defaults
 from cloud.errors import EngineError
 
 JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)
@@ -53,6 +55,24 @@ async def test_the_closing_token_is_not_part_of_the_signal():
 async def test_what_the_engine_gives_up_is_no_whole_signal(finish):
     with pytest.raises(EngineError, match=finish):
         await _steps(FakeLlm(([5], None), ([6], finish)))
+
+
+@pytest.mark.parametrize(
+    ("fast_bfloat16", "config", "dtype"),
+    [
+        (False, {}, "float32"),
+        (False, {"quantization_config": {"quant_method": "awq"}}, None),
+        (True, {}, None),
+    ],
+)
+def test_a_processor_that_emulates_bfloat16_gets_float32(
+    tmp_path, monkeypatch, fast_bfloat16, config, dtype
+):
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: fast_bfloat16)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    defaults = _processor_defaults(tmp_path)
+    assert defaults["enforce_eager"] is True
+    assert defaults.get("dtype") == dtype
 
 
 # In a process of its own: here, what multiprocessing starts once may have been started already.
