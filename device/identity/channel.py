@@ -3,6 +3,7 @@
 import ipaddress
 
 import grpc
+from grpc.experimental import ChannelOptions
 
 from device.identity.credentials import credentials_for
 
@@ -29,6 +30,8 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
         # Bandwidth probes cost more bytes than a signal has.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
+        # Whoever reads a stream waits for it itself: one thread to wake less for every piece.
+        (ChannelOptions.SingleThreadedUnaryStream, 1),
     ]
     if is_loopback(server):
         options.append(("grpc.enable_http_proxy", 0))
