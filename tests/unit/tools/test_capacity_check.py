@@ -1,5 +1,8 @@
 """The model against the real service: what an engine is found to be, when the model is right."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tools.fleet.check import Asked, _Calibration, _compare, _engine
@@ -55,3 +58,13 @@ def test_an_engine_is_found_again_from_its_calibrations() -> None:
     )
     assert found.prefill_s == pytest.approx(0.030, rel=0.01)
     assert found.overhead_s == pytest.approx(0.005, rel=0.05)
+
+
+def test_what_is_committed_keeps_within_what_is_promised() -> None:
+    file = Path(__file__).parents[3] / "tools/results/capacity_check.json"
+    data = json.loads(file.read_text("utf-8"))
+    assert data["within"] == 0.15
+    figures = [figure for load in data["loads"] for figure in load["figures"]]
+    assert len(figures) == 15
+    assert all(abs(figure["off"] or 0.0) <= 0.15 for figure in figures)
+    assert data["met"] is True
