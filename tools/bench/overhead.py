@@ -1,8 +1,8 @@
 """What the bench itself costs: its throughput where the engine's is known, at 32 streams.
 
 A scripted service emits 2,000 tokens a second on each stream. What the bench counts over the time
-that it takes is held against what was emitted. Signals are long: that 32 devices connect at once
-takes them some 0.2 s, which is theirs and not the bench's.
+that it takes is held against what was emitted. Signals are long, so that what 32 devices take to
+connect, which is theirs and not the bench's, is little of it.
 """
 
 import sys

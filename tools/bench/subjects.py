@@ -80,8 +80,11 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
         import torch
 
         if not torch.accelerator.is_available():
+            # As the service decides for itself (`cloud/engine.py`), quantised weights left alone.
             chosen.append("--enforce-eager")
-            if "--dtype" not in given and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            quantised = "quantization_config" in (workload.model / "config.json").read_text("utf-8")
+            emulated = not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            if "--dtype" not in given and emulated and not quantised:
                 chosen += ["--dtype", "float32"]
     return [*chosen, *extra]
 

@@ -1,7 +1,7 @@
 """What passing a segment costs the emulator itself, measured once a process, taken off every delay.
 
 A thread that waits for a socket or a timer is woken late, and reading and passing on takes its
-time: some 0.1 ms each way, which is much of a link of 2 ms.
+time: some 0.2 ms each way, which is much of a link of 2 ms.
 """
 
 import functools

@@ -37,7 +37,7 @@ FULL = Scale(
     ablation_steps=60,
     questions=500,
     reasoner_steps=2000,
-    # Of no more: it would answer half of the questions by itself.
+    # Few: the decoder is to know a part of the answers by itself, not most.
     decoder_steps=1000,
     weak_steps=250,
     rate_steps=20,
