@@ -157,7 +157,9 @@ class Hardware(Part):
     `devices` of each of `nodes` are shared by both models, or hold the reasoner alone if
     `shared_pool` is false; the decoder then has `decoder_devices` (as many if null) of its own.
     `seeded_requests`: each response has a seed of its own, so that a resumed run samples what an
-    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory. `log_prob_of`,
+    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory.
+    `micro_batch_tokens`: of one forward and backward pass, or those of the longest sequence if they
+    are more. `log_prob_of`,
     `log_prob_tolerance` and `verifier_processes` are what `checks` and `data` have by default.
     `environment`: variables of every process.
     """
@@ -171,6 +173,7 @@ class Hardware(Part):
     decoder_devices: Count | None = None
     seeded_requests: bool = True
     device_memory: NotNegative = 0.0
+    micro_batch_tokens: Count = 16384
     log_prob_of: Literal["largest", "mean"]
     log_prob_tolerance: Annotated[float, Field(gt=0)]
     verifier_processes: Count

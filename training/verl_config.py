@@ -29,6 +29,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
     prompt = settings.data.max_prompt if reasoner else tokens.decoder_prompt
     rate = settings.learning_rate.reasoner if reasoner else settings.learning_rate.decoder
     response = tokens.response if reasoner else tokens.answer
+    pass_tokens = max(prompt + response, hardware.micro_batch_tokens)
     minis = batch.questions // batch.mini_batch
     # Log-probs of the distribution before top_p and top_k, as `training.generation` has them:
     # vLLM's raw ones are those at temperature 1, its processed ones those without truncation.
@@ -52,7 +53,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         "actor_rollout_ref.actor.use_kl_loss=false",
         "actor_rollout_ref.actor.use_dynamic_bsz=true",
         # A micro-batch holds at least one sequence of full length.
-        f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={max(prompt + response, 16384)}",
+        f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={pass_tokens}",
         f"actor_rollout_ref.rollout.max_model_len={prompt + response}",
         f"actor_rollout_ref.rollout.logprobs_mode={log_probs}",
         *hardware.verl,

@@ -62,9 +62,9 @@ MAIN: dict[str, Trained] = {
     "single": Trained((), "the reasoner alone under the same price", method="single"),
     "thinkprune": Trained(
         (
-            "thinkprune.start=180",
-            "thinkprune.less=25",
-            "thinkprune.every=15",
+            "thinkprune.start=160",
+            "thinkprune.less=40",
+            "thinkprune.every=8",
             "thinkprune.floor=40",
         ),
         "a limit that falls in stages",

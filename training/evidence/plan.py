@@ -19,7 +19,6 @@ class Scale:
     size: str
     seeds: tuple[int, ...]
     steps: int
-    ablation_steps: int
     questions: int
     reasoner_steps: int
     decoder_steps: int
@@ -33,15 +32,14 @@ class Scale:
 FULL = Scale(
     size="small",
     seeds=(0, 1, 2),
-    steps=80,
-    ablation_steps=60,
+    steps=32,
     questions=500,
     reasoner_steps=2000,
     # Few: the decoder is to know a part of the answers by itself, not most.
     decoder_steps=1000,
     weak_steps=250,
-    rate_steps=20,
-    validate=20,
+    rate_steps=16,
+    validate=16,
 )
 
 # Minutes, not hours: no figure means anything but the direction that lengths and losses take.
@@ -49,7 +47,6 @@ REDUCED = Scale(
     size="tiny",
     seeds=(0,),
     steps=10,
-    ablation_steps=10,
     questions=20,
     reasoner_steps=200,
     decoder_steps=100,
@@ -88,13 +85,13 @@ def make_plan(scale: Scale) -> list[Stage]:
     stages += [_tried(name, rate, scale) for name in MAIN for rate in RATES]
     for seed in scale.seeds:
         for name, method in MAIN.items():
-            stages += _trained(name, method, seed, scale, scale.steps)
+            stages += _trained(name, method, seed, scale)
     for name, method in MAIN.items():
         run = f"{name}-{scale.seeds[0]}"
         stages += _generalised(name, method.method, (run,), run, scale.questions)
     stages.append(_start("weak", scale, scale.weak_steps))
     for name, method in ABLATIONS.items():
-        stages += _trained(name, method, scale.seeds[0], scale, scale.ablation_steps)
+        stages += _trained(name, method, scale.seeds[0], scale)
     return stages
 
 
@@ -121,15 +118,13 @@ def _tried(name: str, rate: str, scale: Scale) -> Stage:
     return Stage(run, "train", arguments, ("data", method.pair), (), why, TRIED_SEED)
 
 
-def _trained(
-    name: str, method: Trained, seed: int, scale: Scale, steps: int
-) -> tuple[Stage, Stage]:
+def _trained(name: str, method: Trained, seed: int, scale: Scale) -> tuple[Stage, Stage]:
     """Training, and the test of what came out."""
     run = f"{name}-{seed}"
     data = "hard" if name == "unsolved" else "easy"
     # Ablations are of DUET, at its rate.
     rated = name if name in MAIN else "duet"
-    arguments = _training(run, method, data, seed, steps, scale, f"{{rate:{rated}}}")
+    arguments = _training(run, method, data, seed, scale.steps, scale, f"{{rate:{rated}}}")
     reads = tuple(stage_of(rated, rate) for rate in RATES)
     train = Stage(run, "train", arguments, ("data", method.pair), reads, method.why, seed)
     asked = (run, method.method, data, (run,), run, scale.questions, method.pair)

@@ -69,7 +69,7 @@ def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
 def test_a_stage_whose_rate_is_not_known_is_not_begun(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
     runner = Runner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
-    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-5e-5"):
+    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-1e-4"):
         runner.run(plan, 1e18, {"duet-0"})
     assert called == []
 
