@@ -1,6 +1,7 @@
 """The joint method at work: signals, guided answers and answers alone; both models learn."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from training.data.rows import Problem
@@ -63,8 +64,8 @@ class Joint:
             self._prompts,
             self._verifiers,
             problems,
-            signal=self._signal,
-            answer=self._answer,
+            signal=replace(self._signal, temperature=self._settings.validate_.temperature),
+            answer=replace(self._answer, temperature=0.0),
             decoder_prompt=self._settings.tokens.decoder_prompt,
             step=step,
         )

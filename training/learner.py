@@ -27,5 +27,5 @@ class Learner(Protocol):
         ...
 
     def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """Metrics of greedy answers to held-out problems."""
+        """Metrics of answers to held-out problems, sampled as `validate` says."""
         ...

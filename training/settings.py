@@ -126,10 +126,14 @@ class LengthPenalty(Part):
 
 
 class Validation(Part):
-    """Greedy answers to held-out questions every so many steps; 0 is never."""
+    """Answers to held-out questions every so many steps; 0 is never.
+
+    `temperature`: of the reasoner, 0 is greedy; the decoder is greedy always.
+    """
 
     every: Annotated[int, Field(ge=0)]
     questions: Count
+    temperature: NotNegative
 
 
 class Checkpoints(Part):

@@ -59,8 +59,9 @@ class Solo:
         """See `Learner`. No limit but the run's: training alone is pruned."""
         prompts = self._prompts
         asked = [prompts.reasoner(problem.question) for problem in problems]
-        greedy = replace(self._sampling, temperature=0.0)
-        responses = respond(self._reasoner, asked, greedy, list(range(len(asked))), step, Clock())
+        sampling = replace(self._sampling, temperature=self._settings.validate_.temperature)
+        numbers = list(range(len(asked)))
+        responses = respond(self._reasoner, asked, sampling, numbers, step, Clock())
         texts = [prompts.response_text(response.tokens) for response in responses]
         signals = [prompts.signal(response.tokens) for response in responses]
         return {

@@ -1,6 +1,4 @@
-"""Accuracy on held-out questions: greedy signal, greedy answer, one each."""
-
-from dataclasses import replace
+"""Accuracy on held-out questions: one signal and one answer each."""
 
 import numpy as np
 
@@ -24,21 +22,24 @@ def validate(
     decoder_prompt: int,
     step: int,
 ) -> dict[str, float]:
-    """Accuracy and mean tokens of signal, response and answer."""
+    """Accuracy and mean tokens of signal, response and answer.
 
-    def greedy(policy: Policy, ids: list[list[int]], sampling: Sampling) -> list[Response]:
+    `signal`, `answer`: how to sample.
+    """
+
+    def sampled(policy: Policy, ids: list[list[int]], sampling: Sampling) -> list[Response]:
         policy.to_rollout(step)
-        responses = policy.sample(ids, replace(sampling, temperature=0.0), range(len(ids)))
+        responses = policy.sample(ids, sampling, range(len(ids)))
         policy.rest()
         return responses
 
-    responses = greedy(reasoner, [prompts.reasoner(p.question) for p in problems], signal)
+    responses = sampled(reasoner, [prompts.reasoner(p.question) for p in problems], signal)
     signals = [prompts.signal(response.tokens) for response in responses]
     guided = [
         fit_signal(prompts, problem.question, ids, decoder_prompt)[0]
         for problem, ids in zip(problems, signals, strict=True)
     ]
-    answers = greedy(decoder, guided, answer)
+    answers = sampled(decoder, guided, answer)
     texts = [prompts.answer_text(response.tokens) for response in answers]
     return {
         "validation/accuracy": float(score(verifiers, problems, texts).mean()),

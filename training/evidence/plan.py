@@ -65,6 +65,9 @@ REDUCED = Scale(
 )
 SCALES = {"full": FULL, "reduced": REDUCED}
 
+# The reasoner's sampling when it is tested.
+SAMPLED = ("temperature=1", "top_p=1", "top_k=-1")
+
 
 def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
@@ -144,6 +147,7 @@ def _training(
         f"steps={steps}",
         f"validate.every={every}",
         f"validate.questions={min(200, scale.questions)}",
+        "validate.temperature=1",
         f"checkpoint.every={every}",
         "checkpoint.keep=1",
         f"learning_rate.reasoner={rate}",
@@ -175,7 +179,9 @@ def _evaluated(
     pair: str,
     switches: tuple[str, ...] = (),
 ) -> Stage:
-    """Greedy answers to a test set. `run`: whose last checkpoint; None is the start itself."""
+    """Answers to a test set, sampled as in training: a greedy reasoner is always brief as soon as
+    more than half of its samples are. `run`: whose last checkpoint; None is the start itself.
+    """
     common = [c for c in (*COMMON, *JOINT) if c.startswith(("data.", "tokens.", "objective.stop"))]
     weights = [f"weights={{checkpoint:{run}}}"] if run else []
     return Stage(
@@ -186,7 +192,7 @@ def _evaluated(
             f"data.train={{work}}/data/{data}/test.parquet",
             f"limit={questions}",
             f"method={method}",
-            "temperature=0",
+            *SAMPLED,
             *common,
             *weights,
             *switches,

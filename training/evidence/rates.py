@@ -4,7 +4,7 @@ from typing import Any
 
 from training.evidence.results import Results
 
-RATES = ("1e-4", "2e-4")
+RATES = ("2e-4", "4e-4")
 # Of the runs that choose; no comparison has it.
 TRIED_SEED = 100
 # What a token share is worth in accuracy when rates are compared: a run that saves all tokens may

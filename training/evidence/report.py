@@ -48,9 +48,10 @@ def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
         "# Evidence at small scale",
         "Written by `python -m training.evidence` from `training/evidence/results/`; do not edit. "
         "Two models from scratch (2.0 and 0.4 million parameters) on generated word problems of "
-        f"one to three steps; B = {BUDGET} tokens. Greedy answers to held-out questions; intervals "
-        "are bootstrap over questions. The paper's figures are of other models, other data and "
-        "signals some forty times as long: shapes can be compared, sizes cannot.",
+        f"one to three steps; B = {BUDGET} tokens. Answers to held-out questions, the reasoner "
+        "sampled at temperature 1, the decoder greedy; intervals are bootstrap over questions. The "
+        "paper's figures are of other models, other data and signals some forty times as long: "
+        "shapes can be compared, sizes cannot.",
         "## What was run",
         ran(plan, results),
     ]

@@ -69,7 +69,7 @@ def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
 def test_a_stage_whose_rate_is_not_known_is_not_begun(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
     runner = Runner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
-    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-1e-4"):
+    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-2e-4"):
         runner.run(plan, 1e18, {"duet-0"})
     assert called == []
 
@@ -257,7 +257,7 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     assert "0.20 of the tokens, +1.0 points lost" in text
     assert "0.88, 1106" in text
     assert '> answer (right): "It is 2."' in text
-    assert "rate-duet-1e-4" not in text.split("Not run yet")[1]
+    assert "rate-duet-2e-4" not in text.split("Not run yet")[1]
     assert str(tmp_path) not in "".join(f.read_text() for f in (tmp_path / "results").iterdir())
 
 

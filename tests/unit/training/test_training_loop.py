@@ -75,6 +75,15 @@ def test_price_and_kl_are_taken_out_of_the_reasoners_reward(run):
     assert update.advantages[0, 4] == 0
 
 
+@pytest.mark.parametrize(("more", "reasoner_at"), [([], 0.0), (["validate.temperature=0.7"], 0.7)])
+def test_validation_samples_the_reasoner_as_told_and_the_decoder_greedily(run, more, reasoner_at):
+    reasoner, decoder = run.made_of()
+    held_out = [f"data.validation={run.home}/train.parquet", "validate.every=1"]
+    assert run.start("steps=1", *held_out, *more) == 0
+    assert "validation/accuracy" in run.rows()[0]
+    assert (reasoner.sampling.temperature, decoder.sampling.temperature) == (reasoner_at, 0.0)
+
+
 def test_without_kl_the_initial_model_is_not_asked(run):
     reasoner, _ = run.made_of()
     assert run.start("steps=1", "objective.kl.coefficient=0") == 0
