@@ -9,12 +9,16 @@ import ray
 from verl.single_controller.ray import RayResourcePool
 
 from training.cpu.platform import ENVIRONMENT
-from training.errors import ConfigError
+from training.errors import ClusterError, ConfigError, one_line
 from training.settings import Hardware
 
 
 def start_ray(hardware: Hardware) -> None:
-    """Starts Ray, or joins the cluster in `RAY_ADDRESS`; the platform is set in every process."""
+    """Starts Ray, or joins the cluster in `RAY_ADDRESS`; the platform is set in every process.
+
+    Raises:
+        ClusterError: Ray does not start in time, or the cluster does not answer.
+    """
     environment = {
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": str(hardware.threads),
@@ -29,12 +33,20 @@ def start_ray(hardware: Hardware) -> None:
     own: dict[str, Any] = (
         {} if joined else {"num_cpus": 8 * hardware.devices, "include_dashboard": False}
     )
-    ray.init(
-        runtime_env={"env_vars": environment},
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        **own,
-    )
+    try:
+        ray.init(
+            runtime_env={"env_vars": environment},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **own,
+        )
+    except Exception as error:  # Ray raises the bare class for a node that is late
+        where = (
+            f"no cluster answers at RAY_ADDRESS={os.environ['RAY_ADDRESS']}"
+            if joined
+            else "Ray did not start; is this machine busy with something else?"
+        )
+        raise ClusterError(f"{where} ({one_line(error)})") from error
 
 
 def make_pools(hardware: Hardware, names: Sequence[str]) -> dict[str, RayResourcePool]:

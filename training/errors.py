@@ -9,6 +9,10 @@ class ConfigError(TrainingError):
     """A setting that is missing, unknown, or at odds with another."""
 
 
+class ClusterError(TrainingError):
+    """Ray that does not start, or a cluster that does not answer."""
+
+
 class DataError(TrainingError):
     """A data set that is unknown, unreadable, or has rows that cannot be used."""
 

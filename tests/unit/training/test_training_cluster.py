@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from training import cluster, policies
-from training.errors import ConfigError
+from training.errors import ClusterError, ConfigError
 from training.train import settings_from
 
 NEEDED = ["pair=p", "out=o", "data.train=t"]
@@ -53,6 +53,23 @@ def test_without_one_ray_is_started(asked, monkeypatch):
     assert asked["num_cpus"] == 32
     cluster.start_ray(_hardware("hardware=cpu"))
     assert asked["runtime_env"]["env_vars"]["VERL_PLATFORM"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [(None, "Ray did not start; is"), ("head:1", "RAY_ADDRESS=head:1")]
+)
+def test_ray_that_does_not_start_is_one_line(monkeypatch, address, said):
+    def late(**_):
+        raise Exception("The current node\ntimed out")
+
+    monkeypatch.setattr(cluster.ray, "init", late)
+    with mock.patch.dict(os.environ):
+        os.environ.pop("RAY_ADDRESS", None)
+        if address:
+            os.environ["RAY_ADDRESS"] = address
+        with pytest.raises(ClusterError, match=said) as caught:
+            cluster.start_ray(_hardware("hardware=cpu"))
+    assert str(caught.value).endswith("(The current node timed out)")
 
 
 def test_both_policies_share_a_pool_of_every_node(devices):
