@@ -1,7 +1,8 @@
 """What stages leave: a JSON file each, committed, from which the report is made."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,26 @@ SAMPLES = 3
 
 @dataclass(frozen=True)
 class Results:
-    """A directory of JSON files, one for each stage that is done. `work`: kept out of them."""
+    """A directory of JSON files, one for each stage that is done.
+
+    `work`: kept out of them. `plan`: what each stage is run with; a result of anything else does
+    not count, since it would be compared with what it is not like.
+    """
 
     directory: Path
     work: Path
+    plan: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def done(self, stage: str) -> bool:
-        """Whether a stage has left its result."""
-        return self._file(stage).is_file()
+        """Whether a stage has left its result.
+
+        Raises:
+            DataError: it is not JSON.
+        """
+        if not self._file(stage).is_file():
+            return False
+        arguments = self.plan.get(stage)
+        return arguments is None or self.read(stage)["arguments"] == list(arguments)
 
     def read(self, stage: str) -> dict[str, Any]:
         """What a stage has left.

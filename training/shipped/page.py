@@ -33,12 +33,26 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
                 _table(figures["evaluations"], figures["peer"]),
                 _parity(manifest, figures["parity"]),
                 "## How it was made",
-                "    $ python -m training.shipped OUT --into cloud/pairs/" + manifest.id,
+                _command(manifest, figures),
                 _HOW,
             ]
         )
         + "\n"
     )
+
+
+def _real(evaluations: dict[str, Any]) -> list[str]:
+    """Names of the sets that were not generated."""
+    return sorted(set(evaluations) - set(_SETS))
+
+
+def _command(manifest: Manifest, figures: dict[str, Any]) -> str:
+    command = f"    $ python -m training.shipped OUT --into cloud/pairs/{manifest.id}"
+    if real := _real(figures["evaluations"]):
+        command += f" \\\n        --real {' '.join(f'{name}.jsonl' for name in real)}"
+    if figures["parity"]["reasoner"]["vllm"].get("measured"):
+        command += " \\\n        --serving-python .venv/bin/python"
+    return command
 
 
 def _what(manifest: Manifest) -> str:
@@ -52,7 +66,7 @@ def _what(manifest: Manifest) -> str:
 
 def _reach(manifest: Manifest, figures: dict[str, Any]) -> str:
     before, after = figures["samples"]
-    told = "; the table says how many" if set(figures["evaluations"]) - set(_SETS) else ""
+    told = "; the table says how many" if _real(figures["evaluations"]) else ""
     doubt = figures["parity"]["decoder"][_kind(manifest)]["confidence"]
     lines = [
         "It answers short word problems in English about people, things, money and ages, of the "
@@ -93,6 +107,11 @@ def _table(evaluations: dict[str, dict[str, Any]], peer: str | None) -> str:
         f"| questions | | {' | '.join(columns.values())} |\n"
         f"| {' | '.join(['---'] * (len(columns) + 2))} |\n"
     )
+    if _real(evaluations):
+        head = (
+            "Sets by name are real questions, the public test sets that are called so; they are no "
+            "part of this code.\n\n" + head
+        )
     rows = []
     for name in sorted(evaluations, key=lambda name: (name not in _SETS, name)):
         found = evaluations[name]

@@ -162,6 +162,16 @@ def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
     assert again == ["duet-0@easy"]
 
 
+def test_a_result_of_other_settings_does_not_count(tmp_path):
+    (stage,) = (each for each in make_plan(FULL) if each.name == "original@easy")
+    results = Results(tmp_path / "results", tmp_path, {stage.name: stage.arguments})
+    results.write(stage.name, {"arguments": stage.arguments, "result": {}})
+    assert results.done(stage.name)
+    greedy = [*stage.arguments[:-1], "temperature=0"]
+    results.write(stage.name, {"arguments": greedy, "result": {}})
+    assert not results.done(stage.name)
+
+
 def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
     """Results are there, weights are not: a new stage makes those that it needs again."""
     stages = [stage for stage in plan if stage.name.startswith(FEW)]

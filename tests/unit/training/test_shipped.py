@@ -121,6 +121,8 @@ def test_a_peer_has_a_column(tmp_path):
     assert "| decoder by itself | reasoner of `big-1b` |" in text
     (row,) = [line for line in text.splitlines() if line.startswith("| `multiarith` | 348 |")]
     assert row.endswith("| 2.0% (95.0% to 97.0%), 24 tokens; first 100 |")
+    # The command that makes this page asks those questions, too.
+    assert "--real multiarith.jsonl" in text
 
 
 def test_a_peer_is_read_as_the_trainer_reads_pairs(tmp_path):
