@@ -119,13 +119,14 @@ def answer(
     request = build_request(question.sent, pair.manifest, settings)
     link: Link | None = None
     loaded = None
-    told = False
+    told = 0
 
     def tell_sent() -> None:
         nonlocal told
-        if link and link.sent and not told:
-            told = True
-            listener.sent(request)
+        if link and link.sent:
+            for each in link.requests[told:]:
+                told += 1
+                listener.sent(each)
 
     try:
         if not settings.device_only and kept is None:
@@ -185,7 +186,7 @@ class _Work:
         tell_sent()
         if signal is None:
             self._alone()
-        return self._generate(link, signal, source, request_id)
+        return self._generate(link, signal, source, link.request.request_id if link else request_id)
 
     def _with_signal(self, link: Link) -> "Signal | None":
         """Evaluates the prompt with the signal; None if there is none and the device may go on."""

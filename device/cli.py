@@ -11,6 +11,7 @@ from device.ask import ask
 from device.errors import DeviceError, ExitCode, OutputClosed
 from device.identity.enroll import enroll
 from device.kept.logs import forget, logs
+from device.output import one_line
 from device.pairs.installed import pairs, rm
 from device.pairs.pull import pull
 from device.signed.trust import trust
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.STDOUT_CLOSED
     except DeviceError as error:
-        click.echo(f"duet-device: {error}", err=True)
+        click.echo(f"duet-device: {one_line(str(error))}", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("duet-device: interrupted", err=True)

@@ -14,6 +14,7 @@ import grpc
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, DeviceError
 from device.link_errors import device_error, retry_after
+from device.question import asked_again
 from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 
@@ -42,7 +43,7 @@ class Link:
     Args:
         channel: to the cloud; closed by `cancel`, which is to be called in any case.
         server: its name in messages.
-        request: the question.
+        request: the question; `Link.request` is what was asked last, `Link.requests` all of it.
         deadline: becomes the call's deadline.
         connect_timeout: seconds until the link must stand.
         note: told, in one line, when the question is asked a second time. Called from a thread.
@@ -59,7 +60,7 @@ class Link:
     ) -> None:
         self._channel = channel
         self._server = server
-        self._request = request
+        self.request = request
         self._deadline = deadline
         self._connect_timeout = connect_timeout
         self._note = note
@@ -71,8 +72,8 @@ class Link:
         # Held while a call is begun, so that none begins once the question was given up.
         self._beginning = threading.Lock()
         self._received = self._unreached = False
+        self.requests: list[ReasonRequest] = []
         self.connected: float | None = None
-        self._asked = 0
         self.down = 0
         channel.subscribe(self._on_state, try_to_connect=True)
         self._connect_timer = threading.Timer(connect_timeout, self._on_connect_timeout)
@@ -83,12 +84,12 @@ class Link:
     @property
     def up(self) -> int:
         """Bytes of requests sent."""
-        return self._asked * (self._request.ByteSize() + FRAME_BYTES) if self.connected else 0
+        return len(self.requests) * (self.request.ByteSize() + FRAME_BYTES) if self.connected else 0
 
     @property
     def sent(self) -> bool:
         """Whether the request may have left: where nothing shows that it stayed, it did."""
-        return bool(self._asked and (self.connected or not self._unreached))
+        return bool(self.requests and (self.connected or not self._unreached))
 
     def next(self) -> Arrival:
         """Waits for the next message.
@@ -170,9 +171,12 @@ class Link:
         with self._beginning:
             if self._cancelled.is_set():
                 return
-            call = stub.Reason(self._request, timeout=max(0.0, self._deadline.remaining()))
+            if self.requests:
+                # The cloud may not have seen yet that the first call's link is gone.
+                self.request = asked_again(self.request)
+            self.requests.append(self.request)
+            call = stub.Reason(self.request, timeout=max(0.0, self._deadline.remaining()))
             self._call = call
-            self._asked += 1
         if self._too_late.is_set():
             call.cancel()
         done = False
@@ -206,7 +210,7 @@ class Link:
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
         self._unreached = unavailable and not self.connected
-        if self._received or not may_repeat or self._asked > 1:
+        if self._received or not may_repeat or len(self.requests) > 1:
             return failure, None
         wait = retry_after(error)
         if wait is None:

@@ -16,6 +16,11 @@ _DIM, _PLAIN = "\033[2m", "\033[0m"
 _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 
 
+def one_line(text: str) -> str:
+    """Text as a line of its own that steers no terminal: much of it is what another side said."""
+    return text.replace("\n", " ").translate(_CONTROLS)
+
+
 class Output:
     """Writes one question's output as it comes.
 
@@ -63,7 +68,7 @@ class Output:
     def note(self, line: str) -> None:
         """A line that the user should know."""
         self._end_signal()
-        click.echo(f"duet-device: {line}", err=True)
+        click.echo(f"duet-device: {one_line(line)}", err=True)
 
     def sent(self, request: "ReasonRequest") -> None:
         """Everything that left the device for this question."""
@@ -74,7 +79,7 @@ class Output:
             said = MessageToJson(
                 request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
             )
-            self.note(f"sent: {said.translate(_CONTROLS)}")
+            self.note(f"sent: {said}")
 
     def receipt(self, receipt: "Receipt", kept: str | None = None) -> None:
         """The end: closes the answer's last line and says what it cost; `kept`: under which id."""

@@ -89,3 +89,11 @@ def build_request(question: str, manifest: Manifest, settings: Settings) -> Reas
         temperature=settings.temperature,
         seed=settings.seed,
     )
+
+
+def asked_again(request: ReasonRequest) -> ReasonRequest:
+    """The same request under an id of its own."""
+    again = ReasonRequest()
+    again.CopyFrom(request)
+    again.request_id = uuid.uuid4().hex
+    return again

@@ -111,10 +111,7 @@ def load_identity(server: str) -> Identity | None:
         IdentityProblem: there is one, and it cannot be read. Never taken for none: what is
             meant for an enrolled server must not go out in the clear.
     """
-    try:
-        path = _path(server)
-    except OSError:
-        return None  # no home, and none can be made
+    path = _path(server)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -190,7 +187,7 @@ def _path(server: str) -> Path:
     # Readable, and yet no two servers share a file on any file system.
     readable = re.sub(r"[^a-z0-9.-]+", "_", name)[:80]
     mark = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return home() / "identities" / f"{readable}-{mark}.json"
+    return home(create=False) / "identities" / f"{readable}-{mark}.json"
 
 
 def _parse(data: dict[str, Any], server: str) -> Identity:

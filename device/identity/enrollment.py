@@ -13,6 +13,7 @@ from device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageP
 from device.identity.credentials import Identity, canonical, save_identity, seal_key
 from device.identity.signing_request import SigningRequest
 from device.link_errors import device_error
+from device.signed.publishers import pin, pinned
 from duet_contract.enrolment import EnrolmentCode, fingerprint
 from duet_contract.errors import ContractError, EnrolmentCodeError
 from duet_contract.v1.enrolment_pb2 import EnrollRequest, GetAuthorityRequest
@@ -45,8 +46,10 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
     except ContractError as error:
         raise IdentityProblem(str(error)) from error
     address = canonical(address)
-    # A vault that cannot be opened must not cost the code.
+    server = canonical(server) if server else None
+    # What cannot be kept must not cost the code.
     seal_key(server or address, b"")
+    pinned()
     leaf = _presented_certificate(address)
     authority = _fetch_authority(address, leaf, parsed)
     request = SigningRequest.new()
@@ -61,11 +64,9 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         except grpc.RpcError as error:
             raise _failure(error, address, leaf) from error
     host = address.rpartition(":")[0]
-    services = canonical(server or f"{host}:{response.service_port}")
+    services = server or canonical(f"{host}:{response.service_port}")
     identity = request.identity(services, response.name, response.certificate, authority)
     save_identity(identity)
-    from device.signed.publishers import pin
-
     pin(services, tuple(response.publishers))
     return Enrolled(identity, len(response.publishers))
 

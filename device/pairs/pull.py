@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from device.output import one_line
 from device.settings import DEFAULT_SERVER
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
 
 
 def _note(line: str) -> None:
-    click.echo(f"duet-device: {line}", err=True)
+    click.echo(f"duet-device: {one_line(line)}", err=True)
 
 
 @contextmanager

@@ -54,7 +54,8 @@ def pinned_by_server() -> dict[str, tuple[bytes, ...]]:
 
 
 def _file() -> Path:
-    return home() / "publishers.json"
+    # `write_private` makes the directory; where none can be made, there is nothing to read.
+    return home(create=False) / "publishers.json"
 
 
 def _load() -> dict[str, tuple[bytes, ...]]:

@@ -7,13 +7,25 @@ from pathlib import Path
 from duet_contract.errors import KeyProblem
 
 
+def make_private(directory: Path) -> None:
+    """Makes a directory, and those above it that are missing, for their owner alone.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    # mkdir's mode is for the last part alone; what lies above would be as the umask has it.
+    if not directory.is_dir():
+        make_private(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Writes a file of mode 0600 that appears whole or not at all; its directory is made 0700.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     # mkstemp's files are their owner's alone from the start.
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -93,13 +93,19 @@ def check_replacement(offer: Offer, *, allow_downgrade: bool) -> None:
 
     Raises:
         UntrustedPair: it is older, and that was not asked for.
-        ModelProblem: what is there was built here, with its reasoner.
+        ModelProblem: what is there was built here, with its reasoner, or cannot be read.
     """
     directory = pairs_home() / offer.manifest.id
+    if not directory.exists() and not directory.is_symlink():
+        return
     try:
         held = load_manifest(directory)
-    except ContractError:
-        return
+    except ContractError as error:
+        # It may be newer, or hold a reasoner: not to be deleted unseen.
+        raise ModelProblem(
+            f"{directory} holds something that cannot be read ({error}), which a pull would "
+            "delete: move it elsewhere, or delete it"
+        ) from error
     if (directory / held.reasoner.path).exists():
         raise ModelProblem(
             f"{directory} holds {held.reference} with its reasoner, which a pull would delete: "

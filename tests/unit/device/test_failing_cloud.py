@@ -175,6 +175,24 @@ def test_busy_cloud_is_asked_once_more(pair: Pair, decoder: ScriptedDecoder) -> 
     assert outcome.receipt.bytes.up == 2 * (cloud.requests[0].ByteSize() + 5)
 
 
+def test_a_second_try_has_an_id_of_its_own(pair: Pair, decoder: ScriptedDecoder) -> None:
+    """A cloud that has not seen that the first call's link broke still works on that one."""
+    known: set[str] = set()
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if request.request_id in known:
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, "a request with that id is in flight")
+        known.add(request.request_id)
+        if len(known) == 1:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the link broke")
+        yield tokens(65)
+        yield done(1)
+
+    outcome, cloud = ask(script, pair, decoder, require_cloud=True)
+    assert outcome.receipt.source == "duet"
+    assert outcome.receipt.request_id == cloud.requests[1].request_id
+
+
 def test_cloud_that_stays_busy(pair: Pair, decoder: ScriptedDecoder) -> None:
     script = refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", retry_in(0.01))
     outcome, cloud = ask(script, pair, decoder)

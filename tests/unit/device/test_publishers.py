@@ -1,6 +1,8 @@
 """Pinned publishers: what is kept, for whom, and that a damaged list trusts nobody."""
 
+import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -9,6 +11,7 @@ from device.cli import main
 from device.errors import ExitCode, ModelProblem
 from device.signed.publishers import BY_HAND, pin, pinned
 from duet_contract.keys import fingerprint, public_bytes, public_pem, save_private_key
+from duet_contract.private_files import write_private
 
 A, B, C = (bytes([n]) * 32 for n in (1, 2, 3))
 
@@ -41,6 +44,31 @@ def test_the_list_is_its_owners_alone(home: Path) -> None:
     (file,) = home.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_under_a_umask_that_lets_the_group_write(tmp_path: Path, home: Path) -> None:
+    """Whoever writes first makes the directories, and then all of them are the owner's alone."""
+    before = os.umask(0o002)
+    try:
+        write_private(home / "builder" / "key", b"")
+        assert pinned() == ()
+        pin("host:1", (A,))
+    finally:
+        os.umask(before)
+    assert pinned() == (A,)
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_home_nobody_is_pinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a container whose disk is read-only."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "none" / "home"))
+    monkeypatch.setattr(Path, "mkdir", Mock(side_effect=PermissionError(13, "Permission denied")))
+    assert pinned() == ()
+    assert main(["logs", "on"]) == ExitCode.VAULT
+    assert "DUET_HOME names another place" in capsys.readouterr().err
 
 
 def test_a_key_of_another_length() -> None:

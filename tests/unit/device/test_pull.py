@@ -264,6 +264,21 @@ def test_a_newer_version_takes_the_place_and_an_older_one_only_on_wish(
     assert [path.name for path in home.iterdir() if path.name != ".pulling"] == ["toy"]
 
 
+@pytest.mark.parametrize("content", [None, b"{}", b'{"schema": 99}'])
+def test_what_cannot_be_read_is_not_deleted(
+    tmp_path: Path, home: Path, capsys: Captured, content: bytes | None
+) -> None:
+    write_pair(tmp_path / "new", KEY)
+    weights = home / "toy" / "reasoner" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"of days of training")
+    if content is not None:
+        (home / "toy" / "manifest.json").write_bytes(content)
+    assert main(["pull", str(tmp_path / "new")]) == ExitCode.MODEL
+    assert "cannot be read" in capsys.readouterr().err
+    assert weights.read_bytes() == b"of days of training"
+
+
 @pytest.mark.parametrize("fault", ["cut", "altered", "another key"])
 def test_a_newer_version_that_does_not_arrive_leaves_the_one_that_is_there(
     tmp_path: Path, home: Path, fault: str

@@ -30,6 +30,7 @@ from device.identity.renewal import renew, renew_if_due
 from device.link_errors import device_error
 from device.signed.publishers import pinned
 from duet_contract.enrolment import EnrolmentCode
+from duet_contract.private_files import write_private
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from tests.doubles import identities
@@ -155,6 +156,18 @@ async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
     with pytest.raises(IdentityProblem, match="another fingerprint"):
         await asyncio.to_thread(enroll, address, str(mixed))
     assert load_identity(f"localhost:{secure.port}") is None
+    await asyncio.to_thread(enroll, address, str(code))
+
+
+async def test_what_cannot_be_kept_does_not_cost_the_code(secure, code, at_home):
+    address = f"localhost:{secure.enrolment_port}"
+    with pytest.raises(UsageProblem):
+        await asyncio.to_thread(enroll, address, str(code), "localhost")  # no port
+    publishers = at_home / "publishers.json"
+    write_private(publishers, b"damaged")
+    with pytest.raises(DeviceError, match="publishers"):
+        await asyncio.to_thread(enroll, address, str(code))
+    publishers.unlink()
     await asyncio.to_thread(enroll, address, str(code))
 
 
