@@ -5,6 +5,7 @@ stretch of time that a cell was measured in, `probe.json` what is measured once.
 """
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -125,15 +126,20 @@ class Folder:
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
-    """A file's rows; the last one may have been cut off when the run was killed."""
+    """A file's rows. What a killed run left of a line is cut off, so that the next one is whole."""
     if not path.exists():
         return []
-    lines = path.read_text("utf-8").splitlines()
+    # Bytes, since text has more ends of lines than JSON escapes, and a character may be torn.
+    data = path.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(path, whole)
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
         try:
             rows.append(json.loads(line))
         except ValueError:
-            if number < len(lines):
-                raise UsageProblem(f"{path}, line {number}, cannot be read") from None
+            raise UsageProblem(
+                f"{path}, line {number}, cannot be read: take it out to have it measured again"
+            ) from None
     return rows

@@ -151,12 +151,36 @@ def test_a_folder_gives_back_what_was_put_in(tmp_path: Path) -> None:
     assert again.stretches == folder.stretches
 
 
-def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [b'{"cell": "c", "ind', '{"answer": "h\u00e4'.encode()[:-1]])
+def test_a_line_cut_off_by_a_kill_is_left_out_and_the_next_one_is_whole(
+    torn: bytes, tmp_path: Path
+) -> None:
     folder = Folder(tmp_path / "run", settings(), resume=False)
     folder.add(Record(cell="c", index=0))
-    with (tmp_path / "run" / "questions.jsonl").open("a") as file:
-        file.write('{"cell": "c", "ind')
-    assert len(Folder(tmp_path / "run", settings(), resume=True).records) == 1
+    with (tmp_path / "run" / "questions.jsonl").open("ab") as file:
+        file.write(torn)
+    again = Folder(tmp_path / "run", settings(), resume=True)
+    assert [record.index for record in again.records] == [0]
+    again.add(Record(cell="c", index=1))
+    again.add(Record(cell="c", index=2))
+    third = Folder(tmp_path / "run", settings(), resume=True)
+    assert [record.index for record in third.records] == [0, 1, 2]
+
+
+def test_an_answer_may_hold_every_end_of_a_line(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", settings(), resume=False)
+    folder.add(Record(cell="c", index=0, answer="a\u2028b\u2029c\u0085d\ne\x1ef\r"))
+    folder.add(Record(cell="c", index=1))
+    assert Folder(tmp_path / "run", settings(), resume=True).records == folder.records
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "run", settings(), resume=False)
+    with (tmp_path / "run" / "questions.jsonl").open("ab") as file:
+        file.write(b'{"cell": "c"\n')
+    folder.add(Record(cell="c", index=1))
+    with pytest.raises(UsageProblem, match="line 1, cannot be read: take it out"):
+        Folder(tmp_path / "run", settings(), resume=True)
 
 
 def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
