@@ -66,7 +66,7 @@ def read_context(sources: Sequence[str], note: Callable[[str], None]) -> Context
         elif Path(source).is_dir():
             documents += _folder(Path(source), note)
         else:
-            documents.append(_document(source, _read(Path(source))))
+            documents.append(_document(_readable(source), _read(Path(source))))
     total = sum(len(document.text.encode("utf-8")) for document in documents)
     if total > MOST_TEXT_BYTES:
         raise UsageProblem(
@@ -82,7 +82,7 @@ def _folder(folder: Path, note: Callable[[str], None]) -> Iterator[Document]:
     left_out: list[str] = []
     count = 0
     for path in paths:
-        name = path.relative_to(folder.parent).as_posix()
+        name = _readable(path.relative_to(folder.parent).as_posix())
         try:
             yield _document(name, _read(path))
             count += 1
@@ -111,6 +111,11 @@ def _files(folder: Path) -> Iterator[Path]:
                 count += 1
                 if count > MOST_FILES:
                     return
+
+
+def _readable(name: str) -> str:
+    """A file's name as the prompt can hold it: names of old shares need not be UTF-8."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _read(path: Path) -> bytes:

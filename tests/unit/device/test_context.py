@@ -1,6 +1,7 @@
 """Private material for the decoder: what can be read, and what each file that cannot is told."""
 
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,21 @@ def test_missing_and_unreadable_files(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UsageProblem, match=r"locked: Permission denied"):
         read(path)
+
+
+def test_names_that_are_not_utf8_have_a_question_mark(tmp_path: Path) -> None:
+    folder = tmp_path / "share"
+    path = Path(os.fsdecode(os.fsencode(folder / "M") + b"\xfcller.txt"))
+    try:
+        write(path, PRIVATE)
+    except OSError:
+        pytest.skip("this file system has UTF-8 names alone")
+    write(Path(os.fsdecode(os.fsencode(folder / "L") + b"\xf6we.bin")), b"\0\1")
+    notes: list[str] = []
+    named, inside = read(path, folder, notes=notes)
+    assert named == Document(f"{folder}/M?ller.txt", PRIVATE)
+    assert inside == Document("share/M?ller.txt", PRIVATE)
+    assert notes == ["left out, empty or no text: share/L?we.bin"]
 
 
 def test_huge_text_is_read_no_further_than_its_limit(
