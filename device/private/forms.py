@@ -7,7 +7,7 @@ or more is taken for an account's or a customer's, since quantities of that size
 import re
 from collections.abc import Iterable
 
-from device.private.redaction import Found
+from device.private.redaction import NUMBER, Found
 
 _CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][\w'\u2019\-]*"
 _STREETS = (
@@ -40,7 +40,8 @@ _FORMS = [
     *((re.compile(pattern), "ADDRESS") for pattern in _ADDRESSES),
     *((re.compile(pattern), "ID") for pattern in _IDENTIFIERS),
 ]
-_NUMBER = re.compile(r"(?<![\w])\d+(?:[.,' ]\d+)*")
+# Wherever it stands, behind letters, too: EUR500, Q3, 1e6.
+_NUMBER = re.compile(r"\d+(?:[.,' ]\d+)*")
 
 
 def find_forms(text: str) -> Iterable[Found]:
@@ -53,4 +54,4 @@ def find_forms(text: str) -> Iterable[Found]:
 def find_numbers(text: str) -> Iterable[Found]:
     """Every number written in digits; the reasoner cannot compute with any of them."""
     for match in _NUMBER.finditer(text):
-        yield Found(match.start(), match.end(), "NUMBER")
+        yield Found(match.start(), match.end(), NUMBER)

@@ -12,6 +12,7 @@ from pathlib import Path
 from device.errors import UsageProblem
 
 DEFAULT_LABEL = "WORD"
+NUMBER = "NUMBER"
 _LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,30}\Z")
 _MOST_DICTIONARY_BYTES = 1 << 20
 
@@ -47,6 +48,8 @@ class Redaction:
     def __init__(self, question: str, found: Iterable[Found], taken: str = "") -> None:
         """Replaces what was found, and the same values wherever else they stand alone.
 
+        A number counts within a word, too, since it may be found there: EUR500.
+
         Args:
             question: as typed.
             found: what to replace; overlapping spans become one.
@@ -61,7 +64,15 @@ class Redaction:
         if self._placeholders:
             # The longest first: a name before its parts.
             values = sorted(self._placeholders, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(_standing_alone, values)))
+            numbers = {question[each.start : each.end] for each in spans if each.label == NUMBER}
+            self._pattern = re.compile(
+                "|".join(
+                    rf"(?<!\d){re.escape(value)}(?!\d)"
+                    if value in numbers
+                    else _standing_alone(value)
+                    for value in values
+                )
+            )
         pieces: list[str] = []
         end = 0
         for span in spans:

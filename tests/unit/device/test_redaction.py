@@ -74,6 +74,29 @@ def test_numbers_on_wish(identifiers: Finder) -> None:
     assert sent == "I earn [NUMBER_1] of [NUMBER_2], not [NUMBER_3]"
 
 
+def test_numbers_within_words_are_numbers_too() -> None:
+    question = "EUR500, GBP12,500 in Q3, 1e6 of A12kg, v2_7 and [PAY_95000]?"
+    redaction = redact(question, [find_numbers])
+    assert redaction.text == (
+        "EUR[NUMBER_1], GBP[NUMBER_2] in Q[NUMBER_3], [NUMBER_4]e[NUMBER_5] of A[NUMBER_6]kg, "
+        "v[NUMBER_7]_[NUMBER_8] and [PAY_[NUMBER_9]]?"
+    )
+    assert redaction.restore(redaction.text) == question
+    # The context speaks of the same numbers in the same way, and of no parts of others.
+    assert redaction.apply("in Q3 USD500, not 5000") == "in Q[NUMBER_3] USD[NUMBER_1], not 5000"
+
+
+@given(*[st.text(st.sampled_from("aZé_ [].,'-19\u0663\n"), max_size=30)] * 2)
+def test_no_digit_stays_and_every_number_comes_back(question: str, other: str) -> None:
+    redaction = redact(question, [find_numbers], taken=other)
+    left = redaction.text
+    for placeholder in redaction.originals:
+        left = left.replace(placeholder, "")
+    assert not any(each.isdecimal() for each in left)
+    assert redaction.restore(redaction.text) == question
+    assert redaction.restore(redaction.apply(other)) == other
+
+
 def test_the_absence_of_a_model_is_said_once() -> None:
     notes: list[str] = []
     find = load_finder(notes.append)
