@@ -130,8 +130,11 @@ def answer(
 
     try:
         if not settings.device_only and kept is None:
+            # The identity may be locked with a passphrase that is asked for.
+            with deadline.paused():
+                channel = open_channel(settings.server, credentials)
             link = Link(
-                open_channel(settings.server, credentials),
+                channel,
                 settings.server,
                 request,
                 deadline,

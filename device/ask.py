@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from device.deadline import Start
 from device.errors import DeviceError, Interrupted, UsageProblem
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
+    MOST_TIMEOUT,
     Settings,
 )
 
@@ -56,15 +57,15 @@ Exit codes:
 @click.option("--budget", type=int, metavar="N", help="Most signal tokens [pair's default].")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long the whole question may take.",
+    help="How long the whole question may take, from when it is there.",
 )
 @click.option(
     "--connect-timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONNECT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -184,7 +185,7 @@ def ask(
 
     Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
     """
-    started = context.find_root().obj or time.perf_counter()
+    start = Start(context.find_root().obj)
     # gRPC would log every failed connection to stderr.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     settings = Settings(
@@ -203,7 +204,10 @@ def ask(
     from_stdin = question in (None, "-")
     if from_stdin and "-" in sources:
         raise UsageProblem("stdin holds the context: give the question as an argument")
-    text = _read_stdin() if from_stdin else question or ""
+    text = question or ""
+    if from_stdin:
+        with start.waiting():
+            text = _read_stdin()
     # Imported here, so that --help and errors of usage come at once.
     from device.pairs.pair import open_pair
     from duet_contract.pairs import DEFAULT_PAIR
@@ -225,16 +229,21 @@ def ask(
     stop = _stop_on_interrupt(context)
     # Before time is spent on what goes with it.
     check_question(Question(text), pair.manifest, settings)
-    asked = Question(text, read_context(sources, output.note) if sources else ())
+    asked = Question(text)
+    if sources:
+        with start.waiting():
+            asked = Question(text, read_context(sources, output.note))
     if redact or redact_words or redact_numbers:
         asked = _redacted(asked, redact_words, redact_numbers, output.note)
-    keeper = Keeper(not no_log, output.note)
-    kept = keeper.find(asked, pair.manifest, settings) if reuse else None
+    # Either may ask for a passphrase.
+    with start.waiting():
+        keeper = Keeper(not no_log, output.note)
+        kept = keeper.find(asked, pair.manifest, settings) if reuse else None
     listener = Listener(
         signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
     )
     try:
-        outcome = answer(asked, pair, settings, listener, started=started, stop=stop, kept=kept)
+        outcome = answer(asked, pair, settings, listener, started=start.at, stop=stop, kept=kept)
     except DeviceError:
         output.break_off()
         raise

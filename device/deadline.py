@@ -2,8 +2,26 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from device.errors import DeadlineExceeded, Interrupted
+
+
+class Start:
+    """When a question began (`at`, a `perf_counter` value), however long it took to be there."""
+
+    def __init__(self, at: float | None = None) -> None:
+        self.at = time.perf_counter() if at is None else at
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done within does not count: it waits for a user, a pipe, a disk."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.at += time.perf_counter() - began
 
 
 class Deadline:
@@ -26,6 +44,15 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left; negative once the deadline has passed."""
         return self._end - time.perf_counter()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The deadline moves by what is done within; milliseconds go on."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._end += time.perf_counter() - began
 
     def elapsed_ms(self, at: float | None = None) -> float:
         """Milliseconds from the start until `at` (a `perf_counter` value), or until now."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from device.errors import UsageProblem
 from device.private.context import Context
 from device.private.redaction import Redaction
-from device.settings import Settings
+from device.settings import MOST_TIMEOUT, Settings
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
@@ -40,7 +40,7 @@ def check_question(question: Question, manifest: Manifest, settings: Settings) -
 
     Raises:
         UsageProblem: the question is empty, malformed or too long, the context too long, or the
-            budget out of range.
+            budget or a timeout out of range.
     """
     try:
         check_text(question.text, "question")
@@ -64,6 +64,13 @@ def check_question(question: Question, manifest: Manifest, settings: Settings) -
         raise UsageProblem(
             f"a budget of {settings.budget} is not possible: this pair takes 1 to {limits.budget}"
         )
+    for name in ("timeout", "connect_timeout"):
+        # Written so that it refuses what is no number, too.
+        if not 0 < (seconds := getattr(settings, name)) <= MOST_TIMEOUT:
+            option = "--" + name.replace("_", "-")
+            raise UsageProblem(
+                f"{option} is {seconds:g}: give seconds, more than 0 and at most {MOST_TIMEOUT:.0f}"
+            )
     if settings.device_only and settings.require_cloud:
         raise UsageProblem("--device-only and --require-cloud contradict each other")
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 DEFAULT_SERVER = "127.0.0.1:50151"
 DEFAULT_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 3.0
+# A year; clocks of threads and of gRPC end somewhere beyond.
+MOST_TIMEOUT = 365 * 86_400.0
 MOST_DEFAULT_THREADS = 8
 
 
@@ -29,7 +31,7 @@ class Settings:
 
     `budget`: most signal tokens; None is the pair's default. `temperature`: of signal and answer;
     None is the pair's default. `seed`: of both; None is not reproducible above temperature 0.
-    `timeout`, `connect_timeout`: seconds. `threads`: None is `default_threads()`.
+    `timeout`, `connect_timeout`: seconds, at most a year. `threads`: None is `default_threads()`.
     `draft`: guess ahead from the prompt where that is faster (greedy answers only).
     `anticipate`: guess the signal ahead while waiting for it; sooner answers for more computing.
     """

@@ -1,6 +1,7 @@
 """A pair that exists only as a manifest, and a decoder double that belongs to it."""
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from device.pairs.pair import Pair
 from duet_contract.manifest import Manifest
+from tests.doubles.clock import SteppedClock
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 
 SHA = "ab" * 32
@@ -62,6 +64,14 @@ def pair(tmp_path: Path) -> Pair:
 @pytest.fixture
 def decoder() -> ScriptedDecoder:
     return ScriptedDecoder(answering("häppy 🙂", " A:"))
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
+    """The clock that deadlines and receipts count by."""
+    stepped = SteppedClock()
+    monkeypatch.setattr(time, "perf_counter", stepped)
+    return stepped
 
 
 @pytest.fixture

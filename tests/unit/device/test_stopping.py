@@ -1,5 +1,6 @@
 """When a question stops: deadline, interrupt, the answer's limit."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -7,21 +8,26 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from device import answering
 from device.answering import answer
 from device.errors import (
     DeadlineExceeded,
     ExitCode,
     Interrupted,
+    UsageProblem,
 )
 from device.pairs.pair import Pair
-from device.settings import Settings
+from device.settings import MOST_TIMEOUT, Settings
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
 from tests.doubles.asking import QUESTION
+from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import (
     ScriptedCloud,
+    done,
+    says,
     tokens,
 )
 from tests.doubles.decoder import ScriptedDecoder
@@ -59,6 +65,46 @@ def test_deadline_already_passed_sends_nothing(pair: Pair, decoder: ScriptedDeco
                 started=time.perf_counter() - 2,
             )
         assert cloud.requests == []
+
+
+def test_the_deadline_waits_for_the_passphrase_of_the_identity(
+    pair: Pair, decoder: ScriptedDecoder, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_channel = answering.open_channel
+
+    def asks(server: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+        clock.ahead += 3600
+        return open_channel(server, credentials)
+
+    monkeypatch.setattr(answering, "open_channel", asks)
+    with ScriptedCloud(says(done(0))) as cloud:
+        receipt = answer(
+            QUESTION,
+            pair,
+            Settings(server=cloud.address),
+            decoder=decoder,  # type: ignore[arg-type]
+        ).receipt
+    assert receipt.source == "duet"
+    assert receipt.ms.total > 3600e3
+
+
+@pytest.mark.parametrize("seconds", [1e10, math.inf, math.nan])
+@pytest.mark.parametrize("name", ["timeout", "connect_timeout"])
+def test_timeouts_out_of_range_are_refused(
+    name: str, seconds: float, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    settings = Settings(**{name: seconds})  # type: ignore[arg-type]
+    option = "--" + name.replace("_", "-")
+    with pytest.raises(UsageProblem, match=f"{option} is .*: give seconds, more than 0"):
+        answer(QUESTION, pair, settings, decoder=decoder)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["timeout", "connect_timeout"])
+def test_the_longest_timeouts_are_possible(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(says(done(0))) as cloud:
+        settings = Settings(server=cloud.address, **{name: MOST_TIMEOUT})  # type: ignore[arg-type]
+        outcome = answer(QUESTION, pair, settings, decoder=decoder)  # type: ignore[arg-type]
+    assert outcome.receipt.source == "duet"
 
 
 def test_stop_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) -> None:

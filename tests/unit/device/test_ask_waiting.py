@@ -1,0 +1,92 @@
+"""`duet-device ask`: time until the question is there does not count."""
+
+import io
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from device import answering
+from device.cli import main
+from device.errors import ExitCode
+from device.keeping import Keeper
+from device.pairs.pair import Pair
+from duet_contract.receipt import Receipt
+from tests.doubles.clock import SteppedClock
+from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import ScriptedDecoder
+
+HOUR = 3600
+
+
+@pytest.fixture
+def cloud(
+    pair: Pair, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ScriptedCloud]:
+    """A cloud that is the default server, and the pair `bytes`."""
+    directory = pair.directory / "pairs" / "bytes"
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text(pair.manifest.to_json())
+    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
+    monkeypatch.setenv("DUET_PAIR", "bytes")
+    monkeypatch.setenv("DUET_HOME", str(pair.directory / "home"))
+    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    with ScriptedCloud(says(tokens(*b"because"), done(7))) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
+
+
+class Slow(io.BytesIO):
+    """What somebody takes an hour to type."""
+
+    def __init__(self, data: bytes, clock: SteppedClock) -> None:
+        super().__init__(data)
+        self._clock = clock
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._clock.ahead += HOUR
+        return super().read(size)
+
+
+@pytest.mark.parametrize("arguments", [["ask"], ["ask", "why?", "--context", "-"]])
+def test_stdin_may_take_its_time(
+    arguments: list[str],
+    cloud: ScriptedCloud,
+    clock: SteppedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Slow(b"why?", clock)))
+    assert main([*arguments, "--json"]) == ExitCode.OK
+    assert clock.ahead == HOUR
+    receipt = Receipt.model_validate_json(capsys.readouterr().out)
+    assert receipt.source == "duet"
+    assert receipt.ms.total < HOUR * 1e3
+
+
+@pytest.mark.parametrize("asks", ["_prepare", "find"])
+def test_a_passphrase_may_take_its_time(
+    asks: str, cloud: ScriptedCloud, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waits(*_: object) -> None:
+        clock.ahead += HOUR
+
+    monkeypatch.setattr(Keeper, "_exists", lambda _: True)
+    monkeypatch.setattr(Keeper, "_prepare", lambda _: False)
+    monkeypatch.setattr(Keeper, "find", lambda *_: None)
+    monkeypatch.setattr(Keeper, asks, waits)
+    assert main(["ask", "why?", "--reuse"]) == ExitCode.OK
+    assert clock.ahead == HOUR
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--connect-timeout"])
+@pytest.mark.parametrize("seconds", ["inf", "1e10", "nan", "-1"])
+def test_no_timeout_is_longer_than_a_year(
+    option: str, seconds: str, cloud: ScriptedCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", "why?", f"{option}={seconds}"]) == ExitCode.USAGE
+    err = capsys.readouterr().err
+    assert option in err
+    assert "31536000" in err
+    assert cloud.requests == []
