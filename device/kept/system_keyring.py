@@ -1,9 +1,8 @@
 """The system's keyring, where keys may lie: Secret Service, KWallet, Keychain, Windows."""
 
-import contextlib
 from typing import Any
 
-from device.errors import VaultError, VaultLocked
+from device.errors import Interrupted, VaultError, VaultLocked
 
 SERVICE = "duet-device"
 
@@ -17,6 +16,9 @@ def put(name: str, key: bytes) -> bool:
     try:
         backend.set_password(SERVICE, name, key.hex())
         return bool(backend.get_password(SERVICE, name) == key.hex())
+    except Interrupted:
+        # Ctrl-C at the keyring's dialog.
+        raise
     except Exception:
         return False
 
@@ -35,6 +37,8 @@ def take(name: str) -> bytes:
         )
     try:
         kept = backend.get_password(SERVICE, name)
+    except Interrupted:
+        raise
     except Exception as error:
         raise VaultLocked(f"the system's keyring does not give the vault's key: {error}") from error
     if kept is None:
@@ -48,9 +52,14 @@ def take(name: str) -> bytes:
 def remove(name: str) -> None:
     """Forgets a key, if the keyring has it."""
     backend = _backend()
-    if backend is not None:
-        with contextlib.suppress(Exception):
-            backend.delete_password(SERVICE, name)
+    if backend is None:
+        return
+    try:
+        backend.delete_password(SERVICE, name)
+    except Interrupted:
+        raise
+    except Exception:
+        return
 
 
 def _backend() -> Any:

@@ -3,7 +3,7 @@
 import getpass
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keyring
@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 
-from device.errors import ExitCode, VaultError, VaultLocked
-from device.kept import vault
+from device.errors import ExitCode, Interrupted, VaultError, VaultLocked
+from device.kept import system_keyring, vault
 from device.kept.vault import Vault
 from tests.doubles.keyring import (
     ForgetfulKeyring,
@@ -106,6 +106,27 @@ def test_without_a_keyring_that_keeps_secrets_nothing_is_kept_in_the_clear(
         Vault.open(tmp_path)
     assert caught.value.exit_code == ExitCode.VAULT
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "use_it",
+    [
+        lambda: system_keyring.put("name", KEY),
+        lambda: system_keyring.take("name"),
+        lambda: system_keyring.remove("name"),
+    ],
+)
+def test_ctrl_c_at_the_keyrings_dialog_ends_the_command(
+    use_it: Callable[[], object], system: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dialog(*_: str) -> None:
+        raise Interrupted("interrupted")
+
+    for method in ("set_password", "get_password", "delete_password"):
+        monkeypatch.setattr(MemoryKeyring, method, dialog)
+    with pytest.raises(Interrupted) as caught:
+        use_it()
+    assert caught.value.exit_code == ExitCode.INTERRUPTED
 
 
 def test_passphrase_from_the_environment(
