@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
     build = verbs.add_parser("build", help="build a pair from its recipe, or install a shipped one")
     build.add_argument("recipe", nargs="?", default=DEFAULT_PAIR, help="shipped name, or a file")
-    build.add_argument("--out", type=Path, help="directory (default: the pair's name in the cache)")
+    build.add_argument("--out", type=Path, help="the pair's own directory (default: in the cache)")
     build.add_argument("--reasoner", type=Path, metavar="DIR", help="local model, not the hub's")
     build.add_argument("--decoder", type=Path, metavar="GGUF", help="local file, not the hub's")
     build.add_argument("--if-missing", action="store_true", help="do nothing if it is built")

@@ -9,6 +9,7 @@ from cloud.errors import PairBuildError
 from cloud.pairs import formats, gguf_models
 from cloud.pairs.recipe import Recipe, Source
 from cloud.pairs.sources import MODEL_FILES, locate, place
+from cloud.pairs.target import vacant
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
 from duet_contract.integrity import describe_directory, describe_file
@@ -30,8 +31,10 @@ def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest
     """Builds `recipe` into the directory `target`, which appears whole or not at all.
 
     Raises:
-        PairBuildError: a source is missing or cannot be made into a pair.
+        PairBuildError: a source is missing or cannot be made into a pair, or `target` holds
+            something else.
     """
+    target = vacant(target)
     scratch = target.with_name(f".{target.name}.building-{os.getpid()}")
     shutil.rmtree(scratch, ignore_errors=True)
     try:

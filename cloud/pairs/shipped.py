@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from cloud.errors import PairBuildError
+from cloud.pairs.target import vacant
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
@@ -38,9 +39,11 @@ def install_shipped(name: str, target: Path, report: Callable[[str], None] = pri
     The signature is the builder's: it says that the pair came with the code that runs here.
 
     Raises:
-        PairBuildError: the pair is not what its manifest says, or the copy cannot be written.
+        PairBuildError: the pair is not what its manifest says, the copy cannot be written, or
+            `target` holds something else.
     """
     origin = _home() / name
+    target = vacant(target)
     scratch = target.with_name(f".{target.name}.building-{os.getpid()}")
     try:
         manifest = load_manifest(origin)

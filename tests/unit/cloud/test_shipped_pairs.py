@@ -2,9 +2,11 @@
 
 import pytest
 
-from cloud.errors import PairBuildError
+from cloud.errors import Exit, PairBuildError
 from cloud.pairs import shipped
 from cloud.pairs.__main__ import main
+from cloud.pairs.build import build_pair
+from cloud.pairs.recipe import load_recipe
 from duet_contract.builder import builder_key
 from duet_contract.keys import public_bytes
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
@@ -67,3 +69,55 @@ def test_a_copy_that_cannot_be_written(home):
     (home / "installed").write_text("a file where the directory should be")
     with pytest.raises(PairBuildError, match="cannot write"):
         shipped.install_shipped("toy", home / "installed" / "toy")
+
+
+def _other(directory, manifest=None):
+    (directory / "other").mkdir(parents=True)
+    (directory / "other" / "thesis.txt").write_text("years of work")
+    if manifest is not None:
+        (directory / "manifest.json").write_text(manifest)
+    return directory
+
+
+def _kept(directory):
+    return (directory / "other" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("manifest", [None, "[]", "no json", '{"manifest_version": 3}'])
+def test_what_is_no_pair_is_not_replaced(home, capsys, manifest):
+    target = _other(home / "mine", manifest)
+    assert main(["build", "toy", "--out", str(target)]) == Exit.MODEL
+    error = capsys.readouterr().err
+    assert f"{target} holds" in error
+    assert error.count("\n") == 1
+    assert _kept(target)
+    assert [path.name for path in home.glob(".*")] == [], "a scratch directory is left"
+
+
+def test_nothing_is_built_for_a_target_that_is_no_pair(home):
+    target = _other(home / "mine")
+    with pytest.raises(PairBuildError, match="is no pair"):
+        build_pair(load_recipe("smollm2-135m"), target, report=pytest.fail)
+    assert _kept(target)
+
+
+def test_the_directory_of_all_pairs_is_not_replaced(home, capsys):
+    assert main(["build", "toy"]) == 0
+    assert main(["build", "toy", "--out", str(home / "installed")]) == Exit.MODEL
+    assert find_pair("toy") == home / "installed" / "toy"
+
+
+def test_an_earlier_pair_of_whichever_schema_and_an_empty_directory_are_replaced(home):
+    (home / "empty").mkdir()
+    earlier = _other(home / "earlier", '{"schema": 99, "reasoner": 1, "decoder": 2}')
+    for target in (home / "empty", earlier):
+        assert main(["build", "toy", "--out", str(target)]) == 0
+        assert load_manifest(target).id == "toy"
+    assert not (earlier / "other").exists()
+
+
+def test_the_directory_one_is_in(home, monkeypatch, capsys):
+    (home / "here").mkdir()
+    monkeypatch.chdir(home / "here")
+    assert main(["build", "toy", "--out", "."]) == 0
+    assert load_manifest(home / "here").id == "toy"
