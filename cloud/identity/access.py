@@ -99,21 +99,26 @@ def load_access(path: Path) -> Access:
 class AccessFile:
     """The file, read again when it changes; a change that cannot be read leaves what was."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, may_lack: bool = False) -> None:
         """Reads the file; without one, nobody has a role or a limit.
+
+        `may_lack`: the file may be written later; then it counts as soon as it is there.
 
         Raises:
             CredentialsError: see `load_access`.
         """
         self.path = path
-        self.access = load_access(path) if path else Access()
         self._seen = self._signature()
+        if path is None or (may_lack and not path.exists()):
+            self.access = Access()
+        else:
+            self.access = load_access(path)
 
     def refresh(self) -> bool:
         """Reads the file if it changed; whether it did.
 
         Raises:
-            CredentialsError: it changed and cannot be read; told once a change.
+            CredentialsError: it changed and cannot be read, or is gone; told once a change.
         """
         seen = self._signature()
         if self.path is None or seen == self._seen:

@@ -99,7 +99,7 @@ class Security:
             authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
             _replace_if_ended(authority)
         usual = directory / ACCESS_NAME
-        access = AccessFile(options.access or (usual if usual.is_file() else None))
+        access = AccessFile(options.access or usual, may_lack=options.access is None)
         _check_roles_unset(access.access)
         return cls(
             ServerCredentials(ServerFiles.of_authority(directory)),
@@ -168,6 +168,8 @@ class Security:
             try:
                 if self._access.refresh():
                     logs.get().info("access file taken up")
+                    if self._root:
+                        _check_roles_unset(self._access.access)
                 if self._authority and _replaceable(
                     self._credentials.certificate, self._authority.certificate
                 ):
@@ -209,8 +211,8 @@ def _due(certificate: x509.Certificate) -> bool:
 def _check_roles_unset(access: Access) -> None:
     if access.roles or access.denied:
         raise UsageError(
-            "with --tls-dir, roles are given by cloud.admin invite and taken by revoke: "
-            "leave [roles] and denied out of the access file"
+            "with --tls-dir, roles are given by cloud.admin invite and taken by revoke; "
+            "[roles] and denied have no effect: leave them out of the access file"
         )
 
 

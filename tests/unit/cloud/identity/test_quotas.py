@@ -1,6 +1,7 @@
 """Limits of each identity: never exceeded, exact across restarts, and told with when they reset."""
 
 import asyncio
+import json
 
 import grpc
 import pytest
@@ -341,11 +342,33 @@ async def test_a_service_that_starts_again_goes_on_counting(
 async def test_limits_change_while_it_serves(secure, refused):
     client = secure.connect(identities.device(secure.authority))
     assert await client.ask() == 10
-    security = secure.server.security
     path = secure.authority.directory / "access.toml"
     path.write_text("[limits.default]\nrate = 0\n")
-    security._access.path = path
     await asyncio.sleep(1.2)
+    assert "0 questions a minute" in (await refused(client.ask())).details()
+
+
+async def test_limits_that_are_gone_while_it_serves_stay_in_force(secure, refused, capsys):
+    client = secure.connect(identities.device(secure.authority))
+    path = secure.authority.directory / "access.toml"
+    path.write_text("[limits.default]\nrate = 0\n")
+    await asyncio.sleep(1.2)
+    path.unlink()
+    await asyncio.sleep(1.2)
+    assert "0 questions a minute" in (await refused(client.ask())).details()
+    assert capsys.readouterr().err.count("cannot read the access file") == 1
+
+
+@pytest.mark.parametrize("text", ['denied = ["spiffe://a/b"]', '[roles]\n"spiffe://a/b" = []'])
+async def test_roles_in_the_access_file_of_an_authority_are_told(secure, refused, capsys, text):
+    """They have no effect: roles are in the registry. Limits beside them count."""
+    path = secure.authority.directory / "access.toml"
+    path.write_text(f"{text}\n[limits.default]\nrate = 0\n")
+    await asyncio.sleep(1.7)
+    lines = capsys.readouterr().err.splitlines()
+    told = [json.loads(line) for line in lines if "cloud.admin invite" in line]
+    assert [line["level"] for line in told] == ["error"]
+    client = secure.connect(identities.device(secure.authority))
     assert "0 questions a minute" in (await refused(client.ask())).details()
 
 
