@@ -66,14 +66,16 @@ class ServerCredentials:
     def refresh(self) -> bool:
         """Takes up changed files; whether it did. Files that cannot be used change nothing."""
         signature = _signature(self._files)
-        if signature in (self._loaded.signature, self._told):
+        if signature == self._loaded.signature:
             return False
         try:
             self._loaded = _Loaded.read(self._files)
         except CredentialsError as error:
-            # Told once a change: a certificate and its key may be written one after the other.
-            self._told = signature
-            logs.get().error("certificate not taken up", reason=str(error))
+            # Told once a change, as a certificate and its key may be written one after the other;
+            # tried each time, as one that is not valid yet becomes so without a change.
+            if signature != self._told:
+                self._told = signature
+                logs.get().error("certificate not taken up", reason=str(error))
             return False
         logs.get().info(
             "certificate taken up", ends=self.certificate.not_valid_after_utc.isoformat()
@@ -132,15 +134,19 @@ def _check(files: ServerFiles, certificate: x509.Certificate, key: bytes) -> Non
         raise CredentialsError(f"{files.key} holds no unencrypted private key in PEM") from error
     if private.public_key() != certificate.public_key():
         raise CredentialsError(f"{files.key} is not the key of the certificate in {files.chain}")
-    now = datetime.datetime.now(datetime.UTC)
+    now = _now()
     if now >= certificate.not_valid_after_utc:
         ended = certificate.not_valid_after_utc.date()
         raise CredentialsError(
             f"the server's certificate in {files.chain} ended on {ended}: replace it "
             "(python -m cloud.admin rotate, for an authority of cloud.admin)"
         )
-    if now < certificate.not_valid_before_utc:
-        raise CredentialsError(f"the server's certificate in {files.chain} is not valid yet")
+    begins = certificate.not_valid_before_utc
+    if now < begins:
+        raise CredentialsError(
+            f"the server's certificate in {files.chain} is not valid yet, but from "
+            f"{begins:%Y-%m-%d %H:%M:%S} UTC on"
+        )
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -165,3 +171,7 @@ def _signature(files: ServerFiles) -> tuple[tuple[int, ...], ...]:
         except OSError:
             found.append(())
     return tuple(found)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -12,10 +12,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cloud import logs
 from cloud.errors import AddressError, CredentialsError, Exit, UsageError
 from cloud.identity import certificates
 from cloud.identity.authority import unlock
 from cloud.identity.certificates import key_pem, pem
+from cloud.identity.credentials import ServerCredentials, ServerFiles
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
@@ -256,6 +258,25 @@ async def test_a_certificate_that_cannot_be_used_changes_nothing(secure, capsys)
     await asyncio.sleep(1.2)
     assert await _serial(secure, pair) == before
     assert capsys.readouterr().err.count("certificate not taken up") == 1
+
+
+def test_a_certificate_that_is_not_valid_yet_is_taken_up_once_it_is(
+    own_pki, authority, tmp_path, monkeypatch, capsys
+):
+    logs.configure("json")
+    files = ServerFiles(own_pki.tls_cert, own_pki.tls_key, own_pki.tls_client_ca)
+    credentials = ServerCredentials(files)
+    before = credentials.certificate.serial_number
+    write_server(authority, tmp_path, certificates.new_key(), days=4, begins=2)
+    for _ in range(3):
+        assert not credentials.refresh()
+    assert credentials.certificate.serial_number == before
+    assert capsys.readouterr().err.count("not valid yet, but from") == 1
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
+    monkeypatch.setattr("cloud.identity.credentials._now", lambda: later)
+    assert credentials.refresh()
+    assert credentials.certificate.serial_number != before
+    assert not credentials.refresh()
 
 
 async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secure, monkeypatch):
