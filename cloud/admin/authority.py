@@ -6,8 +6,9 @@ import click
 from cryptography import x509
 
 from cloud.admin.options import check_name, directory_option, passphrase_option, tell_end
+from cloud.errors import UsageError
 from cloud.identity import authority as authorities
-from cloud.identity.certificates import der
+from cloud.identity.certificates import der, is_host
 from cloud.identity.passphrase import read_passphrase
 from duet_contract.enrolment import fingerprint
 
@@ -84,17 +85,17 @@ def show(directory: Path) -> None:
 )
 def rotate(directory: Path, passphrase_file: Path | None, hosts: tuple[str, ...]) -> None:
     """Give the server a new key and certificate; a running server takes them up by itself."""
+    names = _all_hosts(hosts)
     authority = authorities.unlock(directory, read_passphrase(passphrase_file))
-    if hosts:
-        authority.registry.set("hosts", ",".join(_all_hosts(hosts)))
-    certificate = authority.issue_server()
+    certificate = authority.issue_server(names)
     click.echo(f"server's certificate until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     tell_end(authority.certificate)
 
 
 def _all_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        # An IPv6 address is no name; the certificate is told apart by `ip_address`.
-        if ":" not in name:
-            check_name(name)
+        if not is_host(name):
+            raise UsageError(
+                f"{name!r} is no host: a DNS name or an IP address, without port or brackets"
+            )
     return tuple(dict.fromkeys(name.lower() for name in names))

@@ -37,9 +37,9 @@ TELL_LEFT = datetime.timedelta(days=180)
 
 
 def usual_hosts() -> tuple[str, ...]:
-    """Names by which a server on this machine is usually called."""
+    """Names by which a server on this machine is usually called, as far as they can be used."""
     names = ("localhost", "127.0.0.1", "::1", socket.gethostname(), socket.getfqdn())
-    return tuple(dict.fromkeys(name.lower() for name in names if name))
+    return tuple(dict.fromkeys(name.lower() for name in names if certificates.is_host(name)))
 
 
 def open_registry(directory: Path) -> Registry:
@@ -196,20 +196,35 @@ class Authority:
                 return None
             return self._issue_device(present.device, signing_request)
 
-    def issue_server(self) -> x509.Certificate:
-        """Replaces the server's certificate and key; a running server takes them up by itself."""
+    def issue_server(self, hosts: Sequence[str] = ()) -> x509.Certificate:
+        """Replaces the server's certificate and key; a running server takes them up by itself.
+
+        `hosts`: by what it is called from now on, if that changes.
+
+        Raises:
+            CredentialsError: it is called by what no certificate can hold.
+        """
         key = certificates.new_key()
         registry = self.registry
-        hosts = registry.setting("hosts").split(",")
+        names = hosts or registry.setting("hosts").split(",")
         uri = certificates.spiffe_id(registry.setting("domain"), "cloud")
-        certificate = certificates.server_certificate(
-            self.certificate,
-            self.key,
-            key.public_key(),
-            [*hosts, uri],
-            float(registry.setting("server_days")),
-            _now(),
-        )
+        try:
+            certificate = certificates.server_certificate(
+                self.certificate,
+                self.key,
+                key.public_key(),
+                [*names, uri],
+                float(registry.setting("server_days")),
+                _now(),
+            )
+        except ValueError as error:
+            raise CredentialsError(
+                f"no certificate can name a server {', '.join(names)} ({error}): "
+                "python -m cloud.admin rotate --host ..."
+            ) from error
+        if hosts:
+            # Not before: what cannot be issued must not stand in the way of later certificates.
+            registry.set("hosts", ",".join(hosts))
         content = certificates.key_pem(key) + certificates.pem(certificate)
         write_private(self.directory / SERVER_NAME, content)
         return certificate

@@ -8,6 +8,7 @@ Key identifiers are left out: there is one issuer.
 
 import datetime
 import ipaddress
+import re
 import secrets
 from collections.abc import Sequence
 
@@ -23,12 +24,24 @@ from cloud.errors import CredentialsError
 BACKDATED = datetime.timedelta(minutes=5)
 # Far above any request with one P-256 key.
 MOST_SIGNING_REQUEST_BYTES = 4096
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DNS_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 _AUTHORITY_LIFE = datetime.timedelta(days=3650)
 
 
 def spiffe_id(domain: str, *path: str) -> str:
     """`spiffe://DOMAIN/PATH...` (SPIFFE-ID specification, section 2)."""
     return "/".join((f"spiffe://{domain}", *path))
+
+
+def is_host(name: str) -> bool:
+    """Whether it is a DNS name or an IP address, as a server's certificate can hold it."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return _DNS_NAME.fullmatch(name) is not None
+    # A zone ("%eth0") means something on one machine alone.
+    return "%" not in name
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:

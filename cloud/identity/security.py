@@ -165,22 +165,26 @@ class Security:
     async def _keep_up(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
+            self._refresh_access()
+            self._tell_end()
             try:
-                if self._access.refresh():
-                    logs.get().info("access file taken up")
-                    if self._root:
-                        _check_roles_unset(self._access.access)
                 if self._authority and _replaceable(
                     self._credentials.certificate, self._authority.certificate
                 ):
                     self._authority.issue_server()
-                self._tell_end()
-            except CloudError as error:
-                logs.get().error("security not kept up", reason=str(error))
-            except (OSError, sqlite3.Error) as error:
+            except (CloudError, OSError, sqlite3.Error) as error:
                 logs.get().error("security not kept up", reason=str(error))
                 await asyncio.sleep(60)
             self._credentials.refresh()
+
+    def _refresh_access(self) -> None:
+        try:
+            if self._access.refresh():
+                logs.get().info("access file taken up")
+                if self._root:
+                    _check_roles_unset(self._access.access)
+        except CloudError as error:
+            logs.get().error("security not kept up", reason=str(error))
 
     def _tell_end(self) -> None:
         """Once a day, as long as the authority's certificate is near its end."""

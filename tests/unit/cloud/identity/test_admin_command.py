@@ -63,6 +63,60 @@ def test_rotate(run, made):
     assert authorities.open_registry(made).setting("hosts") == "other.example.org"
 
 
+AZURE = "duet-gpu-server-01.0qztx5mjkyau1d3nrvgotsiake.bx.internal.cloudapp.net"
+
+
+def test_a_machine_with_a_long_name_and_one_without_a_usable_one(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("socket.getfqdn", lambda: AZURE)
+    monkeypatch.setattr("socket.gethostname", lambda: "b\u00fcro:1")
+    assert len(AZURE) > 64
+    code, out, err = run("init", "--host", f"gpu.{AZURE}", "--host", "FD00::7")
+    assert (code, err) == (Exit.OK, "")
+    assert out.splitlines()[-1] == (
+        f"server is   localhost, 127.0.0.1, ::1, {AZURE}, gpu.{AZURE}, fd00::7"
+    )
+    assert f"gpu.{AZURE}, 127.0.0.1, ::1, fd00::7" in run("show")[1]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "gpu.example.org:50151",
+        "http://gpu.example.org",
+        "[::1]",
+        "fe80::1%eth0",
+        "b\u00fcro.example.org",
+        "b\u00fcro:1",
+        "a,b",
+        "a..b",
+        "-a.org",
+        "gpu.example.org.",
+        "x" * 64,
+        ".".join(["x" * 49] * 6),
+        "gpu\n",
+        "",
+    ],
+)
+def test_what_is_no_host_is_refused_and_changes_nothing(run, made, tmp_path, host):
+    before = (made / "server.pem").read_bytes(), authorities.open_registry(made).setting("hosts")
+    for command in (["rotate"], ["init", "--dir", str(tmp_path / "other")]):
+        code, _, err = run(*command, "--host", "fine.example.org", "--host", host)
+        assert code == Exit.USAGE
+        assert f"{host!r} is no host" in err
+    assert not (tmp_path / "other").exists()
+    after = (made / "server.pem").read_bytes(), authorities.open_registry(made).setting("hosts")
+    assert before == after
+
+
+def test_hosts_that_no_certificate_can_hold_are_told_and_can_be_changed(run, made):
+    authorities.open_registry(made).set("hosts", "b\u00fcro:1")
+    code, _, err = run("rotate")
+    assert code == Exit.CREDENTIALS
+    assert "cloud.admin rotate --host" in err
+    assert err.count("\n") == 1
+    assert run("rotate", "--host", "gpu.example.org")[0] == Exit.OK
+
+
 def _life(monkeypatch, **life):
     monkeypatch.setattr(certificates, "_AUTHORITY_LIFE", datetime.timedelta(**life))
 
@@ -156,6 +210,7 @@ def test_publishers(run, made, tmp_path):
         (["publisher", "add", "/nowhere"], Exit.USAGE),
         (["init"], Exit.USAGE),
         (["rotate", "--host", "a b"], Exit.USAGE),
+        (["rotate", "--host", "gpu.example.org:50151"], Exit.USAGE),
     ],
 )
 def test_refused(run, made, arguments, code):

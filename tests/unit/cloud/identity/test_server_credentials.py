@@ -290,6 +290,16 @@ async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secur
     assert await _serial(secure, pair) != before
 
 
+async def test_hosts_that_no_certificate_can_hold_are_told_and_the_rest_is_kept_up(
+    secure, monkeypatch, capsys
+):
+    secure.authority.registry.set("hosts", "b\u00fcro:1")
+    monkeypatch.setattr("cloud.identity.security.RENEW_LEFT", 1.0)
+    await asyncio.sleep(1.7)
+    assert capsys.readouterr().err.count("cloud.admin rotate --host") == 1
+    assert not any(task.done() for task in secure.server.security._tasks)
+
+
 @pytest.fixture
 def brief_authority(monkeypatch):
     """Authorities that are made from now on end in ten days, before the server's 30."""
