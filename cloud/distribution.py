@@ -54,13 +54,15 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
         self, request: FetchFileRequest, context: Context
     ) -> AsyncIterator[FetchFileResponse]:
         """See pairs.proto."""
-        sent = 0
+        sent, pair, path = 0, "", ""
         # Asked now: once a device is gone, its call may be freed before this generator is closed,
         # and gRPC would read what is no longer there.
         peer = context.peer()
         try:
             route = self._routes.find(request.pair)
+            pair = route.name
             entry = _entry(route.pair.manifest.decoder.files, request)
+            path = entry.path
             if self._fetching >= MOST_FETCHES:
                 raise exhausted(f"{MOST_FETCHES} devices are fetching already", _RETRY_AFTER_S)
             self._fetching += 1
@@ -79,8 +81,9 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
         finally:
             logs.get().info(
                 "fetched",
-                pair=request.pair,
-                path=request.path,
+                # As they are here, not as they were asked for: that may be any text of any length.
+                pair=pair,
+                path=path,
                 offset=request.offset,
                 bytes=sent,
                 peer=peer,

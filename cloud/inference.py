@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cloud import logs
 from cloud.engine import Job, Step
 from cloud.errors import EngineError
-from cloud.limits import RequestLimits
+from cloud.limits import MAX_REQUEST_ID, RequestLimits
 from cloud.metrics import Metrics
 from cloud.pieces import PieceGatherer
 from cloud.reasoner import PairReasoner
@@ -18,6 +18,7 @@ from cloud.routing import Route, Routes
 from cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
+from duet_contract.prompts import MOST_BYTES_PER_TOKEN
 from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -62,11 +63,12 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         # and gRPC would read what is no longer there.
         peer = context.peer()
         request_id = request.request_id or uuid.uuid4().hex
-        outcome, signal_tokens, pair = "cancelled", 0, ""
+        outcome, signal_tokens, pair, most_logged = "cancelled", 0, "", 0
         try:
             # Before a place is waited for: a device with another pair is told at once.
             route = self._routes.find(request.pair)
             pair = route.name
+            most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
             responses = self._reason(route, request, request_id, arrived)
             async with aclosing(responses) as stream:
                 async for response in stream:
@@ -88,10 +90,11 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             seconds = time.monotonic() - arrived
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
-            question = {"question": request.question} if self._log_questions else {}
+            # Cut, as what was refused may be as long as a message can be.
+            question = {"question": request.question[:most_logged]} if self._log_questions else {}
             logs.get().info(
                 "reasoned",
-                request_id=request_id,
+                request_id=request_id[:MAX_REQUEST_ID],
                 pair=pair,
                 outcome=outcome,
                 signal_tokens=signal_tokens,

@@ -7,16 +7,16 @@ import structlog
 
 def configure(log_format: str) -> None:
     """Sets up logging; `log_format` is `console` or `json`."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
+    renderers: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [_escape, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            renderer,
+            *renderers,
         ],
         # Looked up at each event: whoever redirects stderr later gets the log as well.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
@@ -27,3 +27,20 @@ def get() -> structlog.typing.FilteringBoundLogger:
     """The service's logger."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def _escape(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Text from outside must not steer the operator's terminal, nor look like a further line."""
+    return {
+        key: _printable(value) if isinstance(value, str) else value for key, value in event.items()
+    }
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -152,3 +152,13 @@ async def test_a_fetch_that_is_given_up_leaves_its_place(stub, directory, monkey
         except grpc.aio.AioRpcError:
             await asyncio.sleep(0.01)
     assert sum(map(len, chunks)) == (directory / "decoder" / "m.gguf").stat().st_size
+
+
+async def test_the_log_names_what_is_here_not_what_was_asked_for(stub, directory, capfd):
+    long = 100_000 * "x"
+    for changes in ({"path": long}, {"pair": long}):
+        await refused(stub.FetchFile(request(directory, **changes)))
+    assert [r async for r in stub.FetchFile(request(directory, pair=""))]
+    logged = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    named = [(line["pair"], line["path"]) for line in logged if line["event"] == "fetched"]
+    assert named == [("toy@1.2.3", ""), ("", ""), ("toy@1.2.3", "decoder/m.gguf")]

@@ -281,3 +281,15 @@ async def test_questions_are_not_logged(capfd, cloud):
     logged = capfd.readouterr().err
     assert "reasoned" in logged
     assert "secret" not in logged
+
+
+async def test_what_is_refused_for_its_length_is_not_logged_whole(capfd, cloud):
+    cloud.server.inference._log_questions = True
+    long = 100_000 * "x"
+    for changes in ({"request_id": long}, {"question": long}, {"question": long, "pair": "other"}):
+        error = await refused(cloud.inference.Reason(_request(cloud, **changes)))
+        assert error.code() != grpc.StatusCode.OK
+    logged = capfd.readouterr().err
+    assert logged.count('"reasoned"') == 3
+    assert "x" * 128 in logged
+    assert max(map(len, logged.splitlines())) < 2000
