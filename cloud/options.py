@@ -9,6 +9,7 @@ from cloud.errors import UsageError
 from duet_contract.pairs import DEFAULT_PAIR
 
 DEFAULT_PORT = 50151
+MOST_PORT = 65535
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,9 @@ def parse_options(arguments: list[str]) -> ServeOptions:
             raise UsageError(f"--{name.replace('_', '-')} must be at least {least}")
     if options.max_running is not None and options.max_running < 1:
         raise UsageError("--max-running must be at least 1")
+    for name in ("port", "metrics_port", "enrolment_port"):
+        if not 0 <= (getattr(options, name) or 0) <= MOST_PORT:
+            raise UsageError(f"--{name.replace('_', '-')} must be from 0 to {MOST_PORT}")
     values = vars(options)
     values.pop("help_engine")
     values["pairs"] = tuple(values["pairs"] or (DEFAULT_PAIR,))

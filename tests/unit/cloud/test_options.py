@@ -47,6 +47,10 @@ def test_what_was_given_and_nothing_else_reaches_the_engine(arguments, engine):
         (["--max-running", "0"], "--max-running must be at least 1"),
         (["--max-waiting", "-1"], "--max-waiting must be at least 0"),
         (["--grace-s", "-1"], "--grace-s must be at least 0"),
+        (["--port", "70000"], "--port must be from 0 to 65535"),
+        (["--metrics-port", "70000"], "--metrics-port must be from 0 to 65535"),
+        (["--metrics-port", "-1"], "--metrics-port must be from 0 to 65535"),
+        (["--enrolment-port", "65536"], "--enrolment-port must be from 0 to 65535"),
         (["--model", "other"], "--model belongs to the pair"),
         (["--model", "Qwen/Qwen3-0.6B"], "--model belongs to the pair"),  # vLLM's default
         (["--tokenizer", "other"], "--tokenizer belongs to the pair"),
