@@ -11,14 +11,15 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 
+from cloud import logs
 from cloud.engine import Engine, Job, Step
 from cloud.errors import CredentialsError
 from cloud.identity.access import AccessFile
 from cloud.identity.callers import CALLER
-from cloud.status import over_quota
+from cloud.status import Refusal, over_quota, unavailable
 
 RATE_WINDOW_S = 60.0
 # Nobody asks about older days.
@@ -69,7 +70,8 @@ class Quotas:
         """Holds one of the identity's places for a question.
 
         Raises:
-            Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets.
+            Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets; UNAVAILABLE if there
+                is a limit and the counts cannot be read or written.
         """
         limits = self._access.access.limits_of(name)
         now = self._clock()
@@ -80,10 +82,11 @@ class Quotas:
                 "resets when one of them ends",
                 1.0,
             )
-        if limits.tokens is not None and self.spent(name) >= limits.tokens:
-            raise self._out_of_tokens(name, limits.tokens, 0)
-        if limits.rate is not None:
-            self._count(name, limits.rate, now)
+        with _counting():
+            if limits.tokens is not None and self.spent(name) >= limits.tokens:
+                raise self._out_of_tokens(name, limits.tokens, 0)
+            if limits.rate is not None:
+                self._count(name, limits.rate, now)
         self._running[name] += 1
         try:
             yield
@@ -106,21 +109,24 @@ class Quotas:
             yield [0]
             return
         day = self._day()
-        charged = self._db.execute(
-            "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?3 <= ?4 "
-            "ON CONFLICT DO UPDATE SET spent = spent + ?3 WHERE spent + ?3 <= ?4",
-            (name, day, most, limit),
-        ).rowcount
-        if not charged:
-            raise self._out_of_tokens(name, limit, most)
+        with _counting():
+            charged = self._db.execute(
+                "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?3 <= ?4 "
+                "ON CONFLICT DO UPDATE SET spent = spent + ?3 WHERE spent + ?3 <= ?4",
+                (name, day, most, limit),
+            ).rowcount
+            if not charged:
+                raise self._out_of_tokens(name, limit, most)
         taken = [0]
         try:
             yield taken
         finally:
-            self._db.execute(
-                "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
-                (most - taken[0], name, day),
-            )
+            # The signal has gone out: if nothing can be given back, the question counts in full.
+            with suppress(Refusal), _counting():
+                self._db.execute(
+                    "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
+                    (most - taken[0], name, day),
+                )
 
     def spent(self, name: str) -> int:
         """Tokens of an identity today."""
@@ -131,8 +137,9 @@ class Quotas:
 
     def _count(self, name: str, rate: int, now: float) -> None:
         since = now - RATE_WINDOW_S
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+        # Commits; where that or anything before it fails, nothing is changed.
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("DELETE FROM questions WHERE identity = ? AND at <= ?", (name, since))
             # The question whose going makes room for one more, if there is none.
             row = self._db.execute(
@@ -141,8 +148,6 @@ class Quotas:
             ).fetchone()
             if row is None and rate:
                 self._db.execute("INSERT INTO questions VALUES (?, ?)", (name, now))
-        finally:
-            self._db.execute("COMMIT")
         if row is None and rate:
             return
         wait = row[0] + RATE_WINDOW_S - now if row else RATE_WINDOW_S
@@ -165,6 +170,20 @@ class Quotas:
 
     def _day(self) -> str:
         return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date().isoformat()
+
+
+@contextmanager
+def _counting() -> Iterator[None]:
+    """What cannot be counted is refused: a limit holds, or nobody is served.
+
+    Raises:
+        Refusal: UNAVAILABLE.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        logs.get().error("questions cannot be counted", reason=str(error))
+        raise unavailable("the service cannot count questions at present", 30.0) from error
 
 
 class MeteredEngine:
