@@ -117,7 +117,7 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
         timeout_s=timeout or None,
     )
     if options["objective"]:
-        _find(setup, options)
+        _find(setup, options, out)
         return
     result = simulate(
         setup,
@@ -135,21 +135,27 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     print(capacity_table(result))
 
 
-def _find(setup: Setup, options: dict[str, Any]) -> None:
-    from tools.fleet.sizing import fewest_replicas
+def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
+    from tools.fleet.sizing import Needed, Sizing, fewest_replicas
 
+    objective = options["objective"]
+    needed: list[Needed] = []
     for mode in _modes(options["modes"]):
-        found = fewest_replicas(setup, mode, options["objective"], options["seed"], _tell)
+        found = fewest_replicas(setup, mode, objective, options["seed"], _tell)
+        needed.append(Needed(mode=mode, fewest=found))
         if sys.stderr.isatty():
             print("\r\x1b[K", end="", file=sys.stderr)
         if found is None:
-            print(f"{mode}: no number of replicas answers 95% within {options['objective']:g} s")
+            print(f"{mode}: no number of replicas answers 95% within {objective:g} s")
             continue
         hour = found.replicas * options["price"]
         print(
             f"{mode}: {found.replicas} replicas answer 95% within {found.p95_s:.2f} s, "
             f"{found.failed:.2%} unanswered" + f"; {hour:g} an hour" * bool(options["price"])
         )
+    if out:
+        sizing = Sizing(objective_s=objective, modes=needed)
+        out.write_text(sizing.model_dump_json(indent=1) + "\n", "utf-8")
 
 
 def _modes(text: str) -> list[Mode]:

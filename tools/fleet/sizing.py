@@ -1,7 +1,9 @@
 """How many replicas it takes to reach an objective."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict
 
 from tools.fleet.report import Prices, simulate
 from tools.fleet.simulation import Mode, Setup
@@ -13,13 +15,30 @@ _QUESTIONS = 20_000
 _REPLICATIONS = 2
 
 
-@dataclass(frozen=True)
-class Sized:
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sized(_Model):
     """A number of replicas, the 95th percentile of its answers, and the share that failed."""
 
     replicas: int
     p95_s: float
     failed: float
+
+
+class Needed(_Model):
+    """What a mode takes; `fewest` is None where no number of replicas is enough."""
+
+    mode: Mode
+    fewest: Sized | None
+
+
+class Sizing(_Model):
+    """What reaches an objective: 95% of the questions answered within so many seconds."""
+
+    objective_s: float
+    modes: list[Needed]
 
 
 def fewest_replicas(
@@ -46,7 +65,7 @@ def fewest_replicas(
             most_questions=_QUESTIONS,
         ).outcomes[0]
         p95 = result.total.p95.mean if result.total else float("inf")
-        return Sized(replicas, p95, 1 - result.answered.mean)
+        return Sized(replicas=replicas, p95_s=p95, failed=1 - result.answered.mean)
 
     def enough(fleet: Sized) -> bool:
         return fleet.p95_s <= objective_s and fleet.failed <= MOST_FAILED

@@ -232,6 +232,21 @@ def test_an_objective_below_one_question_alone_is_not_reached() -> None:
     assert fewest_replicas(replace(SETUP, devices=3), "split", 0.1) is None
 
 
+def test_what_reaches_an_objective_is_written_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "sizing.json"
+    given = ["--devices", "3", "--duration", "300", "--per-hour", "60", "--out", str(out)]
+    assert main([*given, "--modes", "split", "--objective", "600"]) == 0
+    written = json.loads(out.read_text())
+    [needed] = written["modes"]
+    assert (written["objective_s"], needed["mode"]) == (600, "split")
+    assert needed["fewest"]["replicas"] == 1
+    assert f"within {needed['fewest']['p95_s']:.2f} s" in capsys.readouterr().out
+    assert main([*given, "--modes", "split", "--objective", "0.01"]) == 0
+    assert json.loads(out.read_text())["modes"] == [{"mode": "split", "fewest": None}]
+
+
 def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     assert "Exit codes" in capsys.readouterr().out
