@@ -21,7 +21,10 @@ _PROBE = "probe.json"
 
 
 class Stretch(BaseModel):
-    """A stretch of time in which questions of a cell were asked. `joules`: by source."""
+    """A stretch of time in which questions of a cell were asked. `joules`: by source.
+
+    Below zero: taken back from one before, some of whose questions are asked again.
+    """
 
     model_config = ConfigDict(extra="forbid")
 

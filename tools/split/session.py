@@ -116,19 +116,32 @@ class Session:
             self.stopped = (
                 f"the server could not be reached any more, in {cell.id}{self.servers.why_gone()}"
             )
-        self._keep(cell, outcome.asked)
+        kept = self._keep(cell, outcome.asked)
+        if kept < len(outcome.asked):
+            # What is asked again takes its time again: its share of this stretch is given back.
+            share = 1 - kept / len(outcome.asked)
+            back = {source: -share * spent for source, spent in joules.items()}
+            self.folder.add_stretch(
+                Stretch(cell=cell, seconds=-share * outcome.seconds, joules=back)
+            )
 
-    def _keep(self, cell: Cell, asked: Sequence[Asked]) -> None:
-        """Does what is left to do for each answer, checks it, and keeps its record."""
+    def _keep(self, cell: Cell, asked: Sequence[Asked]) -> int:
+        """Does what is left to do for each answer, checks it, and keeps its record.
+
+        Returns how many were kept.
+        """
+        kept = 0
         if any(each.later for each in asked):
             self.say(f"{cell.id}, the device's part")
         try:
             for each in asked:
                 self._finish(each)
                 self.folder.add(each.record)
+                kept += 1
         except KeyboardInterrupt:
             # Once more: what has no answer yet is asked again when the run is resumed.
             self.stopped = "interrupted"
+        return kept
 
     def _finish(self, asked: Asked) -> None:
         record = asked.record

@@ -19,6 +19,8 @@ from tools.progress import progress_bar
 from tools.report.model import Report, read_report
 from tools.split import run, session
 from tools.split.load import GIVE_UP_AFTER
+from tools.split.record import Asked
+from tools.split.session import Session
 from tools.split.wire import Ways
 
 
@@ -115,6 +117,31 @@ def test_ctrl_c_among_several_devices_writes_what_there_is(
     assert not found.cells[0].failures
     assert main(bench, service, *more, "--resume") == 0
     assert (report(bench).cells[0].answered, report(bench).partial) == (6, None)
+
+
+def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
+    bench: SimpleNamespace, service: ScriptedService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Session._finish
+    finished: list[Asked] = []
+
+    def interrupted(self: Session, asked: Asked) -> None:
+        if len(finished) == 2:
+            raise KeyboardInterrupt
+        finished.append(asked)
+        finish(self, asked)
+
+    monkeypatch.setattr(Session, "_finish", interrupted)
+    more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
+    assert main(bench, service, *more) == 130
+    whole, back = map(json.loads, (bench.out / "stretches.jsonl").read_text().splitlines())
+    assert back["seconds"] == pytest.approx(-whole["seconds"] * 4 / 6)
+    cell = report(bench).cells[0]
+    assert cell.asked == 2
+    assert cell.seconds == pytest.approx(whole["seconds"] * 2 / 6, rel=1e-3)
+    monkeypatch.setattr(Session, "_finish", finish)
+    assert main(bench, service, *more, "--resume") == 0
+    assert report(bench).cells[0].answered == 6
 
 
 def test_a_completions_server_that_dies_halfway_gives_a_partial_report(
