@@ -16,6 +16,7 @@ from device.errors import (
     Interrupted,
     UsageProblem,
 )
+from device.identity.channel import open_channel
 from device.pairs.pair import Pair
 from device.settings import MOST_TIMEOUT, Settings
 from duet_contract.v1.inference_pb2 import (
@@ -70,8 +71,6 @@ def test_deadline_already_passed_sends_nothing(pair: Pair, decoder: ScriptedDeco
 def test_the_deadline_waits_for_the_passphrase_of_the_identity(
     pair: Pair, decoder: ScriptedDecoder, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_channel = answering.open_channel
-
     def asks(server: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
         clock.ahead += 3600
         return open_channel(server, credentials)
