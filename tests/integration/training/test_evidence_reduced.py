@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def results(tmp_path_factory):
     root = tmp_path_factory.mktemp("evidence")
     done = Results(root / "results", root / "work")
+    arguments = {stage.name: stage.arguments for stage in make_plan(REDUCED)}
     for rate in RATES:
         # The reduced scale has a rate of its own: which one is chosen changes nothing.
         curves = {
@@ -26,7 +27,7 @@ def results(tmp_path_factory):
             "tokens/response": [[1, 96.0]],
         }
         name = stage_of("duet", rate)
-        tried = {"stage": name, "kind": "train", "seed": 0, "why": "", "arguments": []}
+        tried = {"stage": name, "kind": "train", "seed": 0, "why": "", "arguments": arguments[name]}
         samples: dict[str, list[object]] = {"first": [], "last": []}
         result = {"steps": 1, "curves": curves, "samples": samples}
         done.write(name, tried | {"minutes": 0.0, "whole": True, "result": result})
