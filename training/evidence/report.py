@@ -29,8 +29,9 @@ MECHANISM = (
     "division by the standard deviation lets through."
 )
 AT_TOKENS = (
-    "Accuracy on validation questions when a run's responses came down to so many tokens; for "
-    "methods without a split the answer counts among them, as it is the large model's."
+    "Share of right samples in the training steps whose responses had so many tokens in the mean: "
+    "mean ± standard error (steps), all seeds. What ThinkPrune cuts at its limit is wrong. For "
+    "methods without a split the answer counts among the tokens, as it is the large model's."
 )
 WHILE_TRAINING = "Accuracy / tokens of the large model on validation questions."
 READING = Path(__file__).with_name("reading.md")

@@ -1,8 +1,10 @@
 """The report's tables, from results, beside the paper's figures (arXiv 2605.01111)."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean, stdev
 from typing import Any
 
 from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
@@ -155,42 +157,44 @@ def curve_table(results: Results, runs: Sequence[str]) -> str:
     return table(["run", *(f"step {step}" for step in steps)], rows)
 
 
-LEVELS = (80, 60, 40, 30, 20, 10)
+# Mean tokens of a step's responses, upper bounds; the last stands for everything above.
+LENGTHS = (15, 20, 30, 45, 60, 200)
 
 
-def at_tokens(curves: dict[str, list[list[float]]], level: float) -> float | None:
-    """Validation accuracy where a run first came down to so many tokens; None if it did not.
+def by_length(runs: Sequence[dict[str, list[list[float]]]]) -> list[list[float]]:
+    """Shares of right answers, a list for each of LENGTHS: one for each step of these runs whose
+    responses had a mean length between the bound before (not included) and this one.
 
-    Between two validations both are taken to change evenly.
+    `runs`: curves, each a list of [step, value].
     """
-    points = list(
-        zip(
-            (tokens for _, tokens in curves.get("validation/response_tokens", [])),
-            (accuracy for _, accuracy in curves.get("validation/accuracy", [])),
-            strict=True,
-        )
-    )
-    for (before, good), (after, then) in pairwise(points):
-        if before >= level >= after and before > after:
-            return good + (before - level) / (before - after) * (then - good)
-    return None
+    found: list[list[float]] = [[] for _ in LENGTHS]
+    for curves in runs:
+        # With a split, of answers to the question and the signal; else of whole responses.
+        right = dict(map(tuple, curves.get("reward/guided") or curves.get("reward/right", [])))
+        for step, tokens in curves.get("tokens/response", []):
+            if step in right:
+                found[bisect_left(LENGTHS, min(tokens, LENGTHS[-1]))].append(right[step])
+    return found
 
 
 def matched_table(results: Results, seeds: Sequence[int]) -> str:
-    """Accuracy at equal tokens of the large model, on validation questions while training."""
+    """Accuracy at equal tokens of the large model, over the steps of training."""
     rows = []
     for name in MAIN:
         runs = [run for run in (f"{name}-{seed}" for seed in seeds) if results.done(run)]
-        if not runs:
-            continue
-        curves = [results.read(run)["result"]["curves"] for run in runs]
-        cells = []
-        for level in LEVELS:
-            met = [found for found in (at_tokens(c, level) for c in curves) if found is not None]
-            mean = f"{sum(met) / len(met):.3f}" if met else "not reached"
-            cells.append(f"{mean} ({len(met)} of {len(runs)})" if met else mean)
-        rows.append([name, *cells])
-    return table(["method", *(f"at {level} tokens (seeds)" for level in LEVELS)], rows)
+        if runs:
+            curves = [results.read(run)["result"]["curves"] for run in runs]
+            rows.append([name, *map(_of_steps, by_length(curves))])
+    bounds = ["0", *(str(length) for length in LENGTHS)]
+    spans = [f"{low} to {high}" for low, high in pairwise(bounds)]
+    return table(["method", *spans[:-1], f"above {LENGTHS[-2]}"], rows)
+
+
+def _of_steps(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return ""
+    error = stdev(values) / len(values) ** 0.5
+    return f"{fmean(values):.3f} ± {error:.3f} ({len(values)})"
 
 
 def ran(plan: Sequence[Stage], results: Results) -> str:

@@ -20,7 +20,7 @@ from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
 from training.evidence.schedule import Schedule
 from training.evidence.stage import Stage
-from training.evidence.tables import at_tokens
+from training.evidence.tables import LENGTHS, by_length
 from training.objective.rewards import Baseline
 from training.settings import Settings, compose_settings
 
@@ -291,16 +291,15 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
     assert press(QUESTIONS[3], "none") > 2.3
 
 
-def test_accuracy_at_equal_tokens_lies_between_two_validations():
-    curves = {
-        "validation/response_tokens": [[10, 80.0], [20, 40.0], [30, 20.0]],
-        "validation/accuracy": [[10, 0.9], [20, 0.8], [30, 0.5]],
+def test_steps_are_compared_at_equal_tokens():
+    split = {
+        "tokens/response": [[1, 80.0], [2, 60.0], [3, 15.0], [4, 300.0], [5, 44.0]],
+        "reward/guided": [[1, 0.9], [2, 0.8], [3, 0.5], [4, 0.7]],
     }
-    assert at_tokens(curves, 80) == pytest.approx(0.9)
-    assert at_tokens(curves, 60) == pytest.approx(0.85)
-    assert at_tokens(curves, 30) == pytest.approx(0.65)
-    assert at_tokens(curves, 10) is None
-    assert at_tokens({}, 10) is None
+    single = {"tokens/response": [[1, 50.0]], "reward/right": [[1, 1.0]]}
+    found = dict(zip(LENGTHS, by_length([split, single]), strict=True))
+    # The fifth step's answers were not scored.
+    assert found == {15: [0.5], 20: [], 30: [], 45: [], 60: [0.8, 1.0], 200: [0.9, 0.7]}
 
 
 def test_a_dry_run_lists_the_stages_and_does_nothing(tmp_path, capsys):
