@@ -170,10 +170,11 @@ def by_length(runs: Sequence[dict[str, list[list[float]]]]) -> list[list[float]]
     found: list[list[float]] = [[] for _ in LENGTHS]
     for curves in runs:
         # With a split, of answers to the question and the signal; else of whole responses.
-        right = dict(map(tuple, curves.get("reward/guided") or curves.get("reward/right", [])))
+        scored = curves.get("reward/guided") or curves.get("reward/right", [])
+        right = {int(step): value for step, value in scored}
         for step, tokens in curves.get("tokens/response", []):
-            if step in right:
-                found[bisect_left(LENGTHS, min(tokens, LENGTHS[-1]))].append(right[step])
+            if int(step) in right:
+                found[bisect_left(LENGTHS, min(tokens, LENGTHS[-1]))].append(right[int(step)])
     return found
 
 
