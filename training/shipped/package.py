@@ -59,6 +59,9 @@ def collect(out: Path) -> dict[str, Any]:
         parity = json.loads((out / "pair" / "parity.json").read_text("utf-8"))
         samples = (out / "run" / "samples.jsonl").read_text("utf-8").splitlines()
         first, last = json.loads(samples[0]), json.loads(samples[-1])
+        # Measured only where there is a vLLM.
+        clock = out / "wall_clock.json"
+        wall_clock = json.loads(clock.read_text("utf-8")) if clock.is_file() else None
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise DataError(f"{out} lacks figures: {error}") from error
     kept = ("question", "signal", "answer", "score", "step")
@@ -66,5 +69,6 @@ def collect(out: Path) -> dict[str, Any]:
         "evaluations": evaluations,
         "peer": peer_name(peer_file(out)),
         "parity": {"reasoner": parity["reasoner"], "decoder": parity["decoder"]},
+        "wall_clock": wall_clock,
         "samples": [{key: sample.get(key) for key in kept} for sample in (first, last)],
     }

@@ -32,6 +32,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
                 "## Figures",
                 _table(figures["evaluations"], figures["peer"]),
                 _parity(manifest, figures["parity"]),
+                *([_wall_clock(figures["wall_clock"])] if figures["wall_clock"] else []),
                 "## How it was made",
                 _command(manifest, figures),
                 _HOW,
@@ -145,6 +146,31 @@ def _parity(manifest: Manifest, parity: dict[str, Any]) -> str:
             f"{vllm['top1_agreement']:.1%}."
         )
     return text
+
+
+def _wall_clock(measured: dict[str, Any]) -> str:
+    rows = []
+    for streams, found in measured["streams"].items():
+        share = found["share_of_seconds"]
+        split, original = found["split"], found["original"]
+        rows.append(
+            f"| {streams} | {split['seconds']['median']:.1f} s | "
+            f"{original['seconds']['median']:.1f} s | {share['median']:.2f} ({share['least']:.2f} "
+            f"to {share['most']:.2f}) | {split['accuracy']:.1%}, {original['accuracy']:.1%} |"
+        )
+    machine = measured["machine"]
+    return "\n".join(
+        [
+            f"Seconds for {measured['questions']} held-out problems, both models and the bench on "
+            f"the same {machine['cores']} cores ({machine['cpu']}), no link between: the "
+            "split through its service, the reasoner before joint training through vLLM's OpenAI "
+            f"server. {measured['repeats']} repeats in turns, median, least and most.",
+            "",
+            "| at once | split | reasoner by itself | split's share | right |",
+            "| --- | --- | --- | --- | --- |",
+            *rows,
+        ]
+    )
 
 
 def _kind(manifest: Manifest) -> str:

@@ -99,6 +99,8 @@ def make_plan(
     commands.append(_export(out, serving_python))
     for name in (*HELD_OUT[1:], *(file.stem for file in real)):
         commands += [_evaluation(out, pair, name, method) for method in ("original", "duet")]
+    if serving_python:
+        commands.append(_wall_clock(out, serving_python))
     if peer:
         commands += [_of_peer(out, file.stem) for file in real]
     return commands
@@ -139,6 +141,11 @@ def _evaluation(out: Path, pair: Path, name: str, method: str) -> Command:
         ),
         result,
     )
+
+
+def _wall_clock(out: Path, serving_python: Path) -> Command:
+    arguments = (str(out), "--serving-python", str(serving_python))
+    return Command("wall clock", "training.shipped.wall_clock", arguments, out / "wall_clock.json")
 
 
 def _of_peer(out: Path, name: str) -> Command:

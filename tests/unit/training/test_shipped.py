@@ -18,6 +18,7 @@ from training.shipped.package import collect, package
 from training.shipped.page import write_page
 from training.shipped.peer import peer_name, write_peer
 from training.shipped.plan import HELD_OUT, NAME, make_plan
+from training.shipped.wall_clock import STREAMS, summarize
 
 EVALUATION = {
     "data": "stories:wide",
@@ -57,7 +58,7 @@ def test_every_command_takes_its_settings(plan):
     assert len(set(names)) == len(names)
     for data in (*HELD_OUT, "real"):
         assert {f"original on {data}", f"duet on {data}"} <= set(names)
-    assert "peer on real" in names
+    assert {"peer on real", "wall clock"} <= set(names)
 
 
 def test_what_is_there_is_not_made_again(plan, tmp_path, monkeypatch, capsys):
@@ -82,6 +83,13 @@ def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
     assert error.count("\n") == 1
 
 
+def _manifest():
+    data = manifest_data()
+    data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
+    data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
+    return parse_manifest(json.dumps(data))
+
+
 def _finished(out: Path) -> None:
     (out / "evaluations").mkdir(parents=True)
     for method in ("original", "duet", "alone"):
@@ -98,10 +106,7 @@ def _finished(out: Path) -> None:
 
 def test_the_page_says_what_was_measured(tmp_path):
     _finished(tmp_path)
-    data = manifest_data()
-    data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
-    data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
-    text = write_page(parse_manifest(json.dumps(data)), collect(tmp_path))
+    text = write_page(_manifest(), collect(tmp_path))
     assert "96.1% (95.0% to 97.0%), 24 tokens" in text
     assert "40% of the wrong ones" in text
     assert "`signal 1`; at the last: `signal 160`" in text
@@ -114,15 +119,48 @@ def test_a_peer_has_a_column(tmp_path):
     for method, count in (("original", 348), ("peer", 100)):
         row = EVALUATION | {"questions": count, "accuracy": 0.02}
         (tmp_path / "evaluations" / f"{method}@multiarith.json").write_text(json.dumps(row))
-    data = manifest_data()
-    data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
-    data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
-    text = write_page(parse_manifest(json.dumps(data)), collect(tmp_path))
+    text = write_page(_manifest(), collect(tmp_path))
     assert "| decoder by itself | reasoner of `big-1b` |" in text
     (row,) = [line for line in text.splitlines() if line.startswith("| `multiarith` | 348 |")]
     assert row.endswith("| 2.0% (95.0% to 97.0%), 24 tokens; first 100 |")
     # The command that makes this page asks those questions, too.
     assert "--real multiarith.jsonl" in text
+
+
+def _timed(seconds, answered=60):
+    """A report of the bench in which the split took so long, and the other 4 s."""
+    return {
+        "machine": {"cpu": "abacus", "cores": 2},
+        "cells": [
+            {
+                "cell": {"mode": mode, "streams": streams},
+                "asked": 60,
+                "answered": answered,
+                "failures": {"unavailable": 60 - answered},
+                "seconds": took,
+                "accuracy": {"value": 0.95},
+                "metrics": {"large_tokens": {"mean": 16}},
+            }
+            for mode, took in (("duet", seconds), ("large-alone", 4.0))
+            for streams in STREAMS
+        ],
+    }
+
+
+def test_seconds_are_compared_repeat_by_repeat(tmp_path):
+    found = summarize([_timed(1.0), _timed(2.0), _timed(1.2)])
+    share = found["streams"]["16"]["share_of_seconds"]
+    assert share == pytest.approx({"median": 0.3, "least": 0.25, "most": 0.5})
+    assert found["repeats"] == 3
+    _finished(tmp_path)
+    (tmp_path / "wall_clock.json").write_text(json.dumps(found))
+    text = write_page(_manifest(), collect(tmp_path))
+    assert "| 1 | 1.2 s | 4.0 s | 0.30 (0.25 to 0.50) | 95.0%, 95.0% |" in text
+
+
+def test_seconds_of_fewer_answers_are_not_compared():
+    with pytest.raises(DataError, match="1 questions failed: .*unavailable"):
+        summarize([_timed(1.0), _timed(0.9, answered=59)])
 
 
 def test_a_peer_is_read_as_the_trainer_reads_pairs(tmp_path):
