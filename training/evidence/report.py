@@ -12,7 +12,6 @@ from training.evidence.stage import Stage
 from training.evidence.tables import (
     ablation_table,
     curve_table,
-    figure,
     generalisation_table,
     main_table,
     matched_table,
@@ -20,6 +19,7 @@ from training.evidence.tables import (
     ran,
     table,
 )
+from training.evidence.targets import targets_table
 
 MECHANISM = (
     "No model takes part: groups of four signals (40, 60, 80 and 100 tokens, B = 24) of one "
@@ -61,7 +61,7 @@ def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
     seeds = sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})
     for title, intro, content in (
         ("Methods", "", main_table(results)),
-        ("Against what was to be reached", "", _targets(results)),
+        ("Against what was to be reached", "", targets_table(results)),
         ("At equal tokens", AT_TOKENS, matched_table(results, seeds)),
         ("Ablations and variants", "", ablation_table(results)),
         ("Longer problems, other templates", "", generalisation_table(results)),
@@ -84,58 +84,6 @@ def _start(measured: dict[str, float]) -> str:
 
     rows = [[name.replace("_", " "), cell(name, value)] for name, value in measured.items()]
     return table(["figure", "value"], rows)
-
-
-def _targets(results: Results) -> str:
-    original = figure(results, "original")
-    alone = figure(results, "alone")
-    rows = []
-    for name in (name for name, method in MAIN.items() if method.method == "duet"):
-        one = figure(results, name)
-        if one is None or original is None:
-            continue
-        share, lost = one.tokens / original.tokens, original.accuracy - one.accuracy
-        met = share <= 0.40 and lost <= 0.02
-        rows.append(
-            [
-                f"{name}: at most 0.40 of original's tokens, at most 2 points less accurate",
-                f"{share:.2f} of the tokens, {100 * lost:+.1f} points lost",
-                _word(met),
-            ]
-        )
-        if alone:
-            rows.append(
-                [
-                    f"{name}: small model alone at most half as accurate as the pair",
-                    f"{alone.accuracy:.3f} against {one.accuracy:.3f}",
-                    _word(alone.accuracy <= one.accuracy / 2),
-                ]
-            )
-    collapse, duet = figure(results, "neither"), figure(results, "duet")
-    if collapse and duet:
-        rows.append(
-            [
-                "no marginal utility and constant lambda collapse",
-                f"{collapse.accuracy:.3f} at {collapse.tokens:.1f} tokens",
-                _word(collapse.accuracy < duet.accuracy - 0.2),
-            ]
-        )
-    for base, fixed in (("duet", "decoder-fixed"), ("weak", "weak-fixed")):
-        joint, still = figure(results, base), figure(results, fixed)
-        if joint and still:
-            rows.append(
-                [
-                    f"{base}: joint training at least as good as a fixed decoder",
-                    f"{joint.accuracy:.3f} at {joint.tokens:.1f} tokens against "
-                    f"{still.accuracy:.3f} at {still.tokens:.1f}",
-                    _word(joint.accuracy >= still.accuracy),
-                ]
-            )
-    return table(["to reach", "measured", "met"], rows)
-
-
-def _word(met: bool) -> str:
-    return "yes" if met else "no"
 
 
 def _samples(results: Results, run: str) -> str:

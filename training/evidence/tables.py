@@ -2,11 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
 
+from training.evidence.figures import figure
 from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
 from training.evidence.results import Results
 from training.evidence.stage import Stage
@@ -27,40 +27,6 @@ PAPER_ABLATIONS = {
     "constant-1": (0.82, 1746),
     "neither": (0.27, 0),
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One method on one set, seeds pooled: mean accuracy with its interval, mean tokens."""
-
-    accuracy: float
-    low: float
-    high: float
-    tokens: float
-    seeds: int
-    questions: int
-
-    @property
-    def cells(self) -> list[str]:
-        """For a table's row."""
-        return [f"{self.accuracy:.3f} ({self.low:.3f} to {self.high:.3f})", f"{self.tokens:.1f}"]
-
-
-def figure(results: Results, name: str, data: str = "easy") -> Figure | None:
-    """What evaluations of a method say, over those seeds that are done; None if none is."""
-    names = [f"{name}@{data}", *(f"{name}-{seed}@{data}" for seed in range(10))]
-    found = [results.read(stage)["result"] for stage in names if results.done(stage)]
-    if not found:
-        return None
-
-    def mean(values: Sequence[float]) -> float:
-        return sum(values) / len(values)
-
-    accuracy = mean([one["accuracy"] for one in found])
-    # Seeds share their questions, so pooling them narrows nothing: the mean of the bounds stands.
-    low, high = (mean([one["accuracy_95"][side] for one in found]) for side in (0, 1))
-    tokens = mean([one["reasoner_tokens"] for one in found])
-    return Figure(accuracy, low, high, tokens, len(found), found[0]["questions"])
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
