@@ -22,6 +22,11 @@ Q ?= There are 14 adults and 19 children. They form rows of 11 people. How many 
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
+# A CUDA build without CUDA's own packages cannot be imported, and pip would keep it.
+check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
+  $(1)/python -m pip uninstall --quiet --yes torch; echo "torch cannot be imported: $$said" | tail -n 1; \
+  echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
+
 .DEFAULT_GOAL := help
 .PHONY: help setup training-env pair measured-pair demo test test-training lint stubs lock bench report clean
 
@@ -37,6 +42,7 @@ $(READY): $(LOCK) pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --no-deps $(PIP_ARGS) -r $(LOCK)
 	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	@$(call check_torch,$(BIN))
 	@touch $@
 
 training-env: $(TRAINING_READY) ## make the environment of training/ (.venv-training)
@@ -46,6 +52,7 @@ $(TRAINING_READY): $(TRAINING_LOCK) pyproject.toml
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	@$(call check_torch,$(TRAINING_VENV)/bin)
 	$(TRAINING_VENV)/bin/python -m training.export.converter
 	@touch $@
 

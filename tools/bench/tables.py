@@ -41,9 +41,15 @@ def _row(figure: Figure) -> tuple[str, ...]:
 
 
 def _cell(summary: Summary, unit: str) -> str:
-    low, middle, high = (_number(value) for value in (summary.min, summary.median, summary.max))
+    # Targets of ratios are near 1: two digits would round a miss up to them.
+    written = _ratio if unit == "ratio" else _number
+    low, middle, high = (written(value) for value in (summary.min, summary.median, summary.max))
     word = "" if unit == "ratio" else f" {unit}"
     return f"{middle}{word}" if low == high else f"{middle}{word} ({low} to {high})"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _number(value: float) -> str:

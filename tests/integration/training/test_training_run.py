@@ -10,6 +10,7 @@ from itertools import count, pairwise
 import pytest
 import ray
 import torch
+from ray.cluster_utils import Cluster
 
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
@@ -212,13 +213,29 @@ def test_the_whole_loop(finished):
     assert (page / "curves.png").is_file()
 
 
-def test_every_other_way(finished):
-    """Two ranks, one pool, unlike vocabularies, and the other value of most switches."""
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """A Ray cluster of two nodes, as far as one machine can be two; neither holds both ranks."""
+    # Two for a rank of each policy, one for what asks by the way.
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3})
+    cluster.add_node(num_cpus=3)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+    yield
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def _node(_worker):
+    return ray.get_runtime_context().get_node_id()
+
+
+def test_every_other_way(finished, two_nodes):
+    """Two nodes, one pool, unlike vocabularies, and the other value of most switches."""
     settings = settings_of(
         finished,
         "other",
         "steps=1",
-        "hardware.devices=2",
+        "hardware.nodes=2",
         "hardware.shared_pool=true",
         "batch.mini_batch=2",
         "objective.counted=signal",
@@ -236,6 +253,9 @@ def test_every_other_way(finished):
     )
     trainer = Trainer(settings)
     try:
+        for policy in trainer.policies.values():
+            asked = [worker.__ray_call__.remote(_node) for worker in policy.workers.workers]
+            assert len(set(ray.get(asked))) == 2
         trainer.run()
     finally:
         trainer.close()
