@@ -62,8 +62,18 @@ class Workload:
 
     @cached_property
     def tokenizer(self) -> HubTokenizer:
-        """The reasoner's tokenizer."""
-        return HubTokenizer.from_directory(self.model)
+        """The reasoner's tokenizer.
+
+        Raises:
+            UsageProblem: it is not here, as on a device, or cannot be read.
+        """
+        try:
+            return HubTokenizer.from_directory(self.model)
+        except Exception as error:  # `tokenizers` raises nothing narrower.
+            raise UsageProblem(
+                f"no tokenizer of the reasoner of {self.manifest.id} can be read here ({error}): "
+                "run where the whole pair and the package tokenizers are"
+            ) from error
 
     @cached_property
     def stop_id(self) -> int:

@@ -58,6 +58,7 @@ def run(options: Options) -> None:
         check_pair(options.server, workload.manifest.reference, asking.credentials)
     if options.openai and {"large-alone", "truncated"} & set(plan.modes):
         served_model(options.openai)
+    _check_reasoner(options, plan, workload)
     settings = _settings(options, plan, workload, asking, questions)
     folder = Folder(options.out, settings, resume=options.resume)
     console = Console(stderr=True)
@@ -134,6 +135,28 @@ def _plan(options: Options, workload: Workload) -> Plan:
             "never answers; large-alone asks vLLM's OpenAI server"
         )
     return plan
+
+
+def _check_reasoner(options: Options, plan: Plan, workload: Workload) -> None:
+    """A device has no part of the reasoner, which some modes and every engine need."""
+    modes = set(plan.modes)
+    by_openai = modes & {"large-alone", "truncated"}
+    missing = []
+    if modes & {"duet", "large-alone-service"} and not options.server:
+        missing.append("--server")
+    if by_openai and not options.openai:
+        missing.append("--openai")
+    # Where the answer begins behind the reasoning is counted in tokens.
+    divided = by_openai if not answers_in_reasoning(workload) else by_openai - {"large-alone"}
+    if not (missing or divided):
+        return
+    try:
+        _ = workload.stop_id
+    except UsageProblem as error:
+        instead = [f"give {' and '.join(missing)}"] if missing else []
+        if divided:
+            instead.append(f"leave {' and '.join(sorted(divided))} out")
+        raise UsageProblem(f"{error}, or {' and '.join(instead)}") from error
 
 
 def _asking(options: Options, workload: Workload) -> Asking:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 from tools import bench_split
+from tools.bench.workload import Workload
 from tools.report.model import read_report
 from tools.split import servers
 from tools.split.servers import Servers
@@ -61,6 +62,8 @@ class OpenAI(Started):
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(servers, "Service", Service)
     monkeypatch.setattr(servers, "OpenAIServer", OpenAI)
+    # The pair has no tokenizer to read it from.
+    monkeypatch.setattr(Workload, "stop_id", 256)
     Started.told.clear()
     yield
     assert Started.running == []
