@@ -102,13 +102,15 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
 class ScriptedCompletions:
     """Streams `says(prompt)`, a word an event, as vLLM's OpenAI server does; a context manager.
 
-    `bodies`: what was asked. `status`: the HTTP status of every answer.
+    `bodies`: what was asked. `status`: the HTTP status of every answer. `metrics`: of the last
+    event, as vLLM's `--enable-per-request-metrics` puts them there.
     """
 
     def __init__(self, says: Callable[[str], str], finish: str = "stop") -> None:
         self.says = says
         self.finish = finish
         self.status = 200
+        self.metrics: dict[str, float] | None = None
         self.bodies: list[dict[str, Any]] = []
         double = self
 
@@ -136,7 +138,8 @@ class ScriptedCompletions:
                     self._event({"choices": [{"text": " " * (place > 0) + word}]})
                 self._event({"choices": [{"text": "", "finish_reason": double.finish}]})
                 tokens = len(words) + (double.finish == "stop")
-                self._event({"choices": [], "usage": {"completion_tokens": tokens}})
+                more = {"metrics": double.metrics} if double.metrics else {}
+                self._event({"choices": [], "usage": {"completion_tokens": tokens}, **more})
                 self.wfile.write(b"data: [DONE]\n\n")
 
             def _event(self, data: dict[str, Any]) -> None:

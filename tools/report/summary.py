@@ -69,16 +69,16 @@ def values_of(records: Sequence[Record], metric: str) -> list[float]:
 def busy_seconds(records: Sequence[Record]) -> float:
     """Seconds in which the cloud worked on at least one of the questions.
 
-    From a question's link standing to the large model's last token, seen from the device; so the
-    way there and back is in it.
+    Each question's `cloud_s`, as if in one go, up to the large model's last token. All of a cell
+    pass the same link, so that seeing their ends from the device shifts them alike.
     """
     spans = []
     for record in records:
-        if record.large_tokens:
+        if record.large_tokens and record.cloud_s is not None:
             ends = [ms for ms in (record.signal_ms, record.total_ms) if ms is not None]
             last = record.signal_ms if record.device and record.signal_ms else max(ends)
-            began = record.at_s + (record.connect_ms or 0.0) / 1e3
-            spans.append((began, record.at_s + last / 1e3))
+            end = record.at_s + last / 1e3
+            spans.append((end - record.cloud_s, end))
     total, reached = 0.0, float("-inf")
     for begin, end in sorted(spans):
         total += max(0.0, end - max(begin, reached))

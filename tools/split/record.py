@@ -39,10 +39,10 @@ class Record(BaseModel):
     `decode_ms`: durations in the cloud, by its own clock. `late_ms`: how long the wait for the
     first answer token were, had the signal been evaluated behind its last piece.
     `saved_ms`: that, less the wait that there was. `*_step_ms`: time per output token behind the
-    first, on either side. `cloud_s`: seconds that the cloud worked on it, by the cloud's clock or,
-    where it does not tell, from the link standing to the last token. `flops`: of the large model,
-    2 x parameters x tokens. `device`: whether the device answered while the cloud worked (`live`)
-    or afterwards, with the arrivals as they were recorded (`replayed`).
+    first, on either side. `cloud_s`: seconds of prefill and decode, by the cloud's clock or, where
+    it does not tell, what its link leaves of the time (`tools.split.link_time`). `flops`: of the
+    large model, 2 x parameters x tokens. `device`: whether the device answered while the cloud
+    worked (`live`) or afterwards, with the arrivals as they were recorded (`replayed`).
     `asked_again`: times that a full cloud was asked once more.
     """
 
@@ -91,10 +91,14 @@ class Record(BaseModel):
 
 @dataclass
 class Asked:
-    """A question that was asked. `later`: what is left to do for its answer once no load is on."""
+    """A question that was asked. `later`: what is left to do for its answer once no load is on.
+
+    `requests`: that it took over HTTP, on one connection; 0 over gRPC or no link.
+    """
 
     record: Record
     later: Callable[[], None] | None = None
+    requests: int = 0
 
 
 def failed(error: DeviceError) -> Record:

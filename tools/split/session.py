@@ -16,6 +16,7 @@ from tools.split.cells import Cell, Plan, sweep_between
 from tools.split.checking import Check
 from tools.split.energy import EnergyMeter
 from tools.split.folder import Folder, Probe, Stretch
+from tools.split.link_time import tell_link_from_cloud
 from tools.split.modes.base import Asking, Mode
 from tools.split.modes.device import DeviceAlone
 from tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
@@ -135,7 +136,7 @@ class Session:
             self.say(f"{cell.id}, the device's part")
         try:
             for each in asked:
-                self._finish(each)
+                self._finish(cell, each)
                 self.folder.add(each.record)
                 kept += 1
         except KeyboardInterrupt:
@@ -143,7 +144,7 @@ class Session:
             self.stopped = "interrupted"
         return kept
 
-    def _finish(self, asked: Asked) -> None:
+    def _finish(self, cell: Cell, asked: Asked) -> None:
         record = asked.record
         # An interrupted run is not to be waited for where the answer is there already.
         hurry = self.stopped == "interrupted" and record.device == "live"
@@ -152,6 +153,8 @@ class Session:
                 asked.later()
             except DeviceError as error:
                 record.status, record.message = "failed", str(error)
+        if record.ok and asked.requests:
+            tell_link_from_cloud(record, link_named(cell.link), asked.requests)
         if record.ok and self.check:
             record.correct = self.check.right(record.answer, self.questions[record.index])
 

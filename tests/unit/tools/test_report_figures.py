@@ -86,9 +86,11 @@ def test_ipt_is_accuracy_by_the_large_models_tokens() -> None:
 
 def test_the_host_is_busy_while_at_least_one_question_is_in_the_cloud() -> None:
     apart = records(SPLIT, 3)
-    assert busy_seconds(apart) == pytest.approx(3 * 0.43)
+    assert busy_seconds(apart) == pytest.approx(3 * 0.4)
     together = records(SPLIT, 3, at_s=0.0)
-    assert busy_seconds(together) == pytest.approx(0.43)
+    assert busy_seconds(together) == pytest.approx(0.4)
+    overlapping = records(SPLIT, 3, at_s=lambda i: i * 0.1)
+    assert busy_seconds(overlapping) == pytest.approx(0.6)
     assert busy_seconds(records(ALONE, large_tokens=0)) == 0.0
 
 
@@ -96,7 +98,7 @@ def test_cost_is_that_of_right_answers_at_the_prices_given() -> None:
     found = records(SPLIT, 10, correct=lambda i: i < 4)
     prices = Prices(host_hour=3600.0, million_tokens=1e6, gib=2.0**30)
     cell = summary(SPLIT, found, prices=prices)
-    assert cell.cost_per_correct == pytest.approx((10 * 0.43 + 10 * 10 + 10 * 700) / 4)
+    assert cell.cost_per_correct == pytest.approx((10 * 0.4 + 10 * 10 + 10 * 700) / 4)
     assert summary(SPLIT, found).cost_per_correct is None
     none_right = records(SPLIT, 3, correct=False)
     assert summary(SPLIT, none_right, prices=prices).cost_per_correct is None

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from device.errors import CloudBusy, CloudRefused, CloudUnreachable, Interrupted
 from duet_contract.manifest import Manifest
 from tests.doubles.service import ScriptedCompletions
+from tools.link.emulator import LinkEmulator
+from tools.link.profiles import Direction, Link
+from tools.split.link_time import tell_link_from_cloud
 from tools.split.modes.base import Asking
 from tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
 from tools.split.questions import Question
@@ -63,6 +67,54 @@ def test_the_whole_answer_is_the_large_models(
     body = completions.bodies[0]
     assert (body["prompt"], body["max_tokens"], body["seed"]) == ("Q:What?", 20, 13)
     assert (body["temperature"], body["skip_special_tokens"]) == (0.5, False)
+
+
+TIMES = {"queue_time_ms": 3.0, "time_to_first_token_ms": 20.0, "generation_time_ms": 180.0}
+
+
+def test_the_clouds_seconds_are_by_its_own_clock(
+    workload: Any, completions: ScriptedCompletions
+) -> None:
+    completions.metrics = TIMES
+    record = ask(LargeAlone(asking(workload), workload, "reasoner"), completions.address)
+    assert (record.queue_ms, record.prefill_ms, record.decode_ms) == (3.0, 20.0, 180.0)
+    assert record.cloud_s == pytest.approx(0.2)
+    twice = ask(Truncated(asking(workload), workload, "reasoner", 2), completions.address)
+    assert (twice.queue_ms, twice.cloud_s) == (6.0, pytest.approx(0.4))
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_the_links_time_is_no_time_of_the_cloud(
+    workload: Any, completions: ScriptedCompletions, tells: bool
+) -> None:
+    completions.says = lambda prompt: time.sleep(0.2) or "I think it is 7"
+    completions.metrics = TIMES if tells else None
+    # The request takes some 90 ms up, beside two round trips of 300 ms.
+    link = Link("slow", Direction(32e3, 150.0), Direction(None, 150.0), "")
+    mode = LargeAlone(asking(workload), workload, "reasoner")
+    with LinkEmulator(completions.address, link) as way:
+        asked = mode.ask(QUESTION, 0, way.address, threading.Event())
+        asked.record.wire_up = way.bytes_up
+    assert asked.later
+    asked.later()
+    tell_link_from_cloud(asked.record, link, asked.requests)
+    assert asked.record.total_ms is not None
+    assert asked.record.total_ms > 850
+    assert asked.record.cloud_s is not None
+    if tells:
+        assert asked.record.cloud_s == pytest.approx(0.2)
+    # No more is taken off than the link took, and no less: a busy machine only adds to the rest.
+    assert 0.19 <= asked.record.cloud_s <= asked.record.total_ms / 1e3 - 0.65
+    # An emulated link stands at once for who connects; its round trip is told all the same.
+    assert asked.record.connect_ms is not None
+    assert asked.record.connect_ms >= 300
+
+
+def test_a_second_request_takes_another_round_trip() -> None:
+    link = Link("slow", Direction(None, 150.0), Direction(None, 150.0), "")
+    record = Record(connect_ms=2.0, total_ms=1202.0, large_tokens=5)
+    tell_link_from_cloud(record, link, requests=2)
+    assert (record.cloud_s, record.connect_ms) == (pytest.approx(0.3), 302.0)
 
 
 def test_reasoning_and_answer_are_told_apart(

@@ -18,6 +18,7 @@ from tools import bench_split
 from tools.progress import progress_bar
 from tools.report.model import Report, read_report
 from tools.split import run, session
+from tools.split.cells import Cell
 from tools.split.load import GIVE_UP_AFTER
 from tools.split.record import Asked
 from tools.split.session import Session
@@ -125,11 +126,11 @@ def test_answers_that_ctrl_c_left_without_an_end_do_not_count_in_the_time(
     finish = Session._finish
     finished: list[Asked] = []
 
-    def interrupted(self: Session, asked: Asked) -> None:
+    def interrupted(self: Session, cell: Cell, asked: Asked) -> None:
         if len(finished) == 2:
             raise KeyboardInterrupt
         finished.append(asked)
-        finish(self, asked)
+        finish(self, cell, asked)
 
     monkeypatch.setattr(Session, "_finish", interrupted)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]

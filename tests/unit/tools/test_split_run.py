@@ -134,42 +134,6 @@ def test_an_unknown_preset_names_the_known_ones(
     assert not bench.out.exists()
 
 
-@pytest.mark.parametrize(
-    ("modes", "given", "told"),
-    [
-        ("duet,truncated", True, "or leave truncated out"),
-        ("duet,large-alone", False, "or give --server and --openai"),
-        ("truncated", False, "or give --openai and leave truncated out"),
-    ],
-)
-def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
-    bench: SimpleNamespace,
-    service: ScriptedService,
-    completions: ScriptedCompletions,
-    capsys: pytest.CaptureFixture[str],
-    modes: str,
-    given: bool,
-    told: str,
-) -> None:
-    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    addresses = ["--server", service.address, "--openai", completions.address]
-    assert bench_split.main([*files, "--modes", modes, *(addresses if given else ())]) == 2
-    said = capsys.readouterr().err
-    assert "no tokenizer of the reasoner of bytes can be read here" in said
-    assert said.rstrip().endswith(told)
-    assert said.count("\n") == 1
-    assert not bench.out.exists()
-    assert not service.requests
-
-
-def test_what_a_device_can_measure_of_running_services_needs_no_reasoner(
-    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
-) -> None:
-    # This pair's reasoning ends with its answer, so that nothing is to be divided.
-    more = ["--modes", "duet,large-alone", "--openai", completions.address]
-    assert main(bench, service, *more) == 0
-
-
 def test_a_service_of_another_pair_is_refused(
     bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -34,7 +34,7 @@ class LargeAlone:
                 exchange, self._workload.prompt_text(question.text), self._asking.large_limit
             )
         record = exchange.record()
-        return Asked(record, lambda: whole_answer(record, said, self._workload))
+        return Asked(record, lambda: whole_answer(record, said, self._workload), requests=1)
 
 
 class Truncated:
@@ -69,9 +69,9 @@ class Truncated:
         record.signal_tokens, record.answer_tokens = reasoned.tokens, said.tokens
         record.first_signal_ms, record.signal_ms = reasoned.first_ms, reasoned.last_ms
         record.first_answer_ms, record.total_ms = said.first_ms, said.last_ms
-        _add_large(record, self._workload, reasoned.tokens + said.tokens)
+        _add_large(record, self._workload, reasoned, said)
         record.cloud_step_ms = per_step(reasoned.first_ms, reasoned.last_ms, reasoned.tokens)
-        return Asked(record)
+        return Asked(record, requests=2)
 
 
 class LargeAloneService:
@@ -142,15 +142,20 @@ def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
         ended = said.when(len(reasoning) + len(end))
         record.signal_ms = ended if closed else said.last_ms
         record.first_answer_ms = said.when(len(reasoning) + len(end) + 1) if rest else None
-    _add_large(record, workload, said.tokens)
+    _add_large(record, workload, said)
     record.cloud_step_ms = per_step(said.first_ms, said.last_ms, said.tokens)
 
 
-def _add_large(record: Record, workload: Workload, tokens: int) -> None:
+def _add_large(record: Record, workload: Workload, *said: Completion) -> None:
+    tokens = sum(each.tokens for each in said)
     record.large_tokens = tokens
     record.flops = 2.0 * workload.manifest.reasoner.parameters * tokens
-    if record.total_ms is not None:
-        record.cloud_s = (record.total_ms - (record.connect_ms or 0.0)) / 1e3
+    times = [each.times for each in said if each.times]
+    if len(times) == len(said):
+        record.queue_ms = sum(each.queue_ms for each in times)
+        record.prefill_ms = sum(each.prefill_ms for each in times)
+        record.decode_ms = sum(each.decode_ms for each in times)
+        record.cloud_s = (record.prefill_ms + record.decode_ms) / 1e3
 
 
 def _behind_signal(workload: Workload) -> str:

@@ -21,13 +21,26 @@ _FULL = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
 @dataclass(frozen=True)
+class CloudTimes:
+    """Durations by the server's own clock, in milliseconds."""
+
+    queue_ms: float
+    prefill_ms: float
+    decode_ms: float
+
+
+@dataclass(frozen=True)
 class Completion:
-    """What came. `finish`: `end` or `limit`. `events`: characters so far, and when they came."""
+    """What came. `finish`: `end` or `limit`. `events`: characters so far, and when they came.
+
+    `times`: None where the server does not tell them (vLLM: `--enable-per-request-metrics`).
+    """
 
     text: str
     tokens: int
     finish: str
     events: tuple[tuple[int, float], ...]
+    times: CloudTimes | None = None
 
     @property
     def first_ms(self) -> float | None:
@@ -145,6 +158,7 @@ def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = 
     if stop_id is not None:
         body["stop_token_ids"] = [stop_id]
     text, marks, reason, tokens = "", [], "", 0
+    times = None
     for at, event in exchange.post(body):
         if "error" in event:
             raise CloudRefused(f"the server failed: {str(event['error'])[:200]}")
@@ -154,9 +168,19 @@ def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = 
                 marks.append((len(text), at))
             reason = choice.get("finish_reason") or reason
         tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
+        times = _times(event.get("metrics") or {}) or times
     ended = reason == "stop"
     # The token that ended it is counted, and is no part of the text.
-    return Completion(text, tokens - ended, "end" if ended else "limit", tuple(marks))
+    return Completion(text, tokens - ended, "end" if ended else "limit", tuple(marks), times)
+
+
+def _times(metrics: dict[str, Any]) -> CloudTimes | None:
+    """The times among vLLM's metrics of a request; its first token's is without the queue's."""
+    names = ("queue_time_ms", "time_to_first_token_ms", "generation_time_ms")
+    values = [metrics.get(name) for name in names]
+    if any(value is None for value in values):
+        return None
+    return CloudTimes(*map(float, values))  # type: ignore[arg-type]
 
 
 def served_model(address: str) -> str:

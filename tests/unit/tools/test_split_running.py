@@ -1,0 +1,65 @@
+"""What a device measures of servers that run elsewhere: which modes, and which times."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from tests.doubles.service import ScriptedCompletions, ScriptedService
+from tools import bench_split
+from tools.report.model import read_report
+
+
+def main(
+    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions, *more: str
+) -> int:
+    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+    servers = ["--server", service.address, "--openai", completions.address, "--warm-up", "0"]
+    return bench_split.main([*files, *servers, *more])
+
+
+@pytest.mark.parametrize(
+    ("modes", "given", "told"),
+    [
+        ("duet,truncated", True, "or leave truncated out"),
+        ("duet,large-alone", False, "or give --server and --openai"),
+        ("truncated", False, "or give --openai and leave truncated out"),
+    ],
+)
+def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    capsys: pytest.CaptureFixture[str],
+    modes: str,
+    given: bool,
+    told: str,
+) -> None:
+    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+    addresses = ["--server", service.address, "--openai", completions.address]
+    assert bench_split.main([*files, "--modes", modes, *(addresses if given else ())]) == 2
+    said = capsys.readouterr().err
+    assert "no tokenizer of the reasoner of bytes can be read here" in said
+    assert said.rstrip().endswith(told)
+    assert said.count("\n") == 1
+    assert not bench.out.exists()
+    assert not service.requests
+
+
+def test_what_a_device_can_measure_of_running_services_needs_no_reasoner(
+    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+) -> None:
+    # This pair's reasoning ends with its answer, so that nothing is to be divided.
+    assert main(bench, service, completions, "--modes", "duet,large-alone") == 0
+
+
+def test_a_connection_over_http_takes_the_links_round_trip_too(
+    bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
+) -> None:
+    completions.metrics = {
+        "queue_time_ms": 1.0, "time_to_first_token_ms": 2.0, "generation_time_ms": 30.0,
+    }  # fmt: skip
+    more = ["--modes", "large-alone", "--link", "2g"]
+    assert main(bench, service, completions, *more) == 0
+    metrics = read_report(bench.out / "report.json").cells[0].metrics
+    assert metrics["connect_ms"].p50 >= 800
+    assert metrics["cloud_s"].p50 == pytest.approx(0.032)
