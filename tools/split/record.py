@@ -37,13 +37,13 @@ class Record(BaseModel):
     included. `connect_ms`: the link stood. `prefix_ms`: the prompt before the signal was evaluated.
     `first_signal_ms`, `signal_ms`: first and last token of the signal. `queue_ms`, `prefill_ms`,
     `decode_ms`: durations in the cloud, by its own clock. `late_ms`: how long the wait for the
-    first answer token were, had the signal been evaluated behind its last piece.
-    `saved_ms`: that, less the wait that there was. `*_step_ms`: time per output token behind the
-    first, on either side. `cloud_s`: seconds of prefill and decode, by the cloud's clock or, where
-    it does not tell, what its link leaves of the time (`tools.split.link_time`). `flops`: of the
-    large model, 2 x parameters x tokens. `device`: whether the device answered while the cloud
-    worked (`live`) or afterwards, with the arrivals as they were recorded (`replayed`).
-    `asked_again`: times that a full cloud was asked once more.
+    first answer token were, had the signal been evaluated once all of it was there. `saved_ms`:
+    that, less the wait that there was. `*_step_ms`: time per output token behind the first, on
+    either side. `cloud_s`: seconds of prefill and decode, by the cloud's clock or, where it does
+    not tell, what its link leaves of the time (`tools.split.link_time`). `flops`: of the large
+    model, 2 x parameters x tokens. `device`: whether the device answered while the cloud worked
+    (`live`) or afterwards, with the arrivals as they were recorded (`replayed`). `asked_again`:
+    times that a full cloud was asked once more.
     """
 
     model_config = ConfigDict(extra="forbid")

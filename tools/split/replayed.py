@@ -21,6 +21,7 @@ from tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
     from device.decoding.decoder import Decoder
+    from device.decoding.generation import Generation
 
 # Tokens evaluated between two looks at what has arrived; as in `device.reception`.
 STEP = 16
@@ -39,7 +40,7 @@ class Arrived:
 class Answered:
     """An answer, and when on the recorded clock. `first_ms`: None where the answer is empty.
 
-    `late_ms`: the wait for the first token, had the signal been evaluated behind its last piece.
+    `late_ms`: see `ReplayedDevice.late_ms`.
     """
 
     text: str
@@ -104,11 +105,11 @@ class ReplayedDevice:
             prefix_ms=prefix_ms,
             first_ms=None if spoken.first_ms is None else clock + spoken.first_ms,
             total_ms=clock + spoken.total_ms,
-            late_ms=self.late_ms(question, signal),
+            late_ms=self.late_ms(question, signal, seed),
         )
 
-    def late_ms(self, question: str, signal: Sequence[int]) -> float:
-        """Measures the evaluation of a whole signal and what follows it, on an evaluated prefix."""
+    def late_ms(self, question: str, signal: Sequence[int], seed: int) -> float:
+        """Measures from a whole signal to the first answer token, on an evaluated prefix."""
         key = (question, tuple(signal))
         if key not in self._late:
             _, prefix, suffix = self._prompt(question)
@@ -117,7 +118,7 @@ class ReplayedDevice:
             self.decoder.evaluate(prefix)
             began = time.perf_counter()
             self.decoder.evaluate([*signal, *suffix])
-            self.decoder.most_likely()
+            next(iter(self._generation(seed)), None)
             self._late[key] = _since(began)
         return self._late[key]
 
@@ -158,13 +159,12 @@ class ReplayedDevice:
                 clock += _since(began)
         return clock
 
-    def _speak(self, seed: int) -> _Spoken:
+    def _generation(self, seed: int) -> "Generation":
         from device.decoding.generation import Generation
 
         description = self.asking.manifest.decoder
         decoder = self.decoder
-        began = time.perf_counter()
-        generation = Generation(
+        return Generation(
             decoder,
             ends=frozenset(
                 token
@@ -178,6 +178,11 @@ class ReplayedDevice:
             # As a device does, since it takes time.
             judge=self.asking.manifest.defaults.confidence is not None,
         )
+
+    def _speak(self, seed: int) -> _Spoken:
+        decoder = self.decoder
+        began = time.perf_counter()
+        generation = self._generation(seed)
         utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         first: float | None = None
         text, count = "", 0

@@ -26,6 +26,7 @@ from tools.split.cells import Cell
 from tools.split.energy import EnergyMeter
 from tools.split.folder import Folder, Stretch
 from tools.split.modes.base import Asking
+from tools.split.modes.split import add_saving
 from tools.split.record import Record
 from tools.split.relay import Relay
 from tools.split.replayed import Arrived, ReplayedDevice
@@ -79,6 +80,21 @@ def test_evaluating_begins_once_the_prompt_is_evaluated(device: ReplayedDevice) 
     answered = device.answer("What?" * 10, arrived((0.0, "abc"), done_ms=0.1), 0)
     assert answered.prefix_ms == pytest.approx(len("Q:" + "What?" * 10 + " S:"))
     assert answered.first_ms == pytest.approx(answered.prefix_ms + len("abc A:"))
+
+
+@pytest.mark.parametrize("done_ms", [901.0, 1400.0])
+def test_what_evaluating_on_arrival_saves_does_not_depend_on_when_the_end_comes(
+    device: ReplayedDevice, done_ms: float
+) -> None:
+    signal = arrived((500.0, "a" * 20), (900.0, "b"), done_ms=done_ms)
+    answered = device.answer("What?", signal, 0)
+    record = Record(
+        prefix_ms=answered.prefix_ms, signal_ms=900.0, first_answer_ms=answered.first_ms
+    )
+    add_saving(record, answered.late_ms, done_ms)
+    assert record.late_ms == pytest.approx(done_ms - 900 + 24)
+    # All but the prompt's end was evaluated before the end came.
+    assert record.saved_ms == pytest.approx(21, abs=1)
 
 
 def test_the_sequence_is_what_a_live_device_evaluates(

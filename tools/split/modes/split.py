@@ -71,7 +71,8 @@ class Split:
         signal_ids = self._signal_ids(question, outcome)
 
         def late() -> None:
-            add_saving(record, self._replayed.late_ms(question.text, signal_ids))
+            late_ms = self._replayed.late_ms(question.text, signal_ids, settings.seed)
+            add_saving(record, late_ms, outcome.timings.done)
 
         return Asked(record, late)
 
@@ -104,7 +105,7 @@ class Split:
             record.flops = estimate_flops(
                 self._pair.manifest, record.signal_tokens, answered.tokens
             ).reasoner
-            add_saving(record, answered.late_ms)
+            add_saving(record, answered.late_ms, arrived.done_ms)
 
         return Asked(record, replay)
 
@@ -197,8 +198,14 @@ def add_cloud(record: Record, done: Done) -> None:
     record.cloud_s = (done.prefill_ms + done.decode_ms) / 1e3
 
 
-def add_saving(record: Record, late_ms: float) -> None:
-    """What evaluating on arrival saved: the wait behind the last piece, against `late_ms`."""
-    record.late_ms = late_ms
-    if record.first_answer_ms is not None and record.signal_ms is not None:
-        record.saved_ms = late_ms - (record.first_answer_ms - record.signal_ms)
+def add_saving(record: Record, late_ms: float, done_ms: float | None) -> None:
+    """What evaluating on arrival saved: the wait behind the last piece, against a late one.
+
+    `late_ms`: from a whole signal to the first answer token. `done_ms`: when the cloud's last
+    message came, which alone says that the signal is whole, so that both waits have it.
+    """
+    if record.signal_ms is None or done_ms is None:
+        return
+    record.late_ms = max(done_ms, record.prefix_ms or 0.0) - record.signal_ms + late_ms
+    if record.first_answer_ms is not None:
+        record.saved_ms = record.late_ms - (record.first_answer_ms - record.signal_ms)
