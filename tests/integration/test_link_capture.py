@@ -107,21 +107,28 @@ def kernel() -> Callable[..., KernelLink]:
     return make
 
 
-def test_the_kernels_rate_and_the_emulators_agree(kernel: Callable[..., KernelLink]) -> None:
-    link = Link("test", Direction(), Direction(rate_bit_s=20e6), "")
-    size = 2_000_000
+def seconds_by_both(
+    kernel: Callable[..., KernelLink], link: Link, measure: Callable[[str], float]
+) -> tuple[float, float]:
+    """The least of three by the kernel, and by the emulator: a busy machine only adds."""
     with serving(send) as target:
         made = kernel(target, link)
         try:
-            by_kernel = transfer(made.address, size)
+            by_kernel = min(measure(made.address) for _ in range(3))
         finally:
             made.__exit__(None, None, None)
         with LinkEmulator(target, link) as emulator:
-            by_emulator = transfer(emulator.address, size)
-    print(f"2 MB at 20 Mbit/s: kernel {by_kernel:.3f} s, emulator {by_emulator:.3f} s")
-    # The kernel counts packets' headers, the emulator what TCP carries; neither may be faster.
-    assert by_kernel > 0.75
-    assert by_emulator > 0.75
+            by_emulator = min(measure(emulator.address) for _ in range(3))
+    print(f"kernel {by_kernel:.3f} s, emulator {by_emulator:.3f} s")
+    return by_kernel, by_emulator
+
+
+def test_the_kernels_rate_and_the_emulators_agree(kernel: Callable[..., KernelLink]) -> None:
+    link = Link("test", Direction(), Direction(rate_bit_s=5e6), "")
+    by_kernel, by_emulator = seconds_by_both(kernel, link, lambda way: transfer(way, 500_000))
+    # The kernel counts packets' headers, a thirtieth, the emulator what TCP carries.
+    assert by_emulator == pytest.approx(by_kernel, rel=0.1)
+    assert by_emulator == pytest.approx(0.8, rel=0.1)
 
 
 def test_packets_that_the_kernel_loses_are_sent_again(kernel: Callable[..., KernelLink]) -> None:
@@ -143,19 +150,22 @@ def test_packets_that_the_kernel_loses_are_sent_again(kernel: Callable[..., Kern
     assert sent_again[0.05] > sent_again[0.0] + 5
 
 
+def asked_and_answered(address: str) -> float:
+    """Seconds from connecting to the last of 1000 bytes."""
+    began = time.perf_counter()
+    transfer(address, 1000)
+    return time.perf_counter() - began
+
+
 def test_delays_by_the_kernel_are_those_of_the_emulator(kernel: Callable[..., KernelLink]) -> None:
     if not has_netem():
         pytest.skip("this kernel has no sch_netem")
     way = Direction(delay_ms=40)
-    with serving(send) as target:
-        made = kernel(target, Link("test", way, way, ""))
-        try:
-            began = time.perf_counter()
-            transfer(made.address, 1000)
-            by_kernel = time.perf_counter() - began
-        finally:
-            made.__exit__(None, None, None)
-    assert by_kernel >= 0.16
+    link = Link("test", way, way, "")
+    by_kernel, by_emulator = seconds_by_both(kernel, link, asked_and_answered)
+    # A round trip to connect, and one to ask.
+    assert by_emulator == pytest.approx(by_kernel, rel=0.1)
+    assert by_emulator == pytest.approx(0.16, rel=0.1)
 
 
 def test_a_link_that_the_kernel_cannot_make_says_why() -> None:
