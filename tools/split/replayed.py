@@ -108,7 +108,7 @@ class ReplayedDevice:
             late_ms=self.late_ms(question, signal, seed),
         )
 
-    def late_ms(self, question: str, signal: Sequence[int], seed: int) -> float:
+    def late_ms(self, question: str, signal: Sequence[int], seed: int | None) -> float:
         """Measures from a whole signal to the first answer token, on an evaluated prefix."""
         key = (question, tuple(signal))
         if key not in self._late:
@@ -159,7 +159,7 @@ class ReplayedDevice:
                 clock += _since(began)
         return clock
 
-    def _generation(self, seed: int) -> "Generation":
+    def _generation(self, seed: int | None) -> "Generation":
         from device.decoding.generation import Generation
 
         description = self.asking.manifest.decoder
