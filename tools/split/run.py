@@ -185,6 +185,8 @@ def _asking(options: Options, workload: Workload) -> Asking:
 
 
 def _credentials(options: Options) -> grpc.ChannelCredentials | None:
+    if options.tls_ca and not options.server:
+        raise UsageProblem("--tls-ca needs --server: a service that is started here is plaintext")
     if (options.tls_cert is None) != (options.tls_key is None):
         raise UsageProblem("--tls-cert and --tls-key belong together")
     if options.tls_ca is None:

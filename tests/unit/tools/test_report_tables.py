@@ -105,6 +105,7 @@ def test_a_readme_shows_every_link_and_mode_and_what_follows(measured: Report) -
     ]
     assert lines[10] == "- On 4g the split is sooner."
     assert "20 questions, 1 at once, 2026-01-02, A Processor, 2 cores" in lines[-1]
+    assert "Connections were plaintext: mutual TLS adds about 2.0 KB up" in lines[-1]
     assert lines[-1].endswith("Measured with `python bench`.")
 
 

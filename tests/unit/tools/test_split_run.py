@@ -19,6 +19,7 @@ from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons,
 from tools import bench_split
 from tools.bench.workload import Workload
 from tools.report.model import Report, read_report
+from tools.report.readme import readme
 from tools.split.arrivals import offsets
 from tools.split.modes.large import LargeAlone
 from tools.split.modes.split import Split
@@ -319,6 +320,9 @@ def test_over_tls_the_wire_carries_more(bench: SimpleNamespace, tmp_path: Path) 
     with ScriptedService(reasons(), "bytes@1.0.0", credentials) as service:
         more = ["--modes", "duet", "--tls-ca", str(certificate)]
         assert main(bench, service, *more) == 0
+        text = readme(report(bench))
+    # Only a plaintext report has to say what TLS would add.
+    assert "plaintext" not in text
     found = report(bench)
     assert found.settings.tls
     assert found.handshake is not None

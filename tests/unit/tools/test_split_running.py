@@ -1,10 +1,11 @@
 """What a device measures of servers that run elsewhere: which modes, and which times."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from tests.doubles.service import ScriptedCompletions, ScriptedService
+from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 from tools import bench_split
 from tools.report.model import read_report
 
@@ -50,6 +51,17 @@ def test_what_a_device_can_measure_of_running_services_needs_no_reasoner(
 ) -> None:
     # This pair's reasoning ends with its answer, so that nothing is to be divided.
     assert main(bench, service, completions, "--modes", "duet,large-alone") == 0
+
+
+def test_tls_to_a_service_that_would_be_started_here_is_refused(
+    bench: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, certificate = self_signed(tmp_path)
+    files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+    assert bench_split.main([*files, "--modes", "duet", "--tls-ca", str(certificate)]) == 2
+    assert capsys.readouterr().err == (
+        "bench_split: --tls-ca needs --server: a service that is started here is plaintext\n"
+    )
 
 
 def test_a_connection_over_http_takes_the_links_round_trip_too(
