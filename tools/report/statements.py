@@ -86,20 +86,9 @@ def _against_large(
 ) -> Iterator[str]:
     split, large = pairs[0]
     where = _where(split)
-    parts, counts = [], []
-    for mine, theirs in pairs:
-        if even := tokens_to_break_even(mine, theirs):
-            above = f"above {even[0]:.0f} tokens" if even[0] >= 0.5 else "at any length"
-            parts.append(f"{above} {_on(mine)} ({_times(mine, theirs)})")
-            counts.append(theirs.metrics["large_tokens"].p50)
-    if parts:
-        usual = f"{min(counts):.0f}" + (
-            f" to {max(counts):.0f}" if max(counts) > min(counts) else ""
-        )
-        yield (
-            f"{where}, the split is faster than the large model alone {_list(parts)}. Here that "
-            f"needed {usual} in the median."
-        )
+    yield f"{where}, {_sooner_or_later(pairs)}"
+    if told := _break_even(pairs):
+        yield f"{where}, {told}"
     if not alike_told:
         saved = 1 - _mean(split, "large_tokens") / max(_mean(large, "large_tokens"), 1e-9)
         yield (
@@ -118,6 +107,55 @@ def _against_large(
         )
 
 
+def _sooner_or_later(pairs: Sequence[tuple[CellReport, CellReport]]) -> str:
+    """Medians link by link, and what connecting has to do with those where the split is later."""
+    told = []
+    for word in ("sooner", "later"):
+        times = [
+            f"{_on(mine)} ({_median_s(mine)} s against {_median_s(theirs)} s)"
+            for mine, theirs in pairs
+            if (_median_ms(mine) < _median_ms(theirs)) == (word == "sooner")
+        ]
+        if times:
+            told.append(f"{word} {_list(times)}")
+    text = f"the split answers {' and '.join(told)} than the large model alone."
+    for mine, theirs in pairs:
+        connects = [cell.metrics.get("connect_ms") for cell in (mine, theirs)]
+        if connects[0] and connects[1]:
+            longer = connects[0].p50 - connects[1].p50
+            behind = _median_ms(mine) - _median_ms(theirs)
+            if 0 < behind <= longer:
+                return (
+                    f"{text} Connecting is what makes it later, as {_on(mine)}: it takes "
+                    f"{short(connects[0].p50 / 1e3)} s against {short(connects[1].p50 / 1e3)} s, "
+                    "since a new gRPC connection waits for the server's settings, a round trip "
+                    "more than HTTP/1.1."
+                )
+    return text
+
+
+def _break_even(pairs: Sequence[tuple[CellReport, CellReport]]) -> str:
+    """From how many tokens of the large model alone on the split is sooner; empty if unknown."""
+    parts, counts = [], []
+    for mine, theirs in pairs:
+        if even := tokens_to_break_even(mine, theirs):
+            far = " (by extrapolation)" if even[0] > _longest(theirs) else ""
+            parts.append(f"{even[0]:.0f} tokens {_on(mine)}{far}")
+            counts.append(theirs.metrics["large_tokens"].p50)
+    if not parts:
+        return ""
+    usual = f"{min(counts):.0f}" + (f" to {max(counts):.0f}" if max(counts) > min(counts) else "")
+    return (
+        "the split is the sooner one where the large model alone needs more than "
+        f"{_list(parts)}. Here that needed {usual} in the median."
+    )
+
+
+def _longest(large: CellReport) -> float:
+    """Tokens of the longest answer that was measured."""
+    return float(np.nanmax(_both(large, "large_tokens")))
+
+
 def _against_untrained(
     pairs: Sequence[tuple[CellReport, CellReport]], evaluations: Sequence[Evaluation]
 ) -> Iterator[str]:
@@ -129,18 +167,20 @@ def _against_untrained(
     if not before or not before.reasoner_alone_tokens or not evens:
         return
     tokens = before.reasoner_alone_tokens
-    sooner = [_on(split) for split, even in evens if even[0] < tokens]
-    later = [_on(split) for split, even in evens if even[0] >= tokens]
+    sooner = [split for split, even in evens if even[0] < tokens]
+    later = [split for split, even in evens if even[0] >= tokens]
+    longest = max(_longest(large) for _, large in pairs)
+    far = f", by extrapolation from at most {longest:.0f} tokens," if tokens > longest else ""
     right = before.reasoner_alone_accuracy
     yield (
         f"{_where(pairs[0][0])}, before its training for the split this pair's large model needed "
         f"{tokens:.0f} tokens alone"
         + (f", for {right:.0%} right" if right is not None else "")
-        + f" ({before.data}, by the pair's manifest). At that length the split is "
+        + f" ({before.data}, by the pair's manifest). At that length{far} the split is "
         + " and ".join(
-            f"{word} {_list(links)}"
-            for word, links in (("faster", sooner), ("slower", later))
-            if links
+            f"{word} {_on_all(cells, of=len(evens))}"
+            for word, cells in (("sooner", sooner), ("later", later))
+            if cells
         )
         + "."
     )
@@ -186,9 +226,9 @@ def _on(cell: CellReport) -> str:
     return "without an emulated link" if cell.cell.link == "none" else f"on {cell.cell.link}"
 
 
-def _times(mine: CellReport, theirs: CellReport) -> str:
-    word = "sooner" if _median_ms(mine) < _median_ms(theirs) else "later"
-    return f"{word}: {_median_s(mine)} s against {_median_s(theirs)} s"
+def _on_all(cells: Sequence[CellReport], of: int) -> str:
+    """On which of the links, of which there are so many."""
+    return "on every link" if len(cells) == of > 1 else _list([_on(cell) for cell in cells])
 
 
 def _median_ms(cell: CellReport) -> float:

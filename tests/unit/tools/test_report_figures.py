@@ -131,9 +131,14 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
         summary(ALONE, records(ALONE, large_tokens=0, total_ms=300.0)),
     ]
     found = "\n".join(statements(cells, machine_is_shared=True))
-    assert "With 1 at once, budget 32, the split is faster than the large model alone" in found
-    assert "alone above 51 tokens on 4g (later: 0.61 s against 0.59 s). Here that" in found
-    assert "needed 50 in the median." in found
+    assert (
+        "With 1 at once, budget 32, the split answers later on 4g (0.61 s against 0.59 s) than the "
+        "large model alone.\n"
+    ) in found
+    assert (
+        "With 1 at once, budget 32, the split is the sooner one where the large model alone needs "
+        "more than 51 tokens on 4g. Here that needed 50 in the median."
+    ) in found
     assert "spends 80% fewer tokens of the large model than that alone" in found
     assert "brings 100 B a question down the link against 8.8 KiB" in found
     assert "accuracy is 100% against 50% of the large model alone (+50 points" in found
@@ -147,7 +152,24 @@ def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> N
 def test_a_split_that_is_sooner_than_the_large_models_first_token_is_so_at_any_length() -> None:
     cells = [summary(SPLIT, records(SPLIT, total_ms=90.0)), summary(LARGE, large_records())]
     found = "\n".join(statements(cells, machine_is_shared=False))
-    assert "the large model alone at any length on 4g (sooner: 0.090 s against 0.59 s)" in found
+    assert "the split answers sooner on 4g (0.090 s against 0.59 s) than the large" in found
+    assert "the large model alone needs more than 0 tokens on 4g." in found
+
+
+def test_break_even_beyond_the_longest_answer_is_said_to_be_extrapolated() -> None:
+    # 100 ms and 10 ms a token; the longest answer has 59.
+    cells = [summary(SPLIT, records(SPLIT, total_ms=800.0)), summary(LARGE, large_records())]
+    assert "more than 70 tokens on 4g (by extrapolation)." in "\n".join(statements(cells, True))
+
+
+def test_a_split_that_connecting_alone_makes_later_is_explained() -> None:
+    def said(connect_ms: float) -> str:
+        mine = records(SPLIT, total_ms=620.0, connect_ms=connect_ms)
+        return "\n".join(statements([summary(SPLIT, mine), summary(LARGE, large_records())], True))
+
+    # 25 ms later than the large model alone, whose connection takes 70 ms.
+    assert "it takes 0.14 s against 0.070 s, since a new gRPC connection" in said(140.0)
+    assert "Connecting" not in said(75.0)
 
 
 def test_the_large_model_before_its_training_is_what_one_would_run() -> None:
@@ -162,10 +184,11 @@ def test_the_large_model_before_its_training_is_what_one_would_run() -> None:
     # Faster above 50 tokens: 100 ms, and 10 ms a token.
     assert (
         "before its training for the split this pair's large model needed 106 tokens alone, for "
-        "95% right (d, by the pair's manifest). At that length the split is faster on 4g."
+        "95% right (d, by the pair's manifest). At that length, by extrapolation from at most 59 "
+        "tokens, the split is sooner on 4g."
     ) in said(106)
     assert "needed 40 tokens alone" in said(40)
-    assert "the split is slower on 4g." in said(40)
+    assert "At that length the split is later on 4g." in said(40)
     assert "before its training" not in said(None)
 
 
