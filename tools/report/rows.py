@@ -8,8 +8,8 @@ _Value = Callable[[CellReport], str]
 
 HEADINGS = (
     "mode", "link", "load", "answered", "accuracy (95%)", "large tokens", "answer tokens",
-    "first answer p50 / p95", "end to end p50 / p95 / p99", "wire up / down", "answers/s",
-    "large tokens/s",
+    "first answer p50 / p90 / p95", "end to end p50 / p90 / p95 / p99", "wire up / down",
+    "answers/s", "large tokens/s",
 )  # fmt: skip
 _GOODPUT, _COST = "goodput/s", "cost per correct"
 _IPT, _JOULES = "IPT", "joules a question"
@@ -109,8 +109,8 @@ def _row(cell: CellReport, report: Report) -> tuple[str, ...]:
         share(cell.accuracy),
         metric(cell, "large_tokens"),
         metric(cell, "answer_tokens"),
-        seconds(cell, "first_answer_ms", ("p50", "p95")),
-        seconds(cell, "total_ms", ("p50", "p95", "p99")),
+        seconds(cell, "first_answer_ms", ("p50", "p90", "p95")),
+        seconds(cell, "total_ms", ("p50", "p90", "p95", "p99")),
         f"{metric(cell, 'wire_up')} / {metric(cell, 'wire_down')} B",
         number(cell.answers_per_s),
         number(cell.large_tokens_per_s),

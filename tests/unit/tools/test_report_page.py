@@ -154,6 +154,13 @@ def test_markdown_has_a_row_a_cell(full: Report) -> None:
     assert rows[0].startswith("| duet @32 | 4g | 1 at once | 20 of 20 | 100% (84% to 100%) | 10 |")
 
 
+def test_times_are_told_by_their_percentiles() -> None:
+    found = summary(SPLIT, records(SPLIT, 11, total_ms=lambda i: 1000.0 * (i + 1)))
+    head, _, row, *_ = (x for x in markdown(report(found)).splitlines() if x.startswith("|"))
+    column = [name.strip() for name in head.split("|")].index("end to end p50 / p90 / p95 / p99")
+    assert row.split("|")[column].strip() == "6.00 / 10.00 / 10.50 / 10.90 s"
+
+
 def test_energy_is_shown_where_it_was_read(full: Report) -> None:
     # RAPL's psys holds the packages, too.
     joules = {"package-0": 90.0, "gpu-0": 10.0, "psys": 500.0}
