@@ -3,7 +3,8 @@
     python -m tools.bench.scripted --tokens 4000 --pace 2000
 
 Takes vLLM's place where the bench itself is measured. A line of JSON on stdout says where it
-listens. Pieces are cut as the service cuts them: the first token at once, then 16 at a time.
+listens. The first token comes at once, then 16 at a time: smaller pieces than the service's, and so
+more of them for the bench to take.
 """
 
 import argparse
