@@ -14,7 +14,9 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
         DataError: unreadable, a line that is not an object, or no line with an answer.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        # Not `splitlines`: JSON may hold other separators of lines as they are. Windows' editors
+        # begin a file with a byte order mark.
+        lines = file.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
     problems, without = [], 0

@@ -8,6 +8,7 @@ import pytest
 
 from training.data.__main__ import main
 from training.data.gym import generate
+from training.data.jsonl import read_jsonl
 from training.data.rows import Problem, questions_of, read_rows, write_rows
 from training.data.splits import split
 from training.errors import DataError
@@ -96,6 +97,17 @@ def test_rows_are_verls(tmp_path):
     assert set(row) == {"data_source", "prompt", "ability", "reward_model", "extra_info"}
     assert row["prompt"][0]["role"] == "user"
     assert row["reward_model"]["ground_truth"] in {str(i) for i in range(20)}
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path):
+    """JSON may hold other separators; files made on Windows have CR LF and a byte order mark."""
+    file = tmp_path / "own.jsonl"
+    rows = [{"question": f"a{mark}{i}", "answer": i} for i, mark in enumerate("\u2028\u2029\x85")]
+    lines = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    file.write_bytes(b"\xef\xbb\xbf" + lines.encode() + b"\r\n\r\n")
+    problems, without = read_jsonl(file, "math")
+    assert [problem.question for problem in problems] == [row["question"] for row in rows]
+    assert without == 0
 
 
 def test_rows_without_answers_are_counted_and_none_left_is_an_error(tmp_path, capsys):
