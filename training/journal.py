@@ -1,13 +1,14 @@
-"""What a run writes while it runs: progress, metrics, samples."""
+"""What a run writes while it runs, and what is read of it: progress, metrics, samples."""
 
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from training.errors import ConfigError, one_line
+from training.errors import ConfigError, DataError, one_line
 
 
 class Journal:
@@ -61,6 +62,26 @@ class Journal:
         """Ends tracking: what is not written yet is written."""
         if self._tracking:
             self._tracking.finish()
+
+
+def read_journal(file: Path) -> list[dict[str, Any]]:
+    """The rows of a run's `metrics.jsonl` or `samples.jsonl`.
+
+    A last row that is written in part only is left out: the run goes on, or was killed.
+
+    Raises:
+        DataError: it cannot be read, or another row is no JSON.
+    """
+    try:
+        # Not `splitlines`: what models write may hold other separators of lines. And bytes: a row
+        # may end in the middle of a letter.
+        *lines, last = file.read_bytes().split(b"\n")
+        rows = [json.loads(line) for line in lines]
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {one_line(error)}") from error
+    with suppress(ValueError):
+        rows.append(json.loads(last))
+    return rows
 
 
 def warn(text: str) -> None:

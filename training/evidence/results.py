@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import DataError
+from training.journal import read_journal
 
 SAMPLES = 3
 
@@ -79,9 +80,15 @@ CURVES = (
 
 
 def of_run(run: Path) -> dict[str, Any]:
-    """Curves and sample signals, first and last, of a run's directory."""
-    rows = _lines(run / "metrics.jsonl")
-    samples = _lines(run / "samples.jsonl")
+    """Curves and sample signals, first and last, of a run's directory.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    rows, samples = (
+        read_journal(file) if file.is_file() else []
+        for file in (run / "metrics.jsonl", run / "samples.jsonl")
+    )
     curves = {
         name: [[row["step"], round(row[name], 4)] for row in rows if name in row] for name in CURVES
     }
@@ -90,9 +97,3 @@ def of_run(run: Path) -> dict[str, Any]:
         "curves": {name: points for name, points in curves.items() if points},
         "samples": {"first": samples[:SAMPLES], "last": samples[-SAMPLES:]},
     }
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    if not file.is_file():
-        return []
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from training.data.rows import read_rows
 from training.errors import DataError, TrainingError
+from training.journal import read_journal
 from training.metrics import intelligence_per_token
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
@@ -193,11 +194,7 @@ def read_run(directory: Path) -> Run:
     Raises:
         DataError: they cannot be read.
     """
-    file = directory / "metrics.jsonl"
-    try:
-        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
+    rows = read_journal(directory / "metrics.jsonl")
     states = sorted(directory.glob("checkpoints/step_*/state.json"))
     training, method = None, "duet"
     if states:

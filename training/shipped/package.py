@@ -8,6 +8,7 @@ from typing import Any
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from training.errors import DataError
+from training.journal import read_journal
 from training.shipped.page import write_page
 from training.shipped.peer import peer_name
 from training.shipped.plan import peer_file
@@ -57,8 +58,8 @@ def collect(out: Path) -> dict[str, Any]:
             content = json.loads(file.read_text("utf-8"))
             evaluations.setdefault(name, {})[method] = {key: content[key] for key in _KEPT}
         parity = json.loads((out / "pair" / "parity.json").read_text("utf-8"))
-        samples = (out / "run" / "samples.jsonl").read_text("utf-8").splitlines()
-        first, last = json.loads(samples[0]), json.loads(samples[-1])
+        samples = read_journal(out / "run" / "samples.jsonl")
+        first, last = samples[0], samples[-1]
         # Measured only where there is a vLLM.
         clock = out / "wall_clock.json"
         wall_clock = json.loads(clock.read_text("utf-8")) if clock.is_file() else None

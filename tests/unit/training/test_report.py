@@ -248,6 +248,16 @@ def test_the_command_writes_everything(tmp_path, capsys):
     }
 
 
+def test_a_run_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
+    """Its last row is being written: part of it is there."""
+    _run(tmp_path, "running", rows=2)
+    with (tmp_path / "running/metrics.jsonl").open("a") as rows:
+        rows.write('\n{"step": 3, "tokens/le')
+    assert main([str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    (curve,) = json.loads((tmp_path / "report/report.json").read_text())["curves"]
+    assert [point["step"] for point in curve["series"]["tokens/length"]] == [1, 2]
+
+
 def test_without_runs_the_curves_are_said_not_to_be_run(tmp_path):
     out = tmp_path / "report"
     assert main([str(_result(tmp_path, "one", "original")), "--out", str(out)]) == 0

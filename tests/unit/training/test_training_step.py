@@ -13,7 +13,7 @@ from training.cpu.sampler import SeededSampler, likeliest
 from training.data.rows import Problem
 from training.errors import ConfigError, DataError, DivergenceError, worker_failed
 from training.generation import Response
-from training.journal import Journal
+from training.journal import Journal, read_journal
 from training.order import problems_of_step
 from training.sampling import fit_signal, seeds
 
@@ -153,8 +153,17 @@ def test_a_row_that_was_written_in_part_is_dropped(tmp_path):
     journal = Journal(tmp_path, steps=4, done=2, track=(), config={})
     assert (tmp_path / "samples.jsonl").read_text("utf-8") == whole
     journal.samples(3, [{"answer": "7"}])
-    rows = (tmp_path / "samples.jsonl").read_text("utf-8").split("\n")[:-1]
-    assert [json.loads(row)["step"] for row in rows] == [1, 3]
+    assert [row["step"] for row in read_journal(tmp_path / "samples.jsonl")] == [1, 3]
+
+
+def test_a_row_that_is_being_written_is_not_read(tmp_path):
+    file = tmp_path / "samples.jsonl"
+    whole = json.dumps({"step": 1, "answer": "gr\u2028ün"}, ensure_ascii=False).encode()
+    file.write_bytes(whole + b'\n{"step": 2, "answer": "gr\xc3')
+    assert read_journal(file) == [{"step": 1, "answer": "gr\u2028ün"}]
+    file.write_bytes(b'{"step": 1\n' + whole + b"\n")
+    with pytest.raises(DataError, match=r"cannot read .*samples\.jsonl"):
+        read_journal(file)
 
 
 def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
