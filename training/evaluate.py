@@ -15,7 +15,13 @@ from duet_contract.errors import ContractError
 from training.checkpoints import load_policies
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
-from training.errors import ConfigError, TrainingError, one_line, worker_failed
+from training.errors import (
+    CheckpointError,
+    ConfigError,
+    TrainingError,
+    one_line,
+    worker_failed,
+)
 from training.generation import Sampling
 from training.methods.alone import Alone
 from training.methods.base import Method, Outcome
@@ -34,7 +40,7 @@ from training.policies import start_policies
 from training.prompting import PairPrompts
 from training.sampling import score
 from training.serving import Serving
-from training.settings import Count, Part, Settings, Share, TopK, compose_settings
+from training.settings import Count, Hardware, Part, Settings, Share, TopK, compose_settings
 from training.settings import Method as MethodName
 from training.verifiers import make_verifier
 
@@ -98,7 +104,7 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
     method, data = METHODS[settings.method](settings), settings.data
     if settings.weights:
-        _check_weights(settings.weights, method)
+        _check_weights(settings.weights, method, settings.hardware)
     verifiers = {
         name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
         for name in {problem.verifier for problem in problems}
@@ -131,14 +137,28 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     }
 
 
-def _check_weights(weights: Path, method: Method) -> None:
-    if not (weights / "state.json").is_file():
+def _check_weights(weights: Path, method: Method, hardware: Hardware) -> None:
+    file = weights / "state.json"
+    if not file.is_file():
         raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
     missing = [name for name in method.uses if not (weights / name).is_dir()]
     if missing:
         raise ConfigError(
             f"weights={weights} has no {missing[0]}: it is of a run that did not train one"
         )
+    try:
+        settings = json.loads(file.read_text("utf-8"))["settings"]
+        saved = {name: int(settings[f"{name}_devices"]) for name in method.uses}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"cannot read {file}: {error!r}") from error
+    for name, ranks in saved.items():
+        # Each of VERL's ranks reads the one shard that the same rank wrote.
+        if ranks != (here := hardware.ranks_of(name)):
+            raise ConfigError(
+                f"weights={weights}: {ranks} rank(s) saved its {name}, and hardware="
+                f"{hardware.name} has {here} here; set hardware, hardware.devices and "
+                "hardware.nodes as the run had them"
+            )
 
 
 def summary(

@@ -1,5 +1,7 @@
 """Methods with models that answer from a script, and the figures of an evaluation."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -133,6 +135,33 @@ def test_weights_that_are_no_checkpoint_are_one_line(pair_file, tmp_path, capsys
     command = [f"pair={pair_file}", f"data.train={tmp_path}/test.parquet", "out=o"]
     assert main([*command, f"weights={tmp_path}"]) == 1
     assert "is no checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("saved", "says"),
+    [
+        ({"reasoner": 2, "decoder": 4}, "4 rank(s) saved its decoder, and hardware=cpu has 2 here"),
+        ({"reasoner": 2}, "cannot read "),
+    ],
+)
+def test_weights_of_another_number_of_ranks_are_one_line(
+    saved, says, pair_file, tmp_path, capsys, monkeypatch
+):
+    def start(*_, **__):
+        pytest.fail("it is told before anything starts")
+
+    monkeypatch.setattr("training.evaluate.start_policies", start)
+    write_rows(PROBLEMS, "test", tmp_path / "test.parquet")
+    for name in ("reasoner", "decoder"):
+        (tmp_path / "step_4" / name).mkdir(parents=True)
+    ranks = {f"{name}_devices": count for name, count in saved.items()}
+    (tmp_path / "step_4/state.json").write_text(json.dumps({"step": 4, "settings": ranks}))
+    command = [f"pair={pair_file}", f"data.train={tmp_path}/test.parquet", "out=o"]
+    command += [f"weights={tmp_path}/step_4", "hardware.devices=2"]
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
