@@ -55,15 +55,22 @@ def finite(metrics: Mapping[str, float], step: int) -> None:
         raise DivergenceError(f"step {step}: {', '.join(wrong)} is not a finite number")
 
 
-def nothing_solved(right: float, step: int, questions: int) -> str | None:
-    """A warning if no answer of the first step was right.
+def nothing_to_learn(right: float, step: int, questions: int) -> str | None:
+    """A warning if no answer of the first step was right, or every one was. `right`: their share.
 
-    LIMO fails for that reason in arXiv 2605.01111: reward cannot point anywhere, and the method
-    cannot compress reasoning that does not solve the problem.
+    LIMO fails for the first reason in arXiv 2605.01111: reward cannot point anywhere, and the
+    method cannot compress reasoning that does not solve the problem. Where all are right, no
+    answer is worth more than another, and a signal adds nothing.
     """
-    if step > 1 or right > 0:
+    if step > 1 or 0 < right < 1:
         return None
+    if right == 0:
+        return (
+            f"no answer to any of the {questions} questions was right: the data may be too hard "
+            "for the reasoner, or the verifier may not read its answers; nothing can be learnt "
+            "from this"
+        )
     return (
-        f"no answer to any of the {questions} questions was right: the data may be too hard for "
-        "the reasoner, or the verifier may not read its answers; nothing can be learnt from this"
+        f"every answer to all of the {questions} questions was right: the data may be too easy, or "
+        "the verifier may accept anything; there is nothing to learn but shorter answers"
     )

@@ -11,7 +11,7 @@ import ray
 
 from training.baselines.registry import make_baseline
 from training.checkpoints import Checkpoints, State, load_policies
-from training.checks import agree, finite, nothing_solved
+from training.checks import agree, finite, nothing_to_learn
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
 from training.errors import ConfigError, DivergenceError
@@ -150,7 +150,7 @@ class Trainer:
                 raise DivergenceError(f"step {step}: {alarm}")
             if alarm:
                 warn(alarm)
-        warning = nothing_solved(solved, step, self.settings.batch.questions)
+        warning = nothing_to_learn(solved, step, self.settings.batch.questions)
         if warning:
             warn(warning)
 

@@ -188,3 +188,10 @@ def test_data_that_is_too_hard_teaches_nothing_and_is_told(run, capsys):
     for update in (*reasoner.updates, *decoder.updates):
         assert not update.advantages.any()
     assert {row["reasoner/tied_groups"] for row in run.rows()} == {1.0}
+
+
+def test_data_that_is_too_easy_is_told(run, capsys):
+    run.made_of(answers=["7"])
+    assert run.start() == 0
+    (warning,) = [row for row in capsys.readouterr().out.splitlines() if "WARNING" in row]
+    assert "every answer to all of the 2 questions was right" in warning

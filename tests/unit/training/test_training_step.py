@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training import train
-from training.checks import agree, finite, log_prob_differences, nothing_solved
+from training.checks import agree, finite, log_prob_differences, nothing_to_learn
 from training.cpu.rollout import digest
 from training.cpu.sampler import SeededSampler, likeliest
 from training.data.rows import Problem
@@ -131,10 +131,11 @@ def test_numbers_must_be_numbers():
         finite({"a": 1.0, "b": float("nan")}, 3)
 
 
-def test_data_that_nothing_is_solved_of_is_told_once():
-    assert nothing_solved(0.0, 1, 64)
-    assert nothing_solved(0.0, 2, 64) is None
-    assert nothing_solved(0.1, 1, 64) is None
+def test_data_that_is_all_wrong_or_all_right_is_told_once():
+    assert "no answer to any of the 64 questions" in nothing_to_learn(0.0, 1, 64)
+    assert "every answer to all of the 64 questions" in nothing_to_learn(1.0, 1, 64)
+    for right, step in ((0.0, 2), (1.0, 2), (0.1, 1), (0.99, 1)):
+        assert nothing_to_learn(right, step, 64) is None
 
 
 def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
