@@ -30,29 +30,35 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
     rate = settings.learning_rate.reasoner if reasoner else settings.learning_rate.decoder
     response = tokens.response if reasoner else tokens.answer
     pass_tokens = max(prompt + response, hardware.micro_batch_tokens)
-    minis = batch.questions // batch.mini_batch
     # Log-probs of the distribution before top_p and top_k, as `training.generation` has them:
     # vLLM's raw ones are those at temperature 1, its processed ones those without truncation.
     raw = settings.temperature == 1 or not settings.trains
     log_probs = "raw_logprobs" if raw else "processed_logprobs"
     overrides = [
         f"actor_rollout_ref.model.path={path}",
+        # The rollout's lengths follow from these.
         f"data.max_prompt_length={prompt}",
         f"data.max_response_length={response}",
+        # Servers of more than one device are laid out by the node.
         f"trainer.n_gpus_per_node={hardware.devices_of(policy)}",
-        f"trainer.nnodes={hardware.nodes}",
-        "algorithm.adv_estimator=grpo",
         # The trainer passes the sizes itself: groups here are not VERL's prompts.
         f"actor_rollout_ref.actor.ppo_mini_batch_size={batch.mini_batch}",
         f"actor_rollout_ref.rollout.n={batch.signals}",
+        # What servers do where a request does not say: it says its temperature, and its seed if
+        # `hardware.seeded_requests`.
         f"actor_rollout_ref.rollout.temperature={settings.temperature}",
         f"actor_rollout_ref.rollout.seed={settings.seed}",
+        # One server a device, VERL's default is two devices each: a model fits one, and copies
+        # need no communication.
         "actor_rollout_ref.rollout.tensor_model_parallel_size=1",
         f"actor_rollout_ref.actor.optim.lr={rate}",
-        f"actor_rollout_ref.actor.optim.total_training_steps={settings.steps * minis}",
+        # VERL moves the rate's schedule once a step, however many mini-batches that has.
+        f"actor_rollout_ref.actor.optim.total_training_steps={settings.steps}",
+        # KL is taken out of the reward (`training.learning`), so the loss has none.
         "actor_rollout_ref.actor.use_kl_loss=false",
+        # Micro-batches of so many tokens, not rows, here and for log-probs: responses have from
+        # some to thousands of tokens. One holds at least one sequence of full length.
         "actor_rollout_ref.actor.use_dynamic_bsz=true",
-        # A micro-batch holds at least one sequence of full length.
         f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={pass_tokens}",
         f"actor_rollout_ref.rollout.max_model_len={prompt + response}",
         f"actor_rollout_ref.rollout.logprobs_mode={log_probs}",
