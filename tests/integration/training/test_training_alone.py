@@ -1,6 +1,7 @@
 """Baselines with real Ray and VERL on a tiny random model: the reasoner is trained by itself."""
 
 import json
+import os
 
 import pytest
 import ray
@@ -13,13 +14,17 @@ from training.solo import Solo
 from training.timing import Clock
 from training.trainer import Trainer
 
+TWO_RANKS = ("hardware.devices=2",)
+
 
 @pytest.fixture(scope="module")
 def alone(prepared):
-    """A reasoner that is trained by itself; started once for all baselines."""
+    """A reasoner that two ranks of one node train by itself; started once for all baselines."""
     tuning = ["objective.kl.coefficient=0", "track=[]", "thinkprune.start=14", "thinkprune.floor=5"]
     tuning += ["thinkprune.less=2", "thinkprune.every=1"]
-    trainer = Trainer(settings_of(prepared, "alone", "method=thinkprune", "steps=2", *tuning))
+    trainer = Trainer(
+        settings_of(prepared, "alone", *TWO_RANKS, "method=thinkprune", "steps=2", *tuning)
+    )
     yield prepared, trainer, tuning
     trainer.close()
 
@@ -27,9 +32,12 @@ def alone(prepared):
 def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
     home, trainer, _ = alone
     assert set(trainer.policies) == {"reasoner"}
-    assert [name for name in ray.util.list_named_actors() if name.startswith("duet_rollout")] == [
-        "duet_rollout_0"
-    ]
+    # A server for each rank; a decoder's would count from 1000.
+    servers = [name for name in ray.util.list_named_actors() if name.startswith("duet_rollout")]
+    assert sorted(servers) == ["duet_rollout_0", "duet_rollout_1"]
+    workers = trainer.policies["reasoner"].workers.workers
+    asked = [worker.__ray_call__.remote(lambda _: os.getpid()) for worker in workers]
+    assert len(set(ray.get(asked))) == 2
     DigitVerifier.never = True
     try:
         trainer.step()
@@ -77,7 +85,7 @@ def test_the_other_baselines_train_on_the_same_processes(alone, method):
         assert metrics["reward/reasoner"] <= metrics["reward/right"]
 
 
-def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch):
+def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch, capsys):
     """Through the command, on the policies that run already; another engine is not asked for."""
     home, trainer, _ = alone
     asked = []
@@ -96,6 +104,7 @@ def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch):
         f"out={out}",
         "runs=2",
         "tokens.response=16",
+        *TWO_RANKS,
     ]
     assert evaluate([*command, "method=thinkprune"]) == 0
     assert asked == [(("reasoner",), False)]
@@ -107,5 +116,7 @@ def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch):
     assert result["over_runs"]["accuracy"]["std"] is not None
     assert result["seconds"] == pytest.approx(sum(run["seconds"] for run in result["by_run"]))
     assert (result["settings"]["top_p"], result["settings"]["top_k"]) == (0.95, 20)
-    # What such a run did not train is not taken from it.
+    # What two ranks saved, one cannot read; and what such a run did not train is not taken from it.
+    assert evaluate([*command, "method=thinkprune", "hardware.devices=1"]) == 1
+    assert "2 rank(s) saved its reasoner" in capsys.readouterr().err
     assert evaluate([*command, "method=duet"]) == 1
