@@ -91,6 +91,7 @@ def answer(
     started: float | None = None,
     stop: threading.Event | None = None,
     kept: "KeptSignal | None" = None,
+    renew: bool = True,
 ) -> Outcome:
     """Answers a question, with the cloud's signal if there is one.
 
@@ -105,6 +106,8 @@ def answer(
         started: `time.perf_counter()` that milliseconds and timeout count from; now, if None.
         stop: set from any thread to stop the question.
         kept: a signal that the same question had before; no connection is opened then.
+        renew: after an answer of the cloud, renews the identity with that server if it is time
+            (seconds, once in a week) and it was used here; failing is only noted.
 
     Raises:
         DeviceError: see `device.errors`; nothing else on purpose.
@@ -147,7 +150,7 @@ def answer(
         budget = settings.budget or pair.manifest.defaults.budget
         prompts = build_prompts(decoder, pair.manifest, question, budget)
         work = _Work(question, prompts, pair.manifest, settings, listener, decoder, deadline, ready)
-        return work.run(link, request.request_id, kept, tell_sent)
+        outcome = work.run(link, request.request_id, kept, tell_sent)
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     finally:
@@ -157,6 +160,12 @@ def answer(
             tell_sent()
         if loaded:
             loaded.close()
+    if renew and credentials is None and outcome.receipt.source == "duet":
+        # Only now, and only over a link that works: nobody waits long for it.
+        from device.identity.renewal import renew_if_due
+
+        renew_if_due(settings.server, listener.note)
+    return outcome
 
 
 @dataclass

@@ -243,13 +243,22 @@ def ask(
         signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
     )
     try:
-        outcome = answer(asked, pair, settings, listener, started=start.at, stop=stop, kept=kept)
+        outcome = answer(
+            asked,
+            pair,
+            settings,
+            listener,
+            started=start.at,
+            stop=stop,
+            kept=kept,
+            renew=False,
+        )
     except DeviceError:
         output.break_off()
         raise
     output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
     if outcome.receipt.source == "duet":
-        # Behind the answer, where nobody waits for it, and only over a link that works.
+        # Behind the receipt, where nobody waits for it, and only over a link that works.
         from device.identity.renewal import renew_if_due
 
         renew_if_due(server, output.note)

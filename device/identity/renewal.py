@@ -1,4 +1,4 @@
-"""Renews this device's certificate, after an answer, once half of its life has passed."""
+"""Renews this device's certificate once half of its life has passed."""
 
 import time
 from collections.abc import Callable
@@ -13,6 +13,7 @@ _TELL_LEFT = 0.25
 
 def renew_if_due(server: str, note: Callable[[str], None]) -> bool:
     """Renews the identity with `server` if it is time; whether it did. Failing is only noted."""
+    identity = None
     try:
         identity = load_identity(server)
         if identity is None or not identity.due:

@@ -60,16 +60,26 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
         offer = look(source, wanted, allow_unsigned=allow_unsigned)
         name = offer.manifest.reference
         if is_installed(offer):
-            click.echo(f"{name} is here already")
-            return
-        with alone(offer.manifest.id):
-            check_replacement(offer, allow_downgrade=allow_downgrade)
-            label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
-            with _bar(label, offer.bytes, quiet=quiet) as progress:
-                directory = install(source, offer, progress)
+            end = f"{name} is here already"
+        else:
+            with alone(offer.manifest.id):
+                check_replacement(offer, allow_downgrade=allow_downgrade)
+                label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
+                with _bar(label, offer.bytes, quiet=quiet) as progress:
+                    end = f"{name} is ready in {install(source, offer, progress)}"
     finally:
         source.close()
-    click.echo(f"{name} is ready in {directory}")
+    click.echo(end)
+    _renew_identity(source, server)
+
+
+def _renew_identity(source: "Source", server: str) -> None:
+    """A device that only ever pulls would otherwise lose its identity with that cloud."""
+    from device.identity.renewal import renew_if_due
+    from device.pairs.pulling.cloud import CloudSource
+
+    if isinstance(source, CloudSource):
+        renew_if_due(server, _note)
 
 
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":

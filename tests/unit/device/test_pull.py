@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.cli import main
 from device.errors import ExitCode
+from device.identity import renewal
 from device.pairs.pulling import cloud as cloud_module
 from device.pairs.pulling.install import alone
 from device.signed.publishers import BY_HAND, pin
@@ -84,6 +85,27 @@ def test_a_pair_is_installed_as_it_was_signed(
     assert pull(cloud) == ExitCode.OK
     assert "here already" in capsys.readouterr().out
     assert cloud.offsets == [0]
+
+
+def test_the_identity_with_a_cloud_is_renewed_once_the_pair_is_here(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[str] = []
+
+    def renew_if_due(server: str, note: Callable[[str], None]) -> bool:
+        assert "toy@1.0.0 is" in capsys.readouterr().out
+        note("it ends soon")
+        renewed.append(server)
+        return True
+
+    monkeypatch.setattr(renewal, "renew_if_due", renew_if_due)
+    assert pull(cloud) == ExitCode.OK
+    assert pull(cloud) == ExitCode.OK  # here already
+    assert renewed == [cloud.address] * 2
+    assert capsys.readouterr().err == "duet-device: it ends soon\n"
+    assert pull(cloud, str(origin)) == ExitCode.OK
+    assert pull(cloud, "another") == ExitCode.MODEL
+    assert renewed == [cloud.address] * 2
 
 
 @pytest.mark.parametrize("cuts", [[250], [1], [0], [100, 3, 0, 0, 57]])

@@ -1,0 +1,73 @@
+"""A program that asks over mutual TLS with `answer()`: its identity renews itself."""
+
+import asyncio
+from functools import partial
+
+import pytest
+
+from cloud.identity.authority import invite
+from device.answering import Listener, answer
+from device.identity.credentials import load_identity
+from device.identity.enrollment import enroll
+from device.pairs.pair import Pair
+from device.settings import Settings
+from duet_contract.manifest import load_manifest
+from tests.doubles.decoder import ScriptedDecoder, answering
+
+
+@pytest.fixture
+def ask(toy_pair):
+    """Answers a question; its receipt."""
+    pair = Pair(toy_pair, load_manifest(toy_pair))
+
+    async def go(server, **options):
+        decoder = ScriptedDecoder(answering("yes", "klm"))
+        settings = Settings(server=server, require_cloud=True, temperature=0.0)
+        question = partial(answer, "What?", pair, settings, decoder=decoder, **options)
+        return (await asyncio.to_thread(question)).receipt
+
+    return go
+
+
+@pytest.fixture
+def identity(secure, tmp_path, monkeypatch):
+    """Enrols this process; the identity as it is kept."""
+    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse battery")
+    cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}
+    monkeypatch.setattr("device.kept.vault._ARGON2", cost)
+    authority = secure.authority
+    code = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
+
+    async def go():
+        server = f"localhost:{secure.enrolment_port}"
+        return (await asyncio.to_thread(enroll, server, str(code))).identity
+
+    return go
+
+
+async def test_an_answer_renews_the_identity_that_it_used(secure, ask, identity, monkeypatch):
+    before = await identity()
+    await ask(before.server)
+    assert load_identity(before.server) == before
+    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
+    await ask(before.server, renew=False)
+    await ask(before.server, credentials=before.credentials())
+    assert load_identity(before.server) == before
+    await ask(before.server)
+    assert load_identity(before.server).certificate != before.certificate
+    # With what was renewed.
+    assert (await ask(before.server)).source == "duet"
+
+
+async def test_an_answer_is_given_also_where_renewing_fails(secure, ask, identity, monkeypatch):
+    before = await identity()
+    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("device.identity.renewal._TELL_LEFT", 2.0)
+    monkeypatch.setattr(secure.authority.__class__, "renew", lambda *_: None)
+    notes = []
+    receipt = await ask(before.server, listener=Listener(note=notes.append))
+    assert (receipt.source, receipt.answer) == ("duet", "yes")
+    assert len(notes) == 1
+    assert "could not be renewed" in notes[0]
+    assert load_identity(before.server) == before
