@@ -88,6 +88,7 @@ def answer(
     *,
     decoder: "Decoder | None" = None,
     credentials: grpc.ChannelCredentials | None = None,
+    channel: grpc.Channel | None = None,
     started: float | None = None,
     stop: threading.Event | None = None,
     kept: "KeptSignal | None" = None,
@@ -103,6 +104,8 @@ def answer(
         decoder: one loaded before (`device.pairs.pair.load_decoder`); loaded, and closed, here
             if None.
         credentials: for the link; those of the identity with that server, if None.
+        channel: to `settings.server` (`device.identity.channel.open_channel`), for one question
+            after the other; the caller closes it. Opened, and closed, here if None.
         started: `time.perf_counter()` that milliseconds and timeout count from; now, if None.
         stop: set from any thread to stop the question.
         kept: a signal that the same question had before; no connection is opened then.
@@ -133,16 +136,19 @@ def answer(
 
     try:
         if not settings.device_only and kept is None:
-            # The identity may be locked with a passphrase that is asked for.
-            with deadline.paused():
-                channel = open_channel(settings.server, credentials)
+            opened = channel
+            if opened is None:
+                # The identity may be locked with a passphrase that is asked for.
+                with deadline.paused():
+                    opened = open_channel(settings.server, credentials)
             link = Link(
-                channel,
+                opened,
                 settings.server,
                 request,
                 deadline,
                 settings.connect_timeout,
                 listener.note,
+                keep=channel is not None,
             )
         if decoder is None:
             decoder = loaded = load_decoder(pair, settings.threads)
@@ -160,7 +166,7 @@ def answer(
             tell_sent()
         if loaded:
             loaded.close()
-    if renew and credentials is None and outcome.receipt.source == "duet":
+    if renew and credentials is channel is None and outcome.receipt.source == "duet":
         # Only now, and only over a link that works: nobody waits long for it.
         from device.identity.renewal import renew_if_due
 

@@ -42,6 +42,7 @@ class Link:
 
     Args:
         channel: to the cloud; closed by `cancel`, which is to be called in any case.
+        keep: leaves the channel open for another question.
         server: its name in messages.
         request: the question; `Link.request` is what was asked last, `Link.requests` all of it.
         deadline: becomes the call's deadline.
@@ -57,8 +58,11 @@ class Link:
         deadline: Deadline,
         connect_timeout: float,
         note: Callable[[str], None] = lambda _: None,
+        *,
+        keep: bool = False,
     ) -> None:
         self._channel = channel
+        self._keep = keep
         self._server = server
         self.request = request
         self._deadline = deadline
@@ -114,21 +118,29 @@ class Link:
             return None
 
     def cancel(self) -> None:
-        """Ends the call and closes the channel; does no harm once the call is over."""
+        """Ends the call, and closes the channel if it is not to be kept; does no harm once the call
+        is over.
+        """
         with self._beginning:
             self._cancelled.set()
         self._connect_timer.cancel()
         if self._call is not None:
             self._call.cancel()
-        threading.Thread(target=self._close, name="duet-link-close").start()
+        if self._keep:
+            self._leave()
+        else:
+            # Closing waits for gRPC's poll of the connection, up to 0.2 s if that just began.
+            threading.Thread(target=self._close, name="duet-link-close").start()
 
     def _close(self) -> None:
-        # Closing waits for gRPC's poll of the connection, up to 0.2 s if that just began.
+        self._leave()
+        self._channel.close()
+
+    def _leave(self) -> None:
         if not self._settled.is_set():
             # A poll that begins on a closed channel prints a traceback.
             self._channel.unsubscribe(self._on_state)
             time.sleep(_LAST_POLL)
-        self._channel.close()
 
     def _on_state(self, state: grpc.ChannelConnectivity) -> None:
         if state is grpc.ChannelConnectivity.READY and self.connected is None:

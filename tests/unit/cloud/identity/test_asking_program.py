@@ -1,4 +1,4 @@
-"""A program that asks over mutual TLS with `answer()`: its identity renews itself."""
+"""A program that asks over mutual TLS with `answer()`: renewed identities, kept connections."""
 
 import asyncio
 from functools import partial
@@ -7,12 +7,15 @@ import pytest
 
 from cloud.identity.authority import invite
 from device.answering import Listener, answer
+from device.identity.channel import open_channel
 from device.identity.credentials import load_identity
 from device.identity.enrollment import enroll
 from device.pairs.pair import Pair
 from device.settings import Settings
 from duet_contract.manifest import load_manifest
+from tests.doubles import identities
 from tests.doubles.decoder import ScriptedDecoder, answering
+from tools.counting_proxy import CountingProxy
 
 
 @pytest.fixture
@@ -53,6 +56,8 @@ async def test_an_answer_renews_the_identity_that_it_used(secure, ask, identity,
     monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
     await ask(before.server, renew=False)
     await ask(before.server, credentials=before.credentials())
+    with open_channel(before.server) as channel:
+        await ask(before.server, channel=channel)
     assert load_identity(before.server) == before
     await ask(before.server)
     assert load_identity(before.server).certificate != before.certificate
@@ -71,3 +76,22 @@ async def test_an_answer_is_given_also_where_renewing_fails(secure, ask, identit
     assert len(notes) == 1
     assert "could not be renewed" in notes[0]
     assert load_identity(before.server) == before
+
+
+async def test_questions_over_a_kept_channel_shake_hands_once(secure, ask):
+    credentials = identities.device(secure.authority).credentials(secure.roots)
+    counts = []
+    with CountingProxy("127.0.0.1", secure.port) as proxy:
+        with open_channel(proxy.address, credentials) as channel:
+            for _ in range(3):
+                receipt = await ask(proxy.address, channel=channel)
+                assert receipt.source == "duet"
+                assert receipt.ms.connect is not None
+                counts.append(proxy.count)
+        assert counts[-1].connections == 1
+        # Less than a certificate.
+        assert (counts[2] - counts[1]).up < 400
+        assert (counts[2] - counts[1]).down < 1000
+        for _ in range(2):
+            await ask(proxy.address, credentials=credentials)
+        assert proxy.count.connections == 3
