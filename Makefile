@@ -28,7 +28,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair demo test test-training lint stubs lock bench report clean
+.PHONY: help setup training-env pair measured-pair demo test test-training lint stubs lock bench report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -108,6 +108,13 @@ report: $(READY) $(TRAINING_READY) pair ## ask the default pair over every link,
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
 	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
 	$(BIN)/python tools/report_tables.py $(REPORT)/report.json --keep tools/results/report_cpu.json --update README.md
+
+audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit
+	@$(BIN)/python -c 'import pip_audit' 2>/dev/null \
+	  || { echo "pip-audit is not installed: $(BIN)/python -m pip install pip-audit"; exit 1; }
+	@for lock in requirements/*.txt; do \
+	  echo "$$lock"; $(BIN)/python -m pip_audit --no-deps --disable-pip -r $$lock || found=1; \
+	done; test -z "$$found"
 
 clean: ## remove the environment and every cache in the tree
 	rm -rf $(VENV) $(TRAINING_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
