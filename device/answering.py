@@ -166,7 +166,7 @@ def answer(
             tell_sent()
         if loaded:
             loaded.close()
-    if renew and credentials is channel is None and outcome.receipt.source == "duet":
+    if renew and credentials is None and channel is None and outcome.receipt.source == "duet":
         # Only now, and only over a link that works: nobody waits long for it.
         from device.identity.renewal import renew_if_due
 

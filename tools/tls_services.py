@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 # Before gRPC: it says which TLS is spoken.
 from device.identity.credentials import Identity
@@ -24,6 +25,8 @@ from tools.bench.subjects import READY_S, engine_environment, engine_flags
 from tools.bench.workload import Workload
 
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
+# Counted like any limits, and never reached.
+_LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"
 _READY = health_pb2.HealthCheckRequest(service="duet.v1.InferenceService")
 
 
@@ -105,7 +108,7 @@ def engines(pair: str) -> Iterator[Sides]:
 
 @contextmanager
 def _invited() -> Iterator[tuple[list[str], str]]:
-    """An authority: a service's options for it, and a code."""
+    """An authority with limits on whoever asks: a service's options for it, and a code."""
     with tempfile.TemporaryDirectory() as scratch:
         os.environ |= {
             "DUET_HOME": f"{scratch}/home",
@@ -114,6 +117,7 @@ def _invited() -> Iterator[tuple[list[str], str]]:
             "DUET_AUTHORITY_PASSPHRASE": "for the length of a measurement",
         }
         _admin("init")
+        Path(scratch, "authority", "access.toml").write_text(_LIMITS, "utf-8")
         yield ["--tls-dir", f"{scratch}/authority"], _admin("invite", "bench").strip()
 
 
