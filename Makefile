@@ -112,7 +112,7 @@ report: $(READY) $(TRAINING_READY) pair ## ask the default pair over every link,
 audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit
 	@$(BIN)/python -c 'import pip_audit' 2>/dev/null \
 	  || { echo "pip-audit is not installed: $(BIN)/python -m pip install pip-audit"; exit 1; }
-	@for lock in requirements/*.txt; do \
+	@found=; for lock in requirements/*.txt; do \
 	  echo "$$lock"; $(BIN)/python -m pip_audit --no-deps --disable-pip -r $$lock || found=1; \
 	done; test -z "$$found"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cloud import logs
 from cloud.engine import Job, Step
 from cloud.errors import EngineError
+from cloud.identity.callers import CALLER
 from cloud.limits import MAX_REQUEST_ID, RequestLimits
 from cloud.metrics import Metrics
 from cloud.pieces import PieceGatherer
@@ -61,7 +62,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         arrived = time.monotonic()
         # Asked now: once a device is gone, its call may be freed before this generator is closed,
         # and gRPC would read what is no longer there.
-        peer = context.peer()
+        peer, caller = context.peer(), CALLER.get()
         request_id = request.request_id or uuid.uuid4().hex
         outcome, signal_tokens, pair, most_logged = "cancelled", 0, "", 0
         try:
@@ -91,7 +92,9 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
             # Cut, as what was refused may be as long as a message can be.
-            question = {"question": request.question[:most_logged]} if self._log_questions else {}
+            more = {"question": request.question[:most_logged]} if self._log_questions else {}
+            if caller:
+                more["device"] = caller.name
             logs.get().info(
                 "reasoned",
                 request_id=request_id[:MAX_REQUEST_ID],
@@ -100,7 +103,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 signal_tokens=signal_tokens,
                 ms=round(seconds * 1000, 1),
                 peer=peer,
-                **question,
+                **more,
             )
 
     async def _reason(

@@ -48,7 +48,8 @@ class Metrics:
     """The service's metrics.
 
     Label `pair`: "id@version", "" where a request named none that is served. Label `outcome`: `ok`,
-    `cancelled`, or a gRPC status in lower case.
+    `cancelled`, or a gRPC status in lower case. Label `reason`: `revoked`, `wrong_role`, `rate` and
+    the like (`cloud.status.Refusal`).
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,12 @@ class Metrics:
             "Arrival to end",
             ["pair"],
             buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "duet_refused",
+            "Calls refused by identity, role or limits",
+            ["reason"],
             registry=self.registry,
         )
         self._running = Gauge(

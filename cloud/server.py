@@ -74,7 +74,7 @@ class CloudServer:
             Gathering(options.gather_tokens, options.gather_ms),
             options.log_questions,
         )
-        self.security: Security | None = open_security(options)
+        self.security: Security | None = open_security(options, self.metrics.refused)
         gates = [self.security.gate] if self.security else []
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(

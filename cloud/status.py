@@ -21,12 +21,25 @@ DETAILS_KEY = "grpc-status-details-bin"
 
 
 class Refusal(CloudError):
-    """A request that is refused: status code, one line, and google.rpc details."""
+    """A request that is refused: status code, one line, and google.rpc details.
 
-    def __init__(self, code: grpc.StatusCode, message: str, *details: Message) -> None:
+    For logs and metrics: `reason`, one of few, the status in lower case unless given; `device`,
+    the identity's name, "" if unknown.
+    """
+
+    def __init__(
+        self,
+        code: grpc.StatusCode,
+        message: str,
+        *details: Message,
+        reason: str = "",
+        device: str = "",
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.details = details
+        self.reason = reason or code.name.lower()
+        self.device = device
 
     async def abort(self, context: Context) -> NoReturn:
         """Ends the call with this status."""
@@ -77,22 +90,26 @@ def duplicate(request_id: str) -> Refusal:
     )
 
 
-def unauthenticated(message: str, reason: str) -> Refusal:
+def unauthenticated(message: str, reason: str, device: str = "") -> Refusal:
     """UNAUTHENTICATED: nobody who is admitted. `reason`: for programs."""
     return Refusal(
         grpc.StatusCode.UNAUTHENTICATED,
         message,
         error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN),
+        reason=reason.lower(),
+        device=device,
     )
 
 
-def forbidden(message: str, **facts: str) -> Refusal:
+def forbidden(message: str, device: str, **facts: str) -> Refusal:
     """PERMISSION_DENIED: somebody known, who may not do this."""
     info = error_details_pb2.ErrorInfo(reason="WRONG_ROLE", domain=DOMAIN, metadata=facts)
-    return Refusal(grpc.StatusCode.PERMISSION_DENIED, message, info)
+    return Refusal(
+        grpc.StatusCode.PERMISSION_DENIED, message, info, reason="wrong_role", device=device
+    )
 
 
-def over_quota(subject: str, message: str, retry_after_s: float) -> Refusal:
+def over_quota(subject: str, limit: str, message: str, retry_after_s: float) -> Refusal:
     """RESOURCE_EXHAUSTED for one identity: which of its limits, and when that resets."""
     violation = error_details_pb2.QuotaFailure.Violation(subject=subject, description=message)
     return Refusal(
@@ -100,6 +117,8 @@ def over_quota(subject: str, message: str, retry_after_s: float) -> Refusal:
         message,
         error_details_pb2.QuotaFailure(violations=[violation]),
         _retry(retry_after_s),
+        reason=limit,
+        device=subject,
     )
 
 

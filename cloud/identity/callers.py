@@ -79,8 +79,10 @@ class EnrolledDevices:
             # Signed by the authority, and yet unknown: an older copy of the registry, or worse.
             raise unauthenticated("the certificate is not in the authority's registry", "UNKNOWN")
         if issued.revoked is not None:
-            raise unauthenticated(f"the certificate of {issued.device!r} was revoked", "REVOKED")
-        _check_ends(issued.not_after, self._clock())
+            raise unauthenticated(
+                f"the certificate of {issued.device!r} was revoked", "REVOKED", issued.device
+            )
+        _check_ends(issued.device, issued.not_after, self._clock())
         roles = frozenset(Role(role) for role in issued.roles)
         return Caller(issued.device, roles, serial, issued.not_after)
 
@@ -113,10 +115,10 @@ class OperatorNames:
 
     def stands(self, caller: Caller) -> Caller:
         """See `Callers`."""
-        _check_ends(caller.ends, self._clock())
+        _check_ends(caller.name, caller.ends, self._clock())
         access = self._file.access
         if caller.name in access.denied:
-            raise unauthenticated(f"{caller.name} is denied", "REVOKED")
+            raise unauthenticated(f"{caller.name} is denied", "REVOKED", caller.name)
         return Caller(caller.name, access.roles_of(caller.name), caller.serial, caller.ends)
 
 
@@ -149,7 +151,7 @@ def _parse(pem: bytes) -> _Certificate:
     return _Certificate(serial_text(certificate), uris, certificate.not_valid_after_utc.timestamp())
 
 
-def _check_ends(ends: float, now: float) -> None:
+def _check_ends(name: str, ends: float, now: float) -> None:
     # TLS looks when a connection begins; connections may last longer than certificates.
     if now >= ends:
-        raise unauthenticated("the certificate has ended", "ENDED")
+        raise unauthenticated("the certificate has ended", "ENDED", name)

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -11,6 +11,7 @@ import grpc
 from cloud import logs
 from cloud.identity.callers import CALLER, Caller, Callers
 from cloud.identity.quotas import Quotas
+from cloud.identity.refusals import Refusals
 from cloud.identity.roles import permitted
 from cloud.interceptors import responses
 from cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
@@ -23,9 +24,10 @@ _QUESTIONS = "/duet.v1.InferenceService/"
 class Gate(grpc.aio.ServerInterceptor):
     """Admits calls by the certificate of their connection; ends those whose identity is revoked."""
 
-    def __init__(self, callers: Callers, quotas: Quotas) -> None:
+    def __init__(self, callers: Callers, quotas: Quotas, refusals: Refusals) -> None:
         self._callers = callers
         self._quotas = quotas
+        self._refusals = refusals
         self._running: dict[asyncio.Task[Any], tuple[Caller, str]] = {}
         self._expelled: dict[asyncio.Task[Any], Refusal] = {}
 
@@ -60,14 +62,15 @@ class Gate(grpc.aio.ServerInterceptor):
 
     @asynccontextmanager
     async def _admitted(self, method: str, context: Context) -> AsyncIterator[None]:
-        try:
-            caller = self._callers.identify(context.auth_context())
-        except sqlite3.Error as error:
-            logs.get().error("registry cannot be read", reason=str(error))
-            raise unavailable("the authority's registry cannot be read", 30.0) from error
-        _check_role(caller, method)
-        asks = method.startswith(_QUESTIONS)
-        with self._quotas.question(caller.name) if asks else nullcontext():
+        with ExitStack() as held:
+            try:
+                caller = self._identify(context)
+                _check_role(caller, method)
+                if method.startswith(_QUESTIONS):
+                    held.enter_context(self._quotas.question(caller.name))
+            except Refusal as found:
+                self._refusals.tell(found, method)
+                raise
             task = asyncio.current_task()
             assert task is not None
             self._running[task] = (caller, method)
@@ -83,6 +86,13 @@ class Gate(grpc.aio.ServerInterceptor):
             finally:
                 del self._running[task]
                 self._expelled.pop(task, None)
+
+    def _identify(self, context: Context) -> Caller:
+        try:
+            return self._callers.identify(context.auth_context())
+        except sqlite3.Error as error:
+            logs.get().error("registry cannot be read", reason=str(error))
+            raise unavailable("the authority's registry cannot be read", 30.0) from error
 
     async def watch(self) -> None:
         """Ends running calls that would not be admitted any more; runs until cancelled."""
@@ -112,10 +122,11 @@ class Gate(grpc.aio.ServerInterceptor):
 def _check_role(caller: Caller, method: str) -> None:
     needed = permitted(method)
     if not caller.roles:
-        raise unauthenticated(f"{caller.name} has no role here", "NO_ROLE")
+        raise unauthenticated(f"{caller.name} has no role here", "NO_ROLE", caller.name)
     if not caller.roles & needed:
         raise forbidden(
             f"{caller.name} has the role {' and '.join(sorted(caller.roles))}, "
             f"this needs {' or '.join(sorted(needed))}",
+            caller.name,
             method=method,
         )

@@ -78,6 +78,7 @@ class Quotas:
         if limits.concurrency is not None and self._running[name] >= limits.concurrency:
             raise over_quota(
                 name,
+                "concurrency",
                 f"limit of {name}: {limits.concurrency} questions at a time; "
                 "resets when one of them ends",
                 1.0,
@@ -152,7 +153,10 @@ class Quotas:
             return
         wait = row[0] + RATE_WINDOW_S - now if row else RATE_WINDOW_S
         raise over_quota(
-            name, f"limit of {name}: {rate} questions a minute; resets in {wait:.0f} s", wait
+            name,
+            "rate",
+            f"limit of {name}: {rate} questions a minute; resets in {wait:.0f} s",
+            wait,
         )
 
     def _out_of_tokens(self, name: str, limit: int, wanted: int) -> Exception:
@@ -163,6 +167,7 @@ class Quotas:
         asks = f", this question may take {wanted}" if wanted else ""
         return over_quota(
             name,
+            "tokens",
             f"limit of {name}: {limit} tokens a day, {spent} are spent{asks}; "
             f"resets at 00:00 UTC, in {hours} h {minutes} min",
             wait,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 from cryptography import x509
+from prometheus_client import Counter
 
 from cloud import logs
 from cloud.engine import Engine
@@ -20,6 +21,7 @@ from cloud.identity.enrolment import EnrolmentServer, IdentityService
 from cloud.identity.gate import WATCH_S, Gate
 from cloud.identity.passphrase import read_passphrase
 from cloud.identity.quotas import MeteredEngine, Quotas
+from cloud.identity.refusals import Refusals
 from cloud.options import ServeOptions
 from duet_contract.v1 import enrolment_pb2_grpc
 
@@ -29,8 +31,10 @@ COUNTS_NAME = "counts.db"
 RENEW_LEFT = 1 / 3
 
 
-def open_security(options: ServeOptions) -> "Security | None":
+def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     """Security as asked for; None without any: plaintext, for loopback alone.
+
+    `refused` counts calls that are refused, by `reason`.
 
     Raises:
         UsageError: options that contradict each other, or lack each other.
@@ -48,7 +52,7 @@ def open_security(options: ServeOptions) -> "Security | None":
     if options.tls_dir is not None:
         if any(own_pki):
             raise UsageError("--tls-dir and --tls-cert with its like are alternatives")
-        return Security.of_authority(options, options.tls_dir)
+        return Security.of_authority(options, options.tls_dir, refused)
     cert, key, authority = own_pki
     if cert is None or key is None or authority is None or options.access is None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
@@ -63,6 +67,7 @@ def open_security(options: ServeOptions) -> "Security | None":
         OperatorNames(access),
         access,
         Quotas(counts, access),
+        Refusals(refused),
     )
 
 
@@ -75,6 +80,7 @@ class Security:
         callers: Callers,
         access: AccessFile,
         quotas: Quotas,
+        refusals: Refusals,
         authority: authorities.Authority | None = None,
         enrolment_port: int | None = None,
         root: x509.Certificate | None = None,
@@ -88,10 +94,10 @@ class Security:
         self._told: datetime.date | None = None
         self._enrolment: EnrolmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.gate = Gate(callers, quotas)
+        self.gate = Gate(callers, quotas, refusals)
 
     @classmethod
-    def of_authority(cls, options: ServeOptions, directory: Path) -> "Security":
+    def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
         """Security by an authority that `cloud.admin` made."""
         authority = None
         root = authorities.load_certificate(directory)
@@ -107,6 +113,7 @@ class Security:
             EnrolledDevices(authorities.open_registry(directory)),
             access,
             Quotas(directory / COUNTS_NAME, access),
+            Refusals(refused),
             authority,
             options.enrolment_port,
             root,

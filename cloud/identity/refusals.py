@@ -1,0 +1,42 @@
+"""Tells the operator which calls the gate refuses: a counter, and log lines that stay few."""
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import Counter
+
+from cloud import logs
+from cloud.status import Refusal
+
+WINDOW_S = 60.0
+# Lines in a window: a device that knocks on and on must not fill the disk.
+MOST_LINES = 60
+
+
+class Refusals:
+    """Counts each refusal; logs each reason once a minute for each device, 60 lines in all."""
+
+    def __init__(self, counter: Counter, clock: Callable[[], float] = time.monotonic) -> None:
+        self._counter = counter
+        self._clock = clock
+        self._ends = 0.0
+        self._told: set[tuple[str, str]] = set()
+        self._left_out = 0
+
+    def tell(self, refusal: Refusal, method: str) -> None:
+        """Tells of a call of `method` that was refused."""
+        self._counter.labels(refusal.reason).inc()
+        if (now := self._clock()) >= self._ends:
+            self._ends = now + WINDOW_S
+            self._told.clear()
+        key = refusal.reason, refusal.device
+        if key in self._told or len(self._told) >= MOST_LINES:
+            self._left_out += 1
+            return
+        self._told.add(key)
+        # How many were not logged since the last line.
+        more = {"left_out": self._left_out} if self._left_out else {}
+        self._left_out = 0
+        logs.get().warning(
+            "refused", reason=refusal.reason, device=refusal.device, method=method, **more
+        )

@@ -1,0 +1,74 @@
+"""What the operator sees of calls that the gate refuses, and of whose question was served."""
+
+import json
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from cloud import logs
+from cloud.identity.access import AccessFile
+from cloud.identity.refusals import MOST_LINES, WINDOW_S, Refusals
+from cloud.status import unauthenticated
+from duet_contract.v1.control_pb2 import GetCapacityRequest
+from tests.doubles import identities
+from tests.doubles.clock import SteppedClock
+
+
+def events(capfd, name):
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
+    return [event for event in map(json.loads, lines) if event["event"] == name]
+
+
+async def test_each_reason_is_logged_with_its_device_and_counted(secure, refused, capfd, tmp_path):
+    authority, quotas = secure.authority, secure.server.security._quotas
+    unknown = secure.connect(identities.device(authority, "unknown", register=False))
+    revoked = secure.connect(identities.device(authority, "revoked"))
+    authority.registry.revoke("revoked", int(time.time()))
+    limited = secure.connect(identities.device(authority, "limited"))
+    access = tmp_path / "access.toml"
+    capfd.readouterr()
+    for client in (unknown, revoked, revoked):
+        await refused(client.ask())
+    await refused(limited.control.GetCapacity(GetCapacityRequest()))
+    for limit in ("rate", "concurrency", "tokens"):
+        access.write_text(f"[limits.default]\n{limit} = 0\n")
+        quotas._access = AccessFile(access)
+        await refused(limited.ask())
+    told = {(event["reason"], event["device"]) for event in events(capfd, "refused")}
+    expected = {("unknown", ""), ("revoked", "revoked")}
+    assert told == expected | {
+        (reason, "limited") for reason in ("wrong_role", "rate", "concurrency", "tokens")
+    }
+    value = secure.server.metrics.registry.get_sample_value
+    for reason, _ in told:
+        count = 2 if reason == "revoked" else 1
+        assert value("duet_refused_total", {"reason": reason}) == count
+
+
+async def test_a_question_is_logged_with_the_device_that_asked(secure, capfd):
+    await secure.connect(identities.device(secure.authority, "desk")).ask()
+    (event,) = events(capfd, "reasoned")
+    assert event["device"] == "desk"
+
+
+@pytest.fixture
+def clock():
+    return SteppedClock()
+
+
+def test_who_knocks_on_and_on_does_not_fill_the_log(capfd, clock):
+    logs.configure("json")
+    counter = Counter("refused", "", ["reason"], registry=CollectorRegistry())
+    refusals = Refusals(counter, clock)
+    for _ in range(1000):
+        refusals.tell(unauthenticated("revoked", "REVOKED", "laptop"), "/a/b")
+    assert len(events(capfd, "refused")) == 1
+    for number in range(1000):
+        refusals.tell(unauthenticated("revoked", "REVOKED", f"device-{number}"), "/a/b")
+    assert len(events(capfd, "refused")) == MOST_LINES - 1
+    clock.ahead += WINDOW_S
+    refusals.tell(unauthenticated("revoked", "REVOKED", "laptop"), "/a/b")
+    (event,) = events(capfd, "refused")
+    assert event["left_out"] == 1000 - (MOST_LINES - 1)
+    assert counter.labels("revoked")._value.get() == 2001
