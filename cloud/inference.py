@@ -109,11 +109,13 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
     async def _reason(
         self, route: Route, request: ReasonRequest, request_id: str, arrived: float
     ) -> AsyncGenerator[ReasonResponse]:
-        # What is wrong with a request is told at once; only what takes time waits for a place.
-        route.ready().limits.check(request)
+        # What is wrong with a request is told at once; only generating waits for a place. What is
+        # tokenised is bounded in bytes by then.
+        limits = route.ready().limits
+        limits.check(request)
+        encoding, job = _prepare(route.pair, request, request_id, limits)
         async with route.admission.admit(request_id):
             serving = route.ready()
-            encoding, job = _prepare(route.pair, request, request_id, serving.limits)
             started = time.monotonic()
             gatherer = PieceGatherer(encoding, self._gathering.tokens, self._gathering.ms)
             done = Done(

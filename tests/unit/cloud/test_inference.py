@@ -180,7 +180,10 @@ async def test_full_is_said_at_once_with_when_to_retry(cloud):
     await _until(lambda: cloud.engine.running == 0 and cloud.server.admission.waiting == 0)
 
 
-@pytest.mark.parametrize("changes", [{"question": " "}, {"question": "x" * 2000}, {"budget": 0}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"question": " "}, {"question": "x" * 2000}, {"question": "x 1 " * 60}, {"budget": 0}],
+)
 async def test_what_cannot_be_asked_is_said_without_waiting_for_a_place(cloud, changes):
     cloud.engine.pause_s = 5
     calls = [cloud.inference.Reason(_request(cloud)) for _ in range(3)]
