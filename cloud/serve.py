@@ -1,7 +1,6 @@
 """`python -m cloud.serve`: serve a pair's reasoner until told to stop."""
 
 import asyncio
-import signal
 import sys
 
 from cloud import logs
@@ -10,6 +9,7 @@ from cloud.errors import CloudError, EngineError, Exit
 from cloud.options import ServeOptions, parse_options
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from cloud.stopping import StoppedAtOnce, Stopping, end_process
 from duet_contract.errors import ContractError
 from duet_contract.pairs import find_pair
 
@@ -39,10 +39,9 @@ def _fail(error: Exception, code: Exit) -> int:
 
 
 async def _serve(options: ServeOptions) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    # Heard by the loop, so only once there is a server.
+    stopping = Stopping(lambda: _unfinished(server))
+    stopping.listen()
 
     log = logs.get()
     pair, *more = (PairReasoner.load(find_pair(name)) for name in options.pairs)
@@ -60,9 +59,11 @@ async def _serve(options: ServeOptions) -> None:
         metrics_port=metrics_port,
         enrolment_port=server.security.enrolment_port if server.security else None,
     )
+    loading = True
     try:
         await _load(server, options, stopping)
-        if not stopping.is_set():
+        loading = False
+        if not stopping.asked.is_set():
             log.info(
                 "ready",
                 pair=names,
@@ -70,17 +71,21 @@ async def _serve(options: ServeOptions) -> None:
                 max_running=sum(route.admission.max_running for route in server.routes.all),
                 max_waiting=sum(route.admission.max_waiting for route in server.routes.all),
             )
-            await _until_stopped(stopping, server)
+            await _until_stopped(stopping.asked, server)
             log.info("draining", running=_running(server))
-            if not await server.drain():
+            if not await stopping.unless_at_once(server.drain()):
                 log.warning("grace period over", running=_running(server))
+    except StoppedAtOnce:
+        pass
     finally:
         await server.stop()
         server.close_engines()
         log.info("stopped")
+    if loading:
+        end_process()
 
 
-async def _load(server: CloudServer, options: ServeOptions, stopping: asyncio.Event) -> None:
+async def _load(server: CloudServer, options: ServeOptions, stopping: Stopping) -> None:
     """Loads each pair's engine, one after the other; each serves as soon as it is loaded."""
     routes = server.routes.all
     arguments = dict(options.engine)
@@ -88,16 +93,25 @@ async def _load(server: CloudServer, options: ServeOptions, stopping: asyncio.Ev
         # Otherwise the first would take nearly all of the GPU's memory for its cache.
         arguments.setdefault("gpu_memory_utilization", round(_MEMORY_SHARE / len(routes), 2))
     for route in routes:
-        if stopping.is_set():
+        if stopping.asked.is_set():
             return
-        engine = await load_in_background(
-            route.pair.directory, arguments, route.pair.max_context, route.name
+        engine = await stopping.unless_at_once(
+            load_in_background(route.pair.directory, arguments, route.pair.max_context, route.name)
         )
         try:
             await server.open(engine, route)
         except CloudError:
             engine.shutdown()
             raise
+
+
+def _unfinished(server: CloudServer) -> str:
+    """What stopping has to wait for."""
+    loading = [route.name for route in server.routes.all if route.serving is None]
+    if loading:
+        return f"{loading[0]} to be loaded"
+    places = [route.admission for route in server.routes.all]
+    return f"questions in flight: {sum(one.running + one.waiting for one in places)}"
 
 
 def _running(server: CloudServer) -> int:

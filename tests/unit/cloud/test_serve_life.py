@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 import time
 
@@ -12,8 +13,8 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.service import Service
 
-PROGRAM = """
-import sys
+PROGRAM = '''
+import asyncio, subprocess, sys
 from cloud import logs, serve
 from tests.doubles.engine import ScriptedEngine
 
@@ -26,12 +27,28 @@ class Engine(ScriptedEngine):
     def shutdown(self):
         logs.get().info("engine ended", running=self.running)
 
+# Does not even end when it is told to.
+CHILD = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+def start():
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    logs.get().info("engine started")
+    child.wait()
+
 async def load(*_):
+    if how == "loads":
+        await asyncio.to_thread(start)
     return Engine(pause_s=60 if how == "hangs" else 0.02, max_sequences=1)
 
 serve.load_in_background = load
 sys.exit(serve.main(options))
-"""
+'''
 
 
 @pytest.fixture
@@ -97,3 +114,33 @@ def test_an_engine_that_dies_ends_the_service(serving):
         assert service.process.wait(20) == 6
         assert "cloud.serve: an engine died" in service.log.read_text("utf-8")
         assert _events(service)[-2:] == ["engine ended", "stopped"]
+
+
+def test_a_second_signal_while_an_engine_loads_ends_all_at_once(serving):
+    with serving("loads") as service:
+        service.wait_event("engine started", 30)
+        (child,) = service.children()
+        service.process.send_signal(signal.SIGINT)
+        assert service.wait_event("stopping", 10)["waiting_for"] == "toy@1.2.3 to be loaded"
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.process.wait(1)
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(20) == 0
+        assert not child.is_running()
+        assert _events(service)[-2:] == ["stopping at once", "stopped"]
+
+
+def test_a_second_signal_does_not_wait_for_what_is_in_flight(serving):
+    with serving("hangs", "--grace-s", "600") as service:
+        service.wait_ready(30)
+        with grpc.insecure_channel(service.address) as channel:
+            call = InferenceServiceStub(channel).Reason(ReasonRequest(question="one"))
+            _settles(service, "duet_requests_running", 1)
+            service.process.send_signal(signal.SIGTERM)
+            assert service.wait_event("stopping", 10)["waiting_for"] == "questions in flight: 1"
+            service.wait_event("draining", 10)
+            service.process.send_signal(signal.SIGTERM)
+            with pytest.raises(grpc.RpcError):
+                list(call)
+        assert service.process.wait(20) == 0
+        assert service.wait_event("engine ended", 1)["running"] == 0
