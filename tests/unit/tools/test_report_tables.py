@@ -28,7 +28,7 @@ def test_table_has_a_row_a_figure_and_says_where_it_was_measured(results: Result
     lines = markdown(results).splitlines()
     assert lines[2] == (
         "| Throughput, 1 stream | 99.0 tokens/s (98.0 to 100) | 100 tokens/s, vLLM AsyncLLM "
-        "| 0.99 (0.98 to 1.00) | at least 0.98 | yes |"
+        "| 0.990 (0.980 to 1.000) | at least 0.98 | yes |"
     )
     assert all(line.count("|") == 7 for line in lines[:3])
     assert "A Processor, 2 cores, 23.4 GiB" in lines[-1]
