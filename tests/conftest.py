@@ -1,6 +1,7 @@
 """Fixtures that every kind of test may use."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from tests.service import Service
 
 # Real weights, and signals as long as they get; what is asked where a test names no other.
 REAL_PAIR = "smollm2-135m"
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests start models of their own; what the machine's user set must not reach them.
 for name in [name for name in os.environ if name.startswith("DUET_") and name != "DUET_PAIRS"]:
