@@ -1,7 +1,7 @@
 """Figures of evaluations: of one seed, and of all together."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from training.evidence.results import Results
@@ -36,11 +36,8 @@ def figure(results: Results, name: str, data: str = "easy") -> Figure | None:
     if not found:
         return None
 
-    def mean(values: Sequence[float]) -> float:
-        return sum(values) / len(values)
-
-    accuracy = mean([one["accuracy"] for one in found])
+    accuracy = fmean([one["accuracy"] for one in found])
     # Seeds share their questions, so pooling them narrows nothing: the mean of the bounds stands.
-    low, high = (mean([one["accuracy_95"][side] for one in found]) for side in (0, 1))
-    tokens = mean([one["reasoner_tokens"] for one in found])
+    low, high = (fmean([one["accuracy_95"][side] for one in found]) for side in (0, 1))
+    tokens = fmean([one["reasoner_tokens"] for one in found])
     return Figure(accuracy, low, high, tokens, len(found), found[0]["questions"])

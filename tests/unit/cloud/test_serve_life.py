@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -72,6 +73,15 @@ def _settles(service, name, value):
         time.sleep(0.01)
 
 
+@contextmanager
+def _in_flight(service):
+    """A question that the engine works on."""
+    with grpc.insecure_channel(service.address) as channel:
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="one"))
+        _settles(service, "duet_requests_running", 1)
+        yield call
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
     with serving("works") as service, grpc.insecure_channel(service.address) as channel:
@@ -98,9 +108,7 @@ def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
 def test_what_outlasts_the_grace_period_is_cut_off(serving):
     with serving("hangs", "--grace-s", "0.5") as service:
         service.wait_ready(30)
-        with grpc.insecure_channel(service.address) as channel:
-            call = InferenceServiceStub(channel).Reason(ReasonRequest(question="one"))
-            _settles(service, "duet_requests_running", 1)
+        with _in_flight(service) as call:
             service.process.send_signal(signal.SIGTERM)
             with pytest.raises(grpc.RpcError):
                 list(call)
@@ -133,9 +141,7 @@ def test_a_second_signal_while_an_engine_loads_ends_all_at_once(serving):
 def test_a_second_signal_does_not_wait_for_what_is_in_flight(serving):
     with serving("hangs", "--grace-s", "600") as service:
         service.wait_ready(30)
-        with grpc.insecure_channel(service.address) as channel:
-            call = InferenceServiceStub(channel).Reason(ReasonRequest(question="one"))
-            _settles(service, "duet_requests_running", 1)
+        with _in_flight(service) as call:
             service.process.send_signal(signal.SIGTERM)
             assert service.wait_event("stopping", 10)["waiting_for"] == "questions in flight: 1"
             service.wait_event("draining", 10)

@@ -62,6 +62,19 @@ def pair(tmp_path: Path) -> Pair:
 
 
 @pytest.fixture
+def installed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pair `bytes` is on the device, and the default; the device's home, not there yet."""
+    directory = pair.directory / "pairs" / "bytes"
+    directory.mkdir(parents=True)
+    (directory / "manifest.json").write_text(pair.manifest.to_json())
+    home = pair.directory / "home"
+    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
+    monkeypatch.setenv("DUET_PAIR", "bytes")
+    monkeypatch.setenv("DUET_HOME", str(home))
+    return home
+
+
+@pytest.fixture
 def decoder() -> ScriptedDecoder:
     return ScriptedDecoder(answering("häppy 🙂", " A:"))
 

@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,6 @@ from device import answering
 from device.cli import main
 from device.errors import ExitCode
 from device.keeping import Keeper
-from device.pairs.pair import Pair
 from duet_contract.receipt import Receipt
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
@@ -22,15 +22,9 @@ HOUR = 3600
 
 @pytest.fixture
 def cloud(
-    pair: Pair, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+    installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
     """A cloud that is the default server, and the pair `bytes`."""
-    directory = pair.directory / "pairs" / "bytes"
-    directory.mkdir(parents=True)
-    (directory / "manifest.json").write_text(pair.manifest.to_json())
-    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
-    monkeypatch.setenv("DUET_PAIR", "bytes")
-    monkeypatch.setenv("DUET_HOME", str(pair.directory / "home"))
     monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"because"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)

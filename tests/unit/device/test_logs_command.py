@@ -17,7 +17,6 @@ from device.cli import main
 from device.errors import ExitCode
 from device.kept import history, vault
 from device.kept.history import History
-from device.pairs.pair import Pair
 from device.private import identifiers
 from device.private.names import find_names
 from duet_contract.receipt import Receipt
@@ -30,18 +29,12 @@ QUESTION = "who holds the horse?"
 
 
 @pytest.fixture
-def home(tmp_path: Path, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A device's home that does not exist yet, and the pair `bytes`."""
-    directory = pair.directory / "pairs" / "bytes"
-    directory.mkdir(parents=True)
-    (directory / "manifest.json").write_text(pair.manifest.to_json())
-    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
-    monkeypatch.setenv("DUET_PAIR", "bytes")
-    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("DUET_PASSPHRASE", raising=False)
     monkeypatch.setattr(vault, "_opened", {})
     keyring.set_keyring(MemoryKeyring())
-    yield tmp_path / "home"
+    yield installed
     keyring.set_keyring(NoKeyring())
 
 

@@ -13,7 +13,6 @@ import pytest
 from device import answering
 from device.cli import main
 from device.errors import ExitCode
-from device.pairs.pair import Pair
 from device.private import identifiers
 from device.private.names import find_names
 from device.private.redaction import Finder
@@ -29,14 +28,8 @@ PRIVATE = "the safe opens with 4711"
 
 @pytest.fixture
 def cloud(
-    pair: Pair, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+    installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    directory = pair.directory / "pairs" / "bytes"
-    directory.mkdir(parents=True)
-    (directory / "manifest.json").write_text(pair.manifest.to_json())
-    monkeypatch.setenv("DUET_PAIRS", str(directory.parent))
-    monkeypatch.setenv("DUET_PAIR", "bytes")
-    monkeypatch.setenv("DUET_HOME", str(pair.directory / "home"))
     monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
 
     def without_presidio(note: Callable[[str], None]) -> Finder:
