@@ -12,7 +12,7 @@ _MOST_MESSAGE_BYTES = 1 << 20
 
 
 def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
-    """A channel to `server` (host:port).
+    """A channel to `server` (host:port), with a connection of its own.
 
     Args:
         server: where the cloud listens.
@@ -32,6 +32,9 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
         ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
         # Whoever reads a stream waits for it itself: one thread to wake less for every piece.
         (ChannelOptions.SingleThreadedUnaryStream, 1),
+        # gRPC would hand the connection of a channel that is still closing to the next one, or not,
+        # as the race goes: who wants a connection kept keeps the channel.
+        ("grpc.use_local_subchannel_pool", 1),
     ]
     if is_loopback(server):
         options.append(("grpc.enable_http_proxy", 0))

@@ -1,0 +1,19 @@
+"""A channel's connection is its own."""
+
+from contextlib import ExitStack
+
+import grpc
+
+from device.identity.channel import open_channel
+from tests.doubles.service import ScriptedService, reasons
+from tools.counting_proxy import CountingProxy
+
+
+def test_no_channel_takes_over_the_connection_of_another() -> None:
+    with ScriptedService(reasons(), "pair@1.0.0") as service, ExitStack() as stack:
+        port = int(service.address.rpartition(":")[2])
+        proxy = stack.enter_context(CountingProxy("127.0.0.1", port))
+        for _ in range(3):
+            channel = stack.enter_context(open_channel(f"127.0.0.1:{proxy.port}"))
+            grpc.channel_ready_future(channel).result(5)
+        assert proxy.count.connections == 3
