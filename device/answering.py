@@ -325,7 +325,7 @@ class _Work:
             ),
             flops=estimate_flops(self.manifest, tokens if source == "duet" else 0, count),
             confidence=generation.confidence,
-            low_confidence=threshold is not None and (generation.confidence or 0.0) < threshold,
+            low_confidence=bool(generation.low_confidence(threshold)),
         )
         drafted, accepted = generation.drafted
         return Outcome(

@@ -65,6 +65,15 @@ class Generation:
         """
         return self._lowest if self._judge else None
 
+    def low_confidence(self, threshold: float | None) -> bool | None:
+        """Whether the answer so far is to be marked: its confidence is below a pair's threshold.
+
+        None where the pair names none, or it was not asked to judge.
+        """
+        if threshold is None or self.confidence is None:
+            return None
+        return self.confidence < threshold
+
     def __iter__(self) -> Iterator[int]:
         if self._temperature > 0:
             steps = self._sampled()

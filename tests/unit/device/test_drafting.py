@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,6 +77,21 @@ def test_without_a_threshold_there_is_no_confidence() -> None:
     generation = Generation(decoder, ends=frozenset({END}), limit=4)  # type: ignore[arg-type]
     assert list(generation) == []
     assert generation.confidence is None
+    assert generation.low_confidence(0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("threshold", "low"), [(0.49, False), (0.5, False), (0.51, True), (None, None)]
+)
+def test_an_answer_is_marked_below_a_pairs_threshold(
+    threshold: float | None, low: bool | None
+) -> None:
+    decoder = ScriptedDecoder(lambda _: END, sure=lambda _: 0.5)
+    decoder.reserve(8)
+    decoder.evaluate([1])
+    generation = Generation(decoder, ends=frozenset({END}), limit=4, judge=True)  # type: ignore[arg-type]
+    assert list(generation) == []
+    assert generation.low_confidence(threshold) is low
 
 
 def test_guess_is_what_followed_before() -> None:
