@@ -71,12 +71,24 @@ class Prices(_Model):
         return self.model_dump(exclude_none=True) != {}
 
 
+class MarkedLow(_Model):
+    """Answers that the device judged, right and wrong, and those that it marked as low in
+    confidence.
+    """
+
+    right: int
+    right_marked: int
+    wrong: int
+    wrong_marked: int
+
+
 class CellReport(_Model):
     """A cell.
 
     `asked`, `answered`: questions; `failures`: how many of them failed, by status. `retries`:
     questions that a full cloud was asked once more. `seconds`: that the load took.
     `accuracy`: of all questions asked, failures counting as wrong; None without references.
+    `marked_low`: of the answers that a device judged; None without references, or without any such.
     `metrics`: over the questions answered; see `tools.split.record.Record`.
     `answers_per_s`, `large_tokens_per_s`, `goodput_per_s`: over `seconds`; goodput counts the
     answers that reach every objective, None where there are none.
@@ -96,6 +108,7 @@ class CellReport(_Model):
     complete: bool
     seconds: float
     accuracy: Interval | None = None
+    marked_low: MarkedLow | None = None
     metrics: dict[Metric, Percentiles] = {}
     answers_per_s: float
     large_tokens_per_s: float

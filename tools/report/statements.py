@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from duet_contract.manifest import Evaluation
+from tools.report.low_confidence import in_words
 from tools.report.model import CellReport, Metric
 from tools.report.rows import short
 from tools.report.statistics import difference_of_means
@@ -19,7 +20,8 @@ def statements(
 ) -> list[str]:
     """Statements about the split against its peers over the same links under the same load.
 
-    Latency is told for each load, link by link; what neither changes, such as tokens, once.
+    Latency is told for each load, link by link; what neither changes, such as tokens, once. Last,
+    what the device marked as low in confidence, peers or not.
     `evaluations`: of the pair, which say what its large model spent before it was trained.
     """
     found: list[str] = []
@@ -42,7 +44,7 @@ def statements(
         found.append(
             "Cloud and device shared one machine: on separate ones neither slows the other down."
         )
-    return found
+    return [*found, *in_words([cell for cell in cells if cell.answered >= _FEWEST])]
 
 
 def _groups(cells: Sequence[CellReport]) -> list[list[CellReport]]:

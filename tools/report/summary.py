@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+from tools.report.low_confidence import marked_low
 from tools.report.model import CellReport, Metric, Objective, Prices
 from tools.report.statistics import percentiles, wilson
 from tools.split.cells import Cell
@@ -46,6 +47,7 @@ def summarise_cell(
         complete=len(records) >= questions,
         seconds=seconds,
         accuracy=accuracy,
+        marked_low=marked_low(answered) if judged else None,
         metrics={
             name: percentiles(values) for name in METRICS if (values := values_of(answered, name))
         },

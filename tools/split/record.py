@@ -32,6 +32,8 @@ class Record(BaseModel):
     `status`: `ok`, or what failed: `busy`, `refused`, `unreachable`, `deadline`, `other-pair`,
     `failed`; `message` says more. `at_s`: when it was asked, from the cell's start.
     `finish`: how the answer ended, as in a receipt. `correct`: None without a reference.
+    `low_confidence`: whether the device marked the answer; None where no decoder answered, or the
+    pair names no threshold.
     `signal_tokens`, `answer_tokens`: whoever generated them; `large_tokens`: by the large model.
     `app_*`: bytes of messages; `wire_*`: of everything that TCP carried, TLS and handshakes
     included. `connect_ms`: the link stood. `prefix_ms`: the prompt before the signal was evaluated.
@@ -57,6 +59,7 @@ class Record(BaseModel):
     answer: str = ""
     finish: str = ""
     correct: bool | None = None
+    low_confidence: bool | None = None
     device: Literal["live", "replayed"] | None = None
     question_tokens: int = 0
     signal_tokens: int = 0

@@ -40,12 +40,13 @@ class Arrived:
 class Answered:
     """An answer, and when on the recorded clock. `first_ms`: None where the answer is empty.
 
-    `late_ms`: see `ReplayedDevice.late_ms`.
+    `low_confidence`: see `tools.split.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
     """
 
     text: str
     tokens: int
     finish: str
+    low_confidence: bool | None
     question_tokens: int
     prefix_ms: float
     first_ms: float | None
@@ -60,6 +61,7 @@ class _Spoken:
     text: str
     tokens: int
     finish: str
+    low_confidence: bool | None
     first_ms: float | None
     total_ms: float
 
@@ -101,6 +103,7 @@ class ReplayedDevice:
             text=spoken.text,
             tokens=spoken.tokens,
             finish=spoken.finish,
+            low_confidence=spoken.low_confidence,
             question_tokens=len(asked),
             prefix_ms=prefix_ms,
             first_ms=None if spoken.first_ms is None else clock + spoken.first_ms,
@@ -175,7 +178,6 @@ class ReplayedDevice:
             temperature=self.asking.temperature,
             seed=seed,
             draft=True,
-            # As a device does, since it takes time.
             judge=self.asking.manifest.defaults.confidence is not None,
         )
 
@@ -192,7 +194,9 @@ class ReplayedDevice:
             count += 1
             text += utf8.decode(decoder.detokenize(token))
         text += utf8.decode(b"", True)
-        return _Spoken(text, count, generation.finish, first, _since(began))
+        total = _since(began)
+        low = generation.low_confidence(self.asking.manifest.defaults.confidence)
+        return _Spoken(text, count, generation.finish, low, first, total)
 
     def _reserve(self, prompt: int) -> None:
         most = self.asking.manifest.decoder.context

@@ -26,9 +26,10 @@ from tools.report.waterfall import waterfall
 def full() -> Report:
     """A report that has everything to be drawn."""
     cells = []
+    split = records(SPLIT, low_confidence=lambda i: i == 0)
     for link in ("4g", "satellite"):
         for streams in (1, 8):
-            for cell, found in ((SPLIT, records(SPLIT)), (LARGE, large_records())):
+            for cell, found in ((SPLIT, split), (LARGE, large_records())):
                 cells.append(
                     summary(cell.model_copy(update={"link": link, "streams": streams}), found)
                 )

@@ -118,16 +118,22 @@ def test_the_same_signal_of_the_same_question_is_answered_once(
     assert len(decoder.evaluations) == evaluated + 2
 
 
-@pytest.mark.parametrize("confidence", [None, 0.5])
+@pytest.mark.parametrize(
+    ("confidence", "low"), [(None, None), (0.39, False), (0.4, False), (0.41, True)]
+)
 def test_an_answer_is_judged_where_a_device_judges_it(
-    decoder: SlowDecoder, manifest: Manifest, confidence: float | None
+    decoder: SlowDecoder, manifest: Manifest, confidence: float | None, low: bool | None
 ) -> None:
     judged: list[bytes] = []
-    decoder.odds = lambda: judged.append(bytes(decoder.ids)) or [1.0]  # type: ignore[func-returns-value]
+    decoder.odds = lambda: judged.append(bytes(decoder.ids)) or [0.4]  # type: ignore[func-returns-value]
     defaults = manifest.defaults.model_copy(update={"confidence": confidence})
     pair = manifest.model_copy(update={"defaults": defaults})
     device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
-    assert device.answer("What?", arrived((1.0, "signal"), done_ms=2.0), 0).text == "it is 7"
+    signal = arrived((1.0, "signal"), done_ms=2.0)
+    # The second time it is not generated anew.
+    first, again = (device.answer("What?", signal, 0) for _ in range(2))
+    assert first.text == "it is 7"
+    assert (first.low_confidence, again.low_confidence) == (low, low)
     assert bool(judged) == (confidence is not None)
 
 
@@ -157,7 +163,9 @@ def settings(**changes: object) -> RunSettings:
 def test_a_folder_gives_back_what_was_put_in(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "run", settings(), resume=False)
     cell = Cell(mode="duet", link="none", budget=16, streams=1)
-    folder.add(Record(cell=cell.id, index=1, id="a", answer="x", total_ms=3.0))
+    folder.add(
+        Record(cell=cell.id, index=1, id="a", answer="x", total_ms=3.0, low_confidence=False)
+    )
     folder.add(Record(cell=cell.id, index=2, id="b", status="unreachable"))
     folder.add_stretch(Stretch(cell=cell, seconds=2.0, joules={"package-0": 4.0}))
     again = Folder(tmp_path / "run", settings(), resume=True)

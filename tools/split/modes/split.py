@@ -97,6 +97,7 @@ class Split:
             answered = self._replayed.answer(question.text, arrived, self._asking.seed + index)
             record.answer = answered.text
             record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
+            record.low_confidence = answered.low_confidence
             record.question_tokens = answered.question_tokens
             record.answer_tokens = answered.tokens
             record.prefix_ms = answered.prefix_ms
@@ -166,6 +167,8 @@ def live_record(outcome: Outcome) -> Record:
         device="live",
         answer=receipt.answer,
         finish=receipt.finish,
+        # A receipt without a confidence is of a pair without a threshold.
+        low_confidence=None if receipt.confidence is None else receipt.low_confidence,
         question_tokens=receipt.tokens.question,
         answer_tokens=receipt.tokens.answer,
         app_up=receipt.bytes.up,

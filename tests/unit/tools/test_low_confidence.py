@@ -1,0 +1,124 @@
+"""Answers that the device marked: told of each question, counted a cell, said in words."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
+from tests.doubles.service import ScriptedCompletions, ScriptedService
+from tools import bench_split
+from tools.report.compare import compare
+from tools.report.model import MarkedLow, read_report
+from tools.report.statements import statements
+from tools.split.record import Record
+
+DEVICE_CELLS = ("device-alone/none/1 at once", "duet@16/none/1 at once", "duet@16/none/3 at once")
+
+
+def name_threshold(bench: SimpleNamespace, confidence: float) -> None:
+    path = bench.pair / "manifest.json"
+    data = json.loads(path.read_text("utf-8"))
+    data["defaults"]["confidence"] = confidence
+    path.write_text(json.dumps(data), "utf-8")
+
+
+def sure(ids: Sequence[int]) -> float:
+    """Of what follows a question: the decoder doubts its answers to the first two."""
+    asked = bytes(token for token in ids if token < 256)
+    return 0.3 if b"is 0?" in asked or b"is 1?" in asked else 0.9
+
+
+def run(bench: SimpleNamespace, service: ScriptedService, *more: str) -> list[Record]:
+    given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
+    given += ["--server", service.address, "--warm-up", "0", "--concurrency", "1,3"]
+    assert bench_split.main([*given, *more]) == 0
+    lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
+    return [Record.model_validate_json(line) for line in lines]
+
+
+def test_every_mode_with_a_decoder_tells_which_answers_it_marked(
+    bench: SimpleNamespace,
+    service: ScriptedService,
+    completions: ScriptedCompletions,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name_threshold(bench, 0.5)
+    bench.decoder._sure = sure
+    modes = "duet,device-alone,large-alone"
+    found = run(bench, service, "--modes", modes, "--openai", completions.address)
+    for cell in DEVICE_CELLS:
+        told = {each.id: each.low_confidence for each in found if each.cell == cell}
+        assert told == {f"q{i}": i < 2 for i in range(6)}, cell
+    assert {each.device for each in found if each.cell.startswith("duet")} == {"live", "replayed"}
+    assert {each.low_confidence for each in found if each.cell.startswith("large")} == {None}
+
+    # The first question's answer is wrong.
+    cells = {cell.id: cell.marked_low for cell in read_report(bench.out / "report.json").cells}
+    counted = MarkedLow(right=5, right_marked=1, wrong=1, wrong_marked=1)
+    assert {cells[cell] for cell in DEVICE_CELLS} == {counted}
+    assert cells["large-alone/none/1 at once"] is None
+    said = "duet @16: 20% of 5 right and 100% of 1 wrong answers are marked as low in confidence."
+    for name in ("report.md", "report.html"):
+        assert (bench.out / name).read_text("utf-8").count(said) == 1
+    assert said in " ".join(capsys.readouterr().err.split())
+    with (bench.out / "questions.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["cell"] == DEVICE_CELLS[0]]
+    assert [row["low_confidence"] for row in rows] == ["True", "True"] + ["False"] * 4
+
+
+def test_a_pair_without_a_threshold_marks_nothing(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    bench.decoder._sure = sure
+    found = run(bench, service, "--modes", "duet,device-alone")
+    assert {each.low_confidence for each in found} == {None}
+    assert all(cell.marked_low is None for cell in read_report(bench.out / "report.json").cells)
+    assert "low in confidence" not in (bench.out / "report.md").read_text("utf-8")
+
+
+def test_only_answers_that_a_device_judged_are_counted() -> None:
+    # Marked: every second one. Right: the first five.
+    found = records(SPLIT, 10, low_confidence=lambda i: i % 2 == 0, correct=lambda i: i < 5)
+    found[0].status = "busy"
+    found[9].low_confidence = None
+    counted = MarkedLow(right=4, right_marked=2, wrong=4, wrong_marked=2)
+    assert summary(SPLIT, found).marked_low == counted
+    assert summary(LARGE, large_records()).marked_low is None
+    without_references = records(SPLIT, low_confidence=True, correct=None)
+    assert summary(SPLIT, without_references).marked_low is None
+    assert summary(SPLIT, [], questions=5).marked_low is None
+
+
+def test_what_is_marked_is_said_once_a_mode_from_least_to_most() -> None:
+    wifi = SPLIT.model_copy(update={"link": "wifi"})
+    cells = [
+        summary(ALONE, records(ALONE, correct=False, low_confidence=lambda i: i < 5)),
+        summary(SPLIT, records(SPLIT, low_confidence=lambda i: i < 1)),
+        summary(wifi, records(
+            wifi, correct=lambda i: i < 10, low_confidence=lambda i: i in (0, 10, 11, 12),
+        )),
+        summary(LARGE, large_records()),
+    ]  # fmt: skip
+    said = [text for text in statements(cells, True) if "low in confidence" in text]
+    assert said == [
+        "device-alone: 25% of 20 wrong answers are marked as low in confidence.",
+        "duet @32: 5% to 10% of 10 to 20 right and 30% of 10 wrong answers are marked as low in "
+        "confidence.",
+    ]
+
+
+def test_a_report_without_the_counts_is_read_and_compared(tmp_path: Path) -> None:
+    new = report(summary(SPLIT, records(SPLIT, low_confidence=False)))
+    data = json.loads(new.to_json())
+    assert data["cells"][0].pop("marked_low") == {
+        "right": 20, "right_marked": 0, "wrong": 0, "wrong_marked": 0,
+    }  # fmt: skip
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(data), "utf-8")
+    old = read_report(path)
+    assert old.cells[0].marked_low is None
+    assert {each.verdict for each in compare(old, new)} == {"noise"}
