@@ -149,25 +149,29 @@ def _parity(manifest: Manifest, parity: dict[str, Any]) -> str:
 
 
 def _wall_clock(measured: dict[str, Any]) -> str:
-    rows = []
-    for streams, found in measured["streams"].items():
-        share = found["share_of_seconds"]
-        split, original = found["split"], found["original"]
-        rows.append(
-            f"| {streams} | {split['seconds']['median']:.1f} s | "
-            f"{original['seconds']['median']:.1f} s | {share['median']:.2f} ({share['least']:.2f} "
-            f"to {share['most']:.2f}) | {split['accuracy']:.1%}, {original['accuracy']:.1%} |"
+    share, machine = measured["share_of_seconds"], measured["machine"]
+    rows = [
+        f"| {name} | {found['seconds']['median']:.1f} s ({found['seconds']['least']:.1f} to "
+        f"{found['seconds']['most']:.1f}) | {found['accuracy']:.1%} | "
+        f"{found['reasoner_tokens']:.1f} |"
+        for name, found in (
+            ("split", measured["split"]),
+            ("reasoner before joint training", measured["original"]),
         )
-    machine = measured["machine"]
+    ]
     return "\n".join(
         [
-            f"Seconds for {measured['questions']} held-out problems, both models and the bench on "
-            f"the same {machine['cores']} cores ({machine['cpu']}), no link between: the "
-            "split through its service, the reasoner before joint training through vLLM's OpenAI "
-            f"server. {measured['repeats']} repeats in turns, median, least and most.",
+            f"Seconds for {measured['questions']} held-out problems, one at a time, both models "
+            f"and the bench on the same {machine['cores']} cores ({machine['cpu']}), no link "
+            "between: the split through its service, answers of the decoder included; the "
+            "reasoner by itself through vLLM's OpenAI server. Both engines with "
+            f"`{' '.join(measured['engines']['split'])}`, one at a time. {measured['repeats']} "
+            "repeats, the order alternating: median, least and most. The split's share of the "
+            f"seconds, repeat by repeat: {share['median']:.2f} ({share['least']:.2f} to "
+            f"{share['most']:.2f}).",
             "",
-            "| at once | split | reasoner by itself | split's share | right |",
-            "| --- | --- | --- | --- | --- |",
+            "| | seconds | right | tokens of the large model |",
+            "| --- | --- | --- | --- |",
             *rows,
         ]
     )

@@ -18,7 +18,6 @@ from training.shipped.package import collect, package
 from training.shipped.page import write_page
 from training.shipped.peer import peer_name, write_peer
 from training.shipped.plan import HELD_OUT, NAME, make_plan
-from training.shipped.wall_clock import STREAMS, summarize
 
 EVALUATION = {
     "data": "stories:wide",
@@ -127,40 +126,25 @@ def test_a_peer_has_a_column(tmp_path):
     assert "--real multiarith.jsonl" in text
 
 
-def _timed(seconds, answered=60):
-    """A report of the bench in which the split took so long, and the other 4 s."""
-    return {
-        "machine": {"cpu": "abacus", "cores": 2},
-        "cells": [
-            {
-                "cell": {"mode": mode, "streams": streams},
-                "asked": 60,
-                "answered": answered,
-                "failures": {"unavailable": 60 - answered},
-                "seconds": took,
-                "accuracy": {"value": 0.95},
-                "metrics": {"large_tokens": {"mean": 16}},
-            }
-            for mode, took in (("duet", seconds), ("large-alone", 4.0))
-            for streams in STREAMS
-        ],
-    }
-
-
-def test_seconds_are_compared_repeat_by_repeat(tmp_path):
-    found = summarize([_timed(1.0), _timed(2.0), _timed(1.2)])
-    share = found["streams"]["16"]["share_of_seconds"]
-    assert share == pytest.approx({"median": 0.3, "least": 0.25, "most": 0.5})
-    assert found["repeats"] == 3
+def test_the_page_tells_seconds(tmp_path):
     _finished(tmp_path)
-    (tmp_path / "wall_clock.json").write_text(json.dumps(found))
+    both = {"seconds": {"median": 1.25, "least": 1.0, "most": 2.0}, "accuracy": 0.95}
+    (tmp_path / "wall_clock.json").write_text(
+        json.dumps(
+            {
+                "questions": 60,
+                "repeats": 5,
+                "machine": {"cpu": "abacus", "cores": 2},
+                "engines": {"split": ["--dtype", "float32"]},
+                "share_of_seconds": {"median": 0.3, "least": 0.25, "most": 0.5},
+                "split": both | {"reasoner_tokens": 16.0},
+                "original": both | {"reasoner_tokens": 122.0},
+            }
+        )
+    )
     text = write_page(_manifest(), collect(tmp_path))
-    assert "| 1 | 1.2 s | 4.0 s | 0.30 (0.25 to 0.50) | 95.0%, 95.0% |" in text
-
-
-def test_seconds_of_fewer_answers_are_not_compared():
-    with pytest.raises(DataError, match="1 questions failed: .*unavailable"):
-        summarize([_timed(1.0), _timed(0.9, answered=59)])
+    assert "repeat by repeat: 0.30 (0.25 to 0.50)" in text
+    assert "| split | 1.2 s (1.0 to 2.0) | 95.0% | 16.0 |" in text
 
 
 def test_a_peer_is_read_as_the_trainer_reads_pairs(tmp_path):

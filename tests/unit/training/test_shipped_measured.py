@@ -1,0 +1,231 @@
+"""What the bench measures of the shipped pair: seconds in turns, and whole sets as served."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from duet_contract.integrity import sha256_of
+from tests.doubles.bench import ScriptedBench
+from tests.doubles.small_pairs import write_pair
+from training.errors import DataError
+from training.shipped import bench, served, wall_clock
+from training.shipped.plan import HELD_OUT
+
+PYTHON = Path(sys.executable)
+
+
+@pytest.fixture
+def scripted(tmp_path, monkeypatch):
+    """A built pair in `out`, its start, and a bench that answers at once."""
+    out = tmp_path / "out"
+    write_pair(out / "pair")
+    (out / "start" / "reasoner").mkdir(parents=True)
+    (out / "start" / "reasoner" / "a.json").write_text('{"before": 1}')
+    scripted = ScriptedBench(tmp_path / "bench")
+    monkeypatch.setattr(bench, "_BENCH", str(scripted.script))
+    monkeypatch.setattr(wall_clock, "REPEATS", 2)
+    for module in (wall_clock, served):
+        monkeypatch.setattr(module, "run", _stories)
+    return scripted, out
+
+
+def _stories(name, command, log, *, output, **_):
+    count = int(command[command.index("--count") + 1])
+    output.write(b'{"question": "How many?", "answer": "2"}\n' * count)
+
+
+def _value(call, name):
+    return call[call.index(name) + 1]
+
+
+def _clock(out):
+    return wall_clock.main([str(out), "--serving-python", str(PYTHON)])
+
+
+def test_seconds_are_taken_in_turns_with_the_same_engine(scripted):
+    told, out = scripted
+    assert _clock(out) == 0
+    modes = [_value(call, "--modes") for call in told.calls]
+    assert modes == ["duet", "large-alone", "large-alone", "duet"]
+    for call in told.calls:
+        assert _value(call, "--concurrency") == "1"
+        assert call[call.index("--") + 1 :] == list(wall_clock.ENGINE)
+        assert _value(call, "--large-limit") == "320"
+    found = json.loads((out / "wall_clock.json").read_text())
+    assert found["share_of_seconds"] == {"median": 0.25, "least": 0.25, "most": 0.25}
+    assert found["repeats"] == 2
+    assert found["engines"]["split"] == found["engines"]["original"] == list(wall_clock.ENGINE)
+    assert found["pair_sha256"] == sha256_of(out / "pair" / "manifest.json")
+
+
+def test_the_reasoner_alone_is_the_one_before_joint_training(scripted):
+    told, out = scripted
+    assert _clock(out) == 0
+    pairs = {_value(call, "--modes"): Path(_value(call, "--pair")) for call in told.calls}
+    assert pairs["duet"] == out / "pair"
+    before = pairs["large-alone"]
+    assert json.loads((before / "reasoner" / "a.json").read_text()) == {"before": 1}
+    manifest = json.loads((before / "manifest.json").read_text())
+    (file,) = manifest["reasoner"]["files"]
+    assert file["sha256"] == sha256_of(before / "reasoner" / "a.json")
+
+
+def test_repeats_that_are_whole_are_not_taken_again(scripted):
+    told, out = scripted
+    assert _clock(out) == 0
+    assert _clock(out) == 0
+    assert len(told.calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("special", "said"),
+    [
+        ({"partial": "interrupted"}, "interrupted"),
+        ({"asked": 30}, "asked 30 of 60"),
+        ({"failed": 1}, "failed at 1 questions.*refused"),
+        ({"dies": "the service ended at once"}, "the service ended at once"),
+    ],
+)
+def test_a_repeat_that_is_not_whole_is_taken_again(scripted, capsys, special, said):
+    told, out = scripted
+    told.tell({2: special})
+    assert _clock(out) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("training.shipped.wall_clock: ")
+    assert error.count("\n") == 1
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(error)
+    assert not (out / "wall_clock.json").exists()
+    assert _clock(out) == 0
+    # Both of the repeat, since they are compared with each other.
+    modes = [_value(call, "--modes") for call in told.calls]
+    assert modes == ["duet", "large-alone", "duet", "large-alone", "large-alone", "duet"]
+
+
+def test_repeats_of_another_pair_are_taken_again(scripted):
+    told, out = scripted
+    assert _clock(out) == 0
+    manifest = out / "pair" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"1.0.0"', '"1.1.0"', 1))
+    assert _clock(out) == 0
+    assert len(told.calls) == 8
+
+
+def _report(mode, **changes):
+    cell = {
+        "cell": {"mode": mode, "streams": 1},
+        "asked": 60,
+        "answered": 60,
+        "complete": True,
+        "seconds": 2.0,
+        "accuracy": {"value": 0.95},
+        "metrics": {"large_tokens": {"mean": 16}},
+    }
+    return {
+        "machine": {"cpu": "abacus", "cores": 2},
+        "settings": {"engine_flags": []},
+        "cells": [cell | changes],
+    }
+
+
+@pytest.mark.parametrize(
+    "changes", [{"answered": 59}, {"asked": 30, "answered": 30}, {"complete": False}]
+)
+def test_seconds_of_other_numbers_of_answers_are_not_compared(changes):
+    pair = {"split": _report("duet", **changes), "original": _report("large-alone")}
+    with pytest.raises(DataError, match="cannot be compared"):
+        wall_clock.summarize([pair])
+
+
+def test_engines_that_differ_are_not_compared():
+    pair = {"split": _report("duet"), "original": _report("large-alone")}
+    pair["original"]["settings"] = {"engine_flags": ["--dtype", "bfloat16"]}
+    with pytest.raises(DataError, match="same flags"):
+        wall_clock.summarize([pair])
+
+
+def test_no_interpreter_is_one_line(scripted, capsys):
+    _, out = scripted
+    assert wall_clock.main([str(out), "--serving-python", "/no/python"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.fixture
+def real(tmp_path):
+    file = tmp_path / "apples.jsonl"
+    file.write_text('{"question": "How many?", "answer": "2"}\n' * 70)
+    return file
+
+
+def _serve(out, *more):
+    return served.main([str(out), "--serving-python", str(PYTHON), *more])
+
+
+def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):
+    told, out = scripted
+    write_pair(tmp_path / "big")
+    told.tell({4: {"failed": 3}})
+    assert _serve(out, "--set", f"apples={real}", "--peer", str(tmp_path / "big")) == 0
+    content = json.loads((out / "served.json").read_text())
+    assert list(content["sets"]) == [*HELD_OUT, "apples"]
+    assert content["peer"] == "big@1.0.0"
+    assert content["sets"]["wide"] == {
+        "questions": 500,
+        "split": {
+            "questions": 500,
+            "failures": {},
+            "accuracy": 0.9,
+            "accuracy_95": [0.8, 0.95],
+            "large_tokens": 16.0,
+        },
+        "reasoner": {
+            "questions": 500,
+            "failures": {},
+            "accuracy": 0.9,
+            "accuracy_95": [0.8, 0.95],
+            "large_tokens": 31.0,
+        },
+        "marked_low": {"right": 9, "right_marked": 1, "wrong": 1, "wrong_marked": 1},
+        "generated": True,
+    }
+    apples = content["sets"]["apples"]
+    assert apples["split"]["failures"] == {"refused": 3}
+    assert (apples["questions"], apples["peer"]["questions"]) == (70, 50)
+    assert _value(told.calls[3], "--limit") == "70"
+    assert _value(told.calls[3], "--modes") == "duet,large-alone"
+    assert _value(told.calls[4], "--modes") == "large-alone"
+    assert "--resume" not in told.calls[3]
+
+
+def test_sets_that_are_whole_are_not_asked_again_and_stopped_ones_go_on(scripted, real, capsys):
+    told, out = scripted
+    told.tell({3: {"partial": "the server could not be reached any more"}})
+    assert _serve(out) == 1
+    assert "could not be reached" in capsys.readouterr().err
+    assert not (out / "served.json").exists()
+    assert _serve(out) == 0
+    assert len(told.calls) == 4
+    assert "--resume" in told.calls[3]
+    # Another file of the same name is another set.
+    assert _serve(out, "--set", f"apples={real}") == 0
+    real.write_text(real.read_text() * 2)
+    assert _serve(out, "--set", f"apples={real}") == 0
+    assert [_value(call, "--limit") for call in told.calls[4:]] == ["70", "140"]
+    assert "--resume" not in told.calls[5]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("apples", "is not NAME=FILE"),
+        ("../x={}", "is not NAME=FILE"),
+        ("wide={}", "another set wide"),
+        ("apples=/no/file", "no such file"),
+    ],
+)
+def test_what_is_no_set(scripted, real, capsys, given, said):
+    _, out = scripted
+    assert _serve(out, "--set", given.format(real)) == 1
+    assert said in capsys.readouterr().err

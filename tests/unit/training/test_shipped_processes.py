@@ -1,0 +1,82 @@
+"""Commands that the shipped pair's commands start: their failures, their limits, their end."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+
+from tests.doubles.bench import ScriptedBench
+from training.errors import DataError
+from training.shipped.processes import CommandFailed, as_command, run
+
+
+def _python(code):
+    return [sys.executable, "-S", "-c", code]
+
+
+def test_a_failure_is_the_last_line_that_was_said(tmp_path):
+    with pytest.raises(CommandFailed, match=r"it failed: no such thing \(see ") as found:
+        run("it", _python("import sys; sys.exit('no such thing')"), tmp_path / "logs" / "it.log")
+    assert found.value.code == 1
+
+
+def test_no_such_program_is_one_line(tmp_path):
+    with pytest.raises(CommandFailed, match="cannot start /no/python: No such file"):
+        run("it", ["/no/python"], tmp_path / "it.log")
+
+
+def test_what_takes_too_long_is_ended(tmp_path):
+    began = time.monotonic()
+    with pytest.raises(CommandFailed, match=r"took more than 0.1 s"):
+        run("it", _python("import time; time.sleep(60)"), tmp_path / "it.log", limit_s=0.1)
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+def test_interrupted_it_leaves_no_process(tmp_path, deaf):
+    """Asked to end, it gets the time to end its own; deaf, all that it started is killed."""
+    bench = ScriptedBench(tmp_path / "bench", {1: {"hang": True, "deaf": deaf}})
+    command = [
+        *(sys.executable, "-S", str(bench.script), "--out", str(tmp_path / "out")),
+        *("--limit", "1"),
+    ]
+
+    def interrupt():
+        while not (bench.directory / "hangs").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    patience = 0.3 if deaf else 20.0
+    code = as_command(
+        "training.it", lambda: run("it", command, tmp_path / "it.log", patience_s=patience)
+    )
+    assert code == 130
+    assert (bench.directory / "ended").exists() is not deaf
+    assert _ended(int((bench.directory / "child").read_text()))
+    assert not psutil.Process().children()
+
+
+def _ended(process):
+    """An orphan may wait for whoever adopts it to see that it ended."""
+    for _ in range(500):
+        try:
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("error", [DataError("a\nb"), OSError("a b")])
+def test_an_error_is_one_line(capsys, error):
+    def work():
+        raise error
+
+    assert as_command("training.it", work) == 1
+    assert capsys.readouterr().err == "training.it: a b\n"

@@ -1,0 +1,178 @@
+"""`python -m training.shipped.served OUT`: the built pair as it is served, over whole sets.
+
+The bench asks the pair's service and, by itself, the reasoner that ships, through vLLM's OpenAI
+server: every question of the generated held-out sets, and of each file given. A question that is
+refused, or fails otherwise, counts as wrong. `--peer` asks another pair's reasoner the first
+questions of each of those files.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duet_contract.integrity import sha256_of
+from duet_contract.manifest import MANIFEST_NAME
+from duet_contract.pairs import find_pair
+from training.errors import DataError
+from training.shipped.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
+from training.shipped.plan import HELD_OUT, QUESTIONS
+from training.shipped.processes import as_command, run
+
+STREAMS = 16
+# Of each file, for a peer, which may be many times the size.
+PEER_QUESTIONS = 50
+_LIMIT_S = 6 * 3600.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures; 0, or 1 with one line on stderr, or 130 interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.shipped.served", description=__doc__.split("\n\n")[1]
+    )
+    parser.add_argument("out", type=Path, help="what training.shipped has made")
+    parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="JSON lines with question and answer, measured beside the generated sets; repeatable",
+    )
+    parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
+    given = parser.parse_args(argv)
+    return as_command(
+        "training.shipped.served",
+        lambda: measure_all(
+            given.out.resolve(), given.serving_python.absolute(), read_sets(given.sets), given.peer
+        ),
+    )
+
+
+def read_sets(given: list[str]) -> dict[str, Path]:
+    """Files by name, of `NAME=FILE`.
+
+    Raises:
+        DataError: one is no such thing, its name is another's, or its file is not there.
+    """
+    found: dict[str, Path] = {}
+    for each in given:
+        name, separator, file = each.partition("=")
+        path = Path(file).resolve()
+        if not (name.replace("_", "").replace("-", "").isalnum() and separator and file):
+            raise DataError(f"--set {each!r} is not NAME=FILE")
+        if name in found or name in HELD_OUT:
+            raise DataError(f"--set {each!r}: there is another set {name}")
+        if not path.is_file():
+            raise DataError(f"--set {each!r}: there is no such file")
+        found[name] = path
+    return found
+
+
+def measure_all(out: Path, python: Path, real: Mapping[str, Path], peer: str | None) -> None:
+    """Writes `out/served.json`; sets that are whole in `out/served` are not asked again.
+
+    Raises:
+        TrainingError: a server or the bench failed; called again, it goes on.
+        KeyboardInterrupt: interrupted; nothing runs any more, and what was answered is kept.
+    """
+    work = out / "served"
+    (work / "sets").mkdir(parents=True, exist_ok=True)
+    files = {name: _generated(name, work / "sets") for name in HELD_OUT} | dict(real)
+    sets: dict[str, Any] = {}
+    for name, file in files.items():
+        count = _count(file)
+        asked = Asked(
+            pair=str(out / "pair"),
+            data=file,
+            questions=count,
+            modes=(SPLIT, ALONE),
+            streams=STREAMS,
+            folder=work / name,
+        )
+        report = measure(asked, python, _LIMIT_S, resume=True)
+        found = of_report(report) | {"generated": name in HELD_OUT}
+        if peer and name in real:
+            alone = Asked(
+                pair=str(find_pair(peer)),
+                data=file,
+                questions=min(count, PEER_QUESTIONS),
+                modes=(ALONE,),
+                streams=STREAMS,
+                folder=work / f"{name}-peer",
+            )
+            report_of_peer = measure(alone, python, _LIMIT_S, resume=True)
+            found["peer"] = _figures(cell(report_of_peer, ALONE))
+            found["peer"]["pair"] = report_of_peer["pair"]
+        sets[name] = found
+        print(f"{name}: {_line(found)}", flush=True)
+    content = {
+        "pair": report["pair"],
+        "pair_sha256": sha256_of(out / "pair" / MANIFEST_NAME),
+        "machine": report["machine"],
+        "streams": STREAMS,
+        "large_limit": LARGE_LIMIT,
+        "peer": next((s["peer"]["pair"] for s in sets.values() if "peer" in s), None),
+        "sets": sets,
+    }
+    (out / "served.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+def of_report(report: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a set's report: both modes, and how many answers the device marked."""
+    split = cell(report, SPLIT)
+    return {
+        "questions": split["asked"],
+        "split": _figures(split),
+        "reasoner": _figures(cell(report, ALONE)),
+        "marked_low": split.get("marked_low"),
+    }
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Any]:
+    accuracy = found["accuracy"]
+    return {
+        "questions": found["asked"],
+        "failures": found.get("failures", {}),
+        # Of all questions asked: the bench counts failures as wrong.
+        "accuracy": accuracy["value"],
+        "accuracy_95": [accuracy["low"], accuracy["high"]],
+        "large_tokens": found["metrics"]["large_tokens"]["mean"],
+    }
+
+
+def _generated(name: str, directory: Path) -> Path:
+    """The same questions that the trainer's evaluation asks."""
+    file = directory / f"{name}.jsonl"
+    with file.open("wb") as output:
+        run(
+            "training.stories",
+            [sys.executable, "-m", "training.stories", name, "--count", str(QUESTIONS)],
+            directory / "stories.log",
+            limit_s=600,
+            output=output,
+        )
+    return file
+
+
+def _count(file: Path) -> int:
+    count = sum(bool(line.strip()) for line in file.read_bytes().split(b"\n"))
+    if not count:
+        raise DataError(f"{file} holds no questions")
+    return count
+
+
+def _line(found: dict[str, Any]) -> str:
+    shown = {"split": "split", "reasoner": "reasoner by itself", "peer": "peer"}
+    return ", ".join(
+        f"{words} {found[name]['accuracy']:.1%} ({found[name]['large_tokens']:.1f} tokens)"
+        for name, words in shown.items()
+        if name in found
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
