@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, get_args
 
@@ -72,6 +73,7 @@ class EvaluationSettings(Settings):
     trains: ClassVar[bool] = False
 
     weights: Path | None
+    answers: Path | None
     runs: Count
     limit: Count | None
     cut_at: Count
@@ -127,12 +129,15 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     finally:
         for verifier in verifiers.values():
             verifier.close()
+    stacked = np.stack(scores, axis=1)
+    if settings.answers:
+        write_answers(settings.answers, problems, outcomes, stacked)
     chosen = ("method", "seed", "runs", "temperature", "top_p", "top_k", "decoder", "cut_at")
     dumped = settings.model_dump(mode="json", by_alias=True)
     return {
         "data": problems[0].source,
         "too_long": too_long,
-        **summary(problems, outcomes, np.stack(scores, axis=1), seconds, _sizes(pair)),
+        **summary(problems, outcomes, stacked, seconds, _sizes(pair)),
         "settings": {key: dumped[key] for key in (*chosen, "weights", "tokens")},
     }
 
@@ -171,7 +176,8 @@ def summary(
     """Figures from outcomes (runs, questions), scores (questions, runs) and each run's seconds.
 
     Tokens and FLOPs are means of one question; `accuracy_95` is an interval over questions, and
-    `over_runs` the spread over seeds.
+    `over_runs` the spread over seeds. A run's `right` has a character for each question, in order:
+    1 where it was right, so that two methods can be compared question by question.
     """
     by_run = [
         {
@@ -179,6 +185,7 @@ def summary(
             "reasoner_tokens": float(np.mean([o.reasoner_tokens for o in answered])),
             "decoder_tokens": float(np.mean([o.decoder_tokens for o in answered])),
             "seconds": seconds[run],
+            "right": "".join("1" if score == 1 else "0" for score in scores[:, run]),
         }
         for run, answered in enumerate(outcomes)
     ]
@@ -208,6 +215,22 @@ def summary(
         },
         "by_run": by_run,
     }
+
+
+def write_answers(
+    file: Path,
+    problems: Sequence[Problem],
+    outcomes: Sequence[Sequence[Outcome]],
+    scores: np.ndarray[Any, np.dtype[np.float64]],
+) -> None:
+    """JSONL of every answer, run by run: what was asked, signalled, answered, and its score."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8") as output:
+        for run, answered in enumerate(outcomes):
+            for problem, outcome, score in zip(problems, answered, scores[:, run], strict=True):
+                row = {"run": run, "question": problem.question, "reference": problem.answer}
+                row |= {**asdict(outcome), "score": float(score)}
+                output.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def _sizes(pair: Pair) -> dict[str, int]:

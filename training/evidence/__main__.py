@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Does what is asked; the exit code."""
     plan = make_plan(SCALES[arguments.scale])
     run_with = {stage.name: stage.arguments for stage in plan}
-    results = Results(arguments.results, arguments.work, run_with)
+    results = Results(arguments.results, arguments.work.resolve(), run_with)
     if arguments.dry_run:
         for stage in plan:
             state = "done" if results.done(stage.name) else f"{stage.usual:4.1f} min"

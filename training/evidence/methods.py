@@ -1,7 +1,7 @@
 """What is compared: each method as switches of the trainer, all from one start.
 
-The settings are the paper's, brought to this scale (signals of 80 tokens instead of 4,000): B, eta
-and learning rates in proportion, KL higher because collapse is nearer.
+The settings are the paper's, brought to this scale (responses of 77 tokens instead of 4,358): B,
+eta and learning rates in proportion, KL higher because collapse is nearer.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,10 @@ ABLATIONS: dict[str, Trained] = {
     "constant-0.25": Trained(_constant(0.25), "constant lambda"),
     "constant-0.5": Trained(_constant(0.5), "constant lambda"),
     "constant-1": Trained(_constant(1.0), "constant lambda"),
-    "neither": Trained((NO_UTILITY, *_constant(1.0)), "the paper's collapse"),
+    "neither": Trained((NO_UTILITY, *_constant(1.0)), "no marginal utility, constant lambda"),
+    "neither-no-kl": Trained(
+        (NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0"), "the paper's collapse"
+    ),
     "no-clip": Trained(("objective.price.clip=null",), "unclipped lambda"),
     "no-kl": Trained(("objective.kl.coefficient=0",), "no KL"),
     "budget-12": Trained(("objective.budget=12",), "half of B"),

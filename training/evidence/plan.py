@@ -65,8 +65,9 @@ REDUCED = Scale(
 )
 SCALES = {"full": FULL, "reduced": REDUCED}
 
-# The reasoner's sampling when it is tested.
+# The reasoner's sampling when it is tested: as in training, and its likeliest answers.
 SAMPLED = ("temperature=1", "top_p=1", "top_k=-1")
+GREEDY = ("temperature=0",)
 
 
 def make_plan(scale: Scale) -> list[Stage]:
@@ -75,13 +76,7 @@ def make_plan(scale: Scale) -> list[Stage]:
         Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
         _start("start", scale, scale.decoder_steps),
-        Stage(
-            "start-measured",
-            "measure",
-            ("{work}/start", "--size", scale.size, "--measure", "300"),
-            ("start",),
-            why="what both models can do before joint training",
-        ),
+        _measured("start", scale),
         *[_untrained(name, scale) for name in UNTRAINED],
         *_generalised("original", "original", ("start",), None, scale.questions),
     ]
@@ -92,10 +87,46 @@ def make_plan(scale: Scale) -> list[Stage]:
     for name, method in MAIN.items():
         run = f"{name}-{scale.seeds[0]}"
         stages += _generalised(name, method.method, (run,), run, scale.questions)
-    stages.append(_start("weak", scale, scale.weak_steps))
+    stages += _greedily(scale)
+    stages += [_start("weak", scale, scale.weak_steps), _measured("weak", scale)]
     for name, method in ABLATIONS.items():
         stages += _trained(name, method, scale.seeds[0], scale)
+    return [*stages, *_unsolved(scale)]
+
+
+def _measured(start: str, scale: Scale) -> Stage:
+    arguments = (f"{{work}}/{start}", "--size", scale.size, "--measure", "300")
+    why = "what both models can do before joint training"
+    return Stage(f"{start}-measured", "measure", arguments, (start,), why=why)
+
+
+def _greedily(scale: Scale) -> list[Stage]:
+    """The main comparison once more, question by question, at each model's likeliest answers."""
+    questions = scale.questions
+    stages = [
+        _evaluated(
+            name, UNTRAINED[name][0], "easy", ("start",), None, questions, "start", greedy=True
+        )
+        for name in ("original", "start-split")
+    ]
+    for seed in scale.seeds:
+        for name, method in MAIN.items():
+            run = f"{name}-{seed}"
+            stages.append(
+                _evaluated(run, method.method, "easy", (run,), run, questions, "start", greedy=True)
+            )
     return stages
+
+
+def _unsolved(scale: Scale) -> list[Stage]:
+    """What training on problems too hard starts from, and what it does to easy ones."""
+    run = f"unsolved-{scale.seeds[0]}"
+    before = [
+        _evaluated(name, UNTRAINED[name][0], "hard", ("start",), None, scale.questions, "start")
+        for name in ("original", "start-split")
+    ]
+    method = ABLATIONS["unsolved"].method
+    return [*before, _evaluated(run, method, "easy", (run,), run, scale.questions, "start")]
 
 
 def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
@@ -178,24 +209,30 @@ def _evaluated(
     questions: int,
     pair: str,
     switches: tuple[str, ...] = (),
+    *,
+    greedy: bool = False,
 ) -> Stage:
-    """Answers to a test set, sampled as in training: a greedy reasoner is always brief as soon as
-    more than half of its samples are. `run`: whose last checkpoint; None is the start itself.
+    """Answers to a test set, sampled as in training unless `greedy`, whose answers are kept.
+
+    `run`: whose last checkpoint; None is the start itself.
     """
+    stage = f"{name}@{'greedy' if greedy else data}"
     common = [c for c in (*COMMON, *JOINT) if c.startswith(("data.", "tokens.", "objective.stop"))]
     weights = [f"weights={{checkpoint:{run}}}"] if run else []
+    kept = [f"answers={{work}}/evaluations/{stage}.jsonl"] if greedy else []
     return Stage(
-        f"{name}@{data}",
+        stage,
         "evaluate",
         (
             f"pair={{work}}/{pair}/pair.yaml",
             f"data.train={{work}}/data/{data}/test.parquet",
             f"limit={questions}",
             f"method={method}",
-            *SAMPLED,
+            *(GREEDY if greedy else SAMPLED),
             *common,
             *weights,
             *switches,
+            *kept,
         ),
         ("data", *needs),
     )

@@ -18,12 +18,15 @@ from training.evidence.rates import chosen
 from training.evidence.results import Results, of_run
 from training.evidence.schedule import Schedule
 from training.evidence.stage import Stage
+from training.journal import read_journal
 from training.stories.draw import Split, problems
 
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
 HELD: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
 _CHECKPOINT, _RATE = re.compile(r"\{checkpoint:([^}]+)\}"), re.compile(r"\{rate:([^}]+)\}")
+# Answers that a result keeps, where they are written.
+ANSWERS = 6
 SCOPES_OF_DATA = ("easy", "long", "other", "hard")
 
 
@@ -120,6 +123,8 @@ class Runner:
         if not whole:
             raise StageError(f"{stage.name} took more than {stage.limit:g} minutes")
         result: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        if (answers := out.with_suffix(".jsonl")).is_file():
+            result["samples"] = read_journal(answers)[:ANSWERS]
         return result, whole
 
     def _arguments(self, stage: Stage) -> list[str]:
@@ -153,7 +158,11 @@ class Runner:
                 code = process.wait(60 * stage.limit)
             except subprocess.TimeoutExpired:
                 process.terminate()
-                process.wait(60)
+                try:
+                    process.wait(60)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
                 return False
             finally:
                 self._processes.discard(process)

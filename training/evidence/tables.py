@@ -6,8 +6,9 @@ from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
 
-from training.evidence.figures import figure
+from training.evidence.figures import each_seed, figure
 from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
+from training.evidence.rates import RATES, chosen, stage_of, worth
 from training.evidence.results import Results
 from training.evidence.stage import Stage
 
@@ -20,12 +21,17 @@ PAPER_MAIN = {
     "thinkprune": (0.87, 3187),
     "lgrpo": (0.89, 3429),
 }
-# AMC23 at 150 steps.
+# AMC23: accuracy, tokens of the large model. Tables 6 and 8 to 12, each with its own DUET; values
+# of B and of lambda other than the default are lost in the text at hand.
 PAPER_ABLATIONS = {
-    "duet": (0.85, 1559),
-    "no-utility": (0.67, 1323),
-    "constant-1": (0.82, 1746),
-    "neither": (0.27, 0),
+    "duet": "0.85, 1559",
+    "no-utility": "0.67, 1323",
+    "constant-1": "0.82 to 0.93, 1388 to 4063, at four values",
+    "neither": "0.78, 1394",
+    "neither-no-kl": "0.27, 0",
+    "no-kl": "0.90, 2404, DUET there 0.85, 1879",
+    "budget-12": "0.85, 1906, DUET there 0.85, 1879",
+    "budget-48": "0.90, 3923, DUET there 0.85, 1879",
 }
 
 
@@ -37,54 +43,81 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def _paper(known: dict[str, tuple[float, int]], name: str, base: str) -> list[str]:
-    if name not in known:
+def _paper(name: str) -> list[str]:
+    if name not in PAPER_MAIN:
         return ["", ""]
-    accuracy, tokens = known[name]
-    return [f"{accuracy:.2f}, {tokens}", f"{tokens / known[base][1]:.2f}"]
+    accuracy, tokens = PAPER_MAIN[name]
+    return [f"{accuracy:.2f}, {tokens}", f"{tokens / PAPER_MAIN['original'][1]:.2f}"]
 
 
-def main_table(results: Results) -> str:
-    """Every method on problems of the trained kind."""
-    base = figure(results, "original")
+def main_table(results: Results, data: str = "easy") -> str:
+    """Every method on problems of the trained kind; `data`: easy, sampled, or greedy."""
+    base = figure(results, "original", data)
     rows = []
     for name in [*UNTRAINED, *MAIN]:
-        one = figure(results, name)
-        if one is None:
-            continue
-        share = f"{one.tokens / base.tokens:.2f}" if base and base.tokens else ""
-        ipt = f"{1000 * one.accuracy / one.tokens:.1f}" if one.tokens else ""
-        rows.append(
-            [name, *one.cells, share, ipt, str(one.seeds), *_paper(PAPER_MAIN, name, "original")]
-        )
-    head = ["method", "accuracy (95%)", "tokens of the large model", "of original", "IPT", "seeds"]
-    return table([*head, "paper, MATH500", "of its original"], rows)
-
-
-def ablation_table(results: Results) -> str:
-    """Each switch, one seed, beside the paper's."""
-    rows = []
-    for name in ["duet", *ABLATIONS]:
-        data = "hard" if name == "unsolved" else "easy"
         one = figure(results, name, data)
         if one is None:
             continue
-        why = {**MAIN, **ABLATIONS}[name].why
-        rows.append([name, why, *one.cells, _paper(PAPER_ABLATIONS, name, "duet")[0]])
-    return table(["run", "what differs", "accuracy (95%)", "tokens", "paper, AMC23"], rows)
+        seeds = each_seed(results, name, data)
+        by_seed = " ".join(f"{seed['accuracy']:.3f}" for seed in seeds) if one.seeds > 1 else ""
+        decoder = fmean([seed.get("decoder_tokens", 0.0) for seed in seeds])
+        share = f"{one.tokens / base.tokens:.2f}" if base and base.tokens else ""
+        ipt = f"{1000 * one.accuracy / one.tokens:.1f}" if one.tokens else ""
+        rows.append([name, *one.cells, share, f"{decoder:.1f}", ipt, by_seed, *_paper(name)])
+    head = ["method", "accuracy (95%)", "tokens of the large model", "of original"]
+    head += ["of the small one", "IPT", "by seed"]
+    return table([*head, "paper, MATH500", "of its original"], rows)
 
 
-def generalisation_table(results: Results) -> str:
-    """Trained on easy problems, tested on longer ones and on other templates."""
+def ablation_table(results: Results, seed: int) -> str:
+    """Each switch, one seed, beside DUET of the same seed and the paper's."""
+    rows = []
+    for name in ["original", "start-split", "duet", *ABLATIONS]:
+        trained = name in MAIN or name in ABLATIONS
+        why = {**MAIN, **ABLATIONS}[name].why if trained else "untrained"
+        for data in ("easy", "hard"):
+            if (trained or data == "hard") and (
+                one := figure(results, f"{name}-{seed}" if trained else name, data)
+            ):
+                paper = PAPER_ABLATIONS.get(name, "") if data == "easy" else ""
+                rows.append([name, why, data, *one.cells, paper])
+    # The untrained ones belong to the set that only one run was trained on.
+    rows.sort(key=lambda row: row[2] == "hard")
+    head = ["run", "what differs", "tested on", "accuracy (95%)", "tokens", "paper, AMC23"]
+    return table(head, rows)
+
+
+def generalisation_table(results: Results, seed: int) -> str:
+    """Trained on easy problems, tested on longer ones and on other templates; one seed."""
     rows = []
     for name in ["original", *MAIN]:
         cells = []
         for data in SETS:
-            one = figure(results, name, data)
-            cells.append(f"{one.accuracy:.3f}, {one.tokens:.1f}" if one else "")
+            # Only one seed was tested on other sets; the first column is to be of the same run.
+            run = f"{name}-{seed}" if name in MAIN and data == "easy" else name
+            one = figure(results, run, data)
+            cells.append(", ".join(one.cells) if one else "")
         if any(cells[1:]):
             rows.append([name, *cells])
-    return table(["method", *(f"{data}: accuracy, tokens" for data in SETS)], rows)
+    return table(["method", *(f"{data}: accuracy (95%), tokens" for data in SETS)], rows)
+
+
+def rates_table(results: Results) -> str:
+    """What each learning rate tried gave on validation questions, and which was taken."""
+    rows = []
+    for name in MAIN:
+        if not all(results.done(stage_of(name, rate)) for rate in RATES):
+            continue
+        taken = chosen(results, name)
+        for rate in RATES:
+            result = results.read(stage_of(name, rate))["result"]
+            accuracy = result["curves"]["validation/accuracy"][-1][1]
+            tokens = result["curves"]["validation/response_tokens"][-1][1]
+            mark = "taken" if rate == taken else ""
+            rows.append(
+                [name, rate, f"{accuracy:.3f}", f"{tokens:.1f}", f"{worth(result):.3f}", mark]
+            )
+    return table(["method", "rate", "accuracy", "tokens", "worth", ""], rows)
 
 
 def pressure_table(results: Results) -> str:
@@ -167,12 +200,21 @@ def _of_steps(values: Sequence[float]) -> str:
 def ran(plan: Sequence[Stage], results: Results) -> str:
     """What was run, with its minutes, and what was not."""
     done = [stage for stage in plan if results.done(stage.name)]
-    minutes = sum(results.read(stage.name)["minutes"] for stage in done)
+    minutes = sum(_minutes(results.read(stage.name)) for stage in done)
     missing = [f"`{stage.name}`" for stage in plan if not results.done(stage.name)]
-    text = f"{len(done)} of {len(plan)} stages were run, {minutes:.0f} minutes in all."
+    text = (
+        f"{len(done)} of {len(plan)} stages were run: {minutes:.0f} minutes one by one, about "
+        "half of that with two at a time on two cores."
+    )
     cut = [f"`{s.name}`" for s in done if not results.read(s.name)["whole"]]
     if cut:
         text += f" Stopped at their time limit: {', '.join(cut)}."
     if missing:
         text += f"\n\n**Not run yet**: {', '.join(missing)}."
     return text
+
+
+def _minutes(done: dict[str, Any]) -> float:
+    """Of a run that was interrupted, the minutes kept are those since."""
+    steps = done["result"].get("curves", {}).get("seconds/step", [])
+    return max(float(done["minutes"]), sum(seconds for _, seconds in steps) / 60)

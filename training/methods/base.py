@@ -13,13 +13,15 @@ from training.prompting import PairPrompts
 class Outcome:
     """One question's answer as text, and the tokens that each model generated for it.
 
-    `finished`: the model that answered ended by itself, not at its limit.
+    `finished`: the model that answered ended by itself, not at its limit. `signal`: what a split's
+    decoder read, as text; None without a split.
     """
 
     answer: str
     reasoner_tokens: int
     decoder_tokens: int
     finished: bool
+    signal: str | None = None
 
 
 class Models(Protocol):

@@ -22,9 +22,10 @@ class Duet:
         prompts = models.prompts
         asked = [prompts.reasoner(p.question) for p in problems]
         responses = models.reason(asked, to_end=self._to_end)
+        signals = [prompts.signal(response.tokens) for response in responses]
         guided = [
-            models.guided_prompt(problem.question, prompts.signal(response.tokens))
-            for problem, response in zip(problems, responses, strict=True)
+            models.guided_prompt(problem.question, signal)
+            for problem, signal in zip(problems, signals, strict=True)
         ]
         return [
             Outcome(
@@ -32,6 +33,9 @@ class Duet:
                 len(response.tokens),
                 len(answer.tokens),
                 answer.finished,
+                prompts.signal_text(signal),
             )
-            for response, answer in zip(responses, models.decode(guided), strict=True)
+            for response, signal, answer in zip(
+                responses, signals, models.decode(guided), strict=True
+            )
         ]

@@ -20,7 +20,7 @@ from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
 from training.evidence.schedule import Schedule
 from training.evidence.stage import Stage
-from training.evidence.tables import LENGTHS, by_length
+from training.evidence.tables import LENGTHS, ablation_table, by_length, ran
 from training.objective.rewards import Baseline
 from training.settings import Settings, compose_settings
 
@@ -38,11 +38,12 @@ def _evaluation(accuracy, tokens):
         "accuracy_95": [accuracy - 0.03, accuracy + 0.03],
         "reasoner_tokens": tokens,
         "questions": 500,
+        "by_run": [{"right": "1" * round(20 * accuracy) + "0" * round(20 * (1 - accuracy))}],
     }
 
 
 def _rates(results):
-    """As if every rate had been tried, and the middle one were the best for all."""
+    """As if every rate had been tried, and the last one were the best for all."""
     for method in MAIN:
         for rate in RATES:
             curves = {
@@ -109,6 +110,10 @@ def _pretend(monkeypatch, fail=()):
             path.mkdir(exist_ok=True)
             found = _evaluation(0.9, 20.0) if short else _evaluation(0.91, 100.0)
             Path(out).write_text(json.dumps(found))
+            if stage.name.endswith("@greedy"):
+                row = {"question": "How many?", "signal": "1+1=2.", "answer": f"{stage.name}."}
+                row |= {"reasoner_tokens": 7, "score": 1.0}
+                Path(out).with_suffix(".jsonl").write_text(8 * (json.dumps(row) + "\n"))
         return True
 
     monkeypatch.setattr(Runner, "_command", command)
@@ -135,8 +140,12 @@ def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
     _rates(results)
     runner = Runner(results)
     for stage in plan:
-        if stage.seed in (1, 2) or "truncated-3" in stage.name:
-            continue  # like those of seed 0
+        if (
+            stage.seed in (1, 2)
+            or "truncated-3" in stage.name
+            or stage.name[-9:] in ("-1@greedy", "-2@greedy")
+        ):
+            continue  # like others
         if stage.kind == "train":
             settings = compose_settings("train", runner._arguments(stage), Settings)
             assert settings.seed == stage.seed
@@ -147,7 +156,11 @@ def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
-    stages = [stage for stage in plan if stage.name.startswith(FEW)]
+    stages = [
+        s
+        for s in plan
+        if s.name.startswith(FEW) and "@greedy" not in s.name and "@hard" not in s.name
+    ]
     names = {stage.name for stage in stages}
     results = Results(tmp_path / "results", tmp_path / "work")
     first = _pretend(monkeypatch, fail={"duet-0@easy"})
@@ -174,7 +187,7 @@ def test_a_result_of_other_settings_does_not_count(tmp_path):
 
 def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
     """Results are there, weights are not: a new stage makes those that it needs again."""
-    stages = [stage for stage in plan if stage.name.startswith(FEW)]
+    stages = [s for s in plan if s.name.startswith(FEW) and not s.name.endswith("@greedy")]
     names = {stage.name for stage in stages}
     results = Results(tmp_path / "results", tmp_path / "work")
     _pretend(monkeypatch)
@@ -264,9 +277,12 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     assert text == (tmp_path / "two.md").read_text()
     assert "| duet | 0.900 (0.870 to 0.930) | 20.0 | 0.20 |" in text
     assert "`neither-0`" in text.split("Not run yet")[1].split("##")[0]
-    assert "0.20 of the tokens, +1.0 points lost" in text
+    assert "0.20 of the tokens, -1.0 points, no interval" in text
     assert "0.88, 1106" in text
-    assert '> answer (right): "It is 2."' in text
+    assert '> duet (7 tokens): "1+1=2."' in text
+    assert text.count('> answer (right): "duet-gated-0@greedy."') == 6
+    rated = text.split("## Learning rates")[1].split("##")[0]
+    assert rated.count("| taken |") == len(MAIN)
     assert "rate-duet-2e-4" not in text.split("Not run yet")[1]
     assert str(tmp_path) not in "".join(f.read_text() for f in (tmp_path / "results").iterdir())
 
@@ -289,6 +305,28 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
     # Nothing is to be gained by failing fast if only success pays.
     assert press(QUESTIONS[3], "none", on_success=True) == 0
     assert press(QUESTIONS[3], "none") > 2.3
+
+
+def test_an_ablation_stands_beside_duet_of_its_seed(tmp_path):
+    results = Results(tmp_path, tmp_path)
+    for name, accuracy in (("duet-0", 0.9), ("duet-1", 0.5), ("no-clip-0", 0.8)):
+        results.write(f"{name}@easy", {"result": _evaluation(accuracy, 20.0)})
+    results.write("original@hard", {"result": _evaluation(0.1, 200.0)})
+    rows = [line.strip("| ").split(" | ") for line in ablation_table(results, 0).splitlines()[2:]]
+    assert [(row[0], row[2], row[3][:5]) for row in rows] == [
+        ("duet", "easy", "0.900"),
+        ("no-clip", "easy", "0.800"),
+        ("original", "hard", "0.100"),
+    ]
+
+
+def test_minutes_of_a_run_that_was_interrupted_are_all_of_it(tmp_path):
+    stages = [Stage("run", "train", ()), Stage("test", "evaluate", ())]
+    results = Results(tmp_path, tmp_path)
+    curves = {"seconds/step": [[1, 300.0], [2, 300.0]]}
+    results.write("run", {"minutes": 4.0, "whole": True, "result": {"curves": curves}})
+    results.write("test", {"minutes": 2.0, "whole": True, "result": {}})
+    assert "2 of 2 stages were run: 12 minutes" in ran(stages, results)
 
 
 def test_steps_are_compared_at_equal_tokens():

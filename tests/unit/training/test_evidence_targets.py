@@ -2,18 +2,20 @@
 
 import pytest
 
+from training.evidence.figures import Difference, paired
 from training.evidence.results import Results
 from training.evidence.targets import frontier, targets_table
 
 
-def _evaluated(results, name, accuracy, tokens):
+def _evaluated(results, name, accuracy, tokens, data="easy", right=""):
     result = {
         "accuracy": accuracy,
         "accuracy_95": [accuracy - 0.03, accuracy + 0.03],
         "reasoner_tokens": tokens,
         "questions": 500,
+        "by_run": [{"right": right}],
     }
-    results.write(f"{name}@easy", {"stage": f"{name}@easy", "result": result})
+    results.write(f"{name}@{data}", {"stage": f"{name}@{data}", "result": result})
 
 
 def test_the_frontier_is_what_a_mixture_reaches():
@@ -37,8 +39,8 @@ def test_targets_are_judged_seed_by_seed(tmp_path):
     rows = [line.strip("| ").split(" | ") for line in targets_table(results).splitlines()[2:]]
     told = {row[0]: row[1:] for row in rows}
     assert told == {
-        "duet: at most 0.40 of original's tokens, at most 2 points less accurate": [
-            "0.20 of the tokens, +20.0 points lost",
+        "duet, sampled: at most 0.40 of original's tokens, at most 2 points less accurate": [
+            "0.20 of the tokens, -20.0 points, no interval of the difference",
             "no",
         ],
         "duet: small model alone at most half as accurate as the pair": [
@@ -53,10 +55,45 @@ def test_targets_are_judged_seed_by_seed(tmp_path):
     }
 
 
+def test_a_difference_is_paired_by_question(tmp_path):
+    """Where both are right and wrong together, no question drawn anew makes a difference."""
+    results = Results(tmp_path, tmp_path)
+    right = "10" * 50
+    _evaluated(results, "original", 0.5, 100, "greedy", right)
+    _evaluated(results, "duet-0", 0.5, 20, "greedy", right)
+    _evaluated(results, "duet-1", 0.5, 20, "greedy", right)
+    assert paired(results, "duet", "original") == Difference(0.0, 0.0, 0.0)
+    # The other way round: as often right, but never on the same questions.
+    _evaluated(results, "duet-1", 0.5, 20, "greedy", right[::-1])
+    apart = paired(results, "duet", "original")
+    assert apart.mean == 0
+    assert apart.low < -0.05 < 0.05 < apart.high
+    assert paired(results, "single", "original") is None
+
+
+@pytest.mark.parametrize(
+    ("right", "met"),
+    [("1" * 100, "yes"), ("1" * 80 + "0" * 20, "no"), ("1" * 97 + "0" * 3, "not decided")],
+)
+def test_a_target_is_judged_by_its_interval(right, met, tmp_path):
+    results = Results(tmp_path, tmp_path)
+    _evaluated(results, "original", 1, 100, "greedy", "1" * 100)
+    _evaluated(results, "duet-0", right.count("1") / 100, 20, "greedy", right)
+    (row,) = targets_table(results).splitlines()[2:]
+    assert row.startswith("| duet, greedy: at most 0.40")
+    assert row.endswith(f" | {met} |")
+
+
 def test_what_joint_training_brings(tmp_path):
     results = Results(tmp_path, tmp_path)
-    for name, accuracy in (("duet", 0.8), ("neither", 0.3), ("decoder-fixed", 0.85)):
+    measured = {"duet": 0.8, "neither": 0.3, "decoder-fixed": 0.8, "weak": 0.8, "weak-fixed": 0.79}
+    for name, accuracy in measured.items():
         _evaluated(results, f"{name}-0", accuracy, 20)
+    # Ablations are of seed 0, and held against that one.
+    _evaluated(results, "duet-1", 0.1, 20)
     text = targets_table(results)
-    assert "constant lambda collapse | 0.300 at 20.0 tokens | yes |" in text
-    assert "0.800 at 20.0 tokens against 0.850 at 20.0 | no |" in text
+    assert "0.300 at 20.0 tokens, duet 0.800 at 20.0 | yes |" in text
+    assert "at least as good as a fixed decoder, one seed | 0.800 at 20.0" in text
+    assert "0.800 at 20.0 tokens against 0.800 at 20.0 | yes |" in text
+    # A point is not clear.
+    assert "0.800 at 20.0 tokens against 0.790 at 20.0 | no |" in text

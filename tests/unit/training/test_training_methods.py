@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.data.rows import Problem, write_rows
-from training.evaluate import main, summary
+from training.evaluate import main, summary, write_answers
 from training.generation import Response
 from training.methods.alone import Alone
 from training.methods.base import Outcome
@@ -111,6 +111,22 @@ def test_summary(prompts):
     assert result["over_runs"]["accuracy"] == {"std": None, "min": 0.5, "max": 0.5}
 
 
+def test_every_answer_is_kept_with_its_signal(prompts, tmp_path):
+    outcomes = Duet().answer(
+        Scripted(prompts, ["a</think><|end|>", "abc</think><|end|>"], ["4<|end|>", "5<|end|>"]),
+        PROBLEMS * 2,
+    )
+    file = tmp_path / "deep" / "answers.jsonl"
+    write_answers(file, PROBLEMS * 2, [outcomes], np.array([[1.0], [0.0]]))
+    rows = [json.loads(line) for line in file.read_text("utf-8").split("\n")[:-1]]
+    assert [(row["signal"], row["answer"], row["score"]) for row in rows] == [
+        ("a", "4", 1.0),
+        ("abc", "5", 0.0),
+    ]
+    assert {row["question"] for row in rows} == {PROBLEMS[0].question}
+    assert rows[0]["run"] == 0
+
+
 def test_seeds_are_summed_up(prompts):
     """Two questions, two runs: the interval is over questions, the spread over runs."""
     one, two = (
@@ -121,6 +137,7 @@ def test_seeds_are_summed_up(prompts):
     result = summary(PROBLEMS * 2, [one, two], scores, [1.0, 3.0], sizes)
     assert result["accuracy"] == 0.75
     assert [run["accuracy"] for run in result["by_run"]] == [1.0, 0.5]
+    assert [run["right"] for run in result["by_run"]] == ["11", "10"]
     # Means 11 and 21 tokens; deviation of 1 and 0.5 with n - 1 is 0.5 / sqrt(2).
     assert [run["reasoner_tokens"] for run in result["by_run"]] == [11, 21]
     assert result["over_runs"]["accuracy"]["std"] == pytest.approx(0.5 / 2**0.5)
