@@ -19,10 +19,9 @@ from training.evidence.canvas import (
     style,
 )
 from training.evidence.curves import ACCURACY, LENGTH, PRICE, Band, Metrics, band, curve
-from training.evidence.figures import each_seed
 from training.evidence.methods import ABLATIONS, BUDGET, MAIN, UNTRAINED
 from training.evidence.results import Results
-from training.evidence.targets import Point, frontier
+from training.evidence.targets import BASELINES, frontier, points_of
 
 STEP = "training step"
 TOKENS = "response length (tokens)"
@@ -30,7 +29,7 @@ SHARE = "accuracy (share right)"
 
 # Ablations that are read together; those of no group come last.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "marginal utility": ("no-utility", "shared-utility", "neither"),
+    "marginal utility": ("no-utility", "shared-utility", "neither", "neither-no-kl"),
     "price": ("constant-0.25", "constant-0.5", "constant-1", "no-clip"),
     "budget": ("budget-12", "budget-48"),
     "decoder": ("decoder-fixed", "weak", "weak-fixed"),
@@ -83,7 +82,7 @@ _ABLATIONS = (
 
 def accuracy_against_tokens(results: Results) -> Figure | None:
     """Every method's seeds as points, and the baselines' frontier; None if nothing is done."""
-    points = {name: _points(results, name) for name in (*MAIN, *UNTRAINED)}
+    points = {name: points_of(results, name) for name in (*MAIN, *UNTRAINED)}
     if not any(points.values()):
         return None
     figure, [[axes]] = panels(1, 1, (7.5, 4.2))
@@ -95,7 +94,7 @@ def accuracy_against_tokens(results: Results) -> Figure | None:
             tokens, accuracies = zip(*found, strict=True)
             label, mark = _label(name, len(found)), MARKS[index % len(MARKS)]
             axes.plot(tokens, accuracies, mark, label=label, **look)
-    peers = [point for name in _baselines() for point in points[name]]
+    peers = [point for name in BASELINES for point in points[name]]
     if len(peers) > 1:
         # It is straight between two baselines, and level after the last.
         right = axes.get_xlim()[1]
@@ -107,16 +106,6 @@ def accuracy_against_tokens(results: Results) -> Figure | None:
     named(axes, "tokens of the large model per question (mean)", SHARE)
     legend(axes)
     return figure
-
-
-def _points(results: Results, name: str) -> list[Point]:
-    return [(one["reasoner_tokens"], one["accuracy"]) for one in each_seed(results, name)]
-
-
-def _baselines() -> list[str]:
-    """What the paper's method is compared with: neither it, nor its untrained start."""
-    trained = [name for name, method in MAIN.items() if method.method != "duet"]
-    return [*trained, *(name for name in UNTRAINED if name != "start-split")]
 
 
 def lengths(results: Results, seeds: Sequence[int]) -> Figure | None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from training.evidence.drawing import write_plots
 from training.evidence.methods import BUDGET
 from training.evidence.rates import TRIED_SEED
 from training.evidence.results import Results
@@ -57,15 +58,30 @@ SAMPLES = (
     "The first questions of the test set, greedy answers: the decoder's after the signal of the "
     "reasoner before joint training, and of those that DUET and its gated variant made of it."
 )
+# Beside the report.
+PLOTS = "evidence/plots"
 READING = Path(__file__).with_name("reading.md")
 
 
 def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
-    """Writes the report; the same results always give the same text."""
-    file.write_text("\n\n".join(_parts(plan, results)) + "\n", "utf-8")
+    """Writes the report, and its plots into `evidence/plots` beside it; the same results always
+    give the same bytes.
+    """
+    seeds = _seeds(plan)
+    plots = write_plots(results, seeds, file.parent / PLOTS)
+    file.write_text("\n\n".join(_parts(plan, results, seeds, plots)) + "\n", "utf-8")
 
 
-def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
+def _seeds(plan: Sequence[Stage]) -> list[int]:
+    return sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})
+
+
+def _parts(
+    plan: Sequence[Stage],
+    results: Results,
+    seeds: Sequence[int],
+    plots: Sequence[tuple[str, str]],
+) -> list[str]:
     runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED]
     trained = [run for run in runs if results.done(run)]
     parts = [
@@ -84,7 +100,6 @@ def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
     if results.done("weak-measured"):
         weak = _start(results.read("weak-measured")["result"])
         parts += ["The same with the weak decoder:", weak]
-    seeds = sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})
     for title, intro, content in (
         ("Learning rates", RATES, rates_table(results)),
         ("Methods, sampled", METHODS, main_table(results)),
@@ -98,6 +113,9 @@ def _parts(plan: Sequence[Stage], results: Results) -> list[str]:
     ):
         if content:
             parts += [part for part in (f"## {title}", intro, content) if part]
+    if plots:
+        parts.append("## Plots")
+        parts += [f"![{caption}]({PLOTS}/{name})\n\n{caption}" for name, caption in plots]
     if samples := _samples(results, seeds[0]):
         parts += ["## Signals before and after", SAMPLES, samples]
     if READING.is_file():

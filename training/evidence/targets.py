@@ -11,6 +11,11 @@ from training.evidence.tables import table
 Point = tuple[float, float]
 # Accuracy by which joint training is clearly better, beyond one evaluation's interval.
 CLEARLY = 0.05
+# What the paper's method is compared with: neither it, nor its untrained start.
+BASELINES = (
+    *(name for name, method in MAIN.items() if method.method != "duet"),
+    *(name for name in UNTRAINED if name != "start-split"),
+)
 
 
 def targets_table(results: Results) -> str:
@@ -88,9 +93,8 @@ def _joint_pays(base: str, joint: Figure, still: Figure, more: float) -> list[st
 
 
 def _on_frontier(results: Results, name: str) -> list[list[str]]:
-    seeds = _points(results, name)
-    others = [other for other in (*UNTRAINED, *MAIN) if other not in (*_ours(), "start-split")]
-    peers = [point for other in others for point in _points(results, other)]
+    seeds = points_of(results, name)
+    peers = [point for other in BASELINES for point in points_of(results, other)]
     if not seeds or len(peers) < 2:
         return []
     above = [accuracy - frontier(peers, tokens) for tokens, accuracy in seeds]
@@ -99,7 +103,8 @@ def _on_frontier(results: Results, name: str) -> list[list[str]]:
     return [[text, f"{told} points, by seed", _word(min(above) >= 0)]]
 
 
-def _points(results: Results, name: str) -> list[Point]:
+def points_of(results: Results, name: str) -> list[Point]:
+    """Where a method's seeds stand on held-out questions."""
     return [(one["reasoner_tokens"], one["accuracy"]) for one in each_seed(results, name)]
 
 
