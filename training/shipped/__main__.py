@@ -1,25 +1,26 @@
 """`python -m training.shipped OUT`: the pair that comes with the code, from nothing.
 
-Supervised training of both models, joint training, evaluation, export: about three hours on two
-cores. Called again, it goes on where it stopped. `--into DIR` then copies what is shipped.
+Supervised training of both models, joint training, evaluation, export, and how it does as it is
+served. By its logged speed, supervised training alone takes about 3.5 hours on two cores; the whole
+was never timed from nothing. Called again, it goes on where it stopped. `--into DIR` then copies
+what is shipped.
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from duet_contract.errors import ContractError
-from training.errors import TrainingError
-from training.shipped.package import package
-from training.shipped.peer import write_peer
-from training.shipped.plan import Command, make_plan, peer_file
+from duet_contract.pairs import find_pair
+from training.errors import DataError
+from training.shipped import processes
+from training.shipped.made import Made
+from training.shipped.package import package, renew_figures
+from training.shipped.plan import Command, make_plan
+from training.shipped.served import read_sets
 
-
-class CommandFailed(TrainingError):
-    """A command ended with an error; its log says more."""
+# A command may itself have to wait for the bench to end.
+_PATIENCE_S = 2 * processes.PATIENCE_S
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,70 +29,85 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="list the commands and stop")
     parser.add_argument("--into", type=Path, metavar="DIR", help="copy the finished pair there")
     parser.add_argument(
-        "--real", type=Path, nargs="*", default=[], metavar="JSONL", help="real questions to try"
+        "--figures-into",
+        type=Path,
+        metavar="DIR",
+        help="run nothing; write anew the figures and the page of the same pair, copied there",
     )
     parser.add_argument(
-        "--peer", type=Path, metavar="PAIR", help="a built pair whose reasoner answers those, too"
+        "--real", type=Path, nargs="*", default=[], metavar="JSONL", help="real questions to ask"
     )
+    parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
     parser.add_argument(
-        "--serving-python", type=Path, metavar="FILE", help="interpreter that has vLLM, for parity"
+        "--serving-python",
+        type=Path,
+        metavar="FILE",
+        help="interpreter that has vLLM: for parity, and for what is measured as it is served",
     )
     return parser
 
 
 def _run(command: Command, logs: Path) -> None:
-    logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{command.name.replace(' ', '-')}.log"
-    arguments = list(command.arguments)
+    arguments = [*command.arguments, *command.told]
     if command.module == "training.train" and command.leaves.parents[1].is_dir():
         arguments.append("resume=true")
-    with log.open("ab") as output:
-        code = subprocess.call(
-            [sys.executable, "-m", command.module, *arguments],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        )
-    if code:
-        lines = log.read_text("utf-8", "replace").strip().splitlines()
-        raise CommandFailed(f"{command.name} failed: {lines[-1] if lines else code} (see {log})")
+    processes.run(
+        command.name,
+        [sys.executable, "-m", command.module, *arguments],
+        logs / f"{command.name.replace(' ', '-')}.log",
+        environment={"PYTHONWARNINGS": "ignore"},
+        patience_s=_PATIENCE_S,
+    )
     if command.module == "training.supervised":
         command.leaves.touch()
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Does what is left."""
-    peer = arguments.peer is not None
-    plan = make_plan(arguments.out, arguments.real, arguments.serving_python, peer=peer)
-    left = [command for command in plan if not command.leaves.exists()]
+    """Does what is left.
+
+    Raises:
+        TrainingError: a command failed, or what is there was made with other arguments.
+    """
+    out: Path = arguments.out.resolve()
+    if arguments.figures_into:
+        renew_figures(out, arguments.figures_into)
+        print(f"figures.json and README.md renewed in {arguments.figures_into}")
+        return
+    python: Path | None = arguments.serving_python and arguments.serving_python.absolute()
+    if (arguments.real or arguments.peer) and not python:
+        raise DataError("--real and --peer are asked as served: they need --serving-python")
+    real = read_sets([f"{file.stem}={file}" for file in arguments.real])
+    peer = arguments.peer and str(find_pair(arguments.peer).resolve())
+    plan = make_plan(out, real, python, peer)
+    made = Made(out)
     if arguments.dry_run:
         for command in plan:
-            state = "to do" if command in left else "done"
-            print(f"{state:6} python -m {command.module} {' '.join(command.arguments)}")
+            words = " ".join((*command.arguments, *command.told))
+            print(f"{made.state(command):6} python -m {command.module} {words}")
         return
-    if peer:
-        write_peer(arguments.peer, peer_file(arguments.out))
-    for number, command in enumerate(left, start=1):
-        print(f"[{number}/{len(left)}] {command.name}", flush=True)
-        began = time.monotonic()
-        _run(command, arguments.out / "logs")
-        print(f"    {(time.monotonic() - began) / 60:.1f} min", flush=True)
+    left = len([command for command in plan if made.state(command) != "done"])
+    number = 0
+    for command in plan:
+        # Asked anew each time: making one again may take away what a later one had left.
+        state = made.state(command)
+        if state == "again":
+            made.clear(command)
+        if state != "done":
+            number += 1
+            print(f"[{number}/{max(left, number)}] {command.name}", flush=True)
+            began = time.monotonic()
+            _run(command, out / "logs")
+            print(f"    {(time.monotonic() - began) / 60:.1f} min", flush=True)
+        made.keep(command)
     if arguments.into:
-        package(arguments.out, arguments.into)
+        package(out, arguments.into)
         print(f"packed into {arguments.into}")
 
 
 def main(argv: list[str] | None = None) -> int:
     """0, or 1 with one line on standard error; interrupted: 130, and nothing done is lost."""
-    try:
-        run(_parser().parse_args(argv))
-    except (TrainingError, ContractError, OSError) as error:
-        print(f"training.shipped: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("training.shipped: interrupted; call it again to go on", file=sys.stderr)
-        return 130
-    return 0
+    arguments = _parser().parse_args(argv)
+    return processes.as_command("training.shipped", lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from duet_contract.integrity import verify_files
-from duet_contract.manifest import MANIFEST_NAME, load_manifest
+from duet_contract.integrity import sha256_of, verify_files
+from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from training.errors import DataError
 from training.journal import read_journal
 from training.shipped.page import write_page
-from training.shipped.peer import peer_name
-from training.shipped.plan import peer_file
+from training.shipped.plan import HELD_OUT
 
-FIGURES = "figures.json"
+FIGURES, PAGE = "figures.json", "README.md"
 # What of an evaluation a reader wants.
 _KEPT = ("data", "questions", "accuracy", "accuracy_95", "reasoner_tokens", "decoder_tokens")
+_SAMPLE = ("question", "signal", "answer", "score", "step")
 
 
 def package(out: Path, into: Path) -> None:
@@ -25,7 +25,7 @@ def package(out: Path, into: Path) -> None:
 
     Raises:
         ContractError: the pair is not what its manifest says.
-        DataError: `into` holds something else, or figures are missing.
+        DataError: `into` holds something else, or figures cannot be read.
     """
     pair = out / "pair"
     manifest = load_manifest(pair)
@@ -39,37 +39,75 @@ def package(out: Path, into: Path) -> None:
     for path in (MANIFEST_NAME, *(file.path for file in described)):
         (into / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pair / path, into / path)
-    (into / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
-    (into / "README.md").write_text(write_page(manifest, figures), "utf-8")
+    _write(into, manifest, figures)
     licence = Path(__file__).with_name("LICENSE.txt")
     shutil.copyfile(licence, into / "LICENSE")
 
 
-def collect(out: Path) -> dict[str, Any]:
-    """Figures of every evaluation, by method and set, and of parity.
+def renew_figures(out: Path, into: Path) -> None:
+    """Writes figures and page of `out/pair` anew into `into`, which holds a copy of that pair.
 
     Raises:
-        DataError: a file is not there, or is no JSON.
+        ContractError: there is no pair in `out`.
+        DataError: `into` holds another pair or none, or figures cannot be read.
     """
+    manifest = load_manifest(out / "pair")
+    there = into / MANIFEST_NAME
+    if not there.is_file() or sha256_of(there) != sha256_of(out / "pair" / MANIFEST_NAME):
+        raise DataError(f"{into} does not hold the pair of {out}: its figures are of another")
+    _write(into, manifest, collect(out))
+
+
+def collect(out: Path) -> dict[str, Any]:
+    """Figures of the generated sets by the trainer, of parity, and of what is served.
+
+    None, or empty, where something was not measured.
+
+    Raises:
+        DataError: a file cannot be read, or is of another pair.
+    """
+    parity = _read(out / "pair" / "parity.json")
     try:
-        evaluations: dict[str, dict[str, Any]] = {}
+        evaluations: dict[str, dict[str, Any]] = {name: {} for name in HELD_OUT}
         for file in sorted((out / "evaluations").glob("*@*.json")):
             method, name = file.stem.split("@")
-            content = json.loads(file.read_text("utf-8"))
-            evaluations.setdefault(name, {})[method] = {key: content[key] for key in _KEPT}
-        parity = json.loads((out / "pair" / "parity.json").read_text("utf-8"))
-        samples = read_journal(out / "run" / "samples.jsonl")
-        first, last = samples[0], samples[-1]
-        # Measured only where there is a vLLM.
-        clock = out / "wall_clock.json"
-        wall_clock = json.loads(clock.read_text("utf-8")) if clock.is_file() else None
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise DataError(f"{out} lacks figures: {error}") from error
-    kept = ("question", "signal", "answer", "score", "step")
+            if name in evaluations:
+                content = json.loads(file.read_text("utf-8"))
+                evaluations[name][method] = {key: content[key] for key in _KEPT}
+        if parity:
+            questions = parity["data"]["questions"]
+            parity = {"questions": questions} | {k: parity[k] for k in ("reasoner", "decoder")}
+        samples = out / "run" / "samples.jsonl"
+        rows = read_journal(samples) if samples.is_file() else []
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"figures of {out} cannot be read: {error}") from error
     return {
-        "evaluations": evaluations,
-        "peer": peer_name(peer_file(out)),
-        "parity": {"reasoner": parity["reasoner"], "decoder": parity["decoder"]},
-        "wall_clock": wall_clock,
-        "samples": [{key: sample.get(key) for key in kept} for sample in (first, last)],
+        "evaluations": {name: found for name, found in evaluations.items() if found},
+        "served": _of_this_pair(out, "served.json"),
+        "wall_clock": _of_this_pair(out, "wall_clock.json"),
+        "parity": parity,
+        "samples": [{k: row.get(k) for k in _SAMPLE} for row in (*rows[:1], *rows[1:][-1:])],
     }
+
+
+def _of_this_pair(out: Path, name: str) -> dict[str, Any] | None:
+    """What was measured of the pair as it is now; it may have been exported anew."""
+    found = _read(out / name)
+    if found and found.get("pair_sha256") != sha256_of(out / "pair" / MANIFEST_NAME):
+        raise DataError(f"{out / name} was measured of another pair: take it away, measure again")
+    return found
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    return content
+
+
+def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
+    (into / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    (into / PAGE).write_text(write_page(manifest, figures), "utf-8")

@@ -1,6 +1,6 @@
 """What makes the pair: commands in order, each skipped once what it leaves is there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,6 @@ SUPERVISED = (
 )
 JOINT_STEPS = 40
 QUESTIONS = 500
-# Of each set of real ones, for a peer, which may be many times the size.
-PEER_QUESTIONS = 100
 # Questions in other words than those trained on: longer ones, other plots.
 HELD_OUT = ("wide", "wide-long", "wide-other")
 LENGTHS = ("data.max_prompt=200", "tokens.response=320", "tokens.answer=40")
@@ -50,21 +48,28 @@ JOINT = (
 
 @dataclass(frozen=True)
 class Command:
-    """`python -m module arguments`; `leaves`: what is there when it is done."""
+    """`python -m module arguments told`.
+
+    `leaves`: what is there when it is done. `told`: arguments that say where something is, and
+    change nothing of what is made. `replaces`: what goes when it is made again, with other
+    arguments; empty: it is not made again in the same place.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...]
     leaves: Path
+    told: tuple[str, ...] = ()
+    replaces: tuple[Path, ...] = ()
 
 
 def make_plan(
-    out: Path, real: Sequence[Path], serving_python: Path | None, *, peer: bool = False
+    out: Path, real: Mapping[str, Path], serving_python: Path | None, peer: str | None = None
 ) -> list[Command]:
     """Every command.
 
-    `real`: JSONL files of real questions to be measured on, by the reasoner of `peer_file` too if
-    there is a `peer`.
+    `real`: JSONL files of real questions, by name, and `peer`: a pair whose reasoner answers those,
+    too. What is served is measured where there is an interpreter that has vLLM.
     """
     pair = out / "start" / "pair.yaml"
     commands = [
@@ -80,7 +85,6 @@ def make_plan(
         for role, lessons, steps in SUPERVISED
     ]
     commands += [_stories(out, scope) for scope in HELD_OUT]
-    commands += [_questions(out, file) for file in real]
     data = out / "data" / "wide"
     commands.append(
         Command(
@@ -97,18 +101,11 @@ def make_plan(
     )
     commands += [_evaluation(out, pair, "wide", name) for name in ("original", "duet", "alone")]
     commands.append(_export(out, serving_python))
-    for name in (*HELD_OUT[1:], *(file.stem for file in real)):
+    for name in HELD_OUT[1:]:
         commands += [_evaluation(out, pair, name, method) for method in ("original", "duet")]
     if serving_python:
-        commands.append(_wall_clock(out, serving_python))
-    if peer:
-        commands += [_of_peer(out, file.stem) for file in real]
+        commands += [_served(out, real, serving_python, peer), _wall_clock(out, serving_python)]
     return commands
-
-
-def peer_file(out: Path) -> Path:
-    """Where the peer is described."""
-    return out / "peer.yaml"
 
 
 def _stories(out: Path, scope: str) -> Command:
@@ -116,49 +113,61 @@ def _stories(out: Path, scope: str) -> Command:
     size = "6000" if scope == "wide" else "0"
     counts = ("--size", size, "--validation", "200", "--test", str(QUESTIONS))
     arguments = (f"stories:{scope}", "--out", str(directory), *counts)
-    return Command(f"data {scope}", "training.data", arguments, directory / "report.json")
-
-
-def _questions(out: Path, file: Path) -> Command:
-    directory = out / "data" / file.stem
-    arguments = ("jsonl", "--from", str(file), "--out", str(directory), "--validation", "0")
-    return Command(f"data {file.stem}", "training.data", arguments, directory / "report.json")
+    # What joint training has seen is not drawn anew under it.
+    replaces = (
+        ()
+        if scope == "wide"
+        else (directory, *(out / "evaluations" / f"{m}@{scope}.json" for m in ("original", "duet")))
+    )
+    return Command(
+        f"data {scope}", "training.data", arguments, directory / "report.json", replaces=replaces
+    )
 
 
 def _evaluation(out: Path, pair: Path, name: str, method: str) -> Command:
     """The reasoner by itself is the one before joint training: what the split is compared with."""
     result = out / "evaluations" / f"{method}@{name}.json"
-    file = "test.parquet" if name in HELD_OUT else "train.parquet"
     trained = (f"weights={out / 'run' / 'checkpoints' / f'step_{JOINT_STEPS}'}",)
     return Command(
         f"{method} on {name}",
         "training.evaluate",
         (
-            *(f"pair={pair}", f"data.train={out / 'data' / name / file}", f"out={result}"),
+            *(
+                f"pair={pair}",
+                f"data.train={out / 'data' / name / 'test.parquet'}",
+                f"out={result}",
+            ),
             *(f"method={method}", "temperature=0", *LENGTHS, DECODER_PROMPT),
             *("objective.stop_at_end_of_reasoning=true", "hardware.threads=2"),
             *(trained if method != "original" else ()),
         ),
         result,
+        replaces=(result,),
+    )
+
+
+def _served(out: Path, real: Mapping[str, Path], serving_python: Path, peer: str | None) -> Command:
+    result = out / "served.json"
+    sets = [part for name, file in real.items() for part in ("--set", f"{name}={file}")]
+    return Command(
+        "served",
+        "training.shipped.served",
+        (str(out), *sets, *(("--peer", peer) if peer else ())),
+        result,
+        told=("--serving-python", str(serving_python)),
+        replaces=(result,),
     )
 
 
 def _wall_clock(out: Path, serving_python: Path) -> Command:
-    arguments = (str(out), "--serving-python", str(serving_python))
-    return Command("wall clock", "training.shipped.wall_clock", arguments, out / "wall_clock.json")
-
-
-def _of_peer(out: Path, name: str) -> Command:
-    result = out / "evaluations" / f"peer@{name}.json"
+    result = out / "wall_clock.json"
     return Command(
-        f"peer on {name}",
-        "training.evaluate",
-        (
-            *(f"pair={peer_file(out)}", f"data.train={out / 'data' / name / 'train.parquet'}"),
-            *(f"out={result}", "method=original", "temperature=0", f"limit={PEER_QUESTIONS}"),
-            *("data.max_prompt=400", "tokens.response=320", "hardware.threads=2"),
-        ),
+        "wall clock",
+        "training.shipped.wall_clock",
+        (str(out),),
         result,
+        told=("--serving-python", str(serving_python)),
+        replaces=(result,),
     )
 
 
@@ -175,7 +184,7 @@ def _export(out: Path, serving_python: Path | None) -> Command:
             "parity.batch=32",
             f"figures.split={evaluations / 'duet@wide.json'}",
             f"figures.alone={evaluations / 'original@wide.json'}",
-            *((f"parity.serving_python={serving_python}",) if serving_python else ()),
         ),
         out / "pair" / "manifest.json",
+        told=((f"parity.serving_python={serving_python}",) if serving_python else ()),
     )

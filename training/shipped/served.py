@@ -97,7 +97,7 @@ def measure_all(out: Path, python: Path, real: Mapping[str, Path], peer: str | N
         found = of_report(report) | {"generated": name in HELD_OUT}
         if peer and name in real:
             alone = Asked(
-                pair=str(find_pair(peer)),
+                pair=str(find_pair(peer).resolve()),
                 data=file,
                 questions=min(count, PEER_QUESTIONS),
                 modes=(ALONE,),
