@@ -179,7 +179,7 @@ def summary(
     `over_runs` the spread over seeds. A run's `right` has a character for each question, in order:
     1 where it was right, so that two methods can be compared question by question.
     """
-    by_run = [
+    by_run: list[dict[str, Any]] = [
         {
             "accuracy": float(scores[:, run].mean()),
             "reasoner_tokens": float(np.mean([o.reasoner_tokens for o in answered])),

@@ -217,4 +217,4 @@ def ran(plan: Sequence[Stage], results: Results) -> str:
 def _minutes(done: dict[str, Any]) -> float:
     """Of a run that was interrupted, the minutes kept are those since."""
     steps = done["result"].get("curves", {}).get("seconds/step", [])
-    return max(float(done["minutes"]), sum(seconds for _, seconds in steps) / 60)
+    return max(float(done["minutes"]), float(sum(seconds for _, seconds in steps)) / 60)

@@ -52,8 +52,10 @@ def test_signals_shorten_under_the_price(results):
     lengths = results.read("duet-0")["result"]["curves"]["tokens/length"]
     assert [step for step, _ in lengths] == list(range(1, REDUCED.steps + 1))
     assert lengths[-1][1] < 0.5 * lengths[0][1]
+    # On questions that it was not trained on, too, and not to nothing.
     before, after = (results.read(f"{name}@easy")["result"] for name in ("start-split", "duet-0"))
     assert before["questions"] == after["questions"] == REDUCED.questions
+    assert 1 < after["reasoner_tokens"] < 0.7 * before["reasoner_tokens"]
 
 
 def test_the_report_tells_what_was_run_and_what_was_not(results):
