@@ -82,6 +82,10 @@ ABLATIONS: dict[str, Trained] = {
     "neither-no-kl": Trained(
         (NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0"), "the paper's collapse"
     ),
+    "neither-no-kl-12": Trained(
+        (NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0", "objective.budget=12"),
+        "the same at half of B, where signals start as far above it as the paper's",
+    ),
     "no-clip": Trained(("objective.price.clip=null",), "unclipped lambda"),
     "no-kl": Trained(("objective.kl.coefficient=0",), "no KL"),
     "budget-12": Trained(("objective.budget=12",), "half of B"),
