@@ -29,7 +29,8 @@ SHARE = "accuracy (share right)"
 
 # Ablations that are read together; those of no group come last.
 GROUPS: dict[str, tuple[str, ...]] = {
-    "marginal utility": ("no-utility", "shared-utility", "neither", "neither-no-kl", "neither-no-kl-12"),
+    "marginal utility": ("no-utility", "shared-utility"),
+    "collapse": ("neither", "neither-no-kl", "neither-no-kl-12"),
     "price": ("constant-0.25", "constant-0.5", "constant-1", "no-clip"),
     "budget": ("budget-12", "budget-48"),
     "decoder": ("decoder-fixed", "weak", "weak-fixed"),
