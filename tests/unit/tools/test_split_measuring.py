@@ -114,7 +114,8 @@ def test_ctrl_c_among_several_devices_writes_what_there_is(
     assert main(bench, service, *more) == 130
     found = report(bench)
     assert found.partial == "interrupted"
-    assert 3 <= found.cells[0].asked < 6
+    # The third question comes once another is answered; those in flight may be given up.
+    assert 1 <= found.cells[0].asked < 6
     assert not found.cells[0].failures
     assert main(bench, service, *more, "--resume") == 0
     assert (report(bench).cells[0].answered, report(bench).partial) == (6, None)
