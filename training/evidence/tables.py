@@ -6,6 +6,8 @@ from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
 
+from training import markdown
+from training.evidence.curves import ACCURACY
 from training.evidence.figures import each_seed, figure
 from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
 from training.evidence.rates import RATES, chosen, stage_of, worth
@@ -37,10 +39,7 @@ PAPER_ABLATIONS = {
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown; nothing without rows."""
-    if not rows:
-        return ""
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    return markdown.table(head, rows) if rows else ""
 
 
 def _paper(name: str) -> list[str]:
@@ -168,8 +167,7 @@ def by_length(runs: Sequence[dict[str, list[list[float]]]]) -> list[list[float]]
     """
     found: list[list[float]] = [[] for _ in LENGTHS]
     for curves in runs:
-        # With a split, of answers to the question and the signal; else of whole responses.
-        scored = curves.get("reward/guided") or curves.get("reward/right", [])
+        scored = next((curves[metric] for metric in ACCURACY if curves.get(metric)), [])
         right = {int(step): value for step, value in scored}
         for step, tokens in curves.get("tokens/response", []):
             if int(step) in right:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from training.markdown import line
 from training.report.tables import NOT_RUN, paper
 
 _HEAD = """# What was run, beside arXiv 2605.01111
@@ -42,15 +43,15 @@ def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
     lines = [f"## Table {table['number']}: {table['title']}", ""]
     if table["note"]:
         lines += [table["note"], ""]
-    lines.append(_line(["", "", *(names.get(column, column) for column in columns)]))
-    lines.append(_line(["---"] * (len(columns) + 2)))
+    lines.append(line(["", "", *(names.get(column, column) for column in columns)]))
+    lines.append(line(["---"] * (len(columns) + 2)))
     for row in table["rows"]:
         if row["paper"]:
             cells = [_paper_cell(row["paper"].get(column), figures) for column in columns]
-            lines.append(_line([row["label"], "paper", *cells]))
+            lines.append(line([row["label"], "paper", *cells]))
         label = "" if row["paper"] else row["label"]
         cells = [_measured_cell(row["measured"].get(column), figures) for column in columns]
-        lines.append(_line([label, "measured", *cells]))
+        lines.append(line([label, "measured", *cells]))
     return "\n".join([*lines, ""])
 
 
@@ -66,12 +67,12 @@ def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
     )
     if not rows:
         return "\n".join([*lines, f"{NOT_RUN}.", ""])
-    lines += [_line(head), _line(["---"] * len(head))]
+    lines += [line(head), line(["---"] * len(head))]
     for row in rows:
         method = row["method"] + (f" at {row['cut_at']}" if row["cut_at"] else "")
         known = (row["trained_on"], row["variant"], row["budget"], row["step"])
         lines.append(
-            _line(
+            line(
                 [
                     names.get(row["data"], row["data"]),
                     method,
@@ -89,10 +90,6 @@ def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
             )
         )
     return "\n".join([*lines, ""])
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 def _paper_cell(cell: Mapping[str, float] | None, figures: Sequence[str]) -> str:

@@ -1,8 +1,8 @@
 """The tables of the page: targets, generated sets by the trainer, sets as served, seconds."""
 
-from collections.abc import Sequence
 from typing import Any
 
+from training.markdown import table
 from training.shipped.targets import percent, target_rows
 
 SETS = {
@@ -22,7 +22,7 @@ def targets(figures: dict[str, Any], kind: str) -> str:
     return (
         "Met or missed by the point estimate; intervals are of 95%. The reasoner compared with is "
         "the one before joint training, where nothing else is said.\n\n"
-        + _table(("to reach", "measured", "met?"), target_rows(figures, kind))
+        + table(("to reach", "measured", "met?"), target_rows(figures, kind))
     )
 
 
@@ -38,7 +38,7 @@ def trained(evaluations: dict[str, dict[str, Any]]) -> str:
         "Greedy answers to generated problems, by the trainer: accuracy with its 95% interval over "
         "questions, tokens of the large model. The *reasoner before joint training* reasons at "
         "length and answers; it is not the one that ships.\n\n"
-        + _table(("questions", "", *_METHODS.values()), rows)
+        + table(("questions", "", *_METHODS.values()), rows)
     )
 
 
@@ -75,7 +75,7 @@ def served(found: dict[str, Any]) -> str:
         )
     head = ["questions", "", "split", "reasoner that ships"]
     head += [f"reasoner of `{peer}`"] if peer else []
-    return text + "\n\n" + _table((*head, "right, marked low", "wrong, marked low"), rows)
+    return text + "\n\n" + table((*head, "right, marked low", "wrong, marked low"), rows)
 
 
 def seconds(measured: dict[str, Any]) -> str:
@@ -102,13 +102,8 @@ def seconds(measured: dict[str, Any]) -> str:
         f"the same environment, one at a time. {measured['repeats']} repeats, in alternating "
         "order: median, least and most. The split's share of the seconds, repeat by repeat: "
         f"{share['median']:.2f} ({share['least']:.2f} to {share['most']:.2f}).\n\n"
-        + _table(("", "seconds", "right", "tokens of the large model"), rows)
+        + table(("", "seconds", "right", "tokens of the large model"), rows)
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _evaluated(found: dict[str, Any] | None) -> str:
