@@ -13,13 +13,12 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from duet_contract.errors import ContractError
-from training.errors import TrainingError
 from training.evidence.plan import SCALES, make_plan
 from training.evidence.report import write_report
 from training.evidence.results import Results
 from training.evidence.runner import Runner
 from training.evidence.stage import Stage
+from training.processes import as_command
 
 HERE = Path(__file__).parent
 
@@ -29,7 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="list the stages and stop")
     parser.add_argument("--report", action="store_true", help="only write EVIDENCE.md")
     parser.add_argument("--scale", choices=sorted(SCALES), default="full")
-    parser.add_argument("--only", metavar="PATTERN", help="only stages whose name matches: duet-*")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help="only stages whose name matches: duet-*; repeatable",
+    )
     parser.add_argument("--minutes", type=float, default=180, help="start no stage after so long")
     parser.add_argument(
         "--jobs", type=int, default=2, help="stages at a time; each takes about a core"
@@ -40,8 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Does what is asked; the exit code."""
+def run(arguments: argparse.Namespace) -> None:
+    """Does what is asked.
+
+    Raises:
+        TrainingError: a stage failed, or a result cannot be read.
+    """
     plan = make_plan(SCALES[arguments.scale])
     run_with = {stage.name: stage.arguments for stage in plan}
     results = Results(arguments.results, arguments.work.resolve(), run_with)
@@ -52,28 +60,22 @@ def run(arguments: argparse.Namespace) -> int:
         left = sum(stage.usual for stage in plan if not results.done(stage.name))
         minutes = left / max(1, arguments.jobs)
         print(f"{len(plan)} stages, about {minutes:.0f} minutes left, {arguments.jobs} at a time")
-        return 0
+        return
     undone: list[Stage] = []
     if not arguments.report:
-        names = {s.name for s in plan if fnmatch.fnmatch(s.name, arguments.only or "*")}
+        wanted = arguments.only or ["*"]
+        names = {s.name for s in plan if any(fnmatch.fnmatch(s.name, each) for each in wanted)}
         until = time.monotonic() + 60 * arguments.minutes
         undone = Runner(results).run(plan, until, names, max(1, arguments.jobs))
     write_report(plan, results, arguments.to)
     print(f"wrote {arguments.to}; {len(undone)} stages are left")
-    return 0
 
 
 def main(argv: list[str] | None = None) -> int:
     """0, or 1 with one line on standard error; interrupted: 130, and nothing done is lost."""
-    try:
-        return run(_parser().parse_args(argv))
-    except (TrainingError, ContractError, OSError) as error:
-        print(f"training.evidence: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("training.evidence: interrupted; call it again to go on", file=sys.stderr)
-        return 130
+    arguments = _parser().parse_args(argv)
+    return as_command("training.evidence", lambda: run(arguments))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -11,7 +11,7 @@ import matplotlib.style
 from matplotlib.figure import Figure
 
 # Told apart by the colour-blind, too (Okabe and Ito).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = "osD^vPX*<>hp"
 GREY = "0.45"
 

@@ -19,7 +19,7 @@ from training.evidence.canvas import (
     style,
 )
 from training.evidence.curves import ACCURACY, LENGTH, PRICE, Band, Metrics, band, curve
-from training.evidence.methods import ABLATIONS, BUDGET, MAIN, UNTRAINED
+from training.evidence.methods import ABLATIONS, BUDGET, COMPARED, MAIN, SECOND, UNTRAINED
 from training.evidence.results import Results
 from training.evidence.targets import BASELINES, frontier, points_of
 
@@ -83,14 +83,14 @@ _ABLATIONS = (
 
 def accuracy_against_tokens(results: Results) -> Figure | None:
     """Every method's seeds as points, and the baselines' frontier; None if nothing is done."""
-    points = {name: points_of(results, name) for name in (*MAIN, *UNTRAINED)}
+    points = {name: points_of(results, name) for name in (*COMPARED, *UNTRAINED, *SECOND)}
     if not any(points.values()):
         return None
     figure, [[axes]] = panels(1, 1, (7.5, 4.2))
     for index, (name, found) in enumerate(points.items()):
         if found:
             look: dict[str, Any] = {"color": GREY, "markerfacecolor": "none"}
-            if name in MAIN:
+            if name in COMPARED:
                 look = {"color": _colour(name), "alpha": 0.8}
             tokens, accuracies = zip(*found, strict=True)
             label, mark = _label(name, len(found)), MARKS[index % len(MARKS)]
@@ -178,7 +178,7 @@ def ablations(results: Results, seeds: Sequence[int]) -> Figure | None:
 
 
 def _colour(name: str) -> str:
-    return COLOURS[list(MAIN).index(name) % len(COLOURS)]
+    return COLOURS[list(COMPARED).index(name) % len(COLOURS)]
 
 
 def _label(name: str, seeds: int) -> str:

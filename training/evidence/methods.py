@@ -11,13 +11,16 @@ from dataclasses import dataclass
 class Trained:
     """A trained method: overrides beside `COMMON`, and what it is to show.
 
-    `pair`: the start it trains from; `method`: the trainer's.
+    `pair`: the start it trains from; `method`: the trainer's; `rate`: its learning rate, where none
+    is chosen for it; `times`: steps, as a multiple of the others'.
     """
 
     overrides: tuple[str, ...]
     why: str
     pair: str = "start"
     method: str = "duet"
+    rate: str | None = None
+    times: float = 1.0
 
     @property
     def switches(self) -> tuple[str, ...]:
@@ -101,6 +104,25 @@ ABLATIONS: dict[str, Trained] = {
     "unsolved": Trained((), "problems the reasoner cannot solve (the paper's LIMO case)"),
 }
 
+
+def _slow(why: str, *overrides: str, pair: str = "second", method: str = "duet") -> Trained:
+    return Trained(overrides, why, pair=pair, method=method, rate="1e-4", times=1.5)
+
+
+# From a second start, of another seed. The smallest rate that was chosen from was taken throughout:
+# what half of it gives, with half as many steps again. As many seeds as the main comparison.
+SLOW: dict[str, Trained] = {
+    "duet-slow": _slow("half the learning rate, longer"),
+    "single-slow": _slow("the same of the reasoner alone", method="single"),
+}
+# And so with the decoder that has something to learn: it knows solutions that are concluded.
+TAUGHT: dict[str, Trained] = {
+    "concluded": _slow("a decoder that reads no bare equations", pair="concluded"),
+    "concluded-fixed": _slow(
+        "the same, only the reasoner learns", "objective.train_decoder=false", pair="concluded"
+    ),
+}
+
 # Evaluated as they are, without training: name, method of `training.evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
     "original": ("original", ()),
@@ -109,6 +131,23 @@ UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
     "alone": ("alone", ()),
     **{f"truncated-{cut}": ("truncated", (f"cut_at={cut}",)) for cut in (16, 32, 64)},
 }
+
+# The same of the second start: name, what it is called above, the pair.
+SECOND: dict[str, tuple[str, str]] = {
+    "second-original": ("original", "second"),
+    "second-split": ("start-split", "second"),
+    "second-alone": ("alone", "second"),
+    "concluded-split": ("start-split", "concluded"),
+    "concluded-alone": ("alone", "concluded"),
+}
+# What has more than one seed.
+COMPARED = {**MAIN, **SLOW}
+
+
+def untrained_of(name: str) -> tuple[str, str]:
+    """What a method started from: the reasoner by itself, the decoder by itself."""
+    return ("original", "alone") if name in MAIN else ("second-original", "second-alone")
+
 
 # Test sets: trained kind, longer than trained, other templates.
 SETS = ("easy", "long", "other")

@@ -4,7 +4,18 @@ has told most.
 
 from dataclasses import dataclass
 
-from training.evidence.methods import ABLATIONS, COMMON, JOINT, MAIN, SETS, UNTRAINED, Trained
+from training.evidence.methods import (
+    ABLATIONS,
+    COMMON,
+    JOINT,
+    MAIN,
+    SECOND,
+    SETS,
+    SLOW,
+    TAUGHT,
+    UNTRAINED,
+    Trained,
+)
 from training.evidence.rates import RATES, TRIED_SEED, stage_of
 from training.evidence.stage import Stage
 
@@ -75,7 +86,7 @@ def make_plan(scale: Scale) -> list[Stage]:
     stages = [
         Stage("mechanism", "mechanism", (), why="what marginal utility does under GRPO"),
         Stage("data", "data", (str(scale.questions),), why="training, validation, test problems"),
-        _start("start", scale, scale.decoder_steps),
+        _start("start", scale, scale.decoder_steps, "both models, supervised"),
         _measured("start", scale),
         *[_untrained(name, scale) for name in UNTRAINED],
         *_generalised("original", "original", ("start",), None, scale.questions),
@@ -88,10 +99,11 @@ def make_plan(scale: Scale) -> list[Stage]:
         run = f"{name}-{scale.seeds[0]}"
         stages += _generalised(name, method.method, (run,), run, scale.questions)
     stages += _greedily(scale)
-    stages += [_start("weak", scale, scale.weak_steps), _measured("weak", scale)]
+    weak = _start("weak", scale, scale.weak_steps, "a weaker decoder", reasoner="start")
+    stages += [weak, _measured("weak", scale)]
     for name, method in ABLATIONS.items():
         stages += _trained(name, method, scale.seeds[0], scale)
-    return [*stages, *_unsolved(scale)]
+    return [*stages, *_unsolved(scale), *_second(scale)]
 
 
 def _measured(start: str, scale: Scale) -> Stage:
@@ -110,12 +122,14 @@ def _greedily(scale: Scale) -> list[Stage]:
         for name in ("original", "start-split")
     ]
     for seed in scale.seeds:
-        for name, method in MAIN.items():
-            run = f"{name}-{seed}"
-            stages.append(
-                _evaluated(run, method.method, "easy", (run,), run, questions, "start", greedy=True)
-            )
+        stages += [_greedy(name, method, seed, scale) for name, method in MAIN.items()]
     return stages
+
+
+def _greedy(name: str, method: Trained, seed: int, scale: Scale) -> Stage:
+    run = f"{name}-{seed}"
+    asked = (run, method.method, "easy", (run,), run, scale.questions, method.pair)
+    return _evaluated(*asked, greedy=True)
 
 
 def _unsolved(scale: Scale) -> list[Stage]:
@@ -129,18 +143,53 @@ def _unsolved(scale: Scale) -> list[Stage]:
     return [*before, _evaluated(run, method, "easy", (run,), run, scale.questions, "start")]
 
 
-def _start(name: str, scale: Scale, decoder_steps: int) -> Stage:
+def _second(scale: Scale) -> list[Stage]:
+    """A second start, and what is trained from it; sampled and greedily."""
+    steps, another = scale.decoder_steps, ("--seed", "1")
+    stages = [
+        _start("second", scale, steps, "both models, another seed", others=another),
+        _measured("second", scale),
+        _start(
+            "concluded",
+            scale,
+            steps,
+            "a decoder that reads no bare equations",
+            reasoner="second",
+            others=(*another, "--lessons", "concluded"),
+        ),
+        _measured("concluded", scale),
+    ]
+    for name, (untrained, pair) in SECOND.items():
+        asked = (name, UNTRAINED[untrained][0], "easy", (pair,), None, scale.questions, pair)
+        stages += [_evaluated(*asked), _evaluated(*asked, greedy=True)]
+    for seed in scale.seeds:
+        # One that is taught has one seed.
+        methods = {**SLOW, **TAUGHT} if seed == scale.seeds[0] else SLOW
+        for name, method in methods.items():
+            stages += _trained(name, method, seed, scale)
+            stages.append(_greedy(name, method, seed, scale))
+    return stages
+
+
+def _start(
+    name: str,
+    scale: Scale,
+    decoder_steps: int,
+    why: str,
+    *,
+    reasoner: str | None = None,
+    others: tuple[str, ...] = (),
+) -> Stage:
+    """`reasoner`: the start whose reasoner it has."""
     arguments: tuple[str, ...] = (
         f"{{work}}/{name}",
         *("--size", scale.size, "--tokens", str(scale.tokens)),
         *("--reasoner-steps", str(scale.reasoner_steps)),
         *("--decoder-steps", str(decoder_steps)),
     )
-    if name == "start":
-        return Stage(name, "start", arguments, why="both models, supervised")
-    # The same reasoner, a decoder that has seen less.
-    arguments = (*arguments, "--reasoner-from", "{work}/start/reasoner")
-    return Stage(name, "start", arguments, ("start",), why="a weaker decoder")
+    if reasoner:
+        arguments = (*arguments, "--reasoner-from", f"{{work}}/{reasoner}/reasoner")
+    return Stage(name, "start", (*arguments, *others), (reasoner,) if reasoner else (), why=why)
 
 
 def _tried(name: str, rate: str, scale: Scale) -> Stage:
@@ -158,8 +207,10 @@ def _trained(name: str, method: Trained, seed: int, scale: Scale) -> tuple[Stage
     data = "hard" if name == "unsolved" else "easy"
     # Ablations are of DUET, at its rate.
     rated = name if name in MAIN else "duet"
-    arguments = _training(run, method, data, seed, scale.steps, scale, f"{{rate:{rated}}}")
-    reads = tuple(stage_of(rated, rate) for rate in RATES)
+    rate = method.rate or f"{{rate:{rated}}}"
+    steps = int(method.times * scale.steps)
+    arguments = _training(run, method, data, seed, steps, scale, rate)
+    reads = () if method.rate else tuple(stage_of(rated, each) for each in RATES)
     train = Stage(run, "train", arguments, ("data", method.pair), reads, method.why, seed)
     asked = (run, method.method, data, (run,), run, scale.questions, method.pair)
     return train, _evaluated(*asked)

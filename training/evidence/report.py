@@ -19,6 +19,7 @@ from training.evidence.tables import (
     pressure_table,
     ran,
     rates_table,
+    second_table,
     table,
 )
 from training.evidence.targets import targets_table
@@ -52,6 +53,11 @@ RATES = (
 ABLATED = (
     "One seed, that of the run of DUET beside them. *easy*: problems of the trained kind; *hard*: "
     "those of seven and eight steps with numbers up to 999, which `unsolved` was trained on."
+)
+SECOND = (
+    "Both models once more, of another seed, and two things that the comparison above has not: "
+    "half the learning rate with half as many steps again, and a decoder (`concluded`) that was "
+    "never shown bare equations, only worked solutions that end by saying what the answer is."
 )
 WHILE_TRAINING = "Accuracy / tokens of the large model on validation questions."
 SAMPLES = (
@@ -97,9 +103,13 @@ def _parts(
     ]
     if results.done("start-measured"):
         parts += ["## The start", _start(results.read("start-measured")["result"])]
-    if results.done("weak-measured"):
-        weak = _start(results.read("weak-measured")["result"])
-        parts += ["The same with the weak decoder:", weak]
+    for name, words in (
+        ("weak", "The same with the weak decoder:"),
+        ("second", "The second start:"),
+        ("concluded", "The second start with the decoder that was shown no bare equations:"),
+    ):
+        if results.done(f"{name}-measured"):
+            parts += [words, _start(results.read(f"{name}-measured")["result"])]
     for title, intro, content in (
         ("Learning rates", RATES, rates_table(results)),
         ("Methods, sampled", METHODS, main_table(results)),
@@ -107,6 +117,7 @@ def _parts(
         ("Against what was to be reached", "", targets_table(results)),
         ("At equal tokens", AT_TOKENS, matched_table(results, seeds)),
         ("Ablations and variants", ABLATED, ablation_table(results, seeds[0])),
+        ("A second start", SECOND, second_table(results, seeds[0])),
         ("Longer problems, other templates", "", generalisation_table(results, seeds[0])),
         ("While training", WHILE_TRAINING, curve_table(results, trained)),
         ("What marginal utility does under GRPO", MECHANISM, pressure_table(results)),

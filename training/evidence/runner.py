@@ -1,14 +1,13 @@
 """Runs stages, some at a time; a stage that was interrupted goes on where it stopped."""
 
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from training.data.rows import write_rows
@@ -19,6 +18,7 @@ from training.evidence.results import Results, of_run
 from training.evidence.schedule import Schedule
 from training.evidence.stage import Stage
 from training.journal import read_journal
+from training.processes import CommandFailed, TookTooLong, end, run
 from training.stories.draw import Split, problems
 
 # Questions to train on: several times what the longest run sees.
@@ -41,11 +41,13 @@ class Runner:
         self._results, self._work, self._say = results, results.work, say
         self._remaking = Lock()
         self._processes: set[subprocess.Popen[bytes]] = set()
+        self._stopped = Event()
 
     def _stop(self) -> None:
         """Ends what still runs: the schedule was interrupted."""
+        self._stopped.set()
         for process in list(self._processes):
-            process.terminate()
+            end(process)
 
     def run(
         self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
@@ -144,31 +146,23 @@ class Runner:
 
     def _command(self, stage: Stage, module: str, arguments: Sequence[str]) -> bool:
         """Runs it; False if it was stopped at its limit."""
+        if self._stopped.is_set():
+            raise StageError(f"{stage.name} was not begun: interrupted")
         log = self._log(stage)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
-            process = subprocess.Popen(
+        log.unlink(missing_ok=True)
+        try:
+            run(
+                stage.name,
                 [sys.executable, "-m", module, *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONWARNINGS": "ignore"},
+                log,
+                limit_s=60 * stage.limit,
+                environment={"PYTHONWARNINGS": "ignore"},
+                running=self._processes,
             )
-            self._processes.add(process)
-            try:
-                code = process.wait(60 * stage.limit)
-            except subprocess.TimeoutExpired:
-                process.terminate()
-                try:
-                    process.wait(60)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                return False
-            finally:
-                self._processes.discard(process)
-        if code:
-            lines = log.read_text("utf-8", "replace").strip().splitlines()
-            raise StageError(f"{stage.name} failed: {lines[-1] if lines else code} (see {log})")
+        except TookTooLong:
+            return False
+        except CommandFailed as error:
+            raise StageError(str(error)) from error
         return True
 
     def _data(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from training import markdown
 from training.evidence.curves import ACCURACY
 from training.evidence.figures import each_seed, figure
-from training.evidence.methods import ABLATIONS, MAIN, SETS, UNTRAINED
+from training.evidence.methods import ABLATIONS, MAIN, SECOND, SETS, SLOW, TAUGHT, UNTRAINED
 from training.evidence.rates import RATES, chosen, stage_of, worth
 from training.evidence.results import Results
 from training.evidence.stage import Stage
@@ -66,6 +66,29 @@ def main_table(results: Results, data: str = "easy") -> str:
     head = ["method", "accuracy (95%)", "tokens of the large model", "of original"]
     head += ["of the small one", "IPT", "by seed"]
     return table([*head, "paper, MATH500", "of its original"], rows)
+
+
+def second_table(results: Results, seed: int) -> str:
+    """The second start and what was trained from it, sampled and greedily."""
+    rows = []
+    names = {name: name for name in (*SECOND, *SLOW)} | {name: f"{name}-{seed}" for name in TAUGHT}
+    for name, run in names.items():
+        found = {data: figure(results, run, data) for data in ("easy", "greedy")}
+        if not any(found.values()):
+            continue
+        why = {**SLOW, **TAUGHT}[name].why if name not in SECOND else "untrained"
+        row = [name, why]
+        for data, one in found.items():
+            seeds = each_seed(results, run, data)
+            by_seed = (
+                " ".join(f"{each['accuracy']:.3f}" for each in seeds) if len(seeds) > 1 else ""
+            )
+            row += [*one.cells, by_seed] if one else ["", "", ""]
+        rows.append(row)
+    head = ["run", "what it is"]
+    for how in ("sampled", "greedy"):
+        head += [f"{how}: accuracy (95%)", "tokens", "by seed"]
+    return table(head, rows)
 
 
 def ablation_table(results: Results, seed: int) -> str:

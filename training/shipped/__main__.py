@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from duet_contract.pairs import find_pair
+from training import processes
 from training.errors import DataError
-from training.shipped import processes
 from training.shipped.made import Made
 from training.shipped.package import package, renew_figures
 from training.shipped.plan import Command, make_plan

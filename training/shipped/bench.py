@@ -14,7 +14,7 @@ from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair
 from training.errors import DataError
-from training.shipped.processes import run
+from training.processes import run
 
 SPLIT, ALONE = "duet", "large-alone"
 _BENCH = "tools/bench_split.py"

@@ -58,6 +58,31 @@ def renew_figures(out: Path, into: Path) -> None:
     _write(into, manifest, collect(out))
 
 
+def served_of(pair: Path) -> dict[str, Any] | None:
+    """What the figures beside a pair say of it as it is served; None if they say nothing.
+
+    Raises:
+        ContractError: there is no pair.
+        DataError: its figures cannot be read, or are of another.
+    """
+    found = (_read(pair / FIGURES) or {}).get("served")
+    if found and found["pair_sha256"] != sha256_of(pair / MANIFEST_NAME):
+        raise DataError(f"{pair / FIGURES} was measured of another pair")
+    return found
+
+
+def renew_served(pair: Path, served: dict[str, Any]) -> None:
+    """Writes figures and page of a pair anew, with what was measured of it as it is served.
+
+    Raises:
+        ContractError: there is no pair. DataError: it has no figures that can be read.
+    """
+    figures = _read(pair / FIGURES)
+    if figures is None:
+        raise DataError(f"{pair} has no {FIGURES}")
+    _write(pair, load_manifest(pair), figures | {"served": served})
+
+
 def collect(out: Path) -> dict[str, Any]:
     """Figures of the generated sets by the trainer, of parity, and of what is served.
 

@@ -3,7 +3,9 @@
 The bench asks the pair's service and, by itself, the reasoner that ships, through vLLM's OpenAI
 server: every question of the generated held-out sets, and of each file given. A question that is
 refused, or fails otherwise, counts as wrong. `--peer` asks another pair's reasoner the first
-questions of each of those files.
+questions of each of those files. `--of` measures a pair that is there already, such as one that
+ships: sets that its figures tell of, as many questions, are not asked again, and its figures and
+page are written anew.
 """
 
 import argparse
@@ -14,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.integrity import sha256_of
-from duet_contract.manifest import MANIFEST_NAME
+from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from training.errors import DataError
+from training.processes import as_command, run
 from training.shipped.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
+from training.shipped.package import renew_served, served_of
 from training.shipped.plan import HELD_OUT, QUESTIONS
-from training.shipped.processes import as_command, run
 
 STREAMS = 16
 # Of each file, for a peer, which may be many times the size.
@@ -43,13 +46,20 @@ def main(argv: list[str] | None = None) -> int:
         help="JSON lines with question and answer, measured beside the generated sets; repeatable",
     )
     parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
-    given = parser.parse_args(argv)
-    return as_command(
-        "training.shipped.served",
-        lambda: measure_all(
-            given.out.resolve(), given.serving_python.absolute(), read_sets(given.sets), given.peer
-        ),
+    parser.add_argument(
+        "--of",
+        type=Path,
+        metavar="DIR",
+        help="the pair to measure, with its figures; not the one in OUT",
     )
+    given = parser.parse_args(argv)
+
+    def work() -> None:
+        of = given.of and given.of.resolve()
+        python, real = given.serving_python.absolute(), read_sets(given.sets)
+        measure_all(given.out.resolve(), python, real, given.peer, of)
+
+    return as_command("training.shipped.served", work)
 
 
 def read_sets(given: list[str]) -> dict[str, Path]:
@@ -72,53 +82,60 @@ def read_sets(given: list[str]) -> dict[str, Path]:
     return found
 
 
-def measure_all(out: Path, python: Path, real: Mapping[str, Path], peer: str | None) -> None:
+def measure_all(
+    out: Path, python: Path, real: Mapping[str, Path], peer: str | None, of: Path | None = None
+) -> None:
     """Writes `out/served.json`; sets that are whole in `out/served` are not asked again.
+
+    `of`: a pair with figures, whose sets are not asked again either, and which are renewed.
 
     Raises:
         TrainingError: a server or the bench failed; called again, it goes on.
         KeyboardInterrupt: interrupted; nothing runs any more, and what was answered is kept.
     """
-    work = out / "served"
+    pair, work = of or out / "pair", out / "served"
+    told = served_of(of) if of else None
+    sets: dict[str, Any] = dict(told["sets"]) if told else {}
+    machine = told["machine"] if told else None
     (work / "sets").mkdir(parents=True, exist_ok=True)
-    files = {name: _generated(name, work / "sets") for name in HELD_OUT} | dict(real)
-    sets: dict[str, Any] = {}
-    for name, file in files.items():
+    for name in (*HELD_OUT, *real):
+        file = real[name] if name in real else _generated(name, work / "sets")
         count = _count(file)
-        asked = Asked(
-            pair=str(out / "pair"),
-            data=file,
-            questions=count,
-            modes=(SPLIT, ALONE),
-            streams=STREAMS,
-            folder=work / name,
-        )
-        report = measure(asked, python, _LIMIT_S, resume=True)
-        found = of_report(report) | {"generated": name in HELD_OUT}
+        if name not in sets or sets[name]["questions"] != count:
+            asked = Asked(str(pair), file, count, (SPLIT, ALONE), STREAMS, work / name)
+            report = measure(asked, python, _LIMIT_S, resume=True)
+            sets[name] = of_report(report) | {"generated": name in HELD_OUT}
+            machine = report["machine"]
         if peer and name in real:
-            alone = Asked(
-                pair=str(find_pair(peer).resolve()),
-                data=file,
-                questions=min(count, PEER_QUESTIONS),
-                modes=(ALONE,),
-                streams=STREAMS,
-                folder=work / f"{name}-peer",
-            )
-            report_of_peer = measure(alone, python, _LIMIT_S, resume=True)
-            found["peer"] = _figures(cell(report_of_peer, ALONE))
-            found["peer"]["pair"] = report_of_peer["pair"]
-        sets[name] = found
-        print(f"{name}: {_line(found)}", flush=True)
+            sets[name] |= {"peer": _peer(peer, file, count, work / f"{name}-peer", python)}
+        print(f"{name}: {_line(sets[name])}", flush=True)
     content = {
-        "pair": report["pair"],
-        "pair_sha256": sha256_of(out / "pair" / MANIFEST_NAME),
-        "machine": report["machine"],
+        "pair": _title(pair),
+        "pair_sha256": sha256_of(pair / MANIFEST_NAME),
+        "machine": machine,
         "streams": STREAMS,
         "large_limit": LARGE_LIMIT,
         "peer": next((s["peer"]["pair"] for s in sets.values() if "peer" in s), None),
         "sets": sets,
     }
+    out.mkdir(parents=True, exist_ok=True)
     (out / "served.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    if of:
+        renew_served(of, content)
+
+
+def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict[str, Any]:
+    """What another pair's reasoner makes of a file's first questions, by itself."""
+    questions = min(count, PEER_QUESTIONS)
+    found = str(find_pair(peer).resolve())
+    asked = Asked(found, file, questions, (ALONE,), STREAMS, folder)
+    report = measure(asked, python, _LIMIT_S, resume=True)
+    return _figures(cell(report, ALONE)) | {"pair": report["pair"]}
+
+
+def _title(pair: Path) -> str:
+    manifest = load_manifest(pair)
+    return f"{manifest.id}@{manifest.version}"
 
 
 def of_report(report: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from typing import Any
 from duet_contract.integrity import describe_directory, sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from training.errors import DataError
+from training.processes import as_command, run
 from training.shipped.bench import ALONE, SPLIT, Asked, cell, measure, whole_report
-from training.shipped.processes import as_command, run
 
 REPEATS = 5
 QUESTIONS = 60

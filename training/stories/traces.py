@@ -73,6 +73,9 @@ READ_TERSE = (
     (RESULTS, 1),
 )
 
+# One that was taught on what says so where it has the answer: bare equations are left to learn.
+READ_CONCLUDED = ((VERBOSE, 8), (PROSE, 3), (EQUATIONS, 3))
+
 
 def draw_style(rng: random.Random, styles: tuple[tuple[Style, int], ...]) -> Style:
     """One of them by its weight."""

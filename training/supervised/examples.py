@@ -14,6 +14,7 @@ from training.stories.traces import (
     AT_LENGTH,
     PROSE,
     READ,
+    READ_CONCLUDED,
     READ_TERSE,
     REASONER,
     TERSE,
@@ -58,6 +59,8 @@ LESSONS = {
     "terse": replace(BROAD, drills=0.1, styles=TERSE, alone=0.3, read=READ_TERSE),
     # And to end with: a reasoner that thinks at length unless something makes it terse.
     "at-length": replace(BROAD, drills=0.1, styles=AT_LENGTH),
+    # Instead of the first: a decoder that has something left to learn with the reasoner.
+    "concluded": replace(BROAD, read=READ_CONCLUDED),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, Event
 
@@ -12,14 +13,14 @@ from training.evaluate import EvaluationSettings
 from training.evidence import runner as running
 from training.evidence.__main__ import main
 from training.evidence.mechanism import QUESTIONS, measured, pressure
-from training.evidence.methods import ABLATIONS, MAIN, UNTRAINED
+from training.evidence.methods import ABLATIONS, MAIN, SECOND, SLOW, TAUGHT, UNTRAINED
 from training.evidence.plan import FULL, make_plan
 from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
 from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
 from training.evidence.schedule import Schedule
-from training.evidence.stage import Stage
+from training.evidence.stage import LIMIT, Stage
 from training.evidence.tables import LENGTHS, ablation_table, by_length, ran
 from training.objective.rewards import Baseline
 from training.settings import Settings, compose_settings
@@ -129,9 +130,9 @@ def test_every_stage_comes_after_what_it_needs(plan):
     for index, stage in enumerate(plan):
         assert {*stage.needs, *stage.reads} <= set(names[:index])
     assert all(stage.limit <= 20 for stage in plan if stage.kind == "train")
-    for name in (*MAIN, *ABLATIONS):
+    for name in (*MAIN, *ABLATIONS, *SLOW, *TAUGHT):
         assert f"{name}-0" in names
-    for name in UNTRAINED:
+    for name in (*UNTRAINED, *SECOND):
         assert f"{name}@easy" in names
 
 
@@ -153,6 +154,23 @@ def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
             filled = [a.replace("{work}", str(tmp_path)) for a in stage.arguments]
             bare = [a for a in filled if "{checkpoint" not in a]
             compose_settings("evaluate", [*bare, "out=x"], EvaluationSettings)
+
+
+def test_the_second_start_is_its_own(plan):
+    """Another seed, and nothing from it touches what is of the first."""
+    first = {"start", "weak"}
+    for stage in plan:
+        of_second = stage.name.split("@")[0].removesuffix("-0").removesuffix("-measured")
+        if of_second in ("second", "concluded", *SECOND, *SLOW, *TAUGHT):
+            assert not first & set(stage.needs), stage.name
+    (slow,) = (stage for stage in plan if stage.name == "duet-slow-0")
+    assert {"steps=48", "learning_rate.reasoner=1e-4", "pair={work}/second/pair.yaml"} <= set(
+        slow.arguments
+    )
+    assert slow.reads == ()
+    (concluded,) = (stage for stage in plan if stage.name == "concluded")
+    assert concluded.needs == ("second",)
+    assert concluded.arguments[-4:] == ("--seed", "1", "--lessons", "concluded")
 
 
 def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
@@ -259,6 +277,27 @@ def test_an_interrupt_ends_what_runs():
     assert stopped.is_set()
 
 
+def test_a_stage_ends_at_its_limit_or_when_the_run_is_interrupted(tmp_path, monkeypatch):
+    """Both with a real process that would never end by itself."""
+    stage = Stage("serves", "measure", ())
+    runner = Runner(Results(tmp_path / "results", tmp_path), lambda _: None)
+    never = ("http.server", ["0", "--bind", "127.0.0.1"])
+    monkeypatch.setitem(LIMIT, "measure", 0.005)
+    assert runner._command(stage, *never) is False
+    monkeypatch.setitem(LIMIT, "measure", 1.0)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(runner._command, stage, *never)
+        while not runner._processes:
+            time.sleep(0.01)
+        (process,) = runner._processes
+        runner._stop()
+        with pytest.raises(StageError, match="serves failed"):
+            running.result(10)
+    assert process.poll() is not None
+    with pytest.raises(StageError, match="was not begun: interrupted"):
+        runner._command(stage, *never)
+
+
 def test_no_stage_begins_when_the_time_is_up(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
     left = Runner(Results(tmp_path, tmp_path)).run(plan, 0.0, {stage.name for stage in plan})
@@ -278,6 +317,9 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     assert "| duet | 0.900 (0.870 to 0.930) | 20.0 | 0.20 |" in text
     assert "`neither-0`" in text.split("Not run yet")[1].split("##")[0]
     assert "0.20 of the tokens, -1.0 points, no interval" in text
+    second = text.split("## A second start")[1].split("##")[0]
+    assert "| duet-slow | half the learning rate, longer | 0.900" in second
+    assert "| concluded-split | untrained |" in second
     assert "0.88, 1106" in text
     assert '> duet (7 tokens): "1+1=2."' in text
     assert text.count('> answer (right): "duet-gated-0@greedy."') == 6

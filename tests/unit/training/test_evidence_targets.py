@@ -84,6 +84,27 @@ def test_a_target_is_judged_by_its_interval(right, met, tmp_path):
     assert row.endswith(f" | {met} |")
 
 
+def test_what_a_second_start_gives_is_held_against_that_start(tmp_path):
+    results = Results(tmp_path, tmp_path)
+    _evaluated(results, "original", 0.5, 400, "greedy", "10" * 50)
+    _evaluated(results, "second-original", 1, 100, "greedy", "1" * 100)
+    _evaluated(results, "duet-slow-0", 0.99, 30, "greedy", "1" * 99 + "0")
+    (row,) = targets_table(results).splitlines()[2:]
+    assert "| 0.30 of the tokens, -1.0 points (" in row
+
+
+@pytest.mark.parametrize(
+    ("fixed", "met"), [("1" * 100, "no"), ("0" * 100, "yes"), ("0" * 8 + "1" * 92, "not decided")]
+)
+def test_teaching_the_decoder_pays_or_does_not(fixed, met, tmp_path):
+    results = Results(tmp_path, tmp_path)
+    _evaluated(results, "concluded-0", 1, 20, "greedy", "1" * 100)
+    _evaluated(results, "concluded-fixed-0", 0.5, 20, "greedy", fixed)
+    (row,) = targets_table(results).splitlines()[2:]
+    assert row.startswith("| concluded, greedy: joint training better by 5 points")
+    assert row.endswith(f" | {met} |")
+
+
 def test_what_joint_training_brings(tmp_path):
     results = Results(tmp_path, tmp_path)
     measured = {"duet": 0.8, "neither": 0.3, "decoder-fixed": 0.8, "weak": 0.8, "weak-fixed": 0.79}

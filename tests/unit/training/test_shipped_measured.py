@@ -11,6 +11,7 @@ from tests.doubles.bench import ScriptedBench
 from tests.doubles.small_pairs import write_pair
 from training.errors import DataError
 from training.shipped import bench, served, wall_clock
+from training.shipped.package import package
 from training.shipped.plan import HELD_OUT
 
 PYTHON = Path(sys.executable)
@@ -214,6 +215,39 @@ def test_sets_that_are_whole_are_not_asked_again_and_stopped_ones_go_on(scripted
     assert _serve(out, "--set", f"apples={real}") == 0
     assert [_value(call, "--limit") for call in told.calls[4:]] == ["70", "140"]
     assert "--resume" not in told.calls[5]
+
+
+def test_a_pair_that_ships_is_asked_only_what_its_figures_do_not_tell(scripted, real, tmp_path):
+    told, out = scripted
+    assert _serve(out, "--set", f"apples={real}") == 0
+    asked = len(told.calls)
+    ships = tmp_path / "ships"
+    package(out, ships)
+    write_pair(tmp_path / "big")
+    beside = ("--of", str(ships), "--set", f"apples={real}", "--peer", str(tmp_path / "big"))
+    assert _serve(tmp_path / "elsewhere", *beside) == 0
+    assert [_value(call, "--modes") for call in told.calls[asked:]] == ["large-alone"]
+    figures = json.loads((ships / "figures.json").read_text())
+    before = json.loads((out / "served.json").read_text())["sets"]
+    apples = figures["served"]["sets"].pop("apples")
+    assert apples.pop("peer")["questions"] == 50
+    assert {**figures["served"]["sets"], "apples": apples} == before
+    assert "reasoner of `big@1.0.0`" in (ships / "README.md").read_text()
+    # More of them are another set.
+    real.write_text(real.read_text() * 2)
+    assert _serve(tmp_path / "elsewhere", "--of", str(ships), "--set", f"apples={real}") == 0
+    assert _value(told.calls[-1], "--pair") == str(ships)
+    assert _value(told.calls[-1], "--limit") == "140"
+
+
+def test_figures_of_another_pair_do_not_count(scripted, tmp_path, capsys):
+    _, out = scripted
+    assert _serve(out) == 0
+    package(out, tmp_path / "ships")
+    manifest = tmp_path / "ships" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"1.0.0"', '"1.1.0"', 1))
+    assert _serve(tmp_path / "elsewhere", "--of", str(tmp_path / "ships")) == 1
+    assert "was measured of another pair" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from statistics import median
 import pytest
 import torch
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 
 from training.errors import CheckpointError, ConfigError
 from training.pair import load_pair
@@ -227,6 +228,17 @@ def test_terse_lessons_have_fewer_drills_and_more_bare_equations(start):
     }
     middle = {name: found[len(found) // 2] for name, found in lengths.items()}
     assert middle["terse"] < middle["broad"]
+
+
+def test_a_decoder_that_has_something_to_learn_reads_only_what_is_concluded(start):
+    pair = load_pair(start)
+    teacher = Teacher(pair, SCOPES["easy"], "concluded")
+    shown = teacher.examples("decoder", random.Random(4), 300)
+    tokenizer = Tokenizer.from_file(str(pair.reasoner.path / "tokenizer.json"))
+    prompts = [tokenizer.decode(example.prompt) for example in shown]
+    # No question has an equation; what ends early does not say the answer.
+    reading = [prompt for prompt in prompts if "=" in prompt]
+    assert sum("So the answer is" in prompt for prompt in reading) > 0.7 * len(reading) > 0
 
 
 def test_at_last_a_reasoner_thinks_at_length_and_a_decoder_reads_more(start):

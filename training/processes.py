@@ -16,7 +16,7 @@ from typing import IO
 from duet_contract.errors import ContractError
 from training.errors import TrainingError, one_line
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 _PATH = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
 # The bench ends two servers, 15 s each. Who waits for a command that waits for the bench has more.
 PATIENCE_S = 60.0
@@ -33,6 +33,10 @@ class CommandFailed(TrainingError):
         self.code = code
 
 
+class TookTooLong(CommandFailed):
+    """A command that was ended at its limit."""
+
+
 def run(
     name: str,
     command: Sequence[str],
@@ -42,14 +46,16 @@ def run(
     output: IO[bytes] | None = None,
     environment: Mapping[str, str] | None = None,
     patience_s: float = PATIENCE_S,
+    running: set[subprocess.Popen[bytes]] | None = None,
 ) -> None:
     """Runs a command to its end; interrupted, it is ended, and all that it started.
 
     `name`: in messages. `log`: appended to. `output`: where stdout goes instead. `environment`:
-    beside one's own. `patience_s`: for it to end when asked to.
+    beside one's own. `patience_s`: for it to end when asked to. `running`: holds the process while
+    it runs, for another thread to end it.
 
     Raises:
-        CommandFailed: see there.
+        CommandFailed: see there; TookTooLong at the limit.
         KeyboardInterrupt: nothing of the command runs any more.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -66,12 +72,16 @@ def run(
             )
         except OSError as error:
             raise CommandFailed(f"{name}: cannot start {command[0]}: {error.strerror}") from error
+        if running is not None:
+            running.add(process)
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired as error:
-            raise CommandFailed(f"{name} took more than {limit_s:g} s (see {log})") from error
+            raise TookTooLong(f"{name} took more than {limit_s:g} s (see {log})") from error
         finally:
             end(process, patience_s)
+            if running is not None:
+                running.discard(process)
     if code:
         raise CommandFailed(f"{name} failed: {_last_line(log) or f'exit {code}'} (see {log})", code)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.doubles.bench import ScriptedBench
 from training.errors import DataError
-from training.shipped.processes import CommandFailed, as_command, run
+from training.processes import CommandFailed, as_command, run
 
 
 def _python(code):
