@@ -8,6 +8,7 @@ import click
 from cloud.admin.authority import init, rotate, show
 from cloud.admin.devices import devices, invite, revoke
 from cloud.admin.publishers import publisher
+from cloud.admin.usage import usage
 from cloud.errors import CloudError, Exit
 from duet_contract.errors import ContractError
 
@@ -28,7 +29,7 @@ def commands() -> None:
     """The service's certificate authority: who may connect, and what they may do."""
 
 
-for command in (init, show, invite, devices, revoke, rotate, publisher):
+for command in (init, show, invite, devices, revoke, usage, rotate, publisher):
     commands.add_command(command)
 
 

@@ -11,13 +11,14 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from cloud import logs
 from cloud.engine import Engine, Job, Step
 from cloud.errors import CredentialsError
-from cloud.identity.access import AccessFile
+from cloud.identity.access import Access, AccessFile
 from cloud.identity.callers import CALLER
 from cloud.status import Refusal, over_quota, unavailable
 
@@ -175,6 +176,43 @@ class Quotas:
 
     def _day(self) -> str:
         return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date().isoformat()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an identity has spent on a day (UTC, ISO 8601), and its limit as it is now."""
+
+    name: str
+    day: str
+    tokens: int
+    limit: int | None
+
+
+def usage_of(
+    path: Path, access: Access, days: int = 1, clock: Callable[[], float] = time.time
+) -> list[Usage]:
+    """Tokens by day, the newest day first, and by identity, who spent most first.
+
+    `path`: of the counts, which a running service may be writing; nothing if it is not there.
+    `days`: how many, today the last.
+
+    Raises:
+        CredentialsError: they cannot be read.
+    """
+    if not path.is_file():
+        return []
+    today = datetime.datetime.fromtimestamp(clock(), datetime.UTC).date()
+    first = today - datetime.timedelta(days=days - 1)
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            rows = db.execute(
+                "SELECT identity, day, spent FROM tokens WHERE day >= ? "
+                "ORDER BY day DESC, spent DESC, identity",
+                (first.isoformat(),),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise CredentialsError(f"{path} cannot be read: {error}") from error
+    return [Usage(name, day, spent, access.limits_of(name).tokens) for name, day, spent in rows]
 
 
 @contextmanager

@@ -61,14 +61,18 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     access = AccessFile(options.access)
     if not access.access.roles:
         raise UsageError(f"{options.access} gives nobody a role: nobody could ask")
-    counts = options.access.with_name(f"{options.access.name}.{COUNTS_NAME}")
     return Security(
         ServerCredentials(ServerFiles(cert, key, authority)),
         OperatorNames(access),
         access,
-        Quotas(counts, access),
+        Quotas(counts_beside(options.access), access),
         Refusals(refused),
     )
+
+
+def counts_beside(access: Path) -> Path:
+    """Where the counts lie with your own PKI."""
+    return access.with_name(f"{access.name}.{COUNTS_NAME}")
 
 
 class Security:

@@ -12,6 +12,9 @@ from cloud.admin.__main__ import main
 from cloud.errors import Exit
 from cloud.identity import authority as authorities
 from cloud.identity import certificates
+from cloud.identity.access import AccessFile
+from cloud.identity.quotas import Quotas
+from cloud.identity.security import counts_beside
 from duet_contract.enrolment import EnrolmentCode
 from tests.doubles import identities
 
@@ -220,7 +223,7 @@ def test_refused(run, made, arguments, code):
 
 
 @pytest.mark.parametrize(
-    "command", [["invite", "x"], ["devices"], ["revoke", "x"], ["rotate"], ["show"]]
+    "command", [["invite", "x"], ["devices"], ["revoke", "x"], ["usage"], ["rotate"], ["show"]]
 )
 def test_without_an_authority(run, command):
     code, _, error = run(*command)
@@ -241,3 +244,41 @@ def test_a_passphrase_file(run, tmp_path, monkeypatch):
     file.write_text("another good passphrase\n")
     assert run("init", "--passphrase-file", str(file))[0] == Exit.OK
     authorities.unlock(tmp_path / "made", "another good passphrase")
+
+
+def test_what_was_spent(run, made):
+    code, out, _ = run("usage")
+    assert (code, len(out.splitlines())) == (Exit.OK, 1)
+    (made / "access.toml").write_text(
+        "[limits.default]\ntokens = 1000\n[limits.laptop]\ntokens = 4000\n"
+    )
+    quotas = Quotas(made / "counts.db", AccessFile(made / "access.toml"))
+    for name, tokens in (("desk", 250), ("laptop", 3000)):
+        with quotas.tokens(name, tokens) as taken:
+            taken[0] = tokens
+    # Beside a service that has the counts open.
+    rows = [line.split() for line in run("usage")[1].splitlines()[1:]]
+    assert [row[1:] for row in rows] == [
+        ["3,000", "4,000", "25%", "laptop"],
+        ["250", "1,000", "75%", "desk"],
+    ]
+    (made / "access.toml").unlink()
+    entry = json.loads(run("usage", "--json", "--days", "7")[1].splitlines()[0])
+    assert (entry["name"], entry["tokens"], entry["limit"]) == ("laptop", 3000, None)
+    quotas.close()
+    (made / "counts.db").write_bytes(b"no database" * 100)
+    for name in ("counts.db-wal", "counts.db-shm"):
+        (made / name).unlink(missing_ok=True)
+    code, _, error = run("usage")
+    assert (code, error.count("\n")) == (Exit.CREDENTIALS, 1)
+
+
+def test_what_was_spent_with_ones_own_pki(run, tmp_path):
+    access = tmp_path / "who.toml"
+    access.write_text("[limits.default]\ntokens = 10\n")
+    quotas = Quotas(counts_beside(access), AccessFile(access))
+    with quotas.tokens("spiffe://example.org/laptop/7", 10) as taken:
+        taken[0] = 10
+    quotas.close()
+    out = run("usage", "--access", str(access))[1]
+    assert out.splitlines()[1].split()[1:] == ["10", "10", "0%", "spiffe://example.org/laptop/7"]

@@ -15,7 +15,7 @@ from cloud.errors import CredentialsError
 from cloud.identity.access import Access, AccessFile, load_access
 from cloud.identity.callers import CALLER, Caller
 from cloud.identity.certificates import pem
-from cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas
+from cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas, usage_of
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
 from cloud.status import Refusal
@@ -53,6 +53,27 @@ def make(tmp_path, clock):
         return Quotas(tmp_path / "counts.db", access_of(**limits), clock)
 
     return build
+
+
+def test_usage_by_day_and_who_spent_most_first(make, clock, tmp_path):
+    quotas = make(tokens=100)
+    for name, tokens in (("desk", 30), ("laptop", 40)):
+        with quotas.tokens(name, 50) as taken:
+            taken[0] = tokens
+    clock.now += 86400
+    with quotas.tokens("desk", 80) as taken:
+        taken[0] = 60
+        # What it may take, until it ends.
+        (running,) = usage_of(tmp_path / "counts.db", access_of(tokens=100).access, 1, clock)
+    found = usage_of(tmp_path / "counts.db", access_of(tokens=100).access, 2, clock)
+    assert [(entry.name, entry.tokens) for entry in found] == [
+        ("desk", 60),
+        ("laptop", 40),
+        ("desk", 30),
+    ]
+    assert found[0].day > found[1].day
+    assert (running.tokens, running.limit) == (80, 100)
+    assert usage_of(tmp_path / "none.db", access_of().access, 1, clock) == []
 
 
 def ask(quotas, name="laptop"):
