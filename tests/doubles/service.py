@@ -1,6 +1,7 @@
 """A service that also says which pair it serves, and a server like vLLM's for completions."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -72,11 +73,12 @@ def reasons(signal: str = "3 and 4") -> Script:
     return script
 
 
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    """Files of a key and of a certificate for 127.0.0.1 that is its own authority."""
+def self_signed(directory: Path, host: str | None = None) -> tuple[Path, Path]:
+    """Files of a key and of a certificate that is its own authority; for 127.0.0.1, or `host`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
+    called = x509.DNSName(host) if host else x509.IPAddress(ip_address("127.0.0.1"))
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -85,9 +87,7 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
         .serial_number(1)
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
+        .add_extension(x509.SubjectAlternativeName([called]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -102,12 +102,18 @@ def self_signed(directory: Path) -> tuple[Path, Path]:
 class ScriptedCompletions:
     """Streams `says(prompt)`, a word an event, as vLLM's OpenAI server does; a context manager.
 
-    `bodies`: what was asked. `status`: the HTTP status of every answer. `metrics`: of the last
-    event, as vLLM's `--enable-per-request-metrics` puts them there.
+    `tls`: spoken instead of plain HTTP. `key`: the bearer token that it wants, if any. `hosts`: the
+    name that each question was for. `bodies`: what was asked. `status`: the HTTP status
+    of every answer. `metrics`: of the last event, as vLLM's `--enable-per-request-metrics` puts
+    them there.
     """
 
-    def __init__(self, says: Callable[[str], str], finish: str = "stop") -> None:
+    def __init__(
+        self, says: Callable[[str], str], finish: str = "stop", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.says = says
+        self.key: str | None = None
+        self.hosts: list[str] = []
         self.finish = finish
         self.status = 200
         self.metrics: dict[str, float] | None = None
@@ -118,7 +124,17 @@ class ScriptedCompletions:
             def log_message(self, *_: object) -> None:
                 pass
 
+            def _admitted(self) -> bool:
+                given = self.headers["Authorization"]
+                if double.key is None or given == f"Bearer {double.key}":
+                    return True
+                self.send_response(401)
+                self.end_headers()
+                return False
+
             def do_GET(self) -> None:
+                if not self._admitted():
+                    return
                 data = json.dumps({"data": [{"id": "reasoner"}]}).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
@@ -127,6 +143,9 @@ class ScriptedCompletions:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if not self._admitted():
+                    return
+                double.hosts.append(self.headers["Host"])
                 double.bodies.append(body)
                 self.send_response(double.status)
                 self.end_headers()
@@ -146,6 +165,8 @@ class ScriptedCompletions:
                 self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:

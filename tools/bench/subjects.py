@@ -94,6 +94,8 @@ def engine_environment() -> dict[str, str]:
     return {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
+        # For somebody else's server; those that are started here are on loopback, and want none.
+        "VLLM_API_KEY": "",
         "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
     }
 

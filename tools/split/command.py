@@ -108,8 +108,9 @@ _price = click.FloatRange(0)
 @click.option("--server", metavar="HOST:PORT", help="A running service [one is started].")
 @click.option(
     "--openai",
-    metavar="HOST:PORT",
-    help="A running vLLM OpenAI server of the same reasoner [one is started].",
+    metavar="HOST:PORT|URL",
+    help="A running vLLM OpenAI server of the same reasoner [one is started]; its key in "
+    "VLLM_API_KEY.",
 )
 @click.option(
     "--tls-ca", type=options.FILE, help="The service's certificate authority, PEM; with TLS."

@@ -1,6 +1,7 @@
 """One run of the command: checks everything first, measures, writes the report."""
 
 import contextlib
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,10 +24,10 @@ from tools.report.model import Prices, Report
 from tools.report.text import console as console_report
 from tools.split.cells import Plan
 from tools.split.checking import find_check
+from tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
 from tools.split.folder import Folder
 from tools.split.modes.base import Asking
 from tools.split.modes.large import answers_in_reasoning
-from tools.split.modes.openai import served_model
 from tools.split.options import Options
 from tools.split.questions import Question, answered, read_questions
 from tools.split.servers import Servers, check_pair
@@ -56,8 +57,11 @@ def run(options: Options) -> None:
     figures = read_results(options.figures_file).figures if options.figures_file else ()
     if options.server:
         check_pair(options.server, workload.manifest.reference, asking.credentials)
-    if options.openai and {"large-alone", "truncated"} & set(plan.modes):
-        served_model(options.openai)
+    openai = None
+    if options.openai:
+        openai = Endpoint.parse(options.openai, os.environ.get(KEY_VARIABLE))
+        if {"large-alone", "truncated"} & set(plan.modes):
+            served_model(openai)
     _check_reasoner(options, plan, workload)
     settings = _settings(options, plan, workload, asking, questions)
     folder = Folder(options.out, settings, resume=options.resume)
@@ -88,7 +92,7 @@ def run(options: Options) -> None:
             servers=Servers(
                 workload,
                 options.server,
-                options.openai,
+                openai,
                 settings.engine_flags,
                 options.service_flags,
                 asking.credentials,

@@ -15,7 +15,7 @@ from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.openai_server import MODEL, OpenAIServer
 from tools.bench.service import Service
 from tools.bench.workload import Workload
-from tools.split.modes.openai import served_model
+from tools.split.endpoint import Endpoint, OpenAIModel, served_model
 
 _ASK_WITHIN_S = 10.0
 
@@ -25,7 +25,7 @@ class Servers:
 
     Args:
         workload: the pair.
-        service, openai: addresses of running ones; None: started here.
+        service, openai: running ones; None: started here.
         engine, flags: vLLM's flags, and the service's own, for what is started.
         credentials: for the link to the service; plaintext if None.
         say: told in one line what is being started.
@@ -35,14 +35,14 @@ class Servers:
         self,
         workload: Workload,
         service: str | None,
-        openai: str | None,
+        openai: Endpoint | None,
         engine: Sequence[str],
         flags: Sequence[str],
         credentials: grpc.ChannelCredentials | None,
         say: Callable[[str], None],
     ) -> None:
         self._workload = workload
-        self._addresses = {"service": service, "openai": openai}
+        self._given, self._given_openai = service, openai
         self._engine = engine
         self._flags = flags
         self._credentials = credentials
@@ -56,7 +56,7 @@ class Servers:
         Raises:
             BenchError: it cannot be started or reached. UsageProblem: it serves another pair.
         """
-        if given := self._addresses["service"]:
+        if given := self._given:
             check_pair(given, self._workload.manifest.reference, self._credentials)
             return given
         if self._service is None:
@@ -65,19 +65,19 @@ class Servers:
             self._service = Service(self._workload, self._engine, self._flags)
         return self._service.address
 
-    def openai(self) -> tuple[str, str]:
-        """Address of the OpenAI server, and the name of its model.
+    def openai(self) -> OpenAIModel:
+        """The OpenAI server, and the name of its model.
 
         Raises:
             BenchError: it cannot be started. UsageProblem: there is none at the address given.
         """
-        if given := self._addresses["openai"]:
+        if given := self._given_openai:
             return given, served_model(given)
         if self._openai is None:
             self.stop()
             self._say("starting vLLM's OpenAI server")
             self._openai = OpenAIServer(self._workload, [*self._engine, *_telling(self._engine)])
-        return f"127.0.0.1:{self._openai.port}", MODEL
+        return Endpoint(f"127.0.0.1:{self._openai.port}"), MODEL
 
     def why_gone(self) -> str:
         """What a server that was started here, and ended, said last; empty where none did."""

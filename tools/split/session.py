@@ -14,6 +14,7 @@ from tools.link.profiles import link_named
 from tools.split import load, probe
 from tools.split.cells import Cell, Plan, sweep_between
 from tools.split.checking import Check
+from tools.split.endpoint import OpenAIModel
 from tools.split.energy import EnergyMeter
 from tools.split.folder import Folder, Probe, Stretch
 from tools.split.link_time import tell_link_from_cloud
@@ -99,8 +100,8 @@ class Session:
         missing = [each for each in enumerate(self.questions) if each[0] not in there]
         if not missing:
             return
-        target, model = self._target(cell)
-        mode = self._mode(cell, model)
+        target, openai = self._target(cell)
+        mode = self._mode(cell, openai)
         link = link_named(cell.link)
         self.say(cell.id)
         work = load.Load(cell, mode, target, link, self.asking.seed, self.ways)
@@ -158,17 +159,18 @@ class Session:
         if record.ok and self.check:
             record.correct = self.check.right(record.answer, self.questions[record.index])
 
-    def _target(self, cell: Cell) -> tuple[str | None, str]:
-        """Address of the server that a cell asks, and the name of its model."""
+    def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
+        """Address of the server that a cell asks; the OpenAI server, if it is that."""
         if cell.mode == "device-alone":
             self.servers.stop()
-            return None, ""
+            return None, None
         if cell.mode in ("duet", "large-alone-service"):
             address = self.servers.service()
             if self.folder.probe is None:
                 self._probe(address, cell)
-            return address, ""
-        return self.servers.openai()
+            return address, None
+        openai = self.servers.openai()
+        return openai[0].address, openai
 
     def _probe(self, address: str, cell: Cell) -> None:
         self.say("bytes of a connection and of a token")
@@ -189,20 +191,22 @@ class Session:
             )
         )
 
-    def _mode(self, cell: Cell, model: str) -> Mode:
+    def _mode(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
         key = (cell.mode, cell.budget, cell.live)
         if key not in self._modes:
-            self._modes[key] = self._make(cell, model)
+            self._modes[key] = self._make(cell, openai)
         return self._modes[key]
 
-    def _make(self, cell: Cell, model: str) -> Mode:
+    def _make(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
         if cell.mode == "large-alone":
-            return LargeAlone(self.asking, self.workload, model)
+            assert openai is not None
+            return LargeAlone(self.asking, self.workload, openai)
         if cell.mode == "large-alone-service":
             return LargeAloneService(self.asking, self.workload)
         if cell.mode == "truncated":
             assert cell.budget is not None
-            return Truncated(self.asking, self.workload, model, cell.budget)
+            assert openai is not None
+            return Truncated(self.asking, self.workload, openai, cell.budget)
         assert self.decoder is not None
         if cell.mode == "device-alone":
             return DeviceAlone(self.asking, self.pair, self.decoder)

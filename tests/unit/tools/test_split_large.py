@@ -13,6 +13,7 @@ from duet_contract.manifest import Manifest
 from tests.doubles.service import ScriptedCompletions
 from tools.link.emulator import LinkEmulator
 from tools.link.profiles import Direction, Link
+from tools.split.endpoint import Endpoint
 from tools.split.link_time import tell_link_from_cloud
 from tools.split.modes.base import Asking
 from tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
@@ -20,6 +21,8 @@ from tools.split.questions import Question
 from tools.split.record import Record, failed
 
 QUESTION = Question("1", "What?", "7")
+# Its questions go to whatever stands at the near end of a link to it.
+SERVER = (Endpoint("gpu-host:8000"), "reasoner")
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def asking(workload: Any) -> Asking:
 def test_the_whole_answer_is_the_large_models(
     workload: Any, completions: ScriptedCompletions
 ) -> None:
-    record = ask(LargeAlone(asking(workload), workload, "reasoner"), completions.address, 3)
+    record = ask(LargeAlone(asking(workload), workload, SERVER), completions.address, 3)
     assert (record.answer, record.finish) == ("I think it is 7", "end")
     # The token that ended it is no part of the answer.
     assert (record.large_tokens, record.answer_tokens, record.signal_tokens) == (5, 5, 0)
@@ -76,10 +79,10 @@ def test_the_clouds_seconds_are_by_its_own_clock(
     workload: Any, completions: ScriptedCompletions
 ) -> None:
     completions.metrics = TIMES
-    record = ask(LargeAlone(asking(workload), workload, "reasoner"), completions.address)
+    record = ask(LargeAlone(asking(workload), workload, SERVER), completions.address)
     assert (record.queue_ms, record.prefill_ms, record.decode_ms) == (3.0, 20.0, 180.0)
     assert record.cloud_s == pytest.approx(0.2)
-    twice = ask(Truncated(asking(workload), workload, "reasoner", 2), completions.address)
+    twice = ask(Truncated(asking(workload), workload, SERVER, 2), completions.address)
     assert (twice.queue_ms, twice.cloud_s) == (6.0, pytest.approx(0.4))
 
 
@@ -91,7 +94,7 @@ def test_the_links_time_is_no_time_of_the_cloud(
     completions.metrics = TIMES if tells else None
     # The request takes some 90 ms up, beside two round trips of 300 ms.
     link = Link("slow", Direction(32e3, 150.0), Direction(None, 150.0), "")
-    mode = LargeAlone(asking(workload), workload, "reasoner")
+    mode = LargeAlone(asking(workload), workload, SERVER)
     with LinkEmulator(completions.address, link) as way:
         asked = mode.ask(QUESTION, 0, way.address, threading.Event())
         asked.record.wire_up = way.bytes_up
@@ -122,7 +125,7 @@ def test_reasoning_and_answer_are_told_apart(
 ) -> None:
     assert not answers_in_reasoning(thinking)
     completions.says = lambda prompt: "so much to think </think> It is 7"
-    record = ask(LargeAlone(asking(thinking), thinking, "reasoner"), completions.address)
+    record = ask(LargeAlone(asking(thinking), thinking, SERVER), completions.address)
     assert record.answer == "It is 7"
     assert (record.large_tokens, record.signal_tokens, record.answer_tokens) == (8, 5, 3)
     moments = [record.first_signal_ms, record.signal_ms, record.first_answer_ms, record.total_ms]
@@ -133,7 +136,7 @@ def test_reasoning_that_never_ends_gives_no_answer(
     thinking: Any, completions: ScriptedCompletions
 ) -> None:
     completions.says, completions.finish = (lambda prompt: "on and on " * 20), "length"
-    record = ask(LargeAlone(asking(thinking), thinking, "reasoner"), completions.address)
+    record = ask(LargeAlone(asking(thinking), thinking, SERVER), completions.address)
     assert (record.answer, record.finish) == ("", "limit")
     assert (record.large_tokens, record.answer_tokens) == (20, 0)
     assert record.first_answer_ms is None
@@ -145,7 +148,7 @@ def test_truncated_answers_behind_what_was_cut(
 ) -> None:
     completions.finish = "length"
     completions.says = lambda prompt: "it is 7" if prompt.endswith(" A:") else "one two three"
-    record = ask(Truncated(asking(workload), workload, "reasoner", 2), completions.address)
+    record = ask(Truncated(asking(workload), workload, SERVER, 2), completions.address)
     cut, answer = completions.bodies
     assert (cut["max_tokens"], cut["stop_token_ids"]) == (2, [99])
     assert answer["prompt"] == "Q:What?one two A:"
@@ -163,20 +166,20 @@ def test_refusals_are_told_apart(
 ) -> None:
     completions.status = status
     with pytest.raises(error, match="the server refused"):
-        ask(LargeAlone(asking(workload), workload, "reasoner"), completions.address)
+        ask(LargeAlone(asking(workload), workload, SERVER), completions.address)
 
 
 def test_nobody_there_is_unreachable(workload: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         address = f"127.0.0.1:{unused.getsockname()[1]}"
     with pytest.raises(CloudUnreachable) as caught:
-        ask(LargeAlone(asking(workload), workload, "reasoner"), address)
+        ask(LargeAlone(asking(workload), workload, SERVER), address)
     assert failed(caught.value).status == "unreachable"
 
 
 def test_a_run_that_ends_ends_the_question(workload: Any, completions: ScriptedCompletions) -> None:
     stop = threading.Event()
     stop.set()
-    mode = LargeAlone(asking(workload), workload, "reasoner")
+    mode = LargeAlone(asking(workload), workload, SERVER)
     with pytest.raises(Interrupted):
         mode.ask(QUESTION, 0, completions.address, stop)

@@ -12,6 +12,7 @@ from duet_contract.prompts import split_at_signal
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, ReasonRequest
 from tools.bench.errors import UsageProblem
 from tools.bench.workload import Workload
+from tools.split.endpoint import OpenAIModel
 from tools.split.modes.base import Asking
 from tools.split.modes.openai import Completion, Exchange, complete
 from tools.split.modes.split import receive
@@ -22,14 +23,14 @@ from tools.split.record import Asked, Record, per_step
 class LargeAlone:
     """Mode `large-alone`."""
 
-    def __init__(self, asking: Asking, workload: Workload, model: str) -> None:
+    def __init__(self, asking: Asking, workload: Workload, server: OpenAIModel) -> None:
         self._asking = asking
         self._workload = workload
-        self._model = model
+        self._server = server
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        with Exchange(address, self._model, self._asking, index, stop) as exchange:
+        with Exchange(address, self._server, self._asking, index, stop) as exchange:
             said = complete(
                 exchange, self._workload.prompt_text(question.text), self._asking.large_limit
             )
@@ -44,10 +45,12 @@ class Truncated:
     puts behind a signal.
     """
 
-    def __init__(self, asking: Asking, workload: Workload, model: str, budget: int) -> None:
+    def __init__(
+        self, asking: Asking, workload: Workload, server: OpenAIModel, budget: int
+    ) -> None:
         self._asking = asking
         self._workload = workload
-        self._model = model
+        self._server = server
         # Read here, since a tokenizer is not to be used by several threads.
         self._stop_id = workload.stop_id
         self._budget = budget
@@ -56,7 +59,7 @@ class Truncated:
         """See `Mode`."""
         manifest = self._workload.manifest
         prompt = self._workload.prompt_text(question.text)
-        with Exchange(address, self._model, self._asking, index, stop) as exchange:
+        with Exchange(address, self._server, self._asking, index, stop) as exchange:
             reasoned = complete(exchange, prompt, self._budget, stop_id=self._stop_id)
             said = complete(
                 exchange,

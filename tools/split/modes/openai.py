@@ -12,7 +12,7 @@ import httpx
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
-from tools.bench.errors import UsageProblem
+from tools.split.endpoint import OpenAIModel
 from tools.split.modes.base import Asking
 from tools.split.record import Record
 
@@ -58,24 +58,28 @@ class Completion:
 
 
 class Exchange:
-    """A connection to the server for one question; use as a context manager."""
+    """A connection to the server for one question; use as a context manager.
+
+    `near`: the near end of a link to the server.
+    """
 
     def __init__(
-        self, address: str, model: str, asking: Asking, index: int, stop: threading.Event
+        self,
+        near: str,
+        server: OpenAIModel,
+        asking: Asking,
+        index: int,
+        stop: threading.Event,
     ) -> None:
-        self.model = model
+        self._endpoint, self.model = server
         self.asking = asking
         self.seed = asking.seed + index
         self.deadline = Deadline(asking.timeout, None, stop)
-        self._address = address
+        self._address = near
         self._up = self._down = 0
         self._connected: float | None = None
-        # Certificates are for https alone, and reading them takes tens of milliseconds.
-        self._client = httpx.Client(
-            base_url=f"http://{address}",
-            timeout=httpx.Timeout(asking.timeout, connect=asking.connect_timeout),
-            trust_env=False,
-            verify=False,  # nosec B501
+        self._client = self._endpoint.client(
+            near, httpx.Timeout(asking.timeout, connect=asking.connect_timeout)
         )
 
     def __enter__(self) -> Self:
@@ -105,8 +109,9 @@ class Exchange:
         return Record(app_up=self._up, app_down=self._down, connect_ms=self._connected)
 
     def _post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+        extensions = {"trace": self._on_event, **self._endpoint.extensions}
         request = self._client.build_request(
-            "POST", "/v1/completions", json=body, extensions={"trace": self._on_event}
+            "POST", "/completions", json=body, extensions=extensions
         )
         self._up += len(request.content)
         response = self._client.send(request, stream=True)
@@ -134,7 +139,9 @@ class Exchange:
         return found
 
     def _on_event(self, name: str, info: dict[str, Any]) -> None:
-        if name == "connection.connect_tcp.complete" and self._connected is None:
+        # With TLS, a connection stands once that does.
+        last = "start_tls" if self._endpoint.tls else "connect_tcp"
+        if name == f"connection.{last}.complete" and self._connected is None:
             self._connected = self.deadline.elapsed_ms()
 
 
@@ -181,19 +188,6 @@ def _times(metrics: dict[str, Any]) -> CloudTimes | None:
     if any(value is None for value in values):
         return None
     return CloudTimes(*map(float, values))  # type: ignore[arg-type]
-
-
-def served_model(address: str) -> str:
-    """The name of the model that an OpenAI server serves.
-
-    Raises:
-        UsageProblem: there is no such server at `address`.
-    """
-    try:
-        answer = httpx.get(f"http://{address}/v1/models", timeout=10, trust_env=False)
-        return str(answer.raise_for_status().json()["data"][0]["id"])
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
-        raise UsageProblem(f"no OpenAI server at {address}: {error}") from error
 
 
 def _refusal(response: httpx.Response) -> CloudRefused:
