@@ -1,6 +1,7 @@
 """Runs stages, some at a time; a stage that was interrupted goes on where it stopped."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -61,23 +62,27 @@ class Runner:
         """
         left = [each for each in stages if each.name in names and not self._results.done(each.name)]
 
-        def do(stage: Stage) -> float:
+        # Two that both take every core would wait for each other's threads most of the time.
+        cores = len(os.sched_getaffinity(0))
+
+        def do(stage: Stage, alone: bool) -> float:
             missing = [name for name in stage.reads if not self._results.done(name)]
             if missing:
                 raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
+            threads = cores if alone else max(1, cores // jobs)
             # One at a time: two stages may lack the same.
             with self._remaking:
-                self._again(stage, stages)
-            return self._do_and_keep(stage)
+                self._again(stage, stages, threads)
+            return self._do_and_keep(stage, threads)
 
         schedule = Schedule(left, jobs, do, self._stop)
         schedule.run(until, self._say)
         return schedule.left
 
-    def _do_and_keep(self, stage: Stage) -> float:
+    def _do_and_keep(self, stage: Stage, threads: int) -> float:
         """Does the stage and keeps its result; the minutes that it took."""
         began = time.monotonic()
-        result, whole = self._do(stage)
+        result, whole = self._do(stage, threads)
         minutes = (time.monotonic() - began) / 60
         content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
         content |= {"why": stage.why, "arguments": stage.arguments}
@@ -86,28 +91,28 @@ class Runner:
         self._say(f"    {stage.name}: {_summary(result)}  {minutes:.1f} min")
         return minutes
 
-    def _again(self, stage: Stage, stages: Sequence[Stage]) -> None:
+    def _again(self, stage: Stage, stages: Sequence[Stage], threads: int) -> None:
         """Does once more what left a result but whose files are gone: a fresh clone, say."""
         for need in stage.needs:
             needed = next(other for other in stages if other.name == need)
             if not self._files(needed).exists():
-                self._again(needed, stages)
+                self._again(needed, stages, threads)
                 self._say(f"    {need} is done again: its files are not in {self._work}")
-                self._do(needed)
+                self._do(needed, threads)
 
     def _files(self, stage: Stage) -> Path:
         if stage.kind == "train":
             return self._work / "runs" / stage.name / "done"
         return self._work / stage.name / "done" if stage.kind == "start" else self._work / "data"
 
-    def _do(self, stage: Stage) -> tuple[dict[str, Any], bool]:
+    def _do(self, stage: Stage, threads: int) -> tuple[dict[str, Any], bool]:
         """The stage's result, and whether it ended before its limit."""
         if stage.kind == "mechanism":
             return {"pressure": measured()}, True
         if stage.kind == "data":
             return self._data(), True
         if stage.kind in ("start", "measure"):
-            whole = self._command(stage, "training.supervised", self._arguments(stage))
+            whole = self._command(stage, "training.supervised", self._arguments(stage), threads)
             log = self._log(stage).read_text("utf-8")
             if stage.kind == "measure":
                 return json.loads(log.strip().splitlines()[-1]), whole
@@ -117,11 +122,13 @@ class Runner:
             run = self._work / "runs" / stage.name
             resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
             arguments = [*self._arguments(stage), *resumed]
-            whole = self._command(stage, "training.train", arguments)
+            whole = self._command(stage, "training.train", arguments, threads)
             self._files(stage).touch()
             return of_run(run), whole
         out = self._work / "evaluations" / f"{stage.name}.json"
-        whole = self._command(stage, "training.evaluate", [*self._arguments(stage), f"out={out}"])
+        whole = self._command(
+            stage, "training.evaluate", [*self._arguments(stage), f"out={out}"], threads
+        )
         if not whole:
             raise StageError(f"{stage.name} took more than {stage.limit:g} minutes")
         result: dict[str, Any] = json.loads(out.read_text("utf-8"))
@@ -144,7 +151,9 @@ class Runner:
     def _log(self, stage: Stage) -> Path:
         return self._work / "logs" / f"{stage.name}.log"
 
-    def _command(self, stage: Stage, module: str, arguments: Sequence[str]) -> bool:
+    def _command(
+        self, stage: Stage, module: str, arguments: Sequence[str], threads: int = 1
+    ) -> bool:
         """Runs it; False if it was stopped at its limit."""
         if self._stopped.is_set():
             raise StageError(f"{stage.name} was not begun: interrupted")
@@ -156,7 +165,7 @@ class Runner:
                 [sys.executable, "-m", module, *arguments],
                 log,
                 limit_s=60 * stage.limit,
-                environment={"PYTHONWARNINGS": "ignore"},
+                environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},
                 running=self._processes,
             )
         except TookTooLong:

@@ -20,14 +20,15 @@ def next_ready(left: Sequence[Stage], running: Set[str]) -> Stage | None:
 class Schedule:
     """Runs stages `jobs` at a time.
 
-    `do`: runs one and returns its minutes; `stop`: ends those that run, when interrupted.
+    `do`: runs one and returns its minutes; it is told whether the stage is alone: nothing else runs
+    until it has ended. `stop`: ends those that run, when interrupted.
     """
 
     def __init__(
         self,
         stages: Sequence[Stage],
         jobs: int,
-        do: Callable[[Stage], float],
+        do: Callable[[Stage, bool], float],
         stop: Callable[[], None],
     ) -> None:
         self.left, self._stop = list(stages), stop
@@ -59,7 +60,9 @@ class Schedule:
             while not failure and time.monotonic() <= until and (stage := self._next()):
                 say(self._line(stage))
                 self.left.remove(stage)
-                self._running[pool.submit(self._do, stage)] = stage
+                # What is not ready now waits for this one.
+                alone = not self._running and not next_ready(self.left, {stage.name})
+                self._running[pool.submit(self._do, stage, alone)] = stage
             if not self._running:
                 return failure
             for future in wait(self._running, return_when=FIRST_COMPLETED).done:

@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so long (exit 3)")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, help="of the processor [as many as PyTorch takes]")
     parser.add_argument("--float32", action="store_true", help="no bfloat16, on any processor")
     parser.add_argument("--measure", type=int, metavar="N", help="only measure, on N stories")
     return parser
@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains or measures; the exit code."""
-    torch.set_num_threads(arguments.threads)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     until = time.monotonic() + 60 * arguments.minutes
     out: Path = arguments.out
     file = out / "pair.yaml"

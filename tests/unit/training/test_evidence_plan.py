@@ -80,7 +80,7 @@ def _pretend(monkeypatch, fail=()):
     """Commands that leave what the real ones leave, at once. Returns the names of those run."""
     called = []
 
-    def command(self, stage, module, arguments):
+    def command(self, stage, module, arguments, threads):
         called.append(stage.name)
         if stage.name in fail:
             raise StageError(f"{stage.name} failed")
@@ -222,7 +222,7 @@ def test_stages_run_beside_each_other_once_what_they_need_is_there():
     last = Stage("last", "evaluate", (), ("one",), ("two",))
     together, ended = Barrier(2, timeout=10), []
 
-    def do(stage):
+    def do(stage, _):
         if stage.kind == "train":
             together.wait()  # neither ends without the other
         ended.append(stage.name)
@@ -238,10 +238,26 @@ def test_stages_run_beside_each_other_once_what_they_need_is_there():
     assert [line.split()[0] for line in said] == [f"[{n}/4]" for n in (1, 2, 3, 4)]
 
 
+def test_a_stage_is_alone_if_all_others_wait_for_it():
+    first = Stage("first", "data", ())
+    pair = [Stage(name, "train", (), ("first",)) for name in ("one", "two")]
+    last = Stage("last", "evaluate", (), ("one", "two"))
+    together, found = Barrier(2, timeout=10), {}
+
+    def do(stage, alone):
+        if stage.kind == "train":
+            together.wait()
+        found[stage.name] = alone
+        return 1.0
+
+    Schedule([first, *pair, last], 2, do, lambda: None).run(1e18, lambda _: None)
+    assert found == {"first": True, "one": False, "two": False, "last": True}
+
+
 def test_a_failure_begins_nothing_more_and_keeps_what_runs():
     failed, ended = Event(), []
 
-    def do(stage):
+    def do(stage, _):
         if stage.name == "bad":
             failed.set()
             raise StageError("bad failed")
@@ -261,7 +277,7 @@ def test_a_failure_begins_nothing_more_and_keeps_what_runs():
 def test_an_interrupt_ends_what_runs():
     stopped = Event()
 
-    def do(_):
+    def do(*_):
         assert stopped.wait(10)
         raise StageError("ended")
 
