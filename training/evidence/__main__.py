@@ -17,7 +17,6 @@ from training.evidence.plan import SCALES, make_plan
 from training.evidence.report import write_report
 from training.evidence.results import Results
 from training.evidence.runner import Runner
-from training.evidence.stage import Stage
 from training.processes import as_command
 
 HERE = Path(__file__).parent
@@ -61,14 +60,14 @@ def run(arguments: argparse.Namespace) -> None:
         minutes = left / max(1, arguments.jobs)
         print(f"{len(plan)} stages, about {minutes:.0f} minutes left, {arguments.jobs} at a time")
         return
-    undone: list[Stage] = []
     if not arguments.report:
         wanted = arguments.only or ["*"]
         names = {s.name for s in plan if any(fnmatch.fnmatch(s.name, each) for each in wanted)}
         until = time.monotonic() + 60 * arguments.minutes
-        undone = Runner(results).run(plan, until, names, max(1, arguments.jobs))
+        Runner(results).run(plan, until, names, max(1, arguments.jobs))
     write_report(plan, results, arguments.to)
-    print(f"wrote {arguments.to}; {len(undone)} stages are left")
+    left = sum(not results.done(stage.name) for stage in plan)
+    print(f"wrote {arguments.to}; {left} of {len(plan)} stages are not run")
 
 
 def main(argv: list[str] | None = None) -> int:

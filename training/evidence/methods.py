@@ -76,6 +76,9 @@ MAIN: dict[str, Trained] = {
     "lgrpo": Trained((), "length relative to the longest right answer", method="lgrpo"),
 }
 
+# Tested at their likeliest answers, too.
+GREEDILY = ("duet", "duet-gated", "single")
+
 ABLATIONS: dict[str, Trained] = {
     "no-utility": Trained((NO_UTILITY,), "no marginal utility"),
     "constant-0.25": Trained(_constant(0.25), "constant lambda"),
@@ -110,18 +113,18 @@ def _slow(why: str, *overrides: str, pair: str = "second", method: str = "duet")
 
 
 # From a second start, of another seed. The smallest rate that was chosen from was taken throughout:
-# what half of it gives, with half as many steps again. As many seeds as the main comparison.
-SLOW: dict[str, Trained] = {
+# what half of it gives, with half as many steps again; and the same with a decoder that has
+# something to learn, since it was shown no solution that does not conclude.
+FROM_SECOND: dict[str, Trained] = {
     "duet-slow": _slow("half the learning rate, longer"),
     "single-slow": _slow("the same of the reasoner alone", method="single"),
-}
-# And so with the decoder that has something to learn: it knows solutions that are concluded.
-TAUGHT: dict[str, Trained] = {
     "concluded": _slow("a decoder that reads no bare equations", pair="concluded"),
     "concluded-fixed": _slow(
         "the same, only the reasoner learns", "objective.train_decoder=false", pair="concluded"
     ),
 }
+# Of those, what has as many seeds as the main comparison.
+SEVERAL_SEEDS = ("duet-slow",)
 
 # Evaluated as they are, without training: name, method of `training.evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -140,8 +143,8 @@ SECOND: dict[str, tuple[str, str]] = {
     "concluded-split": ("start-split", "concluded"),
     "concluded-alone": ("alone", "concluded"),
 }
-# What has more than one seed.
-COMPARED = {**MAIN, **SLOW}
+# What a split or a model by itself is at its best: its points are compared.
+COMPARED = {**MAIN, **{name: FROM_SECOND[name] for name in ("duet-slow", "single-slow")}}
 
 
 def untrained_of(name: str) -> tuple[str, str]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from training.evidence.methods import (
     ABLATIONS,
     COMMON,
+    FROM_SECOND,
+    GREEDILY,
     JOINT,
     MAIN,
     SECOND,
     SETS,
-    SLOW,
-    TAUGHT,
+    SEVERAL_SEEDS,
     UNTRAINED,
     Trained,
 )
@@ -113,7 +114,7 @@ def _measured(start: str, scale: Scale) -> Stage:
 
 
 def _greedily(scale: Scale) -> list[Stage]:
-    """The main comparison once more, question by question, at each model's likeliest answers."""
+    """DUET, and the baseline nearest to it, once more: each model's likeliest answers."""
     questions = scale.questions
     stages = [
         _evaluated(
@@ -122,7 +123,7 @@ def _greedily(scale: Scale) -> list[Stage]:
         for name in ("original", "start-split")
     ]
     for seed in scale.seeds:
-        stages += [_greedy(name, method, seed, scale) for name, method in MAIN.items()]
+        stages += [_greedy(name, MAIN[name], seed, scale) for name in GREEDILY]
     return stages
 
 
@@ -163,9 +164,8 @@ def _second(scale: Scale) -> list[Stage]:
         asked = (name, UNTRAINED[untrained][0], "easy", (pair,), None, scale.questions, pair)
         stages += [_evaluated(*asked), _evaluated(*asked, greedy=True)]
     for seed in scale.seeds:
-        # One that is taught has one seed.
-        methods = {**SLOW, **TAUGHT} if seed == scale.seeds[0] else SLOW
-        for name, method in methods.items():
+        for name in FROM_SECOND if seed == scale.seeds[0] else SEVERAL_SEEDS:
+            method = FROM_SECOND[name]
             stages += _trained(name, method, seed, scale)
             stages.append(_greedy(name, method, seed, scale))
     return stages

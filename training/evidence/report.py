@@ -42,13 +42,14 @@ METHODS = (
     "figures on MATH500 are 0.77 at 3,059, 0.83 at 3,445 and 0.87 at 4,050 tokens."
 )
 GREEDY = (
-    "The same questions, each model's likeliest answers. Differences in the table of targets are "
-    "question by question, with an interval over questions and seeds."
+    "The same questions, each model's likeliest answers; ThinkPrune and L-GRPO were only tested "
+    "sampled. Differences in the table of targets are question by question, with an interval over "
+    "questions and seeds."
 )
 RATES = (
     "A few steps of each method at each rate, another seed, validation questions; *worth* is the "
     "accuracy less a quarter of the share of tokens that are still spent. The smaller rate, the "
-    "edge of what was tried, was taken throughout: smaller ones were not tried."
+    "edge of what was tried, was taken throughout: half of it was tried from a second start, below."
 )
 ABLATED = (
     "One seed, that of the run of DUET beside them. *easy*: problems of the trained kind; *hard*: "
@@ -117,7 +118,7 @@ def _parts(
         ("Against what was to be reached", "", targets_table(results)),
         ("At equal tokens", AT_TOKENS, matched_table(results, seeds)),
         ("Ablations and variants", ABLATED, ablation_table(results, seeds[0])),
-        ("A second start", SECOND, second_table(results, seeds[0])),
+        ("A second start", SECOND, second_table(results)),
         ("Longer problems, other templates", "", generalisation_table(results, seeds[0])),
         ("While training", WHILE_TRAINING, curve_table(results, trained)),
         ("What marginal utility does under GRPO", MECHANISM, pressure_table(results)),

@@ -117,7 +117,9 @@ class Runner:
             if stage.kind == "measure":
                 return json.loads(log.strip().splitlines()[-1]), whole
             self._files(stage).touch()
-            return {"last": log.strip().splitlines()[-1] if log.strip() else ""}, whole
+            # Between them are the progress bars of what it loads and saves.
+            told = [line for line in log.splitlines() if "loss" in line]
+            return {"last": told[-1] if told else ""}, whole
         if stage.kind == "train":
             run = self._work / "runs" / stage.name
             resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []

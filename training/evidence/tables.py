@@ -9,7 +9,7 @@ from typing import Any
 from training import markdown
 from training.evidence.curves import ACCURACY
 from training.evidence.figures import each_seed, figure
-from training.evidence.methods import ABLATIONS, MAIN, SECOND, SETS, SLOW, TAUGHT, UNTRAINED
+from training.evidence.methods import ABLATIONS, FROM_SECOND, MAIN, SECOND, SETS, UNTRAINED
 from training.evidence.rates import RATES, chosen, stage_of, worth
 from training.evidence.results import Results
 from training.evidence.stage import Stage
@@ -68,18 +68,17 @@ def main_table(results: Results, data: str = "easy") -> str:
     return table([*head, "paper, MATH500", "of its original"], rows)
 
 
-def second_table(results: Results, seed: int) -> str:
+def second_table(results: Results) -> str:
     """The second start and what was trained from it, sampled and greedily."""
     rows = []
-    names = {name: name for name in (*SECOND, *SLOW)} | {name: f"{name}-{seed}" for name in TAUGHT}
-    for name, run in names.items():
-        found = {data: figure(results, run, data) for data in ("easy", "greedy")}
+    for name in (*SECOND, *FROM_SECOND):
+        found = {data: figure(results, name, data) for data in ("easy", "greedy")}
         if not any(found.values()):
             continue
-        why = {**SLOW, **TAUGHT}[name].why if name not in SECOND else "untrained"
+        why = FROM_SECOND[name].why if name in FROM_SECOND else "untrained"
         row = [name, why]
         for data, one in found.items():
-            seeds = each_seed(results, run, data)
+            seeds = each_seed(results, name, data)
             by_seed = (
                 " ".join(f"{each['accuracy']:.3f}" for each in seeds) if len(seeds) > 1 else ""
             )

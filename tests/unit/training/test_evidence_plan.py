@@ -13,7 +13,7 @@ from training.evaluate import EvaluationSettings
 from training.evidence import runner as running
 from training.evidence.__main__ import main
 from training.evidence.mechanism import QUESTIONS, measured, pressure
-from training.evidence.methods import ABLATIONS, MAIN, SECOND, SLOW, TAUGHT, UNTRAINED
+from training.evidence.methods import ABLATIONS, FROM_SECOND, MAIN, SECOND, UNTRAINED
 from training.evidence.plan import FULL, make_plan
 from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
@@ -130,7 +130,7 @@ def test_every_stage_comes_after_what_it_needs(plan):
     for index, stage in enumerate(plan):
         assert {*stage.needs, *stage.reads} <= set(names[:index])
     assert all(stage.limit <= 20 for stage in plan if stage.kind == "train")
-    for name in (*MAIN, *ABLATIONS, *SLOW, *TAUGHT):
+    for name in (*MAIN, *ABLATIONS, *FROM_SECOND):
         assert f"{name}-0" in names
     for name in (*UNTRAINED, *SECOND):
         assert f"{name}@easy" in names
@@ -161,7 +161,7 @@ def test_the_second_start_is_its_own(plan):
     first = {"start", "weak"}
     for stage in plan:
         of_second = stage.name.split("@")[0].removesuffix("-0").removesuffix("-measured")
-        if of_second in ("second", "concluded", *SECOND, *SLOW, *TAUGHT):
+        if of_second in ("second", "concluded", *SECOND, *FROM_SECOND):
             assert not first & set(stage.needs), stage.name
     (slow,) = (stage for stage in plan if stage.name == "duet-slow-0")
     assert {"steps=48", "learning_rate.reasoner=1e-4", "pair={work}/second/pair.yaml"} <= set(

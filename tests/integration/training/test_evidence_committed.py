@@ -1,0 +1,20 @@
+"""The committed report is what the committed results make, without any weights."""
+
+from pathlib import Path
+
+from training.evidence.__main__ import main
+
+TRAINING = Path(__file__).parents[3] / "training"
+
+
+def test_the_report_is_of_the_results(tmp_path, capsys):
+    made = tmp_path / "EVIDENCE.md"
+    assert main(["--report", "--to", str(made), "--work", str(tmp_path / "none")]) == 0
+    assert "stages are not run" in capsys.readouterr().out
+    stale = [
+        path.relative_to(tmp_path)
+        for path in [made, *(tmp_path / "evidence" / "plots").iterdir()]
+        if path.read_bytes() != (TRAINING / path.relative_to(tmp_path)).read_bytes()
+    ]
+    assert stale == [], "python -m training.evidence --report"
+    assert not (tmp_path / "none").exists()
