@@ -61,7 +61,8 @@ class Difference:
 def paired(
     results: Results, name: str, base: str, data: str = "greedy", draws: int = 10_000
 ) -> Difference | None:
-    """Accuracy of `name` less that of `base` on the same questions; None if either is not there.
+    """Accuracy of `name` less that of `base` on the same questions; None if either is not there,
+    or was kept without which questions were right.
 
     Bootstrap interval: questions are drawn anew, and so are the seeds of each.
     """
@@ -83,6 +84,9 @@ def paired(
 
 def _right(results: Results, name: str, data: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
     """(seeds, questions): 1 where the answer was right."""
-    found = [[run["right"] for run in one["by_run"]] for one in each_seed(results, name, data)]
+    runs = [one["by_run"] for one in each_seed(results, name, data)]
+    if not all(run.get("right") for each in runs for run in each):
+        return None
+    found = [[run["right"] for run in each] for each in runs]
     rows = [[float(mark) for mark in right] for runs in found for right in runs]
     return np.array(rows) if rows else None

@@ -1,7 +1,7 @@
 """EVIDENCE.md: tables from the results, samples, what was and was not run, and how to read it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ WHILE_TRAINING = "Accuracy / tokens of the large model on validation questions."
 SAMPLES = (
     "The first questions of the test set, greedy answers: the decoder's after the signal of the "
     "reasoner before joint training, and of those that DUET and its gated variant made of it."
+)
+TAUGHT = (
+    "With the decoder that was shown no bare equations, which stays so or is trained with the "
+    "reasoner:"
 )
 # Beside the report.
 PLOTS = "evidence/plots"
@@ -128,8 +132,14 @@ def _parts(
     if plots:
         parts.append("## Plots")
         parts += [f"![{caption}]({PLOTS}/{name})\n\n{caption}" for name, caption in plots]
-    if samples := _samples(results, seeds[0]):
+    seed = seeds[0]
+    runs = {"before": "start-split", "duet": f"duet-{seed}", "duet-gated": f"duet-gated-{seed}"}
+    if samples := _samples(results, runs):
         parts += ["## Signals before and after", SAMPLES, samples]
+    fixed, joint = f"concluded-fixed-{seed}", f"concluded-{seed}"
+    taught = {"before": "concluded-split", "fixed decoder": fixed, "both trained": joint}
+    if samples := _samples(results, taught, most=3):
+        parts += [TAUGHT, samples]
     if READING.is_file():
         parts.append(READING.read_text("utf-8").strip())
     return parts
@@ -143,11 +153,10 @@ def _start(measured: dict[str, float]) -> str:
     return table(["figure", "value"], rows)
 
 
-def _samples(results: Results, seed: int) -> str:
-    """The same questions before joint training and after it."""
-    runs = {"before": "start-split", "duet": f"duet-{seed}", "duet-gated": f"duet-gated-{seed}"}
+def _samples(results: Results, runs: Mapping[str, str], most: int | None = None) -> str:
+    """The same questions before joint training and after it; `runs`: by what they are called."""
     found: dict[str, list[dict[str, Any]]] = {
-        when: results.read(f"{run}@greedy")["result"]["samples"]
+        when: results.read(f"{run}@greedy")["result"]["samples"][:most]
         for when, run in runs.items()
         if results.done(f"{run}@greedy")
     }

@@ -2,7 +2,7 @@
 
 from itertools import combinations_with_replacement
 
-from training.evidence.figures import Figure, each_seed, figure, paired
+from training.evidence.figures import Difference, Figure, each_seed, figure, paired
 from training.evidence.methods import COMPARED, SECOND, UNTRAINED, untrained_of
 from training.evidence.results import Results
 from training.evidence.tables import table
@@ -23,11 +23,9 @@ def targets_table(results: Results) -> str:
     """Every target whose runs are there."""
     rows = []
     for name in _ours():
-        one = figure(results, name)
-        original, alone = (figure(results, other) for other in untrained_of(name))
-        if one and original:
-            rows.append(_shorter(name, one, original))
-        rows += _shorter_greedily(results, name)
+        one, alone = figure(results, name), figure(results, untrained_of(name)[1])
+        for data in ("easy", "greedy"):
+            rows += _shorter(results, name, data)
         if one and alone:
             rows.append(_better_than_alone(name, one, alone))
         rows += _on_frontier(results, name)
@@ -54,28 +52,29 @@ def _ours() -> list[str]:
     return [name for name, method in COMPARED.items() if method.method == "duet"]
 
 
-def _shorter(name: str, one: Figure, original: Figure) -> list[str]:
-    share, more = one.tokens / original.tokens, one.accuracy - original.accuracy
-    return [
-        f"{name}, sampled: at most 0.40 of original's tokens, at most 2 points less accurate",
-        f"{share:.2f} of the tokens, {100 * more:+.1f} points, no interval of the difference",
-        _word(share <= 0.40 and more >= -0.02),
-    ]
-
-
-def _shorter_greedily(results: Results, name: str) -> list[list[str]]:
-    """The same of each model's likeliest answers, judged by the interval of the difference."""
+def _shorter(results: Results, name: str, data: str) -> list[list[str]]:
+    """Judged by the interval of the difference, where it was kept which questions were right."""
     started, _ = untrained_of(name)
-    one, original = (figure(results, each, "greedy") for each in (name, started))
-    more = paired(results, name, started)
-    if not (one and original and more):
+    one, original = (figure(results, each, data) for each in (name, started))
+    if not (one and original):
         return []
-    share = one.tokens / original.tokens
-    met = _word(share <= 0.40 and more.low >= -0.02)
-    if share <= 0.40 and more.low < -0.02 <= more.high:
-        met = "not decided"
-    text = f"{name}, greedy: at most 0.40 of original's tokens, at most 2 points less accurate"
-    return [[text, f"{share:.2f} of the tokens, {more}", met]]
+    how = "greedy" if data == "greedy" else "sampled"
+    text = f"{name}, {how}: at most 0.40 of {started}'s tokens, at most 2 points less accurate"
+    share, fewer = one.tokens / original.tokens, one.tokens <= 0.40 * original.tokens
+    more = paired(results, name, started, data)
+    if more is None:
+        points = one.accuracy - original.accuracy
+        told = f"{100 * points:+.1f} points, no interval of the difference"
+        met = _word(fewer and points >= -0.02)
+    else:
+        told = str(more)
+        met = _judged(more, -0.02) if fewer else _word(False)
+    return [[text, f"{share:.2f} of the tokens, {told}", met]]
+
+
+def _judged(more: Difference, least: float) -> str:
+    """Whether a difference is at least so much, by its interval."""
+    return "not decided" if more.low < least <= more.high else _word(more.low >= least)
 
 
 def _better_than_alone(name: str, one: Figure, alone: Figure) -> list[str]:
@@ -98,12 +97,15 @@ def _joint_pays(base: str, joint: Figure, still: Figure, more: float) -> list[st
 
 def _teaching_pays(results: Results) -> list[list[str]]:
     """The decoder that has something to learn, question by question."""
-    more = paired(results, "concluded-0", "concluded-fixed-0")
-    if not more:
-        return []
-    met = "not decided" if more.low < CLEARLY <= more.high else _word(more.low >= CLEARLY)
-    text = f"concluded, greedy: joint training better by {100 * CLEARLY:.0f} points than a fixed"
-    return [[f"{text} decoder, one seed", str(more), met]]
+    rows = []
+    for data, how in (("easy", "sampled"), ("greedy", "greedy")):
+        joint, still = (figure(results, each, data) for each in ("concluded", "concluded-fixed"))
+        more = paired(results, "concluded", "concluded-fixed", data)
+        if joint and still and more:
+            text = f"concluded, {how}: joint training better by {100 * CLEARLY:.0f} points than"
+            told = f"{more}, at {joint.tokens:.1f} tokens against {still.tokens:.1f}"
+            rows.append([f"{text} a fixed decoder, one seed", told, _judged(more, CLEARLY)])
+    return rows
 
 
 def _on_frontier(results: Results, name: str) -> list[list[str]]:

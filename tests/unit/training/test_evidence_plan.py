@@ -332,7 +332,8 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     assert text == (tmp_path / "two.md").read_text()
     assert "| duet | 0.900 (0.870 to 0.930) | 20.0 | 0.20 |" in text
     assert "`neither-0`" in text.split("Not run yet")[1].split("##")[0]
-    assert "0.20 of the tokens, -1.0 points, no interval" in text
+    sampled = next(line for line in text.splitlines() if line.startswith("| duet, sampled:"))
+    assert "| 0.20 of the tokens, +0.0 points (" in sampled
     second = text.split("## A second start")[1].split("##")[0]
     assert "| duet-slow | half the learning rate, longer | 0.900" in second
     assert "| concluded-split | untrained |" in second

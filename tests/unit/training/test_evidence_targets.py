@@ -69,6 +69,9 @@ def test_a_difference_is_paired_by_question(tmp_path):
     assert apart.mean == 0
     assert apart.low < -0.05 < 0.05 < apart.high
     assert paired(results, "single", "original") is None
+    # Kept without which questions were right.
+    results.write("lgrpo-0@greedy", {"result": {"by_run": [{"accuracy": 0.5}]}})
+    assert paired(results, "lgrpo", "original") is None
 
 
 @pytest.mark.parametrize(
@@ -90,6 +93,7 @@ def test_what_a_second_start_gives_is_held_against_that_start(tmp_path):
     _evaluated(results, "second-original", 1, 100, "greedy", "1" * 100)
     _evaluated(results, "duet-slow-0", 0.99, 30, "greedy", "1" * 99 + "0")
     (row,) = targets_table(results).splitlines()[2:]
+    assert row.startswith("| duet-slow, greedy: at most 0.40 of second-original's tokens")
     assert "| 0.30 of the tokens, -1.0 points (" in row
 
 
