@@ -133,8 +133,8 @@ def _parts(
         parts.append("## Plots")
         parts += [f"![{caption}]({PLOTS}/{name})\n\n{caption}" for name, caption in plots]
     seed = seeds[0]
-    runs = {"before": "start-split", "duet": f"duet-{seed}", "duet-gated": f"duet-gated-{seed}"}
-    if samples := _samples(results, runs):
+    ours = {"before": "start-split", "duet": f"duet-{seed}", "duet-gated": f"duet-gated-{seed}"}
+    if samples := _samples(results, ours):
         parts += ["## Signals before and after", SAMPLES, samples]
     fixed, joint = f"concluded-fixed-{seed}", f"concluded-{seed}"
     taught = {"before": "concluded-split", "fixed decoder": fixed, "both trained": joint}
