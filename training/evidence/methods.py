@@ -123,8 +123,8 @@ FROM_SECOND: dict[str, Trained] = {
         "the same, only the reasoner learns", "objective.train_decoder=false", pair="concluded"
     ),
 }
-# Of those, what has as many seeds as the main comparison.
-SEVERAL_SEEDS = ("duet-slow",)
+# Of those, how many seeds what has more than one has.
+SEEDS = {"duet-slow": 3, "concluded": 2, "concluded-fixed": 2}
 
 # Evaluated as they are, without training: name, method of `training.evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {

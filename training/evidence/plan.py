@@ -12,8 +12,8 @@ from training.evidence.methods import (
     JOINT,
     MAIN,
     SECOND,
+    SEEDS,
     SETS,
-    SEVERAL_SEEDS,
     UNTRAINED,
     Trained,
 )
@@ -163,11 +163,11 @@ def _second(scale: Scale) -> list[Stage]:
     for name, (untrained, pair) in SECOND.items():
         asked = (name, UNTRAINED[untrained][0], "easy", (pair,), None, scale.questions, pair)
         stages += [_evaluated(*asked), _evaluated(*asked, greedy=True)]
-    for seed in scale.seeds:
-        for name in FROM_SECOND if seed == scale.seeds[0] else SEVERAL_SEEDS:
-            method = FROM_SECOND[name]
-            stages += _trained(name, method, seed, scale)
-            stages.append(_greedy(name, method, seed, scale))
+    for index, seed in enumerate(scale.seeds):
+        for name, method in FROM_SECOND.items():
+            if index < SEEDS.get(name, 1):
+                stages += _trained(name, method, seed, scale)
+                stages.append(_greedy(name, method, seed, scale))
     return stages
 
 

@@ -104,7 +104,9 @@ def _teaching_pays(results: Results) -> list[list[str]]:
         if joint and still and more:
             text = f"concluded, {how}: joint training better by {100 * CLEARLY:.0f} points than"
             told = f"{more}, at {joint.tokens:.1f} tokens against {still.tokens:.1f}"
-            rows.append([f"{text} a fixed decoder, one seed", told, _judged(more, CLEARLY)])
+            rows.append(
+                [f"{text} a fixed decoder, {joint.seeds} seeds", told, _judged(more, CLEARLY)]
+            )
     return rows
 
 
