@@ -55,9 +55,7 @@ class Quotas:
             # Survives the end of the process; a power cut may take the last moments' counts.
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.executescript(_SCHEMA)
-            oldest = datetime.datetime.fromtimestamp(
-                clock() - _KEEP_DAYS * 86400, datetime.UTC
-            ).date()
+            oldest = _date(clock() - _KEEP_DAYS * 86400)
             self._db.execute("DELETE FROM tokens WHERE day < ?", (oldest.isoformat(),))
         except sqlite3.Error as error:
             raise CredentialsError(f"{path} cannot be used to count: {error}") from error
@@ -175,7 +173,11 @@ class Quotas:
         )
 
     def _day(self) -> str:
-        return datetime.datetime.fromtimestamp(self._clock(), datetime.UTC).date().isoformat()
+        return _date(self._clock()).isoformat()
+
+
+def _date(at: float) -> datetime.date:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).date()
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,7 @@ def usage_of(
     """
     if not path.is_file():
         return []
-    today = datetime.datetime.fromtimestamp(clock(), datetime.UTC).date()
-    first = today - datetime.timedelta(days=days - 1)
+    first = _date(clock()) - datetime.timedelta(days=days - 1)
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
             rows = db.execute(

@@ -49,6 +49,12 @@ def _paper(name: str) -> list[str]:
     return [f"{accuracy:.2f}, {tokens}", f"{tokens / PAPER_MAIN['original'][1]:.2f}"]
 
 
+def _by_seed(seeds: Sequence[dict[str, Any]]) -> str:
+    if len(seeds) < 2:
+        return ""
+    return " ".join(f"{seed['accuracy']:.3f}" for seed in seeds)
+
+
 def main_table(results: Results, data: str = "easy") -> str:
     """Every method on problems of the trained kind; `data`: easy, sampled, or greedy."""
     base = figure(results, "original", data)
@@ -58,11 +64,12 @@ def main_table(results: Results, data: str = "easy") -> str:
         if one is None:
             continue
         seeds = each_seed(results, name, data)
-        by_seed = " ".join(f"{seed['accuracy']:.3f}" for seed in seeds) if one.seeds > 1 else ""
         decoder = fmean([seed.get("decoder_tokens", 0.0) for seed in seeds])
         share = f"{one.tokens / base.tokens:.2f}" if base and base.tokens else ""
         ipt = f"{1000 * one.accuracy / one.tokens:.1f}" if one.tokens else ""
-        rows.append([name, *one.cells, share, f"{decoder:.1f}", ipt, by_seed, *_paper(name)])
+        rows.append(
+            [name, *one.cells, share, f"{decoder:.1f}", ipt, _by_seed(seeds), *_paper(name)]
+        )
     head = ["method", "accuracy (95%)", "tokens of the large model", "of original"]
     head += ["of the small one", "IPT", "by seed"]
     return table([*head, "paper, MATH500", "of its original"], rows)
@@ -79,10 +86,7 @@ def second_table(results: Results) -> str:
         row = [name, why]
         for data, one in found.items():
             seeds = each_seed(results, name, data)
-            by_seed = (
-                " ".join(f"{each['accuracy']:.3f}" for each in seeds) if len(seeds) > 1 else ""
-            )
-            row += [*one.cells, by_seed] if one else ["", "", ""]
+            row += [*one.cells, _by_seed(seeds)] if one else ["", "", ""]
         rows.append(row)
     head = ["run", "what it is"]
     for how in ("sampled", "greedy"):

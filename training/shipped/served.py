@@ -99,18 +99,18 @@ def measure_all(
     machine = told["machine"] if told else None
     (work / "sets").mkdir(parents=True, exist_ok=True)
     for name in (*HELD_OUT, *real):
-        file = real[name] if name in real else _generated(name, work / "sets")
-        count = _count(file)
+        count = _count(real[name]) if name in real else QUESTIONS
         if name not in sets or sets[name]["questions"] != count:
+            file = real[name] if name in real else _generated(name, work / "sets")
             asked = Asked(str(pair), file, count, (SPLIT, ALONE), STREAMS, work / name)
             report = measure(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in HELD_OUT}
             machine = report["machine"]
         if peer and name in real:
-            sets[name] |= {"peer": _peer(peer, file, count, work / f"{name}-peer", python)}
+            sets[name]["peer"] = _peer(peer, real[name], count, work / f"{name}-peer", python)
         print(f"{name}: {_line(sets[name])}", flush=True)
     content = {
-        "pair": _title(pair),
+        "pair": load_manifest(pair).reference,
         "pair_sha256": sha256_of(pair / MANIFEST_NAME),
         "machine": machine,
         "streams": STREAMS,
@@ -118,7 +118,6 @@ def measure_all(
         "peer": next((s["peer"]["pair"] for s in sets.values() if "peer" in s), None),
         "sets": sets,
     }
-    out.mkdir(parents=True, exist_ok=True)
     (out / "served.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     if of:
         renew_served(of, content)
@@ -131,11 +130,6 @@ def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict
     asked = Asked(found, file, questions, (ALONE,), STREAMS, folder)
     report = measure(asked, python, _LIMIT_S, resume=True)
     return _figures(cell(report, ALONE)) | {"pair": report["pair"]}
-
-
-def _title(pair: Path) -> str:
-    manifest = load_manifest(pair)
-    return f"{manifest.id}@{manifest.version}"
 
 
 def of_report(report: dict[str, Any]) -> dict[str, Any]:
