@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cloud.errors import PairBuildError
-from cloud.pairs import formats, gguf_models
+from cloud.pairs import adapters, formats, gguf_models
 from cloud.pairs.recipe import Recipe, Source
 from cloud.pairs.sources import MODEL_FILES, locate, place
 from cloud.pairs.target import vacant
@@ -25,6 +25,7 @@ from duet_contract.signature import sign_pair
 from duet_contract.vocabulary import HubTokenizer, gguf_vocabulary, vocabulary_of
 
 Report = Callable[[str], None]
+TOKENIZER = "tokenizer.json"
 
 
 def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest:
@@ -92,20 +93,25 @@ def _build_reasoner(recipe: Recipe, root: Path) -> Reasoner:
         for pattern in MODEL_FILES:
             for file in origin.glob(pattern):
                 place(file, target / file.name)
-    if not (target / "tokenizer.json").is_file():
+    if recipe.reasoner.adapter:
+        adapters.add(locate(recipe.reasoner.adapter, adapters.SETTINGS), target)
+    if not (target / TOKENIZER).is_file():
         raise PairBuildError(f"{_name(source)} has no tokenizer.json")
-    tokenizer = AutoTokenizer.from_pretrained(target)
-    if not isinstance(tokenizer.chat_template, str):
-        raise PairBuildError(f"{_name(source)} has no chat template")
-    end = formats.end_of_reasoning(tokenizer.chat_template, str(tokenizer.eos_token))
+    prompt, end = recipe.reasoner.prompt, recipe.reasoner.end_of_reasoning
+    if prompt is None or end is None:
+        tokenizer = AutoTokenizer.from_pretrained(target)
+        if not isinstance(tokenizer.chat_template, str):
+            raise PairBuildError(f"{_name(source)} has no chat template")
+        prompt = formats.reasoner_format(tokenizer.chat_template, recipe.reasoner.instruction)
+        end = formats.end_of_reasoning(tokenizer.chat_template, str(tokenizer.eos_token))
     if len(HubTokenizer.from_directory(target).encode_template(end)) != 1:
         raise PairBuildError(f"{end!r} is not one token of {_name(source)}'s vocabulary")
     return Reasoner(
         path="reasoner",
         files=describe_directory(root, target),
         parameters=_count_parameters(target),
-        vocabulary=vocabulary_of(target / "tokenizer.json"),
-        prompt=formats.reasoner_format(tokenizer.chat_template, recipe.reasoner.instruction),
+        vocabulary=vocabulary_of(target / TOKENIZER),
+        prompt=prompt,
         end_of_reasoning=end,
         context=int(AutoConfig.from_pretrained(target).max_position_embeddings),
     )
@@ -125,23 +131,27 @@ def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
     info = gguf_models.inspect(target)
     vocabulary = gguf_vocabulary(info.tokens, info.token_types, reasoner)
     if vocabulary.sha256 != reasoner.sha256:
-        own = origin / "tokenizer.json"
+        elsewhere = recipe.decoder.tokenizer
+        own = (locate(elsewhere, TOKENIZER) if elsewhere else origin) / TOKENIZER
         if not own.is_file():
             raise PairBuildError(
                 f"the decoder's vocabulary is not the reasoner's; put its tokenizer.json beside "
                 f"{origin / source.gguf}, so that its text normalisation is known"
             )
         vocabulary = gguf_vocabulary(info.tokens, info.token_types, vocabulary_of(own))
-    prompts = formats.decoder_formats(
-        info.chat_template, recipe.reasoner.instruction, recipe.decoder.after_signal
-    )
+    with_signal, alone = recipe.decoder.prompt_with_signal, recipe.decoder.prompt_alone
+    if with_signal is None or alone is None:
+        prompts = formats.decoder_formats(
+            info.chat_template, recipe.reasoner.instruction, recipe.decoder.after_signal
+        )
+        with_signal, alone = prompts.with_signal, prompts.alone
     return Decoder(
         path=target.relative_to(root).as_posix(),
         files=(describe_file(root, target),),
         parameters=info.parameters,
         vocabulary=vocabulary,
-        prompt_with_signal=prompts.with_signal,
-        prompt_alone=prompts.alone,
+        prompt_with_signal=with_signal,
+        prompt_alone=alone,
         end_of_answer=tuple(info.end_tokens),
         context=info.context,
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud.errors import PairBuildError
-from duet_contract.manifest import Defaults, Limits
+from duet_contract.manifest import Defaults, Limits, PromptFormat
 
 
 class _Model(BaseModel):
@@ -18,13 +18,15 @@ class _Model(BaseModel):
 class Source(_Model):
     """Where a model lies: on the hub, in an installed package, or in a local file or directory.
 
-    `gguf` names the GGUF file within it; without one it is a Hugging Face model directory.
+    `folder` is a directory within that place. `gguf` names the GGUF file in it; without one it is
+    a directory as Hugging Face's libraries write it.
     """
 
     hub: str | None = None
     revision: str | None = None
     package: str | None = None
     local: Path | None = None
+    folder: str | None = None
     gguf: str | None = None
 
     @model_validator(mode="after")
@@ -35,22 +37,49 @@ class Source(_Model):
 
 
 class ReasonerRecipe(_Model):
-    """`instruction` follows the question in the reasoner's prompt and in the decoder's."""
+    """`instruction` follows the question in the reasoner's prompt and in the decoder's.
+
+    `adapter`: LoRA weights as PEFT writes them, added to the source's. A reasoner that was trained
+    with prompts of its own has them in `prompt`, with the control token that ends its reasoning;
+    else both follow from its chat template.
+    """
 
     source: Source
+    adapter: Source | None = None
     instruction: str = ""
     individual_digits: bool = False
+    prompt: PromptFormat | None = None
+    end_of_reasoning: str | None = None
+
+    @model_validator(mode="after")
+    def _whole_format(self) -> Self:
+        if (self.prompt is None) != (self.end_of_reasoning is None):
+            raise ValueError("a prompt needs end_of_reasoning, and that a prompt")
+        if self.prompt and self.instruction:
+            raise ValueError("an instruction is of a chat template; write it into the prompt")
+        return self
 
 
 class DecoderRecipe(_Model):
     """`quantization`: llama.cpp's name; None keeps the source file as it is.
 
-    `after_signal`: what a decoder without a thinking template reads between signal and answer.
+    `tokenizer`: where the tokenizer.json of a vocabulary of its own is, if not beside the GGUF.
+    `after_signal`: what a decoder without a thinking template reads between signal and answer. One
+    that was trained with prompts of its own has them in `prompt_with_signal` and `prompt_alone`.
     """
 
     source: Source
+    tokenizer: Source | None = None
     quantization: Literal["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"] | None = None
     after_signal: str = "\n\n"
+    prompt_with_signal: PromptFormat | None = None
+    prompt_alone: PromptFormat | None = None
+
+    @model_validator(mode="after")
+    def _both_prompts(self) -> Self:
+        if (self.prompt_with_signal is None) != (self.prompt_alone is None):
+            raise ValueError("prompt_with_signal needs prompt_alone, and that the other")
+        return self
 
 
 class Recipe(_Model):

@@ -12,18 +12,19 @@ from cloud.pairs.recipe import Source
 MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
-def locate(source: Source) -> Path:
+def locate(source: Source, wanted: str = "config.json") -> Path:
     """The directory that holds a source's files; downloads from the hub where needed.
 
-    Hub downloads go through `huggingface_hub`, so its cache, tokens, mirrors (`HF_ENDPOINT`) and
-    offline mode (`HF_HUB_OFFLINE=1`) all apply.
+    `wanted`: a file that has to be there, where the source names no GGUF. Hub downloads go through
+    `huggingface_hub`, so its cache, tokens, mirrors (`HF_ENDPOINT`) and offline mode
+    (`HF_HUB_OFFLINE=1`) all apply.
 
     Raises:
         PairBuildError: the source is not there, or cannot be fetched.
     """
     if source.package is not None:
         try:
-            directory = Path(str(files(source.package)))
+            directory = Path(str(files(source.package))) / (source.folder or "")
         except ModuleNotFoundError as error:
             raise PairBuildError(
                 f"the package {source.package} is not installed: pip install "
@@ -32,11 +33,12 @@ def locate(source: Source) -> Path:
     elif source.local is not None:
         directory = source.local.expanduser()
         directory = directory.parent if directory.is_file() else directory
+        directory /= source.folder or ""
     else:
-        directory = _from_hub(source)
-    wanted = directory / (source.gguf or "config.json")
-    if not wanted.is_file():
-        raise PairBuildError(f"{wanted} does not exist")
+        directory = _from_hub(source) / (source.folder or "")
+    needed = directory / (source.gguf or wanted)
+    if not needed.is_file():
+        raise PairBuildError(f"{needed} does not exist")
     return directory
 
 
@@ -45,7 +47,8 @@ def _from_hub(source: Source) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     assert source.hub is not None
-    patterns = [source.gguf, "tokenizer.json"] if source.gguf else list(MODEL_FILES)
+    names = [source.gguf, "tokenizer.json"] if source.gguf else MODEL_FILES
+    patterns = [f"{source.folder}/{name}" if source.folder else name for name in names]
     try:
         return Path(
             snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns)

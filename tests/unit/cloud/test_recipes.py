@@ -20,6 +20,45 @@ def test_unknown_recipe_names_those_there_are(capsys):
     assert "Traceback" not in printed
 
 
+PROMPT = """
+id = "i"
+version = "1.0.0"
+description = "d"
+licence = "l"
+base_models = ["b"]
+limits = { question = 1, budget = 1, answer = 1 }
+defaults = { budget = 1, answer = 1 }
+[reasoner]
+source = { local = "r" }
+REASONER
+[decoder]
+source = { local = "d" }
+DECODER
+"""
+
+
+@pytest.mark.parametrize(
+    ("reasoner", "decoder", "told"),
+    [
+        ('prompt = [{ slot = "question" }]', "", "a prompt needs end_of_reasoning"),
+        ('end_of_reasoning = "e"', "", "a prompt needs end_of_reasoning"),
+        (
+            'prompt = [{ slot = "question" }]\nend_of_reasoning = "e"\ninstruction = "i"',
+            "",
+            "write it into the prompt",
+        ),
+        ("", 'prompt_alone = [{ slot = "question" }]', "prompt_with_signal needs prompt_alone"),
+    ],
+)
+def test_half_a_prompt_is_refused(tmp_path, reasoner, decoder, told):
+    path = tmp_path / "r.toml"
+    path.write_text(PROMPT.replace("REASONER", "").replace("DECODER", ""))
+    assert load_recipe(str(path)).reasoner.prompt is None
+    path.write_text(PROMPT.replace("REASONER", reasoner).replace("DECODER", decoder))
+    with pytest.raises(PairBuildError, match=told):
+        load_recipe(str(path))
+
+
 @pytest.mark.parametrize("text", ["not toml [", "id = 'x'", "[reasoner]\nsource = {}"])
 def test_malformed_recipe(tmp_path, text):
     path = tmp_path / "r.toml"
