@@ -64,13 +64,18 @@ def make_start(out: Path, size_name: str, seed: int) -> Path:
     size = SIZES[size_name]
     tokenizer = train_tokenizer(SCOPES[size.scope], size.vocabulary, size.stories, seed)
     for name, shape in (("reasoner", size.reasoner), ("decoder", size.decoder)):
-        torch.manual_seed(seed)
-        model = Qwen3ForCausalLM(_config(shape, tokenizer))
-        model.save_pretrained(out / name)
-        tokenizer.save_pretrained(out / name)
+        make_model(out / name, shape, tokenizer, seed)
     file = out / "pair.yaml"
     file.write_text(yaml.safe_dump(_pair(), sort_keys=False), "utf-8")
     return file
+
+
+def make_model(out: Path, shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
+    """Writes a model with random weights, and its tokenizer, into `out`."""
+    torch.manual_seed(seed)
+    model = Qwen3ForCausalLM(_config(shape, tokenizer))
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
 
 
 def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
@@ -91,23 +96,29 @@ def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3Config:
 
 
 def _pair() -> dict[str, Any]:
-    asked: list[dict[str, str]] = [{"template": USER}, {"slot": "question"}]
-    return {
-        "reasoner": {
-            "path": "reasoner",
-            "prompt": [*asked, {"template": f"{END}{ASSISTANT}{THINK}"}],
-            "end_of_reasoning": END_OF_THINKING,
-            "end_of_text": [END],
-        },
-        "decoder": {
-            "path": "decoder",
-            "prompt_with_signal": [
-                *asked,
-                {"template": f"{END}{ASSISTANT}{THINK}"},
-                {"slot": "signal"},
-                {"template": END_OF_THINKING},
-            ],
-            "prompt_alone": [*asked, {"template": f"{END}{ASSISTANT}"}],
-            "end_of_answer": [END],
-        },
+    reasoner = {
+        "path": "reasoner",
+        "prompt": [*_asked(), {"template": f"{END}{ASSISTANT}{THINK}"}],
+        "end_of_reasoning": END_OF_THINKING,
+        "end_of_text": [END],
     }
+    return {"reasoner": reasoner, "decoder": decoder_format()}
+
+
+def decoder_format() -> dict[str, Any]:
+    """The decoder's part of a pair's file: its directory and its prompts."""
+    return {
+        "path": "decoder",
+        "prompt_with_signal": [
+            *_asked(),
+            {"template": f"{END}{ASSISTANT}{THINK}"},
+            {"slot": "signal"},
+            {"template": END_OF_THINKING},
+        ],
+        "prompt_alone": [*_asked(), {"template": f"{END}{ASSISTANT}"}],
+        "end_of_answer": [END],
+    }
+
+
+def _asked() -> list[dict[str, str]]:
+    return [{"template": USER}, {"slot": "question"}]

@@ -1,11 +1,11 @@
-"""A tokenizer trained on stories, alike in transformers, vLLM and llama.cpp.
+"""A tokenizer trained on stories or other texts, alike in transformers, vLLM and llama.cpp.
 
 Byte-level BPE behind Qwen2's pre-tokenizer, which llama.cpp knows by the name "qwen2": every digit
 is a token of its own, so numbers are read and written place by place.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
@@ -32,7 +32,12 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(scope: Scope, size: int, count: int, seed: int) -> PreTrainedTokenizerFast:
-    """A vocabulary of `size` from `count` stories of a scope. Other text falls back to bytes."""
+    """A vocabulary of `size` from `count` stories of a scope."""
+    return tokenizer_of(_texts(scope, seed, count), size)
+
+
+def tokenizer_of(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
+    """A vocabulary of `size` from texts. Other text falls back to bytes."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     split = pre_tokenizers.Split(Regex(_PATTERN), behavior="isolated")
@@ -44,7 +49,7 @@ def train_tokenizer(scope: Scope, size: int, count: int, seed: int) -> PreTraine
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(scope, seed, count), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END, pad_token=END)
     wrapped.chat_template = CHAT_TEMPLATE

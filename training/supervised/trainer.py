@@ -65,25 +65,40 @@ def _muon(matrices: list[torch.Tensor], plan: Plan) -> torch.optim.Optimizer:
 
 
 class Student:
-    """A model in training. `state`: file with what is needed to go on."""
+    """A model in training. `state`: file with what is needed to go on. `chunk`: which is drawn."""
 
     def __init__(self, model: Path, state: Path, plan: Plan) -> None:
         self._directory, self._state, self._plan = model, state, plan
-        self.model = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-        matrices = [w for n, w in self.model.named_parameters() if w.ndim == 2 and "embed" not in n]
-        others = [w for n, w in self.model.named_parameters() if w.ndim != 2 or "embed" in n]
-        muon = _muon(matrices, plan)
-        adamw = torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
-        self._optimisers: tuple[torch.optim.Optimizer, ...] = (muon, adamw)
-        self.step = self._chunk = self._place = 0
+        self.model: Any = self._made()
+        self._optimisers = self._optimisers_of(plan)
+        self.step = self.chunk = self._place = 0
         if state.is_file():
             self._load()
+
+    def _made(self) -> Any:
+        return AutoModelForCausalLM.from_pretrained(self._directory, dtype=torch.float32)
+
+    def _optimisers_of(self, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
+        matrices = [w for n, w in self.model.named_parameters() if w.ndim == 2 and "embed" not in n]
+        others = [w for n, w in self.model.named_parameters() if w.ndim != 2 or "embed" in n]
+        adamw = torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
+        return (_muon(matrices, plan), adamw)
+
+    def _weights(self) -> dict[str, Any]:
+        weights: dict[str, Any] = self.model.state_dict()
+        return weights
+
+    def _take(self, weights: dict[str, Any]) -> None:
+        self.model.load_state_dict(weights)
+
+    def _write(self) -> None:
+        self.model.save_pretrained(self._directory)
 
     def _load(self) -> None:
         try:
             saved: dict[str, Any] = torch.load(self._state, weights_only=True)
-            self.step, self._chunk, self._place = (saved[k] for k in ("step", "chunk", "place"))
-            self.model.load_state_dict(saved["model"])
+            self.step, self.chunk, self._place = (saved[k] for k in ("step", "chunk", "place"))
+            self._take(saved["model"])
             for optimiser, kept in zip(self._optimisers, saved["optimisers"], strict=True):
                 optimiser.load_state_dict(kept)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
@@ -96,14 +111,14 @@ class Student:
         partial.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "step": self.step,
-            "chunk": self._chunk,
+            "chunk": self.chunk,
             "place": self._place,
-            "model": self.model.state_dict(),
+            "model": self._weights(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
         }
         torch.save(content, partial)
         partial.rename(self._state)
-        self.model.save_pretrained(self._directory)
+        self._write()
 
     def train(
         self,
@@ -125,7 +140,7 @@ class Student:
                 return False
             # Other lessons than those that were interrupted may make fewer of a chunk.
             if self._place >= len(batches):
-                self._chunk, self._place = self._chunk + 1, 0
+                self.chunk, self._place = self.chunk + 1, 0
                 batches = self._batches(draw)
             batch = batches[self._place]
             losses += self._learn(batch)
@@ -141,23 +156,26 @@ class Student:
         return True
 
     def _batches(self, draw: Callable[[random.Random, int], list[Example]]) -> list["Batch"]:
-        rng = random.Random(f"{self._plan.seed}/{self._chunk}")
+        rng = random.Random(f"{self._plan.seed}/{self.chunk}")
         return batched(draw(rng, CHUNK), self._plan.tokens, rng)
 
     def _learn(self, batch: "Batch") -> float:
-        ids, labels = batch.tensors()
         for optimiser in self._optimisers:
             optimiser.zero_grad(set_to_none=True)
             for group in optimiser.param_groups:
                 group["lr"] = self._plan.rate_at(self.step)
-        with torch.autocast("cpu", torch.bfloat16) if self._plan.bfloat16 else nullcontext():
-            logits = self.model(ids).logits
-        loss = cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
+        loss = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self._optimisers:
             optimiser.step()
         return float(loss.detach())
+
+    def _loss(self, batch: "Batch") -> torch.Tensor:
+        ids, labels = batch.tensors()
+        with torch.autocast("cpu", torch.bfloat16) if self._plan.bfloat16 else nullcontext():
+            logits = self.model(ids).logits
+        return cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
 
 
 @dataclass(frozen=True)

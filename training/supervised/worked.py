@@ -1,0 +1,141 @@
+"""Problems solved by a chain of equations: from generated stories, and from files of real ones."""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from duet_contract.vocabulary import HubTokenizer
+from training.errors import DataError
+from training.pair import Pair
+from training.prompting import PairPrompts
+from training.stories.draw import Scope, stories
+from training.stories.story import Story
+from training.stories.traces import SHORT, trace
+from training.supervised.examples import Example
+
+# GSM8K's calculator annotations: `48/2 = <<48/2=24>>24 clips`.
+_ANNOTATION = re.compile(r"<<([^<>=]*)=([^<>=]*)>>")
+# Of the decoder's examples: without a signal, and with one whose last equation is left to it.
+ALONE, SHORTENED = 0.2, 0.1
+_BARE_POINT = re.compile(r"(?<!\d)\.(?=\d)")
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A question, its solution as equations ("48/2=24. 48+24=72."), and the answer."""
+
+    question: str
+    equations: str
+    answer: str
+
+
+def from_story(story: Story) -> Worked:
+    """A generated story's."""
+    return Worked(story.question, trace(story, SHORT), str(story.answer))
+
+
+def read_worked(file: Path) -> list[Worked]:
+    """The problems of a JSONL file with `question`, `answer` and `solution`, as GSM8K writes them.
+
+    Left out is a problem without a question, and one whose annotated equations do not lead to its
+    answer.
+
+    Raises:
+        DataError: unreadable, a line without these fields, or no problem is left.
+    """
+    problems = []
+    try:
+        for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
+            if line.strip():
+                problems.append(_worked(json.loads(line), f"{file}, line {number}"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    kept = [problem for problem in problems if problem]
+    if not kept:
+        raise DataError(f"{file} has no solution whose annotated equations lead to its answer")
+    return kept
+
+
+def _worked(row: dict[str, str], where: str) -> Worked | None:
+    try:
+        question, answer, solution = (row[key] for key in ("question", "answer", "solution"))
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{where}: not an object with question, answer and solution") from error
+    steps = [
+        (_BARE_POINT.sub("0.", left.strip()), _BARE_POINT.sub("0.", result.strip()))
+        for left, result in _ANNOTATION.findall(solution)
+    ]
+    steps = [(left, result) for left, result in steps if left != result]
+    if not question.strip() or not steps or _number(steps[-1][1]) != _number(answer):
+        return None
+    return Worked(question, " ".join(f"{left}={result}." for left, result in steps), answer)
+
+
+def _number(text: str) -> Fraction | str:
+    try:
+        return Fraction(text.replace(",", ""))
+    except (ValueError, ZeroDivisionError):
+        return text
+
+
+class EquationTeacher:
+    """Examples of a pair whose signals are equations: of real problems, each once a round, and
+    of stories, new ones each time.
+    """
+
+    def __init__(
+        self, pair: Pair, problems: list[Worked], scope: Scope, *, told: float, seed: int
+    ) -> None:
+        """`told`: the share of stories among the examples."""
+        self._prompts, self._problems, self._scope = PairPrompts(pair), problems, scope
+        self._told, self._seed = told, seed
+        self._reasons = HubTokenizer.from_directory(pair.reasoner.path)
+        self._answers = HubTokenizer.from_directory(pair.decoder.path)
+        self._pair = pair
+
+    def examples(self, role: str, rng: random.Random, count: int, chunk: int) -> list[Example]:
+        """`count` of them for "reasoner" or "decoder": those of the `chunk`-th draw."""
+        drawn, real = stories(rng, self._scope, "train"), count - round(count * self._told)
+        shown = [self._problem(chunk * real + i) for i in range(real)]
+        shown += [from_story(next(drawn)) for _ in range(count - real)]
+        if role == "reasoner":
+            return [self.reasoner(problem) for problem in shown]
+        return [self.decoder(problem, rng) for problem in shown]
+
+    def _problem(self, number: int) -> Worked:
+        """The `number`-th since the first round, each round in an order of its own."""
+        round_number, place = divmod(number, len(self._problems))
+        order = list(range(len(self._problems)))
+        random.Random(f"{self._seed}/{round_number}").shuffle(order)
+        return self._problems[order[place]]
+
+    def reasoner(self, problem: Worked) -> Example:
+        """The equations, the end of reasoning, the answer."""
+        response = [
+            *self._reasons.encode_text(problem.equations),
+            *self._reasons.encode_template(self._pair.reasoner.end_of_reasoning),
+            *self._reasons.encode_text(_boxed(problem)),
+            *self._reasons.encode_template(self._pair.reasoner.end_of_text[0]),
+        ]
+        return Example(self._prompts.reasoner(problem.question), response)
+
+    def decoder(self, problem: Worked, rng: random.Random) -> Example:
+        """The answer alone, after the equations, after those but the last, or after none."""
+        dice = rng.random()
+        if dice < ALONE:
+            prompt = self._prompts.alone(problem.question)
+        else:
+            steps = [f"{step}." for step in problem.equations.removesuffix(".").split(". ")]
+            shown = steps[:-1] if dice < ALONE + SHORTENED else steps
+            signal = self._reasons.encode_text(" ".join(shown))
+            prompt = self._prompts.guided(problem.question, signal)
+        answer = self._answers.encode_text(_boxed(problem))
+        end = self._answers.encode_template(self._pair.decoder.end_of_answer[0])
+        return Example(prompt, [*answer, *end])
+
+
+def _boxed(problem: Worked) -> str:
+    return f"\\boxed{{{problem.answer}}}"
