@@ -1,6 +1,5 @@
 """Low-rank adapters among a model's weights: PEFT's names, and the weights that they amount to."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,28 +63,64 @@ def check_adapter(name: str, model: Path, adapter: Adapter) -> int:
     """How many weights an adapter on the model in a directory has.
 
     Raises:
-        ConfigError: no linear layer of the model would have one.
+        ConfigError: no linear layer of the model would have one, or the adapter to begin with
+            cannot be read or is of another shape.
     """
-    from peft import LoraConfig, get_peft_model
+    excluded = excluded_modules(adapter)
+    try:
+        trained = _trained(model, _plain(adapter.rank, excluded))
+    except ValueError as error:
+        raise ConfigError(
+            f"lora.{name}: {model} has no linear layer for an adapter"
+            + (f" from layer {adapter.first_layer} on" if excluded else "")
+        ) from error
+    if excluded and trained == _trained(model, _plain(adapter.rank, None)):
+        raise ConfigError(f"lora.{name}.first_layer: {model} does not number its layers")
+    if adapter.path:
+        _check_start(name, model, adapter, adapter.path, trained)
+    return sum(trained.values())
+
+
+def _plain(rank: int, excluded: str | None) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank, target_modules="all-linear", exclude_modules=excluded, task_type="CAUSAL_LM"
+    )
+
+
+def _trained(model: Path, wanted: Any) -> dict[str, int]:
+    """Names and sizes of the weights that PEFT would train."""
+    from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    excluded = excluded_modules(adapter)
-    wanted = LoraConfig(
-        r=adapter.rank,
-        target_modules="all-linear",
-        exclude_modules=excluded,
-        task_type="CAUSAL_LM",
-    )
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
-        modules = [module for module, _ in network.named_modules()]
-        if excluded and not any(re.fullmatch(excluded, module) for module in modules):
-            raise ConfigError(f"lora.{name}.first_layer: {model} does not number its layers")
-        try:
-            network = get_peft_model(network, wanted)
-        except ValueError as error:
-            raise ConfigError(
-                f"lora.{name}: {model} has no linear layer for an adapter"
-                + (f" from layer {adapter.first_layer} on" if excluded else "")
-            ) from error
-    return sum(int(weight.numel()) for weight in network.parameters() if weight.requires_grad)
+        network = get_peft_model(network, wanted)
+    return {n: int(w.numel()) for n, w in network.named_parameters() if w.requires_grad}
+
+
+def _check_start(
+    name: str, model: Path, adapter: Adapter, path: Path, trained: dict[str, int]
+) -> None:
+    from peft import LoraConfig
+
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (path / file).is_file():
+            raise ConfigError(f"lora.{name}.path: there is no {path / file}")
+    try:
+        found = LoraConfig.from_pretrained(str(path))
+        found.inference_mode = False
+        theirs = _trained(model, found)
+    except Exception as error:  # whatever PEFT makes of a damaged file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"lora.{name}.path: no adapter for {model} in {path}: {reason}"
+        ) from error
+    plain = not (found.use_rslora or found.alpha_pattern or found.lora_dropout)
+    if not plain or (found.r, found.lora_alpha, theirs) != (adapter.rank, adapter.alpha, trained):
+        raise ConfigError(
+            f"lora.{name}.path: the adapter in {path} has rank {found.r}, alpha {found.lora_alpha} "
+            f"and {sum(theirs.values())} weights; rank {adapter.rank}, alpha {adapter.alpha} and "
+            f"{sum(trained.values())} weights of plain LoRA are asked for"
+        )

@@ -165,7 +165,9 @@ def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapter
     try:
         settings = json.loads(file.read_text("utf-8"))["settings"]
         saved = {name: int(settings[f"{name}_devices"]) for name in method.uses}
-        adapters = Adapters.model_validate(settings.get("lora", {}))
+        # The weights are the checkpoint's, whatever its run began with.
+        lora = {name: {**shape, "path": None} for name, shape in settings.get("lora", {}).items()}
+        adapters = Adapters.model_validate(lora)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {file}: {error!r}") from error
     for name, ranks in saved.items():

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from verl.utils.device import get_device_id
 from verl.workers.engine.base import EngineRegistry
 from verl.workers.engine.fsdp import FSDPEngineWithLMHead
+from verl.workers.engine.fsdp.utils import unfuse_moe_params
 
 from training.adapter import merged
 
@@ -32,7 +33,8 @@ class MergingEngine(FSDPEngineWithLMHead):  # type: ignore[misc]
     ) -> tuple[Iterator[tuple[str, torch.Tensor]], dict[str, Any] | None]:
         """See VERL's `BaseEngine`. Every rank takes part in gathering the shards."""
         scale = self.model_config.lora_alpha / self.model_config.lora_rank
-        return merged(self.module.state_dict(), scale, _whole), None
+        weights = merged(self.module.state_dict(), scale, _whole)
+        return unfuse_moe_params(weights, self.model_config.hf_config.model_type), None
 
     def _build_lora_module(self, module: Any) -> Any:
         """See VERL's engine, which lets gradients flow down to the embeddings.

@@ -77,12 +77,22 @@ class Adapter(Part):
     """A low-rank adapter (LoRA, arXiv 2106.09685) on every linear layer of a model's blocks.
 
     `rank` 0: none, all weights are trained. What an adapter adds is multiplied by `alpha` / `rank`.
-    Layers below `first_layer` have none, and gradients need not go through them.
+    Layers below `first_layer` have none, and gradients need not go through them. `path`: PEFT's
+    files of an adapter of the same shape, which is then the one that the run begins with.
     """
 
     rank: Annotated[int, Field(ge=0)] = 0
     alpha: Count = 16
     first_layer: Annotated[int, Field(ge=0)] = 0
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_a_rank(self) -> Self:
+        if self.path and not self.rank:
+            raise ValueError(
+                f"path={self.path} is of an adapter: give its rank, alpha, first_layer"
+            )
+        return self
 
 
 class Adapters(Part):

@@ -31,6 +31,9 @@ def _adapter(adapter: Adapter) -> list[str]:
         # vLLM's or the CPU's as without an adapter, and generate what will be served.
         "actor_rollout_ref.model.lora.merge=true",
     ]
+    if adapter.path:
+        # A worker's working directory is its own.
+        found.append(f"actor_rollout_ref.model.lora_adapter_path='{adapter.path.absolute()}'")
     if excluded := excluded_modules(adapter):
         found.append(f"actor_rollout_ref.model.exclude_modules='{excluded}'")
     return found

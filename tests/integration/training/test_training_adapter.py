@@ -125,3 +125,15 @@ def test_it_is_evaluated_and_exported(adapted):
     ours = load_file(pair / "reasoner/model.safetensors")
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+    # Another run goes on with it; its initial model is the one with the adapter as it was.
+    trainer = Trainer(settings_of(home, "further", *TUNING, f"lora.reasoner.path={files}"))
+    try:
+        reasoner = trainer.policies["reasoner"]
+        (began,) = reasoner.workers.digest()
+        assert began == digest(iter(ours.items()))
+        first, second = trainer.step(), trainer.step()
+    finally:
+        trainer.close()
+    assert first["reasoner/kl"] == 0
+    assert second["reasoner/kl"] != 0

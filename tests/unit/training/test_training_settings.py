@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from transformers import GPT2Config
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, GPT2Config
 
 from training.adapter import check_adapter
 from training.errors import ConfigError
@@ -107,6 +108,7 @@ def test_schedules_are_switches(override, schedule):
         ([*NEEDED, "hardware=abacus"], "abacus"),
         ([*NEEDED, "lora.reasoner.rank=-1"], "lora.reasoner.rank"),
         ([*NEEDED, "lora.reasoner.alpha=0"], "lora.reasoner.alpha"),
+        ([*NEEDED, "lora.reasoner.path=there"], "path=there is of an adapter: give its rank"),
         ([*NEEDED, "seed=["], "cannot read the settings"),
     ],
 )
@@ -138,7 +140,9 @@ def test_a_run_without_an_adapter_binds_as_one_before_there_were_any():
     alone = settings_from([*NEEDED, "method=single"])
     assert settings_from([*NEEDED, *off]).binding() == alone.binding()
     adapted = settings_from([*NEEDED, "lora.reasoner.rank=4"])
-    assert adapted.binding()["lora"] == {"reasoner": {"rank": 4, "alpha": 16, "first_layer": 0}}
+    assert adapted.binding()["lora"] == {
+        "reasoner": {"rank": 4, "alpha": 16, "first_layer": 0, "path": None}
+    }
     assert adapted.binding() != settings_from([*NEEDED, "lora.reasoner.rank=8"]).binding()
 
 
@@ -161,6 +165,23 @@ def test_an_adapter_that_fits_nothing_is_one_line(pair_file, tmp_path):
     GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=8).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"lora.decoder.first_layer: .* does not number"):
         check_adapter("decoder", tmp_path, Adapter(rank=4, first_layer=1))
+
+
+def test_an_adapter_to_begin_with_has_the_shape_that_is_asked_for(pair_file, tmp_path):
+    model, path = pair_file.parent / "decoder", tmp_path / "adapter"
+    with pytest.raises(ConfigError, match=r"lora.decoder.path: there is no .*adapter_config.json"):
+        check_adapter("decoder", model, Adapter(rank=4, path=path))
+    network = AutoModelForCausalLM.from_pretrained(model)
+    wanted = LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", layers_to_transform=[1])
+    get_peft_model(network, wanted).save_pretrained(path)
+    assert check_adapter("decoder", model, Adapter(rank=4, first_layer=1, path=path)) > 0
+    for shape in ({"rank": 4}, {"rank": 4, "first_layer": 1, "alpha": 8}):
+        with pytest.raises(ConfigError, match=r"has rank 4, alpha 16 and \d+ weights; rank 4, "):
+            check_adapter("decoder", model, Adapter(**shape, path=path))
+    config = policy_config(
+        settings_from([*NEEDED, "lora.decoder.rank=4", f"lora.decoder.path={path}"]), "decoder", "m"
+    )
+    assert config.actor_rollout_ref.model.lora_adapter_path == str(path)
 
 
 def test_verl_composes_both_policies():
