@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from peft import LoraConfig, get_peft_model
+from torch.nn import Linear
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from training.adapter import check_adapter
@@ -172,7 +173,10 @@ def test_an_adapter_to_begin_with_has_the_shape_that_is_asked_for(pair_file, tmp
     with pytest.raises(ConfigError, match=r"lora.decoder.path: there is no .*adapter_config.json"):
         check_adapter("decoder", model, Adapter(rank=4, path=path))
     network = AutoModelForCausalLM.from_pretrained(model)
-    wanted = LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", layers_to_transform=[1])
+    linear = [
+        n for n, module in network.model.layers[1].named_modules() if isinstance(module, Linear)
+    ]
+    wanted = LoraConfig(r=4, lora_alpha=16, target_modules=linear, layers_to_transform=[1])
     get_peft_model(network, wanted).save_pretrained(path)
     assert check_adapter("decoder", model, Adapter(rank=4, first_layer=1, path=path)) > 0
     for shape in ({"rank": 4}, {"rank": 4, "first_layer": 1, "alpha": 8}):
