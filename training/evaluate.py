@@ -41,7 +41,16 @@ from training.policies import start_policies
 from training.prompting import PairPrompts
 from training.sampling import score
 from training.serving import Serving
-from training.settings import Count, Hardware, Part, Settings, Share, TopK, compose_settings
+from training.settings import (
+    Adapters,
+    Count,
+    Hardware,
+    Part,
+    Settings,
+    Share,
+    TopK,
+    compose_settings,
+)
 from training.settings import Method as MethodName
 from training.verifiers import make_verifier
 
@@ -106,7 +115,8 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
     method, data = METHODS[settings.method](settings), settings.data
     if settings.weights:
-        _check_weights(settings.weights, method, settings.hardware)
+        adapters = _check_weights(settings.weights, method, settings.hardware)
+        settings = settings.model_copy(update={"lora": adapters})
     verifiers = {
         name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
         for name in {problem.verifier for problem in problems}
@@ -142,7 +152,8 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
     }
 
 
-def _check_weights(weights: Path, method: Method, hardware: Hardware) -> None:
+def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapters:
+    """Whether a checkpoint can be read here; the adapters that its weights are for."""
     file = weights / "state.json"
     if not file.is_file():
         raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
@@ -154,6 +165,9 @@ def _check_weights(weights: Path, method: Method, hardware: Hardware) -> None:
     try:
         settings = json.loads(file.read_text("utf-8"))["settings"]
         saved = {name: int(settings[f"{name}_devices"]) for name in method.uses}
+        # The weights are the checkpoint's, whatever its run began with.
+        lora = {name: {**shape, "path": None} for name, shape in settings.get("lora", {}).items()}
+        adapters = Adapters.model_validate(lora)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {file}: {error!r}") from error
     for name, ranks in saved.items():
@@ -164,6 +178,7 @@ def _check_weights(weights: Path, method: Method, hardware: Hardware) -> None:
                 f"{hardware.name} has {here} here; set hardware, hardware.devices and "
                 "hardware.nodes as the run had them"
             )
+    return adapters
 
 
 def summary(

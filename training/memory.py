@@ -10,6 +10,10 @@ Nothing here touches a device: shapes come from the models' config.json, the res
     layer        2 T (4 I + 2 H + 2 (Q + 2 KV))      one layer's activations, recomputed
     logits       2 T V        bfloat16; their gradient is written in place by flash-attn
     cache        4 L KV       bytes a token: keys and values of L layers in bfloat16
+
+With an adapter of rank r, masters are of P + A weights, moments and gradients of A alone:
+
+    A = r L' (2 (H + Q) + 2 (H + KV) + 3 (H + I))      on the linear layers of L' of the layers
 """
 
 import json
@@ -20,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import ConfigError
+from training.settings import Settings
 
 GIB = 2**30
 # Of one process on a device: CUDA context, cuBLAS and NCCL buffers, allocator slack. Assumed.
@@ -43,6 +48,12 @@ class Shape:
     keys: int
     vocabulary: int
 
+    def adapter(self, rank: int, first_layer: int = 0) -> int:
+        """Weights of an adapter of `rank` on every linear layer from `first_layer` on."""
+        attention = 2 * (self.hidden + self.queries) + 2 * (self.hidden + self.keys)
+        sides = attention + 3 * (self.hidden + self.intermediate)
+        return rank * max(0, self.layers - first_layer) * sides
+
     @property
     def cache_bytes(self) -> int:
         """Bytes of KV cache for one token, bfloat16."""
@@ -54,7 +65,8 @@ class Engine:
     """How one model is trained and served on each of `ranks` devices.
 
     `longest`: tokens of a micro-batch that is trained on; `read` of one whose log-probs alone are
-    taken. `served`: share of the device that its server takes while awake.
+    taken. `served`: share of the device that its server takes while awake. `adapter`: weights of
+    the adapter that alone is trained; 0 where all are.
     """
 
     shape: Shape
@@ -65,6 +77,7 @@ class Engine:
     offload_parameters: bool = False
     offload_optimizer: bool = False
     bucket: float = 2.0
+    adapter: int = 0
 
 
 def shape_of(model: Path) -> Shape:
@@ -93,15 +106,25 @@ def shape_of(model: Path) -> Shape:
 
 def resident(engine: Engine, *, updating: bool) -> dict[str, float]:
     """What a trained model keeps on a device; more while it is `updating`."""
-    each = engine.shape.parameters / engine.ranks / GIB
+    held = (engine.shape.parameters + engine.adapter) / engine.ranks / GIB
+    learnt = (engine.adapter or engine.shape.parameters) / engine.ranks / GIB
     parts = {}
     if updating or not engine.offload_parameters:
-        parts["masters"] = 4 * each
+        parts["masters"] = 4 * held
     if updating or not engine.offload_optimizer:
-        parts["moments"] = 8 * each
+        parts["moments"] = 8 * learnt
     if updating:
-        parts["gradients"] = 4 * each
+        parts["gradients"] = 4 * learnt
     return parts
+
+
+def adapter_sizes(settings: Settings, shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """Weights of each policy's adapter; 0 where all weights are trained."""
+    chosen = {name: settings.lora.of(name) for name in shapes}
+    return {
+        name: shape.adapter(chosen[name].rank, chosen[name].first_layer)
+        for name, shape in shapes.items()
+    }
 
 
 def activations(engine: Engine) -> dict[str, float]:
@@ -183,7 +206,7 @@ def table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
     return lines
 
 
-def engine_of(config: Any, shape: Shape, ranks: int) -> Engine:
+def engine_of(config: Any, shape: Shape, ranks: int, adapter: int = 0) -> Engine:
     """An `Engine` from VERL's configuration of a policy (`training.verl_config`)."""
     part = config.actor_rollout_ref
     return Engine(
@@ -195,4 +218,5 @@ def engine_of(config: Any, shape: Shape, ranks: int) -> Engine:
         offload_parameters=part.actor.fsdp_config.param_offload,
         offload_optimizer=part.actor.fsdp_config.optimizer_offload,
         bucket=part.rollout.checkpoint_engine.update_weights_bucket_megabytes / 1024,
+        adapter=adapter,
     )

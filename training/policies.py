@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+from training.adapter import check_adapter
 from training.cluster import make_pools, start_ray
 from training.pair import Pair
 from training.policy import Policy
@@ -18,9 +20,13 @@ def start_policies(
     `reference`: keep the initial reasoner, too, for the KL term.
 
     Raises:
-        ConfigError: VERL refuses a setting, or Ray has not the devices that are asked for.
+        ConfigError: VERL refuses a setting, an adapter does not fit its model, or Ray has not the
+            devices that are asked for.
     """
     paths = {"reasoner": str(pair.reasoner.path), "decoder": str(pair.decoder.path)}
+    for name in names:
+        if settings.lora.of(name).rank:
+            check_adapter(name, Path(paths[name]), settings.lora.of(name))
     configs = {name: policy_config(settings, name, paths[name]) for name in names}
     start_ray(settings.hardware)
     pools = make_pools(settings.hardware, names)

@@ -40,7 +40,11 @@ class Policy:
     ) -> None:
         self.name = name
         self._config, self._temperature, self._seeded = config, temperature, seeded
-        role = "actor_rollout_ref" if reference else "actor_rollout"
+        model = config.actor_rollout_ref.model
+        # Without its adapter a model is the initial one, unless the run began with one.
+        self._adds_to_initial = model.lora_rank > 0 and not model.lora_adapter_path
+        kept = reference and not self._adds_to_initial
+        role = "actor_rollout_ref" if kept else "actor_rollout"
         worker = RayClassWithInitArgs(
             cls=ray.remote(PolicyWorker), config=config.actor_rollout_ref, role=role
         )
@@ -149,7 +153,11 @@ class Policy:
         """Log-probs of the response tokens, nested (N, *), of the trained model or the initial."""
         data = batch.clone()
         tu.assign_non_tensor(data, calculate_entropy=False, compute_loss=False)
-        compute = self.workers.compute_ref_log_prob if reference else self.workers.compute_log_prob
+        compute = self.workers.compute_log_prob
+        if reference and self._adds_to_initial:
+            tu.assign_non_tensor(data, no_lora_adapter=True)
+        elif reference:
+            compute = self.workers.compute_ref_log_prob
         values = tu.get(compute(data), "log_probs")
         kept: torch.Tensor = response_from_nested(values, batch["response_mask"]).float()
         return kept

@@ -73,6 +73,39 @@ class LearningRates(Part):
     decoder: NotNegative
 
 
+class Adapter(Part):
+    """A low-rank adapter (LoRA, arXiv 2106.09685) on every linear layer of a model's blocks.
+
+    `rank` 0: none, all weights are trained. What an adapter adds is multiplied by `alpha` / `rank`.
+    Layers below `first_layer` have none, and gradients need not go through them. `path`: PEFT's
+    files of an adapter of the same shape, which is then the one that the run begins with.
+    """
+
+    rank: Annotated[int, Field(ge=0)] = 0
+    alpha: Count = 16
+    first_layer: Annotated[int, Field(ge=0)] = 0
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_a_rank(self) -> Self:
+        if self.path and not self.rank:
+            raise ValueError(
+                f"path={self.path} is of an adapter: give its rank, alpha, first_layer"
+            )
+        return self
+
+
+class Adapters(Part):
+    """The adapter of each model: with one it alone is trained, and the model's weights stay."""
+
+    reasoner: Adapter = Adapter()
+    decoder: Adapter = Adapter()
+
+    def of(self, policy: str) -> Adapter:
+        """The adapter of a policy, "reasoner" or "decoder"."""
+        return self.reasoner if policy == "reasoner" else self.decoder
+
+
 class Kl(Part):
     """KL to the initial reasoner: beta and VERL's estimator. With 0 no reference is kept."""
 
@@ -216,6 +249,7 @@ class Settings(Part):
     batch: Batch
     tokens: Tokens
     learning_rate: LearningRates
+    lora: Adapters
     objective: Objective
     thinkprune: Prune
     lgrpo: LengthPenalty
@@ -290,6 +324,10 @@ class Settings(Part):
         values = self.model_dump(mode="json", by_alias=True)
         bound = {key: values[key] for key in sorted(kept)}
         bound["data"].pop("validation")
+        # Not named where all weights are trained: earlier checkpoints of such runs do not name it.
+        adapters = {name: values["lora"][name] for name in self.policies if self.lora.of(name).rank}
+        if adapters:
+            bound["lora"] = adapters
         for policy in self.policies:
             bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
         return bound

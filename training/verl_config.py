@@ -11,11 +11,32 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from training.adapter import excluded_modules
 from training.errors import ConfigError
-from training.settings import Settings
+from training.settings import Adapter, Settings
 
 # Replicas of the second policy count from here, so that no name is taken twice.
 FIRST_REPLICA = {"reasoner": 0, "decoder": 1000}
+
+
+def _adapter(adapter: Adapter) -> list[str]:
+    """VERL's settings of an adapter; none without one."""
+    if not adapter.rank:
+        return []
+    found = [
+        f"actor_rollout_ref.model.lora_rank={adapter.rank}",
+        f"actor_rollout_ref.model.lora_alpha={adapter.alpha}",
+        "actor_rollout_ref.model.target_modules=all-linear",
+        # Servers get whole weights, the adapter added (`training.merging_engine`): then they are
+        # vLLM's or the CPU's as without an adapter, and generate what will be served.
+        "actor_rollout_ref.model.lora.merge=true",
+    ]
+    if adapter.path:
+        # A worker's working directory is its own.
+        found.append(f"actor_rollout_ref.model.lora_adapter_path='{adapter.path.absolute()}'")
+    if excluded := excluded_modules(adapter):
+        found.append(f"actor_rollout_ref.model.exclude_modules='{excluded}'")
+    return found
 
 
 def policy_config(settings: Settings, policy: str, path: str) -> Any:
@@ -62,6 +83,7 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={pass_tokens}",
         f"actor_rollout_ref.rollout.max_model_len={prompt + response}",
         f"actor_rollout_ref.rollout.logprobs_mode={log_probs}",
+        *_adapter(settings.lora.of(policy)),
         *hardware.verl,
         *(hardware.reasoner if reasoner else hardware.decoder),
     ]

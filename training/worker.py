@@ -35,11 +35,18 @@ class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
                     rank=int(os.environ["RANK"]),
                     world_size=int(os.environ["WORLD_SIZE"]),
                 )
+        if config.model.lora_rank:
+            from training import merging_engine  # asks for the device as it is imported
+
+            merging_engine.use()
         super().__init__(config, role, **options)
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[untyped-decorator]
     def init_model(self) -> None:
         """Builds the engines, then points the rollout adapter at this policy's replicas."""
+        if self.config.model.lora_rank:
+            # An adapter begins with random weights: the run's, not the process's.
+            torch.manual_seed(self.config.rollout.seed)
         super().init_model()
         first = _offset(self.config.rollout)
         old = self.rollout.replica_rank

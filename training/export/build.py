@@ -1,7 +1,8 @@
 """Builds a pair's directory out of a run; it appears whole, or not at all.
 
 `OUT/` holds `manifest.json`, `reasoner/` (Hugging Face layout), `decoder/model.TYPE.gguf`,
-`manifests/TYPE.json` (the manifest with another of the decoders) and `parity.json`.
+`manifests/TYPE.json` (the manifest with another of the decoders) and `parity.json`; of a run that
+trained an adapter `adapter/reasoner/` or `adapter/decoder/`, too, which is no part of the pair.
 """
 
 import json
@@ -87,7 +88,7 @@ def _build(
         "decoder": scratch / "trained" / "decoder",
     }
     _say(f"merging step {trained.step} of {trained.directory.parent.parent.name or '.'}")
-    weights = _weights(trained, "reasoner", pair.reasoner.path)
+    weights = _weights(trained, "reasoner", pair.reasoner.path, scratch)
     write_model(weights, pair.reasoner.path, exact["reasoner"], None, prompts.end_of_text)
     write_model(
         weights,
@@ -96,7 +97,7 @@ def _build(
         settings.reasoner_dtype,
         prompts.end_of_text,
     )
-    weights = _weights(trained, "decoder", pair.decoder.path)
+    weights = _weights(trained, "decoder", pair.decoder.path, scratch)
     write_model(weights, pair.decoder.path, exact["decoder"], None, prompts.end_of_answer)
     del weights
     _say(f"decoder as {', '.join(settings.quantizations)}")
@@ -135,10 +136,10 @@ def _build(
     }
 
 
-def _weights(trained: Trained, name: str, model: Path) -> Weights:
-    """A policy's weights; those it began with if the run did not train it."""
+def _weights(trained: Trained, name: str, model: Path, scratch: Path) -> Weights:
+    """A policy's weights; those it began with if the run did not train it. Writes its adapter."""
     if (trained.directory / name).is_dir():
-        return merge_shards(trained.directory / name, model)
+        return merge_shards(trained.directory / name, model, scratch / "adapter" / name)
     from transformers import AutoModelForCausalLM
 
     _say(f"the run did not train the {name}: taken as the pair names it")

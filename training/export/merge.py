@@ -13,7 +13,9 @@ from transformers.utils import logging as hub_logging
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
+from training.adapter import has_adapter, merged
 from training.errors import CheckpointError, ExportError
+from training.export.adapter import adapter_shape, write_adapter
 
 Weights = dict[str, torch.Tensor]
 
@@ -60,15 +62,18 @@ class _ExactMerger(FSDPModelMerger):  # type: ignore[misc]
         return weights
 
 
-def merge_shards(checkpoint: Path, model: Path) -> Weights:
+def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> Weights:
     """All weights of a policy's checkpoint, in the precision that they were saved in.
 
     Args:
         checkpoint: what VERL's FSDP engine saved, on any number of ranks.
         model: the directory of the model that was trained.
+        adapter: the directory to write the checkpoint's adapter to, if it has one. It is added to
+            the weights in any case.
 
     Raises:
         CheckpointError: shards are missing or damaged, or they are of another architecture.
+        ExportError: the adapter cannot be written.
     """
     config = ModelMergerConfig(
         operation="merge",
@@ -81,6 +86,11 @@ def merge_shards(checkpoint: Path, model: Path) -> Weights:
     except Exception as error:  # whatever torch makes of a damaged file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise CheckpointError(f"cannot merge the shards in {checkpoint}: {reason}") from error
+    if has_adapter(weights):
+        shape = adapter_shape(checkpoint)
+        if adapter:
+            write_adapter(weights, shape, adapter)
+        weights = dict(merged(weights, shape.alpha / shape.rank))
     _check_architecture(weights, checkpoint, model)
     return weights
 

@@ -44,6 +44,7 @@ class Preflight:
                 self._do(name, partial(self._model, name, paths[name]))
             built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
             shapes = self._shapes(paths)
+            self._do("adapters", lambda: run.adapters(settings, paths))
         self._do("data", lambda: run.data(settings, built))
         configs = self._do("VERL's settings", lambda: run.verl(settings, paths), dict)
         if shapes and configs:

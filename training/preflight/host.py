@@ -4,13 +4,13 @@ import os
 import resource
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from training.memory import GIB, Shape
+from training.memory import GIB, Shape, adapter_sizes
 from training.preflight.findings import Finding, Status
 from training.settings import Hardware, Settings
 
@@ -81,9 +81,15 @@ def gpus(hardware: Hardware) -> Iterator[Finding]:
         yield Finding("ok", "GPU kind", text)
 
 
-def checkpoint_gib(shapes: dict[str, Shape]) -> float:
-    """GiB of one checkpoint: float32 weights and two Adam moments of each model."""
-    return sum(12 * shape.parameters for shape in shapes.values()) / GIB
+def checkpoint_gib(shapes: dict[str, Shape], adapters: Mapping[str, int] | None = None) -> float:
+    """GiB of one checkpoint: float32 weights of each model, and two Adam moments of those trained.
+
+    `adapters`: weights of each model's adapter, which alone is trained; 0 where all are.
+    """
+    added = {name: (adapters or {}).get(name, 0) for name in shapes}
+    held = sum(shape.parameters + added[name] for name, shape in shapes.items())
+    learnt = sum(added[name] or shape.parameters for name, shape in shapes.items())
+    return (4 * held + 8 * learnt) / GIB
 
 
 def disk(settings: Settings, shapes: dict[str, Shape]) -> Iterator[Finding]:
@@ -94,7 +100,8 @@ def disk(settings: Settings, shapes: dict[str, Shape]) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         yield Finding("fail", "disk", f"{place} cannot be written to")
         return
-    each, count = checkpoint_gib(shapes), settings.checkpoint.keep + 1
+    each = checkpoint_gib(shapes, adapter_sizes(settings, shapes))
+    count = settings.checkpoint.keep + 1
     free = shutil.disk_usage(place).free / GIB
     text = f"{free:.1f} GiB free in {place}, {each * count:.1f} needed ({count} x {each:.2f})"
     if free < each * count:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.errors import ContractError
+from training.adapter import check_adapter
 from training.checkpoints import Checkpoints
 from training.data.lengths import fitting
 from training.data.rows import read_rows
 from training.errors import ConfigError, TrainingError, one_line
-from training.memory import Shape, cached_tokens, engine_of, phases, shape_of
+from training.memory import Shape, adapter_sizes, cached_tokens, engine_of, phases, shape_of
 from training.pair import Pair, fetch, hub_id, read_pair
 from training.preflight.findings import Finding
 from training.prompting import PairPrompts
@@ -120,6 +121,15 @@ def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
         yield Finding("ok", f"verifier {name}", "tells right from wrong")
 
 
+def adapters(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding]:
+    """Whether each adapter fits its model, and how large it is."""
+    for name in settings.policies:
+        adapter = settings.lora.of(name)
+        if adapter.rank and name in paths:
+            size = check_adapter(name, paths[name], adapter) / 1e6
+            yield Finding("ok", f"{name}'s adapter", f"rank {adapter.rank}: {size:,.2f}M weights")
+
+
 def verl(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding | dict[str, Any]]:
     """Whether VERL knows every setting; then its configuration of each policy."""
     configs = {
@@ -137,8 +147,9 @@ def memory(
     hardware = settings.hardware
     if hardware.platform == "cpu":
         return
+    adapters = adapter_sizes(settings, shapes)
     engines = {
-        name: engine_of(configs[name], shape, hardware.ranks_of(name))
+        name: engine_of(configs[name], shape, hardware.ranks_of(name), adapters[name])
         for name, shape in shapes.items()
     }
     device = hardware.device_memory

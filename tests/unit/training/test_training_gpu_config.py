@@ -75,6 +75,16 @@ def test_what_needs_no_gpu_is_instantiated(hardware, composed):
         assert name in ("reasoner", "decoder")
 
 
+def test_an_adapter_passes_verls_own_checks(pair_file):
+    """vLLM's servers are asked for whole weights: without `merge` they would want the adapter."""
+    settings = settings_from([*NEEDED, "hardware=h100x4", "lora.reasoner.rank=4"])
+    config = policy_config(settings, "reasoner", str(pair_file.parent / "reasoner"))
+    model = omega_conf_to_dataclass(config.actor_rollout_ref.model)
+    assert (model.lora_rank, model.lora_alpha, model.target_modules) == (4, 16, "all-linear")
+    assert model.lora["merge"]
+    assert model.lora["rank"] == 0
+
+
 def test_the_two_policies_never_share_a_servers_name(composed):
     configs = composed["h100x4"]
     first = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from training.adapter import check_adapter
 from training.errors import ConfigError
 from training.memory import (
     CONTEXT,
@@ -20,6 +21,7 @@ from training.memory import (
     shape_of,
     table,
 )
+from training.settings import Adapter
 from training.train import settings_from
 from training.verl_config import policy_config
 
@@ -87,6 +89,22 @@ def test_a_counted_model_matches_transformers(pair_file):
     # Norms alone are left out.
     norms = sum(w.numel() for name, w in model.named_parameters() if "norm" in name)
     assert shape_of(path).parameters == exact - norms
+
+
+@pytest.mark.parametrize("first_layer", [0, 1])
+def test_an_adapter_is_as_large_as_pefts(pair_file, first_layer):
+    path = pair_file.parent / "reasoner"
+    exact = check_adapter("reasoner", path, Adapter(rank=4, first_layer=first_layer))
+    assert shape_of(path).adapter(4, first_layer) == exact
+
+
+def test_with_an_adapter_moments_and_gradients_are_its_own():
+    engine = Engine(TOY, ranks=2, longest=7, read=14, served=0.5, adapter=100)
+    assert resident(engine, updating=True) == {
+        "masters": 4 * (1000 + 100) / 2 / GIB,
+        "moments": 8 * 100 / 2 / GIB,
+        "gradients": 4 * 100 / 2 / GIB,
+    }
 
 
 def test_parts_by_hand():

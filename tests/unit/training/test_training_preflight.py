@@ -128,6 +128,13 @@ def test_a_setting_that_verl_does_not_know_is_named(run, capsys):
     assert "VERL refuses the settings of reasoner" in capsys.readouterr().out
 
 
+def test_an_adapter_is_held_against_its_model(run, capsys, quick):
+    assert main([*run, "lora.reasoner.rank=4"]) == 0
+    assert "rank 4: 0.01M weights" in capsys.readouterr().out
+    assert main([*run, "lora.reasoner.rank=4", "lora.reasoner.first_layer=2"]) == 1
+    assert "no linear layer for an adapter from layer 2 on" in capsys.readouterr().out
+
+
 def test_settings_that_are_none_are_one_line(capsys):
     assert main(["batch.questions=none"]) == 1
     error = capsys.readouterr().err
@@ -150,6 +157,8 @@ def test_a_full_disk_is_seen(run, monkeypatch):
     settings = settings_from(run)
     shapes = {"reasoner": Shape(10**9, 1, 1, 1, 1, 1, 1)}
     assert host.checkpoint_gib(shapes) == pytest.approx(12e9 / GIB)
+    with_adapter = host.checkpoint_gib(shapes, {"reasoner": 10**6})
+    assert with_adapter == pytest.approx((4e9 + 12e6) / GIB)
     for free, status in ((30, "fail"), (35, "warn"), (99, "ok")):  # 33.5 GiB are needed
         usage = SimpleNamespace(free=free * GIB)
         monkeypatch.setattr(host.shutil, "disk_usage", lambda _, usage=usage: usage)

@@ -1,13 +1,18 @@
 """Settings: one line for whatever is wrong, and the paper's values as defaults."""
 
+import re
 from pathlib import Path
 
 import pytest
+from peft import LoraConfig, get_peft_model
+from torch.nn import Linear
+from transformers import AutoModelForCausalLM, GPT2Config
 
+from training.adapter import check_adapter
 from training.errors import ConfigError
 from training.evaluate import EvaluationSettings
 from training.objective.schedule import Constant, DualAscent
-from training.settings import compose_settings
+from training.settings import Adapter, compose_settings
 from training.train import main, settings_from
 from training.verl_config import policy_config
 
@@ -102,6 +107,9 @@ def test_schedules_are_switches(override, schedule):
         ([*NEEDED, "batch.signals=1"], "batch.signals"),
         ([*NEEDED, "objective.price.clip=[1,0]"], "low, high"),
         ([*NEEDED, "hardware=abacus"], "abacus"),
+        ([*NEEDED, "lora.reasoner.rank=-1"], "lora.reasoner.rank"),
+        ([*NEEDED, "lora.reasoner.alpha=0"], "lora.reasoner.alpha"),
+        ([*NEEDED, "lora.reasoner.path=there"], "path=there is of an adapter: give its rank"),
         ([*NEEDED, "seed=["], "cannot read the settings"),
     ],
 )
@@ -124,6 +132,60 @@ def test_binding_leaves_out_what_may_change():
     bound = settings_from([*NEEDED, "steps=5"]).binding()
     assert bound == settings_from([*NEEDED, "steps=9", "resume=true", "samples=0"]).binding()
     assert bound != settings_from([*NEEDED, "steps=5", "seed=1"]).binding()
+
+
+def test_a_run_without_an_adapter_binds_as_one_before_there_were_any():
+    assert "lora" not in settings_from(NEEDED).binding()
+    # What is off says nothing, and neither does the adapter of a model that takes no part.
+    off = ["lora.reasoner.alpha=32", "method=single", "lora.decoder.rank=4"]
+    alone = settings_from([*NEEDED, "method=single"])
+    assert settings_from([*NEEDED, *off]).binding() == alone.binding()
+    adapted = settings_from([*NEEDED, "lora.reasoner.rank=4"])
+    assert adapted.binding()["lora"] == {
+        "reasoner": {"rank": 4, "alpha": 16, "first_layer": 0, "path": None}
+    }
+    assert adapted.binding() != settings_from([*NEEDED, "lora.reasoner.rank=8"]).binding()
+
+
+def test_verl_is_told_of_an_adapter():
+    more = ["lora.decoder.rank=4", "lora.decoder.alpha=8", "lora.decoder.first_layer=2"]
+    settings = settings_from([*NEEDED, *more])
+    model = policy_config(settings, "decoder", "/models/m").actor_rollout_ref.model
+    assert (model.lora_rank, model.lora_alpha, model.target_modules) == (4, 8, "all-linear")
+    assert model.lora.merge
+    layers = ["model.layers.1.mlp.up_proj", "model.layers.2.mlp.up_proj"]
+    assert [bool(re.fullmatch(model.exclude_modules, name)) for name in layers] == [True, False]
+    other = policy_config(settings, "reasoner", "/models/m").actor_rollout_ref.model
+    assert (other.lora_rank, other.lora.merge, other.exclude_modules) == (0, False, None)
+
+
+def test_an_adapter_that_fits_nothing_is_one_line(pair_file, tmp_path):
+    model = pair_file.parent / "decoder"
+    with pytest.raises(ConfigError, match=r"lora.decoder: .* no linear layer .* from layer 2 on"):
+        check_adapter("decoder", model, Adapter(rank=4, first_layer=2))
+    GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=8).save_pretrained(tmp_path)
+    with pytest.raises(ConfigError, match=r"lora.decoder.first_layer: .* does not number"):
+        check_adapter("decoder", tmp_path, Adapter(rank=4, first_layer=1))
+
+
+def test_an_adapter_to_begin_with_has_the_shape_that_is_asked_for(pair_file, tmp_path):
+    model, path = pair_file.parent / "decoder", tmp_path / "adapter"
+    with pytest.raises(ConfigError, match=r"lora.decoder.path: there is no .*adapter_config.json"):
+        check_adapter("decoder", model, Adapter(rank=4, path=path))
+    network = AutoModelForCausalLM.from_pretrained(model)
+    linear = [
+        n for n, module in network.model.layers[1].named_modules() if isinstance(module, Linear)
+    ]
+    wanted = LoraConfig(r=4, lora_alpha=16, target_modules=linear, layers_to_transform=[1])
+    get_peft_model(network, wanted).save_pretrained(path)
+    assert check_adapter("decoder", model, Adapter(rank=4, first_layer=1, path=path)) > 0
+    for shape in ({"rank": 4}, {"rank": 4, "first_layer": 1, "alpha": 8}):
+        with pytest.raises(ConfigError, match=r"has rank 4, alpha 16 and \d+ weights; rank 4, "):
+            check_adapter("decoder", model, Adapter(**shape, path=path))
+    config = policy_config(
+        settings_from([*NEEDED, "lora.decoder.rank=4", f"lora.decoder.path={path}"]), "decoder", "m"
+    )
+    assert config.actor_rollout_ref.model.lora_adapter_path == str(path)
 
 
 def test_verl_composes_both_policies():
