@@ -40,8 +40,7 @@ def package(out: Path, into: Path) -> None:
         (into / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pair / path, into / path)
     _write(into, manifest, figures)
-    licence = Path(__file__).with_name("LICENSE.txt")
-    shutil.copyfile(licence, into / "LICENSE")
+    _write_licence(into)
 
 
 def renew_figures(out: Path, into: Path) -> None:
@@ -81,6 +80,18 @@ def renew_served(pair: Path, served: dict[str, Any]) -> None:
     if figures is None:
         raise DataError(f"{pair} has no {FIGURES}")
     _write(pair, load_manifest(pair), figures | {"served": served})
+
+
+def tell_served(pair: Path, into: Path, served: dict[str, Any]) -> None:
+    """Writes figures, page and licence into `into`, of a built pair that was only asked as served.
+
+    Raises:
+        ContractError: there is no pair.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    nothing = {"evaluations": {}, "wall_clock": None, "parity": None, "samples": []}
+    _write(into, load_manifest(pair), nothing | {"served": served})
+    _write_licence(into)
 
 
 def collect(out: Path) -> dict[str, Any]:
@@ -136,3 +147,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
     (into / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     (into / PAGE).write_text(write_page(manifest, figures), "utf-8")
+
+
+def _write_licence(into: Path) -> None:
+    shutil.copyfile(Path(__file__).with_name("LICENSE.txt"), into / "LICENSE")

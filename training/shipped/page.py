@@ -5,43 +5,32 @@ from typing import Any
 from duet_contract.manifest import Manifest
 from training.shipped import tables
 from training.shipped.targets import percent
-
-_HOW = (
-    "On two processor cores: a tokenizer, supervised training of both models on generated stories "
-    "(`training/stories`), joint training with length-penalised GRPO (`training/shipped/plan.py` "
-    "has every setting), export. `figures.json` holds what was measured; this page is written from "
-    "it.",
-    "These weights were made by those stages, but not in one go: supervised training was stopped "
-    "and taken up again several times, with other shares of the styles of worked solutions (the "
-    "reasoner after some 1,600 to 2,200 steps, the decoder after 1,300). So the command above, run "
-    "from nothing, gives weights of the same kind, not the same weights. The time of a run from "
-    "nothing was never measured; by the logged speed, some 1,500 tokens a second, supervised "
-    "training alone takes about 3.5 hours.",
-)
+from training.shipped.words import Asked, Words, words_of
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     """The README of the pair, in Markdown; what was not measured is left out, or said to be."""
-    kind = _kind(manifest)
+    kind, words = _kind(manifest), words_of(manifest.id)
     evaluations = figures["evaluations"]
     parts = [
         f"# {manifest.id}",
         _what(manifest),
         "## What it can and cannot answer",
-        *_reach(figures, kind),
+        *_reach(figures, kind, words.reach, manifest.defaults.confidence),
         "## Figures",
-        tables.targets(figures, kind),
     ]
+    if words.has_targets:
+        parts.append(tables.targets(figures, kind))
     if evaluations:
         parts.append(tables.trained(evaluations))
-    parts += _joint(figures)
+        parts += _joint(figures)
     if figures["served"]:
         parts.append(tables.served(figures["served"]))
     if figures["parity"]:
         parts.append(_parity(figures["parity"], kind))
     if figures["wall_clock"]:
         parts.append(tables.seconds(figures["wall_clock"]))
-    parts += ["## How it was made", _command(manifest, figures), *_HOW]
+    parts += ["## How it was made", _commands(words, manifest, figures), *words.how]
     return "\n\n".join(parts) + "\n"
 
 
@@ -51,17 +40,15 @@ def _real(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: found for name, found in sets.items() if name not in tables.SETS}
 
 
-def _command(manifest: Manifest, figures: dict[str, Any]) -> str:
-    command = f"    $ python -m training.shipped OUT --into cloud/pairs/{manifest.id}"
-    more = []
-    if real := _real(figures):
-        more.append(f"--real {' '.join(f'{name}.jsonl' for name in real)}")
-    if figures["served"] and (peer := figures["served"]["peer"]):
-        more.append(f"--peer {peer.split('@')[0]}")
+def _commands(words: Words, manifest: Manifest, figures: dict[str, Any]) -> str:
+    real, served = list(_real(figures)), figures["served"]
     vllm = figures["parity"]["reasoner"]["vllm"] if figures["parity"] else {}
-    if figures["served"] or figures["wall_clock"] or vllm.get("measured"):
-        more.append("--serving-python .venv/bin/python")
-    return " \\\n        ".join((command, *more))
+    asked = Asked(
+        tuple(real),
+        served["peer"].split("@")[0] if served and served["peer"] else None,
+        bool(served or figures["wall_clock"] or vllm.get("measured")),
+    )
+    return "\n".join(f"    $ {line}" for line in words.commands(manifest.id, asked))
 
 
 def _what(manifest: Manifest) -> str:
@@ -73,20 +60,14 @@ def _what(manifest: Manifest) -> str:
     )
 
 
-def _reach(figures: dict[str, Any], kind: str) -> list[str]:
+def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | None) -> list[str]:
     told = ", and few of them are answered right"
     if shares := [found["split"]["accuracy"] for found in _real(figures).values()]:
         least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
         told = (
             f": of a set of them it gets {least if least == most else f'{least} to {most}'} right"
         )
-    lines = [
-        "It answers short word problems in English about people, things, money and ages, of the "
-        "plots that it was trained on: whole numbers up to 99, one to four steps of adding, taking "
-        "away, multiplying and dividing. It knows nothing else: no other plots, no longer chains, "
-        "no facts, no fractions, no larger numbers, no conversation. Real questions are worded "
-        f"more freely than the stories it was trained on{told}."
-    ]
+    lines = [f"{reach}{told}."]
     doubt = figures["parity"]["decoder"][kind]["confidence"] if figures["parity"] else {}
     if doubt.get("threshold") is not None:
         share = doubt["wrong_marked"]
@@ -97,6 +78,12 @@ def _reach(figures: dict[str, Any], kind: str) -> list[str]:
             f"less than {doubt['threshold']:.3g}: {doubt['right_marked']:.0%} of the right answers"
             f"{caught} to held-out problems fall under it, which was set on these very answers."
             f"{beyond} An unmarked answer can still be wrong."
+        )
+    elif confidence is not None:
+        lines.append(
+            "An answer is marked as low in confidence where the decoder gave one of its tokens "
+            f"less than {confidence:.3g}. It knows whether it could read the signal, not whether "
+            "the signal is right: the figures below say how few of the wrong answers are marked."
         )
     if figures["samples"]:
         first, last = figures["samples"][0], figures["samples"][-1]

@@ -3,7 +3,7 @@
 The reasoner is a model that has been trained already, and learns a low-rank adapter; the decoder is
 made from scratch. Both learn from worked problems and generated stories that are solved by
 equations. Called again, it goes on where it stopped. OUT then holds `pair.yaml`, both models, and
-`adapter/`.
+`adapter/`. `--into` copies what is shipped of it: adapter, and decoder for llama.cpp.
 """
 
 import argparse
@@ -19,9 +19,12 @@ from typing import Any
 
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 from transformers.utils import logging as hub_logging
 
 from training.errors import ConfigError, TrainingError
+from training.export.converter import converter_directory
+from training.export.gguf_files import write_gguf
 from training.pair import load_pair
 from training.precision import has_fast_bfloat16
 from training.stories.draw import SCOPES, Scope, stories
@@ -52,12 +55,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--role", choices=("reasoner", "decoder"), help="train this one only")
     parser.add_argument("--rank", type=int, default=4)
     parser.add_argument("--first", type=int, default=10, help="layer with an adapter")
-    parser.add_argument("--reasoner-steps", type=int, default=2000)
-    parser.add_argument("--reasoner-rate", type=float, default=1e-3)
+    parser.add_argument("--reasoner-steps", type=int, default=1400)
+    parser.add_argument("--reasoner-rate", type=float, default=2e-3)
     parser.add_argument("--reasoner-tokens", type=int, default=1024, help="of a batch")
-    parser.add_argument("--decoder-steps", type=int, default=2500)
+    parser.add_argument("--decoder-steps", type=int, default=1500)
     parser.add_argument("--decoder-rate", type=float, default=2e-3)
     parser.add_argument("--decoder-tokens", type=int, default=3072, help="of a batch")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="copy what is shipped there")
+    parser.add_argument("--quantization", default="Q8_0", help="of the shipped decoder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so long (exit 3)")
     parser.add_argument("--threads", type=int, help="of the processor [as many as PyTorch takes]")
@@ -139,7 +144,28 @@ def run(arguments: argparse.Namespace) -> int:
             student.merge(pair.reasoner.path)
         if not done:
             return UNFINISHED
+    if arguments.into:
+        pack(out, arguments.into, arguments.quantization)
     return 0
+
+
+def pack(out: Path, into: Path, quantization: str) -> None:
+    """Copies the adapter in bfloat16, and the decoder as GGUF with its tokenizer, into `into`.
+
+    Raises:
+        ExportError: llama.cpp cannot convert the decoder.
+    """
+    for name in ("adapter", "decoder"):
+        shutil.rmtree(into / name, ignore_errors=True)
+    shutil.copytree(out / "adapter", into / "adapter")
+    weights = into / "adapter" / "adapter_model.safetensors"
+    halves = {name: weight.to(torch.bfloat16) for name, weight in load_file(weights).items()}
+    save_file(halves, weights, {"format": "pt"})
+    threads = torch.get_num_threads()
+    write_gguf(
+        out / "decoder", into / "decoder", (quantization,), converter_directory(None), threads
+    )
+    shutil.copyfile(out / "decoder" / "tokenizer.json", into / "decoder" / "tokenizer.json")
 
 
 def _examples(

@@ -80,6 +80,7 @@ class AdapterStudent(Student):
         settings = self._out / "adapter_config.json"
         content = json.loads(settings.read_text("utf-8"))
         content["base_model_name_or_path"] = self._adapter.base
+        content["target_modules"].sort()  # a set's order is another one each time
         settings.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
 
     def _loss(self, batch: Batch) -> torch.Tensor:

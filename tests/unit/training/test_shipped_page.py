@@ -217,3 +217,18 @@ def test_what_joint_training_costs_is_said(manifest, figures):
     assert "Joint training costs accuracy on longer problems" in write_page(manifest, figures)
     figures["evaluations"]["wide-long"]["duet"]["accuracy"] = 0.2
     assert "Joint training costs nothing on longer problems" in write_page(manifest, figures)
+
+
+def test_each_pair_has_words_of_its_own():
+    """Figures of the same kind; what was never trained jointly is not said to have been."""
+    told = {**EMPTY, "served": WHOLE["served"]}
+    manifest = manifest_data() | {"id": "word-problems-135m"}
+    page = write_page(parse_manifest(json.dumps(manifest)), told)
+    assert "It was not trained for the split" in page
+    assert "| to reach |" not in page
+    assert "5% right" in page.split("## Figures")[0]
+    commands = page.split("## How it was made")[1]
+    assert "$ python -m training.supervised.adapted OUT" in commands
+    assert "--set multiarith=multiarith.jsonl" in commands
+    assert "--peer big-1b" in commands
+    assert "| to reach |" in write_page(parse_manifest(json.dumps(manifest_data())), told)
