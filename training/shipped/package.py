@@ -89,8 +89,8 @@ def tell_served(pair: Path, into: Path, served: dict[str, Any]) -> None:
         ContractError: there is no pair.
     """
     into.mkdir(parents=True, exist_ok=True)
-    nothing = {"evaluations": {}, "wall_clock": None, "parity": None, "samples": []}
-    _write(into, load_manifest(pair), nothing | {"served": served})
+    figures: dict[str, Any] = {"evaluations": {}, "served": served, "wall_clock": None}
+    _write(into, load_manifest(pair), figures | {"parity": None, "samples": []})
     _write_licence(into)
 
 
