@@ -36,6 +36,7 @@ from training.supervised.trainer import Plan, Student
 from training.supervised.worked import EquationTeacher, Worked, from_story, read_worked
 
 UNFINISHED = 3
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 # It reads equations and copies a result, and solves the easiest questions alone: 1.1M parameters.
 DECODER, VOCABULARY = Shape(128, 4, 384, 32), 2048
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("--base", type=Path, required=True, help="the reasoner's own directory")
-    parser.add_argument("--base-name", default="HuggingFaceTB/SmolLM2-135M-Instruct")
+    parser.add_argument("--base-name", default=BASE)
     parser.add_argument("--worked", type=Path, required=True, help="JSONL with solutions")
     parser.add_argument("--scope", choices=sorted(SCOPES), default="wide")
     parser.add_argument("--told", type=float, default=0.5, help="share of stories")
