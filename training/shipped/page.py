@@ -82,8 +82,9 @@ def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | N
     elif confidence is not None:
         lines.append(
             "An answer is marked as low in confidence where the decoder gave one of its tokens "
-            f"less than {confidence:.3g}. It knows whether it could read the signal, not whether "
-            "the signal is right: the figures below say how few of the wrong answers are marked."
+            f"less than {confidence:.3g}. That tells whether it could read question and signal, "
+            "not whether the signal is right: the figures below say how many of the right and of "
+            "the wrong answers are marked."
         )
     if figures["samples"]:
         first, last = figures["samples"][0], figures["samples"][-1]
