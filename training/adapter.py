@@ -1,5 +1,6 @@
 """Low-rank adapters among a model's weights: PEFT's names, and the weights that they amount to."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,18 @@ def adapter_only(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
         for name, weight in weights.items()
         if name.endswith((_LOW, _HIGH))
     }
+
+
+def settle_config(directory: Path, base: str | None = None) -> None:
+    """Makes PEFT's `adapter_config.json` the same for the same adapter.
+
+    PEFT writes a set as it comes. `base`: the hub's name of the model that it is of.
+    """
+    file = directory / "adapter_config.json"
+    content = json.loads(file.read_text("utf-8"))
+    content["target_modules"].sort()
+    content["base_model_name_or_path"] = base
+    file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
 def excluded_modules(adapter: Adapter) -> str | None:

@@ -131,8 +131,7 @@ def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
     info = gguf_models.inspect(target)
     vocabulary = gguf_vocabulary(info.tokens, info.token_types, reasoner)
     if vocabulary.sha256 != reasoner.sha256:
-        elsewhere = recipe.decoder.tokenizer
-        own = (locate(elsewhere, TOKENIZER) if elsewhere else origin) / TOKENIZER
+        own = origin / TOKENIZER
         if not own.is_file():
             raise PairBuildError(
                 f"the decoder's vocabulary is not the reasoner's; put its tokenizer.json beside "

@@ -63,13 +63,11 @@ class ReasonerRecipe(_Model):
 class DecoderRecipe(_Model):
     """`quantization`: llama.cpp's name; None keeps the source file as it is.
 
-    `tokenizer`: where the tokenizer.json of a vocabulary of its own is, if not beside the GGUF.
     `after_signal`: what a decoder without a thinking template reads between signal and answer. One
     that was trained with prompts of its own has them in `prompt_with_signal` and `prompt_alone`.
     """
 
     source: Source
-    tokenizer: Source | None = None
     quantization: Literal["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"] | None = None
     after_signal: str = "\n\n"
     prompt_with_signal: PromptFormat | None = None

@@ -1,7 +1,9 @@
 """Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from training.data.rows import Problem
 from training.errors import DataError
@@ -13,22 +15,8 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
     Raises:
         DataError: unreadable, a line that is not an object, or no line with an answer.
     """
-    try:
-        # Not `splitlines`: JSON may hold other separators of lines as they are. Windows' editors
-        # begin a file with a byte order mark.
-        lines = file.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
     problems, without = [], 0
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{file}, line {number}: not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{file}, line {number}: not an object")
+    for number, row in json_lines(file):
         question, answer = (str(row.get(key) or "").strip() for key in ("question", "answer"))
         if row.get("answer") == 0:
             answer = "0"
@@ -40,3 +28,27 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
     if not problems:
         raise DataError(f"{file} has no row with a question and an answer ({without} without)")
     return problems, without
+
+
+def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each object of a file with its line's number, from 1; empty lines are passed over.
+
+    Raises:
+        DataError: unreadable, or a line that is not an object.
+    """
+    try:
+        # Not `splitlines`: JSON may hold other separators of lines as they are. Windows' editors
+        # begin a file with a byte order mark.
+        lines = file.read_text("utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{file}, line {number}: not an object")
+        yield number, row

@@ -11,7 +11,7 @@ from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from training.adapter import adapter_only
+from training.adapter import adapter_only, settle_config
 from training.errors import CheckpointError, ExportError
 
 
@@ -61,11 +61,7 @@ def write_adapter(saved: Mapping[str, torch.Tensor], shape: Shape, target: Path)
     try:
         target.mkdir(parents=True)
         config.save_pretrained(str(target))
-        file = target / "adapter_config.json"
-        content = json.loads(file.read_text("utf-8"))
-        # PEFT writes a set as it comes; the same adapter is the same file.
-        content["target_modules"].sort()
-        file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        settle_config(target)
         save_file(weights, target / "adapter_model.safetensors", metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:
         raise ExportError(f"cannot write the adapter of {target.name}: {error}") from error

@@ -14,16 +14,14 @@ from pathlib import Path
 
 import torch
 
-from training.errors import TrainingError
 from training.pair import load_pair
 from training.precision import has_fast_bfloat16
 from training.stories.draw import SCOPES
+from training.supervised.command import UNFINISHED, exit_code, report
 from training.supervised.examples import LESSONS, Teacher
 from training.supervised.measure import measure
 from training.supervised.start import SIZES, make_start
 from training.supervised.trainer import Plan, Student
-
-UNFINISHED = 3
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,24 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         if student.step >= steps:
             continue
 
-        report = partial(_report, role, steps)
-        done = student.train(partial(teacher.examples, role), until=until, report=report)
+        examples = partial(teacher.examples, role)
+        done = student.train(examples, until=until, report=partial(report, role, steps))
         if not done:
             return UNFINISHED
     return 0
 
 
-def _report(role: str, steps: int, step: int, loss: float, speed: float) -> None:
-    print(f"{role} {step}/{steps}  loss {loss:.4f}  {speed:.0f} tokens/s", flush=True)
-
-
 def main(argv: list[str] | None = None) -> int:
     """0 when done, 3 when the time was up before, 1 with one line on standard error."""
-    try:
-        return run(_parser().parse_args(argv))
-    except (TrainingError, OSError) as error:
-        print(f"training.supervised: {error}", file=sys.stderr)
-        return 1
+    arguments = _parser().parse_args(argv)
+    return exit_code("training.supervised", lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -22,20 +22,20 @@ import yaml
 from safetensors.torch import load_file, save_file
 from transformers.utils import logging as hub_logging
 
-from training.errors import ConfigError, TrainingError
+from training.errors import ConfigError
 from training.export.converter import converter_directory
 from training.export.gguf_files import write_gguf
 from training.pair import load_pair
 from training.precision import has_fast_bfloat16
 from training.stories.draw import SCOPES, Scope, stories
 from training.supervised.adapter import Adapter, AdapterStudent
+from training.supervised.command import UNFINISHED, exit_code, report
 from training.supervised.examples import Example
 from training.supervised.start import Shape, decoder_format, make_model
 from training.supervised.tokenizer import tokenizer_of
 from training.supervised.trainer import Plan, Student
 from training.supervised.worked import EquationTeacher, Worked, from_story, read_worked
 
-UNFINISHED = 3
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 # It reads equations and copies a result, and solves the easiest questions alone: 1.1M parameters.
 DECODER, VOCABULARY = Shape(128, 4, 384, 32), 2048
@@ -140,7 +140,7 @@ def run(arguments: argparse.Namespace) -> int:
         if student.step >= steps:
             continue
         examples = partial(_examples, teacher, student, role)
-        done = student.train(examples, until=until, report=partial(_report, role, steps))
+        done = student.train(examples, until=until, report=partial(report, role, steps))
         if isinstance(student, AdapterStudent):
             student.merge(pair.reasoner.path)
         if not done:
@@ -175,17 +175,10 @@ def _examples(
     return teacher.examples(role, rng, count, student.chunk)
 
 
-def _report(role: str, steps: int, step: int, loss: float, speed: float) -> None:
-    print(f"{role} {step}/{steps}  loss {loss:.4f}  {speed:.0f} tokens/s", flush=True)
-
-
 def main(argv: list[str] | None = None) -> int:
     """0 when done, 3 when the time was up before, 1 with one line on standard error."""
-    try:
-        return run(_parser().parse_args(argv))
-    except (TrainingError, OSError) as error:
-        print(f"training.supervised.adapted: {error}", file=sys.stderr)
-        return 1
+    arguments = _parser().parse_args(argv)
+    return exit_code("training.supervised.adapted", lambda: run(arguments))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ learnt is a hundredth of them, so that it can be shipped where the model cannot.
 `training.supervised.trainer` is.
 """
 
-import json
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
+from training.adapter import settle_config
 from training.supervised.trainer import IGNORED, Batch, Plan, Student
 
 # Every linear layer of a Llama or Qwen3 block.
@@ -77,11 +77,7 @@ class AdapterStudent(Student):
     def _write(self) -> None:
         self.model.save_pretrained(self._out)
         (self._out / "README.md").unlink(missing_ok=True)  # an empty model card
-        settings = self._out / "adapter_config.json"
-        content = json.loads(settings.read_text("utf-8"))
-        content["base_model_name_or_path"] = self._adapter.base
-        content["target_modules"].sort()  # a set's order is another one each time
-        settings.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", "utf-8")
+        settle_config(self._out, self._adapter.base)
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         # Only what is learnt goes through the head: a vocabulary of 49,152 is a fifth of this work.

@@ -1,13 +1,14 @@
 """Problems solved by a chain of equations: from generated stories, and from files of real ones."""
 
-import json
 import random
 import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from duet_contract.vocabulary import HubTokenizer
+from training.data.jsonl import json_lines
 from training.errors import DataError
 from training.pair import Pair
 from training.prompting import PairPrompts
@@ -46,23 +47,17 @@ def read_worked(file: Path) -> list[Worked]:
     Raises:
         DataError: unreadable, a line without these fields, or no problem is left.
     """
-    problems = []
-    try:
-        for number, line in enumerate(file.read_text("utf-8").split("\n"), start=1):
-            if line.strip():
-                problems.append(_worked(json.loads(line), f"{file}, line {number}"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {file}: {error}") from error
+    problems = [_worked(row, f"{file}, line {number}") for number, row in json_lines(file)]
     kept = [problem for problem in problems if problem]
     if not kept:
         raise DataError(f"{file} has no solution whose annotated equations lead to its answer")
     return kept
 
 
-def _worked(row: dict[str, str], where: str) -> Worked | None:
+def _worked(row: dict[str, Any], where: str) -> Worked | None:
     try:
         question, answer, solution = (row[key] for key in ("question", "answer", "solution"))
-    except (KeyError, TypeError) as error:
+    except KeyError as error:
         raise DataError(f"{where}: not an object with question, answer and solution") from error
     steps = [
         (_BARE_POINT.sub("0.", left.strip()), _BARE_POINT.sub("0.", result.strip()))
@@ -99,18 +94,22 @@ class EquationTeacher:
     def examples(self, role: str, rng: random.Random, count: int, chunk: int) -> list[Example]:
         """`count` of them for "reasoner" or "decoder": those of the `chunk`-th draw."""
         drawn, real = stories(rng, self._scope, "train"), count - round(count * self._told)
-        shown = [self._problem(chunk * real + i) for i in range(real)]
+        shown = self._real(chunk * real, real)
         shown += [from_story(next(drawn)) for _ in range(count - real)]
         if role == "reasoner":
             return [self.reasoner(problem) for problem in shown]
         return [self.decoder(problem, rng) for problem in shown]
 
-    def _problem(self, number: int) -> Worked:
-        """The `number`-th since the first round, each round in an order of its own."""
-        round_number, place = divmod(number, len(self._problems))
-        order = list(range(len(self._problems)))
-        random.Random(f"{self._seed}/{round_number}").shuffle(order)
-        return self._problems[order[place]]
+    def _real(self, first: int, count: int) -> list[Worked]:
+        """`count` of the rounds from the `first` on, each round in an order of its own."""
+        shown: list[Worked] = []
+        number, place = divmod(first, len(self._problems))
+        while len(shown) < count:
+            order = list(self._problems)
+            random.Random(f"{self._seed}/{number}").shuffle(order)
+            shown += order[place : place + count - len(shown)]
+            number, place = number + 1, 0
+        return shown
 
     def reasoner(self, problem: Worked) -> Example:
         """The equations, the end of reasoning, the answer."""
