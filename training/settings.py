@@ -34,9 +34,11 @@ class Part(BaseModel):
 
 
 class Data(Part):
-    """Parquet files of `python -m training.data`; `max_prompt` in tokens of the reasoner."""
+    """Parquet files of `python -m training.data`, one to train on or several; `max_prompt` in
+    tokens of the reasoner.
+    """
 
-    train: Path
+    train: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
     validation: Path | None
     max_prompt: Count
     verifier_processes: Count

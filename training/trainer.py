@@ -4,6 +4,7 @@ The two models' rollout servers are never awake together, nor while a model trai
 them fit into the same memory.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from training.baselines.registry import make_baseline
 from training.checkpoints import Checkpoints, State, load_policies
 from training.checks import agree, finite, nothing_to_learn
 from training.data.lengths import fitting
-from training.data.rows import Problem, read_rows
+from training.data.rows import Problem, paths_of, read_rows
 from training.errors import ConfigError, DivergenceError
 from training.joint import Joint
 from training.journal import Journal, warn
@@ -102,11 +103,14 @@ class Trainer:
             for name in sorted(names)
         }
 
-    def _read(self, file: Path) -> list[Problem]:
-        kept, too_long = fitting(read_rows(file), self._prompts, self.settings.data.max_prompt)
-        note = f", {too_long} left out: longer than {self.settings.data.max_prompt} tokens"
-        print(f"{file.name}: {len(kept)} problems{note if too_long else ''}", flush=True)
-        return kept
+    def _read(self, files: Path | Sequence[Path]) -> list[Problem]:
+        longest, problems = self.settings.data.max_prompt, []
+        for file in paths_of(files):
+            kept, too_long = fitting(read_rows(file), self._prompts, longest)
+            note = f", {too_long} left out: longer than {longest} tokens" if too_long else ""
+            print(f"{file.name}: {len(kept)} problems{note}", flush=True)
+            problems += kept
+        return problems
 
     def run(self) -> State:
         """All steps that are left; returns where the run stands.

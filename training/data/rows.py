@@ -62,12 +62,31 @@ def write_rows(problems: Sequence[Problem], split: str, file: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), file)
 
 
-def read_rows(file: Path) -> list[Problem]:
-    """Reads a split that `write_rows` wrote.
+def paths_of(named: object) -> tuple[Path, ...]:
+    """One file, or several, as settings name them: paths or text, alone or in a list.
+
+    Raises:
+        TypeError: it is neither. ValueError: a list of none.
+    """
+    if isinstance(named, str | Path):
+        return (Path(named),)
+    if not isinstance(named, list | tuple):
+        raise TypeError(f"{named!r} is neither a file nor a list of files")
+    if not named:
+        raise ValueError("no file")
+    return tuple(Path(file) for file in named)
+
+
+def read_rows(files: Path | Sequence[Path]) -> list[Problem]:
+    """Reads splits that `write_rows` wrote, one after another.
 
     Raises:
         DataError: no such file, not parquet, or rows without what a problem needs, an answer say.
     """
+    return [problem for file in paths_of(files) for problem in _read(file)]
+
+
+def _read(file: Path) -> list[Problem]:
     try:
         rows = pq.read_table(file).to_pylist()
         problems = [_problem(row) for row in rows]

@@ -110,7 +110,7 @@ def _build(
     )
     first = next(iter(decoders.values()))
     check_tokenizers(first, pair.decoder, (problem.question for problem in questions.problems))
-    _say(f"comparing on {len(questions.problems)} questions of {questions.file.name}")
+    _say(f"comparing on {len(questions.problems)} questions of {questions.name}")
     chosen, lengths = settings.limits, trained.lengths
     lengths = replace(
         lengths,

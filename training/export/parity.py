@@ -87,7 +87,7 @@ def measure(
     }
     return {
         "data": {
-            "file": questions.file.name,
+            "file": questions.name,
             "source": problems[0].source,
             "questions": len(problems),
             "too_long": questions.too_long,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from training.data.lengths import fitting
-from training.data.rows import Problem, read_rows
+from training.data.rows import Problem, paths_of, read_rows
 from training.export.settings import ParitySettings
 from training.export.source import Trained
 from training.metrics import bootstrap_interval
@@ -23,11 +23,16 @@ Scores = np.ndarray[Any, np.dtype[np.float64]]
 class Questions:
     """`problems` fit into the limits that the run trained with; `too_long` others do not."""
 
-    file: Path
+    files: tuple[Path, ...]
     problems: list[Problem]
     too_long: int
     prompts: PairPrompts
     verifiers: dict[str, Verifier]
+
+    @property
+    def name(self) -> str:
+        """Of the file, or files, that they are from."""
+        return ", ".join(file.name for file in self.files)
 
     def score(self, answers: Sequence[str]) -> Scores:
         """Each answer's score, (N,)."""
@@ -46,14 +51,14 @@ def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
         DataError: it cannot be read, or no question fits.
     """
     prompts = PairPrompts(trained.pair)
-    file = settings.data or trained.data
-    rows = read_rows(file)
+    files = paths_of(settings.data or trained.data)
+    rows = read_rows(files)
     problems, too_long = fitting(rows, prompts, trained.lengths.prompt)
     problems = problems[: settings.questions]
     names = sorted({problem.verifier for problem in problems})
     processes, seconds = settings.verifier_processes, settings.verifier_seconds
     verifiers = {name: make_verifier(name, processes, seconds) for name in names}
-    return Questions(file, problems, too_long, prompts, verifiers)
+    return Questions(files, problems, too_long, prompts, verifiers)
 
 
 def accuracy(scores: Scores) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duet_contract.manifest import TemplatePart
+from training.data.rows import paths_of
 from training.errors import CheckpointError, ConfigError
 from training.pair import Pair, load_pair
 
@@ -28,7 +29,7 @@ class Trained:
     directory: Path
     step: int
     pair: Pair
-    data: Path
+    data: tuple[Path, ...]
     lengths: Lengths
 
 
@@ -46,7 +47,7 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
         content = json.loads((directory / "state.json").read_text("utf-8"))
         step, settings = int(content["step"]), content["settings"]
         named, data, tokens = Path(settings["pair"]), settings["data"], settings["tokens"]
-        train, prompt = Path(data["train"]), int(data["max_prompt"])
+        train, prompt = paths_of(data["train"]), int(data["max_prompt"])
         limits = (int(tokens[name]) for name in ("response", "answer", "decoder_prompt"))
         lengths = Lengths(prompt, *limits)
     except (OSError, ValueError, KeyError, TypeError) as error:

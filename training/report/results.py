@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.data.rows import read_rows
+from training.data.rows import paths_of, read_rows
 from training.errors import DataError, TrainingError
 from training.journal import read_journal
 from training.metrics import intelligence_per_token
@@ -172,7 +172,7 @@ def _training(checkpoint: Path) -> Training | None:
     price = objective["price"]
     return Training(
         run=checkpoint.parent.parent,
-        data=_source(Path(content["data"]["train"])),
+        data=_source(paths_of(content["data"]["train"])),
         seed=int(content["seed"]),
         variant=variant_of(objective),
         budget=float(objective["budget"]),
@@ -180,8 +180,12 @@ def _training(checkpoint: Path) -> Training | None:
     )
 
 
-def _source(file: Path) -> str:
-    """The name of a training set; of its directory where the file is gone."""
+def _source(files: tuple[Path, ...]) -> str:
+    """The names of training sets; of its directory where a file is gone."""
+    return " + ".join(map(_name, files))
+
+
+def _name(file: Path) -> str:
     try:
         return read_rows(file)[0].source
     except TrainingError:

@@ -35,6 +35,13 @@ def test_the_newest_or_the_one_named(run):
     assert find_trained(run / "checkpoints" / "step_2", None, None).step == 2
 
 
+def test_a_run_on_several_files(run):
+    assert [file.name for file in find_trained(run, None, None).data] == ["train.parquet"]
+    state = run / "checkpoints" / "step_10" / "state.json"
+    state.write_text(state.read_text().replace('"train.parquet"', '["a.parquet", "b.parquet"]'))
+    assert [f.name for f in find_trained(run, None, None).data] == ["a.parquet", "b.parquet"]
+
+
 def test_one_that_is_not_there_is_named_with_those_that_are(run):
     with pytest.raises(CheckpointError, match=r"no checkpoint step_3; there are: step_2, step_10"):
         find_trained(run, "step_3", None)

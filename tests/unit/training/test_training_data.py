@@ -9,7 +9,7 @@ import pytest
 from training.data.__main__ import main
 from training.data.gym import generate
 from training.data.jsonl import read_jsonl
-from training.data.rows import Problem, questions_of, read_rows, write_rows
+from training.data.rows import Problem, paths_of, questions_of, read_rows, write_rows
 from training.data.splits import split
 from training.errors import DataError
 from training.stories.draw import split_of
@@ -259,6 +259,21 @@ def test_rows_without_an_answer_never_reach_a_run(answer, tmp_path):
     write_rows(problems, "train", tmp_path / "train.parquet")
     with pytest.raises(DataError, match=r"1 of 2 rows in .*train.parquet have no answer"):
         read_rows(tmp_path / "train.parquet")
+
+
+def test_several_files_are_read_one_after_another(tmp_path):
+    files = tuple(tmp_path / f"{name}.parquet" for name in "ab")
+    for number, file in enumerate(files):
+        write_rows([Problem("1", f"q{number}", "1", "own")], "train", file)
+    assert [problem.question for problem in read_rows(files)] == ["q0", "q1"]
+    assert read_rows(files[1])[0].question == "q1"
+    # As a checkpoint keeps them.
+    assert paths_of([str(file) for file in files]) == files
+    assert paths_of(str(files[0])) == files[:1]
+    with pytest.raises(TypeError, match="neither a file nor a list"):
+        paths_of(None)
+    with pytest.raises(ValueError, match="no file"):
+        paths_of([])
 
 
 def test_parquet_that_is_not_ours(tmp_path):

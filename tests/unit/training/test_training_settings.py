@@ -128,6 +128,16 @@ def test_missing_pair_is_one_line(capsys):
     assert "cannot read the pair" in capsys.readouterr().err
 
 
+def test_one_file_is_trained_on_or_several():
+    assert settings_from(NEEDED).data.train == Path("t.parquet")
+    assert settings_from(NEEDED).binding()["data"]["train"] == "t.parquet"
+    both = settings_from([*NEEDED[:2], "data.train=[a.parquet,b.parquet]"])
+    assert both.data.train == (Path("a.parquet"), Path("b.parquet"))
+    assert both.binding()["data"]["train"] == ["a.parquet", "b.parquet"]
+    with pytest.raises(ConfigError, match=r"data\.train"):
+        settings_from([*NEEDED[:2], "data.train=[]"])
+
+
 def test_binding_leaves_out_what_may_change():
     bound = settings_from([*NEEDED, "steps=5"]).binding()
     assert bound == settings_from([*NEEDED, "steps=9", "resume=true", "samples=0"]).binding()
