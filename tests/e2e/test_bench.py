@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from cloud.pairs.__main__ import main as pairs
-from duet_contract.pairs import DEFAULT_PAIR
 from tools.report.model import read_report
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
-# Of the kind that the default pair was trained on, and held out of its training.
+# Needs no download, and knows its own kind of question.
+PAIR = "stories-5m"
+# Of the kind that it was trained on, and held out of its training.
 STORIES = {
     "Wendy has 16 buttons. Olivia has 1 more buttons than Wendy. How many buttons do they have in "
     "all?": "33",
@@ -30,9 +31,9 @@ STORIES = {
 }
 
 
-def test_the_default_pair_is_measured_by_every_mode_over_links(tmp_path):
-    pair, data, out = tmp_path / DEFAULT_PAIR, tmp_path / "stories.jsonl", tmp_path / "report"
-    assert pairs(["build", DEFAULT_PAIR, "--out", str(pair)]) == 0
+def test_a_pair_is_measured_by_every_mode_over_links(tmp_path):
+    pair, data, out = tmp_path / PAIR, tmp_path / "stories.jsonl", tmp_path / "report"
+    assert pairs(["build", PAIR, "--out", str(pair)]) == 0
     rows = ({"question": text, "answer": answer} for text, answer in STORIES.items())
     data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     command = [sys.executable, str(ROOT / "tools" / "bench_split.py"), "--data", str(data)]

@@ -46,13 +46,12 @@ SHORT = 48
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """The default pair's service, and where the pair is installed."""
-    home = tmp_path_factory.mktemp("default-pair")
-    assert pairs(["build", DEFAULT_PAIR, "--out", str(home / DEFAULT_PAIR)]) == 0
-    command = [sys.executable, "-m", "cloud.serve", "--pair", str(home / DEFAULT_PAIR)]
-    with Service.started(command, home / "log") as running:
+    """The default pair's service; `make test` builds the pair first."""
+    assert pairs(["build", DEFAULT_PAIR, "--if-missing"]) == 0
+    command = [sys.executable, "-m", "cloud.serve", "--pair", DEFAULT_PAIR]
+    with Service.started(command, tmp_path_factory.mktemp("default-pair") / "log") as running:
         running.wait_ready(180)
-        yield running, home / DEFAULT_PAIR
+        yield running
 
 
 def _ask(*arguments):
@@ -70,8 +69,7 @@ def _right(asked):
 
 
 def test_held_out_questions_are_answered_from_short_signals(served):
-    service, pair = served
-    cloud = ("--server", service.address, "--require-cloud", "--pair", str(pair))
+    cloud = ("--server", served.address, "--require-cloud", "--pair", DEFAULT_PAIR)
     asked = {text: _ask(*cloud, text) for text in STORIES}
     right = _right(asked)
     assert len(right) >= 0.8 * len(STORIES), {k: v.answer for k, v in asked.items()}
@@ -83,16 +81,14 @@ def test_held_out_questions_are_answered_from_short_signals(served):
     assert min(saved) > 0
 
 
-def test_the_decoder_by_itself_knows_few_of_the_answers(served):
-    _, pair = served
-    alone = {text: _ask("--device-only", "--pair", str(pair), text) for text in STORIES}
+def test_the_decoder_by_itself_knows_few_of_the_answers():
+    alone = {text: _ask("--device-only", "--pair", DEFAULT_PAIR, text) for text in STORIES}
     assert len(_right(alone)) <= 0.5 * len(STORIES)
 
 
 def test_a_question_outside_its_reach_is_answered_with_doubt(served):
-    service, pair = served
     receipt = _ask(
-        *("--server", service.address, "--require-cloud", "--pair", str(pair)),
+        *("--server", served.address, "--require-cloud", "--pair", DEFAULT_PAIR),
         "Who wrote the Iliad, and in which century?",
     )
     assert receipt.low_confidence

@@ -30,10 +30,10 @@ def _marked(mark):
 
 
 def test_it_shows_signal_answer_and_receipt_and_stops_the_service(tmp_path):
-    pair, mark = tmp_path / DEFAULT_PAIR, uuid.uuid4().hex
-    assert pairs(["build", DEFAULT_PAIR, "--out", str(pair)]) == 0
+    mark = uuid.uuid4().hex
+    assert pairs(["build", DEFAULT_PAIR, "--if-missing"]) == 0
     process = subprocess.Popen(
-        [sys.executable, "-m", "tools.demo", "--pair", str(pair), QUESTION],
+        [sys.executable, "-m", "tools.demo", QUESTION],
         env={**os.environ, "DEMO_TEST": mark, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -12,7 +12,6 @@ from cloud.reasoner import PairReasoner
 from device.decoding.decoder import Decoder
 from duet_contract.errors import PromptError
 from duet_contract.manifest import load_manifest
-from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.prompts import encode_text, prompt_ids
 
 HARD = [
@@ -47,14 +46,16 @@ def _many_strings(count):
     ]
 
 
+# Both of its models were made from scratch.
+TRAINED = "stories-5m"
 STRINGS = [*HARD, *_many_strings(400)]
 
 
-@pytest.fixture(scope="module", params=["real size", "default", "thinking"])
+@pytest.fixture(scope="module", params=["real size", "trained", "thinking"])
 def pair(request, real_pair, thinking_pair):
     """Vocabularies and templates of each kind that there is."""
-    default = Path(str(files("cloud.pairs"))) / DEFAULT_PAIR
-    return {"real size": real_pair, "default": default, "thinking": thinking_pair}[request.param]
+    trained = Path(str(files("cloud.pairs"))) / TRAINED
+    return {"real size": real_pair, "trained": trained, "thinking": thinking_pair}[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def test_three_tokenizers_give_the_same_prompts(manifest, decoder, reasoner, vll
 
 def test_the_formats_are_the_models_own_chat_template(manifest, reasoner, vllm_tokenizer):
     """Where nothing merges across a slot's edge, the ids are those of the template as a whole."""
-    trained = manifest.id == DEFAULT_PAIR
+    trained = manifest.id == TRAINED
     boxed = " Let's think step by step and output the final answer within \\boxed{}."
     instruction = "" if trained else boxed
     # Thinking models open the block themselves; the format does it for them.

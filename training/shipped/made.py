@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from training.errors import DataError
-from training.shipped.plan import Command
+from training.shipped.command import Command
 
 State = Literal["done", "to do", "again"]
 

@@ -10,7 +10,7 @@ from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from training.errors import DataError
 from training.journal import read_journal
 from training.shipped.page import write_page
-from training.shipped.plan import HELD_OUT
+from training.shipped.stages import HELD_OUT
 
 FIGURES, PAGE = "figures.json", "README.md"
 # What of an evaluation a reader wants.
@@ -82,15 +82,14 @@ def renew_served(pair: Path, served: dict[str, Any]) -> None:
     _write(pair, load_manifest(pair), figures | {"served": served})
 
 
-def tell_served(pair: Path, into: Path, served: dict[str, Any]) -> None:
-    """Writes figures, page and licence into `into`, of a built pair that was only asked as served.
+def tell(out: Path, into: Path) -> None:
+    """Writes figures, page and licence of `out/pair` into `into`, which holds parts to build it of.
 
     Raises:
-        ContractError: there is no pair.
+        ContractError: there is no pair in `out`.
+        DataError: figures cannot be read.
     """
-    into.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Any] = {"evaluations": {}, "served": served, "wall_clock": None}
-    _write(into, load_manifest(pair), figures | {"parity": None, "samples": []})
+    _write(into, load_manifest(out / "pair"), collect(out))
     _write_licence(into)
 
 
@@ -102,7 +101,8 @@ def collect(out: Path) -> dict[str, Any]:
     Raises:
         DataError: a file cannot be read, or is of another pair.
     """
-    parity = _read(out / "pair" / "parity.json")
+    # A pair that is built of parts lies apart from what was exported.
+    parity = _read(out / "exported" / "parity.json") or _read(out / "pair" / "parity.json")
     try:
         evaluations: dict[str, dict[str, Any]] = {name: {} for name in HELD_OUT}
         for file in sorted((out / "evaluations").glob("*@*.json")):

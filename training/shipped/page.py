@@ -19,10 +19,9 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         *_reach(figures, kind, words.reach, manifest.defaults.confidence),
         "## Figures",
     ]
-    if words.has_targets:
-        parts.append(tables.targets(figures, kind))
+    parts.append(tables.targets(figures, kind))
     if evaluations:
-        parts.append(tables.trained(evaluations))
+        parts.append(tables.trained(evaluations, words.before))
         parts += _joint(figures)
     if figures["served"]:
         parts.append(tables.served(figures["served"]))

@@ -5,7 +5,7 @@ server: every question of the generated held-out sets, and of each file given. A
 refused, or fails otherwise, counts as wrong. `--peer` asks another pair's reasoner the first
 questions of each of those files. `--of` measures a pair that is there already, such as one that
 ships: sets that its figures tell of, as many questions, are not asked again, and its figures and
-page are written anew; `--into` writes those of OUT's, of which nothing else was measured.
+page are written anew.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from duet_contract.pairs import find_pair
 from training.errors import DataError
 from training.processes import as_command, run
 from training.shipped.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
-from training.shipped.package import renew_served, served_of, tell_served
-from training.shipped.plan import HELD_OUT, QUESTIONS
+from training.shipped.package import renew_served, served_of
+from training.shipped.stages import HELD_OUT, QUESTIONS
 
 STREAMS = 16
 # Of each file, for a peer, which may be many times the size.
@@ -52,17 +52,12 @@ def main(argv: list[str] | None = None) -> int:
         metavar="DIR",
         help="the pair to measure, with its figures; not the one in OUT",
     )
-    parser.add_argument("--into", type=Path, metavar="DIR", help="write figures and page there")
     given = parser.parse_args(argv)
-    if given.of and given.into:
-        parser.error("--of writes where that pair is: --into is for OUT's")
 
     def work() -> None:
         of = given.of and given.of.resolve()
         python, real = given.serving_python.absolute(), read_sets(given.sets)
-        served = measure_all(given.out.resolve(), python, real, given.peer, of)
-        if given.into:
-            tell_served(given.out / "pair", given.into, served)
+        measure_all(given.out.resolve(), python, real, given.peer, of)
 
     return as_command("training.shipped.served", work)
 

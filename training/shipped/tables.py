@@ -26,8 +26,8 @@ def targets(figures: dict[str, Any], kind: str) -> str:
     )
 
 
-def trained(evaluations: dict[str, dict[str, Any]]) -> str:
-    """Generated sets, as the trainer answers them."""
+def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
+    """Generated sets, as the trainer answers them; `before`: what the reasoner once wrote."""
     rows = []
     for name, words in SETS.items():
         if found := evaluations.get(name):
@@ -36,9 +36,8 @@ def trained(evaluations: dict[str, dict[str, Any]]) -> str:
             rows.append((words, str(questions), *cells))
     return (
         "Greedy answers to generated problems, by the trainer: accuracy with its 95% interval over "
-        "questions, tokens of the large model. The *reasoner before joint training* reasons at "
-        "length and answers; it is not the one that ships.\n\n"
-        + table(("questions", "", *_METHODS.values()), rows)
+        f"questions, tokens of the large model. The *reasoner before joint training* {before}; it "
+        "is not the one that ships.\n\n" + table(("questions", "", *_METHODS.values()), rows)
     )
 
 

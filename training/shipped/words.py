@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from training.shipped import word_problems
 from training.shipped.plan import NAME
 
 
@@ -19,14 +20,14 @@ class Asked:
 class Words:
     """One pair's.
 
-    `reach`: what it answers; a figure of real questions follows. `commands`: those that made it,
-    by its name and what was asked. `has_targets`: whether it was the one to reach them.
+    `reach`: what it answers; a figure of real questions follows. `before`: what its reasoner wrote
+    before joint training. `commands`: those that made it, by its name and what was asked.
     """
 
     reach: str
+    before: str
     how: tuple[str, ...]
     commands: Callable[[str, Asked], list[str]]
-    has_targets: bool
 
 
 def words_of(pair: str) -> Words:
@@ -39,31 +40,24 @@ def _wrapped(parts: list[str]) -> str:
 
 
 def _stories(pair: str, asked: Asked) -> list[str]:
-    parts = [f"python -m training.shipped OUT --into cloud/pairs/{pair}"]
+    return [_wrapped([f"python -m training.shipped OUT --into cloud/pairs/{pair}", *_asked(asked)])]
+
+
+def _asked(asked: Asked) -> list[str]:
+    parts = []
     if asked.real:
         parts.append(f"--real {' '.join(f'{name}.jsonl' for name in asked.real)}")
     if asked.peer:
         parts.append(f"--peer {asked.peer}")
     if asked.served:
         parts.append("--serving-python .venv/bin/python")
-    return [_wrapped(parts)]
+    return parts
 
 
 def _problems(pair: str, asked: Asked) -> list[str]:
-    lines = [
-        _wrapped(
-            [
-                "python -m training.supervised.adapted OUT --base SMOLLM2 --into cloud/pairs/"
-                + pair,
-                "--worked gsm8k_train.jsonl",
-            ]
-        ),
-        _wrapped([f"python -m cloud.pairs build {pair} --out OUT/pair"]),
-    ]
-    sets = [f"--set {name}={name}.jsonl" for name in asked.real]
-    peer = [f"--peer {asked.peer}"] if asked.peer else []
-    last = f"--serving-python .venv/bin/python --into cloud/pairs/{pair}"
-    return [*lines, _wrapped(["python -m training.shipped.served OUT", *sets, *peer, last])]
+    made = f"python -m training.shipped OUT --pair {pair} --base SMOLLM2"
+    parts = [made, "--worked gsm8k_train.jsonl", f"--into cloud/pairs/{pair}"]
+    return [_wrapped([*parts, *_asked(asked)])]
 
 
 _WORDS = {
@@ -73,6 +67,7 @@ _WORDS = {
         "away, multiplying and dividing. It knows nothing else: no other plots, no longer chains, "
         "no facts, no fractions, no larger numbers, no conversation. Real questions are worded "
         "more freely than the stories it was trained on",
+        "reasons at length and answers",
         (
             "On two processor cores: a tokenizer, supervised training of both models on generated "
             "stories (`training/stories`), joint training with length-penalised GRPO "
@@ -86,27 +81,32 @@ _WORDS = {
             "1,500 tokens a second, supervised training alone takes about 3.5 hours.",
         ),
         _stories,
-        True,
     ),
-    "word-problems-135m": Words(
-        "It answers word problems in English that a few equations solve. **It was not trained for "
-        "the split**: its reasoner was shown equations and writes nothing else, so no joint "
-        "training has made its signals shorter, and by itself it writes only the boxed answer "
-        "more. It is here for questions that the pair which was trained for the split cannot "
-        "read: real ones, worded freely. It knows no facts, and holds no conversation. Real "
-        "questions are still hard for so small a model",
+    word_problems.NAME: Words(
+        "It answers word problems in English that a few equations solve, real ones, too, worded "
+        "freely. It knows no facts, and holds no conversation: asked anything else, it still "
+        "answers with a number, and most such answers are not marked as doubtful. So short a joint "
+        "training has changed little: most of what the split saves is the answer that its reasoner "
+        "would write. Real questions are still hard for so small a model",
+        "writes equations and answers",
         (
             "SMOLLM2 is the directory of SmolLM2-135M-Instruct, such as the `reasoner/` of the "
             "pair `smollm2-135m`; `gsm8k_train.jsonl` is GSM8K's training set, whose calculator "
             "annotations are the equations. The reasoner learnt a low-rank adapter, which is added "
             "to the public weights when the pair is built; the decoder was made from scratch. Both "
             "saw GSM8K's problems and as many generated stories (`training/stories`, scope "
-            "`wide`): 1,400 steps of 1,024 tokens and 1,500 of 3,072, padding included. On two "
-            "processor cores with bfloat16 that is about an hour by the logged speed, some 350 and "
-            "7,700 tokens a second; the reasoner's training was stopped and taken up again twice. "
+            f"`wide`): {word_problems.REASONER_STEPS:,} steps of 1,024 tokens and "
+            f"{word_problems.DECODER_STEPS:,} of 3,072, padding included. Joint training with "
+            f"length-penalised GRPO went on from there, {word_problems.JOINT_STEPS} steps on "
+            "problems of both kinds (`training/shipped/word_problems.py` has every setting). "
             "`figures.json` holds what was measured; this page is written from it.",
+            "On two processor cores with bfloat16, by the logs: an hour and three quarters of "
+            "supervised training, half an hour of joint training. These weights were not made in "
+            "one go: supervised training was planned for 1,400 and 1,500 steps first, at the end "
+            "of which the learning rate had fallen, and then gone on with; joint training was "
+            "planned for 24 steps and stopped after 20. So the command above, run from nothing, "
+            "gives weights of the same kind, not the same weights.",
         ),
         _problems,
-        False,
     ),
 }

@@ -2,8 +2,8 @@
 
 The reasoner is a model that has been trained already, and learns a low-rank adapter; the decoder is
 made from scratch. Both learn from worked problems and generated stories that are solved by
-equations. Called again, it goes on where it stopped. OUT then holds `pair.yaml`, both models, and
-`adapter/`. `--into` copies what is shipped of it: adapter, and decoder for llama.cpp.
+equations. Called again, it goes on where it stopped. OUT then holds `pair.yaml`, both models,
+`adapter/`, and `base.yaml`: the pair without the adapter, for joint training to go on with it.
 """
 
 import argparse
@@ -19,12 +19,9 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
 from transformers.utils import logging as hub_logging
 
 from training.errors import ConfigError
-from training.export.converter import converter_directory
-from training.export.gguf_files import write_gguf
 from training.pair import load_pair
 from training.precision import has_fast_bfloat16
 from training.stories.draw import SCOPES, Scope, stories
@@ -39,6 +36,7 @@ from training.supervised.worked import EquationTeacher, Worked, from_story, read
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 # It reads equations and copies a result, and solves the easiest questions alone: 1.1M parameters.
 DECODER, VOCABULARY = Shape(128, 4, 384, 32), 2048
+PAIR = "pair.yaml"
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
 
 
@@ -62,8 +60,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--decoder-steps", type=int, default=1500)
     parser.add_argument("--decoder-rate", type=float, default=2e-3)
     parser.add_argument("--decoder-tokens", type=int, default=3072, help="of a batch")
-    parser.add_argument("--into", type=Path, metavar="DIR", help="copy what is shipped there")
-    parser.add_argument("--quantization", default="Q8_0", help="of the shipped decoder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after so long (exit 3)")
     parser.add_argument("--threads", type=int, help="of the processor [as many as PyTorch takes]")
@@ -71,15 +67,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def make_pair(out: Path, base: Path, problems: list[Worked], scope: Scope, seed: int) -> Path:
-    """Writes `pair.yaml`, the decoder with random weights, and the reasoner without its weights."""
+    """Writes `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
+
+    Also `base.yaml`, which names the reasoner in `base`.
+    """
     tokenizer = tokenizer_of(_texts(problems, scope, seed), VOCABULARY)
     make_model(out / "decoder", DECODER, tokenizer, seed)
     weights = shutil.ignore_patterns("*.safetensors*")
     shutil.copytree(base, out / "reasoner", ignore=weights, dirs_exist_ok=True)
-    file = out / "pair.yaml"
-    content = {"reasoner": reasoner_format(), "decoder": decoder_format()}
-    file.write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
-    return file
+    for name, reasoner in (("base.yaml", str(base.resolve())), (PAIR, "reasoner")):
+        content = {"reasoner": reasoner_format(reasoner), "decoder": decoder_format()}
+        (out / name).write_text(yaml.safe_dump(content, sort_keys=False), "utf-8")
+    return out / PAIR
 
 
 def _texts(problems: list[Worked], scope: Scope, seed: int) -> Iterator[str]:
@@ -88,10 +87,10 @@ def _texts(problems: list[Worked], scope: Scope, seed: int) -> Iterator[str]:
         yield f"{problem.question} {problem.equations}"
 
 
-def reasoner_format() -> dict[str, Any]:
+def reasoner_format(path: str) -> dict[str, Any]:
     """Prompts as ChatML, without a system message; its document mark ends the reasoning."""
     return {
-        "path": "reasoner",
+        "path": path,
         "prompt": [
             {"template": f"{_IM_START}user\n"},
             {"slot": "question"},
@@ -116,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
     for needed in ("config.json", "tokenizer.json", "model.safetensors"):
         if not (arguments.base / needed).is_file():
             raise ConfigError(f"--base {arguments.base} has no {needed}: name a model's directory")
-    file, scope = out / "pair.yaml", SCOPES[arguments.scope]
+    file, scope = out / PAIR, SCOPES[arguments.scope]
     problems = read_worked(arguments.worked)
     if not file.is_file():
         make_pair(out, arguments.base, problems, scope, arguments.seed)
@@ -145,28 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
             student.merge(pair.reasoner.path)
         if not done:
             return UNFINISHED
-    if arguments.into:
-        pack(out, arguments.into, arguments.quantization)
     return 0
-
-
-def pack(out: Path, into: Path, quantization: str) -> None:
-    """Copies the adapter in bfloat16, and the decoder as GGUF with its tokenizer, into `into`.
-
-    Raises:
-        ExportError: llama.cpp cannot convert the decoder.
-    """
-    for name in ("adapter", "decoder"):
-        shutil.rmtree(into / name, ignore_errors=True)
-    shutil.copytree(out / "adapter", into / "adapter")
-    weights = into / "adapter" / "adapter_model.safetensors"
-    halves = {name: weight.to(torch.bfloat16) for name, weight in load_file(weights).items()}
-    save_file(halves, weights, {"format": "pt"})
-    threads = torch.get_num_threads()
-    write_gguf(
-        out / "decoder", into / "decoder", (quantization,), converter_directory(None), threads
-    )
-    shutil.copyfile(out / "decoder" / "tokenizer.json", into / "decoder" / "tokenizer.json")
 
 
 def _examples(

@@ -190,38 +190,24 @@ def test_what_is_written_is_an_adapter_of_the_hubs_model(base, teacher, tmp_path
         assert torch.equal(weight.to(torch.bfloat16), ours[name].to(torch.bfloat16)), name
 
 
-def _write_gguf(model, directory, kinds, converter, threads):
-    """What llama.cpp's converter leaves, which tests of the export run."""
-    directory.mkdir()
-    assert (model / "model.safetensors").is_file()
-    for kind in kinds:
-        (directory / f"model.{kind}.gguf").write_bytes(b"GGUF")
-
-
-def test_the_command_goes_on_and_leaves_a_pair(base, worked, tmp_path, capsys, monkeypatch):
+def test_the_command_goes_on_and_leaves_a_pair(base, worked, tmp_path, capsys):
     out = tmp_path / "out"
     command = [str(out), "--base", str(base), "--worked", str(worked), "--scope", "easy"]
     command += ["--first", "1", "--rank", "2", "--threads", "1", "--reasoner-steps", "3"]
     command += ["--decoder-steps", "50", "--decoder-tokens", "512", "--reasoner-tokens", "256"]
     assert main([*command, "--minutes", "0"]) == UNFINISHED
-    monkeypatch.setattr("training.supervised.adapted.converter_directory", lambda given: given)
-    monkeypatch.setattr("training.supervised.adapted.write_gguf", _write_gguf)
-    into = tmp_path / "into"
-    assert main([*command, "--into", str(into), "--quantization", "Q4_0"]) == 0
-    shipped = sorted(str(path.relative_to(into)) for path in into.rglob("*.*"))
-    assert shipped == [
-        "adapter/adapter_config.json",
-        "adapter/adapter_model.safetensors",
-        "decoder/model.Q4_0.gguf",
-        "decoder/tokenizer.json",
-    ]
-    halves = load_file(into / "adapter" / "adapter_model.safetensors")
-    assert {weight.dtype for weight in halves.values()} == {torch.bfloat16}
+    assert main(command) == 0
+    assert (out / "adapter" / "adapter_model.safetensors").is_file()
     assert "decoder 50/50" in capsys.readouterr().out
     pair = load_pair(out / "pair.yaml")
     reasoner = AutoModelForCausalLM.from_pretrained(pair.reasoner.path)
     assert reasoner.config.num_hidden_layers == 2
     assert not PairPrompts(pair).shared_vocabulary
+    # Joint training goes on with the adapter, on the model as it was.
+    untouched = load_pair(out / "base.yaml")
+    assert untouched.reasoner.path == base
+    assert untouched.reasoner.prompt == pair.reasoner.prompt
+    assert untouched.decoder == pair.decoder
     assert main(command) == 0
     assert capsys.readouterr().out == ""  # all was done
     assert main([*command[:1], "--base", str(tmp_path), *command[3:]]) == 1

@@ -5,18 +5,22 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from tests.doubles.small_pairs import write_pair
-from training import shipped
 from training.errors import DataError
 from training.evaluate import EvaluationSettings
 from training.export.settings import ExportSettings
 from training.settings import Settings, compose_settings
 from training.shipped import __main__ as command
-from training.shipped.package import collect, package, renew_figures
-from training.shipped.plan import HELD_OUT, Command, make_plan
+from training.shipped import pack, word_problems
+from training.shipped.command import Command
+from training.shipped.package import collect, package, renew_figures, tell
+from training.shipped.plan import make_plan
+from training.shipped.stages import HELD_OUT
 
 EVALUATION = {
     "data": "stories:wide",
@@ -39,19 +43,36 @@ def plan(tmp_path):
     return make_plan(tmp_path, {"real": tmp_path / "real.jsonl"}, tmp_path / "python", "big-1b")
 
 
-def test_every_command_takes_its_settings(plan):
+@pytest.fixture
+def parts_plan(tmp_path):
+    """Of the pair that is built of parts."""
+    given = word_problems.Given(*(tmp_path / name for name in ("base", "worked.jsonl", "into")))
+    real = {"real": tmp_path / "real.jsonl"}
+    return word_problems.make_plan(tmp_path, given, tmp_path / "python", real, "big-1b")
+
+
+def _composed(plan):
+    """Settings of the commands that have such, by the command's name."""
     kinds = {
         "training.train": ("train", Settings),
         "training.evaluate": ("evaluate", EvaluationSettings),
         "training.export": ("export", ExportSettings),
     }
-    seen = set()
-    for each in plan:
-        if each.module in kinds:
-            overrides = [a for a in (*each.arguments, *each.told) if "=" in a]
-            compose_settings(kinds[each.module][0], overrides, kinds[each.module][1])
-            seen.add(each.module)
-    assert seen == set(kinds)
+    found = {
+        each.name: compose_settings(
+            kinds[each.module][0],
+            [a for a in (*each.arguments, *each.told) if "=" in a],
+            kinds[each.module][1],
+        )
+        for each in plan
+        if each.module in kinds
+    }
+    assert {each.module for each in plan if each.name in found} == set(kinds)
+    return found
+
+
+def test_every_command_takes_its_settings(plan):
+    assert _composed(plan)["joint training"].lora.reasoner.rank == 0
     names = [each.name for each in plan]
     assert len(set(names)) == len(names)
     for data in HELD_OUT:
@@ -64,6 +85,29 @@ def test_every_command_takes_its_settings(plan):
         "big-1b",
     )
     assert names[-1] == "wall clock"
+
+
+def test_an_adapter_is_trained_on_from_where_supervised_training_left_it(parts_plan, tmp_path):
+    found = _composed(parts_plan)
+    joint = found["joint training"]
+    assert joint.lora.reasoner.path == tmp_path / "start" / "adapter"
+    assert joint.pair == tmp_path / "start" / "base.yaml"
+    assert [file.parent.name for file in joint.data.train] == ["wide", "worked"]
+    assert found["original on wide"].pair == tmp_path / "start" / "pair.yaml"
+    assert found["original on wide"].weights is None
+    assert found["duet on wide"].weights.name == f"step_{joint.steps}"
+    made = {each.name: each for each in parts_plan}
+    assert made["build"].python == tmp_path / "python"
+    assert list(made)[-4:] == ["pack", "build", "served", "wall clock"]
+
+
+def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
+    assert command.main([str(tmp_path), "--pair", "word-problems-135m"]) == 1
+    assert "needs --base, --worked, --into and --serving-python" in capsys.readouterr().err
+    given = ["--pair", "word-problems-135m", "--dry-run", "--base", "b", "--worked", "w.jsonl"]
+    given += ["--into", "i", "--serving-python", "p"]
+    assert command.main([str(tmp_path), *given]) == 0
+    assert capsys.readouterr().out.count("python -m") == 12
 
 
 def test_without_vllm_nothing_is_served(tmp_path, capsys):
@@ -145,7 +189,7 @@ def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch
 
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
-    broken = shipped.plan.Command("broken", "training.data", ("nothing",), tmp_path / "never")
+    broken = Command("broken", "training.data", ("nothing",), tmp_path / "never")
     monkeypatch.setattr(command, "make_plan", lambda *_: [broken])
     assert command.main([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
@@ -255,3 +299,73 @@ def test_figures_of_another_manifest_are_not_written(tmp_path):
         renew_figures(out, tmp_path / "nowhere")
     assert (into / "README.md").read_text() == before
     assert load_manifest(out / "pair").version == "1.0.0"
+
+
+def _exported(out: Path, confidence: float) -> None:
+    """What a run with an adapter leaves of its export, and supervised training before it."""
+    write_pair(out / "exported")
+    manifest = out / "exported" / MANIFEST_NAME
+    content = json.loads(manifest.read_text())
+    content["defaults"]["confidence"] = confidence
+    manifest.write_text(json.dumps(content))
+    adapter, start = out / "exported" / "adapter" / "reasoner", out / "start"
+    for directory in (adapter, start / "adapter", start / "decoder"):
+        directory.mkdir(parents=True)
+    settings = {"base_model_name_or_path": None, "target_modules": ["v_proj", "q_proj"]}
+    (adapter / "adapter_config.json").write_text(json.dumps(settings))
+    settings["base_model_name_or_path"] = "O/M"
+    (start / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
+    save_file({"a": torch.full((2, 2), 1 / 3)}, adapter / "adapter_model.safetensors")
+    (start / "decoder" / "tokenizer.json").write_text("{}")
+
+
+def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):
+    out, into, recipes = (tmp_path / name for name in ("out", "into", "recipes"))
+    _exported(out, 0.61234)
+    monkeypatch.setattr(pack, "RECIPES", recipes)
+    given = [str(out), "some", "1.1.0", "--into", str(into)]
+    assert pack.main(given) == 1
+    assert "cannot read the recipe" in capsys.readouterr().err
+    recipes.mkdir()
+    for line, wanted in (
+        ('version = "1.0.0"\n[defaults]\nconfidence = 0.612', 'write version = "1.1.0"'),
+        ('version = "1.1.0"\n[defaults]\nconfidence = 0.9', "write confidence = 0.612"),
+    ):
+        (recipes / "some.toml").write_text(line)
+        assert pack.main(given) == 1
+        assert wanted in capsys.readouterr().err
+        assert not into.exists()
+    (recipes / "some.toml").write_text('version = "1.1.0"\n[defaults]\nconfidence = 0.612')
+    assert pack.main(given) == 0
+    assert sorted(str(path.relative_to(into)) for path in into.rglob("*.*")) == [
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "decoder/m.gguf",
+        "decoder/tokenizer.json",
+    ]
+    (weights,) = load_file(into / "adapter" / "adapter_model.safetensors").values()
+    assert weights.dtype == torch.bfloat16
+    settings = json.loads((into / "adapter" / "adapter_config.json").read_text())
+    assert settings == {
+        "base_model_name_or_path": "O/M",
+        "target_modules": ["q_proj", "v_proj"],
+    }
+
+
+def test_figures_of_a_pair_of_parts_lie_beside_them(tmp_path):
+    """Parity is of what was exported, everything else of the pair that was built."""
+    out, into = tmp_path / "out", tmp_path / "into"
+    _finished(out)
+    (out / "exported").mkdir()
+    (out / "pair" / "parity.json").rename(out / "exported" / "parity.json")
+    into.mkdir()
+    (into / "adapter").touch()
+    tell(out, into)
+    figures = json.loads((into / "figures.json").read_text())
+    assert figures["parity"]["questions"] == 500
+    assert sorted(path.name for path in into.iterdir()) == [
+        "LICENSE",
+        "README.md",
+        "adapter",
+        "figures.json",
+    ]

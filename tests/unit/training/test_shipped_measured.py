@@ -12,7 +12,7 @@ from tests.doubles.small_pairs import write_pair
 from training.errors import DataError
 from training.shipped import bench, served, wall_clock
 from training.shipped.package import package
-from training.shipped.plan import HELD_OUT
+from training.shipped.stages import HELD_OUT
 
 PYTHON = Path(sys.executable)
 
@@ -238,22 +238,6 @@ def test_a_pair_that_ships_is_asked_only_what_its_figures_do_not_tell(scripted, 
     assert _serve(tmp_path / "elsewhere", "--of", str(ships), "--set", f"apples={real}") == 0
     assert _value(told.calls[-1], "--pair") == str(ships)
     assert _value(told.calls[-1], "--limit") == "140"
-
-
-def test_a_pair_that_was_only_asked_has_a_page_of_that(scripted, real, tmp_path, capsys):
-    _, out = scripted
-    into = tmp_path / "cloud" / "pairs" / "asked"
-    assert _serve(out, "--set", f"apples={real}", "--into", str(into)) == 0
-    figures = json.loads((into / "figures.json").read_text())
-    assert figures["served"] == json.loads((out / "served.json").read_text())
-    assert figures["parity"] is None
-    page = (into / "README.md").read_text()
-    assert "| `apples` | 70 |" in page
-    assert "before joint training" not in page.split("## How")[0].split("| questions |")[1]
-    assert (into / "LICENSE").read_text().count("Apache License") > 0
-    with pytest.raises(SystemExit):
-        _serve(out, "--of", str(into), "--into", str(into))
-    assert "--into is for OUT's" in capsys.readouterr().err
 
 
 def test_figures_of_another_pair_do_not_count(scripted, tmp_path, capsys):

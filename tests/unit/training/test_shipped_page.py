@@ -219,16 +219,14 @@ def test_what_joint_training_costs_is_said(manifest, figures):
     assert "Joint training costs nothing on longer problems" in write_page(manifest, figures)
 
 
-def test_each_pair_has_words_of_its_own():
-    """Figures of the same kind; what was never trained jointly is not said to have been."""
-    told = {**EMPTY, "served": WHOLE["served"]}
-    manifest = manifest_data() | {"id": "word-problems-135m"}
-    page = write_page(parse_manifest(json.dumps(manifest)), told)
-    assert "It was not trained for the split" in page
-    assert "| to reach |" not in page
-    assert "5% right" in page.split("## Figures")[0]
+def test_each_pair_has_words_of_its_own(figures):
+    data = manifest_data() | {"id": "word-problems-135m"}
+    data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
+    data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
+    page = write_page(parse_manifest(json.dumps(data)), figures)
+    assert "real ones, too" in page.split("## Figures")[0]
+    assert "*reasoner before joint training* writes equations" in page
     commands = page.split("## How it was made")[1]
-    assert "$ python -m training.supervised.adapted OUT" in commands
-    assert "--set multiarith=multiarith.jsonl" in commands
+    assert "OUT --pair word-problems-135m --base SMOLLM2" in commands
+    assert "--real multiarith.jsonl addsub.jsonl" in commands
     assert "--peer big-1b" in commands
-    assert "| to reach |" in write_page(parse_manifest(json.dumps(manifest_data())), told)
