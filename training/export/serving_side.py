@@ -59,7 +59,10 @@ def main(request_file: str, result_file: str) -> None:
             for output, prompt in zip(scored, prompts, strict=True)
         ],
     }
-    Path(result_file).write_text(json.dumps(result), "utf-8")
+    # Whole or not there: who asked takes it for the answer, however this process ends.
+    partial = Path(f"{result_file}.partial")
+    partial.write_text(json.dumps(result), "utf-8")
+    partial.replace(result_file)
 
 
 def _tokens(rows: list[list[int]]) -> list[Any]:

@@ -20,8 +20,9 @@ def _serve(interpreter, model):
     return serve(interpreter, model, PROMPTS, RESPONSES, stops=[0], limit=8, top=2, seconds=60)
 
 
-def test_what_vllm_is_asked_and_what_it_says(tmp_path):
-    """An interpreter that keeps the request, and answers what vLLM would."""
+@pytest.mark.parametrize("end", ["", "kill -ABRT $$\n"])
+def test_what_vllm_is_asked_and_what_it_says(end, tmp_path):
+    """An interpreter that keeps the request, answers what vLLM would, and may abort after that."""
     answer = {
         "version": "1.0",
         "dtype": "bfloat16",
@@ -32,7 +33,7 @@ def test_what_vllm_is_asked_and_what_it_says(tmp_path):
     interpreter = tmp_path / "python"
     # Called as: python -P SCRIPT REQUEST RESULT
     interpreter.write_text(
-        f'#!/bin/sh\ncp "$3" {tmp_path}/asked.json\ncp {tmp_path}/answer.json "$4"\n'
+        f'#!/bin/sh\ncp "$3" {tmp_path}/asked.json\ncp {tmp_path}/answer.json "$4"\n{end}'
     )
     interpreter.chmod(0o755)
     served = _serve(serving_interpreter(interpreter), tmp_path / "reasoner")
@@ -42,6 +43,17 @@ def test_what_vllm_is_asked_and_what_it_says(tmp_path):
     assert asked["model"] == str(tmp_path / "reasoner")
     assert (asked["prompts"], asked["responses"]) == (PROMPTS, RESPONSES)
     assert (asked["stops"], asked["limit"], asked["top"]) == ([0], 8, 2)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"), [("echo 'OSError: no' >&2; exit 1", "OSError: no"), ("", "without an answer")]
+)
+def test_an_engine_that_does_not_answer_is_told(end, said, tmp_path):
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\n{end}\n")
+    interpreter.chmod(0o755)
+    with pytest.raises(ExportError, match=f"cannot serve the exported reasoner: .*{said}"):
+        _serve(interpreter, tmp_path)
 
 
 def test_an_interpreter_without_vllm_is_told(tmp_path):
