@@ -16,11 +16,13 @@ from training.stories.draw import Scope, stories
 from training.stories.story import Story
 from training.stories.traces import SHORT, trace
 from training.supervised.examples import Example
+from training.supervised.strange import strange
 
 # GSM8K's calculator annotations: `48/2 = <<48/2=24>>24 clips`.
 _ANNOTATION = re.compile(r"<<([^<>=]*)=([^<>=]*)>>")
-# Of the decoder's examples: without a signal, and with one whose last equation is left to it.
-ALONE, SHORTENED = 0.2, 0.1
+# Of the decoder's examples: without a signal, with one whose last equation is left to it, and with
+# one that is not the question's.
+ALONE, SHORTENED, STRANGE = 0.2, 0.1, 0.15
 _BARE_POINT = re.compile(r"(?<!\d)\.(?=\d)")
 
 
@@ -98,7 +100,7 @@ class EquationTeacher:
         shown += [from_story(next(drawn)) for _ in range(count - real)]
         if role == "reasoner":
             return [self.reasoner(problem) for problem in shown]
-        return [self.decoder(problem, rng) for problem in shown]
+        return [self.decoder(problem, shown, rng) for problem in shown]
 
     def _real(self, first: int, count: int) -> list[Worked]:
         """`count` of the rounds from the `first` on, each round in an order of its own."""
@@ -121,17 +123,26 @@ class EquationTeacher:
         ]
         return Example(self._prompts.reasoner(problem.question), response)
 
-    def decoder(self, problem: Worked, rng: random.Random) -> Example:
-        """The answer alone, after the equations, after those but the last, or after none."""
-        dice = rng.random()
+    def decoder(self, problem: Worked, others: list[Worked], rng: random.Random) -> Example:
+        """The answer alone: after the equations, after those but the last, or after none.
+
+        Now and then the signal is not the question's, and the answer that of any of `others`.
+        """
+        dice, question, signal = rng.random(), problem.question, problem.equations
         if dice < ALONE:
-            prompt = self._prompts.alone(problem.question)
-        else:
-            steps = [f"{step}." for step in problem.equations.removesuffix(".").split(". ")]
-            shown = steps[:-1] if dice < ALONE + SHORTENED else steps
-            signal = self._reasons.encode_text(" ".join(shown))
-            prompt = self._prompts.guided(problem.question, signal)
-        answer = self._answers.encode_text(_boxed(problem))
+            return self._answered(self._prompts.alone(question), problem)
+        told = problem
+        if dice < ALONE + SHORTENED:
+            steps = [f"{step}." for step in signal.removesuffix(".").split(". ")]
+            signal = " ".join(steps[:-1])
+        elif dice < ALONE + SHORTENED + STRANGE:
+            told, other = rng.choice(others), rng.choice(others)
+            question, signal = strange(question, signal, other.equations, rng)
+        prompt = self._prompts.guided(question, self._reasons.encode_text(signal))
+        return self._answered(prompt, told)
+
+    def _answered(self, prompt: list[int], told: Worked) -> Example:
+        answer = self._answers.encode_text(_boxed(told))
         end = self._answers.encode_template(self._pair.decoder.end_of_answer[0])
         return Example(prompt, [*answer, *end])
 

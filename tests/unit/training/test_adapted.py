@@ -2,11 +2,14 @@
 
 import json
 import random
+import re
 import shutil
 from itertools import chain, repeat
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -18,6 +21,7 @@ from training.stories.draw import SCOPES
 from training.supervised.adapted import UNFINISHED, main, make_pair
 from training.supervised.adapter import Adapter, AdapterStudent
 from training.supervised.start import make_start
+from training.supervised.strange import strange
 from training.supervised.trainer import Plan
 from training.supervised.worked import EquationTeacher, Worked, read_worked
 
@@ -122,9 +126,10 @@ def test_examples_are_what_serving_asks_and_expects(pair, teacher):
     assert example.response[-1] in prompts.end_of_text
     assert prompts.response_text(example.response).endswith("\\boxed{12}")
     rng = random.Random(0)
-    decoded = [teacher.decoder(problem, rng) for _ in range(300)]
+    other = Worked("How far?", "5-1=4.", "99")
+    decoded = [teacher.decoder(problem, [other], rng) for _ in range(400)]
     assert all(each.response[-1] in prompts.end_of_answer for each in decoded)
-    assert {prompts.answer_text(each.response) for each in decoded} == {"\\boxed{12}"}
+    own = [e for e in decoded if prompts.answer_text(e.response) == "\\boxed{12}"]
     alike = {
         "alone": prompts.alone("How many?"),
         "whole": prompts.guided("How many?", prompts.signal(example.response)),
@@ -132,9 +137,30 @@ def test_examples_are_what_serving_asks_and_expects(pair, teacher):
             "How many?", prompts.signal(teacher.reasoner(Worked("?", "1+2=3.", "3")).response)
         ),
     }
-    counts = {name: sum(e.prompt == ids for e in decoded) for name, ids in alike.items()}
-    assert sum(counts.values()) == 300
+    counts = {name: sum(e.prompt == ids for e in own) for name, ids in alike.items()}
+    assert sum(counts.values()) == len(own)
     assert counts["whole"] > counts["alone"] > counts["short"] > 10
+    # The rest asks for what its signal does not say.
+    rest = [prompts.answer_text(e.response) for e in decoded if e not in own]
+    assert set(rest) == {"\\boxed{99}"}
+    assert 30 < len(rest) < 90
+
+
+@given(st.randoms(use_true_random=False))
+def test_what_is_to_be_doubted_is_not_the_questions(rng):
+    question = "Ann has 12 pens. She buys 1,200 more for $3.50 each. How many has she?"
+    asked, signal = strange(question, "12+1200=1212.", "5-1=4.", rng)
+    if asked == question:
+        assert signal == "5-1=4."
+    else:
+        assert not any(letter.isdigit() for letter in asked)
+        assert asked.strip("?. ")
+    assert re.fullmatch(r"(\d+[-+*/]\d+=-?\d+\. ?)+", signal)
+
+
+def test_a_question_of_numbers_alone_keeps_a_mark():
+    seen = {strange("1 2 3", "1+2=3.", "4+4=8.", random.Random(seed))[0] for seed in range(40)}
+    assert seen >= {"1 2 3", "?"}
 
 
 def _trained(base, teacher, out, monkeypatch, stops):
