@@ -14,11 +14,10 @@ from pathlib import Path
 from duet_contract.pairs import find_pair
 from training import processes
 from training.errors import DataError
-from training.shipped import plan, word_problems
+from training.shipped import stories, word_problems
 from training.shipped.command import Command
 from training.shipped.made import Made
 from training.shipped.package import package, renew_figures, tell
-from training.shipped.plan import make_plan
 from training.shipped.served import read_sets
 
 # A command may itself have to wait for the bench to end.
@@ -28,7 +27,7 @@ _PATIENCE_S = 2 * processes.PATIENCE_S
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.shipped", description=__doc__)
     parser.add_argument("out", type=Path, help="directory for models, data, logs and figures")
-    parser.add_argument("--pair", choices=(plan.NAME, word_problems.NAME), default=plan.NAME)
+    parser.add_argument("--pair", choices=(stories.NAME, word_problems.NAME), default=stories.NAME)
     parser.add_argument(
         "--base", type=Path, metavar="DIR", help=f"{word_problems.NAME}: its reasoner as it was"
     )
@@ -94,7 +93,7 @@ def run(arguments: argparse.Namespace) -> None:
     commands = (
         word_problems.make_plan(out, *_given(arguments, python), real, peer)
         if parts
-        else make_plan(out, real, python, peer)
+        else stories.make_plan(out, real, python, peer)
     )
     made = Made(out)
     if arguments.dry_run:

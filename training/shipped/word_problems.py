@@ -66,7 +66,7 @@ def make_plan(
     real: Mapping[str, Path],
     peer: str | None = None,
 ) -> list[Command]:
-    """Every command; `real` and `peer` as in `training.shipped.plan`."""
+    """Every command; `real` and `peer` as in `training.shipped.stories`."""
     start, data = out / "start", out / "data"
     untouched, exported = start / "base.yaml", out / "exported"
     lora = ("rank=4", "alpha=8", "first_layer=10", f"path={start / 'adapter'}")

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from training.shipped import word_problems
-from training.shipped.plan import NAME
+from training.shipped import stories, word_problems
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Words:
 
 def words_of(pair: str) -> Words:
     """Those of a pair that ships; of any other, those of the one that `training.shipped` makes."""
-    return _WORDS.get(pair, _WORDS[NAME])
+    return _WORDS.get(pair, _WORDS[stories.NAME])
 
 
 def _wrapped(parts: list[str]) -> str:
@@ -61,7 +60,7 @@ def _problems(pair: str, asked: Asked) -> list[str]:
 
 
 _WORDS = {
-    NAME: Words(
+    stories.NAME: Words(
         "It answers short word problems in English about people, things, money and ages, of the "
         "plots that it was trained on: whole numbers up to 99, one to four steps of adding, taking "
         "away, multiplying and dividing. It knows nothing else: no other plots, no longer chains, "
@@ -71,8 +70,8 @@ _WORDS = {
         (
             "On two processor cores: a tokenizer, supervised training of both models on generated "
             "stories (`training/stories`), joint training with length-penalised GRPO "
-            "(`training/shipped/plan.py` has every setting), export. `figures.json` holds what was "
-            "measured; this page is written from it.",
+            "(`training/shipped/stories.py` has every setting), export. `figures.json` holds what "
+            "was measured; this page is written from it.",
             "These weights were made by those stages, but not in one go: supervised training was "
             "stopped and taken up again several times, with other shares of the styles of worked "
             "solutions (the reasoner after some 1,600 to 2,200 steps, the decoder after 1,300). So "

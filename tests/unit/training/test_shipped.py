@@ -19,8 +19,8 @@ from training.shipped import __main__ as command
 from training.shipped import pack, word_problems
 from training.shipped.command import Command
 from training.shipped.package import collect, package, renew_figures, tell
-from training.shipped.plan import make_plan
 from training.shipped.stages import HELD_OUT
+from training.shipped.stories import make_plan
 
 EVALUATION = {
     "data": "stories:wide",
@@ -155,7 +155,7 @@ def _changed(monkeypatch, name, change):
             for each in make_plan(*given)
         ]
 
-    monkeypatch.setattr(command, "make_plan", changed)
+    monkeypatch.setattr(command.stories, "make_plan", changed)
 
 
 def test_what_was_made_with_other_arguments_is_made_again(tmp_path, called, monkeypatch, capsys):
@@ -190,7 +190,7 @@ def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
     broken = Command("broken", "training.data", ("nothing",), tmp_path / "never")
-    monkeypatch.setattr(command, "make_plan", lambda *_: [broken])
+    monkeypatch.setattr(command.stories, "make_plan", lambda *_: [broken])
     assert command.main([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("training.shipped: broken failed: ")
