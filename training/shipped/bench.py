@@ -18,7 +18,7 @@ from training.processes import run
 
 SPLIT, ALONE = "duet", "large-alone"
 _BENCH = "tools/bench_split.py"
-# What the large model may write by itself; as in `plan.LENGTHS`.
+# What the large model may write by itself; as in `stories.LENGTHS`.
 LARGE_LIMIT = 320
 
 

@@ -85,6 +85,13 @@ def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | N
             "not whether the signal is right: the figures below say how many of the right and of "
             "the wrong answers are marked."
         )
+    elsewhere = figures["served"] and figures["served"].get("elsewhere")
+    if elsewhere and elsewhere["marked"] is not None:
+        lines.append(
+            f"Asked {elsewhere['questions']} questions of facts, languages and small talk "
+            f"(`training/shipped/elsewhere.jsonl`), which it was never to answer, it marks "
+            f"{elsewhere['marked']} of its {elsewhere['answered']} answers."
+        )
     if figures["samples"]:
         first, last = figures["samples"][0], figures["samples"][-1]
         lines.append(

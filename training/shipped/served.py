@@ -2,7 +2,8 @@
 
 The bench asks the pair's service and, by itself, the reasoner that ships, through vLLM's OpenAI
 server: every question of the generated held-out sets, and of each file given. A question that is
-refused, or fails otherwise, counts as wrong. `--peer` asks another pair's reasoner the first
+refused, or fails otherwise, counts as wrong. The pair is also asked what no arithmetic answers
+(`elsewhere.jsonl`), to see which answers it marks. `--peer` asks another pair's reasoner the first
 questions of each of those files. `--of` measures a pair that is there already, such as one that
 ships: sets that its figures tell of, as many questions, are not asked again, and its figures and
 page are written anew.
@@ -27,6 +28,8 @@ from training.shipped.stages import HELD_OUT, QUESTIONS
 STREAMS = 16
 # Of each file, for a peer, which may be many times the size.
 PEER_QUESTIONS = 50
+# Of facts, languages, small talk: none that a number answers.
+ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
 _LIMIT_S = 6 * 3600.0
 
 
@@ -74,7 +77,7 @@ def read_sets(given: list[str]) -> dict[str, Path]:
         path = Path(file).resolve()
         if not (name.replace("_", "").replace("-", "").isalnum() and separator and file):
             raise DataError(f"--set {each!r} is not NAME=FILE")
-        if name in found or name in HELD_OUT:
+        if name in found or name in (*HELD_OUT, ELSEWHERE.stem):
             raise DataError(f"--set {each!r}: there is another set {name}")
         if not path.is_file():
             raise DataError(f"--set {each!r}: there is no such file")
@@ -112,6 +115,9 @@ def measure_all(
         if peer and name in real:
             sets[name]["peer"] = _peer(peer, real[name], count, work / f"{name}-peer", python)
         print(f"{name}: {_line(sets[name])}", flush=True)
+    elsewhere = told.get("elsewhere") if told else None
+    if elsewhere is None or elsewhere["questions"] != _count(ELSEWHERE):
+        elsewhere = _elsewhere(pair, work / ELSEWHERE.stem, python)
     content = {
         "pair": load_manifest(pair).reference,
         "pair_sha256": sha256_of(pair / MANIFEST_NAME),
@@ -120,6 +126,7 @@ def measure_all(
         "large_limit": LARGE_LIMIT,
         "peer": next((s["peer"]["pair"] for s in sets.values() if "peer" in s), None),
         "sets": sets,
+        "elsewhere": elsewhere,
     }
     (out / "served.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     if of:
@@ -134,6 +141,19 @@ def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict
     asked = Asked(found, file, questions, (ALONE,), STREAMS, folder)
     report = measure(asked, python, _LIMIT_S, resume=True)
     return _figures(cell(report, ALONE)) | {"pair": report["pair"]}
+
+
+def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
+    """How many answers the device marks of those to questions of another kind.
+
+    None where it never marks any.
+    """
+    count = _count(ELSEWHERE)
+    asked = Asked(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
+    found = cell(measure(asked, python, _LIMIT_S, resume=True), SPLIT)
+    judged = found.get("marked_low")
+    marked = judged["right_marked"] + judged["wrong_marked"] if judged else None
+    return {"questions": count, "answered": found["answered"], "marked": marked}
 
 
 def of_report(report: dict[str, Any]) -> dict[str, Any]:

@@ -198,6 +198,10 @@ def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):
     assert _value(told.calls[3], "--modes") == "duet,large-alone"
     assert _value(told.calls[4], "--modes") == "large-alone"
     assert "--resume" not in told.calls[3]
+    # Of questions of another kind, only how many of the answers are marked counts.
+    assert Path(_value(told.calls[5], "--data")) == served.ELSEWHERE
+    assert _value(told.calls[5], "--modes") == "duet"
+    assert content["elsewhere"] == {"questions": 60, "answered": 60, "marked": 2}
 
 
 def test_sets_that_are_whole_are_not_asked_again_and_stopped_ones_go_on(scripted, real, capsys):
@@ -207,14 +211,14 @@ def test_sets_that_are_whole_are_not_asked_again_and_stopped_ones_go_on(scripted
     assert "could not be reached" in capsys.readouterr().err
     assert not (out / "served.json").exists()
     assert _serve(out) == 0
-    assert len(told.calls) == 4
+    assert len(told.calls) == 5
     assert "--resume" in told.calls[3]
     # Another file of the same name is another set.
     assert _serve(out, "--set", f"apples={real}") == 0
     real.write_text(real.read_text() * 2)
     assert _serve(out, "--set", f"apples={real}") == 0
-    assert [_value(call, "--limit") for call in told.calls[4:]] == ["70", "140"]
-    assert "--resume" not in told.calls[5]
+    assert [_value(call, "--limit") for call in told.calls[5:]] == ["70", "140"]
+    assert "--resume" not in told.calls[6]
 
 
 def test_a_pair_that_ships_is_asked_only_what_its_figures_do_not_tell(scripted, real, tmp_path):
@@ -256,6 +260,7 @@ def test_figures_of_another_pair_do_not_count(scripted, tmp_path, capsys):
         ("apples", "is not NAME=FILE"),
         ("../x={}", "is not NAME=FILE"),
         ("wide={}", "another set wide"),
+        ("elsewhere={}", "another set elsewhere"),
         ("apples=/no/file", "no such file"),
     ],
 )
