@@ -1,1 +1,1 @@
-"""The pair that comes with the code, made from nothing."""
+"""The pairs that come with the code, made by one command each."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from training.shipped import stages
 from training.shipped.command import Command
 
-NAME, VERSION = "word-problems-135m", "1.1.0"
-REASONER_STEPS, DECODER_STEPS = 2000, 2600
+NAME, VERSION = "word-problems-135m", "1.2.0"
+REASONER_STEPS, DECODER_STEPS = 2000, 3600
 JOINT_STEPS = 20
 LENGTHS = (
     *("data.max_prompt=200", "tokens.response=160", "tokens.answer=24"),

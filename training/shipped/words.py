@@ -83,10 +83,11 @@ _WORDS = {
     ),
     word_problems.NAME: Words(
         "It answers word problems in English that a few equations solve, real ones, too, worded "
-        "freely. It knows no facts, and holds no conversation: asked anything else, it still "
-        "answers with a number, and most such answers are not marked as doubtful. So short a joint "
-        "training has changed little: most of what the split saves is the answer that its reasoner "
-        "would write. Real questions are still hard for so small a model",
+        "freely. It knows no facts, and holds no conversation: asked anything else, it answers "
+        "with a number all the same, and marks that as doubtful unless it is made of the "
+        "question's own numbers. So short a joint training has changed little: most of what the "
+        "split saves is the answer that its reasoner would write. Real questions are still hard "
+        "for so small a model",
         "writes equations and answers",
         (
             "SMOLLM2 is the directory of SmolLM2-135M-Instruct, such as the `reasoner/` of the "
@@ -95,16 +96,17 @@ _WORDS = {
             "to the public weights when the pair is built; the decoder was made from scratch. Both "
             "saw GSM8K's problems and as many generated stories (`training/stories`, scope "
             f"`wide`): {word_problems.REASONER_STEPS:,} steps of 1,024 tokens and "
-            f"{word_problems.DECODER_STEPS:,} of 3,072, padding included. Joint training with "
+            f"{word_problems.DECODER_STEPS:,} of 3,072, padding included; the decoder saw signals "
+            "that are not the question's, too, with an answer drawn at random, so that it doubts "
+            "what it makes of such (`training/supervised/strange.py`). Joint training with "
             f"length-penalised GRPO went on from there, {word_problems.JOINT_STEPS} steps on "
             "problems of both kinds (`training/shipped/word_problems.py` has every setting). "
             "`figures.json` holds what was measured; this page is written from it.",
-            "On two processor cores with bfloat16, by the logs: an hour and three quarters of "
-            "supervised training, half an hour of joint training. These weights were not made in "
-            "one go: supervised training was planned for 1,400 and 1,500 steps first, at the end "
-            "of which the learning rate had fallen, and then gone on with; joint training was "
-            "planned for 24 steps and stopped after 20. So the command above, run from nothing, "
-            "gives weights of the same kind, not the same weights.",
+            "On two processor cores with bfloat16, by the logs: an hour and forty minutes of "
+            "supervised training, half an hour of joint training. The reasoner was not made in one "
+            "go: its supervised training was planned for 1,400 steps first, at the end of which "
+            "the learning rate had fallen, and then gone on with. So the command above, run from "
+            "nothing, gives weights of the same kind, not the same weights.",
         ),
         _problems,
     ),
