@@ -13,11 +13,13 @@ READY := $(VENV)/.ready
 TRAINING_VENV := .venv-training
 TRAINING_LOCK := requirements/training-cpu.txt
 TRAINING_READY := $(TRAINING_VENV)/.ready
-PAIR ?= stories-5m
+PAIR ?= word-problems-135m
 # What is measured and tested wants a reasoner of real size, and long signals.
 MEASURED_PAIR := smollm2-135m
+# Trained for the split from nothing, on the kind of question that is asked.
+REPORTED_PAIR := stories-5m
 REPORT ?= build/report
-Q ?= There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?
+Q ?= Nina had 40 euros. She bought 3 books for 8 euros each. How much money does she have left?
 
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 export HF_HUB_DISABLE_TELEMETRY ?= 1
@@ -101,10 +103,12 @@ bench: $(READY) measured-pair ## measure, write tools/results, update the README
 	$(BIN)/python tools/report_tables.py --update README.md
 
 # REPORT: a folder that is not there yet.
-report: $(READY) $(TRAINING_READY) pair ## ask the default pair over every link, update the README's report
+report: $(READY) $(TRAINING_READY) ## ask a pair over every link, update the README's report
+	@$(BIN)/python -m cloud.pairs build $(REPORTED_PAIR) --if-missing
 	mkdir -p $(dir $(REPORT))
 	$(TRAINING_VENV)/bin/python -m training.stories wide > $(dir $(REPORT))stories-wide.jsonl
 	$(BIN)/python tools/bench_split.py --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
+	  --pair $(REPORTED_PAIR) \
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
 	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
 	$(BIN)/python tools/report_tables.py $(REPORT)/report.json --keep tools/results/report_cpu.json --update README.md

@@ -9,7 +9,7 @@ from platformdirs import user_cache_path
 from duet_contract.errors import PairNotFoundError
 from duet_contract.manifest import MANIFEST_NAME
 
-DEFAULT_PAIR = "stories-5m"
+DEFAULT_PAIR = "word-problems-135m"
 
 
 def pairs_home() -> Path:

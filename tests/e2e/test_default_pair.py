@@ -1,6 +1,6 @@
-"""The pair that comes with the code, asked as a user asks it: vLLM, gRPC and llama.cpp.
+"""The default pair, asked as a user asks it: vLLM, gRPC and llama.cpp.
 
-The questions are of the kind that it was trained on, and held out of its training.
+The questions are of a kind that it was trained on, and held out of its training.
 """
 
 import re
@@ -40,7 +40,7 @@ STORIES = {
     "A hat costs $7. A ball costs $41. Mia buys 2 hats and a ball. How many dollars does she "
     "spend?": "55",
 }
-# What the same reasoner said before it was trained for the split: some 120 tokens.
+# Its reasoner, before it was trained, says some 200 tokens.
 SHORT = 48
 
 

@@ -1,4 +1,4 @@
-"""The decoder with the real llama.cpp and the default pair's GGUF.
+"""The decoder with the real llama.cpp and the GGUF of a pair of real size.
 
 Numbers of tiny quantised models shift a little with the size of the batch, so odds are compared
 closely and texts only where no near tie decides.
