@@ -11,6 +11,9 @@ from training.metrics import bootstrap_share
 
 Array = NDArray[np.floating[Any]]
 
+# What is left of 1 is exact to some 1e-15: of less than this, its logarithm tells nothing.
+_LEAST = 1e-9
+
 
 def log_softmax(logits: Array) -> NDArray[np.float64]:
     """Log-probs (T, V) of logits (T, V)."""
@@ -36,8 +39,8 @@ def kl_of_known(reference: Array, known: Mapping[int, float]) -> float:
     p, q = np.exp(reference[ids]), np.exp(np.array([known[i] for i in ids], dtype=np.float64))
     total = float((p * (reference[ids] - np.log(q))).sum())
     rest_p, rest_q = 1.0 - float(p.sum()), 1.0 - float(q.sum())
-    if rest_p > 1e-9:
-        total += rest_p * float(np.log(rest_p / max(rest_q, 1e-12)))
+    if rest_p > _LEAST:
+        total += rest_p * float(np.log(rest_p / max(rest_q, _LEAST)))
     return max(total, 0.0)
 
 
