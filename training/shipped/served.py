@@ -11,14 +11,17 @@ page are written anew.
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from duet_contract.builder import builder_key
 from duet_contract.integrity import sha256_of
-from duet_contract.manifest import MANIFEST_NAME, load_manifest
+from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
+from duet_contract.signature import sign_pair
 from training.errors import DataError
 from training.processes import as_command, run
 from training.shipped.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
@@ -99,7 +102,8 @@ def measure_all(
         TrainingError: a server or the bench failed; called again, it goes on.
         KeyboardInterrupt: interrupted; nothing runs any more, and what was answered is kept.
     """
-    pair, work = of or out / "pair", out / "served"
+    work = out / "served"
+    pair = _signed(of, work) if of else out / "pair"
     told = served_of(of) if of else None
     sets: dict[str, Any] = dict(told["sets"]) if told else {}
     machine = told["machine"] if told else None
@@ -132,6 +136,21 @@ def measure_all(
     if of:
         renew_served(of, content)
     return content
+
+
+def _signed(pair: Path, work: Path) -> Path:
+    """A copy that the device loads: a pair is signed where it is installed, not among the code.
+
+    Raises:
+        ContractError: there is no pair, or it is not what its manifest says.
+    """
+    if (pair / SIGNATURE_NAME).is_file():
+        return pair
+    copy = work / "pairs" / pair.name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(find_pair(str(pair)), copy)
+    sign_pair(copy, builder_key())
+    return copy
 
 
 def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict[str, Any]:
