@@ -89,7 +89,7 @@ def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | N
     if elsewhere and elsewhere["marked"] is not None:
         lines.append(
             f"Asked {elsewhere['questions']} questions of facts, languages and small talk "
-            f"(`training/shipped/elsewhere.jsonl`), which it was never to answer, it marks "
+            "(`training/shipped/elsewhere.jsonl`), which it was never to answer, it marks "
             f"{elsewhere['marked']} of its {elsewhere['answered']} answers."
         )
     if figures["samples"]:

@@ -103,8 +103,8 @@ def measure_all(
         KeyboardInterrupt: interrupted; nothing runs any more, and what was answered is kept.
     """
     work = out / "served"
-    pair = _signed(of, work) if of else out / "pair"
     told = served_of(of) if of else None
+    pair = _signed(of, work) if of else out / "pair"
     sets: dict[str, Any] = dict(told["sets"]) if told else {}
     machine = told["machine"] if told else None
     (work / "sets").mkdir(parents=True, exist_ok=True)
