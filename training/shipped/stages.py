@@ -91,15 +91,22 @@ def evaluation(
 
 
 def export(
-    out: Path, into: Path, settings: tuple[str, ...], serving_python: Path | None
+    out: Path,
+    into: Path,
+    settings: tuple[str, ...],
+    serving_python: Path | None,
+    compared: str = "wide",
 ) -> Command:
-    """The run as a pair in `into`, compared with the trained weights."""
+    """The run as a pair in `into`, compared with the trained weights.
+
+    `compared`: on which generated set; its right answers also set the threshold of confidence.
+    """
     return Command(
         "export",
         "training.export",
         (
             *(str(out / "run"), str(into), *settings, "quantizations=[F16,Q8_0]"),
-            *("default.budget=128", f"parity.data={out / 'data' / 'wide' / 'test.parquet'}"),
+            *("default.budget=128", f"parity.data={out / 'data' / compared / 'test.parquet'}"),
             "parity.questions=500",
             "parity.batch=32",
             f"figures.split={evaluated(out, 'duet', 'wide')}",

@@ -99,6 +99,8 @@ def test_an_adapter_is_trained_on_from_where_supervised_training_left_it(parts_p
     made = {each.name: each for each in parts_plan}
     assert made["build"].python == tmp_path / "python"
     assert list(made)[-4:] == ["pack", "build", "served", "wall clock"]
+    assert found["export"].parity.data == tmp_path / "data" / "wide-other" / "test.parquet"
+    assert "data wide-other" in made
 
 
 def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
@@ -107,7 +109,7 @@ def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
     given = ["--pair", "word-problems-135m", "--dry-run", "--base", "b", "--worked", "w.jsonl"]
     given += ["--into", "i", "--serving-python", "p"]
     assert command.main([str(tmp_path), *given]) == 0
-    assert capsys.readouterr().out.count("python -m") == 12
+    assert capsys.readouterr().out.count("python -m") == 13
 
 
 def test_without_vllm_nothing_is_served(tmp_path, capsys):
