@@ -25,7 +25,7 @@ from cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside
 def usage(directory: Path, access: Path | None, days: int, as_json: bool) -> None:
     """List the tokens that identities have spent, prompts and signals, by day.
 
-    Identities without a limit of tokens are not counted. A question that runs counts as much as it
+    A question that runs counts as much as it
     may take; what it does not take is given back when it ends.
     """
     if access is not None and counts_beside(access).is_file():

@@ -1,9 +1,10 @@
 """Limits for each identity: questions a minute, questions at a time, tokens a day.
 
-Counts are in SQLite and change in one transaction each, so that they hold across restarts and
-between processes. What a question may take at most is charged when it begins, and what it did not
-take is given back when it ends: a limit is never exceeded, and a question that a crash cut off
-counts in full. Questions at a time are this process's own.
+Tokens are counted of everybody, questions of those for whom they are limited. Counts are in SQLite
+and change in one transaction each, so that they hold across restarts and between processes. What a
+question may take at most is charged when it begins, and what it did not take is given back when it
+ends: a limit is never exceeded, and a question that a crash cut off counts in full. Questions at a
+time are this process's own.
 """
 
 import datetime
@@ -99,34 +100,40 @@ class Quotas:
     def tokens(self, name: str, most: int) -> Iterator[list[int]]:
         """Charges `most` tokens; gives back what the yielded one-element list then lacks of them.
 
-        Where there is no limit, nothing is counted.
+        Where there is no limit, what cannot be counted is served all the same.
 
         Raises:
-            Refusal: RESOURCE_EXHAUSTED, as `question` does.
+            Refusal: as `question` does.
         """
         limit = self._access.access.limits_of(name).tokens
-        if limit is None:
-            yield [0]
-            return
         day = self._day()
-        with _counting():
-            charged = self._db.execute(
-                "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?3 <= ?4 "
-                "ON CONFLICT DO UPDATE SET spent = spent + ?3 WHERE spent + ?3 <= ?4",
-                (name, day, most, limit),
-            ).rowcount
-            if not charged:
+        charged = False
+        with _counting() if limit is not None else _counting_if_possible():
+            charged = self._charge(name, day, most, limit)
+            if not charged and limit is not None:
                 raise self._out_of_tokens(name, limit, most)
         taken = [0]
         try:
             yield taken
         finally:
             # The signal has gone out: if nothing can be given back, the question counts in full.
-            with suppress(Refusal), _counting():
-                self._db.execute(
-                    "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
-                    (most - taken[0], name, day),
-                )
+            with _counting_if_possible():
+                if charged:
+                    self._db.execute(
+                        "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
+                        (most - taken[0], name, day),
+                    )
+
+    def _charge(self, name: str, day: str, most: int, limit: int | None) -> bool:
+        """Whether there was room for it."""
+        return bool(
+            self._db.execute(
+                "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?4 IS NULL OR ?3 <= ?4 "
+                "ON CONFLICT DO UPDATE SET spent = spent + ?3 "
+                "WHERE ?4 IS NULL OR spent + ?3 <= ?4",
+                (name, day, most, limit),
+            ).rowcount
+        )
 
     def spent(self, name: str) -> int:
         """Tokens of an identity today."""
@@ -228,6 +235,13 @@ def _counting() -> Iterator[None]:
     except sqlite3.Error as error:
         logs.get().error("questions cannot be counted", reason=str(error))
         raise unavailable("the service cannot count questions at present", 30.0) from error
+
+
+@contextmanager
+def _counting_if_possible() -> Iterator[None]:
+    """What cannot be counted is told in the log alone."""
+    with suppress(Refusal), _counting():
+        yield
 
 
 class MeteredEngine:

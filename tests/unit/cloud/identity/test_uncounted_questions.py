@@ -82,6 +82,19 @@ def test_an_answer_stands_where_nothing_can_be_given_back(make, tmp_path):
     assert quotas.spent("laptop") == 40
 
 
+def test_whom_no_limit_holds_is_served_uncounted(make, tmp_path, capsys):
+    logs.configure("json")
+    quotas = make()
+    quotas._db.execute("PRAGMA busy_timeout = 10")
+    other = _locked(tmp_path / "counts.db")
+    with quotas.tokens("laptop", 40) as taken:
+        taken[0] = 3
+        other.execute("ROLLBACK")
+    assert json.loads(capsys.readouterr().err)["level"] == "error"
+    # Nor is anything given back that was never charged.
+    assert quotas.spent("laptop") == 0
+
+
 async def test_the_service_is_unavailable_while_it_cannot_count(secure, refused):
     security = secure.server.security
     security._quotas._db.execute("PRAGMA busy_timeout = 10")

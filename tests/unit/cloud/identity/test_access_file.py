@@ -1,0 +1,44 @@
+"""The access file: what it says of whom, and what is not understood in it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud.errors import CredentialsError
+from cloud.identity.access import Access, load_access
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[limits.default]\nrate = -1", r"limits\.default\.rate"),
+        ("[limits.default]\nrates = 1", r"limits\.default\.rates"),
+        ('[limits.default]\nrate = "1"', r"limits\.default\.rate"),
+        ("[limits]\ndefault = 3", r"limits\.default"),
+        ("[role]\n", "role"),
+        ('[roles]\n"laptop" = ["inference"]', "no URI name"),
+        ('[roles]\n"spiffe://a/*/b" = ["inference"]', "no URI name"),
+        ('[roles]\n"spiffe://a/b" = ["root"]', "roles"),
+        ("[limits", "cannot read"),
+    ],
+)
+def test_access_files_that_are_not_understood(tmp_path, text, why):
+    path = tmp_path / "access.toml"
+    path.write_text(text)
+    with pytest.raises(CredentialsError, match=why):
+        load_access(path)
+
+
+def test_own_limits_stand_before_the_defaults():
+    access = Access.model_validate(
+        {"limits": {"default": {"rate": 1, "tokens": 5}, "laptop": {"rate": 9}}}
+    )
+    assert access.limits_of("laptop").model_dump() == {"rate": 9, "concurrency": None, "tokens": 5}
+    assert access.limits_of("phone").rate == 1
+
+
+@given(st.text(alphabet="ab/", max_size=8))
+def test_patterns_cover_what_is_below_them_alone(path):
+    access = Access.model_validate({"roles": {"spiffe://a/b/*": ["inference"]}})
+    covered = bool(access.roles_of(f"spiffe://a/{path}"))
+    assert covered == path.startswith("b/")
