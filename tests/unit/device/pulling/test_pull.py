@@ -1,78 +1,26 @@
-"""`duet-device pull`, `pairs` and `rm`, against a cloud that does what a test wants."""
+"""`duet-device pull`, from a cloud that does what a test wants."""
 
 import hashlib
 import json
 import shutil
 import sys
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from device.cli import main
 from device.errors import ExitCode
 from device.identity import renewal
-from device.pairs.pulling import cloud as cloud_module
 from device.pairs.pulling.install import alone
 from device.signed.publishers import BY_HAND, pin
-from duet_contract.keys import public_bytes
-from duet_contract.pairs import pairs_home
 from duet_contract.signature import sign_pair
 from tests.doubles.pair_cloud import PairCloud
+from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused
 from tests.doubles.small_pairs import write_gguf, write_pair
 
-KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
 Captured = pytest.CaptureFixture[str]
-Pull = Callable[..., int]
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DUET_PAIRS", str(tmp_path / "pairs"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(cloud_module, "_FIRST_WAIT_S", 0.01)
-    pin(BY_HAND, (public_bytes(KEY),))
-    return tmp_path / "pairs"
-
-
-@pytest.fixture
-def origin(tmp_path: Path) -> Path:
-    """A signed pair, as a host has it."""
-    write_pair(tmp_path / "origin", KEY)
-    return tmp_path / "origin"
-
-
-@pytest.fixture
-def cloud(origin: Path) -> Iterator[PairCloud]:
-    with PairCloud(origin) as cloud:
-        yield cloud
-
-
-def pull(cloud: PairCloud, *arguments: str) -> int:
-    return main(["pull", "--server", cloud.address, *arguments])
-
-
-def refused(code: int, capsys: Captured, said: str, home: Path, exit_code: int = 6) -> None:
-    """Ended with one line, and nothing was installed."""
-    out, err = capsys.readouterr()
-    assert code == exit_code, err
-    assert out == ""
-    assert said in err.splitlines()[-1]
-    assert err.splitlines()[-1].startswith("duet-device: ")
-    assert not (home / "toy").exists()
-
-
-def is_installed(home: Path, origin: Path, *, signed: bool = True) -> bool:
-    """Whether what a device needs of `origin` is there, byte for byte, and nothing else."""
-    wanted = {"manifest.json", "decoder/m.gguf"} | ({"model.sig"} if signed else set())
-    there = {path.relative_to(home / "toy").as_posix() for path in (home / "toy").rglob("*.*")}
-    return there == wanted and all(
-        (home / "toy" / name).read_bytes() == (origin / name).read_bytes() for name in wanted
-    )
 
 
 def test_a_pair_is_installed_as_it_was_signed(
@@ -263,80 +211,9 @@ def test_a_link_in_a_directory_that_is_pulled(
     refused(main(["pull", str(origin)]), capsys, "cannot read", home)
 
 
-def install(directory: Path, version: str) -> None:
-    write_pair(directory, KEY, version=version)
-    assert main(["pull", str(directory)]) == ExitCode.OK
-
-
-def test_a_newer_version_takes_the_place_and_an_older_one_only_on_wish(
-    tmp_path: Path, home: Path, capsys: Captured
-) -> None:
-    def version() -> str:
-        return str(json.loads((home / "toy" / "manifest.json").read_bytes())["version"])
-
-    install(tmp_path / "old", "1.9.0")
-    install(tmp_path / "new", "1.10.0")
-    assert version() == "1.10.0"
-    capsys.readouterr()
-    assert main(["pull", str(tmp_path / "old")]) == ExitCode.MODEL
-    assert "--allow-downgrade" in capsys.readouterr().err
-    assert version() == "1.10.0"
-    assert main(["pull", str(tmp_path / "old"), "--allow-downgrade"]) == ExitCode.OK
-    assert version() == "1.9.0"
-    assert [path.name for path in home.iterdir() if path.name != ".pulling"] == ["toy"]
-
-
-@pytest.mark.parametrize("content", [None, b"{}", b'{"schema": 99}'])
-def test_what_cannot_be_read_is_not_deleted(
-    tmp_path: Path, home: Path, capsys: Captured, content: bytes | None
-) -> None:
-    write_pair(tmp_path / "new", KEY)
-    weights = home / "toy" / "reasoner" / "model.safetensors"
-    weights.parent.mkdir(parents=True)
-    weights.write_bytes(b"of days of training")
-    if content is not None:
-        (home / "toy" / "manifest.json").write_bytes(content)
-    assert main(["pull", str(tmp_path / "new")]) == ExitCode.MODEL
-    assert "cannot be read" in capsys.readouterr().err
-    assert weights.read_bytes() == b"of days of training"
-
-
-@pytest.mark.parametrize("fault", ["cut", "altered", "another key"])
-def test_a_newer_version_that_does_not_arrive_leaves_the_one_that_is_there(
-    tmp_path: Path, home: Path, fault: str
-) -> None:
-    install(tmp_path / "old", "1.0.0")
-    write_pair(tmp_path / "new", OTHER if fault == "another key" else KEY, version="2.0.0")
-    with PairCloud(tmp_path / "new") as cloud:
-        if fault == "cut":
-            cloud.cuts = [10] + [0] * 10
-        elif fault == "altered":
-            cloud.content = (tmp_path / "new" / "decoder" / "m.gguf").read_bytes()[:-1] + b"?"
-        assert pull(cloud, "toy") != ExitCode.OK
-    assert is_installed(home, tmp_path / "old")
-
-
 def test_another_pair_than_was_asked_for(cloud: PairCloud, home: Path, capsys: Captured) -> None:
     refused(pull(cloud, "other"), capsys, "gave toy@1.0.0 in place of other", home)
     refused(pull(cloud, "toy@2.0.0"), capsys, "in place of toy@2.0.0", home)
-
-
-def test_a_built_pair_is_not_overwritten(
-    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured
-) -> None:
-    write_pair(home / "toy", KEY, version="0.9.0")
-    assert pull(cloud, "toy") == ExitCode.MODEL
-    assert "with its reasoner" in capsys.readouterr().err
-    assert (home / "toy" / "reasoner" / "a.json").exists()
-    assert json.loads((home / "toy" / "manifest.json").read_bytes())["version"] == "0.9.0"
-
-
-def test_a_damaged_pair_is_mended(cloud: PairCloud, home: Path) -> None:
-    assert pull(cloud, "toy") == ExitCode.OK
-    file = home / "toy" / "decoder" / "m.gguf"
-    file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert pull(cloud, "toy") == ExitCode.OK
-    assert is_installed(home, cloud.directory)
 
 
 def test_no_space(
@@ -370,44 +247,6 @@ def test_a_bar_on_a_terminal(
 
 def test_bad_names(home: Path, capsys: Captured) -> None:
     refused(main(["pull", "hub:x"]), capsys, "ORG/NAME", home, ExitCode.USAGE)
-
-
-def test_pairs_lists_and_rm_deletes(
-    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured
-) -> None:
-    assert pull(cloud, "toy") == ExitCode.OK
-    write_pair(home / "bare")
-    write_pair(home / "foreign", OTHER)
-    write_pair(home / "altered", KEY)
-    path = home / "altered" / "manifest.json"
-    path.write_bytes(path.read_bytes().replace(b"a toy", b"a TOY"))
-    (home / "broken").mkdir()
-    (home / "broken" / "manifest.json").write_text("{")
-    capsys.readouterr()
-    assert main(["pairs"]) == ExitCode.OK
-    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert "signed by" in rows["toy"]
-    assert "(by hand)" in rows["toy"]
-    assert "1.0.0" in rows["toy"]
-    assert "not signed" in rows["bare"]
-    assert "not trusted" in rows["foreign"]
-    assert "does not hold" in rows["altered"]
-    assert "unusable" in rows["broken"]
-    assert main(["rm", "toy", "--yes"]) == ExitCode.OK
-    assert not (home / "toy").exists()
-    for name in ("toy", "../home", ".", str(tmp_path)):
-        assert main(["rm", name, "--yes"]) == ExitCode.MODEL
-        assert "there is no pair" in capsys.readouterr().err
-    kept = {path.name for path in home.iterdir()}
-    assert kept == {"altered", "bare", "broken", "foreign", ".pulling"}
-
-
-def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_pair(home / "toy", KEY)
-    monkeypatch.setattr("click.confirm", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert main(["rm", "toy"]) == ExitCode.INTERRUPTED
-    assert pairs_home() == home
-    assert (home / "toy").exists()
 
 
 def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> None:

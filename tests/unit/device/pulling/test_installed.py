@@ -1,0 +1,124 @@
+"""What is installed: kept, replaced, mended, listed and deleted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from device.cli import main
+from device.errors import ExitCode
+from duet_contract.pairs import pairs_home
+from tests.doubles.pair_cloud import PairCloud
+from tests.doubles.pulls import KEY, OTHER, is_installed, pull
+from tests.doubles.small_pairs import write_pair
+
+Captured = pytest.CaptureFixture[str]
+
+
+def install(directory: Path, version: str) -> None:
+    write_pair(directory, KEY, version=version)
+    assert main(["pull", str(directory)]) == ExitCode.OK
+
+
+def test_a_newer_version_takes_the_place_and_an_older_one_only_on_wish(
+    tmp_path: Path, home: Path, capsys: Captured
+) -> None:
+    def version() -> str:
+        return str(json.loads((home / "toy" / "manifest.json").read_bytes())["version"])
+
+    install(tmp_path / "old", "1.9.0")
+    install(tmp_path / "new", "1.10.0")
+    assert version() == "1.10.0"
+    capsys.readouterr()
+    assert main(["pull", str(tmp_path / "old")]) == ExitCode.MODEL
+    assert "--allow-downgrade" in capsys.readouterr().err
+    assert version() == "1.10.0"
+    assert main(["pull", str(tmp_path / "old"), "--allow-downgrade"]) == ExitCode.OK
+    assert version() == "1.9.0"
+    assert [path.name for path in home.iterdir() if path.name != ".pulling"] == ["toy"]
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b'{"schema": 99}'])
+def test_what_cannot_be_read_is_not_deleted(
+    tmp_path: Path, home: Path, capsys: Captured, content: bytes | None
+) -> None:
+    write_pair(tmp_path / "new", KEY)
+    weights = home / "toy" / "reasoner" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"of days of training")
+    if content is not None:
+        (home / "toy" / "manifest.json").write_bytes(content)
+    assert main(["pull", str(tmp_path / "new")]) == ExitCode.MODEL
+    assert "cannot be read" in capsys.readouterr().err
+    assert weights.read_bytes() == b"of days of training"
+
+
+@pytest.mark.parametrize("fault", ["cut", "altered", "another key"])
+def test_a_newer_version_that_does_not_arrive_leaves_the_one_that_is_there(
+    tmp_path: Path, home: Path, fault: str
+) -> None:
+    install(tmp_path / "old", "1.0.0")
+    write_pair(tmp_path / "new", OTHER if fault == "another key" else KEY, version="2.0.0")
+    with PairCloud(tmp_path / "new") as cloud:
+        if fault == "cut":
+            cloud.cuts = [10] + [0] * 10
+        elif fault == "altered":
+            cloud.content = (tmp_path / "new" / "decoder" / "m.gguf").read_bytes()[:-1] + b"?"
+        assert pull(cloud, "toy") != ExitCode.OK
+    assert is_installed(home, tmp_path / "old")
+
+
+def test_a_built_pair_is_not_overwritten(
+    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    write_pair(home / "toy", KEY, version="0.9.0")
+    assert pull(cloud, "toy") == ExitCode.MODEL
+    assert "with its reasoner" in capsys.readouterr().err
+    assert (home / "toy" / "reasoner" / "a.json").exists()
+    assert json.loads((home / "toy" / "manifest.json").read_bytes())["version"] == "0.9.0"
+
+
+def test_a_damaged_pair_is_mended(cloud: PairCloud, home: Path) -> None:
+    assert pull(cloud, "toy") == ExitCode.OK
+    file = home / "toy" / "decoder" / "m.gguf"
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert is_installed(home, cloud.directory)
+
+
+def test_pairs_lists_and_rm_deletes(
+    cloud: PairCloud, home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    assert pull(cloud, "toy") == ExitCode.OK
+    write_pair(home / "bare")
+    write_pair(home / "foreign", OTHER)
+    write_pair(home / "altered", KEY)
+    path = home / "altered" / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b"a toy", b"a TOY"))
+    (home / "broken").mkdir()
+    (home / "broken" / "manifest.json").write_text("{")
+    capsys.readouterr()
+    assert main(["pairs"]) == ExitCode.OK
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "signed by" in rows["toy"]
+    assert "(by hand)" in rows["toy"]
+    assert "1.0.0" in rows["toy"]
+    assert "not signed" in rows["bare"]
+    assert "not trusted" in rows["foreign"]
+    assert "does not hold" in rows["altered"]
+    assert "unusable" in rows["broken"]
+    assert main(["rm", "toy", "--yes"]) == ExitCode.OK
+    assert not (home / "toy").exists()
+    for name in ("toy", "../home", ".", str(tmp_path)):
+        assert main(["rm", name, "--yes"]) == ExitCode.MODEL
+        assert "there is no pair" in capsys.readouterr().err
+    kept = {path.name for path in home.iterdir()}
+    assert kept == {"altered", "bare", "broken", "foreign", ".pulling"}
+
+
+def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pair(home / "toy", KEY)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["rm", "toy"]) == ExitCode.INTERRUPTED
+    assert pairs_home() == home
+    assert (home / "toy").exists()
