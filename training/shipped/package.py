@@ -111,8 +111,8 @@ def collect(out: Path) -> dict[str, Any]:
                 content = json.loads(file.read_text("utf-8"))
                 evaluations[name][method] = {key: content[key] for key in _KEPT}
         if parity:
-            questions = parity["data"]["questions"]
-            parity = {"questions": questions} | {k: parity[k] for k in ("reasoner", "decoder")}
+            compared = {key: parity["data"][key] for key in ("questions", "source")}
+            parity = compared | {key: parity[key] for key in ("reasoner", "decoder")}
         samples = out / "run" / "samples.jsonl"
         rows = read_journal(samples) if samples.is_file() else []
     except (OSError, ValueError, KeyError) as error:

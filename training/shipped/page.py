@@ -75,7 +75,8 @@ def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | N
         lines.append(
             "An answer is marked as low in confidence where the decoder gave one of its tokens "
             f"less than {doubt['threshold']:.3g}: {doubt['right_marked']:.0%} of the right answers"
-            f"{caught} to held-out problems fall under it, which was set on these very answers."
+            f"{caught} to {_compared_on(figures['parity'])} fall under it, which was set on these "
+            "very answers."
             f"{beyond} An unmarked answer can still be wrong."
         )
     elif confidence is not None:
@@ -148,6 +149,12 @@ def _parity(parity: dict[str, Any], kind: str) -> str:
             f"{vllm['top1_agreement']:.1%}."
         )
     return text
+
+
+def _compared_on(parity: dict[str, Any]) -> str:
+    """Of which problems the answers were that the threshold was set on."""
+    other = parity.get("source") == "stories:wide-other"
+    return "problems of plots that were never trained on" if other else "held-out problems"
 
 
 def _kind(manifest: Manifest) -> str:

@@ -205,7 +205,8 @@ def _finished(out: Path) -> None:
         (out / "evaluations" / f"{method}@wide.json").write_text(json.dumps(EVALUATION))
     write_pair(out / "pair")
     reasoner = {"vllm": {"measured": False}}
-    parity = {"data": {"questions": 500}, "reasoner": reasoner, "decoder": {"m": DECODER}}
+    compared = {"questions": 500, "source": "stories:wide-other"}
+    parity = {"data": compared, "reasoner": reasoner, "decoder": {"m": DECODER}}
     (out / "pair" / "parity.json").write_text(json.dumps(parity))
     (out / "run").mkdir()
     sample = {"question": "How many?", "answer": "2", "score": 1.0}
@@ -365,6 +366,7 @@ def test_figures_of_a_pair_of_parts_lie_beside_them(tmp_path):
     tell(out, into)
     figures = json.loads((into / "figures.json").read_text())
     assert figures["parity"]["questions"] == 500
+    assert figures["parity"]["source"] == "stories:wide-other"
     assert sorted(path.name for path in into.iterdir()) == [
         "LICENSE",
         "README.md",

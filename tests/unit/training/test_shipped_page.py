@@ -174,7 +174,9 @@ def test_the_page_tells_what_was_measured(manifest, figures):
     assert (
         "| 500 | 98.0% (97.0% to 99.0%), 122 tokens | 96.5% (95.5% to 97.5%), 16 tokens |" in text
     )
-    assert "40% of the wrong ones" in text
+    assert "40% of the wrong ones to held-out problems fall" in text
+    figures["parity"]["source"] = "stories:wide-other"
+    assert "to problems of plots that were never trained on fall" in write_page(manifest, figures)
     assert "`signal 1`; at the last: `signal 160`" in text
     assert "99.8% of the prompts" in text
     assert "repeat by repeat: 0.30 (0.25 to 0.55)" in text
