@@ -19,6 +19,7 @@ from device.settings import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
+    MOST_TEMPERATURE,
     MOST_TIMEOUT,
     Settings,
 )
@@ -73,7 +74,7 @@ Exit codes:
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, 2),
+    type=click.FloatRange(0, MOST_TEMPERATURE),
     metavar="T",
     help="Sampling temperature of signal and answer [pair's default].",
 )
@@ -121,6 +122,9 @@ Exit codes:
 @click.option(
     "--context",
     "sources",
+    envvar="DUET_CONTEXT",
+    # Several in the environment stand as in PATH. What is there is looked at later.
+    type=click.Path(),
     multiple=True,
     metavar="FILE",
     help="Private material for the decoder alone, never sent: a file, a folder, or - for stdin. "

@@ -17,7 +17,8 @@ Exit codes:
     0  done
     1  failed
     2  usage
-    4  the authority, its key or its registry is missing, altered, or not to be had
+    4  the authority, its key or its registry is missing, altered, or not to be had; there is no
+       such device or publisher, or there is already; a file is no publisher's key
 """
 
 

@@ -5,7 +5,13 @@ from pathlib import Path
 import click
 from cryptography import x509
 
-from cloud.admin.options import check_name, directory_option, passphrase_option, tell_end
+from cloud.admin.options import (
+    FiniteRange,
+    check_name,
+    directory_option,
+    passphrase_option,
+    tell_end,
+)
 from cloud.errors import UsageError
 from cloud.identity import authority as authorities
 from cloud.identity.certificates import der, is_host
@@ -26,13 +32,13 @@ from duet_contract.enrolment import fingerprint
 )
 @click.option(
     "--device-days",
-    type=click.FloatRange(0, 366, min_open=True),
+    type=FiniteRange(0, 366, min_open=True),
     default=authorities.DEVICE_DAYS,
     help="Life of a device's certificate.",
 )
 @click.option(
     "--server-days",
-    type=click.FloatRange(0, 366, min_open=True),
+    type=FiniteRange(0, 366, min_open=True),
     default=authorities.SERVER_DAYS,
     help="Life of the server's.",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cloud.admin.options import check_name, directory_option, tell_end
+from cloud.admin.options import FiniteRange, check_name, directory_option, tell_end
 from cloud.errors import UsageError
 from cloud.identity import authority as authorities
 from cloud.identity.roles import Role
@@ -27,7 +27,7 @@ _ROLES = ", ".join(Role)
 )
 @click.option(
     "--hours",
-    type=click.FloatRange(0, 24 * 31, min_open=True),
+    type=FiniteRange(0, 24 * 31, min_open=True),
     default=24.0,
     help="How long the code may be used.",
 )

@@ -1,5 +1,6 @@
 """What several commands share: options, how names are written, what is told."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,19 @@ from cloud.identity.authority import near_end
 # One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that "nan", which compares with nothing, is not in."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See click.ParamType."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -111,12 +111,19 @@ def create(
 
     Raises:
         UsageError: the directory holds something, or the passphrase is too short.
+        CredentialsError: it cannot be made or written.
     """
-    if directory.exists() and any(directory.iterdir()):
-        raise UsageError(f"{directory} is not empty: an authority is never overwritten")
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise UsageError(f"{directory} is not empty: an authority is never overwritten")
+    except OSError as error:
+        raise CredentialsError(f"cannot read {directory}: {error.strerror}") from error
     if len(passphrase) < sealed_key.LEAST_PASSPHRASE:
         raise UsageError(f"a passphrase has at least {sealed_key.LEAST_PASSPHRASE} characters")
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CredentialsError(f"cannot make {directory}: {error.strerror}") from error
     try:
         key = certificates.new_key()
         certificate = certificates.authority_certificate(key, domain, _now())

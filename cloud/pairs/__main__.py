@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cloud.errors import CloudError, Exit
+from cloud.errors import CloudError, Exit, UsageError
 from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
 from cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
 from duet_contract.errors import ContractError
@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> None:
-    if options.recipe in shipped_pairs() and not (options.reasoner or options.decoder):
+    if options.recipe in shipped_pairs():
+        if options.reasoner or options.decoder:
+            raise UsageError(
+                f"{options.recipe} comes with the code, whole: it takes no --reasoner or --decoder"
+            )
         shipped = shipped_manifest(options.recipe)
         target = options.out or pairs_home() / shipped.id
         if not (options.if_missing and _is_ready(target, shipped.version)):
@@ -69,7 +73,7 @@ def _is_ready(target: Path, version: str) -> bool:
     if not target.exists():
         return False
     manifest = load_manifest(target)
-    # What was built before pairs were signed is built again: devices would refuse it.
+    # One without a signature is built again: devices would refuse it.
     if manifest.version != version or not (target / SIGNATURE_NAME).is_file():
         return False
     print(f"{manifest.reference} is ready in {target}")

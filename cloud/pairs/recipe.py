@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud.errors import PairBuildError
+from cloud.pairs.shipped import shipped_pairs
 from duet_contract.manifest import Defaults, Limits, PromptFormat
 
 
@@ -113,7 +114,8 @@ def load_recipe(name_or_file: str) -> Recipe:
             text = Path(name_or_file).read_text("utf-8")
         except OSError as error:
             raise PairBuildError(
-                f"there is no recipe {name_or_file!r}; shipped are: {', '.join(shipped_recipes())}"
+                f"there is no recipe {name_or_file!r}; shipped are: "
+                f"{', '.join(sorted({*shipped_recipes(), *shipped_pairs()}))}"
             ) from error
     try:
         return Recipe.model_validate(tomllib.loads(text))

@@ -88,7 +88,7 @@ def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
         from device.pairs.pulling.hub import HubSource
         from device.pairs.pulling.install import make_scratch
 
-        return HubSource(pair.removeprefix(prefix), make_scratch()), ""
+        return HubSource(pair.removeprefix(prefix), make_scratch), ""
     from duet_contract.manifest import MANIFEST_NAME
 
     if os.sep in pair or (pair and (Path(pair) / MANIFEST_NAME).is_file()):

@@ -6,7 +6,7 @@ apply. What it brings is checked like what comes from everywhere else.
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,15 +24,15 @@ class HubSource:
 
     Args:
         repository: as "ORG/NAME", or "ORG/NAME@REVISION".
-        scratch: an empty directory for what is being fetched; deleted by `close`.
+        make_scratch: makes an empty directory for what is being fetched; deleted by `close`.
 
     Raises:
         UsageProblem: malformed, or `huggingface_hub` is not installed.
+        ModelProblem: there is no such directory to be had.
     """
 
-    def __init__(self, repository: str, scratch: Path) -> None:
+    def __init__(self, repository: str, make_scratch: Callable[[], Path]) -> None:
         self._repository, _, self._revision = repository.partition("@")
-        self._scratch = scratch
         if not _REPOSITORY.fullmatch(self._repository):
             raise UsageProblem(f"{PREFIX}{repository} must be {PREFIX}ORG/NAME[@REVISION]")
         try:
@@ -42,6 +42,7 @@ class HubSource:
                 "the hub needs a library that is not installed: pip install 'duet-split[hub]'"
             ) from error
         self.name = f"the hub's {self._repository}"
+        self._scratch = make_scratch()
 
     def describe(self) -> tuple[bytes, bytes | None]:
         """See `Source`.

@@ -17,7 +17,15 @@ def test_unknown_recipe_names_those_there_are(capsys):
     printed = capsys.readouterr().err
     assert "no recipe 'nope'" in printed
     assert "smollm2-135m" in printed
+    assert "stories-5m" in printed
     assert "Traceback" not in printed
+
+
+def test_a_shipped_pair_takes_no_models(tmp_path, capsys):
+    arguments = ["build", "stories-5m", "--out", str(tmp_path / "out"), "--reasoner", "/nowhere"]
+    assert main(arguments) == 2
+    assert "takes no --reasoner" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 PROMPT = """

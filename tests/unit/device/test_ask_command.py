@@ -232,6 +232,8 @@ def test_an_argument_that_is_not_utf8(cloud: ScriptedCloud, capsys: Captured) ->
         ["--budget", "33"],
         ["--budget", "many"],
         ["--timeout", "0"],
+        ["--timeout", "nan"],
+        ["--temperature", "nan"],
         ["--temperature", "3"],
         ["--threads", "0"],
         ["--device-only", "--require-cloud"],

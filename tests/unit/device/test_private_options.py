@@ -70,6 +70,20 @@ def test_context_from_files_and_stdin(
     assert " context tokens · " in err
 
 
+def test_context_from_the_environment(
+    cloud: ScriptedCloud,
+    decoder: ScriptedDecoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = [tmp_path / name for name in ("my notes", "more")]
+    for file in files:
+        file.write_text(PRIVATE)
+    monkeypatch.setenv("DUET_CONTEXT", os.pathsep.join(map(str, files)))
+    assert main(["ask", "open?"]) == ExitCode.OK
+    assert all(f"{file}:\n{PRIVATE}" in seen(decoder) for file in files)
+
+
 def test_stdin_is_either_question_or_context(cloud: ScriptedCloud, capsys: Captured) -> None:
     for question in ([], ["-"]):
         assert main(["ask", *question, "--context", "-"]) == ExitCode.USAGE

@@ -209,6 +209,7 @@ def test_publishers(run, made, tmp_path):
         (["invite", "x", "--role", "root"], Exit.USAGE),
         (["invite", "x", "--role", ""], Exit.USAGE),
         (["invite", "x", "--hours", "0"], Exit.USAGE),
+        (["invite", "x", "--hours", "nan"], Exit.USAGE),
         (["revoke", "nobody"], Exit.CREDENTIALS),
         (["publisher", "add", "/nowhere"], Exit.USAGE),
         (["init"], Exit.USAGE),
@@ -230,6 +231,15 @@ def test_without_an_authority(run, command):
     assert code == Exit.CREDENTIALS
     assert "cloud.admin init" in error
     assert error.count("\n") == 1
+
+
+def test_init_where_nothing_can_be_made(run, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, error = run("init", "--dir", str(tmp_path / "file" / "below"))
+    assert code == Exit.CREDENTIALS
+    assert error.startswith("cloud.admin: cannot ")
+    assert error.count("\n") == 1
+    assert run("init", "--device-days", "nan")[0] == Exit.USAGE
 
 
 def test_a_short_passphrase(run, monkeypatch, tmp_path):

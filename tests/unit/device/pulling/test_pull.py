@@ -247,6 +247,7 @@ def test_a_bar_on_a_terminal(
 
 def test_bad_names(home: Path, capsys: Captured) -> None:
     refused(main(["pull", "hub:x"]), capsys, "ORG/NAME", home, ExitCode.USAGE)
+    assert not home.exists(), "something was left behind"
 
 
 def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> None:
