@@ -11,7 +11,7 @@ from rich.console import Console
 from tools import options
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Figure, Results, read_results
-from tools.bench.run import GROUPS, run_figures, steps
+from tools.bench.run import GROUPS, USUAL, run_figures, steps
 from tools.bench.tables import console_table
 from tools.ending import EXIT_CODES
 from tools.progress import progress_bar, public_command
@@ -21,10 +21,10 @@ from tools.progress import progress_bar, public_command
 @click.option(
     "--figures",
     "chosen",
-    default=",".join(GROUPS),
+    default=",".join(USUAL),
     show_default=True,
     metavar="NAME,...",
-    help="What to measure.",
+    help=f"What to measure of {', '.join(GROUPS)}.",
 )
 @click.option(
     "--repeats",

@@ -21,6 +21,8 @@ GROUPS = {
     "throughput": "throughput",
     "bytes": "wire_bytes",
 }
+# Of the split and its peers; `overhead` is of the bench itself, and kept apart.
+USUAL = tuple(name for name in GROUPS if name != "overhead")
 
 
 def steps(bench: "Bench", groups: Sequence[str]) -> int:

@@ -1,4 +1,7 @@
-"""The questions of a run: JSON lines with `question`, and `answer` where accuracy is wanted."""
+"""The questions of a run: JSON lines with `question`, and `answer` where accuracy is wanted.
+
+An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -67,9 +70,12 @@ def _question(where: str, number: int, line: str) -> Question:
         raise UsageProblem(f"{where}: 'answer' is neither text nor a number")
     if not isinstance(metadata, dict):
         raise UsageProblem(f"{where}: 'metadata' is no object")
+    reference = "" if answer is None else str(answer)
+    if "####" in reference:
+        reference = reference.rpartition("####")[2].strip()
     return Question(
         id=str(row.get("id", number)),
         text=text,
-        answer=None if answer is None or answer == "" else str(answer),
+        answer=reference or None,
         metadata=metadata,
     )
