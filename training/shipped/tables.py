@@ -64,8 +64,9 @@ def served(found: dict[str, Any]) -> str:
     if real:
         text += (
             " Sets by name are real questions: the public test sets that are called so, or parts "
-            "of them, as many as the table says; they are no part of this code, and some share "
-            "questions."
+            "of them, as many as the table says; they are no part of this code "
+            "(`python -m training.shipped.real` makes them out of the public files), and some "
+            "share questions."
         )
     if peer:
         text += (

@@ -1,0 +1,79 @@
+"""`python -m training.shipped.real SET FILE --to OUT`: a public test set, as pairs' pages have it.
+
+FILE is the set as its repository has it; `real_sets.json` says which repository, commit and path
+that is, and which rows (counted from 0) are left out. Three of the five are random parts of theirs,
+so that a figure here is not one of the full benchmark.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from training.data.jsonl import final_answer, json_lines
+from training.errors import DataError
+from training.processes import as_command
+
+
+def known_sets() -> dict[str, dict[str, Any]]:
+    """Where each set is from, and what of it is left out."""
+    text = files("training.shipped").joinpath("real_sets.json").read_text("utf-8")
+    found: dict[str, dict[str, Any]] = json.loads(text)
+    return found
+
+
+def read_real(name: str, file: Path) -> list[dict[str, str]]:
+    """The set's rows that are asked: `id`, `question` and `answer`, a number as text.
+
+    Raises:
+        DataError: unreadable, or not the file that the figures were measured with.
+    """
+    known = known_sets()[name]
+    rows = [row for _, row in json_lines(file)]
+    if hashlib.sha256(file.read_bytes()).hexdigest() != known["sha256"]:
+        raise DataError(
+            f"{file} is not {known['path']} of github.com/{known['repository']} "
+            f"at {known['commit']}"
+        )
+    left_out = set(known["left_out"])
+    return [
+        {"id": f"{name}/{number:04}", **_question(row)}
+        for number, row in enumerate(rows)
+        if number not in left_out
+    ]
+
+
+def _question(row: dict[str, Any]) -> dict[str, str]:
+    """Of GSM8K's rows, of SVAMP's, or of those that MAWPS's sets have there."""
+    if "Body" in row:
+        body = row["Body"] if row["Body"].endswith(".") else f"{row['Body']}."
+        question, answer = f"{body} {row['Question']}", row["Answer"]
+    elif "input" in row:
+        question, answer = row["input"], row["target"]
+    else:
+        question, answer = row["question"], final_answer(row["answer"]).replace(",", "")
+    text = answer if isinstance(answer, str) else repr(float(answer)).removesuffix(".0")
+    return {"question": question, "answer": text}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0, or 1 with one line on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m training.shipped.real", description=__doc__)
+    parser.add_argument("set", choices=known_sets())
+    parser.add_argument("file", type=Path, help="the set as its repository has it")
+    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="JSON lines")
+    given = parser.parse_args(argv)
+
+    def make() -> None:
+        rows = read_real(given.set, given.file)
+        given.to.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        print(f"wrote {len(rows)} questions to {given.to}")
+
+    return as_command("training.shipped.real", make)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
