@@ -1,4 +1,7 @@
-"""Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`."""
+"""Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`.
+
+An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
+"""
 
 import json
 from collections.abc import Iterator
@@ -20,6 +23,7 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
         question, answer = (str(row.get(key) or "").strip() for key in ("question", "answer"))
         if row.get("answer") == 0:
             answer = "0"
+        answer = final_answer(answer)
         if not question or not answer:
             without += 1
             continue
@@ -28,6 +32,11 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
     if not problems:
         raise DataError(f"{file} has no row with a question and an answer ({without} without)")
     return problems, without
+
+
+def final_answer(answer: str) -> str:
+    """What stands behind GSM8K's "####"; all of it where there is none."""
+    return answer.rpartition("####")[2].strip()
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

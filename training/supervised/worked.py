@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.vocabulary import HubTokenizer
-from training.data.jsonl import json_lines
+from training.data.jsonl import final_answer, json_lines
 from training.errors import DataError
 from training.pair import Pair
 from training.prompting import PairPrompts
@@ -41,7 +41,10 @@ def from_story(story: Story) -> Worked:
 
 
 def read_worked(file: Path) -> list[Worked]:
-    """The problems of a JSONL file with `question`, `answer` and `solution`, as GSM8K writes them.
+    """The problems of a JSONL file as GSM8K writes them.
+
+    A line has a `question` and an `answer`: the worked solution with annotated equations, up to
+    "#### 72". The solution may stand in `solution` instead.
 
     Left out is a problem without a question, and one whose annotated equations do not lead to its
     answer.
@@ -58,9 +61,10 @@ def read_worked(file: Path) -> list[Worked]:
 
 def _worked(row: dict[str, Any], where: str) -> Worked | None:
     try:
-        question, answer, solution = (row[key] for key in ("question", "answer", "solution"))
-    except KeyError as error:
-        raise DataError(f"{where}: not an object with question, answer and solution") from error
+        question, worked = row["question"], row["answer"]
+        answer, solution = final_answer(worked), row.get("solution", worked)
+    except (KeyError, AttributeError) as error:
+        raise DataError(f"{where}: not an object with question and worked answer") from error
     steps = [
         (_BARE_POINT.sub("0.", left.strip()), _BARE_POINT.sub("0.", result.strip()))
         for left, result in _ANNOTATION.findall(solution)

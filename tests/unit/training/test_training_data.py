@@ -110,6 +110,17 @@ def test_lines_end_at_line_feeds_alone(tmp_path):
     assert without == 0
 
 
+def test_of_a_worked_answer_as_gsm8k_has_it_the_end_counts(tmp_path):
+    file = tmp_path / "gsm8k.jsonl"
+    rows = [
+        {"question": "How many?", "answer": "48/2 = <<48/2=24>>24 clips.\n#### 1,024"},
+        {"question": "How many?", "answer": "24 clips.\n#### "},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    (problem,), without = read_jsonl(file, "math")
+    assert (problem.answer, without) == ("1,024", 1)
+
+
 def test_rows_without_answers_are_counted_and_none_left_is_an_error(tmp_path, capsys):
     file = tmp_path / "own.jsonl"
     rows = [{"question": "a", "answer": "1"}, {"question": "b"}, {"question": "c", "answer": None}]
