@@ -52,6 +52,7 @@ from training.settings import (
     compose_settings,
 )
 from training.settings import Method as MethodName
+from training.usage import help_of
 from training.verifiers import make_verifier
 
 # What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
@@ -265,6 +266,9 @@ def parameters(model: Path) -> int:
 
 def main(overrides: list[str]) -> int:
     """Evaluates and writes JSON; 0, or 1 with one line on standard error."""
+    if told := help_of("training.evaluate", ["evaluate", "train"], overrides):
+        print(told)
+        return 0
     try:
         settings = compose_settings("evaluate", overrides, EvaluationSettings)
         result = evaluate(settings)

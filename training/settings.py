@@ -344,6 +344,8 @@ def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
     Raises:
         ConfigError: one line that names every fault.
     """
+    if options := [each for each in overrides if each.startswith("-")]:
+        raise ConfigError(f"there is no option {options[0]}: settings are KEY=VALUE; see --help")
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("training.conf", version_base="1.3"):

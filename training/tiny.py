@@ -87,9 +87,9 @@ def _pair() -> dict[str, Any]:
 
 def main(arguments: list[str]) -> int:
     """Writes a tiny pair to the one directory given."""
-    if len(arguments) != 1:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m training.tiny OUT", file=sys.stderr)
-        return 2
+        return 0 if arguments in (["-h"], ["--help"]) else 2
     print(make_tiny_pair(Path(arguments[0])))
     return 0
 

@@ -7,6 +7,7 @@ import ray
 from duet_contract.errors import ContractError
 from training.errors import TrainingError, one_line, worker_failed
 from training.settings import Settings, compose_settings
+from training.usage import help_of
 
 
 def settings_from(overrides: list[str]) -> Settings:
@@ -20,6 +21,9 @@ def settings_from(overrides: list[str]) -> Settings:
 
 def main(overrides: list[str]) -> int:
     """Trains; 0, or 1 with one line on standard error."""
+    if told := help_of("training.train", ["train"], overrides):
+        print(told)
+        return 0
     from training.trainer import Trainer
 
     trainer = None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from training.errors import ConfigError
 from training.evidence.plan import SCALES, make_plan
 from training.evidence.report import write_report
 from training.evidence.results import Results
@@ -63,6 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.report:
         wanted = arguments.only or ["*"]
         names = {s.name for s in plan if any(fnmatch.fnmatch(s.name, each) for each in wanted)}
+        if idle := [e for e in wanted if not any(fnmatch.fnmatch(s.name, e) for s in plan)]:
+            raise ConfigError(f"--only {idle[0]} matches no stage: see --dry-run")
         until = time.monotonic() + 60 * arguments.minutes
         Runner(results).run(plan, until, names, max(1, arguments.jobs))
     write_report(plan, results, arguments.to)

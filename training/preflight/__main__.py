@@ -18,6 +18,7 @@ from training.preflight import host, run
 from training.preflight.findings import Finding, lines, verdict
 from training.prompting import PairPrompts
 from training.settings import Settings, compose_settings
+from training.usage import help_of
 
 Made = TypeVar("Made")
 
@@ -88,6 +89,9 @@ class Preflight:
 
 def main(overrides: list[str]) -> int:
     """Prints the table; 1 if anything is in the way of the run, else 0."""
+    if told := help_of("training.preflight", ["train"], overrides):
+        print(told)
+        return 0
     try:
         settings: Any = compose_settings("train", overrides, Settings)
     except TrainingError as error:
