@@ -45,6 +45,16 @@ Exit codes:
 """
 
 
+class _Sources(click.types.StringParamType):
+    """Several in the environment stand as in PATH; an empty one there is none."""
+
+    envvar_list_splitter = os.pathsep
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """See click.ParamType."""
+        return [source for source in super().split_envvar_value(rv) if source]
+
+
 @click.command(epilog=EXIT_CODES)
 @click.argument("question", required=False)
 @click.option(
@@ -123,12 +133,11 @@ Exit codes:
     "--context",
     "sources",
     envvar="DUET_CONTEXT",
-    # Several in the environment stand as in PATH. What is there is looked at later.
-    type=click.Path(),
+    type=_Sources(),
     multiple=True,
     metavar="FILE",
     help="Private material for the decoder alone, never sent: a file, a folder, or - for stdin. "
-    "May be given several times.",
+    f"May be given several times; in DUET_CONTEXT with {os.pathsep!r} between.",
 )
 @click.option(
     "--redact",

@@ -59,6 +59,9 @@ def read_context(sources: Sequence[str], note: Callable[[str], None]) -> Context
     """
     if sources.count("-") > 1:
         raise UsageProblem("--context - reads stdin, which can be given once")
+    # The name of the current folder, to pathlib.
+    if "" in sources:
+        raise UsageProblem("--context is empty: give a file, a folder, or - for stdin")
     documents: list[Document] = []
     for source in sources:
         if source == "-":

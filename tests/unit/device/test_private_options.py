@@ -79,9 +79,12 @@ def test_context_from_the_environment(
     files = [tmp_path / name for name in ("my notes", "more")]
     for file in files:
         file.write_text(PRIVATE)
-    monkeypatch.setenv("DUET_CONTEXT", os.pathsep.join(map(str, files)))
+    monkeypatch.chdir(Path(__file__).parent)
+    monkeypatch.setenv("DUET_CONTEXT", os.pathsep.join([*map(str, files), ""]))
     assert main(["ask", "open?"]) == ExitCode.OK
     assert all(f"{file}:\n{PRIVATE}" in seen(decoder) for file in files)
+    assert "test_private_options" not in seen(decoder)
+    assert main(["ask", "open?", "--context", ""]) == ExitCode.USAGE
 
 
 def test_stdin_is_either_question_or_context(cloud: ScriptedCloud, capsys: Captured) -> None:
