@@ -141,6 +141,9 @@ def create(
         registry.set("server_days", str(server_days))
         authority = Authority(directory, certificate, key, registry)
         authority.issue_server()
+    except OSError as error:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise CredentialsError(f"cannot write {directory}: {error.strerror}") from error
     except BaseException:
         # Half an authority would be taken for one.
         shutil.rmtree(directory, ignore_errors=True)

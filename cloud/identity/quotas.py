@@ -26,6 +26,8 @@ from cloud.status import Refusal, over_quota, unavailable
 RATE_WINDOW_S = 60.0
 # Nobody asks about older days.
 _KEEP_DAYS = 400
+# How long others may hold the file's lock: where a limit is to hold, and where there is none.
+_WAIT_MS, _BRIEF_WAIT_MS = 5000, 50
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS questions (identity TEXT NOT NULL, at REAL NOT NULL) STRICT;
@@ -51,7 +53,7 @@ class Quotas:
         self._clock = clock
         self._running: Counter[str] = Counter()
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_MS / 1000)
             self._db.execute("PRAGMA journal_mode = WAL")
             # Survives the end of the process; a power cut may take the last moments' counts.
             self._db.execute("PRAGMA synchronous = NORMAL")
@@ -108,7 +110,7 @@ class Quotas:
         limit = self._access.access.limits_of(name).tokens
         day = self._day()
         charged = False
-        with _counting() if limit is not None else _counting_if_possible():
+        with _counting() if limit is not None else self._counting_briefly():
             charged = self._charge(name, day, most, limit)
             if not charged and limit is not None:
                 raise self._out_of_tokens(name, limit, most)
@@ -117,12 +119,22 @@ class Quotas:
             yield taken
         finally:
             # The signal has gone out: if nothing can be given back, the question counts in full.
-            with _counting_if_possible():
+            with _counting_if_possible() if limit is not None else self._counting_briefly():
                 if charged:
                     self._db.execute(
                         "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
                         (most - taken[0], name, day),
                     )
+
+    @contextmanager
+    def _counting_briefly(self) -> Iterator[None]:
+        """Where nothing depends on the count: all that is served waits for it meanwhile."""
+        with _counting_if_possible():
+            self._db.execute(f"PRAGMA busy_timeout = {_BRIEF_WAIT_MS}")
+            try:
+                yield
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
 
     def _charge(self, name: str, day: str, most: int, limit: int | None) -> bool:
         """Whether there was room for it."""

@@ -1,7 +1,9 @@
 """`python -m cloud.admin`."""
 
 import datetime
+import errno
 import json
+import os
 import time
 
 import pytest
@@ -240,6 +242,17 @@ def test_init_where_nothing_can_be_made(run, tmp_path):
     assert error.startswith("cloud.admin: cannot ")
     assert error.count("\n") == 1
     assert run("init", "--device-days", "nan")[0] == Exit.USAGE
+
+
+def test_init_where_nothing_can_be_written(run, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(authorities, "write_private", full)
+    code, _, error = run("init", "--dir", str(tmp_path / "full"))
+    assert code == Exit.CREDENTIALS
+    assert "No space left" in error
+    assert not (tmp_path / "full").exists()
 
 
 def test_a_short_passphrase(run, monkeypatch, tmp_path):
