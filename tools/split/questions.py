@@ -4,6 +4,7 @@ An answer may be a worked solution that ends in "#### 72", as GSM8K's files have
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from duet_contract.errors import PromptError
 from duet_contract.prompts import check_text
 from tools.bench.errors import UsageProblem
+
+_LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ def _question(where: str, number: int, line: str) -> Question:
     if not isinstance(metadata, dict):
         raise UsageProblem(f"{where}: 'metadata' is no object")
     reference = "" if answer is None else str(answer)
-    if "####" in reference:
-        reference = reference.rpartition("####")[2].strip()
+    if worked := _LAST_LINE.search(reference):
+        reference = (worked[1] or "").strip()
     return Question(
         id=str(row.get("id", number)),
         text=text,

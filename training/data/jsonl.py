@@ -4,12 +4,15 @@ An answer may be a worked solution that ends in "#### 72", as GSM8K's files have
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from training.data.rows import Problem
 from training.errors import DataError
+
+_LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 
 
 def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
@@ -35,8 +38,9 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
 
 
 def final_answer(answer: str) -> str:
-    """What stands behind GSM8K's "####"; all of it where there is none."""
-    return answer.rpartition("####")[2].strip()
+    """What stands behind the "####" of a last line, as in GSM8K; all of it where there is none."""
+    found = _LAST_LINE.search(answer)
+    return ((found[1] or "") if found else answer).strip()
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -32,8 +32,11 @@ def read_real(name: str, file: Path) -> list[dict[str, str]]:
         DataError: unreadable, or not the file that the figures were measured with.
     """
     known = known_sets()[name]
-    rows = [row for _, row in json_lines(file)]
-    if hashlib.sha256(file.read_bytes()).hexdigest() != known["sha256"]:
+    try:
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    if found != known["sha256"]:
         raise DataError(
             f"{file} is not {known['path']} of github.com/{known['repository']} "
             f"at {known['commit']}"
@@ -41,7 +44,7 @@ def read_real(name: str, file: Path) -> list[dict[str, str]]:
     left_out = set(known["left_out"])
     return [
         {"id": f"{name}/{number:04}", **_question(row)}
-        for number, row in enumerate(rows)
+        for number, (_, row) in enumerate(json_lines(file))
         if number not in left_out
     ]
 

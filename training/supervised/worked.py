@@ -62,7 +62,8 @@ def read_worked(file: Path) -> list[Worked]:
 def _worked(row: dict[str, Any], where: str) -> Worked | None:
     try:
         question, worked = row["question"], row["answer"]
-        answer, solution = final_answer(worked), row.get("solution", worked)
+        # Equations have no commas, and so neither has what is learnt to follow them.
+        answer, solution = final_answer(worked).replace(",", ""), row.get("solution") or worked
     except (KeyError, AttributeError) as error:
         raise DataError(f"{where}: not an object with question and worked answer") from error
     steps = [

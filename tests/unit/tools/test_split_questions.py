@@ -31,8 +31,9 @@ def test_data_without_answers_is_read_and_told_apart(tmp_path: Path) -> None:
 
 
 def test_of_a_worked_answer_as_gsm8k_has_it_the_end_counts(tmp_path: Path) -> None:
-    path = write(tmp_path / "d", {"question": "Q", "answer": "48/2=<<48/2=24>>24.\n#### 24"})
-    assert [q.answer for q in read_questions(path)] == ["24"]
+    answers = ["48/2=<<48/2=24>>24.\n#### 24", "a ####.", "#### Title\ntext", "##### x"]
+    path = write(tmp_path / "d", *({"question": "Q", "answer": answer} for answer in answers))
+    assert [q.answer for q in read_questions(path)] == ["24", *answers[1:]]
 
 
 def test_limit_takes_the_first(tmp_path: Path) -> None:

@@ -82,8 +82,12 @@ def test_equations_are_the_annotations_of_a_solution(tmp_path):
 
 def test_gsm8k_writes_solution_and_answer_in_one(tmp_path):
     worked = "Half is 48/2 = <<48/2=24>>24.\n48+24=<<48+24=72>>72 in all.\n#### 72"
-    file = _write(tmp_path, {"question": "How many?", "answer": worked})
-    assert read_worked(file) == [Worked("How many?", "48/2=24. 48+24=72.", "72")]
+    large = {"question": "And now?", "answer": "<<36*30=1080>>\n#### 1,080", "solution": None}
+    file = _write(tmp_path, {"question": "How many?", "answer": worked}, large)
+    assert read_worked(file) == [
+        Worked("How many?", "48/2=24. 48+24=72.", "72"),
+        Worked("And now?", "36*30=1080.", "1080"),
+    ]
 
 
 def test_what_does_not_lead_to_its_answer_is_left_out(tmp_path):

@@ -115,10 +115,12 @@ def test_of_a_worked_answer_as_gsm8k_has_it_the_end_counts(tmp_path):
     rows = [
         {"question": "How many?", "answer": "48/2 = <<48/2=24>>24 clips.\n#### 1,024"},
         {"question": "How many?", "answer": "24 clips.\n#### "},
+        {"question": "What?", "answer": "a ####.\nb"},
     ]
     file.write_text("\n".join(map(json.dumps, rows)))
-    (problem,), without = read_jsonl(file, "math")
-    assert (problem.answer, without) == ("1,024", 1)
+    problems, without = read_jsonl(file, "math")
+    assert [problem.answer for problem in problems] == ["1,024", "a ####.\nb"]
+    assert without == 1
 
 
 def test_rows_without_answers_are_counted_and_none_left_is_an_error(tmp_path, capsys):
