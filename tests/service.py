@@ -14,6 +14,9 @@ from typing import Any, Self
 
 import psutil
 
+# Until it listens: what vLLM imports is gigabytes, and they may have to come from the disk.
+STARTS_S = 120.0
+
 
 @dataclass
 class Service:
@@ -62,7 +65,7 @@ class Service:
     @property
     def address(self) -> str:
         """HOST:PORT of the gRPC service."""
-        return str(self.wait_event("loading", 30)["address"])
+        return str(self.wait_event("loading", STARTS_S)["address"])
 
     def metric(self, name: str) -> float:
         """Sum of a Prometheus metric over its labels."""
@@ -72,7 +75,7 @@ class Service:
 
     def samples(self, name: str) -> list[str]:
         """A Prometheus metric's lines, one for each set of labels."""
-        port = self.wait_event("loading", 30)["metrics_port"]
+        port = self.wait_event("loading", STARTS_S)["metrics_port"]
         lines = _scrape(f"http://127.0.0.1:{port}/metrics")
         return [line for line in lines if line.split("{")[0].split(" ")[0] == name]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duet_contract.receipt import Receipt
-from tests.service import Service
+from tests.service import STARTS_S, Service
 
 pytestmark = pytest.mark.engine
 
@@ -32,7 +32,7 @@ class Operator:
 
     @property
     def enrolment(self) -> str:
-        return f"127.0.0.1:{self.service.wait_event('loading', 30)['enrolment_port']}"
+        return f"127.0.0.1:{self.service.wait_event('loading', STARTS_S)['enrolment_port']}"
 
 
 def _admin(directory: Path, *arguments: str) -> str:

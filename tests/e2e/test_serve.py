@@ -15,7 +15,7 @@ import pytest
 from duet_contract.integrity import describe_file
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from tests.service import Service
+from tests.service import STARTS_S, Service
 
 SERVE = [sys.executable, "-m", "cloud.serve"]
 
@@ -177,7 +177,7 @@ def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
 def test_sigterm_while_loading(thinking_pair, tmp_path):
     command = [*SERVE, "--pair", str(thinking_pair)]
     with Service.started(command, tmp_path / "log") as service:
-        service.wait_event("loading", 60)
+        service.wait_event("loading", STARTS_S)
         time.sleep(3)
         family = service.children()
         service.process.send_signal(signal.SIGTERM)
