@@ -25,8 +25,8 @@ from cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside
 def usage(directory: Path, access: Path | None, days: int, as_json: bool) -> None:
     """List the tokens that identities have spent, prompts and signals, by day.
 
-    A question that runs counts as much as it
-    may take; what it does not take is given back when it ends.
+    A question that runs counts as much as it may take; what it does not take is given back when it
+    ends.
     """
     if access is not None and counts_beside(access).is_file():
         counts = counts_beside(access)  # your own PKI: there is no authority's directory

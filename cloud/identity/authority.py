@@ -116,14 +116,25 @@ def create(
     try:
         if directory.exists() and any(directory.iterdir()):
             raise UsageError(f"{directory} is not empty: an authority is never overwritten")
-    except OSError as error:
-        raise CredentialsError(f"cannot read {directory}: {error.strerror}") from error
-    if len(passphrase) < sealed_key.LEAST_PASSPHRASE:
-        raise UsageError(f"a passphrase has at least {sealed_key.LEAST_PASSPHRASE} characters")
-    try:
+        if len(passphrase) < sealed_key.LEAST_PASSPHRASE:
+            raise UsageError(f"a passphrase has at least {sealed_key.LEAST_PASSPHRASE} characters")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _create(directory, passphrase, domain, hosts, device_days, server_days)
     except OSError as error:
-        raise CredentialsError(f"cannot make {directory}: {error.strerror}") from error
+        raise CredentialsError(
+            f"cannot make an authority in {directory}: {error.strerror}"
+        ) from error
+
+
+def _create(
+    directory: Path,
+    passphrase: str,
+    domain: str,
+    hosts: Sequence[str],
+    device_days: float,
+    server_days: float,
+) -> "Authority":
+    """In an empty directory, which goes if that fails."""
     try:
         key = certificates.new_key()
         certificate = certificates.authority_certificate(key, domain, _now())
@@ -141,9 +152,6 @@ def create(
         registry.set("server_days", str(server_days))
         authority = Authority(directory, certificate, key, registry)
         authority.issue_server()
-    except OSError as error:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise CredentialsError(f"cannot write {directory}: {error.strerror}") from error
     except BaseException:
         # Half an authority would be taken for one.
         shutil.rmtree(directory, ignore_errors=True)

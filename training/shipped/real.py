@@ -6,13 +6,13 @@ so that a figure here is not one of the full benchmark.
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from duet_contract.integrity import sha256_of
 from training.data.jsonl import final_answer, json_lines
 from training.errors import DataError
 from training.processes import as_command
@@ -29,14 +29,11 @@ def read_real(name: str, file: Path) -> list[dict[str, str]]:
     """The set's rows that are asked: `id`, `question` and `answer`, a number as text.
 
     Raises:
-        DataError: unreadable, or not the file that the figures were measured with.
+        OSError: unreadable.
+        DataError: not the file that the figures were measured with.
     """
     known = known_sets()[name]
-    try:
-        found = hashlib.sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error}") from error
-    if found != known["sha256"]:
+    if sha256_of(file) != known["sha256"]:
         raise DataError(
             f"{file} is not {known['path']} of github.com/{known['repository']} "
             f"at {known['commit']}"
