@@ -90,43 +90,29 @@ class HubServer:
                 for (*_, future), output in zip(batch, outputs, strict=True):
                     future.set_result(output)
 
-    @torch.inference_mode()
     def _run(self, batch: list[_Request]) -> list[TokenOutput]:
-        from transformers import LogitsProcessorList
-
+        from training.cpu.batch import respond
         from training.cpu.sampler import SeededSampler
 
-        prompts, settings = [prompt for prompt, *_ in batch], batch[0][1]
-        width = max(map(len, prompts))
-        ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
-        shown = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        settings = batch[0][1]
         numbers = [one["seed"] for _, one, _ in batch]
-        sampler = SeededSampler(
-            numbers, settings["temperature"], settings["top_p"], settings["top_k"]
-        )
+        how = settings["temperature"], settings["top_p"], settings["top_k"]
         stops: list[int] = settings["stop_token_ids"]
-        sequences = self._model.generate(
-            input_ids=ids,
-            attention_mask=shown,
-            max_new_tokens=settings["max_tokens"],
-            do_sample=False,
-            logits_processor=LogitsProcessorList([sampler]),
-            eos_token_id=stops,
-            pad_token_id=stops[0],
+        responses = respond(
+            self._model,
+            [prompt for prompt, *_ in batch],
+            SeededSampler(numbers, *how),
+            settings["max_tokens"],
+            stops,
         )
-        log_probs = torch.stack(sampler.log_probs, dim=1)
-        outputs = []
-        for row, tokens in enumerate(sequences[:, width:].tolist()):
-            length = next((i + 1 for i, token in enumerate(tokens) if token in stops), len(tokens))
-            stopped = tokens[length - 1] in stops
-            outputs.append(
-                TokenOutput(
-                    token_ids=tokens[:length],
-                    log_probs=log_probs[row, :length].tolist(),
-                    stop_reason="completed" if stopped else "length",
-                )
+        return [
+            TokenOutput(
+                token_ids=tokens,
+                log_probs=log_probs,
+                stop_reason="completed" if tokens[-1] in stops else "length",
             )
-        return outputs
+            for tokens, log_probs in responses
+        ]
 
     async def update_weights(self, weights: dict[str, torch.Tensor]) -> None:
         """Takes the trainer's weights."""

@@ -5,6 +5,8 @@ what an uninterrupted one would have. Log-probabilities are taken on the way: ke
 logits, as `generate` offers, would take batch x length x vocabulary floats.
 """
 
+from collections.abc import Sequence
+
 import torch
 from transformers import LogitsProcessor
 
@@ -12,8 +14,9 @@ from transformers import LogitsProcessor
 class SeededSampler(LogitsProcessor):  # type: ignore[misc]
     """Picks tokens by the Gumbel-max rule, or the likeliest ones at temperature 0.
 
-    After generation `log_probs` holds a tensor (rows,) for each step: of the chosen tokens, in
-    nats, at the sampling temperature (at 1 for temperature 0), before `top_k` and `top_p`.
+    `log_probs` holds a tensor (rows,) for each step since they were last taken: of the chosen
+    tokens, in nats, at the sampling temperature (at 1 for temperature 0), before `top_k` and
+    `top_p`.
     """
 
     def __init__(
@@ -36,6 +39,15 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]
             chosen = log_probs.argmax(dim=-1, keepdim=True)
         self.log_probs.append(log_probs.gather(-1, chosen).squeeze(-1))
         return torch.full_like(scores, float("-inf")).scatter(-1, chosen, 0.0)
+
+    def taken(self) -> list[torch.Tensor]:
+        """The log-probs so far, which are kept no longer."""
+        taken, self.log_probs = self.log_probs, []
+        return taken
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Goes on with these rows alone, in this order; each keeps its own generator."""
+        self._generators = [self._generators[row] for row in rows]
 
 
 def likeliest(log_probs: torch.Tensor, top_p: float, top_k: int) -> torch.Tensor:
