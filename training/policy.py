@@ -60,7 +60,7 @@ class Policy:
         config = self._config
         self.workers.init_model()
         self._servers = PolicyServers.create(config=config, worker_group=self.workers)
-        self._client = self._servers.get_client()
+        self._client = self._servers.client()
         engine = omega_conf_to_dataclass(config.actor_rollout_ref.rollout.checkpoint_engine)
         replicas = self._servers.get_replicas()
         self._weights = CheckpointEngineManager(engine, self.workers, replicas)

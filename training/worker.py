@@ -5,13 +5,15 @@ would take each other's. Each policy's replicas therefore start at an offset of 
 """
 
 import os
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Any
 
 import torch
 from verl.single_controller.base.decorator import Dispatch, register
 from verl.utils.device import get_device_name
 from verl.workers.engine_workers import ActorRolloutRefWorker
-from verl.workers.rollout.llm_server import LLMServerManager
+from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
 from verl.workers.rollout.replica import RolloutMode, get_rollout_replica_class
 
 from training.cpu import rollout as cpu_rollout
@@ -84,3 +86,31 @@ class PolicyServers(LLMServerManager):  # type: ignore[misc]
 
         self.rollout_replica_class = Replica
         super().__init__(config, worker_group, start_rank=first)
+
+    async def _init_global_load_balancer(self) -> None:
+        if get_device_name() == "cpu":
+            # VERL's is a process of its own, five seconds of a small machine's imports, and three
+            # messages a prompt.
+            self.global_load_balancer = None
+        else:
+            await super()._init_global_load_balancer()
+
+    def client(self) -> LLMServerClient:
+        """Asks the servers, whichever has least to do; on a CPU each in its turn."""
+        if self.global_load_balancer is not None:
+            return self.get_client()
+        return self.get_client(InTurn, servers=self.server_handles)
+
+
+class InTurn(LLMServerClient):  # type: ignore[misc]
+    """Asks the servers one after the other, without a balancer between."""
+
+    def __init__(self, config: Any, load_balancer_handle: None, servers: Sequence[Any]) -> None:
+        super().__init__(config, load_balancer_handle)
+        self._servers = cycle(servers)
+
+    async def _acquire_server(self, request_id: str, **_: Any) -> tuple[str, Any]:
+        return "", next(self._servers)
+
+    def _release_server(self, server_id: str, request_id: str | None = None) -> None:
+        pass
