@@ -13,7 +13,6 @@ import ray
 from pydantic import Field, model_validator
 
 from duet_contract.errors import ContractError
-from training.checkpoints import load_policies
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
 from training.errors import (
@@ -37,7 +36,6 @@ from training.metrics import (
     spread,
 )
 from training.pair import Pair, load_pair
-from training.policies import start_policies
 from training.prompting import PairPrompts
 from training.sampling import score
 from training.serving import Serving
@@ -52,6 +50,7 @@ from training.settings import (
     compose_settings,
 )
 from training.settings import Method as MethodName
+from training.started import Started
 from training.usage import help_of
 from training.verifiers import make_verifier
 
@@ -108,8 +107,11 @@ class EvaluationSettings(Settings):
         }
 
 
-def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
-    """Answers every question once in each of `runs` runs; returns what is written as JSON."""
+def evaluate(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+    """Answers every question once in each of `runs` runs; returns what is written as JSON.
+
+    `started`: models, started anew if they are not what the settings ask for, and left as they are.
+    """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
     rows = read_rows(settings.data.train)[: settings.limit]
@@ -123,16 +125,14 @@ def evaluate(settings: EvaluationSettings) -> dict[str, Any]:
         for name in {problem.verifier for problem in problems}
     }
     try:
-        policies = start_policies(settings, pair, method.uses, reference=False)
-        if settings.weights:
-            load_policies(settings.weights, policies)
+        policies = started.with_weights(settings, pair, method.uses, settings.weights)
         serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
         outcomes, scores, seconds = [], [], []
         for run in range(settings.runs):
             serving.begin(run)
-            started = time.monotonic()
+            began = time.monotonic()
             answered = method.answer(serving, problems)
-            seconds.append(time.monotonic() - started)
+            seconds.append(time.monotonic() - began)
             outcomes.append(answered)
             texts = [outcome.answer for outcome in answered]
             scores.append(score(verifiers, problems, texts))
@@ -264,16 +264,35 @@ def parameters(model: Path) -> int:
     return sum(weight.numel() for weight in empty.parameters())
 
 
+def evaluated(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+    """Evaluates, and writes `out`: whole or not at all."""
+    result = evaluate(settings, started)
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = settings.out.with_name(f"{settings.out.name}.partial")
+    partial.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    partial.replace(settings.out)
+    return result
+
+
+def outcome(settings: EvaluationSettings, result: dict[str, Any]) -> str:
+    """What came of an evaluation, in a line."""
+    low, high = result["accuracy_95"]
+    return (
+        f"{settings.method} on {result['data']}: accuracy {result['accuracy']:.3f} "
+        f"[{low:.3f}, {high:.3f}], reasoner {result['reasoner_tokens']:.1f} tokens, "
+        f"decoder {result['decoder_tokens']:.1f} tokens, {result['seconds']:.1f} s"
+    )
+
+
 def main(overrides: list[str]) -> int:
     """Evaluates and writes JSON; 0, or 1 with one line on standard error."""
     if told := help_of("training.evaluate", ["evaluate", "train"], overrides):
         print(told)
         return 0
+    started = Started()
     try:
         settings = compose_settings("evaluate", overrides, EvaluationSettings)
-        result = evaluate(settings)
-        settings.out.parent.mkdir(parents=True, exist_ok=True)
-        settings.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+        result = evaluated(settings, started)
     except (TrainingError, ContractError, OSError) as error:
         print(f"training.evaluate: {one_line(error)}", file=sys.stderr)
         return 1
@@ -281,14 +300,8 @@ def main(overrides: list[str]) -> int:
         print(f"training.evaluate: {worker_failed(error)}", file=sys.stderr)
         return 1
     finally:
-        if ray.is_initialized():
-            ray.shutdown()
-    low, high = result["accuracy_95"]
-    print(
-        f"{settings.method} on {result['data']}: accuracy {result['accuracy']:.3f} "
-        f"[{low:.3f}, {high:.3f}], reasoner {result['reasoner_tokens']:.1f} tokens, "
-        f"decoder {result['decoder_tokens']:.1f} tokens, {result['seconds']:.1f} s"
-    )
+        started.close()
+    print(outcome(settings, result))
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -65,31 +66,34 @@ class Runner:
         # Two that both take every core would wait for each other's threads most of the time.
         cores = len(os.sched_getaffinity(0))
 
-        def do(stage: Stage, alone: bool) -> float:
-            missing = [name for name in stage.reads if not self._results.done(name)]
-            if missing:
-                raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
+        def do(together: Sequence[Stage], alone: bool) -> float:
             threads = cores if alone else max(1, cores // jobs)
-            # One at a time: two stages may lack the same.
-            with self._remaking:
-                self._again(stage, stages, threads)
-            return self._do_and_keep(stage, threads)
+            for stage in together:
+                if missing := [name for name in stage.reads if not self._results.done(name)]:
+                    raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
+                # One at a time: two stages may lack the same.
+                with self._remaking:
+                    self._again(stage, stages, threads)
+            began = time.monotonic()
+            if together[0].kind == "evaluate":
+                self._evaluate(together, threads)
+            else:
+                done = self._do(together[0], threads)
+                self._keep(together[0], *done, time.monotonic() - began)
+            return (time.monotonic() - began) / 60
 
         schedule = Schedule(left, jobs, do, self._stop)
         schedule.run(until, self._say)
         return schedule.left
 
-    def _do_and_keep(self, stage: Stage, threads: int) -> float:
-        """Does the stage and keeps its result; the minutes that it took."""
-        began = time.monotonic()
-        result, whole = self._do(stage, threads)
-        minutes = (time.monotonic() - began) / 60
+    def _keep(self, stage: Stage, result: dict[str, Any], whole: bool, seconds: float) -> None:
+        """Writes what a stage has left, and the minutes that it took."""
+        minutes = seconds / 60
         content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
         content |= {"why": stage.why, "arguments": stage.arguments}
         content |= {"minutes": round(minutes, 2), "whole": whole, "result": result}
         self._results.write(stage.name, content)
         self._say(f"    {stage.name}: {_summary(result)}  {minutes:.1f} min")
-        return minutes
 
     def _again(self, stage: Stage, stages: Sequence[Stage], threads: int) -> None:
         """Does once more what left a result but whose files are gone: a fresh clone, say."""
@@ -120,23 +124,40 @@ class Runner:
             # Between them are the progress bars of what it loads and saves.
             told = [line for line in log.splitlines() if "loss" in line]
             return {"last": told[-1] if told else ""}, whole
-        if stage.kind == "train":
-            run = self._work / "runs" / stage.name
-            resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
-            arguments = [*self._arguments(stage), *resumed]
-            whole = self._command(stage, "training.train", arguments, threads)
-            self._files(stage).touch()
-            return of_run(run), whole
-        out = self._work / "evaluations" / f"{stage.name}.json"
-        whole = self._command(
-            stage, "training.evaluate", [*self._arguments(stage), f"out={out}"], threads
-        )
-        if not whole:
-            raise StageError(f"{stage.name} took more than {stage.limit:g} minutes")
-        result: dict[str, Any] = json.loads(out.read_text("utf-8"))
-        if (answers := out.with_suffix(".jsonl")).is_file():
-            result["samples"] = read_journal(answers)[:ANSWERS]
-        return result, whole
+        run = self._work / "runs" / stage.name
+        resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
+        whole = self._command(stage, "training.train", [*self._arguments(stage), *resumed], threads)
+        self._files(stage).touch()
+        return of_run(run), whole
+
+    def _evaluate(self, stages: Sequence[Stage], threads: int) -> None:
+        """Does evaluations in one process; interrupted, what is done is kept.
+
+        The first one's time is that of starting the models, too.
+        """
+        first, directory = stages[0], self._work / "evaluations"
+        directory.mkdir(parents=True, exist_ok=True)
+        outs = {stage: directory / f"{stage.name}.json" for stage in stages}
+        for out in outs.values():
+            out.unlink(missing_ok=True)
+        lines = [shlex.join([*self._arguments(s), f"out={out}"]) for s, out in outs.items()]
+        asked = directory / f"{first.name}.txt"
+        asked.write_text("\n".join(lines) + "\n", "utf-8")
+        before = time.time()
+        try:
+            limit = sum(stage.limit for stage in stages)
+            if not self._command(first, "training.evaluations", [str(asked)], threads, limit):
+                raise StageError(f"{first.name} and others took more than {limit:g} minutes")
+        finally:
+            for stage, out in outs.items():
+                if not out.is_file():
+                    break
+                result: dict[str, Any] = json.loads(out.read_text("utf-8"))
+                if (answers := out.with_suffix(".jsonl")).is_file():
+                    result["samples"] = read_journal(answers)[:ANSWERS]
+                ended = out.stat().st_mtime
+                self._keep(stage, result, True, ended - before)
+                before = ended
 
     def _arguments(self, stage: Stage) -> list[str]:
         filled = [argument.replace("{work}", str(self._work)) for argument in stage.arguments]
@@ -154,9 +175,14 @@ class Runner:
         return self._work / "logs" / f"{stage.name}.log"
 
     def _command(
-        self, stage: Stage, module: str, arguments: Sequence[str], threads: int = 1
+        self,
+        stage: Stage,
+        module: str,
+        arguments: Sequence[str],
+        threads: int = 1,
+        limit: float | None = None,
     ) -> bool:
-        """Runs it; False if it was stopped at its limit."""
+        """Runs it; False if it was stopped at its `limit` in minutes (None: the stage's)."""
         if self._stopped.is_set():
             raise StageError(f"{stage.name} was not begun: interrupted")
         log = self._log(stage)
@@ -166,7 +192,7 @@ class Runner:
                 stage.name,
                 [sys.executable, "-m", module, *arguments],
                 log,
-                limit_s=60 * stage.limit,
+                limit_s=60 * (limit or stage.limit),
                 environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},
                 running=self._processes,
             )

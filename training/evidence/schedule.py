@@ -7,33 +7,39 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from training.evidence.stage import Stage
 
+# Stages that share a process, at most: what is left goes to the next that is free.
+MOST = 8
 
-def next_ready(left: Sequence[Stage], running: Set[str]) -> Stage | None:
-    """The first stage that waits for none of those that are left or running."""
+
+def next_ready(left: Sequence[Stage], running: Set[str]) -> list[Stage]:
+    """The first stage that waits for none of those that are left or running; none: empty.
+
+    With it those that are ready, too, and run in the same process.
+    """
     waited_for = {stage.name for stage in left} | running
-    for stage in left:
-        if not waited_for & {*stage.needs, *stage.reads}:
-            return stage
-    return None
+    ready = [stage for stage in left if not waited_for & {*stage.needs, *stage.reads}]
+    if not ready or ready[0].together is None:
+        return ready[:1]
+    return [stage for stage in ready if stage.together == ready[0].together][:MOST]
 
 
 class Schedule:
-    """Runs stages `jobs` at a time.
+    """Runs stages, `jobs` processes at a time.
 
-    `do`: runs one and returns its minutes; it is told whether the stage is alone: nothing else runs
-    until it has ended. `stop`: ends those that run, when interrupted.
+    `do`: runs those of one process and returns their minutes; it is told whether they are alone:
+    nothing else runs until they have ended. `stop`: ends those that run, when interrupted.
     """
 
     def __init__(
         self,
         stages: Sequence[Stage],
         jobs: int,
-        do: Callable[[Stage, bool], float],
+        do: Callable[[Sequence[Stage], bool], float],
         stop: Callable[[], None],
     ) -> None:
         self.left, self._stop = list(stages), stop
         self._count, self._jobs, self._do = len(self.left), jobs, do
-        self._running: dict[Future[float], Stage] = {}
+        self._running: dict[Future[float], list[Stage]] = {}
         self._took: defaultdict[str, list[float]] = defaultdict(list)
 
     def run(self, until: float, say: Callable[[str], None]) -> None:
@@ -57,29 +63,35 @@ class Schedule:
     ) -> Exception | None:
         failure: Exception | None = None
         while True:
-            while not failure and time.monotonic() <= until and (stage := self._next()):
-                say(self._line(stage))
-                self.left.remove(stage)
-                # What is not ready now waits for this one.
-                alone = not self._running and not next_ready(self.left, {stage.name})
-                self._running[pool.submit(self._do, stage, alone)] = stage
+            while not failure and time.monotonic() <= until and (stages := self._next()):
+                for stage in stages:
+                    say(self._line(stage))
+                    self.left.remove(stage)
+                # What is not ready now waits for these.
+                names = {stage.name for stage in stages}
+                alone = not self._running and not next_ready(self.left, names)
+                self._running[pool.submit(self._do, stages, alone)] = stages
             if not self._running:
                 return failure
             for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-                stage = self._running.pop(future)
+                stages = self._running.pop(future)
                 error = future.exception()
                 if isinstance(error, Exception):
                     failure = failure or error
                 else:
-                    self._took[stage.kind].append(future.result())
+                    each = future.result() / len(stages)
+                    self._took[stages[0].kind] += [each] * len(stages)
 
-    def _next(self) -> Stage | None:
+    def _next(self) -> list[Stage]:
         if len(self._running) >= self._jobs:
-            return None
-        return next_ready(self.left, {stage.name for stage in self._running.values()})
+            return []
+        return next_ready(self.left, {stage.name for stage in self._now()})
+
+    def _now(self) -> list[Stage]:
+        return [stage for stages in self._running.values() for stage in stages]
 
     def _line(self, stage: Stage) -> str:
-        waiting = [*self.left, *self._running.values()]
+        waiting = [*self.left, *self._now()]
         minutes = sum(_expected(each, self._took[each.kind]) for each in waiting)
         place = f"[{self._count - len(self.left) + 1}/{self._count}]"
         return f"{place} {stage.name}  about {_clock(minutes / self._jobs)} left in all"

@@ -43,6 +43,11 @@ class Stage:
     seed: int = 0
 
     @property
+    def together(self) -> str | None:
+        """What stages have in common that share one process, which starts their models once."""
+        return next(iter(self.arguments), "") if self.kind == "evaluate" else None
+
+    @property
     def usual(self) -> float:
         """Minutes to expect before any of its kind has run."""
         return USUAL[self.kind]

@@ -1,6 +1,7 @@
 """The evidence run: its plan, going on after an interruption, and the report."""
 
 import json
+import shlex
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
 from training.evidence.results import Results, of_run
 from training.evidence.runner import Runner, StageError
+from training.evidence.schedule import MOST
 from training.evidence.stage import LIMIT, Stage
 from training.evidence.tables import LENGTHS, ablation_table, by_length, ran
 from training.objective.rewards import Baseline
@@ -78,7 +80,24 @@ def _pretend(monkeypatch, fail=()):
     """Commands that leave what the real ones leave, at once. Returns the names of those run."""
     called = []
 
-    def command(self, stage, module, arguments, threads):
+    def evaluated(out):
+        called.append(out.stem)
+        if out.stem in fail:
+            raise StageError(f"{out.stem} failed")
+        short = out.stem.split("@")[0].split("-")[0] in MAIN
+        found = _evaluation(0.9, 20.0) if short else _evaluation(0.91, 100.0)
+        out.write_text(json.dumps(found))
+        if out.stem.endswith("@greedy"):
+            row = {"question": "How many?", "signal": "1+1=2.", "answer": f"{out.stem}."}
+            row |= {"reasoner_tokens": 7, "score": 1.0}
+            out.with_suffix(".jsonl").write_text(8 * (json.dumps(row) + "\n"))
+
+    def command(self, stage, module, arguments, threads, limit=None):
+        if module == "training.evaluations":
+            for line in Path(arguments[0]).read_text().splitlines():
+                (out,) = (a for a in shlex.split(line) if a.startswith("out="))
+                evaluated(Path(out.removeprefix("out=")))
+            return True
         called.append(stage.name)
         if stage.name in fail:
             raise StageError(f"{stage.name} failed")
@@ -102,17 +121,6 @@ def _pretend(monkeypatch, fail=()):
             if not stage.name.startswith("single"):
                 sample["answer"] = "It is 2."
             (run / "samples.jsonl").write_text(json.dumps(sample | {"score": 1.0}) + "\n")
-        if stage.kind == "evaluate":
-            out = next(a for a in arguments if a.startswith("out=")).removeprefix("out=")
-            short = stage.name.split("@")[0].split("-")[0] in MAIN
-            path = self._work / "evaluations"
-            path.mkdir(exist_ok=True)
-            found = _evaluation(0.9, 20.0) if short else _evaluation(0.91, 100.0)
-            Path(out).write_text(json.dumps(found))
-            if stage.name.endswith("@greedy"):
-                row = {"question": "How many?", "signal": "1+1=2.", "answer": f"{stage.name}."}
-                row |= {"reasoner_tokens": 7, "score": 1.0}
-                Path(out).with_suffix(".jsonl").write_text(8 * (json.dumps(row) + "\n"))
         return True
 
     monkeypatch.setattr(Runner, "_command", command)
@@ -189,6 +197,36 @@ def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
     assert "duet-0" in first
     assert "duet-0" not in again
     assert again == ["duet-0@easy"]
+
+
+def test_evaluations_share_a_process_and_what_is_done_of_them_is_kept(plan, tmp_path, monkeypatch):
+    """Those that are ready and of one pair; each has its own time, the first one's is the start."""
+    names = {s.name for s in plan if s.name in ("data", "start") or s.needs == ("data", "start")}
+    stages = [stage for stage in plan if stage.name in names and stage.kind != "train"]
+    evaluations = [stage.name for stage in stages if stage.kind == "evaluate"]
+    assert len(evaluations) > MOST
+    results = Results(tmp_path / "results", tmp_path / "work")
+    failing = evaluations[2]
+    asked = []
+
+    def count(self, stage, module, *_):
+        asked.append((stage.name, module))
+        return command(self, stage, module, *_)
+
+    _pretend(monkeypatch, fail={failing})
+    command = Runner._command
+    monkeypatch.setattr(Runner, "_command", count)
+    with pytest.raises(StageError, match=f"{failing} failed"):
+        Runner(results, lambda _: None).run(stages, 1e18, names)
+    assert [results.done(name) for name in evaluations[:4]] == [True, True, False, False]
+    assert all(results.read(name)["minutes"] >= 0 for name in evaluations[:2])
+    _pretend(monkeypatch)
+    command = Runner._command
+    monkeypatch.setattr(Runner, "_command", count)
+    asked.clear()
+    assert Runner(results, lambda _: None).run(stages, 1e18, names) == []
+    left = evaluations[2:]
+    assert asked == [(name, "training.evaluations") for name in left[::MOST]]
 
 
 def test_a_result_of_other_settings_does_not_count(tmp_path):

@@ -13,10 +13,11 @@ from training.evidence.stage import Stage
 def test_stages_run_beside_each_other_once_what_they_need_is_there():
     first = Stage("first", "data", ())
     pair = [Stage(name, "train", (), ("first",)) for name in ("one", "two")]
-    last = Stage("last", "evaluate", (), ("one",), ("two",))
+    last = Stage("last", "evaluate", ("pair=a",), ("one",), ("two",))
     together, ended = Barrier(2, timeout=10), []
 
-    def do(stage, _):
+    def do(stages, _):
+        (stage,) = stages
         if stage.kind == "train":
             together.wait()  # neither ends without the other
         ended.append(stage.name)
@@ -35,10 +36,11 @@ def test_stages_run_beside_each_other_once_what_they_need_is_there():
 def test_a_stage_is_alone_if_all_others_wait_for_it():
     first = Stage("first", "data", ())
     pair = [Stage(name, "train", (), ("first",)) for name in ("one", "two")]
-    last = Stage("last", "evaluate", (), ("one", "two"))
+    last = Stage("last", "evaluate", ("pair=a",), ("one", "two"))
     together, found = Barrier(2, timeout=10), {}
 
-    def do(stage, alone):
+    def do(stages, alone):
+        (stage,) = stages
         if stage.kind == "train":
             together.wait()
         found[stage.name] = alone
@@ -51,7 +53,8 @@ def test_a_stage_is_alone_if_all_others_wait_for_it():
 def test_a_failure_begins_nothing_more_and_keeps_what_runs():
     failed, ended = Event(), []
 
-    def do(stage, _):
+    def do(stages, _):
+        (stage,) = stages
         if stage.name == "bad":
             failed.set()
             raise StageError("bad failed")
