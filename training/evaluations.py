@@ -1,7 +1,7 @@
 """`python -m training.evaluations FILE`: several evaluations, one after the other.
 
-A line of FILE is one of them: what follows `python -m training.evaluate`, quoted as in a shell;
-what follows a # is left out. All lines are read before anything is done. Evaluations whose pair,
+A line of FILE is one of them: what follows `python -m training.evaluate`, quoted as in a shell; one
+that begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
 limits and hardware are alike share models that are started once, which takes longer than answering
 some hundred questions of a small pair. Each writes its own `out`; one that fails ends the rest.
 """
@@ -33,7 +33,7 @@ def read(file: Path) -> list[EvaluationSettings]:
     found = []
     for number, line in enumerate(lines, 1):
         try:
-            if overrides := shlex.split(line, comments=True):
+            if not line.lstrip().startswith("#") and (overrides := shlex.split(line)):
                 found.append(compose_settings("evaluate", overrides, EvaluationSettings))
         except (ValueError, TrainingError) as error:
             raise ConfigError(f"{file}, line {number}: {one_line(error)}") from error

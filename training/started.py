@@ -53,11 +53,10 @@ class Started:
             self._policies = start_policies(settings, pair, started, reference=False)
             self._of = wanted
         policies = {name: self._policies[name] for name in names}
-        if weights:
-            load_policies(
-                weights, {n: p for n, p in policies.items() if self._weights.get(n) != weights}
-            )
-            self._weights |= dict.fromkeys(names, weights)
+        others = {n: p for n, p in policies.items() if self._weights.get(n) != weights}
+        if weights and others:
+            load_policies(weights, others)
+            self._weights |= dict.fromkeys(others, weights)
         return policies
 
     def close(self) -> None:

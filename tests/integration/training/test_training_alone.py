@@ -94,8 +94,8 @@ def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch, capsy
         asked.append((tuple(names), reference))
         return {name: trainer.policies[name] for name in names}
 
-    monkeypatch.setattr("training.evaluate.start_policies", running)
-    monkeypatch.setattr("training.evaluate.ray.shutdown", lambda: None)
+    monkeypatch.setattr("training.started.start_policies", running)
+    monkeypatch.setattr("training.started.ray.shutdown", lambda: None)
     out = home / "alone.json"
     command = [
         f"pair={home}/pair/pair.yaml",

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 from itertools import count, pairwise
@@ -18,6 +19,7 @@ from tests.doubles.small_runs import metrics_of, overrides_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
 from training.errors import CheckpointError, ConfigError, DivergenceError
 from training.evaluate import main as evaluate
+from training.evaluations import main as evaluations
 from training.export.__main__ import main as export
 from training.policy import Policy
 from training.report.__main__ import main as report
@@ -194,6 +196,19 @@ def test_the_whole_loop(finished):
     assert 0 <= low <= result["accuracy"] <= high <= 1
     assert 0 < result["reasoner_tokens"] <= 16
     assert 0 < result["decoder_tokens"] <= 12
+
+    # Others with it share its process, and say what it says by itself.
+    asked = finished / "asked.txt"
+    common = [c for c in command if not c.startswith("out=")]
+    shared = [finished / f"shared-{method}.json" for method in ("original", "duet")]
+    lines = [[*common, "method=original", f"out={shared[0]}"], [*common, f"out={shared[1]}"]]
+    asked.write_text("\n".join(map(shlex.join, lines)))
+    assert evaluations([str(asked)]) == 0
+    other, same = (json.loads(file.read_text()) for file in shared)
+    assert other["settings"]["method"] == "original"
+    assert other["decoder_tokens"] == 0
+    for key in ("accuracy", "reasoner_tokens", "decoder_tokens"):
+        assert same[key] == result[key]
 
     pair = finished / "trained"
     command = [str(finished / "whole"), str(pair), f"figures.split={out}", *EXPORT]
