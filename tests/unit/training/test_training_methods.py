@@ -167,7 +167,7 @@ def test_weights_of_another_number_of_ranks_are_one_line(
     def start(*_, **__):
         pytest.fail("it is told before anything starts")
 
-    monkeypatch.setattr("training.evaluate.start_policies", start)
+    monkeypatch.setattr("training.started.start_policies", start)
     write_rows(PROBLEMS, "test", tmp_path / "test.parquet")
     for name in ("reasoner", "decoder"):
         (tmp_path / "step_4" / name).mkdir(parents=True)
