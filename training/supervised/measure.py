@@ -7,6 +7,8 @@ from random import Random
 import torch
 from transformers import AutoModelForCausalLM
 
+from training.cpu.batch import respond
+from training.cpu.sampler import SeededSampler
 from training.pair import Pair, load_pair
 from training.prompting import PairPrompts
 from training.stories.draw import SCOPES, stories
@@ -30,29 +32,17 @@ class Greedy:
         self._model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
         self._stops = list(stops)
 
-    @torch.inference_mode()
     def respond(self, prompts: Sequence[list[int]], limit: int, rows: int = 64) -> list[list[int]]:
         """A response for each prompt, without the token that ended it."""
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         found: dict[int, list[int]] = {}
         for start in range(0, len(order), rows):
             chosen = order[start : start + rows]
-            width = max(len(prompts[i]) for i in chosen)
-            ids = torch.tensor([[0] * (width - len(prompts[i])) + prompts[i] for i in chosen])
-            shown = torch.tensor(
-                [[0] * (width - len(prompts[i])) + [1] * len(prompts[i]) for i in chosen]
-            )
-            sequences = self._model.generate(
-                input_ids=ids,
-                attention_mask=shown,
-                max_new_tokens=limit,
-                do_sample=False,
-                eos_token_id=self._stops,
-                pad_token_id=self._stops[0],
-            )
-            for i, tokens in zip(chosen, sequences[:, width:].tolist(), strict=True):
-                ends = (at for at, token in enumerate(tokens) if token in self._stops)
-                found[i] = tokens[: next(ends, len(tokens))]
+            likeliest = SeededSampler([0] * len(chosen), temperature=0.0)
+            asked = [prompts[i] for i in chosen]
+            responses = respond(self._model, asked, likeliest, limit, self._stops)
+            for i, (tokens, _) in zip(chosen, responses, strict=True):
+                found[i] = tokens[:-1] if tokens[-1] in self._stops else tokens
         return [found[i] for i in range(len(prompts))]
 
 
