@@ -19,7 +19,7 @@ from training.evidence.canvas import (
     style,
 )
 from training.evidence.curves import ACCURACY, LENGTH, PRICE, Band, Metrics, band, curve
-from training.evidence.methods import ABLATIONS, BUDGET, COMPARED, MAIN, SECOND, UNTRAINED
+from training.evidence.methods import ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED
 from training.evidence.results import Results
 from training.evidence.targets import BASELINES, frontier, points_of
 
@@ -83,7 +83,7 @@ _ABLATIONS = (
 
 def accuracy_against_tokens(results: Results) -> Figure | None:
     """Every method's seeds as points, and the baselines' frontier; None if nothing is done."""
-    points = {name: points_of(results, name) for name in (*COMPARED, *UNTRAINED, *SECOND)}
+    points = {name: points_of(results, name) for name in (*COMPARED, *UNTRAINED, *OTHERS)}
     if not any(points.values()):
         return None
     figure, [[axes]] = panels(1, 1, (7.5, 4.2))

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 class Trained:
     """A trained method: overrides beside `COMMON`, and what it is to show.
 
-    `pair`: the start it trains from; `method`: the trainer's; `rate`: its learning rate, where none
-    is chosen for it; `times`: steps, as a multiple of the others'.
+    `pair`: the start it trains from; `method`: the trainer's; `rated`: the method of the main
+    comparison whose learning rate it has; `seeds`: how many of the plan's, where not all; `times`:
+    steps, as a multiple of the others'.
     """
 
     overrides: tuple[str, ...]
     why: str
     pair: str = "start"
     method: str = "duet"
-    rate: str | None = None
+    rated: str = "duet"
+    seeds: int | None = None
     times: float = 1.0
 
     @property
@@ -61,8 +63,12 @@ def _constant(price: float) -> tuple[str, ...]:
 
 MAIN: dict[str, Trained] = {
     "duet": Trained((), "the paper's method"),
-    "duet-gated": Trained(GATED, "length paid on success only, advantages not divided"),
-    "single": Trained((), "the reasoner alone under the same price", method="single"),
+    "duet-gated": Trained(
+        GATED, "length paid on success only, advantages not divided", rated="duet-gated"
+    ),
+    "single": Trained(
+        (), "the reasoner alone under the same price", method="single", rated="single"
+    ),
     "thinkprune": Trained(
         (
             "thinkprune.start=160",
@@ -72,59 +78,62 @@ MAIN: dict[str, Trained] = {
         ),
         "a limit that falls in stages",
         method="thinkprune",
+        rated="thinkprune",
     ),
-    "lgrpo": Trained((), "length relative to the longest right answer", method="lgrpo"),
+    "lgrpo": Trained(
+        (), "length relative to the longest right answer", method="lgrpo", rated="lgrpo"
+    ),
 }
 
-# Tested at their likeliest answers, too.
-GREEDILY = ("duet", "duet-gated", "single")
+FIXED = ("objective.train_decoder=false",)
+
+# The claim that training both pays: what it is compared with, over seeds.
+JOINTLY: dict[str, Trained] = {
+    "decoder-fixed": Trained(FIXED, "only the reasoner learns"),
+    "weak": Trained((), "a weak decoder at the start", pair="weak", seeds=2),
+    "weak-fixed": Trained(FIXED, "a weak decoder that stays so", pair="weak", seeds=2),
+}
+
+
+def _ablation(why: str, *overrides: str, times: float = 1.0) -> Trained:
+    return Trained(overrides, why, seeds=1, times=times)
+
 
 ABLATIONS: dict[str, Trained] = {
-    "no-utility": Trained((NO_UTILITY,), "no marginal utility"),
-    "constant-0.25": Trained(_constant(0.25), "constant lambda"),
-    "constant-0.5": Trained(_constant(0.5), "constant lambda"),
-    "constant-1": Trained(_constant(1.0), "constant lambda"),
-    "neither": Trained((NO_UTILITY, *_constant(1.0)), "no marginal utility, constant lambda"),
-    "neither-no-kl": Trained(
-        (NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0"), "the paper's collapse"
+    "no-utility": _ablation("no marginal utility", NO_UTILITY),
+    "shared-utility": _ablation("r_m shared by the question", "objective.baseline=per_question"),
+    "constant-0.25": _ablation("constant lambda", *_constant(0.25)),
+    "constant-0.5": _ablation("constant lambda", *_constant(0.5)),
+    "constant-1": _ablation("constant lambda", *_constant(1.0)),
+    "neither": _ablation("no marginal utility, constant lambda", NO_UTILITY, *_constant(1.0)),
+    "neither-no-kl": _ablation(
+        "the paper's collapse", NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0"
     ),
-    "neither-no-kl-12": Trained(
-        (NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0", "objective.budget=12"),
-        "the same at half of B, where signals start as far above it as the paper's",
+    "neither-no-kl-12": _ablation(
+        "the same at half of B, where signals start as far above it as the paper's, and longer",
+        *(NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0", "objective.budget=12"),
+        # The paper's runs had 150 steps.
+        times=3.5,
     ),
-    "no-clip": Trained(("objective.price.clip=null",), "unclipped lambda"),
-    "no-kl": Trained(("objective.kl.coefficient=0",), "no KL"),
-    "budget-12": Trained(("objective.budget=12",), "half of B"),
-    "budget-48": Trained(("objective.budget=48",), "twice B"),
-    "decoder-fixed": Trained(("objective.train_decoder=false",), "only the reasoner learns"),
-    "weak": Trained((), "a weak decoder at the start", pair="weak"),
-    "weak-fixed": Trained(
-        ("objective.train_decoder=false",), "a weak decoder that stays so", pair="weak"
-    ),
-    "shared-utility": Trained(("objective.baseline=per_question",), "r_m shared by the question"),
-    "undivided": Trained(("objective.divide_by_std=false",), "advantages not divided"),
-    "on-success": Trained(("objective.length_on_success_only=true",), "length on success only"),
-    "unsolved": Trained((), "problems the reasoner cannot solve (the paper's LIMO case)"),
+    "no-clip": _ablation("unclipped lambda", "objective.price.clip=null"),
+    "no-kl": _ablation("no KL", "objective.kl.coefficient=0"),
+    "budget-12": _ablation("half of B", "objective.budget=12"),
+    "budget-48": _ablation("twice B", "objective.budget=48"),
+    "undivided": _ablation("advantages not divided", "objective.divide_by_std=false"),
+    "on-success": _ablation("length on success only", "objective.length_on_success_only=true"),
+    "unsolved": _ablation("problems the reasoner cannot solve (the paper's LIMO case)"),
 }
 
-
-def _slow(why: str, *overrides: str, pair: str = "second", method: str = "duet") -> Trained:
-    return Trained(overrides, why, pair=pair, method=method, rate="1e-4", times=1.5)
-
-
-# From a second start, of another seed. The smallest rate that was chosen from was taken throughout:
-# what half of it gives, with half as many steps again; and the same with a decoder that has
-# something to learn, since it was shown no solution that does not conclude.
+# From a second start, both models of another seed.
 FROM_SECOND: dict[str, Trained] = {
-    "duet-slow": _slow("half the learning rate, longer"),
-    "single-slow": _slow("the same of the reasoner alone", method="single"),
-    "concluded": _slow("a decoder that reads no bare equations", pair="concluded"),
-    "concluded-fixed": _slow(
-        "the same, only the reasoner learns", "objective.train_decoder=false", pair="concluded"
+    "second-duet": Trained((), "the paper's method", pair="second"),
+    "second-single": Trained(
+        (), "the reasoner alone", pair="second", method="single", rated="single", seeds=2
     ),
+    "second-fixed": Trained(FIXED, "only the reasoner learns", pair="second", seeds=2),
 }
-# Of those, how many seeds what has more than one has.
-SEEDS = {"duet-slow": 3, "concluded": 2, "concluded-fixed": 2}
+# Tested at their likeliest answers, too; of what is trained from the second start, all is.
+GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND)
 
 # Evaluated as they are, without training: name, method of `training.evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -135,16 +144,15 @@ UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
     **{f"truncated-{cut}": ("truncated", (f"cut_at={cut}",)) for cut in (16, 32, 64)},
 }
 
-# The same of the second start: name, what it is called above, the pair.
-SECOND: dict[str, tuple[str, str]] = {
-    "second-original": ("original", "second"),
-    "second-split": ("start-split", "second"),
-    "second-alone": ("alone", "second"),
-    "concluded-split": ("start-split", "concluded"),
-    "concluded-alone": ("alone", "concluded"),
+# The same of the other starts, named after them.
+OTHERS: dict[str, str] = {
+    "weak-split": "the weak pair, untrained",
+    "second-original": "the second reasoner by itself, untrained",
+    "second-split": "the second pair, untrained",
+    "second-alone": "the second decoder by itself, untrained",
 }
 # What a split or a model by itself is at its best: its points are compared.
-COMPARED = {**MAIN, **{name: FROM_SECOND[name] for name in ("duet-slow", "single-slow")}}
+COMPARED = {**MAIN, **{name: FROM_SECOND[name] for name in ("second-duet", "second-single")}}
 
 
 def untrained_of(name: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 has told most.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from training.evidence.methods import (
@@ -10,9 +11,8 @@ from training.evidence.methods import (
     FROM_SECOND,
     GREEDILY,
     JOINT,
+    JOINTLY,
     MAIN,
-    SECOND,
-    SEEDS,
     SETS,
     UNTRAINED,
     Trained,
@@ -35,7 +35,6 @@ class Scale:
     reasoner_steps: int
     decoder_steps: int
     weak_steps: int
-    rate_steps: int
     validate: int
     tokens: int = 2048
     overrides: tuple[str, ...] = ()
@@ -44,14 +43,13 @@ class Scale:
 FULL = Scale(
     size="small",
     seeds=(0, 1, 2),
-    steps=32,
+    steps=36,
     questions=500,
     reasoner_steps=2000,
     # Few: the decoder is to know a part of the answers by itself, not most.
-    decoder_steps=1000,
-    weak_steps=250,
-    rate_steps=16,
-    validate=16,
+    decoder_steps=1400,
+    weak_steps=300,
+    validate=18,
 )
 
 # Minutes, not hours: no figure means anything but the direction that lengths and losses take.
@@ -63,7 +61,6 @@ REDUCED = Scale(
     reasoner_steps=200,
     decoder_steps=100,
     weak_steps=50,
-    rate_steps=5,
     validate=10,
     tokens=512,
     overrides=(
@@ -82,6 +79,10 @@ SAMPLED = ("temperature=1", "top_p=1", "top_k=-1")
 GREEDY = ("temperature=0",)
 
 
+# So many ablations are trained before the first of them is tested: tests share a process.
+TESTED = 5
+
+
 def make_plan(scale: Scale) -> list[Stage]:
     """Every stage at this scale; each comes after those that it needs."""
     stages = [
@@ -94,16 +95,31 @@ def make_plan(scale: Scale) -> list[Stage]:
     ]
     stages += [_tried(name, rate, scale) for name in MAIN for rate in RATES]
     for seed in scale.seeds:
-        for name, method in MAIN.items():
-            stages += _trained(name, method, seed, scale)
+        stages += _compared(MAIN, seed, scale)
     for name, method in MAIN.items():
         run = f"{name}-{scale.seeds[0]}"
         stages += _generalised(name, method.method, (run,), run, scale.questions)
-    stages += _greedily(scale)
+    stages += [
+        _evaluated(
+            name,
+            UNTRAINED[name][0],
+            "easy",
+            ("start",),
+            None,
+            scale.questions,
+            "start",
+            greedy=True,
+        )
+        for name in ("original", "start-split")
+    ]
     weak = _start("weak", scale, scale.weak_steps, "a weaker decoder", reasoner="start")
-    stages += [weak, _measured("weak", scale)]
-    for name, method in ABLATIONS.items():
-        stages += _trained(name, method, scale.seeds[0], scale)
+    stages += [weak, _measured("weak", scale), _untrained("weak-split", scale)]
+    for seed in scale.seeds:
+        stages += _compared(JOINTLY, seed, scale)
+    names = list(ABLATIONS)
+    for first in range(0, len(names), TESTED):
+        group = {name: ABLATIONS[name] for name in names[first : first + TESTED]}
+        stages += _compared(group, scale.seeds[0], scale)
     return [*stages, *_unsolved(scale), *_second(scale)]
 
 
@@ -113,24 +129,24 @@ def _measured(start: str, scale: Scale) -> Stage:
     return Stage(f"{start}-measured", "measure", arguments, (start,), why=why)
 
 
-def _greedily(scale: Scale) -> list[Stage]:
-    """DUET, and the baseline nearest to it, once more: each model's likeliest answers."""
-    questions = scale.questions
-    stages = [
-        _evaluated(
-            name, UNTRAINED[name][0], "easy", ("start",), None, questions, "start", greedy=True
-        )
-        for name in ("original", "start-split")
-    ]
-    for seed in scale.seeds:
-        stages += [_greedy(name, MAIN[name], seed, scale) for name in GREEDILY]
-    return stages
+def _compared(methods: Mapping[str, Trained], seed: int, scale: Scale) -> list[Stage]:
+    """Training with a seed, of those that have so many, then the tests of what came out."""
+    index = scale.seeds.index(seed)
+    chosen = {n: m for n, m in methods.items() if m.seeds is None or index < m.seeds}
+    trained = [_trained(name, method, seed, scale) for name, method in chosen.items()]
+    tested = []
+    for name, method in chosen.items():
+        run = f"{name}-{seed}"
+        asked = (run, method.method, _data(name), (run,), run, scale.questions, method.pair)
+        tested.append(_evaluated(*asked))
+        if name in GREEDILY:
+            tested.append(_evaluated(*asked, greedy=True))
+    return [*trained, *tested]
 
 
-def _greedy(name: str, method: Trained, seed: int, scale: Scale) -> Stage:
-    run = f"{name}-{seed}"
-    asked = (run, method.method, "easy", (run,), run, scale.questions, method.pair)
-    return _evaluated(*asked, greedy=True)
+def _data(name: str) -> str:
+    """What a method is trained on, and tested."""
+    return "hard" if name == "unsolved" else "easy"
 
 
 def _unsolved(scale: Scale) -> list[Stage]:
@@ -146,28 +162,15 @@ def _unsolved(scale: Scale) -> list[Stage]:
 
 def _second(scale: Scale) -> list[Stage]:
     """A second start, and what is trained from it; sampled and greedily."""
-    steps, another = scale.decoder_steps, ("--seed", "1")
+    why = "both models, another seed"
     stages = [
-        _start("second", scale, steps, "both models, another seed", others=another),
+        _start("second", scale, scale.decoder_steps, why, seed=1),
         _measured("second", scale),
-        _start(
-            "concluded",
-            scale,
-            steps,
-            "a decoder that reads no bare equations",
-            reasoner="second",
-            others=(*another, "--lessons", "concluded"),
-        ),
-        _measured("concluded", scale),
     ]
-    for name, (untrained, pair) in SECOND.items():
-        asked = (name, UNTRAINED[untrained][0], "easy", (pair,), None, scale.questions, pair)
-        stages += [_evaluated(*asked), _evaluated(*asked, greedy=True)]
-    for index, seed in enumerate(scale.seeds):
-        for name, method in FROM_SECOND.items():
-            if index < SEEDS.get(name, 1):
-                stages += _trained(name, method, seed, scale)
-                stages.append(_greedy(name, method, seed, scale))
+    for name in ("original", "start-split", "alone"):
+        stages += [_untrained(name, scale, "second", greedy=how) for how in (False, True)]
+    for seed in scale.seeds:
+        stages += _compared(FROM_SECOND, seed, scale)
     return stages
 
 
@@ -178,55 +181,48 @@ def _start(
     why: str,
     *,
     reasoner: str | None = None,
-    others: tuple[str, ...] = (),
+    seed: int = 0,
 ) -> Stage:
     """`reasoner`: the start whose reasoner it has."""
     arguments: tuple[str, ...] = (
         f"{{work}}/{name}",
-        *("--size", scale.size, "--tokens", str(scale.tokens)),
+        *("--size", scale.size, "--tokens", str(scale.tokens), "--seed", str(seed)),
         *("--reasoner-steps", str(scale.reasoner_steps)),
-        *("--decoder-steps", str(decoder_steps)),
+        # So that the decoder has something to learn with the reasoner.
+        *("--decoder-steps", str(decoder_steps), "--lessons", "concluded"),
     )
     if reasoner:
         arguments = (*arguments, "--reasoner-from", f"{{work}}/{reasoner}/reasoner")
-    return Stage(name, "start", (*arguments, *others), (reasoner,) if reasoner else (), why=why)
+    return Stage(name, "start", arguments, (reasoner,) if reasoner else (), why=why)
 
 
 def _tried(name: str, rate: str, scale: Scale) -> Stage:
-    """A few steps at a learning rate, on a seed of their own."""
-    method, steps = MAIN[name], scale.rate_steps
+    """A method at a learning rate, as long as it will be trained, on a seed of its own."""
+    method = MAIN[name]
     run = stage_of(name, rate)
-    arguments = _training(run, method, "easy", TRIED_SEED, steps, scale, rate)
+    arguments = _training(run, method, "easy", TRIED_SEED, scale, rate)
     why = f"the learning rate of {name}"
     return Stage(run, "train", arguments, ("data", method.pair), (), why, TRIED_SEED)
 
 
-def _trained(name: str, method: Trained, seed: int, scale: Scale) -> tuple[Stage, Stage]:
-    """Training, and the test of what came out."""
-    run = f"{name}-{seed}"
-    data = "hard" if name == "unsolved" else "easy"
-    # Ablations are of DUET, at its rate.
-    rated = name if name in MAIN else "duet"
-    rate = method.rate or f"{{rate:{rated}}}"
-    steps = int(method.times * scale.steps)
-    arguments = _training(run, method, data, seed, steps, scale, rate)
-    reads = () if method.rate else tuple(stage_of(rated, each) for each in RATES)
-    train = Stage(run, "train", arguments, ("data", method.pair), reads, method.why, seed)
-    asked = (run, method.method, data, (run,), run, scale.questions, method.pair)
-    return train, _evaluated(*asked)
+def _trained(name: str, method: Trained, seed: int, scale: Scale) -> Stage:
+    run, rate = f"{name}-{seed}", f"{{rate:{method.rated}}}"
+    arguments = _training(run, method, _data(name), seed, scale, rate)
+    reads = tuple(stage_of(method.rated, each) for each in RATES)
+    return Stage(run, "train", arguments, ("data", method.pair), reads, method.why, seed)
 
 
 def _training(
-    run: str, method: Trained, data: str, seed: int, steps: int, scale: Scale, rate: str
+    run: str, method: Trained, data: str, seed: int, scale: Scale, rate: str
 ) -> tuple[str, ...]:
-    every = min(scale.validate, steps)
+    every = min(scale.validate, scale.steps)
     return (
         f"pair={{work}}/{method.pair}/pair.yaml",
         f"out={{work}}/runs/{run}",
         f"data.train={{work}}/data/{data}/train.parquet",
         f"data.validation={{work}}/data/{data}/validation.parquet",
         f"seed={seed}",
-        f"steps={steps}",
+        f"steps={int(method.times * scale.steps)}",
         f"validate.every={every}",
         f"validate.questions={min(200, scale.questions)}",
         "validate.temperature=1",
@@ -239,9 +235,12 @@ def _training(
     )
 
 
-def _untrained(name: str, scale: Scale) -> Stage:
+def _untrained(name: str, scale: Scale, pair: str = "start", *, greedy: bool = False) -> Stage:
     method, switches = UNTRAINED[name]
-    return _evaluated(name, method, "easy", ("start",), None, scale.questions, "start", switches)
+    called = name if pair == "start" else f"{pair}-{name.removeprefix('start-')}"
+    return _evaluated(
+        called, method, "easy", (pair,), None, scale.questions, pair, switches, greedy=greedy
+    )
 
 
 def _generalised(

@@ -1,7 +1,7 @@
 """The report's tables, from results, beside the paper's figures (arXiv 2605.01111)."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
@@ -9,7 +9,15 @@ from typing import Any
 from training import markdown
 from training.evidence.curves import ACCURACY
 from training.evidence.figures import each_seed, figure
-from training.evidence.methods import ABLATIONS, FROM_SECOND, MAIN, SECOND, SETS, UNTRAINED
+from training.evidence.methods import (
+    ABLATIONS,
+    FROM_SECOND,
+    JOINTLY,
+    MAIN,
+    OTHERS,
+    SETS,
+    UNTRAINED,
+)
 from training.evidence.rates import RATES, chosen, stage_of, worth
 from training.evidence.results import Results
 from training.evidence.stage import Stage
@@ -75,14 +83,13 @@ def main_table(results: Results, data: str = "easy") -> str:
     return table([*head, "paper, MATH500", "of its original"], rows)
 
 
-def second_table(results: Results) -> str:
-    """The second start and what was trained from it, sampled and greedily."""
+def runs_table(results: Results, names: Mapping[str, str]) -> str:
+    """Runs by name, each with what it is; sampled and greedily."""
     rows = []
-    for name in (*SECOND, *FROM_SECOND):
+    for name, why in names.items():
         found = {data: figure(results, name, data) for data in ("easy", "greedy")}
         if not any(found.values()):
             continue
-        why = FROM_SECOND[name].why if name in FROM_SECOND else "untrained"
         row = [name, why]
         for data, one in found.items():
             seeds = each_seed(results, name, data)
@@ -92,6 +99,21 @@ def second_table(results: Results) -> str:
     for how in ("sampled", "greedy"):
         head += [f"{how}: accuracy (95%)", "tokens", "by seed"]
     return table(head, rows)
+
+
+def jointly_table(results: Results) -> str:
+    """A decoder that learns with the reasoner, and one that stays as it was."""
+    names = {"start-split": "untrained", "duet": "both learn", "decoder-fixed": ""}
+    names |= dict.fromkeys(("weak-split", "weak", "weak-fixed"), "")
+    whys = {**OTHERS, **{name: method.why for name, method in JOINTLY.items()}}
+    return runs_table(results, {name: why or whys[name] for name, why in names.items()})
+
+
+def second_table(results: Results) -> str:
+    """The second start and what was trained from it."""
+    names = {name: why for name, why in OTHERS.items() if name.startswith("second-")}
+    names |= {name: method.why for name, method in FROM_SECOND.items()}
+    return runs_table(results, names)
 
 
 def ablation_table(results: Results, seed: int) -> str:

@@ -60,7 +60,7 @@ LESSONS = {
     # And to end with: a reasoner that thinks at length unless something makes it terse.
     "at-length": replace(BROAD, drills=0.1, styles=AT_LENGTH),
     # Instead of the first: a decoder that has something left to learn with the reasoner.
-    "concluded": replace(BROAD, read=READ_CONCLUDED),
+    "concluded": replace(BROAD, alone=0.7, read=READ_CONCLUDED),
 }
 
 
