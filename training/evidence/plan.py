@@ -47,7 +47,7 @@ FULL = Scale(
     questions=500,
     reasoner_steps=2000,
     # Few: the decoder is to know a part of the answers by itself, not most.
-    decoder_steps=1400,
+    decoder_steps=1250,
     weak_steps=300,
     validate=18,
 )
@@ -99,21 +99,10 @@ def make_plan(scale: Scale) -> list[Stage]:
     for name, method in MAIN.items():
         run = f"{name}-{scale.seeds[0]}"
         stages += _generalised(name, method.method, (run,), run, scale.questions)
-    stages += [
-        _evaluated(
-            name,
-            UNTRAINED[name][0],
-            "easy",
-            ("start",),
-            None,
-            scale.questions,
-            "start",
-            greedy=True,
-        )
-        for name in ("original", "start-split")
-    ]
+    stages += [_untrained(name, scale, greedy=True) for name in ("original", "start-split")]
     weak = _start("weak", scale, scale.weak_steps, "a weaker decoder", reasoner="start")
-    stages += [weak, _measured("weak", scale), _untrained("weak-split", scale)]
+    stages += [weak, _measured("weak", scale)]
+    stages += [_untrained("start-split", scale, "weak", greedy=how) for how in (False, True)]
     for seed in scale.seeds:
         stages += _compared(JOINTLY, seed, scale)
     names = list(ABLATIONS)

@@ -35,7 +35,7 @@ def targets_table(results: Results) -> str:
         if one and alone:
             rows.append(_better_than_alone(name, one, alone))
         rows += _on_frontier(results, name)
-    # Ablations have one seed: what they differ from is the same one.
+    # It has one seed: what it differs from is the same one.
     collapse, duet = figure(results, "neither-0"), figure(results, "duet-0")
     if collapse and duet:
         rows.append(

@@ -13,7 +13,7 @@ from training.evaluate import EvaluationSettings
 from training.evidence import runner as running
 from training.evidence.__main__ import main
 from training.evidence.mechanism import QUESTIONS, measured, pressure
-from training.evidence.methods import ABLATIONS, FROM_SECOND, MAIN, SECOND, UNTRAINED
+from training.evidence.methods import ABLATIONS, FROM_SECOND, JOINTLY, MAIN, OTHERS, UNTRAINED
 from training.evidence.plan import FULL, make_plan
 from training.evidence.rates import RATES, chosen, stage_of
 from training.evidence.report import write_report
@@ -60,7 +60,7 @@ def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
     _rates(results)
     assert chosen(results, "duet") == RATES[1]
     curves = {
-        "validation/accuracy": [[30, 0.85]],
+        "validation/accuracy": [[30, 0.88]],
         "validation/response_tokens": [[30, 5.0]],
         "tokens/response": [[1, 100.0]],
     }
@@ -71,7 +71,7 @@ def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
 def test_a_stage_whose_rate_is_not_known_is_not_begun(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
     runner = Runner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
-    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-2e-4"):
+    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-1e-4"):
         runner.run(plan, 1e18, {"duet-0"})
     assert called == []
 
@@ -136,9 +136,9 @@ def test_every_stage_comes_after_what_it_needs(plan):
     for index, stage in enumerate(plan):
         assert {*stage.needs, *stage.reads} <= set(names[:index])
     assert all(stage.limit <= 20 for stage in plan if stage.kind == "train")
-    for name in (*MAIN, *ABLATIONS, *FROM_SECOND):
+    for name in (*MAIN, *JOINTLY, *ABLATIONS, *FROM_SECOND):
         assert f"{name}-0" in names
-    for name in (*UNTRAINED, *SECOND):
+    for name in (*UNTRAINED, *OTHERS):
         assert f"{name}@easy" in names
 
 
@@ -163,20 +163,31 @@ def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
 
 
 def test_the_second_start_is_its_own(plan):
-    """Another seed, and nothing from it touches what is of the first."""
-    first = {"start", "weak"}
-    for stage in plan:
-        of_second = stage.name.split("@")[0].removesuffix("-0").removesuffix("-measured")
-        if of_second in ("second", "concluded", *SECOND, *FROM_SECOND):
-            assert not first & set(stage.needs), stage.name
-    (slow,) = (stage for stage in plan if stage.name == "duet-slow-0")
-    assert {"steps=48", "learning_rate.reasoner=1e-4", "pair={work}/second/pair.yaml"} <= set(
-        slow.arguments
+    """Another seed, and nothing but the learning rate comes from the first."""
+    named = {stage.name: stage for stage in plan}
+    of_second = [stage for name, stage in named.items() if name.startswith("second")]
+    assert {"second", "second-measured", "second-split@greedy", "second-duet-2"} < {
+        stage.name for stage in of_second
+    }
+    assert all(not {"start", "weak"} & set(stage.needs) for stage in of_second)
+    assert " --seed 1 " in " ".join(named["second"].arguments)
+    assert " --seed 0 " in " ".join(named["start"].arguments)
+    trained = named["second-single-1"]
+    assert {"pair={work}/second/pair.yaml", "learning_rate.reasoner={rate:single}"} < set(
+        trained.arguments
     )
-    assert slow.reads == ()
-    (concluded,) = (stage for stage in plan if stage.name == "concluded")
-    assert concluded.needs == ("second",)
-    assert concluded.arguments[-4:] == ("--seed", "1", "--lessons", "concluded")
+    assert trained.reads == tuple(stage_of("single", rate) for rate in RATES)
+    assert "second-single-2" not in named
+
+
+def test_the_decoder_that_stays_differs_in_nothing_else(plan):
+    named = {stage.name: stage for stage in plan}
+    for joint, fixed in (("duet-2", "decoder-fixed-2"), ("weak-1", "weak-fixed-1")):
+        both = [
+            {a.replace(f"/{run}", "/RUN") for a in named[run].arguments} for run in (joint, fixed)
+        ]
+        assert both[1] - both[0] == {"objective.train_decoder=false"}
+        assert both[0] <= both[1]
 
 
 def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
@@ -294,8 +305,11 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     sampled = next(line for line in text.splitlines() if line.startswith("| duet, sampled:"))
     assert "| 0.20 of the tokens, +0.0 points (" in sampled
     second = text.split("## A second start")[1].split("##")[0]
-    assert "| duet-slow | half the learning rate, longer | 0.900" in second
-    assert "| concluded-split | untrained |" in second
+    assert "| second-duet | the paper's method | 0.910" in second
+    assert "| second-split | the second pair, untrained |" in second
+    jointly = text.split("## Training both")[1].split("##")[0]
+    assert "| duet | both learn | 0.900" in jointly
+    assert "| weak-fixed | a weak decoder that stays so |" in jointly
     assert "0.88, 1106" in text
     assert '> duet (7 tokens): "1+1=2."' in text
     assert text.count('> answer (right): "duet-gated-0@greedy."') == 6

@@ -17,7 +17,7 @@ from training.evidence.drawing import (
     price_and_accuracy,
     write_plots,
 )
-from training.evidence.methods import ABLATIONS, BUDGET
+from training.evidence.methods import ABLATIONS, BUDGET, JOINTLY
 from training.evidence.results import Results
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -138,14 +138,15 @@ def test_ablations_stand_beside_duet_of_the_same_seed(results):
 
 
 def test_every_ablation_is_drawn_once(results):
-    for name in ABLATIONS:
+    names = sorted((*ABLATIONS, *JOINTLY))
+    for name in names:
         _ran(results, f"{name}-0", [60.0, 40.0])
     axes = ablations(results, SEEDS).axes
-    assert sorted(label for each in axes for label in _lines(each)) == sorted(ABLATIONS)
+    assert sorted(label for each in axes for label in _lines(each)) == names
     # Beside accuracies, though these runs have none.
     named = [text.get_text() for each in axes[1::2] for text in each.get_legend().get_texts()]
-    assert sorted(named) == sorted(ABLATIONS)
-    assert {name for group in GROUPS.values() for name in group} <= set(ABLATIONS)
+    assert sorted(named) == names
+    assert {name for group in GROUPS.values() for name in group} <= set(names)
 
 
 def test_files_show_the_points_where_they_belong(results, tmp_path):
