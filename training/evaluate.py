@@ -66,6 +66,9 @@ METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {
     "lgrpo": lambda _: Original(),
 }
 
+# What an evaluation ends with where it cannot be done.
+FAILURES = (TrainingError, ContractError, OSError, ray.exceptions.RayError)
+
 
 class DecoderSampling(Part):
     """How evaluation samples the decoder."""
@@ -284,6 +287,12 @@ def outcome(settings: EvaluationSettings, result: dict[str, Any]) -> str:
     )
 
 
+def failure(error: Exception) -> str:
+    """One of `FAILURES` as a line."""
+    lost = isinstance(error, ray.exceptions.RayError)
+    return worker_failed(error) if lost else one_line(error)
+
+
 def main(overrides: list[str]) -> int:
     """Evaluates and writes JSON; 0, or 1 with one line on standard error."""
     if told := help_of("training.evaluate", ["evaluate", "train"], overrides):
@@ -293,11 +302,8 @@ def main(overrides: list[str]) -> int:
     try:
         settings = compose_settings("evaluate", overrides, EvaluationSettings)
         result = evaluated(settings, started)
-    except (TrainingError, ContractError, OSError) as error:
-        print(f"training.evaluate: {one_line(error)}", file=sys.stderr)
-        return 1
-    except ray.exceptions.RayError as error:
-        print(f"training.evaluate: {worker_failed(error)}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"training.evaluate: {failure(error)}", file=sys.stderr)
         return 1
     finally:
         started.close()

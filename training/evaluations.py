@@ -4,6 +4,8 @@ A line of FILE is one of them: what follows `python -m training.evaluate`, quote
 that begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
 limits and hardware are alike share models that are started once, which takes longer than answering
 some hundred questions of a small pair. Each writes its own `out`; one that fails ends the rest.
+Answers are those that each would have had by itself, but where servers give requests no seed of
+their own (`hardware.seeded_requests=false`): there they are other samples of the same models.
 """
 
 import argparse
@@ -11,11 +13,15 @@ import shlex
 import sys
 from pathlib import Path
 
-import ray
-
-from duet_contract.errors import ContractError
-from training.errors import ConfigError, TrainingError, one_line, worker_failed
-from training.evaluate import METHODS, EvaluationSettings, evaluated, outcome
+from training.errors import ConfigError, TrainingError, one_line
+from training.evaluate import (
+    FAILURES,
+    METHODS,
+    EvaluationSettings,
+    evaluated,
+    failure,
+    outcome,
+)
 from training.settings import compose_settings
 from training.started import Started
 
@@ -56,11 +62,9 @@ def main(argv: list[str] | None = None) -> int:
         started = Started({name for each in asked for name in METHODS[each.method](each).uses})
         for settings in asked:
             print(outcome(settings, evaluated(settings, started)), flush=True)
-    except (TrainingError, ContractError, OSError, ray.exceptions.RayError) as error:
+    except FAILURES as error:
         where = f" (writing {settings.out})" if settings else ""
-        lost = isinstance(error, ray.exceptions.RayError)
-        told = worker_failed(error) if lost else one_line(error)
-        print(f"training.evaluations: {told}{where}", file=sys.stderr)
+        print(f"training.evaluations: {failure(error)}{where}", file=sys.stderr)
         return 1
     finally:
         started.close()

@@ -14,7 +14,7 @@ from training.settings import Settings
 
 # What an evaluation does with models, not what it has to start: requests say how to sample.
 _ASKED = {
-    *("method", "weights", "out", "answers", "runs", "limit", "cut_at", "seed"),
+    *("method", "weights", "out", "answers", "runs", "limit", "cut_at"),
     *("temperature", "top_p", "top_k", "decoder"),
 }
 
@@ -68,6 +68,8 @@ class Started:
 
 def _what(settings: Settings) -> dict[str, Any]:
     """The settings that decide what is started."""
-    wanted = settings.model_dump(mode="json", by_alias=True, exclude=_ASKED)
+    # Of servers whose requests have no seed of their own, the seed is theirs.
+    asked = _ASKED | {"seed"} if settings.hardware.seeded_requests else _ASKED
+    wanted = settings.model_dump(mode="json", by_alias=True, exclude=asked)
     wanted["data"].pop("train")
     return wanted

@@ -105,6 +105,16 @@ def test_models_are_started_again_for_what_is_not(tmp_path, begun):
     assert begun == [("start", "reasoner"), both, both, ("a", "reasoner", "decoder"), both]
 
 
+@pytest.mark.parametrize(("hardware", "starts"), [("cpu", 1), ("h100x4", 2)])
+def test_a_seed_is_of_requests_or_of_the_servers(tmp_path, begun, hardware, starts):
+    """Servers whose requests have none are started with it."""
+    switch = f"method=original hardware={hardware}"
+    models = Started()
+    for settings in _settings(tmp_path, f"{switch} seed=1", f"{switch} seed=2"):
+        _serve(models, settings)
+    assert begun == [("start", "reasoner")] * starts
+
+
 def test_each_model_has_the_weights_that_are_asked_for(tmp_path, begun):
     """One that another evaluation had no use for keeps older ones only until it is used."""
     duet, original = _settings(tmp_path, "method=duet", "method=original")
