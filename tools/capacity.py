@@ -12,7 +12,7 @@ from tools.fleet.costs_file import read_costs
 from tools.fleet.patterns import HOURS, KINDS, Pattern
 from tools.fleet.simulation import MODES, Mode, Setup
 from tools.link.profiles import link_named
-from tools.options import FILE, HELP
+from tools.options import FILE, HELP, Finite
 
 _RESULTS = Path(__file__).parent / "results" / "split_cpu.json"
 _EXITS = (
@@ -20,7 +20,7 @@ _EXITS = (
     "130 interrupted."
 )
 _NUMBER = click.IntRange(1, 100_000_000)
-_POSITIVE = click.FloatRange(0, min_open=True)
+_POSITIVE = Finite(0, min_open=True)
 
 
 @click.command(context_settings=HELP, epilog=_EXITS)
@@ -54,13 +54,13 @@ _POSITIVE = click.FloatRange(0, min_open=True)
               help="With the split; and alone: reasoning and answer in the cloud.")  # fmt: skip
 @click.option("--duration", type=_POSITIVE, metavar="S",
               help="Simulated seconds [3600; a day for daily].")  # fmt: skip
-@click.option("--warm-up", type=click.FloatRange(0), metavar="S",
+@click.option("--warm-up", type=Finite(0), metavar="S",
               help="Seconds at the start that do not count [a tenth; 0 for daily].")  # fmt: skip
-@click.option("--timeout", type=float, default=120.0, show_default=True, metavar="S",
+@click.option("--timeout", type=Finite(0), default=120.0, show_default=True, metavar="S",
               help="After which a device gives up; 0: never.")  # fmt: skip
-@click.option("--price", type=click.FloatRange(0), default=0.0, show_default=True,
+@click.option("--price", type=Finite(0), default=0.0, show_default=True,
               help="Of a replica and hour.")  # fmt: skip
-@click.option("--egress-price", type=click.FloatRange(0), default=0.0, show_default=True,
+@click.option("--egress-price", type=Finite(0), default=0.0, show_default=True,
               help="Of 1e9 bytes out of the cloud.")  # fmt: skip
 @click.option("--objective", type=_POSITIVE, metavar="S",
               help="Find the fewest replicas that answer 95% within this.")  # fmt: skip
@@ -85,8 +85,6 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     from tools.fleet.tables import capacity_table
 
     timeout = options["timeout"]
-    if timeout < 0:
-        raise UsageProblem("--timeout is below 0: give seconds, or 0 for never")
     daily = options["pattern"] == "daily"
     duration = options["duration"] or (86400.0 if daily else 3600.0)
     warm_up = options["warm_up"]

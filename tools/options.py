@@ -1,5 +1,6 @@
 """What several commands take alike on their command line."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 HELP = {"help_option_names": ["-h", "--help"]}
 FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Finite(click.FloatRange):
+    """Numbers in a range; "nan", which no bound refuses, is in none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See `click.ParamType.convert`."""
+        if math.isfinite(number := float(super().convert(value, param, ctx))):
+            return number
+        return self.fail(f"{value} is no finite number", param, ctx)
+
 
 threads = click.option(
     "--threads", type=click.IntRange(1, 512), help="Decoder threads [the device's own]."

@@ -25,8 +25,8 @@ answer start, decoder, start-up, the bench's own overhead.
 
 {EXIT_CODES}"""
 
-_seconds = click.FloatRange(0.001, 86_400)
-_price = click.FloatRange(0)
+_seconds = options.Finite(0.001, 86_400)
+_price = options.Finite(0)
 
 
 @click.command(epilog=_EPILOG, context_settings=options.HELP)
@@ -78,7 +78,7 @@ _price = click.FloatRange(0)
     type=click.IntRange(1),
     help="Most answer tokens of the device [pair's default].",
 )
-@click.option("--temperature", type=click.FloatRange(0, 2), help="[pair's default]")
+@click.option("--temperature", type=options.Finite(0, 2), help="[pair's default]")
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**31),

@@ -27,6 +27,7 @@ from tools.progress import public_command
         ["--repeats", "many"],
         ["--pair", "no-such-pair"],
         ["--out", "no/such/directory/file.json"],
+        ["--price-gib", "nan"],
         ["--no-such-option"],
     ],
 )
