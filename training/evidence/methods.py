@@ -95,6 +95,10 @@ JOINTLY: dict[str, Trained] = {
 }
 
 
+# Of collapse, and of what is to keep from it: the paper's runs had 150 steps.
+LONG = 3.5
+
+
 def _ablation(why: str, *overrides: str, times: float = 1.0) -> Trained:
     return Trained(overrides, why, seeds=1, times=times)
 
@@ -112,12 +116,12 @@ ABLATIONS: dict[str, Trained] = {
     "neither-no-kl-12": _ablation(
         "the same at half of B, where signals start as far above it as the paper's, and longer",
         *(NO_UTILITY, *_constant(1.0), "objective.kl.coefficient=0", "objective.budget=12"),
-        # The paper's runs had 150 steps.
-        times=3.5,
+        times=LONG,
     ),
     "no-clip": _ablation("unclipped lambda", "objective.price.clip=null"),
     "no-kl": _ablation("no KL", "objective.kl.coefficient=0"),
     "budget-12": _ablation("half of B", "objective.budget=12"),
+    "budget-12-long": _ablation("half of B, and longer", "objective.budget=12", times=LONG),
     "budget-48": _ablation("twice B", "objective.budget=48"),
     "undivided": _ablation("advantages not divided", "objective.divide_by_std=false"),
     "on-success": _ablation("length on success only", "objective.length_on_success_only=true"),
