@@ -30,7 +30,8 @@ SHARE = "accuracy (share right)"
 # Ablations that are read together; those of no group come last.
 GROUPS: dict[str, tuple[str, ...]] = {
     "marginal utility": ("no-utility", "shared-utility"),
-    "collapse": ("neither", "neither-no-kl", "neither-no-kl-12"),
+    "collapse": ("neither", "neither-no-kl"),
+    "collapse, longer": ("neither-no-kl-12", "budget-12-long"),
     "price": ("constant-0.25", "constant-0.5", "constant-1", "no-clip"),
     "budget": ("budget-12", "budget-48"),
     "decoder": ("decoder-fixed", "weak", "weak-fixed"),
@@ -160,7 +161,8 @@ def ablations(results: Results, seeds: Sequence[int]) -> Figure | None:
     ]
     if not groups:
         return None
-    figure, rows = panels(len(groups), 2, (9, 2 * len(groups) + 0.3), sharex=True)
+    # Each row its own steps: some runs are longer.
+    figure, rows = panels(len(groups), 2, (9, 2 * len(groups) + 0.3))
     for (left, right), (title, names) in zip(rows, groups, strict=True):
         for axes, metrics in ((left, LENGTH), (right, ACCURACY)):
             for index, name in enumerate(["duet", *names]):
