@@ -84,7 +84,6 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     from tools.fleet.report import Prices, simulate
     from tools.fleet.tables import capacity_table
 
-    timeout = options["timeout"]
     daily = options["pattern"] == "daily"
     duration = options["duration"] or (86400.0 if daily else 3600.0)
     warm_up = options["warm_up"]
@@ -112,7 +111,7 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
         max_waiting=options["max_waiting"],
         duration_s=duration,
         warm_up_s=warm_up,
-        timeout_s=timeout or None,
+        timeout_s=options["timeout"] or None,
     )
     if options["objective"]:
         _find(setup, options, out)

@@ -103,10 +103,10 @@ def runs_table(results: Results, names: Mapping[str, str]) -> str:
 
 def jointly_table(results: Results) -> str:
     """A decoder that learns with the reasoner, and one that stays as it was."""
-    names = {"start-split": "untrained", "duet": "both learn", "decoder-fixed": ""}
-    names |= dict.fromkeys(("weak-split", "weak", "weak-fixed"), "")
-    whys = {**OTHERS, **{name: method.why for name, method in JOINTLY.items()}}
-    return runs_table(results, {name: why or whys[name] for name, why in names.items()})
+    whys = {"start-split": "untrained", "duet": "both learn", **OTHERS}
+    whys |= {name: method.why for name, method in JOINTLY.items()}
+    names = ("start-split", "duet", "decoder-fixed", "weak-split", "weak", "weak-fixed")
+    return runs_table(results, {name: whys[name] for name in names})
 
 
 def second_table(results: Results) -> str:

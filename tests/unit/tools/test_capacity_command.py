@@ -199,7 +199,7 @@ def test_the_command_writes_what_it_says(
         (["--signal-tokens", "many"], "--signal-tokens is 'many'"),
         (["--signal-tokens", "0"], "signal_tokens"),
         (["--hours", "1,2"], "hours are 24 weights"),
-        (["--timeout", "-1"], "Invalid value for '--timeout'"),
+        (["--timeout", "-1"], "Invalid value for '--timeout': -1.0 is not in the range x>=0"),
         (["--price", "nan"], "nan is no finite number"),
         (["--duration", "10", "--warm-up", "10"], "--warm-up leaves nothing"),
         (["--pattern", "storm"], "Invalid value for '--pattern'"),
