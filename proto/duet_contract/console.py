@@ -1,0 +1,184 @@
+"""How every command treats its standard streams, and how it ends.
+
+`run` is the outermost call of a command. It guarantees:
+
+- A descriptor that is closed at the start is never reused for a socket or a file.
+- Reading from a closed stdin is an `OSError`, as reading from any other bad file.
+- Writing to stdout either succeeds or raises `OutputClosed` or `OutputLost`; a non-blocking pipe
+  that is full is waited for.
+- Writing to stderr never fails: an answer is not lost because a note could not be written.
+- No traceback: what no package mapped ends in one line. `DUET_TRACEBACK=1` prints it.
+"""
+
+import io
+import os
+import select
+import sys
+import traceback
+from collections.abc import Callable
+
+from duet_contract.errors import ContractError
+from duet_contract.terminal import one_line
+
+EXIT_FAILED = 1
+EXIT_INTERNAL = 70
+"""EX_SOFTWARE of sysexits.h: a fault of the program's own."""
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+EXIT_OUTPUT_CLOSED = 141
+"""128 + SIGPIPE, as shells report it."""
+
+TRACEBACK = "DUET_TRACEBACK"
+
+
+class OutputClosed(ContractError):
+    """The reader of stdout has gone; there is no one to report it to."""
+
+
+class OutputLost(ContractError):
+    """Stdout cannot take what was written: it is closed, its disk is full, or it failed."""
+
+
+def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
+    """Runs a command with safe standard streams and returns its exit code.
+
+    Args:
+        program: its name at the start of each error line.
+        command: the work; maps its package's own errors and returns an exit code. Imports of
+            optional packages belong inside.
+        install: the command that installs what `command` imports, for the error line.
+
+    Returns:
+        The command's exit code; 1 if stdout failed or a package is missing, 70 after an
+        unexpected error, 130 if interrupted, 141 if the reader of stdout has gone.
+
+    Examples:
+        >>> run("example", lambda: 0)
+        0
+    """
+    secure_streams()
+    try:
+        try:
+            return command()
+        finally:
+            sys.stdout.flush()
+    except OutputClosed:
+        return EXIT_OUTPUT_CLOSED
+    except OutputLost as error:
+        return _fail(program, str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        return _fail(program, "interrupted", EXIT_INTERRUPTED)
+    except ModuleNotFoundError as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        hint = f"; install it with: {install}" if install else ""
+        return _fail(program, f"Python package {error.name} is not installed{hint}", EXIT_FAILED)
+    except Exception as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return _fail(
+            program, f"internal error: {said} ({TRACEBACK}=1 prints where)", EXIT_INTERNAL
+        )
+
+
+def secure_streams() -> None:
+    """Replaces the process's own stdin, stdout and stderr by the ones that `run` promises.
+
+    Streams that something else has replaced, such as a test's capture, stay.
+    """
+    _reserve_descriptors()
+    if _is_own(sys.stdin, sys.__stdin__):
+        if sys.stdin is None:
+            sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)))
+    if _is_own(sys.stdout, sys.__stdout__):
+        sys.stdout = _text_stream(_Output(1), sys.stdout, "strict")
+    if _is_own(sys.stderr, sys.__stderr__):
+        sys.stderr = _text_stream(_Notes(2), sys.stderr, "backslashreplace")
+
+
+def _reserve_descriptors() -> None:
+    """Gives each closed standard descriptor a file that fails, as gnulib's `stdopen` does.
+
+    Stderr's swallows instead: notes have nowhere to go, and that is no failure.
+    """
+    for descriptor, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free descriptor is this one, since those below are open by now.
+            opened = os.open(os.devnull, flags)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+            os.set_inheritable(descriptor, True)
+
+
+def _is_own(stream: object, original: object) -> bool:
+    return stream is original and not isinstance(getattr(stream, "buffer", None), _Secured)
+
+
+def _text_stream(raw: io.RawIOBase, before: io.TextIOBase | None, errors: str) -> io.TextIOWrapper:
+    if before is not None:
+        before.flush()
+    return io.TextIOWrapper(
+        _Secured(raw),
+        encoding=getattr(before, "encoding", None) or "utf-8",
+        errors=getattr(before, "errors", None) or errors,
+        # A terminal shows each line at once; stderr never holds anything back.
+        line_buffering=raw.isatty() or isinstance(raw, _Notes),
+        write_through=isinstance(raw, _Notes),
+    )
+
+
+class _Secured(io.BufferedWriter):
+    """Marks streams of this module."""
+
+
+class _Output(io.FileIO):
+    """Stdout: waits while a pipe is full, and raises our own errors once it fails."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._lost = False
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """See `io.RawIOBase.write`.
+
+        Raises:
+            OutputClosed, OutputLost: once; later writes are dropped, so that Python's flush at
+                its end does not fail again.
+        """
+        if self._lost:
+            return len(data)
+        try:
+            while True:
+                if (count := super().write(data)) is not None:
+                    return count
+                select.select([], [self], [])
+        except BrokenPipeError as error:
+            self._lost = True
+            raise OutputClosed("the reader of stdout has gone") from error
+        except OSError as error:
+            self._lost = True
+            raise OutputLost(f"cannot write to stdout: {error.strerror}") from error
+
+
+class _Notes(io.FileIO):
+    """Stderr: what cannot be written is dropped."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
+        """See `io.RawIOBase.write`; never fails, and never waits."""
+        try:
+            super().write(data)
+        except OSError:
+            pass
+        return len(data)
+
+
+def _fail(program: str, message: str, code: int) -> int:
+    print(f"{program}: {one_line(message)}", file=sys.stderr)
+    return code

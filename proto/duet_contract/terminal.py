@@ -1,0 +1,84 @@
+"""Escapes text from models, peers, files and errors so that it cannot control a terminal."""
+
+import json
+import unicodedata
+from typing import Any
+
+# Explicit bidirectional formatting (UAX #9, section 2): reorders what a person reads.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSAFE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def printable(text: str) -> str:
+    r"""Escapes every character that controls a terminal or reorders its text.
+
+    C0 and C1 controls, DEL, lone surrogates, line separators and bidirectional formatting
+    characters become visible escapes. Line feeds and tabs stay.
+
+    Args:
+        text: any text, of any length.
+
+    Returns:
+        Text that a terminal shows as it is.
+
+    Examples:
+        >>> printable("\x1b[2Jdone\n")
+        '\\x1b[2Jdone\n'
+        >>> printable("\u202egnp.exe")
+        '\\u202egnp.exe'
+    """
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(_escape(character) if _is_unsafe(character) else character for character in text)
+
+
+def one_line(text: str) -> str:
+    r"""Escapes like `printable`, and joins lines with a space.
+
+    Examples:
+        >>> one_line("refused:\n\x07 bell")
+        'refused: \\x07 bell'
+    """
+    return printable(" ".join(text.replace("\t", " ").splitlines()))
+
+
+def json_text(data: Any, *, indent: int | None = None) -> str:
+    r"""JSON that is safe on a terminal: unsafe characters are JSON escapes, so the data is unchanged.
+
+    Args:
+        data: what `json.dumps` takes.
+        indent: spaces a level; one line if None.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot hold (RFC 8259, section 6).
+
+    Examples:
+        >>> json_text({"answer": "\x9bH ë"})
+        '{"answer": "\\u009bH ë"}'
+    """
+    return json_escaped(json.dumps(data, ensure_ascii=False, allow_nan=False, indent=indent))
+
+
+def json_escaped(text: str) -> str:
+    r"""Replaces unsafe characters inside JSON's strings by JSON escapes; the data is unchanged.
+
+    Examples:
+        >>> json_escaped('{"answer": "\x7f"}')
+        '{"answer": "\\u007f"}'
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(
+        f"\\u{ord(character):04x}" if _is_unsafe(character) else character for character in text
+    )
+
+
+def _is_unsafe(character: str) -> bool:
+    if character in "\n\t":
+        return False
+    return character in _BIDI or unicodedata.category(character) in _UNSAFE_CATEGORIES
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
