@@ -20,6 +20,7 @@ from device.pairs.pair import Pair, load_decoder
 from device.prompting import Prompts, build_prompts, check_room
 from device.question import Question, build_request, check_question
 from device.settings import Settings
+from device.signal_result import contradicts
 from duet_contract.errors import ContractError
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import Bytes, Milliseconds, Receipt, Source, Tokens, estimate_flops
@@ -302,8 +303,11 @@ class _Work:
 
         tokens = signal.done.signal_tokens if signal else 0
         cut = "+budget" if signal and signal.cut else ""
+        answer_text = "".join(text)
+        # What a cut signal computed last need not be its result.
+        doubtful = signal is not None and not signal.cut and contradicts(signal.text, answer_text)
         receipt = Receipt(
-            answer="".join(text),
+            answer=answer_text,
             signal=signal.text if signal else "",
             source=source,
             pair=self.manifest.reference,
@@ -325,7 +329,7 @@ class _Work:
             ),
             flops=estimate_flops(self.manifest, tokens if source == "duet" else 0, count),
             confidence=generation.confidence,
-            low_confidence=bool(generation.low_confidence(threshold)),
+            low_confidence=doubtful or bool(generation.low_confidence(threshold)),
         )
         drafted, accepted = generation.drafted
         return Outcome(

@@ -14,21 +14,26 @@ import click
 
 from device.deadline import Start
 from device.errors import DeviceError, Interrupted, UsageProblem
+from device.options import FiniteRange, Temperature
+from device.output import note
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
-    MOST_TEMPERATURE,
     MOST_TIMEOUT,
     Settings,
 )
+from device.text import decode_text
+from duet_contract.sampling import MOST_SEED
 
 if TYPE_CHECKING:
     from device.question import Question
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
+# What the wire carries; a pair takes far fewer.
+_MOST_BUDGET = 2**31 - 1
 
 EXIT_CODES = """\b
 Exit codes:
@@ -40,8 +45,9 @@ Exit codes:
     6  a problem with the pair or its decoder
     7  what the device keeps encrypted cannot be had: no key, wrong key, altered
     8  no identity for that server, or one that ended or was altered (enroll)
+    9  stdout cannot take the answer: it is closed, or its disk is full
   130  interrupted
-  141  stdout was closed
+  141  the reader of stdout has gone
 """
 
 
@@ -65,10 +71,15 @@ class _Sources(click.types.StringParamType):
     help="Print the receipt as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
-@click.option("--budget", type=int, metavar="N", help="Most signal tokens [pair's default].")
+@click.option(
+    "--budget",
+    type=click.IntRange(1, _MOST_BUDGET),
+    metavar="N",
+    help="Most signal tokens [pair's default].",
+)
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -76,7 +87,7 @@ class _Sources(click.types.StringParamType):
 )
 @click.option(
     "--connect-timeout",
-    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONNECT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -84,13 +95,13 @@ class _Sources(click.types.StringParamType):
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, MOST_TEMPERATURE),
+    type=Temperature(),
     metavar="T",
-    help="Sampling temperature of signal and answer [pair's default].",
+    help="Sampling temperature of signal and answer, 0 or 0.01 to 2 [pair's default].",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**32 - 2),
+    type=click.IntRange(0, MOST_SEED),
     metavar="N",
     help="Seed of the sampling [not reproducible].",
 )
@@ -227,10 +238,7 @@ def ask(
 
     pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
     if allow_unsigned:
-        click.echo(
-            "duet-device: --allow-unsigned: this pair may come from anybody, and say anything",
-            err=True,
-        )
+        note("--allow-unsigned: this pair may come from anybody, and say anything")
 
     from device.answering import Listener, answer
     from device.keeping import Keeper
@@ -269,6 +277,8 @@ def ask(
     except DeviceError:
         output.break_off()
         raise
+    # Only an answer that was written is stored.
+    output.end(outcome.receipt)
     output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
     if outcome.receipt.source == "duet":
         # Behind the receipt, where nobody waits for it, and only over a link that works.
@@ -293,13 +303,21 @@ def _redacted(
 
 
 def _read_stdin() -> str:
-    data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    try:
+        data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    except OSError as error:
+        raise UsageProblem(
+            f"cannot read the question from stdin: {error.strerror}; give it as an argument"
+        ) from error
     if len(data) > _MOST_STDIN_BYTES:
         raise UsageProblem(f"the question on stdin has more than {_MOST_STDIN_BYTES} bytes")
     try:
-        return data.decode("utf-8").rstrip("\r\n")
+        return decode_text(data).rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise UsageProblem(f"the question on stdin is not UTF-8: {error.reason}") from error
+        raise UsageProblem(
+            f"the question on stdin is not {error.encoding.upper()} (byte {error.start}): "
+            "convert it, for example with iconv"
+        ) from error
 
 
 def _stop_on_interrupt(context: click.Context) -> threading.Event:

@@ -14,6 +14,7 @@ class ExitCode(IntEnum):
     MODEL = 6
     VAULT = 7
     IDENTITY = 8
+    OUTPUT = 9
     INTERRUPTED = 130
     STDOUT_CLOSED = 141
 
@@ -87,9 +88,15 @@ class UntrustedPair(ModelProblem):
 
 
 class OutputClosed(DeviceError):
-    """Nobody reads the output any more; there is nobody to tell, either."""
+    """The reader of stdout has gone; there is no one to report it to."""
 
     exit_code = ExitCode.STDOUT_CLOSED
+
+
+class OutputLost(DeviceError):
+    """Stdout cannot take the output: it is closed, its disk is full, or it failed."""
+
+    exit_code = ExitCode.OUTPUT
 
 
 class Interrupted(DeviceError):

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from platformdirs import user_data_path
-
 from device.errors import VaultError
+from duet_contract.directories import data_directory, expand
+from duet_contract.errors import NoDirectoryError
 from duet_contract.private_files import make_private
 
 HOME_VARIABLE = "DUET_HOME"
@@ -16,10 +16,13 @@ def home(*, create: bool = True) -> Path:
     """`$DUET_HOME`, or the user's data directory; created on first use, for its owner alone.
 
     Raises:
-        VaultError: it cannot be created.
+        VaultError: it cannot be created, or neither is set and the user has no home directory.
     """
     named = os.environ.get(HOME_VARIABLE)
-    directory = Path(named).expanduser() if named else user_data_path("duet", appauthor=False)
+    try:
+        directory = expand(named) if named else data_directory(HOME_VARIABLE)
+    except NoDirectoryError as error:
+        raise VaultError(str(error)) from error
     if create:
         try:
             make_private(directory)
@@ -28,3 +31,20 @@ def home(*, create: bool = True) -> Path:
                 f"cannot make {directory}: {error.strerror}; ${HOME_VARIABLE} names another place"
             ) from error
     return directory
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file.
+
+    Raises:
+        VaultError: nobody can tell: its directory is closed, or links lead in a circle.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise VaultError(
+            f"cannot look at {path}: {error.strerror}; ${HOME_VARIABLE} names another place"
+        ) from error
+    return True

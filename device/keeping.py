@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from device.errors import VaultError
-from device.home import HISTORY_NAME, home
+from device.home import HISTORY_NAME, home, is_there
 
 if TYPE_CHECKING:
     from device.answering import Outcome
@@ -30,7 +30,11 @@ class Keeper:
     def __init__(self, wanted: bool, note: Callable[[str], None]) -> None:
         self._note = note
         self._directory = home(create=False)
-        self._keeping = wanted and self._exists() and self._prepare()
+        try:
+            self._keeping = wanted and self._exists() and self._prepare()
+        except VaultError as error:
+            self._keeping = False
+            self._note(f"not kept: {error}")
 
     def find(
         self, question: "Question", manifest: "Manifest", settings: "Settings"
@@ -94,20 +98,16 @@ class Keeper:
             return None
 
     def _exists(self) -> bool:
-        return (self._directory / HISTORY_NAME).exists()
+        return is_there(self._directory / HISTORY_NAME)
 
     def _prepare(self) -> bool:
         """Whether to keep; asks for the passphrase where one is needed."""
         from device.kept.vault import Vault, passphrase_wanted
 
-        try:
-            if not self._history().keeping:
-                return False
-            if passphrase_wanted(self._directory):
-                Vault.open(self._directory, create=False)
-        except VaultError as error:
-            self._note(f"not kept: {error}")
+        if not self._history().keeping:
             return False
+        if passphrase_wanted(self._directory):
+            Vault.open(self._directory, create=False)
         return True
 
     def _history(self) -> "History":

@@ -1,24 +1,51 @@
 """What a question looks like on the terminal: answer on stdout, all else on stderr."""
 
+import os
 import sys
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import click
-
-from device.errors import OutputClosed
+import duet_contract.console as console
+from device.errors import OutputClosed, OutputLost
+from device.signal_result import contradicts
+from duet_contract.terminal import json_escaped, one_line, printable
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
     from duet_contract.v1.inference_pb2 import ReasonRequest
 
 _DIM, _PLAIN = "\033[2m", "\033[0m"
-# Models must not steer a terminal: control characters are dropped there, except tab and line feed.
-_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 
 
-def one_line(text: str) -> str:
-    """Text as a line of its own that steers no terminal: much of it is what another side said."""
-    return text.replace("\n", " ").translate(_CONTROLS)
+def show(text: str) -> None:
+    """Writes lines to stdout, escaped: names of files and pairs are what others chose.
+
+    Raises:
+        OutputClosed, OutputLost: see `device.errors`.
+    """
+    _write(printable(text) + "\n")
+
+
+def show_path(path: Path) -> None:
+    """Writes a path to stdout, for programs exactly as it is.
+
+    Raises:
+        OutputClosed, OutputLost: see `device.errors`.
+    """
+    if sys.stdout.isatty():
+        show(str(path))
+        return
+    with _stdout_errors():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.flush()
+
+
+def note(line: str) -> None:
+    """Writes one line to stderr, escaped: much of it is what another side said. Never fails."""
+    _tell(f"duet-device: {one_line(line)}\n")
 
 
 class Output:
@@ -41,34 +68,28 @@ class Output:
         self._quiet = quiet
         self._signal_shown = False
         self._last = "\n"
-        self._plain_stdout = sys.stdout.isatty()
+        self._on_terminal = sys.stdout.isatty()
         self._terminal = sys.stderr.isatty()
-        for stream in (sys.stdout, sys.stderr):
-            # A terminal that cannot show a character shows a question mark instead of failing.
-            reconfigure = getattr(stream, "reconfigure", None)
-            if reconfigure:
-                reconfigure(errors="replace")
 
     def signal(self, text: str) -> None:
         """The next characters of the signal."""
         if not self._show_signal:
             return
         self._signal_shown = True
-        if self._terminal:
-            text = f"{_DIM}{text.translate(_CONTROLS)}{_PLAIN}"
-        _write(sys.stderr, text)
+        text = printable(text)
+        _tell(f"{_DIM}{text}{_PLAIN}" if self._terminal else text)
 
     def answer(self, text: str) -> None:
         """The next characters of the answer."""
         self._end_signal()
         if not self._as_json:
             self._last = text[-1]
-            _write(sys.stdout, text.translate(_CONTROLS) if self._plain_stdout else text)
+            _write(printable(text) if self._on_terminal else text)
 
     def note(self, line: str) -> None:
         """A line that the user should know."""
         self._end_signal()
-        click.echo(f"duet-device: {one_line(line)}", err=True)
+        note(line)
 
     def sent(self, request: "ReasonRequest") -> None:
         """Everything that left the device for this question."""
@@ -79,39 +100,46 @@ class Output:
             said = MessageToJson(
                 request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
             )
-            self.note(f"sent: {said}")
+            self.note(f"sent: {json_escaped(said)}")
 
-    def receipt(self, receipt: "Receipt", kept: str | None = None) -> None:
-        """The end: closes the answer's last line and says what it cost; `kept`: under which id."""
+    def end(self, receipt: "Receipt") -> None:
+        """Writes the rest of the answer: the end of its line, or the receipt as JSON.
+
+        Raises:
+            OutputClosed, OutputLost: whoever asked does not have the answer.
+        """
         self._end_signal()
         if self._as_json:
-            _write(sys.stdout, receipt.model_dump_json() + "\n")
+            _write(json_escaped(receipt.model_dump_json()) + "\n")
         elif self._last != "\n" or not receipt.answer:
-            _write(sys.stdout, "\n")
+            self._last = "\n"
+            _write("\n")
+
+    def receipt(self, receipt: "Receipt", stored: str | None = None) -> None:
+        """Says on stderr what the answer cost, and why to doubt it.
+
+        Args:
+            receipt: of the answer, which `end` has written.
+            stored: the id of its record in history, if there is one.
+        """
         if self._show_sent and not self._sent:
             self.note("sent: nothing")
         if receipt.low_confidence:
-            self.note("low confidence: this pair may not know how to answer that; check it")
+            self.note(f"low confidence: {_doubt(receipt)}; check it")
         if not self._quiet:
-            line = receipt_line(receipt) + (f" · kept as {kept}" if kept else "")
-            click.echo(line, err=True)
+            _tell(receipt_line(receipt) + (f" · kept as {stored}" if stored else "") + "\n")
 
     def break_off(self) -> None:
         """The question fails: what is told next gets a line of its own."""
         self._end_signal()
-        if self._last != "\n" and self._plain_stdout:
+        if self._last != "\n" and self._on_terminal:
             self._last = "\n"
-            _write(sys.stderr, "\n")
+            _tell("\n")
 
     def _end_signal(self) -> None:
         if self._signal_shown:
             self._signal_shown = False
-            _write(sys.stderr, "\n\n")
-
-
-def for_terminal(text: str, stream: TextIO) -> str:
-    """Text without what would steer the terminal, if `stream` is one."""
-    return text.translate(_CONTROLS) if stream.isatty() else text
+            _tell("\n\n")
 
 
 def receipt_line(receipt: "Receipt") -> str:
@@ -138,9 +166,28 @@ def receipt_line(receipt: "Receipt") -> str:
     return " · ".join(parts)
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _doubt(receipt: "Receipt") -> str:
+    if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):
+        return "the answer is not the signal's last result"
+    return "this pair may not know how to answer that"
+
+
+def _write(text: str) -> None:
+    with _stdout_errors():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _stdout_errors() -> Iterator[None]:
     try:
-        stream.write(text)
-        stream.flush()
-    except BrokenPipeError as error:
-        raise OutputClosed("the output was closed") from error
+        yield
+    except console.OutputClosed as error:
+        raise OutputClosed(str(error)) from error
+    except console.OutputLost as error:
+        raise OutputLost(str(error)) from error
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

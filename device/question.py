@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from device.errors import UsageProblem
 from device.private.context import Context
 from device.private.redaction import Redaction
-from device.settings import MOST_TEMPERATURE, MOST_TIMEOUT, Settings
+from device.settings import MOST_TIMEOUT, Settings
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
+from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
@@ -40,7 +41,7 @@ def check_question(question: Question, manifest: Manifest, settings: Settings) -
 
     Raises:
         UsageProblem: the question is empty, malformed or too long, the context too long, or the
-            budget or a timeout out of range.
+            budget, a timeout, the temperature or the seed out of range.
     """
     try:
         check_text(question.text, "question")
@@ -72,8 +73,10 @@ def check_question(question: Question, manifest: Manifest, settings: Settings) -
                 f"{option} is {seconds:g}: give seconds, more than 0 and at most {MOST_TIMEOUT:.0f}"
             )
     temperature = settings.temperature
-    if temperature is not None and not 0 <= temperature <= MOST_TEMPERATURE:
-        raise UsageProblem(f"--temperature is {temperature:g}: give 0 to {MOST_TEMPERATURE:g}")
+    if temperature is not None and not valid_temperature(temperature):
+        raise UsageProblem(f"--temperature is {temperature:g}: {TEMPERATURE_RULE}")
+    if settings.seed is not None and not 0 <= settings.seed <= MOST_SEED:
+        raise UsageProblem(f"--seed is {settings.seed}: give 0 to {MOST_SEED}")
     if settings.device_only and settings.require_cloud:
         raise UsageProblem("--device-only and --require-cloud contradict each other")
 

@@ -8,7 +8,6 @@ DEFAULT_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 3.0
 # A year; clocks of threads and of gRPC end somewhere beyond.
 MOST_TIMEOUT = 365 * 86_400.0
-MOST_TEMPERATURE = 2.0
 MOST_DEFAULT_THREADS = 8
 
 
@@ -30,8 +29,9 @@ def default_threads() -> int:
 class Settings:
     """Settings of one question; the defaults are those of the command.
 
-    `budget`: most signal tokens; None is the pair's default. `temperature`: of signal and answer;
-    None is the pair's default. `seed`: of both; None is not reproducible above temperature 0.
+    `budget`: most signal tokens; None is the pair's default. `temperature`: of signal and answer, 0
+    or 0.01 to 2; None is the pair's default. `seed`: of both, 0 to 2**32 - 2; None is not
+    reproducible above temperature 0.
     `timeout`, `connect_timeout`: seconds, at most a year. `threads`: None is `default_threads()`.
     `draft`: guess ahead from the prompt where that is faster (greedy answers only).
     `anticipate`: guess the signal ahead while waiting for it; sooner answers for more computing.

@@ -6,6 +6,7 @@ rolled back.
 """
 
 import ctypes
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -72,7 +73,7 @@ class Decoder:
         _last_error = ""
         llama_cpp.llama_backend_init()
         self._model = llama_cpp.llama_model_load_from_file(
-            str(path).encode(), llama_cpp.llama_model_default_params()
+            os.fsencode(path), llama_cpp.llama_model_default_params()
         )
         if not self._model:
             raise ModelProblem(f"cannot load {path}{_because()}")

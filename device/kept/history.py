@@ -16,7 +16,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from device.errors import UsageProblem, VaultError
-from device.home import HISTORY_NAME
+from device.home import HISTORY_NAME, is_there
 from device.kept.vault import Vault
 from duet_contract.receipt import Receipt
 
@@ -91,19 +91,28 @@ class History:
     @property
     def keeping(self) -> bool:
         """Whether answers are kept; without a database, they are not."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return False
         with self._connected() as database:
-            return bool(database.execute("SELECT keeping FROM settings").fetchone()[0])
+            row = database.execute("SELECT keeping FROM settings").fetchone()
+        if row is None:
+            raise VaultError(f"the history {self.path} is damaged: it has no settings")
+        return bool(row[0])
 
     def keep(self, wanted: bool) -> None:
         """Switches keeping on or off; what was kept stays."""
-        if not self.path.exists():
+        if not is_there(self.path):
             if not wanted:
                 return
-            os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-        with self._connected(create=wanted) as database:
-            database.execute("UPDATE settings SET keeping = ?", (int(wanted),))
+            try:
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            except OSError as error:
+                raise VaultError(f"cannot make {self.path}: {error.strerror}") from error
+        if wanted:
+            with self._connected(create=True) as database:
+                database.execute("UPDATE settings SET keeping = 1")
+        else:
+            self._change(lambda database: database.execute("UPDATE settings SET keeping = 0"))
 
     def add(self, vault: Vault, kept: Kept) -> str:
         """Seals and stores a record; returns its id."""
@@ -115,7 +124,7 @@ class History:
 
     def ids(self) -> list[str]:
         """Ids of all records, the newest first."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return []
         with self._connected() as database:
             rows = database.execute("SELECT id FROM answers ORDER BY position DESC")
@@ -157,16 +166,36 @@ class History:
 
     def forget(self, ids: list[str]) -> int:
         """Removes records for good; returns how many there were. Needs no key."""
-        if not self.path.exists() or not ids:
+        if not is_there(self.path) or not ids:
             return 0
-        with self._connected() as database:
-            before = database.total_changes
+        count = len(set(self.ids()) & set(ids))
+
+        def erase(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN IMMEDIATE")
             database.executemany("DELETE FROM answers WHERE id = ?", [(id_,) for id_ in ids])
-            count = database.total_changes - before
-        with self._connected() as database:
+            database.execute("COMMIT")
             # Deleted rows would otherwise stay in free pages of the file.
             database.execute("VACUUM")
+
+        self._change(erase)
         return count
+
+    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Changes what is there, on a full disk, too.
+
+        SQLite first writes a journal next to the database. Where there is no room for it, it is
+        held in memory: to keep what is to be removed would be worse than to risk the file.
+        """
+        try:
+            with self._connected() as database:
+                change(database)
+        except VaultError as error:
+            if not _no_room(error.__cause__):
+                raise
+            with self._connected() as database:
+                database.execute("PRAGMA journal_mode = MEMORY")
+                database.execute("PRAGMA temp_store = MEMORY")
+                change(database)
 
     @contextmanager
     def _connected(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
@@ -203,6 +232,13 @@ def check_ids(wanted: list[str], there: list[str]) -> None:
     for id_ in wanted:
         if id_ not in there:
             raise UsageProblem(f"there is no answer {id_}: see duet-device logs")
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Whether SQLite could not make or fill a file."""
+    codes = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    # The extended codes say more in their upper bytes.
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in codes
 
 
 def _mark(database: sqlite3.Connection, name: str) -> int:

@@ -1,14 +1,14 @@
 """`duet-device logs` and `duet-device forget`: what the device keeps of its answers."""
 
 import datetime as dt
-import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from device.errors import UsageProblem, VaultError
 from device.home import home
+from device.output import note, show, show_path
+from duet_contract.terminal import json_text
 
 if TYPE_CHECKING:
     from device.kept.history import History, Kept
@@ -38,7 +38,7 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
     history = History.of(home(create=False))
     ids = history.ids()
     if not ids:
-        click.echo("duet-device: no answers are kept" + _hint(history), err=True)
+        note("no answers are kept" + _hint(history))
         return
     from device.kept.vault import Vault
 
@@ -49,7 +49,7 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
         try:
             kept = history.read(vault, id_)
         except VaultError as error:
-            click.echo(f"duet-device: answer {id_} cannot be read: {error}", err=True)
+            note(f"answer {id_} cannot be read: {error}")
             damaged += 1
             continue
         _show(id_, kept, as_json)
@@ -66,8 +66,8 @@ def logs_on() -> None:
     Vault.open(directory)
     history = History.of(directory)
     history.keep(True)
-    click.echo(f"answers are kept in {history.path}, encrypted; the key: {key_place(directory)}")
-    click.echo(f"kept: {_WHAT}")
+    show(f"answers are kept in {history.path}, encrypted; the key: {key_place(directory)}")
+    show(f"kept: {_WHAT}")
 
 
 @logs.command("off")
@@ -79,7 +79,7 @@ def logs_off() -> None:
     history.keep(False)
     count = len(history.ids())
     rest = f"; {count} stay, duet-device forget --all removes them" if count else ""
-    click.echo(f"no more answers are kept{rest}")
+    show(f"no more answers are kept{rest}")
 
 
 @logs.command("path")
@@ -87,7 +87,7 @@ def logs_path() -> None:
     """Print where the answers are kept."""
     from device.kept.history import History
 
-    click.echo(History.of(home(create=False)).path)
+    show_path(History.of(home(create=False)).path)
 
 
 @click.command()
@@ -114,7 +114,7 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
     else:
         chosen = there if everything else list(ids)
     count = history.forget(chosen)
-    click.echo(f"{count} answer{'' if count == 1 else 's'} forgotten")
+    show(f"{count} answer{'' if count == 1 else 's'} forgotten")
     _report(damaged, len(there))
 
 
@@ -132,10 +132,9 @@ def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tup
             if history.read(vault, id_).at < before.astimezone():
                 chosen.append(id_)
         except VaultError as error:
-            click.echo(
-                f"duet-device: answer {id_} cannot be read and stays: {error}; "
-                f"duet-device forget {id_} removes it",
-                err=True,
+            note(
+                f"answer {id_} cannot be read and stays: {error}; "
+                f"duet-device forget {id_} removes it"
             )
             damaged += 1
     return chosen, damaged
@@ -149,9 +148,9 @@ def _report(damaged: int, count: int) -> None:
 
 def _show(id_: str, kept: "Kept", as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"id": id_, **kept.model_dump(mode="json")}, ensure_ascii=False))
+        show(json_text({"id": id_, **kept.model_dump(mode="json")}))
         return
-    from device.output import for_terminal, receipt_line
+    from device.output import receipt_line
 
     at = kept.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lines = [f"{id_}  {at}  {kept.receipt.pair}", f"question: {kept.question}"]
@@ -162,7 +161,7 @@ def _show(id_: str, kept: "Kept", as_json: bool) -> None:
     if kept.signal:
         lines.append(f"signal: {kept.signal.text}")
     lines += [f"answer: {kept.receipt.answer}", receipt_line(kept.receipt), ""]
-    click.echo(for_terminal("\n".join(lines), sys.stdout))
+    show("\n".join(lines))
 
 
 def _hint(history: "History") -> str:

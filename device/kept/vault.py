@@ -10,16 +10,19 @@ nothing sealed for one thing can be put in the place of another.
 with a passphrase, the key sealed by it.
 """
 
+import contextlib
 import json
 import os
 import secrets
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any, Self
 
 from device.errors import VaultError, VaultLocked
-from device.home import home
+from device.home import home, is_there
 from device.kept import system_keyring
+from duet_contract.json_data import parse_json
 
 PASSPHRASE_VARIABLE = "DUET_PASSPHRASE"  # noqa: S105 (a name)
 VAULT_NAME = "vault.json"
@@ -67,11 +70,11 @@ class Vault:
             VaultLocked: there is no keyring that holds the key, and no passphrase.
             VaultError: the passphrase is wrong, the vault is damaged, or there is none.
         """
-        directory = (directory or home()).resolve()
+        directory = _real(directory or home())
         if directory not in _opened:
             path = directory / VAULT_NAME
             made = None
-            if not path.exists():
+            if not is_there(path):
                 if not create:
                     raise VaultError(f"there is no vault in {directory}")
                 made = _create(path, ask)
@@ -117,21 +120,26 @@ class Vault:
 
 def passphrase_wanted(directory: Path | None = None) -> bool:
     """Whether opening the vault would ask for its passphrase; reads one small file."""
-    path = (directory or home(create=False)).resolve() / VAULT_NAME
+    path = _real(directory or home(create=False)) / VAULT_NAME
     return (
         path.parent not in _opened
         and not os.environ.get(PASSPHRASE_VARIABLE)
-        and path.exists()
+        and is_there(path)
         and _load(path)["key"] == "passphrase"
     )
 
 
 def key_place(directory: Path | None = None) -> str:
     """Where the vault's key lies, in words; empty without a vault."""
-    path = (directory or home(create=False)).resolve() / VAULT_NAME
-    if not path.exists():
+    path = _real(directory or home(create=False)) / VAULT_NAME
+    if not is_there(path):
         return ""
     return {"keyring": "the system's keyring", "passphrase": "a passphrase"}[_load(path)["key"]]
+
+
+def _real(directory: Path) -> Path:
+    # Unlike Path.resolve, this never fails; what is wrong with the path is told when it is used.
+    return Path(os.path.realpath(directory))
 
 
 def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
@@ -179,7 +187,7 @@ def _load(path: Path) -> dict[str, Any]:
         VaultError: it cannot be read, or is not what `_create` writes.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise VaultError(f"cannot read the vault {path}: {error}") from error
     try:
@@ -190,7 +198,10 @@ def _load(path: Path) -> dict[str, Any]:
             bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
             given = data["argon2id"]
             # Of an altered file, too, no more is asked than a machine can do.
-            sound &= all(1 <= given[name] <= most for name, most in _MOST_ARGON2.items())
+            sound &= all(
+                type(given[name]) is int and 1 <= given[name] <= most
+                for name, most in _MOST_ARGON2.items()
+            )
         else:
             sound &= data["key"] == "keyring"
     except (KeyError, TypeError, ValueError):
@@ -210,12 +221,22 @@ def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
         if len(key) != _KEY_BYTES:
             raise VaultError(f"the system's keyring holds no valid key of the vault {path}")
         return key, id_
-    kek = _stretch(_passphrase(ask, new=False), bytes.fromhex(data["salt"]), data["argon2id"])
-    try:
-        key = Vault(kek, id_).unseal(bytes.fromhex(data["sealed_key"]), _KEY_PURPOSE)
-    except VaultError:
-        raise VaultError(f"wrong passphrase, or {path} was altered") from None
-    return key, id_
+    salt, sealed = bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
+    for passphrase in _spellings(_passphrase(ask, new=False)):
+        vault = Vault(_stretch(passphrase, salt, data["argon2id"]), id_)
+        with contextlib.suppress(VaultError):
+            return vault.unseal(sealed, _KEY_PURPOSE), id_
+    raise VaultError(f"wrong passphrase, or {path} was altered")
+
+
+def _spellings(passphrase: str) -> list[str]:
+    """The passphrase as given, then as other keyboards, editors and shells write the same one.
+
+    They differ in how an accent is composed, and in a byte order mark or line end around it.
+    """
+    bare = passphrase.removeprefix("\ufeff").rstrip("\r\n")
+    composed = [unicodedata.normalize(form, bare) for form in ("NFC", "NFD")]
+    return list(dict.fromkeys([passphrase, bare, *composed]))
 
 
 def _stretch(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:

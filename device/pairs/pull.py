@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.output import one_line
+from device.output import note, show
 from device.settings import DEFAULT_SERVER
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ Exit codes:
     4  the cloud refused
     5  the cloud did not answer in time
     6  not signed by anybody trusted, altered, older, no space, or not the pair that was asked for
+    9  stdout cannot be written; the pair is installed all the same
   130  interrupted; pull again to go on where it stopped
 """
 
@@ -69,7 +70,7 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
                     end = f"{name} is ready in {install(source, offer, progress)}"
     finally:
         source.close()
-    click.echo(end)
+    show(end)
     _renew_identity(source, server)
 
 
@@ -79,7 +80,7 @@ def _renew_identity(source: "Source", server: str) -> None:
     from device.pairs.pulling.cloud import CloudSource
 
     if isinstance(source, CloudSource):
-        renew_if_due(server, _note)
+        renew_if_due(server, note)
 
 
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
@@ -89,19 +90,17 @@ def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
         from device.pairs.pulling.install import make_scratch
 
         return HubSource(pair.removeprefix(prefix), make_scratch), ""
+    from duet_contract.directories import expand
     from duet_contract.manifest import MANIFEST_NAME
 
-    if os.sep in pair or (pair and (Path(pair) / MANIFEST_NAME).is_file()):
+    # Unlike Path.is_file, this is False for a name that is too long.
+    if os.sep in pair or (pair and os.path.isfile(Path(pair, MANIFEST_NAME))):  # noqa: PTH113
         from device.pairs.pulling.local import LocalSource
 
-        return LocalSource(Path(pair).expanduser()), ""
+        return LocalSource(expand(pair)), ""
     from device.pairs.pulling.cloud import CloudSource
 
-    return CloudSource(server, pair, note=_note), pair
-
-
-def _note(line: str) -> None:
-    click.echo(f"duet-device: {one_line(line)}", err=True)
+    return CloudSource(server, pair, note=note), pair
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from device.errors import ModelProblem
 from device.home import home
 from duet_contract.errors import ContractError
+from duet_contract.json_data import parse_json
 from duet_contract.keys import PUBLIC_KEY_BYTES
 from duet_contract.private_files import read_private, write_private
 
@@ -61,7 +62,7 @@ def _file() -> Path:
 def _load() -> dict[str, tuple[bytes, ...]]:
     path = _file()
     try:
-        content = json.loads(read_private(path))
+        content = parse_json(read_private(path))
         pins = {
             str(name): tuple(bytes.fromhex(key) for key in keys) for name, keys in content.items()
         }

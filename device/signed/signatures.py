@@ -45,13 +45,10 @@ def check_signature(
         "is not signed"
     )  # fmt: skip
     if pinned():
-        raise UntrustedPair(
-            f"{name} {said}; trust its publisher with: duet-device trust FILE, or fetch a signed "
-            "pair with: duet-device pull"
-        )
+        raise UntrustedPair(f"{name} {said}; trust its publisher with: duet-device trust FILE")
     if not allow_unsigned:
         raise UntrustedPair(
-            f"{name} {said}; trust its publisher with: duet-device trust FILE, or load it all the "
+            f"{name} {said}; trust its publisher with: duet-device trust FILE, or take it all the "
             "same with --allow-unsigned"
         )
 
@@ -71,7 +68,10 @@ def check_installed(directory: Path, manifest: Manifest, *, allow_unsigned: bool
         signature = read_signature(directory)
     except (OSError, UnicodeDecodeError, ContractError) as error:
         raise ModelProblem(f"cannot read the pair in {directory}: {error}") from error
-    check_signature(content, manifest, signature, allow_unsigned=allow_unsigned)
+    try:
+        check_signature(content, manifest, signature, allow_unsigned=allow_unsigned)
+    except UntrustedPair as error:
+        raise UntrustedPair(f"{error}; or fetch a signed pair with: duet-device pull") from error
 
 
 def signature_state(directory: Path, manifest: Manifest) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from device.errors import ModelProblem, UsageProblem
+from device.output import show
 
 
 @click.command()
@@ -26,7 +27,7 @@ def trust(key: Path | None, forget: str | None) -> None:
 
             raw = load_public_key(key)
             pin(BY_HAND, (*pinned(BY_HAND), raw))
-            click.echo(f"trusted: {fingerprint(raw)}")
+            show(f"trusted: {fingerprint(raw)}")
         elif forget:
             _forget(forget)
         else:
@@ -46,7 +47,7 @@ def _forget(start: str) -> None:
     for server, keys in pins.items():
         if found & set(keys):
             pin(server, tuple(key for key in keys if key not in found))
-    click.echo(f"no longer trusted: {fingerprint(found.pop())}")
+    show(f"no longer trusted: {fingerprint(found.pop())}")
 
 
 def _list() -> None:
@@ -55,4 +56,4 @@ def _list() -> None:
 
     for server, keys in pinned_by_server().items():
         for key in keys:
-            click.echo(f"{fingerprint(key)}  {'by hand' if server == BY_HAND else server}")
+            show(f"{fingerprint(key)}  {'by hand' if server == BY_HAND else server}")

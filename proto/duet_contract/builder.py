@@ -7,9 +7,9 @@ machine trusts it. A pair for others is signed by a publisher (`python -m traini
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from platformdirs import user_data_path
 
-from duet_contract.errors import KeyProblem
+from duet_contract.directories import data_directory
+from duet_contract.errors import KeyProblem, NoDirectoryError
 from duet_contract.keys import load_private_key, public_bytes, save_private_key
 from duet_contract.private_files import read_private, write_private
 
@@ -19,6 +19,7 @@ def builder_key() -> Ed25519PrivateKey:
 
     Raises:
         KeyProblem: it cannot be read or written, or others may have written it.
+        NoDirectoryError: the user has no home directory to keep it in.
     """
     path = _directory() / "builder.pem"
     if path.exists():
@@ -35,21 +36,21 @@ def builder_key() -> Ed25519PrivateKey:
 
 
 def builder_public() -> tuple[bytes, ...]:
-    """The builder's public key, raw; nothing if no pair was built here.
+    """The builder's public key, raw; nothing if no pair was built here, or there is no home.
 
     Raises:
         KeyProblem: others may have written it.
     """
     try:
         return (read_private(_public_file()),)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, NoDirectoryError):
         return ()
     except OSError as error:
         raise KeyProblem(f"cannot read {_public_file()}: {error.strerror}") from error
 
 
 def _directory() -> Path:
-    return user_data_path("duet", appauthor=False) / "builder"
+    return data_directory() / "builder"
 
 
 def _public_file() -> Path:

@@ -3,22 +3,28 @@
 `run` is the outermost call of a command. It guarantees:
 
 - A descriptor that is closed at the start is never reused for a socket or a file.
-- Reading from a closed stdin is an `OSError`, as reading from any other bad file.
+- Reading from a closed stdin is an `OSError`, as reading from any other bad file; a non-blocking
+  pipe that is empty is waited for.
 - Writing to stdout either succeeds or raises `OutputClosed` or `OutputLost`; a non-blocking pipe
   that is full is waited for.
 - Writing to stderr never fails: an answer is not lost because a note could not be written.
 - No traceback: what no package mapped ends in one line. `DUET_TRACEBACK=1` prints it.
 """
 
+import contextlib
 import io
 import os
 import select
 import sys
 import traceback
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 from duet_contract.errors import ContractError
 from duet_contract.terminal import one_line
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 EXIT_FAILED = 1
 EXIT_INTERNAL = 70
@@ -77,9 +83,7 @@ def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return _fail(
-            program, f"internal error: {said} ({TRACEBACK}=1 prints where)", EXIT_INTERNAL
-        )
+        return _fail(program, f"internal error: {said} ({TRACEBACK}=1 prints where)", EXIT_INTERNAL)
 
 
 def secure_streams() -> None:
@@ -89,8 +93,11 @@ def secure_streams() -> None:
     """
     _reserve_descriptors()
     if _is_own(sys.stdin, sys.__stdin__):
-        if sys.stdin is None:
-            sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(0, "r", closefd=False)))
+        sys.stdin = io.TextIOWrapper(
+            _SecuredInput(_Input(0)),
+            encoding=getattr(sys.stdin, "encoding", None) or "utf-8",
+            errors=getattr(sys.stdin, "errors", None) or "strict",
+        )
     if _is_own(sys.stdout, sys.__stdout__):
         sys.stdout = _text_stream(_Output(1), sys.stdout, "strict")
     if _is_own(sys.stderr, sys.__stderr__):
@@ -115,10 +122,11 @@ def _reserve_descriptors() -> None:
 
 
 def _is_own(stream: object, original: object) -> bool:
-    return stream is original and not isinstance(getattr(stream, "buffer", None), _Secured)
+    buffer = getattr(stream, "buffer", None)
+    return stream is original and not isinstance(buffer, _Secured | _SecuredInput)
 
 
-def _text_stream(raw: io.RawIOBase, before: io.TextIOBase | None, errors: str) -> io.TextIOWrapper:
+def _text_stream(raw: io.RawIOBase, before: TextIO | None, errors: str) -> io.TextIOWrapper:
     if before is not None:
         before.flush()
     return io.TextIOWrapper(
@@ -133,6 +141,27 @@ def _text_stream(raw: io.RawIOBase, before: io.TextIOBase | None, errors: str) -
 
 class _Secured(io.BufferedWriter):
     """Marks streams of this module."""
+
+
+class _SecuredInput(io.BufferedReader):
+    """Marks streams of this module."""
+
+
+class _Input(io.FileIO):
+    """Stdin: waits while a non-blocking pipe is empty."""
+
+    # In terms of `readinto`; those of FileIO do not wait.
+    read = io.RawIOBase.read  # type: ignore[assignment]
+    readall = io.RawIOBase.readall
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "r", closefd=False)
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        """See `io.RawIOBase.readinto`."""
+        while (count := super().readinto(buffer)) is None:
+            select.select([self], [], [])
+        return count
 
 
 class _Output(io.FileIO):
@@ -172,13 +201,11 @@ class _Notes(io.FileIO):
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:  # type: ignore[override]
         """See `io.RawIOBase.write`; never fails, and never waits."""
-        try:
+        with contextlib.suppress(OSError):
             super().write(data)
-        except OSError:
-            pass
         return len(data)
 
 
 def _fail(program: str, message: str, code: int) -> int:
-    print(f"{program}: {one_line(message)}", file=sys.stderr)
+    sys.stderr.write(f"{program}: {one_line(message)}\n")
     return code

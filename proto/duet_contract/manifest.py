@@ -4,13 +4,14 @@ A manifest lies as `manifest.json` in the pair's directory. `schema` rises with 
 older reader would misread; a reader refuses a newer one instead of guessing.
 """
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from duet_contract.errors import ManifestError
+from duet_contract.json_data import parse_json
+from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
@@ -148,8 +149,15 @@ class Defaults(_Model):
 
     budget: Positive
     answer: Positive
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    temperature: float = 0.0
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @field_validator("temperature")
+    @classmethod
+    def _can_be_sampled(cls, temperature: float) -> float:
+        if not valid_temperature(temperature):
+            raise ValueError(f"{temperature:g}: {TEMPERATURE_RULE}")
+        return temperature
 
 
 class Evaluation(_Model):
@@ -236,7 +244,7 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
         ManifestError: not JSON, of a newer schema, or invalid (every fault is named).
     """
     try:
-        data: Any = json.loads(text)
+        data: Any = parse_json(text)
     except ValueError as error:
         raise ManifestError(f"{source} is not JSON: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):

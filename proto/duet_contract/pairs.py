@@ -4,18 +4,42 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from duet_contract.errors import PairNotFoundError
+from duet_contract.directories import cache_directory, expand
+from duet_contract.errors import NoDirectoryError, PairNotFoundError
 from duet_contract.manifest import MANIFEST_NAME
 
 DEFAULT_PAIR = "word-problems-135m"
+PAIRS_VARIABLE = "DUET_PAIRS"
 
 
 def pairs_home() -> Path:
-    """Where built and fetched pairs lie: `$DUET_PAIRS`, else `duet/pairs` in the user's cache."""
-    configured = os.environ.get("DUET_PAIRS")
-    return Path(configured).expanduser() if configured else user_cache_path("duet") / "pairs"
+    """Where built and fetched pairs are: `$DUET_PAIRS`, else `duet/pairs` in the user's cache.
+
+    Raises:
+        NoDirectoryError: neither is set, and the user has no home directory.
+    """
+    configured = os.environ.get(PAIRS_VARIABLE)
+    return expand(configured) if configured else cache_directory(PAIRS_VARIABLE) / "pairs"
+
+
+def pairs_in(root: Path) -> dict[str, Path]:
+    """The pairs of a directory, by name; none if there is no such directory.
+
+    Hidden directories, such as unfinished downloads, do not count.
+
+    Raises:
+        PairNotFoundError: `root` is not a directory, or cannot be read.
+    """
+    try:
+        names = sorted(path.name for path in root.iterdir())
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise PairNotFoundError(
+            f"cannot read the pairs in {root}: {error.strerror}; set {PAIRS_VARIABLE} to their "
+            "directory"
+        ) from error
+    return {name: root / name for name in names if name[0] != "." and _is_pair(root / name)}
 
 
 def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
@@ -26,20 +50,30 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
 
     Raises:
         PairNotFoundError: naming the places that were searched and the pairs that are there.
+        NoDirectoryError: the user has no home directory, and `DUET_PAIRS` is not set.
     """
-    direct = Path(name_or_directory).expanduser()
-    if (direct / MANIFEST_NAME).is_file():
+    try:
+        direct = expand(name_or_directory)
+    except NoDirectoryError as error:
+        raise PairNotFoundError(str(error)) from error
+    if _is_pair(direct):
         return direct
     if os.sep in name_or_directory or name_or_directory in (".", "..", ""):
         raise PairNotFoundError(f"{name_or_directory!r} is no pair: it has no {MANIFEST_NAME}")
     roots = (pairs_home(), *also_in)
     for root in roots:
-        if (root / name_or_directory / MANIFEST_NAME).is_file():
+        if _is_pair(root / name_or_directory):
             return root / name_or_directory
-    known = sorted({path.parent.name for root in roots for path in root.glob(f"*/{MANIFEST_NAME}")})
+    known = sorted({name for root in roots for name in pairs_in(root)})
     raise PairNotFoundError(
         f"there is no pair {name_or_directory!r} in {', '.join(map(str, roots))}; "
         + (f"there are: {', '.join(known)}" if known else "there are none yet")
         + "; build one with: python -m cloud.pairs build NAME, or fetch one from a cloud with: "
         "duet-device pull"
     )
+
+
+def _is_pair(directory: Path) -> bool:
+    """Whether there is a manifest; one that may not be looked at is none."""
+    # Unlike Path.is_file, this is False for a name that is too long and a directory that is closed.
+    return os.path.isfile(directory / MANIFEST_NAME)  # noqa: PTH113

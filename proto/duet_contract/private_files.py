@@ -43,7 +43,8 @@ def is_private(path: Path) -> bool:
     """Whether only this user (or root) could have written `path`, or put another in its place."""
     if not hasattr(os, "getuid"):
         return True  # Windows: a user's own directories are private by default
-    real = path.resolve()
+    # Unlike Path.resolve, this never fails: what a loop of links is, `stat` says.
+    real = Path(os.path.realpath(path))
     for place in (path.parent, real, real.parent):
         found = place.stat()
         if found.st_uid not in (os.getuid(), 0) or found.st_mode & 0o022:

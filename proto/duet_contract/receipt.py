@@ -64,7 +64,8 @@ class Receipt(_Model):
     followed by `+budget` where the signal was cut at its budget.
 
     `confidence`: probability that the decoder gave its least likely answer token; None where the
-    pair names no threshold. `low_confidence`: it is below that threshold.
+    pair names no threshold. `low_confidence`: it is below that threshold, or the answer is not the
+    last result that the signal computed.
     """
 
     answer: str

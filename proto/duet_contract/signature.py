@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from duet_contract.errors import SignatureError
 from duet_contract.integrity import sha256_of, verify_files
+from duet_contract.json_data import parse_json
 from duet_contract.keys import fingerprint, public_bytes
 from duet_contract.manifest import (
     MANIFEST_NAME,
@@ -225,8 +226,8 @@ def _digests(payload: bytes) -> dict[str, str]:
 
 def _json(data: bytes) -> object:
     try:
-        parsed: object = json.loads(data)
-    except (ValueError, RecursionError) as error:
+        parsed: object = parse_json(data)
+    except ValueError as error:
         raise SignatureError("the pair's signature is not JSON") from error
     return parsed
 

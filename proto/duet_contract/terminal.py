@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
 
 
 def json_text(data: Any, *, indent: int | None = None) -> str:
-    r"""JSON that is safe on a terminal: unsafe characters are JSON escapes, so the data is unchanged.
+    r"""JSON that is safe on a terminal: unsafe characters become JSON escapes, the data stays.
 
     Args:
         data: what `json.dumps` takes.

@@ -12,8 +12,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_state_path
-
+from duet_contract.directories import state_directory
+from duet_contract.errors import NoDirectoryError
+from duet_contract.json_data import parse_json
 from duet_contract.private_files import is_private, write_private
 
 # A file changed a moment ago may change again within the same tick of its file system's clock.
@@ -33,11 +34,12 @@ class Verified:
     """The record of one user, for that user alone: what others may write counts for nothing.
 
     Args:
-        path: its file; in the user's state directory, if None.
+        path: its file; in the user's state directory, if None. Where there is no home directory,
+            nothing is remembered.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path or user_state_path("duet", appauthor=False) / "verified.json"
+        self._path = path or _default()
         self._new: dict[str, Record] = {}
         self._held = self._load()
 
@@ -52,7 +54,7 @@ class Verified:
 
     def save(self) -> None:
         """Writes what was added. Where it cannot be written, files are hashed again next time."""
-        if not self._new:
+        if not (self._new and self._path):
             return
         records = {**self._load(), **self._new}
         latest = list(records.items())[-_MOST_RECORDS:]
@@ -65,14 +67,21 @@ class Verified:
 
     def _load(self) -> dict[str, Record]:
         try:
-            if not is_private(self._path):
+            if not (self._path and is_private(self._path)):
                 return {}
-            content = json.loads(self._path.read_bytes())
+            content = parse_json(self._path.read_bytes())
             return {
                 str(key): Record(str(sha), gguf is True) for key, (sha, gguf) in content.items()
             }
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
+
+
+def _default() -> Path | None:
+    try:
+        return state_directory() / "verified.json"
+    except NoDirectoryError:
+        return None
 
 
 def _key(found: os.stat_result) -> str:

@@ -39,7 +39,7 @@ class HubSource:
             import huggingface_hub  # noqa: F401
         except ImportError as error:
             raise UsageProblem(
-                "the hub needs a library that is not installed: pip install 'duet-split[hub]'"
+                "Python package huggingface_hub is not installed: pip install huggingface-hub"
             ) from error
         self.name = f"the hub's {self._repository}"
         self._scratch = make_scratch()

@@ -1,0 +1,41 @@
+"""Compares the answer with the last result that the signal computed.
+
+A decoder may read a right signal ("4*1.50=6.") and answer something else. Where the signal ends in
+an equation and the answer is a number, the two must agree; the receipt marks an answer that does
+not. Where either is anything else (an expression, a fraction, a percentage, prose), nothing is
+said.
+"""
+
+import re
+from decimal import Decimal
+
+_NUMBER = r"-?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?"
+# A number that an expression does not continue: "= 3*4", "= 3/4", "= 1,2", "= 25%" are no result.
+_RESULT = re.compile(rf"\s*\$?\s*({_NUMBER})(?!\d|[.,]\d|\s*[-+*/^%=×·÷(\\])")  # noqa: RUF001
+_NUMBERS = re.compile(rf"(?<![\d.,]){_NUMBER}")
+_BOX = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+
+
+def contradicts(signal: str, answer: str) -> bool:
+    r"""Whether the answer gives another number than the signal's last equation.
+
+    Args:
+        signal: whole; one that was cut may end in an equation that is not the last.
+        answer: its last `\boxed{}` counts, and all of its numbers where it has none.
+
+    Examples:
+        >>> contradicts("4*1.50=6.", r"\boxed{56}"), contradicts("4*1.50=6.", r"\boxed{6}")
+        (True, False)
+    """
+    _, equals, end = signal.rpartition("=")
+    result = _RESULT.match(end) if equals else None
+    if not result:
+        return False
+    boxes = _BOX.findall(answer)
+    if boxes:
+        whole = re.fullmatch(rf"\s*\$?\s*({_NUMBER})\.?\s*", boxes[-1])
+        numbers = [whole[1]] if whole else []
+    else:
+        numbers = _NUMBERS.findall(answer)
+    values = {Decimal(number.replace(",", "")) for number in numbers}
+    return bool(values) and Decimal(result[1].replace(",", "")) not in values
