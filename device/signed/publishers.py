@@ -66,7 +66,7 @@ def _load() -> dict[str, tuple[bytes, ...]]:
         pins = {
             str(name): tuple(bytes.fromhex(key) for key in keys) for name, keys in content.items()
         }
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except ContractError as error:
         raise ModelProblem(str(error)) from error

@@ -179,11 +179,16 @@ def test_options_reach_the_cloud(cloud: ScriptedCloud, monkeypatch: pytest.Monke
     assert sent.HasField("temperature")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("arguments", [["ask"], ["ask", "-"]])
 def test_question_from_stdin(
-    arguments: list[str], cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    arguments: list[str],
+    encoding: str,
+    cloud: ScriptedCloud,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    (tmp_path / "question").write_text("why é?\n", encoding="utf-8")
+    (tmp_path / "question").write_bytes("why é?\r\n".encode(encoding))
     with (tmp_path / "question").open(encoding="utf-8") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert main(arguments) == ExitCode.OK
@@ -195,7 +200,10 @@ def test_question_from_stdin(
     [
         (b"", "empty"),
         (b"\n", "empty"),
-        (b"\xff\xfe", "not UTF-8"),
+        (b"\xef\xbb\xbf\r\n", "empty"),
+        (b"\xff\xfe", "empty"),
+        (b"caf\xe9", "not UTF-8 (byte 3)"),
+        (b"\xff\xfea", "not UTF-16"),
         (b"x" * 1_000_000, "at most 1024"),
         (b"a\0b", "NUL"),
     ],
@@ -231,10 +239,18 @@ def test_an_argument_that_is_not_utf8(cloud: ScriptedCloud, capsys: Captured) ->
         ["--budget", "0"],
         ["--budget", "33"],
         ["--budget", "many"],
+        ["--budget", "9" * 30],
+        ["--budget", "9" * 5000],
+        ["--seed", "-1"],
+        ["--seed", "4294967295"],
         ["--timeout", "0"],
         ["--timeout", "nan"],
         ["--temperature", "nan"],
         ["--temperature", "3"],
+        ["--temperature", "inf"],
+        ["--temperature", "-0.5"],
+        ["--temperature", "1e-6"],
+        ["--temperature", "1e-45"],
         ["--threads", "0"],
         ["--device-only", "--require-cloud"],
         ["--no-such-option"],

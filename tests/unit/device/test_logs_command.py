@@ -1,12 +1,15 @@
 """History: `ask` with it, `duet-device logs`, `duet-device forget`."""
 
 import datetime as dt
+import io
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keyring
 import pytest
@@ -14,12 +17,14 @@ from keyring.backends.fail import Keyring as NoKeyring
 
 from device import answering, keeping
 from device.cli import main
-from device.errors import ExitCode
+from device.errors import ExitCode, VaultError
 from device.kept import history, vault
 from device.kept.history import History
 from device.private import identifiers
 from device.private.names import find_names
+from duet_contract import console
 from duet_contract.receipt import Receipt
+from duet_contract.terminal import printable
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.doubles.keyring import MemoryKeyring
@@ -303,6 +308,114 @@ def test_a_history_that_is_none(
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
     assert "not kept: " in err
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM settings",
+        "DROP TABLE answers",
+        "UPDATE answers SET id = CAST(x'ff' AS TEXT)",
+        "UPDATE answers SET id = NULL",
+    ],
+)
+def test_a_damaged_history_is_one_line(
+    statement: str, cloud: ScriptedCloud, home: Path, capsys: Captured
+) -> None:
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    with sqlite3.connect(home / "history.db") as database:
+        database.execute(statement)
+    database.close()
+    for command in (["logs"], ["logs", "off"], ["forget", "--all"], ["ask", QUESTION, "--quiet"]):
+        capsys.readouterr()
+        assert main(command) in (ExitCode.OK, ExitCode.VAULT), command
+        assert capsys.readouterr().err.count("\n") <= 2, command
+
+
+class FullDisk(sqlite3.Connection):
+    """A disk on which nothing new has room: neither a journal nor a temporary file."""
+
+    in_memory = 0
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        self.in_memory += sql.endswith("= MEMORY")
+        if sql.startswith(("BEGIN", "UPDATE", "VACUUM")) and self.in_memory < 2:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+        return super().execute(sql, *parameters)
+
+
+def test_forgetting_needs_no_room(
+    cloud: ScriptedCloud, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    record = sealed(home, ids(home)[0])
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda *given, **named: connect(*given, **named, factory=FullDisk)
+    )
+    assert main(["forget", "--all"]) == ExitCode.OK
+    assert main(["logs", "off"]) == ExitCode.OK
+    monkeypatch.undo()
+    assert ids(home) == []
+    assert not History.of(home).keeping
+    assert record not in (home / "history.db").read_bytes()
+
+
+def test_only_an_answer_that_was_written_is_stored(
+    cloud: ScriptedCloud, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["logs", "on"])
+    for options in ([], ["--json"]):
+        full = console._Output(os.open("/dev/full", os.O_WRONLY))
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", console._text_stream(full, None, "strict"))
+            assert main(["ask", QUESTION, *options]) == ExitCode.OUTPUT
+    err = capsys.readouterr().err
+    assert err.count("cannot write to stdout: No space left on device") == 2
+    assert ids(home) == []
+
+
+def test_what_was_not_stored_is_told_on_a_line_of_its_own(
+    cloud: ScriptedCloud, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both streams into one, as a terminal or `2>&1` has it."""
+    main(["logs", "on"])
+
+    def fails(*_: object) -> None:
+        raise VaultError("the disk is full")
+
+    monkeypatch.setattr(History, "add", fails)
+    both = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", both)
+    monkeypatch.setattr(sys, "stderr", both)
+    assert main(["ask", QUESTION, "--quiet"]) == ExitCode.OK
+    assert both.getvalue() == "häppy 🙂\nduet-device: not kept: the disk is full\n"
+
+
+def test_what_others_said_is_escaped(
+    cloud: ScriptedCloud, decoder: ScriptedDecoder, home: Path, capsys: Captured
+) -> None:
+    hostile = "\x9b2J\x7f\u202e\x1b]0;x\x07"
+    cloud.script = says(tokens(*hostile.encode()), done(len(hostile.encode())))
+    main(["logs", "on"])
+    capsys.readouterr()
+    options = ["--json", "--show-sent", "--show-signal"]
+    assert main(["ask", f"why {hostile}", *options]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert json.loads(out)["signal"] == hostile
+    sent = next(line for line in err.splitlines() if "sent: " in line)
+    assert json.loads(sent.split("sent: ")[1])["question"] == f"why {hostile}"
+    assert main(["logs", "--json"]) == ExitCode.OK
+    logged = capsys.readouterr().out
+    assert json.loads(logged)["question"] == f"why {hostile}"
+    assert main(["logs"]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    for text in (out, err, logged, shown):
+        assert text == printable(text)
 
 
 def test_a_history_of_a_newer_version(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from device.cli import commands, main
+from device.cli import main
+from device.commands import commands
 from device.errors import CloudRefused, ExitCode
 from device.output import Output, receipt_line
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
@@ -66,14 +67,14 @@ def test_models_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     output = Output(as_json=False, show_signal=True, quiet=True)
     output.signal("a\033]0;x\a\n")
     output.answer("b\033[2J\tc")
-    assert out.getvalue() == "b[2J\tc"
-    assert err.getvalue() == "\033[2ma]0;x\n\033[0m\n\n"
+    assert out.getvalue() == "b\\x1b[2J\tc"
+    assert err.getvalue() == "\033[2ma\\x1b]0;x\\x07\n\033[0m\n\n"
 
 
 def test_what_a_cloud_says_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     """Notes and errors quote the other side's words."""
     Output(as_json=False, show_signal=False, quiet=False).note("full\x1b]0;owned\x07\nPassword:")
-    assert capsys.readouterr().err == "duet-device: full]0;owned Password:\n"
+    assert capsys.readouterr().err == "duet-device: full\\x1b]0;owned\\x07 Password:\n"
 
 
 def test_errors_cannot_either(
@@ -81,13 +82,14 @@ def test_errors_cannot_either(
 ) -> None:
     monkeypatch.setattr(commands, "main", Mock(side_effect=CloudRefused("\x1b[2Jno\x9b1m")))
     assert main(["pairs"]) == ExitCode.REFUSED
-    assert capsys.readouterr().err == "duet-device: [2Jno1m\n"
+    assert capsys.readouterr().err == "duet-device: \\x1b[2Jno\\x9b1m\n"
 
 
 def test_answer_is_written_as_it_is_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=False, show_signal=False, quiet=True)
     output.signal("never shown")
     output.answer("b\033[1m\n")
+    output.end(receipt())
     output.receipt(receipt())
     assert capsys.readouterr() == ("b\033[1m\n", "")
 

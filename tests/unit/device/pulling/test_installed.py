@@ -1,7 +1,10 @@
 """What is installed: kept, replaced, mended, listed and deleted."""
 
+import io
 import json
+import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -118,7 +121,26 @@ def test_pairs_lists_and_rm_deletes(
 
 def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pair(home / "toy", KEY)
-    monkeypatch.setattr("click.confirm", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert main(["rm", "toy"]) == ExitCode.INTERRUPTED
     assert pairs_home() == home
+    monkeypatch.setattr(sys, "stdin", Mock(readline=Mock(side_effect=KeyboardInterrupt)))
+    assert main(["rm", "toy"]) == ExitCode.INTERRUPTED
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    assert main(["rm", "toy"]) == ExitCode.OK
+    assert (home / "toy").exists()
+    assert capsys.readouterr().err.endswith("duet-device: toy stays\n")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert main(["rm", "toy"]) == ExitCode.OK
+    assert not (home / "toy").exists()
+
+
+@pytest.mark.parametrize(
+    "stdin", [io.StringIO(""), Mock(readline=Mock(side_effect=OSError(9, "Bad file descriptor")))]
+)
+def test_rm_without_anyone_to_ask_says_how(
+    stdin: object, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pair(home / "toy", KEY)
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert main(["rm", "toy"]) == ExitCode.USAGE
+    assert "duet-device rm --yes toy" in capsys.readouterr().err
     assert (home / "toy").exists()
