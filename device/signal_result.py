@@ -13,7 +13,7 @@ _NUMBER = r"-?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?"
 # A number that an expression does not continue: "= 3*4", "= 3/4", "= 1,2", "= 25%" are no result.
 _RESULT = re.compile(rf"\s*\$?\s*({_NUMBER})(?!\d|[.,]\d|\s*[-+*/^%=×·÷(\\])")  # noqa: RUF001
 _NUMBERS = re.compile(rf"(?<![\d.,]){_NUMBER}")
-_BOX = re.compile(r"\\boxed\s*\{([^{}]*)\}")
+_BOXED = re.compile(rf"\s*\{{\s*\$?\s*({_NUMBER})\.?\s*\}}")
 
 
 def contradicts(signal: str, answer: str) -> bool:
@@ -31,9 +31,9 @@ def contradicts(signal: str, answer: str) -> bool:
     result = _RESULT.match(end) if equals else None
     if not result:
         return False
-    boxes = _BOX.findall(answer)
-    if boxes:
-        whole = re.fullmatch(rf"\s*\$?\s*({_NUMBER})\.?\s*", boxes[-1])
+    _, box, content = answer.rpartition(r"\boxed")
+    if box:
+        whole = _BOXED.match(content)
         numbers = [whole[1]] if whole else []
     else:
         numbers = _NUMBERS.findall(answer)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device.errors import CloudUnreachable, ModelProblem
+from device.signal_result import contradicts
 from duet_contract.encodings import signal_reader
 from duet_contract.errors import ContractError
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
-from duet_contract.v1.inference_pb2 import Done, Piece
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, Piece
 from tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class ReplayedDevice:
             text=spoken.text,
             tokens=spoken.tokens,
             finish=spoken.finish,
-            low_confidence=spoken.low_confidence,
+            low_confidence=self._low_confidence(spoken, signal, arrived.done),
             question_tokens=len(asked),
             prefix_ms=prefix_ms,
             first_ms=None if spoken.first_ms is None else clock + spoken.first_ms,
@@ -124,6 +125,13 @@ class ReplayedDevice:
             next(iter(self._generation(seed)), None)
             self._late[key] = _since(began)
         return self._late[key]
+
+    def _low_confidence(self, spoken: _Spoken, signal: list[int], done: Done) -> bool | None:
+        """Whether `device.answering` would mark the answer."""
+        if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
+            return spoken.low_confidence
+        text = b"".join(self.decoder.detokenize(token, special=True) for token in signal)
+        return spoken.low_confidence or contradicts(text.decode("utf-8", "replace"), spoken.text)
 
     def _prompt(self, question: str) -> tuple[list[int], list[int], list[int]]:
         """The question's tokens, and the prompt's before and behind the signal."""

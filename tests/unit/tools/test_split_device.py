@@ -11,6 +11,8 @@ import pytest
 from device.errors import CloudUnreachable
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
     Done,
@@ -135,6 +137,28 @@ def test_an_answer_is_judged_where_a_device_judges_it(
     assert first.text == "it is 7"
     assert (first.low_confidence, again.low_confidence) == (low, low)
     assert bool(judged) == (confidence is not None)
+
+
+@pytest.mark.parametrize(
+    ("signal", "reason", "low"),
+    [
+        ("3+4=7", FINISH_REASON_END_OF_REASONING, False),
+        ("3+5=8", FINISH_REASON_END_OF_REASONING, True),
+        ("3+5=8", FINISH_REASON_BUDGET, False),
+    ],
+)
+def test_an_answer_that_is_not_the_signals_result_is_marked(
+    decoder: SlowDecoder, manifest: Manifest, signal: str, reason: int, low: bool
+) -> None:
+    decoder.odds = lambda: [1.0]
+    defaults = manifest.defaults.model_copy(update={"confidence": 0.5})
+    pair = manifest.model_copy(update={"defaults": defaults})
+    device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    came = arrived((1.0, signal), done_ms=2.0)
+    came.done.finish_reason = reason  # type: ignore[assignment]
+    answered = device.answer("What?", came, 0)
+    assert answered.text == "it is 7"
+    assert answered.low_confidence is low
 
 
 def test_a_signal_that_cannot_be_read_is_told(device: ReplayedDevice) -> None:

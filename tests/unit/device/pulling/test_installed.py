@@ -119,6 +119,35 @@ def test_pairs_lists_and_rm_deletes(
     assert kept == {"altered", "bare", "broken", "foreign", ".pulling"}
 
 
+def test_one_bad_pair_hides_no_other(home: Path, capsys: Captured) -> None:
+    write_pair(home / "toy", KEY)
+    for name, content in {
+        "deep": b"[" * 100_000,
+        "binary": b"\xff\xfe\x00",
+        "number": b'{"schema": 1e999}',
+        "list": b"[1]",
+    }.items():
+        (home / name).mkdir()
+        (home / name / "manifest.json").write_bytes(content)
+    (home / "directory" / "manifest.json").mkdir(parents=True)
+    (home / "two\nlines").mkdir()
+    (home / "two\nlines" / "manifest.json").write_text("{")
+    assert main(["pairs"]) == ExitCode.OK
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 6
+    assert sum("unusable: " in row for row in rows) == 5
+    assert any(row.startswith("toy ") and "signed by" in row for row in rows)
+
+
+def test_a_broken_list_of_publishers_hides_no_pair(
+    home: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    write_pair(home / "toy", KEY)
+    (tmp_path / "home" / "publishers.json").write_text("[" * 100_000)
+    assert main(["pairs"]) == ExitCode.OK
+    assert "unusable: the list of trusted publishers" in capsys.readouterr().out
+
+
 def test_rm_asks(home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pair(home / "toy", KEY)
     assert pairs_home() == home

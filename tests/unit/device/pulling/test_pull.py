@@ -86,6 +86,10 @@ def test_no_cloud(cloud: PairCloud, home: Path, capsys: Captured) -> None:
 def test_no_signature(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
     (origin / "model.sig").unlink()
     refused(pull(cloud, "toy"), capsys, "is not signed", home)
+    refused(pull(cloud, "toy"), capsys, "trust its publisher with: duet-device trust FILE", home)
+    assert main(["pull", "--server", cloud.address]) == ExitCode.MODEL
+    # It does not advise what was just tried.
+    assert "duet-device pull" not in capsys.readouterr().err
     # Where a publisher is pinned, there is no way around it.
     refused(pull(cloud, "toy", "--allow-unsigned"), capsys, "is not signed", home)
     assert cloud.offsets == []
@@ -128,6 +132,21 @@ def test_a_manifest_of_another_file(cloud: PairCloud, home: Path, capsys: Captur
     manifest["decoder"]["files"][0] |= {"bytes": 5, "sha256": hashlib.sha256(b"other").hexdigest()}
     cloud.manifest = json.dumps(manifest).encode()
     refused(pull(cloud, "toy"), capsys, "was altered after it was signed", home)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 100_000, b'{"schema": NaN}'])
+def test_a_manifest_that_is_no_json(
+    content: bytes, cloud: PairCloud, home: Path, capsys: Captured
+) -> None:
+    cloud.manifest = content
+    refused(pull(cloud, "toy"), capsys, "is not JSON", home)
+
+
+def test_a_signature_that_is_nested_deeply(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    (origin / "model.sig").write_bytes(b"[" * 100_000)
+    refused(pull(cloud, "toy"), capsys, "duet-device: ", home)
 
 
 def test_a_manifest_that_fills_the_memory(cloud: PairCloud, home: Path, capsys: Captured) -> None:
@@ -243,6 +262,14 @@ def test_a_bar_on_a_terminal(
     assert pull(cloud, "toy", "--quiet") == ExitCode.OK
     assert capsys.readouterr().err == ""
     assert is_installed(home, cloud.directory)
+
+
+def test_a_missing_library_is_named_as_the_index_has_it(
+    home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["pull", "hub:acme/toy"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.endswith("not installed: pip install huggingface-hub\n")
 
 
 def test_bad_names(home: Path, capsys: Captured) -> None:
