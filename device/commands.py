@@ -69,7 +69,7 @@ def run_command(arguments: Sequence[str] | None, started: float) -> int:
     except (click.Abort, KeyboardInterrupt):
         note("interrupted")
         return ExitCode.INTERRUPTED
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not _out_of_memory(error):
             raise
         note("out of memory, or of threads: end other programs, or raise the limit (ulimit -a)")
@@ -77,6 +77,14 @@ def run_command(arguments: Sequence[str] | None, started: float) -> int:
     return ExitCode.OK
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    # Python has no other type for a thread that the system did not start.
-    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
+# How Python, the dynamic linker and the C library say it; none of them has a type for it.
+_NO_MEMORY = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether a lack of memory or threads is behind an error, such as that of an import."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -57,7 +57,9 @@ def expand(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         whose = path.split(os.sep, 1)[0]
-        raise NoDirectoryError(f"{path}: {whose} is no one's home directory; give a full path") from None
+        raise NoDirectoryError(
+            f"{path}: {whose} is no one's home directory; give a full path"
+        ) from None
 
 
 def _known(find: Callable[[], Path], variable: str) -> Path:

@@ -2,11 +2,14 @@
 
 import io
 import sys
+import tomllib
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from packaging.requirements import Requirement
 
-from device.cli import main
+from device.cli import _INSTALL, main
 from device.commands import commands
 from device.errors import CloudRefused, ExitCode
 from device.output import Output, receipt_line
@@ -83,6 +86,54 @@ def test_errors_cannot_either(
     monkeypatch.setattr(commands, "main", Mock(side_effect=CloudRefused("\x1b[2Jno\x9b1m")))
     assert main(["pairs"]) == ExitCode.REFUSED
     assert capsys.readouterr().err == "duet-device: \\x1b[2Jno\\x9b1m\n"
+
+
+def numpy_without_memory() -> ImportError:
+    """Its own words hide what happened."""
+    error = ImportError("you should not try to import numpy from its source directory")
+    error.__cause__ = ImportError("numpy.so: failed to map segment from shared object")
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        OSError(12, "Cannot allocate memory"),
+        numpy_without_memory(),
+    ],
+)
+def test_a_lack_of_memory_is_told(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "main", Mock(side_effect=error))
+    assert main(["pairs"]) == ExitCode.MODEL
+    assert capsys.readouterr().err.startswith("duet-device: out of memory, or of threads: ")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ImportError("another"), OSError(5, "x")])
+def test_other_errors_are_not_taken_for_it(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(commands, "main", Mock(side_effect=error))
+    assert main(["pairs"]) == 70
+    assert "internal error" in capsys.readouterr().err
+
+
+def test_why_to_doubt_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False, show_signal=False, quiet=True)
+    output.receipt(receipt(signal="4*1.50=6.", answer="56", low_confidence=True))
+    assert "the answer is not the signal's last result; check it" in capsys.readouterr().err
+    cut = receipt(signal="4*1.50=6.", answer="56", low_confidence=True, finish="end+budget")
+    output.receipt(cut)
+    assert "this pair may not know" in capsys.readouterr().err
+
+
+def test_the_advised_libraries_are_those_of_the_device() -> None:
+    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    named = {Requirement(each).name for each in project["optional-dependencies"]["device"]}
+    assert set(_INSTALL.split()[2:]) == named
 
 
 def test_answer_is_written_as_it_is_into_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:

@@ -260,3 +260,46 @@ def test_another_process_makes_the_vault_first(
     assert again(tmp_path).unseal(sealed, "test") == b"kept"
     assert len(system.kept) == 1
     assert [file.name for file in tmp_path.iterdir()] == [vault.VAULT_NAME]
+
+
+@pytest.mark.parametrize(
+    ("made", "given"),
+    [
+        ("Zo\u00eb", "Zoe\u0308"),
+        ("Zoe\u0308", "Zo\u00eb"),
+        ("secret", "\ufeffsecret\r\n"),
+        ("secret\n", "secret\n"),
+    ],
+)
+def test_a_passphrase_opens_however_it_is_written(
+    made: str, given: str, tmp_path: Path, system: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, made)
+    sealed = Vault.open(tmp_path).seal(b"data", "test")
+    monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, given)
+    assert again(tmp_path).unseal(sealed, "test") == b"data"
+    monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, "secret ")
+    with pytest.raises(VaultError, match="wrong passphrase"):
+        again(tmp_path)
+
+
+@pytest.mark.parametrize("value", [1.5, True, "3", None, [3], 0, 10**9])
+@pytest.mark.parametrize("name", ["iterations", "lanes", "memory_kib"])
+def test_a_cost_that_is_none_is_damage(
+    name: str, value: object, tmp_path: Path, system: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, "pass")
+    Vault.open(tmp_path)
+    path = tmp_path / vault.VAULT_NAME
+    data = json.loads(path.read_text())
+    data["argon2id"][name] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(VaultError, match="is damaged"):
+        again(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b"[]", b"\xff", b"", b'{"version": NaN}'])
+def test_a_vault_that_is_no_json(content: bytes, tmp_path: Path, system: MemoryKeyring) -> None:
+    (tmp_path / vault.VAULT_NAME).write_bytes(content)
+    with pytest.raises(VaultError, match=r"vault\.json"):
+        again(tmp_path)
