@@ -124,12 +124,16 @@ def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tup
         return [], 0
     from device.kept.vault import Vault
 
+    try:
+        before = before.astimezone()
+    except (OverflowError, ValueError, OSError) as error:
+        raise UsageProblem(f"--before {before:%Y-%m-%d} is out of range here: {error}") from error
     vault = Vault.open(history.path.parent, create=False)
     chosen: list[str] = []
     damaged = 0
     for id_ in ids:
         try:
-            if history.read(vault, id_).at < before.astimezone():
+            if history.read(vault, id_).at < before:
                 chosen.append(id_)
         except VaultError as error:
             note(

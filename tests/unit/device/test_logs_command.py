@@ -222,6 +222,17 @@ def test_forget(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
     assert main(["forget", "--all"]) == ExitCode.OK
 
 
+@pytest.mark.parametrize("date", ["0001-01-01", "9999-12-31"])
+def test_dates_at_the_ends_of_the_calendar(
+    date: str, cloud: ScriptedCloud, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["logs", "on"])
+    main(["ask", QUESTION])
+    capsys.readouterr()
+    assert main(["forget", "--before", date]) in (ExitCode.OK, ExitCode.USAGE)
+    assert "internal error" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["abc", "--all"], ["--all", "--before", "2020-01-01"], ["--before", "soon"], ["nosuch"]],
