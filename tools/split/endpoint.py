@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 
 from tools.bench.errors import UsageProblem
+from tools.files import parse_json
 
 # vLLM's own name for the key that its server wants (`--api-key`).
 KEY_VARIABLE = "VLLM_API_KEY"
@@ -88,7 +89,7 @@ def served_model(endpoint: Endpoint) -> str:
                 f"the OpenAI server at {endpoint.address} wants "
                 f"{'another' if endpoint.key else 'a'} key: put it in {KEY_VARIABLE}"
             )
-        return str(answer.raise_for_status().json()["data"][0]["id"])
+        return str(parse_json(answer.raise_for_status().content)["data"][0]["id"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
         raise UsageProblem(f"no OpenAI server at {endpoint.address}: {error}") from error
 
