@@ -1,73 +1,31 @@
 """The tools' JSON: bounded when read, finite when written, and a file read back and validated."""
 
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from duet_contract import strict_json
 from tools.bench.errors import UsageProblem
 
 _File = TypeVar("_File", bound=BaseModel)
 
-MOST_BYTES = 256 << 20
-"""Largest file that is read: a report of 100,000 questions has some 20 MB."""
 
-
-def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+def read_text(path: Path, most_bytes: int = strict_json.MOST_BYTES) -> str:
     """Reads a UTF-8 file of bounded size, with or without a byte order mark.
 
     Raises:
         UsageProblem: it cannot be read, is larger than `most_bytes`, or is not UTF-8.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(most_bytes + 1)
+        return strict_json.read_text(path, most_bytes)
     except OSError as error:
         raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > most_bytes:
-        raise UsageProblem(f"{path} is larger than {most_bytes} bytes")
-    try:
-        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageProblem(f"{path.name} is not UTF-8: {error.reason}") from error
-
-
-def parse_json(text: str | bytes) -> Any:
-    """Parses JSON (RFC 8259) of any content.
-
-    Raises:
-        ValueError: not JSON, a number that is not finite, or nested too deeply.
-
-    Examples:
-        >>> parse_json('{"a": [1, 2.5]}')
-        {'a': [1, 2.5]}
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def json_text(data: Any, indent: int | None = None) -> str:
-    """JSON as the tools write it to files.
-
-    Raises:
-        ValueError: a number is not finite, which JSON cannot hold.
-    """
-    return json.dumps(data, indent=indent, allow_nan=False)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a JSON number")
-
-
-def _finite(digits: str) -> float:
-    if math.isinf(number := float(digits)):
-        raise ValueError(f"{digits[:20]} is out of range")
-    return number
+    except ValueError as error:
+        raise UsageProblem(f"cannot read {path}: {error}") from error
 
 
 def rounded(data: object) -> object:
@@ -102,7 +60,7 @@ def read(
     """
     text = read_text(path)
     try:
-        data = parse_json(text)
+        data = strict_json.parse_json(text)
         found = data["schema"]
         if found != schema:
             raise UsageProblem(f"{path.name} has schema {found}, this bench writes {schema}")

@@ -25,6 +25,7 @@ import grpc  # isort: skip
 
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
+from duet_contract.strict_json import parse_json
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools import options
@@ -35,7 +36,6 @@ from tools.bench.stats import differences, ratios, summarise
 from tools.bench.workload import question
 from tools.counting_proxy import Count, CountingProxy
 from tools.ending import EXIT_CODES
-from tools.files import parse_json
 
 # A handshake's bytes above plaintext.
 MOST_UP, MOST_DOWN = 2500, 3 * 1024

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tools.files import json_text, read, rounded
+from duet_contract.strict_json import json_text
+from tools.files import read, rounded
 
 SCHEMA = 1
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Results, read_results
-from tools.files import parse_json, read_text
+from tools.files import read_text
 from tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
 
 # Signals of a repeat of the bench's throughput at one stream (tools/bench/throughput.py).

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from duet_contract.strict_json import json_text
 from tools.bench.errors import BenchError
-from tools.files import json_text
 from tools.link.errors import BadLink
 from tools.link.profiles import (
     MOST_BYTES,

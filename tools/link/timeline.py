@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
-from tools.files import parse_json, read_text
+from tools.files import read_text
 from tools.link.errors import BadLink, BadTimeline
 from tools.link.profiles import MOST_MS, Link, check_number, link_named
 

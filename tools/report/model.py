@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from duet_contract.strict_json import json_text
 from tools.bench.results import Figure, Machine
-from tools.files import json_text, read, rounded
+from tools.files import read, rounded
 from tools.split.cells import Cell
 from tools.split.settings import RunSettings
 

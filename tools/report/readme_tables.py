@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.results import Results, read_results
 from tools.bench.tables import markdown
-from tools.files import parse_json, read_text
+from tools.files import read_text
 from tools.options import FILE, HELP
 from tools.report.model import Report, read_report
 from tools.report.readme import readme

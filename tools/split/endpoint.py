@@ -7,8 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
-from tools.files import parse_json
 
 # vLLM's own name for the key that its server wants (`--api-key`).
 KEY_VARIABLE = "VLLM_API_KEY"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
-from tools.files import parse_json
 from tools.split.cells import Cell
 from tools.split.record import Record
 from tools.split.settings import RunSettings

@@ -11,8 +11,9 @@ from typing import Any
 
 from duet_contract.errors import PromptError
 from duet_contract.prompts import check_text
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
-from tools.files import parse_json, read_text
+from tools.files import read_text
 
 _LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from duet_contract.strict_json import json_text, parse_json
 from tools.bench.errors import UsageProblem
 from tools.bench.results import read_results
-from tools.files import json_text, parse_json, read_text
+from tools.files import read_text
 from tools.fleet.costs_file import read_costs
 from tools.fleet.patterns import HOURS, Pattern
 from tools.link.emulator import parse_address
@@ -167,7 +168,7 @@ def test_a_toml_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     path.write_text("1" * 11, "utf-8")
-    with pytest.raises(UsageProblem, match="is larger than 10 bytes"):
+    with pytest.raises(UsageProblem, match="it is larger than 10 bytes"):
         read_text(path, 10)
     assert read_text(path, 11)
 
