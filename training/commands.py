@@ -110,7 +110,7 @@ def real(least: float, most: float) -> Callable[[str], float]:
 
 
 SEED = whole(0, 2**31)
-STEPS = whole(1, 10_000_000)
+STEPS = whole(0, 10_000_000)
 TOKENS = whole(1, 1 << 24)
 THREADS = whole(1, 1024)
 MINUTES = real(0, 1e6)
