@@ -6,7 +6,9 @@ The service runs as its own process, as on a GPU host; its log goes to a file th
 anything fails.
 """
 
-import argparse
+from __future__ import annotations
+
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,52 +18,65 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rich.console import Console
-
-from duet_contract.pairs import DEFAULT_PAIR
-from duet_contract.v1 import inference_pb2
+if TYPE_CHECKING:
+    import click
+    from rich.console import Console
 
 READY_WITHIN_S = 600
 STOPPED_WITHIN_S = 60
-SERVICE = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
-
-
-class DemoError(Exception):
-    """The demo cannot go on; the message says why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the demo; returns the exit code of the question, or 1 if the service did not start."""
-    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
-    parser.add_argument("question")
-    parser.add_argument("--pair", default=DEFAULT_PAIR)
-    options = parser.parse_args(arguments)
+    from tools.ending import end
+
+    return end(_command, "python -m tools.demo", arguments)
+
+
+def _command() -> click.Command:
+    import click
+
+    from duet_contract.pairs import DEFAULT_PAIR
+    from tools.options import HELP, pair
+
+    @click.command(context_settings=HELP)
+    @pair(DEFAULT_PAIR)
+    @click.argument("question")
+    def demo(pair: str, question: str) -> int:
+        """Serve a pair on this machine, ask QUESTION, and stop the service."""
+        return _ask(pair, question)
+
+    return demo
+
+
+def _ask(pair: str, question: str) -> int:
+    from rich.console import Console
+
+    from tools.progress import plain
+
     console = Console(stderr=True, highlight=False)
-    try:
-        with _service(options.pair, console) as (address, log):
-            console.print(f"[bold]$ duet-device ask --show-signal[/] [cyan]{options.question!r}[/]")
-            device = Path(sys.executable).with_name("duet-device")
-            command = [str(device), "ask", "--show-signal"]
-            command += ["--require-cloud", "--server", address, "--pair", options.pair]
-            code = subprocess.run([*command, "--", options.question], check=False).returncode
-        if code:
-            console.print(f"the service's log is {log}")
-        else:
-            log.unlink()
-        return code
-    except DemoError as error:
-        console.print(f"[red]demo:[/] {error}")
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    with _service(pair, console) as (address, log):
+        shown = plain(f"$ duet-device ask --show-signal {shlex.quote(question)}")
+        console.print(shown, style="bold", soft_wrap=True)
+        device = Path(sys.executable).with_name("duet-device")
+        command = [str(device), "ask", "--show-signal"]
+        command += ["--require-cloud", "--server", address, "--pair", pair]
+        code = subprocess.run([*command, "--", question], check=False).returncode
+    if code:
+        console.print(plain(f"the service's log is {log}"), soft_wrap=True)
+    else:
+        log.unlink()
+    return code
 
 
 @contextmanager
 def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
+    from tools.bench.errors import BenchError
+    from tools.progress import plain
+
     address = f"127.0.0.1:{_free_port()}"
     command = [sys.executable, "-m", "cloud.serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]
@@ -75,8 +90,9 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
             while not _ready(address):
                 seconds = time.monotonic() - started
                 if process.poll() is not None or seconds > READY_WITHIN_S:
-                    raise DemoError(f"the service did not start; its log is {log}")
-                status.update(f"starting the cloud service (vLLM loads {pair}) ... {seconds:.0f} s")
+                    raise BenchError(f"the service did not start; its log is {log}")
+                loading = f"starting the cloud service (vLLM loads {pair}) ... {seconds:.0f} s"
+                status.update(plain(loading))
                 time.sleep(0.5)
         seconds = time.monotonic() - started
         console.print(f"cloud service ready on {address} after {seconds:.0f} s")
@@ -92,10 +108,16 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
 
 def _ready(address: str) -> bool:
     """What the service's own health check says of inference."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    from duet_contract.v1 import inference_pb2
+
+    service = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
     with grpc.insecure_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=SERVICE), timeout=2
+                health_pb2.HealthCheckRequest(service=service), timeout=2
             )
         except grpc.RpcError:
             return False

@@ -1,15 +1,31 @@
-"""The bench's JSON files: numbers as they are written, and a file read back and validated."""
+"""The tools' JSON: bounded when read, finite when written, and a file read back and validated."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from duet_contract import strict_json
 from tools.bench.errors import UsageProblem
 
 _File = TypeVar("_File", bound=BaseModel)
+
+
+def read_text(path: Path, most_bytes: int = strict_json.MOST_BYTES) -> str:
+    """Reads a UTF-8 file of bounded size, with or without a byte order mark.
+
+    Raises:
+        UsageProblem: it cannot be read, is larger than `most_bytes`, or is not UTF-8.
+    """
+    try:
+        return strict_json.read_text(path, most_bytes)
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path.name} is not UTF-8: {error.reason}") from error
+    except ValueError as error:
+        raise UsageProblem(f"cannot read {path}: {error}") from error
 
 
 def rounded(data: object) -> object:
@@ -42,15 +58,14 @@ def read(
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.
     """
+    text = read_text(path)
     try:
-        data = json.loads(path.read_text("utf-8"))
+        data = strict_json.parse_json(text)
         found = data["schema"]
         if found != schema:
             raise UsageProblem(f"{path.name} has schema {found}, this bench writes {schema}")
         prepare(data)
         return model.model_validate(data)
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))

@@ -1,11 +1,14 @@
 """What several commands take alike on their command line."""
 
 import math
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from tools.bench.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
 MEASURED_PAIR = "smollm2-135m"
@@ -14,10 +17,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 HELP = {"help_option_names": ["-h", "--help"]}
 FILE = click.Path(dir_okay=False, path_type=Path)
+SEED = click.IntRange(0, 2**31)
+MOST_PRICE = 1e9
+"""Largest price in any currency: products of prices and counts stay finite."""
 
 
 class Finite(click.FloatRange):
-    """Numbers in a range; "nan", which no bound refuses, is in none."""
+    """Numbers from `least` to `most`; "nan", which no bound refuses, is in no range."""
+
+    def __init__(
+        self, least: float, most: float, *, min_open: bool = False, max_open: bool = False
+    ) -> None:
+        super().__init__(least, most, min_open=min_open, max_open=max_open)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -26,6 +37,18 @@ class Finite(click.FloatRange):
         if math.isfinite(number := float(super().convert(value, param, ctx))):
             return number
         return self.fail(f"{value} is no finite number", param, ctx)
+
+
+def flags(text: str, option: str) -> tuple[str, ...]:
+    """Splits an option's value into flags, as a shell does.
+
+    Raises:
+        UsageProblem: a quotation does not end.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageProblem(f"{option}: {error}") from error
 
 
 threads = click.option(

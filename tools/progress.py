@@ -1,4 +1,4 @@
-"""A progress bar with the time left, and the command line as results may name it."""
+"""What rich shows: text as it is, and a progress bar; the command line as results may name it."""
 
 import shlex
 import sys
@@ -13,12 +13,28 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from duet_contract.terminal import printable
+
+
+def plain(text: str) -> Text:
+    r"""Text as it is: no markup of rich's, and nothing that controls the terminal.
+
+    Args:
+        text: of any content: a path, a model's answer, an error.
+
+    Examples:
+        >>> plain("o[bold]z\x07").plain
+        'o[bold]z\\x07'
+    """
+    return Text(printable(text))
 
 
 def progress_bar(console: Console) -> Progress:
     """What is done now, how much of all, the time that passed and the time left."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -1,12 +1,12 @@
 """Low-rank adapters among a model's weights: PEFT's names, and the weights that they amount to."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from duet_contract.strict_json import json_text, read_json
 from training.errors import ConfigError
 from training.settings import Adapter
 
@@ -59,10 +59,10 @@ def settle_config(directory: Path, base: str | None = None) -> None:
     PEFT writes a set as it comes. `base`: the hub's name of the model that it is of.
     """
     file = directory / "adapter_config.json"
-    content = json.loads(file.read_text("utf-8"))
+    content = read_json(file, finite=False)
     content["target_modules"].sort()
     content["base_model_name_or_path"] = base
-    file.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    file.write_text(json_text(content, indent=2) + "\n", "utf-8")
 
 
 def excluded_modules(adapter: Adapter) -> str | None:

@@ -5,12 +5,12 @@ schedule, random state) and `state.json` (step, price, settings). Data order and
 functions of the run's seed and the step, so nothing else is needed to go on exactly.
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import json_text, parse_json, read_json
 from training.errors import CheckpointError
 from training.policy import Policy
 
@@ -43,7 +43,7 @@ class Checkpoints:
             for name, policy in policies.items():
                 policy.save(partial / name, state.step)
             content = {"step": state.step, "price": state.price, "settings": self._binding}
-            (partial / "state.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+            (partial / "state.json").write_text(json_text(content, indent=2) + "\n", "utf-8")
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         except Exception as error:  # torch reports a full disk as RuntimeError, Ray wraps either
@@ -74,12 +74,12 @@ class Checkpoints:
             return None
         directory = self._directory / f"step_{self.steps()[-1]}"
         try:
-            content = json.loads((directory / "state.json").read_text("utf-8"))
+            content = read_json(directory / "state.json")
             state = State(int(content["step"]), float(content["price"]))
             theirs = content["settings"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
-        ours = _flat(json.loads(json.dumps(self._binding)))
+        ours = _flat(parse_json(json_text(self._binding)))
         theirs = _flat(theirs)
         differing = [
             f"{key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"

@@ -4,6 +4,8 @@
 class TrainingError(Exception):
     """Base of every error that `training` raises on purpose."""
 
+    exit_code = 1
+
 
 class ConfigError(TrainingError):
     """A setting that is missing, unknown, or at odds with another."""
@@ -53,3 +55,9 @@ class ExportError(TrainingError):
 
 class ParityError(ExportError):
     """An exported model that does not do what the trained one does."""
+
+    exit_code = 3
+
+
+class EvaluationError(TrainingError):
+    """An evaluation of several that cannot be done."""

@@ -1,6 +1,5 @@
 """What a run writes while it runs, and what is read of it: progress, metrics, samples."""
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import json_text, parse_json, without_infinities
 from training.errors import ConfigError, DataError, one_line
 
 
@@ -76,11 +76,11 @@ def read_journal(file: Path) -> list[dict[str, Any]]:
         # Not `splitlines`: what models write may hold other separators of lines. And bytes: a row
         # may end in the middle of a letter.
         *lines, last = file.read_bytes().split(b"\n")
-        rows = [json.loads(line) for line in lines]
+        rows = [parse_json(line, finite=False) for line in lines]
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {one_line(error)}") from error
     with suppress(ValueError):
-        rows.append(json.loads(last))
+        rows.append(parse_json(last, finite=False))
     return rows
 
 
@@ -91,7 +91,7 @@ def warn(text: str) -> None:
 
 def _append(file: Path, row: dict[str, Any]) -> None:
     with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+        lines.write(json_text(without_infinities(row), ensure_ascii=False) + "\n")
 
 
 def _keep_until(file: Path, step: int) -> None:
@@ -105,7 +105,7 @@ def _keep_until(file: Path, step: int) -> None:
 
 def _step_of(row: str) -> int | None:
     try:
-        return int(json.loads(row)["step"])
+        return int(parse_json(row, finite=False)["step"])
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -16,13 +16,13 @@ With an adapter of rank r, masters are of P + A weights, moments and gradients o
     A = r L' (2 (H + Q) + 2 (H + KV) + 3 (H + I))      on the linear layers of L' of the layers
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import read_json
 from training.errors import ConfigError
 from training.settings import Settings
 
@@ -87,7 +87,7 @@ def shape_of(model: Path) -> Shape:
         ConfigError: not a readable config.json of such a model.
     """
     try:
-        config: dict[str, Any] = json.loads((model / "config.json").read_text("utf-8"))
+        config: dict[str, Any] = read_json((model / "config.json"), finite=False)
         heads = int(config["num_attention_heads"])
         hidden, layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
         head = int(config.get("head_dim") or hidden // heads)

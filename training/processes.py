@@ -7,14 +7,12 @@ order: the bench and the trainer have children of their own, and need time to en
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from duet_contract.errors import ContractError
-from training.errors import TrainingError, one_line
+from training.errors import TrainingError
 
 ROOT = Path(__file__).parents[1]
 _PATH = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
@@ -107,26 +105,6 @@ def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> Non
         for child in started:
             with suppress(psutil.NoSuchProcess):
                 child.kill()
-
-
-def as_command(name: str, work: Callable[[], None]) -> int:
-    """Does a command's work; returns its exit code.
-
-    0; 1 with one line on standard error; 130 interrupted, by Ctrl-C or SIGTERM, which is handled
-    alike so that what was started is ended.
-    """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        work()
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; call it again to go on", file=sys.stderr)
-        return 130
-    except (TrainingError, ContractError, OSError) as error:
-        print(f"{name}: {one_line(error)}", file=sys.stderr)
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return 0
 
 
 def _last_line(log: Path) -> str:

@@ -17,11 +17,17 @@ from training.objective.lengths import Counted
 from training.objective.rewards import Baseline
 from training.objective.schedule import Constant, DualAscent, Schedule
 
-Count = Annotated[int, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+# Bounded, so that products of settings stay within what VERL, vLLM and NumPy count with.
+Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+Signed = Annotated[float, Field(ge=-1e9, le=1e9)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Temperature = Annotated[float, Field(ge=0, le=100)]
 Share = Annotated[float, Field(gt=0, le=1)]
 # -1 is all tokens, as in vLLM.
-TopK = Annotated[int, Field(ge=-1)]
+TopK = Annotated[int, Field(ge=-1, le=2**31 - 1)]
 Method = Literal[
     "duet", "single", "thinkprune", "lgrpo", "original", "prompted", "truncated", "alone"
 ]
@@ -42,7 +48,7 @@ class Data(Part):
     validation: Path | None
     max_prompt: Count
     verifier_processes: Count
-    verifier_seconds: Annotated[float, Field(gt=0)]
+    verifier_seconds: Positive
 
 
 class Batch(Part):
@@ -54,7 +60,7 @@ class Batch(Part):
     """
 
     questions: Count
-    signals: Annotated[int, Field(ge=2)]
+    signals: Annotated[int, Field(ge=2, le=2**31 - 1)]
     answers: Count
     mini_batch: Count
     decoder_counts: Literal["signals", "questions"]
@@ -71,8 +77,8 @@ class Tokens(Part):
 class LearningRates(Part):
     """Learning rate of each model."""
 
-    reasoner: NotNegative
-    decoder: NotNegative
+    reasoner: Rate
+    decoder: Rate
 
 
 class Adapter(Part):
@@ -83,9 +89,9 @@ class Adapter(Part):
     files of an adapter of the same shape, which is then the one that the run begins with.
     """
 
-    rank: Annotated[int, Field(ge=0)] = 0
+    rank: Whole = 0
     alpha: Count = 16
-    first_layer: Annotated[int, Field(ge=0)] = 0
+    first_layer: Whole = 0
     path: Path | None = None
 
     @model_validator(mode="after")
@@ -119,15 +125,15 @@ class Price(Part):
     """lambda: its start and how it moves (`training.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
-    start: float
+    start: Signed
     rate: NotNegative
-    clip: tuple[float, float] | None
+    clip: tuple[Signed, Signed] | None
 
 
 class Objective(Part):
     """Every switch of the method; the defaults in `conf/train.yaml` are the released code's."""
 
-    budget: Annotated[float, Field(gt=0)]
+    budget: Positive
     counted: Counted
     baseline: Baseline
     length_on_success_only: bool
@@ -149,7 +155,7 @@ class Prune(Part):
     """Limits of `method=thinkprune` (`training.baselines.thinkprune`), in tokens and steps."""
 
     start: Count
-    less: Annotated[int, Field(ge=0)]
+    less: Whole
     every: Count
     floor: Count
 
@@ -166,9 +172,9 @@ class Validation(Part):
     `temperature`: of the reasoner, 0 is greedy; the decoder is greedy always.
     """
 
-    every: Annotated[int, Field(ge=0)]
+    every: Whole
     questions: Count
-    temperature: NotNegative
+    temperature: Temperature
 
 
 class Checkpoints(Part):
@@ -186,7 +192,7 @@ class Checks(Part):
     """
 
     log_prob_of: Literal["largest", "mean"]
-    log_prob_tolerance: Annotated[float, Field(gt=0)]
+    log_prob_tolerance: Positive
     on_disagreement: Literal["stop", "warn"]
 
 
@@ -214,7 +220,7 @@ class Hardware(Part):
     device_memory: NotNegative = 0.0
     micro_batch_tokens: Count = 16384
     log_prob_of: Literal["largest", "mean"]
-    log_prob_tolerance: Annotated[float, Field(gt=0)]
+    log_prob_tolerance: Positive
     verifier_processes: Count
     environment: dict[str, str] = {}
     verl: tuple[str, ...]
@@ -241,10 +247,10 @@ class Settings(Part):
     method: Method
     pair: Path
     out: Path
-    seed: Annotated[int, Field(ge=0)]
+    seed: Whole
     steps: Count
     resume: bool
-    temperature: Annotated[float, Field(gt=0)]
+    temperature: Annotated[float, Field(gt=0, le=100)]
     top_p: Share
     top_k: TopK
     data: Data
@@ -259,7 +265,7 @@ class Settings(Part):
     checkpoint: Checkpoints
     checks: Checks
     track: tuple[Literal["tensorboard", "wandb"], ...]
-    samples: Annotated[int, Field(ge=0)]
+    samples: Whole
     hardware: Hardware
 
     @model_validator(mode="after")
@@ -354,6 +360,8 @@ def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
         if missing:
             raise ConfigError(f"missing: {', '.join(f'{key}=...' for key in missing)}")
         return kind.model_validate(OmegaConf.to_container(config, resolve=True))
+    except RecursionError as error:
+        raise ConfigError("cannot read the settings: a value is nested too deeply") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
     except ValidationError as error:

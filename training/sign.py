@@ -12,7 +12,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from duet_contract.errors import ContractError
 from duet_contract.keys import (
     fingerprint,
     load_private_key,
@@ -23,26 +22,27 @@ from duet_contract.keys import (
 from duet_contract.manifest import SIGNATURE_NAME
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
-from training.errors import SigningError, TrainingError
+from training.commands import run_command
+from training.errors import SigningError
 
 PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
 _LEAST_PASSPHRASE = 8
 
 
-def main(arguments: list[str]) -> int:
-    """Runs the command; 0, 1 with one line on standard error, 2 for malformed options."""
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    return run_command("training.sign", lambda: _run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if bool(options.pair) == bool(options.new_key) or bool(options.pair) != bool(options.key):
         parser.error("give either PAIR with --key FILE, or --new-key FILE")
-    try:
-        if options.new_key:
-            _new_key(options.new_key, encrypted=not options.no_passphrase)
-        else:
-            _sign(options.pair, options.key, encrypted=not options.no_passphrase)
-    except (TrainingError, ContractError) as error:
-        print(f"training.sign: {error}", file=sys.stderr)
-        return 1
+    if options.new_key:
+        _new_key(options.new_key, encrypted=not options.no_passphrase)
+    else:
+        _sign(options.pair, options.key, encrypted=not options.no_passphrase)
     return 0
 
 
@@ -108,4 +108,4 @@ def _passphrase(path: Path, *, twice: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

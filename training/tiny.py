@@ -5,14 +5,16 @@ GPT-2 cuts text, so that vLLM and llama.cpp read them, too; no pad token, no cha
 know nothing and learn nothing useful; everything else is as with a real pair.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-import yaml
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from training.commands import EXIT_USAGE, run_command
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 _SPECIAL = ("<|end|>", "<|user|>", "<|assistant|>", "<think>", "</think>")
 _MERGES = (("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("i", "n"), ("Ġ", "a"), ("o", "n"))
@@ -24,6 +26,10 @@ def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
 
     Unless they are `alike`, the decoder has another vocabulary, so that signals travel as text.
     """
+    import torch
+    import yaml
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     for name, width, offset in (("reasoner", 64, 0), ("decoder", 32, 0 if alike else 3)):
         tokenizer = _tokenizer(offset)
         torch.manual_seed(seed + width)
@@ -48,6 +54,9 @@ def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
 
 def _tokenizer(offset: int) -> PreTrainedTokenizerFast:
     """Byte pairs and a few control tokens; `offset` unused tokens make another vocabulary."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
     fillers = [f"filler-{index}" for index in range(offset)]
     pairs = [left + right for left, right in _MERGES]
     words = [*_SPECIAL, *fillers, *sorted(pre_tokenizers.ByteLevel.alphabet()), *pairs]
@@ -85,14 +94,23 @@ def _pair() -> dict[str, Any]:
     }
 
 
-def main(arguments: list[str]) -> int:
-    """Writes a tiny pair to the one directory given."""
+def main(arguments: list[str] | None = None) -> int:
+    """Writes a tiny pair to the one directory given; returns the command's exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_command("training.tiny", lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    usage = "usage: python -m training.tiny OUT"
+    if arguments in (["-h"], ["--help"]):
+        print(usage)
+        return 0
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        print("usage: python -m training.tiny OUT", file=sys.stderr)
-        return 0 if arguments in (["-h"], ["--help"]) else 2
+        print(usage, file=sys.stderr)
+        return EXIT_USAGE
     print(make_tiny_pair(Path(arguments[0])))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

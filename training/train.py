@@ -1,13 +1,14 @@
 """`python -m training.train`: joint training of a pair. Settings: `training/conf/`."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
-import ray
+from training.commands import run_command
 
-from duet_contract.errors import ContractError
-from training.errors import TrainingError, one_line, worker_failed
-from training.settings import Settings, compose_settings
-from training.usage import help_of
+if TYPE_CHECKING:
+    from training.settings import Settings
 
 
 def settings_from(overrides: list[str]) -> Settings:
@@ -16,31 +17,37 @@ def settings_from(overrides: list[str]) -> Settings:
     Raises:
         ConfigError: an override that Hydra cannot read, a value missing, or one that is invalid.
     """
+    from training.settings import Settings, compose_settings
+
     return compose_settings("train", overrides, Settings)
 
 
-def main(overrides: list[str]) -> int:
-    """Trains; 0, or 1 with one line on standard error."""
+def main(overrides: list[str] | None = None) -> int:
+    """Trains and returns the command's exit code."""
+    given = sys.argv[1:] if overrides is None else overrides
+    return run_command("training.train", lambda: _run(given))
+
+
+def _run(overrides: list[str]) -> int:
+    from training.usage import help_of
+
     if told := help_of("training.train", ["train"], overrides):
         print(told)
         return 0
+    import ray
+
+    from training.errors import ClusterError, worker_failed
     from training.trainer import Trainer
 
     trainer = None
     try:
         trainer = Trainer(settings_from(overrides))
         state = trainer.run()
-    except (TrainingError, ContractError, OSError) as error:
-        print(f"training.train: {one_line(error)}", file=sys.stderr)
-        return 1
     except ray.exceptions.RayError as error:
         when = f" in step {trainer.state.step + 1}" if trainer is not None else " at start"
-        print(
-            f"training.train: {worker_failed(error, when)}; go on from the last checkpoint with "
-            "resume=true",
-            file=sys.stderr,
-        )
-        return 1
+        raise ClusterError(
+            f"{worker_failed(error, when)}; go on from the last checkpoint with resume=true"
+        ) from error
     finally:
         if trainer is not None:
             trainer.close()
@@ -51,4 +58,4 @@ def main(overrides: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,7 +3,7 @@
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from duet_contract.v1.control_pb2 import DescribePairRequest, DescribePairResponse
 from duet_contract.v1.control_pb2_grpc import (
@@ -27,17 +28,21 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from tests.doubles.cloud import Script, ScriptedCloud, done, text, tokens
+from tests.doubles.cloud import Script, ScriptedCloud, abort, done, text, tokens
 
 
 class ScriptedService(ScriptedCloud, ControlServiceServicer):
-    """A scripted cloud that serves `pair` (id@version)."""
+    """A scripted cloud that serves `pair` (id@version) first, and `others` besides."""
 
     def __init__(
-        self, script: Script, pair: str, credentials: grpc.ServerCredentials | None = None
+        self,
+        script: Script,
+        pair: str,
+        credentials: grpc.ServerCredentials | None = None,
+        others: Sequence[str] = (),
     ) -> None:
         super().__init__(script)
-        self.pair = pair
+        self.pairs = (pair, *others)
         add_ControlServiceServicer_to_server(self, self._server)
         if credentials:
             port = self._server.add_secure_port("127.0.0.1:0", credentials)
@@ -46,8 +51,13 @@ class ScriptedService(ScriptedCloud, ControlServiceServicer):
     def DescribePair(  # noqa: N802
         self, request: DescribePairRequest, context: grpc.ServicerContext
     ) -> DescribePairResponse:
-        identity, _, version = self.pair.partition("@")
-        return DescribePairResponse(id=identity, version=version)
+        wanted = request.pair or self.pairs[0]
+        if wanted not in self.pairs:
+            code = grpc.StatusCode.FAILED_PRECONDITION
+            info = ErrorInfo(reason="PAIR_MISMATCH", metadata={"cloud": ",".join(self.pairs)})
+            abort(context, code, f"this service serves {', '.join(self.pairs)}", info)
+        identity, _, version = wanted.partition("@")
+        return DescribePairResponse(id=identity, version=version, pairs=self.pairs)
 
     def stop(self) -> None:
         """Ends it as if it had died."""

@@ -1,7 +1,6 @@
 """The bench's figures, each side by side with a peer: `bench_split.py figures --help`."""
 
 import os
-import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from tools.bench.results import Figure, Results, read_results
 from tools.bench.run import GROUPS, USUAL, run_figures, steps
 from tools.bench.tables import console_table
 from tools.ending import EXIT_CODES
-from tools.progress import progress_bar, public_command
+from tools.progress import plain, progress_bar, public_command
 
 
 @click.command(epilog=EXIT_CODES, context_settings=options.HELP)
@@ -110,7 +109,7 @@ def figures(
             budget=budget,
             threads=threads or default_threads(),
             engine=engine_flags,
-            service_flags=shlex.split(service_flags),
+            service_flags=options.flags(service_flags, "--service-flags"),
             step=step,
         )
         progress.update(task, total=steps(session, groups))
@@ -122,7 +121,7 @@ def figures(
             session.close()
     console.print(console_table(results.model_copy(update={"figures": tuple(measured)})))
     if out and measured:
-        console.print(f"written: {out}")
+        console.print(plain(f"written: {out}"), soft_wrap=True)
     if interrupted:
         raise KeyboardInterrupt
 

@@ -3,19 +3,19 @@
 Nothing in it identifies a machine or its user: no paths, no host names, no addresses.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from duet_contract.strict_json import json_text
 from tools.files import read, rounded
 
 SCHEMA = 1
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Summary(_Model):
@@ -123,7 +123,7 @@ class Results(_Model):
         for entry, figure in zip(data["figures"], self.figures, strict=True):
             if figure.met is not None:
                 entry["met"] = figure.met
-        return json.dumps(rounded(data), indent=1) + "\n"
+        return json_text(rounded(data), indent=1) + "\n"
 
     def with_figures(self, figures: tuple[Figure, ...]) -> "Results":
         """These results with `figures` in place of earlier ones of the same id."""

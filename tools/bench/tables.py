@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from tools.bench.results import Figure, Results, Summary
+from tools.progress import plain
 
 _HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")
 
@@ -21,10 +22,10 @@ def markdown(results: Results) -> str:
 
 def console_table(results: Results) -> Table:
     """The same table for a terminal."""
-    table = Table(*_HEADINGS, title=f"{results.pair} on {results.machine.cpu}")
+    table = Table(*_HEADINGS, title=plain(f"{results.pair} on {results.machine.cpu}"))
     for figure in results.figures:
         colour = {True: "green", False: "red", None: ""}[figure.met]
-        table.add_row(*_row(figure), style=colour)
+        table.add_row(*map(plain, _row(figure)), style=colour)
     return table
 
 

@@ -8,20 +8,21 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Tokens = Annotated[tuple[Annotated[float, Field(ge=1)], ...], Field(min_length=1)]
+Seconds = Annotated[float, Field(ge=0, le=1e5)]
+Rate = Annotated[float, Field(ge=1e-3, le=1e9)]
+Bytes = Annotated[float, Field(ge=0, le=1e12)]
+Tokens = Annotated[tuple[Annotated[float, Field(ge=1, le=1e7)], ...], Field(min_length=1)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Speed(_Model):
     """Tokens a second of all `streams` together while they decode side by side."""
 
-    streams: Annotated[int, Field(ge=1)]
-    tokens_per_s: Positive
+    streams: Annotated[int, Field(ge=1, le=1_000_000)]
+    tokens_per_s: Rate
 
 
 class Engine(_Model):
@@ -66,14 +67,14 @@ class Device(_Model):
     """The device's side. `first_answer_s`: from the last piece to the first answer token."""
 
     first_answer_s: Seconds
-    answer_tokens_per_s: Positive
+    answer_tokens_per_s: Rate
 
 
 class Wire(_Model):
     """Bytes of a question on the wire: up, and down for each token that the cloud sends."""
 
-    up_bytes: Annotated[float, Field(ge=0)] = 0.0
-    down_bytes_per_token: Annotated[float, Field(ge=0)] = 0.0
+    up_bytes: Bytes = 0.0
+    down_bytes_per_token: Bytes = 0.0
 
 
 class Costs(_Model):

@@ -1,6 +1,5 @@
 """Costs from a file: costs as they are, or made from the bench's report or its results."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Results, read_results
+from tools.files import read_text
 from tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
 
 # Signals of a repeat of the bench's throughput at one stream (tools/bench/throughput.py).
@@ -25,12 +26,10 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
         answer_tokens: likewise, of their answers.
 
     Raises:
-        UsageProblem: it is missing, malformed, or lacks a figure.
+        UsageProblem: it is missing, malformed, too large, or lacks a figure.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+        data = parse_json(read_text(path))
     except ValueError as error:
         raise UsageProblem(f"{path.name} is no JSON: {error}") from error
     try:
@@ -43,6 +42,8 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "costs"
         raise UsageProblem(f"{path.name}: {where}: {fault['msg']}") from error
+    except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise UsageProblem(f"{path.name} is no report or results of the bench: {error}") from error
 
 
 def costs_from_results(

@@ -22,6 +22,9 @@ HOURS = (
     2.0, 1.4, 1.0, 0.8, 0.8, 1.0, 1.8, 3.0, 4.2, 5.0, 5.2, 5.2,
     5.2, 5.0, 4.9, 4.9, 5.1, 5.6, 6.4, 7.4, 8.2, 7.6, 5.4, 3.4,
 )  # fmt: skip
+RANGES = {"per_hour": (1e-6, 1e6), "session_questions": (1.0, 1e6), "think_s": (1e-3, 1e7)}
+"""Least and most of the settings of a pattern that are numbers."""
+_WEIGHTS = (1e-6, 1e6)
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,17 @@ class Pattern:
     think_s: float = 30.0
 
     def __post_init__(self) -> None:
-        for name in ("per_hour", "think_s"):
+        for name, (least, most) in RANGES.items():
             value = getattr(self, name)
-            if not math.isfinite(value) or value <= 0:
-                raise UsageProblem(f"{name} is {value:g}: give a number above 0")
-        if not math.isfinite(self.session_questions) or self.session_questions < 1:
-            raise UsageProblem(f"session_questions is {self.session_questions:g}: give at least 1")
-        if len(self.hours) != 24 or min(self.hours) < 0 or not sum(self.hours):
-            raise UsageProblem("hours are 24 weights of at least 0, not all of them 0")
+            # NaN is in no range.
+            if not least <= value <= most:
+                raise UsageProblem(f"{name} is {value:g}: give a number from {least:g} to {most:g}")
+        least, most = _WEIGHTS
+        weights = [each for each in self.hours if each == 0 or least <= each <= most]
+        if len(self.hours) != 24 or len(weights) != 24 or not any(weights):
+            raise UsageProblem(
+                f"hours are 24 weights, each 0 or from {least:g} to {most:g}, not all of them 0"
+            )
 
     def starts(self, devices: int, draws: random.Random, until: float) -> Iterator[float]:
         """Times when questions are asked, or sessions begin, in order."""

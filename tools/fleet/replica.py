@@ -9,6 +9,7 @@ Admission is the service's (`cloud/admission.py`): so many run, so many wait in 
 refused and told when to come back, which is the smoothed time that requests hold their places.
 """
 
+import functools
 import heapq
 import itertools
 from collections import deque
@@ -42,6 +43,12 @@ class Job:
     running: bool = field(default=False, repr=False)
 
 
+@functools.lru_cache(maxsize=8)
+def _step_times(engine: Engine, max_running: int) -> tuple[float, ...]:
+    """Seconds of a step by number of streams; the same for all replicas of a fleet."""
+    return (0.0, *(engine.step_s(streams) for streams in range(1, max_running + 1)))
+
+
 class Replica:
     """Runs jobs in simulated time.
 
@@ -58,7 +65,7 @@ class Replica:
         self._engine = engine
         self._max_running = max_running
         self._max_waiting = max_waiting
-        self._steps = [0.0, *(engine.step_s(n) for n in range(1, max_running + 1))]
+        self._steps = _step_times(engine, max_running)
         self._waiting: deque[Job] = deque()
         self._marks: list[tuple[float, int, bool, Job]] = []
         self._order = itertools.count()

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from tools.bench.errors import UsageProblem
 from tools.fleet.simulation import Fleet, Mode, Seen, Setup
 
 SCHEMA = 1
@@ -18,10 +19,12 @@ _T = (
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
 )  # fmt: skip
 _T_MANY = 1.96
+_MOST_WORK = 2e7
+_REPLICAS_OF_A_QUESTION = 5000
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Estimate(_Model):
@@ -108,6 +111,23 @@ def sampled(setup: Setup, most_questions: float) -> Setup:
     return replace(setup, replicas=replicas, devices=devices)
 
 
+def check_work(part: Setup, runs: int) -> None:
+    """Checks that so many runs of a setup, sampled already, end within about an hour.
+
+    Raises:
+        UsageProblem: they do not.
+    """
+    asks = runs * part.devices * part.pattern.per_hour * part.duration_s / 3600
+    # A question costs about 0.1 ms, and more in a fleet whose replicas are all looked at.
+    work = asks * (1 + part.replicas / _REPLICAS_OF_A_QUESTION)
+    if work > _MOST_WORK:
+        raise UsageProblem(
+            f"simulating this means {asks:.3g} questions to {part.replicas} replicas, at most "
+            f"{_MOST_WORK:.3g} to a few: give fewer --devices, --per-hour, --duration or "
+            "--replications; or more --replicas, of which a part is simulated (--most-questions)"
+        )
+
+
 def simulate(
     setup: Setup,
     modes: Sequence[Mode],
@@ -121,8 +141,12 @@ def simulate(
     """Simulates a setup in each mode; the same seed gives the same figures.
 
     Both modes meet the same arrivals. `step`: told of each run.
+
+    Raises:
+        UsageProblem: it would take hours.
     """
     part = sampled(setup, most_questions)
+    check_work(part, replications * len(modes))
     outcomes = []
     scale = setup.replicas / part.replicas
     for mode in modes:

@@ -52,6 +52,9 @@ def fewest_replicas(
 
     Doubles until one number is enough, then halves the gap. None: no number is, because a question
     alone takes longer.
+
+    Raises:
+        UsageProblem: the simulation would take hours.
     """
 
     def tried(replicas: int) -> Sized:

@@ -5,6 +5,7 @@ lost packet, slow start, a congested queue (`kernel_link.py` does that where the
 """
 
 import asyncio
+import re
 from typing import Self
 
 from tools.counting_proxy import Count
@@ -18,6 +19,7 @@ from tools.link.timeline import Step, Timeline
 from tools.loop_thread import LoopThread
 
 _BACKLOG = 1024
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 class LinkEmulator:
@@ -144,10 +146,12 @@ def parse_address(address: str) -> tuple[str, int]:
     """Host and port of "HOST:PORT" or "[IPV6]:PORT".
 
     Raises:
-        BadLink: it is none.
+        BadLink: it is none of these.
     """
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise BadLink(f"{address!r} is no address: give HOST:PORT")
+    host, _, port = address.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    # Without brackets, "::1:50151" is an IPv6 address and no port.
+    if not host or not _PORT.fullmatch(port) or int(port) > 65535 or bracketed != (":" in host):
+        raise BadLink(f"{address!r} is no address: give HOST:PORT or [IPV6]:PORT")
     return host, int(port)

@@ -3,7 +3,6 @@
 Rates count what TCP carries, as the emulator does, not TCP's and IP's own headers.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -14,6 +13,10 @@ from tools.link.errors import BadLink, UnknownLink
 
 _UNITS = {"": 1.0, "bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)(?:/s)?")
+MOST_MS = 3_600_000.0
+"""Longest delay, jitter, gap or stall in milliseconds: an hour."""
+_MOST_BIT_S = 1e12
+MOST_BYTES = 1 << 50
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Direction:
 
     def __post_init__(self) -> None:
         for name in ("delay_ms", "jitter_ms", "slice_gap_ms", "stall_ms"):
-            _check_number(name, getattr(self, name), least=0.0)
+            check_number(name, getattr(self, name), 0.0, MOST_MS)
         if self.rate_bit_s is not None:
-            _check_number("rate_bit_s", self.rate_bit_s, least=1.0)
+            check_number("rate_bit_s", self.rate_bit_s, 1.0, _MOST_BIT_S)
         for name, least in (
             ("slice_bytes", 1),
             ("stall_every_bytes", 1),
@@ -56,8 +59,10 @@ class Direction:
             ("reset_after_bytes", 0),
         ):
             value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < least):
-                raise BadLink(f"{name} is {value!r}: give a whole number of at least {least}")
+            if value is not None and (type(value) is not int or not least <= value <= MOST_BYTES):
+                raise BadLink(
+                    f"{name} is {value!r}: give a whole number from {least} to {MOST_BYTES}"
+                )
         if type(self.stalled) is not bool:
             raise BadLink(f"stalled is {self.stalled!r}: give true or false")
 
@@ -113,17 +118,22 @@ def parse_rate(rate: object) -> float | None:
     if rate == "none":
         return None
     if isinstance(rate, int | float) and not isinstance(rate, bool):
-        return float(rate)
+        return rate
     found = _RATE.fullmatch(str(rate).strip().lower())
     if not found or found[2] not in _UNITS:
         raise BadLink(f"{rate!r} is no rate: give bits a second, as in 10mbit, 256kbit, or none")
     return float(found[1]) * _UNITS[found[2]]
 
 
-def _check_number(name: str, value: object, least: float) -> None:
+def check_number(name: str, value: object, least: float, most: float) -> None:
+    """Checks a setting that is a number.
+
+    Raises:
+        BadLink: it is no number, or out of range; NaN is in no range.
+    """
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(float(value)) or float(value) < least:  # type: ignore[arg-type]
-        raise BadLink(f"{name} is {value!r}: give a number of at least {least:g}")
+    if not number or not least <= value <= most:  # type: ignore[operator]
+        raise BadLink(f"{name} is {value!r}: give a number from {least:g} to {most:.0f}")
 
 
 def _link(name: str, down_bit_s: float, up_bit_s: float, rtt_ms: float, source: str) -> Link:

@@ -11,17 +11,21 @@ A file is TOML or JSON of the same shape, times in seconds since the emulator st
     end = "reset"            # and connections that are open are ended: "cut" or "reset"
 """
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from duet_contract.strict_json import parse_json
+from tools.bench.errors import UsageProblem
+from tools.files import read_text
 from tools.link.errors import BadLink, BadTimeline
-from tools.link.profiles import Link, link_named
+from tools.link.profiles import MOST_MS, Link, check_number, link_named
 
 Ending = Literal["cut", "reset"]
+_MOST_BYTES = 1 << 20
+_MOST_S = 31 * 86_400.0
 _KEYS = ("t", "link", "rtt_ms", "up", "down", "end")
 
 
@@ -76,10 +80,12 @@ def read_timeline(path: Path) -> Timeline:
         BadTimeline: it cannot be read, is malformed, or names what there is not.
     """
     try:
-        text = path.read_text("utf-8")
-        data = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise BadTimeline(f"cannot read {path}: {error.strerror}") from error
+        text = read_text(path, _MOST_BYTES)
+        data = parse_json(text) if path.suffix == ".json" else tomllib.loads(text)
+    except UsageProblem as error:
+        raise BadTimeline(str(error)) from error
+    except RecursionError:
+        raise BadTimeline(f"{path.name}: it is nested too deeply") from None
     except ValueError as error:
         raise BadTimeline(f"{path.name}: {error}") from error
     if not isinstance(data, dict) or set(data) != {"at"} or not isinstance(data["at"], list):
@@ -97,8 +103,8 @@ def _step(number: int, entry: object) -> Step:
     unknown = [key for key in entry if key not in _KEYS]
     if unknown:
         raise BadTimeline(f"{where}: no key {unknown[0]!r}; there are: {', '.join(_KEYS)}")
-    if not _is_number(entry["t"]) or not 0 <= entry["t"] < float("inf"):
-        raise BadTimeline(f"{where}: t is {entry['t']!r}: give seconds of at least 0")
+    if not _is_number(entry["t"]) or not 0 <= entry["t"] <= _MOST_S:
+        raise BadTimeline(f"{where}: t is {entry['t']!r}: give seconds from 0 to {_MOST_S:.0f}")
     if entry.get("end") not in (None, "cut", "reset"):
         raise BadTimeline(f"{where}: end is {entry['end']!r}: give cut or reset")
     for way in ("up", "down"):
@@ -113,8 +119,8 @@ def _step(number: int, entry: object) -> Step:
             down=entry.get("down", {}),
             end=entry.get("end"),
         )
-        if step.rtt_ms is not None and not _is_number(step.rtt_ms):
-            raise BadLink(f"rtt_ms is {step.rtt_ms!r}: give a number")
+        if step.rtt_ms is not None:
+            check_number("rtt_ms", step.rtt_ms, 0.0, 2 * MOST_MS)
         # Fails now rather than in the middle of a run.
         step.applied(link_named("none"))
     except BadLink as error:

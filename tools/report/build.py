@@ -18,6 +18,8 @@ from tools.split.questions import Question
 from tools.split.settings import RunSettings
 
 REPORT = "report.json"
+FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")
+"""What a reader wants of a run's folder; the last has each question's record with its answer."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from tools.bench.errors import UsageProblem
+from tools.progress import plain
 from tools.report.model import CellReport, Interval, Report
 from tools.report.statistics import difference_of_means, ratio_of_medians
 
@@ -73,12 +74,14 @@ def comparison_table(a: Report, b: Report, differences: list[Difference]) -> Tab
     """For a terminal."""
     table = Table(
         "cell", "metric", "A", "B", "B / A (95%)", "questions", "verdict",
-        title=f"A: {a.pair}, {a.commit or 'unknown commit'}, {a.date}   "
-        f"B: {b.pair}, {b.commit or 'unknown commit'}, {b.date}",
+        title=plain(
+            f"A: {a.pair}, {a.commit or 'unknown commit'}, {a.date}   "
+            f"B: {b.pair}, {b.commit or 'unknown commit'}, {b.date}"
+        ),
     )  # fmt: skip
     colours = {"better": "green", "worse": "red"}
     for each in differences:
-        table.add_row(*row(each), style=colours.get(each.verdict, ""))
+        table.add_row(*map(plain, row(each)), style=colours.get(each.verdict, ""))
     return table
 
 

@@ -4,13 +4,13 @@
 it is fresh. A change that an older reader would misread raises `SCHEMA`.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from duet_contract.strict_json import json_text
 from tools.bench.results import Figure, Machine
 from tools.files import read, rounded
 from tools.split.cells import Cell
@@ -27,7 +27,7 @@ Metric = Literal[
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Percentiles(_Model):
@@ -187,12 +187,12 @@ class Report(_Model):
     def to_json(self) -> str:
         """As it is written: six significant digits, and nothing that is not there."""
         data = self.model_dump(mode="json", by_alias=True)
-        return _flat(json.dumps(rounded(_without_nothing(data)), indent=1)) + "\n"
+        return _flat(json_text(rounded(_without_nothing(data)), indent=1)) + "\n"
 
 
 def schema() -> str:
     """The JSON schema of a report."""
-    return json.dumps(Report.model_json_schema(by_alias=True), indent=1) + "\n"
+    return json_text(Report.model_json_schema(by_alias=True), indent=1) + "\n"
 
 
 def read_report(path: Path) -> Report:

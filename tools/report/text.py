@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
+from tools.progress import plain
 from tools.report import rows
 from tools.report.model import Report
 from tools.split.record import Record
@@ -15,13 +15,13 @@ from tools.split.record import Record
 
 def console(report: Report) -> RenderableType:
     """For a terminal: the cells, then what follows from them."""
-    table = Table(*rows.headings(report), title=f"{report.pair} on {report.machine.cpu}")
+    table = Table(*rows.headings(report), title=plain(f"{report.pair} on {report.machine.cpu}"))
     for row in rows.rows(report):
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     lines = [*report.statements, *(f"Note: {note}" for note in report.notes)]
     if report.partial:
         lines.insert(0, f"Partial: {report.partial}")
-    return Group(table, *map(Text, lines))
+    return Group(table, *map(plain, lines))
 
 
 def markdown(report: Report) -> str:

@@ -1,7 +1,6 @@
 """`python tools/bench_split.py`: the same questions through every mode, link and load; a report."""
 
 import os
-import shlex
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from tools.ending import EXIT_CODES
 from tools.link.profiles import PRESETS
 from tools.split.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
 from tools.split.checking import RULE
-from tools.split.options import Options
+from tools.split.options import MOST_TOKENS, Options
 
 _EPILOG = f"""\b
 Modes: {", ".join(MODES)}.
@@ -26,7 +25,8 @@ answer start, decoder, start-up, the bench's own overhead.
 {EXIT_CODES}"""
 
 _seconds = options.Finite(0.001, 86_400)
-_price = options.Finite(0)
+_tokens = click.IntRange(1, MOST_TOKENS)
+_price = options.Finite(0, options.MOST_PRICE)
 
 
 @click.command(epilog=_EPILOG, context_settings=options.HELP)
@@ -70,18 +70,18 @@ _price = options.Finite(0)
 )
 @click.option(
     "--large-limit",
-    type=click.IntRange(1),
+    type=_tokens,
     help="Most tokens of the large model alone [default budget plus answer].",
 )
 @click.option(
     "--answer-limit",
-    type=click.IntRange(1),
+    type=_tokens,
     help="Most answer tokens of the device [pair's default].",
 )
 @click.option("--temperature", type=options.Finite(0, 2), help="[pair's default]")
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**31),
+    type=options.SEED,
     default=0,
     show_default=True,
     help="Of the first question, of arrivals and links.",
@@ -186,7 +186,7 @@ def report(
         modes=parse_list(modes),
         links=parse_list(links),
         streams=parse_counts(concurrency, "--concurrency", 1024) or (1,),
-        budgets=parse_counts(budgets, "--budgets", 1 << 20),
+        budgets=parse_counts(budgets, "--budgets", MOST_TOKENS),
         profile=profile,
         rates=parse_rates(rate, "--rate"),
     )
@@ -202,7 +202,7 @@ def report(
             "out": out,
             "plan": plan,
             "objectives": objective,
-            "service_flags": shlex.split(service_flags),
+            "service_flags": options.flags(service_flags, "--service-flags"),
             "engine_flags": engine_flags,
         }
     )

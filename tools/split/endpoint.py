@@ -7,6 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
 
 # vLLM's own name for the key that its server wants (`--api-key`).
@@ -88,7 +89,7 @@ def served_model(endpoint: Endpoint) -> str:
                 f"the OpenAI server at {endpoint.address} wants "
                 f"{'another' if endpoint.key else 'a'} key: put it in {KEY_VARIABLE}"
             )
-        return str(answer.raise_for_status().json()["data"][0]["id"])
+        return str(parse_json(answer.raise_for_status().content)["data"][0]["id"])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError) as error:
         raise UsageProblem(f"no OpenAI server at {endpoint.address}: {error}") from error
 

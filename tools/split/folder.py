@@ -4,13 +4,13 @@
 stretch of time that a cell was measured in, `probe.json` what is measured once.
 """
 
-import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
 from tools.split.cells import Cell
 from tools.split.record import Record
@@ -140,7 +140,7 @@ def _rows(path: Path) -> list[dict[str, object]]:
     rows = []
     for number, line in enumerate(data[:whole].split(b"\n")[:-1], 1):
         try:
-            rows.append(json.loads(line))
+            rows.append(parse_json(line))
         except ValueError:
             raise UsageProblem(
                 f"{path}, line {number}, cannot be read: take it out to have it measured again"

@@ -8,6 +8,8 @@ from tools.bench.errors import UsageProblem
 from tools.report.model import Objective
 from tools.split.cells import Plan, parse_list
 
+MOST_TOKENS = 1 << 20
+_MOST_S = 86_400.0
 _OBJECTIVES = ("first_signal", "signal", "first_answer", "total")
 
 
@@ -61,13 +63,14 @@ def parse_objectives(text: str) -> tuple[Objective, ...]:
     for part in parse_list(text):
         name, _, seconds = part.partition("=")
         try:
-            most = float(seconds) * 1e3
+            most = float(seconds)
         except ValueError:
-            most = -1.0
-        if name not in _OBJECTIVES or most <= 0:
+            most = 0.0
+        # NaN is in no range.
+        if name not in _OBJECTIVES or not 0 < most <= _MOST_S:
             raise UsageProblem(
-                f"--objective: {part!r} is none; give WHAT=SECONDS with one of "
-                f"{', '.join(_OBJECTIVES)}"
+                f"--objective: {part!r} is not WHAT=SECONDS, with WHAT one of "
+                f"{', '.join(_OBJECTIVES)} and SECONDS above 0 and at most {_MOST_S:.0f}"
             )
-        found.append(Objective.model_validate({"metric": f"{name}_ms", "most": most}))
+        found.append(Objective.model_validate({"metric": f"{name}_ms", "most": 1000 * most}))
     return tuple(found)

@@ -3,7 +3,6 @@
 An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,9 @@ from typing import Any
 
 from duet_contract.errors import PromptError
 from duet_contract.prompts import check_text
+from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
+from tools.files import read_text
 
 _LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 
@@ -33,22 +34,20 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     Raises:
         UsageProblem: it cannot be read, holds no question, or a row is malformed.
     """
-    found: list[Question] = []
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip() and (limit is None or len(found) < limit):
-                    found.append(_question(f"{path.name}, line {number}", number, line))
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageProblem(f"{path.name} is not UTF-8: {error.reason}") from error
+    found: dict[str, Question] = {}
+    # Only line feeds end a row: JSON strings may hold the other line separators of Unicode.
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        if limit is not None and len(found) >= limit:
+            break
+        question = _question(f"{path.name}, line {number}", number, line)
+        if question.id in found:
+            raise UsageProblem(f"{path.name} has two questions of id {question.id!r}")
+        found[question.id] = question
     if not found:
         raise UsageProblem(f"{path.name} holds no questions")
-    ids = [question.id for question in found]
-    if twice := next((name for name in ids if ids.count(name) > 1), None):
-        raise UsageProblem(f"{path.name} has two questions of id {twice!r}")
-    return found
+    return list(found.values())
 
 
 def answered(questions: Sequence[Question]) -> bool:
@@ -58,7 +57,7 @@ def answered(questions: Sequence[Question]) -> bool:
 
 def _question(where: str, number: int, line: str) -> Question:
     try:
-        row = json.loads(line)
+        row = parse_json(line)
     except ValueError as error:
         raise UsageProblem(f"{where} is no JSON: {error}") from error
     text = row.get("question") if isinstance(row, dict) else None

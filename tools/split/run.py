@@ -18,8 +18,8 @@ from tools.bench.machine import commit, describe_machine
 from tools.bench.results import Figure, read_results
 from tools.bench.workload import Workload
 from tools.link.profiles import link_named
-from tools.progress import progress_bar, public_command
-from tools.report.build import REPORT, Facts, build, write
+from tools.progress import plain, progress_bar, public_command
+from tools.report.build import FILES, Facts, build, write
 from tools.report.model import Prices, Report
 from tools.report.text import console as console_report
 from tools.split.cells import Plan
@@ -117,7 +117,8 @@ def run(options: Options) -> None:
 def _end(console: Console, report: Report, out: Path) -> None:
     wide = console if console.is_terminal else Console(stderr=True, width=200)
     wide.print(console_report(report))
-    console.print(f"written: {out}/{REPORT}, report.md, report.html, questions.csv")
+    files = ", ".join(FILES)
+    console.print(plain(f"written: {out}/{files}"), soft_wrap=True)
     if report.partial == "interrupted":
         raise KeyboardInterrupt
     if report.partial:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import grpc
 
+from device.errors import PairMismatch
 from device.identity.channel import open_channel
 from device.link_errors import device_error
 from duet_contract.v1.control_pb2 import DescribePairRequest
@@ -102,18 +103,26 @@ def _telling(engine: Sequence[str]) -> list[str]:
 def check_pair(
     address: str, reference: str, credentials: grpc.ChannelCredentials | None = None
 ) -> None:
-    """Asks a running service which pair it serves.
+    """Checks that a running service serves a pair.
+
+    Args:
+        address: where it listens.
+        reference: the pair as `id@version`; a service of several pairs is asked for this one.
+        credentials: for the link; plaintext if None.
 
     Raises:
-        BenchError: it cannot be reached. UsageProblem: it serves another one.
+        BenchError: it cannot be reached. UsageProblem: it does not serve the pair.
     """
     channel = open_channel(address, credentials)
     try:
         pair = ControlServiceStub(channel).DescribePair(
-            DescribePairRequest(), timeout=_ASK_WITHIN_S
+            DescribePairRequest(pair=reference), timeout=_ASK_WITHIN_S
         )
     except grpc.RpcError as error:
-        raise BenchError(str(device_error(error, address))) from error
+        failure = device_error(error, address)
+        if isinstance(failure, PairMismatch):
+            raise UsageProblem(f"{failure}: give --pair") from error
+        raise BenchError(str(failure)) from error
     finally:
         channel.close()
     served = f"{pair.id}@{pair.version}"

@@ -3,12 +3,12 @@
 An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import parse_json, read_text
 from training.data.rows import Problem
 from training.errors import DataError
 
@@ -52,14 +52,14 @@ def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         # Not `splitlines`: JSON may hold other separators of lines as they are. Windows' editors
         # begin a file with a byte order mark.
-        lines = file.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(file).split("\n")
+    except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError as error:
             raise DataError(f"{file}, line {number}: not JSON ({error})") from error
         if not isinstance(row, dict):

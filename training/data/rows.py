@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from duet_contract.strict_json import parse_json
 from training.errors import DataError
 from training.verifiers import Truth
 
@@ -115,7 +116,7 @@ def _problem(row: dict[str, Any]) -> Problem:
         answer="" if answer is None else str(answer).strip(),
         source=row["data_source"],
         verifier=extra["verifier"],
-        metadata=json.loads(extra["metadata"]),
+        metadata=parse_json(extra["metadata"], finite=False),
     )
 
 

@@ -1,11 +1,11 @@
 """What stages leave: a JSON file each, committed, from which the report is made."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import json_text, read_json
 from training.errors import DataError
 from training.journal import read_journal
 
@@ -43,7 +43,7 @@ class Results:
         """
         file = self._file(stage)
         try:
-            content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+            content: dict[str, Any] = read_json(file)
         except (OSError, ValueError) as error:
             raise DataError(f"cannot read the result {file}: {error}") from error
         return content
@@ -52,7 +52,7 @@ class Results:
         """Whole or not at all; paths of this machine become `{work}`."""
         file = self._file(stage)
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(content, indent=1, ensure_ascii=False)
+        text = json_text(content, indent=1, ensure_ascii=False)
         partial = file.with_suffix(".partial")
         partial.write_text(text.replace(str(self.work), "{work}") + "\n", "utf-8")
         partial.rename(file)

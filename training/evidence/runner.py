@@ -1,6 +1,5 @@
 """Runs stages, some at a time; a stage that was interrupted goes on where it stopped."""
 
-import json
 import os
 import re
 import shlex
@@ -12,6 +11,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from duet_contract.strict_json import parse_json, read_json
 from training.data.rows import write_rows
 from training.errors import TrainingError
 from training.evidence.mechanism import measured
@@ -119,7 +119,7 @@ class Runner:
             whole = self._command(stage, "training.supervised", self._arguments(stage), threads)
             log = self._log(stage).read_text("utf-8")
             if stage.kind == "measure":
-                return json.loads(log.strip().splitlines()[-1]), whole
+                return parse_json(log.strip().splitlines()[-1]), whole
             self._files(stage).touch()
             # Between them are the progress bars of what it loads and saves.
             told = [line for line in log.splitlines() if "loss" in line]
@@ -152,7 +152,7 @@ class Runner:
             for stage, out in outs.items():
                 if not out.is_file():
                     break
-                result: dict[str, Any] = json.loads(out.read_text("utf-8"))
+                result: dict[str, Any] = read_json(out)
                 if (answers := out.with_suffix(".jsonl")).is_file():
                     result["samples"] = read_journal(answers)[:ANSWERS]
                 ended = out.stat().st_mtime

@@ -9,39 +9,42 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from duet_contract.errors import ContractError
-from training.errors import ParityError, TrainingError
+from training.commands import EXIT_USAGE, run_command
 
 USAGE = (
     "usage: python -m training.export RUN OUT [KEY=VALUE...]   (keys: training/conf/export.yaml)"
 )
-FAILED, USED_WRONGLY, BEYOND = 1, 2, 3
+FAILED, BEYOND = 1, 3
 
 
-def main(arguments: list[str]) -> int:
-    """Exports; the exit code."""
+def main(arguments: list[str] | None = None) -> int:
+    """Exports a run and returns the command's exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    return run_command("training.export", lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> int:
     places = [argument for argument in arguments if "=" not in argument]
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0
     if len(places) != 2:
         print(USAGE, file=sys.stderr)
-        return USED_WRONGLY
+        return EXIT_USAGE
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     run, out = map(Path, places)
-    try:
-        # Both import torch and llama.cpp, which takes seconds.
-        from training.export.build import export
-        from training.export.settings import ExportSettings
-        from training.settings import compose_settings
+    from training.errors import ParityError
+    from training.export.build import export
+    from training.export.settings import ExportSettings
+    from training.settings import compose_settings
 
-        overrides = [argument for argument in arguments if "=" in argument]
-        settings = compose_settings("export", overrides, ExportSettings)
+    overrides = [argument for argument in arguments if "=" in argument]
+    settings = compose_settings("export", overrides, ExportSettings)
+    try:
         manifest, report = export(run, out, settings)
     except ParityError as error:
-        print(f"training.export: beyond parity: {error}", file=sys.stderr)
-        return BEYOND
-    except (TrainingError, ContractError, OSError) as error:
-        print(f"training.export: {error}", file=sys.stderr)
-        return FAILED
+        raise ParityError(f"beyond parity: {error}") from error
     for line in lines(report):
         print(line)
     print(f"{manifest.reference} in {out}: decoder {settings.decoder}")
@@ -68,4 +71,4 @@ def lines(report: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,6 +1,5 @@
 """A trained adapter in PEFT's files: `adapter_config.json` and `adapter_model.safetensors`."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from duet_contract.strict_json import read_json
 from training.adapter import adapter_only, settle_config
 from training.errors import CheckpointError, ExportError
 
@@ -30,7 +30,7 @@ def adapter_shape(checkpoint: Path) -> Shape:
     """
     file = checkpoint / "lora_train_meta.json"
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_json(file, finite=False)
         return Shape(int(content["r"]), int(content["lora_alpha"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {file}: {error!r}") from error

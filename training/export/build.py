@@ -5,7 +5,6 @@
 trained an adapter `adapter/reasoner/` or `adapter/decoder/`, too, which is no part of the pair.
 """
 
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -18,6 +17,7 @@ from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
 from duet_contract.manifest import MANIFEST_NAME, Manifest
 from duet_contract.signature import sign_pair
+from duet_contract.strict_json import json_text, without_infinities
 from training.errors import ConfigError, ExportError, ParityError
 from training.export.converter import converter_directory
 from training.export.gguf_files import inspect, write_gguf
@@ -172,7 +172,7 @@ def _manifests(
 
 
 def _settle(scratch: Path, out: Path, report: dict[str, Any], settings: ExportSettings) -> None:
-    text = json.dumps(report, indent=2) + "\n"
+    text = json_text(without_infinities(report), indent=2) + "\n"
     if report["beyond"] and settings.parity.on_excess == "stop":
         kept = out.with_name(f"{out.name}.parity.json")
         kept.write_text(text, "utf-8")

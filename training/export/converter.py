@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from platformdirs import user_cache_path
 
+from training.commands import run_command
 from training.errors import ExportError
 from training.export.processes import run
 
@@ -84,8 +85,10 @@ def _unpack(archive: Path, target: Path) -> None:
     partial.rename(target)
 
 
+def main() -> int:
+    """Fetches the converter, prints its directory, and returns the command's exit code."""
+    return run_command("training.export.converter", lambda: print(converter_directory(None)))
+
+
 if __name__ == "__main__":
-    try:
-        print(converter_directory(None))
-    except ExportError as error:
-        sys.exit(f"training.export.converter: {error}")
+    sys.exit(main())

@@ -1,6 +1,5 @@
 """The manifest of an exported pair, one for each quantisation of its decoder."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from duet_contract.manifest import (
     Manifest,
     Reasoner,
 )
+from duet_contract.strict_json import read_json
 from duet_contract.vocabulary import gguf_vocabulary, vocabulary_of
 from training.errors import ConfigError, ExportError
 from training.export.gguf_files import inspect
@@ -155,7 +155,7 @@ def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
 
 def _result(file: Path) -> dict[str, Any]:
     try:
-        result = json.loads(file.read_text("utf-8"))
+        result = read_json(file)
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {file}: {error}") from error
     if not isinstance(result, dict):

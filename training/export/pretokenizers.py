@@ -5,10 +5,10 @@ Its converter knows them by a hash over one published vocabulary each, so that a
 one's own is unknown to it even where the way of cutting is known. Here the way itself is compared.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import read_json
 from training.errors import ExportError
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -31,7 +31,7 @@ def pretokenizer_of(model: Path) -> str | None:
     Raises:
         ExportError: not byte pairs over bytes, the one kind that every engine builds alike.
     """
-    content = json.loads((model / "tokenizer.json").read_text("utf-8"))
+    content = read_json((model / "tokenizer.json"), finite=False)
     kind = content["model"].get("type")
     steps = _steps(content.get("pre_tokenizer"))
     if kind != "BPE" or not any(step[0] == "bytes" for step in steps):

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 import llama_cpp
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Seconds = Annotated[float, Field(gt=0, le=1e9)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -62,11 +63,11 @@ class ParitySettings(_Settings):
     tokens: Count
     batch: Count
     verifier_processes: Count
-    verifier_seconds: Annotated[float, Field(gt=0)]
+    verifier_seconds: Seconds
     serving_python: Path | None
     serving_top: Annotated[int, Field(ge=1, le=20)]
-    serving_seconds: Annotated[float, Field(gt=0)]
-    max_kl: dict[str, Annotated[float, Field(ge=0)]]
+    serving_seconds: Seconds
+    max_kl: dict[str, Annotated[float, Field(ge=0, le=1e9)]]
     min_top1: dict[str, Share]
     max_accuracy_drop: Share
     on_excess: Literal["stop", "warn"]

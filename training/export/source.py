@@ -1,10 +1,10 @@
 """What is exported: a checkpoint of a run, what it was trained with, and its pair."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from duet_contract.manifest import TemplatePart
+from duet_contract.strict_json import read_json
 from training.data.rows import paths_of
 from training.errors import CheckpointError, ConfigError
 from training.pair import Pair, load_pair
@@ -44,7 +44,7 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
     """
     directory = _checkpoint(run, checkpoint)
     try:
-        content = json.loads((directory / "state.json").read_text("utf-8"))
+        content = read_json(directory / "state.json")
         step, settings = int(content["step"]), content["settings"]
         named, data, tokens = Path(settings["pair"]), settings["data"], settings["tokens"]
         train, prompt = paths_of(data["train"]), int(data["max_prompt"])

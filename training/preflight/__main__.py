@@ -1,111 +1,20 @@
-"""`python -m training.preflight OVERRIDES...`: checks a run in seconds, before it is queued.
+"""`python -m training.preflight OVERRIDES...`: checks a run in seconds, before it is queued."""
 
-Takes what `python -m training.train` takes. Exit code 1 if anything is in the way.
-"""
-
-import os
 import sys
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
 
-from duet_contract.errors import ContractError
-from training.errors import ConfigError, TrainingError
-from training.memory import Shape, shape_of, table
-from training.pair import Pair
-from training.preflight import host, run
-from training.preflight.findings import Finding, lines, verdict
-from training.prompting import PairPrompts
-from training.settings import Settings, compose_settings
-from training.usage import help_of
-
-Made = TypeVar("Made")
+from training.commands import run_command
 
 
-class Preflight:
-    """Collects findings; what one check makes, later ones use."""
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.findings: list[Finding] = []
-        self.phases: dict[str, dict[str, float]] = {}
+    def work() -> int:
+        from training.preflight.command import run_checks
 
-    def look(self) -> None:
-        """Runs every check that can be run."""
-        settings, hardware = self._settings, self._settings.hardware
-        self._do("versions", lambda: host.versions(hardware.platform))
-        self._do("GPUs", lambda: host.gpus(hardware))
-        self._do("Ray", lambda: host.cluster(hardware))
-        pair = self._do("pair", lambda: run.local_pair(settings), Pair)
-        built, shapes, paths = None, dict[str, Shape](), dict[str, Path]()
-        if pair:
-            paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
-            for name in settings.policies:
-                self._do(name, partial(self._model, name, paths[name]))
-            built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
-            shapes = self._shapes(paths)
-            self._do("adapters", lambda: run.adapters(settings, paths))
-        self._do("data", lambda: run.data(settings, built))
-        configs = self._do("VERL's settings", lambda: run.verl(settings, paths), dict)
-        if shapes and configs:
-            found = self._do("memory", lambda: run.memory(settings, shapes, configs), dict)
-            self.phases = found or {}
-        if shapes:
-            self._do("disk", lambda: host.disk(settings, shapes))
-        self._do("out", lambda: run.earlier_run(settings))
+        return run_checks(arguments)
 
-    def _shapes(self, paths: dict[str, Path]) -> dict[str, Shape]:
-        try:
-            return {name: shape_of(paths[name]) for name in self._settings.policies}
-        except ConfigError:
-            return {}  # told by the model's own check
-
-    def _model(self, name: str, path: Path) -> Iterator[Finding]:
-        settings = self._settings
-        prompt, response = settings.data.max_prompt, settings.tokens.response
-        if name == "decoder":
-            prompt, response = settings.tokens.decoder_prompt, settings.tokens.answer
-        return run.model(name, path, prompt + response)
-
-    def _do(
-        self,
-        what: str,
-        check: Callable[[], Iterator[Finding | Made]],
-        makes: type[Made] | None = None,
-    ) -> Made | None:
-        """Adds a check's findings; returns the thing of type `makes` that it yields, if any."""
-        made = None
-        try:
-            for found in check():
-                if isinstance(found, Finding):
-                    self.findings.append(found)
-                elif makes and isinstance(found, makes):
-                    made = found
-        except (TrainingError, ContractError, OSError) as error:
-            self.findings.append(run.as_finding(what, error))
-        return made
-
-
-def main(overrides: list[str]) -> int:
-    """Prints the table; 1 if anything is in the way of the run, else 0."""
-    if told := help_of("training.preflight", ["train"], overrides):
-        print(told)
-        return 0
-    try:
-        settings: Any = compose_settings("train", overrides, Settings)
-    except TrainingError as error:
-        print(f"training.preflight: {error}", file=sys.stderr)
-        return 1
-    os.environ.setdefault("VERL_LOGGING_LEVEL", "ERROR")
-    preflight = Preflight(settings)
-    preflight.look()
-    print("\n".join(lines(preflight.findings)))
-    if preflight.phases:
-        print("\n".join(["", *table(preflight.phases, settings.hardware.device_memory), ""]))
-    print(verdict(preflight.findings))
-    return int(any(finding.status == "fail" for finding in preflight.findings))
+    return run_command("training.preflight", work)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

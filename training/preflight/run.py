@@ -1,11 +1,11 @@
 """The run: models, prompts, data, VERL's configuration, memory, what `out` holds already."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from duet_contract.errors import ContractError
+from duet_contract.strict_json import read_json
 from training.adapter import check_adapter
 from training.checkpoints import Checkpoints
 from training.data.lengths import fitting
@@ -60,7 +60,7 @@ def _on_the_hub(name: str, repository: str) -> Finding:
 
 def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
     """A model's weights, tokenizer and context. `needed`: tokens of its longest sequence."""
-    config: dict[str, Any] = json.loads((path / "config.json").read_text("utf-8"))
+    config: dict[str, Any] = read_json((path / "config.json"), finite=False)
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         yield Finding("fail", name, f"{path} has no weights")
         return
@@ -68,7 +68,7 @@ def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
     if context and context < needed:
         yield Finding("fail", f"{name}'s context", f"{context} tokens, {needed} needed")
     settings_file = path / "tokenizer_config.json"
-    tokenizer = json.loads(settings_file.read_text("utf-8")) if settings_file.is_file() else {}
+    tokenizer = read_json(settings_file, finite=False) if settings_file.is_file() else {}
     has = {
         "pad token": bool(tokenizer.get("pad_token")),
         "chat template": bool(tokenizer.get("chat_template"))
@@ -76,7 +76,7 @@ def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
     }
     # Neither is used: the pair spells its prompts out, and padding is always masked.
     lacking = [f"no {what} (not needed)" for what, there in has.items() if not there]
-    words = len(json.loads((path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"])
+    words = len(read_json((path / "tokenizer.json"), finite=False)["model"]["vocab"])
     if words > int(config["vocab_size"]):
         yield Finding(
             "fail",

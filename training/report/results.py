@@ -1,11 +1,11 @@
 """Reads what was run: results of `training.evaluate`, and the metrics of runs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from duet_contract.strict_json import read_json
 from training.data.rows import paths_of, read_rows
 from training.errors import DataError, TrainingError
 from training.journal import read_journal
@@ -114,7 +114,7 @@ def read_result(file: Path) -> Result:
         DataError: it cannot be read, or is none.
     """
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_json(file)
         return _result(file, content)
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
@@ -125,7 +125,7 @@ def read_result(file: Path) -> Result:
 def _result_or_none(file: Path) -> Result | None:
     """For files met in a directory, which may hold other JSON, too."""
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_json(file)
     except (OSError, ValueError):
         return None
     if not isinstance(content, dict) or not {"accuracy_95", "reasoner_tokens"} <= content.keys():
@@ -165,7 +165,7 @@ def _step(checkpoint: Path) -> int | None:
 def _training(checkpoint: Path) -> Training | None:
     """What a checkpoint's `state.json` says; None where it is gone."""
     try:
-        content = json.loads((checkpoint / "state.json").read_text("utf-8"))["settings"]
+        content = read_json(checkpoint / "state.json")["settings"]
     except (OSError, ValueError, KeyError):
         return None
     objective = content["objective"]
@@ -203,5 +203,5 @@ def read_run(directory: Path) -> Run:
     training, method = None, "duet"
     if states:
         training = _training(states[-1].parent)
-        method = json.loads(states[-1].read_text("utf-8"))["settings"].get("method", "duet")
+        method = read_json(states[-1])["settings"].get("method", "duet")
     return Run(directory, training, method, rows)

@@ -1,12 +1,12 @@
 """The paper's tables with measured rows beside its own. `paper.json` holds the paper's numbers."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
+from duet_contract.strict_json import parse_json
 from training.report.results import UNTRAINED, Result
 from training.report.seeds import pool, same_but_for_seed
 
@@ -15,7 +15,7 @@ NOT_RUN = "not run"
 
 def paper() -> dict[str, Any]:
     """The paper's figures: tables with rows, what identifies each row, and their values."""
-    content: dict[str, Any] = json.loads(
+    content: dict[str, Any] = parse_json(
         files("training.report").joinpath("paper.json").read_text("utf-8")
     )
     return content

@@ -4,7 +4,6 @@ It runs in the interpreter that has vLLM. It starts what it asks, service and vL
 with the same flags in the same environment, one at a time.
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair
+from duet_contract.strict_json import json_text, read_json
 from training.errors import DataError
 from training.processes import run
 
@@ -108,7 +108,7 @@ def measure(asked: Asked, python: Path, limit_s: float, *, resume: bool) -> dict
     if not goes_on:
         shutil.rmtree(asked.folder, ignore_errors=True)
     beside.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+    beside.write_text(json_text(settings, indent=1) + "\n", "utf-8")
     command = [str(python), _BENCH, *asked.arguments()]
     run(
         f"the bench ({asked.folder.name})",
@@ -143,7 +143,7 @@ def _beside(folder: Path) -> Path:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        content: dict[str, Any] = read_json(file)
     except (OSError, ValueError):
         return None
     return content

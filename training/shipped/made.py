@@ -1,10 +1,10 @@
 """Which commands of the plan are done: by what they leave, and the arguments they were run with."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Literal
 
+from duet_contract.strict_json import json_text, read_json
 from training.errors import DataError
 from training.shipped.command import Command
 
@@ -49,11 +49,11 @@ class Made:
         """Notes the arguments that a command was run with."""
         file = self._file(command)
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(self._arguments(command), indent=1) + "\n", "utf-8")
+        file.write_text(json_text(self._arguments(command), indent=1) + "\n", "utf-8")
 
     def _kept(self, command: Command) -> list[str] | None:
         try:
-            kept: list[str] = json.loads(self._file(command).read_text("utf-8"))
+            kept: list[str] = read_json(self._file(command))
         except FileNotFoundError:
             return None
         except ValueError as error:

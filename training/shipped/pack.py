@@ -1,95 +1,19 @@
-"""`python -m training.shipped.pack OUT NAME VERSION --into DIR`: what ships of an adapter.
+"""`python -m training.shipped.pack OUT NAME VERSION --into DIR`: what ships of an adapter."""
 
-Copies the adapter of the pair in OUT/exported, in bfloat16, its decoder, and the decoder's
-tokenizer, to where the recipe NAME reads them. A recipe of another version, or with another
-threshold of confidence than the export found, is refused: both are written there by hand.
-"""
-
-import argparse
-import json
-import shutil
 import sys
-import tomllib
-from pathlib import Path
-from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
-from duet_contract.manifest import Manifest, load_manifest
-from training.adapter import settle_config
-from training.errors import DataError
-from training.processes import ROOT, as_command
-
-RECIPES = ROOT / "cloud" / "pairs" / "recipes"
+from training.commands import run_command
 
 
-def main(argv: list[str] | None = None) -> int:
-    """0, or 1 with one line on standard error."""
-    assert __doc__
-    parser = argparse.ArgumentParser(
-        prog="python -m training.shipped.pack", description=__doc__.split("\n\n", 1)[1]
-    )
-    parser.add_argument("out", type=Path, help="what training.shipped has made")
-    parser.add_argument("name")
-    parser.add_argument("version")
-    parser.add_argument("--into", type=Path, required=True, metavar="DIR")
-    given = parser.parse_args(argv)
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
 
-    def work() -> None:
-        manifest = load_manifest(given.out / "exported")
-        check_recipe(RECIPES / f"{given.name}.toml", given.version, manifest)
-        pack(given.out, manifest, given.into)
+    def work() -> int:
+        from training.shipped.packing import run
 
-    return as_command("training.shipped.pack", work)
+        return run(arguments)
 
-
-def check_recipe(recipe: Path, version: str, manifest: Manifest) -> None:
-    """Whether a recipe says of the pair what its export found.
-
-    Raises:
-        DataError: it does not, or cannot be read; the message says what to write.
-    """
-    try:
-        content: dict[str, Any] = tomllib.loads(recipe.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the recipe {recipe}: {error}") from error
-    found, told = manifest.defaults.confidence, content.get("defaults", {}).get("confidence")
-    wanted = None if found is None else float(f"{found:.3g}")
-    if content.get("version") != version:
-        raise DataError(f'write version = "{version}" into {recipe}')
-    if told != wanted:
-        line = "leave confidence out of" if wanted is None else f"write confidence = {wanted} into"
-        raise DataError(f"{line} [defaults] of {recipe}: below it the export marks answers")
-
-
-def pack(out: Path, manifest: Manifest, into: Path) -> None:
-    """Writes `into/adapter` and `into/decoder`; what else is there stays.
-
-    Raises:
-        DataError: a file cannot be read or written.
-    """
-    adapter, decoder = (
-        out / "exported" / path for path in ("adapter/reasoner", manifest.decoder.path)
-    )
-    tokenizer = out / "start" / "decoder" / "tokenizer.json"
-    settings = out / "start" / "adapter" / "adapter_config.json"
-    try:
-        for name in ("adapter", "decoder"):
-            shutil.rmtree(into / name, ignore_errors=True)
-        shutil.copytree(adapter, into / "adapter")
-        # Which model it is of, a run knows as a directory of its machine.
-        base = json.loads(settings.read_text("utf-8"))["base_model_name_or_path"]
-        settle_config(into / "adapter", base)
-        weights = into / "adapter" / "adapter_model.safetensors"
-        halves = {name: weight.to(torch.bfloat16) for name, weight in load_file(weights).items()}
-        save_file(halves, weights, {"format": "pt"})
-        (into / "decoder").mkdir()
-        shutil.copyfile(decoder, into / "decoder" / decoder.name)
-        shutil.copyfile(tokenizer, into / "decoder" / tokenizer.name)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise DataError(f"cannot pack {out} into {into}: {error}") from error
+    return run_command("training.shipped.pack", work)
 
 
 if __name__ == "__main__":

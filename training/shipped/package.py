@@ -1,12 +1,12 @@
 """What is shipped of a finished pair: one decoder, its figures, and a page that tells them."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
+from duet_contract.strict_json import json_text, read_json
 from training.errors import DataError
 from training.journal import read_journal
 from training.shipped.page import write_page
@@ -108,7 +108,7 @@ def collect(out: Path) -> dict[str, Any]:
         for file in sorted((out / "evaluations").glob("*@*.json")):
             method, name = file.stem.split("@")
             if name in evaluations:
-                content = json.loads(file.read_text("utf-8"))
+                content = read_json(file)
                 evaluations[name][method] = {key: content[key] for key in _KEPT}
         if parity:
             compared = {key: parity["data"][key] for key in ("questions", "source")}
@@ -136,7 +136,7 @@ def _of_this_pair(out: Path, name: str) -> dict[str, Any] | None:
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
-        content: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        content: dict[str, Any] = read_json(file)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -145,7 +145,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
-    (into / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    (into / FIGURES).write_text(json_text(figures, indent=1) + "\n", "utf-8")
     (into / PAGE).write_text(write_page(manifest, figures), "utf-8")
 
 

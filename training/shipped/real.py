@@ -6,22 +6,22 @@ so that a figure here is not one of the full benchmark.
 """
 
 import argparse
-import json
 import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from duet_contract.integrity import sha256_of
+from duet_contract.strict_json import json_text, parse_json
+from training.commands import run_command
 from training.data.jsonl import final_answer, json_lines
 from training.errors import DataError
-from training.processes import as_command
 
 
 def known_sets() -> dict[str, dict[str, Any]]:
     """Where each set is from, and what of it is left out."""
     text = files("training.shipped").joinpath("real_sets.json").read_text("utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
+    found: dict[str, dict[str, Any]] = parse_json(text)
     return found
 
 
@@ -60,19 +60,19 @@ def _question(row: dict[str, Any]) -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0, or 1 with one line on standard error."""
+    """Writes a set's questions; returns the command's exit code."""
+    return run_command("training.shipped.real", lambda: _run(argv))
+
+
+def _run(argv: list[str] | None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.shipped.real", description=__doc__)
     parser.add_argument("set", choices=known_sets())
     parser.add_argument("file", type=Path, help="the set as its repository has it")
     parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="JSON lines")
     given = parser.parse_args(argv)
-
-    def make() -> None:
-        rows = read_real(given.set, given.file)
-        given.to.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-        print(f"wrote {len(rows)} questions to {given.to}")
-
-    return as_command("training.shipped.real", make)
+    rows = read_real(given.set, given.file)
+    given.to.write_text("".join(json_text(row) + "\n" for row in rows), "utf-8")
+    print(f"wrote {len(rows)} questions to {given.to}")
 
 
 if __name__ == "__main__":

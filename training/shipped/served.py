@@ -10,7 +10,6 @@ page are written anew.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -22,8 +21,10 @@ from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
+from duet_contract.strict_json import json_text
+from training.commands import run_command
 from training.errors import DataError
-from training.processes import as_command, run
+from training.processes import run
 from training.shipped.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
 from training.shipped.package import renew_served, served_of
 from training.shipped.stages import HELD_OUT, QUESTIONS
@@ -37,7 +38,11 @@ _LIMIT_S = 6 * 3600.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measures; 0, or 1 with one line on stderr, or 130 interrupted."""
+    """Measures; returns the command's exit code."""
+    return run_command("training.shipped.served", lambda: _run(argv), resumes=True)
+
+
+def _run(argv: list[str] | None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m training.shipped.served", description=__doc__.split("\n\n")[1]
     )
@@ -59,13 +64,9 @@ def main(argv: list[str] | None = None) -> int:
         help="the pair to measure, with its figures; not the one in OUT",
     )
     given = parser.parse_args(argv)
-
-    def work() -> None:
-        of = given.of and given.of.resolve()
-        python, real = given.serving_python.absolute(), read_sets(given.sets)
-        measure_all(given.out.resolve(), python, real, given.peer, of)
-
-    return as_command("training.shipped.served", work)
+    of = given.of and given.of.resolve()
+    python, real = given.serving_python.absolute(), read_sets(given.sets)
+    measure_all(given.out.resolve(), python, real, given.peer, of)
 
 
 def read_sets(given: list[str]) -> dict[str, Path]:
@@ -132,7 +133,7 @@ def measure_all(
         "sets": sets,
         "elsewhere": elsewhere,
     }
-    (out / "served.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    (out / "served.json").write_text(json_text(content, indent=1) + "\n", "utf-8")
     if of:
         renew_served(of, content)
     return content

@@ -8,7 +8,6 @@ the two is first alternates from repeat to repeat.
 """
 
 import argparse
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -17,8 +16,10 @@ from typing import Any
 
 from duet_contract.integrity import describe_directory, sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
+from duet_contract.strict_json import json_text
+from training.commands import run_command
 from training.errors import DataError
-from training.processes import as_command, run
+from training.processes import run
 from training.shipped.bench import ALONE, SPLIT, Asked, cell, measure, whole_report
 
 REPEATS = 5
@@ -34,15 +35,16 @@ _LIMIT_S = 3600.0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measures; 0, or 1 with one line on stderr, or 130 interrupted."""
+    """Measures; returns the command's exit code."""
+    return run_command("training.shipped.wall_clock", lambda: _run(argv), resumes=True)
+
+
+def _run(argv: list[str] | None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.shipped.wall_clock")
     parser.add_argument("out", type=Path, help="what training.shipped has made")
     parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
     given = parser.parse_args(argv)
-    return as_command(
-        "training.shipped.wall_clock",
-        lambda: measure_all(given.out.resolve(), given.serving_python.absolute()),
-    )
+    measure_all(given.out.resolve(), given.serving_python.absolute())
 
 
 def measure_all(out: Path, python: Path) -> None:
@@ -79,7 +81,7 @@ def measure_all(out: Path, python: Path) -> None:
         print(f"{number + 1}/{REPEATS}", *(f"{k} {v:.1f} s" for k, v in shown.items()), flush=True)
     found = summarize(reports)
     found["pair_sha256"] = sha256_of(out / "pair" / MANIFEST_NAME)
-    (out / "wall_clock.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (out / "wall_clock.json").write_text(json_text(found, indent=1) + "\n", "utf-8")
 
 
 def summarize(reports: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:

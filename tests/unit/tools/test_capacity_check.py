@@ -1,11 +1,22 @@
 """The model against the real service: what an engine is found to be, when the model is right."""
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 
-from tools.fleet.check import Asked, _Calibration, _compare, _engine
+from tools.fleet.check import (
+    LOAD_S,
+    MAX_RUNNING,
+    Asked,
+    _Calibration,
+    _compare,
+    _engine,
+    arrivals,
+    replay,
+    requests_of,
+)
 from tools.fleet.costs import Engine, Speed
 
 ENGINE = Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
@@ -68,3 +79,24 @@ def test_what_is_committed_keeps_within_what_is_promised() -> None:
     assert len(figures) == 15
     assert all(abs(figure["off"] or 0.0) <= 0.15 for figure in figures)
     assert data["met"] is True
+
+
+@pytest.mark.parametrize("faster", [0.25, 1.0, 4.0])
+def test_the_overload_is_refused_some_and_the_other_loads_are_not(faster: float) -> None:
+    speeds = {1: 12.9, 2: 24.3, 4: 42.2, 8: 67.9}
+    engine = Engine(
+        speeds=tuple(Speed(streams=n, tokens_per_s=faster * speed) for n, speed in speeds.items()),
+        prefill_s=0.23 / faster,
+    )
+    capacity = 1 / (engine.prefill_s + 56 * engine.step_s(MAX_RUNNING) / MAX_RUNNING)
+    shares = []
+    for number, count in enumerate(requests_of(capacity).values()):
+        sent = arrivals(count, random.Random(number))
+        assert len(sent) == count
+        assert sent == sorted(sent, key=lambda each: each[0])
+        assert all(0 <= at <= LOAD_S for at, _ in sent)
+        model = replay([Asked(at=at, tokens=budget) for at, budget in sent], engine)
+        shares.append(model.refused / count)
+    light, heavy, overload = shares
+    assert (light, heavy) == (0, 0)
+    assert overload > 0.1

@@ -199,11 +199,25 @@ def test_the_command_writes_what_it_says(
         (["--signal-tokens", "many"], "--signal-tokens is 'many'"),
         (["--signal-tokens", "0"], "signal_tokens"),
         (["--hours", "1,2"], "hours are 24 weights"),
-        (["--timeout", "-1"], "Invalid value for '--timeout': -1.0 is not in the range x>=0"),
+        (
+            ["--timeout", "-1"],
+            "Invalid value for '--timeout': -1.0 is not in the range 0<=x<=86400",
+        ),
         (["--price", "nan"], "nan is no finite number"),
         (["--duration", "10", "--warm-up", "10"], "--warm-up leaves nothing"),
         (["--pattern", "storm"], "Invalid value for '--pattern'"),
-        (["--session-questions", "0"], "session_questions is 0"),
+        (["--session-questions", "0"], "Invalid value for '--session-questions'"),
+        (["--session-questions", "nan"], "nan is no finite number"),
+        (["--per-hour", "1e300"], "Invalid value for '--per-hour'"),
+        (["--per-hour", "5e-324"], "Invalid value for '--per-hour'"),
+        (["--duration", "1e300"], "Invalid value for '--duration'"),
+        (["--duration", "3e7", "--per-hour", "1e6"], "simulating this means 8.33e+13 questions"),
+        (["--devices", "100000000", "--objective", "5"], "more --replicas"),
+        (["--hours", ",".join(["1e-320"] * 24)], "hours are 24 weights"),
+        (["--hours", ",".join(["nan"] * 24)], "--hours is 'nan,nan"),
+        (["--signal-tokens", "inf"], "--signal-tokens is 'inf'"),
+        (["--signal-tokens", "1e300"], "signal_tokens"),
+        (["--max-running", "100000000"], "Invalid value for '--max-running'"),
         (["--out", "no/such/file.json"], "there is no directory no/such"),
     ],
 )
@@ -244,7 +258,8 @@ def test_what_reaches_an_objective_is_written_too(
     assert (written["objective_s"], needed["mode"]) == (600, "split")
     assert needed["fewest"]["replicas"] == 1
     assert f"within {needed['fewest']['p95_s']:.2f} s" in capsys.readouterr().out
-    assert main([*given, "--modes", "split", "--objective", "0.01"]) == 0
+    assert main([*given, "--modes", "split", "--objective", "0.01"]) == 1
+    assert "capacity: --objective 0.01 is not reached by split" in capsys.readouterr().err
     assert json.loads(out.read_text())["modes"] == [{"mode": "split", "fewest": None}]
 
 

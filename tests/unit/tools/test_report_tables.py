@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
-from tools import report_tables
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Results
 from tools.bench.tables import markdown
+from tools.report import readme_tables
 from tools.report.model import Report, read_report
 from tools.report.readme import readme
-from tools.report_tables import Block, main
+from tools.report.readme_tables import Block
+from tools.report_tables import main
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 REPORT_START, REPORT_END = "<!-- report:start -->", "<!-- report:end -->"
@@ -156,7 +157,7 @@ def test_without_a_file_every_committed_one_is_put_in(
     file: Path, measured: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, page = tmp_path / "report_cpu.json", tmp_path / "README.md"
-    monkeypatch.setattr(report_tables, "COMMITTED", (file, kept))
+    monkeypatch.setattr(readme_tables, "COMMITTED", (file, kept))
     page.write_text(f"{START}\n{END}\n{REPORT_START}\nkept\n{REPORT_END}\n", "utf-8")
     assert main(["--update", str(page)]) == 0
     # A block whose file is not there is left as it is.

@@ -1,6 +1,7 @@
 """Questions of a run, and whether their answers are right."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,9 @@ def test_limit_takes_the_first(tmp_path: Path) -> None:
     [
         ("", "holds no questions"),
         ("{", "line 1 is no JSON"),
+        ("[" * 200_000, "line 1 is no JSON: it is nested too deeply"),
+        ('{"question": "a", "answer": NaN}', "NaN is not a JSON number"),
+        ('{"question": "a", "answer": 1e400}', "1e400 is out of range"),
         ('{"answer": 1}', "line 1 has no 'question'"),
         ("[1]", "line 1 has no 'question'"),
         ('{"question": ""}', "line 1: "),
@@ -60,6 +64,19 @@ def test_bad_data_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -
     with pytest.raises(UsageProblem, match=said) as caught:
         read_questions(path)
     assert "\n" not in str(caught.value)
+
+
+def test_forty_thousand_rows_take_no_quadratic_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "d", *({"question": "Q"} for _ in range(40_000)))
+    began = time.process_time()
+    assert len(read_questions(path)) == 40_000
+    assert time.process_time() - began < 4
+
+
+def test_a_byte_order_mark_and_other_line_separators_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "d"
+    path.write_text('\ufeff{"question": "a\u2028b"}\r\n\r\n{"question": "c"}', "utf-8")
+    assert [(q.id, q.text) for q in read_questions(path)] == [("1", "a\u2028b"), ("3", "c")]
 
 
 def test_missing_data_is_told(tmp_path: Path) -> None:

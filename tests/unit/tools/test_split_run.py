@@ -138,10 +138,38 @@ def test_an_unknown_preset_names_the_known_ones(
 def test_a_service_of_another_pair_is_refused(
     bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.pair = "other@2.0.0"
+    service.pairs = ("other@2.0.0", "third@1.0.0")
     assert main(bench, service) == 2
-    assert "serves other@2.0.0, not bytes@1.0.0: give --pair" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "serves another pair: this service serves other@2.0.0, third@1.0.0" in said
+    assert "give --pair" in said
     assert not service.requests
+
+
+def test_a_service_of_several_pairs_is_asked_for_the_one_named(
+    bench: SimpleNamespace, service: ScriptedService
+) -> None:
+    service.pairs = ("other@2.0.0", "bytes@1.0.0")
+    assert main(bench, service, "--modes", "duet", "--limit", "2") == 0
+    assert {request.pair for request in service.requests} == {"bytes@1.0.0"}
+
+
+def test_a_path_that_looks_like_markup_is_printed_as_it_is(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.out = bench.out.with_name("o[bold]z") / "x[/y]"
+    assert main(bench, service, "--modes", "duet", "--limit", "1") == 0
+    assert f"written: {bench.out}/report.json, report.md" in capsys.readouterr().err
+
+
+def test_every_file_that_is_written_is_named(
+    bench: SimpleNamespace, service: ScriptedService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(bench, service, "--modes", "duet", "--limit", "1") == 0
+    said = next(line for line in capsys.readouterr().err.splitlines() if "written: " in line)
+    for name in said.partition(f"{bench.out}/")[2].split(", "):
+        assert (bench.out / name).is_file()
+    assert "questions.jsonl" in said
 
 
 def test_no_service_is_told(

@@ -10,7 +10,7 @@ import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from tests.doubles.small_pairs import write_pair
-from tools import tls_cost
+from tools import tls_cost, tls_figures
 from tools.bench.results import Figure, Series, read_results
 from tools.bench.stats import summarise
 from tools.tls_services import Side
@@ -33,9 +33,9 @@ async def test_each_side_goes_first_in_turn_and_is_asked_the_same(
         asked.append((side.port, next(requests).question))
         return float(len(asked))
 
-    monkeypatch.setattr(tls_cost, "_throughput", throughput)
+    monkeypatch.setattr(tls_figures, "_throughput", throughput)
     requests = [(ReasonRequest(question=str(n)) for n in itertools.count()) for _ in range(2)]
-    plain, secured = await tls_cost._turns((PLAIN, SECURED), requests, 3, 1.0)
+    plain, secured = await tls_figures._turns((PLAIN, SECURED), requests, 3, 1.0)
     assert asked == [
         (2, "0"), (1, "0"),  # to warm up
         (1, "1"), (2, "1"), (2, "2"), (1, "2"), (1, "3"), (2, "3"),
@@ -67,7 +67,7 @@ def test_figures_that_are_not_measured_now_are_kept(
     out = tmp_path / "out.json"
     for number, figures in enumerate((["tls.a", "tls.b"], ["tls.b"])):
         found = [_figure(name, number + 1.0) for name in figures]
-        monkeypatch.setattr(tls_cost, "_measure", lambda *_, found=found: iter(found))
+        monkeypatch.setattr(tls_figures, "_measure", lambda *_, found=found: iter(found))
         assert _run(monkeypatch, pair, out, "--figures", "start,engine") == 0
     figures = {figure.id: figure for figure in read_results(out).figures}
     assert [figure.judged.median for figure in figures.values()] == [1.0, 2.0]
@@ -79,20 +79,34 @@ def test_results_of_another_machine_are_not_mixed_in(
     pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out.json"
-    monkeypatch.setattr(tls_cost, "_measure", lambda *_: iter(()))
+    monkeypatch.setattr(tls_figures, "_measure", lambda *_: iter(()))
     assert _run(monkeypatch, pair, out, "--figures", "start") == 0
     assert not out.exists()
-    monkeypatch.setattr(tls_cost, "_measure", lambda *_: iter([_figure("tls.a", 1.0)]))
+    monkeypatch.setattr(tls_figures, "_measure", lambda *_: iter([_figure("tls.a", 1.0)]))
     assert _run(monkeypatch, pair, out) == 0
     content = json.loads(out.read_text())
     content["machine"]["cpu"] = "another"
     out.write_text(json.dumps(content))
-    with pytest.raises(SystemExit) as ended:
-        _run(monkeypatch, pair, out)
-    assert ended.value.code == 2
+    assert _run(monkeypatch, pair, out) == 2
 
 
-def test_unknown_figures(pair: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit) as ended:
-        _run(monkeypatch, pair, tmp_path / "out.json", "--figures", "nonsense")
-    assert ended.value.code == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--figures", "nonsense"),
+        ("--seconds", "nan"),
+        ("--seconds", "1e300"),
+        ("--repeats", "1000000"),
+    ],
+)
+def test_what_cannot_be_measured_is_usage(
+    pair: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+) -> None:
+    assert _run(monkeypatch, pair, tmp_path / "out.json", *arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("tls_cost: ")
+    assert said.count("\n") == 1

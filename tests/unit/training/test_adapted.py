@@ -18,8 +18,10 @@ from training.errors import DataError
 from training.pair import load_pair
 from training.prompting import PairPrompts
 from training.stories.draw import SCOPES
-from training.supervised.adapted import UNFINISHED, main, make_pair
+from training.supervised.adapted import main
+from training.supervised.adapted_pair import make_pair
 from training.supervised.adapter import Adapter, AdapterStudent
+from training.supervised.command import UNFINISHED
 from training.supervised.start import make_start
 from training.supervised.strange import strange
 from training.supervised.trainer import Plan

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from training.errors import DataError
-from training.evaluate import EvaluationSettings
+from training.evaluation_run import EvaluationSettings
 from training.evidence import runner as running
 from training.evidence.__main__ import main
 from training.evidence.mechanism import QUESTIONS, measured, pressure

@@ -12,11 +12,11 @@ from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from tests.doubles.small_pairs import write_pair
 from training.errors import DataError
-from training.evaluate import EvaluationSettings
+from training.evaluation_run import EvaluationSettings
 from training.export.settings import ExportSettings
 from training.settings import Settings, compose_settings
 from training.shipped import __main__ as command
-from training.shipped import pack, word_problems
+from training.shipped import pack, packing, release, word_problems
 from training.shipped.command import Command
 from training.shipped.package import collect, package, renew_figures, tell
 from training.shipped.stages import HELD_OUT
@@ -130,7 +130,7 @@ def called(monkeypatch):
         each.leaves.parent.mkdir(parents=True, exist_ok=True)
         each.leaves.touch()
 
-    monkeypatch.setattr(command, "_run", leave)
+    monkeypatch.setattr(release, "_run", leave)
     return called
 
 
@@ -157,7 +157,7 @@ def _changed(monkeypatch, name, change):
             for each in make_plan(*given)
         ]
 
-    monkeypatch.setattr(command.stories, "make_plan", changed)
+    monkeypatch.setattr(release.stories, "make_plan", changed)
 
 
 def test_what_was_made_with_other_arguments_is_made_again(tmp_path, called, monkeypatch, capsys):
@@ -192,7 +192,7 @@ def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
     broken = Command("broken", "training.data", ("nothing",), tmp_path / "never")
-    monkeypatch.setattr(command.stories, "make_plan", lambda *_: [broken])
+    monkeypatch.setattr(release.stories, "make_plan", lambda *_: [broken])
     assert command.main([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("training.shipped: broken failed: ")
@@ -325,7 +325,7 @@ def _exported(out: Path, confidence: float) -> None:
 def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):
     out, into, recipes = (tmp_path / name for name in ("out", "into", "recipes"))
     _exported(out, 0.61234)
-    monkeypatch.setattr(pack, "RECIPES", recipes)
+    monkeypatch.setattr(packing, "RECIPES", recipes)
     given = [str(out), "some", "1.1.0", "--into", str(into)]
     assert pack.main(given) == 1
     assert "cannot read the recipe" in capsys.readouterr().err

@@ -18,7 +18,8 @@ from training.prompting import PairPrompts
 from training.stories.draw import SCOPES, draw
 from training.stories.traces import SHORT, answer, trace
 from training.supervised import trainer
-from training.supervised.__main__ import UNFINISHED, main
+from training.supervised.__main__ import main
+from training.supervised.command import UNFINISHED
 from training.supervised.examples import DRILLED, LESSONS, Example, Teacher
 from training.supervised.muon import Float32Muon, orthogonalised
 from training.supervised.start import make_start

@@ -233,7 +233,6 @@ def test_long_prompts_are_counted_and_left_out(pair_file, tmp_path, capsys):
         (["stories:nope"], "nope"),
         (["gym:chain_sum", "--option", "min_terms=-4"], "task 'chain_sum' refuses this"),
         (["gym:chain_sum", "--option", "terms"], "--option 'terms' is not KEY=JSON"),
-        (["gym:chain_sum", "--size", "0"], "--size must be at least 1"),
         (["jsonl"], "jsonl needs --from FILE"),
         (["jsonl", "--from", "/nowhere.jsonl"], "cannot read /nowhere.jsonl"),
         (["math500", "--from", "/nowhere"], "there is no directory /nowhere"),
@@ -293,3 +292,23 @@ def test_parquet_that_is_not_ours(tmp_path):
     _parquet(tmp_path, "other.parquet", [{"question": "q"}])
     with pytest.raises(DataError, match="columns"):
         read_rows(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize(
+    "option", ["--size=0", "--size=1e9", "--seed=-1", "--test=nan", f"--max-prompt={10**30}"]
+)
+def test_a_number_that_is_out_of_range_is_usage(option, tmp_path, capsys):
+    assert main(["gym:chain_sum", "--out", str(tmp_path / "out"), option]) == 2
+    assert "is no whole number from " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("line", ["[" * 200_000, '{"question": "a", "answer": NaN}', "1e999"])
+def test_a_line_that_is_no_json_is_one_line(line, tmp_path, capsys):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(line, "utf-8")
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert "line 1: not JSON" in error
+    assert error.count("\n") == 1
+    assert len(error) < 500

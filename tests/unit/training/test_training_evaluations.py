@@ -2,10 +2,11 @@
 
 import pytest
 
-from training import evaluations, started
+from training import evaluation_list, started
 from training.errors import ConfigError
-from training.evaluate import METHODS
-from training.evaluations import main, read
+from training.evaluation_list import read
+from training.evaluation_run import METHODS
+from training.evaluations import main
 from training.started import Started
 
 ONE = "pair=p.yaml data.train=t.parquet"
@@ -129,7 +130,7 @@ def test_one_that_fails_says_which_and_ends_the_rest(tmp_path, monkeypatch, caps
     def fail(settings, models):
         raise ConfigError(f"no {settings.method}")
 
-    monkeypatch.setattr(evaluations, "evaluated", fail)
+    monkeypatch.setattr(evaluation_list, "evaluated", fail)
     lines = (f"{ONE} out=a method=alone", f"{ONE} out=b")
     assert main([str(_file(tmp_path, *lines))]) == 1
     assert capsys.readouterr().err == "training.evaluations: no alone (writing a)\n"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from training.data.rows import Problem, write_rows
-from training.evaluate import main, summary, write_answers
+from training.evaluate import main
+from training.evaluation_run import summary, write_answers
 from training.generation import Response
 from training.methods.alone import Alone
 from training.methods.base import Outcome

@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from tests.doubles.bench import ScriptedBench
+from training.commands import run_command
 from training.errors import DataError
-from training.processes import CommandFailed, as_command, run
+from training.processes import CommandFailed, run
 
 
 def _python(code):
@@ -54,7 +55,7 @@ def test_interrupted_it_leaves_no_process(tmp_path, deaf):
 
     threading.Thread(target=interrupt).start()
     patience = 0.3 if deaf else 20.0
-    code = as_command(
+    code = run_command(
         "training.it", lambda: run("it", command, tmp_path / "it.log", patience_s=patience)
     )
     assert code == 130
@@ -80,5 +81,5 @@ def test_an_error_is_one_line(capsys, error):
     def work():
         raise error
 
-    assert as_command("training.it", work) == 1
+    assert run_command("training.it", work) == 1
     assert capsys.readouterr().err == "training.it: a b\n"

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, GPT2Config
 
 from training.adapter import check_adapter
 from training.errors import ConfigError
-from training.evaluate import EvaluationSettings
+from training.evaluation_run import EvaluationSettings
 from training.objective.schedule import Constant, DualAscent
 from training.settings import Adapter, compose_settings
 from training.train import main, settings_from

@@ -3,7 +3,6 @@
 Read with httpx and no more JSON than needed, as in `tools.bench.openai_server`.
 """
 
-import json
 import threading
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,6 +11,7 @@ import httpx
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
+from duet_contract.strict_json import parse_json
 from tools.split.endpoint import OpenAIModel
 from tools.split.modes.base import Asking
 from tools.split.record import Record
@@ -132,7 +132,7 @@ class Exchange:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 if line.startswith(_EVENT):
-                    found.append((at, json.loads(line[6:])))
+                    found.append((at, parse_json(line[6:])))
                 done = done or line.startswith(_DONE)
         if not done:
             raise CloudUnreachable("the answer ended without its last event")

@@ -1,0 +1,204 @@
+"""JSON that is read and written, and options that are numbers or flags."""
+
+import json
+import math
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from duet_contract.strict_json import json_text, parse_json
+from tools.bench.errors import UsageProblem
+from tools.bench.results import read_results
+from tools.files import read_text
+from tools.fleet.costs_file import read_costs
+from tools.fleet.patterns import HOURS, Pattern
+from tools.link.emulator import parse_address
+from tools.link.errors import BadLink, BadTimeline
+from tools.link.profiles import Direction, link_named
+from tools.link.timeline import read_timeline
+from tools.options import Finite, flags
+from tools.progress import plain
+from tools.report.model import read_report
+from tools.report.readme_tables import read_measured
+from tools.split.options import parse_objectives
+
+ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)
+NUMBERS = st.one_of(ANY_FLOAT, st.integers(-(10**400), 10**400))
+
+
+def text_of(number: float) -> str:
+    """As on a command line; the digits of very large integers are not cut off."""
+    return str(number)
+
+
+@given(ANY_FLOAT)
+@example(math.nan)
+@example(math.inf)
+@example(1e308)
+@example(5e-324)
+def test_an_objective_is_a_number_of_seconds_that_json_can_hold(number: float) -> None:
+    try:
+        (objective,) = parse_objectives(f"total={number}")
+    except UsageProblem:
+        assert not 0 < number <= 86_400
+        return
+    assert 0 < number <= 86_400
+    assert objective.most == pytest.approx(1000 * number)
+    json_text(objective.model_dump())
+
+
+@given(NUMBERS, st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_a_number_of_an_option_is_in_its_range_or_refused(
+    number: float, least: float, span: float
+) -> None:
+    kind = Finite(least, least + span)
+    try:
+        found = kind.convert(text_of(number), None, None)
+    except click.BadParameter:
+        assert not least <= number <= least + span
+        return
+    assert math.isfinite(found)
+    assert least <= found <= least + span
+
+
+@given(NUMBERS, st.sampled_from(["delay_ms", "jitter_ms", "stall_ms", "rate_bit_s"]))
+def test_a_links_setting_is_bounded_or_refused(number: float, name: str) -> None:
+    try:
+        made = Direction().changed({name: number})
+    except BadLink:
+        return
+    assert math.isfinite(getattr(made, name) or 0.0)
+    assert (getattr(made, name) or 0.0) <= 1e12
+
+
+@given(ANY_FLOAT, ANY_FLOAT, ANY_FLOAT, st.lists(ANY_FLOAT, min_size=24, max_size=24))
+@example(1.0, 4.0, 30.0, [5e-324] + [0.0] * 23)
+@example(1.0, 4.0, 30.0, [1e308] * 24)
+def test_a_pattern_that_is_taken_can_be_drawn_from(
+    per_hour: float, questions: float, think: float, hours: list[float]
+) -> None:
+    try:
+        pattern = Pattern("daily", per_hour, hours, questions, think)
+    except UsageProblem:
+        return
+    assert math.isfinite(sum(pattern.hours) / 24)
+    assert max(pattern.hours) / (sum(pattern.hours) / 24) <= 24.000001
+
+
+def test_the_usual_pattern_is_taken() -> None:
+    assert Pattern("daily").hours == HOURS
+
+
+@given(st.text())
+def test_flags_are_split_or_refused(text: str) -> None:
+    try:
+        found = flags(text, "--service-flags")
+    except UsageProblem:
+        return
+    assert isinstance(found, tuple)
+
+
+def test_a_quotation_without_an_end_is_refused() -> None:
+    with pytest.raises(UsageProblem, match="--service-flags: No closing quotation"):
+        flags("'", "--service-flags")
+
+
+@given(st.text())
+def test_text_is_shown_as_it_is(text: str) -> None:
+    shown = plain(text)
+    assert shown.spans == []
+    assert all(character.isprintable() or character in "\n\t" for character in shown.plain) or all(
+        character not in shown.plain for character in "\x1b\x07\x9b\x7f"
+    )
+
+
+@pytest.mark.parametrize("name", ["o[/x]y", "o[bold]z", "[link=https://a.example]x[/]"])
+def test_markup_is_shown_as_text(name: str) -> None:
+    assert plain(name).plain == name
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "1e999", "[" * 200_000, "{"])
+def test_what_is_no_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)
+
+
+@given(st.recursive(st.none() | st.booleans() | ANY_FLOAT | st.text(), st.lists, max_leaves=9))
+def test_what_is_written_is_json(data: object) -> None:
+    try:
+        text = json_text(data)
+    except ValueError:
+        return
+    assert json.loads(text, parse_constant=pytest.fail) == data
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        read_report,
+        read_results,
+        read_measured,
+        read_timeline,
+        lambda path: read_costs(path, (1.0,), (1.0,)),
+    ],
+    ids=["report", "results", "measured", "timeline", "costs"],
+)
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 100_000, "NaN", "[]", '{"cells": 3}'])
+def test_a_file_that_is_nested_too_deeply_or_no_json_is_refused_in_one_line(
+    read: object, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises((UsageProblem, BadTimeline)) as caught:
+        read(path)  # type: ignore[operator]
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_toml_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.toml"
+    path.write_text("a = " + "[" * 100_000, "utf-8")
+    with pytest.raises(BadTimeline, match=r"timeline\.toml: it is nested too deeply"):
+        read_timeline(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    path.write_text("1" * 11, "utf-8")
+    with pytest.raises(UsageProblem, match="it is larger than 10 bytes"):
+        read_text(path, 10)
+    assert read_text(path, 11)
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("localhost:1", ("localhost", 1)),
+        ("[::1]:50151", ("::1", 50151)),
+        ("::1:50151", None),
+        ("a:b:1", None),
+        ("[a]:1", None),
+        ("[::1:1", None),
+        ("a:+1", None),
+        ("a:65536", None),
+        (":1", None),
+    ],
+)
+def test_an_address_is_host_and_port(address: str, found: tuple[str, int] | None) -> None:
+    if found:
+        assert parse_address(address) == found
+        return
+    with pytest.raises(BadLink, match="is no address"):
+        parse_address(address)
+
+
+def test_huge_integers_of_a_timeline_are_refused(tmp_path: Path) -> None:
+    for number, line in enumerate((f"rtt_ms = 1{'0' * 400}", "rtt_ms = nan", "rtt_ms = 1e308")):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(f"[[at]]\nt = 1\n{line}\n", "utf-8")
+        with pytest.raises(BadTimeline, match="step 1: rtt_ms is "):
+            read_timeline(path)
+    assert link_named("none").rtt_ms == 0
