@@ -4,7 +4,6 @@ Text is UTF-8, or UTF-16 with a byte order mark. PDF and office files go through
 `device.private.documents`. What a file is, its first bytes say, not its name.
 """
 
-import codecs
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from device.errors import UsageProblem
 from device.private.documents import HTML_NAMES, document_text, kind_of
+from device.private.encoding import decode_text
 
 # No decoder's window holds more; files are read no further than this.
 MOST_TEXT_BYTES = 16 << 20
@@ -21,11 +21,6 @@ MOST_DOCUMENT_BYTES = 64 << 20
 MOST_FILES = 1000
 # Names that a note lists.
 _FEW = 3
-_BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 
 
 class _NotText(UsageProblem):
@@ -153,11 +148,10 @@ def _document(name: str, data: bytes) -> Document:
 
 
 def _decode(name: str, data: bytes) -> str:
-    encoding = next((each for bom, each in _BOMS.items() if data.startswith(bom)), "utf-8")
     try:
-        text = data.decode(encoding)
+        text = decode_text(data)
     except UnicodeDecodeError as error:
-        if encoding == "utf-8" and not _looks_like_text(data):
+        if error.encoding == "utf-8" and not _looks_like_text(data):
             raise _NotText(f"{name} is binary, neither text nor a document") from error
         raise UsageProblem(
             f"{name} is not UTF-8 text (byte {error.start}): convert it, for example with iconv"
