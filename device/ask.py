@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.deadline import Start
+from device.deadline import Deadline, Start
 from device.errors import DeviceError, Interrupted, UsageProblem
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -247,7 +247,8 @@ def ask(
         with start.waiting():
             asked = Question(text, read_context(sources, output.note))
     if redact or redact_words or redact_numbers:
-        asked = _redacted(asked, redact_words, redact_numbers, output.note)
+        check = Deadline(timeout, start.at, stop).check
+        asked = _redacted(asked, redact_words, redact_numbers, output.note, check)
     # Either may ask for a passphrase.
     with start.waiting():
         keeper = Keeper(not no_log, output.note)
@@ -278,18 +279,23 @@ def ask(
 
 
 def _redacted(
-    question: "Question", words: Path | None, numbers: bool, note: Callable[[str], None]
+    question: "Question",
+    words: Path | None,
+    numbers: bool,
+    note: Callable[[str], None],
+    check: Callable[[], None],
 ) -> "Question":
     from device.private.forms import find_numbers
-    from device.private.identifiers import load_finder
-    from device.private.redaction import find_words, read_words, redact
+    from device.private.identifiers import load_finders
+    from device.private.redaction import redact
+    from device.private.words import find_words, read_words
 
     finders = [find_words(read_words(words))] if words else []
-    finders.append(load_finder(note))
+    finders += load_finders(note)
     if numbers:
         finders.append(find_numbers)
     taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.text, finders, taken))
+    return replace(question, redaction=redact(question.text, finders, taken, check))
 
 
 def _read_stdin() -> str:
