@@ -16,6 +16,7 @@ from device.deadline import Deadline, Start
 from device.errors import DeviceError, Interrupted, UsageProblem
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_CONTEXT_TIMEOUT,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
@@ -140,6 +141,14 @@ class _Sources(click.types.StringParamType):
     f"May be given several times; in DUET_CONTEXT with {os.pathsep!r} between.",
 )
 @click.option(
+    "--context-timeout",
+    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    default=DEFAULT_CONTEXT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for reading the documents of --context.",
+)
+@click.option(
     "--redact",
     is_flag=True,
     help="Replace names, addresses, phone numbers and the like before the question is sent.",
@@ -183,6 +192,7 @@ def ask(
     anticipate: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
+    context_timeout: float,
     redact: bool,
     redact_words: Path | None,
     redact_numbers: bool,
@@ -245,7 +255,7 @@ def ask(
     asked = Question(text)
     if sources:
         with start.waiting():
-            asked = Question(text, read_context(sources, output.note))
+            asked = Question(text, read_context(sources, output.note, context_timeout))
     if redact or redact_words or redact_numbers:
         check = Deadline(timeout, start.at, stop).check
         asked = _redacted(asked, redact_words, redact_numbers, output.note, check)
