@@ -75,7 +75,7 @@ SECRETS = {
     "DE89 3704 0044 0532 0130 00": "0532",
     "otto@acme.internal": "otto",
     "192.168.17.4": "192",
-    "https://otto:geheim@host.example.org/x": "geheim",
+    "https://otto:geheim@host.example.org/x": "geheim",  # pragma: allowlist secret
     "http://intranet/kessler/9": "intranet",
     "00:1B:44:11:3A:B7": "3A",
     "Otto Kessler": "Kessler",

@@ -83,7 +83,7 @@ FOUND = {
         ("Is wiki.acme.internal down?", "Is [URL_1] down?"),
         ("Is wiki.acme.internal:8443/x down?", "Is [URL_1] down?"),
         ("Copy s3://bucket/otto/tax.pdf!", "Copy [URL_1]!"),
-        ("Clone https://otto:geheim@host.example.org", "Clone [URL_1]"),
+        ("Clone https://otto:geheim@host.example.org", "Clone [URL_1]"),  # pragma: allowlist secret
         ("ssh://otto@10.0.0.7:22/srv", "[URL_1]"),
         ("See [this](https://example.org/a_(b)).", "See [this]([URL_1])."),
         ('{"url": "https://example.org/otto"}', '{"url": "[URL_1]"}'),
