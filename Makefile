@@ -98,7 +98,7 @@ stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock: $(READY) ## resolve both environments anew
-	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,documents,redact,tools,dev torch==2.13.0
+	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,documents,redact,redact-model,tools,dev torch==2.13.0
 	$(BIN)/python requirements/lock.py training-cpu.txt training,test torch==2.13.0
 
 bench: $(READY) measured-pair ## measure, write tools/results, update the README's table

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from device.deadline import Start
+from device.deadline import Deadline, Start
 from device.errors import DeviceError, Interrupted, UsageProblem
 from device.options import FiniteRange, Temperature
 from device.output import note
 from device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_CONTEXT_TIMEOUT,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
@@ -151,6 +152,14 @@ class _Sources(click.types.StringParamType):
     f"May be given several times; in DUET_CONTEXT with {os.pathsep!r} between.",
 )
 @click.option(
+    "--context-timeout",
+    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    default=DEFAULT_CONTEXT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for reading the documents of --context.",
+)
+@click.option(
     "--redact",
     is_flag=True,
     help="Replace names, addresses, phone numbers and the like before the question is sent.",
@@ -194,6 +203,7 @@ def ask(
     anticipate: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
+    context_timeout: float,
     redact: bool,
     redact_words: Path | None,
     redact_numbers: bool,
@@ -253,9 +263,10 @@ def ask(
     asked = Question(text)
     if sources:
         with start.waiting():
-            asked = Question(text, read_context(sources, output.note))
+            asked = Question(text, read_context(sources, output.note, context_timeout))
     if redact or redact_words or redact_numbers:
-        asked = _redacted(asked, redact_words, redact_numbers, output.note)
+        check = Deadline(timeout, start.at, stop).check
+        asked = _redacted(asked, redact_words, redact_numbers, output.note, check)
     # Either may ask for a passphrase.
     with start.waiting():
         keeper = Keeper(not no_log, output.note)
@@ -288,18 +299,23 @@ def ask(
 
 
 def _redacted(
-    question: "Question", words: Path | None, numbers: bool, note: Callable[[str], None]
+    question: "Question",
+    words: Path | None,
+    numbers: bool,
+    note: Callable[[str], None],
+    check: Callable[[], None],
 ) -> "Question":
     from device.private.forms import find_numbers
-    from device.private.identifiers import load_finder
-    from device.private.redaction import find_words, read_words, redact
+    from device.private.identifiers import load_finders
+    from device.private.redaction import redact
+    from device.private.words import find_words, read_words
 
     finders = [find_words(read_words(words))] if words else []
-    finders.append(load_finder(note))
+    finders += load_finders(note)
     if numbers:
         finders.append(find_numbers)
     taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.text, finders, taken))
+    return replace(question, redaction=redact(question.text, finders, taken, check))
 
 
 def _read_stdin() -> str:

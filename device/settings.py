@@ -6,6 +6,8 @@ from dataclasses import dataclass
 DEFAULT_SERVER = "127.0.0.1:50151"
 DEFAULT_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 3.0
+# For all documents of a question together.
+DEFAULT_CONTEXT_TIMEOUT = 60.0
 # A year; clocks of threads and of gRPC end somewhere beyond.
 MOST_TIMEOUT = 365 * 86_400.0
 MOST_DEFAULT_THREADS = 8

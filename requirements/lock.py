@@ -1,6 +1,6 @@
 """Writes a lock: every distribution of an environment, pinned, for `pip install --no-deps -r`.
 
-    python requirements/lock.py cpu.txt 'cloud-cpu,device,documents,redact,tools,dev' torch==2.13.0
+    python requirements/lock.py cpu.txt EXTRAS torch==2.13.0  (`make lock` names the extras)
 
 Resolves with pip itself and leaves out what the CPU environment must not have: torchvision,
 torchaudio and torchcodec come as CUDA builds there and break transformers' imports. That is also

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device.errors import UsageProblem
-from device.private.documents import HTML_NAMES, document_text, kind_of
+from device.private.documents import HTML_NAMES, Converter, kind_of
+from device.settings import DEFAULT_CONTEXT_TIMEOUT
 from device.text import decode_text, encoding_of
 
 # No decoder's window holds more; files are read no further than this.
@@ -43,11 +44,20 @@ class Document:
 Context = tuple[Document, ...]
 
 
-def read_context(sources: Sequence[str], note: Callable[[str], None]) -> Context:
+def read_context(
+    sources: Sequence[str],
+    note: Callable[[str], None],
+    timeout: float = DEFAULT_CONTEXT_TIMEOUT,
+) -> Context:
     """Reads every source: files, folders with all that is in them, `-` for stdin.
 
     Hidden files, empty ones and those that are no text are left out of folders, which `note` is
     told; a file that was named is read or refused.
+
+    Args:
+        sources: as `--context` names them.
+        note: is told what was left out.
+        timeout: seconds that all documents together may take; plain text takes none.
 
     Raises:
         UsageProblem: something cannot be read, is empty, too large, or no text.
@@ -58,13 +68,15 @@ def read_context(sources: Sequence[str], note: Callable[[str], None]) -> Context
     if "" in sources:
         raise UsageProblem("--context is empty: give a file, a folder, or - for stdin")
     documents: list[Document] = []
-    for source in sources:
-        if source == "-":
-            documents.append(_document("stdin", _read_stdin()))
-        elif Path(source).is_dir():
-            documents += _folder(Path(source), note)
-        else:
-            documents.append(_document(_readable(source), _read(Path(source))))
+    with Converter(timeout) as converter:
+        for source in sources:
+            if source == "-":
+                documents.append(_document("stdin", _read_stdin(), converter))
+            elif Path(source).is_dir():
+                documents += _folder(Path(source), note, converter)
+            else:
+                data = _read(Path(source))
+                documents.append(_document(_readable(source), data, converter))
     total = sum(len(document.text.encode("utf-8")) for document in documents)
     if total > MOST_TEXT_BYTES:
         raise UsageProblem(
@@ -73,7 +85,7 @@ def read_context(sources: Sequence[str], note: Callable[[str], None]) -> Context
     return tuple(documents)
 
 
-def _folder(folder: Path, note: Callable[[str], None]) -> Iterator[Document]:
+def _folder(folder: Path, note: Callable[[str], None], converter: Converter) -> Iterator[Document]:
     paths = list(_files(folder))
     if len(paths) > MOST_FILES:
         raise UsageProblem(f"{folder} holds more than {MOST_FILES} files: name those that matter")
@@ -82,7 +94,7 @@ def _folder(folder: Path, note: Callable[[str], None]) -> Iterator[Document]:
     for path in paths:
         name = _readable(path.relative_to(folder.parent).as_posix())
         try:
-            yield _document(name, _read(path))
+            yield _document(name, _read(path), converter)
             count += 1
         except (_NotText, _Empty):
             left_out.append(name)
@@ -132,7 +144,7 @@ def _read_stdin() -> bytes:
         raise UsageProblem(f"cannot read the context from stdin: {error.strerror}") from error
 
 
-def _document(name: str, data: bytes) -> Document:
+def _document(name: str, data: bytes, converter: Converter) -> Document:
     """A file's text.
 
     Raises:
@@ -146,7 +158,7 @@ def _document(name: str, data: bytes) -> Document:
         raise UsageProblem(f"{name} has more than {most} bytes")
     if not data.strip():
         raise _Empty(f"{name} is empty")
-    text = document_text(name, data, kind) if kind else _decode(name, data)
+    text = converter.text(name, data, kind) if kind else _decode(name, data)
     if not text.strip():
         raise UsageProblem(f"{name} holds no text (is it scanned?)" if kind else f"{name} is empty")
     if len(text.encode("utf-8")) > MOST_TEXT_BYTES:

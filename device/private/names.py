@@ -1,14 +1,17 @@
 """Names of people by the way they are written, where no language model is installed.
 
-Western writing alone: a capitalised word is a name behind a title or a word that introduces one, or
-next to another capitalised word where neither is an ordinary word. A lone capitalised word
-elsewhere stays: most are no people, and a question without its subject cannot be answered.
+Western writing alone: a capitalised word is a name behind a title, an initial or a word that
+introduces one, or next to another capitalised word where neither is an ordinary word. Words in
+capitals, and words with a comma between, are a name if one of them is a known given name. A lone
+capitalised word elsewhere stays: most are no people, and a question without its subject cannot be
+answered.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from device.private.redaction import Found
+from device.private.found import NAME, Found
+from device.private.given_names import GIVEN_NAMES
 
 
 def _words(text: str) -> frozenset[str]:
@@ -44,6 +47,9 @@ _ORDINARY = _words(
     Them Then There These They This Those Three To Today Tomorrow Translate Two Under Until Up Use
     Was We Were What When Where Which While Who Whom Whose Why Will With Without Would Write Yes
     Yesterday Yet You Your Ich Wir
+    Add Book Call Check Cite Congratulate Contact Forward Get Go Inform Introduce Invite Keep Look
+    Mail Meet Mention Message Notify Open Order Pay Phone Post Print Quote Read Remind Remove Review
+    Ring Schedule Search Share Sign Start Stop Text Try Turn Update Visit
     Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April June July
     August September October November December Christmas Easter
     English German French Spanish Italian Chinese Japanese Russian Latin American British European
@@ -59,45 +65,133 @@ _PARTICLE = (
 )
 _INITIAL = r"[^\W\d_a-z]\."
 _NAME = rf"{_WORD}(?:\s+(?:(?:{_PARTICLE}\s+){{1,2}}{_WORD}|{_INITIAL}|{_WORD}))*"
-_TITLED = re.compile(rf"\b(?:{'|'.join(_TITLES)})\.?\s+(?P<name>{_NAME})")
+_SHOUTED_TITLES = _words("MR MRS MS MISS DR PROF HERR FRAU")
+_TITLED = re.compile(
+    rf"\b(?:{'|'.join([*_TITLES, *_SHOUTED_TITLES])})\.?\s+(?P<name>(?:{_INITIAL}\s?)*{_NAME})"
+)
 _INTRODUCED = re.compile(
     rf"(?:\b(?i:{'|'.join(_INTRODUCTIONS)})\b,?|\b(?i:{_PHRASES}))\s+(?P<name>{_NAME})"
 )
 _SEVERAL = re.compile(rf"(?<!\w)(?P<name>{_NAME})")
+_SHOUTED_WORD = r"[^\W\d_a-zß-öø-ÿ]{2,}(?:['\-][^\W\d_a-zß-öø-ÿ]{2,})*(?!\w)"
+_SHOUTED = re.compile(rf"(?<![\w'\-]){_SHOUTED_WORD}(?:\s(?:{_SHOUTED_WORD}|{_INITIAL}))+")
+_INITIALS = re.compile(
+    rf"(?<![\w.'\-])(?P<initials>(?:{_INITIAL}[ \-]?){{1,4}})\s?"
+    rf"(?:{_PARTICLE}\s){{0,2}}(?P<last>{_WORD})"
+)
+_LAST_FIRST = re.compile(
+    rf"(?<![\w'\-])(?P<last>{_WORD}),\s"
+    rf"(?P<first>(?:{_INITIAL}\s?){{1,3}}(?!\w)|{_WORD}(?:\s(?:{_INITIAL}|{_WORD}))?)"
+)
+# Initials of something else: U. S. Army, P. O. Box.
+_NO_INITIALS = _words("AD AI AM BC DC EG EU ID IE IT PC PM PO TV UK UN US USA VS")
+# Behind other words, a single letter with a full stop ends a sentence: "vitamin C. Oranges".
+_BEFORE_INITIAL = _words(
+    """
+    and are ask asks at because before by call can did does for from had has if is mit of on or said
+    says tell that than then to und von was were when where which who whom whose why will with
+    """
+)
+_POSSESSIVE = re.compile(r"['\u2019]s\Z")
 _APOSTROPHE = re.compile(r"['\u2019]")
 _SPLIT = re.compile(r"\S+")
 
 
 def find_names(text: str) -> Iterable[Found]:
     """Spans that are written like people's names."""
-    for pattern in (_TITLED, _INTRODUCED):
-        for match in pattern.finditer(text):
-            yield from _people(text, match.start("name"), match.end("name"), fewest=1)
+    for found in _all_names(text):
+        possessive = _POSSESSIVE.search(text, found.start, found.end)
+        yield Found(found.start, possessive.start() if possessive else found.end, NAME)
+
+
+def is_ordinary(word: str) -> bool:
+    """Whether a capitalised word begins sentences, or is a title or no person."""
+    stem = _APOSTROPHE.split(word)[0]  # of "I'm" and "What's"
+    return not _ORDINARY.isdisjoint((word, stem)) or word.rstrip(".") in _TITLES
+
+
+def _all_names(text: str) -> Iterator[Found]:
+    for match in _TITLED.finditer(text):
+        yield from _people(text, match.start("name"), match.end("name"), fewest=1, shouted=True)
+    for match in _INTRODUCED.finditer(text):
+        yield from _people(text, match.start("name"), match.end("name"), fewest=1)
     for match in _SEVERAL.finditer(text):
         yield from _people(text, match.start("name"), match.end("name"), fewest=2)
+    for match in _SHOUTED.finditer(text):
+        yield from _shouted(text, match.start(), match.end())
+    for match in _INITIALS.finditer(text):
+        before = text[max(0, match.start() - 30) : match.start()]
+        ordinary = is_ordinary(_capitalised(match["last"]))
+        if not ordinary and _are_initials(match["initials"], before):
+            yield Found(match.start(), match.end(), NAME)
+    for match in _LAST_FIRST.finditer(text):
+        last, first = match["last"], match["first"].split()[0]
+        named = first[1] == "." if len(first) > 1 else False
+        known = first.casefold() in GIVEN_NAMES and last.casefold() not in GIVEN_NAMES
+        # Adverbs begin sentences: "Sadly, Otto left".
+        if (named or known) and not is_ordinary(_capitalised(last)) and not last.endswith("ly"):
+            yield Found(match.start(), match.end(), NAME)
 
 
-def _people(text: str, start: int, end: int, *, fewest: int) -> Iterable[Found]:
-    """The runs of at least `fewest` words of which none is ordinary."""
+def _people(
+    text: str, start: int, end: int, *, fewest: int, shouted: bool = False
+) -> Iterator[Found]:
+    """The runs of at least `fewest` words of which none is ordinary, or, mostly, in capitals."""
     run: list[tuple[int, int]] = []
-    words = [(start + m.start(), start + m.end()) for m in _SPLIT.finditer(text, start, end)]
-    words = [(first - start, last - start) for first, last in words]
+    words = [(m.start(), m.end()) for m in _SPLIT.finditer(text, start, end)]
     for first, last in [*words, (end, end)]:
         word = text[first:last]
-        if word and not _is_ordinary(word) and not _is_shouted(word):
+        known = word.casefold() in GIVEN_NAMES
+        if word and not is_ordinary(word) and (shouted or known or not _is_shouted(word)):
             run.append((first, last))
             continue
-        capitalised = [each for each in run if text[each[0]].isupper()]
+        capitalised = _without_abbreviation(text, run)
         if len(capitalised) >= fewest:
-            yield Found(capitalised[0][0], capitalised[-1][1], "NAME")
+            yield Found(capitalised[0][0], capitalised[-1][1], NAME)
         run = []
         if fewest == 1 and capitalised:
             return
 
 
-def _is_ordinary(word: str) -> bool:
-    stem = _APOSTROPHE.split(word)[0]  # of "I'm" and "What's"
-    return not _ORDINARY.isdisjoint((word, stem)) or word.rstrip(".") in _TITLES
+def _without_abbreviation(text: str, run: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The capitalised words of a run, without `U. S.` and the like in front."""
+    words = [each for each in run if text[each[0]].isupper()]
+    initials = 0
+    while initials < len(words) and words[initials][1] - words[initials][0] == 2:
+        initials += 1
+    if "".join(text[first] for first, _ in words[:initials]) in _NO_INITIALS:
+        return words[initials:]
+    return words
+
+
+def _shouted(text: str, start: int, end: int) -> Iterator[Found]:
+    """A given name in capitals, with what follows or, if that is no name, what comes before."""
+    words = [(m.start(), m.end()) for m in _SPLIT.finditer(text, start, end)]
+    names = [not is_ordinary(_capitalised(text[first:last])) for first, last in words]
+    for at, (first, last) in enumerate(words):
+        if text[first:last].casefold() not in GIVEN_NAMES:
+            continue
+        to = at
+        while to + 1 < len(words) and to < at + 3 and names[to + 1]:
+            to += 1
+        if to > at:
+            yield Found(first, words[to][1], NAME)
+        elif at > 0 and names[at - 1]:
+            yield Found(words[at - 1][0], last, NAME)
+
+
+def _are_initials(initials: str, before: str) -> bool:
+    letters = "".join(filter(str.isalpha, initials))
+    if letters in _NO_INITIALS:
+        return False
+    words = before.split()
+    if len(letters) > 1 or not words or before.endswith("\n"):
+        return True
+    return words[-1].casefold() in _BEFORE_INITIAL or not words[-1][-1].isalnum()
+
+
+def _capitalised(word: str) -> str:
+    return word.capitalize() if _is_shouted(word) else word
 
 
 def _is_shouted(word: str) -> bool:

@@ -1,40 +1,18 @@
 """Redaction (`--redact`): stable placeholders for what identifies somebody, and back again.
 
-`[NAME_1]` stands for one value wherever it occurs in the question and in the private context, so
-that the signal, the decoder and the answer speak of the same thing.
+`[NAME_1]` stands for one person, however the name is written in the question and in the private
+context, so that the signal, the decoder and the answer speak of the same one.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from device.errors import UsageProblem
+from device.private.folding import Folded, fold
+from device.private.found import NUMBER, Finder, Found
+from device.private.people import same_people
 
-DEFAULT_LABEL = "WORD"
-NUMBER = "NUMBER"
-_LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,30}\Z")
-_MOST_DICTIONARY_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Found:
-    """Something to be replaced: `text[start:end]` is a `label` (`NAME`, `EMAIL`, ...)."""
-
-    start: int
-    end: int
-    label: str
-
-
-Finder = Callable[[str], Iterable[Found]]
-
-
-@dataclass(frozen=True)
-class Word:
-    """An entry of one's own dictionary: every occurrence of `text` is a `label`."""
-
-    text: str
-    label: str = DEFAULT_LABEL
+_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_\d+\]")
 
 
 class Redaction:
@@ -42,7 +20,8 @@ class Redaction:
 
     Attributes:
         text: the question as it may leave the device.
-        originals: what each placeholder stands for.
+        originals: what each placeholder becomes in an answer. Of an entity that the question
+            writes in several ways, the way with the most words; of equal ones the first.
     """
 
     def __init__(self, question: str, found: Iterable[Found], taken: str = "") -> None:
@@ -56,37 +35,28 @@ class Redaction:
             taken: other text, in which no placeholder may occur already.
         """
         self.originals: dict[str, str] = {}
-        self._placeholders: dict[str, str] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._exact: dict[str, str] = {}
+        self._entities: dict[str, str] = {}
+        self._taken = set(_PLACEHOLDER.findall(question + "\n" + taken))
+        self._numbers: Counter[str] = Counter()
         spans = _merged(found)
         for span in spans:
-            self._name(question[span.start : span.end], span.label, question + "\n" + taken)
-        if self._placeholders:
-            # The longest first: a name before its parts.
-            values = sorted(self._placeholders, key=len, reverse=True)
-            numbers = {question[each.start : each.end] for each in spans if each.label == NUMBER}
-            self._pattern = re.compile(
-                "|".join(
-                    rf"(?<!\d){re.escape(value)}(?!\d)"
-                    if value in numbers
-                    else _standing_alone(value)
-                    for value in values
-                )
-            )
+            self._name(question[span.start : span.end], span.label, span.entity)
+        values = _patterns(question, spans)
+        self._values = [self._exact[value] for value in values]
+        self._pattern = re.compile("|".join(f"({each})" for each in values.values()) or "(?!)")
         pieces: list[str] = []
         end = 0
         for span in spans:
-            pieces.append(self.apply(question[end : span.start]))
-            pieces.append(self._placeholders[question[span.start : span.end]])
+            pieces.append(self._replace(question[end : span.start], exactly=True))
+            pieces.append(self._exact[question[span.start : span.end]])
             end = span.end
-        pieces.append(self.apply(question[end:]))
+        pieces.append(self._replace(question[end:], exactly=True))
         self.text = "".join(pieces)
 
     def apply(self, text: str) -> str:
-        """Other text with the same values replaced by the same placeholders."""
-        if self._pattern is None:
-            return text
-        return self._pattern.sub(lambda match: self._placeholders[match[0]], text)
+        """Other text with the same values replaced by the same placeholders, however spelled."""
+        return self._replace(text, exactly=False)
 
     def restore(self, text: str) -> str:
         """Text with the values in the placeholders' place."""
@@ -97,14 +67,42 @@ class Redaction:
         """Restores text that comes in pieces."""
         return Restorer(self.originals)
 
-    def _name(self, value: str, label: str, taken: str) -> None:
-        if value in self._placeholders:
+    def _replace(self, text: str, *, exactly: bool) -> str:
+        folded = Folded(text)
+        pieces: list[str] = []
+        end = 0
+        for match in self._pattern.finditer(folded.text):
+            start, stop = folded.span(*match.span())
+            # Two values may share a character that folds to two.
+            if start < end:
+                continue
+            written, placeholder = text[start:stop], self._values[(match.lastindex or 0) - 1]
+            if exactly and placeholder not in self._entities.values():
+                self._name(written, placeholder[1:].rpartition("_")[0], None)
+            pieces += (text[end:start], self._exact.get(written, placeholder))
+            end = stop
+        return "".join([*pieces, text[end:]])
+
+    def _name(self, written: str, label: str, entity: str | None) -> None:
+        """Gives `written` its entity's placeholder, or a new one."""
+        if written in self._exact:
             return
-        number = 1
-        while (placeholder := f"[{label}_{number}]") in self.originals or placeholder in taken:
-            number += 1
-        self._placeholders[value] = placeholder
-        self.originals[placeholder] = value
+        placeholder = self._entities.get(entity or "")
+        if placeholder is None:
+            placeholder = self._new(label)
+            self.originals[placeholder] = written
+        elif len(written.split()) > len(self.originals[placeholder].split()):
+            self.originals[placeholder] = written
+        self._exact[written] = placeholder
+        if entity:
+            self._entities[entity] = placeholder
+
+    def _new(self, label: str) -> str:
+        while True:
+            self._numbers[label] += 1
+            placeholder = f"[{label}_{self._numbers[label]}]"
+            if placeholder not in self._taken:
+                return placeholder
 
 
 class Restorer:
@@ -134,90 +132,70 @@ class Restorer:
         return held
 
 
-def redact(question: str, finders: Sequence[Finder], taken: str = "") -> Redaction:
-    """Replaces what the finders find in a question; of equal spans the earlier finder's counts."""
-    found = [each for finder in finders for each in finder(question)]
-    names = [question[each.start : each.end] for each in found if each.label == "NAME"]
-    # Who was named in full is known by a part of the name, too.
-    parts = {part for name in names for part in name.split() if part.isalpha() and len(part) > 2}
-    for part in sorted(part for part in parts if part[0].isupper()):
-        for match in re.finditer(_standing_alone(part), question):
-            found.append(Found(match.start(), match.end(), "NAME"))  # noqa: PERF401
-    return Redaction(question, found, taken)
+def redact(
+    question: str,
+    finders: Sequence[Finder],
+    taken: str = "",
+    check: Callable[[], None] = lambda: None,
+) -> Redaction:
+    """Replaces what the finders find in a question; of equal spans the earlier finder's counts.
 
-
-def find_words(words: Sequence[Word]) -> Finder:
-    """Finds the entries of a dictionary, in any case, where they stand alone."""
-    labels = {word.text.casefold(): word.label for word in words}
-    longest_first = sorted(words, key=lambda word: len(word.text), reverse=True)
-    pattern = re.compile(
-        "|".join(_standing_alone(word.text) for word in longest_first), re.IGNORECASE
-    )
-
-    def find(text: str) -> Iterable[Found]:
-        for match in pattern.finditer(text):
-            label = labels.get(match[0].casefold(), DEFAULT_LABEL)
-            yield Found(match.start(), match.end(), label)
-
-    return find
-
-
-def read_words(path: Path) -> list[Word]:
-    """Reads a dictionary: a word or phrase a line, or `word = LABEL`; `#` begins a comment.
-
-    Raises:
-        UsageProblem: the file cannot be read, is too large or empty, or a line is malformed.
+    Args:
+        question: as typed.
+        finders: what looks for something.
+        taken: other text, in which no placeholder may occur already.
+        check: called between steps, which take well below a second each; raises to stop.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_DICTIONARY_BYTES + 1)
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageProblem(f"{path} is not UTF-8 text") from error
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror or error}") from error
-    if len(data) > _MOST_DICTIONARY_BYTES:
-        raise UsageProblem(f"{path} has more than {_MOST_DICTIONARY_BYTES} bytes")
-    words: list[Word] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
+    found: list[Found] = []
+    for finder in finders:
+        check()
+        found += finder(question)
+    check()
+    return Redaction(question, same_people(question, found), taken)
+
+
+def _patterns(question: str, spans: Sequence[Found]) -> dict[str, str]:
+    """Patterns that find each value again in folded text, the longest value first."""
+    patterns: dict[str, str] = {}
+    for span in spans:
+        written = question[span.start : span.end]
+        value = fold(written)
+        if not value.strip():
             continue
-        word, equals, label = (part.strip() for part in line.rpartition("="))
-        if not equals:
-            word, label = label, DEFAULT_LABEL
-        label = label.upper()
-        if not word or not _LABEL.match(label):
-            raise UsageProblem(
-                f"{path}, line {number}: a word or phrase, or WORD = LABEL, where the label has "
-                "letters, digits and underscores"
-            )
-        words.append(Word(word, label))
-    if not words:
-        raise UsageProblem(f"{path} holds no words")
-    return words
+        if span.label == NUMBER:
+            patterns[written] = rf"(?<!\d){re.escape(value)}(?!\d)"
+        elif span.entity:
+            words = r"\s+".join(map(re.escape, value.split()))
+            patterns[written] = f"(?i:{_alone(value.strip(), words)})"
+        else:
+            patterns.setdefault(written, _alone(value, re.escape(value)))
+    return dict(sorted(patterns.items(), key=lambda item: len(item[0]), reverse=True))
 
 
-def _standing_alone(value: str) -> str:
+def _alone(value: str, pattern: str) -> str:
     """A pattern for `value` that does not match inside a longer word or number."""
     before = r"(?<!\w)" if re.match(r"\w", value[0]) else ""
     after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
-    return before + re.escape(value) + after
+    return before + pattern + after
 
 
 def _merged(found: Iterable[Found]) -> list[Found]:
     """Spans in the text's order. Overlapping ones become one, so that no end of any is left over;
-    it takes the label of the longest, of equal ones that of the first given.
+    it takes label and entity of the longest, of equal ones those of the first given.
     """
     merged: list[Found] = []
-    longest = 0
+    longest: Found | None = None
     for each in sorted(found, key=lambda each: each.start):
-        length = each.end - each.start
-        if merged and each.start < merged[-1].end:
+        if each.end <= each.start:
+            continue
+        if merged and longest and each.start < merged[-1].end:
             last = merged[-1]
-            label = each.label if length > longest else last.label
-            merged[-1] = Found(last.start, max(last.end, each.end), label)
-            longest = max(longest, length)
-        elif length > 0:
+            if each.end - each.start > longest.end - longest.start:
+                longest = each
+            start, end = last.start, max(last.end, each.end)
+            whole = (longest.start, longest.end) == (start, end)
+            merged[-1] = Found(start, end, longest.label, longest.entity if whole else None)
+        else:
             merged.append(each)
-            longest = length
+            longest = each
     return merged

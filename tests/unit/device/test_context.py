@@ -2,14 +2,18 @@
 
 import io
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from device.errors import ExitCode, UsageProblem
-from device.private import context, documents
+from device.private import context, conversion, documents
 from device.private.context import Document, read_context
 from tests.doubles import documents as made
 
@@ -56,11 +60,10 @@ def test_html_gives_its_text(tmp_path: Path) -> None:
     assert document.text.strip() == PRIVATE.replace("safe", "**safe**")
 
 
-def test_nothing_that_a_document_points_to_is_fetched(
-    tmp_path: Path, offline: list[object]
-) -> None:
+def test_nothing_that_a_document_points_to_is_fetched(offline: list[object]) -> None:
     page = f"<html><img src='http://127.0.0.1:9/x.png'><p>{PRIVATE}</p></html>"
-    assert PRIVATE in read(write(tmp_path / "page.html", page))[0].text
+    # In this process, where `offline` sees it.
+    assert PRIVATE in conversion.convert(page.encode(), "html")["text"]
     drawing = "http://schemas.openxmlformats.org/drawingml/2006"
     picture = (
         f'<w:drawing><wp:inline xmlns:wp="{drawing}/wordprocessingDrawing"><a:graphic '
@@ -78,8 +81,73 @@ def test_nothing_that_a_document_points_to_is_fetched(
             'Target="http://127.0.0.1:9/x.png"/></Relationships>'
         },
     )
-    assert PRIVATE in read(write(tmp_path / "letter.docx", external))[0].text
+    assert PRIVATE in conversion.convert(external, "docx")["text"]
     assert offline == []
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\r\n\x80mail\0" * 50, b"x" * 1024])
+def test_a_pdf_may_begin_late(before: bytes, tmp_path: Path) -> None:
+    (document,) = read(write(tmp_path / "mail.pdf", before + made.pdf(PRIVATE)))
+    assert PRIVATE in document.text
+
+
+def test_text_about_pdf_is_text(tmp_path: Path) -> None:
+    text = "A file begins with %PDF-1.7."
+    assert read(write(tmp_path / "a.md", text))[0].text == text
+    late = b"\x80" * 1025 + made.pdf(PRIVATE)
+    with pytest.raises(UsageProblem, match="is not UTF-8"):
+        read(write(tmp_path / "late.pdf", late))
+
+
+def nested_runs(depth: int) -> bytes:
+    """A document of a few kilobytes that keeps its parser busy for long."""
+    return made.docx("x</w:t></w:r>" + "<w:r>" * depth + "</w:r>" * depth + "<w:r><w:t>y")
+
+
+def paragraphs(count: int) -> bytes:
+    """A document of a few kilobytes that is long once it is unpacked."""
+    return made.docx("x</w:t></w:r></w:p>" + "<w:p/>" * count + "<w:p><w:r><w:t>y")
+
+
+@pytest.mark.parametrize("data", [nested_runs(50_000), paragraphs(800_000)])
+def test_documents_have_a_time_limit_together(data: bytes, tmp_path: Path) -> None:
+    slow = write(tmp_path / "slow.docx", data)
+    started = time.monotonic()
+    with pytest.raises(UsageProblem) as caught:
+        read_context([str(slow)], print, timeout=2)
+    assert time.monotonic() - started < 8
+    assert str(caught.value) == (
+        f"{slow} was not read within 2 s (--context-timeout): give more time, or its text"
+    )
+    assert psutil.Process().children() == []
+
+
+def test_ctrl_c_stops_a_document_at_once(tmp_path: Path) -> None:
+    slow = write(tmp_path / "slow.docx", paragraphs(800_000))
+    main = threading.main_thread().ident or 0
+    threading.Timer(1, signal.pthread_kill, [main, signal.SIGINT]).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        read(slow)
+    assert time.monotonic() - started < 5
+    assert psutil.Process().children() == []
+
+
+def test_a_parser_that_crashes_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(UsageProblem, match=r"cannot be read as PDF \(the reader crashed\)"):
+        read(write(tmp_path / "a.pdf", made.pdf(PRIVATE)))
+
+
+def test_many_documents_share_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[object] = []
+    start = documents._start
+    monkeypatch.setattr(documents, "_start", lambda: started.append(1) or start())
+    for number in range(3):
+        write(tmp_path / "many" / f"{number}.docx", made.docx(f"{PRIVATE} {number}"))
+    texts = [each.text.strip() for each in read(tmp_path / "many")]
+    assert texts == [f"{PRIVATE} {number}" for number in range(3)]
+    assert len(started) == 1
 
 
 def test_stdin_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,8 +123,7 @@ def test_redacted_question_shows_what_was_sent(
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Presidio takes seconds to import, and has tests of its own.
-    monkeypatch.setattr(identifiers, "load_finder", lambda note: find_names)
+    monkeypatch.setattr(identifiers, "load_finders", lambda note: [find_names])
     words = tmp_path / "words"
     words.write_text("horse = ANIMAL")
     main(["logs", "on"])
@@ -503,7 +502,7 @@ def test_an_answer_of_the_device_alone_is_not_reused(
 def test_ask_imports_nothing_of_it_without_a_history(home: Path) -> None:
     program = (
         "import sys; from device.cli import main; main(['ask', 'why?', '--device-only']); "
-        "sys.exit(bool({'keyring', 'sqlite3', 'presidio_analyzer', 'markitdown'} & "
+        "sys.exit(bool({'keyring', 'sqlite3', 'phonenumbers', 'tldextract', 'markitdown'} & "
         "set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0

@@ -14,8 +14,8 @@ from device import answering
 from device.cli import main
 from device.errors import ExitCode
 from device.private import identifiers
+from device.private.found import Finder
 from device.private.names import find_names
-from device.private.redaction import Finder
 from duet_contract.receipt import Receipt
 from tests.doubles import documents as made
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
@@ -32,11 +32,11 @@ def cloud(
 ) -> Iterator[ScriptedCloud]:
     monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
 
-    def without_presidio(note: Callable[[str], None]) -> Finder:
+    def names_alone(note: Callable[[str], None]) -> list[Finder]:
         note("names by their form")
-        return find_names
+        return [find_names]
 
-    monkeypatch.setattr(identifiers, "load_finder", without_presidio)
+    monkeypatch.setattr(identifiers, "load_finders", names_alone)
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud

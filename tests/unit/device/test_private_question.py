@@ -6,8 +6,9 @@ from device.answering import Listener
 from device.errors import UsageProblem
 from device.pairs.pair import Pair
 from device.private.context import Document
+from device.private.found import Found
 from device.private.names import find_names
-from device.private.redaction import Found, Redaction, redact
+from device.private.redaction import Redaction, redact
 from device.question import Question
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest

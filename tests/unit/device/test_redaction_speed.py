@@ -1,0 +1,71 @@
+"""Redaction takes little time, whatever the text, and stops between its steps."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from device.errors import DeadlineExceeded
+from device.private.found import Finder
+from device.private.identifiers import load_finders
+from device.private.redaction import redact
+from device.private.words import Word, find_words
+
+
+@pytest.fixture(scope="module")
+def finders() -> list[Finder]:
+    finders = [find_words([Word("Acme Corp")]), *load_finders(lambda _: None)]
+    redact("+49 30 901820 at example.zip", finders)  # imports what is imported once
+    return finders
+
+
+REPEATED = [
+    "a.", "A.", "a", "1", "1 ", "1.", "1-", "1/", "12/", "123/", "030/9 ", "+1 ", "(1) ", "a@",
+    "@a",
+    "a@a.", "a:", "::", "f:", "A-", "A ", "DE89 ", "4111 ", "://", "http://a ", "-", "--A", " ",
+    "Aa, ", "OTTO ", "1 A St ", "\u0301", "\u200b", "192.168.", "a (at) ", "https://a)", "[NAME_1]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", REPEATED)
+def test_no_text_takes_long(pattern: str, finders: list[Finder]) -> None:
+    text = pattern * (5000 // len(pattern))
+    started = time.process_time()
+    redact(text, finders)
+    assert time.process_time() - started < 1
+
+
+def test_a_long_dictionary_takes_no_longer() -> None:
+    find = find_words([Word(f"The word {number}") for number in range(50_000)])
+    started = time.process_time()
+    assert len(list(find("The word 7 and the WORD 49999. " * 100))) == 200
+    assert time.process_time() - started < 1
+
+
+def test_finding_stops_between_steps(finders: list[Finder]) -> None:
+    steps: list[int] = []
+
+    def check() -> None:
+        steps.append(1)
+        if len(steps) == 3:
+            raise DeadlineExceeded("stop")
+
+    with pytest.raises(DeadlineExceeded):
+        redact("why?", finders, check=check)
+    redact("why?", finders, check=lambda: steps.append(1))
+    assert len(steps) == 3 + len(finders) + 1
+
+
+def test_nothing_heavy_is_imported_to_find() -> None:
+    program = (
+        "import sys\n"
+        "from device.private.identifiers import load_finders\n"
+        "from device.private.redaction import redact\n"
+        "redact('Maria Lopez, maria@example.org, 192.168.1.1', load_finders(lambda _: None))\n"
+        "print(sorted({'spacy', 'tldextract', 'requests', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
