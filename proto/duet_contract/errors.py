@@ -13,6 +13,10 @@ class PairNotFoundError(ManifestError):
     """No pair of that name or directory."""
 
 
+class NoDirectoryError(ContractError):
+    """The user has no home directory, so there is no place for what DUET stores."""
+
+
 class IntegrityError(ContractError):
     """A file of a pair is missing, of another size, or of another sha256 than its manifest says."""
 

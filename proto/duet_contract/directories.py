@@ -1,0 +1,73 @@
+"""The user's own directories, and what to do where the user has none.
+
+A service account or a container often has no home: then the directories that variables name are
+used, and only what needs another one fails.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from platformdirs import user_cache_path, user_data_path, user_state_path
+
+from duet_contract.errors import NoDirectoryError
+
+
+def data_directory(variable: str = "XDG_DATA_HOME") -> Path:
+    """The user's data directory for DUET: identities, keys, history.
+
+    Args:
+        variable: which one the error advises to set.
+
+    Raises:
+        NoDirectoryError: the user has no home directory.
+    """
+    return _known(lambda: user_data_path("duet", appauthor=False), variable)
+
+
+def cache_directory(variable: str = "XDG_CACHE_HOME") -> Path:
+    """The user's cache directory for DUET: pairs, unless `DUET_PAIRS` is set.
+
+    Raises:
+        NoDirectoryError: the user has no home directory.
+    """
+    return _known(lambda: user_cache_path("duet"), variable)
+
+
+def state_directory() -> Path:
+    """The user's state directory for DUET: what can be computed again.
+
+    Raises:
+        NoDirectoryError: the user has no home directory.
+    """
+    return _known(lambda: user_state_path("duet", appauthor=False), "XDG_STATE_HOME")
+
+
+def expand(path: str) -> Path:
+    """A path as a shell reads it: `~` and `~USER` at its start are home directories.
+
+    Raises:
+        NoDirectoryError: there is no such user, or the user has no home directory.
+
+    Examples:
+        >>> expand("/srv/pairs").as_posix()
+        '/srv/pairs'
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        whose = path.split(os.sep, 1)[0]
+        raise NoDirectoryError(f"{path}: {whose} is no one's home directory; give a full path") from None
+
+
+def _known(find: Callable[[], Path], variable: str) -> Path:
+    try:
+        found = find()
+    except RuntimeError:
+        found = Path("~")
+    # Without a home, older versions of platformdirs leave "~" in the path.
+    if found.parts[:1] == ("~",):
+        raise NoDirectoryError(
+            f"this user has no home directory: set {variable} (or HOME) to a directory of your own"
+        )
+    return found
