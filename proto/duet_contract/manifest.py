@@ -4,17 +4,18 @@ A manifest lies as `manifest.json` in the pair's directory. `schema` rises with 
 older reader would misread; a reader refuses a newer one instead of guessing.
 """
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from duet_contract.errors import ManifestError
+from duet_contract.json_data import parse_json
 
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "model.sig"
+MOST_MANIFEST_BYTES = 16 << 20
 # Beside these lie the files of a pair; a file of such a name would take their place.
 _OWN_NAMES = (MANIFEST_NAME, SIGNATURE_NAME)
 
@@ -236,7 +237,7 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
         ManifestError: not JSON, of a newer schema, or invalid (every fault is named).
     """
     try:
-        data: Any = json.loads(text)
+        data: Any = parse_json(text)
     except ValueError as error:
         raise ManifestError(f"{source} is not JSON: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
@@ -264,7 +265,11 @@ def load_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_MANIFEST_BYTES + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"cannot read the pair's manifest {path}: {error}") from error
+    if len(content) > MOST_MANIFEST_BYTES:
+        raise ManifestError(f"{path} is larger than {MOST_MANIFEST_BYTES:,} bytes: it is no manifest")
     return parse_manifest(text, str(path))
