@@ -213,7 +213,9 @@ class Authority:
             self.registry.answer(secret, certificates.der(certificate))
             return name, certificate
 
-    def answered(self, secret: bytes, signing_request: bytes) -> tuple[str, x509.Certificate] | None:
+    def answered(
+        self, secret: bytes, signing_request: bytes
+    ) -> tuple[str, x509.Certificate] | None:
         """What a code was spent for, asked for again; None if this is no repetition.
 
         An answer may be lost on its way. For `ANSWER_AGAIN` the code gives the same certificate to

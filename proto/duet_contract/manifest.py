@@ -271,5 +271,7 @@ def load_manifest(directory: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"cannot read the pair's manifest {path}: {error}") from error
     if len(content) > MOST_MANIFEST_BYTES:
-        raise ManifestError(f"{path} is larger than {MOST_MANIFEST_BYTES:,} bytes: it is no manifest")
+        raise ManifestError(
+            f"{path} is larger than {MOST_MANIFEST_BYTES:,} bytes: it is no manifest"
+        )
     return parse_manifest(text, str(path))
