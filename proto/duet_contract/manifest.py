@@ -272,6 +272,6 @@ def load_manifest(directory: Path) -> Manifest:
         raise ManifestError(f"cannot read the pair's manifest {path}: {error}") from error
     if len(content) > MOST_MANIFEST_BYTES:
         raise ManifestError(
-            f"{path} is larger than {MOST_MANIFEST_BYTES:,} bytes: it is no manifest"
+            f"{path} is larger than {MOST_MANIFEST_BYTES:,} bytes"
         )
     return parse_manifest(text, str(path))
