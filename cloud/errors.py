@@ -1,6 +1,9 @@
-"""Errors of the cloud room; each carries the exit code that a command ends with."""
+"""Errors of the cloud package; each carries the exit code that a command ends with."""
 
 from enum import IntEnum
+
+INSTALL = "pip install '.[cloud]' in DUET's checkout ('.[cloud-cpu]' on a host without a GPU)"
+"""What installs the packages that the cloud's commands import."""
 
 
 class Exit(IntEnum):

@@ -1,14 +1,84 @@
 """Interceptors: what is done to every call before a service sees it."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from cloud.status import Context, invalid
+from cloud.ending import WRITE_PENDING
+from cloud.status import Context, Refusal, invalid, unavailable
+
+
+class BoundedWrites(grpc.aio.ServerInterceptor):
+    """Sends the messages of streams, and ends those whose client does not read.
+
+    The innermost interceptor: those around it see coroutines, whatever the service has. What stops
+    a write (its time, a cancelled call) is raised where the message was yielded, so that all that
+    the stream holds is free at once.
+    """
+
+    def __init__(self, write_s: float) -> None:
+        """`write_s`: most seconds that one message may wait for its client."""
+        self._write_s = write_s
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler.response_streaming:
+            return handler
+        kind = "stream_stream" if handler.request_streaming else "unary_stream"
+        behaviour = getattr(handler, kind)
+
+        async def send(request: Any, context: Context) -> None:
+            bounded = _BoundedContext(context, self._write_s)
+            try:
+                result = behaviour(request, cast(Context, bounded))
+                if isawaitable(result):
+                    await result
+                    return
+                async with aclosing(result) as messages:
+                    async for message in messages:
+                        try:
+                            await bounded.write(message)
+                        except (Refusal, asyncio.CancelledError) as stopped:
+                            await messages.athrow(stopped)
+            except Refusal as refusal:
+                await refusal.abort(context)
+
+        return handler._replace(**{kind: send})
+
+
+class _BoundedContext:
+    """A servicer context whose writes do not wait for ever."""
+
+    def __init__(self, context: Context, write_s: float) -> None:
+        self._context = context
+        self._write_s = write_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Any) -> None:
+        """See grpc.aio.ServicerContext.
+
+        Raises:
+            Refusal: UNAVAILABLE, as the client has not read for too long.
+        """
+        WRITE_PENDING.set(True)
+        try:
+            async with asyncio.timeout(self._write_s):
+                await self._context.write(message)
+        except TimeoutError as error:
+            raise unavailable(
+                f"the device has read nothing for {self._write_s:g} s", 0.0
+            ) from error
+        WRITE_PENDING.set(False)
 
 
 class MalformedRequests(grpc.aio.ServerInterceptor):
@@ -29,31 +99,16 @@ class MalformedRequests(grpc.aio.ServerInterceptor):
             except (DecodeError, UnicodeDecodeError) as error:
                 return error
 
-        async def unary(request: Any, context: Context) -> Any:
+        if handler.request_streaming:
+            return handler
+        kind = "unary_stream" if handler.response_streaming else "unary_unary"
+        behaviour = getattr(handler, kind)
+
+        async def answer(request: Any, context: Context) -> Any:
             await _refuse_malformed(request, context)
-            return await handler.unary_unary(request, context)
+            return await behaviour(request, context)
 
-        async def stream(request: Any, context: Context) -> Any:
-            await _refuse_malformed(request, context)
-            async for response in responses(handler.unary_stream, request, context):
-                yield response
-
-        if handler.unary_unary is not None:
-            return handler._replace(request_deserializer=parse, unary_unary=unary)
-        if handler.unary_stream is not None:
-            return handler._replace(request_deserializer=parse, unary_stream=stream)
-        return handler
-
-
-async def responses(behaviour: Any, request: Any, context: Context) -> AsyncGenerator[Any]:
-    """What a streaming handler yields; one that writes to its context itself yields nothing."""
-    result = behaviour(request, context)
-    if isawaitable(result):
-        await result
-        return
-    async with aclosing(result):
-        async for response in result:
-            yield response
+        return handler._replace(request_deserializer=parse, **{kind: answer})
 
 
 async def _refuse_malformed(request: Any, context: Context) -> None:

@@ -1,6 +1,5 @@
 """Limits in force, and the checks that refuse what exceeds them; nothing is ever cut to fit."""
 
-import math
 from dataclasses import dataclass
 
 from cloud.errors import UsageError
@@ -8,6 +7,7 @@ from cloud.status import invalid
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
+from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 from duet_contract.v1.inference_pb2 import ReasonRequest
 
 MAX_REQUEST_ID = 128
@@ -65,10 +65,8 @@ class RequestLimits:
             raise invalid("question", str(error)) from error
         if request.HasField("budget") and not 1 <= request.budget <= self.budget:
             raise invalid("budget", f"{request.budget} tokens, it must be from 1 to {self.budget}")
-        if request.HasField("temperature") and not (
-            math.isfinite(request.temperature) and 0 <= request.temperature <= 2
-        ):
-            raise invalid("temperature", f"{request.temperature}, it must be from 0 to 2")
+        if request.HasField("temperature") and not valid_temperature(request.temperature):
+            raise invalid("temperature", f"{request.temperature:g}: {TEMPERATURE_RULE}")
         if request.HasField("seed") and request.seed >= 2**63:
             raise invalid("seed", f"{request.seed}, it must be below 2^63")
         if len(request.request_id) > MAX_REQUEST_ID:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cloud.arguments import Parser, number, whole
 from cloud.errors import UsageError
 from duet_contract.pairs import DEFAULT_PAIR
 
 DEFAULT_PORT = 50151
 MOST_PORT = 65535
+_MOST_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class ServeOptions:
     gather_tokens: int = 20
     gather_ms: float = 500.0
     grace_s: float = 30.0
+    write_s: float = 30.0
     reflection: bool = False
     log_format: str = "console"
     log_questions: bool = False
@@ -46,52 +49,47 @@ def parse_options(arguments: list[str]) -> ServeOptions:
     `--help` and a mistyped option of ours answer at once.
 
     Raises:
-        UsageError: options that contradict each other, or an engine flag that is DUET's to set.
+        UsageError: an engine flag that is DUET's to set.
         SystemExit: as argparse does it, for `--help` (0) and malformed options (2).
     """
     options, rest = _parser().parse_known_args(arguments)
     if options.help_engine:
         _parse_engine(["--help=all"])
     engine = _parse_engine(rest) if rest else {}
-    for name, least in (("gather_tokens", 1), ("gather_ms", 0), ("max_waiting", 0), ("grace_s", 0)):
-        if getattr(options, name) < least:
-            raise UsageError(f"--{name.replace('_', '-')} must be at least {least}")
-    if options.max_running is not None and options.max_running < 1:
-        raise UsageError("--max-running must be at least 1")
-    for name in ("port", "metrics_port", "enrolment_port"):
-        if not 0 <= (getattr(options, name) or 0) <= MOST_PORT:
-            raise UsageError(f"--{name.replace('_', '-')} must be from 0 to {MOST_PORT}")
     values = vars(options)
     values.pop("help_engine")
     values["pairs"] = tuple(values["pairs"] or (DEFAULT_PAIR,))
     return ServeOptions(engine=engine, **values)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    port = whole(0, MOST_PORT)
+    parser = Parser(
         prog="python -m cloud.serve",
         description="Serve a pair's reasoner: vLLM behind gRPC.",
         epilog="Every other option is an engine flag of vLLM, e.g. --tensor-parallel-size 2; "
         "--help-engine lists them.",
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add("--pair", dest="pairs", action="append", metavar="NAME_OR_DIR",
         help=f"pair to serve; again for each further one, with an engine of its own "
         f"(default: {DEFAULT_PAIR})")  # fmt: skip
     add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=int, default=DEFAULT_PORT, help="port to listen on; 0 takes a free one")
+    add("--port", type=port, default=DEFAULT_PORT, help="port to listen on; 0 takes a free one")
     add("--metrics-host", default="127.0.0.1", help="address of the Prometheus endpoint")
-    add("--metrics-port", type=int, metavar="PORT", help="Prometheus endpoint; none: no endpoint")
-    add("--max-running", type=int, metavar="N", help="most requests generating at a time; "
+    add("--metrics-port", type=port, metavar="PORT", help="Prometheus endpoint; none: no endpoint")
+    add("--max-running", type=whole(1), metavar="N", help="most requests generating at a time; "
         "none: vLLM's --max-num-seqs")  # fmt: skip
-    add("--max-waiting", type=int, default=64, metavar="N", help="most requests waiting")
-    add(
-        "--gather-tokens", type=int, default=20, metavar="N", help="most tokens gathered in a piece"
-    )
-    add("--gather-ms", type=float, default=500.0, metavar="MS", help="longest a token is gathered")
-    add("--grace-s", type=float, default=30.0, metavar="S", help="time to finish when stopping")
+    add("--max-waiting", type=whole(0), default=64, metavar="N", help="most requests waiting")
+    add("--gather-tokens", type=whole(1), default=20, metavar="N",
+        help="most tokens gathered in a piece")  # fmt: skip
+    add("--gather-ms", type=number(0, _MOST_S * 1000), default=500.0, metavar="MS",
+        help="longest a token is gathered")  # fmt: skip
+    add("--grace-s", type=number(0, _MOST_S), default=30.0, metavar="S",
+        help="time to finish when stopping")  # fmt: skip
+    add("--write-s", type=number(0.1, _MOST_S), default=30.0, metavar="S",
+        help="longest that a message waits for a device that does not read")  # fmt: skip
     add("--reflection", action="store_true", help="offer gRPC server reflection")
     add("--log-format", choices=("console", "json"), default="console", help="form of the log")
     add("--log-questions", action="store_true", help="write questions into the log")
@@ -102,8 +100,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_security(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
+    port = whole(0, MOST_PORT)
     add("--tls-dir", type=Path, metavar="DIR", help="an authority made by cloud.admin")
-    add("--enrolment-port", type=int, metavar="PORT", help="let devices enrol there; 0 takes "
+    add("--enrolment-port", type=port, metavar="PORT", help="let devices enrol there; 0 takes "
         "a free port; none: no enrolment")  # fmt: skip
     add("--passphrase-file", type=Path, metavar="FILE", help="passphrase of the authority's "
         "key; none: DUET_AUTHORITY_PASSPHRASE, or asked for")  # fmt: skip

@@ -14,7 +14,7 @@ from cloud.engine import Engine
 from cloud.errors import AddressError
 from cloud.identity.security import Security, open_security
 from cloud.inference import Gathering, InferenceService
-from cloud.interceptors import MalformedRequests
+from cloud.interceptors import BoundedWrites, MalformedRequests
 from cloud.limits import RequestLimits
 from cloud.metrics import Metrics
 from cloud.options import ServeOptions
@@ -46,7 +46,8 @@ _CHANNEL_OPTIONS = (
     # aborted.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    # Less than any device's own interval: pings during silence are wanted.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
 
 
@@ -78,7 +79,8 @@ class CloudServer:
         gates = [self.security.gate] if self.security else []
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*gates, MalformedRequests()], options=list(_CHANNEL_OPTIONS)
+            interceptors=[*gates, MalformedRequests(), BoundedWrites(options.write_s)],
+            options=list(_CHANNEL_OPTIONS),
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
         control_pb2_grpc.add_ControlServiceServicer_to_server(

@@ -1,19 +1,15 @@
 """gRPC statuses with google.rpc details, in one place: every refusal is machine-readable."""
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from cloud.ending import Context as Context
+from cloud.ending import end_call
 from cloud.errors import CloudError
-
-if TYPE_CHECKING:
-    # Generic in grpc's stubs alone.
-    Context = grpc.aio.ServicerContext[Any, Any]
-else:
-    Context = grpc.aio.ServicerContext
 
 DOMAIN = "duet"
 # gRPC's name for the trailer that carries google.rpc.Status.
@@ -49,9 +45,7 @@ class Refusal(CloudError):
             packed = any_pb2.Any()
             packed.Pack(detail)
             status.details.append(packed)
-        await context.abort(
-            self.code, str(self), trailing_metadata=((DETAILS_KEY, status.SerializeToString()),)
-        )
+        await end_call(context, self.code, str(self), ((DETAILS_KEY, status.SerializeToString()),))
 
 
 def invalid(field: str, message: str) -> Refusal:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from duet_contract.keys import (
     fingerprint,
+    is_encrypted,
     load_private_key,
     public_bytes,
     public_pem,
@@ -83,7 +84,9 @@ def _new_key(path: Path, *, encrypted: bool) -> None:
 
 def _sign(pair: str, path: Path, *, encrypted: bool) -> None:
     directory = find_pair(pair)
-    key = load_private_key(path, _passphrase(path) if encrypted else None)
+    # A key that is not encrypted needs no passphrase, whatever was said.
+    ask = encrypted and is_encrypted(path)
+    key = load_private_key(path, _passphrase(path) if ask else None)
     manifest = sign_pair(directory, key)
     print(f"{manifest.reference} is signed: {directory / SIGNATURE_NAME}")
     print(f"by: {fingerprint(public_bytes(key))}")

@@ -1,5 +1,6 @@
 """`init` makes the authority, `show` describes it, `rotate` makes the server's next certificate."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -11,11 +12,13 @@ from cloud.admin.options import (
     directory_option,
     passphrase_option,
     tell_end,
+    usual_directory,
 )
 from cloud.errors import UsageError
 from cloud.identity import authority as authorities
 from cloud.identity.certificates import der, is_host
 from cloud.identity.passphrase import read_passphrase
+from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrolment import fingerprint
 
 
@@ -55,9 +58,24 @@ def init(
     names = _all_hosts((*authorities.usual_hosts(), *hosts))
     passphrase = read_passphrase(passphrase_file, confirm=True)
     made = authorities.create(directory, passphrase, domain, names, device_days, server_days)
-    click.echo(f"authority   {directory}")
-    click.echo(f"fingerprint {fingerprint(der(made.certificate)).hex()}")
-    click.echo(f"server is   {', '.join(names)}")
+    lines = (
+        f"authority   {directory}",
+        f"fingerprint {fingerprint(der(made.certificate)).hex()}",
+        f"server is   {', '.join(names)}",
+    )
+    try:
+        click.echo("\n".join(lines))
+    except (OutputClosed, OutputLost):
+        # Its maker would not know its fingerprint, and could not make it again.
+        authorities.discard(made)
+        raise
+    again = shlex.join(["--dir", str(directory)]) + " " if directory != usual_directory() else ""
+    click.echo(
+        f"next: python -m cloud.admin invite {again}NAME, and serve with: "
+        f"python -m cloud.serve --tls-dir {shlex.quote(str(directory))} --enrolment-port 50152 "
+        "--host ADDRESS",
+        err=True,
+    )
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cloud.admin.options import FiniteRange, check_name, directory_option, tell_end
+from cloud.admin.options import FiniteRange, check_name, counted, directory_option, tell_end
 from cloud.errors import UsageError
 from cloud.identity import authority as authorities
 from cloud.identity.roles import Role
@@ -46,8 +46,10 @@ def invite(name: str, directory: Path, roles: str, hours: float, again: bool) ->
     known = {entry.name: entry for entry in registry.devices(_now())}
     if name in known and known[name].state == "enrolled" and not again:
         raise UsageError(f"{name} is enrolled: give another name, or --again to replace it")
-    code = authorities.invite(certificate, registry, name, given, hours)
-    click.echo(str(code))
+    # A code that could not be printed is not registered, and voids no earlier one.
+    with registry.transaction():
+        code = authorities.invite(certificate, registry, name, given, hours)
+        click.echo(str(code))
     click.echo(
         f"on the device, within {hours:g} h: duet-device enroll HOST:ENROLMENT_PORT CODE", err=True
     )
@@ -92,7 +94,7 @@ def revoke(name: str, directory: Path) -> None:
     Running servers refuse its next call, and end those that run within a second.
     """
     count = authorities.open_registry(directory).revoke(name, _now())
-    click.echo(f"{name}: {count} certificates and codes revoked")
+    click.echo(f"{name}: {counted(count, 'certificate or code', 'certificates and codes')} revoked")
 
 
 def _now() -> int:

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 from cryptography import x509
-from platformdirs import user_data_path
 
 from cloud.errors import UsageError
 from cloud.identity.authority import near_end
+from duet_contract.directories import data_directory
 
 # One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -31,14 +31,22 @@ class FiniteRange(click.FloatRange):
         return number
 
 
+def usual_directory() -> Path:
+    """The authority's directory unless `--dir` names another.
+
+    Raises:
+        NoDirectoryError: the user has no home directory.
+    """
+    return data_directory("DUET_AUTHORITY") / "authority"
+
+
 def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """`--dir`: the authority's directory."""
-    usual = user_data_path("duet", appauthor=False) / "authority"
     return click.option(
         "--dir",
         "directory",
         type=click.Path(path_type=Path, file_okay=False),
-        default=usual,
+        default=usual_directory,
         show_default="the user's data directory",
         envvar="DUET_AUTHORITY",
         help="The authority's directory; cloud.serve takes it as --tls-dir.",
@@ -68,6 +76,16 @@ def check_name(name: str, *, domain: bool = False) -> str:
             "letter or digit"
         )
     return name
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its noun.
+
+    Examples:
+        >>> counted(1, "publisher", "publishers"), counted(0, "publisher", "publishers")
+        ('1 publisher', '0 publishers')
+    """
+    return f"{number} {one if number == 1 else several}"
 
 
 def tell_end(certificate: x509.Certificate) -> None:

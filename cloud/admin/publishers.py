@@ -24,8 +24,10 @@ def add(key: Path, name: str | None, directory: Path) -> None:
 
     raw = load_public_key(key)
     given = check_name(name or key.stem)
-    authorities.open_registry(directory).add_publisher(given, raw, int(time.time()))
-    click.echo(f"{given}  {fingerprint(raw)}")
+    registry = authorities.open_registry(directory)
+    with registry.transaction():
+        registry.add_publisher(given, raw, int(time.time()))
+        click.echo(f"{given}  {fingerprint(raw)}")
 
 
 @publisher.command()

@@ -21,6 +21,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cloud.errors import CredentialsError
+from cloud.files import read_text
 from cloud.identity.roles import Role
 
 _Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
@@ -87,13 +88,15 @@ def load_access(path: Path) -> Access:
         CredentialsError: unreadable, no TOML, or with an entry that is unknown or malformed.
     """
     try:
-        return Access.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CredentialsError(f"cannot read the access file {path}: {error}") from error
+        return Access.model_validate(tomllib.loads(read_text(path)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise CredentialsError(f"{path}: {place}: {first['msg']}") from error
+    except RecursionError as error:
+        raise CredentialsError(f"cannot read the access file {path}: nested too deeply") from error
+    except (OSError, ValueError) as error:
+        raise CredentialsError(f"cannot read the access file {path}: {error}") from error
 
 
 class AccessFile:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from cloud.errors import CredentialsError, UsageError
+from cloud.files import read_bytes
 from cloud.identity import certificates, sealed_key
 from cloud.identity.registry import Registry
 from duet_contract.enrolment import EnrolmentCode
@@ -32,6 +33,8 @@ SERVER_NAME = "server.pem"
 
 DEVICE_DAYS = 14.0
 SERVER_DAYS = 30.0
+# How long a spent code answers the same signing request's key again.
+ANSWER_AGAIN = datetime.timedelta(hours=1)
 # From when on the authority's own end is told: time to let every device enrol with the next.
 TELL_LEFT = datetime.timedelta(days=180)
 
@@ -159,6 +162,12 @@ def _create(
     return authority
 
 
+def discard(authority: "Authority") -> None:
+    """Removes an authority that `create` has just made."""
+    authority.registry.close()
+    shutil.rmtree(authority.directory, ignore_errors=True)
+
+
 def unlock(directory: Path, passphrase: str) -> "Authority":
     """Opens an authority, its key included.
 
@@ -168,9 +177,9 @@ def unlock(directory: Path, passphrase: str) -> "Authority":
     certificate = load_certificate(directory)
     path = directory / KEY_NAME
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
+        content = read_bytes(path)
+    except (OSError, ValueError) as error:
+        raise CredentialsError(f"cannot read {path}: {error}") from error
     key = serialization.load_der_private_key(
         sealed_key.unseal(content, passphrase, str(path)), None
     )
@@ -200,7 +209,33 @@ class Authority:
             name = self.registry.spend(secret, int(_now().timestamp()))
             if name is None:
                 return None
-            return name, self._issue_device(name, signing_request)
+            certificate = self._issue_device(name, signing_request)
+            self.registry.answer(secret, certificates.der(certificate))
+            return name, certificate
+
+    def answered(
+        self, secret: bytes, signing_request: bytes
+    ) -> tuple[str, x509.Certificate] | None:
+        """What a code was spent for, asked for again; None if this is no repetition.
+
+        An answer may be lost on its way. For `ANSWER_AGAIN` the code gives the same certificate to
+        whoever has its private key, unless it was revoked meanwhile.
+
+        Raises:
+            ValueError: the code was spent, and the signing request cannot be used.
+        """
+        now = int(_now().timestamp())
+        since = now - int(ANSWER_AGAIN.total_seconds())
+        found = self.registry.answered(secret, since)
+        if found is None:
+            return None
+        name, certificate = found[0], x509.load_der_x509_certificate(found[1])
+        if certificates.signing_request_key(signing_request) != certificate.public_key():
+            return None
+        issued = self.registry.certificate(certificates.serial_text(certificate))
+        if issued is None or issued.revoked is not None or issued.not_after <= now:
+            return None
+        return name, certificate
 
     def renew(self, serial: str, signing_request: bytes) -> x509.Certificate | None:
         """The certificate to follow the one of that serial; None if that was revoked.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import grpc
+from cryptography import x509
 
 from cloud import logs
 from cloud.errors import AddressError
@@ -13,6 +14,7 @@ from cloud.identity.callers import CALLER
 from cloud.identity.certificates import der, serial_text
 from cloud.identity.credentials import ServerCredentials
 from cloud.identity.guesses import MOST_A_PLACE, Guesses
+from cloud.identity.refusals import Refusals
 from cloud.interceptors import MalformedRequests
 from cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
 from duet_contract.enrolment import SECRET_BYTES
@@ -38,6 +40,7 @@ _SERVER_OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 5_000),
 )
 _MOST_CALLS = 32
+_ENROLL = "/duet.v1.EnrolmentService/Enroll"
 
 _Result = TypeVar("_Result")
 
@@ -45,10 +48,13 @@ _Result = TypeVar("_Result")
 class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
     """Spends enrolment codes."""
 
-    def __init__(self, authority: Authority, service_port: int, guesses: Guesses) -> None:
+    def __init__(
+        self, authority: Authority, service_port: int, guesses: Guesses, refusals: Refusals
+    ) -> None:
         self._authority = authority
         self._service_port = service_port
         self._guesses = guesses
+        self._refusals = refusals
 
     async def GetAuthority(  # noqa: N802 (gRPC's name)
         self, request: GetAuthorityRequest, context: Context
@@ -60,13 +66,22 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         self, request: EnrollRequest, context: Context
     ) -> EnrollResponse:
         """See enrolment.proto."""
+        peer = context.peer()
         try:
-            return self._enroll(request, context.peer())
+            return self._enroll(request, peer)
         except Refusal as refusal:
-            logs.get().warning("enrolment refused", peer=context.peer(), reason=str(refusal))
+            self._refusals.tell(refusal, _ENROLL, peer)
             await refusal.abort(context)
 
     def _enroll(self, request: EnrollRequest, peer: str) -> EnrollResponse:
+        known = len(request.secret) == SECRET_BYTES
+        if known and (
+            answered := _signed(
+                lambda: self._authority.answered(request.secret, request.signing_request)
+            )
+        ):
+            # Whoever has that key had this answer before: no guess, however often.
+            return self._response(*answered)
         if wait := self._guesses.wait(peer):
             raise exhausted(
                 f"too many wrong enrolment codes (more than {MOST_A_PLACE} a minute from one "
@@ -74,7 +89,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
                 wait,
             )
         found = None
-        if len(request.secret) == SECRET_BYTES:
+        if known:
             found = _signed(lambda: self._authority.enroll(request.secret, request.signing_request))
         if found is None:
             self._guesses.wrong(peer)
@@ -85,6 +100,9 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
             )
         name, certificate = found
         logs.get().info("enrolled", device=name, serial=serial_text(certificate), peer=peer)
+        return self._response(name, certificate)
+
+    def _response(self, name: str, certificate: x509.Certificate) -> EnrollResponse:
         return EnrollResponse(
             name=name,
             certificate=der(certificate),
@@ -126,6 +144,7 @@ class EnrolmentServer:
         credentials: ServerCredentials,
         address: str,
         service_port: int,
+        refusals: Refusals,
     ) -> None:
         """Binds the port.
 
@@ -138,7 +157,7 @@ class EnrolmentServer:
             maximum_concurrent_rpcs=_MOST_CALLS,
         )
         enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
-            EnrolmentService(authority, service_port, Guesses()), self._server
+            EnrolmentService(authority, service_port, Guesses(), refusals), self._server
         )
         try:
             self.port = int(self._server.add_secure_port(address, credentials.server_only()))

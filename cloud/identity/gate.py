@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
@@ -13,7 +13,6 @@ from cloud.identity.callers import CALLER, Caller, Callers
 from cloud.identity.quotas import Quotas
 from cloud.identity.refusals import Refusals
 from cloud.identity.roles import permitted
-from cloud.interceptors import responses
 from cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
 
 # How long a running call may go on after its identity was revoked.
@@ -50,15 +49,7 @@ class Gate(grpc.aio.ServerInterceptor):
             except Refusal as refusal:
                 await refusal.abort(context)
 
-        async def stream(request: Any, context: Context) -> AsyncGenerator[Any]:
-            try:
-                async with self._admitted(method, context):
-                    async for response in responses(behaviour, request, context):
-                        yield response
-            except Refusal as refusal:
-                await refusal.abort(context)
-
-        return handler._replace(**{kind: stream if kind.endswith("_stream") else answer})
+        return handler._replace(**{kind: answer})
 
     @asynccontextmanager
     async def _admitted(self, method: str, context: Context) -> AsyncIterator[None]:

@@ -5,6 +5,9 @@ and change in one transaction each, so that they hold across restarts and betwee
 question may take at most is charged when it begins, and what it did not take is given back when it
 ends: a limit is never exceeded, and a question that a crash cut off counts in full. Questions at a
 time are this process's own.
+
+Times are the wall clock's, as they outlive the process. A clock that is set back leaves questions
+in the future: those are forgotten, so that no limit of a minute ever waits for more than a minute.
 """
 
 import datetime
@@ -159,7 +162,10 @@ class Quotas:
         # Commits; where that or anything before it fails, nothing is changed.
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("DELETE FROM questions WHERE identity = ? AND at <= ?", (name, since))
+            self._db.execute(
+                "DELETE FROM questions WHERE identity = ? AND (at <= ? OR at > ?)",
+                (name, since, now),
+            )
             # The question whose going makes room for one more, if there is none.
             row = self._db.execute(
                 "SELECT at FROM questions WHERE identity = ? ORDER BY at DESC LIMIT 1 OFFSET ?",

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS certificates (
 CREATE INDEX IF NOT EXISTS certificates_of ON certificates (device);
 CREATE TABLE IF NOT EXISTS codes (
   hash BLOB PRIMARY KEY, device TEXT NOT NULL REFERENCES devices (name),
-  expires INTEGER NOT NULL, spent INTEGER
+  expires INTEGER NOT NULL, spent INTEGER, certificate BLOB
 ) STRICT;
 CREATE TABLE IF NOT EXISTS publishers (
   name TEXT PRIMARY KEY, key BLOB NOT NULL UNIQUE, since INTEGER NOT NULL
@@ -73,6 +73,7 @@ class Registry:
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(_SCHEMA)
+            self._add_column("codes", "certificate", "BLOB")
         except sqlite3.Error as error:
             raise CredentialsError(f"{path} cannot be used as a registry: {error}") from error
         self._version = self._data_version()
@@ -102,7 +103,13 @@ class Registry:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside happens, or nothing; other processes see it all at once."""
+        """Everything inside happens, or nothing; other processes see it all at once.
+
+        Inside another transaction, it is part of that one.
+        """
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -123,7 +130,8 @@ class Registry:
             )
             self._db.execute("DELETE FROM codes WHERE device = ? AND spent IS NULL", (name,))
             self._db.execute(
-                "INSERT INTO codes VALUES (?, ?, ?, NULL)", (_hash(secret), name, expires)
+                "INSERT INTO codes (hash, device, expires) VALUES (?, ?, ?)",
+                (_hash(secret), name, expires),
             )
 
     def spend(self, secret: bytes, now: int) -> str | None:
@@ -141,6 +149,21 @@ class Registry:
             return None
         self._revoke(str(row[0]), now)
         return str(row[0])
+
+    def answer(self, secret: bytes, certificate: bytes) -> None:
+        """Remembers the certificate (DER) that a code was spent for."""
+        self._db.execute(
+            "UPDATE codes SET certificate = ? WHERE hash = ?", (certificate, _hash(secret))
+        )
+
+    def answered(self, secret: bytes, since: int) -> tuple[str, bytes] | None:
+        """Device and certificate (DER) that a code was spent for after `since`."""
+        row = self._db.execute(
+            "SELECT device, certificate FROM codes "
+            "WHERE hash = ? AND spent > ? AND certificate IS NOT NULL",
+            (_hash(secret), since),
+        ).fetchone()
+        return (str(row[0]), bytes(row[1])) if row else None
 
     def add_certificate(self, serial: str, device: str, not_before: int, not_after: int) -> None:
         """Remembers a certificate before it is handed out."""
@@ -235,6 +258,15 @@ class Registry:
             "WHERE device = ? AND revoked IS NULL AND not_after > ?",
             (now, name, now),
         ).rowcount
+
+    def _add_column(self, table: str, column: str, kind: str) -> None:
+        """Adds what registries of an earlier schema lack."""
+        query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
+        if self._db.execute(query, (table, column)).fetchone():
+            return
+        with self.transaction():
+            if not self._db.execute(query, (table, column)).fetchone():
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     def _data_version(self) -> int:
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])

@@ -66,7 +66,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
         OperatorNames(access),
         access,
         Quotas(counts_beside(options.access), access),
-        Refusals(refused),
+        refused,
     )
 
 
@@ -84,7 +84,7 @@ class Security:
         callers: Callers,
         access: AccessFile,
         quotas: Quotas,
-        refusals: Refusals,
+        refused: Counter,
         authority: authorities.Authority | None = None,
         enrolment_port: int | None = None,
         root: x509.Certificate | None = None,
@@ -98,7 +98,8 @@ class Security:
         self._told: datetime.date | None = None
         self._enrolment: EnrolmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.gate = Gate(callers, quotas, refusals)
+        self._strangers = Refusals(refused, event="enrolment refused")
+        self.gate = Gate(callers, quotas, Refusals(refused))
 
     @classmethod
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
@@ -117,7 +118,7 @@ class Security:
             EnrolledDevices(authorities.open_registry(directory)),
             access,
             Quotas(directory / COUNTS_NAME, access),
-            Refusals(refused),
+            refused,
             authority,
             options.enrolment_port,
             root,
@@ -145,7 +146,11 @@ class Security:
         bound = int(server.add_secure_port(_address(host, port), self._credentials.mutual()))
         if self._authority and self._enrolment_port is not None:
             self._enrolment = EnrolmentServer(
-                self._authority, self._credentials, _address(host, self._enrolment_port), bound
+                self._authority,
+                self._credentials,
+                _address(host, self._enrolment_port),
+                bound,
+                self._strangers,
             )
         return bound
 

@@ -4,32 +4,43 @@ import argparse
 import sys
 from pathlib import Path
 
-from cloud.errors import CloudError, Exit, UsageError
+from cloud.arguments import Parser
+from cloud.errors import INSTALL, CloudError, Exit, UsageError
 from cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
 from cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
+from duet_contract import console
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home
+from duet_contract.terminal import one_line
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    return console.run("cloud.pairs", lambda: _run(arguments), install=INSTALL)
+
+
+def _run(arguments: list[str] | None) -> int:
+    options = _parser().parse_args(arguments)
     try:
         options.run(options)
     except CloudError as error:
-        print(f"cloud.pairs: {error}", file=sys.stderr)
-        return error.exit_code
+        return _fail(error, error.exit_code)
+    except (console.OutputClosed, console.OutputLost):
+        raise
     except ContractError as error:
-        print(f"cloud.pairs: {error}", file=sys.stderr)
-        return Exit.MODEL
+        return _fail(error, Exit.MODEL)
     return Exit.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m cloud.pairs", description=__doc__)
+def _fail(error: Exception, code: Exit) -> int:
+    print(f"cloud.pairs: {one_line(str(error))}", file=sys.stderr)
+    return code
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="python -m cloud.pairs", description=__doc__)
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
     build = verbs.add_parser("build", help="build a pair from its recipe, or install a shipped one")
@@ -94,8 +105,10 @@ def _with_local_models(recipe: Recipe, options: argparse.Namespace) -> Recipe:
 def _check(options: argparse.Namespace) -> None:
     directory = find_pair(options.pair)
     manifest = load_manifest(directory)
-    files = (*manifest.reasoner.files, *manifest.decoder.files)
-    verify_files(directory, files, gguf=(manifest.decoder.path,))
+    reasoner, decoder = manifest.reasoner, manifest.decoder
+    # As the service loads it: vLLM takes whatever weights are in the reasoner's directory.
+    verify_files(directory, reasoner.files, whole=reasoner.path)
+    verify_files(directory, decoder.files, gguf=(decoder.path,))
     print(f"{manifest.reference} in {directory} is as its manifest says")
 
 

@@ -77,6 +77,8 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
 
 def _name(source: Source) -> str:
     place_name = source.hub or source.package or source.local
+    if source.local is not None and source.local.name == source.gguf:
+        return str(source.local)
     return f"{place_name}/{source.gguf}" if source.gguf else str(place_name)
 
 

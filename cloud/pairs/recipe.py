@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cloud.errors import PairBuildError
+from cloud.files import read_text
 from cloud.pairs.shipped import shipped_pairs
 from duet_contract.manifest import Defaults, Limits, PromptFormat
 
@@ -111,7 +112,9 @@ def load_recipe(name_or_file: str) -> Recipe:
         text = files("cloud.pairs").joinpath("recipes", f"{name_or_file}.toml").read_text("utf-8")
     else:
         try:
-            text = Path(name_or_file).read_text("utf-8")
+            text = read_text(Path(name_or_file))
+        except ValueError as error:
+            raise PairBuildError(f"the recipe {name_or_file} is malformed: {error}") from error
         except OSError as error:
             raise PairBuildError(
                 f"there is no recipe {name_or_file!r}; shipped are: "
@@ -119,6 +122,8 @@ def load_recipe(name_or_file: str) -> Recipe:
             ) from error
     try:
         return Recipe.model_validate(tomllib.loads(text))
+    except RecursionError as error:
+        raise PairBuildError(f"the recipe {name_or_file} is nested too deeply") from error
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         summary = "; ".join(str(error).splitlines())
         raise PairBuildError(f"the recipe {name_or_file} is malformed: {summary}") from error

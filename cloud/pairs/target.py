@@ -1,10 +1,11 @@
 """Where a pair is built: what lies there already is replaced only if it is a pair itself."""
 
-import json
 from pathlib import Path
 
 from cloud.errors import PairBuildError
-from duet_contract.manifest import MANIFEST_NAME
+from cloud.files import read_bytes
+from duet_contract.json_data import parse_json
+from duet_contract.manifest import MANIFEST_NAME, MOST_MANIFEST_BYTES
 
 
 def vacant(target: Path) -> Path:
@@ -32,7 +33,7 @@ def vacant(target: Path) -> Path:
 def _is_pair(directory: Path) -> bool:
     """Of whichever schema; other programs' files are called manifest.json, too."""
     try:
-        found = json.loads((directory / MANIFEST_NAME).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found = parse_json(read_bytes(directory / MANIFEST_NAME, MOST_MANIFEST_BYTES))
+    except (OSError, ValueError):
         return False
     return isinstance(found, dict) and {"reasoner", "decoder"} <= found.keys()

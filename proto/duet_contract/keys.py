@@ -58,6 +58,17 @@ def load_public_key(path: Path) -> bytes:
     return key.public_bytes_raw()
 
 
+def is_encrypted(path: Path) -> bool:
+    """Whether the private key in a PEM file needs a passphrase.
+
+    Raises:
+        KeyProblem: unreadable.
+    """
+    content = _read(path)
+    # PKCS #8 and the older form of OpenSSL (RFC 7468, section 11; RFC 1421, section 4.6.1.1).
+    return b"ENCRYPTED PRIVATE KEY" in content or b"Proc-Type: 4,ENCRYPTED" in content
+
+
 def load_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
     """The private key in a PEM file.
 

@@ -16,6 +16,7 @@ from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 SCHEMA = 1
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "model.sig"
+MOST_MANIFEST_BYTES = 16 << 20
 # Beside these lie the files of a pair; a file of such a name would take their place.
 _OWN_NAMES = (MANIFEST_NAME, SIGNATURE_NAME)
 
@@ -272,7 +273,11 @@ def load_manifest(directory: Path) -> Manifest:
     """
     path = directory / MANIFEST_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_MANIFEST_BYTES + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"cannot read the pair's manifest {path}: {error}") from error
+    if len(content) > MOST_MANIFEST_BYTES:
+        raise ManifestError(f"{path} is larger than {MOST_MANIFEST_BYTES:,} bytes")
     return parse_manifest(text, str(path))

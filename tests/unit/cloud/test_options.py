@@ -42,15 +42,6 @@ def test_what_was_given_and_nothing_else_reaches_the_engine(arguments, engine):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--gather-tokens", "0"], "--gather-tokens must be at least 1"),
-        (["--gather-ms", "-1"], "--gather-ms must be at least 0"),
-        (["--max-running", "0"], "--max-running must be at least 1"),
-        (["--max-waiting", "-1"], "--max-waiting must be at least 0"),
-        (["--grace-s", "-1"], "--grace-s must be at least 0"),
-        (["--port", "70000"], "--port must be from 0 to 65535"),
-        (["--metrics-port", "70000"], "--metrics-port must be from 0 to 65535"),
-        (["--metrics-port", "-1"], "--metrics-port must be from 0 to 65535"),
-        (["--enrolment-port", "65536"], "--enrolment-port must be from 0 to 65535"),
         (["--model", "other"], "--model belongs to the pair"),
         (["--model", "Qwen/Qwen3-0.6B"], "--model belongs to the pair"),  # vLLM's default
         (["--tokenizer", "other"], "--tokenizer belongs to the pair"),
@@ -65,3 +56,42 @@ def test_unknown_flags_end_with_usage():
     with pytest.raises(SystemExit) as caught:
         parse_options(["--no-such-flag-anywhere"])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--gather-tokens", "0", "'0' is not a whole number from 1"),
+        ("--gather-tokens", "1e3", "'1e3' is not a whole number"),
+        ("--gather-ms", "-1", "'-1' is not a number from 0"),
+        ("--gather-ms", "nan", "'nan' is not a number"),
+        ("--grace-s", "inf", "'inf' is not a number from 0 to 86,400"),
+        ("--grace-s", "1e999", "'1e999' is not a number"),
+        ("--write-s", "0", "'0' is not a number from 0.1"),
+        ("--max-running", "0", "'0' is not a whole number from 1"),
+        ("--max-running", "9" * 5000, "is not a whole number"),
+        ("--max-waiting", "-1", "'-1' is not a whole number from 0"),
+        ("--port", "70000", "'70000' is not a whole number from 0 to 65535"),
+        ("--metrics-port", "-1", "'-1' is not a whole number from 0 to 65535"),
+        ("--enrolment-port", "65536", "'65536' is not a whole number from 0 to 65535"),
+        ("--log-format", "a\x1b[2Jb\nc", "a\\x1b[2Jb"),
+    ],
+)
+def test_malformed_values_are_one_line(capsys, option, value, told):
+    with pytest.raises(SystemExit) as caught:
+        parse_options([f"{option}={value}"])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("cloud.serve: ")
+    assert option in line
+    assert told in line
+    assert len(line) < 300
+
+
+def test_help_names_no_default_where_there_is_none(capsys):
+    with pytest.raises(SystemExit):
+        parse_options(["--help"])
+    out = capsys.readouterr().out
+    assert "(default: 30.0)" in out
+    assert "default: None" not in out
+    assert "default: False" not in out

@@ -16,7 +16,7 @@ from tests.service import Service
 
 PROGRAM = '''
 import asyncio, subprocess, sys
-from cloud import logs, serve
+from cloud import logs, serve, service
 from tests.doubles.engine import ScriptedEngine
 
 how, *options = sys.argv[1:]
@@ -47,7 +47,7 @@ async def load(*_):
         await asyncio.to_thread(start)
     return Engine(pause_s=60 if how == "hangs" else 0.02, max_sequences=1)
 
-serve.load_in_background = load
+service.load_in_background = load
 sys.exit(serve.main(options))
 '''
 

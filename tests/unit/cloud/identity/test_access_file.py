@@ -42,3 +42,24 @@ def test_patterns_cover_what_is_below_them_alone(path):
     access = Access.model_validate({"roles": {"spiffe://a/b/*": ["inference"]}})
     covered = bool(access.roles_of(f"spiffe://a/{path}"))
     assert covered == path.startswith("b/")
+
+
+def test_a_byte_order_mark_is_no_part_of_it(tmp_path):
+    path = tmp_path / "access.toml"
+    path.write_text("[limits.default]\nrate = 1", "utf-8-sig")
+    assert load_access(path).limits_of("laptop").rate == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("[limits]".encode("utf-16"), "not UTF-8"),
+        (b"#" * (2 << 20), "larger than 1,048,576 bytes"),
+        (b"a = " + b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_access_files_of_other_kinds(tmp_path, content, why):
+    path = tmp_path / "access.toml"
+    path.write_bytes(content)
+    with pytest.raises(CredentialsError, match=why):
+        load_access(path)

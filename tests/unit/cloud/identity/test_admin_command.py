@@ -17,6 +17,7 @@ from cloud.identity import certificates
 from cloud.identity.access import AccessFile
 from cloud.identity.quotas import Quotas
 from cloud.identity.security import counts_beside
+from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrolment import EnrolmentCode
 from tests.doubles import identities
 
@@ -76,7 +77,8 @@ def test_a_machine_with_a_long_name_and_one_without_a_usable_one(run, monkeypatc
     monkeypatch.setattr("socket.gethostname", lambda: "b\u00fcro:1")
     assert len(AZURE) > 64
     code, out, err = run("init", "--host", f"gpu.{AZURE}", "--host", "FD00::7")
-    assert (code, err) == (Exit.OK, "")
+    assert code == Exit.OK
+    assert err.startswith("next: python -m cloud.admin invite --dir ")
     assert out.splitlines()[-1] == (
         f"server is   localhost, 127.0.0.1, ::1, {AZURE}, gpu.{AZURE}, fd00::7"
     )
@@ -305,3 +307,32 @@ def test_what_was_spent_with_ones_own_pki(run, tmp_path):
     quotas.close()
     out = run("usage", "--access", str(access))[1]
     assert out.splitlines()[1].split()[1:] == ["10", "10", "0%", "spiffe://example.org/laptop/7"]
+
+
+def test_a_code_that_could_not_be_printed_is_not_registered(run, made, monkeypatch):
+    assert run("invite", "laptop")[0] == Exit.OK
+
+    def full(*_, **__):
+        raise OutputLost("cannot write to stdout: No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("click.echo", full)
+        assert run("invite", "laptop", "--role", "control")[0] == 1
+        assert run("invite", "phone")[0] == 1
+    (line,) = run("devices", "--json")[1].splitlines()
+    assert json.loads(line)["roles"] == ["inference"]
+
+
+def test_an_authority_whose_fingerprint_could_not_be_printed_is_not_there(run, monkeypatch):
+    def gone(*_, **__):
+        raise OutputClosed("the reader of stdout has gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("click.echo", gone)
+        assert run("init")[0] == 141
+    assert run("init")[0] == Exit.OK
+
+
+def test_one_is_singular(run, made):
+    run("invite", "laptop")
+    assert run("revoke", "laptop")[1] == "laptop: 1 certificate or code revoked\n"

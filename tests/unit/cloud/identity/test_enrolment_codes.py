@@ -1,6 +1,7 @@
 """Enrolment codes: good once, for a while, and not to be guessed."""
 
 import asyncio
+import datetime
 import time
 
 import grpc
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cloud.identity import authority as authority_module
 from cloud.identity import guesses
 from cloud.identity.authority import invite
 from cloud.identity.certificates import der
@@ -60,10 +62,38 @@ async def test_a_used_code(secure, code, refused):
     assert "was used" in error.details()
 
 
-async def test_a_replayed_request(secure, code, refused):
+async def test_the_same_key_is_answered_again(secure, code, refused):
+    """However often: an answer may be lost on its way. Another key is refused."""
+    request = request_of(code)
+    first = await secure.enrolment.Enroll(request)
+    for _ in range(2 * MOST_A_PLACE):
+        assert await secure.enrolment.Enroll(request) == first
+    for _ in range(MOST_A_PLACE):
+        assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+    error = await refused(secure.enrolment.Enroll(request_of(code)))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert await secure.enrolment.Enroll(request) == first
+
+
+async def test_not_after_an_hour_nor_once_revoked(secure, code, refused, monkeypatch):
     request = request_of(code)
     await secure.enrolment.Enroll(request)
+    with monkeypatch.context() as later:
+        later.setattr(authority_module, "ANSWER_AGAIN", datetime.timedelta(seconds=-2))
+        assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
+    await secure.enrolment.Enroll(request)
+    secure.authority.registry.revoke("laptop", int(time.time()))
     assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
+
+
+async def test_refused_codes_do_not_fill_the_log(secure, code, refused, capfd):
+    for _ in range(40):
+        await refused(secure.enrolment.Enroll(EnrollRequest(secret=b"x" * 16)))
+    lines = [line for line in capfd.readouterr().err.splitlines() if "enrolment refused" in line]
+    assert len(lines) == 2  # one a reason: wrong, too many
+    value = secure.server.metrics.registry.get_sample_value
+    told = ("enrolment_code", "resource_exhausted")
+    assert sum(value("duet_refused_total", {"reason": reason}) for reason in told) == 40
 
 
 async def test_of_many_at_the_same_time_one_is_served(secure, code):

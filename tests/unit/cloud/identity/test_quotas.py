@@ -255,3 +255,14 @@ async def test_a_question_broken_off_costs_its_prompt_and_what_came(make, engine
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert quotas.spent("laptop") == 7 + tokens
+
+
+def test_a_clock_that_is_set_back_locks_no_one_out(make, clock):
+    quotas = make(rate=1)
+    with quotas.question("laptop"):
+        pass
+    clock.now -= 3600
+    with quotas.question("laptop"):
+        pass
+    with pytest.raises(Refusal), quotas.question("laptop"):
+        pass

@@ -1,0 +1,53 @@
+"""Clients whose flow-control window is closed, and what comes to them on the wire all the same."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+# The smallest window that gRPC's core announces: no message of ours fits into it.
+CLOSED_WINDOW = [
+    ("grpc.http2.lookahead_bytes", 5),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+@asynccontextmanager
+async def tapped(port: int) -> AsyncIterator[tuple[str, bytearray]]:
+    """A relay to a local port: its address, and what the server has sent through it."""
+    sent = bytearray()
+
+    async def pump(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: bytearray | None
+    ) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if seen is not None:
+                    seen += data
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, to_server, None), pump(from_server, writer, sent))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, relayed = server.sockets[0].getsockname()[:2]
+    try:
+        yield f"{host}:{relayed}", sent
+    finally:
+        server.close()
+
+
+async def until(condition: Callable[[], bool], within_s: float = 5.0) -> float:
+    """Waits for a condition; seconds that took.
+
+    Raises:
+        TimeoutError: it did not come true.
+    """
+    began = asyncio.get_running_loop().time()
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return asyncio.get_running_loop().time() - began

@@ -1,0 +1,94 @@
+"""Revoked callers that read nothing: their calls end on the wire within a second or so."""
+
+import asyncio
+import time
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from prometheus_client import CollectorRegistry, Counter
+
+from cloud.identity.access import AccessFile
+from cloud.identity.callers import Caller
+from cloud.identity.gate import Gate
+from cloud.identity.quotas import Quotas
+from cloud.identity.refusals import Refusals
+from cloud.identity.roles import Role
+from cloud.interceptors import BoundedWrites, MalformedRequests
+from cloud.status import unauthenticated
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles import identities
+from tests.doubles.refusals import refused
+from tests.doubles.unread import CLOSED_WINDOW, tapped, until
+
+
+async def test_a_signal(secure):
+    pair = identities.device(secure.authority)
+    async with grpc.aio.secure_channel(
+        f"127.0.0.1:{secure.port}", pair.credentials(secure.roots), CLOSED_WINDOW
+    ) as channel:
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
+        await until(lambda: secure.engine.running == 1)
+        await asyncio.sleep(0.1)
+        secure.authority.registry.revoke("laptop", int(time.time()))
+        assert await until(lambda: secure.server.admission.running == 0) < 1.5
+        assert secure.engine.aborted == 1
+        error = await refused(call)
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+    assert "revoked" in error.details()
+
+
+class Revocable:
+    """The one caller of a plain connection, whose bytes can be read."""
+
+    caller = Caller("reader", frozenset(Role), "1", 0.0)
+    revoked = False
+
+    def identify(self, auth):
+        return self.stands(self.caller)
+
+    def stands(self, caller):
+        if self.revoked:
+            raise unauthenticated("revoked", "REVOKED", caller.name)
+        return caller
+
+    def changed(self):
+        return self.revoked
+
+    def ended(self, caller):
+        return False
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_the_status_is_on_the_wire(tmp_path, reads):
+    """Of a handler that writes to its context itself, too."""
+    callers = Revocable()
+    quotas = Quotas(tmp_path / "counts.db", AccessFile(None))
+    refused_calls = Counter("refused", "", ["reason"], registry=CollectorRegistry())
+    gate = Gate(callers, quotas, Refusals(refused_calls))
+    server = grpc.aio.server(interceptors=[gate, MalformedRequests(), BoundedWrites(30.0)])
+    watched = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(watched, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    watching = asyncio.create_task(gate.watch())
+    async with (
+        tapped(port) as (address, sent),
+        grpc.aio.insecure_channel(address, None if reads else CLOSED_WINDOW) as channel,
+    ):
+        call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        if reads:
+            await call.read()
+        await until(lambda: len(gate._running) == 1)
+        await asyncio.sleep(0.1)
+        assert b"grpc-status" not in sent
+        callers.revoked = True
+        assert await until(lambda: b"grpc-status" in sent) < 1.5
+        assert not gate._running
+        error = await refused(call.read())
+        assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+        assert error.details() == "revoked"
+    watching.cancel()
+    await server.stop(None)
+    quotas.close()

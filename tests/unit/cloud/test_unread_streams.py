@@ -1,0 +1,87 @@
+"""Clients that read nothing: their calls end on the wire, and what they held is free."""
+
+import asyncio
+import dataclasses
+import shutil
+
+import grpc
+import pytest
+
+from cloud import distribution
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_contract.v1.pairs_pb2 import FetchFileRequest
+from duet_contract.v1.pairs_pb2_grpc import PairServiceStub
+from tests.doubles.refusals import refused
+from tests.doubles.unread import CLOSED_WINDOW, tapped, until
+
+
+@pytest.fixture
+def options(options):
+    return dataclasses.replace(options, write_s=0.3, max_running=1, max_waiting=0)
+
+
+async def test_a_signal_that_is_not_read_ends_and_frees_its_slot(cloud):
+    admission = cloud.server.admission
+    async with (
+        tapped(cloud.server.port) as (address, sent),
+        grpc.aio.insecure_channel(address, CLOSED_WINDOW) as channel,
+    ):
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
+        await until(lambda: admission.running == 1)
+        assert 0.2 < await until(lambda: b"grpc-status" in sent) < 2
+        assert admission.running == 0
+        assert cloud.engine.running == 0
+        error = await refused(call)
+    assert error.code() == grpc.StatusCode.UNAVAILABLE
+    assert "read nothing for 0.3 s" in error.details()
+    value = cloud.server.metrics.registry.get_sample_value
+    labels = {"pair": "toy@1.2.3", "outcome": "unavailable"}
+    assert value("duet_requests_total", labels) == 1
+    # The slot serves the next one.
+    request = ReasonRequest(question="What?")
+    assert [one async for one in cloud.inference.Reason(request)][-1].HasField("done")
+
+
+async def test_a_slow_reader_is_waited_for(cloud):
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{cloud.server.port}", CLOSED_WINDOW) as slow:
+        call = InferenceServiceStub(slow).Reason(ReasonRequest(question="What?", budget=40))
+        responses = 0
+        async for _ in call:
+            responses += 1
+            await asyncio.sleep(0.1)
+    assert responses > 3
+    assert await call.code() == grpc.StatusCode.OK
+
+
+async def test_unread_files_do_not_stop_others(cloud, toy_pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(distribution, "MOST_FETCHES", 2)
+    pair = tmp_path / "pair"
+    shutil.copytree(toy_pair, pair)
+    (pair / "decoder").mkdir()
+    entry = cloud.server.routes.default.pair.manifest.decoder.files[0]
+    (pair / entry.path).write_bytes(bytes(entry.bytes))
+    route = cloud.server.routes.default
+    route.pair = dataclasses.replace(route.pair, root=pair)
+    request = FetchFileRequest(path=entry.path, sha256=bytes.fromhex(entry.sha256))
+    async with grpc.aio.insecure_channel(
+        f"127.0.0.1:{cloud.server.port}", CLOSED_WINDOW
+    ) as channel:
+        stub = PairServiceStub(channel)
+        unread = [stub.FetchFile(request) for _ in range(2)]
+        others = PairServiceStub(cloud.channel)
+
+        async def full() -> bool:
+            try:
+                return not [one async for one in others.FetchFile(request)]
+            except grpc.aio.AioRpcError as error:
+                return error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        async with asyncio.timeout(5):
+            while not await full():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while await full():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        for call in unread:
+            error = await refused(call)
+            assert error.code() == grpc.StatusCode.UNAVAILABLE
