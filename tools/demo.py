@@ -21,6 +21,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
+from duet_contract.channels import open_channel
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.v1 import inference_pb2
 
@@ -92,7 +93,7 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
 
 def _ready(address: str) -> bool:
     """What the service's own health check says of inference."""
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(service=SERVICE), timeout=2

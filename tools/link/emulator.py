@@ -7,6 +7,8 @@ lost packet, slow start, a congested queue (`kernel_link.py` does that where the
 import asyncio
 from typing import Self
 
+from duet_contract.addresses import Address
+from duet_contract.errors import AddressError
 from tools.counting_proxy import Count
 from tools.link.calibration import own_cost_s
 from tools.link.connection import Connection
@@ -146,8 +148,8 @@ def parse_address(address: str) -> tuple[str, int]:
     Raises:
         BadLink: it is none.
     """
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise BadLink(f"{address!r} is no address: give HOST:PORT")
-    return host, int(port)
+    try:
+        parsed = Address.parse(address, free_port=True)
+    except AddressError as error:
+        raise BadLink(str(error)) from error
+    return parsed.host, parsed.port

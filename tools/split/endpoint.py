@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from duet_contract.addresses import Address
+from duet_contract.errors import AddressError
 from tools.bench.errors import UsageProblem
 
 # vLLM's own name for the key that its server wants (`--api-key`).
@@ -38,7 +40,7 @@ class Endpoint:
         try:
             url = urlsplit(text if "://" in text else f"http://{text}")
             secure, place = url.scheme == "https", _place(url)
-        except ValueError as error:
+        except (ValueError, AddressError) as error:
             raise UsageProblem(f"--openai {text}: {error}") from error
         if url.scheme not in ("http", "https") or not place or url.query or url.username:
             raise UsageProblem(
@@ -67,7 +69,7 @@ class Endpoint:
     @property
     def extensions(self) -> dict[str, Any]:
         """Of each request: the name that the server's certificate has to be of."""
-        return {"sni_hostname": self.address.rpartition(":")[0].strip("[]")} if self.tls else {}
+        return {"sni_hostname": Address.parse(self.address).host} if self.tls else {}
 
 
 # A server, and the name of the model that it serves.
@@ -99,4 +101,4 @@ def _place(url: SplitResult) -> str:
         return ""
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     port = url.port or (443 if url.scheme == "https" else None)
-    return f"{host}:{port}" if port else ""
+    return str(Address.parse(f"{host}:{port}")) if port else ""
