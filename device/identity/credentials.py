@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device.errors import IdentityExpired, IdentityProblem, UsageProblem, VaultError
+from device.errors import IdentityExpired, IdentityProblem, UsageProblem, VaultError, VaultLocked
 from device.home import home
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
@@ -92,11 +92,10 @@ class Identity:
         return self.files is None and part >= RENEW_AFTER
 
     def _key(self) -> bytes:
-        from device.kept.vault import Vault
-
-        vault = Vault.open(create=False)
         try:
-            return vault.unseal(self.sealed_key, _purpose(self.server))
+            return unseal_key(key_purpose(self.server), self.sealed_key)
+        except VaultLocked:
+            raise
         except VaultError as error:
             raise VaultError(f"this device's key for {self.server}: {error}") from error
 
@@ -171,15 +170,31 @@ def save_identity(identity: Identity) -> Path:
     return path
 
 
-def seal_key(server: str, key: bytes) -> bytes:
-    """A private key (PEM), sealed for the identity with `server`.
+def key_purpose(server: str) -> str:
+    """For what the key of the identity with `server` (host:port) is encrypted."""
+    return f"identity key for {server}"
+
+
+def seal_key(purpose: str, key: bytes) -> bytes:
+    """Encrypts a private key (PEM) for one purpose.
 
     Raises:
-        VaultError: there is no vault to be had.
+        VaultError: the vault cannot be opened.
     """
     from device.kept.vault import Vault
 
-    return Vault.open().seal(key, _purpose(server))
+    return Vault.open().seal(key, purpose)
+
+
+def unseal_key(purpose: str, sealed: bytes) -> bytes:
+    """Decrypts what `seal_key` gave for the same purpose.
+
+    Raises:
+        VaultError: there is no vault, it cannot be opened, or the key was altered.
+    """
+    from device.kept.vault import Vault
+
+    return Vault.open(create=False).unseal(sealed, purpose)
 
 
 def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
@@ -253,7 +268,3 @@ def _parse(data: dict[str, Any], server: str) -> Identity:
         begins=float(data["begins"]),
         ends=float(data["ends"]),
     )
-
-
-def _purpose(server: str) -> str:
-    return f"identity key for {server}"

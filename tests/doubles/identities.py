@@ -88,7 +88,7 @@ def signing_request() -> bytes:
     """PKCS #10 for a fresh key."""
     from device.identity.signing_request import SigningRequest
 
-    return SigningRequest.new().to_der()
+    return SigningRequest.new().der
 
 
 def tls(
