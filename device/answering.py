@@ -15,6 +15,7 @@ import grpc
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, IdentityExpired, ModelProblem
 from device.identity.channel import open_channel
+from device.identity.credentials import canonical
 from device.link import Link
 from device.pairs.pair import Pair, load_decoder
 from device.prompting import Prompts, build_prompts, check_room
@@ -143,7 +144,7 @@ def answer(
             if opened is not None:
                 link = Link(
                     opened,
-                    settings.server,
+                    canonical(settings.server),
                     request,
                     deadline,
                     settings.connect_timeout,
