@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from device.errors import UsageProblem
 from device.private.context import Context
 from device.private.redaction import Redaction
-from device.settings import MOST_TEMPERATURE, MOST_TIMEOUT, Settings
+from device.settings import LEAST_TEMPERATURE, MOST_TEMPERATURE, MOST_TIMEOUT, Settings
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
@@ -72,8 +72,15 @@ def check_question(question: Question, manifest: Manifest, settings: Settings) -
                 f"{option} is {seconds:g}: give seconds, more than 0 and at most {MOST_TIMEOUT:.0f}"
             )
     temperature = settings.temperature
-    if temperature is not None and not 0 <= temperature <= MOST_TEMPERATURE:
-        raise UsageProblem(f"--temperature is {temperature:g}: give 0 to {MOST_TEMPERATURE:g}")
+    if not (
+        temperature is None
+        or temperature == 0
+        or LEAST_TEMPERATURE <= temperature <= MOST_TEMPERATURE
+    ):
+        raise UsageProblem(
+            f"--temperature is {temperature:g}: "
+            f"give 0, or {LEAST_TEMPERATURE:g} to {MOST_TEMPERATURE:g}"
+        )
     if settings.device_only and settings.require_cloud:
         raise UsageProblem("--device-only and --require-cloud contradict each other")
 

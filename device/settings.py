@@ -8,6 +8,8 @@ DEFAULT_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 3.0
 # A year; clocks of threads and of gRPC end somewhere beyond.
 MOST_TIMEOUT = 365 * 86_400.0
+# vLLM raises anything between 0 and this to it; the decoder would not, so it is refused.
+LEAST_TEMPERATURE = 0.01
 MOST_TEMPERATURE = 2.0
 MOST_DEFAULT_THREADS = 8
 
