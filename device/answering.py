@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import grpc
 
 from device.deadline import Deadline
-from device.errors import CloudBusy, CloudUnreachable, ModelProblem
+from device.errors import CloudBusy, CloudUnreachable, IdentityExpired, ModelProblem
 from device.identity.channel import open_channel
+from device.identity.credentials import canonical
 from device.link import Link
 from device.pairs.pair import Pair, load_decoder
 from device.prompting import Prompts, build_prompts, check_room
@@ -122,6 +123,7 @@ def answer(
     if isinstance(question, str):
         question = Question(question)
     check_question(question, pair.manifest, settings)
+    budget = settings.budget or pair.manifest.defaults.budget
     listener = listener or Listener()
     request = build_request(question.sent, pair.manifest, settings)
     link: Link | None = None
@@ -139,22 +141,21 @@ def answer(
         if not settings.device_only and kept is None:
             opened = channel
             if opened is None:
-                # The identity may be locked with a passphrase that is asked for.
-                with deadline.paused():
-                    opened = open_channel(settings.server, credentials)
-            link = Link(
-                opened,
-                settings.server,
-                request,
-                deadline,
-                settings.connect_timeout,
-                listener.note,
-                keep=channel is not None,
-            )
+                opened = _open_channel(settings, credentials, listener, deadline)
+            if opened is not None:
+                link = Link(
+                    opened,
+                    canonical(settings.server),
+                    request,
+                    deadline,
+                    settings.connect_timeout,
+                    listener.note,
+                    keep=channel is not None,
+                    budget=budget,
+                )
         if decoder is None:
             decoder = loaded = load_decoder(pair, settings.threads)
         ready = deadline.elapsed_ms()
-        budget = settings.budget or pair.manifest.defaults.budget
         prompts = build_prompts(decoder, pair.manifest, question, budget)
         work = _Work(question, prompts, pair.manifest, settings, listener, decoder, deadline, ready)
         outcome = work.run(link, request.request_id, kept, tell_sent)
@@ -173,6 +174,24 @@ def answer(
 
         renew_if_due(settings.server, listener.note)
     return outcome
+
+
+def _open_channel(
+    settings: Settings,
+    credentials: grpc.ChannelCredentials | None,
+    listener: Listener,
+    deadline: Deadline,
+) -> grpc.Channel | None:
+    """Opens the channel; None if the identity has expired and the device may answer alone."""
+    try:
+        # The identity may be locked with a passphrase that is asked for.
+        with deadline.paused():
+            return open_channel(settings.server, credentials)
+    except IdentityExpired as error:
+        if settings.require_cloud:
+            raise
+        listener.note(f"{error}; the device answers alone")
+        return None
 
 
 @dataclass

@@ -83,6 +83,10 @@ class IdentityProblem(DeviceError):
     exit_code = ExitCode.IDENTITY
 
 
+class IdentityExpired(IdentityProblem):
+    """This device's certificate is not valid now: the device can still answer alone."""
+
+
 class UntrustedPair(ModelProblem):
     """A pair that nobody trusted has signed, that was altered, or is older than the one here."""
 

@@ -6,7 +6,8 @@ A thread reads the stream into a queue, so that the decoder can load and evaluat
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -15,6 +16,8 @@ from device.deadline import Deadline
 from device.errors import CloudBusy, CloudUnreachable, DeviceError
 from device.link_errors import device_error, retry_after
 from device.question import asked_again
+from device.signal_limits import SignalLimits
+from duet_contract.connections import connection_states
 from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 
@@ -22,8 +25,8 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 FRAME_BYTES = 5
 # How long a wait goes on before it looks whether somebody stopped the question, in seconds.
 _POLL = 0.1
-# After how many seconds at most gRPC notices that nobody listens to the connection's state.
-_LAST_POLL = 0.25
+# Seconds that `cancel` waits for a thread, which ends at once unless a note takes its time.
+_JOIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Link:
     `connected`, `down`: when the link stood (`perf_counter`, None before), and bytes of messages
     received, gRPC's framing included.
 
+    Nothing is printed, and no thread remains, however soon `cancel` follows or the channel's owner
+    closes it.
+
     Args:
         channel: to the cloud; closed by `cancel`, which is to be called in any case.
         keep: leaves the channel open for another question.
@@ -48,6 +54,7 @@ class Link:
         deadline: becomes the call's deadline.
         connect_timeout: seconds until the link must stand.
         note: told, in one line, when the question is asked a second time. Called from a thread.
+        budget: most tokens of the signal; that of the request, if None.
     """
 
     def __init__(
@@ -60,6 +67,7 @@ class Link:
         note: Callable[[str], None] = lambda _: None,
         *,
         keep: bool = False,
+        budget: int | None = None,
     ) -> None:
         self._channel = channel
         self._keep = keep
@@ -68,6 +76,7 @@ class Link:
         self._deadline = deadline
         self._connect_timeout = connect_timeout
         self._note = note
+        self._budget = budget or request.budget or None
         self._queue: queue.SimpleQueue[Arrival | Exception] = queue.SimpleQueue()
         self._call: grpc.Call | None = None
         self._cancelled = threading.Event()
@@ -79,11 +88,12 @@ class Link:
         self.requests: list[ReasonRequest] = []
         self.connected: float | None = None
         self.down = 0
-        channel.subscribe(self._on_state, try_to_connect=True)
-        self._connect_timer = threading.Timer(connect_timeout, self._on_connect_timeout)
-        self._connect_timer.daemon = True
-        self._connect_timer.start()
-        threading.Thread(target=self._run, name="duet-link", daemon=True).start()
+        self._threads = [
+            threading.Thread(target=self._watch, name="duet-link-connection", daemon=True),
+            threading.Thread(target=self._run, name="duet-link", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def up(self) -> int:
@@ -118,47 +128,36 @@ class Link:
             return None
 
     def cancel(self) -> None:
-        """Ends the call, and closes the channel if it is not to be kept; does no harm once the call
-        is over.
+        """Ends the call and the link's threads, and closes the channel if it is not to be kept;
+        does no harm once the call is over.
         """
         with self._beginning:
             self._cancelled.set()
-        self._connect_timer.cancel()
+        self._settled.set()
         if self._call is not None:
             self._call.cancel()
-        if self._keep:
-            self._leave()
-        else:
-            # Closing waits for gRPC's poll of the connection, up to 0.2 s if that just began.
-            threading.Thread(target=self._close, name="duet-link-close").start()
+        if not self._keep:
+            self._channel.close()
+        for thread in self._threads:
+            thread.join(_JOIN)
 
-    def _close(self) -> None:
-        self._leave()
-        self._channel.close()
-
-    def _leave(self) -> None:
-        if not self._settled.is_set():
-            # A poll that begins on a closed channel prints a traceback.
-            self._channel.unsubscribe(self._on_state)
-            time.sleep(_LAST_POLL)
-
-    def _on_state(self, state: grpc.ChannelConnectivity) -> None:
-        if state is grpc.ChannelConnectivity.READY and self.connected is None:
-            self.connected = time.perf_counter()
-            self._connect_timer.cancel()
-        if state in (
-            grpc.ChannelConnectivity.READY,
-            grpc.ChannelConnectivity.TRANSIENT_FAILURE,
-        ):
-            self._settled.set()
-            # While anybody listens, gRPC polls, and closing the channel waits for the poll.
-            self._channel.unsubscribe(self._on_state)
-
-    def _on_connect_timeout(self) -> None:
-        if self.connected is None and not self._received:
-            self._too_late.set()
-            if self._call is not None:
-                self._call.cancel()
+    def _watch(self) -> None:
+        """Notes when the connection is ready, and ends the call if that takes too long."""
+        end = time.monotonic() + self._connect_timeout
+        for state in connection_states(self._channel):
+            if self._cancelled.is_set() or self._received:
+                break
+            if state is grpc.ChannelConnectivity.READY:
+                self.connected = time.perf_counter()
+                break
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                break
+            if time.monotonic() >= end:
+                self._too_late.set()
+                if self._call is not None:
+                    self._call.cancel()
+                break
+        self._settled.set()
 
     def _run(self) -> None:
         try:
@@ -187,24 +186,41 @@ class Link:
                 # The cloud may not have seen yet that the first call's link is gone.
                 self.request = asked_again(self.request)
             self.requests.append(self.request)
-            call = stub.Reason(self.request, timeout=max(0.0, self._deadline.remaining()))
+            try:
+                call = stub.Reason(self.request, timeout=max(0.0, self._deadline.remaining()))
+            except ValueError as error:
+                raise CloudUnreachable(f"the channel to {self._server} was closed") from error
             self._call = call
         if self._too_late.is_set():
             call.cancel()
+        try:
+            self._read(call)
+        finally:
+            # Whatever else would come is not wanted; gRPC frees a call once it is read to its end.
+            call.cancel()
+            with suppress(grpc.RpcError):
+                for _ in call:
+                    pass
+
+    def _read(self, call: Iterable[ReasonResponse]) -> None:
+        limits = SignalLimits(self._budget)
         done = False
-        response: ReasonResponse
         for response in call:
             at = time.perf_counter()
+            if done:
+                return
             self._received = True
             self.connected = self.connected or at
             self.down += response.ByteSize() + FRAME_BYTES
             event = response.WhichOneof("event")
             if event is None:
                 raise CloudUnreachable(f"the cloud at {self._server} sent what nobody expects here")
-            if done:
-                # The signal was complete; reading on lets the call end in order.
-                continue
             done = event == "done"
+            # Before it is kept: a queue that nobody reads yet must not grow beyond a signal.
+            if done:
+                limits.check_done(response.done)
+            else:
+                limits.check_piece(response.piece)
             self._queue.put(Arrival(at, response.done if done else response.piece))
         if not done:
             raise CloudUnreachable("the signal ended without its last message")

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
 PAIR_MISMATCH = "PAIR_MISMATCH"
+# Of a wait that the cloud asks for, in seconds; others are not meant.
+_MOST_WAIT = 86_400.0
+# Of what the cloud says, in characters.
+_MOST_SAID = 400
+# How gRPC names its limits on messages and metadata, and that this end raised the error.
+_TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
+_RAISED_HERE = re.compile(r"CLIENT:|Stream removed")
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@\d+\.\d+\.\d+")
 _Detail = TypeVar("_Detail", bound=Message)
 
@@ -39,8 +46,15 @@ _REFUSALS = {
 def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     """The device's error for a failed call to `server`."""
     assert isinstance(error, grpc.Call)
-    code, text = error.code(), (error.details() or "").strip()
+    code, text = error.code(), _said(error.details())
     status = _status(error)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(text):
+        # gRPC's own limits, which neither place nor time would change.
+        if "SERVER:" in text or not _RAISED_HERE.search(text):
+            return CloudRefused(f"the request is larger than the cloud at {server} takes: {text}")
+        return CloudUnreachable(f"the cloud at {server} sent more than a device takes: {text}")
+    if code == grpc.StatusCode.CANCELLED and text.startswith("Channel closed"):
+        return CloudUnreachable(f"the channel to {server} was closed")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED and (quota := _quota(status)):
         # What of this device's own is used up; waiting for others would not help.
         return CloudBusy(f"the cloud at {server} refused: {quota}", _retry_after(status))
@@ -96,14 +110,26 @@ def _status(call: grpc.Call) -> "Status | None":
 def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
     for packed in status.details if status else ():
         detail = kind()
-        if packed.Is(kind.DESCRIPTOR) and packed.Unpack(detail):
-            return detail
+        try:
+            if packed.Is(kind.DESCRIPTOR) and packed.Unpack(detail):
+                return detail
+        except DecodeError:
+            continue
     return None
+
+
+def _said(text: str | None) -> str:
+    """What the cloud said, as much of it as one line holds."""
+    line = (text or "").strip()
+    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
 
 
 def _retry_after(status: "Status | None") -> float | None:
     info = _detail(status, error_details_pb2.RetryInfo)
-    return info.retry_delay.seconds + info.retry_delay.nanos / 1e9 if info else None
+    if info is None:
+        return None
+    seconds = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+    return seconds if 0 <= seconds <= _MOST_WAIT else None
 
 
 def _reason(status: "Status | None") -> str:
@@ -113,7 +139,7 @@ def _reason(status: "Status | None") -> str:
 
 def _quota(status: "Status | None") -> str:
     failure = _detail(status, error_details_pb2.QuotaFailure)
-    return "; ".join(fault.description for fault in failure.violations) if failure else ""
+    return _said("; ".join(fault.description for fault in failure.violations)) if failure else ""
 
 
 def _offer(status: "Status | None", server: str) -> str:
@@ -132,4 +158,6 @@ def _offer(status: "Status | None", server: str) -> str:
 
 def _violations(status: "Status | None") -> str:
     request = _detail(status, error_details_pb2.BadRequest)
-    return "; ".join(fault.description for fault in request.field_violations) if request else ""
+    if request is None:
+        return ""
+    return _said("; ".join(fault.description for fault in request.field_violations))

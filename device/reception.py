@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from device.decoding.anticipation import Anticipation
 from device.decoding.decoder import CHUNK, Decoder
-from device.errors import CloudUnreachable
+from device.errors import CloudUnreachable, ModelProblem
 from device.link import Link
 from duet_contract.encodings import SignalReader, signal_reader
 from duet_contract.errors import EncodingError
@@ -82,7 +82,7 @@ def receive_signal(
             The sequence then holds a part of the signal.
         DeviceError: see `Link.next`.
     """
-    reception = _Reception(decoder, vocabulary, show)
+    reception = _Reception(decoder, vocabulary, show, check)
     ahead = Anticipation(decoder) if anticipate else Anticipation(decoder, 0)
     pending: list[int] = []
     done: Done | None = None
@@ -112,7 +112,10 @@ def receive_signal(
             check()
             size = _STEP if done is None else CHUNK
             step, pending = pending[:size], pending[size:]
-            reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
+            try:
+                reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
+            except ModelProblem as error:
+                raise CloudUnreachable(f"the signal is too long: {error}") from error
             ahead.evaluate(step, want_next=not pending)
     return Signal(
         reception.text,
@@ -128,11 +131,16 @@ class _Reception:
     """Reads pieces, and checks that none of the signal got lost."""
 
     def __init__(
-        self, decoder: Decoder, vocabulary: Vocabulary, show: Callable[[str], None]
+        self,
+        decoder: Decoder,
+        vocabulary: Vocabulary,
+        show: Callable[[str], None],
+        check: Callable[[], None],
     ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._show = show
+        self._check = check
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader: SignalReader | None = None
         self._encoding = SIGNAL_ENCODING_TEXT
@@ -152,7 +160,9 @@ class _Reception:
             self.first_piece = at
             if piece.WhichOneof("content") == "tokens":
                 self._encoding = SIGNAL_ENCODING_TOKEN_IDS
-            self._reader = signal_reader(self._encoding, self._decoder, self._vocabulary)
+            self._reader = signal_reader(
+                self._encoding, self._decoder, self._vocabulary, self._check
+            )
         self.last_piece = at
         try:
             ids = self._reader.feed(piece)
@@ -181,7 +191,10 @@ class _Reception:
                 f"the cloud sent {done.signal_tokens} signal tokens, {self._received} arrived"
             )
         self._add(self._utf8.decode(b"", True))
-        return self._reader.finish()
+        try:
+            return self._reader.finish()
+        except EncodingError as error:
+            raise CloudUnreachable(f"the signal cannot be read: {error}") from error
 
     def _add(self, text: str) -> None:
         if text:

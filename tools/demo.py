@@ -111,10 +111,11 @@ def _ready(address: str) -> bool:
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+    from duet_contract.channels import open_channel
     from duet_contract.v1 import inference_pb2
 
     service = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(service=service), timeout=2

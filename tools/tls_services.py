@@ -19,12 +19,12 @@ from device.identity.enrollment import enroll
 import grpc  # isort: skip
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from duet_contract.channels import open_aio_channel, open_channel
 from tools.bench.children import Child, free_port
 from tools.bench.placement import spread_out, staying_on
 from tools.bench.subjects import READY_S, engine_environment, engine_flags
 from tools.bench.workload import Workload
 
-_OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
 # Counted like any limits, and never reached.
 _LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"
 _READY = health_pb2.HealthCheckRequest(service="duet.v1.InferenceService")
@@ -39,20 +39,11 @@ class Side:
 
     def channel(self, port: int | None = None) -> grpc.aio.Channel:
         """A connection of its own, to the service or to a proxy in front of it."""
-        address = f"127.0.0.1:{port or self.port}"
-        if self.credentials is None:
-            return grpc.aio.insecure_channel(address, _OPTIONS)
-        return grpc.aio.secure_channel(address, self.credentials, _OPTIONS)
+        return open_aio_channel(f"127.0.0.1:{port or self.port}", self.credentials)
 
     def ready(self) -> bool:
         """Whether the service answers questions."""
-        address = f"127.0.0.1:{self.port}"
-        channel = (
-            grpc.insecure_channel(address, _OPTIONS)
-            if self.credentials is None
-            else grpc.secure_channel(address, self.credentials, _OPTIONS)
-        )
-        with channel:
+        with open_channel(f"127.0.0.1:{self.port}", self.credentials) as channel:
             try:
                 answer = health_pb2_grpc.HealthStub(channel).Check(_READY, timeout=2)
             except grpc.RpcError:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duet_contract.transport as transport
-from device.errors import IdentityProblem, UsageProblem, VaultError
+from device.errors import IdentityExpired, IdentityProblem, UsageProblem, VaultError, VaultLocked
 from device.home import home
-from duet_contract.errors import ContractError
+from duet_contract.addresses import Address
+from duet_contract.errors import AddressError, CertificateExpired, TransportError
 
 if TYPE_CHECKING:
     import grpc
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Renewed when this part of the certificate's life has passed.
 RENEW_AFTER = 0.5
 _SCHEMA = 1
+# Servers named in one message.
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -49,32 +51,39 @@ class Identity:
         """Credentials for mutual TLS 1.3.
 
         Raises:
-            IdentityProblem: the certificate has ended, or something cannot be read.
+            IdentityExpired: the certificate is not valid now.
+            IdentityProblem: something cannot be read, is malformed, or does not belong together.
             VaultError: the key cannot be unsealed.
         """
-        try:
-            transport.require_tls13()
-        except ContractError as error:
-            raise IdentityProblem(str(error)) from error
-        import grpc
+        from duet_contract.channels import Pem, tls_credentials
 
-        if self.files:
-            certificate, key, authority = (_read(path) for path in self.files)
-            return grpc.ssl_channel_credentials(authority, key, certificate)
+        try:
+            if self.files:
+                certificate, key, authority = (Pem.read(path) for path in self.files)
+            else:
+                self._check_period()
+                of = f"of this device's identity with {self.server}"
+                certificate = Pem(self.certificate.encode(), f"the certificate {of}")
+                key = Pem(self._key(), f"the key {of}")
+                authority = Pem(self.authority.encode(), f"the authority {of}")
+            return tls_credentials(authority, certificate, key)
+        except CertificateExpired as error:
+            raise IdentityExpired(str(error)) from error
+        except TransportError as error:
+            raise IdentityProblem(str(error)) from error
+
+    def _check_period(self) -> None:
         now = time.time()
         if now >= self.ends:
             ended = time.strftime("%Y-%m-%d %H:%M", time.gmtime(self.ends))
-            raise IdentityProblem(
+            raise IdentityExpired(
                 f"this device's certificate for {self.server} ended on {ended} UTC: ask its "
-                "operator for a new code, then duet-device enroll"
+                "operator for a new code, then duet-device enroll HOST:PORT CODE"
             )
         if now < self.begins:
-            raise IdentityProblem(
+            raise IdentityExpired(
                 f"this device's certificate for {self.server} is not valid yet: is the clock right?"
             )
-        return grpc.ssl_channel_credentials(
-            self.authority.encode(), self._key(), self.certificate.encode()
-        )
 
     @property
     def due(self) -> bool:
@@ -83,25 +92,33 @@ class Identity:
         return self.files is None and part >= RENEW_AFTER
 
     def _key(self) -> bytes:
-        from device.kept.vault import Vault
-
-        vault = Vault.open(create=False)
         try:
-            return vault.unseal(self.sealed_key, _purpose(self.server))
+            return unseal_key(key_purpose(self.server), self.sealed_key)
+        except VaultLocked:
+            raise
         except VaultError as error:
             raise VaultError(f"this device's key for {self.server}: {error}") from error
+
+
+def parse_address(server: str) -> Address:
+    """Reads a server's address.
+
+    Raises:
+        UsageProblem: it is not HOST:PORT.
+    """
+    try:
+        return Address.parse(server)
+    except AddressError as error:
+        raise UsageProblem(str(error)) from error
 
 
 def canonical(server: str) -> str:
     """A server's name as identities are found by.
 
     Raises:
-        UsageProblem: it is no host:port.
+        UsageProblem: it is not HOST:PORT.
     """
-    host, colon, port = server.strip().lower().rpartition(":")
-    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
-        raise UsageProblem(f"{server!r} is no HOST:PORT")
-    return f"{host.rstrip('.')}:{int(port)}"
+    return str(parse_address(server))
 
 
 def load_identity(server: str) -> Identity | None:
@@ -114,7 +131,7 @@ def load_identity(server: str) -> Identity | None:
     path = _path(server)
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise IdentityProblem(f"cannot read the identity {path}: {error.strerror}") from error
@@ -153,33 +170,78 @@ def save_identity(identity: Identity) -> Path:
     return path
 
 
-def seal_key(server: str, key: bytes) -> bytes:
-    """A private key (PEM), sealed for the identity with `server`.
+def key_purpose(server: str) -> str:
+    """For what the key of the identity with `server` (host:port) is encrypted."""
+    return f"identity key for {server}"
+
+
+def seal_key(purpose: str, key: bytes) -> bytes:
+    """Encrypts a private key (PEM) for one purpose.
 
     Raises:
-        VaultError: there is no vault to be had.
+        VaultError: the vault cannot be opened.
     """
     from device.kept.vault import Vault
 
-    return Vault.open().seal(key, _purpose(server))
+    return Vault.open().seal(key, purpose)
+
+
+def unseal_key(purpose: str, sealed: bytes) -> bytes:
+    """Decrypts what `seal_key` gave for the same purpose.
+
+    Raises:
+        VaultError: there is no vault, it cannot be opened, or the key was altered.
+    """
+    from device.kept.vault import Vault
+
+    return Vault.open(create=False).unseal(sealed, purpose)
 
 
 def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
     """Credentials of the identity with `server`; None where the link is to be plaintext.
 
     Raises:
-        IdentityProblem: there is no identity and the link may not be plaintext, or it cannot be
-            used.
+        IdentityProblem: there is no identity and the link may not be plaintext, or this device is
+            enrolled with that server by another name, or the identity cannot be used.
     """
     identity = load_identity(server)
     if identity:
         return identity.credentials()
+    address = parse_address(server)
+    enrolled = enrolled_servers()
+    same = [each for each in enrolled if _same_server(Address.parse(each), address)]
+    if same:
+        raise IdentityProblem(
+            f"this device is enrolled with {same[0]}, not with {address}: use --server {same[0]}"
+        )
     if may_be_plaintext:
         return None
+    known = f" but with {', '.join(enrolled[:_MOST_NAMED])}" if enrolled else ""
     raise IdentityProblem(
-        f"this device is not enrolled with {server}, and nothing is sent to other machines in the "
-        "clear: duet-device enroll HOST:PORT CODE"
+        f"this device is not enrolled with {address}{known}, and nothing is sent to other machines "
+        "in the clear: duet-device enroll HOST:PORT CODE"
     )
+
+
+def enrolled_servers() -> list[str]:
+    """Servers (host:port) that this device has identities with; damaged files are left out."""
+    servers = []
+    for path in sorted(_directory().glob("*.json")):
+        try:
+            data = json.loads(path.read_bytes())
+            servers.append(str(Address.parse(data["server"])))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, AddressError):
+            continue
+    return servers
+
+
+def _same_server(one: Address, other: Address) -> bool:
+    """Whether two names are of one server for certain: this machine, and the same port."""
+    return one.is_loopback and other.is_loopback and one.port == other.port
+
+
+def _directory() -> Path:
+    return home(create=False) / "identities"
 
 
 def _path(server: str) -> Path:
@@ -187,7 +249,7 @@ def _path(server: str) -> Path:
     # Readable, and yet no two servers share a file on any file system.
     readable = re.sub(r"[^a-z0-9.-]+", "_", name)[:80]
     mark = hashlib.sha256(name.encode()).hexdigest()[:12]
-    return home(create=False) / "identities" / f"{readable}-{mark}.json"
+    return _directory() / f"{readable}-{mark}.json"
 
 
 def _parse(data: dict[str, Any], server: str) -> Identity:
@@ -206,14 +268,3 @@ def _parse(data: dict[str, Any], server: str) -> Identity:
         begins=float(data["begins"]),
         ends=float(data["ends"]),
     )
-
-
-def _purpose(server: str) -> str:
-    return f"identity key for {server}"
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise IdentityProblem(f"cannot read {path}: {error.strerror}") from error

@@ -64,14 +64,27 @@ def enroll(
         f"and renews itself; {done.publishers} publishers trusted",
         err=True,
     )
-    click.echo(f"now: duet-device ask --server {identity.server} QUESTION", err=True)
+    click.echo(f"next: {_next_command(identity.server)}", err=True)
+
+
+def _next_command(server: str) -> str:
+    """A command that works as printed: the pair comes first where it is not installed."""
+    from duet_contract.errors import PairNotFoundError
+    from duet_contract.pairs import DEFAULT_PAIR, find_pair
+
+    try:
+        find_pair(os.environ.get("DUET_PAIR") or DEFAULT_PAIR)
+    except PairNotFoundError:
+        return f"duet-device pull --server {server}"
+    return f'duet-device ask --server {server} "What is 17 + 25?"'
 
 
 def _keep_files(address: str, cert: Path, key: Path, ca: Path) -> None:
     from device.identity.credentials import Identity, canonical, save_identity
 
     identity = Identity(canonical(address), "", files=(cert, key, ca))
-    # Told now rather than at the first question.
+    # Reported now rather than at the first question.
     identity.credentials()
     save_identity(identity)
-    click.echo(f"certificate files kept for {identity.server}", err=True)
+    click.echo(f"certificate files stored for {identity.server}", err=True)
+    click.echo(f"next: {_next_command(identity.server)}", err=True)

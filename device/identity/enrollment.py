@@ -4,22 +4,29 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-import grpc
+from duet_contract.channels import Pem, open_channel, tls_credentials
+
+# Above, TLS is settled before gRPC is imported.
+import grpc  # isort: skip
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-import duet_contract.transport as transport
 from device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageProblem
-from device.identity.credentials import Identity, canonical, save_identity, seal_key
-from device.identity.signing_request import SigningRequest
+from device.identity.credentials import Identity, parse_address, save_identity
+from device.identity.pending import PendingEnrollment
 from device.link_errors import device_error
 from device.signed.publishers import pin, pinned
+from duet_contract.addresses import MOST_PORT, Address
 from duet_contract.enrolment import EnrolmentCode, fingerprint
-from duet_contract.errors import ContractError, EnrolmentCodeError
-from duet_contract.v1.enrolment_pb2 import EnrollRequest, GetAuthorityRequest
+from duet_contract.errors import EnrolmentCodeError, TransportError
+from duet_contract.keys import PUBLIC_KEY_BYTES
+from duet_contract.v1.enrolment_pb2 import EnrollRequest, EnrollResponse, GetAuthorityRequest
 from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 
 _TIMEOUT_S = 10.0
+# Far more than any cloud has.
+_MOST_NAME = 255
+_MOST_PUBLISHERS = 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,9 @@ class Enrolled:
 def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
     """Spends `code` at `address` (host:port of enrolment) for an identity, and keeps it.
 
+    Everything that must be stored has its place on disk before the code is sent, and the same code
+    sends the same signing request again: repeating a call that failed is safe.
+
     `server`: where the services are, if not on the port that the cloud names.
 
     Raises:
@@ -40,50 +50,86 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
     """
     try:
         parsed = EnrolmentCode.parse(code)
-        transport.require_tls13()
     except EnrolmentCodeError as error:
         raise UsageProblem(str(error)) from error
-    except ContractError as error:
-        raise IdentityProblem(str(error)) from error
-    address = canonical(address)
-    server = canonical(server) if server else None
-    # What cannot be kept must not cost the code.
-    seal_key(server or address, b"")
+    place = parse_address(address)
+    services = parse_address(server) if server else None
+    # Whoever cannot read this list could not write it, either.
     pinned()
-    leaf = _presented_certificate(address)
-    authority = _fetch_authority(address, leaf, parsed)
-    request = SigningRequest.new()
-    # From here on the server has to prove that it is the authority's.
-    roots = x509.load_der_x509_certificate(authority).public_bytes(serialization.Encoding.PEM)
-    with _channel(address, roots) as channel:
+    leaf = _presented_certificate(place)
+    authority = _fetch_authority(place, leaf, parsed)
+    pending = PendingEnrollment.begin(parsed)
+    try:
+        response = _spend(place, leaf, authority, parsed, pending)
+        named = _check(response, place)
+        answered = str(services or named)
+        identity = pending.request.identity(
+            answered, response.name, response.certificate, authority
+        )
+        pending.release()
         try:
-            response = EnrolmentServiceStub(channel).Enroll(
-                EnrollRequest(secret=parsed.secret, signing_request=request.to_der()),
-                timeout=_TIMEOUT_S,
-            )
-        except grpc.RpcError as error:
-            raise _failure(error, address, leaf) from error
-    host = address.rpartition(":")[0]
-    services = server or canonical(f"{host}:{response.service_port}")
-    identity = request.identity(services, response.name, response.certificate, authority)
-    save_identity(identity)
-    pin(services, tuple(response.publishers))
+            pin(answered, tuple(response.publishers))
+            save_identity(identity)
+        except DeviceError as error:
+            raise IdentityProblem(
+                f"{error}; the code is not lost: make room, then repeat this command"
+            ) from error
+    finally:
+        pending.release()
+    pending.end()
     return Enrolled(identity, len(response.publishers))
 
 
-def _presented_certificate(address: str) -> x509.Certificate:
+def _spend(
+    address: Address,
+    leaf: x509.Certificate,
+    authority: bytes,
+    code: EnrolmentCode,
+    pending: PendingEnrollment,
+) -> EnrollResponse:
+    # From here on the server has to prove that it is the authority's.
+    roots = x509.load_der_x509_certificate(authority).public_bytes(serialization.Encoding.PEM)
+    with _channel(address, roots, "the authority's certificate") as channel:
+        try:
+            response: EnrollResponse = EnrolmentServiceStub(channel).Enroll(
+                EnrollRequest(secret=code.secret, signing_request=pending.request.der),
+                timeout=_TIMEOUT_S,
+            )
+        except grpc.RpcError as error:
+            failure = _failure(error, address, leaf)
+            if _is(error, grpc.StatusCode.UNAUTHENTICATED):
+                pending.end()
+                raise failure from error
+            raise type(failure)(
+                f"{failure}; the code may be sent again: repeat this command"
+            ) from error
+    return response
+
+
+def _check(response: EnrollResponse, address: Address) -> Address:
+    """Checks what the cloud says; where its services are."""
+    if not 0 < response.service_port <= MOST_PORT:
+        raise IdentityProblem(f"the cloud at {address} named a port {response.service_port}")
+    if len(response.name) > _MOST_NAME or not response.name.isprintable():
+        raise IdentityProblem(f"the cloud at {address} gave this device no proper name")
+    if len(response.publishers) > _MOST_PUBLISHERS or any(
+        len(key) != PUBLIC_KEY_BYTES for key in response.publishers
+    ):
+        raise IdentityProblem(f"the cloud at {address} sent a malformed list of publishers")
+    return Address(address.host, response.service_port)
+
+
+def _presented_certificate(address: Address) -> x509.Certificate:
     """The certificate that a server shows; not trusted for anything but to ask which authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
     try:
         with (
-            socket.create_connection((host, int(port)), _TIMEOUT_S) as connection,
-            context.wrap_socket(connection, server_hostname=host) as secured,
+            socket.create_connection((address.host, address.port), _TIMEOUT_S) as connection,
+            context.wrap_socket(connection, server_hostname=address.host) as secured,
         ):
             shown = secured.getpeercert(binary_form=True)
         if not shown:
@@ -100,9 +146,10 @@ def _presented_certificate(address: str) -> x509.Certificate:
         raise IdentityProblem(f"{address} showed a malformed certificate") from error
 
 
-def _fetch_authority(address: str, leaf: x509.Certificate, code: EnrolmentCode) -> bytes:
+def _fetch_authority(address: Address, leaf: x509.Certificate, code: EnrolmentCode) -> bytes:
     """The authority's certificate (DER), which the code's fingerprint proves."""
-    with _channel(address, leaf.public_bytes(serialization.Encoding.PEM)) as channel:
+    shown = leaf.public_bytes(serialization.Encoding.PEM)
+    with _channel(address, shown, f"the certificate of {address}") as channel:
         try:
             response = EnrolmentServiceStub(channel).GetAuthority(
                 GetAuthorityRequest(), timeout=_TIMEOUT_S
@@ -117,12 +164,18 @@ def _fetch_authority(address: str, leaf: x509.Certificate, code: EnrolmentCode) 
     return response.authority
 
 
-def _channel(address: str, roots: bytes) -> grpc.Channel:
-    options = [("grpc.enable_retries", 0), ("grpc.http2.bdp_probe", 0)]
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
+def _channel(address: Address, roots: bytes, name: str) -> grpc.Channel:
+    try:
+        return open_channel(address, tls_credentials(Pem(roots, name)))
+    except TransportError as error:
+        raise IdentityProblem(str(error)) from error
 
 
-def _failure(error: grpc.RpcError, address: str, leaf: x509.Certificate) -> DeviceError:
+def _is(error: grpc.RpcError, *codes: grpc.StatusCode) -> bool:
+    return isinstance(error, grpc.Call) and error.code() in codes
+
+
+def _failure(error: grpc.RpcError, address: Address, leaf: x509.Certificate) -> DeviceError:
     assert isinstance(error, grpc.Call)
     text = error.details() or ""
     if error.code() == grpc.StatusCode.UNAVAILABLE and "Hostname Verification" in text:
@@ -134,11 +187,13 @@ def _failure(error: grpc.RpcError, address: str, leaf: x509.Certificate) -> Devi
             *names.get_values_for_type(x509.DNSName),
             *map(str, names.get_values_for_type(x509.IPAddress)),
         ]
-        host = address.rpartition(":")[0]
+        host = address.host
         return IdentityProblem(
             f"the server's certificate is not for {host}, but for {', '.join(hosts)}: use one of "
             f"these, or let its operator add it (cloud.admin rotate --host {host} ...)"
         )
-    if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED):
+    if _is(error, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED):
         return IdentityProblem(f"the cloud at {address} refused: {text}")
-    return device_error(error, address)
+    if _is(error, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return CloudUnreachable(f"the cloud at {address} did not answer within {_TIMEOUT_S:g} s")
+    return device_error(error, str(address))

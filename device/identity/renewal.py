@@ -49,7 +49,7 @@ def renew(identity: Identity) -> Identity:
     with open_channel(identity.server, identity.credentials()) as channel:
         try:
             response = IdentityServiceStub(channel).Renew(
-                RenewRequest(signing_request=request.to_der()), timeout=_TIMEOUT_S
+                RenewRequest(signing_request=request.der), timeout=_TIMEOUT_S
             )
         except grpc.RpcError as error:
             raise device_error(error, identity.server) from error

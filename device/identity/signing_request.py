@@ -8,24 +8,48 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.errors import IdentityProblem
-from device.identity.credentials import Identity, seal_key
+from device.identity.credentials import Identity, key_purpose, seal_key
 
 
 @dataclass(frozen=True)
 class SigningRequest:
-    """A new ECDSA P-256 key of this device."""
+    """An ECDSA P-256 key of this device, and the request to certify it."""
 
     key: ec.EllipticCurvePrivateKey
+    """The private key; never sent."""
+    der: bytes
+    """PKCS #10. It has an empty name, since the authority knows the name."""
 
     @classmethod
     def new(cls) -> "SigningRequest":
         """Makes the key."""
-        return cls(ec.generate_private_key(ec.SECP256R1()))
-
-    def to_der(self) -> bytes:
-        """PKCS #10. It names nobody: the authority knows the name."""
+        key = ec.generate_private_key(ec.SECP256R1())
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        request = builder.sign(key, hashes.SHA256())
+        return cls(key, request.public_bytes(serialization.Encoding.DER))
+
+    @classmethod
+    def load(cls, key: bytes, der: bytes) -> "SigningRequest":
+        """Reads what `key_pem` and `der` gave.
+
+        Raises:
+            ValueError: one is malformed, or they do not belong together.
+        """
+        private = serialization.load_pem_private_key(key, None)
+        if (
+            not isinstance(private, ec.EllipticCurvePrivateKey)
+            or x509.load_der_x509_csr(der).public_key() != private.public_key()
+        ):
+            raise ValueError("the request is not for this key")
+        return cls(private, der)
+
+    def key_pem(self) -> bytes:
+        """The private key, PEM (PKCS #8), not encrypted."""
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
 
     def identity(self, server: str, name: str, certificate: bytes, authority: bytes) -> Identity:
         """The identity that a certificate gives, its key sealed. Both certificates in DER.
@@ -44,17 +68,12 @@ class SigningRequest:
             ) from error
         if issued.public_key() != self.key.public_key():
             raise IdentityProblem(f"the certificate from {server} is not for this device's key")
-        plain = self.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
         return Identity(
             server,
             name,
             authority=issuer.public_bytes(serialization.Encoding.PEM).decode(),
             certificate=issued.public_bytes(serialization.Encoding.PEM).decode(),
-            sealed_key=seal_key(server, plain),
+            sealed_key=seal_key(key_purpose(server), self.key_pem()),
             begins=issued.not_valid_before_utc.timestamp(),
             ends=issued.not_valid_after_utc.timestamp(),
         )

@@ -4,7 +4,8 @@ Token ids where reasoner and decoder share a vocabulary, UTF-8 text otherwise. R
 a signal into pieces gives the same decoder tokens as reading it whole.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from duet_contract.errors import EncodingError, PromptError
@@ -17,6 +18,11 @@ from duet_contract.v1.inference_pb2 import (
     SignalEncoding,
 )
 from duet_contract.vocabulary import Tokenizer
+
+# Vocabularies have tokens of up to 128 bytes (runs of spaces or dashes), and a byte that is no
+# UTF-8 becomes three.
+MOST_SIGNAL_BYTES_PER_TOKEN = 384
+_WORD_START = re.compile(r"(?<=\S) ")
 
 
 def negotiate(
@@ -37,18 +43,6 @@ def negotiate(
     raise EncodingError(
         "no signal encoding in common: token ids need the same vocabulary, and text was not offered"
     )
-
-
-def safe_length(text: str) -> int:
-    """How much of a text that may still grow can be tokenised now.
-
-    The end of the longest prefix after which a space follows a character that is no white space:
-    tokenizers start a new word there, whatever comes later. 0 if there is no such place.
-    """
-    for index in range(len(text) - 1, 0, -1):
-        if text[index] == " " and not text[index - 1].isspace():
-            return index
-    return 0
 
 
 def encode_signal_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
@@ -99,12 +93,27 @@ class TokenSignalReader:
 
 
 class TextSignalReader:
-    """Reads pieces of text; holds back the last word, which could still merge with what follows."""
+    """Reads chunks of text; holds back the last word, which could still merge with what follows.
 
-    def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:
+    A word starts at a space behind a character that is no white space: tokenizers start a new word
+    there, whatever comes later. Time is linear in the text, however it is split.
+
+    Args:
+        tokenizer: the decoder's.
+        vocabulary: the decoder's.
+        check: called before each word is encoded; what it raises ends the reading.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        vocabulary: Vocabulary,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary
-        self._held = ""
+        self._check = check
+        self._held: list[str] = []
 
     def feed(self, piece: Piece) -> list[int]:
         """See `SignalReader`."""
@@ -114,39 +123,50 @@ class TextSignalReader:
 
     def feed_text(self, text: str) -> list[int]:
         """`feed`, for the text itself."""
-        self._held += text
-        length = safe_length(self._held)
-        ready, self._held = self._held[:length], self._held[length:]
         ids: list[int] = []
-        while ready:
-            word = _first_word(ready)
-            ids += self._encode(word)
-            ready = ready[len(word) :]
+        start = 0
+        for place in self._word_starts(text):
+            self._held.append(text[start:place])
+            start = place
+            ids += self.finish()
+        if start < len(text):
+            self._held.append(text[start:])
         return ids
 
     def finish(self) -> list[int]:
         """See `SignalReader`."""
-        held, self._held = self._held, ""
+        held = "".join(self._held)
+        self._held.clear()
         return self._encode(held) if held else []
 
+    def _word_starts(self, text: str) -> Iterator[int]:
+        if self._held and text.startswith(" ") and not self._held[-1][-1].isspace():
+            yield 0
+        for match in _WORD_START.finditer(text):
+            yield match.start()
+
     def _encode(self, text: str) -> list[int]:
+        self._check()
         try:
             return encode_text(self._tokenizer, self._vocabulary, text)
         except PromptError as error:
             raise EncodingError(f"the signal cannot be tokenised: {error}") from error
 
 
-def _first_word(text: str) -> str:
-    for index in range(1, len(text)):
-        if text[index] == " " and not text[index - 1].isspace():
-            return text[:index]
-    return text
-
-
 def signal_reader(
-    encoding: SignalEncoding.ValueType, tokenizer: Tokenizer, vocabulary: Vocabulary
+    encoding: SignalEncoding.ValueType,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    check: Callable[[], None] = lambda: None,
 ) -> SignalReader:
-    """The reader for a negotiated encoding; `tokenizer` and `vocabulary` are the decoder's."""
+    """Returns the reader for a negotiated encoding.
+
+    Args:
+        encoding: token ids, or else text.
+        tokenizer: the decoder's.
+        vocabulary: the decoder's.
+        check: called between words of a text; what it raises ends the reading.
+    """
     if encoding == SIGNAL_ENCODING_TOKEN_IDS:
         return TokenSignalReader(vocabulary)
-    return TextSignalReader(tokenizer, vocabulary)
+    return TextSignalReader(tokenizer, vocabulary, check)

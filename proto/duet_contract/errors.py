@@ -29,8 +29,16 @@ class EncodingError(ContractError):
     """A piece of a signal that the device cannot read."""
 
 
+class AddressError(ContractError):
+    """Text that is not the address of a server."""
+
+
 class TransportError(ContractError):
-    """TLS cannot be had as it must be."""
+    """TLS 1.3 is unavailable, or certificates and keys cannot be used for it."""
+
+
+class CertificateExpired(TransportError):
+    """A certificate whose validity period is over, or has not begun."""
 
 
 class EnrolmentCodeError(ContractError):

@@ -12,6 +12,7 @@ import grpc
 import psutil
 import pytest
 
+from duet_contract.channels import open_channel
 from duet_contract.integrity import describe_file
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
@@ -125,7 +126,7 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
         service.wait_ready(180)
         family = service.children()
         assert family
-        with grpc.insecure_channel(service.address) as channel:
+        with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
             for name in (f"{manifest['id']}@9.0.0", f"{manifest['id']}@{manifest['version']}"):
                 *_, last = stub.Reason(ReasonRequest(question="go on", budget=4, pair=name))
@@ -158,7 +159,7 @@ def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
         service.wait_ready(180)
         family = service.children()
         assert {os.getpgid(process.pid) for process in family} == {service.process.pid}
-        with grpc.insecure_channel(service.address) as channel:
+        with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
             *_, undisturbed = stub.Reason(request)
             assert undisturbed.done.signal_tokens > 500, "too short to be interrupted"

@@ -7,6 +7,7 @@ import grpc
 import pytest
 import pytest_asyncio
 
+from duet_contract.channels import open_aio_channel
 from duet_contract.encodings import encode_signal_text
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
@@ -30,7 +31,7 @@ MOST_AFTER = 5
 
 @pytest_asyncio.fixture
 async def stub(service):
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_aio_channel(service.address) as channel:
         yield InferenceServiceStub(channel)
 
 
@@ -109,7 +110,7 @@ async def test_leaving_aborts_in_the_engine(service, ask, how):
     """The engine's own counts, of running requests and of tokens, are the witnesses."""
     before = service.metric("duet_requests_running")
     assert before == 0
-    channel = grpc.aio.insecure_channel(service.address)
+    channel = open_aio_channel(service.address)
     call = InferenceServiceStub(channel).Reason(
         ask(LONG, budget=1500, temperature=1.0, seed=3), timeout=1.5 if how == "deadline" else None
     )
@@ -129,7 +130,7 @@ async def test_leaving_aborts_in_the_engine(service, ask, how):
 
 
 async def test_leaving_before_the_first_token(service, ask):
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_aio_channel(service.address) as channel:
         call = InferenceServiceStub(channel).Reason(ask(LONG, budget=1500, temperature=1.0, seed=4))
         await _settles(service, "duet_requests_running", 1)
         call.cancel()
@@ -171,7 +172,7 @@ async def test_many_streams_do_not_mix(stub, ask):
 
 
 async def test_describe(service, real_manifest):
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_aio_channel(service.address) as channel:
         described = await ControlServiceStub(channel).DescribePair(DescribePairRequest())
     assert described.id == real_manifest.id
     assert described.manifest_json == real_manifest.to_json()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from device.settings import Settings
+from duet_contract.channels import Pem, tls_credentials
 from duet_contract.manifest import Manifest
 from tests.doubles.capture import captured, payload
 from tests.doubles.manifests import manifest_data
@@ -28,7 +29,7 @@ def test_bytes_agree_with_a_capture(link: str, tls: bool, tmp_path: Path) -> Non
     if tls:
         key, certificate = self_signed(tmp_path)
         server = grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-        client = grpc.ssl_channel_credentials(certificate.read_bytes())
+        client = tls_credentials(Pem.read(certificate))
     asking = Asking(manifest, 40, 0.0, 0, 30.0, 5.0, 1, client)
     with (
         ScriptedService(reasons("so it is " * 40), manifest.reference, server) as service,

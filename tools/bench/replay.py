@@ -13,6 +13,7 @@ from typing import Self
 
 import grpc
 
+from duet_contract.channels import open_channel
 from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -39,7 +40,7 @@ class Recording:
 
 def record(address: str, request: ReasonRequest) -> Recording:
     """Asks the service for a signal of token ids and keeps its pieces."""
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address) as channel:
         stub = inference_pb2_grpc.InferenceServiceStub(channel)
         responses = list(stub.Reason(request, timeout=300))
     return Recording(

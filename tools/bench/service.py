@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import grpc
 
+from duet_contract.channels import open_aio_channel, open_channel
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -35,7 +36,7 @@ class Service(EngineProcess):
         )
         self._channel: grpc.aio.Channel | None = None
         try:
-            with grpc.insecure_channel(self.address) as channel:
+            with open_channel(self.address) as channel:
                 control = ControlServiceStub(channel)
                 self._child.wait_until(lambda: _ready(control), READY_S)
         except BaseException:
@@ -50,7 +51,7 @@ class Service(EngineProcess):
     async def run(self, questions: Sequence[str], budget: int) -> Round:
         """See `Subject`."""
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self.address)
+            self._channel = open_aio_channel(self.address)
             await self._channel.channel_ready()
         stub = InferenceServiceStub(self._channel)
         requests = [self._workload.request(text, budget) for text in questions]

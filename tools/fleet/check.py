@@ -21,6 +21,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
 
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools.bench.errors import BenchError
 from tools.bench.machine import commit, describe_machine, load_average
@@ -142,7 +143,7 @@ async def _measure(
     address: str, workload: Workload, say: Callable[[str], None]
 ) -> tuple[Engine, list[tuple[str, float, list[Asked]]]]:
     client = _Client(workload)
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with open_aio_channel(address) as channel:
         await channel.channel_ready()
         client.stub = InferenceServiceStub(channel)
         say("measuring the engine")

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from duet_contract.addresses import Address
 from tools.bench.errors import BenchError
 from tools.bench.machine import commit, describe_machine, load_average
 from tools.link.profiles import PRESETS
@@ -308,7 +309,7 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _connect(address: str) -> socket.socket:
-    host, port = address.rsplit(":", 1)
-    client = socket.create_connection((host, int(port)), timeout=60)
+    server = Address.parse(address)
+    client = socket.create_connection((server.host, server.port), timeout=60)
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client

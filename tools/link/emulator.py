@@ -5,9 +5,10 @@ lost packet, slow start, a congested queue (`kernel_link.py` does that where the
 """
 
 import asyncio
-import re
 from typing import Self
 
+from duet_contract.addresses import Address
+from duet_contract.errors import AddressError
 from tools.counting_proxy import Count
 from tools.link.calibration import own_cost_s
 from tools.link.connection import Connection
@@ -19,7 +20,6 @@ from tools.link.timeline import Step, Timeline
 from tools.loop_thread import LoopThread
 
 _BACKLOG = 1024
-_PORT = re.compile(r"[0-9]{1,5}")
 
 
 class LinkEmulator:
@@ -148,10 +148,8 @@ def parse_address(address: str) -> tuple[str, int]:
     Raises:
         BadLink: it is none of these.
     """
-    host, _, port = address.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    host = host[1:-1] if bracketed else host
-    # Without brackets, "::1:50151" is an IPv6 address and no port.
-    if not host or not _PORT.fullmatch(port) or int(port) > 65535 or bracketed != (":" in host):
-        raise BadLink(f"{address!r} is no address: give HOST:PORT or [IPV6]:PORT")
-    return host, int(port)
+    try:
+        parsed = Address.parse(address, free_port=True)
+    except AddressError as error:
+        raise BadLink(str(error)) from error
+    return parsed.host, parsed.port

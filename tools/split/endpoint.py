@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpx
 
+from duet_contract.addresses import Address
+from duet_contract.errors import AddressError
 from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
 
@@ -39,7 +41,7 @@ class Endpoint:
         try:
             url = urlsplit(text if "://" in text else f"http://{text}")
             secure, place = url.scheme == "https", _place(url)
-        except ValueError as error:
+        except (ValueError, AddressError) as error:
             raise UsageProblem(f"--openai {text}: {error}") from error
         if url.scheme not in ("http", "https") or not place or url.query or url.username:
             raise UsageProblem(
@@ -68,7 +70,7 @@ class Endpoint:
     @property
     def extensions(self) -> dict[str, Any]:
         """Of each request: the name that the server's certificate has to be of."""
-        return {"sni_hostname": self.address.rpartition(":")[0].strip("[]")} if self.tls else {}
+        return {"sni_hostname": Address.parse(self.address).host} if self.tls else {}
 
 
 # A server, and the name of the model that it serves.
@@ -100,4 +102,4 @@ def _place(url: SplitResult) -> str:
         return ""
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     port = url.port or (443 if url.scheme == "https" else None)
-    return f"{host}:{port}" if port else ""
+    return str(Address.parse(f"{host}:{port}")) if port else ""

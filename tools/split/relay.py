@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import Self
 
+from duet_contract.addresses import Address
+
 _CHUNK = 1 << 16
 # Above this a side is not read from until the other one took what came.
 _MOST_PENDING = 1 << 20
@@ -35,8 +37,8 @@ class Relay:
     """
 
     def __init__(self, target: str) -> None:
-        host, _, port = target.rpartition(":")
-        self._target = (host.strip("[]"), int(port))
+        address = Address.parse(target)
+        self._target = (address.host, address.port)
         self._selector = selectors.DefaultSelector()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listener.setblocking(False)

@@ -13,6 +13,8 @@ from device.identity.channel import is_loopback
 from device.identity.credentials import credentials_for
 from device.pairs.pair import Pair, load_decoder
 from device.settings import default_threads
+from duet_contract.channels import Pem, tls_credentials
+from duet_contract.errors import TransportError
 from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.machine import commit, describe_machine
 from tools.bench.results import Figure, read_results
@@ -204,15 +206,14 @@ def _credentials(options: Options) -> grpc.ChannelCredentials | None:
             return credentials_for(options.server, may_be_plaintext=is_loopback(options.server))
         except DeviceError as error:
             raise UsageProblem(str(error)) from error
-    ca, key, cert = map(_read, (options.tls_ca, options.tls_key, options.tls_cert))
-    return grpc.ssl_channel_credentials(ca, key, cert)
-
-
-def _read(path: Path | None) -> bytes | None:
     try:
-        return path.read_bytes() if path else None
-    except OSError as error:
-        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+        return tls_credentials(
+            Pem.read(options.tls_ca),
+            Pem.read(options.tls_cert) if options.tls_cert else None,
+            Pem.read(options.tls_key) if options.tls_key else None,
+        )
+    except TransportError as error:
+        raise UsageProblem(str(error)) from error
 
 
 def _settings(

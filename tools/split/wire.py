@@ -12,12 +12,12 @@ from typing import Any, Self
 import grpc
 
 from device.identity.channel import open_channel
+from duet_contract.connections import wait_until_connected
 from tools.bench.children import Child
 from tools.bench.errors import BenchError
 from tools.link.profiles import Link, link_named
 
 _QUIET_S = 0.2
-_WATCHED_S = 0.25
 _SETTLED_WITHIN_S = 10.0
 
 
@@ -124,11 +124,8 @@ def handshake_bytes(
     with ways.open(target, link_named("none"), seed=0) as way:
         channel = open_channel(way.address, credentials)
         try:
-            grpc.channel_ready_future(channel).result(timeout_s)
-            # gRPC goes on watching the connection for so long, and says so if that is closed.
-            time.sleep(_WATCHED_S)
-        except grpc.FutureTimeoutError:
-            raise BenchError(f"no link to {target} within {timeout_s:g} s") from None
+            if not wait_until_connected(channel, timeout_s):
+                raise BenchError(f"no link to {target} within {timeout_s:g} s")
         finally:
             channel.close()
         way.settle(0.0)

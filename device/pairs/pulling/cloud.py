@@ -8,6 +8,7 @@ import grpc
 
 from device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, DeviceError
 from device.identity.channel import open_channel
+from device.identity.credentials import canonical
 from device.link_errors import device_error, retry_after
 from device.pairs.pulling.source import Progress, append, size_of
 from duet_contract.manifest import PairFile
@@ -38,8 +39,8 @@ class CloudSource:
         credentials: grpc.ChannelCredentials | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.name = f"the cloud at {server}"
-        self._server = server
+        self._server = canonical(server)
+        self.name = f"the cloud at {self._server}"
         self._pair = pair
         self._note = note
         self._channel = open_channel(server, credentials)

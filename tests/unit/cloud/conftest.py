@@ -11,6 +11,7 @@ from cloud import logs
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.channels import open_aio_channel
 from duet_contract.integrity import describe_file
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
@@ -76,7 +77,7 @@ async def cloud(
     server = CloudServer(options, pair)
     await server.start()
     await server.open(engine)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         yield Cloud(
             server,
             engine,

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cloud import distribution, logs
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.channels import open_aio_channel
 from duet_contract.integrity import describe_file
 from duet_contract.signature import sign_pair
 from duet_contract.v1.pairs_pb2 import FetchFileRequest, GetPairRequest
@@ -42,7 +43,7 @@ async def stub(directory, options):
     logs.configure("json")
     server = CloudServer(options, PairReasoner.load(directory))
     await server.start()  # no engine: a decoder can be fetched while the reasoner is loaded
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         yield PairServiceStub(channel)
     await server.stop()
 

@@ -1,6 +1,5 @@
-import urllib.request
-
 import grpc
+import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -10,6 +9,7 @@ from cloud.metrics import Metrics
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.refusals import refused
@@ -21,7 +21,7 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, engine):
     server = CloudServer(options, PairReasoner.load(toy_pair))
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         health = health_pb2_grpc.HealthStub(channel)
 
         async def status(service):
@@ -57,8 +57,8 @@ async def test_a_port_in_use(toy_pair, options):
 def test_the_metrics_have_a_port_of_their_own():
     metrics = Metrics()
     port = metrics.serve("127.0.0.1", 0)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        assert b"duet_requests" in answer.read()
+    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10, trust_env=False)
+    assert "duet_requests" in page.text
     with pytest.raises(AddressError, match=f"metrics on 127.0.0.1:{port}.*in use"):
         Metrics().serve("127.0.0.1", port)
 
@@ -67,7 +67,7 @@ def test_the_metrics_have_a_port_of_their_own():
 async def test_reflection_only_on_request(toy_pair, offered):
     server = CloudServer(ServeOptions(port=0, reflection=offered), PairReasoner.load(toy_pair))
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         call = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(
             iter([reflection_pb2.ServerReflectionRequest(list_services="")])
         )

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import grpc
 import pytest
 
+from duet_contract.channels import open_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.service import Service
@@ -76,7 +77,7 @@ def _settles(service, name, value):
 @contextmanager
 def _in_flight(service):
     """A question that the engine works on."""
-    with grpc.insecure_channel(service.address) as channel:
+    with open_channel(service.address) as channel:
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="one"))
         _settles(service, "duet_requests_running", 1)
         yield call
@@ -84,7 +85,7 @@ def _in_flight(service):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
-    with serving("works") as service, grpc.insecure_channel(service.address) as channel:
+    with serving("works") as service, open_channel(service.address) as channel:
         service.wait_ready(30)
         stub = InferenceServiceStub(channel)
         running = stub.Reason(ReasonRequest(question="one", budget=40))

@@ -15,6 +15,7 @@ from cloud import logs
 from cloud.errors import UsageError
 from cloud.reasoner import PairReasoner
 from cloud.server import INFERENCE_NAME, CloudServer
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_LOADING,
     SERVING_STATE_READY,
@@ -62,7 +63,7 @@ async def cloud(reasoners, options):
     for route, script in zip(server.routes.all, scripts, strict=True):
         engines[route.name] = ScriptedEngine(script)
         await server.open(engines[route.name], route)
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         yield Cloud(server, engines, InferenceServiceStub(channel), ControlServiceStub(channel))
     await server.stop()
 
@@ -144,7 +145,7 @@ async def test_metrics_tell_the_pairs_apart(cloud):
 async def test_the_service_is_ready_when_every_pair_is(reasoners, options):
     server = CloudServer(options, *reasoners)
     await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         health, control = health_pb2_grpc.HealthStub(channel), ControlServiceStub(channel)
         inference = InferenceServiceStub(channel)
         request = health_pb2.HealthCheckRequest(service=INFERENCE_NAME)

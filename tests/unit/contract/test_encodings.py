@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import pytest
@@ -9,10 +10,10 @@ from duet_contract.encodings import (
     TokenSignalReader,
     encode_signal_text,
     negotiate,
-    safe_length,
     signal_reader,
 )
 from duet_contract.errors import EncodingError
+from duet_contract.manifest import Vocabulary
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
@@ -68,7 +69,7 @@ def test_text_is_held_back_no_longer_than_a_word(vocabulary, text):
     tokenizer, described = vocabulary
     reader = TextSignalReader(tokenizer, described)
     reader.feed_text(text + " word next")
-    assert reader._held == " next"
+    assert "".join(reader._held) == " next"
 
 
 @given(ids=st.lists(st.integers(0, 299), max_size=40), cut=st.integers(0, 40))
@@ -113,9 +114,44 @@ def test_negotiation(vocabulary):
         negotiate([SIGNAL_ENCODING_UNSPECIFIED], same, described)
 
 
-@pytest.mark.parametrize(
-    ("text", "length"),
-    [("", 0), ("word", 0), ("two words", 3), (" lead", 0), ("a\n b", 0), ("a  b", 1)],
-)
-def test_safe_length(text, length):
-    assert safe_length(text) == length
+class CountedTokenizer:
+    """Bytes are tokens; counts the bytes that it is asked to encode."""
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    def encode_template(self, text: str) -> list[int]:
+        return self.encode_text(text)
+
+    def encode_text(self, text: str) -> list[int]:
+        self.encoded += len(text)
+        return list(text.encode())
+
+
+@pytest.mark.parametrize("text", ["x" * 120_000, "ab " * 40_000, " " * 120_000, "a  b" * 30_000])
+@pytest.mark.parametrize("size", [1, 4000, 1_000_000])
+def test_reading_is_linear_in_the_text(text, size):
+    """A quadratic reader takes minutes here, and copies the text thousands of times."""
+    tokenizer = CountedTokenizer()
+    reader = TextSignalReader(tokenizer, Vocabulary(size=256, sha256="0" * 64, reserved=()))
+    began = time.process_time()
+    ids = []
+    for start in range(0, len(text), size):
+        ids += reader.feed_text(text[start : start + size])
+    ids += reader.finish()
+    assert bytes(ids).decode() == text
+    assert tokenizer.encoded == len(text)
+    assert time.process_time() - began < 10
+
+
+def test_a_check_ends_the_reading_of_a_long_text():
+    def check():
+        if tokenizer.encoded > 1000:
+            raise TimeoutError
+
+    tokenizer = CountedTokenizer()
+    described = Vocabulary(size=256, sha256="0" * 64, reserved=())
+    reader = signal_reader(SIGNAL_ENCODING_TEXT, tokenizer, described, check)
+    with pytest.raises(TimeoutError):
+        reader.feed(Piece(text="ab " * 10_000))
+    assert tokenizer.encoded < 1010

@@ -2,9 +2,8 @@
 
 from contextlib import ExitStack
 
-import grpc
-
 from device.identity.channel import open_channel
+from duet_contract.connections import wait_until_connected
 from tests.doubles.service import ScriptedService, reasons
 from tools.counting_proxy import CountingProxy
 
@@ -15,5 +14,5 @@ def test_no_channel_takes_over_the_connection_of_another() -> None:
         proxy = stack.enter_context(CountingProxy("127.0.0.1", port))
         for _ in range(3):
             channel = stack.enter_context(open_channel(f"127.0.0.1:{proxy.port}"))
-            grpc.channel_ready_future(channel).result(5)
+            assert wait_until_connected(channel, 5)
         assert proxy.count.connections == 3

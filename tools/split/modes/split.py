@@ -133,6 +133,7 @@ def receive(
         deadline,
         settings.connect_timeout,
         again.append,
+        budget=settings.budget or asking.manifest.defaults.budget,
     )
     pieces = []
     try:

@@ -16,6 +16,7 @@ from cloud.identity.certificates import pem
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub, IdentityServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -96,10 +97,11 @@ async def secure(
     roots = pem(authority.certificate)
 
     def connect(client: KeyPair | None) -> Client:
-        credentials = client.credentials(roots) if client else grpc.ssl_channel_credentials(roots)
+        anyone = tls_credentials(Pem(roots, "the authority"))
+        credentials = client.credentials(roots) if client else anyone
         # Channels of a process share connections to one address otherwise.
         options = [("grpc.use_local_subchannel_pool", 1)]
-        channel = grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials, options)
+        channel = open_aio_channel(f"127.0.0.1:{server.port}", credentials, options)
         channels.append(channel)
         return Client(
             channel,
@@ -109,8 +111,8 @@ async def secure(
         )
 
     assert server.security
-    enrolment = grpc.aio.secure_channel(
-        f"localhost:{server.security.enrolment_port}", grpc.ssl_channel_credentials(roots)
+    enrolment = open_aio_channel(
+        f"localhost:{server.security.enrolment_port}", tls_credentials(Pem(roots, "the authority"))
     )
     channels.append(enrolment)
     yield SecureCloud(server, authority, engine, connect, EnrolmentServiceStub(enrolment))

@@ -5,6 +5,7 @@ import itertools
 
 import grpc
 
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
@@ -27,12 +28,7 @@ async def settled(proxy: CountingProxy) -> Count:
 async def until_ready(port: int, credentials: grpc.ChannelCredentials | None) -> Count:
     """Bytes until a connection stands."""
     with CountingProxy("127.0.0.1", port) as proxy:
-        channel = (
-            grpc.aio.secure_channel(proxy.address, credentials)
-            if credentials
-            else grpc.aio.insecure_channel(proxy.address)
-        )
-        async with channel:
+        async with open_aio_channel(proxy.address, credentials) as channel:
             await channel.channel_ready()
             return await settled(proxy)
 
@@ -54,7 +50,7 @@ async def test_a_kept_connection_shakes_hands_once(secure):
     credentials = identities.device(secure.authority).credentials(secure.roots)
     counts = []
     with CountingProxy("127.0.0.1", secure.port) as proxy:
-        async with grpc.aio.secure_channel(proxy.address, credentials) as channel:
+        async with open_aio_channel(proxy.address, credentials) as channel:
             for _ in range(4):
                 call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
                 assert [response async for response in call][-1].done.signal_tokens == 10

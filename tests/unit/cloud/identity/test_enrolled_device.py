@@ -1,7 +1,9 @@
 """The device's side: enrolling, asking over mutual TLS, renewing; never in the clear."""
 
 import asyncio
+import errno
 import json
+import os
 import ssl
 import time
 from functools import partial, partialmethod
@@ -19,20 +21,24 @@ from device.errors import (
     DeviceError,
     ExitCode,
     IdentityProblem,
+    ModelProblem,
     UsageProblem,
     VaultError,
 )
 from device.identity import credentials as identities_of_device
+from device.identity import enrollment
 from device.identity.channel import open_channel
 from device.identity.credentials import canonical, credentials_for, load_identity, save_identity
 from device.identity.enrollment import enroll
 from device.identity.renewal import renew, renew_if_due
 from device.link_errors import device_error
-from device.signed.publishers import pinned
+from device.signed.publishers import pin, pinned
+from duet_contract.addresses import Address
 from duet_contract.enrolment import EnrolmentCode
 from duet_contract.private_files import write_private
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.v1.enrolment_pb2 import EnrollResponse
 from tests.doubles import identities
 from tests.doubles.tcp import serving
 
@@ -169,6 +175,110 @@ async def test_what_cannot_be_kept_does_not_cost_the_code(secure, code, at_home)
         await asyncio.to_thread(enroll, address, str(code))
     publishers.unlink()
     await asyncio.to_thread(enroll, address, str(code))
+
+
+@pytest.fixture
+def spent(monkeypatch):
+    """What the authority was sent; `spent.fails`: it does its work, and the answer is lost."""
+
+    class Spent(list):
+        fails = False
+
+    spent = Spent()
+    enroll_once = Authority.enroll
+    answers = {}
+
+    def record(authority, secret, signing_request):
+        spent.append((secret, signing_request))
+        if (secret, signing_request) not in answers:
+            answers[secret, signing_request] = enroll_once(authority, secret, signing_request)
+        if spent.fails:
+            raise RuntimeError("the answer is lost")
+        return answers[secret, signing_request]
+
+    monkeypatch.setattr(Authority, "enroll", record)
+    return spent
+
+
+async def test_a_full_disk_does_not_cost_the_code(secure, code, at_home, spent, monkeypatch):
+    address = f"localhost:{secure.enrolment_port}"
+
+    def full(path, content):
+        if path.suffix == ".reserved":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_private(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("device.identity.pending.write_private", full)
+        with pytest.raises(IdentityProblem, match="No space.*the code was not used: make room"):
+            await asyncio.to_thread(enroll, address, str(code))
+    assert not spent
+    await asyncio.to_thread(enroll, address, str(code))
+    assert pinned(f"localhost:{secure.port}") == (PUBLISHER,)
+
+
+async def test_room_is_held_until_the_certificate_is_there(secure, code, at_home, monkeypatch):
+    held = []
+
+    def look(*arguments, call):
+        held.append([path.stat().st_size for path in (at_home / "enrollments").glob("*.reserved")])
+        return call(*arguments)
+
+    monkeypatch.setattr(Authority, "enroll", partialmethod(look, call=Authority.enroll))
+    monkeypatch.setattr("device.identity.enrollment.pin", partial(look, call=pin))
+    await asyncio.to_thread(enroll, f"localhost:{secure.enrolment_port}", str(code))
+    assert held == [[65536], []]
+    assert not list((at_home / "enrollments").iterdir())
+
+
+@pytest.mark.parametrize("fails", ["answer", "pin", "save_identity"])
+async def test_a_code_whose_answer_is_lost_is_sent_again_with_the_same_request(
+    secure, code, at_home, spent, monkeypatch, fails
+):
+    address = f"localhost:{secure.enrolment_port}"
+
+    def full(*_):
+        raise ModelProblem("cannot write: No space left on device")
+
+    with monkeypatch.context() as patched:
+        if fails == "answer":
+            patched.setattr(spent, "fails", True)
+        else:
+            patched.setattr(f"device.identity.enrollment.{fails}", full)
+        with pytest.raises(DeviceError, match="repeat this command"):
+            await asyncio.to_thread(enroll, address, str(code))
+    (path,) = (at_home / "enrollments").iterdir()
+    assert path.stat().st_mode & 0o077 == 0
+    assert b"PRIVATE KEY" not in path.read_bytes()
+    done = await asyncio.to_thread(enroll, address, str(code))
+    assert spent[0] == spent[1]
+    assert pinned(done.identity.server) == (PUBLISHER,)
+    assert await asyncio.to_thread(describe, done.identity.server) == "toy"
+    assert not list((at_home / "enrollments").iterdir())
+
+
+async def test_a_refused_code_leaves_nothing_behind(secure, code, at_home, enrolled):
+    await enrolled()
+    with pytest.raises(IdentityProblem, match="was used"):
+        await enrolled()
+    assert not list((at_home / "enrollments").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({"service_port": 0}, "named a port 0"),
+        ({"service_port": 4_000_000_000}, "named a port"),
+        ({"publishers": [b"short"]}, "malformed list of publishers"),
+        ({"publishers": [PUBLISHER] * 1000}, "malformed list of publishers"),
+        ({"name": "x" * 5000}, "no proper name"),
+        ({"name": "a\x1b[2J"}, "no proper name"),
+    ],
+)
+def test_what_the_cloud_says_at_enrollment_is_checked(fields, why):
+    response = EnrollResponse(**{"service_port": 1, "name": "laptop", **fields})
+    with pytest.raises(IdentityProblem, match=why):
+        enrollment._check(response, Address("localhost", 2))
 
 
 async def test_a_used_code_is_told_in_one_line(secure, code, at_home, enrolled, capsys):
@@ -333,7 +443,7 @@ async def test_certificate_files_of_ones_own_pki(secure, at_home, tmp_path, caps
         open_channel(server)
 
 
-@pytest.mark.parametrize("server", ["host", "host:", ":1", "host:0", "host:70000", "host:x"])
+@pytest.mark.parametrize("server", ["host", "host:", ":1", "host:0", "host:70000", "a/b:1"])
 def test_what_is_no_server(server):
     with pytest.raises(UsageProblem, match="HOST:PORT"):
         canonical(server)
@@ -342,7 +452,7 @@ def test_what_is_no_server(server):
 def test_servers_share_no_file(at_home):
     from device.identity.credentials import Identity
 
-    servers = ["a_b:1", "a:1", "a/b:1", "[::1]:1", "[::2]:1", "A:1"]
+    servers = ["a_b:1", "a:1", "a-b:1", "[::1]:1", "[::2]:1", "A:1"]
     for server in servers:
         save_identity(Identity(canonical(server), "x", ends=1.0))
     assert len(list((at_home / "identities").iterdir())) == len(servers) - 1

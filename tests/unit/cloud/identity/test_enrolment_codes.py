@@ -17,6 +17,7 @@ from cloud.identity import guesses
 from cloud.identity.authority import invite
 from cloud.identity.certificates import der
 from cloud.identity.guesses import MOST_A_PLACE, MOST_IN_ALL, Guesses, place_of
+from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.enrolment import EnrolmentCode
 from duet_contract.errors import EnrolmentCodeError
 from duet_contract.v1.enrolment_pb2 import EnrollRequest, GetAuthorityRequest, RenewRequest
@@ -193,8 +194,8 @@ async def test_renewal_is_for_the_caller_and_no_stranger(secure, refused):
 
 
 async def test_nothing_but_enrolment_on_its_port(secure, refused):
-    async with grpc.aio.secure_channel(
-        f"localhost:{secure.enrolment_port}", grpc.ssl_channel_credentials(secure.roots)
+    async with open_aio_channel(
+        f"localhost:{secure.enrolment_port}", tls_credentials(Pem(secure.roots, "the authority"))
     ) as channel:
         call = channel.unary_stream("/duet.v1.InferenceService/Reason")(b"")
         error = await refused(call.read())

@@ -16,6 +16,7 @@ from cloud import logs
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -104,7 +105,7 @@ async def served(toy_pair, engine, pki, tmp_path):
     channels = []
 
     def connect(pair):
-        channel = grpc.aio.secure_channel(
+        channel = open_aio_channel(
             f"localhost:{server.port}",
             pair.credentials(pki.roots),
             [("grpc.use_local_subchannel_pool", 1)],

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cloud.identity import callers
 from cloud.identity.certificates import key_pem, pem
 from cloud.status import Refusal
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
 from duet_contract.v1.enrolment_pb2 import EnrollRequest
 from tests.doubles import identities
@@ -34,7 +35,7 @@ async def test_no_client_certificate(secure, refused):
 
 
 async def test_plaintext(secure, refused):
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{secure.port}") as channel:
+    async with open_aio_channel(f"127.0.0.1:{secure.port}") as channel:
         health = health_pb2_grpc.HealthStub(channel)
         error = await refused(health.Check(health_pb2.HealthCheckRequest()))
     assert error.code() == UNAVAILABLE

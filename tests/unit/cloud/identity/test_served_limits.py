@@ -13,6 +13,7 @@ from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
 from device.errors import CloudBusy
 from device.link_errors import device_error
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
@@ -67,7 +68,7 @@ async def test_a_service_that_starts_again_goes_on_counting(
         server = CloudServer(secure_options, PairReasoner.load(toy_pair))
         await server.start()
         await server.open(engine)
-        async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
+        async with open_aio_channel(f"127.0.0.1:{server.port}", credentials) as channel:
             call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
             if again:
                 assert "1 questions a minute; resets in" in (await refused(call)).details()

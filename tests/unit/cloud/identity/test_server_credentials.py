@@ -21,6 +21,7 @@ from cloud.identity.credentials import ServerCredentials, ServerFiles
 from cloud.options import ServeOptions
 from cloud.reasoner import PairReasoner
 from cloud.server import CloudServer
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.enrolment_pb2 import RenewRequest
 from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -141,7 +142,7 @@ async def test_without_the_passphrase_it_serves_and_signs_nothing(
     await server.open(engine)
     assert server.security.enrolment_port is None
     credentials = identities.device(authority).credentials(pem(authority.certificate))
-    async with grpc.aio.secure_channel(f"127.0.0.1:{server.port}", credentials) as channel:
+    async with open_aio_channel(f"127.0.0.1:{server.port}", credentials) as channel:
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
         assert [response async for response in call][-1].done.signal_tokens == 10
         request = RenewRequest(signing_request=identities.signing_request())

@@ -1,0 +1,232 @@
+"""A cloud that breaks the rules: one line, and the device continues as after a broken link."""
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.answering import Listener, answer
+from device.errors import CloudRefused, CloudUnreachable, DeadlineExceeded, ExitCode
+from device.pairs.pair import Pair
+from device.settings import Settings
+from device.signal_limits import SignalLimits
+from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
+from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse, TokenIds
+from tests.doubles.asking import ask
+from tests.doubles.cloud import Script, abort, done, done_text, says, text, tokens
+from tests.doubles.decoder import ScriptedDecoder
+
+BUDGET = 16
+
+
+def drips(response: ReasonResponse, *last: ReasonResponse) -> Script:
+    """The same message for ever, or as long as somebody wants it."""
+
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield from itertools.takewhile(lambda _: context.is_active(), itertools.repeat(response))
+        yield from last
+
+    return script
+
+
+def refuses(code: grpc.StatusCode, message: str) -> Script:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        context.abort(code, message)
+        yield ReasonResponse()
+
+    return script
+
+
+def never_ends(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+    yield tokens(65)
+    yield done(1)
+    while context.is_active():
+        yield tokens(65)
+
+
+HOSTILE = {
+    "more tokens than the budget": says(tokens(*[65] * (BUDGET + 1)), done(BUDGET + 1)),
+    "tokens without end": drips(tokens(65)),
+    "text without end": drips(text("word " * 1000)),
+    "empty chunks without end": drips(tokens()),
+    "empty texts without end": drips(text("")),
+    "one text of 900 kB": says(text("ab " * 300_000), done_text(BUDGET)),
+    "one word of 900 kB": says(text("x" * 900_000), done_text(BUDGET)),
+    "a message of 2 MB": says(text("x" * (2 << 20)), done_text(BUDGET)),
+    "counts four thousand million": says(tokens(65), done(4_000_000_000)),
+    "counts them of text": says(text("a b"), done_text(4_000_000_000)),
+    "counts none of a text": says(text("a b"), done_text(0)),
+    "counts more than came": says(tokens(65), done(2)),
+    "an id outside the vocabulary": says(tokens(4_294_967_295), done(1)),
+    "a time that is not one": says(tokens(65), done(1, queue_ms=math.nan)),
+    "a time without end": says(tokens(65), done(1, decode_ms=math.inf)),
+    "a time before now": says(tokens(65), done(1, prefill_ms=-1.0)),
+    "an error of 40 kB": refuses(grpc.StatusCode.INTERNAL, "x" * 40_000),
+    "an error of many lines": refuses(grpc.StatusCode.INTERNAL, "a\nb\x1b[2J" * 500),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_device_continues_alone(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
+    notes: list[str] = []
+    began = time.perf_counter()
+    outcome, cloud = ask(HOSTILE[name], pair, decoder, Listener(note=notes.append), budget=BUDGET)
+    assert time.perf_counter() - began < 10
+    assert (outcome.receipt.source, outcome.receipt.answer) == ("device", "häppy 🙂")
+    assert outcome.receipt.flops.reasoner == 0
+    (note,) = notes
+    assert len(note) < 600
+    assert note.endswith("; the device answers alone")
+    assert cloud.ended.wait(5)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_it_ends_with_one_error_where_the_cloud_is_required(
+    name: str, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with pytest.raises(CloudUnreachable) as caught:
+        ask(HOSTILE[name], pair, decoder, budget=BUDGET, require_cloud=True)
+    assert caught.value.exit_code == ExitCode.UNREACHABLE
+    assert len(str(caught.value)) < 600
+
+
+def test_a_message_over_the_limit_is_not_a_busy_cloud(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with pytest.raises(CloudUnreachable, match="sent more than a device takes"):
+        ask(HOSTILE["a message of 2 MB"], pair, decoder, budget=BUDGET, require_cloud=True)
+    long = refuses(grpc.StatusCode.NOT_FOUND, "x" * 40_000)
+    with pytest.raises(CloudUnreachable, match="sent more than a device takes"):
+        ask(long, pair, decoder, require_cloud=True)
+
+
+def test_a_request_over_the_cloud_s_limit_is_not_a_busy_cloud(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    said = "SERVER: Received message larger than max (5000000 vs. 4194304)"
+    with pytest.raises(CloudRefused, match="the request is larger than") as caught:
+        ask(refuses(grpc.StatusCode.RESOURCE_EXHAUSTED, said), pair, decoder)
+    assert type(caught.value) is CloudRefused
+
+
+def test_what_follows_the_last_message_is_not_read(pair: Pair, decoder: ScriptedDecoder) -> None:
+    outcome, cloud = ask(never_ends, pair, decoder)
+    assert outcome.receipt.source == "duet"
+    assert outcome.receipt.tokens.signal == 1
+    assert cloud.ended.wait(5)
+
+
+def test_a_slow_drip_ends_with_the_deadline(pair: Pair, decoder: ScriptedDecoder) -> None:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        while context.is_active():
+            yield text("a ")
+            time.sleep(0.05)
+
+    began = time.perf_counter()
+    with pytest.raises(DeadlineExceeded):
+        ask(script, pair, decoder, timeout=0.5)
+    assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("seconds", [-5, -315_576_000_000, 10**11, 315_576_000_000])
+def test_a_wait_that_makes_no_sense_is_not_one(
+    seconds: int, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        wait = RetryInfo(retry_delay=Duration(seconds=seconds))
+        abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "full", wait)
+        yield ReasonResponse()
+
+    notes: list[str] = []
+    outcome, cloud = ask(script, pair, decoder, Listener(note=notes.append))
+    assert outcome.receipt.source == "device"
+    assert len(cloud.requests) == 1
+    assert len(notes) == 1
+
+
+def test_details_that_cannot_be_read(pair: Pair, decoder: ScriptedDecoder) -> None:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        status = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="full")
+        url = f"type.googleapis.com/{RetryInfo.DESCRIPTOR.full_name}"
+        status.details.append(Any(type_url=url, value=b"\xff\xff\xff"))
+        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+        yield ReasonResponse()
+
+    outcome, _ = ask(script, pair, decoder)
+    assert outcome.receipt.source == "device"
+
+
+class _Raw(grpc.GenericRpcHandler):
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        # A chunk of text whose two bytes are no UTF-8, then the end.
+        message = ReasonResponse(piece=Piece(text="ab")).SerializeToString()
+        responses = [message.replace(b"ab", b"\xff\xfe"), done_text(1).SerializeToString()]
+        return grpc.unary_stream_rpc_method_handler(lambda *_: iter(responses))
+
+
+def test_text_that_is_no_utf8(
+    pair: Pair, decoder: ScriptedDecoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    notes: list[str] = []
+    server = grpc.server(ThreadPoolExecutor(1), [_Raw()])
+    settings = Settings(server=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    server.start()
+    try:
+        listener = Listener(note=notes.append)
+        outcome = answer("why?", pair, settings, listener, decoder=decoder)  # type: ignore[arg-type]
+    finally:
+        server.stop(None)
+    assert outcome.receipt.source == "device"
+    assert len(notes) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+pieces = st.lists(
+    st.builds(lambda ids: Piece(tokens=TokenIds(ids=ids)), st.lists(st.integers(0, 9), max_size=9))
+    | st.builds(lambda text: Piece(text=text), st.text(max_size=3000)),
+    max_size=12,
+)
+
+
+@given(pieces=pieces, budget=st.integers(1, 20))
+def test_no_more_than_the_budget_passes(pieces: list[Piece], budget: int) -> None:
+    limits = SignalLimits(budget)
+    passed: list[Piece] = []
+    try:
+        for piece in pieces:
+            limits.check_piece(piece)
+            passed.append(piece)
+    except CloudUnreachable:
+        pass
+    else:
+        assert len(passed) == len(pieces)
+    assert sum(len(piece.tokens.ids) for piece in passed) <= budget
+    size = sum(len(piece.text.encode()) for piece in passed)
+    assert size <= budget * MOST_SIGNAL_BYTES_PER_TOKEN
+    assert all(piece.text or piece.tokens.ids for piece in passed)
+
+
+@given(
+    count=st.integers(0, 2**32 - 1),
+    times=st.tuples(*[st.floats(width=32, allow_nan=True, allow_infinity=True)] * 3),
+)
+def test_no_count_above_the_budget_and_no_odd_time_passes(
+    count: int, times: tuple[float, float, float]
+) -> None:
+    queue, prefill, decode = times
+    said = Done(signal_tokens=count, queue_ms=queue, prefill_ms=prefill, decode_ms=decode)
+    good = count <= BUDGET and all(0 <= each < math.inf for each in times)
+    if good:
+        SignalLimits(BUDGET).check_done(said)
+    else:
+        with pytest.raises(CloudUnreachable):
+            SignalLimits(BUDGET).check_done(said)
