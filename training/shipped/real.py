@@ -12,8 +12,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from duet_contract.answers.worked import final_line
 from duet_contract.integrity import sha256_of
-from training.data.jsonl import final_answer, json_lines
+from training.data.jsonl import json_lines
 from training.errors import DataError
 from training.processes import as_command
 
@@ -54,7 +55,7 @@ def _question(row: dict[str, Any]) -> dict[str, str]:
     elif "input" in row:
         question, answer = row["input"], row["target"]
     else:
-        question, answer = row["question"], final_answer(row["answer"]).replace(",", "")
+        question, answer = row["question"], final_line(row["answer"]).replace(",", "")
     text = answer if isinstance(answer, str) else repr(float(answer)).removesuffix(".0")
     return {"question": question, "answer": text}
 

@@ -28,7 +28,7 @@ def last_boxed(response: str) -> str | None:
         if found == "}":
             if open_braces:
                 start, is_box = open_braces.pop()
-                if is_box and start > last[0] and not response[start : mark.start()].isspace():
+                if is_box and start > last[0] and response[start : mark.start()].strip():
                     last = (start, response[start : mark.start()])
         elif found[-1] == "{" and found != r"\{":
             open_braces.append((mark.end(), found != "{"))

@@ -17,9 +17,15 @@ MAX_EXPRESSION = 500
 _MAX_DEPTH = 8
 _OPENING, _CLOSING = "([{", ")]}"
 _MATRIX = re.compile(r"\\begin\{([pbvB]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
+_LETTER = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 _NAMED = re.compile(r"([A-Za-z](?:_\w+)?(?:\([a-z]\))?)\s*[=∈]\s*(?=\S)")
+# A number in a base, such as 52_8, of which algebra systems see the digits alone.
+_BASED = re.compile(r"(\d[\dA-F]*)_\(?\d+\)?")
+_JOINED = re.compile(r",?\s+(?:and|or)\s+")
 _ARITHMETIC = re.compile(r"(?=.*\d)[\d\s.,()+*·×/÷^!-]+")
-_HUGE = re.compile(r"!|\\(?:binom|sum|prod|int)|\^\s*[({]?[^)}]*\^|\d{60}|\^\s*[({]?-?\d{4}")
+_HUGE = re.compile(
+    r"!|\\(?:binom|sum|prod|int)|\^\s*[({]?[^)}]*\^|\d{60}|(?:\^\s*[({]?|[eE])[-+]?\d{4}"
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,9 @@ def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Compar
         len(latex) > MAX_EXPRESSION or _HUGE.search(latex) for latex in (reference[0], given[0])
     ):
         return False
-    if not _as_computed(reference[1], given[1]):
+    if _BASED.search(reference[1]) or _BASED.search(given[1]):
+        return False
+    if _other_case(reference[1], given[1]) or not _as_computed(reference[1], given[1]):
         return False
     return Comparison(reference[0], given[0])
 
@@ -72,6 +80,9 @@ def same_text(reference: str, given: str) -> bool:
         False
     """
     if _same(reference, given, 0):
+        return True
+    # Who asks for a number in base 8 has named the base.
+    if (based := _BASED.fullmatch(reference)) and based[1] == given:
         return True
     # "y = 2x" answers "2x", and the other way round.
     left, right = _NAMED.match(reference), _NAMED.match(given)
@@ -123,9 +134,9 @@ def _parts(text: str) -> tuple[str, list[str]]:
     if text[:1] in list(_OPENING) and text[-1:] in list(_CLOSING) and _closes_at_end(text):
         elements = _split(text[1:-1], ",;")
         return text[0] + text[-1], elements
-    elements = _split(text, ",;")
+    elements = _split(_JOINED.sub(", ", text), ",;")
     if len(elements) > 1:
-        return "{}", [re.sub(r"^(?:and|or)\s+", "", element) for element in elements]
+        return "{}", elements
     return "", [text]
 
 
@@ -168,6 +179,12 @@ def _tight(text: str) -> str:
     text = re.sub(r"\s+", "", text).rstrip(".")
     text = re.sub(r"(?<!\d)[·*×]|[·*×](?!\d)", "", text)
     return re.sub(r"\(([A-Za-z]|\d+)\)(?!\w)", r"\1", text) if "√(" in text else text
+
+
+def _other_case(reference: str, given: str) -> bool:
+    """Whether an answer names an unknown of the reference in the other case, as K for k."""
+    wanted, found = set(_LETTER.findall(reference)), set(_LETTER.findall(given))
+    return any(letter.swapcase() in wanted for letter in found - wanted)
 
 
 def _as_computed(reference: str, given: str) -> bool:

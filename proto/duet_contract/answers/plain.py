@@ -47,7 +47,7 @@ _CHARACTERS = {
 # A fraction while it is not known what is next to it.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _FRACTION = re.compile(rf"{_OPEN}([^{_OPEN}{_CLOSE}]*){_CLOSE}")
-_MATH = re.compile(r"\$\$([^$]*)\$\$|(?<!\\)\$(?=\S)([^$]*)(?<=\S)(?<!\\)\$(?!\d)")
+_MATH = re.compile(r"\$\$([^$]*)\$\$|(?<!\\)\$(?=\S)((?:\\.|[^$\\])*)(?<=\S)\$(?!\d)")
 _EMPHASIS = re.compile(
     r"\*\*([^*]+)\*\*|(?<![\w*)])\*([^\s*]|[^\s*][^*]*[^\s*])\*(?![\w*(])|`+([^`]+)`+"
 )
@@ -86,6 +86,7 @@ def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
             return None
     if "*" in text or "`" in text:
         text = _EMPHASIS.sub(lambda found: found[1] or found[2] or found[3], text)
+    text = re.sub(" *· *", "·", text)
     return "\n".join(_BLANKS.sub(" ", line).strip() for line in text.strip().split("\n"))
 
 

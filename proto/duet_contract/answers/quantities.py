@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from duet_contract.answers.plain import MAX_LENGTH
 from duet_contract.answers.units import Unit, conversion, read_unit
 
 ROUNDED_FROM = 4
@@ -73,6 +74,8 @@ def read_quantity(text: str) -> Quantity | None:
         >>> read_quantity("1e400000000") is None
         True
     """
+    if len(text) > MAX_LENGTH:
+        return None
     text = _outer(text.strip())
     if qualifier := _QUALIFIER.match(text):
         text = text[qualifier.end() :]

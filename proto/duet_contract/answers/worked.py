@@ -1,5 +1,6 @@
-"""Finds the final answer of a worked solution that ends in "#### 72", as GSM8K writes them."""
+"""Reads the references of data files, worked solutions that end in "#### 72" among them."""
 
+import math
 import re
 
 _LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
@@ -33,3 +34,26 @@ def final_line(solution: str) -> str:
     """
     found = after_hashes(solution)
     return solution.strip() if found is None else found
+
+
+def reference_text(answer: object) -> str:
+    r"""The reference that a row of a JSON file gives as its answer.
+
+    Args:
+        answer: text, a worked solution as GSM8K writes them, a number, or None.
+
+    Returns:
+        The reference; "" if there is none.
+
+    Raises:
+        ValueError: it is anything else, such as `false` or a list, or a number that is not finite.
+
+    Examples:
+        >>> reference_text(0), reference_text("2+2 = 4\n#### 4"), reference_text(None)
+        ('0', '4', '')
+    """
+    if isinstance(answer, bool) or not isinstance(answer, str | int | float | None):
+        raise ValueError("'answer' is neither text nor a number")
+    if isinstance(answer, float) and not math.isfinite(answer):
+        raise ValueError("'answer' is not a finite number")
+    return "" if answer is None else final_line(str(answer))
