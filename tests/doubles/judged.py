@@ -438,6 +438,8 @@ PROSE = [
     ("20", "She is a 20-year-old.", True),
     ("5 cm", "It is 5 m long.", False),
     ("5 cm", "It is 5 cm long.", True),
+    ("5 km/h", "He runs 5 km per hour.", True),
+    ("5 km/h", "He runs 5 m per hour.", False),
     ("25", "That is 25% of all.", True),
     ("3/4", r"So we get $\frac{3}{4}$.", True),
     ("4", r"So we get $\frac{3}{4}$.", False),

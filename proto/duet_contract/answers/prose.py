@@ -35,7 +35,7 @@ _TERM = re.compile(
     r"(?:(?<![^\W_])[^\W\d_]|[)°])\s?[-+*·×/÷^]\s?$|[^\W\d_]['-]?[-/]$|[\^_]$|[^\W\d_][(]$"
 )
 _WORD = r"[^\W\d_]+(?:\^\d)?"
-_UNIT = re.compile(rf"\s?(?:°[CF]?|[%$€£¥₹¢](?!\d)|{_WORD}(?:\s?/\s?{_WORD})?)")
+_UNIT = re.compile(rf"\s?(?:°[CF]?|[%$€£¥₹¢](?!\d)|{_WORD}(?:(?:\s?/\s?|\sper\s){_WORD})?)")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def last_number(text: str, *, computed: bool = True) -> Statement | None:
     ]
     for each in [*behind_cue, *[each for _, each in statements[-1:]]]:
         if numbers := stated(each, computed=computed):
-            return Statement(each.strip(), numbers)
+            return Statement(each.strip(" ."), numbers)
     return None
 
 

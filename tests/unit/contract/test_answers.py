@@ -111,6 +111,7 @@ def test_what_is_no_reference_is_refused(answer):
         (r"\boxed{2\sqrt{5}}", "2√5", None),
         (r"\boxed{\text{(C)}}", "(C)", None),
         ("The answer is 18 (see step 2).", "18", Fraction(18)),
+        ("It leaves 10.", "10", Fraction(10)),
         ("She has -2.5 left", "-2.5", Fraction(-5, 2)),
         ("4+4 = 8\n#### 8", "8", Fraction(8)),
         ("It is in\nParis.", "Paris", None),
