@@ -23,9 +23,9 @@ from tools.tls_services import Side, Sides, engines, scripted
 import click  # isort: skip
 import grpc  # isort: skip
 
+from duet_contract.json_data import parse_json
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
-from duet_contract.strict_json import parse_json
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tools import options

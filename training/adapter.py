@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from duet_contract.strict_json import json_text, read_json
+from duet_contract.json_data import json_text, read_json
 from training.errors import ConfigError
 from training.settings import Adapter
 

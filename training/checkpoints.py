@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import json_text, parse_json, read_json
+from duet_contract.json_data import json_text, parse_json, read_json
 from training.errors import CheckpointError
 from training.policy import Policy
 

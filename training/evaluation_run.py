@@ -11,7 +11,7 @@ import numpy as np
 import ray
 from pydantic import model_validator
 
-from duet_contract.strict_json import json_text, read_json
+from duet_contract.json_data import json_text, read_json
 from training.data.lengths import fitting
 from training.data.rows import Problem, read_rows
 from training.errors import (

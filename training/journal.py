@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import json_text, parse_json, without_infinities
+from duet_contract.json_data import json_text, parse_json, without_infinities
 from training.errors import ConfigError, DataError, one_line
 
 

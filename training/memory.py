@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import read_json
+from duet_contract.json_data import read_json
 from training.errors import ConfigError
 from training.settings import Settings
 

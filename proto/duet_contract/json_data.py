@@ -1,34 +1,100 @@
-"""Reads JSON from files and peers: whatever is wrong with it is a `ValueError`."""
+"""JSON (RFC 8259): read within bounds, whatever its origin, and written for any program."""
 
 import json
+import math
+from pathlib import Path
 from typing import Any
 
+MOST_BYTES = 256 << 20
+"""Largest file that is read: a report of 100,000 questions has some 20 MB."""
 
-def parse_json(text: str | bytes) -> Any:
-    """Parses strict JSON (RFC 8259).
+
+def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
+    """Parses JSON of any content.
 
     Args:
-        text: a whole document; bytes are UTF-8, UTF-16 or UTF-32.
-
-    Returns:
-        What `json.loads` returns.
+        text: the JSON; bytes in UTF-8.
+        finite: whether every number must be finite. Model configurations that Python wrote may
+            hold `Infinity`.
 
     Raises:
-        ValueError: not JSON, NaN or Infinity in it, or nested deeper than Python parses.
+        ValueError: not JSON, a number that is not finite, or nested too deeply.
 
     Examples:
-        >>> parse_json('{"a": [1]}')
-        {'a': [1]}
-        >>> parse_json("[" * 100_000)
-        Traceback (most recent call last):
-            ...
-        ValueError: nested too deeply
+        >>> parse_json('{"a": [1, 2.5]}')
+        {'a': [1, 2.5]}
     """
     try:
-        return json.loads(text, parse_constant=_refuse)
+        if not finite:
+            return json.loads(text)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
+def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Reads a UTF-8 file of bounded size, with or without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than `most_bytes`, or not UTF-8.
+    """
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise ValueError(f"it is larger than {most_bytes} bytes")
+    return data.decode("utf-8-sig")
+
+
+def read_json(path: Path, most_bytes: int = MOST_BYTES, *, finite: bool = True) -> Any:
+    """Reads a file of JSON; see `parse_json`.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: see `read_text` and `parse_json`.
+    """
+    return parse_json(read_text(path, most_bytes), finite=finite)
+
+
+def json_text(data: Any, *, indent: int | None = None, ensure_ascii: bool = True) -> str:
+    """JSON as it is written to files.
+
+    Args:
+        data: what `json.dumps` takes.
+        indent: spaces a level; one line if None.
+        ensure_ascii: whether other characters are escapes.
+
+    Raises:
+        ValueError: a number is not finite, which JSON cannot hold.
+
+    Examples:
+        >>> json_text({"a": 1})
+        '{"a": 1}'
+    """
+    return json.dumps(data, indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
+
+
+def without_infinities(data: Any) -> Any:
+    """Replaces numbers that are not finite by None, for measurements that may have no value.
+
+    Examples:
+        >>> without_infinities({"loss": [float("nan"), 1.0]})
+        {'loss': [None, 1.0]}
+    """
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: without_infinities(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [without_infinities(value) for value in data]
+    return data
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a JSON number")
+
+
+def _finite(digits: str) -> float:
+    if math.isinf(number := float(digits)):
+        raise ValueError(f"{digits[:20]} is out of range")
+    return number

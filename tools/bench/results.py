@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from duet_contract.strict_json import json_text
+from duet_contract.json_data import json_text
 from tools.files import read, rounded
 
 SCHEMA = 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from tools.bench.errors import UsageProblem
 from tools.bench.results import Results, read_results
 from tools.files import read_text

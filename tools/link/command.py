@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_contract.strict_json import json_text
+from duet_contract.json_data import json_text
 from tools.bench.errors import BenchError
 from tools.link.errors import BadLink
 from tools.link.profiles import (

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from tools.bench.errors import UsageProblem
 from tools.files import read_text
 from tools.link.errors import BadLink, BadTimeline

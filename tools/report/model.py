@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from duet_contract.strict_json import json_text
+from duet_contract.json_data import json_text
 from tools.bench.results import Figure, Machine
 from tools.files import read, rounded
 from tools.split.cells import Cell

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from tools.bench.errors import BenchError, UsageProblem
 from tools.bench.results import Results, read_results
 from tools.bench.tables import markdown

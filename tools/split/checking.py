@@ -1,28 +1,19 @@
-r"""Whether an answer is right: a small rule of its own, or a verifier named on the command line.
+r"""Whether an answer is right: the project's rule, or a verifier named on the command line.
 
-The rule takes the last \boxed{...} of an answer; where there is none, its last number (or, for
-letters, its last single letter), since models that were not trained for a box rarely draw one.
+The rule is `duet_contract.answers`: the last \boxed{...} of an answer; where there is none, what
+its prose settles on, since models that were not trained for a box rarely draw one.
 """
 
 import importlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Protocol
 
+from duet_contract.answers import is_right
 from tools.bench.errors import UsageProblem
 from tools.split.questions import Question
 
 RULE = "last-answer"
-# References like 0.6666666667 are rounded.
-_RELATIVE = Fraction(1, 10_000)
-_BOX = re.compile(r"\\f?boxed\s*\{")
-_NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:\s*/\s*\d+)?|\.\d+)"
-)
-_FRACTION = re.compile(r"\\d?frac\s*\{\s*(-?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
-_LETTER = re.compile(r"(?<![A-Za-z\\])[A-Z](?![A-Za-z'])")
 
 
 class Check(Protocol):
@@ -44,24 +35,13 @@ class Truth:
 
 
 class LastAnswer:
-    """The rule above. Numbers are equal within one in ten thousand; other text without case."""
+    """The rule above. Expressions are compared by their text: no algebra system is asked."""
 
     name = RULE
 
     def right(self, answer: str, question: Question) -> bool:
         """See `Check`."""
-        reference = _boxed(question.answer or "") or (question.answer or "").strip()
-        given = _boxed(answer)
-        wanted = _value(reference)
-        if wanted is not None:
-            numbers = [given] if given else _NUMBER.findall(answer)[-1:]
-            value = _value(numbers[0]) if numbers else None
-            return value is not None and abs(value - wanted) <= abs(wanted) * _RELATIVE
-        if _LETTER.fullmatch(reference):
-            letters = _LETTER.findall(given or answer)
-            return bool(letters) and letters[-1] == reference
-        lines = (given or answer).strip().splitlines()
-        return bool(lines) and _plain(lines[-1]) == _plain(reference)
+        return is_right(answer, question.answer or "")
 
 
 class Named:
@@ -99,28 +79,3 @@ def find_check(name: str) -> Check:
     if ":" not in name:
         raise UsageProblem(f"no verifier {name!r}; give {RULE}, or yours as package.module:Class")
     return Named(name)
-
-
-def _boxed(text: str) -> str | None:
-    for opening in reversed(list(_BOX.finditer(text))):
-        depth = 1
-        for index in range(opening.end(), len(text)):
-            depth += {"{": 1, "}": -1}.get(text[index], 0)
-            if depth == 0:
-                return text[opening.end() : index].strip()
-    return None
-
-
-def _value(text: str) -> Fraction | None:
-    """The number that a whole text spells; None if it spells none."""
-    bare = text.replace("\\$", "").replace("\\%", "").strip(" $\n").rstrip(".%")
-    if fraction := _FRACTION.fullmatch(bare):
-        bare = f"{fraction[1]}/{fraction[2]}"
-    try:
-        return Fraction(bare.replace(",", "").replace(" ", ""))
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().strip(" .$").split())

@@ -9,7 +9,7 @@ import httpx
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from tools.bench.errors import UsageProblem
 
 # vLLM's own name for the key that its server wants (`--api-key`).

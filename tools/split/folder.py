@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from tools.bench.errors import UsageProblem
 from tools.split.cells import Cell
 from tools.split.record import Record

@@ -3,19 +3,17 @@
 An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from duet_contract.answers.worked import reference_text
 from duet_contract.errors import PromptError
+from duet_contract.json_data import parse_json
 from duet_contract.prompts import check_text
-from duet_contract.strict_json import parse_json
 from tools.bench.errors import UsageProblem
 from tools.files import read_text
-
-_LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 
 
 @dataclass(frozen=True)
@@ -68,13 +66,12 @@ def _question(where: str, number: int, line: str) -> Question:
     except PromptError as error:
         raise UsageProblem(f"{where}: {error}") from error
     answer, metadata = row.get("answer"), row.get("metadata", {})
-    if not isinstance(answer, str | int | float | None) or isinstance(answer, bool):
-        raise UsageProblem(f"{where}: 'answer' is neither text nor a number")
     if not isinstance(metadata, dict):
         raise UsageProblem(f"{where}: 'metadata' is no object")
-    reference = "" if answer is None else str(answer)
-    if worked := _LAST_LINE.search(reference):
-        reference = (worked[1] or "").strip()
+    try:
+        reference = reference_text(answer)
+    except ValueError as error:
+        raise UsageProblem(f"{where}: {error}") from error
     return Question(
         id=str(row.get("id", number)),
         text=text,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from duet_contract.strict_json import json_text, parse_json
+from duet_contract.json_data import json_text, parse_json
 from training.commands import SEED, TOKENS, whole
 from training.data.gym import generate
 from training.data.hub import read_set

@@ -4,10 +4,10 @@ import random
 from pathlib import Path
 from typing import Any
 
+from duet_contract.answers import last_boxed
 from training.data.rows import Problem
 from training.data.sets import HubSet
 from training.errors import DataError
-from training.verifiers.boxed import last_boxed
 
 _LETTERS = "ABCD"
 

@@ -3,30 +3,30 @@
 An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import parse_json, read_text
+from duet_contract.answers.worked import reference_text
+from duet_contract.json_data import parse_json, read_text
 from training.data.rows import Problem
 from training.errors import DataError
-
-_LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 
 
 def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
     """All problems of a file, and how many lines were left out for want of an answer.
 
     Raises:
-        DataError: unreadable, a line that is not an object, or no line with an answer.
+        DataError: unreadable, a line that is not an object, an answer that is neither text nor a
+            number, or no line with an answer.
     """
     problems, without = [], 0
     for number, row in json_lines(file):
-        question, answer = (str(row.get(key) or "").strip() for key in ("question", "answer"))
-        if row.get("answer") == 0:
-            answer = "0"
-        answer = final_answer(answer)
+        question = str(row.get("question") or "").strip()
+        try:
+            answer = reference_text(row.get("answer"))
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: {error}") from error
         if not question or not answer:
             without += 1
             continue
@@ -35,12 +35,6 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
     if not problems:
         raise DataError(f"{file} has no row with a question and an answer ({without} without)")
     return problems, without
-
-
-def final_answer(answer: str) -> str:
-    """What stands behind the "####" of a last line, as in GSM8K; all of it where there is none."""
-    found = _LAST_LINE.search(answer)
-    return ((found[1] or "") if found else answer).strip()
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from training.errors import DataError
 from training.verifiers import Truth
 

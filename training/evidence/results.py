@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import json_text, read_json
+from duet_contract.json_data import json_text, read_json
 from training.errors import DataError
 from training.journal import read_journal
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from duet_contract.strict_json import parse_json, read_json
+from duet_contract.json_data import parse_json, read_json
 from training.data.rows import write_rows
 from training.errors import TrainingError
 from training.evidence.mechanism import measured

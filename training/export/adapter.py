@@ -10,7 +10,7 @@ from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from duet_contract.strict_json import read_json
+from duet_contract.json_data import read_json
 from training.adapter import adapter_only, settle_config
 from training.errors import CheckpointError, ExportError
 

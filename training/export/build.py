@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
+from duet_contract.json_data import json_text, without_infinities
 from duet_contract.manifest import MANIFEST_NAME, Manifest
 from duet_contract.signature import sign_pair
-from duet_contract.strict_json import json_text, without_infinities
 from training.errors import ConfigError, ExportError, ParityError
 from training.export.converter import converter_directory
 from training.export.gguf_files import inspect, write_gguf

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from transformers import AutoConfig
 
 from duet_contract.integrity import describe_directory, describe_file
+from duet_contract.json_data import read_json
 from duet_contract.manifest import (
     SCHEMA,
     Decoder,
@@ -17,7 +18,6 @@ from duet_contract.manifest import (
     Manifest,
     Reasoner,
 )
-from duet_contract.strict_json import read_json
 from duet_contract.vocabulary import gguf_vocabulary, vocabulary_of
 from training.errors import ConfigError, ExportError
 from training.export.gguf_files import inspect

@@ -8,7 +8,7 @@ one's own is unknown to it even where the way of cutting is known. Here the way 
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import read_json
+from duet_contract.json_data import read_json
 from training.errors import ExportError
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"

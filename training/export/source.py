@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from duet_contract.json_data import read_json
 from duet_contract.manifest import TemplatePart
-from duet_contract.strict_json import read_json
 from training.data.rows import paths_of
 from training.errors import CheckpointError, ConfigError
 from training.pair import Pair, load_pair

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.errors import ContractError
-from duet_contract.strict_json import read_json
+from duet_contract.json_data import read_json
 from training.adapter import check_adapter
 from training.checkpoints import Checkpoints
 from training.data.lengths import fitting

@@ -7,7 +7,7 @@ Writes `report.md`, `report.json` (the same numbers) and each figure as PNG and 
 import argparse
 from pathlib import Path
 
-from duet_contract.strict_json import json_text, without_infinities
+from duet_contract.json_data import json_text, without_infinities
 from training.report.curves import curves
 from training.report.figures import draw
 from training.report.page import page

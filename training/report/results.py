@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duet_contract.strict_json import read_json
+from duet_contract.json_data import read_json
 from training.data.rows import paths_of, read_rows
 from training.errors import DataError, TrainingError
 from training.journal import read_journal

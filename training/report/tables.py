@@ -6,7 +6,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from training.report.results import UNTRAINED, Result
 from training.report.seeds import pool, same_but_for_seed
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.integrity import sha256_of
+from duet_contract.json_data import json_text, read_json
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair
-from duet_contract.strict_json import json_text, read_json
 from training.errors import DataError
 from training.processes import run
 

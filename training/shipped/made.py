@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from duet_contract.strict_json import json_text, read_json
+from duet_contract.json_data import json_text, read_json
 from training.errors import DataError
 from training.shipped.command import Command
 

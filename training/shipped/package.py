@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.integrity import sha256_of, verify_files
+from duet_contract.json_data import json_text, read_json
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
-from duet_contract.strict_json import json_text, read_json
 from training.errors import DataError
 from training.journal import read_journal
 from training.shipped.page import write_page

@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from duet_contract.json_data import read_json
 from duet_contract.manifest import Manifest, load_manifest
-from duet_contract.strict_json import read_json
 from training.adapter import settle_config
 from training.errors import DataError
 from training.processes import ROOT

@@ -11,10 +11,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from duet_contract.answers.worked import final_line
 from duet_contract.integrity import sha256_of
-from duet_contract.strict_json import json_text, parse_json
+from duet_contract.json_data import json_text, parse_json
 from training.commands import run_command
-from training.data.jsonl import final_answer, json_lines
+from training.data.jsonl import json_lines
 from training.errors import DataError
 
 
@@ -54,7 +55,7 @@ def _question(row: dict[str, Any]) -> dict[str, str]:
     elif "input" in row:
         question, answer = row["input"], row["target"]
     else:
-        question, answer = row["question"], final_answer(row["answer"]).replace(",", "")
+        question, answer = row["question"], final_line(row["answer"]).replace(",", "")
     text = answer if isinstance(answer, str) else repr(float(answer)).removesuffix(".0")
     return {"question": question, "answer": text}
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from duet_contract.builder import builder_key
 from duet_contract.integrity import sha256_of
+from duet_contract.json_data import json_text
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
-from duet_contract.strict_json import json_text
 from training.commands import run_command
 from training.errors import DataError
 from training.processes import run

@@ -15,8 +15,8 @@ from statistics import fmean, median
 from typing import Any
 
 from duet_contract.integrity import describe_directory, sha256_of
+from duet_contract.json_data import json_text
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
-from duet_contract.strict_json import json_text
 from training.commands import run_command
 from training.errors import DataError
 from training.processes import run

@@ -3,7 +3,7 @@
 import argparse
 from typing import get_args
 
-from duet_contract.strict_json import json_text
+from duet_contract.json_data import json_text
 from training.commands import COUNT, SEED
 from training.stories.draw import SCOPES, Split, problems
 

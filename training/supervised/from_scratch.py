@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from duet_contract.strict_json import json_text
+from duet_contract.json_data import json_text
 from training.commands import COUNT, MINUTES, SEED, STEPS, THREADS, TOKENS, real
 from training.pair import load_pair
 from training.precision import has_fast_bfloat16

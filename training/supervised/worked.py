@@ -7,8 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from duet_contract.answers.worked import final_line
 from duet_contract.vocabulary import HubTokenizer
-from training.data.jsonl import final_answer, json_lines
+from training.data.jsonl import json_lines
 from training.errors import DataError
 from training.pair import Pair
 from training.prompting import PairPrompts
@@ -63,7 +64,7 @@ def _worked(row: dict[str, Any], where: str) -> Worked | None:
     try:
         question, worked = row["question"], row["answer"]
         # Equations have no commas, and so neither has what is learnt to follow them.
-        answer, solution = final_answer(worked).replace(",", ""), row.get("solution") or worked
+        answer, solution = final_line(worked).replace(",", ""), row.get("solution") or worked
     except (KeyError, AttributeError) as error:
         raise DataError(f"{where}: not an object with question and worked answer") from error
     steps = [

@@ -7,8 +7,8 @@ the method's r is 0 or 1. The entry that the scorer needs travels in `Truth.meta
 from collections.abc import Sequence
 from typing import Any
 
+from duet_contract.answers import last_boxed
 from training.verifiers.base import Truth
-from training.verifiers.boxed import last_boxed
 from training.verifiers.timed import TimedPool
 
 

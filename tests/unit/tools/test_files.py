@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from duet_contract.strict_json import json_text, parse_json
+from duet_contract.json_data import json_text, parse_json
 from tools.bench.errors import UsageProblem
 from tools.bench.results import read_results
 from tools.files import read_text

@@ -118,11 +118,14 @@ def test_divisions_come_out_even():
 def test_the_verifier_tells_right_from_wrong():
     verifier = make_verifier(VERIFIER)
     truth = Truth("1200")
-    assert verifier.score([r"\boxed{1,200}", r"\boxed{-1200}", r"\boxed{}"], [truth] * 3) == [
-        1,
-        0,
-        0,
+    responses = [
+        r"\boxed{1,200}",
+        r"\boxed{-1200}",
+        r"\boxed{}",
+        r"\boxed{12*100}",
+        r"\boxed{1,2,0,0}",
     ]
+    assert verifier.score(responses, [truth] * 5) == [1, 0, 0, 0, 0]
 
 
 def test_problems_are_printed_as_the_bench_reads_them(capsys):

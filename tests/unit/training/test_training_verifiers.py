@@ -5,10 +5,12 @@ import time
 
 import pytest
 
+from duet_contract.answers import Kind
+from duet_contract.answers.reference import read_reference
+from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from training.errors import VerifierError
 from training.verifiers import Truth, make_verifier
-from training.verifiers.boxed import last_boxed
-from training.verifiers.choice import ChoiceVerifier, chosen_letter
+from training.verifiers.choice import ChoiceVerifier
 from training.verifiers.gym import GymVerifier
 from training.verifiers.math import MathVerifier
 from training.verifiers.registry import VERIFIERS, check_verifier
@@ -22,44 +24,56 @@ def math():
     verifier.close()
 
 
-@pytest.mark.parametrize(
-    ("response", "boxed"),
-    [
-        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
-        (r"\boxed{1} then \boxed{2}", "2"),
-        (r"\boxed{1} then \boxed{2", "1"),
-        (r"\fbox{3} \fboxed{4}", "4"),
-        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
-        ("12 and 15", None),
-    ],
-)
-def test_last_boxed(response, boxed):
-    assert last_boxed(response) == boxed
+def test_the_table_of_judged_answers(math):
+    for rows in (BOXED, ALGEBRA):
+        responses = [rf"so \boxed{{{answer}}}" for _, answer, _ in rows]
+        scores = math.score(responses, [Truth(reference) for reference, *_ in rows])
+        assert [
+            (*row, score) for row, score in zip(rows, scores, strict=True) if bool(score) != row[2]
+        ] == []
 
 
-@pytest.mark.parametrize(
-    ("answer", "reference", "score"),
-    [
-        (r"\frac{1}{2}", "0.5", 1),
-        ("70,000", "70000", 1),
-        ("x^2+2x+1", "(x+1)^2", 1),
-        (r"\frac{3\sqrt{3}}{4}", r"\frac{3}{4}\sqrt{3}", 1),
-        (r"\text{Evelyn}", r"\text{Evelyn}", 1),
-        ("-5", "5", 0),
-        (r"\frac{1}{} 12", "12", 0),
-        # Not symmetric: an interval may answer an inequality, and not the other way round.
-        ("(1,2)", "1<x<2", 1),
-        ("1<x<2", "(1,2)", 0),
-    ],
-)
-def test_math(math, answer, reference, score):
-    assert math.score([rf"so \boxed{{{answer}}}"], [Truth(reference)]) == [score]
+def test_an_answer_without_a_box_is_wrong(math):
+    responses, truths = [row[1] for row in PROSE], [Truth(row[0]) for row in PROSE]
+    assert not any(
+        score
+        for score, response in zip(math.score(responses, truths), responses, strict=True)
+        if "####" not in response
+    )
+    assert math.score(["#### 42"], [Truth("42")]) == [0.0]
+
+
+def test_where_the_device_computes_arithmetic_is_right():
+    verifier = MathVerifier(computed=False)
+    try:
+        responses = [r"\boxed{12\cdot 17}", r"\boxed{x=100+104}", r"\boxed{12\cdot 18}"]
+        assert verifier.score(responses, [Truth("204")] * 3) == [1.0, 1.0, 0.0]
+    finally:
+        verifier.close()
+
+
+def test_math_verify_is_asked_for_expressions_alone(math, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        math._pool, "map", lambda _, calls: asked.extend(calls) or [0.0] * len(calls)
+    )
+    answers = ["205", "12*17", r"\text{Monday}", "C", "x+2"]
+    truths = [Truth(text) for text in ("204", "204", "Tuesday", "B", "(x+1)+1")]
+    math.score([rf"\boxed{{{answer}}}" for answer in answers], truths)
+    assert asked == [("(x+1)+1", "x+2")]
+
+
+def test_without_math_verify_the_verifier_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("duet_contract.answers.algebra.available", lambda: False)
+    with pytest.raises(VerifierError, match="math-verify is not installed; run: pip install"):
+        make_verifier("math")
 
 
 def test_math_works_off_the_main_thread(math):
     scores = []
-    truth = Truth(r"\frac{1}{4}")
-    thread = threading.Thread(target=lambda: scores.extend(math.score([r"\boxed{0.25}"], [truth])))
+    truth = Truth(r"2\sqrt{5}")
+    response = r"\boxed{\sqrt{20}}"
+    thread = threading.Thread(target=lambda: scores.extend(math.score([response], [truth])))
     thread.start()
     thread.join()
     assert scores == [1.0]
@@ -67,8 +81,8 @@ def test_math_works_off_the_main_thread(math):
 
 def test_a_hanging_answer_is_stopped_and_the_rest_is_scored(math):
     before, start = math.stopped, time.monotonic()
-    responses = [r"\boxed{2003^{2002^{2001}}}", r"\boxed{3+4}"]
-    assert math.score(responses, [Truth("7"), Truth("7")]) == [0.0, 1.0]
+    responses = [r"\boxed{(x+y+z)^{300}-1}", r"\boxed{2x+2}"]
+    assert math.score(responses, [Truth("2(x+1)")] * 2) == [0.0, 1.0]
     assert math.stopped == before + 1
     assert time.monotonic() - start < 15
 
@@ -88,18 +102,13 @@ def test_waiting_in_the_queue_is_not_counted():
         pool.close()
 
 
-@pytest.mark.parametrize(
-    ("response", "letter"),
-    [
-        (r"\boxed{B}", "B"),
-        (r"\boxed{\textbf{(c)}}", "C"),
-        (r"\boxed{D. the last}", "D"),
-        (r"\boxed{Both}", None),
-        ("A", None),
-    ],
-)
-def test_choice(response, letter):
-    assert chosen_letter(response) == letter
+def test_choice():
+    rows = [row for row in BOXED if read_reference(row[0]).kind is Kind.CHOICE]
+    assert len(rows) > 20
+    verifier = ChoiceVerifier()
+    for reference, answer, right in rows:
+        assert verifier.score([rf"\boxed{{{answer}}}"], [Truth(reference)]) == [float(right)]
+    assert verifier.score(["A", r"\boxed{b}"], [Truth("A"), Truth("b")]) == [0.0, 1.0]
 
 
 @pytest.mark.parametrize("name", list(VERIFIERS))

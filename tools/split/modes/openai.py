@@ -11,7 +11,7 @@ import httpx
 
 from device.deadline import Deadline
 from device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
-from duet_contract.strict_json import parse_json
+from duet_contract.json_data import parse_json
 from tools.split.endpoint import OpenAIModel
 from tools.split.modes.base import Asking
 from tools.split.record import Record

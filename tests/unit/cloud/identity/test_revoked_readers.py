@@ -16,6 +16,7 @@ from cloud.identity.refusals import Refusals
 from cloud.identity.roles import Role
 from cloud.interceptors import BoundedWrites, MalformedRequests
 from cloud.status import unauthenticated
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
@@ -25,7 +26,7 @@ from tests.doubles.unread import CLOSED_WINDOW, tapped, until
 
 async def test_a_signal(secure):
     pair = identities.device(secure.authority)
-    async with grpc.aio.secure_channel(
+    async with open_aio_channel(
         f"127.0.0.1:{secure.port}", pair.credentials(secure.roots), CLOSED_WINDOW
     ) as channel:
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
@@ -75,7 +76,7 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
     watching = asyncio.create_task(gate.watch())
     async with (
         tapped(port) as (address, sent),
-        grpc.aio.insecure_channel(address, None if reads else CLOSED_WINDOW) as channel,
+        open_aio_channel(address, options=() if reads else CLOSED_WINDOW) as channel,
     ):
         call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         if reads:
