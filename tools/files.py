@@ -6,20 +6,20 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from duet_contract import strict_json
+from duet_contract import json_data
 from tools.bench.errors import UsageProblem
 
 _File = TypeVar("_File", bound=BaseModel)
 
 
-def read_text(path: Path, most_bytes: int = strict_json.MOST_BYTES) -> str:
+def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
     """Reads a UTF-8 file of bounded size, with or without a byte order mark.
 
     Raises:
         UsageProblem: it cannot be read, is larger than `most_bytes`, or is not UTF-8.
     """
     try:
-        return strict_json.read_text(path, most_bytes)
+        return json_data.read_text(path, most_bytes)
     except OSError as error:
         raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -60,7 +60,7 @@ def read(
     """
     text = read_text(path)
     try:
-        data = strict_json.parse_json(text)
+        data = json_data.parse_json(text)
         found = data["schema"]
         if found != schema:
             raise UsageProblem(f"{path.name} has schema {found}, this bench writes {schema}")
