@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from device.answering import Listener, answer
 from device.cli import main
-from device.errors import ExitCode, IdentityExpired, IdentityProblem, UsageProblem
+from device.errors import ExitCode, IdentityExpired, IdentityProblem
 from device.identity.credentials import Identity, credentials_for, load_identity, save_identity
 from device.pairs.pair import Pair
 from device.settings import Settings
@@ -171,12 +171,3 @@ def test_enrolling_ends_with_a_command_that_works(
     shutil.rmtree(pair.directory / "pairs")
     assert main(command) == ExitCode.OK
     assert capsys.readouterr().err.endswith(f"next: duet-device pull --server {SERVER}\n")
-
-
-@pytest.mark.parametrize("temperature", [1e-30, 1e-45, 0.0099, -0.1, 2.1, float("nan")])
-def test_temperatures_that_mean_something_else_in_the_cloud(
-    temperature: float, pair: Pair, decoder: ScriptedDecoder
-) -> None:
-    settings = Settings(device_only=True, temperature=temperature)
-    with pytest.raises(UsageProblem, match=r"--temperature is .*: give 0, or 0\.01 to 2"):
-        answer("why?", pair, settings, decoder=decoder)  # type: ignore[arg-type]
