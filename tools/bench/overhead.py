@@ -39,7 +39,7 @@ class Signals:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `tools.split.modes.base.Mode`."""
-        settings = Settings(server=address, budget=None, temperature=0.0, connect_timeout=10)
+        settings = Settings(server=address, budget=TOKENS, temperature=0.0, connect_timeout=10)
         return Asked(receive(question.text, self._asking, settings, stop)[1])
 
 

@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).parents[3] / "tools" / "link_emulator.py"
     ("arguments", "code", "message"),
     [
         ([], 2, "give --target HOST:PORT"),
-        (["--target", "nowhere"], 2, "'nowhere' is no address: give HOST:PORT"),
+        (["--target", "nowhere"], 2, "'nowhere' is not HOST:PORT"),
         (["--target", "a:1", "--preset", "6g"], 2, "no link named '6g'; there are: none, 2g"),
         (["--target", "a:1", "--up", "fast"], 2, "'fast' is no rate"),
         (["--target", "a:1", "--rtt", "-5"], 2, "Invalid value for '--rtt'"),
@@ -34,7 +34,7 @@ SCRIPT = Path(__file__).parents[3] / "tools" / "link_emulator.py"
         (["--target", "a:1", "--cut-after-up", "-1"], 2, "Invalid value for '--cut-after-up'"),
         (["--target", "a:1", "--stall-up", "5"], 2, "--stall-every-up and --stall-up belong"),
         (["--target", "a:1", "--timeline", "none.toml"], 2, "cannot read none.toml"),
-        (["--target", "a:1", "--listen", "x"], 2, "'x' is no address"),
+        (["--target", "a:1", "--listen", "x"], 2, "'x' is not HOST:PORT"),
         (["--target", "a:1", "--listen", "192.0.2.1:9"], 3, "cannot listen on 192.0.2.1:9"),
         (["--target", "a:1", "--loss", "1"], 2, "--loss needs --kernel"),
         (["--target", "a:1", "--kernel", "--loss", "100"], 2, "Invalid value for '--loss'"),
