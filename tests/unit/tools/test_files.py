@@ -191,7 +191,7 @@ def test_an_address_is_host_and_port(address: str, found: tuple[str, int] | None
     if found:
         assert parse_address(address) == found
         return
-    with pytest.raises(BadLink, match="is no address"):
+    with pytest.raises(BadLink, match="is not HOST:PORT"):
         parse_address(address)
 
 
