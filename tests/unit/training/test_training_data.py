@@ -134,14 +134,20 @@ def test_rows_without_answers_are_counted_and_none_left_is_an_error(tmp_path, ca
     assert "no row with a question and an answer" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("answer", [False, True, [1], {"value": 1}, float("inf")])
-def test_an_answer_that_is_neither_text_nor_a_number_is_refused(tmp_path, answer):
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        *((answer, "'answer' is n") for answer in (False, True, [1], {"value": 1})),
+        (float("inf"), r"not JSON \(Infinity is not a JSON number\)"),
+    ],
+)
+def test_an_answer_that_is_neither_text_nor_a_number_is_refused(tmp_path, answer, why):
     file = tmp_path / "own.jsonl"
     file.write_text(json.dumps({"question": "a", "answer": 0}) + "\n")
     assert [problem.answer for problem in read_jsonl(file, "math")[0]] == ["0"]
     with file.open("a") as more:
         more.write(json.dumps({"question": "b", "answer": answer}))
-    with pytest.raises(DataError, match="line 2: 'answer' is n"):
+    with pytest.raises(DataError, match=f"line 2: {why}"):
         read_jsonl(file, "math")
 
 
