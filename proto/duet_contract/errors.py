@@ -21,6 +21,10 @@ class PromptError(ContractError):
     """Text that cannot go into a prompt."""
 
 
+class FormulaError(ContractError):
+    """A formula that cannot be parsed or computed."""
+
+
 class EncodingError(ContractError):
     """A piece of a signal that the device cannot read."""
 
