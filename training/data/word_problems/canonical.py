@@ -1,0 +1,207 @@
+"""Writes formulas in one canonical form, so that a model learns one way to say each solution.
+
+Each step is a flat sum or a flat product; what is nested becomes a step of its own. A step that is
+used once, in a step of its own sort, is merged into that one. Operands that may change places are
+in the order in which the question names their quantities, constants last. Steps are called A, B, C;
+the last has no name.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from string import ascii_uppercase
+
+from duet_contract.errors import FormulaError
+from duet_contract.quantities import plain
+from duet_contract.quantities.formula import Constant, Expression, Name, Operation, Step, parse
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """A sum or a product. Each term has whether it is subtracted or divided by."""
+
+    additive: bool
+    terms: tuple[tuple[bool, "_Term"], ...]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is neither sum nor product: `//`, `mod` and functions."""
+
+    sign: str
+    operands: tuple["_Term", ...]
+
+
+@dataclass(frozen=True)
+class _Percent:
+    """A hundredth of a term."""
+
+    of: "_Term"
+
+
+_Term = Constant | Name | _Percent | _Chain | _Call
+
+
+def canonical(formula: str) -> str:
+    """Writes a formula in its canonical form, with the same value.
+
+    Args:
+        formula: what `duet_contract.quantities.compute` takes.
+
+    Raises:
+        FormulaError: it cannot be parsed, or has more steps than there are names.
+
+    Examples:
+        >>> canonical("(c-a*b)/d"), canonical("x=b+a; y=x-c; y*2")
+        ('a*b=A;c-A=B;B/d', 'a+b-c=A;A*2')
+    """
+    steps = parse(formula)
+    return _write(_inline(steps))
+
+
+def _inline(steps: tuple[Step, ...]) -> list[tuple[str, _Term]]:
+    """Steps that the answer needs; those used once stand where they are used."""
+    terms = {step.name: _term(step.expression) for step in steps}
+    order = [step.name for step in steps]
+    uses = dict.fromkeys(order, 0)
+    needed = [order[-1]]
+    for name in needed:
+        for used in _names(terms[name]):
+            if used in terms:
+                uses[used] += 1
+                if used not in needed:
+                    needed.append(used)
+    kept: list[tuple[str, _Term]] = []
+    inlined: dict[str, _Term] = {}
+    for name in order:
+        if name not in needed:
+            continue
+        term = _replace(terms[name], inlined)
+        if uses[name] == 1 or isinstance(term, Name | Constant):
+            inlined[name] = term
+        else:
+            kept.append((name, term))
+    return kept
+
+
+def _term(expression: Expression) -> _Term:
+    if not isinstance(expression, Operation):
+        return expression
+    parts = tuple(_term(operand) for operand in expression.operands)
+    match expression.sign:
+        case "+" | "-" | "*" | "/":
+            additive = expression.sign in "+-"
+            turned = expression.sign in "-/"
+            return _chain(additive, ((False, parts[0]), (turned, parts[1])))
+        case "negative":
+            return _chain(True, ((False, Constant(Fraction(0))), (True, parts[0])))
+        case "%":
+            return _Percent(parts[0])
+        case _:
+            return _Call(expression.sign, parts)
+
+
+def _chain(additive: bool, terms: tuple[tuple[bool, _Term], ...]) -> _Chain:
+    """A chain whose terms of the same sort are merged into it."""
+    flat: list[tuple[bool, _Term]] = []
+    for turned, term in terms:
+        if isinstance(term, _Chain) and term.additive == additive:
+            flat += [(turned != inner, part) for inner, part in term.terms]
+        else:
+            flat.append((turned, term))
+    return _Chain(additive, tuple(flat))
+
+
+def _replace(term: _Term, given: dict[str, _Term]) -> _Term:
+    if isinstance(term, Name):
+        return given.get(term.name, term)
+    if isinstance(term, _Percent):
+        return _Percent(_replace(term.of, given))
+    if isinstance(term, _Call):
+        return _Call(term.sign, tuple(_replace(part, given) for part in term.operands))
+    if isinstance(term, _Chain):
+        parts = tuple((turned, _replace(part, given)) for turned, part in term.terms)
+        return _chain(term.additive, parts)
+    return term
+
+
+def _names(term: _Term) -> list[str]:
+    """Names in a term, each as often as it is there."""
+    if isinstance(term, Name):
+        return [term.name]
+    if isinstance(term, _Percent):
+        return _names(term.of)
+    if isinstance(term, _Call):
+        return [name for part in term.operands for name in _names(part)]
+    if isinstance(term, _Chain):
+        return [name for _, part in term.terms for name in _names(part)]
+    return []
+
+
+def _write(steps: list[tuple[str, _Term]]) -> str:
+    writer = _Writer()
+    for name, term in steps:
+        writer.renamed[name] = writer.step(term)
+    return writer.text()
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.renamed: dict[str, str] = {}
+        self._places: dict[str, tuple[int, str]] = {}
+        self._written: list[tuple[str, str]] = []
+
+    def text(self) -> str:
+        """All steps; the last without its name."""
+        parts = [f"{text}={name}" for name, text in self._written[:-1]]
+        return ";".join([*parts, self._written[-1][1]])
+
+    def step(self, term: _Term) -> str:
+        """Writes a step, and those that it needs before it; its name."""
+        text = self._inside(term)
+        if len(self._written) == len(ascii_uppercase):
+            raise FormulaError(f"the formula has more than {len(ascii_uppercase)} steps")
+        name = ascii_uppercase[len(self._written)]
+        inside = re.findall("[A-Za-z]+", text)
+        self._places[name] = min((self._place(each)[1:] for each in inside), default=(99, ""))
+        self._written.append((name, text))
+        return name
+
+    def _inside(self, term: _Term) -> str:
+        if isinstance(term, _Chain):
+            parts = [(turned, self._atom(part)) for turned, part in term.terms]
+            return self._chained(term.additive, parts)
+        if isinstance(term, _Call):
+            atoms = [self._atom(part) for part in term.operands]
+            if term.sign in ("//", "mod"):
+                return {"//": "//", "mod": " mod "}[term.sign].join(atoms)
+            return f"{term.sign}({','.join(atoms)})"
+        return self._atom(term)
+
+    def _atom(self, term: _Term) -> str:
+        if isinstance(term, Constant):
+            return plain(term.value)
+        if isinstance(term, Name):
+            return self.renamed.get(term.name, term.name)
+        if isinstance(term, _Percent):
+            return f"{self._atom(term.of)}%"
+        return self.step(term)
+
+    def _chained(self, additive: bool, parts: list[tuple[bool, str]]) -> str:
+        """Terms in order; the first is one that is neither subtracted nor divided by."""
+        plus, minus = ("+", "-") if additive else ("*", "/")
+        ordered = sorted(parts, key=lambda part: (not additive and part[0], self._place(part[1])))
+        straight = [part for part in ordered if not part[0]]
+        if additive and len(straight) > 1 and (False, "0") in straight:
+            straight.remove((False, "0"))
+            ordered.remove((False, "0"))
+        first = straight[0]
+        ordered.remove(first)
+        return first[1] + "".join(f"{minus if turned else plus}{atom}" for turned, atom in ordered)
+
+    def _place(self, atom: str) -> tuple[int, int, str]:
+        """Where the question has it; constants come last."""
+        name = atom.removesuffix("%")
+        if not name.isalpha():
+            return 2, 0, name
+        return (0, *self._places.get(name, (len(name), name)))
