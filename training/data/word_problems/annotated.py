@@ -9,7 +9,7 @@ from pathlib import Path
 from string import ascii_uppercase
 
 from duet_contract.errors import FormulaError
-from duet_contract.quantities import Masked, Quantity, compute, mask
+from duet_contract.quantities import Masked, Quantity, check, compute, mask
 from training.data.jsonl import final_answer, json_lines
 from training.data.word_problems.canonical import canonical
 from training.data.word_problems.problem import MaskedProblem
@@ -26,7 +26,24 @@ _CONSTANTS = frozenset(
     + [*map(Fraction, (60, 90, 100, 180, 360, 365, 366, 1000, 3600, 5280))]
     + [*map(Fraction, ("0.1", "0.01", "0.05", "0.2", "0.25", "0.5", "0.75", "1.5", "2.5"))]
 )
+# Constants that are added or taken away, each with what the question then speaks of.
+_ADDED = re.compile(r"(?:(?<=[+-])|(?<![\w*/.]))\d+(?![\w*/.%])")
+_ADDEND = {
+    number: re.compile(words, re.IGNORECASE)
+    for number, words in {
+        **dict.fromkeys(("1", "2", "100"), ""),
+        "7": "week",
+        "12": r"a\.?m|p\.?m|noon|dozen|month|year",
+        "24": "hour|day",
+        "60": "hour|minute",
+        "90": "angle|degree",
+        "180": "angle|degree|triangle",
+        "360": "degree",
+        "365": "year",
+    }.items()
+}
 _NEAR = 60
+MOST_UNUSED = 1
 # Words that a number in a solution may stand for, although the question may have it as well.
 _RELATIONS = {
     Fraction(value): re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
@@ -104,7 +121,7 @@ def to_formula(masked: Masked, solution: str, answer: str) -> str:
         wanted = Fraction(answer)
     except (ValueError, ZeroDivisionError) as error:
         raise FormulaError("the answer is no number") from error
-    converter = _Converter(masked)
+    converter = _Converter(masked, solution)
     last = 0
     for place in _ANNOTATION.finditer(solution):
         near = solution[max(0, place.start() - _NEAR) : place.start()]
@@ -114,23 +131,33 @@ def to_formula(masked: Masked, solution: str, answer: str) -> str:
     if not last:
         raise FormulaError("no annotated equation gives the answer")
     formula = canonical(";".join(converter.steps[:last]))
-    if compute(formula, masked.quantities).value != wanted:
+    for number in _ADDED.findall(formula):
+        usual = _ADDEND.get(number)
+        if not usual or not usual.search(masked.text):
+            raise FormulaError("an unusual number is added")
+    value = compute(formula, masked.quantities)
+    if value.value != wanted:
         raise FormulaError("the formula does not give the answer")
+    if check(masked, value).unused > MOST_UNUSED:
+        # Right by coincidence, more often than not.
+        raise FormulaError("the formula leaves too many quantities out")
     return formula
 
 
 class _Converter:
     """Steps so far, and what numbers in the next one may be."""
 
-    def __init__(self, masked: Masked) -> None:
+    def __init__(self, masked: Masked, solution: str) -> None:
         self._masked = masked
+        self._occurrences = Counter(
+            Fraction(number)
+            for left, _ in _ANNOTATION.findall(solution)
+            for number in _NUMBER.findall(left)
+        )
         self._around = dict(_surroundings(masked))
         self._unused = {quantity.name for quantity in masked.quantities}
-        self._percents = {
-            quantity.name
-            for quantity in masked.quantities
-            if re.search(rf"\[{quantity.name}\](?:\s*%|[ -]per ?cent)", masked.text)
-        }
+        self._percents = _followed_by(r"\s*%|[ -]per ?cent", masked)
+        self._cents = _followed_by(r"[ -]cents?\b", masked)
         self.steps: list[str] = []
         self.results: list[Fraction] = []
         self._open: set[int] = set()
@@ -192,14 +219,18 @@ class _Converter:
             return ascii_uppercase[waiting[-1]]
         relation = _RELATIONS.get(value)
         if labels and relation and relation.search(self._masked.text):
-            if any(label.name in self._unused for label in labels):
+            if not any(label.name in self._unused for label in labels):
+                return str(value)
+            if self._occurrences[value] > len(labels):
                 raise FormulaError("a number may be the question's or a constant")
-            return str(value)
         if labels:
             return self._label(labels, words)
         if steps:
             return ascii_uppercase[steps[-1]]
         for quantity in self._masked.quantities:
+            if quantity.name in self._cents and quantity.value == 100 * value:
+                self._unused.discard(quantity.name)
+                return f"({quantity.name}/100)"
             if quantity.name not in self._percents or quantity.value is None:
                 continue
             for wanted, text in (
@@ -213,7 +244,8 @@ class _Converter:
                     self._unused.discard(quantity.name)
                     return text
         if value in _CONSTANTS:
-            return str(value) if value.denominator == 1 else f"{float(value):g}"
+            # A part is written as a quotient, as where the solution itself divides.
+            return str(value) if value.denominator == 1 else f"({value})"
         raise FormulaError("a number is neither the question's nor a usual constant")
 
     def _label(self, labels: list[Quantity], words: set[str]) -> str:
@@ -236,6 +268,10 @@ class _Converter:
     def _fraction(self, value: Fraction, words: set[str]) -> str:
         labels = [q for q in self._masked.quantities if q.value == value and value.denominator > 1]
         return self._label(labels, words) if labels else ""
+
+
+def _followed_by(pattern: str, masked: Masked) -> set[str]:
+    return set(re.findall(rf"\[([a-z]+)\](?:{pattern})", masked.text))
 
 
 def _symbols(left: str) -> list[str] | None:

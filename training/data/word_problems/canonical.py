@@ -42,6 +42,9 @@ class _Percent:
 _Term = Constant | Name | _Percent | _Chain | _Call
 
 
+_ONE = Constant(Fraction(1))
+
+
 def canonical(formula: str) -> str:
     """Writes a formula in its canonical form, with the same value.
 
@@ -109,6 +112,10 @@ def _chain(additive: bool, terms: tuple[tuple[bool, _Term], ...]) -> _Chain:
             flat += [(turned != inner, part) for inner, part in term.terms]
         else:
             flat.append((turned, term))
+    if not additive and len(flat) > 1:
+        flat = [part for part in flat if part[1] != _ONE] or flat[:1]
+        if all(turned for turned, _ in flat):
+            flat.insert(0, (False, _ONE))
     return _Chain(additive, tuple(flat))
 
 
@@ -152,13 +159,16 @@ class _Writer:
         self._written: list[tuple[str, str]] = []
 
     def text(self) -> str:
-        """All steps; the last without its name."""
+        """All steps up to the answer, which has no name."""
         parts = [f"{text}={name}" for name, text in self._written[:-1]]
         return ";".join([*parts, self._written[-1][1]])
 
     def step(self, term: _Term) -> str:
         """Writes a step, and those that it needs before it; its name."""
         text = self._inside(term)
+        for name, written in self._written:
+            if written == text:
+                return name
         if len(self._written) == len(ascii_uppercase):
             raise FormulaError(f"the formula has more than {len(ascii_uppercase)} steps")
         name = ascii_uppercase[len(self._written)]

@@ -73,6 +73,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "cake|loaf of bread|batch of cookies|pot of soup|pizza|pie|salad|pan of brownies|smoothie|"
         "bowl of punch|batch of muffins|tray of lasagna"
     ),
+    "vehicle": _lines("bus|train|van|car|boat|plane|truck|minibus|tram|wagon"),
     "ingredient": _lines("flour|sugar|milk|water|rice|butter|oil|honey|juice|cocoa|cream|oats"),
 }
 _THING = ("toy", "food", "school", "collected", "plant", "animal", "clothing")
@@ -91,7 +92,6 @@ _PLAIN: dict[str, tuple[str, ...]] = {
         "party|picnic|wedding|concert|school fair|field trip|game|carnival|meeting|festival|"
         "birthday party|play|race|contest|show|reunion|sale|fundraiser"
     ),
-    "vehicle": _lines("bus|train|van|car|boat|plane|truck|ferry|minibus|tram|wagon"),
     "job": _lines(
         "baker|farmer|teacher|painter|carpenter|gardener|tailor|florist|fisherman|librarian|chef|"
         "coach|shopkeeper|waiter|mechanic|builder|potter|writer|nurse|driver"
@@ -102,6 +102,11 @@ _PLAIN: dict[str, tuple[str, ...]] = {
         "gardening|training|soccer practice|dancing|studying"
     ),
 }
+# Slots for several are called as their class in the plural.
+_PLURALS = {name: "goodses" if name == "goods" else f"{name}s" for name in CLASSES}
+_PLURALS["dish"] = "dishes"
+_SINGULAR = {plural: name for name, plural in _PLURALS.items()}
+_BASE = re.compile(r"([a-z]+?)(\d?)")
 _IRREGULAR = {
     "shelf": "shelves",
     "child": "children",
@@ -165,11 +170,12 @@ class Words:
         self._rng = rng
         self._known: dict[str, str] = {}
         self._people: dict[str, _Someone] = {}
+        self._sort = ""
         # One problem has one currency, and one way to write it.
         self._money = rng.choice(("${}", "${}", "${}", "{} dollars", "{} euros", "€{}", "£{}"))
 
     def slot(self, name: str) -> str:
-        """The value of a slot: `A`, `he`, `heB`, `t`, `t1` (singular), `u`, `food`, `color2`.
+        """The value of a slot: `A`, `he`, `heB`, `t`, `u`, `food`, `foods`, `color2`.
 
         Raises:
             KeyError: there is no such slot.
@@ -187,6 +193,14 @@ class Words:
         """An amount in the problem's currency."""
         return self._money.format(amount)
 
+    def continued(self, sentence: str) -> str:
+        """A sentence as it stands inside another: its first letter small, but for names."""
+        names = [person.name for person in self._people.values()]
+        proper = [*names, *_PLAIN["day"], *_PLAIN["month"], "I "]
+        if sentence.startswith(tuple(proper)):
+            return sentence
+        return sentence[:1].lower() + sentence[1:]
+
     @property
     def currency(self) -> str:
         """The currency as a word."""
@@ -198,7 +212,7 @@ class Words:
             taken = {each.name for each in self._people.values()}
             drawn = ""
             while not drawn or drawn in taken:
-                if self._rng.random() < 0.35:
+                if self._rng.random() < 0.25:
                     drawn = open_name(self._rng)
                 else:
                     drawn = self._rng.choice(HE if he else SHE)
@@ -209,24 +223,28 @@ class Words:
         return self._people[name]
 
     def _draw(self, name: str) -> str:
-        base, number = re.fullmatch(r"([a-z]+?)(\d?)", name).groups()  # type: ignore[union-attr]
+        base, number = _BASE.fullmatch(name).groups()  # type: ignore[union-attr]
         if base == "currency":
             return self.currency
         if base in _PLAIN:
-            return self._other(_PLAIN[base], base)
-        kinds = {"t": _THING, "u": _THING, "v": _THING}.get(base, (base,))
-        if base in ("u", "v") and "t#" in self._known and self._rng.random() < 0.6:
-            # Two things of a problem are often of one sort.
-            kinds = (self._known["t#"],)
-        kind = self._rng.choice(kinds)
-        if base == "t":
-            self._known["t#"] = kind
-        singular = self._other(CLASSES[kind], base)
-        self._known[f"{base}1"] = singular
-        self._known[base] = plural(singular)
-        return self._known[name] if not number or name in self._known else singular
+            return self._other(_PLAIN[base])
+        kind = _SINGULAR.get(base, base)
+        if base in ("t", "u", "v"):
+            return plural(self._other(CLASSES[self._kind(base)]))
+        singular = self._other(CLASSES[kind])
+        self._known[f"{kind}{number}"] = singular
+        self._known[f"{_PLURALS[kind]}{number}"] = plural(singular)
+        return self._known[name]
 
-    def _other(self, words: tuple[str, ...], base: str) -> str:
+    def _kind(self, base: str) -> str:
+        """Two things of a problem are often of one kind."""
+        if not self._sort or (base != "t" and self._rng.random() < 0.4):
+            drawn = self._rng.choice(_THING)
+            self._sort = self._sort or drawn
+            return drawn
+        return self._sort
+
+    def _other(self, words: tuple[str, ...]) -> str:
         taken = set(self._known.values())
         return self._rng.choice([word for word in words if word not in taken] or words)
 
