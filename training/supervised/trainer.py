@@ -38,8 +38,8 @@ class Plan:
     """How long and how fast.
 
     `tokens`: of a batch, padding included. `decay`: share of the steps in which the rate falls.
-    `bfloat16`: whether to multiply in it; what the processor does fast, unless said. `grain`: widths
-    of batches are multiples of it; a small one suits short examples.
+    `bfloat16`: whether to multiply in it; what the processor does fast, unless said. `grain`:
+    widths of batches are multiples of it; a small one suits short examples.
     """
 
     steps: int

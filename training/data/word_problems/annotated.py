@@ -21,11 +21,9 @@ _SYMBOL = re.compile(rf"\s*({_NUMBER.pattern}|[-+*/()%])")
 _WORD = re.compile(r"[^\W\d_]+")
 # What a reasoner may write without the question's having it: parts, halves, dozens, units of time,
 # of length and of money, percent.
-_CONSTANTS = frozenset(
-    [*map(Fraction, range(1, 13)), *map(Fraction, (14, 16, 20, 24, 25, 28, 30, 31, 36, 48, 50, 52))]
-    + [*map(Fraction, (60, 90, 100, 180, 360, 365, 366, 1000, 3600, 5280))]
-    + [*map(Fraction, ("0.1", "0.01", "0.05", "0.2", "0.25", "0.5", "0.75", "1.5", "2.5"))]
-)
+_WHOLE = (*range(1, 13), 14, 16, 20, 24, 25, 28, 30, 31, 36, 48, 50, 52, 60, 90, 100, 180, 360)
+_PARTS = ("0.1", "0.01", "0.05", "0.2", "0.25", "0.5", "0.75", "1.5", "2.5")
+_CONSTANTS = frozenset(map(Fraction, (*_WHOLE, 365, 366, 1000, 3600, 5280, *_PARTS)))
 # Constants that are added or taken away, each with what the question then speaks of.
 _ADDED = re.compile(r"(?:(?<=[+-])|(?<![\w*/.]))\d+(?![\w*/.%])")
 _ADDEND = {
@@ -262,7 +260,9 @@ class _Converter:
         return chosen.name
 
     def _percent(self, value: Fraction, words: set[str]) -> str:
-        labels = [q for q in self._masked.quantities if q.value == value and q.name in self._percents]
+        labels = [
+            q for q in self._masked.quantities if q.value == value and q.name in self._percents
+        ]
         return self._label(labels, words) if labels else ""
 
     def _fraction(self, value: Fraction, words: set[str]) -> str:

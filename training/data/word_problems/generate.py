@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
 from duet_contract.quantities import Masked, Quantity, asked, compute, mask, written
 from training.data.word_problems.canonical import canonical
@@ -24,7 +23,7 @@ _SLOT = re.compile(r"<([A-Za-z]+\d?)>")
 _NUMBER = re.compile(r"\{([a-z])(?::([a-z]+))?\}")
 _SENTENCE_END = re.compile(r"(?<!Mr\.)(?<!Ms\.)(?<!Mrs\.)(?<=[.?!])\s+")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
-_NOT_A_CONDITION = frozenset("then later now after if when next on last".split())
+_NOT_A_CONDITION = frozenset(["then", "later", "now", "after", "if", "when", "next", "on", "last"])
 _PUNCTUATION = re.compile(r"(?<=[\w%\]])([.,?!])(?=\s|$)")
 
 
@@ -118,9 +117,7 @@ def _upper_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _restyled(
-    sentences: list[str], rng: random.Random, style: Style, words: Words
-) -> list[str]:
+def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Words) -> list[str]:
     *facts, question = sentences
     dice = rng.random()
     if facts and question.startswith(("How", "What")) and question.endswith("?"):
@@ -183,7 +180,7 @@ def _text(hole: re.Match[str], numbers: dict[str, Number], words: Words) -> str:
 
 
 def _units_once(question: str) -> str:
-    """ "$5 dollars" is "$5"."""
+    """Leaves out the currency's word behind its sign, as of "$5 dollars"."""
     return re.sub(r"([$€£]\d[\d.,]*) (?:dollars|euros|pounds)\b", r"\1", question)
 
 

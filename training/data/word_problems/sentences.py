@@ -4,10 +4,27 @@ import re
 
 from duet_contract.quantities import Asked
 
-_MANY = re.compile(
-    r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE
+_MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
+_AUXILIARIES = frozenset(
+    ("did", "does", "do", "is", "are", "was", "were", "will", "would", "can", "could", "has", "have", "of")
 )
-_AUXILIARIES = frozenset("did does do is are was were will would can could has have of".split())
+    [
+        "did",
+        "does",
+        "do",
+        "is",
+        "are",
+        "was",
+        "were",
+        "will",
+        "would",
+        "can",
+        "could",
+        "has",
+        "have",
+        "of",
+    ]
+)
 
 
 def sentence_for(question: str, what: Asked) -> str:

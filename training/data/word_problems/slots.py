@@ -148,7 +148,7 @@ _ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO])")
 
 
 def with_articles(text: str) -> str:
-    """ "a apple" becomes "an apple"."""
+    """Writes "an" before vowels, as in "an apple"."""
     return _ARTICLE.sub(r"\1n ", text)
 
 

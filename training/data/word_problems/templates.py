@@ -6,9 +6,9 @@ A template is one line of a file in `templates/`:
         :: <A> has {=} <t> left.
 
 - `[one|other]` is a choice, which may be empty and may hold others.
-- `<A>` is a name, `<t>` a thing; `training.data.word_problems.slots` has all. A slot keeps its value.
-- `{a}` is a number; `{p:money}` says what sort. `2..9` after the sort bounds it.
-- ` ~ ` stands between sentences that may come in any order.
+- `<A>` is a name, `<t>` a thing (`training.data.word_problems.slots`). A slot keeps its value.
+- `{a}` is a number; `{p:money}` says what sort.
+- `(One. ~ Other.)` are sentences that may come in any order.
 - After `=>` is the formula, after `::` the answer as a sentence.
 - A line that begins with `!` is held out: no question of it is trained on.
 """
