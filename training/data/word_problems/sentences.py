@@ -3,28 +3,10 @@
 import re
 
 from duet_contract.quantities import Asked
+from training.stories.open_words import listed
 
 _MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
-_AUXILIARIES = frozenset(
-    ("did", "does", "do", "is", "are", "was", "were", "will", "would", "can", "could", "has", "have", "of")
-)
-    [
-        "did",
-        "does",
-        "do",
-        "is",
-        "are",
-        "was",
-        "were",
-        "will",
-        "would",
-        "can",
-        "could",
-        "has",
-        "have",
-        "of",
-    ]
-)
+_AUXILIARIES = frozenset(listed("did does do is are was were will would can could has have of"))
 
 
 def sentence_for(question: str, what: Asked) -> str:
