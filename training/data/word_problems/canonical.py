@@ -6,7 +6,6 @@ in the order in which the question names their quantities, constants last. Steps
 the last has no name.
 """
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from string import ascii_uppercase
@@ -40,9 +39,6 @@ class _Percent:
 
 
 _Term = Constant | Name | _Percent | _Chain | _Call
-
-
-_ONE = Constant(Fraction(1))
 
 
 def canonical(formula: str) -> str:
@@ -104,18 +100,21 @@ def _term(expression: Expression) -> _Term:
             return _Call(expression.sign, parts)
 
 
-def _chain(additive: bool, terms: tuple[tuple[bool, _Term], ...]) -> _Chain:
-    """A chain whose terms of the same sort are merged into it."""
+def _chain(additive: bool, terms: tuple[tuple[bool, _Term], ...]) -> _Term:
+    """A chain whose terms of the same sort are merged into it; a term if it is alone."""
     flat: list[tuple[bool, _Term]] = []
     for turned, term in terms:
         if isinstance(term, _Chain) and term.additive == additive:
             flat += [(turned != inner, part) for inner, part in term.terms]
         else:
             flat.append((turned, term))
-    if not additive and len(flat) > 1:
-        flat = [part for part in flat if part[1] != _ONE] or flat[:1]
-        if all(turned for turned, _ in flat):
-            flat.insert(0, (False, _ONE))
+    # What changes nothing is left out, unless all else is subtracted from it or divides it.
+    idle = Constant(Fraction(0 if additive else 1))
+    flat = [part for part in flat if part[1] != idle]
+    if all(turned for turned, _ in flat):
+        flat.insert(0, (False, idle))
+    if len(flat) == 1 and not flat[0][0]:
+        return flat[0][1]
     return _Chain(additive, tuple(flat))
 
 
@@ -155,7 +154,7 @@ def _write(steps: list[tuple[str, _Term]]) -> str:
 class _Writer:
     def __init__(self) -> None:
         self.renamed: dict[str, str] = {}
-        self._places: dict[str, tuple[int, str]] = {}
+        self._places: dict[str, tuple[int, int, str, bool]] = {}
         self._written: list[tuple[str, str]] = []
 
     def text(self) -> str:
@@ -165,22 +164,20 @@ class _Writer:
 
     def step(self, term: _Term) -> str:
         """Writes a step, and those that it needs before it; its name."""
-        text = self._inside(term)
+        place, text = self._place(term), self._inside(term)
         for name, written in self._written:
             if written == text:
                 return name
         if len(self._written) == len(ascii_uppercase):
             raise FormulaError(f"the formula has more than {len(ascii_uppercase)} steps")
         name = ascii_uppercase[len(self._written)]
-        inside = re.findall("[A-Za-z]+", text)
-        self._places[name] = min((self._place(each)[1:] for each in inside), default=(99, ""))
+        self._places[name] = place
         self._written.append((name, text))
         return name
 
     def _inside(self, term: _Term) -> str:
         if isinstance(term, _Chain):
-            parts = [(turned, self._atom(part)) for turned, part in term.terms]
-            return self._chained(term.additive, parts)
+            return self._chained(term)
         if isinstance(term, _Call):
             atoms = [self._atom(part) for part in term.operands]
             if term.sign in ("//", "mod"):
@@ -188,30 +185,39 @@ class _Writer:
             return f"{term.sign}({','.join(atoms)})"
         return self._atom(term)
 
+    def _chained(self, chain: _Chain) -> str:
+        """Terms in order; the first is one that is neither subtracted nor divided by."""
+        plus, minus = ("+", "-") if chain.additive else ("*", "/")
+        ordered = sorted(
+            chain.terms,
+            key=lambda part: (not chain.additive and part[0], self._place(part[1])),
+        )
+        first = next(part for part in ordered if not part[0])
+        ordered.remove(first)
+        atoms = [self._atom(first[1])]
+        for turned, term in ordered:
+            atoms += minus if turned else plus, self._atom(term)
+        return "".join(atoms)
+
+    def _place(self, term: _Term) -> tuple[int, int, str, bool]:
+        """Where the question has its first quantity; constants come last, labels before steps."""
+        if isinstance(term, Name):
+            name = self.renamed.get(term.name, term.name)
+            return self._places.get(name, (0, len(name), name, False))
+        if isinstance(term, Constant):
+            return 1, 0, plain(term.value), False
+        if isinstance(term, _Percent):
+            return self._place(term.of)
+        parts = term.operands if isinstance(term, _Call) else [part for _, part in term.terms]
+        first = min(map(self._place, parts))
+        return *first[:3], True
+
     def _atom(self, term: _Term) -> str:
         if isinstance(term, Constant):
             return plain(term.value)
         if isinstance(term, Name):
             return self.renamed.get(term.name, term.name)
         if isinstance(term, _Percent):
-            return f"{self._atom(term.of)}%"
+            inside = self.step(term.of) if isinstance(term.of, _Percent) else self._atom(term.of)
+            return f"{inside}%"
         return self.step(term)
-
-    def _chained(self, additive: bool, parts: list[tuple[bool, str]]) -> str:
-        """Terms in order; the first is one that is neither subtracted nor divided by."""
-        plus, minus = ("+", "-") if additive else ("*", "/")
-        ordered = sorted(parts, key=lambda part: (not additive and part[0], self._place(part[1])))
-        straight = [part for part in ordered if not part[0]]
-        if additive and len(straight) > 1 and (False, "0") in straight:
-            straight.remove((False, "0"))
-            ordered.remove((False, "0"))
-        first = straight[0]
-        ordered.remove(first)
-        return first[1] + "".join(f"{minus if turned else plus}{atom}" for turned, atom in ordered)
-
-    def _place(self, atom: str) -> tuple[int, int, str]:
-        """Where the question has it; constants come last."""
-        name = atom.removesuffix("%")
-        if not name.isalpha():
-            return 2, 0, name
-        return (0, *self._places.get(name, (len(name), name)))
