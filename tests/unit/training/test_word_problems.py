@@ -33,9 +33,9 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@given(EXPRESSIONS, EXPRESSIONS)
-def test_the_canonical_form_has_the_same_value(first: str, second: str) -> None:
-    formula = f"{first}=x;{second}=y;x+y*x"
+@given(EXPRESSIONS, EXPRESSIONS, st.sampled_from(["z", "x", "y", "z*x", "y+x"]))
+def test_the_canonical_form_has_the_same_value(first: str, second: str, last: str) -> None:
+    formula = f"{first}=x;{second}=y;x+y*x=z;{last}"
     try:
         value = compute(formula, QUANTITIES).value
     except FormulaError:
@@ -56,6 +56,10 @@ def test_the_canonical_form_has_the_same_value(first: str, second: str) -> None:
         ("a*b;c;A", "a*b"),  # what the answer does not need is left out
         ("a*b=A;a*b=B;A+B", "a*b=A;A+A"),
         ("c-a*b", "a*b=A;c-A"),
+        ("a", "a"),
+        ("a*1", "a"),
+        ("a*b=x;x+c=y;x*y=z;a*b", "a*b"),
+        ("a*b=x;x+c=y;x*y;", "a*b=A;A+c=B;A*B"),
         ("a*(1/2)", "a/2"),
         ("2*a", "a*2"),
         ("-a", "0-a"),

@@ -76,7 +76,7 @@ def _inline(steps: tuple[Step, ...]) -> list[tuple[str, _Term]]:
         if name not in needed:
             continue
         term = _replace(terms[name], inlined)
-        if uses[name] == 1 or isinstance(term, Name | Constant):
+        if name != order[-1] and (uses[name] == 1 or isinstance(term, Name | Constant)):
             inlined[name] = term
         else:
             kept.append((name, term))
@@ -147,7 +147,7 @@ def _names(term: _Term) -> list[str]:
 def _write(steps: list[tuple[str, _Term]]) -> str:
     writer = _Writer()
     for name, term in steps:
-        writer.renamed[name] = writer.step(term)
+        writer.renamed[name] = writer.answer(term)
     return writer.text()
 
 
@@ -156,11 +156,18 @@ class _Writer:
         self.renamed: dict[str, str] = {}
         self._places: dict[str, tuple[int, int, str, bool]] = {}
         self._written: list[tuple[str, str]] = []
+        self._last = ""
 
     def text(self) -> str:
-        """All steps up to the answer, which has no name."""
-        parts = [f"{text}={name}" for name, text in self._written[:-1]]
-        return ";".join([*parts, self._written[-1][1]])
+        """All steps up to the last one named, which is written without its name."""
+        answer = next(text for name, text in self._written if name == self._last)
+        parts = [f"{text}={name}" for name, text in self._written if name < self._last]
+        return ";".join([*parts, answer])
+
+    def answer(self, term: _Term) -> str:
+        """Writes a step that the answer is, unless another follows; its name."""
+        self._last = self.step(term)
+        return self._last
 
     def step(self, term: _Term) -> str:
         """Writes a step, and those that it needs before it; its name."""
