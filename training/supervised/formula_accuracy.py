@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM
 
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import Value, asked, check, compute, written
+from duet_contract.quantities.formula import NO_FORMULA
 from training.cpu.batch import respond
 from training.cpu.sampler import SeededSampler
 from training.data.jsonl import read_jsonl
@@ -98,7 +99,8 @@ class Formulas:
 def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> Outcome:
     """Computes a formula and compares the answer with the reference."""
     masked = problem.masked
-    answer, checks, right, earlier = "", {}, False, False
+    answer, checks, earlier = "", {}, False
+    right = problem.formula == formula == NO_FORMULA
     try:
         value = compute(formula, masked.quantities)
     except FormulaError:

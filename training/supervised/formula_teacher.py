@@ -11,8 +11,9 @@ from training.pair import Pair
 from training.prompting import PairPrompts
 from training.supervised.examples import Example
 
-ALONE = 0.1
-"""Share of the decoder's examples without a signal."""
+ALONE, SHORTENED = 0.2, 0.15
+"""Shares of the decoder's examples without a signal, and with one that lacks its last step."""
+_RESULT = "{=}"
 
 
 class FormulaTeacher:
@@ -65,11 +66,21 @@ class FormulaTeacher:
         return Example(self._prompts.reasoner(problem.masked.text), response)
 
     def decoder(self, problem: MaskedProblem, rng: random.Random) -> Example:
-        """The masked question and the formula, then the sentence around the result."""
-        text = problem.masked.text
-        prompt = self._prompts.guided(text, self._reasons.encode_text(problem.formula))
-        if rng.random() < ALONE:
-            prompt = self._prompts.alone(text)
+        """The masked question and the formula, then the sentence around the result.
+
+        What the signal lacks, the sentence has in braces: the last step, or the whole formula.
+        """
+        text, signal, dice = problem.masked.text, problem.formula, rng.random()
         sentence = problem.sentence or sentence_for(text, asked(text))
+        steps, _, last = signal.rpartition(";")
+        prompt = self._prompts.guided(text, self._reasons.encode_text(signal))
+        if dice < ALONE:
+            prompt = self._prompts.alone(text)
+            sentence = sentence.replace(_RESULT, f"{{{signal}}}")
+        elif dice < ALONE + SHORTENED and steps:
+            # The last step of a signal has no name.
+            shorter = steps.rpartition("=")[0]
+            prompt = self._prompts.guided(text, self._reasons.encode_text(shorter))
+            sentence = sentence.replace(_RESULT, f"{{{last}}}")
         end = self._answers.encode_template(self._pair.decoder.end_of_answer[0])
         return Example(prompt, [*self._answers.encode_text(sentence), *end])

@@ -36,8 +36,8 @@ from training.supervised.start import Shape, decoder_format, make_model
 from training.supervised.tokenizer import tokenizer_of
 from training.supervised.trainer import Plan, Student
 
-DECODER, VOCABULARY = Shape(192, 5, 512), 4096
-"""2.8 million parameters."""
+DECODER, VOCABULARY = Shape(160, 4, 448, 32), 4096
+"""1.9 million parameters."""
 PAIR = "pair.yaml"
 GRAIN = 8
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--reasoner-tokens", type=int, default=1024, help="tokens per batch")
     parser.add_argument("--decoder-steps", type=int, default=3000)
     parser.add_argument("--decoder-rate", type=float, default=2e-3)
-    parser.add_argument("--decoder-tokens", type=int, default=4096, help="tokens per batch")
+    parser.add_argument("--decoder-tokens", type=int, default=3072, help="tokens per batch")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=1e6, help="stop after this time (exit 3)")
     parser.add_argument("--threads", type=int, help="processor threads [PyTorch's default]")

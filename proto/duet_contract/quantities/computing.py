@@ -56,17 +56,21 @@ class Value:
         return "; ".join(map(str, self.work))
 
 
-def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
+def compute(
+    formula: str, quantities: Sequence[Quantity], earlier: Mapping[str, Fraction] | None = None
+) -> Value:
     """Computes a formula over the quantities of a question.
 
     Args:
         formula: as the reasoner sent it.
         quantities: of the masked question (`mask`).
+        earlier: results of steps that the formula may use as well, by name.
 
     Returns:
         The exact result and every step.
 
     Raises:
+        NoFormula: the reasoner found none.
         FormulaError: it is no formula, names what is not there, divides by zero, or a result is
             absurdly large.
 
@@ -77,7 +81,7 @@ def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
         '3*8=24; 40-24=16'
     """
     values = {quantity.name: quantity for quantity in quantities}
-    results: dict[str, Fraction] = {}
+    results = dict(earlier or {})
     work: list[Work] = []
     steps = parse(formula)
     for step in steps:

@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from string import ascii_uppercase
 
-from duet_contract.errors import FormulaError
+from duet_contract.errors import FormulaError, NoFormula
 from duet_contract.quantities.labels import FUNCTIONS
 
+NO_FORMULA = "?"
+"""What a reasoner writes instead, if no formula over the quantities answers the question."""
 MOST_CHARACTERS = 500
 MOST_STEPS = 26
 DEEPEST = 20
@@ -81,12 +83,15 @@ def parse(formula: str) -> tuple[Step, ...]:
         At least one step.
 
     Raises:
+        NoFormula: the reasoner found none.
         FormulaError: it is none, or it is larger than anything a word problem needs.
 
     Examples:
         >>> [step.name for step in parse("a*b=A;c-A")]
         ['A', 'B']
     """
+    if formula.strip() == NO_FORMULA:
+        raise NoFormula("the reasoner found no formula that answers the question")
     if len(formula) > MOST_CHARACTERS:
         raise FormulaError(
             f"the formula has {len(formula)} characters, the limit is {MOST_CHARACTERS}"

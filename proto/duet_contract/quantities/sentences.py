@@ -17,7 +17,8 @@ def fill(sentence: str, value: Value, quantities: Sequence[Quantity], what: Aske
     """Computes the formulas in a sentence and puts its numbers in.
 
     Args:
-        sentence: with formulas in braces, `{=}` for the signal's result, and labels.
+        sentence: with formulas in braces, `{=}` for the signal's result, and labels. A formula may
+            use the steps of the signal's: `{a-A}`.
         value: what the signal's formula gives.
         quantities: of the question.
         what: what the question asks for, which says how results are written.
@@ -35,9 +36,11 @@ def fill(sentence: str, value: Value, quantities: Sequence[Quantity], what: Aske
     if not _HOLE.search(sentence):
         raise FormulaError("the sentence has no formula in braces")
 
+    steps = {step.name: step.result for step in value.work}
+
     def number(hole: re.Match[str]) -> str:
         given = hole[1].strip()
-        result = value if given == ANSWER else compute(given, quantities)
+        result = value if given == ANSWER else compute(given, quantities, steps)
         return written(result.value, what)
 
     return _HOLE.sub(number, fill_labels(sentence, tuple(quantities)))

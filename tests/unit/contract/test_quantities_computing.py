@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_contract.errors import FormulaError
+from duet_contract.errors import FormulaError, NoFormula
 from duet_contract.quantities import Quantity, asked, check, compute, fill, mask, plain, written
 
 # a=20, b=3, c=1/2, d without a value
@@ -118,6 +118,11 @@ def test_nested_expressions_are_computed_as_written(drawn: tuple[str, Fraction])
     assert compute(formula, QUANTITIES).value == value
 
 
+def test_a_reasoner_may_find_no_formula() -> None:
+    with pytest.raises(NoFormula, match="found no formula"):
+        compute(" ? ", QUANTITIES)
+
+
 def test_work_shows_numbers_and_steps() -> None:
     value = compute("a%*b=A;A-c", QUANTITIES)
     assert [str(work) for work in value.work] == ["20%*3=0.6", "0.6-0.5=0.1"]
@@ -192,6 +197,7 @@ def test_sentences_are_filled() -> None:
     assert (
         filled("Of [a] euros, {=} are left, {a/3} each.") == "Of 40 euros, 16 are left, 13.33 each."
     )
+    assert filled("Nina has {a-A} euros, {A=x;a-x}.") == "Nina has 16 euros, 16."
     for bad in ("Nina has some left.", "{}", "{a+}", "{z}"):
         with pytest.raises(FormulaError):
             filled(bad)

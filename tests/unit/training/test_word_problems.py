@@ -13,7 +13,7 @@ from duet_contract.errors import FormulaError
 from duet_contract.quantities import compute, mask
 from training.data.word_problems.annotated import read_annotated, to_formula
 from training.data.word_problems.canonical import canonical
-from training.data.word_problems.generate import Style, generated, instantiate
+from training.data.word_problems.generate import OUTSIDE, Style, generated, instantiate
 from training.data.word_problems.sentences import sentence_for
 from training.data.word_problems.slots import Words, plural
 from training.data.word_problems.templates import parse_templates, read_templates
@@ -132,15 +132,18 @@ def test_every_template_makes_problems_whose_formula_gives_the_answer(template) 
     rng = random.Random(template.id)
     for style in (Style(0, 0, 0, 0, 0), Style(1, 0.5, 0.5, 0.1, 0.1)):
         problem = instantiate(template, rng, style)
+        for sign in "[]<>{}~|":
+            assert sign not in problem.question
+            assert sign not in problem.sentence.replace("{=}", "")
+        if problem.formula == "?":
+            assert (problem.answer, problem.sentence) == ("", OUTSIDE)
+            continue
         masked = problem.masked
         value = compute(problem.formula, masked.quantities).value
         assert value > 0
         assert abs(Fraction(problem.answer) - value) <= Fraction(1, 100)
         assert problem.formula == canonical(problem.formula)
         assert "{=}" in problem.sentence
-        for sign in "[]<>{}~|":
-            assert sign not in problem.question
-            assert sign not in problem.sentence.replace("{=}", "")
         assert not mask(problem.sentence).quantities
 
 

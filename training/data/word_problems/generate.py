@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from duet_contract.quantities import Masked, Quantity, asked, compute, mask, written
+from duet_contract.quantities.formula import NO_FORMULA
 from training.data.word_problems.canonical import canonical
 from training.data.word_problems.distractors import DISTRACTORS
 from training.data.word_problems.problem import MaskedProblem
@@ -15,8 +16,11 @@ from training.data.word_problems.templates import Template, read_templates
 from training.errors import DataError
 from training.stories.draw import Split, split_of
 
+OUTSIDE = "This pair answers arithmetic word problems in English."
+"""What is answered to a question that no formula answers."""
 TRIES = 400
 """Draws of a template's numbers before it is given up."""
+_AS_THEY_ARE = ("bare", "outside")
 _SHUFFLED = re.compile(r"\(([^()]* ~ [^()]*)\)")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SLOT = re.compile(r"<([A-Za-z]+\d?)>")
@@ -68,7 +72,7 @@ def generated(
         for template in read_templates()
         if template.held_out == held_out and (families is None or template.family in families)
     ]
-    weights = [1.0 if template.family != "bare" else 0.4 for template in templates]
+    weights = [0.4 if template.family in _AS_THEY_ARE else 1.0 for template in templates]
     while True:
         template = rng.choices(templates, weights)[0]
         problem = instantiate(template, rng, style or Style())
@@ -88,13 +92,15 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     text = with_articles(_SLOT.sub(lambda slot: words.slot(slot[1]), text))
     body, _, sentence = text.partition(" :: ")
     sentences = [_upper_first(each) for each in _SENTENCE_END.split(" ".join(body.split()))]
-    if template.family != "bare":
+    if template.family not in _AS_THEY_ARE:
         sentences = _restyled(sentences, rng, style, words)
     question = " ".join(sentences)
     numbers = _numbers(question, template, rng)
     question = _NUMBER.sub(lambda hole: _text(hole, numbers, words), question)
     question = _noisy(_units_once(question), rng, style)
     masked = mask(question)
+    if template.formula == NO_FORMULA:
+        return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUTSIDE)
     formula = _relabelled(template, masked, numbers)
     answer = written(compute(formula, masked.quantities).value, asked(masked.text))
     return MaskedProblem(template.id, question, formula, answer, template.family, sentence)
@@ -157,6 +163,8 @@ def _numbers(question: str, template: Template, rng: random.Random) -> dict[str,
         quantities = [
             Quantity(name, number.text, number.value, "number") for name, number in numbers.items()
         ]
+        if template.formula == NO_FORMULA:
+            return numbers
         value = compute(template.formula, quantities)
         # A share of awkward results is left in: real problems have them, too.
         strict = tried < TRIES * 3 // 4
