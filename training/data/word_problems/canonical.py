@@ -186,10 +186,14 @@ class _Writer:
         if isinstance(term, _Chain):
             return self._chained(term)
         if isinstance(term, _Call):
-            atoms = [self._atom(part) for part in term.operands]
             if term.sign in ("//", "mod"):
+                atoms = [self._atom(part) for part in term.operands]
                 return {"//": "//", "mod": " mod "}[term.sign].join(atoms)
-            return f"{term.sign}({','.join(atoms)})"
+            inside = [
+                self._chained(part) if isinstance(part, _Chain) else self._atom(part)
+                for part in term.operands
+            ]
+            return f"{term.sign}({','.join(inside)})"
         return self._atom(term)
 
     def _chained(self, chain: _Chain) -> str:

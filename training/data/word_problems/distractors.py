@@ -1,5 +1,46 @@
-"""Sentences that tell a number which the question does not need."""
+"""What problems tell besides what they need: numbers, scenes, times and places."""
 
+CONTEXTS = (
+    "On <day>, ",
+    "On <day> ",
+    "Last week, ",
+    "Last <month>, ",
+    "Yesterday, ",
+    "At the <event>, ",
+    "At the <place>, ",
+    "While on vacation, ",
+    "After school, ",
+    "For the <event>, ",
+    "For <his> birthday, ",
+    "In the morning, ",
+    "Over the weekend, ",
+    "During the summer, ",
+    "Before the <event>, ",
+    "In a video game, ",
+    "One day ",
+    "This year, ",
+)
+"""What a first sentence may begin with."""
+
+SCENES = (
+    "<A> [likes|loves|collects] <t>.",
+    "<A> is [a|the] <job>.",
+    "<A> was [cleaning <his> room|at the <place>|playing a game|helping at the <event>].",
+    "<A> and <B> went to the <place>[ together| on <day>|].",
+    "<A> and <B> are friends.",
+    "The <event> was on <day>.",
+    "<A> is getting ready for the <event>.",
+    "<A> has a new hobby.",
+    "<A> works at the <place>.",
+    "<A>'s <relative> [is visiting|came to visit].",
+    "It was a [sunny|rainy|cold|busy] day.",
+    "<A> is saving for a <goods3>.",
+    "<A> went shopping[ with <his> <relative>|].",
+    "<A> wants to give a <event>.",
+)
+"""Sentences without numbers."""
+
+# A number that the question does not need.
 DISTRACTORS = (
     "<A> is {z:age} years old.",
     "[<A>'s <relative>|The <relative> of <A>] is {z:age} years old.",

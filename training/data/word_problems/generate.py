@@ -9,7 +9,7 @@ from fractions import Fraction
 from duet_contract.quantities import Masked, Quantity, asked, compute, mask, written
 from duet_contract.quantities.formula import NO_FORMULA
 from training.data.word_problems.canonical import canonical
-from training.data.word_problems.distractors import DISTRACTORS
+from training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from training.data.word_problems.problem import MaskedProblem
 from training.data.word_problems.slots import SORTS, Number, Words, with_articles
 from training.data.word_problems.templates import Template, read_templates
@@ -37,6 +37,10 @@ class Style:
 
     distracted: float = 0.22
     """Something that is not needed is told as well."""
+    scene: float = 0.1
+    """A sentence without numbers comes first."""
+    context: float = 0.12
+    """The first sentence begins with a time or place."""
     conditional: float = 0.2
     """The last fact is a condition of the question: "If ..., how many ...?"."""
     turned: float = 0.08
@@ -103,7 +107,9 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
         return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUTSIDE)
     formula = _relabelled(template, masked, numbers)
     answer = written(compute(formula, masked.quantities).value, asked(masked.text))
-    return MaskedProblem(template.id, question, formula, answer, template.family, sentence)
+    return MaskedProblem(
+        template.id, question, formula, answer, template.family, _upper_first(sentence)
+    )
 
 
 def _choose(text: str, rng: random.Random) -> str:
@@ -125,6 +131,10 @@ def _upper_first(text: str) -> str:
 
 def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Words) -> list[str]:
     *facts, question = sentences
+    if facts and rng.random() < style.context and not facts[0].startswith(("At ", "In ", "On ")):
+        facts[0] = _filled(rng.choice(CONTEXTS), rng, words) + words.continued(facts[0])
+    if rng.random() < style.scene:
+        facts.insert(0, _filled(rng.choice(SCENES), rng, words))
     dice = rng.random()
     if facts and question.startswith(("How", "What")) and question.endswith("?"):
         fact = facts[-1]
@@ -140,10 +150,15 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
                 question = f"{question.removesuffix('?')} if {condition}?"
                 facts = facts[:-1]
     if rng.random() < style.distracted:
-        slot = rng.choice(DISTRACTORS)
-        told = _SLOT.sub(lambda found: words.slot(found[1]), _choose(slot, rng))
-        facts.insert(rng.randint(min(1, len(facts)), len(facts)), _upper_first(with_articles(told)))
+        told = _filled(rng.choice(DISTRACTORS), rng, words)
+        facts.insert(rng.randint(min(1, len(facts)), len(facts)), told)
     return [*facts, question]
+
+
+def _filled(text: str, rng: random.Random, words: Words) -> str:
+    """A sentence, or its beginning, with choices and slots filled."""
+    told = _SLOT.sub(lambda found: words.slot(found[1]), _choose(text, rng))
+    return _upper_first(with_articles(told))
 
 
 def _numbers(question: str, template: Template, rng: random.Random) -> dict[str, Number]:

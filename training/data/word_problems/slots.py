@@ -169,6 +169,7 @@ class Words:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self._known: dict[str, str] = {}
+        self._drawn: set[str] = set()
         self._people: dict[str, _Someone] = {}
         self._sort = ""
         # One problem has one currency, and one way to write it.
@@ -195,7 +196,7 @@ class Words:
 
     def continued(self, sentence: str) -> str:
         """A sentence as it stands inside another: its first letter small, but for names."""
-        names = [person.name for person in self._people.values()]
+        names = [person.name for person in self._people.values() if person.name[0].isupper()]
         proper = [*names, *_PLAIN["day"], *_PLAIN["month"], "I "]
         if sentence.startswith(tuple(proper)):
             return sentence
@@ -219,6 +220,8 @@ class Words:
                 title = self._rng.random()
                 if title < 0.04:
                     drawn = f"{'Mr.' if he else self._rng.choice(('Mrs.', 'Ms.'))} {drawn}"
+                elif title < 0.09:
+                    drawn = f"the {self._rng.choice(_PLAIN['job'])}"
             self._people[name] = _Someone(drawn, he)
         return self._people[name]
 
@@ -245,8 +248,9 @@ class Words:
         return self._sort
 
     def _other(self, words: tuple[str, ...]) -> str:
-        taken = set(self._known.values())
-        return self._rng.choice([word for word in words if word not in taken] or words)
+        drawn = self._rng.choice([word for word in words if word not in self._drawn] or words)
+        self._drawn.add(drawn)
+        return drawn
 
 
 @dataclass(frozen=True)
