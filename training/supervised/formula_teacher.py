@@ -10,6 +10,7 @@ from training.data.word_problems.sentences import sentence_for
 from training.pair import Pair
 from training.prompting import PairPrompts
 from training.supervised.examples import Example
+from training.supervised.rounds import in_rounds
 
 ALONE, SHORTENED = 0.2, 0.15
 """Shares of the decoder's examples without a signal, and with one that lacks its last step."""
@@ -40,22 +41,11 @@ class FormulaTeacher:
         """`count` of them for "reasoner" or "decoder": those of the `chunk`-th draw."""
         made = generated(rng, "train")
         real = count - round(count * self._share)
-        shown = self._round(chunk * real, real)
+        shown = in_rounds(self._annotated, chunk * real, real, self._seed)
         shown += [next(made) for _ in range(count - real)]
         if role == "reasoner":
             return [self.reasoner(problem) for problem in shown]
         return [self.decoder(problem, rng) for problem in shown]
-
-    def _round(self, first: int, count: int) -> list[MaskedProblem]:
-        """`count` annotated problems from the `first` on, each round in an order of its own."""
-        shown: list[MaskedProblem] = []
-        number, place = divmod(first, len(self._annotated))
-        while len(shown) < count:
-            order = list(self._annotated)
-            random.Random(f"{self._seed}/{number}").shuffle(order)
-            shown += order[place : place + count - len(shown)]
-            number, place = number + 1, 0
-        return shown
 
     def reasoner(self, problem: MaskedProblem) -> Example:
         """The masked question, then the formula and the end of reasoning."""
