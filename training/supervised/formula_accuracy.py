@@ -136,7 +136,7 @@ def is_right(value: Fraction, answer: str, reference: str) -> bool:
         wanted = Fraction(reference.replace(",", ""))
     except (ValueError, ZeroDivisionError):
         return answer == reference
-    near = _TOLERANCE * max(1, abs(wanted))
+    near = _TOLERANCE * max(Fraction(1), abs(wanted))
     return abs(value - wanted) <= near or abs(Fraction(answer) - wanted) <= near
 
 

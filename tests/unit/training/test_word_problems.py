@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import compute, mask
+from training.data.word_problems.__main__ import main
 from training.data.word_problems.annotated import read_annotated, to_formula
 from training.data.word_problems.canonical import canonical
 from training.data.word_problems.generate import OUTSIDE, Style, generated, instantiate
@@ -167,6 +168,21 @@ def test_splits_and_held_out_templates_are_apart() -> None:
 def test_the_same_seed_makes_the_same_problems() -> None:
     first, second = (list(islice(generated(random.Random(7), "train"), 20)) for _ in range(2))
     assert first == second
+
+
+def test_the_command_prints_problems_as_json(tmp_path, capsys) -> None:
+    assert main(["--count", "2", "--held-out"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        row = json.loads(line)
+        assert mask(row["question"]).text == row["masked"]
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps({"question": "3 and 4 pens", "answer": "<<3+4=7>>\n#### 7"}))
+    assert main(["--annotated", str(file)]) == 0
+    read = capsys.readouterr()
+    assert json.loads(read.out)["formula"] == "a+b"
+    assert read.err == "1 formulas, 0 solutions left out:\n"
+    assert main(["--annotated", str(tmp_path / "none.jsonl")]) == 1
+    assert "cannot read" in capsys.readouterr().err
 
 
 def test_only_some_families() -> None:
