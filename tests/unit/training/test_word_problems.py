@@ -14,6 +14,7 @@ from duet_contract.quantities import compute, mask
 from training.data.word_problems.__main__ import main
 from training.data.word_problems.annotated import read_annotated, to_formula
 from training.data.word_problems.canonical import canonical
+from training.data.word_problems.equations import find_equations
 from training.data.word_problems.generate import OUTSIDE, Style, generated, instantiate
 from training.data.word_problems.sentences import sentence_for
 from training.data.word_problems.slots import Words, plural
@@ -231,3 +232,20 @@ def test_questions_without_a_sentence_get_one(question: str, sentence: str) -> N
     from duet_contract.quantities import asked
 
     assert sentence_for(question, asked(question)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("solution", "equations"),
+    [
+        ("48/2 = <<48/2=24>>24. 24+1=25.", ["48/2", "24+1"]),
+        ("She has 5 pens + 6 pens = 11 pens.", ["5+6"]),
+        ("Female:44(.50)=22, pregnant: 22(.50)=11", ["44*(.50)", "22*(.50)"]),
+        ("On day 3, 4 x $1,000 = $4,000", ["4*1000"]),
+        ("3 + 4 = 8 and x = 5", []),  # wrong, and no equation
+        ("<<5=5>>5", []),
+        ("2 tbs / 50 tbs * 100% = 4", ["2/50*100"]),
+    ],
+)
+def test_equations_are_found_in_annotations_and_in_text(solution, equations) -> None:
+    found = ["".join(equation.symbols) for equation in find_equations(solution)]
+    assert found == equations

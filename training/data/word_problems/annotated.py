@@ -12,12 +12,10 @@ from duet_contract.errors import FormulaError
 from duet_contract.quantities import Masked, Quantity, check, compute, mask
 from training.data.jsonl import final_answer, json_lines
 from training.data.word_problems.canonical import canonical
+from training.data.word_problems.equations import Equation, find_equations, is_number
 from training.data.word_problems.problem import MaskedProblem
 from training.errors import DataError
 
-_ANNOTATION = re.compile(r"<<([^<>=]*)=([^<>=]*)>>")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-_SYMBOL = re.compile(rf"\s*({_NUMBER.pattern}|[-+*/()%])")
 _WORD = re.compile(r"[^\W\d_]+")
 # What a reasoner may write without the question's having it: parts, halves, dozens, units of time,
 # of length and of money, percent.
@@ -40,7 +38,6 @@ _ADDEND = {
         "365": "year",
     }.items()
 }
-_NEAR = 60
 MOST_UNUSED = 1
 # Words that a number in a solution may stand for, although the question may have it as well.
 _RELATIONS = {
@@ -119,11 +116,11 @@ def to_formula(masked: Masked, solution: str, answer: str) -> str:
         wanted = Fraction(answer)
     except (ValueError, ZeroDivisionError) as error:
         raise FormulaError("the answer is no number") from error
-    converter = _Converter(masked, solution)
+    equations = find_equations(solution)
+    converter = _Converter(masked, equations)
     last = 0
-    for place in _ANNOTATION.finditer(solution):
-        near = solution[max(0, place.start() - _NEAR) : place.start()]
-        converter.add(place[1], place[2], near)
+    for equation in equations:
+        converter.add(equation)
         if converter.results and converter.results[-1] == wanted:
             last = len(converter.steps)
     if not last:
@@ -145,12 +142,13 @@ def to_formula(masked: Masked, solution: str, answer: str) -> str:
 class _Converter:
     """Steps so far, and what numbers in the next one may be."""
 
-    def __init__(self, masked: Masked, solution: str) -> None:
+    def __init__(self, masked: Masked, equations: list[Equation]) -> None:
         self._masked = masked
         self._occurrences = Counter(
-            Fraction(number)
-            for left, _ in _ANNOTATION.findall(solution)
-            for number in _NUMBER.findall(left)
+            Fraction(symbol)
+            for equation in equations
+            for symbol in equation.symbols
+            if is_number(symbol)
         )
         self._around = dict(_surroundings(masked))
         self._unused = {quantity.name for quantity in masked.quantities}
@@ -160,16 +158,10 @@ class _Converter:
         self.results: list[Fraction] = []
         self._open: set[int] = set()
 
-    def add(self, left: str, result: str, near: str) -> None:
-        """One annotated equation; bare numbers are none."""
-        value = _value(result)
-        symbols = _symbols(left)
-        if value is None or symbols is None:
-            raise FormulaError("an annotation is no equation")
-        if sum(map(_is_number, symbols)) < 2:
-            return
-        self.steps.append("".join(self._rewritten(symbols, near)))
-        self.results.append(value)
+    def add(self, equation: Equation) -> None:
+        """One equation of the solution."""
+        self.steps.append("".join(self._rewritten(list(equation.symbols), equation.near)))
+        self.results.append(equation.result)
         self._open.add(len(self.results) - 1)
         if len(self.steps) > len(ascii_uppercase):
             raise FormulaError("there are too many steps")
@@ -180,13 +172,13 @@ class _Converter:
         place = 0
         while place < len(symbols):
             symbol = symbols[place]
-            if not _is_number(symbol):
+            if not is_number(symbol):
                 written.append(symbol)
                 place += 1
                 continue
             share = symbols[place : place + 3]
             alone = not written or written[-1] not in "*/"
-            if len(share) == 3 and share[1] == "/" and _is_number(share[2]) and Fraction(share[2]):
+            if len(share) == 3 and share[1] == "/" and is_number(share[2]) and Fraction(share[2]):
                 whole = Fraction(share[0]) / Fraction(share[2])
                 if share[2] == "100" and (name := self._percent(Fraction(share[0]), words)):
                     written.append(f"{name}%")
@@ -272,30 +264,6 @@ class _Converter:
 
 def _followed_by(pattern: str, masked: Masked) -> set[str]:
     return set(re.findall(rf"\[([a-z]+)\](?:{pattern})", masked.text))
-
-
-def _symbols(left: str) -> list[str] | None:
-    text = left.replace("$", "").replace(",", "").replace("x", "*").replace("X", "*").strip()
-    symbols: list[str] = []
-    place = 0
-    while place < len(text):
-        found = _SYMBOL.match(text, place)
-        if not found:
-            return None
-        symbols.append(found[1])
-        place = found.end()
-    return symbols
-
-
-def _is_number(symbol: str) -> bool:
-    return bool(_NUMBER.fullmatch(symbol))
-
-
-def _value(text: str) -> Fraction | None:
-    try:
-        return Fraction(text.replace("$", "").replace(",", "").replace("%", "").strip())
-    except (ValueError, ZeroDivisionError):
-        return None
 
 
 def _surroundings(masked: Masked) -> Iterable[tuple[str, set[str]]]:
