@@ -25,6 +25,14 @@ class PromptError(ContractError):
     """Text that cannot go into a prompt."""
 
 
+class FormulaError(ContractError):
+    """A formula that cannot be parsed or computed."""
+
+
+class NoFormula(FormulaError):
+    """The reasoner says that no formula answers the question."""
+
+
 class EncodingError(ContractError):
     """A piece of a signal that the device cannot read."""
 

@@ -14,6 +14,9 @@ from duet_contract.json_data import parse_json
 from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 
 SCHEMA = 1
+"""What a pair needs unless it has private quantities."""
+PRIVATE_SCHEMA = 2
+"""With private quantities: a reader of schema 1 would send the numbers. The newest."""
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "model.sig"
 MOST_MANIFEST_BYTES = 16 << 20
@@ -177,7 +180,14 @@ class Evaluation(_Model):
 
 
 class Manifest(_Model):
-    """A pair: reasoner and decoder made for each other."""
+    """A pair: reasoner and decoder made for each other.
+
+    `quantities`: "private" if the device masks the question's numbers before it is sent, and the
+    models read labels (`duet_contract.quantities.mask`); None if they read the question as it is.
+    `answers`: "computed" if the signal is a formula that the device computes, and the decoder
+    writes a sentence around its result (`compute`, `fill`); None if the decoder's text is the
+    answer.
+    """
 
     schema_: int = Field(alias="schema", ge=1)
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -191,12 +201,21 @@ class Manifest(_Model):
     limits: Limits
     defaults: Defaults
     evaluation: tuple[Evaluation, ...] = ()
+    quantities: Literal["private"] | None = None
+    answers: Literal["computed"] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         paths = [file.path for file in (*self.reasoner.files, *self.decoder.files)]
         if len(set(paths)) != len(paths):
             raise ValueError("a file is listed twice")
+        if self.answers == "computed" and self.quantities != "private":
+            raise ValueError('answers "computed" needs quantities "private": formulas name labels')
+        if self.quantities and self.schema_ < PRIVATE_SCHEMA:
+            raise ValueError(
+                f'quantities "private" needs schema {PRIVATE_SCHEMA}, so that no older device '
+                "sends the numbers"
+            )
         if self.defaults.budget > self.limits.budget:
             raise ValueError("defaults.budget is above limits.budget")
         if self.defaults.answer > self.limits.answer:
@@ -250,9 +269,9 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
         raise ManifestError(f"{source} is not JSON: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("schema"), int):
         raise ManifestError(f'{source} is not a pair manifest: it has no whole number "schema"')
-    if data["schema"] > SCHEMA:
+    if data["schema"] > PRIVATE_SCHEMA:
         raise ManifestError(
-            f"{source} has schema {data['schema']}, this DUET reads up to {SCHEMA}: "
+            f"{source} has schema {data['schema']}, this DUET reads up to {PRIVATE_SCHEMA}: "
             "upgrade duet-split, or use an older version of the pair"
         )
     try:

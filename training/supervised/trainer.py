@@ -38,7 +38,8 @@ class Plan:
     """How long and how fast.
 
     `tokens`: of a batch, padding included. `decay`: share of the steps in which the rate falls.
-    `bfloat16`: whether to multiply in it; what the processor does fast, unless said.
+    `bfloat16`: whether to multiply in it; what the processor does fast, unless said. `grain`:
+    widths of batches are multiples of it; a small one suits short examples.
     """
 
     steps: int
@@ -48,6 +49,7 @@ class Plan:
     decay: float = 0.3
     seed: int = 0
     bfloat16: bool = field(default_factory=has_fast_bfloat16)
+    grain: int = GRAIN
 
     def rate_at(self, step: int) -> float:
         """Warm-up, a level stretch, and a straight line down to a fiftieth."""
@@ -157,7 +159,7 @@ class Student:
 
     def _batches(self, draw: Callable[[random.Random, int], list[Example]]) -> list["Batch"]:
         rng = random.Random(f"{self._plan.seed}/{self.chunk}")
-        return batched(draw(rng, CHUNK), self._plan.tokens, rng)
+        return batched(draw(rng, CHUNK), self._plan.tokens, rng, self._plan.grain)
 
     def _learn(self, batch: "Batch") -> float:
         for optimiser in self._optimisers:
@@ -200,12 +202,14 @@ class Batch:
         return ids, labels
 
 
-def batched(examples: Sequence[Example], tokens: int, rng: random.Random) -> list[Batch]:
+def batched(
+    examples: Sequence[Example], tokens: int, rng: random.Random, grain: int = GRAIN
+) -> list[Batch]:
     """Batches of at most `tokens`, rows of like length together, in random order."""
     ordered = sorted(examples, key=len, reverse=True)
     batches = []
     while ordered:
-        width = -(-len(ordered[0]) // GRAIN) * GRAIN
+        width = -(-len(ordered[0]) // grain) * grain
         rows = max(1, tokens // width)
         batches.append(Batch(tuple(ordered[:rows]), rows, width))
         ordered = ordered[rows:]

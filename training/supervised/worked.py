@@ -17,6 +17,7 @@ from training.stories.draw import Scope, stories
 from training.stories.story import Story
 from training.stories.traces import SHORT, trace
 from training.supervised.examples import Example
+from training.supervised.rounds import in_rounds
 from training.supervised.strange import strange
 
 # GSM8K's calculator annotations: `48/2 = <<48/2=24>>24 clips`.
@@ -102,22 +103,11 @@ class EquationTeacher:
     def examples(self, role: str, rng: random.Random, count: int, chunk: int) -> list[Example]:
         """`count` of them for "reasoner" or "decoder": those of the `chunk`-th draw."""
         drawn, real = stories(rng, self._scope, "train"), count - round(count * self._told)
-        shown = self._real(chunk * real, real)
+        shown = in_rounds(self._problems, chunk * real, real, self._seed)
         shown += [from_story(next(drawn)) for _ in range(count - real)]
         if role == "reasoner":
             return [self.reasoner(problem) for problem in shown]
         return [self.decoder(problem, shown, rng) for problem in shown]
-
-    def _real(self, first: int, count: int) -> list[Worked]:
-        """`count` of the rounds from the `first` on, each round in an order of its own."""
-        shown: list[Worked] = []
-        number, place = divmod(first, len(self._problems))
-        while len(shown) < count:
-            order = list(self._problems)
-            random.Random(f"{self._seed}/{number}").shuffle(order)
-            shown += order[place : place + count - len(shown)]
-            number, place = number + 1, 0
-        return shown
 
     def reasoner(self, problem: Worked) -> Example:
         """The equations, the end of reasoning, the answer."""

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.errors import ManifestError
-from duet_contract.manifest import MANIFEST_NAME, SCHEMA, load_manifest, parse_manifest
+from duet_contract.manifest import (
+    MANIFEST_NAME,
+    PRIVATE_SCHEMA,
+    SCHEMA,
+    load_manifest,
+    parse_manifest,
+)
 from tests.doubles.manifests import manifest_data
 
 
@@ -28,8 +34,38 @@ def test_matches(reference, match):
 
 
 def test_newer_schema_says_to_upgrade():
-    with pytest.raises(ManifestError, match=f"schema {SCHEMA + 1}.*upgrade"):
-        parse_manifest(json.dumps(manifest_data(schema=SCHEMA + 1, unheard_of=True)))
+    newer = PRIVATE_SCHEMA + 1
+    with pytest.raises(ManifestError, match=f"schema {newer}.*upgrade"):
+        parse_manifest(json.dumps(manifest_data(schema=newer, unheard_of=True)))
+
+
+def test_private_quantities_and_computed_answers():
+    private = {"quantities": "private", "answers": "computed", "schema": PRIVATE_SCHEMA}
+    manifest = parse_manifest(json.dumps(manifest_data(**private)))
+    assert (manifest.quantities, manifest.answers) == ("private", "computed")
+    assert parse_manifest(manifest.to_json()) == manifest
+    read = parse_manifest(json.dumps(manifest_data(**(private | {"answers": None}))))
+    assert read.answers is None
+
+
+def test_other_pairs_are_written_as_older_readers_read_them():
+    written = json.loads(parse_manifest(json.dumps(manifest_data())).to_json())
+    assert written["schema"] == SCHEMA == 1
+    assert not {"quantities", "answers"} & set(written)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"quantities": "private"}, f"needs schema {PRIVATE_SCHEMA}"),
+        ({"answers": "computed", "schema": PRIVATE_SCHEMA}, 'needs quantities "private"'),
+        ({"quantities": "secret", "schema": PRIVATE_SCHEMA}, "quantities"),
+        ({"answers": "guessed", "quantities": "private", "schema": PRIVATE_SCHEMA}, "answers"),
+    ],
+)
+def test_private_quantities_that_cannot_be(fields, message):
+    with pytest.raises(ManifestError, match=message):
+        parse_manifest(json.dumps(manifest_data(**fields)))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "1"}', '"x"'])

@@ -1,0 +1,76 @@
+"""Checks of a computed answer: features that tell right answers from wrong ones."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from duet_contract.quantities.computing import Value
+from duet_contract.quantities.masking import Masked
+from duet_contract.quantities.rounding import asked
+from duet_contract.quantities.units import Unit, add_unlike, units
+
+# A quantity of these kinds often only names something.
+_NAMING = frozenset({"word", "ordinal", "date", "exponent", "code"})
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is suspicious about an answer."""
+
+    unused: int
+    """Quantities that the answer does not depend on; words, dates and ordinals do not count."""
+    unused_share: float
+    """Of all such quantities, 0 to 1."""
+    idle_steps: int
+    """Steps that the answer does not depend on."""
+    constants: int
+    """Numbers that the formula has and the question has not."""
+    negative: bool
+    """The result, or a step, is below zero."""
+    fractional: bool
+    """Things that come whole are counted, and the result is no whole number."""
+    unlike_units: bool
+    """Quantities of unlike units are added or compared."""
+
+    def features(self) -> dict[str, float]:
+        """The checks as numbers."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+
+def check(masked: Masked, value: Value) -> Checks:
+    """Checks a computed answer against its question.
+
+    Args:
+        masked: the question.
+        value: what the formula gives.
+
+    Examples:
+        >>> from duet_contract.quantities import compute, mask
+        >>> question = mask("Tom has 5 apples and 3 pears. How many apples are left if he eats 7?")
+        >>> found = check(question, compute("a-c", question.quantities))
+        >>> found.unused, found.negative
+        (1, True)
+    """
+    expected = [each.name for each in masked.quantities if each.kind not in _NAMING]
+    unused = sum(name not in value.used for name in expected)
+    last = value.steps[-1].name
+    symbols = [symbol for step in value.steps for symbol in step.symbols]
+    return Checks(
+        unused=unused,
+        unused_share=unused / max(1, len(expected)),
+        idle_steps=sum(step.name not in value.used and step.name != last for step in value.steps),
+        constants=sum(symbol[:1].isdigit() or symbol[:1] == "." for symbol in symbols),
+        negative=any(step.result < 0 for step in value.work),
+        fractional=asked(masked.text).sort == "count" and value.value.denominator > 1,
+        unlike_units=_adds_unlike(value, units(masked)),
+    )
+
+
+def _adds_unlike(value: Value, known: Mapping[str, Unit]) -> bool:
+    names = dict(known)
+    for step in value.steps:
+        unit, unlike = add_unlike(step.expression, names)
+        if unlike:
+            return True
+        if unit is not None:
+            names[step.name] = unit
+    return False

@@ -1,0 +1,83 @@
+"""Masks the quantities of a question, so that no digit of it leaves the device."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from duet_contract.quantities.labels import LABEL, label, label_names
+from duet_contract.quantities.numerals import Kind, find_numerals
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of the question."""
+
+    name: str
+    """Its name in formulas; the masked question has it in brackets."""
+    source: str
+    """Its text in the question."""
+    value: Fraction | None
+    """None if there is nothing to compute with, as for dates."""
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A question whose quantities are labels."""
+
+    text: str
+    """What may leave the device: no character of category Nd, Nl or No."""
+    quantities: tuple[Quantity, ...]
+    """In the order of the question; these stay on the device."""
+
+    def find(self, name: str) -> Quantity | None:
+        """The quantity of that name."""
+        return next((each for each in self.quantities if each.name == name), None)
+
+
+def mask(question: str) -> Masked:
+    """Replaces every quantity of a question by a label.
+
+    The same number twice gets two labels, so that a label tells nothing about values. A label that
+    the question contains already is skipped. `duet_contract.quantities.numerals` says which
+    numbers are quantities.
+
+    Args:
+        question: any text.
+
+    Returns:
+        The masked question; `unmask` gives the question again.
+
+    Examples:
+        >>> masked = mask("Nina had 40 euros. She bought three books for 8 euros each.")
+        >>> masked.text
+        'Nina had [a] euros. She bought [b] books for [c] euros each.'
+        >>> [str(quantity.value) for quantity in masked.quantities]
+        ['40', '3', '8']
+    """
+    names = label_names(question)
+    parts: list[str] = []
+    quantities: list[Quantity] = []
+    place = 0
+    for numeral in find_numerals(question):
+        name = next(names)
+        source = question[numeral.start : numeral.end]
+        parts += question[place : numeral.start], label(name)
+        quantities.append(Quantity(name, source, numeral.value, numeral.kind))
+        place = numeral.end
+    return Masked("".join([*parts, question[place:]]), tuple(quantities))
+
+
+def unmask(masked: Masked) -> str:
+    """Puts the quantities in again; the inverse of `mask`.
+
+    Examples:
+        >>> unmask(mask("3kg of ½ a 10-year-old's x²"))
+        "3kg of ½ a 10-year-old's x²"
+    """
+    return fill_labels(masked.text, masked.quantities)
+
+
+def fill_labels(text: str, quantities: tuple[Quantity, ...]) -> str:
+    """Replaces the labels of these quantities in any text by their source text."""
+    sources = {quantity.name: quantity.source for quantity in quantities}
+    return LABEL.sub(lambda found: sources.get(found[1], found[0]), text)

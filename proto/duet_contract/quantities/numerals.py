@@ -1,0 +1,263 @@
+"""Finds numbers in text: digits of every script, fractions, times, dates, and English words.
+
+Recognized notation, with the value that is read:
+
+- `3`, `1,000`, `1 000` (no-break spaces), `1'000`, `1.000.000`, `1,00,000`: whole numbers.
+- `2.5`, `.5`, `1,5` (a comma that groups no thousands), `1.000,50`, `2e3`: decimals.
+- `1/2`, `2 1/2`, `½`, `2½`, also with a fraction slash. `-5` after white space is negative.
+- `5 million`, `2 and a half`: one number. `3rd`: an ordinal, value 3.
+- `9:30`: a time, value 9.5 hours; `am` and `pm` stay in the text.
+- `2024-05-01`, `12/25/2024`, `1.2.3`, more than 30 digits: no value to compute with.
+- `two` to `nine hundred billion`, `a hundred`, `one and a half`, `two thirds of`: numbers in words.
+
+These stay words, because they state a relation and not a quantity: `one`, `zero`, `once`, `twice`,
+`double`, `half`, `a third`, `a quarter`, `a dozen`, `pair`, `both`, and ordinals in words. Units,
+`%` and currencies stay next to the number.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from duet_contract.quantities.number_words import read_words
+
+Kind = Literal["number", "word", "fraction", "ordinal", "time", "date", "exponent", "code"]
+MOST_DIGITS = 30
+"""A number with more digits has no value: nobody computes with it, and it costs time."""
+
+# Stand-ins for characters of categories No and Nl, of which `re` has no class.
+_VULGAR, _OTHER, _TAKEN = "\ue000", "\ue001", "\ue002"
+_SUPERSCRIPTS = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+_MAGNITUDE = {
+    "hundred": 100,
+    "thousand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
+_PART = {"half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
+_AND_PART = r"(?:[ -]and[ -](?:a|one)[ -](?P<part>half|third|quarter)\b)?"
+_NUMBERS = re.compile(
+    rf"""
+    (?P<date>\d{{4}}-\d\d?-\d\d?(?!\d) | \d\d?/\d\d?/\d{{2,4}}(?!\d) | \d\d?\.\d\d?\.\d{{4}}(?!\d))
+  | (?P<time>(?<!\d)\d\d?:\d\d(?::\d\d)?(?!\d))
+  | (?P<sign>(?<![^\s(\[=:])[-\u2212](?=\.?[\d{_VULGAR}]))?
+    (?:
+        (?P<whole>\d+)[ -](?P<top>\d+)[/\u2044](?P<bottom>\d+)(?![/\d])
+      | (?P<over>\d+)[/\u2044](?P<under>\d+)(?![/\d])
+      | (?:(?P<before>\d+)[ ]?)?(?P<vulgar>{_VULGAR})
+      | (?P<core>(?<![\w.])\.\d+ | \d+(?:[.,'\u2019\u00a0\u202f\u2009]\d+){{0,12}})
+        (?P<exponent>[eE][+-]?\d\d?(?!\w))?
+        (?:(?P<ordinal>st|nd|rd|th)\b
+          | (?:[ -](?P<magnitude>hundred|thousand|million|billion|trillion)\b)? {_AND_PART})
+    )
+  | (?P<other>{_OTHER})
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Numeral:
+    """A number in a text."""
+
+    start: int
+    """Index of its first character."""
+    end: int
+    """Index after its last character."""
+    kind: Kind
+    value: Fraction | None
+    """None if there is nothing to compute with: dates, codes, too many digits."""
+
+
+def find_numerals(text: str) -> list[Numeral]:
+    """Finds every number of a text; together they cover all its digits.
+
+    Args:
+        text: any text.
+
+    Returns:
+        Numbers in order, without overlap. Every character of category Nd, Nl or No is in one.
+
+    Examples:
+        >>> [str(each.value) for each in find_numerals("Two boxes of 1,5kg and 2 1/2 cups")]
+        ['2', '3/2', '5/2']
+    """
+    shadow = _shadow(text)
+    found: list[Numeral] = []
+    end = 0
+    for numeral in sorted([*_digits(text, shadow), *_words(shadow)], key=lambda n: n.start):
+        if numeral.start >= end:
+            found.append(numeral)
+            end = numeral.end
+    return found
+
+
+def _shadow(text: str) -> str:
+    """The same length, with every decimal digit as ASCII and other numeric signs as stand-ins."""
+    if text.isascii():
+        return text
+    return "".join(map(_shadow_of, text))
+
+
+def _shadow_of(character: str) -> str:
+    if character in (_VULGAR, _OTHER):
+        return _TAKEN
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.digit(character))
+    if category in ("No", "Nl"):
+        value = unicodedata.numeric(character, 0.0)
+        return _VULGAR if 0 < value < 1 else _OTHER
+    return character
+
+
+def _digits(text: str, shadow: str) -> Iterator[Numeral]:
+    place = 0
+    while match := _NUMBERS.search(shadow, place):
+        numeral = _read(match, text)
+        yield numeral
+        place = numeral.end
+
+
+def _read(match: re.Match[str], text: str) -> Numeral:
+    start, end = match.span()
+    if match["date"]:
+        return Numeral(start, end, "date", None)
+    if match["time"]:
+        return Numeral(start, end, "time", _hours(match["time"]))
+    if match["other"]:
+        sign = text[start]
+        kind: Kind = "exponent" if sign in _SUPERSCRIPTS else "number"
+        return Numeral(start, end, kind, _numeric(sign))
+    if match["sign"] and text[:start].rstrip()[-1:].isnumeric():
+        start += 1  # "5 -3": the minus is not the number's own
+        sign_value = 1
+    else:
+        sign_value = -1 if match["sign"] else 1
+    if match["core"]:
+        return _read_decimal(match, start, sign_value)
+    if match["vulgar"]:
+        value = _bounded(match["before"] or "0", _numeric(text[match.start("vulgar")]))
+        return Numeral(start, end, "fraction", _times(value, sign_value))
+    if match["whole"] and not _is_mixed(match):
+        # "3 4/5" is a mixed number, "12 15/3" is two numbers.
+        return Numeral(start, match.end("whole"), "number", _whole(match["whole"], sign_value))
+    top, bottom = match["top"] or match["over"], match["bottom"] or match["under"]
+    share = _share(top, bottom)
+    value = _bounded(match["whole"] or "0", share)
+    return Numeral(start, end, "fraction", _times(value, sign_value))
+
+
+def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
+    core = match["core"]
+    if match.string[: match.start("core")].endswith(","):
+        core = core.split(",")[0]  # "3,4,5" is a list
+    used, value = read_decimal(core)
+    if used < len(match["core"]):
+        return Numeral(start, match.start("core") + used, "number", _times(value, sign))
+    kind: Kind = "code" if value is None else "number"
+    if value is not None and match["exponent"]:
+        power = int(match["exponent"][1:])
+        value = value * Fraction(10) ** power if abs(power) <= MOST_DIGITS else None
+    if match["ordinal"]:
+        kind = "ordinal"
+    if value is not None and match["magnitude"]:
+        value *= _MAGNITUDE[match["magnitude"].lower()]
+    if value is not None and match["part"]:
+        value += _PART[match["part"].lower()]
+    return Numeral(start, match.end(), kind, _times(value, sign))
+
+
+def read_decimal(core: str) -> tuple[int, Fraction | None]:
+    """Reads digits with separators.
+
+    Args:
+        core: ASCII digits, separated by `.`, `,`, apostrophes or narrow spaces.
+
+    Returns:
+        How many characters belong to the first number, and its value; None if it is a code (such
+        as a version) or has too many digits.
+
+    Examples:
+        >>> read_decimal("1,000.5"), read_decimal("3,4,5"), read_decimal("1.2.3")
+        ((7, Fraction(2001, 2)), (1, Fraction(3, 1)), (5, None))
+    """
+    groups = re.split(r"[^\d]", core)
+    separators = re.findall(r"[^\d]", core)
+    if sum(map(len, groups)) > MOST_DIGITS:
+        return len(core), None
+    decimal, others = _decimal_point(groups, separators)
+    whole = groups[: len(groups) - 1] if decimal else groups
+    if len(whole) > 1 and not _are_thousands(whole, others):
+        if set(separators) == {"."} or len(set(separators)) > 1:
+            return len(core), None
+        return len(groups[0]), Fraction(int(groups[0]))
+    digits = "".join(whole) or "0"
+    return len(core), Fraction(f"{digits}.{groups[-1]}") if decimal else Fraction(int(digits))
+
+
+def _decimal_point(groups: list[str], separators: list[str]) -> tuple[bool, list[str]]:
+    """Whether the last separator is a decimal point, and the separators that are none."""
+    if not separators:
+        return False, []
+    last = separators[-1]
+    if last not in ".," or separators.count(last) > 1:
+        return False, separators
+    if len(separators) > 1:
+        return True, separators[:-1]
+    is_thousands = last == "," and _are_thousands(groups, separators)
+    return not is_thousands, [] if not is_thousands else separators
+
+
+def _are_thousands(groups: list[str], separators: list[str]) -> bool:
+    first, rest = groups[0], groups[1:]
+    if len(set(separators)) != 1 or not 1 <= len(first) <= 3 or first.startswith("0"):
+        return False
+    if all(len(group) == 3 for group in rest):
+        return True
+    # India groups the digits above a thousand by two.
+    indian = len(first) <= 2 and all(len(group) == 2 for group in rest[:-1])
+    return separators[0] == "," and indian and len(rest) > 1 and len(rest[-1]) == 3
+
+
+def _is_mixed(match: re.Match[str]) -> bool:
+    top, bottom = match["top"], match["bottom"]
+    return len(top) <= 4 and len(bottom) <= 4 and int(top) < int(bottom)
+
+
+def _hours(clock: str) -> Fraction:
+    hours, minutes, *seconds = map(int, clock.split(":"))
+    return Fraction(hours) + Fraction(minutes, 60) + Fraction(sum(seconds), 3600)
+
+
+def _numeric(sign: str) -> Fraction | None:
+    value = unicodedata.numeric(sign, None)
+    return None if value is None else Fraction(value).limit_denominator(1000)
+
+
+def _whole(digits: str, sign: int) -> Fraction | None:
+    return Fraction(sign * int(digits)) if len(digits) <= MOST_DIGITS else None
+
+
+def _share(top: str, bottom: str) -> Fraction | None:
+    if max(len(top), len(bottom)) > MOST_DIGITS or not int(bottom):
+        return None
+    return Fraction(int(top), int(bottom))
+
+
+def _bounded(whole: str, share: Fraction | None) -> Fraction | None:
+    return None if share is None or len(whole) > MOST_DIGITS else int(whole) + share
+
+
+def _times(value: Fraction | None, sign: int) -> Fraction | None:
+    return None if value is None else value * sign
+
+
+def _words(shadow: str) -> Iterator[Numeral]:
+    for start, end, value in read_words(shadow):
+        yield Numeral(start, end, "word", value)

@@ -1,0 +1,107 @@
+"""Units of quantities, and whether a formula adds what does not belong together."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+from duet_contract.quantities.formula import Constant, Expression, Name
+from duet_contract.quantities.labels import LABEL
+from duet_contract.quantities.masking import Masked
+
+Dimension = Literal["money", "time", "length", "mass", "volume"]
+Unit = Counter[Dimension]
+"""Powers of dimensions; empty for things that are counted."""
+
+_WORDS: dict[Dimension, str] = {
+    "money": "dollar cent euro penny pennies nickel dime quarter buck pound-sterling rupee yen",
+    "time": "second minute hour day week month year decade century sec min hr",
+    "length": "mile kilometer kilometre meter metre centimeter centimetre millimeter inch foot "
+    "feet yard km cm mm",
+    "mass": "kilogram gram ounce pound ton tonne kg mg lb lbs oz",
+    "volume": "liter litre milliliter millilitre gallon quart pint cup tablespoon teaspoon ml",
+}
+_DIMENSION: dict[str, Dimension] = {
+    form: dimension
+    for dimension, words in _WORDS.items()
+    for word in words.split()
+    for form in (word, f"{word}s", f"{word}es")
+}
+MONEY_WORDS = tuple(sorted(word for word, what in _DIMENSION.items() if what == "money"))
+# What may follow a label without being what is counted.
+_NO_UNIT_WORDS = (
+    "a an the and or of in on at to for from by with than more less fewer is are was were times as "
+    "if then each per but so that which who she he they it his her their its left other percent "
+    "had has have"
+)
+_NO_UNIT = frozenset(_NO_UNIT_WORDS.split())
+_AFTER = re.compile(r"[\s-]*([^\W\d_]+)(?:[\s-]+(?:per|an|a|each)[\s-]+([^\W\d_]+))?")
+_MONEY_SIGN = re.compile(r"[$€£¥₹]\s*$")
+_MONEY_SIGN_AFTER = re.compile(r"\s*[€£¥₹$]")
+
+
+def is_measure(word: str) -> bool:
+    """Whether a word is a unit of measure, so that a result in it need not be whole."""
+    return word.lower() in _DIMENSION
+
+
+def units(masked: Masked) -> dict[str, Unit]:
+    """Units of the quantities whose next word or sign says one; by name.
+
+    Examples:
+        >>> from duet_contract.quantities import mask
+        >>> {name: dict(unit) for name, unit in units(mask("$3 for 2 pens in 5 minutes")).items()}
+        {'a': {'money': 1}, 'b': {}, 'c': {'time': 1}}
+    """
+    found: dict[str, Unit] = {}
+    for place in LABEL.finditer(masked.text):
+        unit = _unit_of(masked.text[: place.start()], masked.text[place.end() :])
+        if unit is not None and masked.find(place[1]):
+            found[place[1]] = unit
+    return found
+
+
+def _unit_of(before: str, after: str) -> Unit | None:
+    if _MONEY_SIGN.search(before) or _MONEY_SIGN_AFTER.match(after):
+        return Counter({"money": 1})
+    follows = _AFTER.match(after)
+    if not follows or follows[1].lower() in _NO_UNIT:
+        return None
+    unit: Unit = Counter()
+    if dimension := _DIMENSION.get(follows[1].lower()):
+        unit[dimension] += 1
+    if follows[2] and (per := _DIMENSION.get(follows[2].lower())):
+        unit[per] -= 1
+    return unit
+
+
+def add_unlike(expression: Expression, known: Mapping[str, Unit]) -> tuple[Unit | None, bool]:
+    """Follows units through an expression.
+
+    Args:
+        expression: one step's.
+        known: units of names; others are unknown and fit everything.
+
+    Returns:
+        The result's unit, None if unknown; and whether unlike units are added or compared.
+    """
+    if isinstance(expression, Constant):
+        return None, False
+    if isinstance(expression, Name):
+        return known.get(expression.name), False
+    results = [add_unlike(operand, known) for operand in expression.operands]
+    of = [unit for unit, _ in results]
+    unlike = any(bad for _, bad in results)
+    if expression.sign in ("*", "/", "//"):
+        left, right = of
+        if left is None or right is None:
+            return None, unlike
+        sign = 1 if expression.sign == "*" else -1
+        product = Counter(left)
+        for dimension, power in right.items():
+            product[dimension] += sign * power
+        return Counter({each: power for each, power in product.items() if power}), unlike
+    if expression.sign == "%":
+        return None, unlike
+    said = [unit for unit in of if unit is not None]
+    return (said[0] if said else None), unlike or any(unit != said[0] for unit in said)

@@ -1,0 +1,203 @@
+import operator
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duet_contract.errors import FormulaError, NoFormula
+from duet_contract.quantities import Quantity, asked, check, compute, fill, mask, plain, written
+
+# a=20, b=3, c=1/2, d without a value
+OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
+QUANTITIES = mask("20 boxes, 3 pens, 1/2 litre, on 2024-05-01").quantities
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        ("a", 20),
+        ("a-b*c", Fraction(37, 2)),
+        ("(a-b)*c", Fraction(17, 2)),
+        ("a/b", Fraction(20, 3)),
+        ("a//b", 6),
+        ("a mod b", 2),
+        ("a%*b", Fraction(3, 5)),
+        ("b*c=A;a-A", Fraction(37, 2)),
+        ("b*c=x; a-x", Fraction(37, 2)),
+        ("x=b*c. y=a-x. y*2", 37),
+        ("a*b;A+1;B*A", 3660),
+        ("a*b;", 60),
+        ("a.b", 3),  # a full stop ends a step
+        ("-a+b", -17),
+        ("--a", 20),
+        ("a*-b", -60),
+        ("up(a/b)+down(a/b)+round(a/b)", 20),
+        ("round(c)", 1),
+        ("abs(b-a)", 17),
+        ("max(a,b)-min(a,b,c)", Fraction(39, 2)),
+        ("a*12", 240),
+        ("a*1.5+.5", Fraction(61, 2)),
+        ("a × b ÷ 2 − 1", 29),
+        (" a - b ", 17),
+    ],
+)
+def test_formulas_are_computed_exactly(formula: str, value: Fraction) -> None:
+    assert compute(formula, QUANTITIES).value == value
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("", "empty"),
+        (" ;. ", "empty"),
+        ("a b", "where an operator belongs"),
+        ("a+", "its end where a number or a label belongs"),
+        ("a+*b", "'*' where a number or a label belongs"),
+        ("(a+b", "lacks ')'"),
+        ("a+b)", "')' where an operator belongs"),
+        ("abs a", "lacks '('"),
+        ("abs(a,b)", "gives abs 2 operands"),
+        ("min(a)", "gives min 1 operands"),
+        ("mod", "'mod' where a number"),
+        ("a=", 'has "=" without a name'),
+        ("a+b=20", 'has "=" without a name'),
+        ("a=b=c", '"=" twice'),
+        ("=A", 'has "=" without a name'),
+        ("a+b=A;a-b=A", "names two steps A"),
+        ("a+b=c", "names a step c, which is a label"),
+        ("a/0", "divides by zero"),
+        ("a//(b-b)", "divides by zero"),
+        ("a mod 0", "divides by zero"),
+        ("z+a", "uses z, which is neither"),
+        ("A+a", "uses A, which is neither"),
+        ("A+a=A", "uses A, which is neither"),
+        ("d+1", "label d, which is a date"),
+        ("a!", "has '!'"),
+        ("a**b", "'*' where a number"),
+        ("__import__('os')", "has '_'"),
+        ("1" * 13, "more than 12 digits"),
+        ("a" * 501, "501 characters"),
+        ("(" * 30 + "a" + ")" * 30, "nested deeper"),
+        ("-" * 30 + "a", "nested deeper"),
+        (";".join(["a"] * 27), "more than 26 steps"),
+        ("999999999999*a=A;A*A=B;B*B=C;C*C=D;D*D", "256 bits"),
+        ("٣+a", "has '٣'"),
+        ("a\0", "has '\\x00'"),
+    ],
+)  # fmt: skip
+def test_bad_formulas_end_in_one_line(formula: str, message: str) -> None:
+    with pytest.raises(FormulaError) as raised:
+        compute(formula, QUANTITIES)
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@given(st.text(alphabet="abcdABx0129.%+-*/();= mod,up", max_size=60))
+def test_any_text_gives_a_value_or_a_formula_error(formula: str) -> None:
+    try:
+        value = compute(formula, QUANTITIES)
+    except FormulaError:
+        return
+    assert value.value.numerator.bit_length() <= 256
+    assert value.work[-1].result == value.value
+
+
+@given(st.recursive(
+    st.sampled_from([("a", Fraction(20)), ("b", Fraction(3)), ("7", Fraction(7))]),
+    lambda inner: st.tuples(inner, st.sampled_from("+-*"), inner).map(
+        lambda drawn: (
+            f"({drawn[0][0]}{drawn[1]}{drawn[2][0]})",
+            OPERATORS[drawn[1]](drawn[0][1], drawn[2][1]),
+        )
+    ),
+    max_leaves=12,
+))  # fmt: skip
+def test_nested_expressions_are_computed_as_written(drawn: tuple[str, Fraction]) -> None:
+    formula, value = drawn
+    assert compute(formula, QUANTITIES).value == value
+
+
+def test_a_reasoner_may_find_no_formula() -> None:
+    with pytest.raises(NoFormula, match="found no formula"):
+        compute(" ? ", QUANTITIES)
+
+
+def test_work_shows_numbers_and_steps() -> None:
+    value = compute("a%*b=A;A-c", QUANTITIES)
+    assert [str(work) for work in value.work] == ["20%*3=0.6", "0.6-0.5=0.1"]
+    assert value.used == {"a", "b", "c", "A"}
+    assert compute("a*b;b+c", QUANTITIES).used == {"b", "c"}
+    third = (
+        Quantity("a", "1/3", Fraction(1, 3), "fraction"),
+        Quantity("b", "-2", Fraction(-2), "number"),
+    )
+    assert str(compute("a*b", third).work[0]) == "(1/3)*(-2)=-2/3"
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "text"),
+    [
+        ("How many buses are needed for [a] people?", Fraction(7, 2), "4"),
+        ("How many full boxes can she pack?", Fraction(7, 2), "3"),
+        ("How many people came?", Fraction(7, 2), "3.5"),
+        ("How much money does she have?", Fraction(7, 2), "3.50"),
+        ("How many dollars did it cost?", Fraction(10, 3), "3.33"),
+        ("How many dollars did it cost?", Fraction(10), "10"),
+        ("How many hours did she walk?", Fraction(1, 3), "0.33"),
+        ("How many hours did she walk?", Fraction(1, 8), "0.125"),
+        ("What percentage of the liquid is water?", Fraction(200, 3), "66.67"),
+        ("How much did he lose?", Fraction(-5, 2), "-2.5"),
+        ("What is it?", Fraction(-1, 1000), "-0.001"),
+        ("What does it cost? It is blue.", Fraction(1, 2), "0.50"),
+        ("", Fraction(1, 2), "0.5"),
+    ],
+)
+def test_results_are_written_as_what_is_asked(question: str, value: Fraction, text: str) -> None:
+    assert written(value, asked(question)) == text
+
+
+@given(st.fractions())
+def test_plain_numbers_are_exact(value: Fraction) -> None:
+    assert Fraction(plain(value)) == value
+
+
+def test_checks_say_what_is_suspicious() -> None:
+    masked = mask(
+        "Each of 3 boxes holds $4 and weighs 5 kg. How many boxes are there for 7 people?"
+    )
+    good = check(masked, compute("a*b*c*d", masked.quantities))
+    assert (good.unused, good.negative, good.fractional, good.unlike_units) == (
+        0,
+        False,
+        False,
+        False,
+    )
+    odd = check(masked, compute("a-d=A;b+c=B;a/2", masked.quantities))
+    assert (odd.unused, odd.unused_share, odd.idle_steps, odd.constants) == (3, 0.75, 2, 1)
+    assert (odd.negative, odd.fractional, odd.unlike_units) == (True, True, True)
+    assert odd.features()["unlike_units"] == 1.0
+
+
+def test_units_follow_products_and_quotients() -> None:
+    masked = mask("She drives 60 miles per hour for 2 hours, then 5 miles. How many miles is that?")
+    assert not check(masked, compute("a*b=A;A+c", masked.quantities)).unlike_units
+    assert check(masked, compute("a+c", masked.quantities)).unlike_units
+
+
+def test_sentences_are_filled() -> None:
+    masked = mask("Nina had 40 euros. She bought 3 books for 8 euros each. How much money is left?")
+    value = compute("b*c=A;a-A", masked.quantities)
+    what = asked(masked.text)
+
+    def filled(sentence: str) -> str:
+        return fill(sentence, value, masked.quantities, what)
+
+    assert filled("Nina has {a-b*c} euros left.") == "Nina has 16 euros left."
+    assert (
+        filled("Of [a] euros, {=} are left, {a/3} each.") == "Of 40 euros, 16 are left, 13.33 each."
+    )
+    assert filled("Nina has {a-A} euros, {A=x;a-x}.") == "Nina has 16 euros, 16."
+    for bad in ("Nina has some left.", "{}", "{a+}", "{z}"):
+        with pytest.raises(FormulaError):
+            filled(bad)

@@ -1,0 +1,128 @@
+import unicodedata
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duet_contract.quantities import mask, unmask
+from duet_contract.quantities.labels import FUNCTIONS, LABEL
+
+DIGITS = "Nd", "Nl", "No"
+# Text near the notation: digits of several scripts, separators, labels, number words.
+FRAGMENTS = st.sampled_from(
+    [
+        *"0123456789.,/:-−⁄'½¾²³٣५Ⅳ①㊿％%$€[]()abex \u00a0\u202f\ue000\ue001",
+        *("[a]", "[b]", "one", "two", "twenty", "hundred", " and ", "a half", "th", "rd", " of "),
+        *("e5", "million", "thirds", "-first", "1,000", "2024-05-01", "9:30", "kg"),
+    ]
+)
+NOTATION = st.lists(FRAGMENTS, max_size=30).map("".join)
+
+
+@given(st.one_of(NOTATION, st.text(max_size=80)))
+def test_masking_is_reversible_and_leaves_no_digit(question: str) -> None:
+    masked = mask(question)
+    assert unmask(masked) == question
+    assert not [char for char in masked.text if unicodedata.category(char) in DIGITS]
+    names = [quantity.name for quantity in masked.quantities]
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if f"[{name}]" in question]
+    assert not FUNCTIONS.intersection(names)
+
+
+@given(st.one_of(NOTATION, st.text(max_size=80)))
+def test_a_masked_question_has_nothing_more_to_mask(question: str) -> None:
+    masked = mask(question)
+    assert not mask(masked.text).quantities
+    assert [place[1] for place in LABEL.finditer(masked.text) if masked.find(place[1])] == [
+        quantity.name for quantity in masked.quantities
+    ]
+
+
+@given(st.text(max_size=40), st.text("0123456789", min_size=1, max_size=5))
+def test_numbers_do_not_show_in_the_masked_text(words: str, digits: str) -> None:
+    """Two questions that differ in their digits alone are the same to the reasoner."""
+    question = f"{words} has {digits} pens"
+    other = question.replace(digits, "7" * len(digits)) if digits not in words else question
+    assert mask(question).text == mask(other).text
+
+
+@pytest.mark.parametrize(
+    ("question", "masked", "values"),
+    [
+        ("How much is it?", "How much is it?", []),
+        ("", "", []),
+        ("3kg of rice", "[a]kg of rice", [3]),
+        ("a 10-year-old dog", "a [a]-year-old dog", [10]),
+        ("1/2 cup", "[a] cup", [Fraction(1, 2)]),
+        ("2 1/2 cups", "[a] cups", [Fraction(5, 2)]),
+        ("12 15/3", "[a] [b]", [12, 5]),
+        ("½ or 2½ or 2 ½", "[a] or [b] or [c]", [Fraction(1, 2), Fraction(5, 2), Fraction(5, 2)]),
+        ("1⁄4 mile", "[a] mile", [Fraction(1, 4)]),
+        ("1,5 litres", "[a] litres", [Fraction(3, 2)]),
+        ("0,500 litres", "[a] litres", [Fraction(1, 2)]),
+        ("3,4,5", "[a],[b],[c]", [3, 4, 5]),
+        ("$1,000.50", "$[a]", [Fraction(2001, 2)]),
+        ("1.000,50 €", "[a] €", [Fraction(2001, 2)]),
+        ("1'000 and 1\u202f000 and 1.000.000 and 1,00,000",
+         "[a] and [b] and [c] and [d]", [1000, 1000, 10**6, 10**5]),
+        (".5 of it. 5.", "[a] of it. [b].", [Fraction(1, 2), 5]),
+        ("x² and 5 m³", "x[a] and [b] m[c]", [2, 5, 3]),
+        ("20% off", "[a]% off", [20]),
+        ("9:30 am", "[a] am", [Fraction(19, 2)]),
+        ("on 2024-05-01 or 12/25/2024", "on [a] or [b]", [None, None]),
+        ("version 1.2.3", "version [a]", [None]),
+        ("the 3rd of 21st", "the [a] of [b]", [3, 21]),
+        ("2e3 and 1e99999", "[a] and [b]e[c]", [2000, 1, 99999]),
+        ("5 million people", "[a] people", [5 * 10**6]),
+        ("it is -5, 8-3, 8 -3", "it is [a], [b]-[c], [d] -[e]", [-5, 8, 3, 8, 3]),
+        ("COVID-19", "COVID-[a]", [19]),
+        ("٣٥ apples, Ⅳ, ①", "[a] apples, [b], [c]", [35, 4, 1]),
+        ("1/0", "[a]", [None]),
+        ("9" * 31, "[a]", [None]),
+        ("9" * 100_000, "[a]", [None]),
+        ("Is [a] a label? 5", "Is [a] a label? [b]", [5]),
+        ("two-thirds and two thirds of it", "[a] and [b] of it", [Fraction(2, 3)] * 2),
+        ("two and a half, one and a half", "[a], [b]", [Fraction(5, 2), Fraction(3, 2)]),
+        ("two hundred and six, a hundred", "[a], [b]", [206, 100]),
+        ("twenty-five, five hundred thousand and one", "[a], [b]", [25, 500_001]),
+        ("one or two", "one or [a]", [2]),
+        ("two three", "[a] [b]", [2, 3]),
+        ("Forty TWO", "[a]", [42]),
+        ("three dozen eggs", "[a] dozen eggs", [3]),
+    ],
+)  # fmt: skip
+def test_what_a_quantity_is(question: str, masked: str, values: list[Fraction | None]) -> None:
+    found = mask(question)
+    assert found.text == masked
+    assert [quantity.value for quantity in found.quantities] == values
+
+
+@pytest.mark.parametrize(
+    "words", ["half", "twice", "a dozen", "a third", "both", "the twenty-first", "someone", "one",
+              "several hundred", "zero", "a quarter", "double"]
+)  # fmt: skip
+def test_relations_stay_words(words: str) -> None:
+    assert mask(words).text == words
+
+
+def test_forty_quantities_and_beyond_have_labels() -> None:
+    masked = mask(" ".join(str(number) for number in range(1000)))
+    names = [quantity.name for quantity in masked.quantities]
+    assert names[:3] == ["a", "b", "c"]
+    assert names[25:28] == ["z", "aa", "ab"]
+    assert len(set(names)) == 1000
+    assert masked.find("ab") == masked.quantities[27]
+    assert masked.find("A") is None
+
+
+def test_a_long_question_is_masked_in_reasonable_time() -> None:
+    for question in (
+        "1 " * 50_000,
+        "1,1" * 30_000,
+        "twenty " * 20_000,
+        "1/" * 50_000,
+        "a hundred and " * 10_000,
+    ):
+        assert unmask(mask(question)) == question

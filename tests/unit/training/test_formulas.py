@@ -1,0 +1,165 @@
+"""A reasoner that learns formulas over labels: its examples, its training, its accuracy."""
+
+import json
+import random
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from training.data.word_problems.annotated import read_annotated
+from training.data.word_problems.problem import MaskedProblem
+from training.pair import load_pair
+from training.prompting import PairPrompts
+from training.supervised import formula_accuracy, formulas
+from training.supervised.command import UNFINISHED
+from training.supervised.formula_measure import judge, summary
+from training.supervised.formula_teacher import FormulaTeacher
+from training.supervised.start import make_start
+
+PROBLEM = MaskedProblem(
+    "1",
+    "Nina had 40 euros and bought 3 books for 8 euros each. How many euros are left?",
+    "b*c=A;a-A",
+    "16",
+    "test",
+    "Nina has {=} euros left.",
+)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A tiny model with ChatML's control tokens."""
+    directory = tmp_path_factory.mktemp("base")
+    pair = load_pair(make_start(directory, "tiny", 0))
+    model = AutoModelForCausalLM.from_pretrained(pair.reasoner.path)
+    tokenizer = AutoTokenizer.from_pretrained(pair.reasoner.path)
+    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": control})
+    model.resize_token_embeddings(len(tokenizer))
+    for part in (model, tokenizer):
+        part.save_pretrained(directory / "base")
+    return directory / "base"
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory):
+    file = tmp_path_factory.mktemp("annotated") / "train.jsonl"
+    rows = [
+        {
+            "question": f"Ann has {n} pens and buys {n + 50} more. How many has she?",
+            "answer": f"<<{n}+{n + 50}={2 * n + 50}>>\n#### {2 * n + 50}",
+        }
+        for n in range(10, 30)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="module")
+def out(base, annotated, tmp_path_factory):
+    """A pair after two steps of each model."""
+    out = tmp_path_factory.mktemp("out")
+    options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
+    steps = ["--reasoner-steps", "2", "--decoder-steps", "2", "--decoder-tokens", "512"]
+    arguments = [str(out), *options, *steps]
+    assert formulas.main([*arguments, "--minutes", "0"]) == UNFINISHED
+    assert formulas.main(arguments) == 0
+    assert formulas.main(arguments) == 0  # nothing is left to do
+    return out
+
+
+@pytest.fixture(scope="module")
+def teacher(out, annotated):
+    problems = read_annotated(annotated).problems
+    return FormulaTeacher(load_pair(out / "pair.yaml"), problems, generated=0.5, seed=0)
+
+
+def test_the_command_leaves_a_pair_and_an_adapter(out) -> None:
+    pair = load_pair(out / "pair.yaml")
+    for model in (pair.reasoner, pair.decoder):
+        assert (model.path / "model.safetensors").is_file()
+    assert load_pair(out / "base.yaml").reasoner.path.name == "base"
+    assert (out / "adapter/adapter_model.safetensors").is_file()
+
+
+def test_what_is_no_model_is_one_clear_line(tmp_path, annotated, capsys) -> None:
+    assert formulas.main([str(tmp_path), "--base", str(tmp_path), "--annotated", str(annotated)])
+    assert "has no config.json" in capsys.readouterr().err
+
+
+def test_a_reasoner_sees_labels_and_writes_the_formula(out, teacher) -> None:
+    prompts = PairPrompts(load_pair(out / "pair.yaml"))
+    example = teacher.reasoner(PROBLEM)
+    assert example.prompt == prompts.reasoner(
+        "Nina had [a] euros and bought [b] books for [c] euros each. How many euros are left?"
+    )
+    assert prompts.signal_text(prompts.signal(example.response)) == "b*c=A;a-A"
+    assert example.response[-1] == prompts.end_of_reasoning
+
+
+def test_a_decoder_writes_what_the_signal_lacks(out, teacher) -> None:
+    prompts = PairPrompts(load_pair(out / "pair.yaml"))
+    text, rng = PROBLEM.masked.text, random.Random(0)
+    signal = prompts.signal(teacher.reasoner(PROBLEM).response)
+    shorter = [token for token in signal if prompts.signal_text([token]) in "b*c"]
+    wanted = {
+        "Nina has {=} euros left.": prompts.guided(text, signal),
+        "Nina has {a-A} euros left.": prompts.guided(text, shorter),
+        "Nina has {b*c=A;a-A} euros left.": prompts.alone(text),
+    }
+    seen = set()
+    for _ in range(60):
+        example = teacher.decoder(PROBLEM, rng)
+        assert example.response[-1] in prompts.end_of_answer
+        answer = prompts.answer_text(example.response)
+        assert len(example.prompt) <= len(wanted[answer])
+        seen.add(answer)
+    assert seen == set(wanted)
+
+
+def test_half_of_the_examples_are_generated(teacher) -> None:
+    for role in ("reasoner", "decoder"):
+        assert len(teacher.examples(role, random.Random(1), 20, 0)) == 20
+
+
+@pytest.mark.parametrize(
+    ("formula", "answer", "right", "earlier"),
+    [
+        ("b*c=A;a-A", "16", True, False),
+        ("a-b*c", "16", True, False),
+        ("a-b*c=A;A/2", "8", False, True),
+        ("a-b", "37", False, False),
+        ("a-", "", False, False),
+        ("?", "", False, False),
+    ],
+)
+def test_formulas_are_judged_by_what_they_give(formula, answer, right, earlier) -> None:
+    outcome = judge(PROBLEM, formula, [-0.5, -0.1])
+    assert (outcome.answer, outcome.right, outcome.earlier) == (answer, right, earlier)
+    assert (outcome.tokens, outcome.least, bool(outcome.checks)) == (2, -0.5, bool(answer))
+    assert outcome.mean == pytest.approx(-0.3)
+
+
+def test_no_formula_is_right_where_there_is_none() -> None:
+    outside = MaskedProblem("1", "Who was king in 1950?", "?", "", "outside")
+    assert judge(outside, "?", [-0.1]).right
+    assert not judge(outside, "a", [-0.1]).right
+
+
+def test_figures_of_a_set() -> None:
+    outcomes = [judge(PROBLEM, formula, [-0.1] * 4) for formula in ("a-b*c", "a", "?", "a-b*c")]
+    figures = summary("set", outcomes)
+    assert (figures["accuracy"], figures["tokens"], figures["not_computed"]) == (0.5, 4, 0.25)
+    assert figures["interval"][0] < 0.5 < figures["interval"][1]
+
+
+def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, capsys) -> None:
+    rows = tmp_path / "rows.jsonl"
+    arguments = [str(out), str(annotated), "--part", "3", "--generated", "2", "--rows", str(rows)]
+    assert formula_accuracy.main([*arguments, "--base", str(base)]) == 0
+    first = capsys.readouterr().out
+    assert "| train | 3 |" in first
+    assert "| held-out templates | 2 |" in first
+    outcomes = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert len(outcomes) == 7
+    assert formula_accuracy.main([str(out), "--generated", "1"]) == 0

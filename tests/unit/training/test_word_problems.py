@@ -1,0 +1,251 @@
+"""Word problems over labels: canonical formulas, converted solutions, templates."""
+
+import json
+import random
+from fractions import Fraction
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duet_contract.errors import FormulaError
+from duet_contract.quantities import compute, mask
+from training.data.word_problems.__main__ import main
+from training.data.word_problems.annotated import read_annotated, to_formula
+from training.data.word_problems.canonical import canonical
+from training.data.word_problems.equations import find_equations
+from training.data.word_problems.generate import OUTSIDE, Style, generated, instantiate
+from training.data.word_problems.sentences import sentence_for
+from training.data.word_problems.slots import Words, plural
+from training.data.word_problems.templates import parse_templates, read_templates
+from training.errors import DataError
+from training.stories.draw import split_of
+
+QUANTITIES = mask("20 boxes, 3 pens, 1/2 litre, 7 people").quantities
+EXPRESSIONS = st.recursive(
+    st.sampled_from(["a", "b", "c", "d", "2", "1", "a%"]),
+    lambda inner: st.one_of(
+        st.tuples(inner, st.sampled_from("+-*/"), inner).map(lambda d: f"({d[0]}{d[1]}{d[2]})"),
+        inner.map(lambda inside: f"up({inside})"),
+        inner.map(lambda inside: f"(-{inside})"),
+        inner.map(lambda inside: f"({inside})%"),
+    ),
+    max_leaves=8,
+)
+
+
+@given(EXPRESSIONS, EXPRESSIONS, st.sampled_from(["z", "x", "y", "z*x", "y+x"]))
+def test_the_canonical_form_has_the_same_value(first: str, second: str, last: str) -> None:
+    formula = f"{first}=x;{second}=y;x+y*x=z;{last}"
+    try:
+        value = compute(formula, QUANTITIES).value
+    except FormulaError:
+        return  # division by zero
+    short = canonical(formula)
+    assert compute(short, QUANTITIES).value == value
+    assert "(" not in short.replace("up(", "")
+
+
+@given(EXPRESSIONS)
+def test_the_canonical_form_of_a_canonical_form_is_itself(formula: str) -> None:
+    assert canonical(canonical(formula)) == canonical(formula)
+
+
+@pytest.mark.parametrize(
+    ("formula", "form"),
+    [
+        ("b+a", "a+b"),
+        ("(a-b)/c", "a-b=A;A/c"),
+        ("a*b=x;x-c", "a*b=A;A-c"),
+        ("a-b;A+c", "a-b+c"),
+        ("a*b;c;A", "a*b"),  # what the answer does not need is left out
+        ("a*b=A;a*b=B;A+B", "a*b=A;A+A"),
+        ("c-a*b", "a*b=A;c-A"),
+        ("a", "a"),
+        ("a*1", "a"),
+        ("a*b=x;x+c=y;x*y=z;a*b", "a*b"),
+        ("a*b=x;x+c=y;x*y;", "a*b=A;A+c=B;A*B"),
+        ("a*(1/2)", "a/2"),
+        ("2*a", "a*2"),
+        ("-a", "0-a"),
+        ("a/(b/c)", "a*c/b"),
+        ("d*12*a", "a*d*12"),
+        ("b//a", "b//a"),
+        ("up((a+b)/c)", "a+b=A;up(A/c)"),
+        ("(a+b) mod c", "a+b=A;A mod c"),
+    ],
+)
+def test_there_is_one_way_to_write_a_formula(formula: str, form: str) -> None:
+    assert canonical(formula) == form
+
+
+@pytest.mark.parametrize(
+    ("question", "solution", "answer", "formula"),
+    [
+        ("Ann has 48 pens and half as many books.", "<<48/2=24>>24 and <<48+24=72>>72", "72",
+         "a/2=A;a+A"),
+        ("20% of 50 pens are red.", "<<20/100*50=10>>10", "10", "a%*b"),
+        ("20% of 50 pens are red.", "<<.2*50=10>>10", "10", "a%*b"),
+        ("She reads 3/4 of 80 pages.", "<<3/4*80=60>>60", "60", "a*b"),
+        ("It costs $5, and 50 cents more.", "<<5+.5=5.5>>", "5.5", "b/100=A;a+A"),
+        ("He pays $1,000 and $20.", "<<1000+20=1020>>", "1020", "a+b"),
+        ("Sam has 2 dogs and twice as many cats.", "<<2*2=4>>", "4", None),
+        ("Sam has 3 dogs and twice as many cats.", "<<3*2=6>>", "6", "a*2"),
+        ("Sam has 3 dogs.", "<<3*17=51>>", "51", None),
+        ("Sam has 3 dogs.", "<<3+5=8>>", "8", None),
+        ("Sam has 3 dogs.", "He has 6.", "6", None),
+        ("Sam has 3 dogs, 4 cats, 5 birds.", "<<3*2=6>>", "6", None),
+        ("Sam has 3 dogs.", "<<3*2=6>>", "many", None),
+        ("Sam has 3 dogs.", "<<three*2=6>>", "6", None),
+    ],
+)  # fmt: skip
+def test_solutions_become_formulas(
+    question: str, solution: str, answer: str, formula: str | None
+) -> None:
+    if formula is None:
+        with pytest.raises(FormulaError):
+            to_formula(mask(question), solution, answer)
+    else:
+        assert to_formula(mask(question), solution, answer) == formula
+
+
+def test_the_same_number_twice_is_told_apart_by_what_stands_around_it() -> None:
+    question = mask("Each of 4 boxes holds 6 pens. Ann pays 4 dollars for each pen.")
+    solution = "There are 4 boxes * 6 = <<4*6=24>>24 pens, for 24*4=<<24*4=96>>96 dollars."
+    assert to_formula(question, solution, "96") == "a*b*c"
+
+
+def test_annotated_files_say_what_was_left_out(tmp_path) -> None:
+    file = tmp_path / "train.jsonl"
+    rows = [
+        {"question": "Ann has 3 pens and buys 4.", "answer": "<<3+4=7>>7\n#### 7"},
+        {"question": "Ann has 3 pens.", "answer": "7", "solution": "no equation"},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_annotated(file)
+    assert [(problem.formula, problem.answer) for problem in found.problems] == [("a+b", "7")]
+    assert sum(found.left_out.values()) == 1
+    file.write_text(json.dumps(rows[1]))
+    with pytest.raises(DataError, match="no solution"):
+        read_annotated(file)
+    file.write_text('{"question": "?"}')
+    with pytest.raises(DataError, match="line 1: no 'answer'"):
+        read_annotated(file)
+
+
+@pytest.mark.parametrize("template", read_templates(), ids=lambda template: template.id)
+def test_every_template_makes_problems_whose_formula_gives_the_answer(template) -> None:
+    rng = random.Random(template.id)
+    for style in (Style(*[0.0] * 7), Style(1, 0.5, 0.5, 0.5, 0.5, 0.1, 0.1)):
+        problem = instantiate(template, rng, style)
+        for sign in "[]<>{}~|":
+            assert sign not in problem.question
+            assert sign not in problem.sentence.replace("{=}", "")
+        if problem.formula == "?":
+            assert (problem.answer, problem.sentence) == ("", OUTSIDE)
+            continue
+        masked = problem.masked
+        value = compute(problem.formula, masked.quantities).value
+        assert value > 0
+        assert abs(Fraction(problem.answer) - value) <= Fraction(1, 100)
+        assert problem.formula == canonical(problem.formula)
+        assert "{=}" in problem.sentence
+        assert not mask(problem.sentence).quantities
+
+
+def test_splits_and_held_out_templates_are_apart() -> None:
+    held = {template.id for template in read_templates() if template.held_out}
+    total = len(read_templates())
+    assert 0.05 * total < len(held) < 0.3 * total
+    for split in ("train", "test"):
+        drawn = list(islice(generated(random.Random(1), split), 200))
+        assert {split_of(problem.question) for problem in drawn} == {split}
+        assert not held & {problem.id for problem in drawn}
+    drawn = islice(generated(random.Random(1), "test", held_out=True), 50)
+    assert {problem.id for problem in drawn} <= held
+
+
+def test_the_same_seed_makes_the_same_problems() -> None:
+    first, second = (list(islice(generated(random.Random(7), "train"), 20)) for _ in range(2))
+    assert first == second
+
+
+def test_the_command_prints_problems_as_json(tmp_path, capsys) -> None:
+    assert main(["--count", "2", "--held-out"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        row = json.loads(line)
+        assert mask(row["question"]).text == row["masked"]
+    file = tmp_path / "train.jsonl"
+    file.write_text(json.dumps({"question": "3 and 4 pens", "answer": "<<3+4=7>>\n#### 7"}))
+    assert main(["--annotated", str(file)]) == 0
+    read = capsys.readouterr()
+    assert json.loads(read.out)["formula"] == "a+b"
+    assert read.err == "1 formulas, 0 solutions left out:\n"
+    assert main(["--annotated", str(tmp_path / "none.jsonl")]) == 1
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_only_some_families() -> None:
+    drawn = islice(generated(random.Random(1), "train", families=["bare"]), 20)
+    assert {problem.kind for problem in drawn} == {"bare"}
+
+
+@pytest.mark.parametrize("line", ["<A> has {a}.", "{a} => a", "{a} :: {=}"])
+def test_a_template_without_formula_or_sentence_is_named(line: str) -> None:
+    with pytest.raises(DataError, match="family/1 lacks"):
+        list(parse_templates("family", f"# a comment\n{line}\n"))
+
+
+def test_a_template_whose_numbers_give_no_answer_is_named() -> None:
+    (template,) = parse_templates("family", "How many are {a}? => a-a-1 :: {=}")
+    with pytest.raises(DataError, match="family/1 has no numbers"):
+        instantiate(template, random.Random(0), Style())
+
+
+def test_slots_keep_their_words() -> None:
+    for seed in range(50):
+        words = Words(random.Random(seed))
+        assert words.slot("A") != words.slot("B")
+        assert words.slot("He") in ("He", "She")
+        assert words.slot("t") == words.slot("t")
+        assert len({words.slot(name) for name in ("t", "u", "v")}) == 3
+        assert plural(words.slot("food2")) == words.slot("foods2")
+        assert words.slot("goodses") == plural(words.slot("goods"))
+    with pytest.raises(KeyError):
+        words.slot("nothing")
+
+
+@pytest.mark.parametrize(
+    ("question", "sentence"),
+    [
+        ("How many pens are left?", "The answer is {=} pens."),
+        ("How many more pens has she?", "The answer is {=} more pens."),
+        ("A pen costs $[a]. How much do [b] cost?", "The answer is ${=}."),
+        ("A pen costs [a]. How much do [b] cost?", "The answer is {=}."),
+        ("What percentage is red?", "The answer is {=}%."),
+        ("How many did she buy?", "The answer is {=}."),
+        ("How old is she?", "The answer is {=}."),
+    ],
+)
+def test_questions_without_a_sentence_get_one(question: str, sentence: str) -> None:
+    from duet_contract.quantities import asked
+
+    assert sentence_for(question, asked(question)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("solution", "equations"),
+    [
+        ("48/2 = <<48/2=24>>24. 24+1=25.", ["48/2", "24+1"]),
+        ("She has 5 pens + 6 pens = 11 pens.", ["5+6"]),
+        ("Female:44(.50)=22, pregnant: 22(.50)=11", ["44*(.50)", "22*(.50)"]),
+        ("On day 3, 4 x $1,000 = $4,000", ["4*1000"]),
+        ("3 + 4 = 8 and x = 5", []),  # wrong, and no equation
+        ("<<5=5>>5", []),
+        ("2 tbs / 50 tbs * 100% = 4", ["2/50*100"]),
+    ],
+)
+def test_equations_are_found_in_annotations_and_in_text(solution, equations) -> None:
+    found = ["".join(equation.symbols) for equation in find_equations(solution)]
+    assert found == equations

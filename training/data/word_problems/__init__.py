@@ -1,0 +1,1 @@
+"""Word problems whose questions are masked and whose solutions are formulas."""

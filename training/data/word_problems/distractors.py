@@ -1,0 +1,73 @@
+"""What problems tell besides what they need: numbers, scenes, times and places."""
+
+CONTEXTS = (
+    "On <day>, ",
+    "On <day> ",
+    "Last week, ",
+    "Last <month>, ",
+    "Yesterday, ",
+    "At the <event>, ",
+    "At the <place>, ",
+    "While on vacation, ",
+    "After school, ",
+    "For the <event>, ",
+    "For <his> birthday, ",
+    "In the morning, ",
+    "Over the weekend, ",
+    "During the summer, ",
+    "Before the <event>, ",
+    "In a video game, ",
+    "One day ",
+    "This year, ",
+)
+"""What a first sentence may begin with."""
+
+SCENES = (
+    "<A> [likes|loves|collects] <t>.",
+    "<A> is [a|the] <job>.",
+    "<A> was [cleaning <his> room|at the <place>|playing a game|helping at the <event>].",
+    "<A> and <B> went to the <place>[ together| on <day>|].",
+    "<A> and <B> are friends.",
+    "The <event> was on <day>.",
+    "<A> is getting ready for the <event>.",
+    "<A> has a new hobby.",
+    "<A> works at the <place>.",
+    "<A>'s <relative> [is visiting|came to visit].",
+    "It was a [sunny|rainy|cold|busy] day.",
+    "<A> is saving for a <goods3>.",
+    "<A> went shopping[ with <his> <relative>|].",
+    "<A> wants to give a <event>.",
+)
+"""Sentences without numbers."""
+
+# A number that the question does not need.
+DISTRACTORS = (
+    "<A> is {z:age} years old.",
+    "[<A>'s <relative>|The <relative> of <A>] is {z:age} years old.",
+    "The <place> is {z} [miles|kilometers] [away|from <his> house].",
+    "<A> [lives|lived] at number {z}.",
+    "[It took|That took] <him> {z} minutes.",
+    "<A> has {z:small} [brothers|sisters|cousins|friends].",
+    "There are {z} <v> in the [room|house|yard], too.",
+    "<A> also has {z} <v>.",
+    "<B> has {z} <v>.",
+    "<B> [found|bought|has] {z} <v> [at the <place>|on <day2>].",
+    "A <goods3> costs {z:price}.",
+    "<A> paid {z:money} for a <goods3> [last week|yesterday|on <day3>].",
+    "The <place2> opens at {z:small} o'clock.",
+    "<A> got up at {z:small} [am|o'clock] that day.",
+    "It was {z} degrees [warm|outside] that day.",
+    "The bus ride cost {z:price}.",
+    "<A>'s <relative> [has|owns] {z} <animals>.",
+    "<A> is in grade {z:small}.",
+    "The <color> <holder> weighs {z:small} pounds.",
+    "Last year <A> had {z} <v>.",
+    "[About|Around] {z:percent}% of people [like|have] <v>.",
+    "<A> ran {z:small} laps before.",
+    "<A> has known <B> for {z:small} years.",
+    "The <event> lasts {z:small} hours.",
+    "On the way <A> saw {z} <animals>.",
+    "<A>'s house has {z:small} rooms.",
+    "<A> usually reads {z} pages a day.",
+    "{z:small} friends came along.",
+)

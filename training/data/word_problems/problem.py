@@ -1,0 +1,27 @@
+"""A word problem, its formula and its answer."""
+
+from dataclasses import dataclass
+
+from duet_contract.quantities import Masked, mask
+
+
+@dataclass(frozen=True)
+class MaskedProblem:
+    """A problem that a pair with private quantities is taught and tested on."""
+
+    id: str
+    question: str
+    """With its numbers, as a user asks it."""
+    formula: str
+    """Over the labels of `masked`, in canonical form."""
+    answer: str
+    """The reference: a whole number or decimal."""
+    kind: str
+    """Where it is from: `annotated`, or the family of its template."""
+    sentence: str = ""
+    """The answer as a sentence around a formula in braces; empty if there is none."""
+
+    @property
+    def masked(self) -> Masked:
+        """The question without its quantities."""
+        return mask(self.question)
