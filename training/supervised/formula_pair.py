@@ -27,7 +27,7 @@ from training.data.word_problems.generate import generated
 from training.data.word_problems.problem import MaskedProblem
 from training.errors import ConfigError
 from training.pair import load_pair
-from training.supervised.adapted import BASE
+from training.supervised.adapted_pair import BASE
 from training.supervised.adapter import Adapter, AdapterStudent
 from training.supervised.command import UNFINISHED, report
 from training.supervised.examples import Example

@@ -8,9 +8,10 @@ from fractions import Fraction
 from pathlib import Path
 from string import ascii_uppercase
 
+from duet_contract.answers.worked import final_line
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import Masked, Quantity, check, compute, mask
-from training.data.jsonl import final_answer, json_lines
+from training.data.jsonl import json_lines
 from training.data.word_problems.canonical import canonical
 from training.data.word_problems.equations import Equation, find_equations, is_number
 from training.data.word_problems.problem import MaskedProblem
@@ -81,7 +82,7 @@ def read_annotated(file: Path) -> Conversion:
             question, worked = str(row["question"]), str(row["answer"])
         except KeyError as error:
             raise DataError(f"{file}, line {number}: no {error}") from error
-        answer = final_answer(worked).replace(",", "")
+        answer = final_line(worked).replace(",", "")
         solution = str(row.get("solution") or worked)
         try:
             formula = to_formula(mask(question), solution, answer)
