@@ -59,9 +59,10 @@ def enroll(
     done = spend(address, code, server)
     identity = done.identity
     ends = time.strftime("%Y-%m-%d", time.gmtime(identity.ends))
+    trusted = "1 publisher" if done.publishers == 1 else f"{done.publishers} publishers"
     click.echo(
         f"enrolled as {identity.name} with {identity.server}; the certificate lasts until {ends} "
-        f"and renews itself; {done.publishers} publishers trusted",
+        f"and renews itself; {trusted} trusted",
         err=True,
     )
     click.echo(f"next: {_next_command(identity.server)}", err=True)
