@@ -62,7 +62,8 @@ class EnrolmentServiceServicer:
 
     def Enroll(self, request, context):
         """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
-        RESOURCE_EXHAUSTED with RetryInfo after too many of those.
+        RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
+        the same public key gets the same certificate, unless it was revoked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

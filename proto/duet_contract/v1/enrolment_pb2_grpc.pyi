@@ -39,7 +39,8 @@ class EnrolmentServiceStub:
     """The authority's certificate. The device compares its fingerprint before it says anything else."""
     Enroll: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.EnrollRequest, _enrolment_pb2.EnrollResponse]
     """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
-    RESOURCE_EXHAUSTED with RetryInfo after too many of those.
+    RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
+    the same public key gets the same certificate, unless it was revoked.
     """
 
 @_typing.type_check_only
@@ -53,7 +54,8 @@ class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
     """The authority's certificate. The device compares its fingerprint before it says anything else."""
     Enroll: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.EnrollRequest, _enrolment_pb2.EnrollResponse]  # type: ignore[assignment]
     """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
-    RESOURCE_EXHAUSTED with RetryInfo after too many of those.
+    RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
+    the same public key gets the same certificate, unless it was revoked.
     """
 
 class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -76,7 +78,8 @@ class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrolment_pb2.EnrollResponse, _abc.Awaitable[_enrolment_pb2.EnrollResponse]]:
         """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
-        RESOURCE_EXHAUSTED with RetryInfo after too many of those.
+        RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
+        the same public key gets the same certificate, unless it was revoked.
         """
 
 def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
