@@ -1,11 +1,13 @@
 """Joint training with real Ray and VERL on tiny random models."""
 
+import io
 import json
 import os
 import resource
 import shlex
 import shutil
 import signal
+from contextlib import redirect_stderr
 from itertools import count, pairwise
 
 import pytest
@@ -45,7 +47,7 @@ def ended(prepared):
 
     Its exit code, and the last line that it wrote.
     """
-    update, numbers, said = Policy.update, count(1), []
+    update, numbers = Policy.update, count(1)
 
     def killed(policy, *arguments):
         # The decoder has learnt already: this is the middle of the step.
@@ -53,11 +55,10 @@ def ended(prepared):
             os.kill(_process(policy), signal.SIGKILL)
         return update(policy, *arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as said:
         patch.setattr(Policy, "update", killed)
-        patch.setattr("training.train.print", lambda text, **_: said.append(text), raising=False)
         code = train(overrides_of(prepared, "whole", "steps=5"))
-    return code, said[-1]
+    return code, said.getvalue().splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import islice
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duet_contract.errors import FormulaError
@@ -48,6 +48,7 @@ def test_the_canonical_form_has_the_same_value(first: str, second: str, last: st
 
 
 @given(EXPRESSIONS)
+@example("(-(up((-a))+(up(a)+up(a))))")
 def test_the_canonical_form_of_a_canonical_form_is_itself(formula: str) -> None:
     assert canonical(canonical(formula)) == canonical(formula)
 
