@@ -220,8 +220,6 @@ def ask(
     Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
     """
     start = Start(context.find_root().obj)
-    # gRPC would log every failed connection to stderr.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     settings = Settings(
         server=server,
         budget=budget,

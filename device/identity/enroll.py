@@ -45,8 +45,6 @@ def enroll(
 
     With your own PKI: no CODE, but --cert, --key and --ca, and HOST:PORT is where questions go.
     """
-    # gRPC would log every failed connection to stderr.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if code is None:
         if cert is None or key is None or ca is None:
             raise UsageProblem("give the enrolment CODE, or all of --cert, --key and --ca")

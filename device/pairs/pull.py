@@ -51,8 +51,6 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
     hub:ORG/NAME[@REVISION], or a directory. Nothing is replaced before the signature and every
     file have been checked. What a cut left is gone on with.
     """
-    # gRPC would log every failed connection to stderr.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from device.pairs.pulling.hub import PREFIX
     from device.pairs.pulling.install import alone, check_replacement, install, is_installed, look
 

@@ -1,11 +1,15 @@
-"""TLS 1.3 and nothing below, for every gRPC connection of this process.
+"""TLS 1.3 and nothing below, for every gRPC connection of this process; a core that is silent.
 
 gRPC's Python interface cannot name a least TLS version. It takes the cipher suites of TLS 1.2 from
 the environment, while those of TLS 1.3 are fixed. The one suite named here needs a pre-shared key,
 which gRPC never has: TLS 1.2 then has no suite to agree on, and its handshake fails.
 
-gRPC reads the variable when it is imported, so importing this module sets it; `device` and `cloud`
-do so before anything else of theirs.
+gRPC's core writes a line to stderr for each failed connection: into a user's answer on a device,
+and for each stranger's bytes that are no TLS on a server. Statuses say what went wrong; a
+GRPC_VERBOSITY that is set stays.
+
+gRPC reads the variables when it is imported, so importing this module sets them; `device` and
+`cloud` do so before anything else of theirs.
 """
 
 import os
@@ -21,6 +25,7 @@ TLS_VERSION = "TLSv1.3"
 _IN_TIME = "grpc" not in sys.modules or os.environ.get(VARIABLE) == NO_SUITE_OF_TLS12
 if _IN_TIME:
     os.environ[VARIABLE] = NO_SUITE_OF_TLS12
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def require_tls13() -> None:

@@ -1,6 +1,5 @@
 """The bench's figures, each side by side with a peer: `bench_split.py figures --help`."""
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,8 +65,6 @@ def figures(
     earlier = read_results(out) if out and out.exists() else None
     if out and not out.parent.is_dir():
         raise UsageProblem(f"there is no directory {out.parent}")
-    # gRPC would log every goodbye into the progress bar; it reads this when it is imported.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here, so that --help and errors of usage come at once.
     from device.settings import default_threads
     from tools.bench.bench import Bench

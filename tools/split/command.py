@@ -1,6 +1,5 @@
 """`python tools/bench_split.py`: the same questions through every mode, link and load; a report."""
 
-import os
 from pathlib import Path
 
 import click
@@ -190,8 +189,6 @@ def report(
         profile=profile,
         rates=parse_rates(rate, "--rate"),
     )
-    # gRPC would log every goodbye into the progress bar; it reads this when it is imported.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported here, so that --help and errors of usage come at once.
     from tools.split.run import run
 

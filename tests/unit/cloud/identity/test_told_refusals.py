@@ -1,5 +1,7 @@
 """What the operator sees of calls that the gate refuses, and of whose question was served."""
 
+import asyncio
+import contextlib
 import json
 import time
 
@@ -72,3 +74,17 @@ def test_who_knocks_on_and_on_does_not_fill_the_log(capfd, clock):
     (event,) = events(capfd, "refused")
     assert event["left_out"] == 1000 - (MOST_LINES - 1)
     assert counter.labels("revoked")._value.get() == 2001
+
+
+async def test_connections_that_do_not_speak_tls_do_not_fill_the_log(secure, capfd):
+    for port in (secure.port, secure.enrolment_port):
+        for garbage in (b"GET / HTTP/1.1\r\n\r\n", bytes(range(256)), b"\x16\x03\x01\xff\xff") * 10:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(garbage)
+            with contextlib.suppress(ConnectionError, TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await reader.read()
+            writer.close()
+    # It serves on, and says nothing of them.
+    await secure.connect(identities.device(secure.authority, "desk")).ask()
+    assert "andshake" not in capfd.readouterr().err
