@@ -1,9 +1,9 @@
 """One question to a scripted cloud, answered by a decoder without a model."""
 
-from device.answering import Listener, Outcome, answer
-from device.pairs.pair import Pair
-from device.question import Question
-from device.settings import Settings
+from duet_device.answering import (Listener, Outcome, answer)
+from duet_device.pairs.pair import Pair
+from duet_device.question import Question
+from duet_device.settings import Settings
 from tests.doubles.cloud import Script, ScriptedCloud
 from tests.doubles.decoder import ScriptedDecoder
 

@@ -1,4 +1,4 @@
-"""A script that stands in for `tools/bench_split.py`: reports at once, or what it is told to do."""
+"""A script that stands in for `tools/duet_tools/bench_split.py`: reports at once, or what it is told to do."""
 
 import json
 from pathlib import Path

@@ -7,7 +7,7 @@ SIZE = 257
 
 
 class ScriptedDecoder:
-    """`device.decoding.decoder.Decoder`'s interface over bytes; token 256 (`<|end|>`) ends a text.
+    """`duet_device.decoder.llama.Decoder`'s interface over bytes; token 256 (`<|end|>`) ends a text.
 
     `follows`: given the sequence, the most likely next token. `evaluations`: the sequence's length
     before each batch, and the batch's; `sure`: how probable what follows a sequence is.

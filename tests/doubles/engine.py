@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from cloud.engine import Job, Step
-from cloud.errors import EngineError
+from duet_cloud.engine import (Job, Step)
+from duet_cloud.errors import EngineError
 
 
 @dataclass

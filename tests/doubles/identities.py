@@ -12,8 +12,8 @@ import grpc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from cloud.identity import authority as authorities
-from cloud.identity import certificates
+from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import certificates
 
 PASSPHRASE = "correct horse battery"
 
@@ -87,7 +87,7 @@ def self_signed(name: str = "laptop") -> KeyPair:
 
 def signing_request() -> bytes:
     """PKCS #10 for a fresh key."""
-    from device.identity.signing_request import SigningRequest
+    from duet_device.identity.signing_request import SigningRequest
 
     return SigningRequest.new().der
 

@@ -5,7 +5,7 @@ from itertools import cycle
 
 import torch
 
-from training.generation import Response
+from duet_training.verl_backend.generation import Response
 
 # The log-prob of every token in the rollout, and how much less the initial model gives it.
 LOG_PROB, INITIAL = -1.0, 0.1

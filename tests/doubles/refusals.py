@@ -7,7 +7,7 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from cloud.status import DETAILS_KEY
+from duet_cloud.status import DETAILS_KEY
 
 
 async def refused(call: Any) -> grpc.aio.AioRpcError:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from tools.bench.results import Machine
-from tools.report.build import link_facts
-from tools.report.model import CellReport, Report
-from tools.report.summary import summarise_cell
-from tools.split.cells import Cell
-from tools.split.record import Record
-from tools.split.settings import RunSettings
+from duet_tools.bench.results import Machine
+from duet_tools.report.build import link_facts
+from duet_tools.report.model import (CellReport, Report)
+from duet_tools.report.summary import summarise_cell
+from duet_tools.split.cells import Cell
+from duet_tools.split.record import Record
+from duet_tools.split.settings import RunSettings
 
 SPLIT = Cell(mode="duet", link="4g", budget=32, streams=1)
 LARGE = Cell(mode="large-alone", link="4g", streams=1)
@@ -60,7 +60,7 @@ def report(*cells: CellReport, data: str = "0", **changes: Any) -> Report:
         cpu="A Processor", cores=2, memory_gib=8, system="Linux", python="3.11", versions={"a": "1"}
     )
     given = {
-        "pair": "p@1.0.0", "date": "2026-01-02", "command": "python tools/bench_split.py",
+        "pair": "p@1.0.0", "date": "2026-01-02", "command": "python tools/duet_tools/bench_split.py",
         "machine": machine, "settings": settings, "links": (link_facts("4g"),), "cells": cells,
         **changes,
     }  # fmt: skip

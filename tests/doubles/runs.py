@@ -9,7 +9,7 @@ from torch.distributed.tensor import DTensor, Shard
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import AutoModelForCausalLM
 
-from training.tiny import make_tiny_pair
+from duet_training.pair.tiny import make_tiny_pair
 
 LIMITS = {"response": 24, "answer": 16, "decoder_prompt": 200}
 

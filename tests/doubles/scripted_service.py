@@ -1,4 +1,4 @@
-"""`python -m tests.doubles.scripted_service PAIR [options of cloud.serve]`: the real service, its
+"""`python -m tests.doubles.scripted_service PAIR [options of duet_cloud.serve]`: the real service, its
 engine scripted; for what depends on the service alone.
 
 Environment: `SCRIPT_TOKENS`, `SCRIPT_PAUSE_S` (between two tokens of a stream). Prints one line of
@@ -10,10 +10,10 @@ import json
 import os
 import sys
 
-from cloud import logs
-from cloud.options import parse_options
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
+from duet_cloud import logs
+from duet_cloud.options import parse_options
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
 from duet_contract.pairs import find_pair
 from tests.doubles.engine import ScriptedEngine
 

@@ -14,7 +14,7 @@ class DigitVerifier:
         return [float(any(c.isdigit() for c in response)) for response in responses]
 
     def examples(self):
-        from training.verifiers import Truth
+        from duet_training.evaluation.verifiers import Truth
 
         return (("7", Truth("7"), 1.0), ("none", Truth("7"), 0.0))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tools.link.profiles import Link
-from tools.split.relay import Relay
-from tools.split.wire import Ways, Wire
+from duet_tools.link.profiles import Link
+from duet_tools.split.relay import Relay
+from duet_tools.split.wire import (Ways, Wire)
 
 
 class NearWays(Ways):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud.pairs.__main__ import main as pairs
-from tools.report.model import read_report
+from duet_cloud.pairs.__main__ import main as pairs
+from duet_tools.report.model import read_report
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from device.answering import Listener, answer
-from device.decoding.decoder import Decoder
-from device.decoding.generation import Generation
-from device.errors import Interrupted, ModelProblem
-from device.pairs.pair import load_decoder, open_pair
-from device.settings import Settings
+from duet_device.answering import (Listener, answer)
+from duet_device.decoder.llama import Decoder
+from duet_device.decoder.generation import Generation
+from duet_device.errors import (Interrupted, ModelProblem)
+from duet_device.pairs.pair import (load_decoder, open_pair)
+from duet_device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text
 from duet_contract.vocabulary import HubTokenizer

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from cloud.errors import PairBuildError
-from cloud.pairs.__main__ import main
-from cloud.pairs.build import build_pair
-from cloud.pairs.recipe import Source, load_recipe
-from cloud.reasoner import PairReasoner
-from device.decoding.decoder import Decoder
+from duet_cloud.errors import PairBuildError
+from duet_cloud.pairs.__main__ import main
+from duet_cloud.pairs.build import build_pair
+from duet_cloud.pairs.recipe import (Source, load_recipe)
+from duet_cloud.reasoner import PairReasoner
+from duet_device.decoder.llama import Decoder
 from duet_contract.builder import builder_public
 from duet_contract.errors import IntegrityError
 from duet_contract.integrity import verify_files
@@ -57,7 +57,7 @@ def test_a_built_pair_is_signed_by_this_machines_builder(thinking_pair):
 def test_what_was_built_without_a_signature_is_built_again(thinking_pair, tmp_path, monkeypatch):
     shutil.copytree(thinking_pair, tmp_path / "pair")
     built = []
-    monkeypatch.setattr("cloud.pairs.build.build_pair", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr("duet_cloud.pairs.build.build_pair", lambda *arguments: built.append(arguments))
     arguments = ["build", "qwen3-4b-0.6b", "--out", str(tmp_path / "pair"), "--if-missing"]
     assert main(arguments) == 0
     assert not built

@@ -88,7 +88,7 @@ async def test_text_and_token_ids_are_the_same_signal(stub, ask, real_pair, real
 
 
 async def test_the_prompt_is_the_one_built_here(service, stub, ask, real_pair):
-    from cloud.reasoner import PairReasoner
+    from duet_cloud.reasoner import PairReasoner
 
     *_, last = [response async for response in stub.Reason(ask(budget=1))]
     reasoner = PairReasoner.load(real_pair)

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from device.settings import Settings
+from duet_device.settings import Settings
 from duet_contract.channels import Pem, tls_credentials
 from duet_contract.manifest import Manifest
 from tests.doubles.capture import captured, payload
 from tests.doubles.manifests import manifest_data
 from tests.doubles.service import ScriptedService, reasons, self_signed
-from tools.link.profiles import link_named
-from tools.split.modes.base import Asking
-from tools.split.modes.split import receive
-from tools.split.wire import Ways
+from duet_tools.link.profiles import link_named
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.split import receive
+from duet_tools.split.wire import Ways
 
 
 @pytest.mark.parametrize("link", ["none", "lan"])

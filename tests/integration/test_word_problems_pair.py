@@ -8,10 +8,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
-from cloud.pairs.build import build_pair
-from cloud.pairs.recipe import load_recipe
-from cloud.reasoner import PairReasoner
-from device.decoding.decoder import Decoder
+from duet_cloud.pairs.build import build_pair
+from duet_cloud.pairs.recipe import load_recipe
+from duet_cloud.reasoner import PairReasoner
+from duet_device.decoder.llama import Decoder
 from duet_contract.encodings import encode_signal_text
 from duet_contract.prompts import encode_text, prompt_ids
 

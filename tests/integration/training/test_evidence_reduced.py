@@ -6,10 +6,10 @@ the start learns, that its signals shorten under the price, and that the report 
 
 import pytest
 
-from training.evidence.__main__ import main
-from training.evidence.plan import REDUCED, make_plan
-from training.evidence.rates import RATES, stage_of
-from training.evidence.results import Results
+from duet_training.experiments.__main__ import main
+from duet_training.experiments.plan import (REDUCED, make_plan)
+from duet_training.experiments.rates import (RATES, stage_of)
+from duet_training.experiments.results import Results
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

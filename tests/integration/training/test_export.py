@@ -16,15 +16,16 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
 from tests.doubles.runs import write_run, write_shards
-from training.data.__main__ import main as prepare
-from training.errors import CheckpointError, ExportError
-from training.export import build, gguf_files
-from training.export.__main__ import BEYOND, FAILED
-from training.export.__main__ import main as export
-from training.export.converter import converter_directory
-from training.export.merge import merge_shards
-from training.export.tokenizers_agree import check_tokenizers
-from training.pair import load_pair
+from duet_training.data.__main__ import main as prepare
+from duet_training.errors import (CheckpointError, ExportError)
+from duet_training.export import build
+from duet_training.export import gguf_files
+from duet_training.export.__main__ import (BEYOND, FAILED)
+from duet_training.export.__main__ import main as export
+from duet_training.export.converter import converter_directory
+from duet_training.export.merge import merge_shards
+from duet_training.export.tokenizers_agree import check_tokenizers
+from duet_training.pair.description import load_pair
 
 # Random models are never sure of a token, so the most likely one says little.
 LOOSE = [
@@ -155,7 +156,7 @@ def test_vllm_reads_what_was_exported(pair):
 @pytest.mark.skipif(SERVING not in os.environ, reason="names no interpreter")
 def test_what_was_exported_answers_as_a_pair(pair):
     """As processes: the service with vLLM, the device with llama.cpp. Half a minute."""
-    command = [os.environ[SERVING], "-m", "tools.demo", "--pair", str(pair)]
+    command = [os.environ[SERVING], "-m", "duet_tools.demo", "--pair", str(pair)]
     done = subprocess.run(
         [*command, "what is 3 + 2?"],
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},

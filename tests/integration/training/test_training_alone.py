@@ -8,11 +8,11 @@ import ray
 
 from tests.doubles.small_runs import metrics_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
-from training.baselines.registry import make_baseline
-from training.evaluate import main as evaluate
-from training.solo import Solo
-from training.timing import Clock
-from training.trainer import Trainer
+from duet_training.rl.baselines.registry import make_baseline
+from duet_training.evaluate import main as evaluate
+from duet_training.rl.single import Solo
+from duet_training.rl.timing import Clock
+from duet_training.rl.trainer import Trainer
 
 TWO_RANKS = ("hardware.devices=2",)
 
@@ -94,8 +94,8 @@ def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch, capsy
         asked.append((tuple(names), reference))
         return {name: trainer.policies[name] for name in names}
 
-    monkeypatch.setattr("training.started.start_policies", running)
-    monkeypatch.setattr("training.started.ray.shutdown", lambda: None)
+    monkeypatch.setattr("duet_training.evaluation.model_cache.start_policies", running)
+    monkeypatch.setattr("duet_training.evaluation.model_cache.ray.shutdown", lambda: None)
     out = home / "alone.json"
     command = [
         f"pair={home}/pair/pair.yaml",

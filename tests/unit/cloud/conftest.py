@@ -7,10 +7,10 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from cloud import logs
-from cloud.options import ServeOptions
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
+from duet_cloud import logs
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.integrity import describe_file
 from duet_contract.manifest import MANIFEST_NAME

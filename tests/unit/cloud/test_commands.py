@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cloud.errors import INSTALL
-from cloud.pairs.__main__ import main as pairs
+from duet_cloud.errors import INSTALL
+from duet_cloud.pairs.__main__ import main as pairs
 
-COMMANDS = ["cloud.serve", "cloud.admin", "cloud.pairs"]
+COMMANDS = ["duet_cloud.serve", "duet_cloud.admin", "duet_cloud.pairs"]
 
 
 def run(module: str, *arguments: str, redirection: str = "", **options: object) -> tuple[int, str]:

@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud import distribution, logs
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
+from duet_cloud import distribution
+from duet_cloud import logs
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.integrity import describe_file
 from duet_contract.signature import sign_pair

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cloud.engine import Job, VllmEngine, _processor_defaults
-from cloud.errors import EngineError
+from duet_cloud.engine import (Job, VllmEngine, _processor_defaults)
+from duet_cloud.errors import EngineError
 
 JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)
 

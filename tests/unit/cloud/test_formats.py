@@ -2,8 +2,8 @@
 
 import pytest
 
-from cloud.errors import PairBuildError
-from cloud.pairs.formats import decoder_formats, end_of_reasoning, reasoner_format
+from duet_cloud.errors import PairBuildError
+from duet_cloud.pairs.formats import (decoder_formats, end_of_reasoning, reasoner_format)
 from duet_contract.manifest import SlotPart
 
 PLAIN = (

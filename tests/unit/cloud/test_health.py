@@ -4,11 +4,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from cloud.errors import AddressError
-from cloud.metrics import Metrics
-from cloud.options import ServeOptions
-from cloud.reasoner import PairReasoner
-from cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
+from duet_cloud.errors import AddressError
+from duet_cloud.metrics import Metrics
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import (CONTROL_NAME, INFERENCE_NAME, CloudServer)
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub

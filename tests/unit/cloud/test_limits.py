@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from cloud.errors import UsageError
-from cloud.limits import RequestLimits
+from duet_cloud.errors import UsageError
+from duet_cloud.limits import RequestLimits
 from duet_contract.manifest import parse_manifest
 from tests.doubles.manifests import manifest_data
 

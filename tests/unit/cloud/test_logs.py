@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cloud import logs
+from duet_cloud import logs
 
 # The renderer for people quotes what has white space in it, and nothing else.
 TITLE = "\x1b]0;owned\x07\x1b[2J\x9b2J"

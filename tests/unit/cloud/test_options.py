@@ -1,7 +1,7 @@
 import pytest
 
-from cloud.errors import UsageError
-from cloud.options import ServeOptions, parse_options
+from duet_cloud.errors import UsageError
+from duet_cloud.options import (ServeOptions, parse_options)
 
 
 def test_defaults_are_loopback():
@@ -82,7 +82,7 @@ def test_malformed_values_are_one_line(capsys, option, value, told):
         parse_options([f"{option}={value}"])
     assert caught.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("cloud.serve: ")
+    assert line.startswith("duet_cloud.serve: ")
     assert option in line
     assert told in line
     assert len(line) < 300

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.pieces import PieceGatherer
+from duet_cloud.chunks import PieceGatherer
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, SIGNAL_ENCODING_TOKEN_IDS
 
 

@@ -1,4 +1,4 @@
-"""`python -m cloud.serve` from ready to its end, as a process; its engine is scripted."""
+"""`python -m duet_cloud.serve` from ready to its end, as a process; its engine is scripted."""
 
 import json
 import signal
@@ -121,7 +121,7 @@ def test_what_outlasts_the_grace_period_is_cut_off(serving):
 def test_an_engine_that_dies_ends_the_service(serving):
     with serving("dies") as service:
         assert service.process.wait(20) == 6
-        assert "cloud.serve: an engine died" in service.log.read_text("utf-8")
+        assert "duet_cloud.serve: an engine died" in service.log.read_text("utf-8")
         assert _events(service)[-2:] == ["engine ended", "stopped"]
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from cloud.errors import Exit, PairBuildError
-from cloud.pairs import shipped
-from cloud.pairs.__main__ import main
-from cloud.pairs.build import build_pair
-from cloud.pairs.recipe import load_recipe
+from duet_cloud.errors import (Exit, PairBuildError)
+from duet_cloud.pairs import shipped
+from duet_cloud.pairs.__main__ import main
+from duet_cloud.pairs.build import build_pair
+from duet_cloud.pairs.recipe import load_recipe
 from duet_contract.builder import builder_key
 from duet_contract.keys import public_bytes
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest

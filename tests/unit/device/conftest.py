@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from device.pairs.pair import Pair
+from duet_device.pairs.pair import Pair
 from duet_contract.manifest import Manifest
 from tests.doubles.clock import SteppedClock
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
-from device import answering
-from device.answering import Listener
-from device.pairs.pair import Pair
-from device.settings import Settings
+from duet_device import answering
+from duet_device.answering import Listener
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.decoding.anticipation import Anticipation
+from duet_device.decoder.speculative_prefill import Anticipation
 from tests.doubles.decoder import END, ScriptedDecoder
 
 PROMPT = list(b"S:")

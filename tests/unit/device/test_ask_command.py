@@ -14,12 +14,12 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from device import answering
-from device.cli import main
-from device.errors import ExitCode
-from device.identity import renewal
-from device.pairs.pair import Pair
-from device.signed.publishers import BY_HAND, pin
+from duet_device import answering
+from duet_device.cli import main
+from duet_device.errors import ExitCode
+from duet_device.identity import renewal
+from duet_device.pairs.pair import Pair
+from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.integrity import sha256_of
 from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
@@ -102,7 +102,7 @@ def test_the_answer_streams_unless_it_is_json(
 def test_time_counts_from_the_question_not_from_the_import(
     cloud: ScriptedCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("device.cli._PROCESS_STARTED", time.perf_counter() - 3600)
+    monkeypatch.setattr("duet_device.cli._PROCESS_STARTED", time.perf_counter() - 3600)
     assert main(["ask", "why?"]) == ExitCode.OK
 
 
@@ -324,7 +324,7 @@ def test_deadline_already_passed(cloud: ScriptedCloud, capsys: Captured) -> None
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from device.cli import main; sys.exit(main())"
+    program = "import sys; from duet_device.cli import main; sys.exit(main())"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30
     )
@@ -341,7 +341,7 @@ def test_help_names_every_exit_code_and_comes_at_once() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     program = (
-        "import sys; from device.cli import main; main(['ask', '--help']); "
+        "import sys; from duet_device.cli import main; main(['ask', '--help']); "
         "sys.exit(bool({'grpc', 'llama_cpp', 'pydantic', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
@@ -366,7 +366,7 @@ def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
         "import sys; from device import answering; "
         "from tests.doubles.decoder import ScriptedDecoder; "
         "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
-        "from device.cli import main; sys.exit(main(['ask', 'why?']))"
+        "from duet_device.cli import main; sys.exit(main(['ask', 'why?']))"
     )
 
     def hangs(_: object, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
@@ -396,7 +396,7 @@ def test_closed_stdout_ends_quietly(home: Path) -> None:
         "import sys; from device import answering; "
         "from tests.doubles.decoder import ScriptedDecoder; "
         "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
-        "from device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"
+        "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"
     )
     reader, writer = os.pipe()
     os.close(reader)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from device import answering
-from device.cli import main
-from device.errors import ExitCode
-from device.keeping import Keeper
+from duet_device import answering
+from duet_device.cli import main
+from duet_device.errors import ExitCode
+from duet_device.commands.recorder import Keeper
 from duet_contract.receipt import Receipt
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens

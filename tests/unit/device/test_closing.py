@@ -11,10 +11,10 @@ from tests.doubles.tcp import serving
 
 PROGRAM = """
 import random, sys, threading, time
-from device.deadline import Deadline
-from device.errors import DeviceError
-from device.identity.channel import open_channel
-from device.link import Link
+from duet_device.deadline import Deadline
+from duet_device.errors import DeviceError
+from duet_device.identity.channel import open_channel
+from duet_device.link import Link
 from duet_contract.v1.inference_pb2 import Done, ReasonRequest
 
 def close(address, owner, pause):

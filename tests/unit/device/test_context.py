@@ -12,9 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from device.errors import ExitCode, UsageProblem
-from device.private import context, conversion, documents
-from device.private.context import Document, read_context
+from duet_device.errors import (ExitCode, UsageProblem)
+from duet_device.privacy import context
+from duet_device.privacy import conversion
+from duet_device.privacy import documents
+from duet_device.privacy.context import (Document, read_context)
 from tests.doubles import documents as made
 
 PRIVATE = "the safe opens with 4711"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from device.decoding.decoder import Decoder
-from device.errors import ModelProblem
+from duet_device.decoder.llama import Decoder
+from duet_device.errors import ModelProblem
 
 
 def test_a_path_that_is_not_utf8_reaches_llama_cpp(tmp_path: Path) -> None:

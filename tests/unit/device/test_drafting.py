@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.decoding.drafting import Drafter
-from device.decoding.generation import Generation
+from duet_device.decoder.prompt_lookup import Drafter
+from duet_device.decoder.generation import Generation
 from tests.doubles.decoder import END, ScriptedDecoder
 
 rules = st.dictionaries(

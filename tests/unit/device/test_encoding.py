@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.text import decode_text
+from duet_device.text import decode_text
 
 MARKS = {
     "utf-8": b"",

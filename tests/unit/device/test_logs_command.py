@@ -15,13 +15,15 @@ import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from device import answering, keeping
-from device.cli import main
-from device.errors import ExitCode, VaultError
-from device.kept import history, vault
-from device.kept.history import History
-from device.private import identifiers
-from device.private.names import find_names
+from duet_device import answering
+from duet_device.commands import recorder as keeping
+from duet_device.cli import main
+from duet_device.errors import (ExitCode, VaultError)
+from duet_device.history import store as history
+from duet_device.vault import vault
+from duet_device.history.store import History
+from duet_device.privacy import identifiers
+from duet_device.privacy.names import find_names
 from duet_contract import console
 from duet_contract.receipt import Receipt
 from duet_contract.terminal import printable
@@ -501,7 +503,7 @@ def test_an_answer_of_the_device_alone_is_not_reused(
 
 def test_ask_imports_nothing_of_it_without_a_history(home: Path) -> None:
     program = (
-        "import sys; from device.cli import main; main(['ask', 'why?', '--device-only']); "
+        "import sys; from duet_device.cli import main; main(['ask', 'why?', '--device-only']); "
         "sys.exit(bool({'keyring', 'sqlite3', 'phonenumbers', 'tldextract', 'markitdown'} & "
         "set(sys.modules)))"
     )

@@ -14,15 +14,15 @@ from google.rpc.error_details_pb2 import RetryInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from device.answering import Listener, answer
-from device.errors import DeviceError
-from device.kept.history import KeptSignal
-from device.pairs.pair import Pair
-from device.private.context import Document
-from device.private.names import find_names
-from device.private.redaction import redact
-from device.question import Question
-from device.settings import Settings
+from duet_device.answering import (Listener, answer)
+from duet_device.errors import DeviceError
+from duet_device.history.store import KeptSignal
+from duet_device.pairs.pair import Pair
+from duet_device.privacy.context import Document
+from duet_device.privacy.names import find_names
+from duet_device.privacy.redaction import redact
+from duet_device.question import Question
+from duet_device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tokens

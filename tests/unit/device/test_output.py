@@ -9,10 +9,10 @@ from unittest.mock import Mock
 import pytest
 from packaging.requirements import Requirement
 
-from device.cli import _INSTALL, main
-from device.commands import commands
-from device.errors import CloudRefused, ExitCode
-from device.output import Output, receipt_line
+from duet_device.cli import (_INSTALL, main)
+from duet_device.commands.group import commands
+from duet_device.errors import (CloudRefused, ExitCode)
+from duet_device.commands.output import (Output, receipt_line)
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
 
 

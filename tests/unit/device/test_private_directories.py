@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from device import answering
-from device.cli import main
-from device.errors import ExitCode
-from device.kept import vault
+from duet_device import answering
+from duet_device.cli import main
+from duet_device.errors import ExitCode
+from duet_device.vault import vault
 from tests.doubles.decoder import ScriptedDecoder
 
 Captured = pytest.CaptureFixture[str]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from device import answering
-from device.cli import main
-from device.errors import ExitCode
-from device.private import identifiers
-from device.private.found import Finder
-from device.private.names import find_names
+from duet_device import answering
+from duet_device.cli import main
+from duet_device.errors import ExitCode
+from duet_device.privacy import identifiers
+from duet_device.privacy.found import Finder
+from duet_device.privacy.names import find_names
 from duet_contract.receipt import Receipt
 from tests.doubles import documents as made
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
@@ -169,7 +169,7 @@ def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCl
         "import sys; from device import answering; "
         "from tests.doubles.decoder import ScriptedDecoder; "
         "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
-        "from device.cli import main; sys.exit(main(['ask', 'why?', '--context', '-']))"
+        "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--context', '-']))"
     )
     result = subprocess.run(
         [sys.executable, "-c", program],

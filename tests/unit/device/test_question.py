@@ -6,12 +6,10 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from device.answering import answer
-from device.errors import (
-    UsageProblem,
-)
-from device.pairs.pair import Pair
-from device.settings import Settings
+from duet_device.answering import answer
+from duet_device.errors import UsageProblem
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.errors import UsageProblem
-from device.private.forms import find_forms, find_numbers
-from device.private.found import Finder, Found
-from device.private.identifiers import load_finders
-from device.private.names import find_names
-from device.private.redaction import Redaction, redact
-from device.private.words import Word, find_words, read_words
+from duet_device.errors import UsageProblem
+from duet_device.privacy.forms import (find_forms, find_numbers)
+from duet_device.privacy.found import (Finder, Found)
+from duet_device.privacy.identifiers import load_finders
+from duet_device.privacy.names import find_names
+from duet_device.privacy.redaction import (Redaction, redact)
+from duet_device.privacy.words import (Word, find_words, read_words)
 
 
 @pytest.fixture(scope="module")

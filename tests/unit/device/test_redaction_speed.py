@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from device.errors import DeadlineExceeded
-from device.private.found import Finder
-from device.private.identifiers import load_finders
-from device.private.redaction import redact
-from device.private.words import Word, find_words
+from duet_device.errors import DeadlineExceeded
+from duet_device.privacy.found import Finder
+from duet_device.privacy.identifiers import load_finders
+from duet_device.privacy.redaction import redact
+from duet_device.privacy.words import (Word, find_words)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_finding_stops_between_steps(finders: list[Finder]) -> None:
 def test_nothing_heavy_is_imported_to_find() -> None:
     program = (
         "import sys\n"
-        "from device.private.identifiers import load_finders\n"
-        "from device.private.redaction import redact\n"
+        "from duet_device.privacy.identifiers import load_finders\n"
+        "from duet_device.privacy.redaction import redact\n"
         "redact('Maria Lopez, maria@example.org, 192.168.1.1', load_finders(lambda _: None))\n"
         "print(sorted({'spacy', 'tldextract', 'requests', 'torch'} & set(sys.modules)))"
     )

@@ -2,9 +2,9 @@
 
 import pytest
 
-from device.private.found import Finder
-from device.private.identifiers import load_finders
-from device.private.redaction import redact
+from duet_device.privacy.found import Finder
+from duet_device.privacy.identifiers import load_finders
+from duet_device.privacy.redaction import redact
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.signal_result import contradicts
+from duet_device.decoder.signal_result import contradicts
 
 
 @pytest.mark.parametrize(

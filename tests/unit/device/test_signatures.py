@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from device.errors import ModelProblem, UntrustedPair
-from device.pairs.pair import load_decoder, open_pair
-from device.signed.publishers import BY_HAND, pin
+from duet_device.errors import (ModelProblem, UntrustedPair)
+from duet_device.pairs.pair import (load_decoder, open_pair)
+from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.builder import builder_key
 from duet_contract.keys import public_bytes
 from duet_contract.signature import sign_pair
@@ -30,7 +30,7 @@ class Reached:
 def loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DUET_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setattr("device.decoding.decoder.Decoder", Reached)
+    monkeypatch.setattr("duet_device.decoder.llama.Decoder", Reached)
 
 
 @pytest.fixture

@@ -8,17 +8,12 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from device import answering
-from device.answering import answer
-from device.errors import (
-    DeadlineExceeded,
-    ExitCode,
-    Interrupted,
-    UsageProblem,
-)
-from device.identity.channel import open_channel
-from device.pairs.pair import Pair
-from device.settings import MOST_TIMEOUT, Settings
+from duet_device import answering
+from duet_device.answering import answer
+from duet_device.errors import (DeadlineExceeded, ExitCode, Interrupted, UsageProblem)
+from duet_device.identity.channel import open_channel
+from duet_device.pairs.pair import Pair
+from duet_device.settings import (MOST_TIMEOUT, Settings)
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from device.errors import ExitCode
+from duet_device.errors import ExitCode
 from tests.doubles.manifests import manifest_data
 
 ANSWER = "häppy 🙂\n".encode()
@@ -22,7 +22,7 @@ ANSWER = "häppy 🙂\n".encode()
 PROGRAM = """
 import os, sys
 from device import answering
-from device.cli import main
+from duet_device.cli import main
 from tests.doubles.decoder import ScriptedDecoder, answering as saying
 text = os.environ.get("TEST_ANSWER", "häppy 🙂")
 answering.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from device.pairs.pulling import swap
-from device.pairs.pulling.swap import put_in_place
+from duet_device.pairs.pulling import swap
+from duet_device.pairs.pulling.swap import put_in_place
 
 
 @pytest.fixture(params=["in one step", "by two renames"])

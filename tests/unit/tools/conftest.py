@@ -12,10 +12,11 @@ from duet_contract.manifest import Manifest
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 from tests.doubles.ways import NearWays
-from tools.bench.results import Figure, Machine, Results, Series, Target
-from tools.bench.stats import ratios, summarise
-from tools.report import plots
-from tools.split import run, wire
+from duet_tools.bench.results import (Figure, Machine, Results, Series, Target)
+from duet_tools.bench.stats import (ratios, summarise)
+from duet_tools.report import plots
+from duet_tools.split import run
+from duet_tools.split import wire
 
 SHA = "ab" * 32
 PAIR = "bytes@1.0.0"
@@ -35,7 +36,7 @@ def figure() -> Figure:
         target=Target(comparison="at least", value=0.98),
         details={"tokens a round, subject": 96.0},
         load=(0.5, 1.5),
-        command="python tools/bench_split.py",
+        command="python tools/duet_tools/bench_split.py",
     )
 
 

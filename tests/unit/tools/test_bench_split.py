@@ -8,14 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from tools import bench_split
-from tools.bench import run
-from tools.bench.children import Child
-from tools.bench.errors import BenchError
-from tools.bench.openai_server import signal_tokens
-from tools.bench.results import Figure
-from tools.bench.workload import question
-from tools.progress import public_command
+from duet_tools import bench_split
+from duet_tools.bench import run
+from duet_tools.bench.children import Child
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.openai_server import signal_tokens
+from duet_tools.bench.results import Figure
+from duet_tools.bench.workload import question
+from duet_tools.progress import public_command
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_in_results_hold_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["x", "--pair", "/a/secret/pair", "--out=/b/out.json", "-r5"])
-    assert public_command() == "python tools/bench_split.py --pair pair --out=out.json -r5"
+    assert public_command() == "python tools/duet_tools/bench_split.py --pair pair --out=out.json -r5"
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
     monkeypatch.setattr(run, "_module", lambda name: group)
     manifest = SimpleNamespace(reference="small@1.0.0")
     monkeypatch.setattr(
-        "tools.bench.workload.Workload.open", lambda name: SimpleNamespace(manifest=manifest)
+        "duet_tools.bench.workload.Workload.open", lambda name: SimpleNamespace(manifest=manifest)
     )
 
 

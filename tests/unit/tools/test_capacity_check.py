@@ -6,18 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.fleet.check import (
-    LOAD_S,
-    MAX_RUNNING,
-    Asked,
-    _Calibration,
-    _compare,
-    _engine,
-    arrivals,
-    replay,
-    requests_of,
-)
-from tools.fleet.costs import Engine, Speed
+from duet_tools.fleet.check import (LOAD_S, MAX_RUNNING, Asked, _Calibration, _compare, _engine, arrivals, replay, requests_of)
+from duet_tools.fleet.costs import (Engine, Speed)
 
 ENGINE = Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
 
@@ -72,7 +62,7 @@ def test_an_engine_is_found_again_from_its_calibrations() -> None:
 
 
 def test_what_is_committed_keeps_within_what_is_promised() -> None:
-    file = Path(__file__).parents[3] / "tools/results/capacity_check.json"
+    file = Path(__file__).parents[3] / "tools/duet_tools/results/capacity_check.json"
     data = json.loads(file.read_text("utf-8"))
     assert data["within"] == 0.15
     figures = [figure for load in data["loads"] for figure in load["figures"]]

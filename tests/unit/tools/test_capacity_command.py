@@ -1,4 +1,4 @@
-"""`python tools/capacity.py`, the patterns, and what a simulated fleet has to obey."""
+"""`python tools/duet_tools/capacity.py`, the patterns, and what a simulated fleet has to obey."""
 
 import json
 import random
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench.errors import UsageProblem
-from tools.capacity import main
-from tools.fleet.check import Asked, replay
-from tools.fleet.costs import Costs, Device, Engine, Speed
-from tools.fleet.patterns import KINDS, Pattern
-from tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
-from tools.fleet.simulation import Setup
-from tools.fleet.sizing import fewest_replicas
-from tools.link.profiles import link_named
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.capacity import main
+from duet_tools.fleet.check import (Asked, replay)
+from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
+from duet_tools.fleet.patterns import (KINDS, Pattern)
+from duet_tools.fleet.report import (Capacity, Prices, estimate, sampled, simulate)
+from duet_tools.fleet.simulation import Setup
+from duet_tools.fleet.sizing import fewest_replicas
+from duet_tools.link.profiles import link_named
 
 COSTS = Costs(
     engine=Engine(

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from tests.doubles.reports import SPLIT, records, summary
 from tests.doubles.reports import report as reported
-from tools.bench.errors import UsageProblem
-from tools.fleet.costs import Costs, Device, Engine, Speed
-from tools.fleet.costs_file import costs_from_report, read_costs
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
+from duet_tools.fleet.costs_file import (costs_from_report, read_costs)
 
 RESULTS = Path(__file__).parents[3] / "tools" / "results" / "split_cpu.json"
 COSTS = Costs(

@@ -7,11 +7,11 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.fleet.costs import Costs, Device, Engine, Speed
-from tools.fleet.patterns import Pattern
-from tools.fleet.replica import Job, Replica
-from tools.fleet.simulation import Fleet, Seen, Setup
-from tools.link.profiles import link_named
+from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
+from duet_tools.fleet.patterns import Pattern
+from duet_tools.fleet.replica import (Job, Replica)
+from duet_tools.fleet.simulation import (Fleet, Seen, Setup)
+from duet_tools.link.profiles import link_named
 
 MANY = 1_000_000
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.tcp import read_all, serving
-from tools.counting_proxy import Count, CountingProxy
-from tools.link.emulator import parse_address
+from duet_tools.counting_proxy import (Count, CountingProxy)
+from duet_tools.link.emulator import parse_address
 
 
 @pytest.fixture

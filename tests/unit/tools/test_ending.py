@@ -9,8 +9,13 @@ from types import ModuleType
 import click
 import pytest
 
-from tools import bench_split, capacity, demo, link_emulator, report_tables, tls_cost
-from tools.ending import end
+from duet_tools import bench_split
+from duet_tools import capacity
+from duet_tools import demo
+from duet_tools import link_emulator
+from duet_tools import report_tables
+from duet_tools import tls_cost
+from duet_tools.ending import end
 
 TOOLS = Path(__file__).parents[3] / "tools"
 COMMANDS = (bench_split, capacity, demo, link_emulator, report_tables, tls_cost)
@@ -28,18 +33,18 @@ def shell(line: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
-        ("python tools/link_emulator.py --list | true; exit ${PIPESTATUS[0]}", 141, ""),
+        ("python tools/duet_tools/link_emulator.py --list | true; exit ${PIPESTATUS[0]}", 141, ""),
         (
-            "python tools/link_emulator.py --list >/dev/full",
+            "python tools/duet_tools/link_emulator.py --list >/dev/full",
             1,
             "link_emulator: cannot write to stdout: No space left on device\n",
         ),
         (
-            "python tools/capacity.py --help >&-",
+            "python tools/duet_tools/capacity.py --help >&-",
             1,
             "capacity: cannot write to stdout: Bad file descriptor\n",
         ),
-        ("python tools/bench_split.py 2>&- <&-", 2, ""),
+        ("python tools/duet_tools/bench_split.py 2>&- <&-", 2, ""),
     ],
 )
 def test_streams_that_are_closed_full_or_abandoned(line: str, code: int, said: str) -> None:

@@ -10,20 +10,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duet_contract.json_data import json_text, parse_json
-from tools.bench.errors import UsageProblem
-from tools.bench.results import read_results
-from tools.files import read_text
-from tools.fleet.costs_file import read_costs
-from tools.fleet.patterns import HOURS, Pattern
-from tools.link.emulator import parse_address
-from tools.link.errors import BadLink, BadTimeline
-from tools.link.profiles import Direction, link_named
-from tools.link.timeline import read_timeline
-from tools.options import Finite, flags
-from tools.progress import plain
-from tools.report.model import read_report
-from tools.report.readme_tables import read_measured
-from tools.split.options import parse_objectives
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.bench.results import read_results
+from duet_tools.files import read_text
+from duet_tools.fleet.costs_file import read_costs
+from duet_tools.fleet.patterns import (HOURS, Pattern)
+from duet_tools.link.emulator import parse_address
+from duet_tools.link.errors import (BadLink, BadTimeline)
+from duet_tools.link.profiles import (Direction, link_named)
+from duet_tools.link.timeline import read_timeline
+from duet_tools.options import (Finite, flags)
+from duet_tools.progress import plain
+from duet_tools.report.model import read_report
+from duet_tools.report.readme_tables import read_measured
+from duet_tools.split.options import parse_objectives
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)
 NUMBERS = st.one_of(ANY_FLOAT, st.integers(-(10**400), 10**400))

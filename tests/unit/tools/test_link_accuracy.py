@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import link_emulator
-from tools.link import accuracy
-from tools.link.accuracy import Figure, Report, table
+from duet_tools import link_emulator
+from duet_tools.link import accuracy
+from duet_tools.link.accuracy import (Figure, Report, table)
 
 RESULTS = Path(__file__).parents[3] / "tools" / "results" / "link_accuracy.json"
 

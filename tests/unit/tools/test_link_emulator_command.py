@@ -1,4 +1,4 @@
-"""`python tools/link_emulator.py`: its options, its errors, and its end."""
+"""`python tools/duet_tools/link_emulator.py`: its options, its errors, and its end."""
 
 import signal
 import socket
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.tcp import serving
-from tools.link.emulator import parse_address
-from tools.link_emulator import main
+from duet_tools.link.emulator import parse_address
+from duet_tools.link_emulator import main
 
 SCRIPT = Path(__file__).parents[3] / "tools" / "link_emulator.py"
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.doubles.manual_loop import ManualLoop
-from tools.link.lane import MOST_BACKLOG, Lane, Mark, Pipe
-from tools.link.profiles import Direction
+from duet_tools.link.lane import (MOST_BACKLOG, Lane, Mark, Pipe)
+from duet_tools.link.profiles import Direction
 
 
 @dataclass

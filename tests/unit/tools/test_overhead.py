@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from duet_contract.manifest import Manifest
-from tools.bench import overhead
+from duet_tools.bench import overhead
 
 
 def test_what_the_bench_counts_is_held_against_what_was_emitted(

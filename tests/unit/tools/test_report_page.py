@@ -11,15 +11,15 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
-from tools import bench_split
-from tools.bench.errors import UsageProblem
-from tools.bench.results import Results
-from tools.report.build import link_facts
-from tools.report.model import Report, read_report
-from tools.report.page import page
-from tools.report.plots import plots
-from tools.report.text import markdown
-from tools.report.waterfall import waterfall
+from duet_tools import bench_split
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.bench.results import Results
+from duet_tools.report.build import link_facts
+from duet_tools.report.model import (Report, read_report)
+from duet_tools.report.page import page
+from duet_tools.report.plots import plots
+from duet_tools.report.text import markdown
+from duet_tools.report.waterfall import waterfall
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
-from tools.bench.errors import UsageProblem
-from tools.split.arrivals import offsets
-from tools.split.cells import Cell, Plan, parse_counts, parse_rates, sweep_between
-from tools.split.options import parse_objectives
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.split.arrivals import offsets
+from duet_tools.split.cells import (Cell, Plan, parse_counts, parse_rates, sweep_between)
+from duet_tools.split.options import parse_objectives
 
 
 def plan(**changes: object) -> Plan:

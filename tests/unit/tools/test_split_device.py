@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from device.errors import CloudUnreachable
+from duet_device.errors import CloudUnreachable
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -21,19 +21,19 @@ from duet_contract.v1.inference_pb2 import (
 )
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.doubles.tcp import read_all, serving
-from tools.bench.errors import UsageProblem
-from tools.link.emulator import parse_address
-from tools.split import replayed
-from tools.split.cells import Cell
-from tools.split.energy import EnergyMeter
-from tools.split.folder import Folder, Stretch
-from tools.split.modes.base import Asking
-from tools.split.modes.split import add_saving
-from tools.split.record import Record
-from tools.split.relay import Relay
-from tools.split.replayed import Arrived, ReplayedDevice
-from tools.split.settings import RunSettings
-from tools.split.wire import Ways
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.link.emulator import parse_address
+from duet_tools.split import replayed
+from duet_tools.split.cells import Cell
+from duet_tools.split.energy import EnergyMeter
+from duet_tools.split.folder import (Folder, Stretch)
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.split import add_saving
+from duet_tools.split.record import Record
+from duet_tools.split.relay import Relay
+from duet_tools.split.replayed import (Arrived, ReplayedDevice)
+from duet_tools.split.settings import RunSettings
+from duet_tools.split.wire import Ways
 
 
 class SlowDecoder(ScriptedDecoder):
@@ -319,7 +319,7 @@ def test_nobody_behind_the_relay_ends_the_connection() -> None:
 
 
 def test_links_in_their_own_process_pass_and_count() -> None:
-    from tools.link.profiles import link_named
+    from duet_tools.link.profiles import link_named
 
     with serving(twice) as target, Ways() as ways:
         for link in ("none", "lan"):

@@ -14,15 +14,16 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles.service import ScriptedCompletions, ScriptedService
-from tools import bench_split
-from tools.progress import progress_bar
-from tools.report.model import Report, read_report
-from tools.split import run, session
-from tools.split.cells import Cell
-from tools.split.load import GIVE_UP_AFTER
-from tools.split.record import Asked
-from tools.split.session import Session
-from tools.split.wire import Ways
+from duet_tools import bench_split
+from duet_tools.progress import progress_bar
+from duet_tools.report.model import (Report, read_report)
+from duet_tools.split import run
+from duet_tools.split import session
+from duet_tools.split.cells import Cell
+from duet_tools.split.load import GIVE_UP_AFTER
+from duet_tools.split.record import Asked
+from duet_tools.split.session import Session
+from duet_tools.split.wire import Ways
 
 
 def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:

@@ -8,9 +8,9 @@ import pytest
 
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from tests.doubles.verifiers import DigitVerifier
-from tools.bench.errors import UsageProblem
-from tools.split.checking import RULE, LastAnswer, find_check
-from tools.split.questions import Question, answered, read_questions
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.split.checking import (RULE, LastAnswer, find_check)
+from duet_tools.split.questions import (Question, answered, read_questions)
 
 
 def write(path: Path, *rows: object) -> Path:

@@ -16,13 +16,13 @@ from google.rpc.error_details_pb2 import RetryInfo
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles import cloud
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
-from tools import bench_split
-from tools.bench.workload import Workload
-from tools.report.model import Report, read_report
-from tools.report.readme import readme
-from tools.split.arrivals import offsets
-from tools.split.modes.large import LargeAlone
-from tools.split.modes.split import Split
+from duet_tools import bench_split
+from duet_tools.bench.workload import Workload
+from duet_tools.report.model import (Report, read_report)
+from duet_tools.report.readme import readme
+from duet_tools.split.arrivals import offsets
+from duet_tools.split.modes.large import LargeAlone
+from duet_tools.split.modes.split import Split
 
 
 def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
@@ -279,7 +279,7 @@ def test_ctrl_c_writes_what_there_is_and_resume_goes_on(
     assert (found.cells[0].asked, found.cells[0].complete) == (3, False)
     monkeypatch.undo()
     asked = len(service.requests)
-    monkeypatch.setattr("tools.split.run.load_decoder", lambda pair, threads: bench.decoder)
+    monkeypatch.setattr("duet_tools.split.run.load_decoder", lambda pair, threads: bench.decoder)
     assert main(bench, service, "--modes", "duet", "--resume") == 0
     assert report(bench).cells[0].answered == 6
     assert len(service.requests) == asked + 3

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
-from tools import bench_split
-from tools.report.model import read_report
+from duet_tools import bench_split
+from duet_tools.report.model import read_report
 
 
 def main(

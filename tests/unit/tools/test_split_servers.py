@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
-from tools import bench_split
-from tools.bench.workload import Workload
-from tools.report.model import read_report
-from tools.split import servers
-from tools.split.servers import Servers
+from duet_tools import bench_split
+from duet_tools.bench.workload import Workload
+from duet_tools.report.model import read_report
+from duet_tools.split import servers
+from duet_tools.split.servers import Servers
 
 
 class Started:
@@ -135,5 +135,5 @@ def test_the_committed_command_line_names_no_folder(
     monkeypatch.setattr("sys.argv", ["bench_split.py", *given])
     assert bench_split.main(given) == 0
     assert read_report(bench.out / "report.json").command == (
-        "python tools/bench_split.py --data data.jsonl --pair pair --out out --modes device-alone"
+        "python tools/duet_tools/bench_split.py --data data.jsonl --pair pair --out out --modes device-alone"
     )

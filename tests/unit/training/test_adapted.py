@@ -14,18 +14,18 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from training.errors import DataError
-from training.pair import load_pair
-from training.prompting import PairPrompts
-from training.stories.draw import SCOPES
-from training.supervised.adapted import main
-from training.supervised.adapted_pair import make_pair
-from training.supervised.adapter import Adapter, AdapterStudent
-from training.supervised.command import UNFINISHED
-from training.supervised.start import make_start
-from training.supervised.strange import strange
-from training.supervised.trainer import Plan
-from training.supervised.worked import EquationTeacher, Worked, read_worked
+from duet_training.errors import DataError
+from duet_training.pair.description import load_pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.data.story_problems.draw import SCOPES
+from duet_training.sft.adapted import main
+from duet_training.sft.adapted_pair import make_pair
+from duet_training.sft.adapter import (Adapter, AdapterStudent)
+from duet_training.sft.command import UNFINISHED
+from duet_training.sft.start import make_start
+from duet_training.sft.mismatched import strange
+from duet_training.sft.trainer import Plan
+from duet_training.sft.worked import (EquationTeacher, Worked, read_worked)
 
 ROWS = [
     {
@@ -183,7 +183,7 @@ def _trained(base, teacher, out, monkeypatch, stops):
             base, out / "adapter", out / "state.pt", plan, Adapter(2, 1, "O/M")
         )
         ticks = chain(repeat(0.0, steps - student.step + 1), repeat(100.0))
-        monkeypatch.setattr("training.supervised.trainer.time.monotonic", lambda t=ticks: next(t))
+        monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda t=ticks: next(t))
 
         def draw(rng, count, student=student):
             return teacher.examples("reasoner", rng, count, student.chunk)

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from training.errors import DataError
-from training.evaluation_run import EvaluationSettings
-from training.evidence import runner as running
-from training.evidence.__main__ import main
-from training.evidence.mechanism import QUESTIONS, measured, pressure
-from training.evidence.methods import ABLATIONS, FROM_SECOND, JOINTLY, MAIN, OTHERS, UNTRAINED
-from training.evidence.plan import FULL, make_plan
-from training.evidence.rates import RATES, chosen, stage_of
-from training.evidence.report import write_report
-from training.evidence.results import Results, of_run
-from training.evidence.runner import Runner, StageError
-from training.evidence.schedule import MOST
-from training.evidence.stage import LIMIT, Stage
-from training.evidence.tables import LENGTHS, ablation_table, by_length, ran
-from training.objective.rewards import Baseline
-from training.settings import Settings, compose_settings
+from duet_training.errors import DataError
+from duet_training.evaluation.run import EvaluationSettings
+from duet_training.experiments import runner as running
+from duet_training.experiments.__main__ import main
+from duet_training.experiments.mechanism import (QUESTIONS, measured, pressure)
+from duet_training.experiments.methods import (ABLATIONS, FROM_SECOND, JOINTLY, MAIN, OTHERS, UNTRAINED)
+from duet_training.experiments.plan import (FULL, make_plan)
+from duet_training.experiments.rates import (RATES, chosen, stage_of)
+from duet_training.experiments.report import write_report
+from duet_training.experiments.results import (Results, of_run)
+from duet_training.experiments.runner import (Runner, StageError)
+from duet_training.experiments.schedule import MOST
+from duet_training.experiments.stage import (LIMIT, Stage)
+from duet_training.experiments.tables import (LENGTHS, ablation_table, by_length, ran)
+from duet_training.objective.rewards import Baseline
+from duet_training.settings.run import (Settings, compose_settings)
 
 FEW = ("data", "start", "rate-duet-", "duet-0")
 
@@ -93,7 +93,7 @@ def _pretend(monkeypatch, fail=()):
             out.with_suffix(".jsonl").write_text(8 * (json.dumps(row) + "\n"))
 
     def command(self, stage, module, arguments, threads, limit=None):
-        if module == "training.evaluations":
+        if module == "duet_training.evaluation.batch":
             for line in Path(arguments[0]).read_text().splitlines():
                 (out,) = (a for a in shlex.split(line) if a.startswith("out="))
                 evaluated(Path(out.removeprefix("out=")))
@@ -237,7 +237,7 @@ def test_evaluations_share_a_process_and_what_is_done_of_them_is_kept(plan, tmp_
     asked.clear()
     assert Runner(results, lambda _: None).run(stages, 1e18, names) == []
     left = evaluations[2:]
-    assert asked == [(name, "training.evaluations") for name in left[::MOST]]
+    assert asked == [(name, "duet_training.evaluation.batch") for name in left[::MOST]]
 
 
 def test_a_result_of_other_settings_does_not_count(tmp_path):
@@ -386,7 +386,7 @@ def test_a_damaged_result_is_one_clear_line(tmp_path, capsys):
         Results(tmp_path, tmp_path).read("data")
     command = ["--report", "--results", str(tmp_path), "--to", str(tmp_path / "x.md")]
     assert main(command) == 1
-    assert "training.evidence: cannot read the result" in capsys.readouterr().err
+    assert "duet_training.experiments: cannot read the result" in capsys.readouterr().err
 
 
 def test_curves_hold_what_was_recorded(tmp_path):

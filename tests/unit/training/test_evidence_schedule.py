@@ -5,9 +5,9 @@ from threading import Barrier, Event
 
 import pytest
 
-from training.evidence.runner import StageError
-from training.evidence.schedule import Schedule
-from training.evidence.stage import Stage
+from duet_training.experiments.runner import StageError
+from duet_training.experiments.schedule import Schedule
+from duet_training.experiments.stage import Stage
 
 
 def test_stages_run_beside_each_other_once_what_they_need_is_there():

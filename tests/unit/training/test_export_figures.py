@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from training.errors import ConfigError
-from training.export.confidence import threshold
-from training.export.manifest import evaluation_from
-from training.export.settings import FigureSettings
+from duet_training.errors import ConfigError
+from duet_training.export.confidence import threshold
+from duet_training.export.manifest import evaluation_from
+from duet_training.export.settings import FigureSettings
 
 RESULT = {"data": "stories:wide", "questions": 500, "accuracy": 0.95, "reasoner_tokens": 20.0}
 
@@ -79,10 +79,10 @@ def test_figures_that_do_not_fit_are_refused(tmp_path):
         evaluation_from(FigureSettings(split=tmp_path / "none.json", alone=None))
     broken = tmp_path / "broken.json"
     broken.write_text("[]")
-    with pytest.raises(ConfigError, match="no result of training.evaluate"):
+    with pytest.raises(ConfigError, match="no result of duet_training.evaluate"):
         evaluation_from(FigureSettings(split=broken, alone=None))
     broken.write_text('{"data": "x"}')
-    with pytest.raises(ConfigError, match="no result of training.evaluate"):
+    with pytest.raises(ConfigError, match="no result of duet_training.evaluate"):
         evaluation_from(FigureSettings(split=broken, alone=None))
     with pytest.raises(ValueError, match="without figures.split"):
         FigureSettings(split=None, alone=split)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from training.errors import ConfigError
-from training.export.__main__ import main
-from training.export.settings import ExportSettings, quantization_types
-from training.export.verdict import beyond, limit_for
-from training.settings import compose_settings
+from duet_training.errors import ConfigError
+from duet_training.export.__main__ import main
+from duet_training.export.settings import (ExportSettings, quantization_types)
+from duet_training.export.verdict import (beyond, limit_for)
+from duet_training.settings.run import compose_settings
 
 
 def _settings(*overrides):
@@ -68,5 +68,5 @@ def test_misuse_is_told_from_failure(tmp_path, capsys):
     assert "usage" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.export: there is no run")
+    assert error.startswith("duet_training.export: there is no run")
     assert len(error.splitlines()) == 1

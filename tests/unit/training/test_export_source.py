@@ -5,9 +5,9 @@ import json
 import pytest
 
 from duet_contract.manifest import TemplatePart
-from training.errors import CheckpointError, ConfigError
-from training.export.source import Lengths, find_trained, served_pair
-from training.pair import load_pair
+from duet_training.errors import (CheckpointError, ConfigError)
+from duet_training.export.source import (Lengths, find_trained, served_pair)
+from duet_training.pair.description import load_pair
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ import random
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from training.data.word_problems.annotated import read_annotated
-from training.data.word_problems.problem import MaskedProblem
-from training.pair import load_pair
-from training.prompting import PairPrompts
-from training.supervised import formula_accuracy, formulas
-from training.supervised.command import UNFINISHED
-from training.supervised.formula_measure import judge, summary
-from training.supervised.formula_teacher import FormulaTeacher
-from training.supervised.start import make_start
+from duet_training.data.word_problems.annotated import read_annotated
+from duet_training.data.word_problems.problem import MaskedProblem
+from duet_training.pair.description import load_pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.sft import formula_accuracy
+from duet_training.sft import formulas
+from duet_training.sft.command import UNFINISHED
+from duet_training.sft.formula_measure import (judge, summary)
+from duet_training.sft.formula_teacher import FormulaTeacher
+from duet_training.sft.start import make_start
 
 PROBLEM = MaskedProblem(
     "1",

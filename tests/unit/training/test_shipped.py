@@ -11,16 +11,19 @@ from safetensors.torch import load_file, save_file
 from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from tests.doubles.small_pairs import write_pair
-from training.errors import DataError
-from training.evaluation_run import EvaluationSettings
-from training.export.settings import ExportSettings
-from training.settings import Settings, compose_settings
-from training.shipped import __main__ as command
-from training.shipped import pack, packing, release, word_problems
-from training.shipped.command import Command
-from training.shipped.package import collect, package, renew_figures, tell
-from training.shipped.stages import HELD_OUT
-from training.shipped.stories import make_plan
+from duet_training.errors import DataError
+from duet_training.evaluation.run import EvaluationSettings
+from duet_training.export.settings import ExportSettings
+from duet_training.settings.run import (Settings, compose_settings)
+from duet_training.release import __main__ as command
+from duet_training.release import pack
+from duet_training.release import packing
+from duet_training.release import release
+from duet_training.release import word_problems
+from duet_training.release.command import Command
+from duet_training.release.package import (collect, package, renew_figures, tell)
+from duet_training.release.stages import HELD_OUT
+from duet_training.release.stories import make_plan
 
 EVALUATION = {
     "data": "stories:wide",
@@ -54,9 +57,9 @@ def parts_plan(tmp_path):
 def _composed(plan):
     """Settings of the commands that have such, by the command's name."""
     kinds = {
-        "training.train": ("train", Settings),
-        "training.evaluate": ("evaluate", EvaluationSettings),
-        "training.export": ("export", ExportSettings),
+        "duet_training.train": ("train", Settings),
+        "duet_training.evaluate": ("evaluate", EvaluationSettings),
+        "duet_training.export": ("export", ExportSettings),
     }
     found = {
         each.name: compose_settings(
@@ -165,7 +168,7 @@ def test_what_was_made_with_other_arguments_is_made_again(tmp_path, called, monk
     called.clear()
     _changed(monkeypatch, "data wide-long", lambda arguments: (*arguments, "--seed", "1"))
     assert command.main([str(tmp_path), "--dry-run"]) == 0
-    assert capsys.readouterr().out.count("again  python -m training.data") == 1
+    assert capsys.readouterr().out.count("again  python -m duet_training.data") == 1
     assert command.main([str(tmp_path)]) == 0
     assert called == ["data wide-long", "original on wide-long", "duet on wide-long"]
 
@@ -191,11 +194,11 @@ def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch
 
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
-    broken = Command("broken", "training.data", ("nothing",), tmp_path / "never")
+    broken = Command("broken", "duet_training.data", ("nothing",), tmp_path / "never")
     monkeypatch.setattr(release.stories, "make_plan", lambda *_: [broken])
     assert command.main([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.shipped: broken failed: ")
+    assert error.startswith("duet_training.release: broken failed: ")
     assert error.count("\n") == 1
 
 

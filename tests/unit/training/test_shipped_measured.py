@@ -9,10 +9,12 @@ import pytest
 from duet_contract.integrity import sha256_of
 from tests.doubles.bench import ScriptedBench
 from tests.doubles.small_pairs import write_pair
-from training.errors import DataError
-from training.shipped import bench, served, wall_clock
-from training.shipped.package import package
-from training.shipped.stages import HELD_OUT
+from duet_training.errors import DataError
+from duet_training.release import bench
+from duet_training.release import served
+from duet_training.release import wall_clock
+from duet_training.release.package import package
+from duet_training.release.stages import HELD_OUT
 
 PYTHON = Path(sys.executable)
 
@@ -94,7 +96,7 @@ def test_a_repeat_that_is_not_whole_is_taken_again(scripted, capsys, special, sa
     told.tell({2: special})
     assert _clock(out) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.shipped.wall_clock: ")
+    assert error.startswith("duet_training.release.wall_clock: ")
     assert error.count("\n") == 1
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(error)

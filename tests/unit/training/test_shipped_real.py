@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from training.shipped import real
+from duet_training.release import real
 
 ROWS = {
     "svamp": [

@@ -12,19 +12,19 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from training.errors import CheckpointError, ConfigError
-from training.pair import load_pair
-from training.prompting import PairPrompts
-from training.stories.draw import SCOPES, draw
-from training.stories.traces import SHORT, answer, trace
-from training.supervised import trainer
-from training.supervised.__main__ import main
-from training.supervised.command import UNFINISHED
-from training.supervised.examples import DRILLED, LESSONS, Example, Teacher
-from training.supervised.muon import Float32Muon, orthogonalised
-from training.supervised.start import make_start
-from training.supervised.tokenizer import LLAMA_CPP_NAME
-from training.supervised.trainer import GRAIN, IGNORED, Batch, Plan, Student, batched
+from duet_training.errors import (CheckpointError, ConfigError)
+from duet_training.pair.description import load_pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.data.story_problems.draw import (SCOPES, draw)
+from duet_training.data.story_problems.traces import (SHORT, answer, trace)
+from duet_training.sft import trainer
+from duet_training.sft.__main__ import main
+from duet_training.sft.command import UNFINISHED
+from duet_training.sft.examples import (DRILLED, LESSONS, Example, Teacher)
+from duet_training.sft.muon import (Float32Muon, orthogonalised)
+from duet_training.sft.start import make_start
+from duet_training.sft.tokenizer import LLAMA_CPP_NAME
+from duet_training.sft.trainer import (GRAIN, IGNORED, Batch, Plan, Student, batched)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch
         student = Student(model, tmp_path / name / "state.pt", plan)
         # The clock stands still for so many steps, and then the time is up.
         ticks = chain(repeat(0.0, steps + 1), repeat(100.0))
-        monkeypatch.setattr("training.supervised.trainer.time.monotonic", lambda: next(ticks))
+        monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda: next(ticks))
         done = student.train(
             partial(teacher.examples, "decoder"), until=50.0, report=lambda *_: None
         )

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from training.checkpoints import Checkpoints, State, load_policies
-from training.errors import CheckpointError
+from duet_training.rl.checkpoints import (Checkpoints, State, load_policies)
+from duet_training.errors import CheckpointError
 
 
 class _Policy:

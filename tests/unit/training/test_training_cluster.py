@@ -7,9 +7,10 @@ from unittest import mock
 
 import pytest
 
-from training import cluster, policies
-from training.errors import ClusterError, ConfigError
-from training.train import settings_from
+from duet_training.verl_backend import cluster
+from duet_training.verl_backend import policies
+from duet_training.errors import (ClusterError, ConfigError)
+from duet_training.train import settings_from
 
 NEEDED = ["pair=p", "out=o", "data.train=t"]
 NAMES = ("reasoner", "decoder")

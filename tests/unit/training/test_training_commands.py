@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from training import settings
-from training.commands import real, run_command, whole
-from training.errors import ConfigError, DataError, ParityError
-from training.settings import compose_settings
+from duet_training.settings import run as settings
+from duet_training.commands import (real, run_command, whole)
+from duet_training.errors import (ConfigError, DataError, ParityError)
+from duet_training.settings.run import compose_settings
 
 ROOT = Path(__file__).parents[3]
 # Their top level needs what the contract needs, and no more.
@@ -42,7 +42,7 @@ def test_a_command_ends_in_one_way_and_imports_nothing_that_may_be_missing(file)
             names = [node.module or ""]
         else:
             continue
-        assert set(names) <= {"training.commands", *sys.stdlib_module_names} | {
+        assert set(names) <= {"duet_training.commands", *sys.stdlib_module_names} | {
             name for name in names if name.partition(".")[0] in sys.stdlib_module_names
         }
 
@@ -58,18 +58,18 @@ def shell(line):
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [
-        ("python -m training.tiny --help | true; exit ${PIPESTATUS[0]}", 141, ""),
+        ("python -m duet_training.pair.tiny --help | true; exit ${PIPESTATUS[0]}", 141, ""),
         (
-            "python -m training.export --help >/dev/full",
+            "python -m duet_training.export --help >/dev/full",
             1,
-            "training.export: cannot write to stdout: No space left on device\n",
+            "duet_training.export: cannot write to stdout: No space left on device\n",
         ),
         (
-            "python -m training.tiny -h >&-",
+            "python -m duet_training.pair.tiny -h >&-",
             1,
-            "training.tiny: cannot write to stdout: Bad file descriptor\n",
+            "duet_training.pair.tiny: cannot write to stdout: Bad file descriptor\n",
         ),
-        ("python -m training.tiny 2>&- <&-", 2, ""),
+        ("python -m duet_training.pair.tiny 2>&- <&-", 2, ""),
     ],
 )
 def test_streams_that_are_closed_full_or_abandoned(line, code, said):

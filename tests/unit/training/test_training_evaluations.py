@@ -2,12 +2,13 @@
 
 import pytest
 
-from training import evaluation_list, started
-from training.errors import ConfigError
-from training.evaluation_list import read
-from training.evaluation_run import METHODS
-from training.evaluations import main
-from training.started import Started
+from duet_training.evaluation import batch_run as evaluation_list
+from duet_training.evaluation import model_cache as started
+from duet_training.errors import ConfigError
+from duet_training.evaluation.batch_run import read
+from duet_training.evaluation.run import METHODS
+from duet_training.evaluation.batch import main
+from duet_training.evaluation.model_cache import Started
 
 ONE = "pair=p.yaml data.train=t.parquet"
 
@@ -43,7 +44,7 @@ def test_a_line_is_an_evaluation_as_one_would_type_it(tmp_path):
 def test_a_file_that_is_wrong_is_refused_before_anything_starts(tmp_path, capsys, lines, told):
     assert main([str(_file(tmp_path, *lines))]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("training.evaluations: ")
+    assert line.startswith("duet_training.evaluation.batch: ")
     assert told in line
 
 
@@ -133,4 +134,4 @@ def test_one_that_fails_says_which_and_ends_the_rest(tmp_path, monkeypatch, caps
     monkeypatch.setattr(evaluation_list, "evaluated", fail)
     lines = (f"{ONE} out=a method=alone", f"{ONE} out=b")
     assert main([str(_file(tmp_path, *lines))]) == 1
-    assert capsys.readouterr().err == "training.evaluations: no alone (writing a)\n"
+    assert capsys.readouterr().err == "duet_training.evaluation.batch: no alone (writing a)\n"

@@ -5,25 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from training.adapter import check_adapter
-from training.errors import ConfigError
-from training.memory import (
-    CONTEXT,
-    GIB,
-    RESTING,
-    Engine,
-    Shape,
-    activations,
-    cached_tokens,
-    engine_of,
-    phases,
-    resident,
-    shape_of,
-    table,
-)
-from training.settings import Adapter
-from training.train import settings_from
-from training.verl_config import policy_config
+from duet_training.pair.lora import check_adapter
+from duet_training.errors import ConfigError
+from duet_training.preflight.memory import (CONTEXT, GIB, RESTING, Engine, Shape, activations, cached_tokens, engine_of, phases, resident, shape_of, table)
+from duet_training.settings.run import Adapter
+from duet_training.train import settings_from
+from duet_training.verl_backend.config import policy_config
 
 # Qwen3-4B and Qwen3-0.6B, as their config.json has them.
 CONFIGS = {

@@ -5,17 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from training.data.rows import Problem, write_rows
-from training.evaluate import main
-from training.evaluation_run import summary, write_answers
-from training.generation import Response
-from training.methods.alone import Alone
-from training.methods.base import Outcome
-from training.methods.duet import Duet
-from training.methods.original import Original
-from training.methods.prompted import NOTE, Prompted
-from training.methods.truncated import Truncated
-from training.metrics import bootstrap_interval, generation_flops, intelligence_per_token
+from duet_training.data.rows import (Problem, write_rows)
+from duet_training.evaluate import main
+from duet_training.evaluation.run import (summary, write_answers)
+from duet_training.verl_backend.generation import Response
+from duet_training.evaluation.methods.alone import Alone
+from duet_training.evaluation.methods.base import Outcome
+from duet_training.evaluation.methods.duet import Duet
+from duet_training.evaluation.methods.original import Original
+from duet_training.evaluation.methods.prompted import (NOTE, Prompted)
+from duet_training.evaluation.methods.truncated import Truncated
+from duet_training.evaluation.metrics import (bootstrap_interval, generation_flops, intelligence_per_token)
 
 PROBLEMS = [Problem("1", "2+2?", "4", "set")]
 
@@ -168,7 +168,7 @@ def test_weights_of_another_number_of_ranks_are_one_line(
     def start(*_, **__):
         pytest.fail("it is told before anything starts")
 
-    monkeypatch.setattr("training.started.start_policies", start)
+    monkeypatch.setattr("duet_training.evaluation.model_cache.start_policies", start)
     write_rows(PROBLEMS, "test", tmp_path / "test.parquet")
     for name in ("reasoner", "decoder"):
         (tmp_path / "step_4" / name).mkdir(parents=True)
@@ -196,5 +196,5 @@ def test_weights_of_another_number_of_ranks_are_one_line(
 def test_bad_settings_are_one_line(bad, capsys):
     assert main(["pair=nowhere.yaml", "out=o", "data.train=t", *bad]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.evaluate: ")
+    assert error.startswith("duet_training.evaluate: ")
     assert error.count("\n") == 1

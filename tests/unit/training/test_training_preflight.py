@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from training.checkpoints import Checkpoints, State
-from training.data.rows import Problem, write_rows
-from training.memory import GIB, Shape
-from training.preflight import host
-from training.preflight.__main__ import main
-from training.train import settings_from
+from duet_training.rl.checkpoints import (Checkpoints, State)
+from duet_training.data.rows import (Problem, write_rows)
+from duet_training.preflight.memory import (GIB, Shape)
+from duet_training.preflight import host
+from duet_training.preflight.__main__ import main
+from duet_training.train import settings_from
 
 SIZES = [
     "data.max_prompt=200",
@@ -43,7 +43,7 @@ def run(pair_file, tmp_path):
 @pytest.fixture
 def quick(monkeypatch):
     """Without composing VERL's configuration, where a test is about something else."""
-    monkeypatch.setattr("training.preflight.run.policy_config", lambda *_: None)
+    monkeypatch.setattr("duet_training.preflight.run.policy_config", lambda *_: None)
 
 
 def _rows(capsys):
@@ -138,7 +138,7 @@ def test_an_adapter_is_held_against_its_model(run, capsys, quick):
 def test_settings_that_are_none_are_one_line(capsys):
     assert main(["batch.questions=none"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.preflight: ")
+    assert error.startswith("duet_training.preflight: ")
     assert error.count("\n") == 1
 
 

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.doubles.bench import ScriptedBench
-from training.commands import run_command
-from training.errors import DataError
-from training.processes import CommandFailed, run
+from duet_training.commands import run_command
+from duet_training.errors import DataError
+from duet_training.experiments.processes import (CommandFailed, run)
 
 
 def _python(code):

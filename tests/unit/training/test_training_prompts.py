@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from duet_contract.errors import PromptError
-from training.errors import ConfigError
-from training.pair import load_pair
-from training.prompting import PairPrompts
+from duet_training.errors import ConfigError
+from duet_training.pair.description import load_pair
+from duet_training.pair.prompting import PairPrompts
 
 
 def _ids(prompts, text):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, LogitsProcessorList
 
-from training.cpu import batch
-from training.cpu.batch import respond
-from training.cpu.sampler import SeededSampler
+from duet_training.verl_backend.cpu import batch
+from duet_training.verl_backend.cpu.batch import respond
+from duet_training.verl_backend.cpu.sampler import SeededSampler
 
 STOPS = [5, 9]
 PROMPTS = [[7, 8, 10 + row] * (1 + row % 3) for row in range(12)]

@@ -8,13 +8,13 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import Linear
 from transformers import AutoModelForCausalLM, GPT2Config
 
-from training.adapter import check_adapter
-from training.errors import ConfigError
-from training.evaluation_run import EvaluationSettings
-from training.objective.schedule import Constant, DualAscent
-from training.settings import Adapter, compose_settings
-from training.train import main, settings_from
-from training.verl_config import policy_config
+from duet_training.pair.lora import check_adapter
+from duet_training.errors import ConfigError
+from duet_training.evaluation.run import EvaluationSettings
+from duet_training.objective.schedule import (Constant, DualAscent)
+from duet_training.settings.run import (Adapter, compose_settings)
+from duet_training.train import (main, settings_from)
+from duet_training.verl_backend.config import policy_config
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
 
@@ -119,7 +119,7 @@ def test_bad_settings_are_one_line(overrides, says, capsys):
     assert says in str(caught.value)
     assert main(overrides) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.train: ")
+    assert error.startswith("duet_training.train: ")
     assert error.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""`python -m training.sign`: keys, signatures, and every way of not getting one."""
+"""`python -m duet_training.export.sign`: keys, signatures, and every way of not getting one."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -8,7 +8,7 @@ from duet_contract.keys import load_private_key, load_public_key, public_bytes
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_contract.signature import read_signature, verify_signature
 from tests.doubles.small_pairs import write_pair
-from training.sign import PASSPHRASE_VARIABLE, main
+from duet_training.export.sign import (PASSPHRASE_VARIABLE, main)
 
 SECRET = "correct horse"
 
@@ -58,7 +58,7 @@ def refusal(capsys, arguments):
     """The one line that the command ends with, exit code 1."""
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert error.startswith("training.sign: ")
+    assert error.startswith("duet_training.export.sign: ")
     assert error.count("\n") == 1
     return error
 

@@ -6,16 +6,16 @@ import time
 import pytest
 import torch
 
-from training import train
-from training.checks import agree, finite, log_prob_differences, nothing_to_learn
-from training.cpu.rollout import digest
-from training.cpu.sampler import SeededSampler, likeliest
-from training.data.rows import Problem
-from training.errors import ConfigError, DataError, DivergenceError, worker_failed
-from training.generation import Response
-from training.journal import Journal, read_journal
-from training.order import problems_of_step
-from training.sampling import fit_signal, seeds
+from duet_training import train
+from duet_training.rl.monitors import (agree, finite, log_prob_differences, nothing_to_learn)
+from duet_training.verl_backend.cpu.rollout import digest
+from duet_training.verl_backend.cpu.sampler import (SeededSampler, likeliest)
+from duet_training.data.rows import Problem
+from duet_training.errors import (ConfigError, DataError, DivergenceError, worker_failed)
+from duet_training.verl_backend.generation import Response
+from duet_training.rl.metrics_log import (Journal, read_journal)
+from duet_training.rl.sampler import problems_of_step
+from duet_training.rl.sampling import (fit_signal, seeds)
 
 PROBLEMS = [Problem(str(i), f"q{i}", "1", "s") for i in range(10)]
 
@@ -211,7 +211,7 @@ def test_what_a_worker_raises_is_one_line():
 def test_a_dead_worker_is_one_line(monkeypatch, capsys):
     import ray
 
-    from training.trainer import Trainer
+    from duet_training.rl.trainer import Trainer
 
     class Dying:
         def __init__(self, settings):
@@ -223,7 +223,7 @@ def test_a_dead_worker_is_one_line(monkeypatch, capsys):
         def close(self):
             pass
 
-    monkeypatch.setattr("training.trainer.Trainer", Dying)
+    monkeypatch.setattr("duet_training.rl.trainer.Trainer", Dying)
     assert Trainer is not Dying
     assert train.main(["pair=p", "out=o", "data.train=t"]) == 1
     error = capsys.readouterr().err

@@ -2,9 +2,11 @@
 
 import pytest
 
-from training import evaluate, tiny, train
-from training.evidence import __main__ as evidence
-from training.preflight import __main__ as preflight
+from duet_training import evaluate
+from duet_training.pair import tiny
+from duet_training import train
+from duet_training.experiments import __main__ as evidence
+from duet_training.preflight import __main__ as preflight
 
 
 @pytest.mark.parametrize("command", [train, evaluate, preflight])

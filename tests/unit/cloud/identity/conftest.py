@@ -9,13 +9,14 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from cloud import logs
-from cloud.identity import passphrase, sealed_key
-from cloud.identity.authority import Authority
-from cloud.identity.certificates import pem
-from cloud.options import ServeOptions
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
+from duet_cloud import logs
+from duet_cloud.identity import passphrase
+from duet_cloud.identity import encrypted_key as sealed_key
+from duet_cloud.identity.authority import Authority
+from duet_cloud.identity.certificates import pem
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub, IdentityServiceStub

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.errors import CredentialsError
-from cloud.identity.access import Access, load_access
+from duet_cloud.errors import CredentialsError
+from duet_cloud.identity.access import (Access, load_access)
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,17 @@ from functools import partial
 
 import pytest
 
-from cloud.identity.authority import invite
-from device.answering import Listener, answer
-from device.identity.channel import open_channel
-from device.identity.credentials import load_identity
-from device.identity.enrollment import enroll
-from device.pairs.pair import Pair
-from device.settings import Settings
+from duet_cloud.identity.authority import invite
+from duet_device.answering import (Listener, answer)
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import load_identity
+from duet_device.identity.enrollment import enroll
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
 from duet_contract.manifest import load_manifest
 from tests.doubles import identities
 from tests.doubles.decoder import ScriptedDecoder, answering
-from tools.counting_proxy import CountingProxy
+from duet_tools.counting_proxy import CountingProxy
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def identity(secure, tmp_path, monkeypatch):
     monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DUET_PASSPHRASE", "correct horse battery")
     cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}
-    monkeypatch.setattr("device.kept.vault._ARGON2", cost)
+    monkeypatch.setattr("duet_device.vault.vault._ARGON2", cost)
     authority = secure.authority
     code = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
 
@@ -53,7 +53,7 @@ async def test_an_answer_renews_the_identity_that_it_used(secure, ask, identity,
     before = await identity()
     await ask(before.server)
     assert load_identity(before.server) == before
-    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("duet_device.identity.credentials.RENEW_AFTER", 0.0)
     await ask(before.server, renew=False)
     await ask(before.server, credentials=before.credentials())
     with open_channel(before.server) as channel:
@@ -67,8 +67,8 @@ async def test_an_answer_renews_the_identity_that_it_used(secure, ask, identity,
 
 async def test_an_answer_is_given_also_where_renewing_fails(secure, ask, identity, monkeypatch):
     before = await identity()
-    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
-    monkeypatch.setattr("device.identity.renewal._TELL_LEFT", 2.0)
+    monkeypatch.setattr("duet_device.identity.credentials.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("duet_device.identity.renewal._TELL_LEFT", 2.0)
     monkeypatch.setattr(secure.authority.__class__, "renew", lambda *_: None)
     notes = []
     receipt = await ask(before.server, listener=Listener(note=notes.append))

@@ -13,28 +13,19 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from cloud.identity.authority import Authority, invite
-from device.cli import main
-from device.errors import (
-    CloudRefused,
-    CloudUnreachable,
-    DeviceError,
-    ExitCode,
-    IdentityProblem,
-    ModelProblem,
-    UsageProblem,
-    VaultError,
-)
-from device.identity import credentials as identities_of_device
-from device.identity import enrollment
-from device.identity.channel import open_channel
-from device.identity.credentials import canonical, credentials_for, load_identity, save_identity
-from device.identity.enrollment import enroll
-from device.identity.renewal import renew, renew_if_due
-from device.link_errors import device_error
-from device.signed.publishers import pin, pinned
+from duet_cloud.identity.authority import (Authority, invite)
+from duet_device.cli import main
+from duet_device.errors import (CloudRefused, CloudUnreachable, DeviceError, ExitCode, IdentityProblem, ModelProblem, UsageProblem, VaultError)
+from duet_device.identity import credentials as identities_of_device
+from duet_device.identity import enrollment
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import (canonical, credentials_for, load_identity, save_identity)
+from duet_device.identity.enrollment import enroll
+from duet_device.identity.renewal import (renew, renew_if_due)
+from duet_device.link_errors import device_error
+from duet_device.trust.publishers import (pin, pinned)
 from duet_contract.addresses import Address
-from duet_contract.enrolment import EnrolmentCode
+from duet_contract.enrollment_codes import EnrolmentCode
 from duet_contract.private_files import write_private
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
@@ -51,7 +42,7 @@ def at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DUET_PASSPHRASE", "correct horse battery")
     monkeypatch.setattr(
-        "device.kept.vault._ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64}
+        "duet_device.vault.vault._ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64}
     )
     return tmp_path / "home"
 
@@ -207,7 +198,7 @@ async def test_a_full_disk_does_not_cost_the_code(secure, code, at_home, spent, 
         write_private(path, content)
 
     with monkeypatch.context() as patched:
-        patched.setattr("device.identity.pending.write_private", full)
+        patched.setattr("duet_device.identity.pending.write_private", full)
         with pytest.raises(IdentityProblem, match="No space.*the code was not used: make room"):
             await asyncio.to_thread(enroll, address, str(code))
     assert not spent
@@ -223,7 +214,7 @@ async def test_room_is_held_until_the_certificate_is_there(secure, code, at_home
         return call(*arguments)
 
     monkeypatch.setattr(Authority, "enroll", partialmethod(look, call=Authority.enroll))
-    monkeypatch.setattr("device.identity.enrollment.pin", partial(look, call=pin))
+    monkeypatch.setattr("duet_device.identity.enrollment.pin", partial(look, call=pin))
     await asyncio.to_thread(enroll, f"localhost:{secure.enrolment_port}", str(code))
     assert held == [[65536], []]
     assert not list((at_home / "enrollments").iterdir())
@@ -242,7 +233,7 @@ async def test_a_code_whose_answer_is_lost_still_enrolls_the_device(
         if fails == "answer":
             patched.setattr(spent, "fails", True)
         else:
-            patched.setattr(f"device.identity.enrollment.{fails}", full)
+            patched.setattr(f"duet_device.identity.enrollment.{fails}", full)
         with pytest.raises(DeviceError, match="repeat this command"):
             await asyncio.to_thread(enroll, address, str(code))
     (path,) = (at_home / "enrollments").iterdir()
@@ -322,7 +313,7 @@ async def test_a_vault_that_cannot_be_opened_does_not_cost_the_code(
 
     address = f"localhost:{secure.enrolment_port}"
     with monkeypatch.context() as patch:
-        patch.setattr("device.kept.vault.Vault.open", locked)
+        patch.setattr("duet_device.vault.vault.Vault.open", locked)
         with pytest.raises(VaultError):
             await asyncio.to_thread(enroll, address, str(code))
     await asyncio.to_thread(enroll, address, str(code))
@@ -391,7 +382,7 @@ async def test_renewal_when_half_of_its_life_has_passed(secure, enrolled, monkey
     before = await enrolled()
     notes = []
     assert not await asyncio.to_thread(renew_if_due, before.server, notes.append)
-    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("duet_device.identity.credentials.RENEW_AFTER", 0.0)
     assert await asyncio.to_thread(renew_if_due, before.server, notes.append)
     after = load_identity(before.server)
     assert after.certificate != before.certificate
@@ -403,11 +394,11 @@ async def test_renewal_when_half_of_its_life_has_passed(secure, enrolled, monkey
 async def test_a_renewal_that_fails_is_noted_only_near_the_end(secure, enrolled, monkeypatch):
     identity = await enrolled()
     secure.authority.registry.revoke("laptop", int(time.time()))
-    monkeypatch.setattr("device.identity.credentials.RENEW_AFTER", 0.0)
+    monkeypatch.setattr("duet_device.identity.credentials.RENEW_AFTER", 0.0)
     notes = []
     assert not await asyncio.to_thread(renew_if_due, identity.server, notes.append)
     assert not notes
-    monkeypatch.setattr("device.identity.renewal._TELL_LEFT", 2.0)
+    monkeypatch.setattr("duet_device.identity.renewal._TELL_LEFT", 2.0)
     assert not await asyncio.to_thread(renew_if_due, identity.server, notes.append)
     assert "could not be renewed" in notes[0]
 
@@ -449,7 +440,7 @@ def test_what_is_no_server(server):
 
 
 def test_servers_share_no_file(at_home):
-    from device.identity.credentials import Identity
+    from duet_device.identity.credentials import Identity
 
     servers = ["a_b:1", "a:1", "a-b:1", "[::1]:1", "[::2]:1", "A:1"]
     for server in servers:

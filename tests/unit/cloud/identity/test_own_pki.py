@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from cloud import logs
-from cloud.options import ServeOptions
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
+from duet_cloud import logs
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub

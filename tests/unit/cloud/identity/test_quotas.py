@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from cloud.engine import Job
-from cloud.identity.access import Access, AccessFile
-from cloud.identity.callers import CALLER, Caller
-from cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas, usage_of
-from cloud.status import Refusal
+from duet_cloud.engine import Job
+from duet_cloud.identity.access import (Access, AccessFile)
+from duet_cloud.identity.callers import (CALLER, Caller)
+from duet_cloud.identity.quotas import (RATE_WINDOW_S, MeteredEngine, Quotas, usage_of)
+from duet_cloud.status import Refusal
 
 MIDNIGHT = 1_800_000_000 - 1_800_000_000 % 86400
 

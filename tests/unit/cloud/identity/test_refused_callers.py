@@ -9,9 +9,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from cloud.identity import callers
-from cloud.identity.certificates import key_pem, pem
-from cloud.status import Refusal
+from duet_cloud.identity import callers
+from duet_cloud.identity.certificates import (key_pem, pem)
+from duet_cloud.status import Refusal
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
 from duet_contract.v1.enrolment_pb2 import EnrollRequest

@@ -7,12 +7,12 @@ import grpc
 import pytest
 from grpc_status import rpc_status
 
-from cloud.identity.access import Access
-from cloud.identity.certificates import pem
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
-from device.errors import CloudBusy
-from device.link_errors import device_error
+from duet_cloud.identity.access import Access
+from duet_cloud.identity.certificates import pem
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
+from duet_device.errors import CloudBusy
+from duet_device.link_errors import device_error
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
@@ -105,7 +105,7 @@ async def test_roles_in_the_access_file_of_an_authority_are_told(secure, refused
     path.write_text(f"{text}\n[limits.default]\nrate = 0\n")
     await asyncio.sleep(1.7)
     lines = capsys.readouterr().err.splitlines()
-    told = [json.loads(line) for line in lines if "cloud.admin invite" in line]
+    told = [json.loads(line) for line in lines if "duet_cloud.admin invite" in line]
     assert [line["level"] for line in told] == ["error"]
     client = secure.connect(identities.device(secure.authority))
     assert "0 questions a minute" in (await refused(client.ask())).details()

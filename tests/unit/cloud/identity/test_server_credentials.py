@@ -12,15 +12,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from cloud import logs
-from cloud.errors import AddressError, CredentialsError, Exit, UsageError
-from cloud.identity import certificates
-from cloud.identity.authority import unlock
-from cloud.identity.certificates import key_pem, pem
-from cloud.identity.credentials import ServerCredentials, ServerFiles
-from cloud.options import ServeOptions
-from cloud.reasoner import PairReasoner
-from cloud.server import CloudServer
+from duet_cloud import logs
+from duet_cloud.errors import (AddressError, CredentialsError, Exit, UsageError)
+from duet_cloud.identity import certificates
+from duet_cloud.identity.authority import unlock
+from duet_cloud.identity.certificates import (key_pem, pem)
+from duet_cloud.identity.credentials import (ServerCredentials, ServerFiles)
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.enrolment_pb2 import RenewRequest
 from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
@@ -166,7 +166,7 @@ async def test_a_server_that_was_off_until_its_certificate_had_ended(
         await start(toy_pair, secure_options).stop()
         assert pem(certificate) not in path.read_bytes()
     else:
-        with pytest.raises(CredentialsError, match="cloud.admin rotate"):
+        with pytest.raises(CredentialsError, match="duet_cloud.admin rotate"):
             start(toy_pair, dataclasses.replace(secure_options, enrolment_port=None))
         assert pem(certificate) in path.read_bytes()
 
@@ -223,12 +223,12 @@ async def test_a_public_address_without_tls(toy_pair):
 
 
 def test_the_command_says_so_and_ends(toy_pair, tmp_path):
-    command = [sys.executable, "-m", "cloud.serve", "--pair", str(toy_pair), "--port", "0"]
+    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", str(toy_pair), "--port", "0"]
     done = subprocess.run(
         [*command, "--tls-dir", str(tmp_path / "none")], capture_output=True, text=True
     )
     assert done.returncode == Exit.CREDENTIALS
-    assert done.stderr.startswith("cloud.serve: there is no authority in")
+    assert done.stderr.startswith("duet_cloud.serve: there is no authority in")
     assert done.stderr.count("\n") == 1
 
 
@@ -274,7 +274,7 @@ def test_a_certificate_that_is_not_valid_yet_is_taken_up_once_it_is(
     assert credentials.certificate.serial_number == before
     assert capsys.readouterr().err.count("not valid yet, but from") == 1
     later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=2)
-    monkeypatch.setattr("cloud.identity.credentials._now", lambda: later)
+    monkeypatch.setattr("duet_cloud.identity.credentials._now", lambda: later)
     assert credentials.refresh()
     assert credentials.certificate.serial_number != before
     assert not credentials.refresh()
@@ -283,7 +283,7 @@ def test_a_certificate_that_is_not_valid_yet_is_taken_up_once_it_is(
 async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secure, monkeypatch):
     pair = identities.device(secure.authority)
     before = await _serial(secure, pair)
-    monkeypatch.setattr("cloud.identity.security.RENEW_LEFT", 1.0)
+    monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
     for _ in range(40):
         if await _serial(secure, pair) != before:
             break
@@ -295,9 +295,9 @@ async def test_hosts_that_no_certificate_can_hold_are_told_and_the_rest_is_kept_
     secure, monkeypatch, capsys
 ):
     secure.authority.registry.set("hosts", "b\u00fcro:1")
-    monkeypatch.setattr("cloud.identity.security.RENEW_LEFT", 1.0)
+    monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
     await asyncio.sleep(1.7)
-    assert capsys.readouterr().err.count("cloud.admin rotate --host") == 1
+    assert capsys.readouterr().err.count("duet_cloud.admin rotate --host") == 1
     assert not any(task.done() for task in secure.server.security._tasks)
 
 
@@ -305,7 +305,7 @@ async def test_hosts_that_no_certificate_can_hold_are_told_and_the_rest_is_kept_
 def brief_authority(monkeypatch):
     """Authorities that are made from now on end in ten days, before the server's 30."""
     life = datetime.timedelta(days=10)
-    monkeypatch.setattr("cloud.identity.certificates._AUTHORITY_LIFE", life)
+    monkeypatch.setattr("duet_cloud.identity.certificates._AUTHORITY_LIFE", life)
 
 
 async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, capsys):
@@ -313,7 +313,7 @@ async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, cap
     ends = secure.authority.certificate.not_valid_after_utc
     pair = identities.device(secure.authority)
     before = await _serial(secure, pair)
-    monkeypatch.setattr("cloud.identity.security.RENEW_LEFT", 1.0)
+    monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
     await asyncio.sleep(1.7)
     assert await _serial(secure, pair) == before
     assert capsys.readouterr().err.count(f"certificate ends on {ends:%Y-%m-%d}") == 1
@@ -321,6 +321,6 @@ async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, cap
 
 async def test_past_the_authoritys_end(toy_pair, secure_options, authority, monkeypatch):
     later = authority.certificate.not_valid_after_utc + datetime.timedelta(seconds=1)
-    monkeypatch.setattr("cloud.identity.authority._now", lambda: later)
+    monkeypatch.setattr("duet_cloud.identity.authority._now", lambda: later)
     with pytest.raises(CredentialsError, match="authority in .* ended on"):
         start(toy_pair, secure_options)

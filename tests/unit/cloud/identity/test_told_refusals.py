@@ -8,10 +8,10 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from cloud import logs
-from cloud.identity.access import AccessFile
-from cloud.identity.refusals import MOST_LINES, WINDOW_S, Refusals
-from cloud.status import unauthenticated
+from duet_cloud import logs
+from duet_cloud.identity.access import AccessFile
+from duet_cloud.identity.refusals import (MOST_LINES, WINDOW_S, Refusals)
+from duet_cloud.status import unauthenticated
 from duet_contract.v1.control_pb2 import GetCapacityRequest
 from tests.doubles import identities
 from tests.doubles.clock import SteppedClock

@@ -7,10 +7,10 @@ import time
 import grpc
 import pytest
 
-from cloud import logs
-from cloud.identity.access import Access, AccessFile
-from cloud.identity.quotas import Quotas
-from cloud.status import Refusal
+from duet_cloud import logs
+from duet_cloud.identity.access import (Access, AccessFile)
+from duet_cloud.identity.quotas import Quotas
+from duet_cloud.status import Refusal
 from tests.doubles import identities
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from device.pairs.pulling import cloud as cloud_module
-from device.signed.publishers import BY_HAND, pin
+from duet_device.pairs.pulling import cloud as cloud_module
+from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.keys import public_bytes
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from device.cli import main
-from device.errors import ExitCode
-from device.identity import renewal
-from device.pairs.pulling.install import alone
-from device.signed.publishers import BY_HAND, pin
+from duet_device.cli import main
+from duet_device.errors import ExitCode
+from duet_device.identity import renewal
+from duet_device.pairs.pulling.install import alone
+from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.signature import sign_pair
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused

@@ -1,1 +1,0 @@
-"""`python -m cloud.admin`: the authority, its devices, and whose pairs they load."""

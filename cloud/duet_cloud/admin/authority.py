@@ -1,0 +1,118 @@
+"""`init` makes the authority, `show` describes it, `rotate` makes the server's next certificate."""
+
+import shlex
+from pathlib import Path
+
+import click
+from cryptography import x509
+
+from duet_cloud.admin.options import (FiniteRange, check_name, directory_option, passphrase_option, tell_end, usual_directory)
+from duet_cloud.errors import UsageError
+from duet_cloud.identity import authority as authorities
+from duet_cloud.identity.certificates import (der, is_host)
+from duet_cloud.identity.passphrase import read_passphrase
+from duet_contract.console import OutputClosed, OutputLost
+from duet_contract.enrollment_codes import fingerprint
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@click.option("--domain", default="duet", help="SPIFFE trust domain of every name.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME_OR_ADDRESS",
+    help="By what devices call this server, beside localhost and the host's name; repeatable.",
+)
+@click.option(
+    "--device-days",
+    type=FiniteRange(0, 366, min_open=True),
+    default=authorities.DEVICE_DAYS,
+    help="Life of a device's certificate.",
+)
+@click.option(
+    "--server-days",
+    type=FiniteRange(0, 366, min_open=True),
+    default=authorities.SERVER_DAYS,
+    help="Life of the server's.",
+)
+def init(
+    directory: Path,
+    passphrase_file: Path | None,
+    domain: str,
+    hosts: tuple[str, ...],
+    device_days: float,
+    server_days: float,
+) -> None:
+    """Make a certificate authority and the server's first certificate."""
+    check_name(domain, domain=True)
+    names = _all_hosts((*authorities.usual_hosts(), *hosts))
+    passphrase = read_passphrase(passphrase_file, confirm=True)
+    made = authorities.create(directory, passphrase, domain, names, device_days, server_days)
+    lines = (
+        f"authority   {directory}",
+        f"fingerprint {fingerprint(der(made.certificate)).hex()}",
+        f"server is   {', '.join(names)}",
+    )
+    try:
+        click.echo("\n".join(lines))
+    except (OutputClosed, OutputLost):
+        # Its maker would not know its fingerprint, and could not make it again.
+        authorities.discard(made)
+        raise
+    again = shlex.join(["--dir", str(directory)]) + " " if directory != usual_directory() else ""
+    click.echo(
+        f"next: python -m duet_cloud.admin invite {again}NAME, and serve with: "
+        f"python -m duet_cloud.serve --tls-dir {shlex.quote(str(directory))} --enrolment-port 50152 "
+        "--host ADDRESS",
+        err=True,
+    )
+
+
+@click.command()
+@directory_option
+def show(directory: Path) -> None:
+    """Say what authority this is, and when it and the server's certificate end."""
+    certificate = authorities.load_certificate(directory, even_ended=True)
+    server = authorities.load_server_certificate(directory)
+    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    hosts = [
+        *names.get_values_for_type(x509.DNSName),
+        *map(str, names.get_values_for_type(x509.IPAddress)),
+    ]
+    click.echo(f"authority   {directory}")
+    click.echo(f"fingerprint {fingerprint(der(certificate)).hex()}")
+    click.echo(f"until       {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"server is   {', '.join(hosts)}")
+    click.echo(f"until       {server.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    tell_end(certificate)
+
+
+@click.command()
+@directory_option
+@passphrase_option
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME_OR_ADDRESS",
+    help="By what devices call this server, in place of all that was given before; repeatable.",
+)
+def rotate(directory: Path, passphrase_file: Path | None, hosts: tuple[str, ...]) -> None:
+    """Give the server a new key and certificate; a running server takes them up by itself."""
+    names = _all_hosts(hosts)
+    authority = authorities.unlock(directory, read_passphrase(passphrase_file))
+    certificate = authority.issue_server(names)
+    click.echo(f"server's certificate until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
+    tell_end(authority.certificate)
+
+
+def _all_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not is_host(name):
+            raise UsageError(
+                f"{name!r} is no host: a DNS name or an IP address, without port or brackets"
+            )
+    return tuple(dict.fromkeys(name.lower() for name in names))

@@ -1,0 +1,101 @@
+"""`invite`, `devices` and `revoke`. None of them needs the authority's key."""
+
+import datetime
+import json
+import time
+from pathlib import Path
+
+import click
+
+from duet_cloud.admin.options import (FiniteRange, check_name, counted, directory_option, tell_end)
+from duet_cloud.errors import UsageError
+from duet_cloud.identity import authority as authorities
+from duet_cloud.identity.roles import Role
+
+_ROLES = ", ".join(Role)
+
+
+@click.command()
+@click.argument("name")
+@directory_option
+@click.option(
+    "--role",
+    "roles",
+    default=Role.INFERENCE.value,
+    metavar="ROLE[,ROLE]",
+    help=f"What the device may do: {_ROLES}.",
+)
+@click.option(
+    "--hours",
+    type=FiniteRange(0, 24 * 31, min_open=True),
+    default=24.0,
+    help="How long the code may be used.",
+)
+@click.option("--again", is_flag=True, help="NAME has a certificate, which the code's use revokes.")
+def invite(name: str, directory: Path, roles: str, hours: float, again: bool) -> None:
+    """Print a one-time enrolment code for the device NAME.
+
+    Tell it to the device's user over a channel that you trust: whoever has it first is NAME.
+    """
+    check_name(name)
+    given = [role.strip() for role in roles.split(",")]
+    if not set(given) <= set(Role):
+        raise UsageError(f"--role {roles}: roles are {_ROLES}")
+    certificate = authorities.load_certificate(directory)
+    registry = authorities.open_registry(directory)
+    known = {entry.name: entry for entry in registry.devices(_now())}
+    if name in known and known[name].state == "enrolled" and not again:
+        raise UsageError(f"{name} is enrolled: give another name, or --again to replace it")
+    # A code that could not be printed is not registered, and voids no earlier one.
+    with registry.transaction():
+        code = authorities.invite(certificate, registry, name, given, hours)
+        click.echo(str(code))
+    click.echo(
+        f"on the device, within {hours:g} h: duet-device enroll HOST:ENROLMENT_PORT CODE", err=True
+    )
+    tell_end(certificate)
+
+
+@click.command()
+@directory_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def devices(directory: Path, as_json: bool) -> None:
+    """List devices: enrolled, invited, ended or revoked."""
+    entries = authorities.open_registry(directory).devices(_now())
+    if not as_json:
+        click.echo(f"{'NAME':24} {'ROLES':18} {'STATE':16} {'CERTIFICATE UNTIL':20} SERIAL")
+    for entry in entries:
+        until = ""
+        if entry.not_after is not None:
+            until = (
+                f"{datetime.datetime.fromtimestamp(entry.not_after, datetime.UTC):%Y-%m-%d %H:%M}"
+            )
+        if as_json:
+            fields = {
+                "name": entry.name,
+                "roles": entry.roles,
+                "state": entry.state,
+                "until": entry.not_after,
+                "serial": entry.serial,
+            }
+            click.echo(json.dumps(fields))
+        else:
+            roles = ",".join(entry.roles)
+            line = f"{entry.name:24} {roles:18} {entry.state:16} {until:20} {entry.serial}"
+            click.echo(line.rstrip())
+
+
+@click.command()
+@click.argument("name")
+@directory_option
+def revoke(name: str, directory: Path) -> None:
+    """Revoke every certificate and code of the device NAME, at once.
+
+    Running servers refuse its next call, and end those that run within a second.
+    """
+    count = authorities.open_registry(directory).revoke(name, _now())
+    click.echo(f"{name}: {counted(count, 'certificate or code', 'certificates and codes')} revoked")
+
+
+def _now() -> int:
+    return int(time.time())

@@ -1,0 +1,94 @@
+"""What several commands share: options, how names are written, what is told."""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography import x509
+
+from duet_cloud.errors import UsageError
+from duet_cloud.identity.authority import near_end
+from duet_contract.directories import data_directory
+
+# One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers that "nan", which compares with nothing, is not in."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See click.ParamType."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+def usual_directory() -> Path:
+    """The authority's directory unless `--dir` names another.
+
+    Raises:
+        NoDirectoryError: the user has no home directory.
+    """
+    return data_directory("DUET_AUTHORITY") / "authority"
+
+
+def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--dir`: the authority's directory."""
+    return click.option(
+        "--dir",
+        "directory",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=usual_directory,
+        show_default="the user's data directory",
+        envvar="DUET_AUTHORITY",
+        help="The authority's directory; duet_cloud.serve takes it as --tls-dir.",
+    )(function)
+
+
+def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--passphrase-file`."""
+    return click.option(
+        "--passphrase-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        show_default="DUET_AUTHORITY_PASSPHRASE, or asked for",
+        help="Passphrase of the authority's key.",
+    )(function)
+
+
+def check_name(name: str, *, domain: bool = False) -> str:
+    """A device's, publisher's or trust domain's name.
+
+    Raises:
+        UsageError: it cannot be part of a SPIFFE id.
+    """
+    if not (_DOMAIN if domain else _NAME).fullmatch(name):
+        letters = "small letters" if domain else "letters"
+        raise UsageError(
+            f"{name!r} is no name: up to 64 {letters}, digits, '.', '_', '-', the first of them a "
+            "letter or digit"
+        )
+    return name
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its noun.
+
+    Examples:
+        >>> counted(1, "publisher", "publishers"), counted(0, "publisher", "publishers")
+        ('1 publisher', '0 publishers')
+    """
+    return f"{number} {one if number == 1 else several}"
+
+
+def tell_end(certificate: x509.Certificate) -> None:
+    """Tells on stderr that the authority's certificate ends soon, if so."""
+    if line := near_end(certificate):
+        click.echo(f"duet_cloud.admin: {line}", err=True)

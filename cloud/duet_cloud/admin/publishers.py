@@ -1,0 +1,48 @@
+"""`publisher`: whose pairs devices are told to trust when they enrol."""
+
+import time
+from pathlib import Path
+
+import click
+
+from duet_cloud.admin.options import (check_name, directory_option)
+from duet_cloud.identity import authority as authorities
+
+
+@click.group()
+def publisher() -> None:
+    """Public keys (Ed25519) that devices pin when they enrol."""
+
+
+@publisher.command()
+@click.argument("key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE")
+@click.option("--name", help="Name of the key.", show_default="FILE's name")
+@directory_option
+def add(key: Path, name: str | None, directory: Path) -> None:
+    """Add the public key in FILE (PEM); devices enrolled before do not learn of it."""
+    from duet_contract.keys import fingerprint, load_public_key
+
+    raw = load_public_key(key)
+    given = check_name(name or key.stem)
+    registry = authorities.open_registry(directory)
+    with registry.transaction():
+        registry.add_publisher(given, raw, int(time.time()))
+        click.echo(f"{given}  {fingerprint(raw)}")
+
+
+@publisher.command()
+@click.argument("name")
+@directory_option
+def remove(name: str, directory: Path) -> None:
+    """Forget a key; devices that pinned it keep it."""
+    authorities.open_registry(directory).remove_publisher(name)
+
+
+@publisher.command("list")
+@directory_option
+def list_(directory: Path) -> None:
+    """List names and fingerprints."""
+    from duet_contract.keys import fingerprint
+
+    for name, raw in authorities.open_registry(directory).publishers().items():
+        click.echo(f"{name:24} {fingerprint(raw)}")

@@ -1,0 +1,138 @@
+"""The access file (TOML): limits for each identity; with your own PKI, also roles by URI name.
+
+denied = ["spiffe://example.org/laptop/7"]     # your own PKI: never admitted
+
+[roles]                                         # your own PKI: URI names; /* for all below
+"spiffe://example.org/laptop/*" = ["inference"]
+
+[limits.default]                                # each of the three may be left out
+rate = 60                                       # questions in any 60 seconds
+concurrency = 4                                 # questions at a time
+tokens = 200000                                 # prompt and signal tokens a day (UTC)
+
+[limits."laptop"]                               # one identity; what it leaves out is default's
+tokens = 1000000
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from duet_cloud.errors import CredentialsError
+from duet_cloud.files import read_text
+from duet_cloud.identity.roles import Role
+
+_Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
+DEFAULT = "default"
+
+
+class Limits(BaseModel):
+    """Limits of one identity; None: no limit.
+
+    `rate`: questions in any 60 seconds. `concurrency`: questions at a time. `tokens`: prompt and
+    signal tokens a day (UTC).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rate: _Count | None = None
+    concurrency: _Count | None = None
+    tokens: _Count | None = None
+
+
+class Access(BaseModel):
+    """What the file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    denied: frozenset[str] = frozenset()
+    roles: dict[str, frozenset[Role]] = {}
+    limits: dict[str, Limits] = {}
+
+    @field_validator("roles")
+    @classmethod
+    def _names_are_uris(cls, roles: dict[str, frozenset[Role]]) -> dict[str, frozenset[Role]]:
+        for name in roles:
+            if "://" not in name or "*" in name.removesuffix("/*"):
+                raise ValueError(f"{name!r} is no URI name, nor one that ends in /*")
+        return roles
+
+    def limits_of(self, name: str) -> Limits:
+        """Limits in force for an identity."""
+        default = self.limits.get(DEFAULT, Limits())
+        own = self.limits.get(name)
+        if own is None:
+            return default
+        return default.model_copy(update=own.model_dump(exclude_unset=True))
+
+    def roles_of(self, uri: str) -> frozenset[Role]:
+        """Roles of a URI name: of the entry that names it, else of the longest one above it."""
+        if uri in self.denied:
+            return frozenset()
+        found = [
+            name
+            for name in self.roles
+            if name == uri or (name.endswith("/*") and uri.startswith(name[:-1]))
+        ]
+        if not found:
+            return frozenset()
+        return self.roles[uri if uri in found else max(found, key=len)]
+
+
+def load_access(path: Path) -> Access:
+    """Reads the file.
+
+    Raises:
+        CredentialsError: unreadable, no TOML, or with an entry that is unknown or malformed.
+    """
+    try:
+        return Access.model_validate(tomllib.loads(read_text(path)))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CredentialsError(f"{path}: {place}: {first['msg']}") from error
+    except RecursionError as error:
+        raise CredentialsError(f"cannot read the access file {path}: nested too deeply") from error
+    except (OSError, ValueError) as error:
+        raise CredentialsError(f"cannot read the access file {path}: {error}") from error
+
+
+class AccessFile:
+    """The file, read again when it changes; a change that cannot be read leaves what was."""
+
+    def __init__(self, path: Path | None, *, may_lack: bool = False) -> None:
+        """Reads the file; without one, nobody has a role or a limit.
+
+        `may_lack`: the file may be written later; then it counts as soon as it is there.
+
+        Raises:
+            CredentialsError: see `load_access`.
+        """
+        self.path = path
+        self._seen = self._signature()
+        if path is None or (may_lack and not path.exists()):
+            self.access = Access()
+        else:
+            self.access = load_access(path)
+
+    def refresh(self) -> bool:
+        """Reads the file if it changed; whether it did.
+
+        Raises:
+            CredentialsError: it changed and cannot be read, or is gone; told once a change.
+        """
+        seen = self._signature()
+        if self.path is None or seen == self._seen:
+            return False
+        self._seen = seen
+        self.access = load_access(self.path)
+        return True
+
+    def _signature(self) -> tuple[int, ...]:
+        try:
+            found = self.path.stat() if self.path else None
+        except OSError:
+            found = None
+        return (found.st_ino, found.st_size, found.st_mtime_ns) if found else ()

@@ -1,0 +1,123 @@
+"""The gate: every call's identity, role and limits, before a service sees it, and while it runs."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any
+
+import grpc
+
+from duet_cloud import logs
+from duet_cloud.identity.callers import (CALLER, Caller, Callers)
+from duet_cloud.identity.quotas import Quotas
+from duet_cloud.identity.refusals import Refusals
+from duet_cloud.identity.roles import permitted
+from duet_cloud.status import (Context, Refusal, forbidden, unauthenticated, unavailable)
+
+# How long a running call may go on after its identity was revoked.
+WATCH_S = 0.5
+_QUESTIONS = "/duet.v1.InferenceService/"
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Admits calls by the certificate of their connection; ends those whose identity is revoked."""
+
+    def __init__(self, callers: Callers, quotas: Quotas, refusals: Refusals) -> None:
+        self._callers = callers
+        self._quotas = quotas
+        self._refusals = refusals
+        self._running: dict[asyncio.Task[Any], tuple[Caller, str]] = {}
+        self._expelled: dict[asyncio.Task[Any], Refusal] = {}
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method: str = handler_call_details.method
+        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+        kind = next(kind for kind in kinds if getattr(handler, kind) is not None)
+        behaviour = getattr(handler, kind)
+
+        async def answer(request: Any, context: Context) -> Any:
+            try:
+                async with self._admitted(method, context):
+                    return await behaviour(request, context)
+            except Refusal as refusal:
+                await refusal.abort(context)
+
+        return handler._replace(**{kind: answer})
+
+    @asynccontextmanager
+    async def _admitted(self, method: str, context: Context) -> AsyncIterator[None]:
+        with ExitStack() as held:
+            try:
+                caller = self._identify(context)
+                _check_role(caller, method)
+                if method.startswith(_QUESTIONS):
+                    held.enter_context(self._quotas.question(caller.name))
+            except Refusal as found:
+                self._refusals.tell(found, method)
+                raise
+            task = asyncio.current_task()
+            assert task is not None
+            self._running[task] = (caller, method)
+            CALLER.set(caller)
+            try:
+                yield
+            except asyncio.CancelledError:
+                refusal = self._expelled.get(task)
+                if refusal is None:
+                    raise
+                task.uncancel()
+                raise refusal from None
+            finally:
+                del self._running[task]
+                self._expelled.pop(task, None)
+
+    def _identify(self, context: Context) -> Caller:
+        try:
+            return self._callers.identify(context.auth_context())
+        except sqlite3.Error as error:
+            logs.get().error("registry cannot be read", reason=str(error))
+            raise unavailable("the authority's registry cannot be read", 30.0) from error
+
+    async def watch(self) -> None:
+        """Ends running calls that would not be admitted any more; runs until cancelled."""
+        unsure = False
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                self._expel(self._callers.changed() or unsure)
+                unsure = False
+            except sqlite3.Error as error:
+                # Tried again, as long as it takes; new calls are refused meanwhile.
+                unsure = True
+                logs.get().error("registry cannot be read", reason=str(error))
+
+    def _expel(self, changed: bool) -> None:
+        for task, (caller, method) in list(self._running.items()):
+            if task in self._expelled or not (changed or self._callers.ended(caller)):
+                continue
+            try:
+                _check_role(self._callers.stands(caller), method)
+            except Refusal as refusal:
+                logs.get().warning("expelled", device=caller.name, serial=caller.serial)
+                self._expelled[task] = refusal
+                task.cancel()
+
+
+def _check_role(caller: Caller, method: str) -> None:
+    needed = permitted(method)
+    if not caller.roles:
+        raise unauthenticated(f"{caller.name} has no role here", "NO_ROLE", caller.name)
+    if not caller.roles & needed:
+        raise forbidden(
+            f"{caller.name} has the role {' and '.join(sorted(caller.roles))}, "
+            f"this needs {' or '.join(sorted(needed))}",
+            caller.name,
+            method=method,
+        )

@@ -1,0 +1,317 @@
+"""The certificate authority: a directory, and what can be signed once its key is unlocked.
+
+| file | what |
+|---|---|
+| `authority.pem` | the authority's certificate, public |
+| `authority.key` | its private key, sealed by a passphrase |
+| `registry.db` | devices, certificates, codes, publishers |
+| `server.pem` | the server's certificate and key, replaced before it ends |
+"""
+
+import datetime
+import shutil
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from duet_cloud.errors import (CredentialsError, UsageError)
+from duet_cloud.files import read_bytes
+from duet_cloud.identity import certificates
+from duet_cloud.identity import encrypted_key as sealed_key
+from duet_cloud.identity.registry import Registry
+from duet_contract.enrollment_codes import EnrolmentCode
+from duet_contract.private_files import write_private
+
+CERTIFICATE_NAME = "authority.pem"
+KEY_NAME = "authority.key"
+REGISTRY_NAME = "registry.db"
+SERVER_NAME = "server.pem"
+
+DEVICE_DAYS = 14.0
+SERVER_DAYS = 30.0
+# How long a spent code answers the same signing request's key again.
+ANSWER_AGAIN = datetime.timedelta(hours=1)
+# From when on the authority's own end is told: time to let every device enrol with the next.
+TELL_LEFT = datetime.timedelta(days=180)
+
+
+def usual_hosts() -> tuple[str, ...]:
+    """Names by which a server on this machine is usually called, as far as they can be used."""
+    names = ("localhost", "127.0.0.1", "::1", socket.gethostname(), socket.getfqdn())
+    return tuple(dict.fromkeys(name.lower() for name in names if certificates.is_host(name)))
+
+
+def open_registry(directory: Path) -> Registry:
+    """The registry of an authority's directory.
+
+    Raises:
+        CredentialsError: there is none.
+    """
+    return Registry(directory / REGISTRY_NAME)
+
+
+def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certificate:
+    """The authority's certificate.
+
+    Raises:
+        CredentialsError: missing or malformed, or it has ended: nothing that it signed counts.
+    """
+    path = directory / CERTIFICATE_NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CredentialsError(
+            f"there is no authority in {directory}: python -m duet_cloud.admin init"
+        ) from error
+    certificate = certificates.load_chain(content, str(path))[0]
+    ends = certificate.not_valid_after_utc
+    if not even_ended and _now() >= ends:
+        raise CredentialsError(
+            f"the authority in {directory} ended on {ends:%Y-%m-%d}: make another one "
+            "(python -m duet_cloud.admin init) and let every device enrol with it"
+        )
+    return certificate
+
+
+def near_end(certificate: x509.Certificate) -> str | None:
+    """What to tell about an authority's certificate that ends soon, or has ended."""
+    ends = certificate.not_valid_after_utc
+    if _now() < ends - TELL_LEFT:
+        return None
+    return (
+        f"the authority's certificate ends on {ends:%Y-%m-%d}, and all that it signed with it: "
+        "make the next one before (cloud/README.md, The authority's end)"
+    )
+
+
+def load_server_certificate(directory: Path) -> x509.Certificate:
+    """The server's present certificate, ended or not.
+
+    Raises:
+        CredentialsError: missing or malformed.
+    """
+    path = directory / SERVER_NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
+    return certificates.load_chain(content, str(path))[0]
+
+
+def create(
+    directory: Path,
+    passphrase: str,
+    domain: str,
+    hosts: Sequence[str],
+    device_days: float = DEVICE_DAYS,
+    server_days: float = SERVER_DAYS,
+) -> "Authority":
+    """Makes an authority and its server's first certificate.
+
+    Raises:
+        UsageError: the directory holds something, or the passphrase is too short.
+        CredentialsError: it cannot be made or written.
+    """
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise UsageError(f"{directory} is not empty: an authority is never overwritten")
+        if len(passphrase) < sealed_key.LEAST_PASSPHRASE:
+            raise UsageError(f"a passphrase has at least {sealed_key.LEAST_PASSPHRASE} characters")
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _create(directory, passphrase, domain, hosts, device_days, server_days)
+    except OSError as error:
+        raise CredentialsError(
+            f"cannot make an authority in {directory}: {error.strerror}"
+        ) from error
+
+
+def _create(
+    directory: Path,
+    passphrase: str,
+    domain: str,
+    hosts: Sequence[str],
+    device_days: float,
+    server_days: float,
+) -> "Authority":
+    """In an empty directory, which goes if that fails."""
+    try:
+        key = certificates.new_key()
+        certificate = certificates.authority_certificate(key, domain, _now())
+        plain = key.private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        write_private(directory / KEY_NAME, sealed_key.seal(plain, passphrase))
+        write_private(directory / CERTIFICATE_NAME, certificates.pem(certificate))
+        registry = Registry(directory / REGISTRY_NAME, create=True)
+        registry.set("domain", domain)
+        registry.set("hosts", ",".join(hosts))
+        registry.set("device_days", str(device_days))
+        registry.set("server_days", str(server_days))
+        authority = Authority(directory, certificate, key, registry)
+        authority.issue_server()
+    except BaseException:
+        # Half an authority would be taken for one.
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    return authority
+
+
+def discard(authority: "Authority") -> None:
+    """Removes an authority that `create` has just made."""
+    authority.registry.close()
+    shutil.rmtree(authority.directory, ignore_errors=True)
+
+
+def unlock(directory: Path, passphrase: str) -> "Authority":
+    """Opens an authority, its key included.
+
+    Raises:
+        CredentialsError: something is missing, altered, or the passphrase is wrong.
+    """
+    certificate = load_certificate(directory)
+    path = directory / KEY_NAME
+    try:
+        content = read_bytes(path)
+    except (OSError, ValueError) as error:
+        raise CredentialsError(f"cannot read {path}: {error}") from error
+    key = serialization.load_der_private_key(
+        sealed_key.unseal(content, passphrase, str(path)), None
+    )
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CredentialsError(f"{path} holds no ECDSA key")
+    if key.public_key() != certificate.public_key():
+        raise CredentialsError(f"{path} is not the key of {directory / CERTIFICATE_NAME}")
+    return Authority(directory, certificate, key, open_registry(directory))
+
+
+@dataclass(frozen=True)
+class Authority:
+    """An authority that can sign."""
+
+    directory: Path
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+    registry: Registry
+
+    def enroll(self, secret: bytes, signing_request: bytes) -> tuple[str, x509.Certificate] | None:
+        """Spends a code for a certificate: the device's name and it; None if the code is no good.
+
+        Raises:
+            ValueError: the signing request cannot be used; the code is not spent.
+        """
+        with self.registry.transaction():
+            name = self.registry.spend(secret, int(_now().timestamp()))
+            if name is None:
+                return None
+            certificate = self._issue_device(name, signing_request)
+            self.registry.answer(secret, certificates.der(certificate))
+            return name, certificate
+
+    def answered(
+        self, secret: bytes, signing_request: bytes
+    ) -> tuple[str, x509.Certificate] | None:
+        """What a code was spent for, asked for again; None if this is no repetition.
+
+        An answer may be lost on its way. For `ANSWER_AGAIN` the code gives the same certificate to
+        whoever has its private key, unless it was revoked meanwhile.
+
+        Raises:
+            ValueError: the code was spent, and the signing request cannot be used.
+        """
+        now = int(_now().timestamp())
+        since = now - int(ANSWER_AGAIN.total_seconds())
+        found = self.registry.answered(secret, since)
+        if found is None:
+            return None
+        name, certificate = found[0], x509.load_der_x509_certificate(found[1])
+        if certificates.signing_request_key(signing_request) != certificate.public_key():
+            return None
+        issued = self.registry.certificate(certificates.serial_text(certificate))
+        if issued is None or issued.revoked is not None or issued.not_after <= now:
+            return None
+        return name, certificate
+
+    def renew(self, serial: str, signing_request: bytes) -> x509.Certificate | None:
+        """The certificate to follow the one of that serial; None if that was revoked.
+
+        Raises:
+            ValueError: the signing request cannot be used.
+        """
+        with self.registry.transaction():
+            present = self.registry.certificate(serial)
+            if present is None or present.revoked is not None:
+                return None
+            return self._issue_device(present.device, signing_request)
+
+    def issue_server(self, hosts: Sequence[str] = ()) -> x509.Certificate:
+        """Replaces the server's certificate and key; a running server takes them up by itself.
+
+        `hosts`: by what it is called from now on, if that changes.
+
+        Raises:
+            CredentialsError: it is called by what no certificate can hold.
+        """
+        key = certificates.new_key()
+        registry = self.registry
+        names = hosts or registry.setting("hosts").split(",")
+        uri = certificates.spiffe_id(registry.setting("domain"), "cloud")
+        try:
+            certificate = certificates.server_certificate(
+                self.certificate,
+                self.key,
+                key.public_key(),
+                [*names, uri],
+                float(registry.setting("server_days")),
+                _now(),
+            )
+        except ValueError as error:
+            raise CredentialsError(
+                f"no certificate can name a server {', '.join(names)} ({error}): "
+                "python -m duet_cloud.admin rotate --host ..."
+            ) from error
+        if hosts:
+            # Not before: what cannot be issued must not stand in the way of later certificates.
+            registry.set("hosts", ",".join(hosts))
+        content = certificates.key_pem(key) + certificates.pem(certificate)
+        write_private(self.directory / SERVER_NAME, content)
+        return certificate
+
+    def _issue_device(self, name: str, signing_request: bytes) -> x509.Certificate:
+        public_key = certificates.signing_request_key(signing_request)
+        uri = certificates.spiffe_id(self.registry.setting("domain"), "device", name)
+        days = float(self.registry.setting("device_days"))
+        certificate = certificates.device_certificate(
+            self.certificate, self.key, public_key, uri, days, _now()
+        )
+        self.registry.add_certificate(
+            certificates.serial_text(certificate),
+            name,
+            int(certificate.not_valid_before_utc.timestamp()),
+            int(certificate.not_valid_after_utc.timestamp()),
+        )
+        return certificate
+
+
+def invite(
+    certificate: x509.Certificate,
+    registry: Registry,
+    name: str,
+    roles: Sequence[str],
+    hours: float,
+) -> EnrolmentCode:
+    """A code for a device, good once and for some hours. Needs no key."""
+    code = EnrolmentCode.new(certificates.der(certificate))
+    now = int(_now().timestamp())
+    registry.invite(name, roles, code.secret, now, now + round(hours * 3600))
+    return code
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,177 @@
+"""The server's certificate: checked before it is used, taken up anew when its file changes."""
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from duet_cloud import logs
+from duet_cloud.errors import CredentialsError
+from duet_cloud.identity import certificates
+from duet_cloud.identity.authority import (CERTIFICATE_NAME, SERVER_NAME)
+from duet_contract.errors import TransportError
+from duet_contract.transport import require_tls13
+
+
+@dataclass(frozen=True)
+class ServerFiles:
+    """PEM files: the server's certificate chain, its key, and who signs clients' certificates."""
+
+    chain: Path
+    key: Path
+    client_authorities: Path
+
+    @classmethod
+    def of_authority(cls, directory: Path) -> "ServerFiles":
+        """The files in an authority's directory."""
+        server = directory / SERVER_NAME
+        return cls(server, server, directory / CERTIFICATE_NAME)
+
+
+class ServerCredentials:
+    """gRPC server credentials whose files may change while it serves."""
+
+    def __init__(self, files: ServerFiles) -> None:
+        """Reads and checks the files.
+
+        Raises:
+            CredentialsError: they cannot be used.
+        """
+        try:
+            require_tls13()
+        except TransportError as error:
+            raise CredentialsError(str(error)) from error
+        self._files = files
+        self._loaded = _Loaded.read(files)
+        self._told: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The certificate in use."""
+        return self._loaded.certificate
+
+    def mutual(self) -> grpc.ServerCredentials:
+        """For services: a client certificate is required and verified."""
+        return self._dynamic(client_certificate=True)
+
+    def server_only(self) -> grpc.ServerCredentials:
+        """For enrolment: the client has no certificate yet."""
+        return self._dynamic(client_certificate=False)
+
+    def refresh(self) -> bool:
+        """Takes up changed files; whether it did. Files that cannot be used change nothing."""
+        signature = _signature(self._files)
+        if signature == self._loaded.signature:
+            return False
+        try:
+            self._loaded = _Loaded.read(self._files)
+        except CredentialsError as error:
+            # Told once a change, as a certificate and its key may be written one after the other;
+            # tried each time, as one that is not valid yet becomes so without a change.
+            if signature != self._told:
+                self._told = signature
+                logs.get().error("certificate not taken up", reason=str(error))
+            return False
+        logs.get().info(
+            "certificate taken up", ends=self.certificate.not_valid_after_utc.isoformat()
+        )
+        return True
+
+    def _dynamic(self, *, client_certificate: bool) -> grpc.ServerCredentials:
+        # gRPC asks at every handshake; each of the two ports remembers what it was given last.
+        given = self._loaded
+
+        def configuration(loaded: "_Loaded") -> grpc.ServerCertificateConfiguration:
+            return grpc.ssl_server_certificate_configuration(
+                [(loaded.key, loaded.chain)],
+                loaded.client_authorities if client_certificate else None,
+            )
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal given
+            loaded = self._loaded
+            if loaded is given:
+                return None
+            given = loaded
+            return configuration(loaded)
+
+        typed: Callable[..., grpc.ServerCredentials] = grpc.dynamic_ssl_server_credentials
+        return typed(configuration(given), fetch, require_client_authentication=client_certificate)
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """Checked content of the files."""
+
+    chain: bytes
+    key: bytes
+    client_authorities: bytes
+    certificate: x509.Certificate
+    signature: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def read(cls, files: ServerFiles) -> "_Loaded":
+        signature = _signature(files)
+        chain, key, authorities = (
+            _read(path) for path in (files.chain, files.key, files.client_authorities)
+        )
+        certificate = certificates.load_chain(chain, str(files.chain))[0]
+        certificates.load_chain(authorities, str(files.client_authorities))
+        _check(files, certificate, key)
+        return cls(chain, key, authorities, certificate, signature)
+
+
+def _check(files: ServerFiles, certificate: x509.Certificate, key: bytes) -> None:
+    """GRPC would start with most of these, and fail at each handshake."""
+    try:
+        private = serialization.load_pem_private_key(key, None)
+    except (ValueError, TypeError) as error:
+        raise CredentialsError(f"{files.key} holds no unencrypted private key in PEM") from error
+    if private.public_key() != certificate.public_key():
+        raise CredentialsError(f"{files.key} is not the key of the certificate in {files.chain}")
+    now = _now()
+    if now >= certificate.not_valid_after_utc:
+        ended = certificate.not_valid_after_utc.date()
+        raise CredentialsError(
+            f"the server's certificate in {files.chain} ended on {ended}: replace it "
+            "(python -m duet_cloud.admin rotate, for an authority of duet_cloud.admin)"
+        )
+    begins = certificate.not_valid_before_utc
+    if now < begins:
+        raise CredentialsError(
+            f"the server's certificate in {files.chain} is not valid yet, but from "
+            f"{begins:%Y-%m-%d %H:%M:%S} UTC on"
+        )
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+        raise CredentialsError(f"the certificate in {files.chain} is not for servers")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _signature(files: ServerFiles) -> tuple[tuple[int, ...], ...]:
+    found: list[tuple[int, ...]] = []
+    for path in (files.chain, files.key, files.client_authorities):
+        try:
+            status = path.stat()
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        except OSError:
+            found.append(())
+    return tuple(found)
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

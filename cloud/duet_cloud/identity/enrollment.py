@@ -1,0 +1,186 @@
+"""Enrolment and renewal: `duet.v1.EnrolmentService` and `duet.v1.IdentityService`."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import grpc
+from cryptography import x509
+
+from duet_cloud import logs
+from duet_cloud.errors import AddressError
+from duet_cloud.identity.authority import Authority
+from duet_cloud.identity.callers import CALLER
+from duet_cloud.identity.certificates import (der, serial_text)
+from duet_cloud.identity.credentials import ServerCredentials
+from duet_cloud.identity.code_rate_limit import (MOST_A_PLACE, Guesses)
+from duet_cloud.identity.refusals import Refusals
+from duet_cloud.interceptors import MalformedRequests
+from duet_cloud.status import (Context, Refusal, exhausted, invalid, unauthenticated)
+from duet_contract.enrollment_codes import SECRET_BYTES
+from duet_contract.v1 import enrolment_pb2_grpc
+from duet_contract.v1.enrolment_pb2 import (
+    EnrollRequest,
+    EnrollResponse,
+    GetAuthorityRequest,
+    GetAuthorityResponse,
+    RenewRequest,
+    RenewResponse,
+)
+
+# Strangers reach this port: everything about it is small and short.
+_SERVER_OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 16 * 1024),
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.max_concurrent_streams", 4),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 10_000),
+    ("grpc.max_connection_age_ms", 60_000),
+    ("grpc.max_connection_age_grace_ms", 5_000),
+)
+_MOST_CALLS = 32
+_ENROLL = "/duet.v1.EnrolmentService/Enroll"
+
+_Result = TypeVar("_Result")
+
+
+class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
+    """Spends enrolment codes."""
+
+    def __init__(
+        self, authority: Authority, service_port: int, guesses: Guesses, refusals: Refusals
+    ) -> None:
+        self._authority = authority
+        self._service_port = service_port
+        self._guesses = guesses
+        self._refusals = refusals
+
+    async def GetAuthority(  # noqa: N802 (gRPC's name)
+        self, request: GetAuthorityRequest, context: Context
+    ) -> GetAuthorityResponse:
+        """See enrolment.proto."""
+        return GetAuthorityResponse(authority=der(self._authority.certificate))
+
+    async def Enroll(  # noqa: N802 (gRPC's name)
+        self, request: EnrollRequest, context: Context
+    ) -> EnrollResponse:
+        """See enrolment.proto."""
+        peer = context.peer()
+        try:
+            return self._enroll(request, peer)
+        except Refusal as refusal:
+            self._refusals.tell(refusal, _ENROLL, peer)
+            await refusal.abort(context)
+
+    def _enroll(self, request: EnrollRequest, peer: str) -> EnrollResponse:
+        known = len(request.secret) == SECRET_BYTES
+        if known and (
+            answered := _signed(
+                lambda: self._authority.answered(request.secret, request.signing_request)
+            )
+        ):
+            # Whoever has that key had this answer before: no guess, however often.
+            return self._response(*answered)
+        if wait := self._guesses.wait(peer):
+            raise exhausted(
+                f"too many wrong enrolment codes (more than {MOST_A_PLACE} a minute from one "
+                f"address): wait {wait:.0f} s",
+                wait,
+            )
+        found = None
+        if known:
+            found = _signed(lambda: self._authority.enroll(request.secret, request.signing_request))
+        if found is None:
+            self._guesses.wrong(peer)
+            # One answer for all three: which it was is the operator's to see.
+            raise unauthenticated(
+                "the enrolment code is unknown, was used, or is past its time: ask for a new one",
+                "ENROLMENT_CODE",
+            )
+        name, certificate = found
+        logs.get().info("enrolled", device=name, serial=serial_text(certificate), peer=peer)
+        return self._response(name, certificate)
+
+    def _response(self, name: str, certificate: x509.Certificate) -> EnrollResponse:
+        return EnrollResponse(
+            name=name,
+            certificate=der(certificate),
+            service_port=self._service_port,
+            publishers=list(self._authority.registry.publishers().values()),
+        )
+
+
+class IdentityService(enrolment_pb2_grpc.IdentityServiceServicer):
+    """Renews the certificate of the device that calls; behind the gate."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    async def Renew(  # noqa: N802 (gRPC's name)
+        self, request: RenewRequest, context: Context
+    ) -> RenewResponse:
+        """See enrolment.proto."""
+        caller = CALLER.get()
+        assert caller is not None
+        try:
+            certificate = _signed(
+                lambda: self._authority.renew(caller.serial, request.signing_request)
+            )
+            if certificate is None:
+                raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
+        except Refusal as refusal:
+            await refusal.abort(context)
+        logs.get().info("renewed", device=caller.name, serial=serial_text(certificate))
+        return RenewResponse(certificate=der(certificate))
+
+
+class EnrolmentServer:
+    """The port for devices without an identity."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        credentials: ServerCredentials,
+        address: str,
+        service_port: int,
+        refusals: Refusals,
+    ) -> None:
+        """Binds the port.
+
+        Raises:
+            AddressError: it cannot be bound.
+        """
+        self._server = grpc.aio.server(
+            interceptors=[MalformedRequests()],
+            options=list(_SERVER_OPTIONS),
+            maximum_concurrent_rpcs=_MOST_CALLS,
+        )
+        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
+            EnrolmentService(authority, service_port, Guesses(), refusals), self._server
+        )
+        try:
+            self.port = int(self._server.add_secure_port(address, credentials.server_only()))
+        except RuntimeError as error:
+            raise AddressError(f"cannot listen on {address}: is the port in use?") from error
+
+    async def start(self) -> None:
+        """Starts answering."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Closes every connection."""
+        await self._server.stop(None)
+        await asyncio.sleep(0)
+
+
+def _signed(sign: Callable[[], _Result]) -> _Result:
+    """What `sign` gives.
+
+    Raises:
+        Refusal: INVALID_ARGUMENT, as the signing request cannot be used.
+    """
+    try:
+        return sign()
+    except ValueError as error:
+        raise invalid("signing_request", f"cannot be signed: {error}") from error

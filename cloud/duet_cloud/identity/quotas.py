@@ -1,0 +1,297 @@
+"""Limits for each identity: questions a minute, questions at a time, tokens a day.
+
+Tokens are counted of everybody, questions of those for whom they are limited. Counts are in SQLite
+and change in one transaction each, so that they hold across restarts and between processes. What a
+question may take at most is charged when it begins, and what it did not take is given back when it
+ends: a limit is never exceeded, and a question that a crash cut off counts in full. Questions at a
+time are this process's own.
+
+Times are the wall clock's, as they outlive the process. A clock that is set back leaves questions
+in the future: those are forgotten, so that no limit of a minute ever waits for more than a minute.
+"""
+
+import datetime
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from duet_cloud import logs
+from duet_cloud.engine import (Engine, Job, Step)
+from duet_cloud.errors import CredentialsError
+from duet_cloud.identity.access import (Access, AccessFile)
+from duet_cloud.identity.callers import CALLER
+from duet_cloud.status import (Refusal, over_quota, unavailable)
+
+RATE_WINDOW_S = 60.0
+# Nobody asks about older days.
+_KEEP_DAYS = 400
+# How long others may hold the file's lock: where a limit is to hold, and where there is none.
+_WAIT_MS, _BRIEF_WAIT_MS = 5000, 50
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS questions (identity TEXT NOT NULL, at REAL NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS questions_of ON questions (identity, at);
+CREATE TABLE IF NOT EXISTS tokens (
+  identity TEXT NOT NULL, day TEXT NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (identity, day)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class Quotas:
+    """Counts and refuses. Use from one thread."""
+
+    def __init__(
+        self, path: Path, access: AccessFile, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Opens the counts, or begins them.
+
+        Raises:
+            CredentialsError: they cannot be read or written.
+        """
+        self._access = access
+        self._clock = clock
+        self._running: Counter[str] = Counter()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_MS / 1000)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # Survives the end of the process; a power cut may take the last moments' counts.
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_SCHEMA)
+            oldest = _date(clock() - _KEEP_DAYS * 86400)
+            self._db.execute("DELETE FROM tokens WHERE day < ?", (oldest.isoformat(),))
+        except sqlite3.Error as error:
+            raise CredentialsError(f"{path} cannot be used to count: {error}") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    @contextmanager
+    def question(self, name: str) -> Iterator[None]:
+        """Holds one of the identity's places for a question.
+
+        Raises:
+            Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets; UNAVAILABLE if there
+                is a limit and the counts cannot be read or written.
+        """
+        limits = self._access.access.limits_of(name)
+        now = self._clock()
+        if limits.concurrency is not None and self._running[name] >= limits.concurrency:
+            raise over_quota(
+                name,
+                "concurrency",
+                f"limit of {name}: {limits.concurrency} questions at a time; "
+                "resets when one of them ends",
+                1.0,
+            )
+        with _counting():
+            if limits.tokens is not None and self.spent(name) >= limits.tokens:
+                raise self._out_of_tokens(name, limits.tokens, 0)
+            if limits.rate is not None:
+                self._count(name, limits.rate, now)
+        self._running[name] += 1
+        try:
+            yield
+        finally:
+            self._running[name] -= 1
+            if not self._running[name]:
+                del self._running[name]
+
+    @contextmanager
+    def tokens(self, name: str, most: int) -> Iterator[list[int]]:
+        """Charges `most` tokens; gives back what the yielded one-element list then lacks of them.
+
+        Where there is no limit, what cannot be counted is served all the same.
+
+        Raises:
+            Refusal: as `question` does.
+        """
+        limit = self._access.access.limits_of(name).tokens
+        day = self._day()
+        charged = False
+        with _counting() if limit is not None else self._counting_briefly():
+            charged = self._charge(name, day, most, limit)
+            if not charged and limit is not None:
+                raise self._out_of_tokens(name, limit, most)
+        taken = [0]
+        try:
+            yield taken
+        finally:
+            # The signal has gone out: if nothing can be given back, the question counts in full.
+            with _counting_if_possible() if limit is not None else self._counting_briefly():
+                if charged:
+                    self._db.execute(
+                        "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
+                        (most - taken[0], name, day),
+                    )
+
+    @contextmanager
+    def _counting_briefly(self) -> Iterator[None]:
+        """Where nothing depends on the count: all that is served waits for it meanwhile."""
+        with _counting_if_possible():
+            self._db.execute(f"PRAGMA busy_timeout = {_BRIEF_WAIT_MS}")
+            try:
+                yield
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
+
+    def _charge(self, name: str, day: str, most: int, limit: int | None) -> bool:
+        """Whether there was room for it."""
+        return bool(
+            self._db.execute(
+                "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?4 IS NULL OR ?3 <= ?4 "
+                "ON CONFLICT DO UPDATE SET spent = spent + ?3 "
+                "WHERE ?4 IS NULL OR spent + ?3 <= ?4",
+                (name, day, most, limit),
+            ).rowcount
+        )
+
+    def spent(self, name: str) -> int:
+        """Tokens of an identity today."""
+        row = self._db.execute(
+            "SELECT spent FROM tokens WHERE identity = ? AND day = ?", (name, self._day())
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def _count(self, name: str, rate: int, now: float) -> None:
+        since = now - RATE_WINDOW_S
+        # Commits; where that or anything before it fails, nothing is changed.
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "DELETE FROM questions WHERE identity = ? AND (at <= ? OR at > ?)",
+                (name, since, now),
+            )
+            # The question whose going makes room for one more, if there is none.
+            row = self._db.execute(
+                "SELECT at FROM questions WHERE identity = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+                (name, max(0, rate - 1)),
+            ).fetchone()
+            if row is None and rate:
+                self._db.execute("INSERT INTO questions VALUES (?, ?)", (name, now))
+        if row is None and rate:
+            return
+        wait = row[0] + RATE_WINDOW_S - now if row else RATE_WINDOW_S
+        raise over_quota(
+            name,
+            "rate",
+            f"limit of {name}: {rate} questions a minute; resets in {wait:.0f} s",
+            wait,
+        )
+
+    def _out_of_tokens(self, name: str, limit: int, wanted: int) -> Exception:
+        now = self._clock()
+        wait = 86400 - now % 86400
+        hours, minutes = divmod(int(wait // 60), 60)
+        spent = self.spent(name)
+        asks = f", this question may take {wanted}" if wanted else ""
+        return over_quota(
+            name,
+            "tokens",
+            f"limit of {name}: {limit} tokens a day, {spent} are spent{asks}; "
+            f"resets at 00:00 UTC, in {hours} h {minutes} min",
+            wait,
+        )
+
+    def _day(self) -> str:
+        return _date(self._clock()).isoformat()
+
+
+def _date(at: float) -> datetime.date:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).date()
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What an identity has spent on a day (UTC, ISO 8601), and its limit as it is now."""
+
+    name: str
+    day: str
+    tokens: int
+    limit: int | None
+
+
+def usage_of(
+    path: Path, access: Access, days: int = 1, clock: Callable[[], float] = time.time
+) -> list[Usage]:
+    """Tokens by day, the newest day first, and by identity, who spent most first.
+
+    `path`: of the counts, which a running service may be writing; nothing if it is not there.
+    `days`: how many, today the last.
+
+    Raises:
+        CredentialsError: they cannot be read.
+    """
+    if not path.is_file():
+        return []
+    first = _date(clock()) - datetime.timedelta(days=days - 1)
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            rows = db.execute(
+                "SELECT identity, day, spent FROM tokens WHERE day >= ? "
+                "ORDER BY day DESC, spent DESC, identity",
+                (first.isoformat(),),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise CredentialsError(f"{path} cannot be read: {error}") from error
+    return [Usage(name, day, spent, access.limits_of(name).tokens) for name, day, spent in rows]
+
+
+@contextmanager
+def _counting() -> Iterator[None]:
+    """What cannot be counted is refused: a limit holds, or nobody is served.
+
+    Raises:
+        Refusal: UNAVAILABLE.
+    """
+    try:
+        yield
+    except sqlite3.Error as error:
+        logs.get().error("questions cannot be counted", reason=str(error))
+        raise unavailable("the service cannot count questions at present", 30.0) from error
+
+
+@contextmanager
+def _counting_if_possible() -> Iterator[None]:
+    """What cannot be counted is told in the log alone."""
+    with suppress(Refusal), _counting():
+        yield
+
+
+class MeteredEngine:
+    """An engine that charges what it generates to the caller of the call being served."""
+
+    def __init__(self, engine: Engine, quotas: Quotas) -> None:
+        self._engine = engine
+        self._quotas = quotas
+        self.max_sequences = engine.max_sequences
+        self.max_context = engine.max_context
+
+    async def generate(self, job: Job) -> AsyncGenerator[Step]:
+        """See `Engine`.
+
+        Raises:
+            Refusal: the caller has no tokens left for this job.
+        """
+        caller = CALLER.get()
+        assert caller is not None, "a metered engine serves identities alone"
+        prompt = len(job.prompt_ids)
+        with self._quotas.tokens(caller.name, prompt + job.budget) as taken:
+            # Before the first token, too: who breaks off there has had the prompt computed.
+            taken[0] = prompt
+            async with aclosing(self._engine.generate(job)) as steps:
+                async for step in steps:
+                    taken[0] += len(step.ids)
+                    yield step
+
+    def healthy(self) -> bool:
+        """See `Engine`."""
+        return self._engine.healthy()
+
+    def shutdown(self) -> None:
+        """See `Engine`."""
+        self._engine.shutdown()

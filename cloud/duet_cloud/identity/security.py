@@ -1,0 +1,240 @@
+"""Transport security of the service, as the options ask for it: put together, kept up, metered."""
+
+import asyncio
+import datetime
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from prometheus_client import Counter
+
+from duet_cloud import logs
+from duet_cloud.engine import Engine
+from duet_cloud.errors import (CloudError, CredentialsError, UsageError)
+from duet_cloud.identity import authority as authorities
+from duet_cloud.identity.access import (Access, AccessFile)
+from duet_cloud.identity.callers import (Callers, EnrolledDevices, OperatorNames)
+from duet_cloud.identity.credentials import (ServerCredentials, ServerFiles)
+from duet_cloud.identity.enrollment import (EnrolmentServer, IdentityService)
+from duet_cloud.identity.auth_interceptor import (WATCH_S, Gate)
+from duet_cloud.identity.passphrase import read_passphrase
+from duet_cloud.identity.quotas import (MeteredEngine, Quotas)
+from duet_cloud.identity.refusals import Refusals
+from duet_cloud.options import ServeOptions
+from duet_contract.v1 import enrolment_pb2_grpc
+
+ACCESS_NAME = "access.toml"
+COUNTS_NAME = "counts.db"
+# A certificate is replaced when this part of its life is left.
+RENEW_LEFT = 1 / 3
+
+
+def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
+    """Security as asked for; None without any: plaintext, for loopback alone.
+
+    `refused` counts calls that are refused, by `reason`.
+
+    Raises:
+        UsageError: options that contradict each other, or lack each other.
+        CredentialsError: something that is asked for cannot be loaded.
+    """
+    own_pki = (options.tls_cert, options.tls_key, options.tls_client_ca)
+    if options.tls_dir is None and not any(own_pki):
+        for value, name in (
+            (options.access, "--access"),
+            (options.enrolment_port, "--enrolment-port"),
+        ):
+            if value is not None:
+                raise UsageError(f"{name} needs identities: give --tls-dir, or --tls-cert and more")
+        return None
+    if options.tls_dir is not None:
+        if any(own_pki):
+            raise UsageError("--tls-dir and --tls-cert with its like are alternatives")
+        return Security.of_authority(options, options.tls_dir, refused)
+    cert, key, authority = own_pki
+    if cert is None or key is None or authority is None or options.access is None:
+        raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
+    if options.enrolment_port is not None or options.passphrase_file is not None:
+        raise UsageError("enrolment needs an authority of duet_cloud.admin: --tls-dir")
+    access = AccessFile(options.access)
+    if not access.access.roles:
+        raise UsageError(f"{options.access} gives nobody a role: nobody could ask")
+    return Security(
+        ServerCredentials(ServerFiles(cert, key, authority)),
+        OperatorNames(access),
+        access,
+        Quotas(counts_beside(options.access), access),
+        refused,
+    )
+
+
+def counts_beside(access: Path) -> Path:
+    """Where the counts lie with your own PKI."""
+    return access.with_name(f"{access.name}.{COUNTS_NAME}")
+
+
+class Security:
+    """Who may connect and what they may do; `start` and `stop` with the server."""
+
+    def __init__(
+        self,
+        credentials: ServerCredentials,
+        callers: Callers,
+        access: AccessFile,
+        quotas: Quotas,
+        refused: Counter,
+        authority: authorities.Authority | None = None,
+        enrolment_port: int | None = None,
+        root: x509.Certificate | None = None,
+    ) -> None:
+        self._credentials = credentials
+        self._access = access
+        self._quotas = quotas
+        self._authority = authority
+        self._enrolment_port = enrolment_port
+        self._root = root
+        self._told: datetime.date | None = None
+        self._enrolment: EnrolmentServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._strangers = Refusals(refused, event="enrolment refused")
+        self.gate = Gate(callers, quotas, Refusals(refused))
+
+    @classmethod
+    def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
+        """Security by an authority that `duet_cloud.admin` made."""
+        authority = None
+        root = authorities.load_certificate(directory)
+        if options.enrolment_port is not None or options.passphrase_file is not None:
+            authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
+            _replace_if_ended(authority)
+        usual = directory / ACCESS_NAME
+        access = AccessFile(options.access or usual, may_lack=options.access is None)
+        _check_roles_unset(access.access)
+        return cls(
+            ServerCredentials(ServerFiles.of_authority(directory)),
+            # A connection of its own, so that it sees what enrolment changes.
+            EnrolledDevices(authorities.open_registry(directory)),
+            access,
+            Quotas(directory / COUNTS_NAME, access),
+            refused,
+            authority,
+            options.enrolment_port,
+            root,
+        )
+
+    @property
+    def enrolment_port(self) -> int | None:
+        """Where devices enrol, once bound."""
+        return self._enrolment.port if self._enrolment else None
+
+    def add_services(self, server: grpc.aio.Server) -> None:
+        """Adds renewal, where the authority is unlocked."""
+        if self._authority:
+            enrolment_pb2_grpc.add_IdentityServiceServicer_to_server(
+                IdentityService(self._authority), server
+            )
+
+    def bind(self, server: grpc.aio.Server, host: str, port: int) -> int:
+        """Binds the services' port, and enrolment's if asked for; the former.
+
+        Raises:
+            RuntimeError: the services' port cannot be bound.
+            AddressError: enrolment's cannot.
+        """
+        bound = int(server.add_secure_port(_address(host, port), self._credentials.mutual()))
+        if self._authority and self._enrolment_port is not None:
+            self._enrolment = EnrolmentServer(
+                self._authority,
+                self._credentials,
+                _address(host, self._enrolment_port),
+                bound,
+                self._strangers,
+            )
+        return bound
+
+    def metered(self, engine: Engine) -> Engine:
+        """The engine, its tokens charged to whoever asked."""
+        return MeteredEngine(engine, self._quotas)
+
+    async def start(self) -> None:
+        """Starts enrolment, and what watches over certificates and rights."""
+        if self._enrolment:
+            await self._enrolment.start()
+        self._tasks = [
+            asyncio.create_task(self.gate.watch(), name="duet-gate"),
+            asyncio.create_task(self._keep_up(), name="duet-certificates"),
+        ]
+
+    async def stop(self) -> None:
+        """Stops both."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        if self._enrolment:
+            await self._enrolment.stop()
+        self._quotas.close()
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._refresh_access()
+            self._tell_end()
+            try:
+                if self._authority and _replaceable(
+                    self._credentials.certificate, self._authority.certificate
+                ):
+                    self._authority.issue_server()
+            except (CloudError, OSError, sqlite3.Error) as error:
+                logs.get().error("security not kept up", reason=str(error))
+                await asyncio.sleep(60)
+            self._credentials.refresh()
+
+    def _refresh_access(self) -> None:
+        try:
+            if self._access.refresh():
+                logs.get().info("access file taken up")
+                if self._root:
+                    _check_roles_unset(self._access.access)
+        except CloudError as error:
+            logs.get().error("security not kept up", reason=str(error))
+
+    def _tell_end(self) -> None:
+        """Once a day, as long as the authority's certificate is near its end."""
+        today = datetime.datetime.now(datetime.UTC).date()
+        if self._root and today != self._told and (line := authorities.near_end(self._root)):
+            self._told = today
+            logs.get().warning("authority ends", reason=line)
+
+
+def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
+    """Whether it is time for the server's next certificate, and that one would last longer."""
+    return _due(server) and server.not_valid_after_utc < root.not_valid_after_utc
+
+
+def _replace_if_ended(authority: authorities.Authority) -> None:
+    """A server that was off for long would otherwise not start, with all that it needs at hand."""
+    with suppress(CredentialsError):  # told by ServerCredentials
+        server = authorities.load_server_certificate(authority.directory)
+        if _replaceable(server, authority.certificate):
+            authority.issue_server()
+
+
+def _due(certificate: x509.Certificate) -> bool:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return datetime.datetime.now(datetime.UTC) >= ends - RENEW_LEFT * (ends - begins)
+
+
+def _check_roles_unset(access: Access) -> None:
+    if access.roles or access.denied:
+        raise UsageError(
+            "with --tls-dir, roles are given by duet_cloud.admin invite and taken by revoke; "
+            "[roles] and denied have no effect: leave them out of the access file"
+        )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

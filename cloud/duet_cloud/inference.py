@@ -1,0 +1,192 @@
+"""`duet.v1.InferenceService`: one question in, its signal out in pieces."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from duet_cloud import logs
+from duet_cloud.engine import (Job, Step)
+from duet_cloud.errors import EngineError
+from duet_cloud.identity.callers import CALLER
+from duet_cloud.limits import (MAX_REQUEST_ID, RequestLimits)
+from duet_cloud.metrics import Metrics
+from duet_cloud.chunks import PieceGatherer
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.routing import (Route, Routes)
+from duet_cloud.status import (Context, Refusal, invalid, unavailable)
+from duet_contract.encodings import negotiate
+from duet_contract.errors import EncodingError, PromptError
+from duet_contract.prompts import MOST_BYTES_PER_TOKEN
+from duet_contract.v1 import inference_pb2_grpc
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    FINISH_REASON_END_OF_REASONING,
+    SIGNAL_ENCODING_TEXT,
+    Done,
+    ReasonRequest,
+    ReasonResponse,
+    SignalEncoding,
+)
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """How pieces are gathered: most tokens, longest wait in milliseconds."""
+
+    tokens: int = 16
+    ms: float = 500.0
+
+
+class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
+    """Reasons over questions, each with the pair that it names."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        metrics: Metrics,
+        gathering: Gathering,
+        log_questions: bool = False,
+    ) -> None:
+        self._routes = routes
+        self._metrics = metrics
+        self._gathering = gathering
+        self._log_questions = log_questions
+
+    async def Reason(  # noqa: N802 (gRPC's name)
+        self, request: ReasonRequest, context: Context
+    ) -> AsyncIterator[ReasonResponse]:
+        """See inference.proto."""
+        arrived = time.monotonic()
+        # Asked now: once a device is gone, its call may be freed before this generator is closed,
+        # and gRPC would read what is no longer there.
+        peer, caller = context.peer(), CALLER.get()
+        request_id = request.request_id or uuid.uuid4().hex
+        outcome, signal_tokens, pair, most_logged = "cancelled", 0, "", 0
+        try:
+            # Before a place is waited for: a device with another pair is told at once.
+            route = self._routes.find(request.pair)
+            pair = route.name
+            most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
+            responses = self._reason(route, request, request_id, arrived)
+            async with aclosing(responses) as stream:
+                async for response in stream:
+                    yield response
+                    if response.HasField("done"):
+                        signal_tokens = response.done.signal_tokens
+            outcome = "ok"
+        except Refusal as refusal:
+            outcome = refusal.code.name.lower()
+            await refusal.abort(context)
+        except EngineError as error:
+            outcome = "unavailable"
+            await unavailable(str(error), 30.0).abort(context)
+        except asyncio.CancelledError:
+            # Cancelled, past its deadline, or the device is gone; gRPC does not say which, and the
+            # engine's request is aborted already.
+            raise
+        finally:
+            seconds = time.monotonic() - arrived
+            self._metrics.requests.labels(pair, outcome).inc()
+            self._metrics.total_s.labels(pair).observe(seconds)
+            # Cut, as what was refused may be as long as a message can be.
+            more = {"question": request.question[:most_logged]} if self._log_questions else {}
+            if caller:
+                more["device"] = caller.name
+            logs.get().info(
+                "reasoned",
+                request_id=request_id[:MAX_REQUEST_ID],
+                pair=pair,
+                outcome=outcome,
+                signal_tokens=signal_tokens,
+                ms=round(seconds * 1000, 1),
+                peer=peer,
+                **more,
+            )
+
+    async def _reason(
+        self, route: Route, request: ReasonRequest, request_id: str, arrived: float
+    ) -> AsyncGenerator[ReasonResponse]:
+        # What is wrong with a request is told at once; only generating waits for a place. What is
+        # tokenised is bounded in bytes by then.
+        limits = route.ready().limits
+        limits.check(request)
+        encoding, job = _prepare(route.pair, request, request_id, limits)
+        async with route.admission.admit(request_id):
+            serving = route.ready()
+            started = time.monotonic()
+            gatherer = PieceGatherer(encoding, self._gathering.tokens, self._gathering.ms)
+            done = Done(
+                encoding=encoding,
+                prompt_tokens=len(job.prompt_ids),
+                queue_ms=(started - arrived) * 1000,
+                pair="" if request.pair == route.name else route.name,
+                request_id="" if request.request_id else request_id,
+            )
+            first_piece = True
+            async with aclosing(serving.engine.generate(job)) as steps:
+                async for step in steps:
+                    now = time.monotonic()
+                    done.signal_tokens += len(step.ids)
+                    gatherer.add(step.ids, step.text, now)
+                    if step.finish is not None:
+                        _finish(done, step)
+                    if step.finish is not None or gatherer.due(now):
+                        piece = gatherer.take()
+                        if piece is not None:
+                            if first_piece:
+                                self._metrics.first_piece_s.labels(route.name).observe(
+                                    now - arrived
+                                )
+                                first_piece = False
+                            self._metrics.pieces.labels(route.name).inc()
+                            yield ReasonResponse(piece=piece)
+            self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
+            if done.finish_reason == FINISH_REASON_BUDGET:
+                self._metrics.budget_cuts.labels(route.name).inc()
+            yield ReasonResponse(done=done)
+
+
+def _prepare(
+    pair: PairReasoner, request: ReasonRequest, request_id: str, limits: RequestLimits
+) -> tuple[SignalEncoding.ValueType, Job]:
+    """Makes a request that `RequestLimits.check` let pass a job.
+
+    Raises:
+        Refusal: for whatever is wrong with it.
+    """
+    try:
+        encoding = negotiate(
+            request.encodings, request.vocabulary, pair.manifest.reasoner.vocabulary
+        )
+    except EncodingError as error:
+        raise invalid("encodings", str(error)) from error
+    try:
+        question_ids = pair.encode_question(request.question)
+    except PromptError as error:
+        raise invalid("question", str(error)) from error
+    limits.check_question_tokens(len(question_ids))
+    return encoding, Job(
+        request_id=request_id,
+        prompt_ids=pair.prompt(question_ids),
+        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        stop_id=pair.stop_id,
+        temperature=(
+            request.temperature if request.HasField("temperature") else limits.default_temperature
+        ),
+        seed=request.seed if request.HasField("seed") else None,
+        text=encoding == SIGNAL_ENCODING_TEXT,
+    )
+
+
+def _finish(done: Done, step: Step) -> None:
+    """Fills in how generation ended and how long its parts took."""
+    done.finish_reason = (
+        FINISH_REASON_BUDGET if step.finish == "length" else FINISH_REASON_END_OF_REASONING
+    )
+    done.cached_tokens = step.cached_tokens
+    done.queue_ms += max(0.0, step.scheduled_at - step.queued_at) * 1000
+    done.prefill_ms = max(0.0, step.first_token_at - step.scheduled_at) * 1000
+    done.decode_ms = max(0.0, step.last_token_at - step.first_token_at) * 1000

@@ -1,0 +1,129 @@
+"""Prometheus metrics of the service, with vLLM's own beside them, on a port of their own."""
+
+from collections.abc import Iterable
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import start_http_server as _serve
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from duet_cloud.admission import Admission
+from duet_cloud.errors import AddressError
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_TOKENS = (1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+
+
+class _EngineMetrics:
+    """Collector that passes on what vLLM registers with the process-wide registry.
+
+    An engine that is loaded removes the metrics of those loaded before from that registry, so they
+    are kept here. vLLM's label `model_name` is the pair.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Collector] = {}
+
+    def keep(self) -> None:
+        """Keeps what is registered now; called after each engine was loaded."""
+        for collector in list(REGISTRY._collector_to_names):
+            if getattr(collector, "_name", "").startswith("vllm"):
+                self._kept[id(collector)] = collector
+
+    def collect(self) -> Iterable[Metric]:
+        families = {metric.name: metric for metric in REGISTRY.collect()}
+        registered = set(map(id, REGISTRY._collector_to_names))
+        for key, collector in self._kept.items():
+            if key in registered:
+                continue
+            for metric in collector.collect():
+                if metric.name in families:
+                    families[metric.name].samples += metric.samples
+                else:
+                    families[metric.name] = metric
+        return families.values()
+
+
+class Metrics:
+    """The service's metrics.
+
+    Label `pair`: "id@version", "" where a request named none that is served. Label `outcome`: `ok`,
+    `cancelled`, or a gRPC status in lower case. Label `reason`: `revoked`, `wrong_role`, `rate` and
+    the like (`duet_cloud.status.Refusal`).
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._engines = _EngineMetrics()
+        self.registry.register(self._engines)
+        self.requests = Counter(
+            "duet_requests", "Requests ended", ["pair", "outcome"], registry=self.registry
+        )
+        self.signal_tokens = Histogram(
+            "duet_signal_tokens",
+            "Tokens a signal",
+            ["pair"],
+            buckets=_TOKENS,
+            registry=self.registry,
+        )
+        self.budget_cuts = Counter(
+            "duet_budget_cuts", "Signals cut at their budget", ["pair"], registry=self.registry
+        )
+        self.pieces = Counter("duet_pieces", "Pieces sent", ["pair"], registry=self.registry)
+        self.first_piece_s = Histogram(
+            "duet_first_piece_seconds",
+            "Arrival to first piece",
+            ["pair"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.total_s = Histogram(
+            "duet_request_seconds",
+            "Arrival to end",
+            ["pair"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.refused = Counter(
+            "duet_refused",
+            "Calls refused by identity, role or limits",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._running = Gauge(
+            "duet_requests_running", "Requests generating", ["pair"], registry=self.registry
+        )
+        self._waiting = Gauge(
+            "duet_requests_waiting", "Requests waiting", ["pair"], registry=self.registry
+        )
+
+    def watch(self, pair: str, admission: Admission) -> None:
+        """Exports a pair's running and waiting requests, and its counters from 0 on."""
+        self._running.labels(pair).set_function(lambda: admission.running)
+        self._waiting.labels(pair).set_function(lambda: admission.waiting)
+        for metric in (
+            self.signal_tokens,
+            self.budget_cuts,
+            self.pieces,
+            self.first_piece_s,
+            self.total_s,
+        ):
+            metric.labels(pair)
+
+    def keep_engine(self) -> None:
+        """Keeps the metrics of an engine that was just loaded."""
+        self._engines.keep()
+
+    def serve(self, host: str, port: int) -> int:
+        """Starts the HTTP endpoint; returns its port.
+
+        Raises:
+            AddressError: the address cannot be bound.
+        """
+        try:
+            server, _ = _serve(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise AddressError(
+                f"cannot serve metrics on {host}:{port}: {error.strerror}"
+            ) from error
+        return int(server.server_port)

@@ -1,0 +1,70 @@
+"""Pairs that come with the code: small enough to lie in it, ready to install."""
+
+import os
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from duet_cloud.errors import PairBuildError
+from duet_cloud.pairs.target import vacant
+from duet_contract.builder import builder_key
+from duet_contract.errors import ContractError
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
+from duet_contract.signature import sign_pair
+
+# A reader of the installed pair wants these beside the manifest.
+PAPERS = ("README.md", "LICENSE")
+
+
+def shipped_pairs() -> tuple[str, ...]:
+    """Names of the pairs that lie in the code."""
+    home = _home()
+    return tuple(sorted(path.parent.name for path in home.glob(f"*/{MANIFEST_NAME}")))
+
+
+def shipped_manifest(name: str) -> Manifest:
+    """What a shipped pair says of itself.
+
+    Raises:
+        ContractError: it cannot be used.
+    """
+    return load_manifest(_home() / name)
+
+
+def install_shipped(name: str, target: Path, report: Callable[[str], None] = print) -> Manifest:
+    """Copies a shipped pair into `target`, which appears whole or not at all, checked and signed.
+
+    The signature is the builder's: it says that the pair came with the code that runs here.
+
+    Raises:
+        PairBuildError: the pair is not what its manifest says, the copy cannot be written, or
+            `target` holds something else.
+    """
+    origin = _home() / name
+    target = vacant(target)
+    scratch = target.with_name(f".{target.name}.building-{os.getpid()}")
+    try:
+        manifest = load_manifest(origin)
+        described = (*manifest.reasoner.files, *manifest.decoder.files)
+        papers = [paper for paper in PAPERS if (origin / paper).is_file()]
+        for path in (MANIFEST_NAME, *papers, *(file.path for file in described)):
+            (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(origin / path, scratch / path)
+        verify_files(scratch, described, gguf=(manifest.decoder.path,))
+        sign_pair(scratch, builder_key())
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    except ContractError as error:
+        raise PairBuildError(f"{name} cannot be installed: {error}") from error
+    except OSError as error:
+        raise PairBuildError(f"cannot write {target}: {error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    report(f"{manifest.reference} is ready in {target}")
+    return manifest
+
+
+def _home() -> Path:
+    return Path(str(files("duet_cloud.pairs")))

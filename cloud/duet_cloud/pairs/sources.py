@@ -1,0 +1,71 @@
+"""Brings the models of a recipe onto this machine."""
+
+import os
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+from duet_cloud.errors import PairBuildError
+from duet_cloud.pairs.recipe import Source
+
+# What a served model needs; repositories also hold duplicates in other formats.
+MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
+
+
+def locate(source: Source, wanted: str = "config.json") -> Path:
+    """The directory that holds a source's files; downloads from the hub where needed.
+
+    `wanted`: a file that has to be there, where the source names no GGUF. Hub downloads go through
+    `huggingface_hub`, so its cache, tokens, mirrors (`HF_ENDPOINT`) and offline mode
+    (`HF_HUB_OFFLINE=1`) all apply.
+
+    Raises:
+        PairBuildError: the source is not there, or cannot be fetched.
+    """
+    if source.package is not None:
+        try:
+            directory = Path(str(files(source.package))) / (source.folder or "")
+        except ModuleNotFoundError as error:
+            raise PairBuildError(
+                f"the package {source.package} is not installed: pip install "
+                f"{source.package.replace('_', '-')}"
+            ) from error
+    elif source.local is not None:
+        directory = source.local.expanduser()
+        directory = directory.parent if directory.is_file() else directory
+        directory /= source.folder or ""
+    else:
+        directory = _from_hub(source) / (source.folder or "")
+    needed = directory / (source.gguf or wanted)
+    if not needed.is_file():
+        raise PairBuildError(f"{needed} does not exist")
+    return directory
+
+
+def _from_hub(source: Source) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    assert source.hub is not None
+    names = [source.gguf, "tokenizer.json"] if source.gguf else MODEL_FILES
+    patterns = [f"{source.folder}/{name}" if source.folder else name for name in names]
+    try:
+        return Path(
+            snapshot_download(source.hub, revision=source.revision, allow_patterns=patterns)
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PairBuildError(
+            f"cannot fetch {source.hub} from the hub: {reason}; "
+            "give a local directory with --reasoner and --decoder instead"
+        ) from error
+
+
+def place(file: Path, target: Path) -> None:
+    """Puts a file into a pair's directory: as a hard link where the disk allows, else as a copy."""
+    real = file.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(real, target)
+    except OSError:
+        shutil.copyfile(real, target)

@@ -1,0 +1,39 @@
+"""Where a pair is built: what lies there already is replaced only if it is a pair itself."""
+
+from pathlib import Path
+
+from duet_cloud.errors import PairBuildError
+from duet_cloud.files import read_bytes
+from duet_contract.json_data import parse_json
+from duet_contract.manifest import MANIFEST_NAME, MOST_MANIFEST_BYTES
+
+
+def vacant(target: Path) -> Path:
+    """The target as an absolute path: missing, empty, or an earlier pair to be replaced.
+
+    Raises:
+        PairBuildError: it holds anything else, which would be lost.
+    """
+    try:
+        # A link stays, and what it names is replaced.
+        target = target.resolve()
+        held = next(target.iterdir(), None)
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise PairBuildError(f"cannot write {target}: {error.strerror}") from error
+    if held is not None and not _is_pair(target):
+        raise PairBuildError(
+            f"{target} holds {held.name} and is no pair: name a directory of the pair's own, "
+            "or move away what lies there"
+        )
+    return target
+
+
+def _is_pair(directory: Path) -> bool:
+    """Of whichever schema; other programs' files are called manifest.json, too."""
+    try:
+        found = parse_json(read_bytes(directory / MANIFEST_NAME, MOST_MANIFEST_BYTES))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"reasoner", "decoder"} <= found.keys()

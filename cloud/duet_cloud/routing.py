@@ -1,0 +1,81 @@
+"""Which pair a request is for: several pairs, each with an engine and places of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from duet_cloud.admission import Admission
+from duet_cloud.engine import Engine
+from duet_cloud.errors import UsageError
+from duet_cloud.limits import RequestLimits
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.status import (mismatch, unavailable)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What a pair is served with, once its engine is loaded."""
+
+    engine: Engine
+    limits: RequestLimits
+
+
+@dataclass
+class Route:
+    """One pair of the service. `serving` is None until its engine is loaded."""
+
+    pair: PairReasoner
+    admission: Admission
+    serving: Serving | None = None
+
+    @property
+    def name(self) -> str:
+        """The pair, as "id@version"."""
+        return self.pair.manifest.reference
+
+    def ready(self) -> Serving:
+        """What serves the pair.
+
+        Raises:
+            Refusal: UNAVAILABLE while its engine is being loaded.
+        """
+        if self.serving is None:
+            raise unavailable("the service is loading its model", 5.0)
+        return self.serving
+
+
+class Routes:
+    """The pairs of a service, in the order they were named; the first is the default one."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        """Raises:
+        UsageError: the same version of a pair twice.
+        """
+        names = [route.name for route in routes]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise UsageError(f"{', '.join(sorted(twice))} is given twice as --pair")
+        self.all = tuple(routes)
+        self.default = self.all[0]
+
+    def find(self, reference: str) -> Route:
+        """The pair of that name: the default one for none, the newest version for an id alone.
+
+        Raises:
+            Refusal: FAILED_PRECONDITION with reason PAIR_MISMATCH, naming what is served.
+        """
+        if not reference:
+            return self.default
+        found = [route for route in self.all if route.pair.manifest.matches(reference)]
+        if found:
+            return max(found, key=_version)
+        served = ",".join(route.name for route in self.all)
+        raise mismatch(
+            f"{reference} is not served, {served.replace(',', ' and ')} "
+            f"{'are' if len(self.all) > 1 else 'is'}",
+            device=reference,
+            cloud=served,
+        )
+
+
+def _version(route: Route) -> tuple[int, ...]:
+    return route.pair.manifest.version_numbers

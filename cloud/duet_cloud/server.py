@@ -1,0 +1,186 @@
+"""The gRPC server: services, health, limits of the transport, and its life from bind to drain."""
+
+import asyncio
+import ipaddress
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from duet_cloud.admission import Admission
+from duet_cloud.control import ControlService
+from duet_cloud.distribution import PairService
+from duet_cloud.engine import Engine
+from duet_cloud.errors import AddressError
+from duet_cloud.identity.security import (Security, open_security)
+from duet_cloud.inference import (Gathering, InferenceService)
+from duet_cloud.interceptors import (BoundedWrites, MalformedRequests)
+from duet_cloud.limits import RequestLimits
+from duet_cloud.metrics import Metrics
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.routing import (Route, Routes, Serving)
+from duet_contract.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    inference_pb2,
+    inference_pb2_grpc,
+    pairs_pb2,
+    pairs_pb2_grpc,
+)
+
+INFERENCE_NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+PAIRS_NAME = pairs_pb2.DESCRIPTOR.services_by_name["PairService"].full_name
+CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_name
+
+# Larger requests are refused by gRPC itself, before they are read into memory.
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+_CHANNEL_OPTIONS = (
+    # Two servers on one port would share its connections in silence.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # Signals are far below any flow-control window; probing for one costs bytes on every link.
+    ("grpc.http2.bdp_probe", 0),
+    # A device that went away without a word is noticed within half a minute, and its request
+    # aborted.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Less than any device's own interval: pings during silence are wanted.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+)
+
+
+class CloudServer:
+    """A bound server. Engines come later (`open`), so that a busy port is told at once.
+
+    `pair`, and each of `more`, is served by an engine of its own.
+    """
+
+    def __init__(self, options: ServeOptions, pair: PairReasoner, *more: PairReasoner) -> None:
+        self._options = options
+        self._pair = pair
+        self.metrics = Metrics()
+        self.routes = Routes(
+            [
+                Route(one, Admission(options.max_running or 1, options.max_waiting))
+                for one in (pair, *more)
+            ]
+        )
+        for route in self.routes.all:
+            self.metrics.watch(route.name, route.admission)
+        self.inference = InferenceService(
+            self.routes,
+            self.metrics,
+            Gathering(options.gather_tokens, options.gather_ms),
+            options.log_questions,
+        )
+        self.security: Security | None = open_security(options, self.metrics.refused)
+        gates = [self.security.gate] if self.security else []
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[*gates, MalformedRequests(), BoundedWrites(options.write_s)],
+            options=list(_CHANNEL_OPTIONS),
+        )
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
+        control_pb2_grpc.add_ControlServiceServicer_to_server(
+            ControlService(self.routes), self._server
+        )
+        pairs_pb2_grpc.add_PairServiceServicer_to_server(PairService(self.routes), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self.security:
+            self.security.add_services(self._server)
+        if options.reflection:
+            names = (
+                INFERENCE_NAME,
+                CONTROL_NAME,
+                PAIRS_NAME,
+                health.SERVICE_NAME,
+                reflection.SERVICE_NAME,
+            )
+            reflection.enable_server_reflection(names, self._server)
+        self.port = self._bind()
+
+    def _bind(self) -> int:
+        host, port = self._options.host, self._options.port
+        if self.security is None and not _is_loopback(host):
+            raise AddressError(
+                f"refusing to listen on {host}: without transport security (--tls-dir) only "
+                "loopback addresses are served (--host 127.0.0.1)"
+            )
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if self.security:
+                return self.security.bind(self._server, host, port)
+            return int(self._server.add_insecure_port(address))
+        except RuntimeError as error:
+            raise AddressError(f"cannot listen on {address}: is the port in use?") from error
+
+    async def start(self) -> None:
+        """Starts answering: alive, but not ready."""
+        serving = health_pb2.HealthCheckResponse.SERVING
+        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
+        await self._health.set("", serving)
+        await self._health.set(CONTROL_NAME, serving)
+        await self._health.set(PAIRS_NAME, serving)
+        await self._health.set(INFERENCE_NAME, not_serving)
+        await self._server.start()
+        if self.security:
+            await self.security.start()
+
+    @property
+    def admission(self) -> Admission:
+        """Places of the first pair."""
+        return self.routes.default.admission
+
+    async def open(self, engine: Engine, route: Route | None = None) -> None:
+        """Starts serving a pair, the first if None, with a loaded engine.
+
+        The service is ready when every pair is.
+        """
+        route = route or self.routes.default
+        limits = RequestLimits.of(
+            route.pair.manifest, len(route.pair.prompt([])), engine.max_context
+        )
+        if self.security:
+            engine = self.security.metered(engine)
+        self.metrics.keep_engine()
+        route.serving = Serving(engine, limits)
+        route.admission.open(self._options.max_running or engine.max_sequences)
+        if all(one.serving for one in self.routes.all):
+            await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
+
+    def healthy(self) -> bool:
+        """Whether every engine that was loaded can still take requests."""
+        return all(route.serving.engine.healthy() for route in self.routes.all if route.serving)
+
+    def close_engines(self) -> None:
+        """Ends every engine, and lets go of it."""
+        for route in self.routes.all:
+            if route.serving:
+                route.serving.engine.shutdown()
+                route.serving = None
+
+    async def drain(self) -> bool:
+        """Not ready any more; waits for requests in flight. False if the grace period ran out."""
+        await self._health.enter_graceful_shutdown()
+        grace_s = self._options.grace_s
+        drained = (route.admission.drain(grace_s) for route in self.routes.all)
+        return all(await asyncio.gather(*drained))
+
+    async def stop(self) -> None:
+        """Closes every connection; what still runs is cancelled."""
+        await self._server.stop(None)
+        if self.security:
+            await self.security.stop()
+        # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
+        await asyncio.sleep(0)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

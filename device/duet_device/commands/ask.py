@@ -1,0 +1,354 @@
+"""`duet-device ask`: one question, one answer."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from duet_device.deadline import (Deadline, Start)
+from duet_device.errors import (DeviceError, Interrupted, UsageProblem)
+from duet_device.commands.options import (FiniteRange, Temperature)
+from duet_device.commands.output import note
+from duet_device.settings import (DEFAULT_CONNECT_TIMEOUT, DEFAULT_CONTEXT_TIMEOUT, DEFAULT_SERVER, DEFAULT_TIMEOUT, MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings)
+from duet_device.text import decode_text
+from duet_contract.sampling import MOST_SEED
+
+if TYPE_CHECKING:
+    from duet_device.question import Question
+
+# Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
+_MOST_STDIN_BYTES = 16 << 20
+# What the wire carries; a pair takes far fewer.
+_MOST_BUDGET = 2**31 - 1
+
+EXIT_CODES = """\b
+Exit codes:
+    0  answered
+    2  usage: empty, malformed or too long question, bad option
+    3  no cloud, or the link broke (only with --require-cloud)
+    4  the cloud refused
+    5  the timeout passed
+    6  a problem with the pair or its decoder
+    7  what the device keeps encrypted cannot be had: no key, wrong key, altered
+    8  no identity for that server, or one that ended or was altered (enroll)
+    9  stdout cannot take the answer: it is closed, or its disk is full
+  130  interrupted
+  141  the reader of stdout has gone
+"""
+
+
+class _Sources(click.types.StringParamType):
+    """Several in the environment stand as in PATH; an empty one there is none."""
+
+    envvar_list_splitter = os.pathsep
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """See click.ParamType."""
+        return [source for source in super().split_envvar_value(rv) if source]
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("question", required=False)
+@click.option(
+    "--json",
+    "as_json",
+    envvar="DUET_JSON",
+    is_flag=True,
+    help="Print the receipt as one JSON object.",
+)
+@click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
+@click.option(
+    "--budget",
+    type=click.IntRange(1, _MOST_BUDGET),
+    metavar="N",
+    help="Most signal tokens [pair's default].",
+)
+@click.option(
+    "--timeout",
+    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the whole question may take, from when it is there.",
+)
+@click.option(
+    "--connect-timeout",
+    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
+    default=DEFAULT_CONNECT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the link to the cloud may take to stand.",
+)
+@click.option(
+    "--temperature",
+    type=Temperature(),
+    metavar="T",
+    help="Sampling temperature of signal and answer, 0 or 0.01 to 2 [pair's default].",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    metavar="N",
+    help="Seed of the sampling [not reproducible].",
+)
+@click.option("--device-only", is_flag=True, help="Never open a connection.")
+@click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
+@click.option(
+    "--server",
+    default=DEFAULT_SERVER,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where the cloud listens.",
+)
+@click.option(
+    "--pair", "pair_name", envvar="DUET_PAIR", metavar="NAME_OR_DIR", help="The pair to use."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 512),
+    metavar="N",
+    help=f"Processors to decode with [all but one, at most {MOST_DEFAULT_THREADS}].",
+)
+@click.option(
+    "--draft/--no-draft",
+    default=True,
+    show_default=True,
+    help="Guess ahead from the prompt while that is faster.",
+)
+@click.option(
+    "--anticipate/--no-anticipate",
+    default=False,
+    show_default=True,
+    help="Guess the signal ahead while waiting for it: sooner answers, more computing.",
+)
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Load a pair that nobody trusted has signed, if no publisher is pinned.",
+)
+@click.option(
+    "--context",
+    "sources",
+    envvar="DUET_CONTEXT",
+    type=_Sources(),
+    multiple=True,
+    metavar="FILE",
+    help="Private material for the decoder alone, never sent: a file, a folder, or - for stdin. "
+    f"May be given several times; in DUET_CONTEXT with {os.pathsep!r} between.",
+)
+@click.option(
+    "--context-timeout",
+    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    default=DEFAULT_CONTEXT_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time limit for reading the documents of --context.",
+)
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Replace names, addresses, phone numbers and the like before the question is sent.",
+)
+@click.option(
+    "--redact-words",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Redact these, too: a word or phrase a line, or "WORD = LABEL". Implies --redact.',
+)
+@click.option(
+    "--redact-numbers",
+    is_flag=True,
+    help="Redact every number, too; the cloud cannot compute with them. Implies --redact.",
+)
+@click.option("--show-sent", is_flag=True, help="Show on stderr all that was sent.")
+@click.option("--no-log", is_flag=True, help="Do not keep this answer (see duet-device logs).")
+@click.option(
+    "--reuse",
+    is_flag=True,
+    help="Take the signal from history if the same question was answered before.",
+)
+@click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
+@click.pass_context
+def ask(
+    context: click.Context,
+    question: str | None,
+    as_json: bool,
+    show_signal: bool,
+    budget: int | None,
+    timeout: float,
+    connect_timeout: float,
+    temperature: float | None,
+    seed: int | None,
+    device_only: bool,
+    require_cloud: bool,
+    server: str,
+    pair_name: str | None,
+    threads: int | None,
+    draft: bool,
+    anticipate: bool,
+    allow_unsigned: bool,
+    sources: tuple[str, ...],
+    context_timeout: float,
+    redact: bool,
+    redact_words: Path | None,
+    redact_numbers: bool,
+    show_sent: bool,
+    no_log: bool,
+    reuse: bool,
+    quiet: bool,
+) -> None:
+    """Answer QUESTION, or what stdin holds where it is absent or "-".
+
+    The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
+    alone and says so. The answer goes to stdout, all else to stderr.
+
+    Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
+    """
+    start = Start(context.find_root().obj)
+    settings = Settings(
+        server=server,
+        budget=budget,
+        temperature=temperature,
+        seed=seed,
+        timeout=timeout,
+        connect_timeout=connect_timeout,
+        device_only=device_only,
+        require_cloud=require_cloud,
+        threads=threads,
+        draft=draft,
+        anticipate=anticipate,
+    )
+    from_stdin = question in (None, "-")
+    if from_stdin and "-" in sources:
+        raise UsageProblem("stdin holds the context: give the question as an argument")
+    text = question or ""
+    if from_stdin:
+        with start.waiting():
+            text = _read_stdin()
+    # Imported here, so that --help and errors of usage come at once.
+    from duet_device.pairs.pair import open_pair
+    from duet_contract.pairs import DEFAULT_PAIR
+
+    pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
+    if allow_unsigned:
+        note("--allow-unsigned: this pair may come from anybody, and say anything")
+
+    from duet_device.answering import (Listener, answer)
+    from duet_device.commands.recorder import Keeper
+    from duet_device.commands.output import Output
+    from duet_device.privacy.context import read_context
+    from duet_device.question import (Question, check_question)
+
+    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
+    stop = _stop_on_interrupt(context)
+    # Before time is spent on what goes with it.
+    check_question(Question(text), pair.manifest, settings)
+    asked = Question(text)
+    if sources:
+        with start.waiting():
+            asked = Question(text, read_context(sources, output.note, context_timeout))
+    if redact or redact_words or redact_numbers:
+        check = Deadline(timeout, start.at, stop).check
+        asked = _redacted(asked, redact_words, redact_numbers, output.note, check)
+    # Either may ask for a passphrase.
+    with start.waiting():
+        keeper = Keeper(not no_log, output.note)
+        kept = keeper.find(asked, pair.manifest, settings) if reuse else None
+    listener = Listener(
+        signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
+    )
+    try:
+        outcome = answer(
+            asked,
+            pair,
+            settings,
+            listener,
+            started=start.at,
+            stop=stop,
+            kept=kept,
+            renew=False,
+        )
+    except DeviceError:
+        output.break_off()
+        raise
+    # Only an answer that was written is stored.
+    output.end(outcome.receipt)
+    output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
+    if outcome.receipt.source == "duet":
+        # Behind the receipt, where nobody waits for it, and only over a link that works.
+        from duet_device.identity.renewal import renew_if_due
+
+        renew_if_due(server, output.note)
+
+
+def _redacted(
+    question: "Question",
+    words: Path | None,
+    numbers: bool,
+    note: Callable[[str], None],
+    check: Callable[[], None],
+) -> "Question":
+    from duet_device.privacy.forms import find_numbers
+    from duet_device.privacy.identifiers import load_finders
+    from duet_device.privacy.redaction import redact
+    from duet_device.privacy.words import (find_words, read_words)
+
+    finders = [find_words(read_words(words))] if words else []
+    finders += load_finders(note)
+    if numbers:
+        finders.append(find_numbers)
+    taken = "\n".join(document.text for document in question.context)
+    return replace(question, redaction=redact(question.text, finders, taken, check))
+
+
+def _read_stdin() -> str:
+    try:
+        data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
+    except OSError as error:
+        raise UsageProblem(
+            f"cannot read the question from stdin: {error.strerror}; give it as an argument"
+        ) from error
+    if len(data) > _MOST_STDIN_BYTES:
+        raise UsageProblem(f"the question on stdin has more than {_MOST_STDIN_BYTES} bytes")
+    try:
+        return decode_text(data).rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise UsageProblem(
+            f"the question on stdin is not {error.encoding.upper()} (byte {error.start}): "
+            "convert it, for example with iconv"
+        ) from error
+
+
+def _stop_on_interrupt(context: click.Context) -> threading.Event:
+    """An event that Ctrl-C sets, until the command has ended.
+
+    Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
+    event is still set then, and looked at before the next step, so the print says nothing new.
+    """
+    stop = threading.Event()
+
+    def report(unraisable: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(unraisable.exc_value, Interrupted):
+            sys.__unraisablehook__(unraisable)
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+        raise Interrupted("interrupted")
+
+    if threading.current_thread() is threading.main_thread():
+        before = sys.unraisablehook, signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = report
+
+        def restore() -> None:
+            sys.unraisablehook = before[0]
+            signal.signal(signal.SIGINT, before[1])
+
+        context.call_on_close(restore)
+    return stop

@@ -1,0 +1,172 @@
+"""`duet-device logs` and `duet-device forget`: what the device keeps of its answers."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import click
+
+from duet_device.errors import (UsageProblem, VaultError)
+from duet_device.home import home
+from duet_device.commands.output import (note, show, show_path)
+from duet_contract.terminal import json_text
+
+if TYPE_CHECKING:
+    from duet_device.history.store import (History, Kept)
+
+_WHAT = (
+    "question, what was sent of it, signal, answer, receipt, and the names of files given with "
+    "--context (never what is in them)"
+)
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "-n", "count", type=click.IntRange(0), default=3, show_default=True, metavar="N",
+    help="How many of the newest answers; 0 for all.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def logs(context: click.Context, count: int, as_json: bool) -> None:
+    """Show the newest answers that were kept, the newest last.
+
+    Nothing is kept before `logs on`.
+    """
+    if context.invoked_subcommand:
+        return
+    from duet_device.history.store import History
+
+    history = History.of(home(create=False))
+    ids = history.ids()
+    if not ids:
+        note("no answers are kept" + _hint(history))
+        return
+    from duet_device.vault.vault import Vault
+
+    vault = Vault.open(history.path.parent, create=False)
+    damaged = 0
+    shown = ids[: count or None]
+    for id_ in reversed(shown):
+        try:
+            kept = history.read(vault, id_)
+        except VaultError as error:
+            note(f"answer {id_} cannot be read: {error}")
+            damaged += 1
+            continue
+        _show(id_, kept, as_json)
+    _report(damaged, len(shown))
+
+
+@logs.command("on")
+def logs_on() -> None:
+    """Keep answers from now on, encrypted."""
+    from duet_device.history.store import History
+    from duet_device.vault.vault import (Vault, key_place)
+
+    directory = home()
+    Vault.open(directory)
+    history = History.of(directory)
+    history.keep(True)
+    show(f"answers are kept in {history.path}, encrypted; the key: {key_place(directory)}")
+    show(f"kept: {_WHAT}")
+
+
+@logs.command("off")
+def logs_off() -> None:
+    """Keep no more answers; those that were kept stay."""
+    from duet_device.history.store import History
+
+    history = History.of(home(create=False))
+    history.keep(False)
+    count = len(history.ids())
+    rest = f"; {count} stay, duet-device forget --all removes them" if count else ""
+    show(f"no more answers are kept{rest}")
+
+
+@logs.command("path")
+def logs_path() -> None:
+    """Print where the answers are kept."""
+    from duet_device.history.store import History
+
+    show_path(History.of(home(create=False)).path)
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--all", "everything", is_flag=True, help="Every answer.")
+@click.option(
+    "--before",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DATE",
+    help="Answers from before YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS, local time.",
+)
+def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> None:
+    """Remove answers for good: those named, all, or those from before a date."""
+    if sum([bool(ids), everything, before is not None]) != 1:
+        raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
+    from duet_device.history.store import (History, check_ids)
+
+    history = History.of(home(create=False))
+    there = history.ids()
+    check_ids(list(ids), there)
+    damaged = 0
+    if before:
+        chosen, damaged = _from_before(history, there, before)
+    else:
+        chosen = there if everything else list(ids)
+    count = history.forget(chosen)
+    show(f"{count} answer{'' if count == 1 else 's'} forgotten")
+    _report(damaged, len(there))
+
+
+def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tuple[list[str], int]:
+    """Ids of answers from before a local time, and how many have no readable date."""
+    if not ids:
+        return [], 0
+    from duet_device.vault.vault import Vault
+
+    try:
+        before = before.astimezone()
+    except (OverflowError, ValueError, OSError) as error:
+        raise UsageProblem(f"--before {before:%Y-%m-%d} is out of range here: {error}") from error
+    vault = Vault.open(history.path.parent, create=False)
+    chosen: list[str] = []
+    damaged = 0
+    for id_ in ids:
+        try:
+            if history.read(vault, id_).at < before:
+                chosen.append(id_)
+        except VaultError as error:
+            note(
+                f"answer {id_} cannot be read and stays: {error}; "
+                f"duet-device forget {id_} removes it"
+            )
+            damaged += 1
+    return chosen, damaged
+
+
+def _report(damaged: int, count: int) -> None:
+    """Lets the command end with the code of what could not be read."""
+    if damaged:
+        raise VaultError(f"{damaged} of {count} answers cannot be read")
+
+
+def _show(id_: str, kept: "Kept", as_json: bool) -> None:
+    if as_json:
+        show(json_text({"id": id_, **kept.model_dump(mode="json")}))
+        return
+    from duet_device.commands.output import receipt_line
+
+    at = kept.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    lines = [f"{id_}  {at}  {kept.receipt.pair}", f"question: {kept.question}"]
+    if kept.key.sent != kept.question:
+        lines.append(f"sent: {kept.key.sent}")
+    if kept.context:
+        lines.append(f"context: {', '.join(kept.context)}")
+    if kept.signal:
+        lines.append(f"signal: {kept.signal.text}")
+    lines += [f"answer: {kept.receipt.answer}", receipt_line(kept.receipt), ""]
+    show("\n".join(lines))
+
+
+def _hint(history: "History") -> str:
+    return "" if history.keeping else ": duet-device logs on keeps them from now on"

@@ -1,0 +1,193 @@
+"""What a question looks like on the terminal: answer on stdout, all else on stderr."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duet_contract.console as console
+from duet_device.errors import (OutputClosed, OutputLost)
+from duet_device.decoder.signal_result import contradicts
+from duet_contract.terminal import json_escaped, one_line, printable
+
+if TYPE_CHECKING:
+    from duet_contract.receipt import Receipt
+    from duet_contract.v1.inference_pb2 import ReasonRequest
+
+_DIM, _PLAIN = "\033[2m", "\033[0m"
+
+
+def show(text: str) -> None:
+    """Writes lines to stdout, escaped: names of files and pairs are what others chose.
+
+    Raises:
+        OutputClosed, OutputLost: see `duet_device.errors`.
+    """
+    _write(printable(text) + "\n")
+
+
+def show_path(path: Path) -> None:
+    """Writes a path to stdout, for programs exactly as it is.
+
+    Raises:
+        OutputClosed, OutputLost: see `duet_device.errors`.
+    """
+    if sys.stdout.isatty():
+        show(str(path))
+        return
+    with _stdout_errors():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.flush()
+
+
+def note(line: str) -> None:
+    """Writes one line to stderr, escaped: much of it is what another side said. Never fails."""
+    _tell(f"duet-device: {one_line(line)}\n")
+
+
+class Output:
+    """Writes one question's output as it comes.
+
+    Args:
+        as_json: nothing but the receipt, as one JSON object, goes to stdout.
+        show_signal: the signal goes to stderr, dimmed if that is a terminal.
+        show_sent: what left the device goes to stderr, as one JSON object.
+        quiet: no receipt line.
+    """
+
+    def __init__(
+        self, *, as_json: bool, show_signal: bool, quiet: bool, show_sent: bool = False
+    ) -> None:
+        self._as_json = as_json
+        self._show_signal = show_signal
+        self._show_sent = show_sent
+        self._sent = False
+        self._quiet = quiet
+        self._signal_shown = False
+        self._last = "\n"
+        self._on_terminal = sys.stdout.isatty()
+        self._terminal = sys.stderr.isatty()
+
+    def signal(self, text: str) -> None:
+        """The next characters of the signal."""
+        if not self._show_signal:
+            return
+        self._signal_shown = True
+        text = printable(text)
+        _tell(f"{_DIM}{text}{_PLAIN}" if self._terminal else text)
+
+    def answer(self, text: str) -> None:
+        """The next characters of the answer."""
+        self._end_signal()
+        if not self._as_json:
+            self._last = text[-1]
+            _write(printable(text) if self._on_terminal else text)
+
+    def note(self, line: str) -> None:
+        """A line that the user should know."""
+        self._end_signal()
+        note(line)
+
+    def sent(self, request: "ReasonRequest") -> None:
+        """Everything that left the device for this question."""
+        self._sent = True
+        if self._show_sent:
+            from google.protobuf.json_format import MessageToJson
+
+            said = MessageToJson(
+                request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
+            )
+            self.note(f"sent: {json_escaped(said)}")
+
+    def end(self, receipt: "Receipt") -> None:
+        """Writes the rest of the answer: the end of its line, or the receipt as JSON.
+
+        Raises:
+            OutputClosed, OutputLost: whoever asked does not have the answer.
+        """
+        self._end_signal()
+        if self._as_json:
+            _write(json_escaped(receipt.model_dump_json()) + "\n")
+        elif self._last != "\n" or not receipt.answer:
+            self._last = "\n"
+            _write("\n")
+
+    def receipt(self, receipt: "Receipt", stored: str | None = None) -> None:
+        """Says on stderr what the answer cost, and why to doubt it.
+
+        Args:
+            receipt: of the answer, which `end` has written.
+            stored: the id of its record in history, if there is one.
+        """
+        if self._show_sent and not self._sent:
+            self.note("sent: nothing")
+        if receipt.low_confidence:
+            self.note(f"low confidence: {_doubt(receipt)}; check it")
+        if not self._quiet:
+            _tell(receipt_line(receipt) + (f" · kept as {stored}" if stored else "") + "\n")
+
+    def break_off(self) -> None:
+        """The question fails: what is told next gets a line of its own."""
+        self._end_signal()
+        if self._last != "\n" and self._on_terminal:
+            self._last = "\n"
+            _tell("\n")
+
+    def _end_signal(self) -> None:
+        if self._signal_shown:
+            self._signal_shown = False
+            _tell("\n\n")
+
+
+def receipt_line(receipt: "Receipt") -> str:
+    """The receipt in one line, for people."""
+    tokens, ms, flops = receipt.tokens, receipt.ms, receipt.flops
+    parts: list[str] = ["device alone" if receipt.source == "device" else receipt.source]
+    if receipt.source != "device":
+        parts.append(f"{tokens.signal} signal tokens")
+        if receipt.finish.endswith("+budget"):
+            parts[-1] += " (cut at the budget)"
+    if tokens.context:
+        parts.append(f"{tokens.context} context tokens")
+    parts.append(f"{tokens.answer} answer tokens")
+    if receipt.finish.startswith("limit"):
+        parts[-1] += " (cut at the limit)"
+    if receipt.bytes.up:
+        parts += [f"{receipt.bytes.up} B up", f"{receipt.bytes.down} B down"]
+    if ms.first_answer is not None:
+        parts.append(f"first answer {ms.first_answer / 1e3:.1f} s")
+    parts.append(f"total {ms.total / 1e3:.1f} s")
+    if receipt.source == "duet":
+        spent, alone = flops.reasoner / 1e9, flops.reasoner_alone / 1e9
+        parts.append(f"large model {spent:.1f} of {alone:.1f} GFLOPs")
+    return " · ".join(parts)
+
+
+def _doubt(receipt: "Receipt") -> str:
+    if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):
+        return "the answer is not the signal's last result"
+    return "this pair may not know how to answer that"
+
+
+def _write(text: str) -> None:
+    with _stdout_errors():
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+@contextmanager
+def _stdout_errors() -> Iterator[None]:
+    try:
+        yield
+    except console.OutputClosed as error:
+        raise OutputClosed(str(error)) from error
+    except console.OutputLost as error:
+        raise OutputLost(str(error)) from error
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -1,0 +1,93 @@
+"""`duet-device pairs` and `duet-device rm`: the pairs on this device."""
+
+import shlex
+import sys
+
+import click
+
+from duet_device.errors import (DeviceError, ModelProblem, UsageProblem)
+from duet_device.commands.output import (note, show)
+from duet_contract.terminal import one_line
+
+
+@click.command()
+def pairs() -> None:
+    """List the pairs on this device: version, size of the decoder, and who signed them."""
+    from duet_device.trust.signatures import signature_state
+    from duet_contract.errors import ContractError
+    from duet_contract.manifest import load_manifest
+    from duet_contract.pairs import pairs_home, pairs_in
+
+    rows = []
+    for name, directory in pairs_in(pairs_home()).items():
+        try:
+            manifest = load_manifest(directory)
+            size = sum(file.bytes for file in manifest.decoder.files)
+            state = signature_state(directory, manifest)
+        except (ContractError, DeviceError) as error:
+            rows.append((name, "-", "-", f"unusable: {error}"))
+            continue
+        rows.append((name, manifest.version, f"{size / 1e6:,.1f} MB", state))
+    if not rows:
+        note("no pairs yet; fetch one with: duet-device pull")
+        return
+    # Names and manifests are what others wrote: a line feed in them must not begin another row.
+    lines = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
+        show("  ".join([*cells, line[3]]))
+
+
+@click.command()
+@click.argument("pair")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(pair: str, yes: bool) -> None:
+    """Delete PAIR, one of those that `pairs` lists, and what was begun to be fetched of it."""
+    from duet_device.pairs.pulling.install import discard_parts
+    from duet_device.pairs.pulling.swap import remove
+    from duet_contract.pairs import pairs_home, pairs_in
+
+    home = pairs_home()
+    known = pairs_in(home)
+    if pair not in known:
+        there = f"there are: {', '.join(known)}" if known else "there are none"
+        raise ModelProblem(f"there is no pair {pair!r} in {home}; {there}")
+    if not (
+        yes or _confirmed(f"Delete {home / pair}?", f"duet-device rm --yes {shlex.quote(pair)}")
+    ):
+        note(f"{pair} stays")
+        return
+    # Out of sight first: a pair is there whole or not at all.
+    aside = home / f".{pair}.deleted"
+    try:
+        if aside.exists() or aside.is_symlink():
+            remove(aside)
+        (home / pair).rename(aside)
+        remove(aside)
+    except OSError as error:
+        raise ModelProblem(f"cannot delete {home / pair}: {error}") from error
+    discard_parts(pair)
+    show(f"deleted: {pair}")
+
+
+def _confirmed(question: str, without: str) -> bool:
+    """Asks on stderr, reads the answer from stdin.
+
+    Args:
+        question: to be answered with y or n.
+        without: the command that does not ask.
+
+    Raises:
+        UsageProblem: there is no one who could answer.
+    """
+    sys.stderr.write(one_line(question) + " [y/N]: ")
+    sys.stderr.flush()
+    try:
+        answer = sys.stdin.readline()
+    except (OSError, ValueError):
+        answer = ""
+    if not answer:
+        sys.stderr.write("\n")
+        raise UsageProblem(f"no one answered on stdin: {without} deletes without asking")
+    return answer.strip().lower() in ("y", "yes")

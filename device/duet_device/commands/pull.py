@@ -1,0 +1,111 @@
+"""`duet-device pull`: fetches a pair's decoder, checks it, and installs it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from duet_device.commands.output import (note, show)
+from duet_device.settings import DEFAULT_SERVER
+
+if TYPE_CHECKING:
+    from duet_device.pairs.pulling.source import (Progress, Source)
+
+EXIT_CODES = """\b
+Exit codes:
+    0  installed, or here already
+    2  usage: bad option or name
+    3  the source cannot be reached, or the link broke again and again
+    4  the cloud refused
+    5  the cloud did not answer in time
+    6  not signed by anybody trusted, altered, older, no space, or not the pair that was asked for
+    9  stdout cannot be written; the pair is installed all the same
+  130  interrupted; pull again to go on where it stopped
+"""
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("pair", required=False, default="")
+@click.option(
+    "--server",
+    default=DEFAULT_SERVER,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="The cloud that has the pair.",
+)
+@click.option("--allow-downgrade", is_flag=True, help="Take an older version than is installed.")
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Take a pair that nobody trusted has signed, if no publisher is pinned.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, quiet: bool) -> None:
+    """Fetch the decoder of PAIR and install it, so that this device can ask.
+
+    PAIR is ID or ID@VERSION of a pair that the cloud serves (its first, if absent),
+    hub:ORG/NAME[@REVISION], or a directory. Nothing is replaced before the signature and every
+    file have been checked. What a cut left is gone on with.
+    """
+    from duet_device.pairs.pulling.hub import PREFIX
+    from duet_device.pairs.pulling.install import (alone, check_replacement, install, is_installed, look)
+
+    source, wanted = _source(pair, server, PREFIX)
+    try:
+        offer = look(source, wanted, allow_unsigned=allow_unsigned)
+        name = offer.manifest.reference
+        if is_installed(offer):
+            end = f"{name} is here already"
+        else:
+            with alone(offer.manifest.id):
+                check_replacement(offer, allow_downgrade=allow_downgrade)
+                label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
+                with _bar(label, offer.bytes, quiet=quiet) as progress:
+                    end = f"{name} is ready in {install(source, offer, progress)}"
+    finally:
+        source.close()
+    show(end)
+    _renew_identity(source, server)
+
+
+def _renew_identity(source: "Source", server: str) -> None:
+    """A device that only ever pulls would otherwise lose its identity with that cloud."""
+    from duet_device.identity.renewal import renew_if_due
+    from duet_device.pairs.pulling.cloud import CloudSource
+
+    if isinstance(source, CloudSource):
+        renew_if_due(server, note)
+
+
+def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
+    """Where PAIR comes from, and the name that it must have there."""
+    if pair.startswith(prefix):
+        from duet_device.pairs.pulling.hub import HubSource
+        from duet_device.pairs.pulling.install import make_scratch
+
+        return HubSource(pair.removeprefix(prefix), make_scratch), ""
+    from duet_contract.directories import expand
+    from duet_contract.manifest import MANIFEST_NAME
+
+    # Unlike Path.is_file, this is False for a name that is too long.
+    if os.sep in pair or (pair and os.path.isfile(Path(pair, MANIFEST_NAME))):  # noqa: PTH113
+        from duet_device.pairs.pulling.local import LocalSource
+
+        return LocalSource(expand(pair)), ""
+    from duet_device.pairs.pulling.cloud import CloudSource
+
+    return CloudSource(server, pair, note=note), pair
+
+
+@contextmanager
+def _bar(label: str, length: int, *, quiet: bool) -> "Iterator[Progress]":
+    """A progress bar on stderr, where that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update

@@ -1,0 +1,154 @@
+"""Generates the answer's tokens: greedily, greedily with guesses, or by sampling."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import llama_cpp
+
+from duet_device.decoder.llama import (CHUNK, Decoder)
+from duet_device.decoder.prompt_lookup import Drafter
+
+
+class Generation:
+    """Iterates over the answer's tokens; the token that ends the answer is not among them.
+
+    The decoder must have evaluated the prompt. Once the iteration is over, `finish` says how:
+    `end` (the model ended its answer) or `limit` (the answer has `limit` tokens, or the context
+    is full).
+
+    Args:
+        ends: tokens that end the answer, beside those that end any text of the model.
+        limit: most tokens.
+        temperature: 0 takes the most likely token each time.
+        seed: of the sampling; None is not reproducible.
+        draft: whether to guess ahead (greedy only).
+        judge: whether to keep `confidence`.
+        check: called before each step; what it raises ends the generation.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        *,
+        ends: frozenset[int],
+        limit: int,
+        temperature: float = 0.0,
+        seed: int | None = None,
+        draft: bool = False,
+        judge: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._decoder = decoder
+        self._ends = ends
+        self._limit = min(limit, decoder.context - len(decoder.ids))
+        self._temperature = temperature
+        self._seed = seed
+        self._check = check
+        self._judge = judge
+        self._lowest = 1.0
+        room = len(decoder.ids) + self._limit
+        self._drafter = Drafter(decoder.ids, room) if draft and temperature == 0 else None
+        self.finish: Literal["end", "limit"] = "limit"
+
+    @property
+    def drafted(self) -> tuple[int, int]:
+        """Tokens guessed, and those of them that were right."""
+        return (self._drafter.drafted, self._drafter.accepted) if self._drafter else (0, 0)
+
+    @property
+    def confidence(self) -> float | None:
+        """Probability of the least likely token so far, the one that ended the answer included.
+
+        None unless it was asked to judge.
+        """
+        return self._lowest if self._judge else None
+
+    def low_confidence(self, threshold: float | None) -> bool | None:
+        """Whether the answer so far is to be marked: its confidence is below a pair's threshold.
+
+        None where the pair names none, or it was not asked to judge.
+        """
+        if threshold is None or self.confidence is None:
+            return None
+        return self.confidence < threshold
+
+    def __iter__(self) -> Iterator[int]:
+        if self._temperature > 0:
+            steps = self._sampled()
+        elif self._drafter:
+            steps = self._drafting(self._drafter)
+        else:
+            steps = self._greedy()
+        left = self._limit
+        if left <= 0:
+            return
+        for token, probability in steps:
+            self._lowest = min(self._lowest, probability)
+            if token in self._ends or self._decoder.is_end(token):
+                self.finish = "end"
+                return
+            yield token
+            left -= 1
+            if not left:
+                return
+            self._check()
+
+    def _odds(self) -> list[float]:
+        """Of the most likely token behind each of the last batch; 1 where nobody asks."""
+        return self._decoder.odds() if self._judge else []
+
+    def _greedy(self) -> Iterator[tuple[int, float]]:
+        decoder = self._decoder
+        while True:
+            token = decoder.most_likely()
+            yield token, min(self._odds(), default=1.0)
+            decoder.evaluate((token,))
+
+    def _sampled(self) -> Iterator[tuple[int, float]]:
+        seed = llama_cpp.LLAMA_DEFAULT_SEED if self._seed is None else self._seed
+        sampler: Any = llama_cpp.llama_sampler_chain_init(
+            llama_cpp.llama_sampler_chain_default_params()
+        )
+        try:
+            for step in (
+                llama_cpp.llama_sampler_init_temp(self._temperature),
+                llama_cpp.llama_sampler_init_dist(seed),
+            ):
+                llama_cpp.llama_sampler_chain_add(sampler, step)
+            while True:
+                token = self._decoder.sample(sampler)
+                odds = math.exp(self._decoder.log_probabilities()[token]) if self._judge else 1.0
+                yield token, odds
+                self._decoder.evaluate((token,))
+        finally:
+            llama_cpp.llama_sampler_free(sampler)
+
+    def _drafting(self, drafter: Drafter) -> Iterator[tuple[int, float]]:
+        decoder = self._decoder
+        token = decoder.most_likely()
+        odds = self._odds() or [1.0]
+        while True:
+            yield token, odds[-1]
+            drafter.append(token)
+            room = min(CHUNK, decoder.context - len(decoder.ids)) - 1
+            guess = drafter.guess(room)
+            began = time.perf_counter()
+            if not guess:
+                decoder.evaluate((token,))
+                token, odds = decoder.most_likely(), self._odds() or [1.0]
+                drafter.plain_step((time.perf_counter() - began) * 1e3)
+                continue
+            base = len(decoder.ids)
+            likely = decoder.evaluate_all([token, *guess])
+            odds = self._odds() or [1.0] * len(likely)
+            right = 0
+            while right < len(guess) and guess[right] == likely[right]:
+                right += 1
+            decoder.keep(base + 1 + right)
+            drafter.drafted_step((time.perf_counter() - began) * 1e3, len(guess), right)
+            for accepted, its in zip(guess[:right], odds, strict=False):
+                yield accepted, its
+                drafter.append(accepted)
+            token, odds = likely[right], [odds[right]]

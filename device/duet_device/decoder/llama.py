@@ -1,0 +1,297 @@
+"""The small model in llama.cpp: loads a GGUF, evaluates tokens as they come, picks the next one.
+
+Speaks llama.cpp's C interface through llama-cpp-python's bindings, since its high-level class asks
+for the logits of every token and copies them. One sequence; its key-value cache is kept and can be
+rolled back.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+from duet_device.errors import ModelProblem
+
+# A batch cannot be interrupted, so batches are small; larger ones are hardly faster on a CPU.
+CHUNK = 32
+# Contexts grow in steps of this many tokens.
+CONTEXT_STEP = 256
+_SINGLE_SEQUENCE = 0
+_ERROR_LEVEL = 3
+
+_last_error = ""
+
+
+# Kept alive by the module: llama.cpp calls it for as long as the process lives.
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _: ctypes.c_void_p) -> None:
+    global _last_error
+    if level == _ERROR_LEVEL:
+        _last_error = text.decode("utf-8", "replace").strip()
+
+
+llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
+
+
+def _because() -> str:
+    return f": {_last_error}" if _last_error else ""
+
+
+class Decoder:
+    """A loaded model with one sequence. Also the `duet_contract.vocabulary.Tokenizer` of its GGUF.
+
+    Not for use from several threads at once.
+
+    Args:
+        path: the GGUF file, mapped into memory.
+        threads: processors used for evaluation.
+
+    Raises:
+        ModelProblem: llama.cpp cannot load the file.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        global _last_error
+        self.threads = threads
+        self.ids: list[int] = []
+        self._context: Any = None
+        self._capacity = 0
+        self._outputs = 0
+        self._batch = llama_cpp.llama_batch_init(CHUNK, 0, 1)
+        for index in range(CHUNK):
+            self._batch.n_seq_id[index] = 1
+            self._batch.seq_id[index][0] = _SINGLE_SEQUENCE
+        self._piece = ctypes.create_string_buffer(256)
+        self._view: NDArray[np.float32] | None = None
+        self._view_key: tuple[int | None, int] = (None, 0)
+        _last_error = ""
+        llama_cpp.llama_backend_init()
+        self._model = llama_cpp.llama_model_load_from_file(
+            os.fsencode(path), llama_cpp.llama_model_default_params()
+        )
+        if not self._model:
+            raise ModelProblem(f"cannot load {path}{_because()}")
+        self._vocabulary = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary_size = int(llama_cpp.llama_vocab_n_tokens(self._vocabulary))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Frees the model and its context. The decoder cannot be used afterwards."""
+        self._free_context()
+        if self._model:
+            llama_cpp.llama_batch_free(self._batch)
+            llama_cpp.llama_model_free(self._model)
+            self._model = None
+
+    # The tokenizer.
+
+    def encode_template(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._tokenize(text, parse_special=True)
+
+    def encode_text(self, text: str) -> list[int]:
+        """See `Tokenizer`."""
+        return self._tokenize(text, parse_special=False)
+
+    def detokenize(self, token: int, *, special: bool = False) -> bytes:
+        """The bytes of one token, which may be part of a character. Control tokens only on wish."""
+        length = self._token_to_piece(token, special)
+        if length < 0:
+            self._piece = ctypes.create_string_buffer(-length)
+            length = self._token_to_piece(token, special)
+        return self._piece.raw[:length]
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model itself ends a text with `token`."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+
+    # The sequence.
+
+    @property
+    def context(self) -> int:
+        """Tokens that the sequence may have; 0 before `reserve`."""
+        return self._capacity
+
+    def reserve(self, tokens: int) -> None:
+        """Makes room for a sequence of `tokens`; what was evaluated stays so.
+
+        Raises:
+            ModelProblem: there is not enough memory.
+        """
+        if tokens <= self._capacity:
+            return
+        evaluated, self.ids = self.ids, []
+        self._free_context()
+        self._capacity = -(-tokens // CONTEXT_STEP) * CONTEXT_STEP
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = self._capacity
+        params.n_batch = params.n_ubatch = CHUNK
+        params.n_seq_max = 1
+        params.n_threads = params.n_threads_batch = self.threads
+        params.no_perf = True
+        if not llama_cpp.llama_supports_gpu_offload():
+            # llama.cpp's flash attention costs a processor twice the time of a batch.
+            params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        self._context = llama_cpp.llama_init_from_model(self._model, params)
+        if not self._context:
+            self._capacity = 0
+            raise ModelProblem(f"no memory for a context of {tokens} tokens{_because()}")
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self.evaluate(evaluated)
+
+    def evaluate(
+        self,
+        ids: Sequence[int],
+        *,
+        want_next: bool = True,
+        check: Callable[[], None] | None = None,
+    ) -> None:
+        """Appends tokens to the sequence.
+
+        Args:
+            ids: the tokens.
+            want_next: whether the next token will be asked for; False saves computing its odds.
+            check: called between chunks; what it raises ends the evaluation there.
+
+        Raises:
+            ModelProblem: the sequence does not fit into the context, or llama.cpp fails.
+        """
+        for start in range(0, len(ids), CHUNK):
+            if check:
+                check()
+            chunk = ids[start : start + CHUNK]
+            outputs = int(want_next and start + CHUNK >= len(ids))
+            self._decode(chunk, outputs)
+
+    def evaluate_all(self, ids: Sequence[int]) -> list[int]:
+        """Appends at most `CHUNK` tokens, in one batch.
+
+        Returns:
+            for each of them the most likely token behind it.
+        """
+        self._decode(ids, len(ids))
+        return [int(token) for token in self._logits().argmax(axis=1)]
+
+    def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
+        """Makes `ids` the sequence, evaluating only what differs from the one before."""
+        same = 0
+        # The last token is always evaluated again: the odds behind it are wanted.
+        for mine, wanted in zip(self.ids, ids[:-1], strict=False):
+            if mine != wanted:
+                break
+            same += 1
+        self.keep(same)
+        self.evaluate(ids[same:], check=check)
+
+    def keep(self, count: int) -> None:
+        """Rolls the sequence back to its first `count` tokens."""
+        kept = self.ids[:count]
+        if len(kept) < len(self.ids):
+            self._outputs = 0
+        elif not self._context:
+            return
+        # Even with nothing to roll back: an interrupt may have left tokens that `ids` lacks.
+        count = len(kept)
+        if llama_cpp.llama_memory_seq_rm(self._memory, _SINGLE_SEQUENCE, count, -1):
+            self.ids = kept
+            return
+        # A recurrent state cannot be rolled back in part.
+        llama_cpp.llama_memory_clear(self._memory, True)
+        self.ids = []
+        self.evaluate(kept, want_next=False)
+
+    def most_likely(self) -> int:
+        """The most likely token behind the sequence; the last evaluation must have wanted it."""
+        return int(self._logits()[-1].argmax())
+
+    def odds(self) -> list[float]:
+        """Probability of the most likely token behind each that the last evaluation wanted."""
+        logits = self._logits()
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return [float(share) for share in 1.0 / exponentials.sum(axis=1)]
+
+    def log_probabilities(self) -> NDArray[np.float64]:
+        """Natural logarithm of each token's probability behind the sequence (a copy)."""
+        logits = self._logits()[-1].astype(np.float64)
+        logits -= logits.max()
+        result: NDArray[np.float64] = logits - np.log(np.exp(logits).sum())
+        return result
+
+    def sample(self, sampler: Any) -> int:
+        """The token that a llama.cpp sampler picks behind the sequence."""
+        return int(llama_cpp.llama_sampler_sample(sampler, self._context, -1))
+
+    # Inside.
+
+    def _decode(self, ids: Sequence[int], outputs: int) -> None:
+        position = len(self.ids)
+        count = len(ids)
+        if position + count > self._capacity:
+            raise ModelProblem(
+                f"{position + count} tokens do not fit into a context of {self._capacity}"
+            )
+        batch = self._batch
+        batch.n_tokens = count
+        first_output = count - outputs
+        for index, token in enumerate(ids):
+            batch.token[index] = token
+            batch.pos[index] = position + index
+            batch.logits[index] = index >= first_output
+        self._outputs = 0
+        status = llama_cpp.llama_decode(self._context, batch)
+        if status:
+            raise ModelProblem(f"llama.cpp cannot evaluate (status {status}){_because()}")
+        self._outputs = outputs
+        self.ids.extend(ids)
+
+    def _logits(self) -> NDArray[np.float32]:
+        """llama.cpp's own memory, seen as (outputs, vocabulary); valid until the next batch."""
+        if not self._outputs:
+            raise ModelProblem("the last evaluation did not ask for the next token")
+        pointer = llama_cpp.llama_get_logits(self._context)
+        key = (ctypes.cast(pointer, ctypes.c_void_p).value, self._outputs)
+        if self._view is None or key != self._view_key:
+            self._view = np.ctypeslib.as_array(pointer, (self._outputs, self.vocabulary_size))
+            self._view_key = key
+        return self._view
+
+    def _tokenize(self, text: str, *, parse_special: bool) -> list[int]:
+        data = text.encode("utf-8")
+        size = len(data) + 8
+        while True:
+            buffer = (llama_cpp.llama_token * size)()
+            count = llama_cpp.llama_tokenize(
+                self._vocabulary, data, len(data), buffer, size, False, parse_special
+            )
+            if count >= 0:
+                return list(buffer[:count])
+            size = -count
+
+    def _token_to_piece(self, token: int, special: bool) -> int:
+        return int(
+            llama_cpp.llama_token_to_piece(
+                self._vocabulary, token, self._piece, len(self._piece), 0, special
+            )
+        )
+
+    def _free_context(self) -> None:
+        self._view = None
+        if self._context:
+            llama_cpp.llama_free(self._context)
+            self._context = None

@@ -1,0 +1,117 @@
+"""The decoder's prompts for one question, and whether they fit into its window.
+
+Before the question stands the private context, if any. The decoder sees the question as it was
+sent, placeholders included, and the same placeholders in the context: the signal speaks of them.
+Alone, it sees everything as it was given.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from duet_device.errors import (ModelProblem, UsageProblem)
+from duet_device.question import Question
+from duet_contract.errors import PromptError
+from duet_contract.manifest import Manifest
+from duet_contract.prompts import encode_context, encode_text, prompt_ids, split_at_signal
+from duet_contract.vocabulary import Tokenizer
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Token ids around the signal, and counts of what they were built from.
+
+    `alone`: builds the prompt of an answer without a signal.
+    """
+
+    prefix: list[int]
+    suffix: list[int]
+    alone: Callable[[], list[int]]
+    question_tokens: int
+    context_tokens: int
+
+
+def build_prompts(
+    tokenizer: Tokenizer, manifest: Manifest, question: Question, budget: int
+) -> Prompts:
+    """Builds the prompts; `budget`: most tokens of the signal.
+
+    Raises:
+        UsageProblem: the question or the context is too long, or has characters that the decoder's
+            vocabulary lacks.
+    """
+    before, after = split_at_signal(manifest.decoder.prompt_with_signal)
+    replace = question.redaction.apply if question.redaction else str
+    asked = _question(tokenizer, manifest, question.sent)
+    documents = [(each.name, replace(each.text)) for each in question.context]
+    sizes = _context(tokenizer, manifest, documents)
+    context = [token for ids in sizes for token in ids]
+    prefix = prompt_ids(tokenizer, before, question=context + asked)
+    suffix = prompt_ids(tokenizer, after)
+    if context:
+        names = (each.name for each in question.context)
+        lengths = list(zip(names, map(len, sizes), strict=True))
+        needed = len(prefix) + budget + len(suffix)
+        _check_window(manifest, lengths, len(asked), budget, needed)
+
+    def alone() -> list[int]:
+        ids = context + asked
+        if question.redaction:
+            plain = [(each.name, each.text) for each in question.context]
+            ids = [token for each in _context(tokenizer, manifest, plain) for token in each]
+            ids += _question(tokenizer, manifest, question.text)
+        return prompt_ids(tokenizer, manifest.decoder.prompt_alone, question=ids)
+
+    return Prompts(prefix, suffix, alone, len(asked), len(context))
+
+
+def check_room(manifest: Manifest, prompt: int) -> None:
+    """Refuses a prompt of so many tokens if the decoder could not answer it.
+
+    Raises:
+        ModelProblem: it fills the window.
+    """
+    most = manifest.decoder.context
+    if prompt >= most:
+        raise ModelProblem(
+            f"a prompt of {prompt} tokens leaves no room for an answer: "
+            f"the decoder's context has {most}"
+        )
+
+
+def _question(tokenizer: Tokenizer, manifest: Manifest, text: str) -> list[int]:
+    try:
+        ids = encode_text(tokenizer, manifest.decoder.vocabulary, text)
+    except PromptError as error:
+        raise UsageProblem(f"the question cannot be asked: {error}") from error
+    most = manifest.limits.question
+    if len(ids) > most:
+        raise UsageProblem(f"the question has {len(ids)} tokens, at most {most} fit this pair")
+    return ids
+
+
+def _context(
+    tokenizer: Tokenizer, manifest: Manifest, documents: list[tuple[str, str]]
+) -> list[list[int]]:
+    try:
+        return encode_context(tokenizer, manifest.decoder.vocabulary, documents)
+    except PromptError as error:
+        raise UsageProblem(str(error)) from error
+
+
+def _check_window(
+    manifest: Manifest, lengths: list[tuple[str, int]], question: int, budget: int, prompt: int
+) -> None:
+    """Nothing of a context is ever cut, and the answer keeps the room that it has by default."""
+    window, answer = manifest.decoder.context, manifest.defaults.answer
+    if prompt + answer <= window:
+        return
+    context = sum(tokens for _, tokens in lengths)
+    largest = sorted(lengths, key=lambda item: -item[1])[:3]
+    files = ", ".join(f"{name} {tokens}" for name, tokens in largest)
+    if len(lengths) > len(largest):
+        files += f" and {len(lengths) - len(largest)} more"
+    raise UsageProblem(
+        f"the context has {context} tokens ({files}); with the question ({question}), the signal "
+        f"(up to {budget}), the answer (up to {answer}) and the prompt around them that is "
+        f"{prompt + answer}, the decoder's window has {window}: give less, or lower --budget"
+    )

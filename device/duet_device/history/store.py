@@ -1,0 +1,249 @@
+"""Answers kept on the device: SQLite, each record sealed by the vault.
+
+A record's id and order are in the clear, nothing else is. Private context is never kept, only the
+names of what it came from.
+"""
+
+import datetime as dt
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from duet_device.errors import (UsageProblem, VaultError)
+from duet_device.home import (HISTORY_NAME, is_there)
+from duet_device.vault.vault import Vault
+from duet_contract.receipt import Receipt
+
+# SQLite's own fields for whose file it is, and of which version.
+_APPLICATION, _VERSION = 0x44554554, 1
+_WAIT_S = 5.0
+_SCHEMA = """
+CREATE TABLE settings (keeping INTEGER NOT NULL);
+INSERT INTO settings VALUES (1);
+CREATE TABLE answers (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, sealed BLOB);
+"""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KeptSignal(_Model):
+    """A signal that was received before.
+
+    `ids`: the decoder's tokens. `text`: for people. `tokens`: as the cloud counted them. `cut`:
+    whether the budget cut it short.
+    """
+
+    ids: tuple[Annotated[int, Field(ge=0)], ...]
+    text: str
+    tokens: int
+    cut: bool
+
+
+class SignalKey(_Model):
+    """What must be the same for a kept signal to be of use again."""
+
+    sent: str
+    pair: str
+    vocabulary: str
+    budget: int | None
+    temperature: float | None
+    seed: int | None
+
+
+class Kept(_Model):
+    """What is kept of a question.
+
+    `at`: when it was answered, UTC. `question`: as typed; `key.sent`: as it left the device.
+    `context`: names of what the decoder was given beside it. `signal`: None if there was none.
+    """
+
+    at: dt.datetime
+    question: str
+    key: SignalKey
+    context: tuple[str, ...]
+    signal: KeptSignal | None
+    receipt: Receipt
+
+
+class History:
+    """The answers of one device.
+
+    Args:
+        path: of the database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, directory: Path) -> Self:
+        """The history in a device's home."""
+        return cls(directory / HISTORY_NAME)
+
+    @property
+    def keeping(self) -> bool:
+        """Whether answers are kept; without a database, they are not."""
+        if not is_there(self.path):
+            return False
+        with self._connected() as database:
+            row = database.execute("SELECT keeping FROM settings").fetchone()
+        if row is None:
+            raise VaultError(f"the history {self.path} is damaged: it has no settings")
+        return bool(row[0])
+
+    def keep(self, wanted: bool) -> None:
+        """Switches keeping on or off; what was kept stays."""
+        if not is_there(self.path):
+            if not wanted:
+                return
+            try:
+                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            except OSError as error:
+                raise VaultError(f"cannot make {self.path}: {error.strerror}") from error
+        if wanted:
+            with self._connected(create=True) as database:
+                database.execute("UPDATE settings SET keeping = 1")
+        else:
+            self._change(lambda database: database.execute("UPDATE settings SET keeping = 0"))
+
+    def add(self, vault: Vault, kept: Kept) -> str:
+        """Seals and stores a record; returns its id."""
+        id_ = secrets.token_hex(4)
+        sealed = vault.seal(kept.model_dump_json().encode("utf-8"), _purpose(id_))
+        with self._connected() as database:
+            database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, sealed))
+        return id_
+
+    def ids(self) -> list[str]:
+        """Ids of all records, the newest first."""
+        if not is_there(self.path):
+            return []
+        with self._connected() as database:
+            rows = database.execute("SELECT id FROM answers ORDER BY position DESC")
+            return [str(row[0]) for row in rows]
+
+    def read(self, vault: Vault, id_: str) -> Kept:
+        """A record.
+
+        Raises:
+            VaultError: it was sealed with another key, was altered, or is of a newer version.
+        """
+        with self._connected() as database:
+            # As bytes, whatever somebody made of it.
+            query = "SELECT CAST(sealed AS BLOB) FROM answers WHERE id = ?"
+            row = database.execute(query, (id_,)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            raise VaultError("it is gone, or damaged")
+        try:
+            return Kept.model_validate_json(vault.unseal(row[0], _purpose(id_)))
+        except ValidationError as error:
+            raise VaultError("it was written by another version of DUET") from error
+
+    def find_signal(
+        self, vault: Vault, key: SignalKey, report: Callable[[str, VaultError], None]
+    ) -> KeptSignal | None:
+        """The newest signal that was kept for the same question.
+
+        `report` is told the id of each record on the way that cannot be read, and why.
+        """
+        for id_ in self.ids():
+            try:
+                kept = self.read(vault, id_)
+            except VaultError as error:
+                report(id_, error)
+                continue
+            if kept.signal and kept.key == key:
+                return kept.signal
+        return None
+
+    def forget(self, ids: list[str]) -> int:
+        """Removes records for good; returns how many there were. Needs no key."""
+        if not is_there(self.path) or not ids:
+            return 0
+        count = len(set(self.ids()) & set(ids))
+
+        def erase(database: sqlite3.Connection) -> None:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany("DELETE FROM answers WHERE id = ?", [(id_,) for id_ in ids])
+            database.execute("COMMIT")
+            # Deleted rows would otherwise stay in free pages of the file.
+            database.execute("VACUUM")
+
+        self._change(erase)
+        return count
+
+    def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        """Changes what is there, on a full disk, too.
+
+        SQLite first writes a journal next to the database. Where there is no room for it, it is
+        held in memory: to keep what is to be removed would be worse than to risk the file.
+        """
+        try:
+            with self._connected() as database:
+                change(database)
+        except VaultError as error:
+            if not _no_room(error.__cause__):
+                raise
+            with self._connected() as database:
+                database.execute("PRAGMA journal_mode = MEMORY")
+                database.execute("PRAGMA temp_store = MEMORY")
+                change(database)
+
+    @contextmanager
+    def _connected(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """The database; changes are committed at the end.
+
+        Raises:
+            VaultError: it cannot be opened, is damaged, or is not a history of this version.
+        """
+        try:
+            with closing(
+                sqlite3.connect(self.path, timeout=_WAIT_S, isolation_level=None)
+            ) as database:
+                database.execute("PRAGMA secure_delete = ON")
+                if create and not _mark(database, "user_version"):
+                    database.executescript(
+                        f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION};"
+                        f"PRAGMA user_version = {_VERSION}; {_SCHEMA} COMMIT;"
+                    )
+                if _mark(database, "application_id") != _APPLICATION:
+                    raise VaultError(f"{self.path} is no history of DUET: move it away")
+                if _mark(database, "user_version") > _VERSION:
+                    raise VaultError(f"{self.path} was written by a newer DUET: upgrade")
+                yield database
+        except sqlite3.Error as error:
+            raise VaultError(f"the history {self.path} cannot be used: {error}") from error
+
+
+def check_ids(wanted: list[str], there: list[str]) -> None:
+    """Refuses ids that are not there.
+
+    Raises:
+        UsageProblem: names the first.
+    """
+    for id_ in wanted:
+        if id_ not in there:
+            raise UsageProblem(f"there is no answer {id_}: see duet-device logs")
+
+
+def _no_room(error: BaseException | None) -> bool:
+    """Whether SQLite could not make or fill a file."""
+    codes = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    # The extended codes say more in their upper bytes.
+    return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in codes
+
+
+def _mark(database: sqlite3.Connection, name: str) -> int:
+    return int(database.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _purpose(id_: str) -> str:
+    return f"history {id_}"

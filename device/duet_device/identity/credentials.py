@@ -1,0 +1,270 @@
+"""This device's identity with a server: certificate, sealed key, and the authority it trusts.
+
+One file a server in `identities/` of the device's home, replaced whole. The private key was made
+here, never leaves, and lies sealed by the vault. With your own PKI the file names your certificate
+files instead, which are read anew for each link.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from duet_device.errors import (IdentityExpired, IdentityProblem, UsageProblem, VaultError, VaultLocked)
+from duet_device.home import home
+from duet_contract.addresses import Address
+from duet_contract.errors import AddressError, CertificateExpired, TransportError
+
+if TYPE_CHECKING:
+    import grpc
+
+# Renewed when this part of the certificate's life has passed.
+RENEW_AFTER = 0.5
+_SCHEMA = 1
+# Servers named in one message.
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who this device is to one server.
+
+    `server`: host:port. `authority`, `certificate`: PEM. `sealed_key`: PEM, sealed; empty with
+    files. `begins`, `ends`: of the certificate, seconds since 1970; 0 with files. `files`: your
+    own PKI's certificate, key and authority.
+    """
+
+    server: str
+    name: str
+    authority: str = ""
+    certificate: str = ""
+    sealed_key: bytes = b""
+    begins: float = 0.0
+    ends: float = 0.0
+    files: tuple[Path, Path, Path] | None = None
+
+    def credentials(self) -> "grpc.ChannelCredentials":
+        """Credentials for mutual TLS 1.3.
+
+        Raises:
+            IdentityExpired: the certificate is not valid now.
+            IdentityProblem: something cannot be read, is malformed, or does not belong together.
+            VaultError: the key cannot be unsealed.
+        """
+        from duet_contract.channels import Pem, tls_credentials
+
+        try:
+            if self.files:
+                certificate, key, authority = (Pem.read(path) for path in self.files)
+            else:
+                self._check_period()
+                of = f"of this device's identity with {self.server}"
+                certificate = Pem(self.certificate.encode(), f"the certificate {of}")
+                key = Pem(self._key(), f"the key {of}")
+                authority = Pem(self.authority.encode(), f"the authority {of}")
+            return tls_credentials(authority, certificate, key)
+        except CertificateExpired as error:
+            raise IdentityExpired(str(error)) from error
+        except TransportError as error:
+            raise IdentityProblem(str(error)) from error
+
+    def _check_period(self) -> None:
+        now = time.time()
+        if now >= self.ends:
+            ended = time.strftime("%Y-%m-%d %H:%M", time.gmtime(self.ends))
+            raise IdentityExpired(
+                f"this device's certificate for {self.server} ended on {ended} UTC: ask its "
+                "operator for a new code, then duet-device enroll HOST:PORT CODE"
+            )
+        if now < self.begins:
+            raise IdentityExpired(
+                f"this device's certificate for {self.server} is not valid yet: is the clock right?"
+            )
+
+    @property
+    def due(self) -> bool:
+        """Whether the certificate is to be renewed."""
+        part = (time.time() - self.begins) / max(1.0, self.ends - self.begins)
+        return self.files is None and part >= RENEW_AFTER
+
+    def _key(self) -> bytes:
+        try:
+            return unseal_key(key_purpose(self.server), self.sealed_key)
+        except VaultLocked:
+            raise
+        except VaultError as error:
+            raise VaultError(f"this device's key for {self.server}: {error}") from error
+
+
+def parse_address(server: str) -> Address:
+    """Reads a server's address.
+
+    Raises:
+        UsageProblem: it is not HOST:PORT.
+    """
+    try:
+        return Address.parse(server)
+    except AddressError as error:
+        raise UsageProblem(str(error)) from error
+
+
+def canonical(server: str) -> str:
+    """A server's name as identities are found by.
+
+    Raises:
+        UsageProblem: it is not HOST:PORT.
+    """
+    return str(parse_address(server))
+
+
+def load_identity(server: str) -> Identity | None:
+    """The identity enrolled with `server`; None if there is none.
+
+    Raises:
+        IdentityProblem: there is one, and it cannot be read. Never taken for none: what is
+            meant for an enrolled server must not go out in the clear.
+    """
+    path = _path(server)
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise IdentityProblem(f"cannot read the identity {path}: {error.strerror}") from error
+    try:
+        return _parse(json.loads(content), canonical(server))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise IdentityProblem(
+            f"the identity {path} is damaged: enroll again, or delete it"
+        ) from error
+
+
+def save_identity(identity: Identity) -> Path:
+    """Writes an identity, in place of an earlier one for the same server.
+
+    Raises:
+        IdentityProblem: it cannot be written.
+    """
+    from duet_contract.private_files import write_private
+
+    data: dict[str, Any] = {"schema": _SCHEMA, "server": identity.server, "name": identity.name}
+    if identity.files:
+        data["files"] = [str(path) for path in identity.files]
+    else:
+        data |= {
+            "authority": identity.authority,
+            "certificate": identity.certificate,
+            "key": base64.b64encode(identity.sealed_key).decode("ascii"),
+            "begins": identity.begins,
+            "ends": identity.ends,
+        }
+    try:
+        path = _path(identity.server)
+        write_private(path, json.dumps(data, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise IdentityProblem(f"cannot keep the identity: {error}") from error
+    return path
+
+
+def key_purpose(server: str) -> str:
+    """For what the key of the identity with `server` (host:port) is encrypted."""
+    return f"identity key for {server}"
+
+
+def seal_key(purpose: str, key: bytes) -> bytes:
+    """Encrypts a private key (PEM) for one purpose.
+
+    Raises:
+        VaultError: the vault cannot be opened.
+    """
+    from duet_device.vault.vault import Vault
+
+    return Vault.open().seal(key, purpose)
+
+
+def unseal_key(purpose: str, sealed: bytes) -> bytes:
+    """Decrypts what `seal_key` gave for the same purpose.
+
+    Raises:
+        VaultError: there is no vault, it cannot be opened, or the key was altered.
+    """
+    from duet_device.vault.vault import Vault
+
+    return Vault.open(create=False).unseal(sealed, purpose)
+
+
+def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
+    """Credentials of the identity with `server`; None where the link is to be plaintext.
+
+    Raises:
+        IdentityProblem: there is no identity and the link may not be plaintext, or this device is
+            enrolled with that server by another name, or the identity cannot be used.
+    """
+    identity = load_identity(server)
+    if identity:
+        return identity.credentials()
+    address = parse_address(server)
+    enrolled = enrolled_servers()
+    same = [each for each in enrolled if _same_server(Address.parse(each), address)]
+    if same:
+        raise IdentityProblem(
+            f"this device is enrolled with {same[0]}, not with {address}: use --server {same[0]}"
+        )
+    if may_be_plaintext:
+        return None
+    known = f" but with {', '.join(enrolled[:_MOST_NAMED])}" if enrolled else ""
+    raise IdentityProblem(
+        f"this device is not enrolled with {address}{known}, and nothing is sent to other machines "
+        "in the clear: duet-device enroll HOST:PORT CODE"
+    )
+
+
+def enrolled_servers() -> list[str]:
+    """Servers (host:port) that this device has identities with; damaged files are left out."""
+    servers = []
+    for path in sorted(_directory().glob("*.json")):
+        try:
+            data = json.loads(path.read_bytes())
+            servers.append(str(Address.parse(data["server"])))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, AddressError):
+            continue
+    return servers
+
+
+def _same_server(one: Address, other: Address) -> bool:
+    """Whether two names are of one server for certain: this machine, and the same port."""
+    return one.is_loopback and other.is_loopback and one.port == other.port
+
+
+def _directory() -> Path:
+    return home(create=False) / "identities"
+
+
+def _path(server: str) -> Path:
+    name = canonical(server)
+    # Readable, and yet no two servers share a file on any file system.
+    readable = re.sub(r"[^a-z0-9.-]+", "_", name)[:80]
+    mark = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return _directory() / f"{readable}-{mark}.json"
+
+
+def _parse(data: dict[str, Any], server: str) -> Identity:
+    if data["schema"] != _SCHEMA or data["server"] != server:
+        raise ValueError("of another form, or for another server")
+    name = str(data["name"])
+    if "files" in data:
+        certificate, key, authority = (Path(path) for path in data["files"])
+        return Identity(server, name, files=(certificate, key, authority))
+    return Identity(
+        server,
+        name,
+        authority=str(data["authority"]),
+        certificate=str(data["certificate"]),
+        sealed_key=base64.b64decode(data["key"], validate=True),
+        begins=float(data["begins"]),
+        ends=float(data["ends"]),
+    )

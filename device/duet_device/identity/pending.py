@@ -1,0 +1,98 @@
+"""An enrollment that was begun: kept from before its code is spent until its certificate is stored.
+
+The same code sends the same signing request again, which a cloud answers with the same certificate:
+neither a cut connection nor a full disk costs the code.
+"""
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from duet_device.errors import (IdentityProblem, VaultError, VaultLocked)
+from duet_device.home import home
+from duet_device.identity.credentials import (seal_key, unseal_key)
+from duet_device.identity.signing_request import SigningRequest
+from duet_contract.enrollment_codes import EnrolmentCode
+from duet_contract.private_files import write_private
+
+_SCHEMA = 1
+# An identity takes about 4 kB, a publisher about 100 bytes.
+_RESERVED_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True)
+class PendingEnrollment:
+    """A key and its signing request, on disk."""
+
+    path: Path
+    """The file that holds both, the key encrypted."""
+    request: SigningRequest
+    """What is sent with the code."""
+
+    @classmethod
+    def begin(cls, code: EnrolmentCode) -> Self:
+        """Returns the enrollment that was begun with this code, or begins one.
+
+        Space for what an enrollment stores is occupied until `release`.
+
+        Raises:
+            IdentityProblem: it cannot be written.
+            VaultError: the key cannot be encrypted.
+        """
+        mark = hashlib.sha256(b"duet enrollment" + code.secret).hexdigest()[:24]
+        path = home() / "enrollments" / f"{mark}.json"
+        begun = _read(path)
+        pending = cls(path, begun or SigningRequest.new())
+        try:
+            if begun is None:
+                write_private(path, pending._content())
+            # Random, so that no file system compresses it.
+            write_private(pending._reserved, secrets.token_bytes(_RESERVED_BYTES))
+        except OSError as error:
+            raise IdentityProblem(
+                f"cannot write {path.parent}: {error.strerror}; the code was not used: make room, "
+                "then repeat this command"
+            ) from error
+        return pending
+
+    def release(self) -> None:
+        """Frees the space that was occupied."""
+        self._reserved.unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Forgets the enrollment: its certificate is stored, or its code was refused."""
+        self.release()
+        self.path.unlink(missing_ok=True)
+
+    @property
+    def _reserved(self) -> Path:
+        return self.path.with_suffix(".reserved")
+
+    def _content(self) -> bytes:
+        sealed = seal_key(_purpose(self.path), self.request.key_pem())
+        data = {
+            "schema": _SCHEMA,
+            "key": base64.b64encode(sealed).decode("ascii"),
+            "request": base64.b64encode(self.request.der).decode("ascii"),
+        }
+        return json.dumps(data).encode() + b"\n"
+
+
+def _read(path: Path) -> SigningRequest | None:
+    """The request of an enrollment that was begun; None if there is none that can be read."""
+    try:
+        data = json.loads(path.read_bytes())
+        key = unseal_key(_purpose(path), base64.b64decode(data["key"], validate=True))
+        return SigningRequest.load(key, base64.b64decode(data["request"], validate=True))
+    except VaultLocked:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, VaultError):
+        return None
+
+
+def _purpose(path: Path) -> str:
+    return f"enrollment {path.stem}"

@@ -1,0 +1,64 @@
+"""Renews this device's certificate once half of its life has passed."""
+
+import time
+from collections.abc import Callable
+
+from duet_device.errors import DeviceError
+from duet_device.identity.credentials import (Identity, load_identity, save_identity)
+
+_TIMEOUT_S = 5.0
+# A device that cannot renew is told so when this part of the certificate's life is left.
+_TELL_LEFT = 0.25
+
+
+def renew_if_due(server: str, note: Callable[[str], None]) -> bool:
+    """Renews the identity with `server` if it is time; whether it did. Failing is only noted."""
+    identity = None
+    try:
+        identity = load_identity(server)
+        if identity is None or not identity.due:
+            return False
+        renew(identity)
+    except DeviceError as error:
+        if identity and (identity.ends - time.time()) < _TELL_LEFT * (
+            identity.ends - identity.begins
+        ):
+            ends = time.strftime("%Y-%m-%d %H:%M", time.gmtime(identity.ends))
+            note(f"the certificate ends on {ends} UTC and could not be renewed: {error}")
+        return False
+    return True
+
+
+def renew(identity: Identity) -> Identity:
+    """Gets a certificate for a new key, over a link with the present one, and keeps it.
+
+    Raises:
+        DeviceError: the cloud cannot be reached or refused, or the certificate cannot be kept.
+    """
+    import grpc
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    from duet_device.identity.channel import open_channel
+    from duet_device.identity.signing_request import SigningRequest
+    from duet_device.link_errors import device_error
+    from duet_contract.v1.enrolment_pb2 import RenewRequest
+    from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
+
+    request = SigningRequest.new()
+    with open_channel(identity.server, identity.credentials()) as channel:
+        try:
+            response = IdentityServiceStub(channel).Renew(
+                RenewRequest(signing_request=request.der), timeout=_TIMEOUT_S
+            )
+        except grpc.RpcError as error:
+            raise device_error(error, identity.server) from error
+    authority = x509.load_pem_x509_certificate(identity.authority.encode())
+    renewed = request.identity(
+        identity.server,
+        identity.name,
+        response.certificate,
+        authority.public_bytes(serialization.Encoding.DER),
+    )
+    save_identity(renewed)
+    return renewed

@@ -1,0 +1,156 @@
+"""Maps what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status  # type: ignore[import-untyped]
+
+from duet_device.errors import (CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded, DeviceError, PairMismatch)
+
+if TYPE_CHECKING:
+    from google.rpc.status_pb2 import Status
+
+PAIR_MISMATCH = "PAIR_MISMATCH"
+# Of a wait that the cloud asks for, in seconds; others are not meant.
+_MOST_WAIT = 86_400.0
+# Of what the cloud says, in characters.
+_MOST_SAID = 400
+# How gRPC names its limits on messages and metadata, and that this end raised the error.
+_TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
+_RAISED_HERE = re.compile(r"CLIENT:|Stream removed")
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@\d+\.\d+\.\d+")
+_Detail = TypeVar("_Detail", bound=Message)
+
+_REFUSALS = {
+    grpc.StatusCode.INVALID_ARGUMENT: "the cloud refused the question",
+    grpc.StatusCode.OUT_OF_RANGE: "the cloud refused the question",
+    grpc.StatusCode.NOT_FOUND: "the cloud refused the question",
+    grpc.StatusCode.ALREADY_EXISTS: "the cloud refused the question",
+    grpc.StatusCode.FAILED_PRECONDITION: "the cloud refused the question",
+    grpc.StatusCode.UNAUTHENTICATED: "the cloud does not know this device",
+    grpc.StatusCode.PERMISSION_DENIED: "the cloud does not let this device ask",
+    grpc.StatusCode.UNIMPLEMENTED: "that server is no DUET cloud, or one of another version",
+}
+
+
+def device_error(error: grpc.RpcError, server: str) -> DeviceError:
+    """The device's error for a failed call to `server`."""
+    assert isinstance(error, grpc.Call)
+    code, text = error.code(), _said(error.details())
+    status = _status(error)
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE.search(text):
+        # gRPC's own limits, which neither place nor time would change.
+        if "SERVER:" in text or not _RAISED_HERE.search(text):
+            return CloudRefused(f"the request is larger than the cloud at {server} takes: {text}")
+        return CloudUnreachable(f"the cloud at {server} sent more than a device takes: {text}")
+    if code == grpc.StatusCode.CANCELLED and text.startswith("Channel closed"):
+        return CloudUnreachable(f"the channel to {server} was closed")
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and (quota := _quota(status)):
+        # What of this device's own is used up; waiting for others would not help.
+        return CloudBusy(f"the cloud at {server} refused: {quota}", _retry_after(status))
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
+        return CloudBusy(f"the cloud at {server} has no place now: {text}", _retry_after(status))
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded("the cloud did not finish within the time given (--timeout)")
+    if code == grpc.StatusCode.FAILED_PRECONDITION and _reason(status) == PAIR_MISMATCH:
+        return PairMismatch(
+            f"the cloud at {server} serves another pair: {text}{_offer(status, server)}"
+        )
+    if code in _REFUSALS:
+        return CloudRefused(f"{_REFUSALS[code]}: {_violations(status) or text or code.name}")
+    if code == grpc.StatusCode.UNAVAILABLE:
+        if problem := _tls_problem(text):
+            return CloudUnreachable(f"no trusted cloud at {server}: {problem}")
+        if "failed to connect" in text and ("Socket closed" in text or "reset by peer" in text):
+            # What a server with identities does to plaintext; which of the two is chance.
+            return CloudUnreachable(
+                f"no cloud at {server}: it closed the connection; if it asks for an identity: "
+                "duet-device enroll HOST:PORT CODE"
+            )
+        # gRPC lists every address that it tried; why the last one failed is the useful part.
+        return CloudUnreachable(f"no cloud at {server}: {text.rsplit('remote host: ', 1)[-1]}")
+    return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")
+
+
+def _tls_problem(text: str) -> str:
+    """Why TLS could not be agreed on, in words; empty if that was not the trouble."""
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
+        return "its certificate is not one of the authority that this device enrolled with"
+    if "Hostname Verification" in text:
+        return "its certificate is for other names (duet_cloud.admin rotate --host)"
+    if "handshake failed" in text:
+        return "it does not speak TLS 1.3 as a DUET cloud does"
+    return ""
+
+
+def retry_after(error: grpc.RpcError) -> float | None:
+    """Seconds after which the cloud says the call may be tried again; None if it says nothing."""
+    assert isinstance(error, grpc.Call)
+    return _retry_after(_status(error))
+
+
+def _status(call: grpc.Call) -> "Status | None":
+    try:
+        return rpc_status.from_call(call)
+    except (ValueError, DecodeError):
+        # Details that contradict the status, or that are no google.rpc.Status: do without them.
+        return None
+
+
+def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
+    for packed in status.details if status else ():
+        detail = kind()
+        try:
+            if packed.Is(kind.DESCRIPTOR) and packed.Unpack(detail):
+                return detail
+        except DecodeError:
+            continue
+    return None
+
+
+def _said(text: str | None) -> str:
+    """What the cloud said, as much of it as one line holds."""
+    line = (text or "").strip()
+    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
+
+
+def _retry_after(status: "Status | None") -> float | None:
+    info = _detail(status, error_details_pb2.RetryInfo)
+    if info is None:
+        return None
+    seconds = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+    return seconds if 0 <= seconds <= _MOST_WAIT else None
+
+
+def _reason(status: "Status | None") -> str:
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    return info.reason if info else ""
+
+
+def _quota(status: "Status | None") -> str:
+    failure = _detail(status, error_details_pb2.QuotaFailure)
+    return _said("; ".join(fault.description for fault in failure.violations)) if failure else ""
+
+
+def _offer(status: "Status | None", server: str) -> str:
+    """How to get a decoder that belongs to the reasoner; "" if the cloud does not name one."""
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    if info is None:
+        return ""
+    # What is offered as a command must not hold anything else than a name.
+    served = [name for name in info.metadata["cloud"].split(",") if _REFERENCE.fullmatch(name)]
+    own = info.metadata["device"].partition("@")[0]
+    served.sort(key=lambda name: name.partition("@")[0] != own)
+    if not served:
+        return ""
+    return f"; fetch its decoder with: duet-device pull {served[0]} --server {server}"
+
+
+def _violations(status: "Status | None") -> str:
+    request = _detail(status, error_details_pb2.BadRequest)
+    if request is None:
+        return ""
+    return _said("; ".join(fault.description for fault in request.field_violations))

@@ -1,0 +1,64 @@
+"""The pair on this device: its manifest at once, its decoder after all of it was verified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from duet_device.errors import ModelProblem
+from duet_device.settings import default_threads
+from duet_contract.errors import ContractError
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import Manifest, load_manifest
+from duet_contract.pairs import find_pair
+from duet_contract.verified import Verified
+
+if TYPE_CHECKING:
+    from duet_device.decoder.llama import Decoder
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pair's directory and what its manifest says.
+
+    `allow_unsigned`: see `duet_device.trust.signatures.check_signature`.
+    """
+
+    directory: Path
+    manifest: Manifest
+    allow_unsigned: bool = False
+
+
+def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
+    """Finds a pair and reads its manifest; the models' files are not touched.
+
+    Raises:
+        ModelProblem: there is no such pair, or its manifest cannot be used.
+    """
+    try:
+        directory = find_pair(name_or_directory)
+        return Pair(directory, load_manifest(directory), allow_unsigned)
+    except ContractError as error:
+        raise ModelProblem(str(error)) from error
+
+
+def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
+    """Verifies signature, files and GGUF header of a pair's decoder, then loads it.
+
+    A file that has not changed since it was last hashed is not hashed again.
+
+    Raises:
+        UntrustedPair: nobody whom this device trusts has signed the pair.
+        ModelProblem: a file is missing, truncated or altered, or llama.cpp cannot load it.
+    """
+    # The question is on its way by now: what it did not need is imported here.
+    from duet_device.trust.signatures import check_installed
+
+    decoder = pair.manifest.decoder
+    try:
+        check_installed(pair.directory, pair.manifest, allow_unsigned=pair.allow_unsigned)
+        verify_files(pair.directory, decoder.files, gguf=(decoder.path,), verified=Verified())
+    except ContractError as error:
+        raise ModelProblem(str(error)) from error
+    from duet_device.decoder.llama import Decoder
+
+    return Decoder(pair.directory / decoder.path, threads or default_threads())

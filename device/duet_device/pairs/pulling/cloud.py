@@ -1,0 +1,107 @@
+"""A decoder from the cloud that serves its reasoner: in chunks, going on where a link broke."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+
+from duet_device.errors import (CloudBusy, CloudUnreachable, DeadlineExceeded, DeviceError)
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import canonical
+from duet_device.link_errors import (device_error, retry_after)
+from duet_device.pairs.pulling.source import (Progress, append, size_of)
+from duet_contract.manifest import PairFile
+from duet_contract.v1.pairs_pb2 import FetchFileRequest, GetPairRequest
+from duet_contract.v1.pairs_pb2_grpc import PairServiceStub
+
+_DESCRIBE_S = 15.0
+# A stream that stands still is noticed when its time is over; one that flows just goes on anew.
+_STREAM_S = 60.0
+_MOST_FAILURES = 5
+_FIRST_WAIT_S, _MOST_WAIT_S = 0.5, 10.0
+
+
+class CloudSource:
+    """The cloud at `server` (host:port).
+
+    Args:
+        server: as "host:port".
+        pair: "id@version", or "id" for the newest; "" for the pair that the cloud serves first.
+        credentials: for the link; plaintext if None.
+        note: told, in one line, when a broken link is taken up again.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        pair: str,
+        credentials: grpc.ChannelCredentials | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._server = canonical(server)
+        self.name = f"the cloud at {self._server}"
+        self._pair = pair
+        self._note = note
+        self._channel = open_channel(server, credentials)
+        self._stub = PairServiceStub(self._channel)
+
+    def describe(self) -> tuple[bytes, bytes | None]:
+        """See `Source`.
+
+        Raises:
+            CloudUnreachable, CloudRefused, PairMismatch: the call failed.
+        """
+        try:
+            found = self._stub.GetPair(GetPairRequest(pair=self._pair), timeout=_DESCRIBE_S)
+        except grpc.RpcError as error:
+            raise self._failure(error) from error
+        return found.manifest, found.signature or None
+
+    def fetch(self, pair: str, file: PairFile, target: Path, progress: Progress) -> None:
+        """See `Source`.
+
+        Raises:
+            CloudUnreachable, CloudRefused: the link broke again and again without a byte coming,
+                or the cloud has another file.
+        """
+        failures = 0
+        while (held := size_of(target)) < file.bytes:
+            try:
+                append(target, file, self._chunks(pair, file, held), progress)
+                failure: DeviceError = CloudUnreachable(f"{self.name} sent nothing more")
+                wait = None
+            except grpc.RpcError as error:
+                failure, wait = self._failure(error), retry_after(error)
+            if size_of(target) >= file.bytes:
+                return
+            if not isinstance(failure, (CloudUnreachable, CloudBusy, DeadlineExceeded)):
+                raise failure
+            failures = 0 if size_of(target) > held else failures + 1
+            if failures >= _MOST_FAILURES:
+                raise failure
+            if not (isinstance(failure, DeadlineExceeded) and not failures):
+                pause = wait or min(_MOST_WAIT_S, _FIRST_WAIT_S * 2**failures)
+                self._note(f"{failure}; going on at byte {size_of(target)} in {pause:.1f} s")
+                time.sleep(pause)
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._channel.close()
+
+    def _chunks(self, pair: str, file: PairFile, offset: int) -> Iterator[bytes]:
+        request = FetchFileRequest(
+            pair=pair, path=file.path, sha256=bytes.fromhex(file.sha256), offset=offset
+        )
+        call = self._stub.FetchFile(request, timeout=_STREAM_S)
+        try:
+            for response in call:
+                yield response.data
+        finally:
+            call.cancel()
+
+    def _failure(self, error: grpc.RpcError) -> DeviceError:
+        failure = device_error(error, self._server)
+        if isinstance(failure, DeadlineExceeded):
+            return DeadlineExceeded(f"{self.name} did not answer in time")
+        return failure

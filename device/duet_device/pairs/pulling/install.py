@@ -1,0 +1,244 @@
+"""Installs a pair's decoder: signature first, then every byte, then all of it at once."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from duet_device.errors import (ModelProblem, UntrustedPair)
+from duet_device.pairs.pulling.source import (MOST_MANIFEST_BYTES, Progress, Source, size_of)
+from duet_device.pairs.pulling.swap import put_in_place
+from duet_device.trust.signatures import (check_signature, content_id)
+from duet_contract.errors import ContractError, IntegrityError
+from duet_contract.integrity import verify_files
+from duet_contract.manifest import (
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    load_manifest,
+    parse_manifest,
+)
+from duet_contract.pairs import pairs_home
+from duet_contract.signature import read_signature
+from duet_contract.verified import Verified
+
+_PARTS = ".pulling"
+_SCRATCH = ".scratch-"
+# What a killed process left behind is deleted after a day.
+_STALE_S = 86_400
+# What a file system needs beside the files themselves.
+_SPARE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A pair as its source describes it; its signature was checked."""
+
+    manifest: Manifest
+    manifest_json: bytes
+    signature: bytes | None
+
+    @property
+    def bytes(self) -> int:
+        """Size of the decoder's files."""
+        return sum(file.bytes for file in self.manifest.decoder.files)
+
+
+def look(source: Source, wanted: str, *, allow_unsigned: bool) -> Offer:
+    """What a source offers; refused unless it is signed by somebody whom this device trusts.
+
+    Args:
+        source: where it comes from.
+        wanted: "id@version" or "id"; "" takes whatever it is.
+        allow_unsigned: see `duet_device.trust.signatures.check_signature`.
+
+    Raises:
+        UntrustedPair: not signed, by a stranger, altered, or another pair than was wanted.
+        ModelProblem: its manifest cannot be used.
+    """
+    content, signature = source.describe()
+    if len(content) > MOST_MANIFEST_BYTES:
+        raise UntrustedPair(f"the manifest of {source.name} is too large to be one")
+    try:
+        manifest = parse_manifest(content.decode("utf-8"), f"the manifest of {source.name}")
+    except (UnicodeDecodeError, ContractError) as error:
+        raise ModelProblem(str(error)) from error
+    check_signature(content, manifest, signature, allow_unsigned=allow_unsigned)
+    if wanted and not manifest.matches(wanted):
+        raise UntrustedPair(f"{source.name} gave {manifest.reference} in place of {wanted}")
+    return Offer(manifest, content, signature)
+
+
+def is_installed(offer: Offer) -> bool:
+    """Whether just this is on the device already, unaltered."""
+    directory = pairs_home() / offer.manifest.id
+    try:
+        if (directory / MANIFEST_NAME).read_bytes() != offer.manifest_json:
+            return False
+        if read_signature(directory) != offer.signature:
+            return False
+        _verify(directory, offer.manifest)
+    except (OSError, ContractError):
+        return False
+    return True
+
+
+def check_replacement(offer: Offer, *, allow_downgrade: bool) -> None:
+    """Refuses to put an older version, or a decoder alone, in the place of what is there.
+
+    Raises:
+        UntrustedPair: it is older, and that was not asked for.
+        ModelProblem: what is there was built here, with its reasoner, or cannot be read.
+    """
+    directory = pairs_home() / offer.manifest.id
+    if not directory.exists() and not directory.is_symlink():
+        return
+    try:
+        held = load_manifest(directory)
+    except ContractError as error:
+        # It may be newer, or hold a reasoner: not to be deleted unseen.
+        raise ModelProblem(
+            f"{directory} holds something that cannot be read ({error}), which a pull would "
+            "delete: move it elsewhere, or delete it"
+        ) from error
+    if (directory / held.reasoner.path).exists():
+        raise ModelProblem(
+            f"{directory} holds {held.reference} with its reasoner, which a pull would delete: "
+            "move it elsewhere, or remove it with: duet-device rm " + held.id
+        )
+    if offer.manifest.version_numbers < held.version_numbers and not allow_downgrade:
+        raise UntrustedPair(
+            f"{offer.manifest.reference} is older than {held.reference}, which is installed: an "
+            "older version may have faults that were mended; take it all the same with "
+            "--allow-downgrade"
+        )
+
+
+def install(source: Source, offer: Offer, progress: Progress) -> Path:
+    """Fetches what is missing, checks every file, and puts the pair in place; returns where.
+
+    What was fetched before a cut is kept and gone on with. Nothing is loaded, and nothing on the
+    device is replaced, before all of it is checked. The caller holds the pair (`alone`).
+
+    Raises:
+        UntrustedPair: a file is not what the manifest says.
+        ModelProblem: no space, or it cannot be written.
+        CloudUnreachable, CloudRefused: the source failed; what came is kept.
+    """
+    manifest = offer.manifest
+    home = pairs_home()
+    parts = parts_home() / f"{manifest.id}@{manifest.version}-{content_id(offer.manifest_json)}"
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        _check_space(offer, parts)
+        for file in manifest.decoder.files:
+            target = parts / file.path
+            _check_own(parts, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _drop_if_too_large(target, file.bytes)
+            progress(size_of(target))
+            source.fetch(manifest.reference, file, target, progress)
+        try:
+            _verify(parts, manifest)
+        except IntegrityError as error:
+            for file in manifest.decoder.files:
+                (parts / file.path).unlink(missing_ok=True)
+            raise UntrustedPair(f"{source.name} sent what was not signed: {error}") from error
+        _write(parts / MANIFEST_NAME, offer.manifest_json)
+        if offer.signature is not None:
+            _write(parts / SIGNATURE_NAME, offer.signature)
+        put_in_place(parts, home / manifest.id)
+        discard_parts(manifest.id)
+    except OSError as error:
+        raise ModelProblem(f"cannot install {manifest.reference} in {home}: {error}") from error
+    return home / manifest.id
+
+
+def parts_home() -> Path:
+    """Where what is being fetched lies, beside the pairs: put in place, it need not be copied."""
+    return pairs_home() / _PARTS
+
+
+def make_scratch() -> Path:
+    """A directory of its own for a source that has to put files somewhere first.
+
+    Raises:
+        ModelProblem: it cannot be made.
+    """
+    try:
+        parts_home().mkdir(parents=True, exist_ok=True)
+        for left in parts_home().glob(f"{_SCRATCH}*"):
+            if time.time() - left.stat().st_mtime > _STALE_S:
+                shutil.rmtree(left, ignore_errors=True)
+        return Path(tempfile.mkdtemp(dir=parts_home(), prefix=_SCRATCH))
+    except OSError as error:
+        raise ModelProblem(f"cannot write {parts_home()}: {error.strerror}") from error
+
+
+def discard_parts(pair: str) -> None:
+    """Deletes what earlier pulls of a pair left half done."""
+    for left in parts_home().glob(f"{pair}@*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _verify(directory: Path, manifest: Manifest) -> None:
+    decoder = manifest.decoder
+    verify_files(directory, decoder.files, gguf=(decoder.path,), verified=Verified())
+
+
+def _check_space(offer: Offer, parts: Path) -> None:
+    held = sum(size_of(parts / file.path) for file in offer.manifest.decoder.files)
+    needed, free = offer.bytes - held + _SPARE_BYTES, shutil.disk_usage(parts).free
+    if needed > free:
+        raise ModelProblem(
+            f"{offer.manifest.reference} needs {needed / 1e6:,.0f} MB in {parts.parent.parent}, "
+            f"{free / 1e6:,.0f} MB are free: make room, or set $DUET_PAIRS to another disk"
+        )
+
+
+def _check_own(parts: Path, target: Path) -> None:
+    """Nobody may have put a link where the download goes."""
+    for place in (target, *target.relative_to(parts).parents):
+        if (parts / place).is_symlink():
+            raise UntrustedPair(f"{parts / place} is a link that no pull made: delete it")
+
+
+def _drop_if_too_large(target: Path, size: int) -> None:
+    if size_of(target) > size:
+        target.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def alone(pair: str) -> Iterator[None]:
+    """Holds a pair's place for this process, so that no other one fetches or replaces it.
+
+    Raises:
+        ModelProblem: another process holds it, or there is no place to write.
+    """
+    try:
+        parts_home().mkdir(parents=True, exist_ok=True)
+        handle = os.open(
+            parts_home() / f"{pair}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise ModelProblem(f"cannot write {parts_home()}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ModelProblem(f"another pull of {pair} is running: wait for it") from error
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,75 @@
+"""What identifies somebody in a question: every finder of `--redact`.
+
+Names come from a spaCy model where one is installed, else from `duet_device.privacy.names`. Nothing is
+imported before text needs it, and nothing is ever downloaded.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterable
+
+from duet_device.errors import UsageProblem
+from duet_device.privacy.accounts import (find_accounts, find_phones)
+from duet_device.privacy.folding import Folded
+from duet_device.privacy.forms import find_forms
+from duet_device.privacy.found import (NAME, Finder, Found)
+from duet_device.privacy.names import find_names
+from duet_device.privacy.network import find_network
+
+
+def load_finders(note: Callable[[str], None]) -> list[Finder]:
+    """Finds identifiers and names.
+
+    Args:
+        note: is told where names are found without a model.
+
+    Returns:
+        Finders; of equal spans, the earlier one's label counts.
+
+    Raises:
+        UsageProblem: the extra `redact` is not installed.
+    """
+    for package in ("phonenumbers", "tldextract"):
+        if importlib.util.find_spec(package) is None:
+            raise UsageProblem(f"--redact needs {package}: pip install 'duet-split[redact]'")
+    model = _spacy_model()
+    if model is None:
+        note(
+            "no spaCy model is installed (en_core_web_sm or a larger one): names are found by "
+            "their form and your dictionary alone; --show-sent shows what is left"
+        )
+    names = find_names if model is None else _names_by_model(model)
+    return [
+        *map(_on_folded, (find_network, find_accounts, find_phones, find_forms)),
+        _on_folded(names),
+    ]
+
+
+def _on_folded(finder: Finder) -> Finder:
+    """The same finder, which sees any text in one spelling."""
+
+    def find(text: str) -> Iterable[Found]:
+        folded = Folded(text)
+        for each in finder(folded.text):
+            start, end = folded.span(each.start, each.end)
+            yield Found(start, end, each.label, each.entity)
+
+    return find
+
+
+def _spacy_model() -> str | None:
+    """The largest English model that is installed; nothing is ever downloaded."""
+    names = (f"en_core_web_{size}" for size in ("trf", "lg", "md", "sm"))
+    return next((name for name in names if importlib.util.find_spec(name)), None)
+
+
+def _names_by_model(model: str) -> Finder:
+    import spacy
+
+    pipeline = spacy.load(model)
+
+    def find(text: str) -> Iterable[Found]:
+        for entity in pipeline(text).ents:
+            if entity.label_ in ("PERSON", "PER"):
+                yield Found(entity.start_char, entity.end_char, NAME)
+
+    return find

@@ -1,0 +1,201 @@
+"""Redaction (`--redact`): stable placeholders for what identifies somebody, and back again.
+
+`[NAME_1]` stands for one person, however the name is written in the question and in the private
+context, so that the signal, the decoder and the answer speak of the same one.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from duet_device.privacy.folding import (Folded, fold)
+from duet_device.privacy.found import (NUMBER, Finder, Found)
+from duet_device.privacy.people import same_people
+
+_PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_\d+\]")
+
+
+class Redaction:
+    """A question with placeholders, and what they stand for.
+
+    Attributes:
+        text: the question as it may leave the device.
+        originals: what each placeholder becomes in an answer. Of an entity that the question
+            writes in several ways, the way with the most words; of equal ones the first.
+    """
+
+    def __init__(self, question: str, found: Iterable[Found], taken: str = "") -> None:
+        """Replaces what was found, and the same values wherever else they stand alone.
+
+        A number counts within a word, too, since it may be found there: EUR500.
+
+        Args:
+            question: as typed.
+            found: what to replace; overlapping spans become one.
+            taken: other text, in which no placeholder may occur already.
+        """
+        self.originals: dict[str, str] = {}
+        self._exact: dict[str, str] = {}
+        self._entities: dict[str, str] = {}
+        self._taken = set(_PLACEHOLDER.findall(question + "\n" + taken))
+        self._numbers: Counter[str] = Counter()
+        spans = _merged(found)
+        for span in spans:
+            self._name(question[span.start : span.end], span.label, span.entity)
+        values = _patterns(question, spans)
+        self._values = [self._exact[value] for value in values]
+        self._pattern = re.compile("|".join(f"({each})" for each in values.values()) or "(?!)")
+        pieces: list[str] = []
+        end = 0
+        for span in spans:
+            pieces.append(self._replace(question[end : span.start], exactly=True))
+            pieces.append(self._exact[question[span.start : span.end]])
+            end = span.end
+        pieces.append(self._replace(question[end:], exactly=True))
+        self.text = "".join(pieces)
+
+    def apply(self, text: str) -> str:
+        """Other text with the same values replaced by the same placeholders, however spelled."""
+        return self._replace(text, exactly=False)
+
+    def restore(self, text: str) -> str:
+        """Text with the values in the placeholders' place."""
+        restorer = self.restorer()
+        return restorer.feed(text) + restorer.finish()
+
+    def restorer(self) -> "Restorer":
+        """Restores text that comes in pieces."""
+        return Restorer(self.originals)
+
+    def _replace(self, text: str, *, exactly: bool) -> str:
+        folded = Folded(text)
+        pieces: list[str] = []
+        end = 0
+        for match in self._pattern.finditer(folded.text):
+            start, stop = folded.span(*match.span())
+            # Two values may share a character that folds to two.
+            if start < end:
+                continue
+            written, placeholder = text[start:stop], self._values[(match.lastindex or 0) - 1]
+            if exactly and placeholder not in self._entities.values():
+                self._name(written, placeholder[1:].rpartition("_")[0], None)
+            pieces += (text[end:start], self._exact.get(written, placeholder))
+            end = stop
+        return "".join([*pieces, text[end:]])
+
+    def _name(self, written: str, label: str, entity: str | None) -> None:
+        """Gives `written` its entity's placeholder, or a new one."""
+        if written in self._exact:
+            return
+        placeholder = self._entities.get(entity or "")
+        if placeholder is None:
+            placeholder = self._new(label)
+            self.originals[placeholder] = written
+        elif len(written.split()) > len(self.originals[placeholder].split()):
+            self.originals[placeholder] = written
+        self._exact[written] = placeholder
+        if entity:
+            self._entities[entity] = placeholder
+
+    def _new(self, label: str) -> str:
+        while True:
+            self._numbers[label] += 1
+            placeholder = f"[{label}_{self._numbers[label]}]"
+            if placeholder not in self._taken:
+                return placeholder
+
+
+class Restorer:
+    """Puts values back into text that arrives in pieces, which may cut placeholders."""
+
+    def __init__(self, originals: dict[str, str]) -> None:
+        self._originals = originals
+        self._pattern = re.compile("|".join(map(re.escape, originals)) or "(?!)")
+        self._longest = max(map(len, originals), default=0)
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """The next characters that can be told; what may begin a placeholder is held back."""
+        text = self._held + text
+        cut = len(text)
+        for start in range(max(0, len(text) - self._longest + 1), len(text)):
+            tail = text[start:]
+            if any(each.startswith(tail) and each != tail for each in self._originals):
+                cut = start
+                break
+        self._held = text[cut:]
+        return self._pattern.sub(lambda match: self._originals[match[0]], text[:cut])
+
+    def finish(self) -> str:
+        """What was held back and turned out to be no placeholder."""
+        held, self._held = self._held, ""
+        return held
+
+
+def redact(
+    question: str,
+    finders: Sequence[Finder],
+    taken: str = "",
+    check: Callable[[], None] = lambda: None,
+) -> Redaction:
+    """Replaces what the finders find in a question; of equal spans the earlier finder's counts.
+
+    Args:
+        question: as typed.
+        finders: what looks for something.
+        taken: other text, in which no placeholder may occur already.
+        check: called between steps, which take well below a second each; raises to stop.
+    """
+    found: list[Found] = []
+    for finder in finders:
+        check()
+        found += finder(question)
+    check()
+    return Redaction(question, same_people(question, found), taken)
+
+
+def _patterns(question: str, spans: Sequence[Found]) -> dict[str, str]:
+    """Patterns that find each value again in folded text, the longest value first."""
+    patterns: dict[str, str] = {}
+    for span in spans:
+        written = question[span.start : span.end]
+        value = fold(written)
+        if not value.strip():
+            continue
+        if span.label == NUMBER:
+            patterns[written] = rf"(?<!\d){re.escape(value)}(?!\d)"
+        elif span.entity:
+            words = r"\s+".join(map(re.escape, value.split()))
+            patterns[written] = f"(?i:{_alone(value.strip(), words)})"
+        else:
+            patterns.setdefault(written, _alone(value, re.escape(value)))
+    return dict(sorted(patterns.items(), key=lambda item: len(item[0]), reverse=True))
+
+
+def _alone(value: str, pattern: str) -> str:
+    """A pattern for `value` that does not match inside a longer word or number."""
+    before = r"(?<!\w)" if re.match(r"\w", value[0]) else ""
+    after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
+    return before + pattern + after
+
+
+def _merged(found: Iterable[Found]) -> list[Found]:
+    """Spans in the text's order. Overlapping ones become one, so that no end of any is left over;
+    it takes label and entity of the longest, of equal ones those of the first given.
+    """
+    merged: list[Found] = []
+    longest: Found | None = None
+    for each in sorted(found, key=lambda each: each.start):
+        if each.end <= each.start:
+            continue
+        if merged and longest and each.start < merged[-1].end:
+            last = merged[-1]
+            if each.end - each.start > longest.end - longest.start:
+                longest = each
+            start, end = last.start, max(last.end, each.end)
+            whole = (longest.start, longest.end) == (start, end)
+            merged[-1] = Found(start, end, longest.label, longest.entity if whole else None)
+        else:
+            merged.append(each)
+            longest = each
+    return merged

@@ -1,0 +1,96 @@
+"""One's own dictionary (`--redact-words`): what else must not leave."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from duet_device.errors import UsageProblem
+from duet_device.privacy.folding import (Folded, fold)
+from duet_device.privacy.found import (Finder, Found)
+from duet_device.text import decode_text
+
+DEFAULT_LABEL = "WORD"
+_LABEL = re.compile(r"[A-Z][A-Z0-9_]{0,30}\Z")
+_MOST_DICTIONARY_BYTES = 1 << 20
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True)
+class Word:
+    """An entry: every occurrence of `text` is a `label`."""
+
+    text: str
+    label: str = DEFAULT_LABEL
+
+
+def find_words(words: Sequence[Word]) -> Finder:
+    """Finds the entries of a dictionary where they stand alone.
+
+    In any case, with any white space between words, and in any spelling that folds to the same
+    (`duet_device.privacy.folding`). All spellings of an entry are one entity.
+
+    Args:
+        words: the entries; at each place the longest counts.
+    """
+    # Looked up by their tokens, so that a long dictionary costs no more than a short one.
+    entries = {tuple(tokens): word for word in reversed(words) if (tokens := _tokens(word.text))}
+    lengths: dict[str, set[int]] = {}
+    for entry in entries:
+        lengths.setdefault(entry[0], set()).add(len(entry))
+
+    def find(text: str) -> Iterable[Found]:
+        folded = Folded(text)
+        places = [match.span() for match in _TOKEN.finditer(folded.text)]
+        tokens = [folded.text[start:end].casefold() for start, end in places]
+        for at, token in enumerate(tokens):
+            for length in sorted(lengths.get(token, ()), reverse=True):
+                key = tuple(tokens[at : at + length])
+                if word := entries.get(key):
+                    span = folded.span(places[at][0], places[at + length - 1][1])
+                    yield Found(*span, word.label, f"{word.label}: {' '.join(key)}")
+                    break
+
+    return find
+
+
+def _tokens(text: str) -> list[str]:
+    return [token.casefold() for token in _TOKEN.findall(fold(text))]
+
+
+def read_words(path: Path) -> list[Word]:
+    """Reads a dictionary: a word or phrase a line, or `word = LABEL`; `#` begins a comment.
+
+    Args:
+        path: a file of UTF-8, or UTF-16 with a byte order mark.
+
+    Raises:
+        UsageProblem: the file cannot be read, is too large or empty, or a line is malformed.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_DICTIONARY_BYTES + 1)
+        text = decode_text(data)
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path} is not UTF-8 text") from error
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror or error}") from error
+    if len(data) > _MOST_DICTIONARY_BYTES:
+        raise UsageProblem(f"{path} has more than {_MOST_DICTIONARY_BYTES} bytes")
+    words: list[Word] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not _tokens(line) or line.lstrip().startswith("#"):
+            continue
+        word, equals, label = (part.strip() for part in line.rpartition("="))
+        if not equals:
+            word, label = label, DEFAULT_LABEL
+        label = label.upper()
+        if not _tokens(word) or not _LABEL.match(label):
+            raise UsageProblem(
+                f"{path}, line {number}: a word or phrase, or WORD = LABEL, where the label has "
+                "letters, digits and underscores"
+            )
+        words.append(Word(word, label))
+    if not words:
+        raise UsageProblem(f"{path} holds no words")
+    return words

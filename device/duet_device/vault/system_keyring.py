@@ -1,0 +1,76 @@
+"""The system's keyring, where keys may lie: Secret Service, KWallet, Keychain, Windows."""
+
+from typing import Any
+
+from duet_device.errors import (Interrupted, VaultError, VaultLocked)
+
+SERVICE = "duet-device"
+
+
+def put(name: str, key: bytes) -> bool:
+    """Whether there is a keyring that took the key and gives it back."""
+    backend = _backend()
+    if backend is None:
+        return False
+    # Backends raise what their platform raises, beside keyring's own errors.
+    try:
+        backend.set_password(SERVICE, name, key.hex())
+        return bool(backend.get_password(SERVICE, name) == key.hex())
+    except Interrupted:
+        # Ctrl-C at the keyring's dialog.
+        raise
+    except Exception:
+        return False
+
+
+def take(name: str) -> bytes:
+    """The key kept under a name; empty if what lies there is no key.
+
+    Raises:
+        VaultLocked: no keyring can be reached, or it stays locked.
+        VaultError: the keyring does not have the key.
+    """
+    backend = _backend()
+    if backend is None:
+        raise VaultLocked(
+            "the vault's key lies in the system's keyring, which cannot be reached here"
+        )
+    try:
+        kept = backend.get_password(SERVICE, name)
+    except Interrupted:
+        raise
+    except Exception as error:
+        raise VaultLocked(f"the system's keyring does not give the vault's key: {error}") from error
+    if kept is None:
+        raise VaultError(f"the system's keyring does not have the vault's key ({SERVICE} {name})")
+    try:
+        return bytes.fromhex(kept)
+    except ValueError:
+        return b""
+
+
+def remove(name: str) -> None:
+    """Forgets a key, if the keyring has it."""
+    backend = _backend()
+    if backend is None:
+        return
+    try:
+        backend.delete_password(SERVICE, name)
+    except Interrupted:
+        raise
+    except Exception:
+        return
+
+
+def _backend() -> Any:
+    """The keyring in use; None where there is none that keeps secrets."""
+    import keyring
+
+    chosen = keyring.get_keyring()
+    # Several at once are a chain; the first would be asked in any case.
+    for backend in getattr(chosen, "backends", [chosen]):
+        # keyrings.alt keeps secrets in files, some in plain text; `fail` and `null` keep none.
+        kind = type(backend).__module__
+        if backend.priority > 0 and not kind.startswith(("keyrings.alt", "keyring.backends.null")):
+            return backend
+    return None

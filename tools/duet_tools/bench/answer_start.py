@@ -1,0 +1,173 @@
+"""From the last piece to the first answer token, against evaluating the whole prompt at the end.
+
+The device evaluates pieces as they arrive, so the wait should not grow with the signal. Signals are
+recorded from the service, pieces included, and replayed at a steady pace.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from duet_device.answering import answer
+from duet_device.decoder.llama import Decoder
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
+from duet_contract.manifest import Manifest
+from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
+from duet_tools.bench.bench import Bench
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.replay import (Recording, ReplayServer, piece_sizes, record)
+from duet_tools.bench.results import (Figure, Series, Target)
+from duet_tools.bench.stats import (ratios, summarise)
+from duet_tools.bench.workload import question
+
+SIGNALS = (64, 128, 256, 512, 1024)
+# About what a 7B model on one GPU gives a single stream; well below what the device evaluates.
+TOKENS_PER_S = 150.0
+TARGET = Target(comparison="at most", value=2.0)
+FLAT = Target(comparison="at most", value=1.5)
+_ANSWER = 8
+_STEPS = 16
+_CANDIDATES = 8
+
+
+@dataclass
+class _Waits:
+    """What was measured for one length of signal; milliseconds, a value a repeat."""
+
+    on_arrival: list[float] = field(default_factory=list)
+    anticipated: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
+    step: list[float] = field(default_factory=list)
+
+
+def steps(bench: Bench) -> int:
+    """Measurements that `measure` takes."""
+    return len(SIGNALS) * (2 * (bench.repeats + 1) + 1)
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """Two figures for each length of signal, and one for how the wait grows with it."""
+    text, recordings = _record(bench)
+    manifest = bench.workload.manifest
+    # Only the answer's first token matters here.
+    short = manifest.defaults.model_copy(update={"answer": _ANSWER})
+    pair = Pair(bench.workload.directory, manifest.model_copy(update={"defaults": short}))
+    seen = {length: _Waits() for length in SIGNALS}
+    with Decoder(bench.workload.gguf, bench.threads) as decoder, ReplayServer() as server:
+        decoder.reserve(manifest.limits.question + max(SIGNALS) + 256)
+        for repeat in range(bench.repeats + 1):
+            for length, recording in recordings.items():
+                server.play(recording, TOKENS_PER_S)
+                once = _Waits()
+                settings = Settings(
+                    server=server.address, budget=length, temperature=0.0, require_cloud=True
+                )
+                once.on_arrival.append(_wait_ms(text, pair, settings, decoder))
+                once.step.append(_decode_step_ms(decoder))
+                bench.step(f"answer start, {length} signal tokens")
+                ahead = replace(settings, anticipate=True)
+                once.anticipated.append(_wait_ms(text, pair, ahead, decoder))
+                once.whole.append(_whole_ms(text, manifest, recording, decoder))
+                bench.step(f"answer start, {length} signal tokens, anticipated")
+                if repeat:
+                    for name, values in vars(once).items():
+                        getattr(seen[length], name).extend(values)
+    for length, recording in recordings.items():
+        yield _figure(length, recording, seen[length], "")
+        yield _figure(length, recording, seen[length], "ahead-")
+    least, most = seen[SIGNALS[0]].on_arrival, seen[SIGNALS[-1]].on_arrival
+    yield Figure(
+        id="answer-start.flat",
+        title=f"The same wait, signal of {SIGNALS[-1]} against {SIGNALS[0]}",
+        unit="ms",
+        subject=Series(name=f"signal of {SIGNALS[-1]}, on arrival", summary=summarise(most)),
+        peer=Series(name=f"signal of {SIGNALS[0]}, on arrival", summary=summarise(least)),
+        judged=ratios(most, least),
+        judged_unit="ratio",
+        target=FLAT,
+    )
+
+
+def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figure:
+    mine = seen.anticipated if kind else seen.on_arrival
+    sizes = piece_sizes(recording)
+    return Figure(
+        id=f"answer-start.{kind}{length}",
+        title=f"Last piece to first answer token, signal of {length}"
+        + (", guessed ahead (--anticipate)" if kind else ""),
+        unit="ms",
+        subject=Series(
+            name="guessed ahead" if kind else "evaluated on arrival", summary=summarise(mine)
+        ),
+        peer=Series(name="whole prompt at the end", summary=summarise(seen.whole)),
+        judged=ratios(mine, seen.step),
+        judged_unit="decode steps",
+        target=TARGET,
+        details={
+            "decode step, ms": statistics.median(seen.step),
+            "tokens of the last piece": sizes[-1],
+            "tokens of the largest piece": max(sizes),
+            "pieces": len(sizes),
+            "replayed at, tokens/s": TOKENS_PER_S,
+        },
+    )
+
+
+def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
+    """A question whose signal is as long as the longest wanted, and its signals of every length."""
+    for _ in range(_CANDIDATES):
+        text = question(bench.fresh_numbers(1)[0])
+        recordings: dict[int, Recording] = {}
+        for length in reversed(SIGNALS):
+            recording = _recording(bench, text, length)
+            if len(recording.ids) < length:
+                break
+            recordings[length] = recording
+            bench.step(f"recording a signal of {length}")
+        else:
+            return text, dict(sorted(recordings.items()))
+    raise BenchError(f"no question of {_CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
+
+
+def _recording(bench: Bench, text: str, length: int) -> Recording:
+    return record(bench.service().address, bench.workload.request(text, length))
+
+
+def _wait_ms(text: str, pair: Pair, settings: Settings, decoder: Decoder) -> float:
+    decoder.keep(0)
+    moments = answer(text, pair, settings, decoder=decoder).receipt.ms
+    if moments.first_answer is None or moments.signal is None:
+        # The model ended its answer with its first token: that token came after `total`.
+        return moments.total - (moments.signal or 0.0)
+    return moments.first_answer - moments.signal
+
+
+def _decode_step_ms(decoder: Decoder) -> float:
+    """Milliseconds of one token, in the median, behind what was just evaluated."""
+    token = decoder.ids[-1]
+    took = []
+    for _ in range(_STEPS):
+        began = time.perf_counter()
+        decoder.evaluate((token,))
+        token = decoder.most_likely()
+        took.append((time.perf_counter() - began) * 1000)
+    return statistics.median(took)
+
+
+def _whole_ms(text: str, manifest: Manifest, recording: Recording, decoder: Decoder) -> float:
+    description = manifest.decoder
+    vocabulary = description.vocabulary
+    before, after = split_at_signal(description.prompt_with_signal)
+    asked = encode_text(decoder, vocabulary, text)
+    ids = [
+        *prompt_ids(decoder, before, question=asked),
+        *recording.ids,
+        *prompt_ids(decoder, after),
+    ]
+    decoder.keep(0)
+    began = time.perf_counter()
+    decoder.evaluate(ids)
+    decoder.most_likely()
+    return (time.perf_counter() - began) * 1000

@@ -1,0 +1,82 @@
+"""What every figure is measured with: settings, subjects started when first needed, progress."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from duet_tools.bench.direct import DirectEngine
+from duet_tools.bench.openai_server import OpenAIServer
+from duet_tools.bench.service import Service
+from duet_tools.bench.subjects import Subject
+from duet_tools.bench.workload import Workload
+
+_POLLING_S = 1.2
+_Result = TypeVar("_Result")
+_Started = TypeVar("_Started", bound=Subject)
+
+
+@dataclass
+class Bench:
+    """One run of the bench. `engine`: vLLM flags for every subject; `service_flags`: the service's.
+
+    `step`: told what was just measured, for the progress bar. `budget`: tokens of a stream in the
+    throughput figures.
+    """
+
+    workload: Workload
+    repeats: int
+    budget: int
+    threads: int
+    engine: Sequence[str]
+    service_flags: Sequence[str]
+    step: Callable[[str], None]
+    _subjects: dict[type[Subject], Subject] = field(default_factory=dict)
+    _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    _asked: int = 0
+
+    def service(self) -> Service:
+        """DUET's service."""
+        return self._start(Service, lambda: Service(self.workload, self.engine, self.service_flags))
+
+    def openai_server(self) -> OpenAIServer:
+        """VLLM's OpenAI server."""
+        return self._start(OpenAIServer, lambda: OpenAIServer(self.workload, self.engine))
+
+    def direct(self) -> DirectEngine:
+        """VLLM's engine, called directly."""
+        return self._start(DirectEngine, lambda: DirectEngine(self.workload, self.engine))
+
+    def let_others_rest(self) -> None:
+        """Waits until engines that were just asked have stopped polling; to be called between two.
+
+        vLLM's processes poll for a second behind their last message (`SpinCondition` in its
+        `shm_broadcast.py`), on the cores that the next engine needs.
+        """
+        time.sleep(_POLLING_S)
+
+    def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+        """Runs a coroutine on the bench's one event loop, which clients keep connections on."""
+        return self._runner.run(coroutine)
+
+    def fresh_numbers(self, count: int) -> list[int]:
+        """Numbers of questions that no subject was asked yet."""
+        first = self._asked
+        self._asked += count
+        return list(range(first, first + count))
+
+    def close(self) -> None:
+        """Ends every process that was started."""
+        for subject in self._subjects.values():
+            subject.stop()
+        self._subjects.clear()
+        self._runner.close()
+
+    def _start(self, kind: type[_Started], start: Callable[[], _Started]) -> _Started:
+        running = self._subjects.get(kind)
+        if isinstance(running, kind):
+            return running
+        started = start()
+        self._subjects[kind] = started
+        return started

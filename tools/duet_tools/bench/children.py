@@ -1,0 +1,132 @@
+"""Processes the bench starts: each in a group of its own, its output in a file, always ended."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any, Self
+
+from duet_tools.bench.errors import BenchError
+
+_STOP_S = 15.0
+_POLL_S = 0.1
+
+
+def free_port() -> int:
+    """A TCP port of the loopback address that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Child:
+    """A process that is ended, with all that it started, when the bench is done with it.
+
+    Args:
+        name: in messages.
+        command: program and arguments.
+        environment: added to the bench's own.
+        talks: whether it reads and says lines of JSON on stdin and stdout; its log is stderr alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        *,
+        talks: bool = False,
+    ) -> None:
+        self.name = name
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in stop)
+        pipe = subprocess.PIPE if talks else None
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or self._log,
+                stderr=self._log,
+                env={**os.environ, **(environment or {})},
+                # Ctrl-C belongs to the bench, which then ends its children in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log.close()
+            raise BenchError(f"cannot start {name}: {error.strerror}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
+        """Waits until `ready` says so.
+
+        Raises:
+            BenchError: the process ended, or the time passed.
+        """
+        end = time.monotonic() + seconds
+        while not ready():
+            if self.process.poll() is not None:
+                raise BenchError(f"{self.name} ended at once: {self.last_line()}")
+            if time.monotonic() > end:
+                raise BenchError(f"{self.name} is not ready after {seconds:g} s")
+            time.sleep(_POLL_S)
+
+    def tell(self, message: object) -> None:
+        """Writes a line of JSON to a process that talks.
+
+        Raises:
+            BenchError: the process ended.
+        """
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise BenchError(f"{self.name} ended: {self.last_line()}") from error
+
+    def hear(self) -> Any:
+        """The next line of JSON from a process that talks; waits for it.
+
+        Raises:
+            BenchError: the process ended.
+        """
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise BenchError(f"{self.name} ended: {self.last_line()}")
+        return json.loads(line)
+
+    def last_line(self) -> str:
+        """The last line that the process logged."""
+        self._log.seek(0)
+        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip() if lines else f"it said nothing (exit {self.process.poll()})"
+
+    def ending(self) -> str | None:
+        """What it said last, if it has ended by itself."""
+        return None if self.process.poll() is None else self.last_line()
+
+    def stop(self) -> None:
+        """Ends the process and everything it started."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_STOP_S)
+        # What it started is in its group, and may have outlived it.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream:
+                # What it was told last, it may not have taken.
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        self._log.close()

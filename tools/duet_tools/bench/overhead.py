@@ -1,0 +1,86 @@
+"""What the bench itself costs: its throughput where the engine's is known, at 32 streams.
+
+A scripted service emits 2,000 tokens a second on each stream. What the bench counts over the time
+that it takes is held against what was emitted. Signals are long, so that what 32 devices take to
+connect, which is theirs and not the bench's, is little of it.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator
+
+from duet_device.settings import Settings
+from duet_tools.bench.bench import Bench
+from duet_tools.bench.children import Child
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.results import (Figure, Series, Target)
+from duet_tools.bench.stats import summarise
+from duet_tools.bench.workload import question
+from duet_tools.link.profiles import link_named
+from duet_tools.split.cells import Cell
+from duet_tools.split.load import (Load, run, warm_up)
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.split import receive
+from duet_tools.split.questions import Question
+from duet_tools.split.record import Asked
+from duet_tools.split.wire import Ways
+
+STREAMS = 32
+PACE = 2000.0
+TOKENS = 40_000
+TARGET = Target(comparison="at least", value=0.98)
+
+
+class Signals:
+    """Asks for signals alone, through the device's own link, and keeps what arrives."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `duet_tools.split.modes.base.Mode`."""
+        settings = Settings(server=address, budget=TOKENS, temperature=0.0, connect_timeout=10)
+        return Asked(receive(question.text, self._asking, settings, stop)[1])
+
+
+def steps(bench: Bench) -> int:
+    """Measurements that `measure` takes."""
+    return bench.repeats + 1
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """One figure; each repeat asks for a signal on every stream."""
+    manifest = bench.workload.manifest
+    mode = Signals(Asking(manifest, TOKENS, 0.0, 0, 300.0, 10.0, bench.threads))
+    cell = Cell(mode="duet", link="none", budget=None, streams=STREAMS)
+    command = [sys.executable, "-m", "duet_tools.bench.scripted"]
+    command += ["--tokens", str(TOKENS), "--pace", str(PACE)]
+    emitted, counted = [], []
+    with Child("the scripted service", command, talks=True) as child, Ways() as ways:
+        load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, ways=ways)
+        warm_up(load, [(0, Question("", question(0)))])
+        for repeat in range(bench.repeats + 1):
+            questions = [
+                (number, Question(str(number), question(number)))
+                for number in bench.fresh_numbers(STREAMS)
+            ]
+            outcome = run(load, questions)
+            bench.step(f"the bench itself, {STREAMS} streams")
+            answered = [asked.record for asked in outcome.asked if asked.record.ok]
+            if len(answered) < STREAMS:
+                raise BenchError(f"only {len(answered)} of {STREAMS} scripted signals arrived")
+            if repeat:
+                tokens = sum(record.signal_tokens for record in answered)
+                counted.append(tokens / outcome.seconds)
+                emitted.append(PACE * STREAMS)
+    yield Figure(
+        id="overhead.streams-32",
+        title=f"The bench itself, {STREAMS} streams of {PACE:g} scripted tokens/s",
+        unit="tokens/s",
+        subject=Series(name="counted by the bench", summary=summarise(counted)),
+        peer=Series(name="emitted", summary=summarise(emitted)),
+        judged=summarise([mine / PACE / STREAMS for mine in counted]),
+        judged_unit="ratio",
+        target=TARGET,
+        details={"signal tokens a stream": TOKENS},
+    )

@@ -1,0 +1,148 @@
+"""The results file: what was measured, on which machine, with every repeat's value.
+
+Nothing in it identifies a machine or its user: no paths, no host names, no addresses.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from duet_contract.json_data import json_text
+from duet_tools.files import (read, rounded)
+
+SCHEMA = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Summary(_Model):
+    """A figure over its repeats, in the figure's unit. `spread`: (max - min) / median."""
+
+    values: Annotated[tuple[float, ...], Field(min_length=1)]
+    median: float
+    min: float
+    max: float
+    spread: float
+
+
+class Series(_Model):
+    """What one subject measured."""
+
+    name: str
+    summary: Summary
+
+
+class Target(_Model):
+    """What a figure is to reach."""
+
+    comparison: Literal["at least", "at most"]
+    value: float
+
+    def met_by(self, value: float) -> bool:
+        """Whether `value` reaches the target."""
+        return value >= self.value if self.comparison == "at least" else value <= self.value
+
+
+class Figure(_Model):
+    """One figure.
+
+    `id`: `GROUP.WHAT`, unique in a file. `unit`: of `subject` and `peer`.
+    `judged`: what the target speaks of, in `judged_unit`: the subject's own value, or subject
+    against peer, repeat by repeat. `target`: None for figures that are only reported.
+    `details`: what explains the figure, by name, with its unit.
+    `warm_ups`: repeats before the first that counts.
+    `load`: the machine's load average over one minute, before and after.
+    `command`: how it was measured. `commit`: of the code that was measured, if known.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")]
+    title: str
+    unit: str
+    subject: Series
+    peer: Series | None = None
+    judged: Summary
+    judged_unit: str
+    target: Target | None = None
+    details: dict[str, float] = {}
+    warm_ups: int = 1
+    load: tuple[float, float] | None = None
+    command: str = ""
+    commit: str | None = None
+
+    @property
+    def group(self) -> str:
+        """The name that `--figures` selects this figure by."""
+        return self.id.split(".", 1)[0]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches the target; None without a target."""
+        return self.target.met_by(self.judged.median) if self.target else None
+
+
+class Machine(_Model):
+    """What the figures depend on. `memory_gib`: of the whole machine. `versions`: by package."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    accelerator: str | None = None
+    system: str
+    python: str
+    versions: dict[str, str]
+
+    @property
+    def in_words(self) -> str:
+        """What it is, and the versions of what counts on it."""
+        words = f"{self.cpu}, {self.cores} cores, {self.memory_gib:g} GiB"
+        if self.accelerator:
+            words += f", {self.accelerator}"
+        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
+        return f"{words}, {versions}"
+
+
+class Results(_Model):
+    """A results file. `pair`: as `id@version`.
+
+    `commit`, `date`: of the file's last run; each figure has the commit that it was taken at.
+    """
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    machine: Machine
+    pair: str
+    commit: str | None = None
+    date: str = ""
+    figures: tuple[Figure, ...] = ()
+
+    def to_json(self) -> str:
+        """The results as they are written; whether a target was met is written out, too."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for entry, figure in zip(data["figures"], self.figures, strict=True):
+            if figure.met is not None:
+                entry["met"] = figure.met
+        return json_text(rounded(data), indent=1) + "\n"
+
+    def with_figures(self, figures: tuple[Figure, ...]) -> "Results":
+        """These results with `figures` in place of earlier ones of the same id."""
+        measured = {figure.id: figure for figure in figures}
+        kept = tuple(measured.pop(figure.id, figure) for figure in self.figures)
+        return self.model_copy(update={"figures": kept + tuple(measured.values())})
+
+
+def read_results(path: Path) -> Results:
+    """Reads a results file.
+
+    Raises:
+        UsageProblem: it is missing, malformed, or of another schema.
+    """
+    return read(path, Results, "results file", SCHEMA, _prepare)
+
+
+def _prepare(data: dict[str, Any]) -> None:
+    for figure in data["figures"]:
+        figure.pop("met", None)
+        # Files of before figures had their own commit hold one for all.
+        figure.setdefault("commit", data.get("commit"))

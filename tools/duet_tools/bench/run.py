@@ -1,0 +1,48 @@
+"""The groups of figures, and running those that were chosen."""
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from duet_tools.bench.machine import (commit, load_average)
+from duet_tools.bench.results import Figure
+
+if TYPE_CHECKING:
+    from duet_tools.bench.bench import Bench
+
+# A module each, imported when its group is measured. In this order: what needs no engine first,
+# since an idle engine's processes still take some of a small machine's time.
+GROUPS = {
+    "startup": "startup",
+    "overhead": "overhead",
+    "decoder": "decoder_speed",
+    "answer-start": "answer_start",
+    "first-token": "first_token",
+    "throughput": "throughput",
+    "bytes": "wire_bytes",
+}
+# Of the split and its peers; `overhead` is of the bench itself, and kept apart.
+USUAL = tuple(name for name in GROUPS if name != "overhead")
+
+
+def steps(bench: "Bench", groups: Sequence[str]) -> int:
+    """Measurements that these groups take, for the progress bar."""
+    return sum(_module(name).steps(bench) for name in groups)
+
+
+def run_figures(
+    bench: "Bench", groups: Sequence[str], keep: Callable[[Figure], None], command: str
+) -> None:
+    """Measures groups of figures in order; `keep` is given each figure as it is ready."""
+    facts = {"command": command, "commit": commit()}
+    for name in groups:
+        before = load_average()
+        figures: Iterator[Figure] = _module(name).measure(bench)
+        for figure in figures:
+            after = load_average()
+            keep(figure.model_copy(update={"load": (before, after), **facts}))
+            before = after
+
+
+def _module(group: str) -> Any:
+    return importlib.import_module(f"duet_tools.bench.{GROUPS[group]}")

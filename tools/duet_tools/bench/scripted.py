@@ -1,0 +1,82 @@
+"""A service with a scripted engine, as a process: tokens come at a fixed pace whatever asks.
+
+    python -m duet_tools.bench.scripted --tokens 4000 --pace 2000
+
+Takes vLLM's place where the bench itself is measured. A line of JSON on stdout says where it
+listens. The first token comes at once, then 16 at a time: smaller pieces than the service's, and so
+more of them for the bench to take.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+
+import grpc
+
+from duet_contract.v1 import inference_pb2_grpc
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    Done,
+    Piece,
+    ReasonRequest,
+    ReasonResponse,
+    TokenIds,
+)
+
+_GATHER = 16
+
+
+class _Scripted(inference_pb2_grpc.InferenceServiceServicer):
+    def __init__(self, tokens: int, pace: float) -> None:
+        sizes = [1, *[_GATHER] * ((tokens - 1) // _GATHER)]
+        if rest := tokens - sum(sizes):
+            sizes.append(rest)
+        ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
+        self._pieces = [
+            (end / pace, ReasonResponse(piece=Piece(tokens=TokenIds(ids=[7] * size))))
+            for size, end in zip(sizes, ends, strict=True)
+        ]
+        self._done = ReasonResponse(
+            done=Done(
+                finish_reason=FINISH_REASON_BUDGET,
+                encoding=SIGNAL_ENCODING_TOKEN_IDS,
+                signal_tokens=tokens,
+                decode_ms=1e3 * tokens / pace,
+            )
+        )
+
+    async def Reason(  # noqa: N802 (gRPC's name)
+        self, request: ReasonRequest, context: grpc.aio.ServicerContext[object, object]
+    ) -> AsyncIterator[ReasonResponse]:
+        began = time.perf_counter()
+        for at, piece in self._pieces:
+            # A piece leaves when its last token is there.
+            if (left := began + at - time.perf_counter()) > 0:
+                await asyncio.sleep(left)
+            yield piece
+        yield self._done
+
+
+async def _serve(tokens: int, pace: float) -> None:
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    inference_pb2_grpc.add_InferenceServiceServicer_to_server(_Scripted(tokens, pace), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    print(json.dumps({"address": f"127.0.0.1:{port}"}), flush=True)
+    await server.wait_for_termination()
+
+
+def main() -> None:
+    """Serves until it is ended."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokens", type=int, required=True, help="of each signal")
+    parser.add_argument("--pace", type=float, required=True, help="tokens a second of a stream")
+    options = parser.parse_args()
+    asyncio.run(_serve(options.tokens, options.pace))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What is measured against what: three ways to the same engine, with the same settings.
+
+`Service` is DUET's, `OpenAIServer` and `DirectEngine` are vLLM's own. Each runs in a process of its
+own, is asked the same questions, and is idle while another is measured.
+"""
+
+import asyncio
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from duet_tools.bench.children import Child
+from duet_tools.bench.placement import spread_out
+from duet_tools.bench.workload import Workload
+
+# Loading a small model takes under a minute on two busy cores.
+READY_S = 600.0
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One signal as its reader saw it: tokens, and seconds until the first and the last came."""
+
+    tokens: int
+    first_s: float
+    total_s: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """Signals that were generated side by side, and how long all of them took together."""
+
+    streams: tuple[Stream, ...]
+    seconds: float
+
+
+class Subject(Protocol):
+    """Something that generates signals."""
+
+    name: str
+
+    async def run(self, questions: Sequence[str], budget: int) -> Round:
+        """Generates the signals of all questions side by side, greedily."""
+        ...
+
+    def spread_out(self) -> set[int]:
+        """Keeps its processes off its workers' cores; returns the cores left for others."""
+        ...
+
+    def stop(self) -> None:
+        """Ends its process."""
+        ...
+
+
+async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]) -> Round:
+    """Waits for streams that were just started."""
+    began = time.perf_counter()
+    done = await asyncio.gather(*streams)
+    return Round(tuple(done), time.perf_counter() - began)
+
+
+def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
+    """VLLM's engine flags, the same for every subject.
+
+    vLLM's own defaults for these differ between its server and its library, or are not what the
+    service takes on a processor.
+    """
+    flags = {
+        "--max-model-len": str(workload.max_context),
+        "--max-num-seqs": "64",
+        "--max-num-batched-tokens": "4096",
+    }
+    given = {flag.split("=", 1)[0] for flag in extra}
+    chosen = [part for item in flags.items() if item[0] not in given for part in item]
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+
+        if not torch.accelerator.is_available():
+            # As the service decides for itself (`cloud/duet_cloud/engine.py`), quantised weights left alone.
+            chosen.append("--enforce-eager")
+            quantised = "quantization_config" in (workload.model / "config.json").read_text("utf-8")
+            emulated = not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+            if "--dtype" not in given and emulated and not quantised:
+                chosen += ["--dtype", "float32"]
+    return [*chosen, *extra]
+
+
+def engine_environment() -> dict[str, str]:
+    """Environment of every engine: quiet, reporting to nobody, with a cache that leaves room."""
+    return {
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": "WARNING",
+        # For somebody else's server; those that are started here are on loopback, and want none.
+        "VLLM_API_KEY": "",
+        "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
+    }
+
+
+class EngineProcess:
+    """What every subject has of its process, which loads an engine.
+
+    Args:
+        command: Python's arguments.
+        talks: see `Child`.
+    """
+
+    name: str
+
+    def __init__(self, command: Sequence[str], *, talks: bool = False) -> None:
+        command = [sys.executable, *command]
+        self._child = Child(self.name, command, engine_environment(), talks=talks)
+
+    def spread_out(self) -> set[int]:
+        """See `Subject`."""
+        return spread_out(self._child.process.pid)
+
+    def ending(self) -> str | None:
+        """What it said last, if it has ended by itself."""
+        return self._child.ending()
+
+    def stop(self) -> None:
+        """See `Subject`."""
+        self._child.stop()

@@ -1,0 +1,93 @@
+"""Tokens a second through the service, against vLLM's engine and vLLM's OpenAI server."""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from duet_tools.bench.bench import Bench
+from duet_tools.bench.placement import staying_on
+from duet_tools.bench.results import (Figure, Series, Target)
+from duet_tools.bench.stats import (ratios, summarise)
+from duet_tools.bench.subjects import (Round, Subject)
+from duet_tools.bench.workload import question
+
+# Streams, and rounds a repeat: a short round alone would measure the machine's mood.
+ROUNDS = {1: 2, 8: 1, 32: 1}
+AGAINST_ENGINE = Target(comparison="at least", value=0.98)
+AGAINST_OPENAI = Target(comparison="at least", value=1.0)
+
+
+def steps(bench: Bench) -> int:
+    """Measurements that `measure` takes."""
+    return sum(ROUNDS.values()) * 3 * (bench.repeats + 1)
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """Two figures for each number of streams."""
+    service, direct, openai = bench.service(), bench.direct(), bench.openai_server()
+    subjects: list[Subject] = [direct, service, openai]
+    with staying_on(set.intersection(*(subject.spread_out() for subject in subjects))):
+        yield from _measure(bench, subjects)
+
+
+def _measure(bench: Bench, subjects: list[Subject]) -> Iterator[Figure]:
+    direct, service, openai = subjects
+    for streams, rounds in ROUNDS.items():
+        repeats: dict[str, list[_Repeat]] = {subject.name: [] for subject in subjects}
+        for repeat in range(bench.repeats + 1):
+            this = {subject.name: _Repeat() for subject in subjects}
+            for number in range(rounds):
+                questions = [question(number) for number in bench.fresh_numbers(streams)]
+                # Each goes first, second and last in turn, so that none gains from its place.
+                turn = (repeat * rounds + number) % len(subjects)
+                for subject in subjects[turn:] + subjects[:turn]:
+                    bench.let_others_rest()
+                    this[subject.name].add(bench.run(subject.run(questions, bench.budget)))
+                    bench.step(f"throughput, {streams} streams, {subject.name}")
+            if repeat:
+                for name, done in this.items():
+                    repeats[name].append(done)
+        for peer, target in ((direct.name, AGAINST_ENGINE), (openai.name, AGAINST_OPENAI)):
+            yield _figure(streams, service.name, peer, repeats, target)
+
+
+@dataclass
+class _Repeat:
+    """Rounds of one repeat: tokens of all streams, and seconds that they took."""
+
+    tokens: int = 0
+    seconds: float = 0.0
+
+    def add(self, done: Round) -> None:
+        self.tokens += sum(stream.tokens for stream in done.streams)
+        self.seconds += done.seconds
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.tokens / self.seconds
+
+
+def _figure(
+    streams: int, subject: str, peer: str, repeats: dict[str, list[_Repeat]], target: Target
+) -> Figure:
+    mine = [done.tokens_per_s for done in repeats[subject]]
+    theirs = [done.tokens_per_s for done in repeats[peer]]
+    short = "engine" if target is AGAINST_ENGINE else "openai"
+    return Figure(
+        id=f"throughput.{short}-{streams}",
+        title=f"Throughput, {streams} stream{'s' * (streams > 1)}",
+        unit="tokens/s",
+        subject=Series(name=subject, summary=summarise(mine)),
+        peer=Series(name=peer, summary=summarise(theirs)),
+        judged=ratios(mine, theirs),
+        judged_unit="ratio",
+        target=target,
+        details={
+            "tokens a repeat, subject": _tokens(repeats[subject]),
+            "tokens a repeat, peer": _tokens(repeats[peer]),
+        },
+    )
+
+
+def _tokens(repeats: list[_Repeat]) -> float:
+    return statistics.median(done.tokens for done in repeats)

@@ -1,0 +1,223 @@
+"""Bytes on the wire a signal token, against the OpenAI server's server-sent events.
+
+Counted by a TCP proxy, so everything below gRPC and HTTP is in: prefaces, settings, headers,
+frames, acknowledgements, goodbyes. A cold connection pays for being opened and closed; a kept one
+does not.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+import httpx
+
+from duet_device.identity.channel import open_channel
+from duet_device.link import FRAME_BYTES
+from duet_device.question import build_request
+from duet_device.settings import Settings
+from duet_contract.v1.inference_pb2 import (
+    SIGNAL_ENCODING_TEXT,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    ReasonRequest,
+    SignalEncoding,
+)
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_tools.bench.bench import Bench
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.openai_server import signal_tokens
+from duet_tools.bench.results import (Figure, Series, Target)
+from duet_tools.bench.stats import summarise
+from duet_tools.bench.workload import question
+from duet_tools.counting_proxy import (Count, CountingProxy)
+
+SIGNAL_TOKENS = 256
+TARGETS = {
+    "ids": Target(comparison="at most", value=4.0),
+    "text": Target(comparison="at most", value=7.0),
+}
+_ENCODINGS = {"ids": SIGNAL_ENCODING_TOKEN_IDS, "text": SIGNAL_ENCODING_TEXT}
+_WORDS = {"ids": "token ids", "text": "text"}
+_QUIET_S = 0.2
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What one signal cost. `payload`: bytes of the messages alone, both ways."""
+
+    tokens: int
+    wire: Count
+    payload: Count
+
+    @property
+    def down_per_token(self) -> float:
+        """Bytes on the wire a token, from the cloud to the device."""
+        return self.wire.down / self.tokens
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The first signal of a connection, and the one after it on the same connection."""
+
+    cold: Passed
+    kept: Passed
+
+
+def steps(bench: Bench) -> int:
+    """Measurements that `measure` takes."""
+    return 3 * bench.repeats
+
+
+def measure(bench: Bench) -> Iterator[Figure]:
+    """A figure for each encoding and each kind of connection. Nothing here needs warming up."""
+    service, openai = bench.service(), bench.openai_server()
+    seen: dict[str, list[Pairing]] = {"ids": [], "text": [], "sse": []}
+    for _ in range(bench.repeats):
+        first, second = (question(number) for number in bench.fresh_numbers(2))
+        for name, encoding in _ENCODINGS.items():
+            requests = [_request(bench, text, encoding) for text in (first, second)]
+            with CountingProxy("127.0.0.1", service.port) as proxy:
+                seen[name].append(_grpc(proxy, requests))
+            bench.step(f"bytes, {name}")
+        bodies = [
+            openai.body(bench.workload.prompt_text(text), SIGNAL_TOKENS) for text in (first, second)
+        ]
+        with CountingProxy("127.0.0.1", openai.port) as proxy:
+            seen["sse"].append(_sse(proxy, bodies))
+        bench.step("bytes, server-sent events")
+    for name, target in TARGETS.items():
+        for kind in ("cold", "kept"):
+            mine = [getattr(each, kind) for each in seen[name]]
+            theirs = [getattr(each, kind) for each in seen["sse"]]
+            yield _down(name, kind, mine, theirs, target)
+            yield _up(name, kind, mine, theirs)
+
+
+def _down(
+    name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed], target: Target
+) -> Figure:
+    subject = summarise([each.down_per_token for each in mine])
+    return Figure(
+        id=f"bytes.{name}-{kind}",
+        title=f"Bytes down the wire, {_WORDS[name]}, {kind} connection",
+        unit="bytes/token",
+        subject=Series(name="DUET service", summary=subject),
+        peer=Series(
+            name="vLLM OpenAI server", summary=summarise([each.down_per_token for each in theirs])
+        ),
+        judged=subject,
+        judged_unit="bytes/token",
+        target=target,
+        details={**_details("subject", mine), **_details("peer", theirs)},
+        warm_ups=0,
+    )
+
+
+def _up(name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed]) -> Figure:
+    """Bytes up: the question and its request, whatever the signal's length."""
+    subject = summarise([float(each.wire.up) for each in mine])
+    peer = summarise([float(each.wire.up) for each in theirs])
+    return Figure(
+        id=f"bytes.{name}-{kind}-up",
+        title=f"Bytes up the wire a question, {_WORDS[name]}, {kind} connection",
+        unit="bytes",
+        subject=Series(name="DUET service", summary=subject),
+        peer=Series(name="vLLM OpenAI server", summary=peer),
+        judged=subject,
+        judged_unit="bytes",
+        warm_ups=0,
+    )
+
+
+def _details(who: str, passed: Sequence[Passed]) -> dict[str, float]:
+    def median(values: list[float]) -> float:
+        return summarise(values).median
+
+    return {
+        f"signal tokens, {who}": median([each.tokens for each in passed]),
+        f"bytes up, {who}": median([each.wire.up for each in passed]),
+        f"bytes down, {who}": median([each.wire.down for each in passed]),
+        f"bytes both ways a token, {who}": median(
+            [(each.wire.up + each.wire.down) / each.tokens for each in passed]
+        ),
+        f"payload bytes up, {who}": median([each.payload.up for each in passed]),
+        f"payload bytes down, {who}": median([each.payload.down for each in passed]),
+        f"payload bytes down a token, {who}": median(
+            [each.payload.down / each.tokens for each in passed]
+        ),
+    }
+
+
+def _request(bench: Bench, text: str, encoding: SignalEncoding.ValueType) -> ReasonRequest:
+    """The request that the device itself would send."""
+    settings = Settings(budget=SIGNAL_TOKENS, temperature=0.0)
+    request = build_request(text, bench.workload.manifest, settings)
+    del request.encodings[:]
+    request.encodings.append(encoding)
+    return request
+
+
+def _grpc(proxy: CountingProxy, requests: Sequence[ReasonRequest]) -> Pairing:
+    channel = open_channel(proxy.address)
+    try:
+        stub = InferenceServiceStub(channel)
+        cold = _ask(stub, requests[0])
+        opened = _settled(proxy)
+        kept = _ask(stub, requests[1])
+        asked = _settled(proxy)
+    finally:
+        channel.close()
+    return _pairing(cold, kept, opened, asked, _settled(proxy))
+
+
+def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count]:
+    tokens, down = 0, 0
+    try:
+        for response in stub.Reason(request, timeout=300):
+            down += response.ByteSize() + FRAME_BYTES
+            if response.HasField("done"):
+                tokens = response.done.signal_tokens
+    except grpc.RpcError as error:
+        raise _failed(error) from error
+    return tokens, Count(request.ByteSize() + FRAME_BYTES, down)
+
+
+def _failed(error: grpc.RpcError) -> Exception:
+    return BenchError(f"the service failed: {error}".splitlines()[0])
+
+
+def _sse(proxy: CountingProxy, bodies: Sequence[dict[str, object]]) -> Pairing:
+    with httpx.Client(base_url=f"http://{proxy.address}", timeout=300, trust_env=False) as client:
+        cold = _post(client, bodies[0])
+        opened = _settled(proxy)
+        kept = _post(client, bodies[1])
+        asked = _settled(proxy)
+    return _pairing(cold, kept, opened, asked, _settled(proxy))
+
+
+def _post(client: httpx.Client, body: dict[str, object]) -> tuple[int, Count]:
+    request = client.build_request("POST", "/v1/completions", json=body)
+    response = client.send(request, stream=True)
+    data = b"".join(response.iter_raw())
+    response.close()
+    events = [line for line in data.decode().splitlines() if line.startswith("data: {")]
+    return signal_tokens(events[-2], events[-1]), Count(len(request.content), len(data))
+
+
+def _pairing(
+    cold: tuple[int, Count], kept: tuple[int, Count], opened: Count, asked: Count, closed: Count
+) -> Pairing:
+    goodbye = closed - asked
+    whole = Count(opened.up + goodbye.up, opened.down + goodbye.down)
+    return Pairing(
+        cold=Passed(cold[0], whole, cold[1]), kept=Passed(kept[0], asked - opened, kept[1])
+    )
+
+
+def _settled(proxy: CountingProxy) -> Count:
+    """The count, once nothing has passed for a while: acknowledgements trail behind messages."""
+    while True:
+        before = proxy.count
+        time.sleep(_QUIET_S)
+        if proxy.count == before:
+            return before

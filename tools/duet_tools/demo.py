@@ -1,0 +1,135 @@
+"""Shows the split on one machine: starts the cloud service, asks a question, stops the service.
+
+    python -m duet_tools.demo "Tom has 3 apples ..."
+
+The service runs as its own process, as on a GPU host; its log goes to a file that is named if
+anything fails.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import click
+    from rich.console import Console
+
+READY_WITHIN_S = 600
+STOPPED_WITHIN_S = 60
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the demo; returns the exit code of the question, or 1 if the service did not start."""
+    from duet_tools.ending import end
+
+    return end(_command, "python -m duet_tools.demo", arguments)
+
+
+def _command() -> click.Command:
+    import click
+
+    from duet_contract.pairs import DEFAULT_PAIR
+    from duet_tools.options import (HELP, pair)
+
+    @click.command(context_settings=HELP)
+    @pair(DEFAULT_PAIR)
+    @click.argument("question")
+    def demo(pair: str, question: str) -> int:
+        """Serve a pair on this machine, ask QUESTION, and stop the service."""
+        return _ask(pair, question)
+
+    return demo
+
+
+def _ask(pair: str, question: str) -> int:
+    from rich.console import Console
+
+    from duet_tools.progress import plain
+
+    console = Console(stderr=True, highlight=False)
+    with _service(pair, console) as (address, log):
+        shown = plain(f"$ duet-device ask --show-signal {shlex.quote(question)}")
+        console.print(shown, style="bold", soft_wrap=True)
+        device = Path(sys.executable).with_name("duet-device")
+        command = [str(device), "ask", "--show-signal"]
+        command += ["--require-cloud", "--server", address, "--pair", pair]
+        code = subprocess.run([*command, "--", question], check=False).returncode
+    if code:
+        console.print(plain(f"the service's log is {log}"), soft_wrap=True)
+    else:
+        log.unlink()
+    return code
+
+
+@contextmanager
+def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
+    """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
+    from duet_tools.bench.errors import BenchError
+    from duet_tools.progress import plain
+
+    address = f"127.0.0.1:{_free_port()}"
+    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", pair]
+    command += ["--port", address.rsplit(":", 1)[1]]
+    # Under a name of its own: the folder is everybody's, and another demo may be running.
+    with tempfile.NamedTemporaryFile(prefix="duet-demo-", suffix=".log", delete=False) as output:
+        log = Path(output.name)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        started = time.monotonic()
+        with console.status("") as status:
+            while not _ready(address):
+                seconds = time.monotonic() - started
+                if process.poll() is not None or seconds > READY_WITHIN_S:
+                    raise BenchError(f"the service did not start; its log is {log}")
+                loading = f"starting the cloud service (vLLM loads {pair}) ... {seconds:.0f} s"
+                status.update(plain(loading))
+                time.sleep(0.5)
+        seconds = time.monotonic() - started
+        console.print(f"cloud service ready on {address} after {seconds:.0f} s")
+        yield address, log
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOPPED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        console.print("cloud service stopped")
+
+
+def _ready(address: str) -> bool:
+    """What the service's own health check says of inference."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    from duet_contract.channels import open_channel
+    from duet_contract.v1 import inference_pb2
+
+    service = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+    with open_channel(address) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=service), timeout=2
+            )
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""The tools' JSON: bounded when read, finite when written, and a file read back and validated."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from duet_contract import json_data
+from duet_tools.bench.errors import UsageProblem
+
+_File = TypeVar("_File", bound=BaseModel)
+
+
+def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
+    """Reads a UTF-8 file of bounded size, with or without a byte order mark.
+
+    Raises:
+        UsageProblem: it cannot be read, is larger than `most_bytes`, or is not UTF-8.
+    """
+    try:
+        return json_data.read_text(path, most_bytes)
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path.name} is not UTF-8: {error.reason}") from error
+    except ValueError as error:
+        raise UsageProblem(f"cannot read {path}: {error}") from error
+
+
+def rounded(data: object) -> object:
+    """Six significant digits: more is noise, and makes every new file differ everywhere."""
+    if isinstance(data, float):
+        return float(f"{data:.6g}")
+    if isinstance(data, dict):
+        return {key: rounded(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [rounded(value) for value in data]
+    return data
+
+
+def read(
+    path: Path,
+    model: type[_File],
+    kind: str,
+    schema: int,
+    prepare: Callable[[Any], None] = lambda _: None,
+) -> _File:
+    """Reads a file.
+
+    Args:
+        path: the file.
+        model: what it holds.
+        kind: what such a file is called in messages.
+        schema: the number that it must name under `schema`.
+        prepare: changes the content before it is validated.
+
+    Raises:
+        UsageProblem: it is missing, malformed, or of another schema.
+    """
+    text = read_text(path)
+    try:
+        data = json_data.parse_json(text)
+        found = data["schema"]
+        if found != schema:
+            raise UsageProblem(f"{path.name} has schema {found}, this bench writes {schema}")
+        prepare(data)
+        return model.model_validate(data)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise UsageProblem(f"{path.name} is no {kind}: {where}: {fault['msg']}") from error
+    except KeyError as error:
+        raise UsageProblem(f"{path.name} is no {kind}: it has no {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageProblem(f"{path.name} is no {kind}: {error}") from error

@@ -1,0 +1,389 @@
+"""The capacity model against the real service: the same requests at the same times, measured and
+simulated.
+
+The service's engine is measured first and last, with steady streams. Between, requests arrive at
+random: lightly, heavily, and so fast that some are refused. Each load is replayed in the model with
+the arrivals and the tokens that the service saw. So what is compared is the model, not luck.
+"""
+
+import asyncio
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import grpc
+import numpy as np
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict
+
+from duet_contract.channels import open_aio_channel
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.machine import (commit, describe_machine, load_average)
+from duet_tools.bench.placement import staying_on
+from duet_tools.bench.service import Service
+from duet_tools.bench.workload import (Workload, question)
+from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
+from duet_tools.fleet.patterns import Pattern
+from duet_tools.fleet.simulation import (Fleet, Seen, Setup)
+from duet_tools.link.profiles import link_named
+from duet_tools.options import MEASURED_PAIR
+
+WITHIN = 0.15
+MAX_RUNNING = 8
+MAX_WAITING = 8
+LOAD_S = 28.0
+_OVERLOAD = "overload"
+_BUDGETS = (24, 88)
+_STREAMS = (1, 2, 4, 8)
+_ROUNDS = 2
+_CALIBRATION_BUDGET = 64
+# How long the full engine is watched, after it has settled.
+_SETTLE_S = 3.0
+_FULL_S = 12.0
+# Below this share of refusals, a single one more or less is more than `WITHIN`.
+_FEW = 0.1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckFigure(_Model):
+    """One figure, in seconds, a second, or as a share. `off`: None where it is not judged."""
+
+    name: str
+    measured: float
+    model: float
+    off: float | None
+    met: bool
+
+
+class CheckLoad(_Model):
+    """One load: requests a second asked for, and how many there were."""
+
+    name: str
+    per_s: float
+    asked: int
+    figures: tuple[CheckFigure, ...]
+
+
+class CheckReport(_Model):
+    """What the check writes."""
+
+    schema_version: int = 1
+    date: str
+    commit: str | None
+    cpu: str
+    cores: int
+    pair: str
+    max_running: int
+    max_waiting: int
+    engine: Engine
+    within: float
+    met: bool
+    machine_load: tuple[float, float]
+    loads: tuple[CheckLoad, ...]
+
+
+@dataclass
+class Asked:
+    """One request as its client saw it; times in seconds from the load's start."""
+
+    at: float
+    tokens: int
+    first_s: float = 0.0
+    total_s: float | None = None
+    refusals: int = 0
+
+
+def check_model(say: Callable[[str], None]) -> CheckReport:
+    """Measures and simulates; takes about three minutes and wants an idle machine.
+
+    Raises:
+        BenchError: the service cannot be started, or fails.
+    """
+    before = load_average()
+    workload = Workload.open(MEASURED_PAIR)
+    flags = ["--max-running", str(MAX_RUNNING), "--max-waiting", str(MAX_WAITING)]
+    say("starting the service")
+    service = Service(workload, [], flags)
+    try:
+        with staying_on(service.spread_out()):
+            engine, loads = asyncio.run(_measure(service.address, workload, say))
+    except grpc.RpcError as error:
+        raise BenchError(f"the service failed: {str(error).splitlines()[0]}") from error
+    finally:
+        service.stop()
+    machine = describe_machine()
+    checked = tuple(_compare(name, rate, seen, engine) for name, rate, seen in loads)
+    return CheckReport(
+        date=datetime.now(UTC).date().isoformat(),
+        commit=commit(),
+        cpu=machine.cpu,
+        cores=machine.cores,
+        pair=workload.manifest.reference,
+        max_running=MAX_RUNNING,
+        max_waiting=MAX_WAITING,
+        engine=engine,
+        within=WITHIN,
+        met=all(figure.met for load in checked for figure in load.figures)
+        and any(each.refusals for name, _, seen in loads if name == _OVERLOAD for each in seen),
+        machine_load=(before, load_average()),
+        loads=checked,
+    )
+
+
+async def _measure(
+    address: str, workload: Workload, say: Callable[[str], None]
+) -> tuple[Engine, list[tuple[str, float, list[Asked]]]]:
+    client = _Client(workload)
+    async with open_aio_channel(address) as channel:
+        await channel.channel_ready()
+        client.stub = InferenceServiceStub(channel)
+        say("measuring the engine")
+        before = await _calibrate(client)
+        engine = _engine([before])
+        capacity = 1 / (
+            engine.prefill_s + statistics.fmean(_BUDGETS) * engine.step_s(MAX_RUNNING) / MAX_RUNNING
+        )
+        loads = []
+        for number, (name, count) in enumerate(requests_of(capacity).items()):
+            say(f"{name}: {count} requests in {LOAD_S:g} s")
+            seen = await _load(client, arrivals(count, random.Random(number)))
+            loads.append((name, count / LOAD_S, seen))
+        # A machine that others use, too, is not as fast all the time.
+        say("measuring the engine again")
+        return _engine([before, await _calibrate(client)]), loads
+
+
+@dataclass
+class _Calibration:
+    """Steps of each number of streams, and a lone request's first token, in seconds.
+
+    And how long the engine was kept full, with the tokens and prompts of that time.
+    """
+
+    steps: dict[int, list[float]]
+    firsts: list[float]
+    seconds: float
+    tokens: int
+    prompts: int
+
+
+def _engine(calibrations: Sequence[_Calibration]) -> Engine:
+    """The engine that calibrations describe together."""
+    steps = {
+        streams: statistics.median([step for each in calibrations for step in each.steps[streams]])
+        for streams in _STREAMS
+    }
+    first = statistics.median([first for each in calibrations for first in each.firsts])
+    seconds = sum(each.seconds for each in calibrations)
+    tokens = sum(each.tokens for each in calibrations)
+    prompts = sum(each.prompts for each in calibrations)
+    prefill = (seconds - tokens * steps[MAX_RUNNING] / MAX_RUNNING) / prompts
+    prefill = min(max(0.0, prefill), max(0.0, first - steps[1]))
+    return Engine(
+        speeds=tuple(
+            Speed(streams=streams, tokens_per_s=streams / step) for streams, step in steps.items()
+        ),
+        prefill_s=prefill,
+        overhead_s=max(0.0, first - prefill - steps[1]),
+    )
+
+
+async def _calibrate(client: "_Client") -> _Calibration:
+    """Steady streams give the time of a step among n; a full engine gives what a prompt takes.
+
+    In the full engine every request that ends is followed by another, so its time is spent on
+    steps among all places, which are known by then, and on prompts.
+    """
+    await asyncio.gather(*(client.ask(_CALIBRATION_BUDGET) for _ in range(4)))
+    steps: dict[int, list[float]] = {streams: [] for streams in _STREAMS}
+    firsts: list[float] = []
+    for _ in range(_ROUNDS):
+        for streams in _STREAMS:
+            done = await asyncio.gather(*(client.ask(_CALIBRATION_BUDGET) for _ in range(streams)))
+            for each in done:
+                if each.total_s is not None and each.tokens > 1:
+                    steps[streams].append((each.total_s - each.first_s) / (each.tokens - 1))
+            if streams == 1:
+                firsts.append(done[0].first_s)
+    seconds, tokens, prompts = await _full(client, random.Random("full"))
+    return _Calibration(steps, firsts, seconds, tokens, prompts)
+
+
+async def _full(client: "_Client", draws: random.Random) -> tuple[float, int, int]:
+    """Keeps every place taken for a while: seconds, and the tokens and prompts in them."""
+    tokens = prompts = 0
+    counting = False
+
+    def got(count: int, first: bool) -> None:
+        nonlocal tokens, prompts
+        if counting:
+            tokens += count
+            prompts += first
+
+    async def keep_asking() -> None:
+        while True:
+            await client.ask(draws.randint(*_BUDGETS), got=got)
+
+    workers = [asyncio.create_task(keep_asking()) for _ in range(MAX_RUNNING)]
+    await asyncio.sleep(_SETTLE_S)
+    began, counting = time.perf_counter(), True
+    await asyncio.sleep(_FULL_S)
+    seconds, counting = time.perf_counter() - began, False
+    for worker in workers:
+        worker.cancel()
+    ended = await asyncio.gather(*workers, return_exceptions=True)
+    for error in ended:
+        if not isinstance(error, asyncio.CancelledError):
+            raise BenchError(f"the service failed: {error}")
+    return seconds, tokens, prompts
+
+
+def requests_of(capacity: float) -> dict[str, int]:
+    """Requests of each load, by its name.
+
+    The overload fills every place twice beyond what the engine can carry, so that it is refused
+    some even where the engine is somewhat faster than it was found to be.
+
+    Args:
+        capacity: requests a second that the engine can carry.
+    """
+    carried = capacity * LOAD_S
+    return {
+        "light, 40% of capacity": max(1, round(0.4 * carried)),
+        "heavy, 80%": max(1, round(0.8 * carried)),
+        _OVERLOAD: math.ceil(carried) + 2 * (MAX_RUNNING + MAX_WAITING),
+    }
+
+
+def arrivals(count: int, draws: random.Random) -> list[tuple[float, int]]:
+    """A Poisson process of `count` requests in `LOAD_S`: when each is sent, and its budget."""
+    return [
+        (at, draws.randint(*_BUDGETS))
+        for at in sorted(draws.uniform(0, LOAD_S) for _ in range(count))
+    ]
+
+
+async def _load(client: "_Client", requests: Sequence[tuple[float, int]]) -> list[Asked]:
+    """Sends requests at their times, whatever becomes of those before them."""
+    began = time.perf_counter()
+    tasks = []
+    for at, budget in requests:
+        await asyncio.sleep(max(0.0, began + at - time.perf_counter()))
+        tasks.append(asyncio.create_task(client.ask(budget, began)))
+    return list(await asyncio.gather(*tasks))
+
+
+class _Client:
+    """Asks questions that were not asked before, and once more when refused, as a device does."""
+
+    stub: InferenceServiceStub
+
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._asked = 0
+
+    async def ask(
+        self,
+        budget: int,
+        began: float | None = None,
+        got: Callable[[int, bool], None] = lambda _tokens, _first: None,
+    ) -> Asked:
+        """Asks once, and once more when refused; `got` is told of each piece."""
+        self._asked += 1
+        request = self._workload.request(question(self._asked), budget)
+        now = time.perf_counter()
+        asked = Asked(now - (now if began is None else began), budget)
+        for _ in range(2):
+            try:
+                async for response in self.stub.Reason(request):  # type: ignore[attr-defined]
+                    if response.HasField("done"):
+                        asked.tokens = response.done.signal_tokens
+                    else:
+                        got(len(response.piece.tokens.ids), not asked.first_s)
+                        asked.first_s = asked.first_s or time.perf_counter() - now
+                asked.total_s = time.perf_counter() - now
+                return asked
+            except grpc.aio.AioRpcError as error:
+                if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                    raise
+                asked.refusals += 1
+                if asked.refusals == 1:
+                    await asyncio.sleep(_retry_after(error))
+        return asked
+
+
+def _retry_after(error: grpc.aio.AioRpcError) -> float:
+    """Seconds after which the service says to come back."""
+    status = rpc_status.from_call(error)
+    info = error_details_pb2.RetryInfo()
+    for detail in status.details if status else ():
+        if detail.Is(info.DESCRIPTOR) and detail.Unpack(info):
+            return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
+    return 0.0
+
+
+def _compare(name: str, per_s: float, seen: Sequence[Asked], engine: Engine) -> CheckLoad:
+    model = replay(seen, engine)
+    measured = np.asarray([each.total_s for each in seen if each.total_s is not None])
+    modelled = np.asarray(model.reason)
+    refused = sum(each.refusals > 0 for each in seen) / len(seen)
+    return CheckLoad(
+        name=name,
+        per_s=per_s,
+        asked=len(seen),
+        figures=(
+            _figure("signal, mean, s", measured.mean(), modelled.mean()),
+            _figure("signal, p50, s", *(np.percentile(each, 50) for each in (measured, modelled))),
+            _figure("signal, p90, s", *(np.percentile(each, 90) for each in (measured, modelled))),
+            _figure("answered, share", len(measured) / len(seen), len(modelled) / len(seen)),
+            _figure(
+                "refused at first, share",
+                refused,
+                model.refused / len(seen),
+                judged=refused >= _FEW,
+            ),
+        ),
+    )
+
+
+def replay(seen: Sequence[Asked], engine: Engine) -> Seen:
+    """The same requests at the same times, simulated."""
+    costs = Costs(
+        engine=engine,
+        device=Device(first_answer_s=0.0, answer_tokens_per_s=1.0),
+        signal_tokens=(1.0,),
+        answer_tokens=(1.0,),
+    )
+    setup = Setup(
+        costs=costs,
+        link=link_named("none"),
+        pattern=Pattern(),
+        devices=1,
+        replicas=1,
+        max_running=MAX_RUNNING,
+        max_waiting=MAX_WAITING,
+        duration_s=max(each.at for each in seen) + 1.0,
+        warm_up_s=0.0,
+        timeout_s=None,
+    )
+    return Fleet(setup, "split", 0, [(each.at, float(each.tokens)) for each in seen]).run()
+
+
+def _figure(name: str, measured: float, model: float, judged: bool = True) -> CheckFigure:
+    off = float(model / measured - 1) if judged and measured else None
+    return CheckFigure(
+        name=name,
+        measured=float(measured),
+        model=float(model),
+        off=off,
+        met=off is None or abs(off) <= WITHIN,
+    )

@@ -1,0 +1,173 @@
+"""One replica of the service: its admission, and an engine that all its requests share.
+
+Decoding is processor sharing at the measured speed: with n requests running, each gets a token
+every `step_s(n)`. So it is enough to know how many tokens *each* stream has been given so far
+(`_given`): a request that starts at g and wants w tokens is done when that reaches g + w. A prompt
+stops the decoding of all for `prefill_s`, as it does in the engine.
+
+Admission is the service's (`cloud/duet_cloud/admission.py`): so many run, so many wait in order, one more is
+refused and told when to come back, which is the smoothed time that requests hold their places.
+"""
+
+import functools
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import simpy
+
+from duet_tools.fleet.costs import Engine
+
+# As in cloud/duet_cloud/admission.py.
+_FIRST_HOLDING_S = 1.0
+_SMOOTHING = 0.2
+
+
+@dataclass(eq=False)
+class Job:
+    """One request. `first_at`: the token that is worth noting; `tokens`: all of them.
+
+    `ended`: told at which time and whether complete.
+    """
+
+    tokens: float
+    first_at: float
+    ended: Callable[["Job", bool], None]
+    asked: float = 0.0
+    started: float = 0.0
+    first: float = 0.0
+    over: bool = False
+    running: bool = field(default=False, repr=False)
+
+
+@functools.lru_cache(maxsize=8)
+def _step_times(engine: Engine, max_running: int) -> tuple[float, ...]:
+    """Seconds of a step by number of streams; the same for all replicas of a fleet."""
+    return (0.0, *(engine.step_s(streams) for streams in range(1, max_running + 1)))
+
+
+class Replica:
+    """Runs jobs in simulated time.
+
+    Args:
+        env: the simulation.
+        engine: how fast it is.
+        max_running, max_waiting: its admission limits.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, engine: Engine, max_running: int, max_waiting: int
+    ) -> None:
+        self._env = env
+        self._engine = engine
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._steps = _step_times(engine, max_running)
+        self._waiting: deque[Job] = deque()
+        self._marks: list[tuple[float, int, bool, Job]] = []
+        self._order = itertools.count()
+        self._given = 0.0
+        self._at = 0.0
+        self._paused_until = 0.0
+        self._alarm = 0
+        self._holding_s = _FIRST_HOLDING_S
+        self.running = 0
+        self.busy_s = 0.0
+        self.running_s = 0.0
+        self.tokens = 0.0
+
+    @property
+    def load(self) -> int:
+        """Requests in the replica."""
+        return self.running + len(self._waiting)
+
+    def submit(self, job: Job) -> float | None:
+        """Takes a job; or refuses it and returns the seconds after which to come back."""
+        if self.running < self._max_running:
+            self._start(job)
+        elif len(self._waiting) < self._max_waiting:
+            self._waiting.append(job)
+        else:
+            return self._holding_s
+        return None
+
+    def leave(self, job: Job) -> None:
+        """The device gives a job up: its place is free at once."""
+        if job.over:
+            return
+        job.over = True
+        if job.running:
+            self._advance()
+            self._end(job)
+            self._arm()
+        else:
+            self._waiting.remove(job)
+        job.ended(job, False)
+
+    def settle(self) -> None:
+        """Brings the counts up to now."""
+        self._advance()
+
+    def _start(self, job: Job) -> None:
+        self._advance()
+        now = self._env.now
+        job.running, job.started = True, now
+        self.running += 1
+        self._paused_until = max(self._paused_until, now) + self._engine.prefill_s
+        for tokens, last in ((job.first_at, False), (job.tokens, True)):
+            heapq.heappush(self._marks, (self._given + tokens, next(self._order), last, job))
+        self._arm()
+
+    def _end(self, job: Job) -> None:
+        self.running -= 1
+        self._holding_s += _SMOOTHING * (self._env.now - job.started - self._holding_s)
+        if self._waiting:
+            self._start(self._waiting.popleft())
+
+    def _advance(self) -> None:
+        """Gives every running stream what it got since the last time."""
+        now = self._env.now
+        passed = now - self._at
+        if self.running and passed > 0:
+            self.busy_s += passed
+            self.running_s += passed * self.running
+            decoding = now - max(self._at, min(self._paused_until, now))
+            given = decoding / self._steps[self.running]
+            self._given += given
+            self.tokens += given * self.running
+        self._at = now
+
+    def _arm(self) -> None:
+        """Rings when the next mark is reached, if nothing changes until then."""
+        while self._marks and self._marks[0][3].over:
+            heapq.heappop(self._marks)
+        self._alarm += 1
+        if not self._marks:
+            return
+        now = self._env.now
+        left = max(0.0, self._marks[0][0] - self._given) * self._steps[self.running]
+        ring = self._env.timeout(max(0.0, self._paused_until - now) + left)
+        assert ring.callbacks is not None
+        ring.callbacks.append(partial(self._ring, self._alarm))
+
+    def _ring(self, alarm: int, _event: simpy.Event) -> None:
+        if alarm != self._alarm:
+            return
+        self._advance()
+        reached, *_rest = self._marks[0]
+        # What rounding left is not worth another alarm, which might not move the clock.
+        self._given = max(self._given, reached)
+        while self._marks and self._marks[0][0] <= self._given:
+            _, _, last, job = heapq.heappop(self._marks)
+            if job.over:
+                continue
+            if not last:
+                job.first = self._env.now
+                continue
+            job.over = True
+            self._end(job)
+            job.ended(job, True)
+        self._arm()

@@ -1,0 +1,236 @@
+"""Replications of a setup, summed up: percentiles with intervals, shares, cost."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.fleet.simulation import (Fleet, Mode, Seen, Setup)
+
+SCHEMA = 1
+_PERCENTILES = (50, 90, 95, 99)
+# Student's t, two-sided 95%, by degrees of freedom.
+_T = (
+    12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
+    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
+)  # fmt: skip
+_T_MANY = 1.96
+_MOST_WORK = 2e7
+_REPLICAS_OF_A_QUESTION = 5000
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Estimate(_Model):
+    """A mean over replications, and half of its 95% interval; None: one replication alone."""
+
+    mean: float
+    within: float | None = None
+
+
+class Latency(_Model):
+    """Seconds: percentiles of each replication, and their means over replications."""
+
+    mean: Estimate
+    p50: Estimate
+    p90: Estimate
+    p95: Estimate
+    p99: Estimate
+
+
+class Prices(_Model):
+    """What is paid: a replica an hour, and a gigabyte (1e9 bytes) that leaves the cloud."""
+
+    replica_hour: float = 0.0
+    egress_gb: float = 0.0
+
+
+class Outcome(_Model):
+    """One mode. Shares are of the questions asked, `refused` of those refused at first.
+
+    `questions_per_s`: answered, by the whole fleet. `busy`: share of time that a replica works.
+    `running`: requests running in one, on average. `cost_per_1000`: of answered questions, in the
+    prices' currency. `first_answer`, `total`: None where nothing was answered.
+    """
+
+    mode: Mode
+    questions_per_s: Estimate
+    answered: Estimate
+    refused: Estimate
+    gave_up: Estimate
+    timed_out: Estimate
+    busy: Estimate
+    running: Estimate
+    tokens_per_s: Estimate
+    cost_per_1000: Estimate | None
+    cloud: Latency | None
+    first_answer: Latency | None
+    total: Latency | None
+
+
+class Capacity(_Model):
+    """What `tools/duet_tools/capacity.py` writes. `sampled_replicas`: how many of them were simulated."""
+
+    schema_version: int = SCHEMA
+    source: str
+    link: str
+    pattern: str
+    per_hour: float
+    devices: int
+    replicas: int
+    sampled_replicas: int
+    max_running: int
+    max_waiting: int
+    duration_s: float
+    warm_up_s: float
+    timeout_s: float | None
+    replications: int
+    seed: int
+    prices: Prices
+    outcomes: tuple[Outcome, ...]
+
+
+def sampled(setup: Setup, most_questions: float) -> Setup:
+    """A part of a large fleet: as many devices to a replica, so that a run asks at most so much.
+
+    A balancer that chooses among fewer replicas chooses a little worse, so waits are if anything
+    too long. A fleet of one replica cannot be divided.
+    """
+    asks = setup.devices * setup.pattern.per_hour * setup.duration_s / 3600
+    factor = max(1.0, asks / most_questions)
+    replicas = max(1, math.floor(setup.replicas / factor))
+    if replicas == setup.replicas:
+        return setup
+    devices = max(1, round(setup.devices * replicas / setup.replicas))
+    return replace(setup, replicas=replicas, devices=devices)
+
+
+def check_work(part: Setup, runs: int) -> None:
+    """Checks that so many runs of a setup, sampled already, end within about an hour.
+
+    Raises:
+        UsageProblem: they do not.
+    """
+    asks = runs * part.devices * part.pattern.per_hour * part.duration_s / 3600
+    # A question costs about 0.1 ms, and more in a fleet whose replicas are all looked at.
+    work = asks * (1 + part.replicas / _REPLICAS_OF_A_QUESTION)
+    if work > _MOST_WORK:
+        raise UsageProblem(
+            f"simulating this means {asks:.3g} questions to {part.replicas} replicas, at most "
+            f"{_MOST_WORK:.3g} to a few: give fewer --devices, --per-hour, --duration or "
+            "--replications; or more --replicas, of which a part is simulated (--most-questions)"
+        )
+
+
+def simulate(
+    setup: Setup,
+    modes: Sequence[Mode],
+    prices: Prices,
+    *,
+    seed: int = 0,
+    replications: int = 5,
+    most_questions: float = 100_000,
+    step: Callable[[str], None] = lambda _: None,
+) -> Capacity:
+    """Simulates a setup in each mode; the same seed gives the same figures.
+
+    Both modes meet the same arrivals. `step`: told of each run.
+
+    Raises:
+        UsageProblem: it would take hours.
+    """
+    part = sampled(setup, most_questions)
+    check_work(part, replications * len(modes))
+    outcomes = []
+    scale = setup.replicas / part.replicas
+    for mode in modes:
+        runs = []
+        for replication in range(replications):
+            step(f"{mode}, replication {replication + 1} of {replications}")
+            runs.append(Fleet(part, mode, seed * 1_000_003 + replication).run())
+        outcomes.append(_outcome(mode, runs, part, scale, prices))
+    return Capacity(
+        source=setup.costs.source,
+        link=setup.link.name,
+        pattern=setup.pattern.kind,
+        per_hour=setup.pattern.per_hour,
+        devices=setup.devices,
+        replicas=setup.replicas,
+        sampled_replicas=part.replicas,
+        max_running=setup.max_running,
+        max_waiting=setup.max_waiting,
+        duration_s=setup.duration_s,
+        warm_up_s=setup.warm_up_s,
+        timeout_s=setup.timeout_s,
+        replications=replications,
+        seed=seed,
+        prices=prices,
+        outcomes=tuple(outcomes),
+    )
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The mean of independent values and its 95% interval."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return Estimate(mean=mean)
+    degrees = len(values) - 1
+    t = _T[degrees - 1] if degrees <= len(_T) else _T_MANY
+    return Estimate(mean=mean, within=t * statistics.stdev(values) / math.sqrt(len(values)))
+
+
+def _outcome(
+    mode: Mode, runs: Sequence[Seen], part: Setup, scale: float, prices: Prices
+) -> Outcome:
+    return Outcome(
+        mode=mode,
+        questions_per_s=estimate([scale * len(run.total) / run.seconds for run in runs]),
+        answered=estimate([_share(len(run.total), run) for run in runs]),
+        refused=estimate([_share(run.refused, run) for run in runs]),
+        gave_up=estimate([_share(run.gave_up, run) for run in runs]),
+        timed_out=estimate([_share(run.timed_out, run) for run in runs]),
+        busy=estimate([run.busy for run in runs]),
+        running=estimate([run.running for run in runs]),
+        tokens_per_s=estimate([run.tokens_per_s / part.replicas for run in runs]),
+        cost_per_1000=_cost(runs, part, prices),
+        cloud=_latency([run.reason for run in runs]),
+        first_answer=_latency([run.first for run in runs]),
+        total=_latency([run.total for run in runs]),
+    )
+
+
+def _share(count: int, run: Seen) -> float:
+    return count / run.asked if run.asked else 0.0
+
+
+def _cost(runs: Sequence[Seen], part: Setup, prices: Prices) -> Estimate | None:
+    if not all(len(run.total) for run in runs):
+        return None
+    return estimate(
+        [
+            1000
+            / len(run.total)
+            * (
+                part.replicas * prices.replica_hour * run.seconds / 3600
+                + run.down_bytes * prices.egress_gb / 1e9
+            )
+            for run in runs
+        ]
+    )
+
+
+def _latency(runs: Sequence[Sequence[float]]) -> Latency | None:
+    if not all(len(run) for run in runs):
+        return None
+    arrays = [np.asarray(run) for run in runs]
+    points = {
+        f"p{each}": estimate([float(np.percentile(run, each)) for run in arrays])
+        for each in _PERCENTILES
+    }
+    return Latency(mean=estimate([float(run.mean()) for run in arrays]), **points)

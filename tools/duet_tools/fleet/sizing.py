@@ -1,0 +1,89 @@
+"""How many replicas it takes to reach an objective."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict
+
+from duet_tools.fleet.report import (Prices, simulate)
+from duet_tools.fleet.simulation import (Mode, Setup)
+
+# Of the questions asked, so many may fail.
+MOST_FAILED = 0.01
+_MOST_REPLICAS = 1_000_000
+_QUESTIONS = 20_000
+_REPLICATIONS = 2
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sized(_Model):
+    """A number of replicas, the 95th percentile of its answers, and the share that failed."""
+
+    replicas: int
+    p95_s: float
+    failed: float
+
+
+class Needed(_Model):
+    """What a mode takes; `fewest` is None where no number of replicas is enough."""
+
+    mode: Mode
+    fewest: Sized | None
+
+
+class Sizing(_Model):
+    """What reaches an objective: 95% of the questions answered within so many seconds."""
+
+    objective_s: float
+    modes: list[Needed]
+
+
+def fewest_replicas(
+    setup: Setup,
+    mode: Mode,
+    objective_s: float,
+    seed: int = 0,
+    step: Callable[[str], None] = lambda _: None,
+) -> Sized | None:
+    """The fewest replicas, from `setup.replicas` on, that answer 95% within the objective.
+
+    Doubles until one number is enough, then halves the gap. None: no number is, because a question
+    alone takes longer.
+
+    Raises:
+        UsageProblem: the simulation would take hours.
+    """
+
+    def tried(replicas: int) -> Sized:
+        step(f"{mode}: {replicas} replicas")
+        result = simulate(
+            replace(setup, replicas=replicas),
+            [mode],
+            Prices(),
+            seed=seed,
+            replications=_REPLICATIONS,
+            most_questions=_QUESTIONS,
+        ).outcomes[0]
+        p95 = result.total.p95.mean if result.total else float("inf")
+        return Sized(replicas=replicas, p95_s=p95, failed=1 - result.answered.mean)
+
+    def enough(fleet: Sized) -> bool:
+        return fleet.p95_s <= objective_s and fleet.failed <= MOST_FAILED
+
+    few, best = setup.replicas - 1, tried(setup.replicas)
+    while not enough(best):
+        few = best.replicas
+        # More replicas than devices cannot help: each device then has its own.
+        if few >= min(_MOST_REPLICAS, 2 * setup.devices):
+            return None
+        best = tried(2 * few)
+    while best.replicas - few > 1:
+        middle = tried((few + best.replicas) // 2)
+        if enough(middle):
+            best = middle
+        else:
+            few = middle.replicas
+    return best

@@ -1,0 +1,315 @@
+"""How true the emulator is to what it is asked for: delays and rates, measured from outside.
+
+The emulator runs as a process of its own, as somebody would use it. What is measured is what the
+client sees, against what the same client sees without the emulator.
+"""
+
+import contextlib
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from duet_contract.addresses import Address
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.machine import (commit, describe_machine, load_average)
+from duet_tools.link.profiles import PRESETS
+
+WITHIN = 0.05
+REPEATS = 3
+_RTTS_MS = (2.0, 10.0, 45.0, 70.0, 300.0, 800.0)
+_RATES_BIT_S = (256e3, 1e6, 10e6, 50e6, 100e6)
+_PING = b"?" * 32
+_READY = re.compile(r"^(\S+:\d+)$")
+_SCRIPT = Path(__file__).parents[1] / "link_emulator.py"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was asked, and what each repeat measured, in `unit`.
+
+    `promised`: whether it is among what is to be within `WITHIN`.
+    """
+
+    what: str
+    unit: str
+    asked: float
+    measured: tuple[float, ...]
+    promised: bool = True
+
+    @property
+    def error(self) -> float:
+        """How far the median is off, as a part of what was asked."""
+        return statistics.median(self.measured) / self.asked - 1
+
+    @property
+    def met(self) -> bool:
+        """Whether that is within what was promised."""
+        return abs(self.error) <= WITHIN
+
+
+@dataclass(frozen=True)
+class Report:
+    """All figures. `bare_rtt_ms`: a round trip without the emulator, which delays do not count."""
+
+    figures: tuple[Figure, ...]
+    bare_rtt_ms: float
+    load: tuple[float, float]
+
+    @property
+    def met(self) -> bool:
+        """Whether every promise is kept."""
+        return all(figure.met for figure in self.figures if figure.promised)
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as it is written."""
+        machine = describe_machine()
+        return {
+            "schema": 1,
+            "date": datetime.now(UTC).date().isoformat(),
+            "commit": commit(),
+            "machine": {"cpu": machine.cpu, "cores": machine.cores, "system": machine.system},
+            "load": [round(each, 2) for each in self.load],
+            "bare_rtt_ms": round(self.bare_rtt_ms, 4),
+            "within": WITHIN,
+            "met": self.met,
+            "figures": [
+                {
+                    **asdict(figure),
+                    "measured": [float(f"{value:.6g}") for value in figure.measured],
+                    "error": round(figure.error, 4),
+                    "met": figure.met,
+                }
+                for figure in self.figures
+            ],
+        }
+
+
+def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
+    """Measures everything; takes about two minutes and wants an idle machine."""
+    before = load_average()
+    figures: list[Figure] = []
+    with _far_end() as target:
+        bare = statistics.median(_round_trips(target, 200)) * 1000
+        for rtt in _RTTS_MS:
+            say(f"round trip of {rtt:g} ms")
+            figures += _delays(target, rtt, bare, repeats)
+        say("jitter of 20 ms around 100 ms")
+        figures.append(_jitter(target, repeats))
+        for rate in _RATES_BIT_S:
+            for way in ("up", "down"):
+                say(f"{rate / 1e6:g} Mbit/s {way}")
+                figures.append(_rate(target, rate, way, repeats, shared=1))
+        say("10 Mbit/s down, shared by 8")
+        figures.append(_rate(target, 10e6, "down", repeats, shared=8))
+        for name in ("wifi", "4g"):
+            say(f"preset {name}")
+            link = PRESETS[name]
+            with _emulator(target, "--preset", name) as address:
+                seen = [_median_ms(address, link.rtt_ms) - bare for _ in range(repeats)]
+            figures.append(Figure(f"round trip, preset {name}", "ms", link.rtt_ms, tuple(seen)))
+    return Report(tuple(figures), bare, (before, load_average()))
+
+
+def table(report: Report) -> str:
+    """The figures as text."""
+    lines = [f"{'figure':<38} {'asked':>10} {'measured':>10} {'off':>7}  within {WITHIN:.0%}"]
+    for figure in report.figures:
+        median = statistics.median(figure.measured)
+        kept = ("yes" if figure.met else "NO") if figure.promised else "(not promised)"
+        lines.append(
+            f"{figure.what:<38} {figure.asked:>10.4g} {median:>10.4g} {figure.error:>+7.1%}  {kept}"
+        )
+    return "\n".join(lines)
+
+
+def _delays(target: str, rtt: float, bare: float, repeats: int) -> Iterator[Figure]:
+    """A round trip on an open connection, and what connecting and the first one take: two."""
+    kept, cold = [], []
+    with _emulator(target, "--rtt", str(rtt)) as address:
+        for _ in range(repeats):
+            kept.append(_median_ms(address, rtt) - bare)
+            cold.append(_cold_ms(address) - 2 * bare)
+    yield Figure(f"round trip, {rtt:g} ms", "ms", rtt, tuple(kept))
+    # Below 10 ms, a new connection's own work (a thread, a socket) is more than 5% of it.
+    yield Figure(
+        f"connect and first answer, {rtt:g} ms", "ms", 2 * rtt, tuple(cold), promised=rtt >= 10
+    )
+
+
+def _jitter(target: str, repeats: int) -> Figure:
+    """Spread of the round trips: the sum of two even draws of ±20 ms has 20·√(2/3) ms."""
+    with _emulator(target, "--rtt", "100", "--jitter", "20") as address:
+        spreads = [statistics.pstdev(_round_trips(address, 40)) * 1000 for _ in range(repeats)]
+    # A standard deviation over 40 draws is itself uncertain by a tenth.
+    return Figure(
+        "jitter, standard deviation", "ms", 20 * (2 / 3) ** 0.5, tuple(spreads), promised=False
+    )
+
+
+def _rate(target: str, rate: float, way: str, repeats: int, shared: int) -> Figure:
+    seconds = 1.0 if rate > 1e6 else 2.0
+    size = int(rate / 8 * seconds / shared)
+    with _emulator(target, f"--{way}", f"{rate:.0f}", "--rtt", "20") as address:
+        seen = tuple(_transfer(address, way, size, shared) for _ in range(repeats))
+    name = f"rate {way}, {rate / 1e6:g} Mbit/s" + (f", {shared} connections" * (shared > 1))
+    return Figure(name, "Mbit/s", rate / 1e6, tuple(value / 1e6 for value in seen))
+
+
+def _median_ms(address: str, rtt: float) -> float:
+    return statistics.median(_round_trips(address, max(5, min(100, int(600 / rtt))))) * 1000
+
+
+def _round_trips(address: str, count: int) -> list[float]:
+    """Seconds of each; the connection is open before the first."""
+    times = []
+    with _connect(address) as client:
+        client.sendall(b"e")
+        _ping(client)
+        for _ in range(count):
+            began = time.perf_counter()
+            _ping(client)
+            times.append(time.perf_counter() - began)
+    return times
+
+
+def _cold_ms(address: str) -> float:
+    began = time.perf_counter()
+    with _connect(address) as client:
+        client.sendall(b"e")
+        _ping(client)
+        return (time.perf_counter() - began) * 1000
+
+
+def _ping(client: socket.socket) -> None:
+    client.sendall(_PING)
+    left = len(_PING)
+    while left:
+        data = client.recv(left)
+        if not data:
+            raise BenchError("the emulator closed a connection")
+        left -= len(data)
+
+
+def _transfer(address: str, way: str, size: int, shared: int) -> float:
+    """Bits a second of `size` bytes on each of so many connections, first byte to last."""
+    marks: list[tuple[float, float, int]] = []
+    threads = [
+        threading.Thread(target=lambda: marks.append(_bulk(address, way, size)))
+        for _ in range(shared)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if len(marks) < shared:
+        raise BenchError("a transfer through the emulator failed")
+    first = min(mark[0] for mark in marks)
+    last = max(mark[1] for mark in marks)
+    return sum(mark[2] for mark in marks) * 8 / (last - first)
+
+
+def _bulk(address: str, way: str, size: int) -> tuple[float, float, int]:
+    """When the first and the last bytes came, and how many behind the first."""
+    with _connect(address) as client:
+        if way == "down":
+            client.sendall(b"d%d\n" % size)
+            return _drain(client, size)
+        client.sendall(b"u%d\n" % size)
+        client.sendall(b"x" * size)
+        # The far end says what it saw, on the same clock.
+        first, last, counted = client.makefile().readline().split()
+        return float(first), float(last), int(counted)
+
+
+def _drain(connection: socket.socket, size: int) -> tuple[float, float, int]:
+    seen, head = 0, 0
+    first = last = 0.0
+    while seen < size:
+        data = connection.recv(1 << 20)
+        if not data:
+            break
+        last = time.monotonic()
+        if not seen:
+            first, head = last, len(data)
+        seen += len(data)
+    return first, last, seen - head
+
+
+@contextmanager
+def _far_end() -> Iterator[str]:
+    """The target, in a process of its own: answers, sends, or counts, as the first byte asks."""
+    command = [sys.executable, "-c", "from duet_tools.link.accuracy import far_end; far_end()"]
+    with _process(command) as address:
+        yield address
+
+
+@contextmanager
+def _emulator(target: str, *options: str) -> Iterator[str]:
+    with _process([sys.executable, str(_SCRIPT), "--target", target, *options]) as address:
+        yield address
+
+
+@contextmanager
+def _process(command: list[str]) -> Iterator[str]:
+    """A process that says its address in its first line."""
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert child.stdout
+        line = child.stdout.readline().strip()
+        if not _READY.match(line):
+            raise BenchError(f"a process did not start: {command[1]}")
+        yield line
+    finally:
+        child.terminate()
+        child.wait(10)
+
+
+def far_end() -> None:
+    """Serves until it is ended; prints its address."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        print("{}:{}".format(*server.getsockname()), flush=True)
+        while True:
+            connection, _address = server.accept()
+            threading.Thread(target=_serve, args=(connection,), daemon=True).start()
+
+
+def _serve(connection: socket.socket) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        order = connection.recv(1)
+        if order == b"e":
+            while data := connection.recv(1 << 16):
+                connection.sendall(data)
+            return
+        number = b""
+        while (digit := connection.recv(1)) not in (b"\n", b""):
+            number += digit
+        if order == b"d":
+            connection.sendall(b"x" * int(number))
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)
+        else:
+            connection.sendall("{} {} {}\n".format(*_drain(connection, int(number))).encode())
+
+
+def _connect(address: str) -> socket.socket:
+    server = Address.parse(address)
+    client = socket.create_connection((server.host, server.port), timeout=60)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client

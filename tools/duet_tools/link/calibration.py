@@ -1,0 +1,61 @@
+"""What passing a segment costs the emulator itself, measured once a process, taken off every delay.
+
+A thread that waits for a socket or a timer is woken late, and reading and passing on takes its
+time: some 0.2 ms each way, which is much of a link of 2 ms.
+"""
+
+import functools
+import socket
+import statistics
+import time
+
+from duet_tools.link.connection import Connection
+from duet_tools.link.fine_selector import fine_event_loop
+from duet_tools.link.lane import Lane
+from duet_tools.link.profiles import Direction
+from duet_tools.loop_thread import LoopThread
+
+_ROUNDS = 30
+_DELAY_MS = 3.0
+# More is a busy machine's doing, and passes.
+_MOST_S = 0.00025
+
+
+@functools.cache
+def own_cost_s() -> float:
+    """Seconds that each way takes beyond its delay; measuring takes about 0.1 s.
+
+    The lower quartile: it is the caller, too, who is woken late here, and others keep it waiting.
+    """
+    thread = LoopThread("link-calibration", fine_event_loop())
+    thread.start()
+    try:
+        late = statistics.quantiles(_late(thread), n=4)[0]
+    finally:
+        thread.stop()
+    return min(max(0.0, late), _MOST_S)
+
+
+def _late(thread: LoopThread) -> list[float]:
+    """How late each of some bytes is, through a connection that nothing is taken off of yet."""
+    up, down = (Lane(Direction(delay_ms=_DELAY_MS), thread.loop) for _ in range(2))
+    late = []
+    with socket.create_server(("127.0.0.1", 0)) as target:
+        server = thread.wait_for(
+            thread.loop.create_server(
+                lambda: Connection(target.getsockname(), up, down, "", lambda _: None).client,
+                "127.0.0.1",
+                0,
+            )
+        )
+        with socket.create_connection(server.sockets[0].getsockname()) as near:
+            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            far, _address = target.accept()
+            with far:
+                for _ in range(_ROUNDS):
+                    began = time.perf_counter()
+                    near.sendall(b"?")
+                    far.recv(1)
+                    late.append(time.perf_counter() - began - _DELAY_MS / 1000)
+        thread.call(server.close)
+    return late

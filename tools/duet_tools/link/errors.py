@@ -1,0 +1,21 @@
+"""What can be wrong with a link that was asked for. Each message is one line."""
+
+from duet_tools.bench.errors import (BenchError, UsageProblem)
+
+
+class BadLink(UsageProblem):
+    """A link's setting is not one that a link can have. Exit code 2."""
+
+
+class UnknownLink(BadLink):
+    """No link has that name. Exit code 2."""
+
+
+class BadTimeline(UsageProblem):
+    """A timeline cannot be read or makes no sense. Exit code 2."""
+
+
+class ListenFailed(BenchError):
+    """The emulator cannot listen where it was told to. Exit code 3."""
+
+    exit_code = 3

@@ -1,0 +1,187 @@
+"""Links: what each direction does to the bytes that pass, and the links that have a name.
+
+Rates count what TCP carries, as the emulator does, not TCP's and IP's own headers.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
+from typing import Any
+
+from duet_tools.link.errors import (BadLink, UnknownLink)
+
+_UNITS = {"": 1.0, "bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)(?:/s)?")
+MOST_MS = 3_600_000.0
+"""Longest delay, jitter, gap or stall in milliseconds: an hour."""
+_MOST_BIT_S = 1e12
+MOST_BYTES = 1 << 50
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction of a link.
+
+    `rate_bit_s`: bits a second, shared by all connections; None: as fast as can be.
+    `delay_ms`: one way. `jitter_ms`: each segment's delay is drawn evenly from `delay_ms` minus to
+    `delay_ms` plus this, and never below 0; order is kept within a connection, as TCP keeps it.
+    `slice_bytes`, `slice_gap_ms`: bytes are delivered in writes of at most so many, so far apart.
+    `stall_every_bytes`, `stall_ms`: behind each so many bytes of a connection, nothing of it passes
+    for so long. `stalled`: nothing passes at all, and connections stay open.
+    `cut_after_bytes`: a connection is closed once so many bytes were delivered.
+    `reset_after_bytes`: likewise, but reset.
+
+    Raises:
+        BadLink: a value is out of range.
+    """
+
+    rate_bit_s: float | None = None
+    delay_ms: float = 0.0
+    jitter_ms: float = 0.0
+    slice_bytes: int | None = None
+    slice_gap_ms: float = 0.0
+    stall_every_bytes: int | None = None
+    stall_ms: float = 0.0
+    stalled: bool = False
+    cut_after_bytes: int | None = None
+    reset_after_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("delay_ms", "jitter_ms", "slice_gap_ms", "stall_ms"):
+            check_number(name, getattr(self, name), 0.0, MOST_MS)
+        if self.rate_bit_s is not None:
+            check_number("rate_bit_s", self.rate_bit_s, 1.0, _MOST_BIT_S)
+        for name, least in (
+            ("slice_bytes", 1),
+            ("stall_every_bytes", 1),
+            ("cut_after_bytes", 0),
+            ("reset_after_bytes", 0),
+        ):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or not least <= value <= MOST_BYTES):
+                raise BadLink(
+                    f"{name} is {value!r}: give a whole number from {least} to {MOST_BYTES}"
+                )
+        if type(self.stalled) is not bool:
+            raise BadLink(f"stalled is {self.stalled!r}: give true or false")
+
+    def changed(self, settings: Mapping[str, Any]) -> "Direction":
+        """This direction with some settings changed, by their names; `rate` takes "10mbit", too.
+
+        Raises:
+            BadLink: no such setting, or a value is out of range.
+        """
+        known = [field.name for field in fields(self)]
+        given = dict(settings)
+        if "rate" in given:
+            given["rate_bit_s"] = parse_rate(given.pop("rate"))
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise BadLink(f"no setting {unknown[0]!r}; there are: rate, {', '.join(known)}")
+        return replace(self, **given)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link. `up`: from the device to the cloud; `down`: back. `source`: of its values."""
+
+    name: str
+    up: Direction
+    down: Direction
+    source: str
+
+    @property
+    def rtt_ms(self) -> float:
+        """What both directions' delays make together."""
+        return self.up.delay_ms + self.down.delay_ms
+
+
+def link_named(name: str) -> Link:
+    """The link of that name.
+
+    Raises:
+        UnknownLink: there is none; the message names those that there are.
+    """
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise UnknownLink(f"no link named {name!r}; there are: {', '.join(PRESETS)}") from None
+
+
+def parse_rate(rate: object) -> float | None:
+    """Bits a second of "10mbit", "1.5mbit/s", "256kbit" or 64000; None of "none".
+
+    Raises:
+        BadLink: it is none of these.
+    """
+    if rate == "none":
+        return None
+    if isinstance(rate, int | float) and not isinstance(rate, bool):
+        return rate
+    found = _RATE.fullmatch(str(rate).strip().lower())
+    if not found or found[2] not in _UNITS:
+        raise BadLink(f"{rate!r} is no rate: give bits a second, as in 10mbit, 256kbit, or none")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def check_number(name: str, value: object, least: float, most: float) -> None:
+    """Checks a setting that is a number.
+
+    Raises:
+        BadLink: it is no number, or out of range; NaN is in no range.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= most:  # type: ignore[operator]
+        raise BadLink(f"{name} is {value!r}: give a number from {least:g} to {most:.0f}")
+
+
+def _link(name: str, down_bit_s: float, up_bit_s: float, rtt_ms: float, source: str) -> Link:
+    """A link whose round trip is half up, half down: sources give round trips alone."""
+    half = rtt_ms / 2
+    return Link(name, Direction(up_bit_s, half), Direction(down_bit_s, half), source)
+
+
+# Sources that name a jitter, and how they measured it, are rare and differ in what they mean by it;
+# presets therefore have none, and whoever wants one gives it.
+_WPT = (
+    "a tool's preset: WebPageTest, www/settings/connectivity.ini.sample, "
+    "github.com/WPO-Foundation/webpagetest"
+)
+_FIREFOX = (
+    "a tool's preset: Firefox network throttling, "
+    "devtools/docs/user/network_monitor/throttling/index.rst"
+)
+_OOKLA_SATELLITE = (
+    "measured: Ookla Speedtest Intelligence, United States, Q2 2021, median, as reported by RCR "
+    "Wireless (2021-08-04) and Fierce Wireless"
+)
+
+_ALL = (
+    Link("none", Direction(), Direction(), "no emulation: bytes pass as they come"),
+    _link("2g", 280e3, 256e3, 800, f"{_WPT}, [2G]"),
+    _link("3g", 1.6e6, 768e3, 300, f"{_WPT}, [3G]"),
+    _link("4g", 12e6, 12e6, 70, f"{_WPT}, [LTE]"),
+    _link(
+        "5g",
+        166.13e6,
+        21.08e6,
+        52,
+        "measured: rates are Ookla's worldwide 5G medians of Q3 2021 ('Growing and Slowing: The "
+        "State of 5G Worldwide in 2021'); round trip: the middle of the three United States "
+        "operators' 5G medians of Q4 2023 (48, 52, 63 ms; Speedtest Intelligence)",
+    ),
+    _link("wifi", 30e6, 15e6, 2, f"{_FIREFOX}, 'Wi-Fi': the wireless hop alone"),
+    _link("dsl", 1.5e6, 384e3, 50, f"{_WPT}, [DSL]"),
+    _link("satellite", 18.13e6, 3.38e6, 630, f"{_OOKLA_SATELLITE}; Viasat, geostationary"),
+    _link("starlink", 97.23e6, 13.89e6, 45, f"{_OOKLA_SATELLITE}; Starlink, low orbit"),
+    _link(
+        "lan",
+        1e9,
+        1e9,
+        0.5,
+        "rate: IEEE 802.3ab (1000BASE-T); round trip: J. Dean, 'Numbers everyone should know' "
+        "(within a data centre)",
+    ),
+)
+PRESETS: Mapping[str, Link] = MappingProxyType({link.name: link for link in _ALL})

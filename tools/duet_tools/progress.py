@@ -1,0 +1,54 @@
+"""What rich shows: text as it is, and a progress bar; the command line as results may name it."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from duet_contract.terminal import printable
+
+
+def plain(text: str) -> Text:
+    r"""Text as it is: no markup of rich's, and nothing that controls the terminal.
+
+    Args:
+        text: of any content: a path, a model's answer, an error.
+
+    Examples:
+        >>> plain("o[bold]z\x07").plain
+        'o[bold]z\\x07'
+    """
+    return Text(printable(text))
+
+
+def progress_bar(console: Console) -> Progress:
+    """What is done now, how much of all, the time that passed and the time left."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # Drawn seldom: on a small machine drawing takes time from what is measured.
+    return Progress(*columns, console=console, refresh_per_second=1)
+
+
+def public_command() -> str:
+    """The command line, without what is private about it."""
+    return shlex.join(["python", "tools/duet_tools/bench_split.py", *map(_public, sys.argv[1:])])
+
+
+def _public(argument: str) -> str:
+    name, equals, value = argument.rpartition("=")
+    return name + equals + Path(value).name if Path(value).is_absolute() else argument

@@ -1,0 +1,112 @@
+"""From what a run wrote to its report, in every form."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from duet_contract.manifest import Evaluation
+from duet_tools.bench.results import (Figure, Machine)
+from duet_tools.link.profiles import link_named
+from duet_tools.report.model import (Handshake, LinkFacts, Objective, Prices, Report)
+from duet_tools.report.page import page
+from duet_tools.report.statements import statements
+from duet_tools.report.summary import summarise_cell
+from duet_tools.report.text import (markdown, questions_csv)
+from duet_tools.report.waterfall import waterfall
+from duet_tools.split.folder import (Folder, Probe)
+from duet_tools.split.questions import Question
+from duet_tools.split.settings import RunSettings
+
+REPORT = "report.json"
+FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")
+"""What a reader wants of a run's folder; the last has each question's record with its answer."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report says of itself, beside what was measured; fields of `Report`."""
+
+    settings: RunSettings
+    machine: Machine
+    commit: str | None
+    date: str
+    command: str
+    objectives: tuple[Objective, ...]
+    prices: Prices
+    figures: tuple[Figure, ...]
+    notes: tuple[str, ...]
+
+
+def build(
+    folder: Folder,
+    stopped: str | None,
+    facts: Facts,
+    questions: Sequence[Question],
+    evaluations: Sequence[Evaluation] = (),
+) -> Report:
+    """The report of what lies in a folder.
+
+    `stopped`: why the run ended early, if it did. `evaluations`: those of the pair's manifest.
+    """
+    cells = []
+    for cell in folder.cells():
+        stretches = [each for each in folder.stretches if each.cell == cell]
+        sources = {name for each in stretches for name in each.joules}
+        cells.append(
+            summarise_cell(
+                cell,
+                [record for record in folder.records if record.cell == cell.id],
+                len(questions),
+                sum(each.seconds for each in stretches),
+                {name: sum(each.joules.get(name, 0.0) for each in stretches) for name in sources},
+                facts.objectives,
+                facts.prices,
+            )
+        )
+    links = tuple(link_facts(name) for name in dict.fromkeys(report.cell.link for report in cells))
+    probe = folder.probe or Probe()
+    costs = dict(probe.bytes_per_token)
+    if sse := [
+        record.wire_down / record.large_tokens
+        for record in folder.records
+        if record.cell.startswith("large-alone/") and record.ok and record.large_tokens
+    ]:
+        costs["server-sent events"] = statistics.median(sse)
+    handshake = None
+    if probe.handshake_up is not None and probe.handshake_down is not None:
+        handshake = Handshake(up=probe.handshake_up, down=probe.handshake_down)
+    return Report(
+        **vars(facts),
+        partial=stopped,
+        pair=facts.settings.pair,
+        links=links,
+        handshake=handshake,
+        bytes_per_token=costs,
+        cells=tuple(cells),
+        waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
+        statements=tuple(statements(cells, facts.settings.started_here, evaluations)),
+    )
+
+
+def write(folder: Folder, report: Report) -> None:
+    """Writes `report.json`, `.md` and `.html`, and `questions.csv`."""
+    folder.write(
+        (
+            (REPORT, report.to_json()),
+            ("report.md", markdown(report)),
+            ("report.html", page(report)),
+            ("questions.csv", questions_csv(folder.records)),
+        )
+    )
+
+
+def link_facts(name: str) -> LinkFacts:
+    """What a report says of a link."""
+    link = link_named(name)
+    return LinkFacts(
+        name=name,
+        rtt_ms=link.rtt_ms,
+        up_bit_s=link.up.rate_bit_s,
+        down_bit_s=link.down.rate_bit_s,
+        source=link.source,
+    )

@@ -1,0 +1,154 @@
+"""Two reports against each other: ratios with intervals, and which differences are noise.
+
+Where both runs asked the same questions, questions are drawn in pairs. The intervals say how far
+other questions would have given another result; they do not hold what differs between two runs of
+the same thing, such as a machine that was busier.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.progress import plain
+from duet_tools.report.model import (CellReport, Interval, Report)
+from duet_tools.report.statistics import (difference_of_means, ratio_of_medians)
+
+# Each with what is better: less, more, or neither.
+COMPARED: dict[str, Literal["less", "more"]] = {
+    "first_signal_ms": "less",
+    "first_answer_ms": "less",
+    "total_ms": "less",
+    "large_tokens": "less",
+    "wire_up": "less",
+    "wire_down": "less",
+    "correct": "more",
+}
+_FEWEST = 5
+Verdict = Literal["better", "worse", "noise", "too few"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of a cell in both runs: medians and their ratio B / A; means and B - A of `correct`.
+
+    `interval`: of that ratio or difference; None where there are too few questions.
+    """
+
+    cell: str
+    metric: str
+    a: float
+    b: float
+    interval: Interval | None
+    questions: int
+    paired: bool
+    verdict: Verdict
+
+
+def compare(a: Report, b: Report) -> list[Difference]:
+    """Every metric that both reports have of a cell.
+
+    Raises:
+        UsageProblem: they have no cell in common, or one of them lacks the questions' values.
+    """
+    theirs = {cell.id: cell for cell in b.cells}
+    shared = [(cell, theirs[cell.id]) for cell in a.cells if cell.id in theirs]
+    if not shared:
+        raise UsageProblem("these reports have no mode, link and load in common")
+    paired = a.settings.data_sha256 == b.settings.data_sha256
+    differences = [
+        found
+        for mine, other in shared
+        for metric in COMPARED
+        if (found := _difference(mine, other, metric, paired))
+    ]
+    if not differences:
+        raise UsageProblem("there is nothing to compare: a report lacks its questions' values")
+    return differences
+
+
+def comparison_table(a: Report, b: Report, differences: list[Difference]) -> Table:
+    """For a terminal."""
+    table = Table(
+        "cell", "metric", "A", "B", "B / A (95%)", "questions", "verdict",
+        title=plain(
+            f"A: {a.pair}, {a.commit or 'unknown commit'}, {a.date}   "
+            f"B: {b.pair}, {b.commit or 'unknown commit'}, {b.date}"
+        ),
+    )  # fmt: skip
+    colours = {"better": "green", "worse": "red"}
+    for each in differences:
+        table.add_row(*map(plain, row(each)), style=colours.get(each.verdict, ""))
+    return table
+
+
+def row(difference: Difference) -> tuple[str, ...]:
+    """A line of a table. Differences of `correct` are in points."""
+    share = difference.metric == "correct"
+    interval = difference.interval
+    if interval is None:
+        said = ""
+    elif share:
+        said = (
+            f"{100 * interval.value:+.1f} points "
+            f"({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
+        )
+    else:
+        said = f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    cells = (f"{100 * v:.1f}%" if share else f"{v:.4g}" for v in (difference.a, difference.b))
+    questions = f"{difference.questions}{' pairs' if difference.paired else ''}"
+    return (difference.cell, difference.metric, *cells, said, questions, difference.verdict)
+
+
+def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Difference | None:
+    mine, theirs = _series(a, metric), _series(b, metric)
+    if mine is None or theirs is None:
+        return None
+    together = paired and len(mine) == len(theirs)
+    if together:
+        both = ~(np.isnan(mine) | np.isnan(theirs))
+        mine, theirs = mine[both], theirs[both]
+    else:
+        mine, theirs = mine[~np.isnan(mine)], theirs[~np.isnan(theirs)]
+    count = min(len(mine), len(theirs))
+    if not count:
+        return None
+    share = metric == "correct"
+    middle = np.mean if share else np.median
+    interval, neutral = None, 0.0 if share else 1.0
+    if count >= _FEWEST:
+        measure = difference_of_means if share else ratio_of_medians
+        interval = measure(theirs, mine, paired=together)
+    verdict = _verdict(metric, interval, neutral)
+    if interval is None and count >= _FEWEST and bool((mine == 0).all() and (theirs == 0).all()):
+        # There is no ratio of nothing to nothing, and no difference either.
+        verdict = "noise"
+    return Difference(
+        cell=a.id,
+        metric=metric,
+        a=float(middle(mine)),
+        b=float(middle(theirs)),
+        interval=interval,
+        questions=count,
+        paired=together,
+        verdict=verdict,
+    )
+
+
+def _verdict(metric: str, interval: Interval | None, neutral: float) -> Verdict:
+    if interval is None:
+        return "too few"
+    if interval.low <= neutral <= interval.high:
+        return "noise"
+    less = interval.value < neutral
+    return "better" if less == (COMPARED[metric] == "less") else "worse"
+
+
+def _series(cell: CellReport, metric: str) -> NDArray[np.float64] | None:
+    values: tuple[float | None, ...] | None = dict(cell.series).get(metric)  # type: ignore[call-overload]
+    if values is None:
+        return None
+    return np.array([np.nan if value is None else value for value in values], np.float64)

@@ -1,0 +1,227 @@
+"""The report file: its schema, written, read back and validated.
+
+`schema.json` is made from these classes (`python tools/duet_tools/bench_split.py --schema`); a test holds that
+it is fresh. A change that an older reader would misread raises `SCHEMA`.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from duet_contract.json_data import json_text
+from duet_tools.bench.results import (Figure, Machine)
+from duet_tools.files import (read, rounded)
+from duet_tools.split.cells import Cell
+from duet_tools.split.settings import RunSettings
+
+SCHEMA = 1
+
+Metric = Literal[
+    "connect_ms", "first_signal_ms", "signal_ms", "first_answer_ms", "total_ms", "queue_ms",
+    "prefill_ms", "decode_ms", "late_ms", "saved_ms", "cloud_step_ms", "device_step_ms",
+    "question_tokens", "signal_tokens", "answer_tokens", "large_tokens", "app_up", "app_down",
+    "wire_up", "wire_down", "cloud_s", "flops",
+]  # fmt: skip
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Percentiles(_Model):
+    """A metric over the questions that were answered and have it (`count` of them)."""
+
+    count: int
+    mean: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+class Interval(_Model):
+    """A share with its 95% interval (Wilson)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Objective(_Model):
+    """What a question must reach to count as goodput: a metric of at most `most` milliseconds."""
+
+    metric: Literal["first_signal_ms", "signal_ms", "first_answer_ms", "total_ms"]
+    most: float
+
+
+class Prices(_Model):
+    """Prices in one currency: an hour of the large model's host, a million tokens of the large
+    model, a GiB over the link. None: not given, and then not counted.
+    """
+
+    host_hour: float | None = None
+    million_tokens: float | None = None
+    gib: float | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether there is anything to count."""
+        return self.model_dump(exclude_none=True) != {}
+
+
+class MarkedLow(_Model):
+    """Answers that the device judged, right and wrong, and those that it marked as low in
+    confidence.
+    """
+
+    right: int
+    right_marked: int
+    wrong: int
+    wrong_marked: int
+
+
+class CellReport(_Model):
+    """A cell.
+
+    `asked`, `answered`: questions; `failures`: how many of them failed, by status. `retries`:
+    questions that a full cloud was asked once more. `seconds`: that the load took.
+    `accuracy`: of all questions asked, failures counting as wrong; None without references.
+    `marked_low`: of the answers that a device judged; None without references, or without any such.
+    `metrics`: over the questions answered; see `duet_tools.split.record.Record`.
+    `answers_per_s`, `large_tokens_per_s`, `goodput_per_s`: over `seconds`; goodput counts the
+    answers that reach every objective, None where there are none.
+    `ipt`: 1000 x accuracy / large-model tokens a question; None where it spends none.
+    `host_s`: seconds in which the cloud worked on at least one of the questions, a question.
+    `cost_per_correct`: at the prices given; None without prices, references or right answers.
+    `joules`: of the whole machine while the load was on, by source. `series`: a value a question,
+    by place in the data, None where there is none; what comparing needs.
+    """
+
+    id: str
+    cell: Cell
+    asked: int
+    answered: int
+    failures: dict[str, int] = {}
+    retries: int = 0
+    complete: bool
+    seconds: float
+    accuracy: Interval | None = None
+    marked_low: MarkedLow | None = None
+    metrics: dict[Metric, Percentiles] = {}
+    answers_per_s: float
+    large_tokens_per_s: float
+    goodput_per_s: float | None = None
+    ipt: float | None = None
+    host_s: float | None = None
+    cost_per_correct: float | None = None
+    joules: dict[str, float] = {}
+    series: dict[Metric | Literal["correct"], tuple[float | None, ...]] = {}
+
+
+class LinkFacts(_Model):
+    """A link as it was emulated; rates in bits a second, None: no limit."""
+
+    name: str
+    rtt_ms: float
+    source: str
+    up_bit_s: float | None = None
+    down_bit_s: float | None = None
+
+
+class Lane(_Model):
+    """Spans of one question on one lane of its waterfall; milliseconds from when it was asked."""
+
+    name: Literal["device", "link", "cloud"]
+    spans: tuple[tuple[str, float, float], ...]
+
+
+class Waterfall(_Model):
+    """The question of median latency of a cell."""
+
+    cell: str
+    question: str
+    lanes: tuple[Lane, ...]
+
+
+class Handshake(_Model):
+    """Bytes that a connection costs which asks nothing, its closing included."""
+
+    up: int
+    down: int
+
+
+class Report(_Model):
+    """A run. `partial`: why it does not hold all that was asked for; None: it does.
+
+    `handshake`: of a connection to the service. `bytes_per_token`: down the wire on a connection
+    of its own, by encoding. `figures`: of the bench's other benchmarks, where they were given.
+    `statements`: what follows, in words. `notes`: what is to be known when reading it.
+    """
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    partial: str | None = None
+    pair: str
+    commit: str | None = None
+    date: str
+    command: str
+    machine: Machine
+    settings: RunSettings
+    objectives: tuple[Objective, ...] = ()
+    prices: Prices = Prices()
+    links: tuple[LinkFacts, ...]
+    handshake: Handshake | None = None
+    bytes_per_token: dict[str, float] = {}
+    cells: tuple[CellReport, ...]
+    waterfall: Waterfall | None = None
+    figures: tuple[Figure, ...] = ()
+    statements: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def without_series(self) -> "Report":
+        """The same without each question's values: most of it, and for comparing alone."""
+        cells = (cell.model_copy(update={"series": {}}) for cell in self.cells)
+        return self.model_copy(update={"cells": tuple(cells)})
+
+    def to_json(self) -> str:
+        """As it is written: six significant digits, and nothing that is not there."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return _flat(json_text(rounded(_without_nothing(data)), indent=1)) + "\n"
+
+
+def schema() -> str:
+    """The JSON schema of a report."""
+    return json_text(Report.model_json_schema(by_alias=True), indent=1) + "\n"
+
+
+def read_report(path: Path) -> Report:
+    """Reads a report.
+
+    Raises:
+        UsageProblem: it is missing, malformed, or of another schema.
+    """
+    return read(path, Report, "report", SCHEMA)
+
+
+def _without_nothing(data: object) -> object:
+    """Drops keys that say nothing; places in lists stay."""
+    if isinstance(data, dict):
+        return {key: _without_nothing(value) for key, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [_without_nothing(value) for value in data]
+    return data
+
+
+def _flat(text: str) -> str:
+    """Lists and objects of plain numbers on a line each: a series of 200 is no page of its own."""
+    for opening, item, closing in (
+        (r"\[", r"(?:-?[\d.e+-]+|null)", r"\]"),
+        (r"\{", r'"\w+": -?[\d.e+-]+', r"\}"),
+    ):
+        text = re.sub(
+            rf"({opening})\s+((?:{item},?\s+)+)({closing})",
+            lambda found: found[1] + " ".join(found[2].split()) + found[3],
+            text,
+        )
+    return text

@@ -1,0 +1,153 @@
+"""The cells of a run: a mode over a link under a load, each with all questions in their order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from duet_tools.bench.errors import UsageProblem
+
+MODES = ("duet", "large-alone", "large-alone-service", "device-alone", "truncated")
+PROFILES = ("synchronous", "constant", "poisson", "sweep")
+Mode = Literal["duet", "large-alone", "large-alone-service", "device-alone", "truncated"]
+# Modes whose signal a budget cuts.
+_BUDGETED = ("duet", "truncated")
+# Engines one after another: an idle one's processes still take time of a small machine.
+_ORDER = ("device-alone", "duet", "large-alone-service", "large-alone", "truncated")
+
+
+class Cell(BaseModel):
+    """One mode over one link under one load.
+
+    `budget`: most signal tokens, where a budget cuts them. `streams`: questions at once, each next
+    one asked when one is done; None where questions are asked at `rate` a second instead, `spread`
+    evenly or as a Poisson process.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mode: Mode
+    link: str
+    budget: int | None = None
+    streams: int | None = None
+    rate: float | None = None
+    spread: Literal["constant", "poisson"] | None = None
+
+    @property
+    def id(self) -> str:
+        """A name that no other cell of the run has."""
+        budget = f"@{self.budget}" if self.budget else ""
+        return f"{self.mode}{budget}/{self.link}/{self.load}"
+
+    @property
+    def load(self) -> str:
+        """The load in words."""
+        if self.streams:
+            return f"{self.streams} at once"
+        return f"{self.rate:.3g}/s {self.spread}"
+
+    @property
+    def live(self) -> bool:
+        """Whether the device answers while the cloud works; behind a load it answers afterwards."""
+        return self.streams == 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to measure, as it was asked for on the command line; part of `RunSettings`."""
+
+    modes: tuple[str, ...]
+    links: tuple[str, ...]
+    streams: tuple[int, ...]
+    budgets: tuple[int, ...]
+    profile: str = "synchronous"
+    rates: tuple[float, ...] = ()
+
+    def cells(self) -> list[Cell]:
+        """The cells, grouped by what must run for them.
+
+        Raises:
+            UsageProblem: a mode or profile is unknown, or rates are missing.
+        """
+        unknown = [mode for mode in self.modes if mode not in MODES]
+        if unknown or not self.modes:
+            wrong = f"no mode {unknown[0]!r}" if unknown else "no modes chosen"
+            raise UsageProblem(f"{wrong}; there are: {', '.join(MODES)}")
+        if self.profile not in PROFILES:
+            raise UsageProblem(f"no profile {self.profile!r}; there are: {', '.join(PROFILES)}")
+        if self.profile in ("constant", "poisson") and not self.rates:
+            raise UsageProblem(f"--profile {self.profile} needs --rate, in questions a second")
+        found: list[Cell] = []
+        for mode in sorted(set(self.modes), key=_ORDER.index):
+            # No link and no other device is involved: one stream over none says it all.
+            links = ("none",) if mode == "device-alone" else self.links
+            for budget in self.budgets if mode in _BUDGETED else (None,):
+                for link in links:
+                    found += self._loads(mode, link, budget)
+        return found
+
+    def most_cells(self, sweep_steps: int) -> int:
+        """How many cells there are, with those that a sweep adds where more at once is faster."""
+        cells = self.cells()
+        swept = [cell for cell in cells if cell.streams == 1 and cell.mode != "device-alone"]
+        return len(cells) + sweep_steps * len(swept) * (self.profile == "sweep")
+
+    def _loads(self, mode: str, link: str, budget: int | None) -> list[Cell]:
+        def cell(**load: object) -> Cell:
+            return Cell.model_validate({"mode": mode, "link": link, "budget": budget, **load})
+
+        if mode == "device-alone":
+            return [cell(streams=1)]
+        if self.profile == "synchronous":
+            return [cell(streams=count) for count in self.streams]
+        if self.profile == "sweep":
+            # The rates between these two are known once they are measured.
+            return [cell(streams=1), cell(streams=max(2, *self.streams))]
+        return [cell(rate=rate, spread=self.profile) for rate in self.rates]
+
+
+def sweep_between(slow: Cell, one_at_once: float, most_at_once: float, steps: int) -> list[Cell]:
+    """Cells at even rates between what one stream and what all of them reached, a second."""
+    if most_at_once <= one_at_once:
+        return []
+    step = (most_at_once - one_at_once) / (steps + 1)
+    rates = [one_at_once + step * number for number in range(1, steps + 1)]
+    plain = {"mode": slow.mode, "link": slow.link, "budget": slow.budget, "spread": "constant"}
+    return [Cell.model_validate({**plain, "rate": float(f"{rate:.3g}")}) for rate in rates]
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """The names of a list with commas, each once, in order."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def parse_counts(text: str, option: str, most: int) -> tuple[int, ...]:
+    """Whole numbers of a list with commas.
+
+    Raises:
+        UsageProblem: one is none, or out of range.
+    """
+    return tuple(int(number) for number in _numbers(text, option, 1, most, whole=True))
+
+
+def parse_rates(text: str, option: str) -> tuple[float, ...]:
+    """Numbers above 0 of a list with commas.
+
+    Raises:
+        UsageProblem: one is none, or out of range.
+    """
+    return tuple(_numbers(text, option, 0.001, 10_000, whole=False))
+
+
+def _numbers(text: str, option: str, least: float, most: float, *, whole: bool) -> Sequence[float]:
+    found = []
+    for name in parse_list(text):
+        try:
+            number = int(name) if whole else float(name)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise UsageProblem(f"{option}: {name!r} is no number from {least:g} to {most:g}")
+        found.append(number)
+    return found

@@ -1,0 +1,244 @@
+"""Puts one cell's load on: asks its questions at once or at a rate, each over a link of its own."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from duet_device.errors import (DeviceError, Interrupted)
+from duet_tools.link.profiles import Link
+from duet_tools.split.arrivals import offsets
+from duet_tools.split.cells import Cell
+from duet_tools.split.modes.base import Mode
+from duet_tools.split.questions import Question
+from duet_tools.split.record import (UNREACHABLE, Asked, failed)
+from duet_tools.split.wire import (Ways, Wire)
+
+# Questions in a row that reach nobody: the server is gone, and more would only fail likewise.
+GIVE_UP_AFTER = 4
+# Devices that are played at most where questions come at a rate, however long answers take.
+MOST_DEVICES = 512
+_POLL_S = 0.05
+_END_WITHIN_S = 5.0
+
+
+@dataclass
+class Load:
+    """A cell's load. `target`: host:port of the server, None where there is none.
+
+    `ways`: opens a link of its own for each device.
+    `tell`: called with each question that is done, from any thread.
+    """
+
+    cell: Cell
+    mode: Mode
+    target: str | None
+    link: Link
+    seed: int
+    ways: Ways
+    tell: Callable[[Asked], None] = lambda _: None
+
+
+@dataclass
+class Outcome:
+    """What a load gave. `seconds`: from the first question to the last answer or failure.
+
+    `died`: the server could not be reached any more. `interrupted`: by the user.
+    """
+
+    asked: list[Asked] = field(default_factory=list)
+    seconds: float = 0.0
+    died: bool = False
+    interrupted: bool = False
+
+
+def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
+    """Asks some questions one after another that do not count; failures are left to the load."""
+    stop = threading.Event()
+    with ExitStack() as stack:
+        way = _way(stack, load, device=0)
+        for index, question in questions:
+            try:
+                load.mode.ask(question, index, way.address if way else "", stop)
+            except DeviceError:
+                return
+
+
+def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
+    """Asks every question once; each comes with its place in the data."""
+    work = _Work(load, questions)
+    try:
+        work.run()
+    except KeyboardInterrupt:
+        work.outcome.interrupted = True
+        work.stop.set()
+        work.join()
+    finally:
+        work.close()
+    # A short cell ends before so many in a row.
+    statuses = {asked.record.status for asked in work.outcome.asked}
+    work.outcome.died = work.outcome.died or statuses == {UNREACHABLE}
+    work.outcome.asked.sort(key=lambda asked: asked.record.index)
+    return work.outcome
+
+
+class _Work:
+    """Questions, the threads that ask them, and what came of it."""
+
+    def __init__(self, load: Load, questions: Sequence[tuple[int, Question]]) -> None:
+        self.load = load
+        self.stop = threading.Event()
+        self.outcome = Outcome()
+        self._questions = questions
+        self._lock = threading.Lock()
+        self._unreached = 0
+        self._threads: list[threading.Thread] = []
+        self._ways: list[tuple[Wire, Asked]] = []
+        self._stack = ExitStack()
+        self._broken: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        self._began = 0.0
+
+    def run(self) -> None:
+        cell = self.load.cell
+        waiting: queue.SimpleQueue[tuple[int, Question]] = queue.SimpleQueue()
+        if cell.streams is not None:
+            for item in self._questions:
+                waiting.put(item)
+            devices = min(cell.streams, len(self._questions))
+            ways = [_way(self._stack, self.load, number) for number in range(devices)]
+            self._began = time.perf_counter()
+            if cell.streams == 1:
+                # In this thread, where Ctrl-C arrives.
+                self._device(waiting, ways[0])
+                return
+            for way in ways:
+                self._start(waiting, way)
+        else:
+            self._began = time.perf_counter()
+            self._at_rate(waiting)
+        while any(thread.is_alive() for thread in self._threads):
+            time.sleep(_POLL_S)
+        self._raise_broken()
+
+    def join(self) -> None:
+        """Waits until the threads see that the run ends, which one at a silent server may not."""
+        end = time.monotonic() + _END_WITHIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def close(self) -> None:
+        """What trails behind the last answers belongs to the last question of each device."""
+        if not self.outcome.interrupted and self._ways:
+            self._ways[0][0].settle(self.load.link.rtt_ms)
+        for way, last in self._ways:
+            rest = way.taken()
+            last.record.wire_up += rest.up
+            last.record.wire_down += rest.down
+        self._stack.close()
+
+    def _at_rate(self, waiting: "queue.SimpleQueue[tuple[int, Question]]") -> None:
+        cell = self.load.cell
+        assert cell.rate is not None
+        assert cell.spread is not None
+        times = offsets(len(self._questions), cell.rate, cell.spread, self.load.seed)
+        idle = threading.Semaphore(0)
+        for item, at in zip(self._questions, times, strict=True):
+            while (left := self._began + at - time.perf_counter()) > 0:
+                time.sleep(min(left, _POLL_S))
+                if self.stop.is_set():
+                    return
+            if self.stop.is_set():
+                return
+            waiting.put(item)
+            # Another device, unless one is idle.
+            if not idle.acquire(blocking=False) and len(self._threads) < MOST_DEVICES:
+                way = _way(self._stack, self.load, len(self._threads))
+                self._start(waiting, way, idle)
+        for _ in self._threads:
+            waiting.put((-1, Question("", "")))
+
+    def _start(
+        self,
+        waiting: "queue.SimpleQueue[tuple[int, Question]]",
+        way: Wire | None,
+        idle: threading.Semaphore | None = None,
+    ) -> None:
+        def work() -> None:
+            try:
+                self._device(waiting, way, idle)
+            except BaseException as error:  # To be raised where the run is waited for.
+                self._broken.put(error)
+                self.stop.set()
+
+        name = f"bench-device-{len(self._threads)}"
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _device(
+        self,
+        waiting: "queue.SimpleQueue[tuple[int, Question]]",
+        way: Wire | None,
+        idle: threading.Semaphore | None = None,
+    ) -> None:
+        last: Asked | None = None
+        while not self.stop.is_set():
+            try:
+                if idle is None:
+                    index, question = waiting.get_nowait()
+                else:
+                    index, question = waiting.get(timeout=_POLL_S)
+            except queue.Empty:
+                if idle is None:
+                    break
+                continue
+            if index < 0:
+                break
+            asked = self._ask(index, question, way)
+            if asked is None:
+                break
+            last = asked
+            if idle is not None:
+                idle.release()
+        if way and last:
+            with self._lock:
+                self._ways.append((way, last))
+
+    def _ask(self, index: int, question: Question, way: Wire | None) -> Asked | None:
+        at = time.perf_counter()
+        try:
+            asked = self.load.mode.ask(question, index, way.address if way else "", self.stop)
+        except Interrupted:
+            return None
+        except DeviceError as error:
+            asked = Asked(failed(error))
+            asked.record.total_ms = (time.perf_counter() - at) * 1e3
+        record = asked.record
+        record.cell, record.id, record.index = self.load.cell.id, question.id, index
+        record.at_s = at - self._began
+        ended = time.perf_counter() - self._began
+        if way:
+            passed = way.taken()
+            record.wire_up, record.wire_down = passed.up, passed.down
+        with self._lock:
+            self.outcome.seconds = max(self.outcome.seconds, ended)
+            self.outcome.asked.append(asked)
+            self._unreached = self._unreached + 1 if record.status == UNREACHABLE else 0
+            streams = self.load.cell.streams or 1
+            if self._unreached >= GIVE_UP_AFTER + streams:
+                self.outcome.died = True
+                self.stop.set()
+        self.load.tell(asked)
+        return asked
+
+    def _raise_broken(self) -> None:
+        if not self._broken.empty():
+            raise self._broken.get()
+
+
+def _way(stack: ExitStack, load: Load, device: int) -> Wire | None:
+    if load.target is None:
+        return None
+    return stack.enter_context(load.ways.open(load.target, load.link, load.seed + device))

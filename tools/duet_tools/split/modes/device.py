@@ -1,0 +1,37 @@
+"""The device alone: the small model answers, and nothing leaves the machine."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from duet_device.answering import answer
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.split import live_record
+from duet_tools.split.questions import Question
+from duet_tools.split.record import Asked
+
+if TYPE_CHECKING:
+    from duet_device.decoder.llama import Decoder
+
+
+class DeviceAlone:
+    """Mode `device-alone`."""
+
+    def __init__(self, asking: Asking, pair: Pair, decoder: "Decoder") -> None:
+        self._asking = asking
+        self._pair = pair
+        self._decoder = decoder
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `Mode`."""
+        settings = Settings(
+            device_only=True,
+            temperature=self._asking.temperature,
+            seed=self._asking.seed + index,
+            timeout=self._asking.timeout,
+            threads=self._asking.threads,
+        )
+        self._decoder.keep(0)
+        outcome = answer(question.text, self._pair, settings, decoder=self._decoder, stop=stop)
+        return Asked(live_record(outcome))

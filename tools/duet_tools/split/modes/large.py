@@ -1,0 +1,166 @@
+"""The large model alone: it reasons and answers, and its whole answer crosses the link.
+
+Through vLLM's OpenAI server on the same weights and engine flags, since DUET's service stops where
+reasoning ends; and through the service itself where the end of reasoning is the end of the answer.
+"""
+
+import threading
+
+from duet_device.settings import Settings
+from duet_contract.manifest import SlotPart
+from duet_contract.prompts import split_at_signal
+from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, ReasonRequest
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.bench.workload import Workload
+from duet_tools.split.endpoint import OpenAIModel
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.openai import (Completion, Exchange, complete)
+from duet_tools.split.modes.split import receive
+from duet_tools.split.questions import Question
+from duet_tools.split.record import (Asked, Record, per_step)
+
+
+class LargeAlone:
+    """Mode `large-alone`."""
+
+    def __init__(self, asking: Asking, workload: Workload, server: OpenAIModel) -> None:
+        self._asking = asking
+        self._workload = workload
+        self._server = server
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `Mode`."""
+        with Exchange(address, self._server, self._asking, index, stop) as exchange:
+            said = complete(
+                exchange, self._workload.prompt_text(question.text), self._asking.large_limit
+            )
+        record = exchange.record()
+        return Asked(record, lambda: whole_answer(record, said, self._workload), requests=1)
+
+
+class Truncated:
+    """Mode `truncated`: the large model's reasoning is cut at a budget, then it answers itself.
+
+    Two requests on one connection: the reasoning, then the answer behind what the decoder's prompt
+    puts behind a signal.
+    """
+
+    def __init__(
+        self, asking: Asking, workload: Workload, server: OpenAIModel, budget: int
+    ) -> None:
+        self._asking = asking
+        self._workload = workload
+        self._server = server
+        # Read here, since a tokenizer is not to be used by several threads.
+        self._stop_id = workload.stop_id
+        self._budget = budget
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `Mode`."""
+        manifest = self._workload.manifest
+        prompt = self._workload.prompt_text(question.text)
+        with Exchange(address, self._server, self._asking, index, stop) as exchange:
+            reasoned = complete(exchange, prompt, self._budget, stop_id=self._stop_id)
+            said = complete(
+                exchange,
+                prompt + reasoned.text + _behind_signal(self._workload),
+                manifest.defaults.answer,
+            )
+        record = exchange.record()
+        record.answer = said.text
+        record.finish = said.finish + ("+budget" if reasoned.finish == "limit" else "")
+        record.signal_tokens, record.answer_tokens = reasoned.tokens, said.tokens
+        record.first_signal_ms, record.signal_ms = reasoned.first_ms, reasoned.last_ms
+        record.first_answer_ms, record.total_ms = said.first_ms, said.last_ms
+        _add_large(record, self._workload, reasoned, said)
+        record.cloud_step_ms = per_step(reasoned.first_ms, reasoned.last_ms, reasoned.tokens)
+        return Asked(record, requests=2)
+
+
+class LargeAloneService:
+    """Mode `large-alone-service`, for pairs whose reasoning ends where the answer does."""
+
+    def __init__(self, asking: Asking, workload: Workload) -> None:
+        """Checks that the pair's service can answer alone.
+
+        Raises:
+            UsageProblem: it stops at the end of reasoning, and the answer comes behind it.
+        """
+        if not answers_in_reasoning(workload):
+            raise UsageProblem(
+                f"the service of {workload.manifest.id} stops where reasoning ends and never "
+                "answers; --modes large-alone asks vLLM's OpenAI server"
+            )
+        self._asking = asking
+        self._workload = workload
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `Mode`."""
+        settings = Settings(
+            server=address,
+            budget=min(self._asking.large_limit, self._workload.manifest.limits.budget),
+            temperature=self._asking.temperature,
+            seed=self._asking.seed + index,
+            timeout=self._asking.timeout,
+            connect_timeout=self._asking.connect_timeout,
+        )
+        arrived, record = receive(question.text, self._asking, settings, stop, _as_text)
+        record.device = None
+        record.answer = "".join(piece.text for _, piece in arrived.pieces)
+        record.finish = "limit" if record.finish == "budget" else "end"
+        record.answer_tokens, record.signal_tokens = record.signal_tokens, 0
+        record.first_answer_ms = record.first_signal_ms
+        record.first_signal_ms = record.signal_ms = None
+        record.flops = 2.0 * self._workload.manifest.reasoner.parameters * record.large_tokens
+        return Asked(record)
+
+
+def _as_text(request: ReasonRequest) -> None:
+    """There is no decoder that could read token ids."""
+    del request.encodings[:]
+    request.encodings.append(SIGNAL_ENCODING_TEXT)
+
+
+def answers_in_reasoning(workload: Workload) -> bool:
+    """Whether the token that closes reasoning also ends the model's turn, so that all is said."""
+    manifest = workload.manifest
+    return manifest.reasoner.end_of_reasoning in manifest.decoder.end_of_answer
+
+
+def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
+    """Divides a completion into reasoning and answer, and writes both into its record."""
+    end = workload.manifest.reasoner.end_of_reasoning
+    reasoning, closed, rest = said.text.partition(end)
+    if answers_in_reasoning(workload):
+        reasoning, rest = "", said.text
+    elif not closed:
+        rest = ""
+    record.answer, record.finish = rest.strip(), said.finish
+    record.answer_tokens = said.tokens
+    record.first_answer_ms, record.total_ms = said.first_ms, said.last_ms
+    if reasoning:
+        record.answer_tokens = min(said.tokens, len(workload.tokenizer.encode_text(rest)))
+        record.signal_tokens = said.tokens - record.answer_tokens
+        record.first_signal_ms = said.first_ms
+        ended = said.when(len(reasoning) + len(end))
+        record.signal_ms = ended if closed else said.last_ms
+        record.first_answer_ms = said.when(len(reasoning) + len(end) + 1) if rest else None
+    _add_large(record, workload, said)
+    record.cloud_step_ms = per_step(said.first_ms, said.last_ms, said.tokens)
+
+
+def _add_large(record: Record, workload: Workload, *said: Completion) -> None:
+    tokens = sum(each.tokens for each in said)
+    record.large_tokens = tokens
+    record.flops = 2.0 * workload.manifest.reasoner.parameters * tokens
+    times = [each.times for each in said if each.times]
+    if len(times) == len(said):
+        record.queue_ms = sum(each.queue_ms for each in times)
+        record.prefill_ms = sum(each.prefill_ms for each in times)
+        record.decode_ms = sum(each.decode_ms for each in times)
+        record.cloud_s = (record.prefill_ms + record.decode_ms) / 1e3
+
+
+def _behind_signal(workload: Workload) -> str:
+    _, after = split_at_signal(workload.manifest.decoder.prompt_with_signal)
+    return "".join("" if isinstance(part, SlotPart) else part.template for part in after)

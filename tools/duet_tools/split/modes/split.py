@@ -1,0 +1,215 @@
+"""The split: the cloud's signal, the device's answer.
+
+One stream at a time, the device answers while the cloud works, as `duet-device ask` does. Where
+many devices are played by one machine, only their links are: signals are recorded as they arrive,
+and answered one after another once the load is off (`duet_tools.split.replayed`).
+"""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from duet_device.answering import (Outcome, answer)
+from duet_device.deadline import Deadline
+from duet_device.identity.channel import open_channel
+from duet_device.link import Link
+from duet_device.pairs.pair import Pair
+from duet_device.question import build_request
+from duet_device.settings import Settings
+from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
+from duet_contract.receipt import estimate_flops
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, ReasonRequest
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.questions import Question
+from duet_tools.split.record import (Asked, Record, per_step)
+from duet_tools.split.replayed import (Arrived, ReplayedDevice)
+
+if TYPE_CHECKING:
+    from duet_device.decoder.llama import Decoder
+
+
+class Split:
+    """Mode `duet`."""
+
+    def __init__(
+        self, asking: Asking, pair: Pair, decoder: "Decoder", budget: int, *, live: bool
+    ) -> None:
+        self._asking = asking
+        self._pair = pair
+        self._decoder = decoder
+        self._budget = budget
+        self._live = live
+        self._replayed = ReplayedDevice(decoder, asking)
+
+    def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
+        """See `Mode`."""
+        settings = Settings(
+            server=address,
+            budget=self._budget,
+            temperature=self._asking.temperature,
+            seed=self._asking.seed + index,
+            timeout=self._asking.timeout,
+            connect_timeout=self._asking.connect_timeout,
+            require_cloud=True,
+            threads=self._asking.threads,
+        )
+        if self._live:
+            return self._ask_live(question, settings, stop)
+        return self._ask_recorded(question, settings, index, stop)
+
+    def _ask_live(self, question: Question, settings: Settings, stop: threading.Event) -> Asked:
+        self._decoder.keep(0)
+        outcome = answer(
+            question.text,
+            self._pair,
+            settings,
+            decoder=self._decoder,
+            credentials=self._asking.credentials,
+            stop=stop,
+        )
+        record = live_record(outcome)
+        signal_ids = self._signal_ids(question, outcome)
+
+        def late() -> None:
+            late_ms = self._replayed.late_ms(question.text, signal_ids, settings.seed)
+            add_saving(record, late_ms, outcome.timings.done)
+
+        return Asked(record, late)
+
+    def _signal_ids(self, question: Question, outcome: Outcome) -> list[int]:
+        """The signal as the decoder evaluated it: what stands between its prompt's two parts."""
+        manifest, decoder = self._pair.manifest, self._decoder
+        vocabulary = manifest.decoder.vocabulary
+        before, _ = split_at_signal(manifest.decoder.prompt_with_signal)
+        asked = encode_text(decoder, vocabulary, question.text)
+        start = len(prompt_ids(decoder, before, question=asked))
+        tokens = outcome.receipt.tokens.signal
+        if not manifest.shared_vocabulary:
+            tokens = len(encode_text(decoder, vocabulary, outcome.receipt.signal))
+        return decoder.ids[start : start + tokens]
+
+    def _ask_recorded(
+        self, question: Question, settings: Settings, index: int, stop: threading.Event
+    ) -> Asked:
+        arrived, record = receive(question.text, self._asking, settings, stop)
+
+        def replay() -> None:
+            answered = self._replayed.answer(question.text, arrived, self._asking.seed + index)
+            record.answer = answered.text
+            record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
+            record.low_confidence = answered.low_confidence
+            record.question_tokens = answered.question_tokens
+            record.answer_tokens = answered.tokens
+            record.prefix_ms = answered.prefix_ms
+            record.first_answer_ms, record.total_ms = answered.first_ms, answered.total_ms
+            record.device_step_ms = per_step(answered.first_ms, answered.total_ms, answered.tokens)
+            record.flops = estimate_flops(
+                self._pair.manifest, record.signal_tokens, answered.tokens
+            ).reasoner
+            add_saving(record, answered.late_ms, arrived.done_ms)
+
+        return Asked(record, replay)
+
+
+def receive(
+    question: str,
+    asking: Asking,
+    settings: Settings,
+    stop: threading.Event,
+    change: Callable[[ReasonRequest], None] = lambda _: None,
+) -> tuple[Arrived, Record]:
+    """Asks the service and records what arrives, through the device's own link.
+
+    `change`: may alter the request before it is sent.
+    """
+    deadline = Deadline(settings.timeout, None, stop)
+    request = build_request(question, asking.manifest, settings)
+    change(request)
+    again: list[str] = []
+    link = Link(
+        open_channel(settings.server, asking.credentials),
+        settings.server,
+        request,
+        deadline,
+        settings.connect_timeout,
+        again.append,
+        budget=settings.budget or asking.manifest.defaults.budget,
+    )
+    pieces = []
+    try:
+        while not isinstance((arrival := link.next()).message, Done):
+            pieces.append((deadline.elapsed_ms(arrival.at), arrival.message))
+        arrived = Arrived(tuple(pieces), arrival.message, deadline.elapsed_ms(arrival.at))
+    finally:
+        link.cancel()
+    first, last = (pieces[0][0], pieces[-1][0]) if pieces else (None, None)
+    connected = None if link.connected is None else deadline.elapsed_ms(link.connected)
+    record = Record(
+        device="replayed",
+        finish="budget" if arrived.done.finish_reason == FINISH_REASON_BUDGET else "end",
+        app_up=link.up,
+        app_down=link.down,
+        connect_ms=connected,
+        first_signal_ms=first,
+        signal_ms=last,
+        # Until the answer is there, if that comes later.
+        total_ms=arrived.done_ms,
+        asked_again=len(again),
+    )
+    add_cloud(record, arrived.done)
+    return arrived, record
+
+
+def live_record(outcome: Outcome) -> Record:
+    """The record of a question that the device answered itself, from its receipt."""
+    receipt, timings = outcome.receipt, outcome.timings
+    ms = receipt.ms
+    record = Record(
+        device="live",
+        answer=receipt.answer,
+        finish=receipt.finish,
+        # A receipt without a confidence is of a pair without a threshold.
+        low_confidence=None if receipt.confidence is None else receipt.low_confidence,
+        question_tokens=receipt.tokens.question,
+        answer_tokens=receipt.tokens.answer,
+        app_up=receipt.bytes.up,
+        app_down=receipt.bytes.down,
+        connect_ms=ms.connect,
+        prefix_ms=timings.prefix,
+        first_signal_ms=ms.first_signal,
+        signal_ms=ms.signal,
+        first_answer_ms=ms.first_answer,
+        total_ms=ms.total,
+        device_step_ms=per_step(ms.first_answer, ms.total, receipt.tokens.answer),
+        flops=receipt.flops.reasoner,
+    )
+    if timings.cloud is not None:
+        add_cloud(record, timings.cloud)
+    else:
+        record.flops = 0.0
+    return record
+
+
+def add_cloud(record: Record, done: Done) -> None:
+    """What the cloud says of its own work."""
+    record.signal_tokens = record.large_tokens = done.signal_tokens
+    record.queue_ms, record.prefill_ms, record.decode_ms = (
+        done.queue_ms,
+        done.prefill_ms,
+        done.decode_ms,
+    )
+    record.cloud_step_ms = per_step(0.0, done.decode_ms, done.signal_tokens)
+    record.cloud_s = (done.prefill_ms + done.decode_ms) / 1e3
+
+
+def add_saving(record: Record, late_ms: float, done_ms: float | None) -> None:
+    """What evaluating on arrival saved: the wait behind the last piece, against a late one.
+
+    `late_ms`: from a whole signal to the first answer token. `done_ms`: when the cloud's last
+    message came, which alone says that the signal is whole, so that both waits have it.
+    """
+    if record.signal_ms is None or done_ms is None:
+        return
+    record.late_ms = max(done_ms, record.prefix_ms or 0.0) - record.signal_ms + late_ms
+    if record.first_answer_ms is not None:
+        record.saved_ms = record.late_ms - (record.first_answer_ms - record.signal_ms)

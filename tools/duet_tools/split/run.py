@@ -1,0 +1,313 @@
+"""One run of the command: checks everything first, measures, writes the report."""
+
+import contextlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+from rich.console import Console
+
+from duet_device.errors import DeviceError
+from duet_device.identity.channel import is_loopback
+from duet_device.identity.credentials import credentials_for
+from duet_device.pairs.pair import (Pair, load_decoder)
+from duet_device.settings import default_threads
+from duet_contract.channels import Pem, tls_credentials
+from duet_contract.errors import TransportError
+from duet_tools.bench.errors import (BenchError, UsageProblem)
+from duet_tools.bench.machine import (commit, describe_machine)
+from duet_tools.bench.results import (Figure, read_results)
+from duet_tools.bench.workload import Workload
+from duet_tools.link.profiles import link_named
+from duet_tools.progress import (plain, progress_bar, public_command)
+from duet_tools.report.build import (FILES, Facts, build, write)
+from duet_tools.report.model import (Prices, Report)
+from duet_tools.report.text import console as console_report
+from duet_tools.split.cells import Plan
+from duet_tools.split.checking import find_check
+from duet_tools.split.endpoint import (KEY_VARIABLE, Endpoint, served_model)
+from duet_tools.split.folder import Folder
+from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.large import answers_in_reasoning
+from duet_tools.split.options import Options
+from duet_tools.split.questions import (Question, answered, read_questions)
+from duet_tools.split.servers import (Servers, check_pair)
+from duet_tools.split.session import (Session, needs_decoder)
+from duet_tools.split.settings import (RunSettings, fingerprint)
+from duet_tools.split.wire import Ways
+
+_PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")
+
+
+def run(options: Options) -> None:
+    """Measures and writes.
+
+    Raises:
+        UsageProblem: something cannot be as it was asked for; nothing was measured then.
+        BenchError: something failed; what was measured is in the folder.
+        KeyboardInterrupt: interrupted; likewise.
+    """
+    questions = read_questions(options.data, options.limit)
+    workload = Workload.open(options.pair)
+    plan = _plan(options, workload)
+    for link in plan.links:
+        link_named(link)
+    has_answers = answered(questions)
+    check = find_check(options.verifier) if has_answers else None
+    asking = _asking(options, workload)
+    figures = read_results(options.figures_file).figures if options.figures_file else ()
+    if options.server:
+        check_pair(options.server, workload.manifest.reference, asking.credentials)
+    openai = None
+    if options.openai:
+        openai = Endpoint.parse(options.openai, os.environ.get(KEY_VARIABLE))
+        if {"large-alone", "truncated"} & set(plan.modes):
+            served_model(openai)
+    _check_reasoner(options, plan, workload)
+    settings = _settings(options, plan, workload, asking, questions)
+    folder = Folder(options.out, settings, resume=options.resume)
+    console = Console(stderr=True)
+    notes = _notes(plan, workload, settings, has_answers)
+    pair = Pair(workload.directory, asking.manifest)
+    facts = _facts(options, settings, figures, notes)
+    with progress_bar(console) as progress, contextlib.ExitStack() as stack:
+        total = plan.most_cells(options.sweep_steps) * len(questions)
+        task = progress.add_task("starting", total=total)
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+
+        decoder = None
+        if needs_decoder(plan):
+            try:
+                decoder = load_decoder(pair, asking.threads)
+            except DeviceError as error:
+                raise UsageProblem(str(error)) from error
+            stack.callback(decoder.close)
+        session = Session(
+            plan=plan,
+            asking=asking,
+            workload=workload,
+            pair=pair,
+            decoder=decoder,
+            servers=Servers(
+                workload,
+                options.server,
+                openai,
+                settings.engine_flags,
+                options.service_flags,
+                asking.credentials,
+                say,
+            ),
+            ways=stack.enter_context(Ways()),
+            questions=questions,
+            check=check,
+            folder=folder,
+            warm_up=options.warm_up,
+            sweep_steps=options.sweep_steps,
+            say=say,
+            step=lambda count: progress.advance(task, count),
+        )
+        stopped = session.run()
+        say("writing the report")
+        report = build(folder, stopped, facts, questions, workload.manifest.evaluation)
+        write(folder, report)
+    _end(console, report, options.out)
+
+
+def _end(console: Console, report: Report, out: Path) -> None:
+    wide = console if console.is_terminal else Console(stderr=True, width=200)
+    wide.print(console_report(report))
+    files = ", ".join(FILES)
+    console.print(plain(f"written: {out}/{files}"), soft_wrap=True)
+    if report.partial == "interrupted":
+        raise KeyboardInterrupt
+    if report.partial:
+        raise BenchError(f"{report.partial}; --resume goes on from here")
+
+
+def _plan(options: Options, workload: Workload) -> Plan:
+    manifest, asked = workload.manifest, options.plan
+    budgets = asked.budgets or (manifest.defaults.budget,)
+    if most := next((b for b in budgets if b > manifest.limits.budget), None):
+        raise UsageProblem(
+            f"--budgets: {most} is above what the pair takes, {manifest.limits.budget}"
+        )
+    plan = Plan(**{**vars(asked), "budgets": budgets, "links": asked.links or ("none",)})
+    plan.cells()
+    if "large-alone-service" in plan.modes and not answers_in_reasoning(workload):
+        raise UsageProblem(
+            f"large-alone-service: the service of {manifest.id} stops where reasoning ends and "
+            "never answers; large-alone asks vLLM's OpenAI server"
+        )
+    return plan
+
+
+def _check_reasoner(options: Options, plan: Plan, workload: Workload) -> None:
+    """A device has no part of the reasoner, which some modes and every engine need."""
+    modes = set(plan.modes)
+    by_openai = modes & {"large-alone", "truncated"}
+    missing = []
+    if modes & {"duet", "large-alone-service"} and not options.server:
+        missing.append("--server")
+    if by_openai and not options.openai:
+        missing.append("--openai")
+    # Where the answer begins behind the reasoning is counted in tokens.
+    divided = by_openai if not answers_in_reasoning(workload) else by_openai - {"large-alone"}
+    if not (missing or divided):
+        return
+    try:
+        _ = workload.stop_id
+    except UsageProblem as error:
+        instead = [f"give {' and '.join(missing)}"] if missing else []
+        if divided:
+            instead.append(f"leave {' and '.join(sorted(divided))} out")
+        raise UsageProblem(f"{error}, or {' and '.join(instead)}") from error
+
+
+def _asking(options: Options, workload: Workload) -> Asking:
+    manifest = workload.manifest
+    defaults, limits = manifest.defaults, manifest.limits
+    answer = options.answer_limit or defaults.answer
+    # What the engines' context holds behind the longest question; see `Workload.max_context`.
+    most = min(limits.budget, manifest.reasoner.context - limits.question)
+    large = options.large_limit or min(defaults.budget + answer, most)
+    if large > most:
+        raise UsageProblem(f"--large-limit: {large} does not fit into the context; at most {most}")
+    changed = manifest.model_copy(
+        update={"defaults": defaults.model_copy(update={"answer": answer})}
+    )
+    temperature = options.temperature
+    return Asking(
+        manifest=changed,
+        large_limit=large,
+        temperature=defaults.temperature if temperature is None else temperature,
+        seed=options.seed,
+        timeout=options.timeout,
+        connect_timeout=options.connect_timeout,
+        threads=options.threads or default_threads(),
+        credentials=_credentials(options),
+    )
+
+
+def _credentials(options: Options) -> grpc.ChannelCredentials | None:
+    if options.tls_ca and not options.server:
+        raise UsageProblem("--tls-ca needs --server: a service that is started here is plaintext")
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageProblem("--tls-cert and --tls-key belong together")
+    if options.tls_ca is None:
+        if options.tls_cert:
+            raise UsageProblem("--tls-cert needs --tls-ca")
+        if options.server is None:
+            return None
+        # Links are reached on this machine; what counts is where they lead.
+        try:
+            return credentials_for(options.server, may_be_plaintext=is_loopback(options.server))
+        except DeviceError as error:
+            raise UsageProblem(str(error)) from error
+    try:
+        return tls_credentials(
+            Pem.read(options.tls_ca),
+            Pem.read(options.tls_cert) if options.tls_cert else None,
+            Pem.read(options.tls_key) if options.tls_key else None,
+        )
+    except TransportError as error:
+        raise UsageProblem(str(error)) from error
+
+
+def _settings(
+    options: Options, plan: Plan, workload: Workload, asking: Asking, questions: list[Question]
+) -> RunSettings:
+    engine = options.engine_flags
+    if not any(flag in _PREFIX_CACHING for flag in engine):
+        # Every cell asks the same questions; the second one is not to find the first one's work.
+        engine = ("--no-enable-prefix-caching", *engine)
+    return RunSettings(
+        **vars(plan),
+        pair=workload.manifest.reference,
+        data=options.data.name,
+        data_sha256=fingerprint(questions),
+        questions=len(questions),
+        large_limit=asking.large_limit,
+        answer_limit=asking.manifest.defaults.answer,
+        temperature=asking.temperature,
+        seed=options.seed,
+        warm_up=options.warm_up,
+        verifier=options.verifier,
+        tls=asking.credentials is not None,
+        started_here=options.server is None,
+        engine_flags=engine,
+    )
+
+
+def _facts(
+    options: Options, settings: RunSettings, figures: tuple[Figure, ...], notes: tuple[str, ...]
+) -> Facts:
+    return Facts(
+        settings=settings,
+        machine=describe_machine(),
+        commit=commit(),
+        date=datetime.now(UTC).date().isoformat(),
+        command=public_command(),
+        objectives=options.objectives,
+        prices=Prices(
+            host_hour=options.price_host_hour,
+            million_tokens=options.price_million_tokens,
+            gib=options.price_gib,
+        ),
+        figures=figures,
+        notes=notes,
+    )
+
+
+def _notes(
+    plan: Plan,
+    workload: Workload,
+    settings: RunSettings,
+    has_answers: bool,
+) -> tuple[str, ...]:
+    """What a reader must know to read the figures right."""
+    notes = []
+    if has_answers:
+        notes.append(f"Answers were checked by {settings.verifier}.")
+    else:
+        notes.append("Accuracy is left out: not every question of the data has an answer.")
+    if "duet" in plan.modes:
+        notes.append(
+            "With one question at once the device answered while the cloud worked. Under load, "
+            "signals were recorded as they arrived, and the device's part was measured afterwards "
+            "on the idle machine, on the recorded clock; a signal that came again for the same "
+            "question was answered once."
+        )
+        notes.append(
+            "What evaluation on arrival saved was measured for each signal, by evaluating it once "
+            "more in one go behind its prompt."
+        )
+    if {"large-alone", "truncated"} & set(plan.modes):
+        notes.append(
+            "The large model alone is vLLM's OpenAI server on the same weights and engine flags, "
+            "a connection a question, as the split has; the service itself stops where reasoning "
+            "ends. Where it tells its own times, as one that is started here does, its last event "
+            "carries them, about 200 of the bytes down."
+        )
+        if answers_in_reasoning(workload):
+            notes.append(
+                "This pair's large model reasons and answers in one: alone, its first answer token "
+                "is the first token of all, reasoning included."
+            )
+    if "truncated" in plan.modes:
+        notes.append(
+            "Truncated: reasoning cut at the budget, then an answer by the large model behind it, "
+            "two requests on one connection."
+        )
+    if not settings.started_here:
+        notes.append("The service was running already, with settings of its own.")
+    elif "--no-enable-prefix-caching" in settings.engine_flags:
+        notes.append("Prefix caching was off: every cell asks the same questions.")
+    if not workload.manifest.evaluation:
+        notes.append(f"The pair {workload.manifest.id} has no figures of its own in its manifest.")
+    notes.append("Wire bytes are those that TCP carries, without TCP's and IP's own headers.")
+    if settings.tls:
+        notes.append("TLS was on between device and service; the OpenAI server has none.")
+    return tuple(notes)

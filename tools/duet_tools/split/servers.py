@@ -1,0 +1,132 @@
+"""The servers that a run asks: given by their address, or started when first needed.
+
+Those that are started run one at a time: an idle engine still takes some of a small machine.
+"""
+
+from collections.abc import Callable, Sequence
+
+import grpc
+
+from duet_device.errors import PairMismatch
+from duet_device.identity.channel import open_channel
+from duet_device.link_errors import device_error
+from duet_contract.v1.control_pb2 import DescribePairRequest
+from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_tools.bench.errors import (BenchError, UsageProblem)
+from duet_tools.bench.openai_server import (MODEL, OpenAIServer)
+from duet_tools.bench.service import Service
+from duet_tools.bench.workload import Workload
+from duet_tools.split.endpoint import (Endpoint, OpenAIModel, served_model)
+
+_ASK_WITHIN_S = 10.0
+
+
+class Servers:
+    """The service, and vLLM's OpenAI server on the same weights with the same flags.
+
+    Args:
+        workload: the pair.
+        service, openai: running ones; None: started here.
+        engine, flags: vLLM's flags, and the service's own, for what is started.
+        credentials: for the link to the service; plaintext if None.
+        say: told in one line what is being started.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        service: str | None,
+        openai: Endpoint | None,
+        engine: Sequence[str],
+        flags: Sequence[str],
+        credentials: grpc.ChannelCredentials | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._workload = workload
+        self._given, self._given_openai = service, openai
+        self._engine = engine
+        self._flags = flags
+        self._credentials = credentials
+        self._say = say
+        self._service: Service | None = None
+        self._openai: OpenAIServer | None = None
+
+    def service(self) -> str:
+        """Address of the service.
+
+        Raises:
+            BenchError: it cannot be started or reached. UsageProblem: it serves another pair.
+        """
+        if given := self._given:
+            check_pair(given, self._workload.manifest.reference, self._credentials)
+            return given
+        if self._service is None:
+            self.stop()
+            self._say("starting the service")
+            self._service = Service(self._workload, self._engine, self._flags)
+        return self._service.address
+
+    def openai(self) -> OpenAIModel:
+        """The OpenAI server, and the name of its model.
+
+        Raises:
+            BenchError: it cannot be started. UsageProblem: there is none at the address given.
+        """
+        if given := self._given_openai:
+            return given, served_model(given)
+        if self._openai is None:
+            self.stop()
+            self._say("starting vLLM's OpenAI server")
+            self._openai = OpenAIServer(self._workload, [*self._engine, *_telling(self._engine)])
+        return Endpoint(f"127.0.0.1:{self._openai.port}"), MODEL
+
+    def why_gone(self) -> str:
+        """What a server that was started here, and ended, said last; empty where none did."""
+        for started in (self._service, self._openai):
+            if started and (said := started.ending()):
+                return f": {said}"
+        return ""
+
+    def stop(self) -> None:
+        """Ends what was started."""
+        for started in (self._service, self._openai):
+            if started:
+                started.stop()
+        self._service = self._openai = None
+
+
+def _telling(engine: Sequence[str]) -> list[str]:
+    """What makes vLLM's OpenAI server tell its own times, unless its statistics are off."""
+    return [] if "--disable-log-stats" in engine else ["--enable-per-request-metrics"]
+
+
+def check_pair(
+    address: str, reference: str, credentials: grpc.ChannelCredentials | None = None
+) -> None:
+    """Checks that a running service serves a pair.
+
+    Args:
+        address: where it listens.
+        reference: the pair as `id@version`; a service of several pairs is asked for this one.
+        credentials: for the link; plaintext if None.
+
+    Raises:
+        BenchError: it cannot be reached. UsageProblem: it does not serve the pair.
+    """
+    channel = open_channel(address, credentials)
+    try:
+        pair = ControlServiceStub(channel).DescribePair(
+            DescribePairRequest(pair=reference), timeout=_ASK_WITHIN_S
+        )
+    except grpc.RpcError as error:
+        failure = device_error(error, address)
+        if isinstance(failure, PairMismatch):
+            raise UsageProblem(f"{failure}: give --pair") from error
+        raise BenchError(str(failure)) from error
+    finally:
+        channel.close()
+    served = f"{pair.id}@{pair.version}"
+    if served != reference:
+        raise UsageProblem(
+            f"the service at {address} serves {served}, not {reference}: give --pair"
+        )

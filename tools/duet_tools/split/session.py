@@ -1,0 +1,224 @@
+"""A run: every cell in turn, with what must run for it."""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from duet_device.errors import DeviceError
+from duet_device.pairs.pair import Pair
+from duet_tools.bench.errors import BenchError
+from duet_tools.bench.workload import Workload
+from duet_tools.link.profiles import link_named
+from duet_tools.split import load
+from duet_tools.split import probe
+from duet_tools.split.cells import (Cell, Plan, sweep_between)
+from duet_tools.split.checking import Check
+from duet_tools.split.endpoint import OpenAIModel
+from duet_tools.split.energy import EnergyMeter
+from duet_tools.split.folder import (Folder, Probe, Stretch)
+from duet_tools.split.link_time import tell_link_from_cloud
+from duet_tools.split.modes.base import (Asking, Mode)
+from duet_tools.split.modes.device import DeviceAlone
+from duet_tools.split.modes.large import (LargeAlone, LargeAloneService, Truncated)
+from duet_tools.split.modes.split import Split
+from duet_tools.split.questions import Question
+from duet_tools.split.record import Asked
+from duet_tools.split.servers import Servers
+from duet_tools.split.wire import (Ways, handshake_bytes)
+
+if TYPE_CHECKING:
+    from duet_device.decoder.llama import Decoder
+
+_PROBED = 3
+
+
+@dataclass
+class Session:
+    """One run. `say`: told what is done now. `step`: told that so many questions are done.
+
+    `stopped`: why it ended early, if it did.
+    """
+
+    plan: Plan
+    asking: Asking
+    workload: Workload
+    pair: Pair
+    decoder: "Decoder | None"
+    servers: Servers
+    ways: Ways
+    questions: Sequence[Question]
+    check: Check | None
+    folder: Folder
+    warm_up: int
+    sweep_steps: int
+    say: Callable[[str], None]
+    step: Callable[[int], None]
+    stopped: str | None = None
+    _modes: dict[tuple[str, int | None, bool], Mode] = field(default_factory=dict)
+
+    def run(self) -> str | None:
+        """Measures every cell that is not measured yet; returns why it ended early, if it did.
+
+        Raises:
+            BenchError: what a cell needs cannot be started. What was measured is in the folder.
+        """
+        try:
+            for cell in self._cells():
+                self._measure(cell)
+                if self.stopped:
+                    break
+        except KeyboardInterrupt:
+            self.stopped = "interrupted"
+        except BenchError as error:
+            # What was measured before is worth a report; where there is nothing, the error is.
+            if not self.folder.records:
+                raise
+            self.stopped = str(error)
+        finally:
+            self.servers.stop()
+        return self.stopped
+
+    def _cells(self) -> Iterator[Cell]:
+        cells = self.plan.cells()
+        yield from cells
+        if self.plan.profile == "sweep":
+            speeds = {cell.id: self._questions_per_s(cell) for cell in cells}
+            for slow, fast in itertools.pairwise(cells):
+                if slow.streams == 1 and (fast.mode, fast.link) == (slow.mode, slow.link):
+                    ends = speeds[slow.id], speeds[fast.id]
+                    yield from sweep_between(slow, *ends, self.sweep_steps)
+
+    def _questions_per_s(self, cell: Cell) -> float:
+        answered = sum(record.ok for record in self.folder.records if record.cell == cell.id)
+        seconds = sum(each.seconds for each in self.folder.stretches if each.cell == cell)
+        return answered / seconds if seconds else 0.0
+
+    def _measure(self, cell: Cell) -> None:
+        there = self.folder.asked(cell)
+        self.step(len(there))
+        missing = [each for each in enumerate(self.questions) if each[0] not in there]
+        if not missing:
+            return
+        target, openai = self._target(cell)
+        mode = self._mode(cell, openai)
+        link = link_named(cell.link)
+        self.say(cell.id)
+        work = load.Load(cell, mode, target, link, self.asking.seed, self.ways)
+        load.warm_up(work, list(enumerate(map(_warm_up_question, range(self.warm_up)))))
+        work.tell = lambda _: self.step(1)
+        meter = EnergyMeter()
+        outcome = load.run(work, missing)
+        joules = meter.joules()
+        if outcome.asked:
+            self.folder.add_stretch(Stretch(cell=cell, seconds=outcome.seconds, joules=joules))
+        if outcome.interrupted:
+            self.stopped = "interrupted"
+        elif outcome.died:
+            self.stopped = (
+                f"the server could not be reached any more, in {cell.id}{self.servers.why_gone()}"
+            )
+        kept = self._keep(cell, outcome.asked)
+        if kept < len(outcome.asked):
+            # What is asked again takes its time again: its share of this stretch is given back.
+            share = 1 - kept / len(outcome.asked)
+            back = {source: -share * spent for source, spent in joules.items()}
+            self.folder.add_stretch(
+                Stretch(cell=cell, seconds=-share * outcome.seconds, joules=back)
+            )
+
+    def _keep(self, cell: Cell, asked: Sequence[Asked]) -> int:
+        """Does what is left to do for each answer, checks it, and keeps its record.
+
+        Returns how many were kept.
+        """
+        kept = 0
+        if any(each.later for each in asked):
+            self.say(f"{cell.id}, the device's part")
+        try:
+            for each in asked:
+                self._finish(cell, each)
+                self.folder.add(each.record)
+                kept += 1
+        except KeyboardInterrupt:
+            # Once more: what has no answer yet is asked again when the run is resumed.
+            self.stopped = "interrupted"
+        return kept
+
+    def _finish(self, cell: Cell, asked: Asked) -> None:
+        record = asked.record
+        # An interrupted run is not to be waited for where the answer is there already.
+        hurry = self.stopped == "interrupted" and record.device == "live"
+        if record.ok and asked.later and not hurry:
+            try:
+                asked.later()
+            except DeviceError as error:
+                record.status, record.message = "failed", str(error)
+        if record.ok and asked.requests:
+            tell_link_from_cloud(record, link_named(cell.link), asked.requests)
+        if record.ok and self.check:
+            record.correct = self.check.right(record.answer, self.questions[record.index])
+
+    def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
+        """Address of the server that a cell asks; the OpenAI server, if it is that."""
+        if cell.mode == "device-alone":
+            self.servers.stop()
+            return None, None
+        if cell.mode in ("duet", "large-alone-service"):
+            address = self.servers.service()
+            if self.folder.probe is None:
+                self._probe(address, cell)
+            return address, None
+        openai = self.servers.openai()
+        return openai[0].address, openai
+
+    def _probe(self, address: str, cell: Cell) -> None:
+        self.say("bytes of a connection and of a token")
+        handshake = None
+        with contextlib.suppress(BenchError):
+            handshake = handshake_bytes(
+                self.ways, address, self.asking.credentials, self.asking.connect_timeout
+            )
+        budget = cell.budget or self.asking.manifest.defaults.budget
+        costs = probe.bytes_per_token(
+            self.ways, address, self.asking, self.questions[:_PROBED], budget
+        )
+        self.folder.keep_probe(
+            Probe(
+                handshake_up=handshake.up if handshake else None,
+                handshake_down=handshake.down if handshake else None,
+                bytes_per_token=costs,
+            )
+        )
+
+    def _mode(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
+        key = (cell.mode, cell.budget, cell.live)
+        if key not in self._modes:
+            self._modes[key] = self._make(cell, openai)
+        return self._modes[key]
+
+    def _make(self, cell: Cell, openai: OpenAIModel | None) -> Mode:
+        if cell.mode == "large-alone":
+            assert openai is not None
+            return LargeAlone(self.asking, self.workload, openai)
+        if cell.mode == "large-alone-service":
+            return LargeAloneService(self.asking, self.workload)
+        if cell.mode == "truncated":
+            assert cell.budget is not None
+            assert openai is not None
+            return Truncated(self.asking, self.workload, openai, cell.budget)
+        assert self.decoder is not None
+        if cell.mode == "device-alone":
+            return DeviceAlone(self.asking, self.pair, self.decoder)
+        assert cell.budget is not None
+        return Split(self.asking, self.pair, self.decoder, cell.budget, live=cell.live)
+
+
+def needs_decoder(plan: Plan) -> bool:
+    """Whether any of the modes runs the small model."""
+    return bool({"duet", "device-alone"} & set(plan.modes))
+
+
+def _warm_up_question(number: int) -> Question:
+    return Question(id=f"warm-up-{number}", text=f"What is {number + 11} plus {number + 30}?")

@@ -1,0 +1,54 @@
+"""What a run was asked for: kept with its results, and what a resumed run must agree with."""
+
+import hashlib
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from duet_tools.split.questions import Question
+
+
+class RunSettings(BaseModel):
+    """Settings of a run; nothing in them names a machine or a path.
+
+    `data`: the file's name. `data_sha256`: of the questions asked, in order, with their answers.
+    `streams`, `budgets`, `rates`: see `duet_tools.split.cells.Plan`. `large_limit`, `answer_limit`: most
+    tokens of the large model alone, and of the device. `seed`: of the first question.
+    `warm_up`: questions before each cell that do not count. `tls`: whether the link is encrypted.
+    `started_here`: whether the service was started for the run. `engine_flags`: vLLM's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pair: str
+    data: str
+    data_sha256: str
+    questions: int
+    modes: tuple[str, ...]
+    links: tuple[str, ...]
+    profile: str
+    streams: tuple[int, ...]
+    rates: tuple[float, ...]
+    budgets: tuple[int, ...]
+    large_limit: int
+    answer_limit: int
+    temperature: float
+    seed: int
+    warm_up: int
+    verifier: str
+    tls: bool
+    started_here: bool
+    engine_flags: tuple[str, ...]
+
+    def differs_in(self, other: "RunSettings") -> list[str]:
+        """Names of the settings that another run has otherwise."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return [name for name, value in mine.items() if theirs[name] != value]
+
+
+def fingerprint(questions: Sequence[Question]) -> str:
+    """SHA-256 of questions and answers in order."""
+    digest = hashlib.sha256()
+    for question in questions:
+        digest.update(repr((question.id, question.text, question.answer)).encode())
+    return digest.hexdigest()

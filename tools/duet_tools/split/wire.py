@@ -1,0 +1,132 @@
+"""A device's own way to a server over a link, and the bytes that pass on it."""
+
+import itertools
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import grpc
+
+from duet_device.identity.channel import open_channel
+from duet_contract.connections import wait_until_connected
+from duet_tools.bench.children import Child
+from duet_tools.bench.errors import BenchError
+from duet_tools.link.profiles import (Link, link_named)
+
+_QUIET_S = 0.2
+_SETTLED_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Bytes that TCP carried, its own headers left out. `up`: from the device to the server."""
+
+    up: int = 0
+    down: int = 0
+
+    def __sub__(self, other: "Passed") -> "Passed":
+        return Passed(self.up - other.up, self.down - other.down)
+
+
+class Ways:
+    """The process that links live in (`duet_tools.split.ways`); started when first needed.
+
+    Use as a context manager; several threads may.
+    """
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child:
+            self._child.stop()
+
+    @contextmanager
+    def open(self, target: str, link: Link, seed: int) -> "Iterator[Wire]":
+        """A link of its own to `target` (host:port).
+
+        Raises:
+            BenchError: the process cannot be started, or it cannot listen.
+        """
+        number = next(self._numbers)
+        opened = self.tell(do="open", number=number, target=target, link=link.name, seed=seed)
+        try:
+            yield Wire(self, number, opened["address"])
+        finally:
+            self.tell(do="close", number=number)
+
+    def tell(self, **command: object) -> dict[str, Any]:
+        """Gives the process a command; returns its answer.
+
+        Raises:
+            BenchError: it failed, or the process ended.
+        """
+        with self._lock:
+            if self._child is None:
+                self._child = Child(
+                    "the links' process", [sys.executable, "-m", "duet_tools.split.ways"], talks=True
+                )
+            self._child.tell(command)
+            answer: dict[str, Any] = self._child.hear()
+        if "error" in answer:
+            raise BenchError(answer["error"])
+        return answer
+
+
+class Wire:
+    """One device's link: questions asked over it one at a time, each counted."""
+
+    def __init__(self, ways: Ways, number: int, address: str) -> None:
+        self._ways = ways
+        self._number = number
+        self._counted = Passed()
+        self.address = address
+
+    def taken(self) -> Passed:
+        """Bytes since the last call."""
+        now = self._count()
+        before, self._counted = self._counted, now
+        return now - before
+
+    def settle(self, rtt_ms: float) -> None:
+        """Waits until nothing more passes: goodbyes trail behind the last message."""
+        end = time.monotonic() + _SETTLED_WITHIN_S
+        before = self._count()
+        while time.monotonic() < end:
+            time.sleep(_QUIET_S + rtt_ms / 1e3)
+            now = self._count()
+            if now == before:
+                return
+            before = now
+
+    def _count(self) -> Passed:
+        answer = self._ways.tell(do="count", number=self._number)
+        return Passed(answer["up"], answer["down"])
+
+
+def handshake_bytes(
+    ways: Ways, target: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
+) -> Passed:
+    """Bytes of a connection that stands and asks nothing, its closing included.
+
+    Raises:
+        BenchError: it does not stand in time.
+    """
+    with ways.open(target, link_named("none"), seed=0) as way:
+        channel = open_channel(way.address, credentials)
+        try:
+            if not wait_until_connected(channel, timeout_s):
+                raise BenchError(f"no link to {target} within {timeout_s:g} s")
+        finally:
+            channel.close()
+        way.settle(0.0)
+        return way.taken()

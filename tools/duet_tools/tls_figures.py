@@ -1,0 +1,316 @@
+"""What mutual TLS costs: bytes of a handshake, the start of a question, throughput at 32 streams.
+
+    python -m duet_tools.tls_cost --out tools/duet_tools/results/tls_cost.json
+    python -m duet_tools.tls_cost --figures engine --out tools/duet_tools/results/tls_cost.json
+
+Everything but `engine` runs on the tests' scripted engine, so that what is compared is the service;
+`engine` is vLLM with the pair's reasoner. The two services take turns in one run.
+"""
+
+import asyncio
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Before gRPC: it says which TLS is spoken.
+from duet_tools.tls_services import (Side, Sides, engines, scripted)
+
+import click  # isort: skip
+import grpc  # isort: skip
+
+from duet_contract.json_data import parse_json
+from duet_contract.manifest import Manifest, load_manifest
+from duet_contract.pairs import find_pair
+from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_tools import options
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.bench.machine import (commit, describe_machine, load_average)
+from duet_tools.bench.results import (Figure, Results, Series, Target, read_results)
+from duet_tools.bench.stats import (differences, ratios, summarise)
+from duet_tools.bench.workload import question
+from duet_tools.counting_proxy import (Count, CountingProxy)
+from duet_tools.ending import EXIT_CODES
+
+# A handshake's bytes above plaintext.
+MOST_UP, MOST_DOWN = 2500, 3 * 1024
+_STREAMS = 32
+_TOKENS = 128
+# Of a real engine, which on two cores takes seconds for 32 of them.
+_ENGINE_TOKENS = 64
+# What a settled connection may still send: settings, session tickets.
+_SETTLE_S = 0.3
+# Tokens of one stream a second: 32 streams of it are what a GPU's engine gives a small reasoner.
+_PACED = 100.0
+_FIGURES = ("handshake", "start", "paced", "saturated", "engine")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command was asked for. `seconds`: of a throughput run; `figures`: groups of them."""
+
+    pair: str
+    repeats: int
+    seconds: float
+    figures: frozenset[str]
+    out: Path | None
+
+    @property
+    def command(self) -> str:
+        """How to measure the same again."""
+        chosen = ",".join(name for name in _FIGURES if name in self.figures)
+        figures = "" if self.figures == set(_FIGURES) else f" --figures {chosen}"
+        out = f" --out {self.out.name}" if self.out else ""
+        lengths = f" --repeats {self.repeats} --seconds {self.seconds:g}"
+        return f"python -m duet_tools.tls_cost{figures}{lengths}{out}"
+
+
+async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
+    """Bytes of a connection until it stands, of its first question, of its second."""
+    with CountingProxy("127.0.0.1", side.port) as proxy:
+        async with side.channel(proxy.port) as channel:
+            await channel.channel_ready()
+            await asyncio.sleep(_SETTLE_S)
+            stood = proxy.count
+            asked = []
+            for _ in range(2):
+                await _ask(channel, request)
+                await asyncio.sleep(_SETTLE_S)
+                asked.append(proxy.count)
+    return stood, asked[0] - stood, asked[1] - asked[0]
+
+
+async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
+    tokens = 0
+    async for response in InferenceServiceStub(channel).Reason(request):
+        tokens += len(response.piece.tokens.ids)
+    return tokens
+
+
+async def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
+    """Tokens a second over 32 connections with a stream each, begun anew until the time is over."""
+    channels = [side.channel() for _ in range(_STREAMS)]
+    await asyncio.gather(*(channel.channel_ready() for channel in channels))
+    began = time.perf_counter()
+
+    async def stream(channel: grpc.aio.Channel) -> int:
+        tokens = await _ask(channel, next(requests))
+        while time.perf_counter() - began < seconds:
+            tokens += await _ask(channel, next(requests))
+        return tokens
+
+    tokens = sum(await asyncio.gather(*(stream(channel) for channel in channels)))
+    took = time.perf_counter() - began
+    for channel in channels:
+        await channel.close()
+    return tokens / took
+
+
+def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> list[Figure]:
+    counts = [
+        [asyncio.run(_connection_bytes(side, request)) for side in sides] for _ in range(repeats)
+    ]
+    figures = []
+    for way, most in (("up", MOST_UP), ("down", MOST_DOWN)):
+        for index, (what, title, target) in enumerate(
+            (
+                ("handshake", f"Mutual TLS handshake, bytes {way}", most),
+                ("first", f"First question on a connection, bytes {way}", None),
+                ("kept", f"Question on a kept connection, bytes {way}", None),
+            )
+        ):
+            plain = [float(getattr(pair[0][index], way)) for pair in counts]
+            secured = [float(getattr(pair[1][index], way)) for pair in counts]
+            figures.append(
+                _figure(
+                    f"tls.{what}-{way}",
+                    title,
+                    (plain, secured),
+                    unit="bytes",
+                    judged=differences(secured, plain),
+                    judged_unit="bytes more than plaintext",
+                    target=Target(comparison="at most", value=target) if target else None,
+                    warm_ups=0,
+                )
+            )
+    return figures
+
+
+def _figure(
+    id_: str, title: str, values: tuple[Sequence[float], Sequence[float]], **fields: Any
+) -> Figure:
+    """A figure of mutual TLS against plaintext; `values`: of plaintext first, as sides are."""
+    plain, secured = values
+    return Figure(
+        id=id_,
+        title=title,
+        subject=Series(name="mutual TLS", summary=summarise(secured)),
+        peer=Series(name="plaintext", summary=summarise(plain)),
+        **fields,
+    )
+
+
+def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
+    """The vault's key behind a passphrase, which is stretched anew by each process."""
+    before = load_average()
+    took: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for side, values in zip(sides, took, strict=True):
+            seconds = _link_after_s(side, pair)
+            if repeat:
+                values.append(seconds)
+    return _figure(
+        "tls.start",
+        "Start of duet-device ask until the link stands",
+        took,
+        unit="s",
+        judged=summarise(took[1]),
+        judged_unit="s",
+        target=Target(comparison="at most", value=0.5),
+        load=(before, load_average()),
+    )
+
+
+def _link_after_s(side: Side, pair: str) -> float:
+    run = "import sys; from duet_device.cli import main; sys.exit(main())"
+    options = ["--server", f"127.0.0.1:{side.port}", "--pair", pair, "--budget", "8"]
+    command = [sys.executable, "-c", run, "ask", "--json", "--require-cloud", *options, "What?"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    return float(parse_json(done.stdout)["ms"]["connect"]) / 1000
+
+
+async def _turns(
+    sides: Sides, requests: Sequence[Iterator[ReasonRequest]], repeats: int, seconds: float
+) -> tuple[list[float], list[float]]:
+    """Throughput of both sides, repeat by repeat; each goes first in turn."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for index in (0, 1) if repeat % 2 else (1, 0):
+            # The first is to warm up.
+            length = seconds if repeat else seconds / 2
+            value = await _throughput(sides[index], requests[index], length)
+            if repeat:
+                took[index].append(value)
+    return took
+
+
+def _throughput_figure(
+    name: str,
+    engine: str,
+    sides: Sides,
+    requests: Sequence[Iterator[ReasonRequest]],
+    repeats: int,
+    seconds: float,
+) -> Figure:
+    before = load_average()
+    plain, secured = asyncio.run(_turns(sides, requests, repeats, seconds))
+    return _figure(
+        f"tls.throughput-{name}",
+        f"Throughput, {_STREAMS} streams, {engine}",
+        (plain, secured),
+        unit="tokens/s",
+        judged=ratios(secured, plain),
+        judged_unit="ratio",
+        target=Target(comparison="at least", value=0.97),
+        load=(before, load_average()),
+    )
+
+
+def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
+    wanted, repeats = asked.figures, asked.repeats
+    request = _request(manifest, "What is the capital of France, and why?", _TOKENS)
+    same = [itertools.repeat(request)] * 2
+    if wanted & {"handshake", "start", "paced"}:
+        with scripted(asked.pair, _TOKENS, 1 / _PACED) as sides:
+            if "handshake" in wanted:
+                yield from _handshake_figures(sides, request, repeats)
+            if "start" in wanted:
+                yield _start_figure(sides, asked.pair, repeats)
+            if "paced" in wanted:
+                engine = f"engine of {_PACED:.0f} tokens/s a stream"
+                yield _throughput_figure("paced", engine, sides, same, repeats, asked.seconds)
+    if "saturated" in wanted:
+        with scripted(asked.pair, _TOKENS, 0.0) as sides:
+            engine = "engine that costs nothing"
+            yield _throughput_figure("saturated", engine, sides, same, repeats, asked.seconds)
+    if "engine" in wanted:
+        # Both are asked the same, and nothing twice, so that no prefix cache answers.
+        fresh = [
+            (_request(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
+            for _ in range(2)
+        ]
+        with engines(asked.pair) as sides:
+            # One question a stream and repeat: a round is seconds long already.
+            yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
+
+
+def _request(
+    manifest: Manifest, text: str, budget: int, temperature: float | None = None
+) -> ReasonRequest:
+    return ReasonRequest(
+        question=text,
+        budget=budget,
+        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
+        vocabulary=bytes.fromhex(manifest.reasoner.vocabulary.sha256),
+        temperature=temperature,
+    )
+
+
+def _groups(text: str) -> frozenset[str]:
+    chosen = frozenset(text.split(","))
+    if unknown := chosen - set(_FIGURES):
+        raise UsageProblem(
+            f"no figures named {', '.join(sorted(unknown))}; there are: {', '.join(_FIGURES)}"
+        )
+    return chosen
+
+
+@click.command(epilog=EXIT_CODES, context_settings=options.HELP)
+@options.pair(options.MEASURED_PAIR)
+@click.option("--repeats", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option(
+    "--seconds",
+    type=options.Finite(0.1, 3600),
+    default=4.0,
+    show_default=True,
+    help="Length of a throughput run.",
+)
+@click.option(
+    "--figures",
+    default=",".join(_FIGURES),
+    show_default=True,
+    metavar="NAME,...",
+    help="What to measure.",
+)
+@click.option("--out", type=options.FILE, help="Results file; figures not measured now are kept.")
+def tls_cost(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
+    """Measure what mutual TLS costs: handshake bytes, start of a question, throughput."""
+    asked = Asked(pair, repeats, seconds, _groups(figures), out)
+    if out and not out.parent.is_dir():
+        raise UsageProblem(f"there is no directory {out.parent}")
+    manifest = load_manifest(find_pair(pair))
+    results = Results(
+        machine=describe_machine(),
+        pair=manifest.reference,
+        commit=commit(),
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    )
+    if out and out.exists():
+        earlier = read_results(out)
+        if (earlier.machine.cpu, earlier.pair) != (results.machine.cpu, results.pair):
+            raise UsageProblem(f"{out} is of another machine or pair: give another --out")
+        results = results.with_figures(earlier.figures)
+    facts = {"command": asked.command, "commit": results.commit}
+    for figure in _measure(asked, manifest):
+        judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
+        print(f"{figure.title}: {figure.subject.summary.median:.4g} against "
+              f"{figure.peer.summary.median if figure.peer else 0:.4g} {figure.unit}; "
+              f"{judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}")  # fmt: skip
+        results = results.with_figures((figure.model_copy(update=facts),))
+        if out:
+            out.write_text(results.to_json(), "utf-8")

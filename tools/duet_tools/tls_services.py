@@ -1,0 +1,138 @@
+"""Two services alike but for mutual TLS, with this process enrolled at the one that has it."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+# Before gRPC: it says which TLS is spoken.
+from duet_device.identity.credentials import Identity
+from duet_device.identity.enrollment import enroll
+
+import grpc  # isort: skip
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from duet_contract.channels import open_aio_channel, open_channel
+from duet_tools.bench.children import (Child, free_port)
+from duet_tools.bench.placement import (spread_out, staying_on)
+from duet_tools.bench.subjects import (READY_S, engine_environment, engine_flags)
+from duet_tools.bench.workload import Workload
+
+# Counted like any limits, and never reached.
+_LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"
+_READY = health_pb2.HealthCheckRequest(service="duet.v1.InferenceService")
+
+
+@dataclass(frozen=True)
+class Side:
+    """A service and how it is reached; None: in the clear."""
+
+    port: int
+    credentials: grpc.ChannelCredentials | None
+
+    def channel(self, port: int | None = None) -> grpc.aio.Channel:
+        """A connection of its own, to the service or to a proxy in front of it."""
+        return open_aio_channel(f"127.0.0.1:{port or self.port}", self.credentials)
+
+    def ready(self) -> bool:
+        """Whether the service answers questions."""
+        with open_channel(f"127.0.0.1:{self.port}", self.credentials) as channel:
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(_READY, timeout=2)
+            except grpc.RpcError:
+                return False
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+# In the clear, with mutual TLS.
+Sides = tuple[Side, Side]
+
+
+@contextmanager
+def scripted(pair: str, tokens: int, pause_s: float) -> Iterator[Sides]:
+    """Services with the tests' scripted engine: signals of `tokens`, one each `pause_s`."""
+    with (
+        _invited() as (tls, code),
+        _scripted(pair, tokens, pause_s) as plain,
+        _scripted(pair, tokens, pause_s, *tls, "--enrolment-port", "0") as secured,
+    ):
+        credentials = _enrolled(secured["enrolment_port"], code).credentials()
+        yield Side(plain["port"], None), Side(secured["port"], credentials)
+
+
+@contextmanager
+def engines(pair: str) -> Iterator[Sides]:
+    """Services with vLLM each, loaded at the same time; this thread off their workers' cores.
+
+    Raises:
+        BenchError: one of them does not start.
+    """
+    workload = Workload.open(pair)
+    flags = ["-m", "duet_cloud.serve", "--pair", str(workload.directory), *engine_flags(workload, [])]
+    ports, enrolment = (free_port(), free_port()), free_port()
+    with ExitStack() as stack:
+        tls, code = stack.enter_context(_invited())
+
+        def start(name: str, port: int, *options: str) -> Child:
+            command = [sys.executable, *flags, "--port", str(port), *options]
+            return stack.enter_context(Child(name, command, engine_environment()))
+
+        plain = start("the service in the clear", ports[0])
+        more = (*tls, "--enrolment-port", str(enrolment))
+        secured = start("the service with mutual TLS", ports[1], *more)
+        secured.wait_until(lambda: _listens(enrolment), READY_S)
+        identity = _enrolled(enrolment, code)
+        sides = Side(ports[0], None), Side(ports[1], identity.credentials())
+        for child, side in zip((plain, secured), sides, strict=True):
+            child.wait_until(side.ready, READY_S)
+        left = spread_out(plain.process.pid) & spread_out(secured.process.pid)
+        stack.enter_context(staying_on(left))
+        yield sides
+
+
+@contextmanager
+def _invited() -> Iterator[tuple[list[str], str]]:
+    """An authority with limits on whoever asks: a service's options for it, and a code."""
+    with tempfile.TemporaryDirectory() as scratch:
+        os.environ |= {
+            "DUET_HOME": f"{scratch}/home",
+            "DUET_PASSPHRASE": "for the length of a measurement",
+            "DUET_AUTHORITY": f"{scratch}/authority",
+            "DUET_AUTHORITY_PASSPHRASE": "for the length of a measurement",
+        }
+        _admin("init")
+        Path(scratch, "authority", "access.toml").write_text(_LIMITS, "utf-8")
+        yield ["--tls-dir", f"{scratch}/authority"], _admin("invite", "bench").strip()
+
+
+def _admin(*arguments: str) -> str:
+    command = [sys.executable, "-m", "duet_cloud.admin", *arguments]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def _enrolled(port: int, code: str) -> Identity:
+    return enroll(f"127.0.0.1:{port}", code).identity
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+@contextmanager
+def _scripted(pair: str, tokens: int, pause_s: float, *options: str) -> Iterator[dict[str, int]]:
+    """A scripted service; its ports."""
+    environment = {"SCRIPT_TOKENS": str(tokens), "SCRIPT_PAUSE_S": str(pause_s)}
+    command = [sys.executable, "-m", "tests.doubles.scripted_service", pair, *options]
+    with Child("the scripted service", command, environment, talks=True) as child:
+        assert child.process.stdout
+        ports: dict[str, int] = json.loads(child.process.stdout.readline())
+        yield ports

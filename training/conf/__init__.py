@@ -1,1 +1,0 @@
-"""Hydra settings of `python -m training.train`."""

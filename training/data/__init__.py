@@ -1,1 +1,0 @@
-"""Data sets as VERL's parquet rows: `python -m training.data NAME`."""

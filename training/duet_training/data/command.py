@@ -1,0 +1,152 @@
+"""The command of `python -m duet_training.data`: reads, splits and writes a data set."""
+
+import argparse
+from pathlib import Path
+
+from duet_contract.json_data import json_text, parse_json
+from duet_training.commands import (SEED, TOKENS, whole)
+from duet_training.data.gym import generate
+from duet_training.data.hub import read_set
+from duet_training.data.jsonl import read_jsonl
+from duet_training.data.lengths import fitting
+from duet_training.data.rows import (Problem, questions_of, write_rows)
+from duet_training.data.sets import SETS
+from duet_training.data.splits import (Splits, split, split_stories)
+from duet_training.errors import DataError
+from duet_training.pair.description import load_pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.data.story_problems.draw import Split
+
+MOST_PROBLEMS = 10_000_000
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.data", description="Prepare a data set as VERL's parquet rows."
+    )
+    parser.add_argument(
+        "name", help=f"one of {', '.join(SETS)}; jsonl (with --from FILE); gym:TASK; stories:SCOPE"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="directory for the parquet files")
+    parser.add_argument(
+        "--from", dest="source", type=Path, help="local copy in the hub's layout, or a JSONL file"
+    )
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument(
+        "--validation", type=whole(0, MOST_PROBLEMS), help="problems to validate on (100 of a set)"
+    )
+    parser.add_argument(
+        "--test", type=whole(0, MOST_PROBLEMS), default=0, help="problems to test on"
+    )
+    parser.add_argument(
+        "--size",
+        type=whole(1, MOST_PROBLEMS),
+        default=1000,
+        help="problems to generate; of stories, to train on",
+    )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="KEY=JSON", help="setting of a gym task"
+    )
+    parser.add_argument("--verifier", default="math", help="verifier of a JSONL file's answers")
+    parser.add_argument(
+        "--exclude", type=Path, nargs="*", default=[], help="parquet files to have no question of"
+    )
+    parser.add_argument("--pair", type=Path, help="pair whose prompts --max-prompt measures")
+    parser.add_argument("--max-prompt", type=TOKENS, default=1024, help="tokens")
+    return parser
+
+
+def _read(arguments: argparse.Namespace) -> tuple[list[Problem], int]:
+    name: str = arguments.name
+    if name == "jsonl":
+        if not arguments.source:
+            raise DataError("jsonl needs --from FILE")
+        return read_jsonl(arguments.source, arguments.verifier)
+    if name.startswith("gym:"):
+        options = dict(_option(text) for text in arguments.option)
+        return generate(name.removeprefix("gym:"), arguments.size, arguments.seed, options)
+    if name not in SETS:
+        raise DataError(
+            f"there is no data set {name!r}; there are: {', '.join(SETS)}, jsonl, "
+            "gym:TASK, stories:SCOPE"
+        )
+    return read_set(name, SETS[name], arguments.source, arguments.seed)
+
+
+def _option(text: str) -> tuple[str, object]:
+    key, separator, value = text.partition("=")
+    try:
+        if separator:
+            return key, parse_json(value)
+    except ValueError:
+        pass
+    raise DataError(f"--option {text!r} is not KEY=JSON")
+
+
+def _split(
+    arguments: argparse.Namespace, prompts: PairPrompts | None, excluded: frozenset[str]
+) -> tuple[Splits, int, int]:
+    """The splits, and how many problems had no answer or were too long."""
+    if arguments.name.startswith("stories:"):
+        validation = 100 if arguments.validation is None else arguments.validation
+        counts: dict[Split, int] = {
+            "train": arguments.size,
+            "validation": validation,
+            "test": arguments.test,
+        }
+        scope = arguments.name.removeprefix("stories:")
+        splits = split_stories(scope, arguments.seed, counts, excluded)
+        too_long = 0
+        if prompts:
+            for name, part in splits.parts.items():
+                splits.parts[name], long = fitting(part, prompts, arguments.max_prompt)
+                too_long += long
+        return splits, 0, too_long
+    problems, without = _read(arguments)
+    too_long = 0
+    if prompts:
+        problems, too_long = fitting(problems, prompts, arguments.max_prompt)
+    hub_set = SETS.get(arguments.name)
+    validation, test = arguments.validation, arguments.test
+    if hub_set and not hub_set.training:
+        # Evaluation only: every problem is for testing.
+        validation, test = 0, len({p.key for p in problems} - excluded)
+    elif validation is None:
+        validation = min(100, len(problems) // 10)
+    splits = split(
+        problems, seed=arguments.seed, validation=validation, test=test, exclude=excluded
+    )
+    return splits, without, too_long
+
+
+def prepare(arguments: argparse.Namespace) -> dict[str, object]:
+    """Reads, splits, measures and writes; returns the report that is printed and saved."""
+    prompts = PairPrompts(load_pair(arguments.pair)) if arguments.pair else None
+    excluded = frozenset(questions_of(arguments.exclude))
+    splits, without, too_long = _split(arguments, prompts, excluded)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for name, part in splits.parts.items():
+        write_rows(part, name, arguments.out / f"{name}.parquet")
+    report: dict[str, object] = {
+        "name": arguments.name,
+        "seed": arguments.seed,
+        **{name: len(part) for name, part in splits.parts.items()},
+        "without_answer": without,
+        "repeated_or_excluded": splits.repeats,
+        "of_tested_templates_unused": splits.unused,
+    }
+    if prompts:
+        report["too_long"] = too_long
+        report["max_prompt"] = arguments.max_prompt
+    (arguments.out / "report.json").write_text(json_text(report, indent=2) + "\n", "utf-8")
+    return report
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Prepares one data set and prints the report.
+
+    Raises:
+        TrainingError: it cannot be prepared.
+    """
+    print(json_text(prepare(_parser().parse_args(argv))))
+    return 0

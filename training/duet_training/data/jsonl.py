@@ -1,0 +1,61 @@
+"""Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`.
+
+An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from duet_contract.answers.worked import reference_text
+from duet_contract.json_data import parse_json, read_text
+from duet_training.data.rows import Problem
+from duet_training.errors import DataError
+
+
+def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
+    """All problems of a file, and how many lines were left out for want of an answer.
+
+    Raises:
+        DataError: unreadable, a line that is not an object, an answer that is neither text nor a
+            number, or no line with an answer.
+    """
+    problems, without = [], 0
+    for number, row in json_lines(file):
+        question = str(row.get("question") or "").strip()
+        try:
+            answer = reference_text(row.get("answer"))
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: {error}") from error
+        if not question or not answer:
+            without += 1
+            continue
+        name = str(row.get("id") or f"{file.stem}/{number}")
+        problems.append(Problem(name, question, answer, file.stem, verifier))
+    if not problems:
+        raise DataError(f"{file} has no row with a question and an answer ({without} without)")
+    return problems, without
+
+
+def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each object of a file with its line's number, from 1; empty lines are passed over.
+
+    Raises:
+        DataError: unreadable, or a line that is not an object.
+    """
+    try:
+        # Not `splitlines`: JSON may hold other separators of lines as they are. Windows' editors
+        # begin a file with a byte order mark.
+        lines = read_text(file).split("\n")
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = parse_json(line)
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: not JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{file}, line {number}: not an object")
+        yield number, row

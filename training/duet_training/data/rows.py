@@ -1,0 +1,125 @@
+"""One problem, and how it is written: VERL's parquet rows.
+
+Columns: `data_source`, `prompt` (chat messages), `ability`, `reward_model` (`style`,
+`ground_truth`), `extra_info`. The last holds what DUET reads beside them: `id`, `question`,
+`verifier`, `split`, and `metadata` as JSON text (columns of parquet must be alike in every row).
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from duet_contract.json_data import parse_json
+from duet_training.errors import DataError
+from duet_training.evaluation.verifiers import Truth
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question with what is known of its answer. `group`: its template, if it was generated."""
+
+    id: str
+    question: str
+    answer: str
+    source: str
+    verifier: str = "math"
+    metadata: dict[str, Any] = field(default_factory=dict)
+    group: str | None = None
+
+    @property
+    def truth(self) -> Truth:
+        """What the verifier is given."""
+        return Truth(self.answer, self.metadata)
+
+    @property
+    def key(self) -> str:
+        """Equal for questions that differ in white space and case only."""
+        return " ".join(self.question.split()).casefold()
+
+
+def write_rows(problems: Sequence[Problem], split: str, file: Path) -> None:
+    """Writes one split as parquet."""
+    rows = [
+        {
+            "data_source": problem.source,
+            "prompt": [{"role": "user", "content": problem.question}],
+            "ability": "reasoning",
+            "reward_model": {"style": "rule", "ground_truth": problem.answer},
+            "extra_info": {
+                "id": problem.id,
+                "question": problem.question,
+                "verifier": problem.verifier,
+                "split": split,
+                "metadata": json.dumps(problem.metadata, ensure_ascii=False, default=str),
+            },
+        }
+        for problem in problems
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), file)
+
+
+def paths_of(named: object) -> tuple[Path, ...]:
+    """One file, or several, as settings name them: paths or text, alone or in a list.
+
+    Raises:
+        TypeError: it is neither. ValueError: a list of none.
+    """
+    if isinstance(named, str | Path):
+        return (Path(named),)
+    if not isinstance(named, list | tuple):
+        raise TypeError(f"{named!r} is neither a file nor a list of files")
+    if not named:
+        raise ValueError("no file")
+    return tuple(Path(file) for file in named)
+
+
+def read_rows(files: Path | Sequence[Path]) -> list[Problem]:
+    """Reads splits that `write_rows` wrote, one after another.
+
+    Raises:
+        DataError: no such file, not parquet, or rows without what a problem needs, an answer say.
+    """
+    return [problem for file in paths_of(files) for problem in _read(file)]
+
+
+def _read(file: Path) -> list[Problem]:
+    try:
+        rows = pq.read_table(file).to_pylist()
+        problems = [_problem(row) for row in rows]
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot read the data {file}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{file} has not the columns of `python -m duet_training.data` ({error!r})"
+        ) from error
+    if not problems:
+        raise DataError(f"{file} has no rows")
+    without = sum(not problem.answer for problem in problems)
+    if without:
+        raise DataError(
+            f"{without} of {len(problems)} rows in {file} have no answer; "
+            "`python -m duet_training.data` leaves such rows out"
+        )
+    return problems
+
+
+def _problem(row: dict[str, Any]) -> Problem:
+    extra, answer = row["extra_info"], row["reward_model"]["ground_truth"]
+    return Problem(
+        id=extra["id"],
+        question=extra["question"],
+        answer="" if answer is None else str(answer).strip(),
+        source=row["data_source"],
+        verifier=extra["verifier"],
+        metadata=parse_json(extra["metadata"], finite=False),
+    )
+
+
+def questions_of(files: Iterable[Path]) -> set[str]:
+    """Keys of all questions in some splits, to keep them out of another."""
+    return {problem.key for file in files for problem in read_rows(file)}

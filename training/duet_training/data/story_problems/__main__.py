@@ -1,0 +1,20 @@
+"""`python -m duet_training.data.story_problems SCOPE`: word problems as JSON lines, as the bench reads them."""
+
+import sys
+
+from duet_training.commands import run_command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+
+    def work() -> int:
+        from duet_training.data.story_problems.command import run
+
+        return run(arguments)
+
+    return run_command("duet_training.data.story_problems", work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

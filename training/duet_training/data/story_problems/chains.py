@@ -1,0 +1,225 @@
+"""Stories of one amount that changes, event by event: as many steps as wanted."""
+
+from collections.abc import Callable
+
+from duet_training.data.story_problems.story import (Sign, Step, Story, compute)
+from duet_training.data.story_problems.words import (GROUPS, HOLDERS, Dice, Person, plural)
+
+# What one gets or loses: present, past; {n} is the number, {t} the things, {o} someone else.
+GAINS = (
+    ("buys {n} more {t}", "bought {n} more {t}"),
+    ("finds {n} {t}", "found {n} {t}"),
+    ("gets {n} {t} from {o}", "got {n} {t} from {o}"),
+    ("receives {n} more {t}", "received {n} more {t}"),
+    ("wins {n} {t}", "won {n} {t}"),
+    ("picks up {n} more {t}", "picked up {n} more {t}"),
+    ("is given {n} {t} by {o}", "was given {n} {t} by {o}"),
+    ("collects {n} {t}", "collected {n} {t}"),
+)
+LOSSES = (
+    ("gives {n} {t} to {o}", "gave {n} {t} to {o}"),
+    ("loses {n} of the {t}", "lost {n} of the {t}"),
+    ("sells {n} {t}", "sold {n} {t}"),
+    ("throws away {n} {t}", "threw away {n} {t}"),
+    ("uses {n} of them", "used {n} of them"),
+    ("breaks {n} {t}", "broke {n} {t}"),
+    ("lends {n} {t} to {o}", "lent {n} {t} to {o}"),
+    ("puts {n} {t} away", "put {n} {t} away"),
+)
+# In stories with open words, these too.
+MORE_GAINS = (
+    ("makes {n} more {t}", "made {n} more {t}"),
+    ("earns {n} {t}", "earned {n} {t}"),
+    ("adds {n} {t}", "added {n} {t}"),
+    ("catches {n} {t}", "caught {n} {t}"),
+    ("brings home {n} {t}", "brought home {n} {t}"),
+    ("takes {n} {t} from {o}", "took {n} {t} from {o}"),
+    ("orders {n} more {t}", "ordered {n} more {t}"),
+    ("is sent {n} {t}", "was sent {n} {t}"),
+    ("and {o} find {n} more {t}", "and {o} found {n} more {t}"),
+    ("has {n} {t} delivered", "had {n} {t} delivered"),
+)
+MORE_LOSSES = (
+    ("eats {n} of them", "ate {n} of them"),
+    ("drops {n} {t}", "dropped {n} {t}"),
+    ("spends {n} {t}", "spent {n} {t}"),
+    ("donates {n} {t}", "donated {n} {t}"),
+    ("trades away {n} {t}", "traded away {n} {t}"),
+    ("hands {n} {t} to {o}", "handed {n} {t} to {o}"),
+    ("hides {n} {t}", "hid {n} {t}"),
+    ("sends {o} {n} {t}", "sent {o} {n} {t}"),
+    ("returns {n} of the {t}", "returned {n} of the {t}"),
+    ("leaves {n} {t} at home", "left {n} {t} at home"),
+)
+TIMES = {2: ("doubles", "doubled"), 3: ("triples", "tripled")}
+THEN = ("Then ", "After that, ", "Later, ", "Next, ", "The next day, ", "")
+
+
+class _Chain:
+    """A story being told. `now`: the amount; `clauses`: what happened since the beginning."""
+
+    def __init__(self, dice: Dice) -> None:
+        self.dice = dice
+        self.hero, self.things = dice.person(), dice.thing()
+        self.past = int(dice.chance(0.5))
+        self.first = self.now = dice.number(2, dice.largest * 2 // 3)
+        self.clauses: list[str] = []
+        self.steps: list[Step] = []
+
+    def have(self) -> str:
+        return ("has", "had")[self.past]
+
+    def add(self, why: str, sign: Sign, right: int) -> None:
+        """One step from the amount as it is."""
+        before, self.now = self.now, compute(self.now, sign, right)
+        fact = f"Now {self.hero.name} {self.have()} {self.now} {self.things}"
+        self.steps.append(Step(why, before, sign, right, fact))
+
+    def other(self) -> Person:
+        return self.dice.person()
+
+
+def _gain(chain: _Chain) -> bool:
+    number = chain.dice.number(2, chain.dice.largest - chain.now)
+    if chain.now + number > chain.dice.largest:
+        return False
+    form = chain.dice.phrasing(GAINS, MORE_GAINS)[chain.past]
+    clause = form.format(n=number, t=chain.things, o=chain.other().name)
+    chain.clauses.append(clause)
+    chain.add(f"{chain.hero.name} {clause}, so we add", "+", number)
+    return True
+
+
+def _loss(chain: _Chain) -> bool:
+    if chain.now < 3:
+        return False
+    number = chain.dice.number(1, chain.now - 1)
+    form = chain.dice.phrasing(LOSSES, MORE_LOSSES)[chain.past]
+    clause = form.format(n=number, t=chain.things, o=chain.other().name)
+    chain.clauses.append(clause)
+    chain.add(f"{chain.hero.name} {clause}, so we take away", "-", number)
+    return True
+
+
+def _times(chain: _Chain) -> bool:
+    factor = chain.dice.pick([2, 3])
+    if not 0 < chain.now * factor <= chain.dice.largest:
+        return False
+    clause = f"{TIMES[factor][chain.past]} the number of {chain.things}"
+    chain.clauses.append(clause)
+    chain.add(f"{chain.hero.name} {clause}, so we multiply by {factor}", "*", factor)
+    return True
+
+
+def _half(chain: _Chain) -> bool:
+    if chain.now % 2 or chain.now < 4:
+        return False
+    verb = ("gives", "gave")[chain.past]
+    clause = f"{verb} half of the {chain.things} to {chain.other().name}"
+    chain.clauses.append(clause)
+    chain.add(f"{chain.hero.name} {clause}, so we divide by 2", "/", 2)
+    return True
+
+
+def _packs(chain: _Chain) -> bool:
+    """Two steps: how many they hold, then the sum."""
+    room = chain.dice.largest - chain.now
+    if room < 4:
+        return False
+    packs = chain.dice.number(2, min(9, room // 2))
+    each = chain.dice.number(2, min(9, room // packs))
+    holder = chain.dice.pick(HOLDERS)
+    verb = ("buys", "bought")[chain.past]
+    clause = f"{verb} {packs} {plural(holder)} with {each} {chain.things} in each {holder}"
+    chain.clauses.append(clause)
+    fact = f"The {plural(holder)} hold {packs * each} {chain.things}"
+    chain.steps.append(Step(f"{chain.hero.name} {clause}", packs, "*", each, fact))
+    chain.add("we add them", "+", packs * each)
+    return True
+
+
+EVENTS: tuple[tuple[Callable[[_Chain], bool], int, int], ...] = (
+    # event, how many steps it takes, weight
+    (_gain, 1, 5),
+    (_loss, 1, 5),
+    (_times, 1, 1),
+    (_half, 1, 1),
+    (_packs, 2, 2),
+)
+
+
+def chain(dice: Dice, steps: int) -> Story:
+    """A story of `steps` steps."""
+    tale = _Chain(dice)
+    shared = steps > 1 and dice.chance(0.25)
+    wanted = steps - int(shared)
+    while len(tale.steps) < wanted:
+        open_ = [(e, w) for e, needs, w in EVENTS if needs <= wanted - len(tale.steps)]
+        event = dice.rng.choices([e for e, _ in open_], [w for _, w in open_])[0]
+        event(tale)
+    if shared:
+        divisors = [d for d in range(2, 11) if tale.now % d == 0 and tale.now // d > 0]
+        if divisors:
+            return _told(tale, *_share(tale, dice.pick(divisors)))
+        while len(tale.steps) < steps:
+            dice.pick([_gain, _loss])(tale)
+    return _told(tale, *_count(tale))
+
+
+def _count(tale: _Chain) -> tuple[str, str, str]:
+    name, things, dice = tale.hero.name, tale.things, tale.dice
+    ask = dice.phrasing(
+        (
+            f"How many {things} does {name} have now?",
+            f"How many {things} does {name} have in the end?",
+            f"How many {things} are there now?",
+            f"Find the number of {things} that {name} has now.",
+            f"How many {things} does {tale.hero.he} have now?",
+        ),
+        (
+            f"How many {things} has {name} now?",
+            f"How many {things} has {tale.hero.he} got now?",
+            f"How many {things} does {tale.hero.he} end up with?",
+            f"What is the number of {things} {tale.hero.he} has now?",
+            f"How many {things} would {name} have then?",
+            f"Now how many {things} does {name} have?",
+        ),
+    )
+    return ask, f"how many {things} {name} has now", f"{name} has {tale.now} {things} now"
+
+
+def _share(tale: _Chain, parts: int) -> tuple[str, str, str]:
+    things, dice = tale.things, tale.dice
+    inside = dice.chance(0.5)
+    unit = dice.pick(HOLDERS if inside else GROUPS)
+    verb = (("puts", "put") if inside else ("shares", "shared"))[tale.past]
+    link = "into" if inside else "among"
+    clause = f"{verb} all the {things} equally {link} {parts} {plural(unit)}"
+    tale.clauses.append(clause)
+    each = tale.now // parts
+    fact = f"Each {unit} gets {each} {things}"
+    why = f"{tale.hero.name} {clause}, so we divide"
+    tale.steps.append(Step(why, tale.now, "/", parts, fact))
+    ask = dice.pick(
+        (
+            f"How many {things} does each {unit} get?",
+            f"How many {things} are there for each {unit}?",
+        )
+    )
+    return ask, f"how many {things} each {unit} gets", f"Each {unit} gets {each} {things}"
+
+
+def _told(tale: _Chain, ask: str, sought: str, statement: str) -> Story:
+    """Sentences of one clause or of two."""
+    dice, hero = tale.dice, tale.hero
+    body = [f"{hero.name} {tale.have()} {tale.first} {tale.things}."]
+    clauses = list(tale.clauses)
+    while clauses:
+        who = hero.name if dice.chance(0.3) else hero.he
+        opening = dice.pick(THEN)
+        said = clauses.pop(0)
+        if clauses and dice.chance(0.35):
+            said += f" and then {clauses.pop(0)}" if dice.chance(0.5) else f" and {clauses.pop(0)}"
+        sentence = f"{opening}{who} {said}."
+        body.append(sentence[0].upper() + sentence[1:])
+    return Story("chain", tuple(body), ask, sought, tuple(tale.steps), statement)

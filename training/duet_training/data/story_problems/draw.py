@@ -1,0 +1,135 @@
+"""Which stories are drawn: scopes, and splits that no question can be in two of.
+
+A question's split is a function of its text, so that a stream without end can be trained on while
+everything held out stays unseen.
+"""
+
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from duet_training.data.rows import Problem
+from duet_training.errors import DataError
+from duet_training.data.story_problems.chains import chain
+from duet_training.data.story_problems.families import (ages, comparing, groups, routine, sharing, shopping)
+from duet_training.data.story_problems.more_families import (bare, colours, difference, unknown)
+from duet_training.data.story_problems.story import Story
+from duet_training.data.story_problems.held_out import (bus, rows)
+from duet_training.data.story_problems.wide_families import (boxes_left, goal, teams, two_kinds)
+from duet_training.data.story_problems.words import Dice
+
+TRAINED: tuple[tuple[Callable[[Dice], Story], int], ...] = (
+    # family, weight
+    (groups, 3),
+    (sharing, 3),
+    (comparing, 4),
+    (shopping, 3),
+    (routine, 2),
+    (ages, 1),
+    (unknown, 2),
+    (colours, 2),
+    (difference, 2),
+)
+WIDE: tuple[Callable[[Dice], Story], ...] = (goal, two_kinds, teams, boxes_left)
+TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (bus, rows)
+
+Split = Literal["train", "validation", "test"]
+VERIFIER = "duet_training.data.story_problems.verifier:WholeNumberVerifier"
+# Of the 20 remainders of a question's checksum.
+_HELD: dict[int, Split] = {0: "test", 1: "validation"}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What kind of stories. Weights of chains by their steps, of the other families, of those that
+    only wide scopes have, of bare sums, of what is only tested on.
+
+    `largest`: no number is greater; `open_share`: of names and things that no list holds.
+    """
+
+    chains: tuple[tuple[int, int], ...]
+    families: int = 0
+    wide: int = 0
+    bare: int = 0
+    tested_only: int = 0
+    largest: int = 60
+    open_share: float = 0.0
+
+
+SCOPES = {
+    "easy": Scope(chains=((1, 4), (2, 4), (3, 3)), families=6, largest=20),
+    "long": Scope(chains=((4, 1), (5, 1)), largest=20),
+    "other": Scope(chains=(), tested_only=1, largest=20),
+    "hard": Scope(chains=((7, 1), (8, 1)), largest=999),
+    "wide": Scope(
+        chains=((1, 4), (2, 6), (3, 5), (4, 3)),
+        families=30,
+        wide=10,
+        bare=12,
+        largest=99,
+        open_share=0.35,
+    ),
+    "wide-long": Scope(chains=((5, 1), (6, 1)), largest=99, open_share=0.35),
+    "wide-other": Scope(chains=(), tested_only=1, largest=99, open_share=0.35),
+}
+
+
+def draw(rng: random.Random, scope: Scope) -> Story:
+    """One story."""
+    weights = [*(weight for _, weight in scope.chains), scope.families, scope.bare]
+    kinds = [*range(len(scope.chains)), "family", "bare", "other", "wide"]
+    kind = rng.choices(kinds, [*weights, scope.tested_only, scope.wide])[0]
+    dice = Dice(rng, scope.largest, scope.open_share)
+    if kind == "family":
+        families = [family for family, _ in TRAINED]
+        return rng.choices(families, [weight for _, weight in TRAINED])[0](dice)
+    if kind == "bare":
+        return bare(dice)
+    if kind == "wide":
+        return rng.choice(WIDE)(dice)
+    if kind == "other":
+        return rng.choice(TESTED_ONLY)(dice)
+    return chain(dice, scope.chains[int(kind)][0])
+
+
+def split_of(question: str) -> Split:
+    """Which split a question belongs to; the same for questions that differ in case or space."""
+    key = " ".join(question.split()).casefold()
+    return _HELD.get(zlib.crc32(key.encode()) % 20, "train")
+
+
+def stories(rng: random.Random, scope: Scope, split: Split) -> Iterator[Story]:
+    """Stories of a split, without end; they may repeat."""
+    while True:
+        story = draw(rng, scope)
+        if split_of(story.question) == split:
+            yield story
+
+
+def problems(scope_name: str, split: Split, count: int, seed: int) -> list[Problem]:
+    """`count` distinct problems, as training and evaluation read them.
+
+    Raises:
+        DataError: no such scope, or it has not so many distinct questions.
+    """
+    if scope_name not in SCOPES:
+        raise DataError(f"there is no scope {scope_name!r}; there are: {', '.join(SCOPES)}")
+    rng = random.Random(f"{scope_name}/{split}/{seed}")
+    found: dict[str, Problem] = {}
+    for drawn, story in enumerate(stories(rng, SCOPES[scope_name], split), start=1):
+        problem = Problem(
+            f"{scope_name}/{split}/{seed}/{drawn}",
+            story.question,
+            str(story.answer),
+            f"stories:{scope_name}",
+            VERIFIER,
+            {"family": story.family, "steps": len(story.steps)},
+        )
+        found.setdefault(problem.key, problem)
+        if len(found) == count:
+            break
+        if drawn > 100 * count:
+            raise DataError(f"{scope_name} has fewer than {count} distinct questions")
+    return list(found.values())

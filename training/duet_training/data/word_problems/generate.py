@@ -1,0 +1,230 @@
+"""Makes word problems from templates, in the many ways in which people put the same problem."""
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from duet_contract.quantities import Masked, Quantity, asked, compute, mask, written
+from duet_contract.quantities.formula import NO_FORMULA
+from duet_training.data.word_problems.canonical import canonical
+from duet_training.data.word_problems.distractors import (CONTEXTS, DISTRACTORS, SCENES)
+from duet_training.data.word_problems.problem import MaskedProblem
+from duet_training.data.word_problems.slots import (SORTS, Number, Words, with_articles)
+from duet_training.data.word_problems.templates import (Template, read_templates)
+from duet_training.errors import DataError
+from duet_training.data.story_problems.draw import (Split, split_of)
+
+OUTSIDE = "This pair answers arithmetic word problems in English."
+"""What is answered to a question that no formula answers."""
+TRIES = 400
+"""Draws of a template's numbers before it is given up."""
+_AS_THEY_ARE = ("bare", "outside")
+_SHUFFLED = re.compile(r"\(([^()]* ~ [^()]*)\)")
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+_SLOT = re.compile(r"<([A-Za-z]+\d?)>")
+_NUMBER = re.compile(r"\{([a-z])(?::([a-z]+))?\}")
+_SENTENCE_END = re.compile(r"(?<!Mr\.)(?<!Ms\.)(?<!Mrs\.)(?<=[.?!])\s+")
+_FIRST_WORD = re.compile(r"[^\W\d_]+")
+_NOT_A_CONDITION = frozenset(["then", "later", "now", "after", "if", "when", "next", "on", "last"])
+_PUNCTUATION = re.compile(r"(?<=[\w%\]])([.,?!])(?=\s|$)")
+
+
+@dataclass(frozen=True)
+class Style:
+    """Shares of problems that are put in another way."""
+
+    distracted: float = 0.22
+    """Something that is not needed is told as well."""
+    scene: float = 0.1
+    """A sentence without numbers comes first."""
+    context: float = 0.12
+    """The first sentence begins with a time or place."""
+    conditional: float = 0.2
+    """The last fact is a condition of the question: "If ..., how many ...?"."""
+    turned: float = 0.08
+    """The question comes first: "How many ... if ...?"."""
+    lower: float = 0.05
+    """Everything is in lower case."""
+    spaced: float = 0.05
+    """A space stands before punctuation, as in old collections of problems."""
+
+
+def generated(
+    rng: random.Random,
+    split: Split,
+    *,
+    held_out: bool = False,
+    style: Style | None = None,
+    families: Sequence[str] | None = None,
+) -> Iterator[MaskedProblem]:
+    """Problems of a split, without end; they may repeat.
+
+    Args:
+        rng: decides everything.
+        split: which questions; no question is in two splits.
+        held_out: of the templates that are never trained on, instead of the others.
+        style: how often problems are put in other ways.
+        families: of which files of templates; all if None.
+
+    Raises:
+        DataError: a template has no numbers that give an answer.
+    """
+    templates = [
+        template
+        for template in read_templates()
+        if template.held_out == held_out and (families is None or template.family in families)
+    ]
+    weights = [0.4 if template.family in _AS_THEY_ARE else 1.0 for template in templates]
+    while True:
+        template = rng.choices(templates, weights)[0]
+        problem = instantiate(template, rng, style or Style())
+        if split_of(problem.question) == split:
+            yield problem
+
+
+def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedProblem:
+    """One problem of a template.
+
+    Raises:
+        DataError: the template has no numbers that give an answer.
+    """
+    words = Words(rng)
+    text = _SHUFFLED.sub(lambda found: _shuffled(found[1], rng), template.text)
+    text = _choose(f"{text} :: {template.sentence}", rng)
+    text = with_articles(_SLOT.sub(lambda slot: words.slot(slot[1]), text))
+    body, _, sentence = text.partition(" :: ")
+    sentences = [_upper_first(each) for each in _SENTENCE_END.split(" ".join(body.split()))]
+    if template.family not in _AS_THEY_ARE:
+        sentences = _restyled(sentences, rng, style, words)
+    question = " ".join(sentences)
+    numbers = _numbers(question, template, rng)
+    question = _NUMBER.sub(lambda hole: _text(hole, numbers, words), question)
+    question = _noisy(_units_once(question), rng, style)
+    masked = mask(question)
+    if template.formula == NO_FORMULA:
+        return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUTSIDE)
+    formula = _relabelled(template, masked, numbers)
+    answer = written(compute(formula, masked.quantities).value, asked(masked.text))
+    return MaskedProblem(
+        template.id, question, formula, answer, template.family, _upper_first(sentence)
+    )
+
+
+def _choose(text: str, rng: random.Random) -> str:
+    while _CHOICE.search(text):
+        text = _CHOICE.sub(lambda choice: rng.choice(choice[1].split("|")), text)
+    return text
+
+
+def _shuffled(sentences: str, rng: random.Random) -> str:
+    parts = sentences.split(" ~ ")
+    if rng.random() < 0.4:
+        rng.shuffle(parts)
+    return " ".join(parts)
+
+
+def _upper_first(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Words) -> list[str]:
+    *facts, question = sentences
+    if facts and rng.random() < style.context and not facts[0].startswith(("At ", "In ", "On ")):
+        facts[0] = _filled(rng.choice(CONTEXTS), rng, words) + words.continued(facts[0])
+    if rng.random() < style.scene:
+        facts.insert(0, _filled(rng.choice(SCENES), rng, words))
+    dice = rng.random()
+    if facts and question.startswith(("How", "What")) and question.endswith("?"):
+        fact = facts[-1]
+        first = _FIRST_WORD.match(fact)
+        usable = first is not None and first[0].lower() not in _NOT_A_CONDITION
+        if usable and fact.endswith("."):
+            condition = words.continued(fact.removesuffix("."))
+            if dice < style.conditional:
+                joint = rng.choice((", ", " ", ", then "))
+                question = f"If {condition}{joint}{question[0].lower()}{question[1:]}"
+                facts = facts[:-1]
+            elif dice < style.conditional + style.turned:
+                question = f"{question.removesuffix('?')} if {condition}?"
+                facts = facts[:-1]
+    if rng.random() < style.distracted:
+        told = _filled(rng.choice(DISTRACTORS), rng, words)
+        facts.insert(rng.randint(min(1, len(facts)), len(facts)), told)
+    return [*facts, question]
+
+
+def _filled(text: str, rng: random.Random, words: Words) -> str:
+    """A sentence, or its beginning, with choices and slots filled."""
+    told = _SLOT.sub(lambda found: words.slot(found[1]), _choose(text, rng))
+    return _upper_first(with_articles(told))
+
+
+def _numbers(question: str, template: Template, rng: random.Random) -> dict[str, Number]:
+    """Numbers with which the template's formula gives a plausible answer."""
+    sorts = {hole[1]: hole[2] or "" for hole in _NUMBER.finditer(question)}
+    whole = asked(question).sort == "count"
+    # Labels are found by value, so that no other number may have it.
+    taken = [quantity.value for quantity in mask(question).quantities]
+    for tried in range(TRIES):
+        numbers: dict[str, Number] = {}
+        for name, sort in sorts.items():
+            draw, low, high = SORTS[sort]
+            numbers[name] = draw(rng, low, high)
+        values = [*taken, *(number.value for number in numbers.values())]
+        if len(set(values)) < len(values):
+            continue
+        quantities = [
+            Quantity(name, number.text, number.value, "number") for name, number in numbers.items()
+        ]
+        if template.formula == NO_FORMULA:
+            return numbers
+        value = compute(template.formula, quantities)
+        # A share of awkward results is left in: real problems have them, too.
+        strict = tried < TRIES * 3 // 4
+        if _is_plausible([work.result for work in value.work], whole, strict):
+            return numbers
+    raise DataError(f"template {template.id} has no numbers that give an answer")
+
+
+def _is_plausible(results: list[Fraction], whole: bool, strict: bool) -> bool:
+    answer = results[-1]
+    if answer <= 0 or any(result < 0 for result in results):
+        return False
+    if whole and answer.denominator > 1:
+        return False
+    return not strict or (answer * 100).denominator == 1
+
+
+def _text(hole: re.Match[str], numbers: dict[str, Number], words: Words) -> str:
+    text = numbers[hole[1]].text
+    return words.money(text) if hole[2] in ("money", "price") else text
+
+
+def _units_once(question: str) -> str:
+    """Leaves out the currency's word behind its sign, as of "$5 dollars"."""
+    return re.sub(r"([$€£]\d[\d.,]*) (?:dollars|euros|pounds)\b", r"\1", question)
+
+
+def _noisy(question: str, rng: random.Random, style: Style) -> str:
+    if rng.random() < style.lower:
+        question = question.lower()
+    if rng.random() < style.spaced:
+        question = _PUNCTUATION.sub(r" \1", question)
+    return question
+
+
+def _relabelled(template: Template, masked: Masked, numbers: dict[str, Number]) -> str:
+    """The template's formula over the labels of the question."""
+    labels: dict[str, str] = {}
+    for name, number in numbers.items():
+        found = [each.name for each in masked.quantities if each.value == number.value]
+        if name in _names(template.formula):
+            labels[name] = found[0]
+    formula = re.sub(r"\b[a-z]\b", lambda found: labels[found[0]], template.formula)
+    return canonical(formula)
+
+
+def _names(formula: str) -> set[str]:
+    return set(re.findall(r"\b[a-z]\b", formula))

@@ -1,0 +1,312 @@
+"""Words that fill the slots of templates, and numbers of every sort."""
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from duet_training.data.story_problems.open_words import open_name
+from duet_training.data.story_problems.words import (HE, SHE)
+
+_SPACES = re.compile(r"\s+")
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(_SPACES.split(text.strip()))
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in text.strip().split("|"))
+
+
+# Singular forms; `plural` makes the others.
+CLASSES: dict[str, tuple[str, ...]] = {
+    "toy": _lines(
+        "marble|toy car|doll|kite|balloon|ball|puzzle|yo-yo|toy|stuffed animal|action figure|block|"
+        "board game|video game|robot|jump rope|top|frisbee|lego brick|trading card|baseball card"
+    ),
+    "food": _lines(
+        "apple|orange|pear|plum|lemon|peach|cookie|cake|candy|muffin|cupcake|banana|tomato|carrot|"
+        "egg|sandwich|donut|bagel|cherry|strawberry|grape|melon|mango|nut|chocolate|lollipop|"
+        "pancake|waffle|slice of pizza|hot dog|hamburger|cracker|brownie|potato|onion|jelly bean|"
+        "piece of gum|pie|bread roll|chocolate bar|dumpling|walnut|apricot|watermelon|pretzel"
+    ),
+    "school": _lines(
+        "pencil|pen|crayon|notebook|eraser|ruler|marker|book|folder|sticker|sheet of paper|"
+        "paper clip|binder|paintbrush|index card|magazine|comic book|bookmark|glue stick|poster"
+    ),
+    "collected": _lines(
+        "stamp|coin|shell|seashell|stone|rock|button|bead|bottle cap|badge|postcard|pin|photo|"
+        "feather|leaf|key|key chain|wrapper|can|ticket|bracelet|crystal|fossil|pebble|pine cone"
+    ),
+    "plant": _lines(
+        "rose|tulip|daisy|tree|flower|sunflower|lily|orchid|bush|seedling|oak tree|maple tree|"
+        "apple tree|bean plant|cactus|walnut tree|dogwood tree|fern|tomato plant"
+    ),
+    "animal": _lines(
+        "fish|cat|dog|rabbit|chicken|duck|cow|sheep|goat|horse|bird|frog|turtle|pig|goldfish|"
+        "hamster|butterfly|bee|ant|spider|lizard|parrot|monkey|penguin|elephant|deer|kitten|puppy"
+    ),
+    "clothing": _lines(
+        "shirt|hat|sock|scarf|dress|sweater|T-shirt|coat|cap|tie|belt|skirt|jacket|towel|blanket|"
+        "necklace|ring|ribbon|pillow|purse"
+    ),
+    "goods": _lines(
+        "ticket|pen|book|toy|lamp|plant|cup|plate|game|chair|bottle of water|box of cereal|candle|"
+        "bag of chips|mug|umbrella|basket|vase|CD|movie|magazine|sandwich|pizza|cake|shirt|"
+        "pair of shoes|backpack|football|camera|phone case|notebook|hat|keychain|soda|juice box|"
+        "pie|burger|bar of soap|can of paint|bag of rice|loaf of bread|carton of milk"
+    ),
+    "holder": _lines(
+        "bag|box|basket|jar|packet|pack|case|bowl|tray|shelf|crate|drawer|carton|bucket|bin|"
+        "container|package|album|plate|row|pile|stack|bookcase|table|cage|tank|envelope|folder"
+    ),
+    "person": _lines(
+        "student|child|friend|boy|girl|player|guest|worker|teacher|customer|classmate|passenger|"
+        "visitor|neighbor|cousin|camper|member|volunteer|adult|kid"
+    ),
+    "unit": _lines("mile|kilometer|meter|foot|yard|inch"),
+    "weight": _lines("pound|kilogram|gram|ounce|ton"),
+    "volume": _lines("liter|gallon|cup|quart|pint|milliliter"),
+    "dish": _lines(
+        "cake|loaf of bread|batch of cookies|pot of soup|pizza|pie|salad|pan of brownies|smoothie|"
+        "bowl of punch|batch of muffins|tray of lasagna"
+    ),
+    "vehicle": _lines("bus|train|van|car|boat|plane|truck|minibus|tram|wagon"),
+    "ingredient": _lines("flour|sugar|milk|water|rice|butter|oil|honey|juice|cocoa|cream|oats"),
+}
+_THING = ("toy", "food", "school", "collected", "plant", "animal", "clothing")
+_PLAIN: dict[str, tuple[str, ...]] = {
+    "color": _list("red blue green yellow white black orange purple pink brown silver gold"),
+    "day": _list("Monday Tuesday Wednesday Thursday Friday Saturday Sunday"),
+    "month": _list(
+        "January February March April May June July August September October November December"
+    ),
+    "relative": _list("sister brother cousin friend mother uncle father aunt grandmother neighbor"),
+    "place": _lines(
+        "park|school|market|library|zoo|beach|farm|museum|store|garden|bakery|fair|playground|"
+        "restaurant|station|pool|theater|shop|gym|hospital|supermarket|party|camp"
+    ),
+    "event": _lines(
+        "party|picnic|wedding|concert|school fair|field trip|game|carnival|meeting|festival|"
+        "birthday party|play|race|contest|show|reunion|sale|fundraiser"
+    ),
+    "job": _lines(
+        "baker|farmer|teacher|painter|carpenter|gardener|tailor|florist|fisherman|librarian|chef|"
+        "coach|shopkeeper|waiter|mechanic|builder|potter|writer|nurse|driver"
+    ),
+    "maker": _lines("baker|chef|cook|restaurant|cafeteria|bakery|caterer"),
+    "activity": _lines(
+        "reading|swimming|running|homework|chores|piano practice|cooking|cleaning|painting|"
+        "gardening|training|soccer practice|dancing|studying"
+    ),
+}
+# Slots for several are called as their class in the plural.
+_PLURALS = {name: "goodses" if name == "goods" else f"{name}s" for name in CLASSES}
+_PLURALS["dish"] = "dishes"
+_SINGULAR = {plural: name for name, plural in _PLURALS.items()}
+_BASE = re.compile(r"([a-z]+?)(\d?)")
+_IRREGULAR = {
+    "shelf": "shelves",
+    "child": "children",
+    "fish": "fish",
+    "goldfish": "goldfish",
+    "sheep": "sheep",
+    "deer": "deer",
+    "foot": "feet",
+    "leaf": "leaves",
+    "loaf": "loaves",
+    "potato": "potatoes",
+    "tomato": "tomatoes",
+    "mango": "mangoes",
+    "bookcase": "bookcases",
+}
+
+
+def plural(phrase: str) -> str:
+    """More than one: of "slice of pizza", "slices of pizza".
+
+    Examples:
+        >>> plural("box"), plural("slice of pizza"), plural("apple tree"), plural("cherry")
+        ('boxes', 'slices of pizza', 'apple trees', 'cherries')
+    """
+    head, of, rest = phrase.partition(" of ")
+    before, space, word = head.rpartition(" ")
+    if word in _IRREGULAR:
+        word = _IRREGULAR[word]
+    elif word.endswith(("s", "x", "ch", "sh")):
+        word += "es"
+    elif word.endswith("y") and word[-2] not in "aeiou" and word != "yo-yo":
+        word = f"{word[:-1]}ies"
+    else:
+        word += "s"
+    return f"{before}{space}{word}{of}{rest}"
+
+
+_ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO])")
+
+
+def with_articles(text: str) -> str:
+    """Writes "an" before vowels, as in "an apple"."""
+    return _ARTICLE.sub(r"\1n ", text)
+
+
+@dataclass(frozen=True)
+class _Someone:
+    name: str
+    he: bool
+
+    def form(self, form: str) -> str:
+        masculine = {"he": "he", "his": "his", "him": "him"}
+        feminine = {"he": "she", "his": "her", "him": "her"}
+        return (masculine if self.he else feminine)[form]
+
+
+class Words:
+    """Values of the slots of one problem."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._known: dict[str, str] = {}
+        self._drawn: set[str] = set()
+        self._people: dict[str, _Someone] = {}
+        self._sort = ""
+        # One problem has one currency, and one way to write it.
+        self._money = rng.choice(("${}", "${}", "${}", "{} dollars", "{} euros", "€{}", "£{}"))
+
+    def slot(self, name: str) -> str:
+        """The value of a slot: `A`, `he`, `heB`, `t`, `u`, `food`, `foods`, `color2`.
+
+        Raises:
+            KeyError: there is no such slot.
+        """
+        if name in ("A", "B", "C", "D"):
+            return self._someone(name).name
+        if pronoun := re.fullmatch(r"(he|his|him|He|His|Him)([BCD]?)", name):
+            word = self._someone(pronoun[2] or "A").form(pronoun[1].lower())
+            return word.capitalize() if pronoun[1][0] == "H" else word
+        if name not in self._known:
+            self._known[name] = self._draw(name)
+        return self._known[name]
+
+    def money(self, amount: str) -> str:
+        """An amount in the problem's currency."""
+        return self._money.format(amount)
+
+    def continued(self, sentence: str) -> str:
+        """A sentence as it stands inside another: its first letter small, but for names."""
+        names = [person.name for person in self._people.values() if person.name[0].isupper()]
+        proper = [*names, *_PLAIN["day"], *_PLAIN["month"], "I "]
+        if sentence.startswith(tuple(proper)):
+            return sentence
+        return sentence[:1].lower() + sentence[1:]
+
+    @property
+    def currency(self) -> str:
+        """The currency as a word."""
+        return {"$": "dollars", "€": "euros", "£": "pounds"}.get(self._money[0], self._money[3:])
+
+    def _someone(self, name: str) -> _Someone:
+        if name not in self._people:
+            he = self._rng.random() < 0.5
+            taken = {each.name for each in self._people.values()}
+            drawn = ""
+            while not drawn or drawn in taken:
+                if self._rng.random() < 0.25:
+                    drawn = open_name(self._rng)
+                else:
+                    drawn = self._rng.choice(HE if he else SHE)
+                title = self._rng.random()
+                if title < 0.04:
+                    drawn = f"{'Mr.' if he else self._rng.choice(('Mrs.', 'Ms.'))} {drawn}"
+                elif title < 0.09:
+                    drawn = f"the {self._rng.choice(_PLAIN['job'])}"
+            self._people[name] = _Someone(drawn, he)
+        return self._people[name]
+
+    def _draw(self, name: str) -> str:
+        base, number = _BASE.fullmatch(name).groups()  # type: ignore[union-attr]
+        if base == "currency":
+            return self.currency
+        if base in _PLAIN:
+            return self._other(_PLAIN[base])
+        kind = _SINGULAR.get(base, base)
+        if base in ("t", "u", "v"):
+            return plural(self._other(CLASSES[self._kind(base)]))
+        singular = self._other(CLASSES[kind])
+        self._known[f"{kind}{number}"] = singular
+        self._known[f"{_PLURALS[kind]}{number}"] = plural(singular)
+        return self._known[name]
+
+    def _kind(self, base: str) -> str:
+        """Two things of a problem are often of one kind."""
+        if not self._sort or (base != "t" and self._rng.random() < 0.4):
+            drawn = self._rng.choice(_THING)
+            self._sort = self._sort or drawn
+            return drawn
+        return self._sort
+
+    def _other(self, words: tuple[str, ...]) -> str:
+        drawn = self._rng.choice([word for word in words if word not in self._drawn] or words)
+        self._drawn.add(drawn)
+        return drawn
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number of a problem: its value, and its text."""
+
+    value: Fraction
+    text: str
+
+
+_UNITS = _list("zero one two three four five six seven eight nine ten eleven twelve")
+
+
+def _whole(rng: random.Random, low: int, high: int) -> Number:
+    value = rng.randint(low, high)
+    if 1 < value < len(_UNITS) and rng.random() < 0.12:
+        return Number(Fraction(value), _UNITS[value])
+    text = f"{value:,}" if rng.random() < 0.5 else str(value)
+    return Number(Fraction(value), text)
+
+
+def _price(rng: random.Random, low: int, high: int) -> Number:
+    if rng.random() < 0.65:
+        value = rng.randint(low, high)
+        return Number(Fraction(value), str(value))
+    cents = rng.choice((rng.randint(1, 19) * 5, rng.randint(1, 99)))
+    whole = rng.randint(low, high)
+    return Number(whole + Fraction(cents, 100), f"{whole}.{cents:02d}")
+
+
+def _decimal(rng: random.Random, low: int, high: int) -> Number:
+    places = rng.choice((1, 1, 2))
+    value = Fraction(rng.randint(low * 10**places + 1, high * 10**places), 10**places)
+    return Number(value, f"{float(value):.{places}f}")
+
+
+def _fraction(rng: random.Random, low: int, high: int) -> Number:
+    bottom = rng.randint(max(3, low), min(12, max(3, high)))
+    top = rng.randint(1, bottom - 1)
+    return Number(Fraction(top, bottom), f"{top}/{bottom}")
+
+
+def _percent(rng: random.Random, low: int, high: int) -> Number:
+    value = rng.choice((rng.randint(1, 19) * 5, rng.randint(max(1, low), min(99, high))))
+    return Number(Fraction(value), str(value))
+
+
+SORTS: dict[str, tuple[Callable[[random.Random, int, int], Number], int, int]] = {
+    # sort: how it is drawn, from, to
+    "": (_whole, 2, 99),
+    "small": (_whole, 2, 12),
+    "big": (_whole, 100, 5000),
+    "money": (_price, 2, 60),
+    "price": (_price, 1, 20),
+    "dec": (_decimal, 0, 20),
+    "frac": (_fraction, 3, 12),
+    "percent": (_percent, 5, 95),
+    "age": (_whole, 4, 70),
+}

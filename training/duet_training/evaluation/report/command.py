@@ -1,0 +1,49 @@
+"""`python -m duet_training.evaluation.report RESULTS... --out DIR`: the paper's tables and figures of what was run.
+
+RESULTS are JSON files of `duet_training.evaluate`, runs' directories, or directories that hold either.
+Writes `report.md`, `report.json` (the same numbers) and each figure as PNG and SVG.
+"""
+
+import argparse
+from pathlib import Path
+
+from duet_contract.json_data import json_text, without_infinities
+from duet_training.evaluation.report.curves import curves
+from duet_training.evaluation.report.figures import draw
+from duet_training.evaluation.report.page import page
+from duet_training.evaluation.report.results import read
+from duet_training.evaluation.report.tables import (build_tables, everything, paper)
+
+
+def report(places: list[Path], out: Path) -> None:
+    """Writes the report.
+
+    Raises:
+        TrainingError: a place that cannot be read.
+        OSError: `out` cannot be written.
+    """
+    results, runs = read(places)
+    tables, rows, over_steps = build_tables(results), everything(results), curves(runs)
+    out.mkdir(parents=True, exist_ok=True)
+    figures = draw(tables, over_steps, results, out)
+    names = paper()["benchmarks"]
+    content = {"tables": tables, "everything": rows, "curves": over_steps, "figures": figures}
+    (out / "report.json").write_text(
+        json_text(without_infinities(content), indent=2) + "\n", "utf-8"
+    )
+    (out / "report.md").write_text(page(tables, rows, figures, names), "utf-8")
+    print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Reads the command line and writes the report.
+
+    Raises:
+        TrainingError: a place that cannot be read.
+    """
+    parser = argparse.ArgumentParser(prog="python -m duet_training.evaluation.report", description=__doc__)
+    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    options = parser.parse_args(arguments)
+    report(options.results, options.out)
+    return 0

@@ -1,0 +1,124 @@
+"""The report as Markdown."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from duet_training.evaluation.report.markdown import line
+from duet_training.evaluation.report.tables import (NOT_RUN, paper)
+
+_HEAD = """# What was run, beside arXiv 2605.01111
+
+Cells: {cells}. In brackets the 95% interval of accuracy: over questions (bootstrap) for one seed,
+over seeds (Student's t) for several, which ± gives the spread of. IPT is 1000 times accuracy by
+tokens of the reasoner. The paper names no intervals.
+"""
+_CELLS = "IPT where the paper has it, accuracy, tokens of the reasoner (and of the decoder)"
+
+
+def page(
+    tables: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    figures: Sequence[Mapping[str, Any]],
+    names: Mapping[str, str],
+) -> str:
+    """The whole page. `names`: how data sets are written; `figures`: file, title, what is shown."""
+    parts = [_HEAD.format(cells=_CELLS)]
+    parts += [_table(table, names) for table in tables]
+    parts.append(_everything(rows, names))
+    parts.append("## Figures\n")
+    for figure in figures:
+        missing = "" if figure["measured"] else f" ({NOT_RUN}: the paper's figures alone)"
+        if figure["empty"]:
+            parts.append(f"**{figure['title']}**: {NOT_RUN}.\n")
+        else:
+            parts.append(
+                f"**{figure['title']}**{missing}\n\n![{figure['title']}]({figure['file']})\n"
+            )
+    return "\n".join(parts)
+
+
+def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    columns, figures = table["columns"], table["figures"]
+    lines = [f"## Table {table['number']}: {table['title']}", ""]
+    if table["note"]:
+        lines += [table["note"], ""]
+    lines.append(line(["", "", *(names.get(column, column) for column in columns)]))
+    lines.append(line(["---"] * (len(columns) + 2)))
+    for row in table["rows"]:
+        if row["paper"]:
+            cells = [_paper_cell(row["paper"].get(column), figures) for column in columns]
+            lines.append(line([row["label"], "paper", *cells]))
+        label = "" if row["paper"] else row["label"]
+        cells = [_measured_cell(row["measured"].get(column), figures) for column in columns]
+        lines.append(line([label, "measured", *cells]))
+    return "\n".join([*lines, ""])
+
+
+def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
+    head = ["data", "method", "trained on", "variant", "B", "step", "seeds", "questions"]
+    head += ["accuracy", "tokens of the reasoner", "of the decoder", "IPT"]
+    head += ["FLOPs a question", "seconds in all"]
+    took = {name: timedelta(seconds=round(s)) for name, s in paper()["wall_clock_seconds"].items()}
+    lines = ["## Everything that was evaluated", ""]
+    lines.append(
+        f"The paper's evaluation took {took['original']} by the original model and {took['duet']} "
+        "by DUET; seconds below are those of the machine that was used.\n"
+    )
+    if not rows:
+        return "\n".join([*lines, f"{NOT_RUN}.", ""])
+    lines += [line(head), line(["---"] * len(head))]
+    for row in rows:
+        method = row["method"] + (f" at {row['cut_at']}" if row["cut_at"] else "")
+        known = (row["trained_on"], row["variant"], row["budget"], row["step"])
+        lines.append(
+            line(
+                [
+                    names.get(row["data"], row["data"]),
+                    method,
+                    *("" if value is None else f"{value}" for value in known),
+                    str(row["seeds"]),
+                    str(row["questions"]),
+                    accuracy_text(row),
+                    tokens_text(row),
+                    f"{row['decoder_tokens']:.1f}",
+                    *(
+                        "" if row[key] is None else f"{row[key]:.3g}"
+                        for key in ("ipt", "flops", "seconds")
+                    ),
+                ]
+            )
+        )
+    return "\n".join([*lines, ""])
+
+
+def _paper_cell(cell: Mapping[str, float] | None, figures: Sequence[str]) -> str:
+    return "" if cell is None else ", ".join(f"{cell[figure]:g}" for figure in figures)
+
+
+def _measured_cell(cell: Mapping[str, Any] | None, figures: Sequence[str]) -> str:
+    if cell is None:
+        return NOT_RUN
+    texts = {
+        "ipt": "no tokens" if cell["ipt"] is None else f"{cell['ipt']:.3g}",
+        "accuracy": accuracy_text(cell),
+        "reasoner_tokens": tokens_text(cell),
+        "decoder_tokens": f"{cell['decoder_tokens']:.0f}",
+    }
+    shown = ", ".join(texts[figure] for figure in figures)
+    shown += f" (step {cell['step']})" if cell["step"] is not None else ""
+    shown += f" ({cell['seeds']} seeds)" if cell["seeds"] > 1 else ""
+    return shown + (f" ({cell['others']} more: see below)" if cell["others"] else "")
+
+
+def accuracy_text(cell: Mapping[str, Any]) -> str:
+    """Accuracy with spread and interval."""
+    low, high = cell["accuracy_95"]
+    spread = "" if cell["spread"] is None else f" ± {cell['spread']:.3f}"
+    return f"{cell['accuracy']:.3f}{spread} [{low:.3f}, {high:.3f}]"
+
+
+def tokens_text(cell: Mapping[str, Any]) -> str:
+    """Tokens of the reasoner with their spread."""
+    spread = cell["reasoner_tokens_spread"]
+    return f"{cell['reasoner_tokens']:.0f}" + ("" if spread is None else f" ± {spread:.0f}")

@@ -1,0 +1,207 @@
+"""Reads what was run: results of `duet_training.evaluate`, and the metrics of runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duet_contract.json_data import read_json
+from duet_training.data.rows import (paths_of, read_rows)
+from duet_training.errors import (DataError, TrainingError)
+from duet_training.rl.metrics_log import read_journal
+from duet_training.evaluation.metrics import intelligence_per_token
+
+UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a checkpoint was trained. `data`: its training set; `variant`: see `variant_of`."""
+
+    run: Path
+    data: str
+    seed: int
+    variant: str
+    budget: float | None
+    constant: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One evaluation. Tokens and `flops` are means of one question; `accuracy_95` over questions.
+
+    `seconds`: of the whole evaluation, on whatever machine it ran.
+    """
+
+    file: Path
+    method: str
+    data: str
+    questions: int
+    accuracy: float
+    accuracy_95: tuple[float, float]
+    reasoner_tokens: float
+    decoder_tokens: float
+    seed: int
+    cut_at: int | None
+    step: int | None
+    trained: bool
+    training: Training | None
+    seconds: float | None
+    flops: float | None
+
+    @property
+    def ipt(self) -> float | None:
+        """1000 * accuracy / tokens of the reasoner."""
+        return intelligence_per_token(self.accuracy, self.reasoner_tokens)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's `metrics.jsonl`, a row a step."""
+
+    directory: Path
+    training: Training | None
+    method: str
+    rows: list[dict[str, float]]
+
+
+def variant_of(objective: Mapping[str, Any]) -> str:
+    """What a run changed of the method's defaults; "default" if nothing."""
+    price = objective["price"]
+    constant = price["schedule"] == "constant"
+    switches = {
+        "no-mu": objective["baseline"] == "none",
+        "shared-r_m": objective["baseline"] == "per_question",
+        "no-penalty": constant and price["start"] == 0,
+        "constant": constant and price["start"] != 0,
+        "no-clip": not constant and price["clip"] is None,
+        "no-kl": objective["kl"]["coefficient"] == 0,
+        "fixed-m": not objective["train_decoder"],
+        "m-learns-alone": objective["decoder_learns_from"] == "guided_and_alone",
+        "no-std": not objective["divide_by_std"],
+        "penalty-on-success": objective["length_on_success_only"],
+        "signal-length": objective["counted"] == "signal",
+        "stops-at-end": objective["stop_at_end_of_reasoning"],
+    }
+    return "+".join(name for name, on in switches.items() if on) or "default"
+
+
+def read(places: Sequence[Path]) -> tuple[list[Result], list[Run]]:
+    """Everything in files and directories given: JSON of evaluations, `metrics.jsonl` of runs.
+
+    Raises:
+        DataError: a place that is not there, a file that is neither, or nothing at all.
+    """
+    results, runs = [], []
+    for place in places:
+        if place.is_dir():
+            runs += [read_run(file.parent) for file in sorted(place.rglob("metrics.jsonl"))]
+            found = (_result_or_none(file) for file in sorted(place.rglob("*.json")))
+            results += [result for result in found if result is not None]
+        elif place.name == "metrics.jsonl":
+            runs.append(read_run(place.parent))
+        else:
+            results.append(read_result(place))
+    if not results and not runs:
+        raise DataError(f"nothing was run in {', '.join(map(str, places))}")
+    return results, runs
+
+
+def read_result(file: Path) -> Result:
+    """One evaluation's JSON.
+
+    Raises:
+        DataError: it cannot be read, or is none.
+    """
+    try:
+        content = read_json(file)
+        return _result(file, content)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {file}: {error}") from error
+    except (KeyError, TypeError, IndexError) as error:
+        raise DataError(f"{file} is no result of duet_training.evaluate ({error!r})") from error
+
+
+def _result_or_none(file: Path) -> Result | None:
+    """For files met in a directory, which may hold other JSON, too."""
+    try:
+        content = read_json(file)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or not {"accuracy_95", "reasoner_tokens"} <= content.keys():
+        return None
+    return read_result(file)
+
+
+def _result(file: Path, content: Mapping[str, Any]) -> Result:
+    settings = content["settings"]
+    weights = settings["weights"]
+    low, high = content["accuracy_95"]
+    method = settings["method"]
+    return Result(
+        file=file,
+        method=method,
+        data=content["data"],
+        questions=int(content["questions"]),
+        accuracy=float(content["accuracy"]),
+        accuracy_95=(float(low), float(high)),
+        reasoner_tokens=float(content["reasoner_tokens"]),
+        decoder_tokens=float(content["decoder_tokens"]),
+        seed=int(settings["seed"]),
+        cut_at=int(settings["cut_at"]) if method == "truncated" else None,
+        step=_step(Path(weights)) if weights else None,
+        trained=weights is not None,
+        training=_training(Path(weights)) if weights else None,
+        seconds=content.get("seconds"),
+        flops=content.get("flops", {}).get("total"),
+    )
+
+
+def _step(checkpoint: Path) -> int | None:
+    number = checkpoint.name.removeprefix("step_")
+    return int(number) if number.isdigit() else None
+
+
+def _training(checkpoint: Path) -> Training | None:
+    """What a checkpoint's `state.json` says; None where it is gone."""
+    try:
+        content = read_json(checkpoint / "state.json")["settings"]
+    except (OSError, ValueError, KeyError):
+        return None
+    objective = content["objective"]
+    price = objective["price"]
+    return Training(
+        run=checkpoint.parent.parent,
+        data=_source(paths_of(content["data"]["train"])),
+        seed=int(content["seed"]),
+        variant=variant_of(objective),
+        budget=float(objective["budget"]),
+        constant=float(price["start"]) if price["schedule"] == "constant" else None,
+    )
+
+
+def _source(files: tuple[Path, ...]) -> str:
+    """The names of training sets; of its directory where a file is gone."""
+    return " + ".join(map(_name, files))
+
+
+def _name(file: Path) -> str:
+    try:
+        return read_rows(file)[0].source
+    except TrainingError:
+        return file.parent.name or str(file)
+
+
+def read_run(directory: Path) -> Run:
+    """A run's metrics.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    rows = read_journal(directory / "metrics.jsonl")
+    states = sorted(directory.glob("checkpoints/step_*/state.json"))
+    training, method = None, "duet"
+    if states:
+        training = _training(states[-1].parent)
+        method = read_json(states[-1])["settings"].get("method", "duet")
+    return Run(directory, training, method, rows)

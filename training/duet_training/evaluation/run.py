@@ -1,0 +1,285 @@
+"""One evaluation: one method on one data set, as JSON (`conf/evaluate.yaml`)."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Self, get_args
+
+import numpy as np
+import ray
+from pydantic import model_validator
+
+from duet_contract.json_data import json_text, read_json
+from duet_training.data.lengths import fitting
+from duet_training.data.rows import (Problem, read_rows)
+from duet_training.errors import (CheckpointError, ClusterError, ConfigError, worker_failed)
+from duet_training.verl_backend.generation import Sampling
+from duet_training.evaluation.methods.alone import Alone
+from duet_training.evaluation.methods.base import (Method, Outcome)
+from duet_training.evaluation.methods.duet import Duet
+from duet_training.evaluation.methods.original import Original
+from duet_training.evaluation.methods.prompted import Prompted
+from duet_training.evaluation.methods.truncated import Truncated
+from duet_training.evaluation.metrics import (bootstrap_interval, generation_flops, intelligence_per_token, spread)
+from duet_training.pair.description import (Pair, load_pair)
+from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.sampling import score
+from duet_training.evaluation.serving import Serving
+from duet_training.settings.run import (Adapters, Count, Hardware, Part, Settings, Share, Temperature, TopK, compose_settings)
+from duet_training.settings.run import Method as MethodName
+from duet_training.evaluation.model_cache import Started
+from duet_training.settings.usage import help_of
+from duet_training.evaluation.verifiers import make_verifier
+
+# What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
+METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {
+    "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
+    "original": lambda _: Original(),
+    "prompted": lambda _: Prompted(),
+    "truncated": lambda settings: Truncated(settings.cut_at),
+    "alone": lambda _: Alone(),
+    "single": lambda _: Original(),
+    "thinkprune": lambda _: Original(),
+    "lgrpo": lambda _: Original(),
+}
+
+
+class DecoderSampling(Part):
+    """How evaluation samples the decoder."""
+
+    temperature: Temperature
+    top_p: Share
+    top_k: TopK
+
+
+class EvaluationSettings(Settings):
+    """Settings of an evaluation; `data.train` is the set, `out` the JSON file."""
+
+    methods: ClassVar[tuple[MethodName, ...]] = get_args(MethodName)
+    trains: ClassVar[bool] = False
+
+    weights: Path | None
+    answers: Path | None
+    runs: Count
+    limit: Count | None
+    cut_at: Count
+    temperature: Temperature
+    decoder: DecoderSampling
+
+    @model_validator(mode="after")
+    def _check_cut(self) -> Self:
+        if self.method == "truncated" and self.cut_at >= self.tokens.response:
+            raise ValueError(
+                f"cut_at ({self.cut_at}) leaves nothing of tokens.response "
+                f"({self.tokens.response}) for the answer"
+            )
+        return self
+
+    def how(self) -> dict[str, Sampling]:
+        """Temperature, top_p and top_k of each model."""
+        own, m = self, self.decoder
+        return {
+            "reasoner": Sampling(1, own.temperature, (), own.top_p, own.top_k),
+            "decoder": Sampling(1, m.temperature, (), m.top_p, m.top_k),
+        }
+
+
+def evaluate(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+    """Answers every question once in each of `runs` runs; returns what is written as JSON.
+
+    `started`: models, started anew if they are not what the settings ask for, and left as they are.
+    """
+    pair = load_pair(settings.pair)
+    prompts = PairPrompts(pair)
+    rows = read_rows(settings.data.train)[: settings.limit]
+    problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
+    method, data = METHODS[settings.method](settings), settings.data
+    if settings.weights:
+        adapters = _check_weights(settings.weights, method, settings.hardware)
+        settings = settings.model_copy(update={"lora": adapters})
+    verifiers = {
+        name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
+        for name in {problem.verifier for problem in problems}
+    }
+    try:
+        policies = started.with_weights(settings, pair, method.uses, settings.weights)
+        serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
+        outcomes, scores, seconds = [], [], []
+        for run in range(settings.runs):
+            serving.begin(run)
+            began = time.monotonic()
+            answered = method.answer(serving, problems)
+            seconds.append(time.monotonic() - began)
+            outcomes.append(answered)
+            texts = [outcome.answer for outcome in answered]
+            scores.append(score(verifiers, problems, texts))
+            print(f"run {run + 1}/{settings.runs}: accuracy {scores[-1].mean():.3f}", flush=True)
+    finally:
+        for verifier in verifiers.values():
+            verifier.close()
+    stacked = np.stack(scores, axis=1)
+    if settings.answers:
+        write_answers(settings.answers, problems, outcomes, stacked)
+    chosen = ("method", "seed", "runs", "temperature", "top_p", "top_k", "decoder", "cut_at")
+    dumped = settings.model_dump(mode="json", by_alias=True)
+    return {
+        "data": problems[0].source,
+        "too_long": too_long,
+        **summary(problems, outcomes, stacked, seconds, _sizes(pair)),
+        "settings": {key: dumped[key] for key in (*chosen, "weights", "tokens")},
+    }
+
+
+def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapters:
+    """Whether a checkpoint can be read here; the adapters that its weights are for."""
+    file = weights / "state.json"
+    if not file.is_file():
+        raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
+    missing = [name for name in method.uses if not (weights / name).is_dir()]
+    if missing:
+        raise ConfigError(
+            f"weights={weights} has no {missing[0]}: it is of a run that did not train one"
+        )
+    try:
+        settings = read_json(file)["settings"]
+        saved = {name: int(settings[f"{name}_devices"]) for name in method.uses}
+        # The weights are the checkpoint's, whatever its run began with.
+        lora = {name: {**shape, "path": None} for name, shape in settings.get("lora", {}).items()}
+        adapters = Adapters.model_validate(lora)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"cannot read {file}: {error!r}") from error
+    for name, ranks in saved.items():
+        # Each of VERL's ranks reads the one shard that the same rank wrote.
+        if ranks != (here := hardware.ranks_of(name)):
+            raise ConfigError(
+                f"weights={weights}: {ranks} rank(s) saved its {name}, and hardware="
+                f"{hardware.name} has {here} here; set hardware, hardware.devices and "
+                "hardware.nodes as the run had them"
+            )
+    return adapters
+
+
+def summary(
+    problems: Sequence[Problem],
+    outcomes: Sequence[Sequence[Outcome]],
+    scores: np.ndarray[Any, np.dtype[np.float64]],
+    seconds: Sequence[float],
+    sizes: dict[str, int],
+) -> dict[str, Any]:
+    """Figures from outcomes (runs, questions), scores (questions, runs) and each run's seconds.
+
+    Tokens and FLOPs are means of one question; `accuracy_95` is an interval over questions, and
+    `over_runs` the spread over seeds. A run's `right` has a character for each question, in order:
+    1 where it was right, so that two methods can be compared question by question.
+    """
+    by_run: list[dict[str, Any]] = [
+        {
+            "accuracy": float(scores[:, run].mean()),
+            "reasoner_tokens": float(np.mean([o.reasoner_tokens for o in answered])),
+            "decoder_tokens": float(np.mean([o.decoder_tokens for o in answered])),
+            "seconds": seconds[run],
+            "right": "".join("1" if score == 1 else "0" for score in scores[:, run]),
+        }
+        for run, answered in enumerate(outcomes)
+    ]
+    accuracy = float(scores.mean())
+    reasoner, decoder = (
+        float(np.mean([run[f"{name}_tokens"] for run in by_run]))
+        for name in ("reasoner", "decoder")
+    )
+    flops = {
+        "reasoner": generation_flops(sizes["reasoner"], reasoner),
+        "decoder": generation_flops(sizes["decoder"], decoder),
+    }
+    return {
+        "questions": len(problems),
+        "accuracy": accuracy,
+        "accuracy_95": list(bootstrap_interval(scores)),
+        "reasoner_tokens": reasoner,
+        "decoder_tokens": decoder,
+        "ipt": intelligence_per_token(accuracy, reasoner),
+        "unfinished": float(np.mean([not o.finished for run in outcomes for o in run])),
+        "seconds": float(sum(seconds)),
+        "flops": {**flops, "total": sum(flops.values())},
+        "parameters": sizes,
+        "over_runs": {
+            key: spread([run[key] for run in by_run])
+            for key in ("accuracy", "reasoner_tokens", "decoder_tokens", "seconds")
+        },
+        "by_run": by_run,
+    }
+
+
+def write_answers(
+    file: Path,
+    problems: Sequence[Problem],
+    outcomes: Sequence[Sequence[Outcome]],
+    scores: np.ndarray[Any, np.dtype[np.float64]],
+) -> None:
+    """JSONL of every answer, run by run: what was asked, signalled, answered, and its score."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", encoding="utf-8") as output:
+        for run, answered in enumerate(outcomes):
+            for problem, outcome, score in zip(problems, answered, scores[:, run], strict=True):
+                row = {"run": run, "question": problem.question, "reference": problem.answer}
+                row |= {**asdict(outcome), "score": float(score)}
+                output.write(json_text(row, ensure_ascii=False) + "\n")
+
+
+def _sizes(pair: Pair) -> dict[str, int]:
+    models = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+    return {name: parameters(path) for name, path in models.items()}
+
+
+def parameters(model: Path) -> int:
+    """How many weights the model in a directory has, without reading them."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+    return sum(weight.numel() for weight in empty.parameters())
+
+
+def evaluated(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+    """Evaluates, and writes `out`: whole or not at all."""
+    result = evaluate(settings, started)
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    partial = settings.out.with_name(f"{settings.out.name}.partial")
+    partial.write_text(json_text(result, indent=2) + "\n", "utf-8")
+    partial.replace(settings.out)
+    return result
+
+
+def outcome(settings: EvaluationSettings, result: dict[str, Any]) -> str:
+    """What came of an evaluation, in a line."""
+    low, high = result["accuracy_95"]
+    return (
+        f"{settings.method} on {result['data']}: accuracy {result['accuracy']:.3f} "
+        f"[{low:.3f}, {high:.3f}], reasoner {result['reasoner_tokens']:.1f} tokens, "
+        f"decoder {result['decoder_tokens']:.1f} tokens, {result['seconds']:.1f} s"
+    )
+
+
+def run(overrides: list[str] | None = None) -> int:
+    """Evaluates, writes JSON, and prints what came of it.
+
+    Raises:
+        TrainingError: the settings are invalid, or it cannot be done.
+    """
+    given = sys.argv[1:] if overrides is None else overrides
+    if told := help_of("duet_training.evaluate", ["evaluate", "train"], given):
+        print(told)
+        return 0
+    started = Started()
+    try:
+        settings = compose_settings("evaluate", given, EvaluationSettings)
+        result = evaluated(settings, started)
+    except ray.exceptions.RayError as error:
+        raise ClusterError(worker_failed(error)) from error
+    finally:
+        started.close()
+    print(outcome(settings, result))
+    return 0

@@ -1,0 +1,66 @@
+"""Verifiers by name, and the check that one tells right from wrong before a run relies on it."""
+
+import importlib
+from collections.abc import Callable
+
+from duet_training.errors import VerifierError
+from duet_training.evaluation.verifiers.base import Verifier
+from duet_training.evaluation.verifiers.choice import ChoiceVerifier
+from duet_training.evaluation.verifiers.gym import GymVerifier
+from duet_training.evaluation.verifiers.math import MathVerifier
+
+VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
+    "math": MathVerifier,
+    "choice": lambda processes, seconds: ChoiceVerifier(),
+    "gym": GymVerifier,
+}
+
+
+def make_verifier(name: str, processes: int = 1, seconds: float = 5.0) -> Verifier:
+    """The verifier `name`, or `package.module:Class` made without arguments; checked.
+
+    `processes` and `seconds` are for the shipped ones that compare in processes of their own.
+
+    Raises:
+        VerifierError: there is none of that name, or it fails its own examples.
+    """
+    shipped = VERIFIERS.get(name)
+    verifier = shipped(processes, seconds) if shipped else _imported(name)()
+    check_verifier(verifier, name)
+    return verifier
+
+
+def check_verifier(verifier: Verifier, name: str) -> None:
+    """Scores the verifier's examples: known right answers and known wrong ones.
+
+    A verifier that scores everything 0, or everything 1, trains a model on noise and looks healthy.
+
+    Raises:
+        VerifierError: an example got another score, or the examples are one-sided.
+    """
+    examples = verifier.examples()
+    wanted = [score for *_, score in examples]
+    if not {0.0, 1.0} <= set(wanted):
+        raise VerifierError(f"verifier {name!r} needs examples of right and of wrong answers")
+    got = verifier.score([e[0] for e in examples], [e[1] for e in examples])
+    for (response, truth, score), given in zip(examples, got, strict=True):
+        if abs(given - score) > 1e-6:
+            verifier.close()
+            raise VerifierError(
+                f"verifier {name!r} scored {response!r} {given:g} where the reference is "
+                f"{truth.answer!r}; it must be {score:g}"
+            )
+
+
+def _imported(name: str) -> Callable[[], Verifier]:
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        raise VerifierError(
+            f"there is no verifier {name!r}; there are: {', '.join(VERIFIERS)}, "
+            "or your own as package.module:Class"
+        )
+    try:
+        factory: Callable[[], Verifier] = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise VerifierError(f"cannot import verifier {name!r}: {error}") from error
+    return factory

@@ -1,0 +1,159 @@
+"""EVIDENCE.md: tables from the results, samples, what was and was not run, and how to read it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from duet_training.experiments.drawing import write_plots
+from duet_training.experiments.methods import BUDGET
+from duet_training.experiments.rates import TRIED_SEED
+from duet_training.experiments.results import Results
+from duet_training.experiments.stage import Stage
+from duet_training.experiments.tables import (ablation_table, curve_table, generalisation_table, jointly_table, main_table, matched_table, pressure_table, ran, rates_table, second_table, table)
+from duet_training.experiments.targets import targets_table
+
+MECHANISM = (
+    "No model takes part: groups of four signals (40, 60, 80 and 100 tokens, B = 24) of one "
+    "question, four answers each, are drawn from known chances of a right answer and go through "
+    "the trainer's own rewards and advantages. The figure is the mean advantage of the shortest "
+    "signal less that of the longest: above 0 signals shorten; 2.32 is what GRPO's division by the "
+    "standard deviation makes of any price where the four differ in length alone."
+)
+AT_TOKENS = (
+    "Share of right samples in the training steps whose responses had so many tokens in the mean: "
+    "mean ± standard error (steps), all seeds. What ThinkPrune cuts at its limit is wrong. For "
+    "methods without a split the answer counts among the tokens, as it is the large model's."
+)
+METHODS = (
+    "The interval is over questions (of several seeds, the mean of their bounds); *by seed* shows "
+    "how far seeds lie apart. Of the paper's truncation at 3,072, 4,096 and 8,192 tokens the "
+    "figures on MATH500 are 0.77 at 3,059, 0.83 at 3,445 and 0.87 at 4,050 tokens."
+)
+GREEDY = (
+    "The same questions, each model's likeliest answers; ThinkPrune and L-GRPO were only tested "
+    "sampled. Differences in the table of targets are question by question, with an interval over "
+    "questions and seeds."
+)
+RATES = (
+    "Each method at each rate, as long as it is trained below, another seed, validation questions; "
+    "*worth* is the accuracy less a tenth of the share of tokens that are still spent."
+)
+ABLATED = (
+    "One seed, that of the run of DUET beside them. *easy*: problems of the trained kind; *hard*: "
+    "those of seven and eight steps with numbers up to 999, which `unsolved` was trained on."
+)
+JOINTLY = (
+    "The decoder was never shown bare equations, only worked solutions that end by saying what the "
+    "answer is, so that it has something to learn with the reasoner; the weak one has had few "
+    "steps even of that."
+)
+SECOND = "Both models once more, of another seed; the learning rates are those chosen above."
+WHILE_TRAINING = "Accuracy / tokens of the large model on validation questions."
+SAMPLES = (
+    "The first questions of the test set, greedy answers: the decoder's after the signal of the "
+    "reasoner before joint training, and of those that DUET, its gated variant, and DUET with a "
+    "fixed decoder made of it."
+)
+# Beside the report.
+PLOTS = "evidence/plots"
+READING = Path(__file__).with_name("reading.md")
+
+
+def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
+    """Writes the report, and its plots into `evidence/plots` beside it; the same results always
+    give the same bytes.
+    """
+    seeds = _seeds(plan)
+    plots = write_plots(results, seeds, file.parent / PLOTS)
+    file.write_text("\n\n".join(_parts(plan, results, seeds, plots)) + "\n", "utf-8")
+
+
+def _seeds(plan: Sequence[Stage]) -> list[int]:
+    return sorted({stage.seed for stage in plan if stage.seed != TRIED_SEED})
+
+
+def _parts(
+    plan: Sequence[Stage],
+    results: Results,
+    seeds: Sequence[int],
+    plots: Sequence[tuple[str, str]],
+) -> list[str]:
+    runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED]
+    trained = [run for run in runs if results.done(run)]
+    parts = [
+        "# Evidence at small scale",
+        "Written by `python -m duet_training.experiments` from `training/experiments/results/`; do not edit. "
+        "Two models from scratch (2.0 and 0.4 million parameters) on generated word problems of "
+        f"one to three steps; B = {BUDGET} tokens. Answers to held-out questions, the reasoner "
+        "sampled at temperature 1, the decoder greedy; intervals are bootstrap over questions. The "
+        "paper's figures are of other models, other data and responses some fifty times as long: "
+        "shapes can be compared, sizes cannot.",
+        "## What was run",
+        ran(plan, results),
+    ]
+    if results.done("start-measured"):
+        parts += ["## The start", _start(results.read("start-measured")["result"])]
+    for name, words in (
+        ("weak", "The same with the weak decoder:"),
+        ("second", "The second start:"),
+    ):
+        if results.done(f"{name}-measured"):
+            parts += [words, _start(results.read(f"{name}-measured")["result"])]
+    for title, intro, content in (
+        ("Learning rates", RATES, rates_table(results)),
+        ("Methods, sampled", METHODS, main_table(results)),
+        ("Methods, greedy", GREEDY, main_table(results, "greedy")),
+        ("Against what was to be reached", "", targets_table(results)),
+        ("At equal tokens", AT_TOKENS, matched_table(results, seeds)),
+        ("Training both, or the reasoner alone", JOINTLY, jointly_table(results)),
+        ("Ablations and variants", ABLATED, ablation_table(results, seeds[0])),
+        ("A second start", SECOND, second_table(results)),
+        ("Longer problems, other templates", "", generalisation_table(results, seeds[0])),
+        ("While training", WHILE_TRAINING, curve_table(results, trained)),
+        ("What marginal utility does under GRPO", MECHANISM, pressure_table(results)),
+    ):
+        if content:
+            parts += [part for part in (f"## {title}", intro, content) if part]
+    if plots:
+        parts.append("## Plots")
+        parts += [f"![{caption}]({PLOTS}/{name})\n\n{caption}" for name, caption in plots]
+    seed = seeds[0]
+    ours = {"before": "start-split"}
+    ours |= {name: f"{name}-{seed}" for name in ("duet", "duet-gated", "decoder-fixed")}
+    if samples := _samples(results, ours):
+        parts += ["## Signals before and after", SAMPLES, samples]
+    if READING.is_file():
+        parts.append(READING.read_text("utf-8").strip())
+    return parts
+
+
+def _start(measured: dict[str, float]) -> str:
+    def cell(name: str, value: float) -> str:
+        return f"{value:.1f}" if name.endswith("tokens") else f"{value:.3f}"
+
+    rows = [[name.replace("_", " "), cell(name, value)] for name, value in measured.items()]
+    return table(["figure", "value"], rows)
+
+
+def _samples(results: Results, runs: Mapping[str, str], most: int | None = None) -> str:
+    """The same questions before joint training and after it; `runs`: by what they are called."""
+    found: dict[str, list[dict[str, Any]]] = {
+        when: results.read(f"{run}@greedy")["result"]["samples"][:most]
+        for when, run in runs.items()
+        if results.done(f"{run}@greedy")
+    }
+    if len(found) < len(runs):
+        return ""
+    parts = []
+    for answers in zip(*found.values(), strict=True):
+        lines = [answers[0]["question"] + "\n"]
+        for when, row in zip(found, answers, strict=True):
+            right = "right" if row["score"] == 1 else "wrong"
+            signal, answer = (
+                json.dumps(row[key], ensure_ascii=False) for key in ("signal", "answer")
+            )
+            lines.append(f"> {when} ({row['reasoner_tokens']} tokens): {signal}\n>")
+            lines.append(f"> answer ({right}): {answer}\n>")
+        parts.append("\n".join(lines).removesuffix("\n>"))
+    return "\n\n".join(parts)

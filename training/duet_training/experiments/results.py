@@ -1,0 +1,99 @@
+"""What stages leave: a JSON file each, committed, from which the report is made."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from duet_contract.json_data import json_text, read_json
+from duet_training.errors import DataError
+from duet_training.rl.metrics_log import read_journal
+
+SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Results:
+    """A directory of JSON files, one for each stage that is done.
+
+    `work`: kept out of them. `plan`: what each stage is run with; a result of anything else does
+    not count, since it would be compared with what it is not like.
+    """
+
+    directory: Path
+    work: Path
+    plan: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def done(self, stage: str) -> bool:
+        """Whether a stage has left its result.
+
+        Raises:
+            DataError: it is not JSON.
+        """
+        if not self._file(stage).is_file():
+            return False
+        arguments = self.plan.get(stage)
+        return arguments is None or self.read(stage)["arguments"] == list(arguments)
+
+    def read(self, stage: str) -> dict[str, Any]:
+        """What a stage has left.
+
+        Raises:
+            DataError: it is not JSON.
+        """
+        file = self._file(stage)
+        try:
+            content: dict[str, Any] = read_json(file)
+        except (OSError, ValueError) as error:
+            raise DataError(f"cannot read the result {file}: {error}") from error
+        return content
+
+    def write(self, stage: str, content: dict[str, Any]) -> None:
+        """Whole or not at all; paths of this machine become `{work}`."""
+        file = self._file(stage)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = json_text(content, indent=1, ensure_ascii=False)
+        partial = file.with_suffix(".partial")
+        partial.write_text(text.replace(str(self.work), "{work}") + "\n", "utf-8")
+        partial.rename(file)
+
+    def _file(self, stage: str) -> Path:
+        return self.directory / f"{stage}.json"
+
+
+# Of each step's metrics, what curves are drawn of.
+CURVES = (
+    "reward/guided",
+    "reward/alone",
+    "reward/right",
+    "tokens/length",
+    "tokens/signal",
+    "tokens/response",
+    "price",
+    "reasoner/kl",
+    "reasoner/tied_groups",
+    "validation/accuracy",
+    "validation/signal_tokens",
+    "validation/response_tokens",
+    "seconds/step",
+)
+
+
+def of_run(run: Path) -> dict[str, Any]:
+    """Curves and sample signals, first and last, of a run's directory.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    rows, samples = (
+        read_journal(file) if file.is_file() else []
+        for file in (run / "metrics.jsonl", run / "samples.jsonl")
+    )
+    curves = {
+        name: [[row["step"], round(row[name], 4)] for row in rows if name in row] for name in CURVES
+    }
+    return {
+        "steps": rows[-1]["step"] if rows else 0,
+        "curves": {name: points for name, points in curves.items() if points},
+        "samples": {"first": samples[:SAMPLES], "last": samples[-SAMPLES:]},
+    }

@@ -1,0 +1,231 @@
+"""Runs stages, some at a time; a stage that was interrupted goes on where it stopped."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence, Set
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+from duet_contract.json_data import parse_json, read_json
+from duet_training.data.rows import write_rows
+from duet_training.errors import TrainingError
+from duet_training.experiments.mechanism import measured
+from duet_training.experiments.rates import chosen
+from duet_training.experiments.results import (Results, of_run)
+from duet_training.experiments.schedule import Schedule
+from duet_training.experiments.stage import Stage
+from duet_training.rl.metrics_log import read_journal
+from duet_training.experiments.processes import (CommandFailed, TookTooLong, end, run)
+from duet_training.data.story_problems.draw import (Split, problems)
+
+# Questions to train on: several times what the longest run sees.
+TRAINING = 4000
+HELD: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
+_CHECKPOINT, _RATE = re.compile(r"\{checkpoint:([^}]+)\}"), re.compile(r"\{rate:([^}]+)\}")
+# Answers that a result keeps, where they are written.
+ANSWERS = 6
+SCOPES_OF_DATA = ("easy", "long", "other", "hard")
+
+
+class StageError(TrainingError):
+    """A stage whose command failed; its log says more."""
+
+
+class Runner:
+    """Does stages and keeps what they leave. `work`: weights, data and logs; may be thrown away."""
+
+    def __init__(self, results: Results, say: Callable[[str], None] = print) -> None:
+        self._results, self._work, self._say = results, results.work, say
+        self._remaking = Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._stopped = Event()
+
+    def _stop(self) -> None:
+        """Ends what still runs: the schedule was interrupted."""
+        self._stopped.set()
+        for process in list(self._processes):
+            end(process)
+
+    def run(
+        self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
+    ) -> list[Stage]:
+        """Does those of these `names` that are not done yet; returns what of them is left.
+
+        `jobs` run at a time; none is begun after `until` on the monotonic clock.
+
+        Raises:
+            StageError: a command failed.
+        """
+        left = [each for each in stages if each.name in names and not self._results.done(each.name)]
+
+        # Two that both take every core would wait for each other's threads most of the time.
+        cores = len(os.sched_getaffinity(0))
+
+        def do(together: Sequence[Stage], alone: bool) -> float:
+            threads = cores if alone else max(1, cores // jobs)
+            for stage in together:
+                if missing := [name for name in stage.reads if not self._results.done(name)]:
+                    raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
+                # One at a time: two stages may lack the same.
+                with self._remaking:
+                    self._again(stage, stages, threads)
+            began = time.monotonic()
+            if together[0].kind == "evaluate":
+                self._evaluate(together, threads)
+            else:
+                done = self._do(together[0], threads)
+                self._keep(together[0], *done, time.monotonic() - began)
+            return (time.monotonic() - began) / 60
+
+        schedule = Schedule(left, jobs, do, self._stop)
+        schedule.run(until, self._say)
+        return schedule.left
+
+    def _keep(self, stage: Stage, result: dict[str, Any], whole: bool, seconds: float) -> None:
+        """Writes what a stage has left, and the minutes that it took."""
+        minutes = seconds / 60
+        content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
+        content |= {"why": stage.why, "arguments": stage.arguments}
+        content |= {"minutes": round(minutes, 2), "whole": whole, "result": result}
+        self._results.write(stage.name, content)
+        self._say(f"    {stage.name}: {_summary(result)}  {minutes:.1f} min")
+
+    def _again(self, stage: Stage, stages: Sequence[Stage], threads: int) -> None:
+        """Does once more what left a result but whose files are gone: a fresh clone, say."""
+        for need in stage.needs:
+            needed = next(other for other in stages if other.name == need)
+            if not self._files(needed).exists():
+                self._again(needed, stages, threads)
+                self._say(f"    {need} is done again: its files are not in {self._work}")
+                self._do(needed, threads)
+
+    def _files(self, stage: Stage) -> Path:
+        if stage.kind == "train":
+            return self._work / "runs" / stage.name / "done"
+        return self._work / stage.name / "done" if stage.kind == "start" else self._work / "data"
+
+    def _do(self, stage: Stage, threads: int) -> tuple[dict[str, Any], bool]:
+        """The stage's result, and whether it ended before its limit."""
+        if stage.kind == "mechanism":
+            return {"pressure": measured()}, True
+        if stage.kind == "data":
+            return self._data(), True
+        if stage.kind in ("start", "measure"):
+            whole = self._command(stage, "duet_training.sft", self._arguments(stage), threads)
+            log = self._log(stage).read_text("utf-8")
+            if stage.kind == "measure":
+                return parse_json(log.strip().splitlines()[-1]), whole
+            self._files(stage).touch()
+            # Between them are the progress bars of what it loads and saves.
+            told = [line for line in log.splitlines() if "loss" in line]
+            return {"last": told[-1] if told else ""}, whole
+        run = self._work / "runs" / stage.name
+        resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
+        whole = self._command(stage, "duet_training.train", [*self._arguments(stage), *resumed], threads)
+        self._files(stage).touch()
+        return of_run(run), whole
+
+    def _evaluate(self, stages: Sequence[Stage], threads: int) -> None:
+        """Does evaluations in one process; interrupted, what is done is kept.
+
+        The first one's time is that of starting the models, too.
+        """
+        first, directory = stages[0], self._work / "evaluations"
+        directory.mkdir(parents=True, exist_ok=True)
+        outs = {stage: directory / f"{stage.name}.json" for stage in stages}
+        for out in outs.values():
+            out.unlink(missing_ok=True)
+        lines = [shlex.join([*self._arguments(s), f"out={out}"]) for s, out in outs.items()]
+        asked = directory / f"{first.name}.txt"
+        asked.write_text("\n".join(lines) + "\n", "utf-8")
+        before = time.time()
+        try:
+            limit = sum(stage.limit for stage in stages)
+            if not self._command(first, "duet_training.evaluation.batch", [str(asked)], threads, limit):
+                raise StageError(f"{first.name} and others took more than {limit:g} minutes")
+        finally:
+            for stage, out in outs.items():
+                if not out.is_file():
+                    break
+                result: dict[str, Any] = read_json(out)
+                if (answers := out.with_suffix(".jsonl")).is_file():
+                    result["samples"] = read_journal(answers)[:ANSWERS]
+                ended = out.stat().st_mtime
+                self._keep(stage, result, True, ended - before)
+                before = ended
+
+    def _arguments(self, stage: Stage) -> list[str]:
+        filled = [argument.replace("{work}", str(self._work)) for argument in stage.arguments]
+        filled = [_RATE.sub(lambda m: chosen(self._results, m[1]), a) for a in filled]
+        return [_CHECKPOINT.sub(lambda m: str(self._checkpoint(m[1])), a) for a in filled]
+
+    def _checkpoint(self, run: str) -> Path:
+        found = (self._work / "runs" / run / "checkpoints").glob("step_*/state.json")
+        steps = {int(file.parent.name.removeprefix("step_")): file.parent for file in found}
+        if not steps:
+            raise StageError(f"{run} has left no checkpoint in {self._work / 'runs' / run}")
+        return steps[max(steps)]
+
+    def _log(self, stage: Stage) -> Path:
+        return self._work / "logs" / f"{stage.name}.log"
+
+    def _command(
+        self,
+        stage: Stage,
+        module: str,
+        arguments: Sequence[str],
+        threads: int = 1,
+        limit: float | None = None,
+    ) -> bool:
+        """Runs it; False if it was stopped at its `limit` in minutes (None: the stage's)."""
+        if self._stopped.is_set():
+            raise StageError(f"{stage.name} was not begun: interrupted")
+        log = self._log(stage)
+        log.unlink(missing_ok=True)
+        try:
+            run(
+                stage.name,
+                [sys.executable, "-m", module, *arguments],
+                log,
+                limit_s=60 * (limit or stage.limit),
+                environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},
+                running=self._processes,
+            )
+        except TookTooLong:
+            return False
+        except CommandFailed as error:
+            raise StageError(str(error)) from error
+        return True
+
+    def _data(self) -> dict[str, Any]:
+        counts = {}
+        for scope in SCOPES_OF_DATA:
+            parts = HELD
+            if scope in ("easy", "hard"):
+                parts = (("train", TRAINING), *HELD)
+            for split, count in parts:
+                directory = self._work / "data" / scope
+                directory.mkdir(parents=True, exist_ok=True)
+                drawn = problems(scope, split, count, 0)
+                write_rows(drawn, split, directory / f"{split}.parquet")
+                counts[f"{scope}/{split}"] = len(drawn)
+        return counts
+
+
+def _summary(result: dict[str, Any]) -> str:
+    """What of a result is worth a line."""
+    if "accuracy" in result:
+        low, high = result["accuracy_95"]
+        tokens = result["reasoner_tokens"]
+        return f"accuracy {result['accuracy']:.3f} [{low:.3f}, {high:.3f}], {tokens:.1f} tokens"
+    if "pressure" in result:
+        return f"{len(result['pressure'])} settings"
+    if "curves" in result:
+        lengths = result["curves"].get("tokens/length", [])
+        return f"{result['steps']} steps, length {lengths[0][1]:.0f} to {lengths[-1][1]:.0f}"
+    return ", ".join(f"{key} {value}" for key, value in list(result.items())[:12])

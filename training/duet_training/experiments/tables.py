@@ -1,0 +1,258 @@
+"""The report's tables, from results, beside the paper's figures (arXiv 2605.01111)."""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from statistics import fmean, stdev
+from typing import Any
+
+from duet_training.evaluation.report import markdown
+from duet_training.experiments.curves import ACCURACY
+from duet_training.experiments.figures import (each_seed, figure)
+from duet_training.experiments.methods import (ABLATIONS, FROM_SECOND, JOINTLY, MAIN, OTHERS, SETS, UNTRAINED)
+from duet_training.experiments.rates import (RATES, chosen, stage_of, worth)
+from duet_training.experiments.results import Results
+from duet_training.experiments.stage import Stage
+
+# MATH500: accuracy, tokens of the large model.
+PAPER_MAIN = {
+    "original": (0.89, 4358),
+    "prompted": (0.89, 3444),
+    "duet": (0.88, 1106),
+    "single": (0.87, 1139),
+    "thinkprune": (0.87, 3187),
+    "lgrpo": (0.89, 3429),
+}
+# AMC23: accuracy, tokens of the large model. Tables 6 and 8 to 12, each with its own DUET; values
+# of B and of lambda other than the default are lost in the text at hand.
+PAPER_ABLATIONS = {
+    "duet": "0.85, 1559",
+    "no-utility": "0.67, 1323",
+    "constant-1": "0.82 to 0.93, 1388 to 4063, at four values",
+    "neither": "0.78, 1394",
+    "neither-no-kl": "0.27, 0",
+    "no-kl": "0.90, 2404, DUET there 0.85, 1879",
+    "budget-12": "0.85, 1906, DUET there 0.85, 1879",
+    "budget-48": "0.90, 3923, DUET there 0.85, 1879",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; nothing without rows."""
+    return markdown.table(head, rows) if rows else ""
+
+
+def _paper(name: str) -> list[str]:
+    if name not in PAPER_MAIN:
+        return ["", ""]
+    accuracy, tokens = PAPER_MAIN[name]
+    return [f"{accuracy:.2f}, {tokens}", f"{tokens / PAPER_MAIN['original'][1]:.2f}"]
+
+
+def _by_seed(seeds: Sequence[dict[str, Any]]) -> str:
+    if len(seeds) < 2:
+        return ""
+    return " ".join(f"{seed['accuracy']:.3f}" for seed in seeds)
+
+
+def main_table(results: Results, data: str = "easy") -> str:
+    """Every method on problems of the trained kind; `data`: easy, sampled, or greedy."""
+    base = figure(results, "original", data)
+    rows = []
+    for name in [*UNTRAINED, *MAIN]:
+        one = figure(results, name, data)
+        if one is None:
+            continue
+        seeds = each_seed(results, name, data)
+        decoder = fmean([seed.get("decoder_tokens", 0.0) for seed in seeds])
+        share = f"{one.tokens / base.tokens:.2f}" if base and base.tokens else ""
+        ipt = f"{1000 * one.accuracy / one.tokens:.1f}" if one.tokens else ""
+        rows.append(
+            [name, *one.cells, share, f"{decoder:.1f}", ipt, _by_seed(seeds), *_paper(name)]
+        )
+    head = ["method", "accuracy (95%)", "tokens of the large model", "of original"]
+    head += ["of the small one", "IPT", "by seed"]
+    return table([*head, "paper, MATH500", "of its original"], rows)
+
+
+def runs_table(results: Results, names: Mapping[str, str]) -> str:
+    """Runs by name, each with what it is; sampled and greedily."""
+    rows = []
+    for name, why in names.items():
+        found = {data: figure(results, name, data) for data in ("easy", "greedy")}
+        if not any(found.values()):
+            continue
+        row = [name, why]
+        for data, one in found.items():
+            seeds = each_seed(results, name, data)
+            row += [*one.cells, _by_seed(seeds)] if one else ["", "", ""]
+        rows.append(row)
+    head = ["run", "what it is"]
+    for how in ("sampled", "greedy"):
+        head += [f"{how}: accuracy (95%)", "tokens", "by seed"]
+    return table(head, rows)
+
+
+def jointly_table(results: Results) -> str:
+    """A decoder that learns with the reasoner, and one that stays as it was."""
+    whys = {"start-split": "untrained", "duet": "both learn", **OTHERS}
+    whys |= {name: method.why for name, method in JOINTLY.items()}
+    names = ("start-split", "duet", "decoder-fixed", "weak-split", "weak", "weak-fixed")
+    return runs_table(results, {name: whys[name] for name in names})
+
+
+def second_table(results: Results) -> str:
+    """The second start and what was trained from it."""
+    names = {name: why for name, why in OTHERS.items() if name.startswith("second-")}
+    names |= {name: method.why for name, method in FROM_SECOND.items()}
+    return runs_table(results, names)
+
+
+def ablation_table(results: Results, seed: int) -> str:
+    """Each switch, one seed, beside DUET of the same seed and the paper's."""
+    rows = []
+    for name in ["original", "start-split", "duet", *ABLATIONS]:
+        trained = name in MAIN or name in ABLATIONS
+        why = {**MAIN, **ABLATIONS}[name].why if trained else "untrained"
+        for data in ("easy", "hard"):
+            if (trained or data == "hard") and (
+                one := figure(results, f"{name}-{seed}" if trained else name, data)
+            ):
+                paper = PAPER_ABLATIONS.get(name, "") if data == "easy" else ""
+                rows.append([name, why, data, *one.cells, paper])
+    # The untrained ones belong to the set that only one run was trained on.
+    rows.sort(key=lambda row: row[2] == "hard")
+    head = ["run", "what differs", "tested on", "accuracy (95%)", "tokens", "paper, AMC23"]
+    return table(head, rows)
+
+
+def generalisation_table(results: Results, seed: int) -> str:
+    """Trained on easy problems, tested on longer ones and on other templates; one seed."""
+    rows = []
+    for name in ["original", *MAIN]:
+        cells = []
+        for data in SETS:
+            # Only one seed was tested on other sets; the first column is to be of the same run.
+            run = f"{name}-{seed}" if name in MAIN and data == "easy" else name
+            one = figure(results, run, data)
+            cells.append(", ".join(one.cells) if one else "")
+        if any(cells[1:]):
+            rows.append([name, *cells])
+    return table(["method", *(f"{data}: accuracy (95%), tokens" for data in SETS)], rows)
+
+
+def rates_table(results: Results) -> str:
+    """What each learning rate tried gave on validation questions, and which was taken."""
+    rows = []
+    for name in MAIN:
+        if not all(results.done(stage_of(name, rate)) for rate in RATES):
+            continue
+        taken = chosen(results, name)
+        for rate in RATES:
+            result = results.read(stage_of(name, rate))["result"]
+            accuracy = result["curves"]["validation/accuracy"][-1][1]
+            tokens = result["curves"]["validation/response_tokens"][-1][1]
+            mark = "taken" if rate == taken else ""
+            rows.append(
+                [name, rate, f"{accuracy:.3f}", f"{tokens:.1f}", f"{worth(result):.3f}", mark]
+            )
+    return table(["method", "rate", "accuracy", "tokens", "worth", ""], rows)
+
+
+def pressure_table(results: Results) -> str:
+    """What a price does to a group of signals, by question and switches."""
+    if not results.done("mechanism"):
+        return ""
+    prices = ("0.0", "0.02", "0.2", "1.0")
+    names = {"per_signal": "per signal", "per_question": "by question", "none": "none"}
+    rows = [
+        [
+            row["question"],
+            names[row["baseline"]],
+            "yes" if row["divided"] else "no",
+            "on success" if row["on_success"] else "always",
+            *(f"{row['pressure'][price]:+.2f}" for price in prices),
+        ]
+        for row in results.read("mechanism")["result"]["pressure"]
+    ]
+    head = ["question", "r_m", "divided", "length paid"]
+    return table([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
+
+
+def curve_table(results: Results, runs: Sequence[str]) -> str:
+    """Validation while training: accuracy / signal tokens, by step."""
+    curves = {}
+    for run in runs:
+        found: dict[str, Any] = results.read(run)["result"]["curves"]
+        accuracies = dict(map(tuple, found.get("validation/accuracy", [])))
+        tokens = dict(map(tuple, found.get("validation/response_tokens", [])))
+        curves[run] = {step: (accuracies[step], tokens[step]) for step in accuracies}
+    steps = sorted({step for curve in curves.values() for step in curve})
+    rows = [
+        [run, *(f"{curve[s][0]:.2f} / {curve[s][1]:.0f}" if s in curve else "" for s in steps)]
+        for run, curve in curves.items()
+    ]
+    return table(["run", *(f"step {step}" for step in steps)], rows)
+
+
+# Mean tokens of a step's responses, upper bounds; the last stands for everything above.
+LENGTHS = (15, 20, 30, 45, 60, 200)
+
+
+def by_length(runs: Sequence[dict[str, list[list[float]]]]) -> list[list[float]]:
+    """Shares of right answers, a list for each of LENGTHS: one for each step of these runs whose
+    responses had a mean length between the bound before (not included) and this one.
+
+    `runs`: curves, each a list of [step, value].
+    """
+    found: list[list[float]] = [[] for _ in LENGTHS]
+    for curves in runs:
+        scored = next((curves[metric] for metric in ACCURACY if curves.get(metric)), [])
+        right = {int(step): value for step, value in scored}
+        for step, tokens in curves.get("tokens/response", []):
+            if int(step) in right:
+                found[bisect_left(LENGTHS, min(tokens, LENGTHS[-1]))].append(right[int(step)])
+    return found
+
+
+def matched_table(results: Results, seeds: Sequence[int]) -> str:
+    """Accuracy at equal tokens of the large model, over the steps of training."""
+    rows = []
+    for name in MAIN:
+        runs = [run for run in (f"{name}-{seed}" for seed in seeds) if results.done(run)]
+        if runs:
+            curves = [results.read(run)["result"]["curves"] for run in runs]
+            rows.append([name, *map(_of_steps, by_length(curves))])
+    bounds = ["0", *(str(length) for length in LENGTHS)]
+    spans = [f"{low} to {high}" for low, high in pairwise(bounds)]
+    return table(["method", *spans[:-1], f"above {LENGTHS[-2]}"], rows)
+
+
+def _of_steps(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return ""
+    error = stdev(values) / len(values) ** 0.5
+    return f"{fmean(values):.3f} ± {error:.3f} ({len(values)})"
+
+
+def ran(plan: Sequence[Stage], results: Results) -> str:
+    """What was run, with its minutes, and what was not."""
+    done = [stage for stage in plan if results.done(stage.name)]
+    minutes = sum(_minutes(results.read(stage.name)) for stage in done)
+    missing = [f"`{stage.name}`" for stage in plan if not results.done(stage.name)]
+    text = (
+        f"{len(done)} of {len(plan)} stages were run: {minutes:.0f} minutes one by one, about "
+        "half of that with two at a time on two cores."
+    )
+    cut = [f"`{s.name}`" for s in done if not results.read(s.name)["whole"]]
+    if cut:
+        text += f" Stopped at their time limit: {', '.join(cut)}."
+    if missing:
+        text += f"\n\n**Not run yet**: {', '.join(missing)}."
+    return text
+
+
+def _minutes(done: dict[str, Any]) -> float:
+    """Of a run that was interrupted, the minutes kept are those since."""
+    steps = done["result"].get("curves", {}).get("seconds/step", [])
+    return max(float(done["minutes"]), float(sum(seconds for _, seconds in steps)) / 60)

@@ -1,0 +1,139 @@
+"""What was to be reached, and whether it was."""
+
+from itertools import combinations_with_replacement
+
+from duet_training.experiments.figures import (Difference, Figure, each_seed, figure, paired)
+from duet_training.experiments.methods import (COMPARED, OTHERS, UNTRAINED, untrained_of)
+from duet_training.experiments.results import Results
+from duet_training.experiments.tables import table
+
+# Tokens of the large model, accuracy.
+Point = tuple[float, float]
+# Accuracy by which joint training is clearly better, beyond one evaluation's interval.
+CLEARLY = 0.05
+# What is trained jointly, the same with a fixed decoder, and how much better the first is to be.
+FIXED_OF = (
+    ("duet", "decoder-fixed", 0.0),
+    ("weak", "weak-fixed", CLEARLY),
+    ("second-duet", "second-fixed", 0.0),
+)
+# What the paper's method is compared with: neither it, nor its untrained start.
+BASELINES = (
+    *(name for name, method in COMPARED.items() if method.method != "duet"),
+    *(name for name in UNTRAINED if name != "start-split"),
+    *(name for name in OTHERS if not name.endswith("-split")),
+)
+
+
+def targets_table(results: Results) -> str:
+    """Every target whose runs are there."""
+    rows = []
+    for name in _ours():
+        one, alone = figure(results, name), figure(results, untrained_of(name)[1])
+        for data in ("easy", "greedy"):
+            rows += _shorter(results, name, data)
+        if one and alone:
+            rows.append(_better_than_alone(name, one, alone))
+        rows += _on_frontier(results, name)
+    # It has one seed: what it differs from is the same one.
+    collapse, duet = figure(results, "neither-0"), figure(results, "duet-0")
+    if collapse and duet:
+        rows.append(
+            [
+                "no marginal utility and constant lambda collapse (or why not: below)",
+                f"{collapse.accuracy:.3f} at {collapse.tokens:.1f} tokens, duet "
+                f"{duet.accuracy:.3f} at {duet.tokens:.1f}",
+                _word(collapse.accuracy < duet.accuracy - 0.2),
+            ]
+        )
+    for joint, fixed, more in FIXED_OF:
+        rows += _joint_pays(results, joint, fixed, more)
+    return table(["to reach", "measured", "met"], rows)
+
+
+def _ours() -> list[str]:
+    return [name for name, method in COMPARED.items() if method.method == "duet"]
+
+
+def _shorter(results: Results, name: str, data: str) -> list[list[str]]:
+    """Judged by the interval of the difference, where it was kept which questions were right."""
+    started, _ = untrained_of(name)
+    one, original = (figure(results, each, data) for each in (name, started))
+    if not (one and original):
+        return []
+    how = "greedy" if data == "greedy" else "sampled"
+    text = f"{name}, {how}: at most 0.40 of {started}'s tokens, at most 2 points less accurate"
+    share, fewer = one.tokens / original.tokens, one.tokens <= 0.40 * original.tokens
+    more = paired(results, name, started, data)
+    if more is None:
+        points = one.accuracy - original.accuracy
+        told = f"{100 * points:+.1f} points, no interval of the difference"
+        met = _word(fewer and points >= -0.02)
+    else:
+        told = str(more)
+        met = _judged(more, -0.02) if fewer else _word(False)
+    return [[text, f"{share:.2f} of the tokens, {told}", met]]
+
+
+def _judged(more: Difference, least: float) -> str:
+    """Whether a difference is at least so much, by its interval."""
+    return "not decided" if more.low < least <= more.high else _word(more.low >= least)
+
+
+def _better_than_alone(name: str, one: Figure, alone: Figure) -> list[str]:
+    return [
+        f"{name}: small model alone at most half as accurate as the pair",
+        f"{alone.accuracy:.3f} against {one.accuracy:.3f}",
+        _word(alone.accuracy <= one.accuracy / 2),
+    ]
+
+
+def _joint_pays(results: Results, joint: str, fixed: str, least: float) -> list[list[str]]:
+    """Seeds that both have, question by question."""
+    rows = []
+    for data, how in (("easy", "sampled"), ("greedy", "greedy")):
+        ours, theirs = (figure(results, each, data) for each in (joint, fixed))
+        more = paired(results, joint, fixed, data)
+        if ours and theirs and more:
+            wanted = f"better by {100 * least:.0f} points than" if least else "at least as good as"
+            told = f"{more}, at {ours.tokens:.1f} tokens against {theirs.tokens:.1f}"
+            text = f"{joint}, {how}: training both {wanted} a fixed decoder"
+            rows.append([text, told, _judged(more, least)])
+    return rows
+
+
+def _on_frontier(results: Results, name: str) -> list[list[str]]:
+    seeds = points_of(results, name)
+    peers = [point for other in BASELINES for point in points_of(results, other)]
+    if not seeds or len(peers) < 2:
+        return []
+    above = [accuracy - frontier(peers, tokens) for tokens, accuracy in seeds]
+    told = ", ".join(f"{100 * points:+.1f}" for points in above)
+    text = f"{name}: on or above the accuracy-token frontier of all baselines, every seed"
+    return [[text, f"{told} points, by seed", _word(min(above) >= 0)]]
+
+
+def points_of(results: Results, name: str) -> list[Point]:
+    """Where a method's seeds stand on held-out questions."""
+    return [(one["reasoner_tokens"], one["accuracy"]) for one in each_seed(results, name)]
+
+
+def frontier(points: list[Point], tokens: float) -> float:
+    """The best accuracy that `points` give for so many tokens in the mean.
+
+    Two methods can share the questions, so a line between two points is reached as well; fewer
+    tokens than allowed are. 0 where every point needs more.
+    """
+    best = 0.0
+    for (few, low), (many, high) in combinations_with_replacement(sorted(points), 2):
+        if few <= tokens < many:
+            best = max(best, low + (tokens - few) / (many - few) * (high - low))
+        if few <= tokens:
+            best = max(best, low)
+        if many <= tokens:
+            best = max(best, high)
+    return best
+
+
+def _word(met: bool) -> str:
+    return "yes" if met else "no"

@@ -1,0 +1,81 @@
+"""A trained adapter in PEFT's files: `adapter_config.json` and `adapter_model.safetensors`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from peft import LoraConfig
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from duet_contract.json_data import read_json
+from duet_training.pair.lora import (adapter_only, settle_config)
+from duet_training.errors import (CheckpointError, ExportError)
+
+
+class Shape(NamedTuple):
+    """Of an adapter: what it adds is multiplied by `alpha` / `rank`."""
+
+    rank: int
+    alpha: int
+
+
+def adapter_shape(checkpoint: Path) -> Shape:
+    """The shape of the adapter in a policy's checkpoint, which VERL writes beside the shards.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    file = checkpoint / "lora_train_meta.json"
+    try:
+        content = read_json(file, finite=False)
+        return Shape(int(content["r"]), int(content["lora_alpha"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"cannot read {file}: {error!r}") from error
+
+
+def write_adapter(saved: Mapping[str, torch.Tensor], shape: Shape, target: Path) -> None:
+    """Writes an adapter for the model that its run began with.
+
+    `PeftModel.from_pretrained(MODEL, target)` loads it. Which model that is the files do not say:
+    a run knows it as a directory of its machine.
+
+    Args:
+        saved: all weights of the checkpoint, by PEFT's names.
+        shape: the adapter's.
+        target: the directory to write.
+
+    Raises:
+        ExportError: it cannot be written, a full disk say.
+    """
+    weights = {name: weight.contiguous() for name, weight in adapter_only(saved).items()}
+    config = LoraConfig(
+        r=shape.rank,
+        lora_alpha=shape.alpha,
+        task_type="CAUSAL_LM",
+        inference_mode=True,
+        **_places(weights, saved),
+    )
+    try:
+        target.mkdir(parents=True)
+        config.save_pretrained(str(target))
+        settle_config(target)
+        save_file(weights, target / "adapter_model.safetensors", metadata={"format": "pt"})
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"cannot write the adapter of {target.name}: {error}") from error
+
+
+def _places(weights: Iterable[str], saved: Iterable[str]) -> dict[str, Any]:
+    """Which modules have an adapter, in which layers if not in all of them, as PEFT says it."""
+    places: dict[str, Any] = {"target_modules": sorted({name.split(".")[-3] for name in weights})}
+    layers = _layers(weights)
+    if layers != _layers(saved):
+        places["layers_to_transform"] = layers
+    return places
+
+
+def _layers(names: Iterable[str]) -> list[int]:
+    found = (re.search(r"\.layers\.(\d+)\.", name) for name in names)
+    return sorted({int(match[1]) for match in found if match})

@@ -1,0 +1,167 @@
+"""A policy's checkpoint as a Hugging Face directory: VERL's shards merged, nothing rounded."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch.distributed.tensor import DTensor
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers.utils import logging as hub_logging
+from verl.model_merger.base_model_merger import ModelMergerConfig
+from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
+
+from duet_training.pair.lora import (has_adapter, merged)
+from duet_training.errors import (CheckpointError, ExportError)
+from duet_training.export.adapter import (adapter_shape, write_adapter)
+
+Weights = dict[str, torch.Tensor]
+
+# It warns of every shard read outside of the group of processes that wrote it.
+logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
+hub_logging.disable_progress_bar()
+
+# What a model's directory holds beside weights and `config.json`.
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "*.model"),
+)
+
+
+class _ExactMerger(FSDPModelMerger):  # type: ignore[misc]
+    """VERL's merger, which would round every weight to bfloat16 on its way."""
+
+    def merged(self) -> Weights:
+        """All weights as they were saved."""
+        world = self._get_world_size()
+        first = self._load_rank_zero_state_dict(world)
+        mesh, names = self._extract_device_mesh_info(first, world)
+        count, _ = self._calculate_shard_configuration(mesh, names)
+        where = Path(self.config.local_dir)
+        rest = [
+            # The run's own checkpoint: VERL pickles shards as distributed tensors.
+            torch.load(  # nosec B614
+                where / f"model_world_size_{world}_rank_{rank}.pt",
+                map_location="cpu",
+                weights_only=False,
+            )
+            for rank in range(1, count)
+        ]
+        weights = {}
+        for name in sorted(first):
+            parts = [shard.pop(name) for shard in (first, *rest)]
+            if isinstance(parts[0], DTensor):
+                # In a mesh with replicas the shards of the first are all there is.
+                placement = parts[0].placements[-1]
+                local = [part._local_tensor for part in parts]
+                weights[name] = self._merge_by_placement(local, placement)
+            else:
+                weights[name] = merge_non_dtensor_shards(name, parts)
+        return weights
+
+
+def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> Weights:
+    """All weights of a policy's checkpoint, in the precision that they were saved in.
+
+    Args:
+        checkpoint: what VERL's FSDP engine saved, on any number of ranks.
+        model: the directory of the model that was trained.
+        adapter: the directory to write the checkpoint's adapter to, if it has one. It is added to
+            the weights in any case.
+
+    Raises:
+        CheckpointError: shards are missing or damaged, or they are of another architecture.
+        ExportError: the adapter cannot be written.
+    """
+    config = ModelMergerConfig(
+        operation="merge",
+        backend="fsdp",
+        local_dir=str(checkpoint),
+        hf_model_config_path=str(model),
+    )
+    try:
+        weights = _ExactMerger(config).merged()
+    except Exception as error:  # whatever torch makes of a damaged file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        raise CheckpointError(f"cannot merge the shards in {checkpoint}: {reason}") from error
+    if has_adapter(weights):
+        shape = adapter_shape(checkpoint)
+        if adapter:
+            write_adapter(weights, shape, adapter)
+        weights = dict(merged(weights, shape.alpha / shape.rank))
+    _check_architecture(weights, checkpoint, model)
+    return weights
+
+
+def _check_architecture(weights: Weights, checkpoint: Path, model: Path) -> None:
+    wanted = {name: tuple(w.shape) for name, w in empty_model(model).state_dict().items()}
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    # A tied output layer need not have been saved.
+    optional = {n for n in wanted if n.endswith("lm_head.weight")} if _is_tied(model) else set()
+    wrong = [
+        f"{name} is {found.get(name, 'missing')} there and {wanted.get(name, 'unknown')} here"
+        for name in sorted(wanted.keys() | found.keys())
+        if found.get(name) != wanted.get(name) and not (name in optional and name not in found)
+    ]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise CheckpointError(
+            f"{checkpoint} is of another architecture than {model}: {wrong[0]}{more}"
+        )
+
+
+def _is_tied(model: Path) -> bool:
+    return bool(getattr(AutoConfig.from_pretrained(model), "tie_word_embeddings", False))
+
+
+def empty_model(model: Path) -> Any:
+    """The model in a directory, without memory for its weights."""
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+
+
+def parameters(model: Path) -> int:
+    """How many weights the model in a directory has."""
+    return sum(int(weight.numel()) for weight in empty_model(model).parameters())
+
+
+def write_model(
+    weights: Weights, model: Path, target: Path, dtype: str | None, end_tokens: list[int]
+) -> None:
+    """Writes weights as a directory that transformers and vLLM load: config, tokenizer, how to end.
+
+    Args:
+        weights: by the names of the architecture.
+        model: the directory of the model that was trained; its tokenizer is kept.
+        target: the directory to write.
+        dtype: torch's name; None keeps the weights' own.
+        end_tokens: ids that end a text, beside those that the model names itself.
+
+    Raises:
+        ExportError: it cannot be written, a full disk say.
+    """
+    network = empty_model(model)
+    converted = {n: w.to(getattr(torch, dtype)) if dtype else w for n, w in weights.items()}
+    network.load_state_dict(converted, strict=False, assign=True)
+    network.tie_weights()
+    network.generation_config = _generation(model, end_tokens)
+    try:
+        network.save_pretrained(target)
+        for pattern in TOKENIZER_FILES:
+            for file in model.glob(pattern):
+                shutil.copyfile(file, target / file.name)
+    except (OSError, SafetensorError) as error:
+        raise ExportError(f"cannot write {target.name}: {error}") from error
+
+
+def _generation(model: Path, end_tokens: list[int]) -> GenerationConfig:
+    if (model / "generation_config.json").is_file():
+        config = GenerationConfig.from_pretrained(model)
+    else:
+        config = GenerationConfig.from_model_config(AutoConfig.from_pretrained(model))
+    own = config.eos_token_id
+    ends = [] if own is None else [own] if isinstance(own, int) else list(own)
+    config.eos_token_id = list(dict.fromkeys([*ends, *end_tokens]))
+    return config

@@ -1,0 +1,78 @@
+"""The questions that parity is measured on, with what scores their answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from duet_training.data.lengths import fitting
+from duet_training.data.rows import (Problem, paths_of, read_rows)
+from duet_training.export.settings import ParitySettings
+from duet_training.export.source import Trained
+from duet_training.evaluation.metrics import bootstrap_interval
+from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.sampling import score
+from duet_training.evaluation.verifiers import (Verifier, make_verifier)
+
+Scores = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """`problems` fit into the limits that the run trained with; `too_long` others do not."""
+
+    files: tuple[Path, ...]
+    problems: list[Problem]
+    too_long: int
+    prompts: PairPrompts
+    verifiers: dict[str, Verifier]
+
+    @property
+    def name(self) -> str:
+        """Of the file, or files, that they are from."""
+        return ", ".join(file.name for file in self.files)
+
+    def score(self, answers: Sequence[str]) -> Scores:
+        """Each answer's score, (N,)."""
+        return score(self.verifiers, self.problems, answers)
+
+    def close(self) -> None:
+        """Ends the verifiers' processes."""
+        for verifier in self.verifiers.values():
+            verifier.close()
+
+
+def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
+    """Reads the data set that the settings name, or the run's own.
+
+    Raises:
+        DataError: it cannot be read, or no question fits.
+    """
+    prompts = PairPrompts(trained.pair)
+    files = paths_of(settings.data or trained.data)
+    rows = read_rows(files)
+    problems, too_long = fitting(rows, prompts, trained.lengths.prompt)
+    problems = problems[: settings.questions]
+    names = sorted({problem.verifier for problem in problems})
+    processes, seconds = settings.verifier_processes, settings.verifier_seconds
+    verifiers = {name: make_verifier(name, processes, seconds) for name in names}
+    return Questions(files, problems, too_long, prompts, verifiers)
+
+
+def accuracy(scores: Scores) -> dict[str, Any]:
+    """Mean and 95% interval over questions."""
+    return {
+        "accuracy": float(scores.mean()),
+        "accuracy_95": list(bootstrap_interval(scores[:, None])),
+    }
+
+
+def accuracy_drop(reference: Scores, other: Scores) -> dict[str, Any]:
+    """How much lower `other` is, question by question, with its 95% interval."""
+    drop = reference - other
+    return {
+        "accuracy_drop": float(drop.mean()),
+        "accuracy_drop_95": list(bootstrap_interval(drop[:, None])),
+    }

@@ -1,0 +1,94 @@
+"""What is exported: a checkpoint of a run, what it was trained with, and its pair."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from duet_contract.json_data import read_json
+from duet_contract.manifest import TemplatePart
+from duet_training.data.rows import paths_of
+from duet_training.errors import (CheckpointError, ConfigError)
+from duet_training.pair.description import (Pair, load_pair)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What a run trained with, in tokens: longest prompt and response of the reasoner, longest
+    answer and whole prompt of the decoder.
+    """
+
+    prompt: int
+    response: int
+    answer: int
+    decoder_prompt: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint and what it was trained with. `data`: its training set."""
+
+    directory: Path
+    step: int
+    pair: Pair
+    data: tuple[Path, ...]
+    lengths: Lengths
+
+
+def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> Trained:
+    """The newest checkpoint of a run or the one named, with its pair.
+
+    `run` may also be the directory of one checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or its `state.json` cannot be read.
+        ConfigError: the pair is not there.
+    """
+    directory = _checkpoint(run, checkpoint)
+    try:
+        content = read_json(directory / "state.json")
+        step, settings = int(content["step"]), content["settings"]
+        named, data, tokens = Path(settings["pair"]), settings["data"], settings["tokens"]
+        train, prompt = paths_of(data["train"]), int(data["max_prompt"])
+        limits = (int(tokens[name]) for name in ("response", "answer", "decoder_prompt"))
+        lengths = Lengths(prompt, *limits)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
+    file = pair_file or named
+    if not file.is_file():
+        hint = "" if pair_file else ", which the run names: give its place with pair=FILE"
+        raise ConfigError(f"there is no pair file {file}{hint}")
+    return Trained(directory, step, served_pair(load_pair(file)), train, lengths)
+
+
+def served_pair(pair: Pair) -> Pair:
+    """The pair as it is served: a block of reasoning that the reasoner opens itself is opened in
+    its prompt, so that the signal is the block's content and nothing else.
+    """
+    reasoner = pair.reasoner
+    begin, last = reasoner.begin_of_reasoning, reasoner.prompt[-1]
+    if begin is None or (isinstance(last, TemplatePart) and last.template.endswith(begin)):
+        return pair
+    prompt = (*reasoner.prompt, TemplatePart(template=begin))
+    return pair.model_copy(update={"reasoner": reasoner.model_copy(update={"prompt": prompt})})
+
+
+def _checkpoint(run: Path, name: str | None) -> Path:
+    if (run / "state.json").is_file() and name is None:
+        return run
+    if not run.is_dir():
+        raise CheckpointError(f"there is no run {run}")
+    numbers = (path.parent.name.removeprefix("step_") for path in run.glob("checkpoints/step_*/*"))
+    steps = sorted({int(number) for number in numbers if number.isdigit()})
+    whole = [step for step in steps if _of(run, step).joinpath("state.json").is_file()]
+    if not whole:
+        raise CheckpointError(f"{run} has no checkpoint: it has no checkpoints/step_N/state.json")
+    if name is None:
+        return _of(run, whole[-1])
+    number = name.removeprefix("step_")
+    if not number.isdigit() or int(number) not in whole:
+        there = ", ".join(f"step_{step}" for step in whole)
+        raise CheckpointError(f"{run} has no checkpoint {name}; there are: {there}")
+    return _of(run, int(number))
+
+
+def _of(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step_{step}"

@@ -1,0 +1,68 @@
+"""The large model's reward for one signal: marginal utility minus the price of its length.
+
+    R(z) = r_Mm(z) - [marginal] * r_m - lambda * |z| / B            (arXiv 2605.01111, M step)
+
+r_Mm is the mean reward of m's answers with the signal, r_m that of m's answers without one; the KL
+term is subtracted apart (`duet_training.objective.kl`), because it is known only after the log-probs.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Baseline(StrEnum):
+    """What r_m of a signal is the mean of.
+
+    `per_signal`: the answers sampled for this signal (the released code). `per_question`: all
+    answers without a signal of the question; GRPO's group mean then cancels it exactly, so that
+    marginal utility changes nothing but the logged reward. `none`: the paper's ablation.
+    """
+
+    PER_SIGNAL = "per_signal"
+    PER_QUESTION = "per_question"
+    NONE = "none"
+
+
+def guided_reward(scores: Array) -> Array:
+    """r_Mm: the mean of a signal's answers. Scores (Q, S, A) in [0, 1] -> (Q, S)."""
+    mean: Array = scores.mean(axis=2)
+    return mean
+
+
+def alone_reward(scores: Array, baseline: Baseline) -> Array:
+    """r_m for each signal, from answers to the question alone. Scores (Q, S, A) -> (Q, S)."""
+    if baseline is Baseline.NONE:
+        return np.zeros(scores.shape[:2])
+    if baseline is Baseline.PER_SIGNAL:
+        return guided_reward(scores)
+    return np.broadcast_to(scores.mean(axis=(1, 2))[:, None], scores.shape[:2]).copy()
+
+
+def length_price(
+    lengths: Array, price: float, budget: float, guided: Array, *, on_success_only: bool
+) -> Array:
+    """lambda * |z| / B for lengths (Q, S) in tokens; in units of reward.
+
+    With `on_success_only` an answer pays only if it is right, so that failing fast never pays: the
+    mean over the signal's answers is then r_Mm * lambda * |z| / B, with `guided` = r_Mm (Q, S).
+    """
+    cost = price * lengths / budget
+    return cost * guided if on_success_only else cost
+
+
+def reasoner_reward(
+    guided: Array,
+    alone: Array,
+    lengths: Array,
+    *,
+    price: float,
+    budget: float,
+    on_success_only: bool = False,
+) -> Array:
+    """R(z) before the KL term, (Q, S). `price` is lambda, `budget` is B in tokens."""
+    cost = length_price(lengths, price, budget, guided, on_success_only=on_success_only)
+    return guided - alone - cost

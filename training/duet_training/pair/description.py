@@ -1,0 +1,155 @@
+"""A pair to train: both models, and how their prompts are built.
+
+A YAML file with the same prompt formats as a pair's manifest, so that training, vLLM and llama.cpp
+see the same token ids (`duet_contract.prompts`). The chat template and the pad token of a tokenizer
+play no part: templates are spelled out here, and padding is always masked.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from duet_contract.manifest import PromptFormat, SlotPart
+from duet_training.errors import ConfigError
+
+SHIPPED = Path(__file__).parent / "pairs"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def _slots(prompt: PromptFormat) -> list[str]:
+    return [part.slot for part in prompt if isinstance(part, SlotPart)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReasonerModel(_Model):
+    """The large model.
+
+    `path`: its directory (Hugging Face layout with `tokenizer.json`). `begin_of_reasoning` is left
+    out of the signal if the model writes it; `end_of_reasoning` closes the signal; any of
+    `end_of_text` ends the response.
+    """
+
+    path: Path
+    prompt: PromptFormat
+    end_of_reasoning: Annotated[str, Field(min_length=1)]
+    begin_of_reasoning: str | None = None
+    end_of_text: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("prompt")
+    @classmethod
+    def _holds_the_question(cls, prompt: PromptFormat) -> PromptFormat:
+        if _slots(prompt) != ["question"]:
+            raise ValueError("must have the slot 'question' once")
+        return prompt
+
+
+class DecoderModel(_Model):
+    """The small model. Any of `end_of_answer` ends its answer."""
+
+    path: Path
+    prompt_with_signal: PromptFormat
+    prompt_alone: PromptFormat
+    end_of_answer: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("prompt_with_signal")
+    @classmethod
+    def _holds_both(cls, prompt: PromptFormat) -> PromptFormat:
+        if _slots(prompt) != ["question", "signal"]:
+            raise ValueError("must have the slots 'question' and then 'signal', each once")
+        return prompt
+
+    @field_validator("prompt_alone")
+    @classmethod
+    def _holds_the_question(cls, prompt: PromptFormat) -> PromptFormat:
+        if _slots(prompt) != ["question"]:
+            raise ValueError("must have the slot 'question' once")
+        return prompt
+
+
+class Pair(_Model):
+    """Both models of a pair in training."""
+
+    reasoner: ReasonerModel
+    decoder: DecoderModel
+
+
+def load_pair(file: Path) -> Pair:
+    """Reads a pair's YAML file, or the shipped pair of that name, with both models on this machine.
+
+    Model paths are relative to the file; what is no directory is a repository of the hub
+    ("Qwen/Qwen3-4B") and is fetched into its cache.
+
+    Raises:
+        ConfigError: unreadable, invalid (every fault is named), or a model is missing.
+    """
+    pair = read_pair(file)
+    reasoner = pair.reasoner.model_copy(update={"path": _directory(file, pair.reasoner.path)})
+    decoder = pair.decoder.model_copy(update={"path": _directory(file, pair.decoder.path)})
+    return Pair(reasoner=reasoner, decoder=decoder)
+
+
+def read_pair(file: Path) -> Pair:
+    """As `load_pair`, with model paths as the file names them.
+
+    Raises:
+        ConfigError: unreadable or invalid.
+    """
+    shipped = SHIPPED / f"{file.name}.yaml"
+    if not file.exists() and file.name == str(file) and shipped.is_file():
+        file = shipped
+    try:
+        data: Any = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the pair {file}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return Pair.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'pair'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigError(f"{file} is invalid: {faults}") from error
+
+
+def hub_id(file: Path, path: Path) -> str | None:
+    """The hub's repository that a pair's `path` names, or None if it is a directory's."""
+    if (file.parent / path.expanduser()).exists():
+        return None
+    return str(path) if _HUB_ID.fullmatch(str(path)) else None
+
+
+def _directory(file: Path, path: Path) -> Path:
+    repository = hub_id(file, path)
+    directory = fetch(repository) if repository else (file.parent / path.expanduser()).resolve()
+    for needed in ("config.json", "tokenizer.json"):
+        if not (directory / needed).is_file():
+            raise ConfigError(f"{file} names the model {directory}, which has no {needed}")
+    return directory
+
+
+def fetch(repository: str, *, cached: bool = False) -> Path:
+    """A hub repository's directory in the hub's cache; only looks there if `cached`.
+
+    `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` apply.
+
+    Raises:
+        ConfigError: it is not there and cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=cached))
+    except Exception as error:  # the hub's, httpx's and the file system's own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"cannot fetch {repository} from the hub: {reason}; name a local directory in the pair"
+        ) from error

@@ -1,0 +1,139 @@
+"""Low-rank adapters among a model's weights: PEFT's names, and the weights that they amount to."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from duet_contract.json_data import json_text, read_json
+from duet_training.errors import ConfigError
+from duet_training.settings.run import Adapter
+
+_PREFIX = "base_model.model."
+_BASE = ".base_layer.weight"
+_LOW, _HIGH = ".lora_A.default.weight", ".lora_B.default.weight"
+
+
+def has_adapter(names: Iterable[str]) -> bool:
+    """Whether weights of these names are a model's with an adapter."""
+    return any(name.endswith(_LOW) for name in names)
+
+
+def merged(
+    weights: Mapping[str, Any],
+    scale: float,
+    whole: Callable[[Any], torch.Tensor] = lambda weight: weight,
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Each weight of the model by its own name, W + scale B A where it has an adapter.
+
+    The sum is a new tensor: the model's weights stay as they are.
+
+    Args:
+        weights: by PEFT's names: W (out, in), A (rank, in), B (out, rank).
+        scale: alpha / rank.
+        whole: gathers a weight that is sharded.
+    """
+    for name, weight in weights.items():
+        if name.endswith((_LOW, _HIGH)):
+            continue
+        full, module = whole(weight), name.removesuffix(_BASE)
+        if module + _LOW in weights:
+            # In this order: PEFT's own merge gives the same bits.
+            full = full + whole(weights[module + _HIGH]) @ whole(weights[module + _LOW]) * scale
+        yield name.removeprefix(_PREFIX).replace(".base_layer.", "."), full
+
+
+def adapter_only(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The adapter's weights by the names that PEFT's files have."""
+    return {
+        name.replace(".default.weight", ".weight"): weight
+        for name, weight in weights.items()
+        if name.endswith((_LOW, _HIGH))
+    }
+
+
+def settle_config(directory: Path, base: str | None = None) -> None:
+    """Makes PEFT's `adapter_config.json` the same for the same adapter.
+
+    PEFT writes a set as it comes. `base`: the hub's name of the model that it is of.
+    """
+    file = directory / "adapter_config.json"
+    content = read_json(file, finite=False)
+    content["target_modules"].sort()
+    content["base_model_name_or_path"] = base
+    file.write_text(json_text(content, indent=2) + "\n", "utf-8")
+
+
+def excluded_modules(adapter: Adapter) -> str | None:
+    """The modules that have no adapter, as a pattern of whole names; None if all have one."""
+    if not adapter.first_layer:
+        return None
+    return rf".*\.layers\.({'|'.join(map(str, range(adapter.first_layer)))})\..*"
+
+
+def check_adapter(name: str, model: Path, adapter: Adapter) -> int:
+    """How many weights an adapter on the model in a directory has.
+
+    Raises:
+        ConfigError: no linear layer of the model would have one, or the adapter to begin with
+            cannot be read or is of another shape.
+    """
+    excluded = excluded_modules(adapter)
+    try:
+        trained = _trained(model, _plain(adapter.rank, excluded))
+    except ValueError as error:
+        raise ConfigError(
+            f"lora.{name}: {model} has no linear layer for an adapter"
+            + (f" from layer {adapter.first_layer} on" if excluded else "")
+        ) from error
+    if excluded and trained == _trained(model, _plain(adapter.rank, None)):
+        raise ConfigError(f"lora.{name}.first_layer: {model} does not number its layers")
+    if adapter.path:
+        _check_start(name, model, adapter, adapter.path, trained)
+    return sum(trained.values())
+
+
+def _plain(rank: int, excluded: str | None) -> Any:
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=rank, target_modules="all-linear", exclude_modules=excluded, task_type="CAUSAL_LM"
+    )
+
+
+def _trained(model: Path, wanted: Any) -> dict[str, int]:
+    """Names and sizes of the weights that PEFT would train."""
+    from peft import get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        network = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+        network = get_peft_model(network, wanted)
+    return {n: int(w.numel()) for n, w in network.named_parameters() if w.requires_grad}
+
+
+def _check_start(
+    name: str, model: Path, adapter: Adapter, path: Path, trained: dict[str, int]
+) -> None:
+    from peft import LoraConfig
+
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        if not (path / file).is_file():
+            raise ConfigError(f"lora.{name}.path: there is no {path / file}")
+    try:
+        found = LoraConfig.from_pretrained(str(path))
+        found.inference_mode = False
+        theirs = _trained(model, found)
+    except Exception as error:  # whatever PEFT makes of a damaged file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(
+            f"lora.{name}.path: no adapter for {model} in {path}: {reason}"
+        ) from error
+    plain = not (found.use_rslora or found.alpha_pattern or found.lora_dropout)
+    if not plain or (found.r, found.lora_alpha, theirs) != (adapter.rank, adapter.alpha, trained):
+        raise ConfigError(
+            f"lora.{name}.path: the adapter in {path} has rank {found.r}, alpha {found.lora_alpha} "
+            f"and {sum(theirs.values())} weights; rank {adapter.rank}, alpha {adapter.alpha} and "
+            f"{sum(trained.values())} weights of plain LoRA are asked for"
+        )

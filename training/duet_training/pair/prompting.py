@@ -1,0 +1,102 @@
+"""Prompts and signals of a pair, as token ids: built by the contract, exactly as when serving."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer as FastTokenizer
+
+from duet_contract.encodings import encode_signal_text
+from duet_contract.prompts import check_text, encode_text, prompt_ids
+from duet_contract.vocabulary import HubTokenizer, vocabulary_of
+from duet_training.errors import ConfigError
+from duet_training.pair.description import Pair
+
+
+class PairPrompts:
+    """Builds every prompt of a pair, and cuts signals and answers out of responses."""
+
+    def __init__(self, pair: Pair) -> None:
+        """Reads both tokenizers.
+
+        Raises:
+            ConfigError: an end token is not a single token of its vocabulary.
+        """
+        self._pair = pair
+        files = [model.path / "tokenizer.json" for model in (pair.reasoner, pair.decoder)]
+        self._reasoner, self._decoder = (FastTokenizer.from_file(str(file)) for file in files)
+        self._reasoner_text, self._decoder_text = map(HubTokenizer, (self._reasoner, self._decoder))
+        self._reasoner_words, self._decoder_words = map(vocabulary_of, files)
+        reasoner, decoder = pair.reasoner, pair.decoder
+        self.end_of_reasoning = _id(self._reasoner, reasoner.end_of_reasoning, "end_of_reasoning")
+        self.end_of_text = [_id(self._reasoner, t, "end_of_text") for t in reasoner.end_of_text]
+        self.end_of_answer = [_id(self._decoder, t, "end_of_answer") for t in decoder.end_of_answer]
+        begin = reasoner.begin_of_reasoning
+        self._begin = _id(self._reasoner, begin, "begin_of_reasoning") if begin else None
+        self._control = {
+            self._reasoner.token_to_id(token) for token in self._reasoner_words.reserved
+        }
+
+    @property
+    def shared_vocabulary(self) -> bool:
+        """Whether the decoder reads the reasoner's token ids, as on the wire."""
+        return self._reasoner_words.sha256 == self._decoder_words.sha256
+
+    def reasoner(self, question: str) -> list[int]:
+        """The reasoner's prompt."""
+        check_text(question, "question")
+        ids = encode_text(self._reasoner_text, self._reasoner_words, question)
+        return prompt_ids(self._reasoner_text, self._pair.reasoner.prompt, question=ids)
+
+    def alone(self, question: str) -> list[int]:
+        """The decoder's prompt without a signal."""
+        ids = encode_text(self._decoder_text, self._decoder_words, question)
+        prompt = self._pair.decoder.prompt_alone
+        return prompt_ids(self._decoder_text, prompt, question=ids)
+
+    def guided(self, question: str, signal: Sequence[int]) -> list[int]:
+        """The decoder's prompt with a signal, given as the reasoner's token ids."""
+        ids = encode_text(self._decoder_text, self._decoder_words, question)
+        prompt = self._pair.decoder.prompt_with_signal
+        read = self._read(signal)
+        return prompt_ids(self._decoder_text, prompt, question=ids, signal=read)
+
+    def signal(self, response: Sequence[int]) -> list[int]:
+        """The signal in a response of the reasoner, as its token ids.
+
+        What stands between the tokens that begin and end the reasoning; all before the end if
+        there is no beginning, and the whole response if there is neither (arXiv 2605.01111). No
+        control token is left in it, since a slot never holds one.
+        """
+        ids = list(response)
+        if self.end_of_reasoning in ids:
+            ids = ids[: ids.index(self.end_of_reasoning)]
+        if self._begin is not None and self._begin in ids:
+            ids = ids[ids.index(self._begin) + 1 :]
+        return [token for token in ids if token not in self._control]
+
+    def signal_text(self, signal: Sequence[int]) -> str:
+        """A signal as text."""
+        text: str = self._reasoner.decode(list(signal), skip_special_tokens=False)
+        return text
+
+    def answer_text(self, response: Sequence[int]) -> str:
+        """The decoder's answer as text, without the token that ended it."""
+        text: str = self._decoder.decode(list(response), skip_special_tokens=True)
+        return text
+
+    def response_text(self, response: Sequence[int]) -> str:
+        """The reasoner's whole response as text."""
+        text: str = self._reasoner.decode(list(response), skip_special_tokens=True)
+        return text
+
+    def _read(self, signal: Sequence[int]) -> list[int]:
+        if self.shared_vocabulary:
+            return list(signal)
+        text = self.signal_text(signal).replace("\0", "")
+        return encode_signal_text(self._decoder_text, self._decoder_words, text)
+
+
+def _id(tokenizer: FastTokenizer, token: str, what: str) -> int:
+    found = tokenizer.token_to_id(token)
+    if found is None:
+        raise ConfigError(f"{what} {token!r} is not a token of the model's vocabulary")
+    return int(found)

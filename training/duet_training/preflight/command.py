@@ -1,0 +1,116 @@
+"""`python -m duet_training.preflight OVERRIDES...`: checks a run in seconds, before it is queued.
+
+Takes what `python -m duet_training.train` takes. Exit code 1 if anything is in the way.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from duet_contract.errors import ContractError
+from duet_contract.terminal import printable
+from duet_training.errors import (ConfigError, TrainingError)
+from duet_training.preflight.memory import (Shape, shape_of, table)
+from duet_training.pair.description import Pair
+from duet_training.preflight import host
+from duet_training.preflight import run
+from duet_training.preflight.findings import (Finding, lines, verdict)
+from duet_training.pair.prompting import PairPrompts
+from duet_training.settings.run import (Settings, compose_settings)
+from duet_training.settings.usage import help_of
+
+Made = TypeVar("Made")
+
+
+class Preflight:
+    """Collects findings; what one check makes, later ones use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.findings: list[Finding] = []
+        self.phases: dict[str, dict[str, float]] = {}
+
+    def look(self) -> None:
+        """Runs every check that can be run."""
+        settings, hardware = self._settings, self._settings.hardware
+        self._do("versions", lambda: host.versions(hardware.platform))
+        self._do("GPUs", lambda: host.gpus(hardware))
+        self._do("Ray", lambda: host.cluster(hardware))
+        pair = self._do("pair", lambda: run.local_pair(settings), Pair)
+        built, shapes, paths = None, dict[str, Shape](), dict[str, Path]()
+        if pair:
+            paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
+            for name in settings.policies:
+                self._do(name, partial(self._model, name, paths[name]))
+            built = self._do("prompts", lambda: run.prompts(pair), PairPrompts)
+            shapes = self._shapes(paths)
+            self._do("adapters", lambda: run.adapters(settings, paths))
+        self._do("data", lambda: run.data(settings, built))
+        configs = self._do("VERL's settings", lambda: run.verl(settings, paths), dict)
+        if shapes and configs:
+            found = self._do("memory", lambda: run.memory(settings, shapes, configs), dict)
+            self.phases = found or {}
+        if shapes:
+            self._do("disk", lambda: host.disk(settings, shapes))
+        self._do("out", lambda: run.earlier_run(settings))
+
+    def _shapes(self, paths: dict[str, Path]) -> dict[str, Shape]:
+        try:
+            return {name: shape_of(paths[name]) for name in self._settings.policies}
+        except ConfigError:
+            return {}  # told by the model's own check
+
+    def _model(self, name: str, path: Path) -> Iterator[Finding]:
+        settings = self._settings
+        prompt, response = settings.data.max_prompt, settings.tokens.response
+        if name == "decoder":
+            prompt, response = settings.tokens.decoder_prompt, settings.tokens.answer
+        return run.model(name, path, prompt + response)
+
+    def _do(
+        self,
+        what: str,
+        check: Callable[[], Iterator[Finding | Made]],
+        makes: type[Made] | None = None,
+    ) -> Made | None:
+        """Adds a check's findings; returns the thing of type `makes` that it yields, if any."""
+        made = None
+        try:
+            for found in check():
+                if isinstance(found, Finding):
+                    self.findings.append(found)
+                elif makes and isinstance(found, makes):
+                    made = found
+        except (TrainingError, ContractError, OSError) as error:
+            self.findings.append(run.as_finding(what, error))
+        return made
+
+
+def run_checks(overrides: list[str] | None = None) -> int:
+    """Prints the table of checks.
+
+    Args:
+        overrides: what follows the command's name; None: the process's own.
+
+    Returns:
+        1 if anything is in the way of the run, else 0.
+
+    Raises:
+        TrainingError: the settings are invalid.
+    """
+    given = sys.argv[1:] if overrides is None else overrides
+    if told := help_of("duet_training.preflight", ["train"], given):
+        print(told)
+        return 0
+    settings: Any = compose_settings("train", given, Settings)
+    os.environ.setdefault("VERL_LOGGING_LEVEL", "ERROR")
+    preflight = Preflight(settings)
+    preflight.look()
+    print("\n".join(map(printable, lines(preflight.findings))))
+    if preflight.phases:
+        print("\n".join(["", *table(preflight.phases, settings.hardware.device_memory), ""]))
+    print(verdict(preflight.findings))
+    return int(any(finding.status == "fail" for finding in preflight.findings))

@@ -1,0 +1,222 @@
+"""GPU memory of a run on paper: what lies on one device in each phase of a step, in GiB.
+
+Nothing here touches a device: shapes come from the models' config.json, the rest from the settings.
+
+    masters      4 P / n      float32 weights, sharded over n ranks (FSDP)
+    moments      8 P / n      Adam, from the first update on
+    gradients    4 P / n      float32, while a model is updated
+    gathered     2 (P_layer * 2 + P_embeddings)      bfloat16 weights of two layers and the root
+    kept         2 T H L      inputs of L layers, gradient checkpointing, T tokens
+    layer        2 T (4 I + 2 H + 2 (Q + 2 KV))      one layer's activations, recomputed
+    logits       2 T V        bfloat16; their gradient is written in place by flash-attn
+    cache        4 L KV       bytes a token: keys and values of L layers in bfloat16
+
+With an adapter of rank r, masters are of P + A weights, moments and gradients of A alone:
+
+    A = r L' (2 (H + Q) + 2 (H + KV) + 3 (H + I))      on the linear layers of L' of the layers
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from duet_contract.json_data import read_json
+from duet_training.errors import ConfigError
+from duet_training.settings.run import Settings
+
+GIB = 2**30
+# Of one process on a device: CUDA context, cuBLAS and NCCL buffers, allocator slack. Assumed.
+CONTEXT = 1.0
+# Of a resting vLLM server: context, captured graphs, what sleep does not give back. Assumed.
+RESTING = 2.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder-only transformer with gated MLP and grouped keys, as Qwen3 or Llama.
+
+    `queries` and `keys`: heads times head dimension. `parameters` counts everything.
+    """
+
+    parameters: int
+    layers: int
+    hidden: int
+    intermediate: int
+    queries: int
+    keys: int
+    vocabulary: int
+
+    def adapter(self, rank: int, first_layer: int = 0) -> int:
+        """Weights of an adapter of `rank` on every linear layer from `first_layer` on."""
+        attention = 2 * (self.hidden + self.queries) + 2 * (self.hidden + self.keys)
+        sides = attention + 3 * (self.hidden + self.intermediate)
+        return rank * max(0, self.layers - first_layer) * sides
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of KV cache for one token, bfloat16."""
+        return 4 * self.layers * self.keys
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How one model is trained and served on each of `ranks` devices.
+
+    `longest`: tokens of a micro-batch that is trained on; `read` of one whose log-probs alone are
+    taken. `served`: share of the device that its server takes while awake. `adapter`: weights of
+    the adapter that alone is trained; 0 where all are.
+    """
+
+    shape: Shape
+    ranks: int
+    longest: int
+    read: int
+    served: float
+    offload_parameters: bool = False
+    offload_optimizer: bool = False
+    bucket: float = 2.0
+    adapter: int = 0
+
+
+def shape_of(model: Path) -> Shape:
+    """The shape of the model in a directory, from its config.json.
+
+    Raises:
+        ConfigError: not a readable config.json of such a model.
+    """
+    try:
+        config: dict[str, Any] = read_json((model / "config.json"), finite=False)
+        heads = int(config["num_attention_heads"])
+        hidden, layers = int(config["hidden_size"]), int(config["num_hidden_layers"])
+        head = int(config.get("head_dim") or hidden // heads)
+        intermediate, vocabulary = int(config["intermediate_size"]), int(config["vocab_size"])
+        keys = int(config.get("num_key_value_heads") or heads) * head
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"cannot read the shape of {model}: {error!r}") from error
+    queries = heads * head
+    # Norms are left out: some thousandths of a percent.
+    layer = hidden * (2 * queries + 2 * keys) + 3 * hidden * intermediate
+    embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
+    return Shape(
+        layers * layer + embeddings, layers, hidden, intermediate, queries, keys, vocabulary
+    )
+
+
+def resident(engine: Engine, *, updating: bool) -> dict[str, float]:
+    """What a trained model keeps on a device; more while it is `updating`."""
+    held = (engine.shape.parameters + engine.adapter) / engine.ranks / GIB
+    learnt = (engine.adapter or engine.shape.parameters) / engine.ranks / GIB
+    parts = {}
+    if updating or not engine.offload_parameters:
+        parts["masters"] = 4 * held
+    if updating or not engine.offload_optimizer:
+        parts["moments"] = 8 * learnt
+    if updating:
+        parts["gradients"] = 4 * learnt
+    return parts
+
+
+def adapter_sizes(settings: Settings, shapes: Mapping[str, Shape]) -> dict[str, int]:
+    """Weights of each policy's adapter; 0 where all weights are trained."""
+    chosen = {name: settings.lora.of(name) for name in shapes}
+    return {
+        name: shape.adapter(chosen[name].rank, chosen[name].first_layer)
+        for name, shape in shapes.items()
+    }
+
+
+def activations(engine: Engine) -> dict[str, float]:
+    """What one forward and backward pass over `longest` tokens needs beside that."""
+    shape, tokens = engine.shape, engine.longest
+    embeddings = shape.vocabulary * shape.hidden
+    layer = max(0, shape.parameters - embeddings) / shape.layers
+    inner = 4 * shape.intermediate + 2 * shape.hidden + 2 * (shape.queries + 2 * shape.keys)
+    return {
+        "gathered": 2 * (2 * layer + embeddings) / GIB,
+        "kept": 2 * tokens * shape.hidden * shape.layers / GIB,
+        "layer": 2 * tokens * inner / GIB,
+        "logits": 2 * tokens * shape.vocabulary / GIB,
+    }
+
+
+def phases(
+    engines: Mapping[str, Engine], device: float, *, shared: bool
+) -> dict[str, dict[str, float]]:
+    """GiB by part for each phase of a step on one device of `device` GiB.
+
+    `engines` by "reasoner" and "decoder". Where devices are `shared` both lie on each of them.
+    """
+    found = {}
+    for name, engine in engines.items():
+        here = dict(engines) if shared else {name: engine}
+        quiet: dict[str, float] = {}
+        for other, its in here.items():
+            for part, size in resident(its, updating=False).items():
+                quiet[f"{other}'s {part}"] = size
+        others = len(here) - 1
+        processes = CONTEXT * len(here)
+        found[f"{name} generates"] = {
+            **quiet,
+            "awake server": engine.served * device,
+            "resting server": RESTING * others,
+            "contexts": processes,
+        }
+        weights = 2 * engine.shape.parameters / GIB
+        found[f"{name}'s weights to its server"] = {
+            **quiet,
+            "served weights": weights,
+            "buckets": 2 * engine.bucket,
+            "resting server": RESTING * (others + 1),
+            "contexts": processes,
+        }
+        update = {k: v for k, v in quiet.items() if not k.startswith(f"{name}'s")}
+        own = {**resident(engine, updating=True), **activations(engine)}
+        read = activations(replace(engine, longest=engine.read))
+        read.pop("kept")  # nothing is kept for a backward pass
+        found[f"{name}'s log-probs"] = {
+            **quiet,
+            **{f"{name}'s {part}": size for part, size in read.items()},
+            "resting server": RESTING * (others + 1),
+            "contexts": processes,
+        }
+        found[f"{name} learns"] = {
+            **update,
+            **{f"{name}'s {part}": size for part, size in own.items()},
+            "resting server": RESTING * (others + 1),
+            "contexts": processes,
+        }
+    return found
+
+
+def cached_tokens(engine: Engine, device: float) -> int:
+    """Tokens that fit the KV cache of one awake server of `engine`."""
+    weights = 2 * engine.shape.parameters / GIB
+    free = engine.served * device - weights - RESTING
+    return max(0, math.floor(free * GIB / engine.shape.cache_bytes))
+
+
+def table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
+    """Lines of a Markdown table: a phase, its GiB of `device`, and the parts of 0.1 GiB up."""
+    lines = [f"| phase | GiB of {device:g} | parts |", "|---|---|---|"]
+    for phase, parts in found.items():
+        named = ", ".join(f"{part} {size:.1f}" for part, size in parts.items() if size >= 0.05)
+        lines.append(f"| {phase} | {sum(parts.values()):.1f} | {named} |")
+    return lines
+
+
+def engine_of(config: Any, shape: Shape, ranks: int, adapter: int = 0) -> Engine:
+    """An `Engine` from VERL's configuration of a policy (`duet_training.verl_backend.config`)."""
+    part = config.actor_rollout_ref
+    return Engine(
+        shape,
+        ranks,
+        longest=part.actor.ppo_max_token_len_per_gpu,
+        read=part.rollout.log_prob_max_token_len_per_gpu,
+        served=part.rollout.gpu_memory_utilization,
+        offload_parameters=part.actor.fsdp_config.param_offload,
+        offload_optimizer=part.actor.fsdp_config.optimizer_offload,
+        bucket=part.rollout.checkpoint_engine.update_weights_bucket_megabytes / 1024,
+        adapter=adapter,
+    )

@@ -1,0 +1,194 @@
+"""The run: models, prompts, data, VERL's configuration, memory, what `out` holds already."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from duet_contract.errors import ContractError
+from duet_contract.json_data import read_json
+from duet_training.pair.lora import check_adapter
+from duet_training.rl.checkpoints import Checkpoints
+from duet_training.data.lengths import fitting
+from duet_training.data.rows import read_rows
+from duet_training.errors import (ConfigError, TrainingError, one_line)
+from duet_training.preflight.memory import (Shape, adapter_sizes, cached_tokens, engine_of, phases, shape_of)
+from duet_training.pair.description import (Pair, fetch, hub_id, read_pair)
+from duet_training.preflight.findings import Finding
+from duet_training.pair.prompting import PairPrompts
+from duet_training.settings.run import Settings
+from duet_training.evaluation.verifiers import make_verifier
+from duet_training.verl_backend.config import policy_config
+
+
+def local_pair(settings: Settings) -> Iterator[Finding | Pair]:
+    """Findings about the models that take part, then the pair if all are on this machine."""
+    pair = read_pair(settings.pair)
+    paths: dict[str, Path] = {}
+    for name, model in (("reasoner", pair.reasoner), ("decoder", pair.decoder)):
+        repository = hub_id(settings.pair, model.path)
+        if not repository:
+            paths[name] = (settings.pair.parent / model.path.expanduser()).resolve()
+            continue
+        try:
+            paths[name] = fetch(repository, cached=True)
+        except ConfigError:
+            yield _on_the_hub(name, repository)
+    for name, path in paths.items():
+        missing = [
+            file for file in ("config.json", "tokenizer.json") if not (path / file).is_file()
+        ]
+        if missing:
+            yield Finding("fail", name, f"{path} has no {missing[0]}")
+            return
+    if len(paths) == 2:
+        yield Pair(
+            reasoner=pair.reasoner.model_copy(update={"path": paths["reasoner"]}),
+            decoder=pair.decoder.model_copy(update={"path": paths["decoder"]}),
+        )
+
+
+def _on_the_hub(name: str, repository: str) -> Finding:
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(repository, timeout=5)
+    except Exception as error:  # the hub's, httpx's and the resolver's own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return Finding("fail", name, f"{repository} is not in the hub's cache; the hub: {reason}")
+    return Finding("warn", name, f"{repository} is on the hub, and will be fetched when training")
+
+
+def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
+    """A model's weights, tokenizer and context. `needed`: tokens of its longest sequence."""
+    config: dict[str, Any] = read_json((path / "config.json"), finite=False)
+    if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
+        yield Finding("fail", name, f"{path} has no weights")
+        return
+    context = int(config.get("max_position_embeddings") or 0)
+    if context and context < needed:
+        yield Finding("fail", f"{name}'s context", f"{context} tokens, {needed} needed")
+    settings_file = path / "tokenizer_config.json"
+    tokenizer = read_json(settings_file, finite=False) if settings_file.is_file() else {}
+    has = {
+        "pad token": bool(tokenizer.get("pad_token")),
+        "chat template": bool(tokenizer.get("chat_template"))
+        or (path / "chat_template.jinja").is_file(),
+    }
+    # Neither is used: the pair spells its prompts out, and padding is always masked.
+    lacking = [f"no {what} (not needed)" for what, there in has.items() if not there]
+    words = len(read_json((path / "tokenizer.json"), finite=False)["model"]["vocab"])
+    if words > int(config["vocab_size"]):
+        yield Finding(
+            "fail",
+            f"{name}'s vocabulary",
+            f"the tokenizer knows {words} tokens, the model {config['vocab_size']}",
+        )
+    size = shape_of(path).parameters / 1e6
+    about = f"{path}: {size:,.1f}M weights, {config['vocab_size']} tokens, context {context}"
+    yield Finding("ok", name, "; ".join([about, *lacking]))
+
+
+def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
+    """Whether prompts can be built: end tokens, vocabularies."""
+    built = PairPrompts(pair)
+    how = "token ids" if built.shared_vocabulary else "text: the vocabularies differ"
+    yield Finding("ok", "prompts", f"signals travel as {how}")
+    yield built
+
+
+def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
+    """Files, rows, over-long prompts, and whether the verifiers tell right from wrong."""
+    files = {"training data": settings.data.train}
+    if settings.data.validation and settings.validate_.every:
+        files["validation data"] = settings.data.validation
+    verifiers: set[str] = set()
+    for what, file in files.items():
+        problems = read_rows(file)
+        verifiers |= {problem.verifier for problem in problems}
+        text = f"{len(problems)} rows"
+        if built:
+            kept, too_long = fitting(problems, built, settings.data.max_prompt)
+            text += f", {too_long} prompts longer than {settings.data.max_prompt} tokens"
+            problems = kept
+        if what == "training data" and len(problems) < settings.batch.questions:
+            yield Finding("fail", what, f"{text}: fewer than a step's {settings.batch.questions}")
+        elif built and too_long > 0.5 * (too_long + len(problems)):
+            yield Finding("warn", what, f"{text}: more than half are left out")
+        else:
+            yield Finding("ok", what, text)
+    for name in sorted(verifiers):
+        make_verifier(name, 1, settings.data.verifier_seconds).close()
+        yield Finding("ok", f"verifier {name}", "tells right from wrong")
+
+
+def adapters(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding]:
+    """Whether each adapter fits its model, and how large it is."""
+    for name in settings.policies:
+        adapter = settings.lora.of(name)
+        if adapter.rank and name in paths:
+            size = check_adapter(name, paths[name], adapter) / 1e6
+            yield Finding("ok", f"{name}'s adapter", f"rank {adapter.rank}: {size:,.2f}M weights")
+
+
+def verl(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding | dict[str, Any]]:
+    """Whether VERL knows every setting; then its configuration of each policy."""
+    configs = {
+        name: policy_config(settings, name, str(paths.get(name, "unknown")))
+        for name in settings.policies
+    }
+    yield Finding("ok", "VERL's settings", f"composed for {' and '.join(configs)}")
+    yield configs
+
+
+def memory(
+    settings: Settings, shapes: dict[str, Shape], configs: dict[str, Any]
+) -> Iterator[Finding | dict[str, dict[str, float]]]:
+    """The estimate of each phase against the devices' memory; then the phases."""
+    hardware = settings.hardware
+    if hardware.platform == "cpu":
+        return
+    adapters = adapter_sizes(settings, shapes)
+    engines = {
+        name: engine_of(configs[name], shape, hardware.ranks_of(name), adapters[name])
+        for name, shape in shapes.items()
+    }
+    device = hardware.device_memory
+    found = phases(engines, device, shared=hardware.shared_pool)
+    phase, most = max(((name, sum(parts.values())) for name, parts in found.items()), key=_size)
+    text = f"at most {most:.1f} of {device:g} GiB ({phase})"
+    if most > device:
+        yield Finding("fail", "GPU memory", f"{text}: lower gpu_memory_utilization or sizes")
+    else:
+        yield Finding("warn" if most > 0.95 * device else "ok", "GPU memory", text)
+    for name, engine in engines.items():
+        tokens, part = cached_tokens(engine, device), configs[name].actor_rollout_ref
+        longest = part.rollout.max_model_len
+        many = f"{tokens} tokens a server, {tokens / longest:.1f} sequences of {longest}"
+        yield Finding("ok" if tokens >= longest else "fail", f"{name}'s KV cache", many)
+    yield found
+
+
+def _size(pair: tuple[str, float]) -> float:
+    return pair[1]
+
+
+def earlier_run(settings: Settings) -> Iterator[Finding]:
+    """What `out` holds already, and whether this run may go on from it."""
+    checkpoints = Checkpoints(
+        settings.out / "checkpoints", settings.binding(), settings.checkpoint.keep
+    )
+    if checkpoints.steps() and not settings.resume:
+        yield Finding("fail", "out", f"{settings.out} holds a run: resume=true, or another `out`")
+    elif settings.resume:
+        last = checkpoints.last()
+        if last:
+            yield Finding("ok", "out", f"goes on after step {last[0].step} of {settings.out}")
+        else:
+            yield Finding("warn", "out", f"resume=true, but {settings.out} has no checkpoint")
+    else:
+        yield Finding("ok", "out", f"{settings.out} holds no run")
+
+
+def as_finding(what: str, error: TrainingError | ContractError | OSError) -> Finding:
+    """An error that a check ran into."""
+    return Finding("fail", what, one_line(error))

@@ -1,0 +1,149 @@
+"""The bench (`tools/duet_tools/bench_split.py`) as a command: what it is asked, and the report that counts.
+
+It runs in the interpreter that has vLLM. It starts what it asks, service and vLLM's OpenAI server
+with the same flags in the same environment, one at a time.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duet_contract.integrity import sha256_of
+from duet_contract.json_data import json_text, read_json
+from duet_contract.manifest import MANIFEST_NAME
+from duet_contract.pairs import find_pair
+from duet_training.errors import DataError
+from duet_training.experiments.processes import run
+
+SPLIT, ALONE = "duet", "large-alone"
+_BENCH = "tools/duet_tools/bench_split.py"
+# What the large model may write by itself; as in `stories.LENGTHS`.
+LARGE_LIMIT = 320
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One run of the bench.
+
+    `pair`: name or directory. `questions`: how many of `data`, from its first. `streams`: at once.
+    `folder`: where the bench writes. `engine`: vLLM's flags. `no_failures`: whether a question
+    that failed makes the run worthless, as where seconds are compared.
+    """
+
+    pair: str
+    data: Path
+    questions: int
+    modes: tuple[str, ...]
+    streams: int
+    folder: Path
+    engine: tuple[str, ...] = ()
+    no_failures: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """What a report must have been made with to count: no paths, but what lies there.
+
+        Raises:
+            ContractError: there is no such pair. OSError: no such file.
+        """
+        return {
+            "pair_sha256": sha256_of(find_pair(self.pair) / MANIFEST_NAME),
+            "data_sha256": sha256_of(self.data),
+            "questions": self.questions,
+            "modes": list(self.modes),
+            "streams": self.streams,
+            "large_limit": LARGE_LIMIT,
+            "engine": list(self.engine),
+        }
+
+    def arguments(self) -> list[str]:
+        """The bench's arguments."""
+        return [
+            *("--data", str(self.data), "--limit", str(self.questions)),
+            *("--pair", self.pair, "--modes", ",".join(self.modes), "--link", "none"),
+            *("--concurrency", str(self.streams), "--large-limit", str(LARGE_LIMIT)),
+            *("--out", str(self.folder)),
+        ]
+
+    def lacks(self, report: dict[str, Any]) -> str | None:
+        """What a report lacks of a whole one; None if it is one."""
+        if report.get("partial"):
+            return str(report["partial"])
+        for mode in self.modes:
+            try:
+                found = cell(report, mode)
+            except DataError as error:
+                return str(error)
+            asked, answered = found["asked"], found["answered"]
+            if not found["complete"] or asked != self.questions:
+                return f"{mode} was asked {asked} of {self.questions} questions"
+            if self.no_failures and answered < asked:
+                return f"{mode} failed at {asked - answered} questions: {found.get('failures')}"
+            if "accuracy" not in found:
+                return f"{mode} has no accuracy: no question was answered, or one has no reference"
+        return None
+
+
+def whole_report(asked: Asked) -> dict[str, Any] | None:
+    """The report of a run that was asked the same and is whole; None if there is none."""
+    report = _read(asked.folder / "report.json")
+    if report is None or _read(_beside(asked.folder)) != asked.settings():
+        return None
+    return report if asked.lacks(report) is None else None
+
+
+def measure(asked: Asked, python: Path, limit_s: float, *, resume: bool) -> dict[str, Any]:
+    """Runs the bench unless its report is there already.
+
+    `resume`: what a run left that was stopped counts, and is gone on from; else it is taken again.
+
+    Raises:
+        TrainingError: it failed, took longer than `limit_s`, or its report is not whole.
+        KeyboardInterrupt: interrupted; nothing of it runs any more.
+    """
+    if found := whole_report(asked):
+        return found
+    settings, beside = asked.settings(), _beside(asked.folder)
+    goes_on = resume and _read(beside) == settings and (asked.folder / "run.json").is_file()
+    if not goes_on:
+        shutil.rmtree(asked.folder, ignore_errors=True)
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    beside.write_text(json_text(settings, indent=1) + "\n", "utf-8")
+    command = [str(python), _BENCH, *asked.arguments()]
+    run(
+        f"the bench ({asked.folder.name})",
+        [*command, *(["--resume"] if goes_on else []), "--", *asked.engine],
+        asked.folder.with_suffix(".log"),
+        limit_s=limit_s,
+    )
+    report = _read(asked.folder / "report.json")
+    if report is None:
+        raise DataError(f"the bench left no report in {asked.folder}")
+    if lacking := asked.lacks(report):
+        raise DataError(f"the report in {asked.folder} is not whole: {lacking}")
+    return report
+
+
+def cell(report: dict[str, Any], mode: str) -> dict[str, Any]:
+    """A report's only cell of a mode.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    found: list[dict[str, Any]] = [c for c in report["cells"] if c["cell"]["mode"] == mode]
+    if len(found) != 1:
+        raise DataError(f"the bench's report has {len(found)} cells of {mode}, not one")
+    return found[0]
+
+
+def _beside(folder: Path) -> Path:
+    """Where the settings of the run are kept: the bench wants its folder for itself."""
+    return folder.with_name(f"{folder.name}.asked.json")
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = read_json(file)
+    except (OSError, ValueError):
+        return None
+    return content

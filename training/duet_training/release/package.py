@@ -1,0 +1,153 @@
+"""What is shipped of a finished pair: one decoder, its figures, and a page that tells them."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from duet_contract.integrity import sha256_of, verify_files
+from duet_contract.json_data import json_text, read_json
+from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
+from duet_training.errors import DataError
+from duet_training.rl.metrics_log import read_journal
+from duet_training.release.page import write_page
+from duet_training.release.stages import HELD_OUT
+
+FIGURES, PAGE = "figures.json", "README.md"
+# What of an evaluation a reader wants.
+_KEPT = ("data", "questions", "accuracy", "accuracy_95", "reasoner_tokens", "decoder_tokens")
+_SAMPLE = ("question", "signal", "answer", "score", "step")
+
+
+def package(out: Path, into: Path) -> None:
+    """Copies manifest, models and figures of `out/pair` into `into`, which must hold no other pair.
+
+    The signature stays behind: whoever installs the pair signs it for that machine.
+
+    Raises:
+        ContractError: the pair is not what its manifest says.
+        DataError: `into` holds something else, or figures cannot be read.
+    """
+    pair = out / "pair"
+    manifest = load_manifest(pair)
+    described = (*manifest.reasoner.files, *manifest.decoder.files)
+    verify_files(pair, described, gguf=(manifest.decoder.path,))
+    figures = collect(out)
+    if into.exists():
+        if not (into / MANIFEST_NAME).is_file():
+            raise DataError(f"{into} exists and is no pair: name another directory")
+        shutil.rmtree(into)
+    for path in (MANIFEST_NAME, *(file.path for file in described)):
+        (into / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(pair / path, into / path)
+    _write(into, manifest, figures)
+    _write_licence(into)
+
+
+def renew_figures(out: Path, into: Path) -> None:
+    """Writes figures and page of `out/pair` anew into `into`, which holds a copy of that pair.
+
+    Raises:
+        ContractError: there is no pair in `out`.
+        DataError: `into` holds another pair or none, or figures cannot be read.
+    """
+    manifest = load_manifest(out / "pair")
+    there = into / MANIFEST_NAME
+    if not there.is_file() or sha256_of(there) != sha256_of(out / "pair" / MANIFEST_NAME):
+        raise DataError(f"{into} does not hold the pair of {out}: its figures are of another")
+    _write(into, manifest, collect(out))
+
+
+def served_of(pair: Path) -> dict[str, Any] | None:
+    """What the figures beside a pair say of it as it is served; None if they say nothing.
+
+    Raises:
+        ContractError: there is no pair.
+        DataError: its figures cannot be read, or are of another.
+    """
+    found = (_read(pair / FIGURES) or {}).get("served")
+    if found and found["pair_sha256"] != sha256_of(pair / MANIFEST_NAME):
+        raise DataError(f"{pair / FIGURES} was measured of another pair")
+    return found
+
+
+def renew_served(pair: Path, served: dict[str, Any]) -> None:
+    """Writes figures and page of a pair anew, with what was measured of it as it is served.
+
+    Raises:
+        ContractError: there is no pair. DataError: it has no figures that can be read.
+    """
+    figures = _read(pair / FIGURES)
+    if figures is None:
+        raise DataError(f"{pair} has no {FIGURES}")
+    _write(pair, load_manifest(pair), figures | {"served": served})
+
+
+def tell(out: Path, into: Path) -> None:
+    """Writes figures, page and licence of `out/pair` into `into`, which holds parts to build it of.
+
+    Raises:
+        ContractError: there is no pair in `out`.
+        DataError: figures cannot be read.
+    """
+    _write(into, load_manifest(out / "pair"), collect(out))
+    _write_licence(into)
+
+
+def collect(out: Path) -> dict[str, Any]:
+    """Figures of the generated sets by the trainer, of parity, and of what is served.
+
+    None, or empty, where something was not measured.
+
+    Raises:
+        DataError: a file cannot be read, or is of another pair.
+    """
+    # A pair that is built of parts lies apart from what was exported.
+    parity = _read(out / "exported" / "parity.json") or _read(out / "pair" / "parity.json")
+    try:
+        evaluations: dict[str, dict[str, Any]] = {name: {} for name in HELD_OUT}
+        for file in sorted((out / "evaluations").glob("*@*.json")):
+            method, name = file.stem.split("@")
+            if name in evaluations:
+                content = read_json(file)
+                evaluations[name][method] = {key: content[key] for key in _KEPT}
+        if parity:
+            compared = {key: parity["data"][key] for key in ("questions", "source")}
+            parity = compared | {key: parity[key] for key in ("reasoner", "decoder")}
+        samples = out / "run" / "samples.jsonl"
+        rows = read_journal(samples) if samples.is_file() else []
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"figures of {out} cannot be read: {error}") from error
+    return {
+        "evaluations": {name: found for name, found in evaluations.items() if found},
+        "served": _of_this_pair(out, "served.json"),
+        "wall_clock": _of_this_pair(out, "wall_clock.json"),
+        "parity": parity,
+        "samples": [{k: row.get(k) for k in _SAMPLE} for row in (*rows[:1], *rows[1:][-1:])],
+    }
+
+
+def _of_this_pair(out: Path, name: str) -> dict[str, Any] | None:
+    """What was measured of the pair as it is now; it may have been exported anew."""
+    found = _read(out / name)
+    if found and found.get("pair_sha256") != sha256_of(out / "pair" / MANIFEST_NAME):
+        raise DataError(f"{out / name} was measured of another pair: take it away, measure again")
+    return found
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = read_json(file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read: {error}") from error
+    return content
+
+
+def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
+    (into / FIGURES).write_text(json_text(figures, indent=1) + "\n", "utf-8")
+    (into / PAGE).write_text(write_page(manifest, figures), "utf-8")
+
+
+def _write_licence(into: Path) -> None:
+    shutil.copyfile(Path(__file__).with_name("LICENSE.txt"), into / "LICENSE")

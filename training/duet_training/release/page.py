@@ -1,0 +1,162 @@
+"""The page beside a shipped pair: what it answers, what it does not, what was measured."""
+
+from typing import Any
+
+from duet_contract.manifest import Manifest
+from duet_training.release import tables
+from duet_training.release.targets import percent
+from duet_training.release.words import (Asked, Words, words_of)
+
+
+def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
+    """The README of the pair, in Markdown; what was not measured is left out, or said to be."""
+    kind, words = _kind(manifest), words_of(manifest.id)
+    evaluations = figures["evaluations"]
+    parts = [
+        f"# {manifest.id}",
+        _what(manifest),
+        "## What it can and cannot answer",
+        *_reach(figures, kind, words.reach, manifest.defaults.confidence),
+        "## Figures",
+    ]
+    parts.append(tables.targets(figures, kind))
+    if evaluations:
+        parts.append(tables.trained(evaluations, words.before))
+        parts += _joint(figures)
+    if figures["served"]:
+        parts.append(tables.served(figures["served"]))
+    if figures["parity"]:
+        parts.append(_parity(figures["parity"], kind))
+    if figures["wall_clock"]:
+        parts.append(tables.seconds(figures["wall_clock"]))
+    parts += ["## How it was made", _commands(words, manifest, figures), *words.how]
+    return "\n\n".join(parts) + "\n"
+
+
+def _real(figures: dict[str, Any]) -> dict[str, Any]:
+    """The sets that were not generated, as served."""
+    sets = figures["served"]["sets"] if figures["served"] else {}
+    return {name: found for name, found in sets.items() if name not in tables.SETS}
+
+
+def _commands(words: Words, manifest: Manifest, figures: dict[str, Any]) -> str:
+    real, served = list(_real(figures)), figures["served"]
+    vllm = figures["parity"]["reasoner"]["vllm"] if figures["parity"] else {}
+    asked = Asked(
+        tuple(real),
+        served["peer"].split("@")[0] if served and served["peer"] else None,
+        bool(served or figures["wall_clock"] or vllm.get("measured")),
+    )
+    return "\n".join(f"    $ {line}" for line in words.commands(manifest.id, asked))
+
+
+def _what(manifest: Manifest) -> str:
+    reasoner, decoder = manifest.reasoner.parameters / 1e6, manifest.decoder.parameters / 1e6
+    return (
+        f"{manifest.description[0].upper()}{manifest.description[1:]}. The reasoner has "
+        f"{reasoner:.1f} million parameters (safetensors, for vLLM), the decoder {decoder:.1f} "
+        f"million (GGUF, for llama.cpp). Version {manifest.version}, {manifest.licence}."
+    )
+
+
+def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | None) -> list[str]:
+    told = ", and few of them are answered right"
+    if shares := [found["split"]["accuracy"] for found in _real(figures).values()]:
+        least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
+        told = (
+            f": of a set of them it gets {least if least == most else f'{least} to {most}'} right"
+        )
+    lines = [f"{reach}{told}."]
+    doubt = figures["parity"]["decoder"][kind]["confidence"] if figures["parity"] else {}
+    if doubt.get("threshold") is not None:
+        share = doubt["wrong_marked"]
+        caught = f" and {share:.0%} of the wrong ones" if share is not None else ""
+        beyond = " The figures below say how many are marked elsewhere." if _judged(figures) else ""
+        lines.append(
+            "An answer is marked as low in confidence where the decoder gave one of its tokens "
+            f"less than {doubt['threshold']:.3g}: {doubt['right_marked']:.0%} of the right answers"
+            f"{caught} to {_compared_on(figures['parity'])} fall under it, which was set on these "
+            "very answers."
+            f"{beyond} An unmarked answer can still be wrong."
+        )
+    elif confidence is not None:
+        lines.append(
+            "An answer is marked as low in confidence where the decoder gave one of its tokens "
+            f"less than {confidence:.3g}. That tells whether it could read question and signal, "
+            "not whether the signal is right: the figures below say how many of the right and of "
+            "the wrong answers are marked."
+        )
+    elsewhere = figures["served"] and figures["served"].get("elsewhere")
+    if elsewhere and elsewhere["marked"] is not None:
+        lines.append(
+            f"Asked {elsewhere['questions']} questions of facts, languages and small talk "
+            "(`training/duet_training/release/elsewhere.jsonl`), which it was never to answer, it marks "
+            f"{elsewhere['marked']} of its {elsewhere['answered']} answers."
+        )
+    if figures["samples"]:
+        first, last = figures["samples"][0], figures["samples"][-1]
+        lines.append(
+            f"A signal at the first step of joint training: `{_short(first['signal'])}`; "
+            f"at the last: `{_short(last['signal'])}`."
+        )
+    return lines
+
+
+def _judged(figures: dict[str, Any]) -> bool:
+    return bool(figures["served"]) and any(
+        found["marked_low"] for found in figures["served"]["sets"].values()
+    )
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 160 else text[:160] + "..."
+
+
+def _joint(figures: dict[str, Any]) -> list[str]:
+    """What joint training costs, and what of the saving is its own."""
+    sentences = []
+    longer = figures["evaluations"].get("wide-long", {})
+    if "original" in longer and "duet" in longer:
+        before, after = longer["original"], longer["duet"]
+        costs = "accuracy" if before["accuracy"] > after["accuracy"] else "nothing"
+        sentences.append(
+            f"Joint training costs {costs} on longer problems than it was done on: "
+            f"{percent(before)} right by the reasoner before it, {percent(after)} by the split "
+            "after it."
+        )
+    served = figures["served"]["sets"].get("wide") if figures["served"] else None
+    if served:
+        split, alone = served["split"]["large_tokens"], served["reasoner"]["large_tokens"]
+        sentences.append(
+            "The reasoner before joint training is not the one that ships: that one, by itself, "
+            f"answers held-out problems with {alone:.1f} tokens, of which the split spends "
+            f"{split:.1f}; the rest of the saving is joint training's, not the split's."
+        )
+    return [" ".join(sentences)] if sentences else []
+
+
+def _parity(parity: dict[str, Any], kind: str) -> str:
+    row = parity["decoder"][kind]
+    text = (
+        f"The {kind} decoder in llama.cpp against the trained weights: the same greedy answer to "
+        f"{row['greedy_agreement']:.1%} of the prompts, mean KL {row['mean_kl']:.2g} nats a token."
+    )
+    vllm = parity["reasoner"]["vllm"]
+    if vllm.get("measured"):
+        text += (
+            f" The reasoner in vLLM: mean KL {vllm['mean_kl']:.2g}, top-1 agreement "
+            f"{vllm['top1_agreement']:.1%}."
+        )
+    return text
+
+
+def _compared_on(parity: dict[str, Any]) -> str:
+    """Of which problems the answers were that the threshold was set on."""
+    other = parity.get("source") == "stories:wide-other"
+    return "problems of plots that were never trained on" if other else "held-out problems"
+
+
+def _kind(manifest: Manifest) -> str:
+    """Such as Q8_0, out of `decoder/model.Q8_0.gguf`."""
+    return manifest.decoder.path.rsplit("/", 1)[-1].removeprefix("model.").removesuffix(".gguf")

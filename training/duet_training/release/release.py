@@ -1,0 +1,138 @@
+"""`python -m duet_training.release OUT`: a pair that comes with the code, from nothing.
+
+Supervised training of both models, joint training, evaluation, export, and how it does as it is
+served. By its logged speed, supervised training of stories-5m alone takes about 3.5 hours on two
+cores; the whole was never timed from nothing. Called again, it goes on where it stopped. `--into
+DIR` then copies what is shipped.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from duet_contract.pairs import find_pair
+from duet_training.experiments import processes
+from duet_training.errors import DataError
+from duet_training.release import stories
+from duet_training.release import word_problems
+from duet_training.release.command import Command
+from duet_training.release.made import Made
+from duet_training.release.package import (package, renew_figures, tell)
+from duet_training.release.served import read_sets
+
+# A command may itself have to wait for the bench to end.
+_PATIENCE_S = 2 * processes.PATIENCE_S
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m duet_training.release", description=__doc__)
+    parser.add_argument("out", type=Path, help="directory for models, data, logs and figures")
+    parser.add_argument("--pair", choices=(stories.NAME, word_problems.NAME), default=stories.NAME)
+    parser.add_argument(
+        "--base", type=Path, metavar="DIR", help=f"{word_problems.NAME}: its reasoner as it was"
+    )
+    parser.add_argument(
+        "--worked",
+        type=Path,
+        metavar="JSONL",
+        help=f"{word_problems.NAME}: problems with annotated solutions",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="list the commands and stop")
+    parser.add_argument("--into", type=Path, metavar="DIR", help="copy the finished pair there")
+    parser.add_argument(
+        "--figures-into",
+        type=Path,
+        metavar="DIR",
+        help="run nothing; write anew the figures and the page of the same pair, copied there",
+    )
+    parser.add_argument(
+        "--real", type=Path, nargs="*", default=[], metavar="JSONL", help="real questions to ask"
+    )
+    parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
+    parser.add_argument(
+        "--serving-python",
+        type=Path,
+        metavar="FILE",
+        help="interpreter that has vLLM: for parity, and for what is measured as it is served",
+    )
+    return parser
+
+
+def _run(command: Command, logs: Path) -> None:
+    arguments = [*command.arguments, *command.told]
+    if command.module == "duet_training.train" and command.leaves.parents[1].is_dir():
+        arguments.append("resume=true")
+    processes.run(
+        command.name,
+        [str(command.python or sys.executable), "-m", command.module, *arguments],
+        logs / f"{command.name.replace(' ', '-')}.log",
+        environment={"PYTHONWARNINGS": "ignore"},
+        patience_s=_PATIENCE_S,
+    )
+    if command.leaves.suffix == ".done":
+        command.leaves.touch()
+
+
+def do(arguments: argparse.Namespace) -> None:
+    """Does what is left.
+
+    Raises:
+        TrainingError: a command failed, or what is there was made with other arguments.
+    """
+    out: Path = arguments.out.resolve()
+    parts = arguments.pair == word_problems.NAME
+    if arguments.figures_into:
+        (tell if parts else renew_figures)(out, arguments.figures_into)
+        print(f"figures.json and README.md renewed in {arguments.figures_into}")
+        return
+    python: Path | None = arguments.serving_python and arguments.serving_python.absolute()
+    if (arguments.real or arguments.peer) and not python:
+        raise DataError("--real and --peer are asked as served: they need --serving-python")
+    real = read_sets([f"{file.stem}={file}" for file in arguments.real])
+    peer = arguments.peer and str(find_pair(arguments.peer).resolve())
+    commands = (
+        word_problems.make_plan(out, *_given(arguments, python), real, peer)
+        if parts
+        else stories.make_plan(out, real, python, peer)
+    )
+    made = Made(out)
+    if arguments.dry_run:
+        for command in commands:
+            words = " ".join((*command.arguments, *command.told))
+            print(f"{made.state(command):6} python -m {command.module} {words}")
+        return
+    left = len([command for command in commands if made.state(command) != "done"])
+    number = 0
+    for command in commands:
+        # Asked anew each time: making one again may take away what a later one had left.
+        state = made.state(command)
+        if state == "again":
+            made.clear(command)
+        if state != "done":
+            number += 1
+            print(f"[{number}/{max(left, number)}] {command.name}", flush=True)
+            began = time.monotonic()
+            _run(command, out / "logs")
+            print(f"    {(time.monotonic() - began) / 60:.1f} min", flush=True)
+        made.keep(command)
+    if arguments.into:
+        (tell if parts else package)(out, arguments.into)
+        print(f"packed into {arguments.into}")
+
+
+def _given(arguments: argparse.Namespace, python: Path | None) -> tuple[word_problems.Given, Path]:
+    base, worked, into = arguments.base, arguments.worked, arguments.into
+    if not (base and worked and into and python):
+        raise DataError(f"{arguments.pair} needs --base, --worked, --into and --serving-python")
+    return word_problems.Given(base.resolve(), worked.resolve(), into.resolve()), python
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Reads the command line and does what is left.
+
+    Raises:
+        TrainingError: a command failed, or what is there was made with other arguments.
+    """
+    do(_parser().parse_args(argv))
+    return 0

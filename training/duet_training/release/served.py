@@ -1,0 +1,233 @@
+"""`python -m duet_training.release.served OUT`: the built pair as it is served, over whole sets.
+
+The bench asks the pair's service and, by itself, the reasoner that ships, through vLLM's OpenAI
+server: every question of the generated held-out sets, and of each file given. A question that is
+refused, or fails otherwise, counts as wrong. The pair is also asked what no arithmetic answers
+(`elsewhere.jsonl`), to see which answers it marks. `--peer` asks another pair's reasoner the first
+questions of each of those files. `--of` measures a pair that is there already, such as one that
+ships: sets that its figures tell of, as many questions, are not asked again, and its figures and
+page are written anew.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from duet_contract.builder import builder_key
+from duet_contract.integrity import sha256_of
+from duet_contract.json_data import json_text
+from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
+from duet_contract.pairs import find_pair
+from duet_contract.signature import sign_pair
+from duet_training.commands import run_command
+from duet_training.errors import DataError
+from duet_training.experiments.processes import run
+from duet_training.release.bench import (ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure)
+from duet_training.release.package import (renew_served, served_of)
+from duet_training.release.stages import (HELD_OUT, QUESTIONS)
+
+STREAMS = 16
+# Of each file, for a peer, which may be many times the size.
+PEER_QUESTIONS = 50
+# Of facts, languages, small talk: none that a number answers.
+ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
+_LIMIT_S = 6 * 3600.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures; returns the command's exit code."""
+    return run_command("duet_training.release.served", lambda: _run(argv), resumes=True)
+
+
+def _run(argv: list[str] | None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.release.served", description=__doc__.split("\n\n")[1]
+    )
+    parser.add_argument("out", type=Path, help="what duet_training.release has made")
+    parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
+    parser.add_argument(
+        "--set",
+        dest="sets",
+        action="append",
+        default=[],
+        metavar="NAME=FILE",
+        help="JSON lines with question and answer, measured beside the generated sets; repeatable",
+    )
+    parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
+    parser.add_argument(
+        "--of",
+        type=Path,
+        metavar="DIR",
+        help="the pair to measure, with its figures; not the one in OUT",
+    )
+    given = parser.parse_args(argv)
+    of = given.of and given.of.resolve()
+    python, real = given.serving_python.absolute(), read_sets(given.sets)
+    measure_all(given.out.resolve(), python, real, given.peer, of)
+
+
+def read_sets(given: list[str]) -> dict[str, Path]:
+    """Files by name, of `NAME=FILE`.
+
+    Raises:
+        DataError: one is no such thing, its name is another's, or its file is not there.
+    """
+    found: dict[str, Path] = {}
+    for each in given:
+        name, separator, file = each.partition("=")
+        path = Path(file).resolve()
+        if not (name.replace("_", "").replace("-", "").isalnum() and separator and file):
+            raise DataError(f"--set {each!r} is not NAME=FILE")
+        if name in found or name in (*HELD_OUT, ELSEWHERE.stem):
+            raise DataError(f"--set {each!r}: there is another set {name}")
+        if not path.is_file():
+            raise DataError(f"--set {each!r}: there is no such file")
+        found[name] = path
+    return found
+
+
+def measure_all(
+    out: Path, python: Path, real: Mapping[str, Path], peer: str | None, of: Path | None = None
+) -> dict[str, Any]:
+    """Writes `out/served.json`; sets that are whole in `out/served` are not asked again.
+
+    `of`: a pair with figures, whose sets are not asked again either, and which are renewed.
+
+    Returns:
+        What was written.
+
+    Raises:
+        TrainingError: a server or the bench failed; called again, it goes on.
+        KeyboardInterrupt: interrupted; nothing runs any more, and what was answered is kept.
+    """
+    work = out / "served"
+    told = served_of(of) if of else None
+    pair = _signed(of, work) if of else out / "pair"
+    sets: dict[str, Any] = dict(told["sets"]) if told else {}
+    machine = told["machine"] if told else None
+    (work / "sets").mkdir(parents=True, exist_ok=True)
+    for name in (*HELD_OUT, *real):
+        count = _count(real[name]) if name in real else QUESTIONS
+        if name not in sets or sets[name]["questions"] != count:
+            file = real[name] if name in real else _generated(name, work / "sets")
+            asked = Asked(str(pair), file, count, (SPLIT, ALONE), STREAMS, work / name)
+            report = measure(asked, python, _LIMIT_S, resume=True)
+            sets[name] = of_report(report) | {"generated": name in HELD_OUT}
+            machine = report["machine"]
+        if peer and name in real:
+            sets[name]["peer"] = _peer(peer, real[name], count, work / f"{name}-peer", python)
+        print(f"{name}: {_line(sets[name])}", flush=True)
+    elsewhere = told.get("elsewhere") if told else None
+    if elsewhere is None or elsewhere["questions"] != _count(ELSEWHERE):
+        elsewhere = _elsewhere(pair, work / ELSEWHERE.stem, python)
+    content = {
+        "pair": load_manifest(pair).reference,
+        "pair_sha256": sha256_of(pair / MANIFEST_NAME),
+        "machine": machine,
+        "streams": STREAMS,
+        "large_limit": LARGE_LIMIT,
+        "peer": next((s["peer"]["pair"] for s in sets.values() if "peer" in s), None),
+        "sets": sets,
+        "elsewhere": elsewhere,
+    }
+    (out / "served.json").write_text(json_text(content, indent=1) + "\n", "utf-8")
+    if of:
+        renew_served(of, content)
+    return content
+
+
+def _signed(pair: Path, work: Path) -> Path:
+    """A copy that the device loads: a pair is signed where it is installed, not among the code.
+
+    Raises:
+        ContractError: there is no pair, or it is not what its manifest says.
+    """
+    if (pair / SIGNATURE_NAME).is_file():
+        return pair
+    copy = work / "pairs" / pair.name
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(find_pair(str(pair)), copy)
+    sign_pair(copy, builder_key())
+    return copy
+
+
+def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict[str, Any]:
+    """What another pair's reasoner makes of a file's first questions, by itself."""
+    questions = min(count, PEER_QUESTIONS)
+    found = str(find_pair(peer).resolve())
+    asked = Asked(found, file, questions, (ALONE,), STREAMS, folder)
+    report = measure(asked, python, _LIMIT_S, resume=True)
+    return _figures(cell(report, ALONE)) | {"pair": report["pair"]}
+
+
+def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
+    """How many answers the device marks of those to questions of another kind.
+
+    None where it never marks any.
+    """
+    count = _count(ELSEWHERE)
+    asked = Asked(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
+    found = cell(measure(asked, python, _LIMIT_S, resume=True), SPLIT)
+    judged = found.get("marked_low")
+    marked = judged["right_marked"] + judged["wrong_marked"] if judged else None
+    return {"questions": count, "answered": found["answered"], "marked": marked}
+
+
+def of_report(report: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a set's report: both modes, and how many answers the device marked."""
+    split = cell(report, SPLIT)
+    return {
+        "questions": split["asked"],
+        "split": _figures(split),
+        "reasoner": _figures(cell(report, ALONE)),
+        "marked_low": split.get("marked_low"),
+    }
+
+
+def _figures(found: dict[str, Any]) -> dict[str, Any]:
+    accuracy = found["accuracy"]
+    return {
+        "questions": found["asked"],
+        "failures": found.get("failures", {}),
+        # Of all questions asked: the bench counts failures as wrong.
+        "accuracy": accuracy["value"],
+        "accuracy_95": [accuracy["low"], accuracy["high"]],
+        "large_tokens": found["metrics"]["large_tokens"]["mean"],
+    }
+
+
+def _generated(name: str, directory: Path) -> Path:
+    """The same questions that the trainer's evaluation asks."""
+    file = directory / f"{name}.jsonl"
+    with file.open("wb") as output:
+        run(
+            "duet_training.data.story_problems",
+            [sys.executable, "-m", "duet_training.data.story_problems", name, "--count", str(QUESTIONS)],
+            directory / "stories.log",
+            limit_s=600,
+            output=output,
+        )
+    return file
+
+
+def _count(file: Path) -> int:
+    count = sum(bool(line.strip()) for line in file.read_bytes().split(b"\n"))
+    if not count:
+        raise DataError(f"{file} holds no questions")
+    return count
+
+
+def _line(found: dict[str, Any]) -> str:
+    shown = {"split": "split", "reasoner": "reasoner by itself", "peer": "peer"}
+    return ", ".join(
+        f"{words} {found[name]['accuracy']:.1%} ({found[name]['large_tokens']:.1f} tokens)"
+        for name, words in shown.items()
+        if name in found
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""What the plans of both pairs have in common: data, joint training, evaluation, what is served."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from duet_training.release.command import Command
+
+QUESTIONS = 500
+# Questions in other words than those trained on: longer ones, other plots.
+HELD_OUT = ("wide", "wide-long", "wide-other")
+
+
+def stories(out: Path, scope: str) -> Command:
+    """Generated problems of a scope; of "wide" also those that are trained on."""
+    directory = out / "data" / scope
+    size = "6000" if scope == "wide" else "0"
+    counts = ("--size", size, "--validation", "200", "--test", str(QUESTIONS))
+    arguments = (f"stories:{scope}", "--out", str(directory), *counts)
+    # What joint training has seen is not drawn anew under it.
+    replaces = (
+        ()
+        if scope == "wide"
+        else (directory, *(evaluated(out, method, scope) for method in ("original", "duet")))
+    )
+    return Command(
+        f"data {scope}", "duet_training.data", arguments, directory / "report.json", replaces=replaces
+    )
+
+
+def joint(
+    out: Path, pair: Path, steps: int, train: Sequence[Path], settings: tuple[str, ...]
+) -> Command:
+    """Joint training of `pair` on the files `train`."""
+    files = str(train[0]) if len(train) == 1 else f"[{','.join(map(str, train))}]"
+    return Command(
+        "joint training",
+        "duet_training.train",
+        (
+            *(f"pair={pair}", f"out={out / 'run'}", f"steps={steps}"),
+            f"data.train={files}",
+            f"data.validation={out / 'data' / 'wide' / 'validation.parquet'}",
+            *settings,
+        ),
+        checkpoint(out, steps) / "state.json",
+    )
+
+
+def checkpoint(out: Path, steps: int) -> Path:
+    """Where joint training ends."""
+    return out / "run" / "checkpoints" / f"step_{steps}"
+
+
+def evaluated(out: Path, method: str, name: str) -> Path:
+    """The result of a method on a generated set."""
+    return out / "evaluations" / f"{method}@{name}.json"
+
+
+def evaluation(
+    out: Path,
+    name: str,
+    method: str,
+    *,
+    before: Path,
+    pair: Path,
+    weights: Path,
+    lengths: tuple[str, ...],
+) -> Command:
+    """The reasoner by itself is the one before joint training: what the split is compared with.
+
+    `before`: that pair's file. `pair`, `weights`: the file that joint training began with, and
+    where it ended.
+    """
+    result = evaluated(out, method, name)
+    original = method == "original"
+    return Command(
+        f"{method} on {name}",
+        "duet_training.evaluate",
+        (
+            *(
+                f"pair={before if original else pair}",
+                f"data.train={out / 'data' / name / 'test.parquet'}",
+                f"out={result}",
+            ),
+            *(f"method={method}", "temperature=0", *lengths),
+            *("objective.stop_at_end_of_reasoning=true", "hardware.threads=2"),
+            *(() if original else (f"weights={weights}",)),
+        ),
+        result,
+        replaces=(result,),
+    )
+
+
+def export(
+    out: Path,
+    into: Path,
+    settings: tuple[str, ...],
+    serving_python: Path | None,
+    compared: str = "wide",
+) -> Command:
+    """The run as a pair in `into`, compared with the trained weights.
+
+    `compared`: on which generated set; its right answers also set the threshold of confidence.
+    """
+    return Command(
+        "export",
+        "duet_training.export",
+        (
+            *(str(out / "run"), str(into), *settings, "quantizations=[F16,Q8_0]"),
+            *("default.budget=128", f"parity.data={out / 'data' / compared / 'test.parquet'}"),
+            "parity.questions=500",
+            "parity.batch=32",
+            f"figures.split={evaluated(out, 'duet', 'wide')}",
+            f"figures.alone={evaluated(out, 'original', 'wide')}",
+        ),
+        into / "manifest.json",
+        told=((f"parity.serving_python={serving_python}",) if serving_python else ()),
+    )
+
+
+def served(out: Path, real: Mapping[str, Path], serving_python: Path, peer: str | None) -> Command:
+    """Whole sets, as the pair in `out/pair` is served."""
+    result = out / "served.json"
+    sets = [part for name, file in real.items() for part in ("--set", f"{name}={file}")]
+    return Command(
+        "served",
+        "duet_training.release.served",
+        (str(out), *sets, *(("--peer", peer) if peer else ())),
+        result,
+        told=("--serving-python", str(serving_python)),
+        replaces=(result,),
+    )
+
+
+def wall_clock(out: Path, serving_python: Path) -> Command:
+    """Seconds of the split, and of the reasoner before joint training."""
+    result = out / "wall_clock.json"
+    return Command(
+        "wall clock",
+        "duet_training.release.wall_clock",
+        (str(out),),
+        result,
+        told=("--serving-python", str(serving_python)),
+        replaces=(result,),
+    )

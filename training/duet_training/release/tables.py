@@ -1,0 +1,136 @@
+"""The tables of the page: targets, generated sets by the trainer, sets as served, seconds."""
+
+from typing import Any
+
+from duet_training.evaluation.report.markdown import table
+from duet_training.release.targets import (percent, target_rows)
+
+SETS = {
+    "wide": "word problems as trained on, held out",
+    "wide-long": "longer ones: five and six steps",
+    "wide-other": "plots that were never trained on",
+}
+_METHODS = {
+    "original": "reasoner before joint training",
+    "duet": "split",
+    "alone": "decoder by itself",
+}
+
+
+def targets(figures: dict[str, Any], kind: str) -> str:
+    """What was to be reached; `kind`: of the shipped decoder."""
+    return (
+        "Met or missed by the point estimate; intervals are of 95%. The reasoner compared with is "
+        "the one before joint training, where nothing else is said.\n\n"
+        + table(("to reach", "measured", "met?"), target_rows(figures, kind))
+    )
+
+
+def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
+    """Generated sets, as the trainer answers them; `before`: what the reasoner once wrote."""
+    rows = []
+    for name, words in SETS.items():
+        if found := evaluations.get(name):
+            questions = max(each["questions"] for each in found.values())
+            cells = [_evaluated(found.get(method)) for method in _METHODS]
+            rows.append((words, str(questions), *cells))
+    return (
+        "Greedy answers to generated problems, by the trainer: accuracy with its 95% interval over "
+        f"questions, tokens of the large model. The *reasoner before joint training* {before}; it "
+        "is not the one that ships.\n\n" + table(("questions", "", *_METHODS.values()), rows)
+    )
+
+
+def served(found: dict[str, Any]) -> str:
+    """Whole sets, as the pair is served."""
+    sets, peer = found["sets"], found["peer"]
+    real = [name for name in sets if name not in SETS]
+    rows = []
+    for name in sorted(sets, key=lambda name: (name not in SETS, name)):
+        one = sets[name]
+        cells = [_answered(one["split"], one), _answered(one["reasoner"], one)]
+        if peer:
+            cells.append(_answered(one.get("peer"), one))
+        rows.append((SETS.get(name, f"`{name}`"), str(one["questions"]), *cells, *_marked(one)))
+    text = (
+        "Greedy answers of the pair as it is served, through its service and llama.cpp, to every "
+        "question of each set; *reasoner that ships* is by itself, in vLLM's OpenAI server, up to "
+        f"{found['large_limit']} tokens. A question that is refused, since it is too long, or that "
+        "fails otherwise, counts as wrong. An answer is right if its last `\\boxed{}`, or where "
+        "there is none its last number, equals the reference: the same rule for every column. "
+        "*Marked low*: the share of the split's right and of its wrong answers that the device "
+        "marks as low in confidence."
+    )
+    if real:
+        text += (
+            " Sets by name are real questions: the public test sets that are called so, or parts "
+            "of them, as many as the table says; they are no part of this code "
+            "(`python -m duet_training.release.real` makes them out of the public files), and some "
+            "share questions."
+        )
+    if peer:
+        text += (
+            f" `{peer}` is another pair, not trained for the split, whose reasoner answers by "
+            "itself as that pair serves it; its recipe says which weights those are."
+        )
+    head = ["questions", "", "split", "reasoner that ships"]
+    head += [f"reasoner of `{peer}`"] if peer else []
+    return text + "\n\n" + table((*head, "right, marked low", "wrong, marked low"), rows)
+
+
+def seconds(measured: dict[str, Any]) -> str:
+    """Seconds of the split and of the reasoner by itself."""
+    share, machine = measured["share_of_seconds"], measured["machine"]
+    rows = [
+        (
+            name,
+            f"{found['seconds']['median']:.1f} s ({found['seconds']['least']:.1f} to "
+            f"{found['seconds']['most']:.1f})",
+            f"{found['accuracy']:.1%}",
+            f"{found['reasoner_tokens']:.1f}",
+        )
+        for name, found in (
+            ("split", measured["split"]),
+            ("reasoner before joint training", measured["original"]),
+        )
+    ]
+    return (
+        f"Seconds for {measured['questions']} held-out problems, one at a time, both models and "
+        f"the bench on the same {machine['cores']} cores ({machine['cpu']}), no link between: the "
+        "split through its service, the decoder's answers included; the reasoner by itself through "
+        f"vLLM's OpenAI server. Both engines with `{' '.join(measured['engines']['split'])}`, in "
+        f"the same environment, one at a time. {measured['repeats']} repeats, in alternating "
+        "order: median, least and most. The split's share of the seconds, repeat by repeat: "
+        f"{share['median']:.2f} ({share['least']:.2f} to {share['most']:.2f}).\n\n"
+        + table(("", "seconds", "right", "tokens of the large model"), rows)
+    )
+
+
+def _evaluated(found: dict[str, Any] | None) -> str:
+    if not found:
+        return ""
+    tokens = f", {found['reasoner_tokens']:.0f} tokens" if found["reasoner_tokens"] else ""
+    return percent(found) + tokens
+
+
+def _answered(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
+    """A cell of what was served; `of`: its set."""
+    if not found:
+        return ""
+    text = f"{percent(found)}, {found['large_tokens']:.0f} tokens"
+    if found["questions"] != of["questions"]:
+        text += f"; first {found['questions']}"
+    failures = (f"{count} {status}" for status, count in found["failures"].items())
+    return "; ".join((text, *failures))
+
+
+def _marked(one: dict[str, Any]) -> tuple[str, str]:
+    marked = one["marked_low"]
+    if not marked:
+        return "", ""
+    return tuple(
+        f"{marked[f'{which}_marked'] / marked[which]:.0%} of {marked[which]}"
+        if marked[which]
+        else ""
+        for which in ("right", "wrong")
+    )  # type: ignore[return-value]

@@ -1,0 +1,162 @@
+"""`python -m duet_training.release.wall_clock OUT`: seconds of the split and of the reasoner alone.
+
+The same questions, one at a time, on one machine, no link between: the split through its service,
+and the reasoner as it was before joint training through vLLM's OpenAI server. The bench starts
+both, with the same engine flags in the same environment, one at a time, and asks; with one question
+at once the device answers while the cloud works, so that the seconds hold both models. Which of
+the two is first alternates from repeat to repeat.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from duet_contract.integrity import describe_directory, sha256_of
+from duet_contract.json_data import json_text
+from duet_contract.manifest import MANIFEST_NAME, load_manifest
+from duet_training.commands import run_command
+from duet_training.errors import DataError
+from duet_training.experiments.processes import run
+from duet_training.release.bench import (ALONE, SPLIT, Asked, cell, measure, whole_report)
+
+REPEATS = 5
+QUESTIONS = 60
+# All that the bench would choose for both, written out; both in the precision they were trained in.
+ENGINE = (
+    *("--dtype", "float32", "--enforce-eager", "--no-enable-prefix-caching"),
+    *("--max-num-seqs", "64", "--max-num-batched-tokens", "4096"),
+)
+_MODES = {"split": SPLIT, "original": ALONE}
+# One engine's start, and its questions; minutes where nothing else runs.
+_LIMIT_S = 3600.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measures; returns the command's exit code."""
+    return run_command("duet_training.release.wall_clock", lambda: _run(argv), resumes=True)
+
+
+def _run(argv: list[str] | None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m duet_training.release.wall_clock")
+    parser.add_argument("out", type=Path, help="what duet_training.release has made")
+    parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
+    given = parser.parse_args(argv)
+    measure_all(given.out.resolve(), given.serving_python.absolute())
+
+
+def measure_all(out: Path, python: Path) -> None:
+    """Writes `out/wall_clock.json`; repeats that are whole in `out/wall_clock` are not run again.
+
+    Raises:
+        TrainingError: a server or the bench failed, or a report is not whole.
+        KeyboardInterrupt: interrupted; nothing runs any more.
+    """
+    work = out / "wall_clock"
+    work.mkdir(parents=True, exist_ok=True)
+    questions = work / "questions.jsonl"
+    with questions.open("wb") as output:
+        command = [sys.executable, "-m", "duet_training.data.story_problems", "wide", "--count", str(QUESTIONS)]
+        run("duet_training.data.story_problems", command, work / "questions.log", limit_s=600, output=output)
+    pairs = {"split": out / "pair", "original": _before(out, work / "before")}
+    reports = []
+    for number in range(REPEATS):
+        turns = {
+            name: Asked(
+                pair=str(pairs[name]),
+                data=questions,
+                questions=QUESTIONS,
+                modes=(mode,),
+                streams=1,
+                folder=work / f"{number}-{name}",
+                engine=ENGINE,
+                no_failures=True,
+            )
+            for name, mode in _MODES.items()
+        }
+        reports.append(_repeat(turns, number, python))
+        shown = {name: cell(reports[-1][name], mode)["seconds"] for name, mode in _MODES.items()}
+        print(f"{number + 1}/{REPEATS}", *(f"{k} {v:.1f} s" for k, v in shown.items()), flush=True)
+    found = summarize(reports)
+    found["pair_sha256"] = sha256_of(out / "pair" / MANIFEST_NAME)
+    (out / "wall_clock.json").write_text(json_text(found, indent=1) + "\n", "utf-8")
+
+
+def summarize(reports: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Of the bench's reports, by name for each repeat: the seconds that all questions took
+    together, and the split's share of the other's, repeat by repeat; median, least and most.
+
+    Raises:
+        DataError: a report is not whole, so that seconds cannot be compared.
+    """
+    cells = {name: [_cell(each[name], mode) for each in reports] for name, mode in _MODES.items()}
+    shares = [s["seconds"] / o["seconds"] for s, o in zip(*cells.values(), strict=True)]
+    engines = {name: reports[0][name]["settings"]["engine_flags"] for name in _MODES}
+    for each in reports:
+        if any(each[name]["settings"]["engine_flags"] != engines["split"] for name in _MODES):
+            raise DataError("the engines of the repeats were not run with the same flags")
+    return {
+        "questions": QUESTIONS,
+        "repeats": len(reports),
+        "machine": reports[0]["split"]["machine"],
+        "engines": engines,
+        "share_of_seconds": _spread(shares),
+        **{
+            name: {
+                "seconds": _spread([each["seconds"] for each in found]),
+                "accuracy": fmean(each["accuracy"]["value"] for each in found),
+                "reasoner_tokens": fmean(c["metrics"]["large_tokens"]["mean"] for c in found),
+            }
+            for name, found in cells.items()
+        },
+    }
+
+
+def _cell(report: dict[str, Any], mode: str) -> dict[str, Any]:
+    found = cell(report, mode)
+    counts = found["asked"], found["answered"], QUESTIONS
+    if report.get("partial") or not found["complete"] or len(set(counts)) > 1:
+        raise DataError(
+            f"{mode} answered {found['answered']} of {QUESTIONS} questions "
+            f"({report.get('partial') or found.get('failures')}): its seconds cannot be compared"
+        )
+    return found
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": median(values), "least": min(values), "most": max(values)}
+
+
+def _repeat(turns: dict[str, Asked], number: int, python: Path) -> dict[str, dict[str, Any]]:
+    """Both of a repeat, one right after the other; both again where either is not whole."""
+    found = {name: whole_report(asked) for name, asked in turns.items()}
+    if whole := {name: report for name, report in found.items() if report is not None}:
+        if len(whole) == len(turns):
+            return whole
+        for name in whole:
+            shutil.rmtree(turns[name].folder)
+    order = list(turns) if number % 2 == 0 else list(reversed(turns))
+    return {name: measure(turns[name], python, _LIMIT_S, resume=False) for name in order}
+
+
+def _before(out: Path, pair: Path) -> Path:
+    """The pair with the reasoner as it was before joint training, for the bench; unsigned.
+
+    Its decoder is only described: the reasoner answers by itself.
+    """
+    shutil.rmtree(pair, ignore_errors=True)
+    manifest = load_manifest(out / "pair")
+    reasoner = pair / manifest.reasoner.path
+    shutil.copytree(out / "start" / "reasoner", reasoner)
+    described = manifest.reasoner.model_copy(update={"files": describe_directory(pair, reasoner)})
+    before = manifest.model_copy(
+        update={"id": f"{manifest.id}-before", "reasoner": described, "evaluation": ()}
+    )
+    (pair / MANIFEST_NAME).write_text(before.to_json(), "utf-8")
+    return pair
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""What makes `word-problems-135m`: a model of others with an adapter, and a decoder from scratch.
+
+What ships is the adapter and the decoder; the pair is built from them by its recipe, and that one
+is measured as it is served.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from duet_training.release import stages
+from duet_training.release.command import Command
+
+NAME, VERSION = "word-problems-135m", "1.2.1"
+REASONER_STEPS, DECODER_STEPS = 2000, 3600
+JOINT_STEPS = 20
+# Nearer to what users ask than plots that both have seen: of those the decoder is so sure that a
+# threshold that some right answers fall under marks half of those to anything else.
+COMPARED = "wide-other"
+LENGTHS = (
+    *("data.max_prompt=200", "tokens.response=160", "tokens.answer=24"),
+    # The largest signal and the longest question fit.
+    "tokens.decoder_prompt=480",
+)
+JOINT = (
+    "method=duet",
+    "batch.questions=8",
+    "batch.signals=6",
+    "batch.answers=2",
+    "batch.mini_batch=8",
+    *LENGTHS,
+    # At 4e-4 it forgets within five steps how to compute.
+    "learning_rate.reasoner=5e-5",
+    "learning_rate.decoder=1e-4",
+    "objective.budget=15",
+    "objective.kl.coefficient=0.005",
+    # So few steps would end before a price that starts at nothing is felt.
+    "objective.price.start=0.3",
+    "objective.price.rate=0.005",
+    "objective.stop_at_end_of_reasoning=true",
+    # Length is paid for by what was right, and advantages keep their size (EVIDENCE.md).
+    "objective.length_on_success_only=true",
+    "objective.divide_by_std=false",
+    "validate.every=0",
+    "checkpoint.every=4",
+    "checkpoint.keep=2",
+    "track=[]",
+    "hardware.threads=2",
+)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Directories and files that the plan begins with.
+
+    `base`: of the reasoner as others trained it. `worked`: JSONL of problems with annotated
+    solutions. `into`: where the recipe finds adapter and decoder.
+    """
+
+    base: Path
+    worked: Path
+    into: Path
+
+
+def make_plan(
+    out: Path,
+    given: Given,
+    serving_python: Path,
+    real: Mapping[str, Path],
+    peer: str | None = None,
+) -> list[Command]:
+    """Every command; `real` and `peer` as in `duet_training.release.stories`."""
+    start, data = out / "start", out / "data"
+    untouched, exported = start / "base.yaml", out / "exported"
+    lora = ("rank=4", "alpha=8", "first_layer=10", f"path={start / 'adapter'}")
+    joint = (*JOINT, *(f"lora.reasoner.{each}" for each in lora))
+    files = [data / name / "train.parquet" for name in ("wide", "worked")]
+
+    def evaluation(method: str) -> Command:
+        return stages.evaluation(
+            *(out, "wide", method),
+            before=start / "pair.yaml",
+            pair=untouched,
+            weights=stages.checkpoint(out, JOINT_STEPS),
+            lengths=LENGTHS,
+        )
+
+    return [
+        Command(
+            "supervised",
+            "duet_training.sft.adapted",
+            (
+                *(str(start), "--reasoner-steps", str(REASONER_STEPS)),
+                *("--decoder-steps", str(DECODER_STEPS)),
+            ),
+            start / "adapted.done",
+            told=("--base", str(given.base), "--worked", str(given.worked)),
+        ),
+        stages.stories(out, "wide"),
+        stages.stories(out, COMPARED),
+        Command(
+            "data worked",
+            "duet_training.data",
+            ("jsonl", "--out", str(data / "worked"), "--validation", "200"),
+            data / "worked" / "report.json",
+            told=("--from", str(given.worked)),
+        ),
+        stages.joint(out, untouched, JOINT_STEPS, files, joint),
+        *(evaluation(method) for method in ("original", "duet", "alone")),
+        stages.export(
+            out, exported, (f"id={NAME}", f"version={VERSION}"), serving_python, COMPARED
+        ),
+        Command(
+            "pack",
+            "duet_training.release.pack",
+            (str(out), NAME, VERSION),
+            out / "packed.done",
+            told=("--into", str(given.into)),
+        ),
+        Command(
+            "build",
+            "duet_cloud.pairs",
+            ("build", NAME, "--out", str(out / "pair")),
+            out / "pair" / "manifest.json",
+            python=serving_python,
+        ),
+        stages.served(out, real, serving_python, peer),
+        stages.wall_clock(out, serving_python),
+    ]

@@ -1,0 +1,31 @@
+"""What a step does: the interface between the trainer's loop and a method."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from duet_training.data.rows import Problem
+from duet_training.rl.updates import Learnt
+from duet_training.rl.timing import Clock
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step done. `solved`: share of right answers. `examples`: rows for `samples.jsonl`."""
+
+    learnt: Learnt
+    solved: float
+    examples: list[dict[str, Any]]
+
+
+class Learner(Protocol):
+    """A method at work on its models. `priced`: whether lambda takes part and moves."""
+
+    priced: bool
+
+    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> Step:
+        """Samples answers to `problems` and learns from them."""
+        ...
+
+    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
+        """Metrics of answers to held-out problems, sampled as `validate` says."""
+        ...

@@ -1,0 +1,128 @@
+"""Checkpoints of a run: whole or absent, and only read by the run that they belong to.
+
+`OUT/checkpoints/step_N/` holds `reasoner/`, `decoder/` (VERL's shards: weights, optimiser,
+schedule, random state) and `state.json` (step, price, settings). Data order and sampling seeds are
+functions of the run's seed and the step, so nothing else is needed to go on exactly.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duet_contract.json_data import json_text, parse_json, read_json
+from duet_training.errors import CheckpointError
+from duet_training.verl_backend.policy import Policy
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a run stands. `step` steps are done; `price` is lambda for the next."""
+
+    step: int
+    price: float
+
+
+class Checkpoints:
+    """The checkpoints of one run. `binding`: `Settings.binding()` of the run."""
+
+    def __init__(self, directory: Path, binding: dict[str, Any], keep: int) -> None:
+        self._directory, self._binding, self._keep = directory, binding, keep
+
+    def save(self, state: State, policies: dict[str, Policy]) -> Path:
+        """Writes beside, then renames: a checkpoint that is there is whole.
+
+        Raises:
+            CheckpointError: it cannot be written, a full disk say; older ones are untouched.
+        """
+        target = self._directory / f"step_{state.step}"
+        partial = self._directory / f"step_{state.step}.partial"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            for name, policy in policies.items():
+                policy.save(partial / name, state.step)
+            content = {"step": state.step, "price": state.price, "settings": self._binding}
+            (partial / "state.json").write_text(json_text(content, indent=2) + "\n", "utf-8")
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+        except Exception as error:  # torch reports a full disk as RuntimeError, Ray wraps either
+            room = self._room()
+            shutil.rmtree(partial, ignore_errors=True)
+            reason = str(error).strip().splitlines()
+            raise CheckpointError(
+                f"cannot save step {state.step} to {self._directory}{room}: "
+                f"{reason[-1] if reason else type(error).__name__}; {self._last_good()}"
+            ) from error
+        for old in self.steps()[: -self._keep]:
+            shutil.rmtree(self._directory / f"step_{old}", ignore_errors=True)
+        return target
+
+    def steps(self) -> list[int]:
+        """Steps that have a checkpoint, ascending."""
+        names = [path.parent.name for path in self._directory.glob("step_*/state.json")]
+        whole = [name.removeprefix("step_") for name in names]
+        return sorted(int(step) for step in whole if step.isdigit())
+
+    def last(self) -> tuple[State, Path] | None:
+        """The newest checkpoint, or None if there is none.
+
+        Raises:
+            CheckpointError: it belongs to other settings, which are named, or cannot be read.
+        """
+        if not self.steps():
+            return None
+        directory = self._directory / f"step_{self.steps()[-1]}"
+        try:
+            content = read_json(directory / "state.json")
+            state = State(int(content["step"]), float(content["price"]))
+            theirs = content["settings"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"cannot read {directory / 'state.json'}: {error!r}") from error
+        ours = _flat(parse_json(json_text(self._binding)))
+        theirs = _flat(theirs)
+        differing = [
+            f"{key} is {theirs.get(key)!r} there and {ours.get(key)!r} here"
+            for key in sorted(ours.keys() | theirs.keys())
+            if ours.get(key) != theirs.get(key)
+        ]
+        if differing:
+            raise CheckpointError(
+                f"{directory} belongs to another configuration: {'; '.join(differing)}"
+            )
+        return state, directory
+
+    def _room(self) -> str:
+        """What is free there: torch says of a full disk that a position was unexpected."""
+        try:
+            return f" ({shutil.disk_usage(self._directory).free / 2**30:.1f} GiB free)"
+        except OSError:
+            return ""
+
+    def _last_good(self) -> str:
+        steps = self.steps()
+        return f"the last good checkpoint is of step {steps[-1]}" if steps else "there is none yet"
+
+
+def load_policies(directory: Path, policies: dict[str, Policy]) -> None:
+    """Puts a checkpoint's weights and optimisers into the policies.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    for name, policy in policies.items():
+        try:
+            policy.load(directory / name)
+        except Exception as error:  # whatever torch and Ray make of a damaged file
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise CheckpointError(f"cannot load {directory / name}: {reason}") from error
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,179 @@
+"""One step's samples: signals, guided answers, answers without a signal, and their scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duet_training.data.rows import Problem
+from duet_training.errors import DataError
+from duet_training.verl_backend.generation import (Response, Sampling)
+from duet_training.verl_backend.policy import Policy
+from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.timing import Clock
+from duet_training.evaluation.verifiers import Verifier
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Q questions, S signals each, A answers to a signal; lists are flat in that order.
+
+    `guided` and `alone`: scores (Q, S, A) of answers with a signal and without one. `cut`: signals
+    that did not fit into the decoder's prompt and lost their end.
+    """
+
+    problems: list[Problem]
+    signal_prompts: list[list[int]]
+    signal_responses: list[Response]
+    signals: list[list[int]]
+    guided_prompts: list[list[int]]
+    guided_responses: list[Response]
+    alone_prompts: list[list[int]]
+    alone_responses: list[Response]
+    guided: Array
+    alone: Array
+    cut: int
+
+
+@dataclass(frozen=True)
+class OwnAnswers:
+    """Q questions, S responses each by the reasoner alone; lists are flat in that order.
+
+    `right`: scores (Q, S). `limit`: the most tokens that a response could have. `signals`: the
+    reasoning in each response.
+    """
+
+    problems: list[Problem]
+    prompts: list[list[int]]
+    responses: list[Response]
+    signals: list[list[int]]
+    right: Array
+    limit: int
+
+
+def seeds(run: int, step: int, stream: int, count: int) -> list[int]:
+    """`count` seeds for one use in one step of one run; the same whenever they are asked for."""
+    sequence = np.random.SeedSequence([run, step, stream])
+    return [int(seed) for seed in sequence.generate_state(count, np.uint32)]
+
+
+def fit_signal(
+    prompts: PairPrompts, question: str, signal: list[int], limit: int
+) -> tuple[list[int], bool]:
+    """The decoder's prompt, and whether the signal had to lose its end to stay within `limit`.
+
+    Raises:
+        DataError: the question alone does not fit.
+    """
+    prompt = prompts.guided(question, signal)
+    cut = False
+    while len(prompt) > limit:
+        if not signal:
+            raise DataError(f"a question does not fit into tokens.decoder_prompt ({limit})")
+        signal, cut = signal[: -max(1, len(prompt) - limit)], True
+        prompt = prompts.guided(question, signal)
+    return prompt, cut
+
+
+def score(
+    verifiers: dict[str, Verifier], problems: Sequence[Problem], answers: Sequence[str]
+) -> Array:
+    """Each answer's score by its problem's verifier, (N,)."""
+    scores = np.zeros(len(answers))
+    for name in {problem.verifier for problem in problems}:
+        chosen = [i for i, problem in enumerate(problems) if problem.verifier == name]
+        truths = [problems[i].truth for i in chosen]
+        scores[chosen] = verifiers[name].score([answers[i] for i in chosen], truths)
+    return scores
+
+
+def each(items: Sequence[Problem], times: int) -> list[Problem]:
+    """Every item `times` times in a row."""
+    return [item for item in items for _ in repeat(None, times)]
+
+
+def respond(
+    policy: Policy,
+    prompts: list[list[int]],
+    sampling: Sampling,
+    numbers: list[int],
+    step: int,
+    clock: Clock,
+) -> list[Response]:
+    """Responses of a policy as it is now: its servers get its weights, and rest afterwards."""
+    with clock("weights"):
+        policy.to_rollout(step)
+        policy.check_in_sync()
+    with clock("generate"):
+        responses = policy.sample(prompts, sampling, numbers)
+    with clock("weights"):
+        policy.rest()
+    return responses
+
+
+class Sampler:
+    """Draws what a step learns from."""
+
+    def __init__(
+        self,
+        reasoner: Policy,
+        decoder: Policy,
+        prompts: PairPrompts,
+        verifiers: dict[str, Verifier],
+        *,
+        signal: Sampling,
+        answer: Sampling,
+        decoder_prompt: int,
+    ) -> None:
+        self._reasoner, self._decoder = reasoner, decoder
+        self._prompts, self._verifiers = prompts, verifiers
+        self._signal, self._answer, self._limit = signal, answer, decoder_prompt
+
+    def draw(
+        self,
+        problems: list[Problem],
+        signals: int,
+        answers: int,
+        *,
+        run: int,
+        step: int,
+        clock: Clock,
+    ) -> Samples:
+        """Signals, then the guided answers and the answers alone in one go."""
+        prompts, per_signal = self._prompts, each(problems, signals)
+        signal_prompts = [prompts.reasoner(problem.question) for problem in per_signal]
+        first = seeds(run, step, 0, len(per_signal))
+        responses = respond(self._reasoner, signal_prompts, self._signal, first, step, clock)
+        cut_out = [prompts.signal(response.tokens) for response in responses]
+        fitted = [
+            fit_signal(prompts, problem.question, signal, self._limit)
+            for problem, signal in zip(per_signal, cut_out, strict=True)
+        ]
+        per_answer = each(per_signal, answers)
+        guided = [prompt for prompt, _ in fitted for _ in range(answers)]
+        alone = [prompts.alone(problem.question) for problem in per_answer]
+        second = seeds(run, step, 1, 2 * len(guided))
+        asked = [*guided, *alone]
+        answered = respond(self._decoder, asked, self._answer, second, step, clock)
+        with clock("score"):
+            texts = [prompts.answer_text(response.tokens) for response in answered]
+            scores = score(self._verifiers, [*per_answer, *per_answer], texts)
+        shape = (2, len(problems), signals, answers)
+        with_signal, without = scores.reshape(shape)
+        return Samples(
+            problems=problems,
+            signal_prompts=signal_prompts,
+            signal_responses=responses,
+            signals=cut_out,
+            guided_prompts=guided,
+            guided_responses=answered[: len(guided)],
+            alone_prompts=alone,
+            alone_responses=answered[len(guided) :],
+            guided=with_signal,
+            alone=without,
+            cut=sum(was_cut for _, was_cut in fitted),
+        )

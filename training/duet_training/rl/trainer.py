@@ -1,0 +1,169 @@
+"""Training: one loop over steps, whatever the method; checks, checkpoints and the journal.
+
+The two models' rollout servers are never awake together, nor while a model trains, so that all of
+them fit into the same memory.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import ray
+
+from duet_training.rl.baselines.registry import make_baseline
+from duet_training.rl.checkpoints import (Checkpoints, State, load_policies)
+from duet_training.rl.monitors import (agree, finite, nothing_to_learn)
+from duet_training.data.lengths import fitting
+from duet_training.data.rows import (Problem, paths_of, read_rows)
+from duet_training.errors import (ConfigError, DivergenceError)
+from duet_training.rl.duet import Joint
+from duet_training.rl.metrics_log import (Journal, warn)
+from duet_training.rl.algorithm import Learner
+from duet_training.objective.schedule import Constant
+from duet_training.rl.sampler import problems_of_step
+from duet_training.pair.description import (Pair, load_pair)
+from duet_training.verl_backend.policies import start_policies
+from duet_training.verl_backend.policy import Policy
+from duet_training.pair.prompting import PairPrompts
+from duet_training.settings.run import Settings
+from duet_training.rl.single import Solo
+from duet_training.rl.timing import Clock
+from duet_training.evaluation.verifiers import (Verifier, make_verifier)
+
+
+class Trainer:
+    """A run. Everything that can be wrong with its input is found before Ray starts."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Reads pair and data, checks the verifiers, starts both policies, loads a checkpoint.
+
+        Raises:
+            TrainingError: anything wrong with settings, pair, data, verifiers or checkpoint.
+        """
+        self.settings = settings
+        pair = load_pair(settings.pair)
+        self._prompts = PairPrompts(pair)
+        settings.out.mkdir(parents=True, exist_ok=True)
+        checkpoints = settings.out / "checkpoints"
+        keep = settings.checkpoint.keep
+        self._checkpoints = Checkpoints(checkpoints, settings.binding(), keep)
+        found = self._checkpoint()
+        self.problems = self._read(settings.data.train)
+        self._held_out: list[Problem] = []
+        if settings.data.validation and settings.validate_.every:
+            self._held_out = self._read(settings.data.validation)[: settings.validate_.questions]
+        problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
+        self._verifiers = self._make_verifiers()
+        self._journal: Journal | None = None
+        try:
+            self._start(pair, found)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, pair: Pair, found: tuple[State, Path] | None) -> None:
+        settings = self.settings
+        reference = settings.objective.kl.coefficient > 0
+        self.policies: dict[str, Policy] = start_policies(
+            settings, pair, settings.policies, reference=reference
+        )
+        # A method without a price has none, whatever `objective.price` says.
+        baseline = make_baseline(settings)
+        priced = baseline is None or baseline.priced
+        self.state = State(0, settings.objective.price.start if priced else 0.0)
+        if found:
+            self.state, directory = found
+            load_policies(directory, self.policies)
+        config = settings.model_dump(mode="json", by_alias=True)
+        self._journal = Journal(
+            settings.out, settings.steps, self.state.step, settings.track, config
+        )
+        self._learner = self._make_learner()
+
+    def _make_learner(self) -> Learner:
+        settings, parts = self.settings, (self.policies, self._prompts, self._verifiers)
+        baseline = make_baseline(settings)
+        return Solo(baseline, settings, *parts) if baseline else Joint(settings, *parts)
+
+    def _checkpoint(self) -> tuple[State, Path] | None:
+        if self.settings.resume:
+            return self._checkpoints.last()
+        if self._checkpoints.steps():
+            raise ConfigError(
+                f"{self.settings.out} holds a run already: go on with resume=true, or choose "
+                "another `out`"
+            )
+        return None
+
+    def _make_verifiers(self) -> dict[str, Verifier]:
+        names = {problem.verifier for problem in [*self.problems, *self._held_out]}
+        data = self.settings.data
+        return {
+            name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
+            for name in sorted(names)
+        }
+
+    def _read(self, files: Path | Sequence[Path]) -> list[Problem]:
+        longest, problems = self.settings.data.max_prompt, []
+        for file in paths_of(files):
+            kept, too_long = fitting(read_rows(file), self._prompts, longest)
+            note = f", {too_long} left out: longer than {longest} tokens" if too_long else ""
+            print(f"{file.name}: {len(kept)} problems{note}", flush=True)
+            problems += kept
+        return problems
+
+    def run(self) -> State:
+        """All steps that are left; returns where the run stands.
+
+        Raises:
+            TrainingError: a check failed; the last good checkpoint stays.
+        """
+        while self.state.step < self.settings.steps:
+            self.step()
+            step = self.state.step
+            if step % self.settings.checkpoint.every == 0 or step == self.settings.steps:
+                self._checkpoints.save(self.state, self.policies)
+        return self.state
+
+    def step(self) -> dict[str, float]:
+        """One step; returns its metrics."""
+        settings, step, clock = self.settings, self.state.step + 1, Clock()
+        problems = problems_of_step(self.problems, step, settings.batch.questions, settings.seed)
+        done = self._learner.step(problems, step, self.state.price, clock)
+        metrics = {**done.learnt.metrics, "price": self.state.price}
+        every = settings.validate_.every
+        if self._held_out and (step % every == 0 or step == settings.steps):
+            with clock("validation"):
+                metrics |= self._learner.validate(self._held_out, step)
+        metrics |= clock.seconds()
+        finite(metrics, step)
+        self._alarms(metrics, done.solved, step)
+        schedule = settings.objective.schedule() if self._learner.priced else Constant()
+        price = schedule.next(self.state.price, done.learnt.mean_length)
+        self.state = State(step, price)
+        if self._journal:
+            self._journal.samples(step, done.examples)
+            self._journal.step(step, metrics)
+        return metrics
+
+    def _alarms(self, metrics: dict[str, float], solved: float, step: int) -> None:
+        checks = self.settings.checks
+        for name in self.policies:
+            alarm = agree(name, metrics, checks.log_prob_of, checks.log_prob_tolerance)
+            if alarm and checks.on_disagreement == "stop":
+                raise DivergenceError(f"step {step}: {alarm}")
+            if alarm:
+                warn(alarm)
+        warning = nothing_to_learn(solved, step, self.settings.batch.questions)
+        if warning:
+            warn(warning)
+
+    def close(self) -> None:
+        """Stops tracking, verifiers and Ray."""
+        with suppress(Exception):
+            if self._journal:
+                self._journal.close()
+        for verifier in self._verifiers.values():
+            with suppress(Exception):
+                verifier.close()
+        ray.shutdown()

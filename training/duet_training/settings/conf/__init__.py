@@ -1,0 +1,1 @@
+"""Hydra settings of `python -m duet_training.train`."""

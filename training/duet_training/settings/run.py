@@ -1,0 +1,372 @@
+"""The settings of a run, checked before anything starts. `training/duet_training/settings/conf/` has the values."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from duet_training.errors import ConfigError
+from duet_training.verl_backend.generation import Sampling
+from duet_training.objective.lengths import Counted
+from duet_training.objective.rewards import Baseline
+from duet_training.objective.schedule import (Constant, DualAscent, Schedule)
+
+# Bounded, so that products of settings stay within what VERL, vLLM and NumPy count with.
+Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
+Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
+NotNegative = Annotated[float, Field(ge=0, le=1e9)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+Signed = Annotated[float, Field(ge=-1e9, le=1e9)]
+Rate = Annotated[float, Field(ge=0, le=1)]
+Temperature = Annotated[float, Field(ge=0, le=100)]
+Share = Annotated[float, Field(gt=0, le=1)]
+# -1 is all tokens, as in vLLM.
+TopK = Annotated[int, Field(ge=-1, le=2**31 - 1)]
+Method = Literal[
+    "duet", "single", "thinkprune", "lgrpo", "original", "prompted", "truncated", "alone"
+]
+
+
+class Part(BaseModel):
+    """A part of the settings: no unknown keys, no NaN, not changed once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Part):
+    """Parquet files of `python -m duet_training.data`, one to train on or several; `max_prompt` in
+    tokens of the reasoner.
+    """
+
+    train: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
+    validation: Path | None
+    max_prompt: Count
+    verifier_processes: Count
+    verifier_seconds: Positive
+
+
+class Batch(Part):
+    """Questions a step, signals a question, answers a signal; size of a mini-batch.
+
+    A mini-batch holds the signals of `mini_batch` questions. For the decoder it holds the answers
+    to so many signals (the released code: 8 updates a step by default), or to all signals of so
+    many questions (2 updates).
+    """
+
+    questions: Count
+    signals: Annotated[int, Field(ge=2, le=2**31 - 1)]
+    answers: Count
+    mini_batch: Count
+    decoder_counts: Literal["signals", "questions"]
+
+
+class Tokens(Part):
+    """Limits in tokens: the reasoner's response, the decoder's answer and its whole prompt."""
+
+    response: Count
+    answer: Count
+    decoder_prompt: Count
+
+
+class LearningRates(Part):
+    """Learning rate of each model."""
+
+    reasoner: Rate
+    decoder: Rate
+
+
+class Adapter(Part):
+    """A low-rank adapter (LoRA, arXiv 2106.09685) on every linear layer of a model's blocks.
+
+    `rank` 0: none, all weights are trained. What an adapter adds is multiplied by `alpha` / `rank`.
+    Layers below `first_layer` have none, and gradients need not go through them. `path`: PEFT's
+    files of an adapter of the same shape, which is then the one that the run begins with.
+    """
+
+    rank: Whole = 0
+    alpha: Count = 16
+    first_layer: Whole = 0
+    path: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_a_rank(self) -> Self:
+        if self.path and not self.rank:
+            raise ValueError(
+                f"path={self.path} is of an adapter: give its rank, alpha, first_layer"
+            )
+        return self
+
+
+class Adapters(Part):
+    """The adapter of each model: with one it alone is trained, and the model's weights stay."""
+
+    reasoner: Adapter = Adapter()
+    decoder: Adapter = Adapter()
+
+    def of(self, policy: str) -> Adapter:
+        """The adapter of a policy, "reasoner" or "decoder"."""
+        return self.reasoner if policy == "reasoner" else self.decoder
+
+
+class Kl(Part):
+    """KL to the initial reasoner: beta and VERL's estimator. With 0 no reference is kept."""
+
+    coefficient: NotNegative
+    kind: Literal["k1", "k2", "k3", "abs"]
+
+
+class Price(Part):
+    """lambda: its start and how it moves (`duet_training.objective.schedule`)."""
+
+    schedule: Literal["dual_ascent", "constant"]
+    start: Signed
+    rate: NotNegative
+    clip: tuple[Signed, Signed] | None
+
+
+class Objective(Part):
+    """Every switch of the method; the defaults in `conf/train.yaml` are the released code's."""
+
+    budget: Positive
+    counted: Counted
+    baseline: Baseline
+    length_on_success_only: bool
+    divide_by_std: bool
+    stop_at_end_of_reasoning: bool
+    train_decoder: bool
+    decoder_learns_from: Literal["guided", "guided_and_alone"]
+    kl: Kl
+    price: Price
+
+    def schedule(self) -> Schedule:
+        """The schedule of the price."""
+        if self.price.schedule == "constant":
+            return Constant()
+        return DualAscent(self.budget, self.price.rate, self.price.clip)
+
+
+class Prune(Part):
+    """Limits of `method=thinkprune` (`duet_training.rl.baselines.thinkprune`), in tokens and steps."""
+
+    start: Count
+    less: Whole
+    every: Count
+    floor: Count
+
+
+class LengthPenalty(Part):
+    """Weight of the penalty of `method=lgrpo` (`duet_training.rl.baselines.lgrpo`)."""
+
+    weight: NotNegative
+
+
+class Validation(Part):
+    """Answers to held-out questions every so many steps; 0 is never.
+
+    `temperature`: of the reasoner, 0 is greedy; the decoder is greedy always.
+    """
+
+    every: Whole
+    questions: Count
+    temperature: Temperature
+
+
+class Checkpoints(Part):
+    """Saved every so many steps and at the end; the last `keep` are kept."""
+
+    every: Count
+    keep: Count
+
+
+class Checks(Part):
+    """How far rollout's and trainer's log-probs may differ, and what follows if they do.
+
+    In float32 no token may differ by more than `log_prob_tolerance`. In bfloat16 single tokens
+    always do, so there the mean over all tokens is watched (`log_prob_of=mean`).
+    """
+
+    log_prob_of: Literal["largest", "mean"]
+    log_prob_tolerance: Positive
+    on_disagreement: Literal["stop", "warn"]
+
+
+class Hardware(Part):
+    """What runs where. `verl` and the two lists beside it are overrides of VERL's own settings.
+
+    `devices` of each of `nodes` are shared by both models, or hold the reasoner alone if
+    `shared_pool` is false; the decoder then has `decoder_devices` (as many if null) of its own.
+    `seeded_requests`: each response has a seed of its own, so that a resumed run samples what an
+    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory.
+    `micro_batch_tokens`: of one forward and backward pass, or those of the longest sequence if they
+    are more. `log_prob_of`,
+    `log_prob_tolerance` and `verifier_processes` are what `checks` and `data` have by default.
+    `environment`: variables of every process.
+    """
+
+    name: str
+    platform: Literal["cpu", "cuda"]
+    devices: Count
+    nodes: Count
+    threads: Count
+    shared_pool: bool
+    decoder_devices: Count | None = None
+    seeded_requests: bool = True
+    device_memory: NotNegative = 0.0
+    micro_batch_tokens: Count = 16384
+    log_prob_of: Literal["largest", "mean"]
+    log_prob_tolerance: Positive
+    verifier_processes: Count
+    environment: dict[str, str] = {}
+    verl: tuple[str, ...]
+    reasoner: tuple[str, ...] = ()
+    decoder: tuple[str, ...] = ()
+
+    def devices_of(self, policy: str) -> int:
+        """Devices on each node for a policy, "reasoner" or "decoder"."""
+        if policy == "decoder" and not self.shared_pool:
+            return self.decoder_devices or self.devices
+        return self.devices
+
+    def ranks_of(self, policy: str) -> int:
+        """Workers of a policy on all nodes, one a device."""
+        return self.devices_of(policy) * self.nodes
+
+
+class Settings(Part):
+    """A whole run."""
+
+    methods: ClassVar[tuple[Method, ...]] = ("duet", "single", "thinkprune", "lgrpo")
+    trains: ClassVar[bool] = True
+
+    method: Method
+    pair: Path
+    out: Path
+    seed: Whole
+    steps: Count
+    resume: bool
+    temperature: Annotated[float, Field(gt=0, le=100)]
+    top_p: Share
+    top_k: TopK
+    data: Data
+    batch: Batch
+    tokens: Tokens
+    learning_rate: LearningRates
+    lora: Adapters
+    objective: Objective
+    thinkprune: Prune
+    lgrpo: LengthPenalty
+    validate_: Validation = Field(alias="validate")
+    checkpoint: Checkpoints
+    checks: Checks
+    track: tuple[Literal["tensorboard", "wandb"], ...]
+    samples: Whole
+    hardware: Hardware
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.method not in self.methods:
+            raise ValueError(f"method={self.method} is none of {', '.join(self.methods)}")
+        clip = self.objective.price.clip
+        if clip and clip[0] > clip[1]:
+            raise ValueError("objective.price.clip must be [low, high]")
+        if self.trains:
+            self._check_batch()
+            self._check_sampling()
+        return self
+
+    def _check_batch(self) -> None:
+        batch = self.batch
+        if batch.questions % batch.mini_batch:
+            raise ValueError(
+                f"batch.questions ({batch.questions}) is no multiple of "
+                f"batch.mini_batch ({batch.mini_batch})"
+            )
+        for policy, rows, what in (
+            ("reasoner", batch.mini_batch * batch.signals, "batch.mini_batch x batch.signals"),
+            ("decoder", self.decoder_rows, "the decoder's mini-batch in answers"),
+        ):
+            ranks = self.hardware.ranks_of(policy)
+            if policy in self.policies and rows % ranks:
+                raise ValueError(f"{what} ({rows}) is no multiple of the devices ({ranks})")
+
+    def _check_sampling(self) -> None:
+        if "decoder" not in self.policies and self.objective.stop_at_end_of_reasoning:
+            raise ValueError(
+                f"objective.stop_at_end_of_reasoning leaves method={self.method} without an answer"
+            )
+        truncated = self.top_p < 1 or self.top_k > 0
+        if self.hardware.platform == "cuda" and truncated and self.temperature != 1:
+            raise ValueError(
+                "vLLM gives no log-probs before top_p and top_k at a temperature other than 1: "
+                "sample with temperature=1, or without top_p and top_k"
+            )
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The models that take part in training."""
+        return ("reasoner", "decoder") if self.method == "duet" else ("reasoner",)
+
+    @property
+    def decoder_rows(self) -> int:
+        """Guided answers in one mini-batch of the decoder."""
+        batch = self.batch
+        each = batch.signals if batch.decoder_counts == "questions" else 1
+        return batch.mini_batch * each * batch.answers
+
+    def sampling(self, tokens: int, stops: Sequence[int]) -> Sampling:
+        """How training samples a response of at most `tokens` that ends at any of `stops`."""
+        return Sampling(tokens, self.temperature, tuple(stops), self.top_p, self.top_k)
+
+    def binding(self) -> dict[str, Any]:
+        """What a checkpoint is only good for: changing any of it makes another run."""
+        kept = {"method", "pair", "seed", "temperature", "top_p", "top_k", "data", "batch"}
+        kept |= {"tokens", "learning_rate", "objective"}
+        if self.method in ("thinkprune", "lgrpo"):
+            kept.add(self.method)
+        values = self.model_dump(mode="json", by_alias=True)
+        bound = {key: values[key] for key in sorted(kept)}
+        bound["data"].pop("validation")
+        # Not named where all weights are trained: earlier checkpoints of such runs do not name it.
+        adapters = {name: values["lora"][name] for name in self.policies if self.lora.of(name).rank}
+        if adapters:
+            bound["lora"] = adapters
+        for policy in self.policies:
+            bound[f"{policy}_devices"] = self.hardware.ranks_of(policy)
+        return bound
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
+    """The settings that `conf/NAME.yaml` and the overrides give.
+
+    Raises:
+        ConfigError: one line that names every fault.
+    """
+    if options := [each for each in overrides if each.startswith("-")]:
+        raise ConfigError(f"there is no option {options[0]}: settings are KEY=VALUE; see --help")
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("duet_training.settings.conf", version_base="1.3"):
+            config = compose(name, overrides=overrides)
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise ConfigError(f"missing: {', '.join(f'{key}=...' for key in missing)}")
+        return kind.model_validate(OmegaConf.to_container(config, resolve=True))
+    except RecursionError as error:
+        raise ConfigError("cannot read the settings: a value is nested too deeply") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"cannot read the settings: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ConfigError(f"the settings are invalid: {faults}") from error

@@ -1,0 +1,130 @@
+"""What the models are shown: prompts as in serving, and the responses they should give."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from duet_contract.vocabulary import HubTokenizer
+from duet_training.evaluation.methods.prompted import NOTE
+from duet_training.pair.description import Pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.data.story_problems.draw import (Scope, stories)
+from duet_training.data.story_problems.story import Story
+from duet_training.data.story_problems.traces import (AT_LENGTH, PROSE, READ, READ_CONCLUDED, READ_TERSE, REASONER, TERSE, Style, answer, draw_style, shortened, trace)
+
+# Of the decoder's examples: with an empty signal, with one that ends early.
+EMPTY, SHORTENED = 0.08, 0.08
+# Of the reasoner's examples: with the prompt-based method's note, which asks for less.
+NOTED = 0.05
+# And equations of so many problems, one after the other: arithmetic takes longest to learn, and
+# few tokens of a solution are arithmetic.
+DRILLED = 10
+DRILL = "Practise."
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What examples are drawn from.
+
+    `drills`: share of the reasoner's examples; the others are solutions in `styles`. `alone`: share
+    of the decoder's without a signal; the others read signals in `read`.
+    """
+
+    drills: float
+    styles: tuple[tuple[Style, int], ...]
+    alone: float
+    read: tuple[tuple[Style, int], ...]
+
+
+# Most of a decoder's are without a signal at first: reading one is soon learnt, and what it knows
+# by itself is what signals can spare.
+BROAD = Lessons(0.4, REASONER, 0.62, READ)
+LESSONS = {
+    "broad": BROAD,
+    # Then: once it can add, what a reasoner still lacks is which numbers to take in a chain of bare
+    # equations, where no sentence between them says so; and a decoder the few misread ones.
+    "terse": replace(BROAD, drills=0.1, styles=TERSE, alone=0.3, read=READ_TERSE),
+    # And to end with: a reasoner that thinks at length unless something makes it terse.
+    "at-length": replace(BROAD, drills=0.1, styles=AT_LENGTH),
+    # Instead of the first: a decoder that has something left to learn with the reasoner. What it
+    # reads is learnt sooner than from all styles, so that more of them go without a signal.
+    "concluded": replace(BROAD, alone=0.7, read=READ_CONCLUDED),
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Token ids; only the response is learnt, or what of it `learnt` says."""
+
+    prompt: list[int]
+    response: list[int]
+    learnt: list[bool] | None = None
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.response)
+
+
+class Teacher:
+    """Makes examples from stories of a scope's training split."""
+
+    def __init__(self, pair: Pair, scope: Scope, lessons: str = "broad") -> None:
+        self._prompts, self._scope = PairPrompts(pair), scope
+        self._lessons = LESSONS[lessons]
+        self._text = HubTokenizer.from_directory(pair.reasoner.path)
+        self._end = self._text.encode_template(pair.reasoner.end_of_text[0])
+        self._end_of_reasoning = self._text.encode_template(pair.reasoner.end_of_reasoning)
+
+    def examples(self, role: str, rng: random.Random, count: int) -> list[Example]:
+        """`count` of them for "reasoner" or "decoder"."""
+        drawn = stories(rng, self._scope, "train")
+        if role == "decoder":
+            return [self.decoder(next(drawn), rng) for _ in range(count)]
+        return [
+            self.drill([next(drawn) for _ in range(DRILLED)])
+            if rng.random() < self._lessons.drills
+            else self.reasoner(next(drawn), rng)
+            for _ in range(count)
+        ]
+
+    def reasoner(self, story: Story, rng: random.Random) -> Example:
+        """Reasoning in a drawn style, its end, the answer."""
+        style, question = draw_style(rng, self._lessons.styles), story.question
+        if rng.random() < NOTED:
+            style, question = PROSE, f"{question} {NOTE}"
+        thought = self._text.encode_text(trace(story, style))
+        response = [*thought, *self._end_of_reasoning, *self._answer(story)]
+        return Example(self._prompts.reasoner(question), response)
+
+    def drill(self, stories: Sequence[Story]) -> Example:
+        """The equations of all of them; only results are learnt, as nothing tells the rest."""
+        response: list[int] = []
+        learnt: list[bool] = []
+        for step in (step for story in stories for step in story.steps):
+            asked, result = step.equation.split("=")
+            for text, wanted in ((f" {asked}=", False), (f"{result}.", True)):
+                ids = self._text.encode_text(text)
+                response += ids
+                learnt += [wanted] * len(ids)
+        return Example(self._prompts.reasoner(DRILL), response, learnt)
+
+    def decoder(self, story: Story, rng: random.Random) -> Example:
+        """The answer alone, after no signal, an empty one, one that ends early or a whole one."""
+        dice, question = rng.random(), story.question
+        alone = self._lessons.alone
+        if dice < alone:
+            prompt = self._prompts.alone(question)
+        elif dice < alone + EMPTY:
+            prompt = self._prompts.guided(question, [])
+        else:
+            style = draw_style(rng, self._lessons.read)
+            early = dice < alone + EMPTY + SHORTENED
+            signal = shortened(story, style, rng) if early else trace(story, style)
+            prompt = self._prompts.guided(question, self._text.encode_text(signal))
+        return Example(prompt, self._answer(story))
+
+    def signal(self, text: str) -> list[int]:
+        """A signal's token ids."""
+        return self._text.encode_text(text)
+
+    def _answer(self, story: Story) -> list[int]:
+        return [*self._text.encode_text(answer(story)), *self._end]

@@ -1,0 +1,20 @@
+"""`python -m duet_training.sft.formulas OUT`: a pair for private quantities."""
+
+import sys
+
+from duet_training.commands import run_command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+
+    def work() -> int:
+        from duet_training.sft.formula_pair import run
+
+        return run(arguments)
+
+    return run_command("duet_training.sft.formulas", work, resumes=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""Supervised training of one model: resumable, the same whenever it is interrupted.
+
+Examples are drawn by the chunk, a function of the seed and the chunk's number, and cut into batches
+of rows of like length, of few different shapes: little is padding, and oneDNN, which compiles a
+kernel for each shape, compiles few. Hidden matrices are trained with Muon, which learns faster from
+few tokens, everything else with AdamW.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForCausalLM
+
+from duet_training.errors import CheckpointError
+from duet_training.verl_backend.precision import has_fast_bfloat16
+from duet_training.sft.examples import Example
+from duet_training.sft.muon import Float32Muon
+
+# Examples drawn together: the more, the less padding.
+CHUNK = 512
+# Widths are multiples of it.
+GRAIN = 32
+IGNORED = -100
+# Steps between two saves: what an interruption may cost.
+SAVE_EVERY = 200
+WEIGHT_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast.
+
+    `tokens`: of a batch, padding included. `decay`: share of the steps in which the rate falls.
+    `bfloat16`: whether to multiply in it; what the processor does fast, unless said. `grain`:
+    widths of batches are multiples of it; a small one suits short examples.
+    """
+
+    steps: int
+    tokens: int = 3072
+    rate: float = 2e-3
+    warmup: int = 50
+    decay: float = 0.3
+    seed: int = 0
+    bfloat16: bool = field(default_factory=has_fast_bfloat16)
+    grain: int = GRAIN
+
+    def rate_at(self, step: int) -> float:
+        """Warm-up, a level stretch, and a straight line down to a fiftieth."""
+        falling = max(1, int(self.steps * self.decay))
+        down = (self.steps - step) / falling
+        return self.rate * min(1.0, (step + 1) / self.warmup, max(0.02, down))
+
+
+def _muon(matrices: list[torch.Tensor], plan: Plan) -> torch.optim.Optimizer:
+    if plan.bfloat16:
+        return torch.optim.Muon(
+            matrices, lr=plan.rate, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
+        )
+    return Float32Muon(matrices, lr=plan.rate, weight_decay=WEIGHT_DECAY)
+
+
+class Student:
+    """A model in training. `state`: file with what is needed to go on. `chunk`: which is drawn."""
+
+    def __init__(self, model: Path, state: Path, plan: Plan) -> None:
+        self._directory, self._state, self._plan = model, state, plan
+        self.model: Any = self._made()
+        self._optimisers = self._optimisers_of(plan)
+        self.step = self.chunk = self._place = 0
+        if state.is_file():
+            self._load()
+
+    def _made(self) -> Any:
+        return AutoModelForCausalLM.from_pretrained(self._directory, dtype=torch.float32)
+
+    def _optimisers_of(self, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
+        matrices = [w for n, w in self.model.named_parameters() if w.ndim == 2 and "embed" not in n]
+        others = [w for n, w in self.model.named_parameters() if w.ndim != 2 or "embed" in n]
+        adamw = torch.optim.AdamW(others, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0)
+        return (_muon(matrices, plan), adamw)
+
+    def _weights(self) -> dict[str, Any]:
+        weights: dict[str, Any] = self.model.state_dict()
+        return weights
+
+    def _take(self, weights: dict[str, Any]) -> None:
+        self.model.load_state_dict(weights)
+
+    def _write(self) -> None:
+        self.model.save_pretrained(self._directory)
+
+    def _load(self) -> None:
+        try:
+            saved: dict[str, Any] = torch.load(self._state, weights_only=True)
+            self.step, self.chunk, self._place = (saved[k] for k in ("step", "chunk", "place"))
+            self._take(saved["model"])
+            for optimiser, kept in zip(self._optimisers, saved["optimisers"], strict=True):
+                optimiser.load_state_dict(kept)
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"cannot go on from {self._state}: {reason}") from error
+
+    def save(self) -> None:
+        """Writes the state, and the model as transformers reads it."""
+        partial = self._state.with_suffix(".partial")
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "step": self.step,
+            "chunk": self.chunk,
+            "place": self._place,
+            "model": self._weights(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+        }
+        torch.save(content, partial)
+        partial.rename(self._state)
+        self._write()
+
+    def train(
+        self,
+        draw: Callable[[random.Random, int], list[Example]],
+        *,
+        until: float,
+        report: Callable[[int, float, float], None],
+    ) -> bool:
+        """Trains until the plan is done (True) or `until` on the monotonic clock has passed.
+
+        `report`: called now and then with step, loss and tokens a second.
+        """
+        started, tokens, losses = time.monotonic(), 0, 0.0
+        batches = self._batches(draw)
+        self.model.train()
+        while self.step < self._plan.steps:
+            if time.monotonic() > until:
+                self.save()
+                return False
+            # Other lessons than those that were interrupted may make fewer of a chunk.
+            if self._place >= len(batches):
+                self.chunk, self._place = self.chunk + 1, 0
+                batches = self._batches(draw)
+            batch = batches[self._place]
+            losses += self._learn(batch)
+            tokens += sum(map(len, batch.examples))
+            self.step += 1
+            self._place += 1
+            if self.step % 50 == 0:
+                report(self.step, losses / 50, tokens / (time.monotonic() - started))
+                losses = 0.0
+            if self.step % SAVE_EVERY == 0:
+                self.save()
+        self.save()
+        return True
+
+    def _batches(self, draw: Callable[[random.Random, int], list[Example]]) -> list["Batch"]:
+        rng = random.Random(f"{self._plan.seed}/{self.chunk}")
+        return batched(draw(rng, CHUNK), self._plan.tokens, rng, self._plan.grain)
+
+    def _learn(self, batch: "Batch") -> float:
+        for optimiser in self._optimisers:
+            optimiser.zero_grad(set_to_none=True)
+            for group in optimiser.param_groups:
+                group["lr"] = self._plan.rate_at(self.step)
+        loss = self._loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser in self._optimisers:
+            optimiser.step()
+        return float(loss.detach())
+
+    def _loss(self, batch: "Batch") -> torch.Tensor:
+        ids, labels = batch.tensors()
+        with torch.autocast("cpu", torch.bfloat16) if self._plan.bfloat16 else nullcontext():
+            logits = self.model(ids).logits
+        return cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples in a tensor of `rows` x `width`; rows may be left empty."""
+
+    examples: tuple[Example, ...]
+    rows: int
+    width: int
+
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and labels: padded at the end, where causal attention never looks back from."""
+        ids = torch.zeros((self.rows, self.width), dtype=torch.long)
+        labels = torch.full((self.rows, self.width), IGNORED)
+        for row, example in enumerate(self.examples):
+            whole = torch.tensor([*example.prompt, *example.response])
+            ids[row, : len(whole)] = whole
+            response = whole[len(example.prompt) :]
+            if example.learnt:
+                response = response.where(torch.tensor(example.learnt), IGNORED)
+            labels[row, len(example.prompt) : len(whole)] = response
+        return ids, labels
+
+
+def batched(
+    examples: Sequence[Example], tokens: int, rng: random.Random, grain: int = GRAIN
+) -> list[Batch]:
+    """Batches of at most `tokens`, rows of like length together, in random order."""
+    ordered = sorted(examples, key=len, reverse=True)
+    batches = []
+    while ordered:
+        width = -(-len(ordered[0]) // grain) * grain
+        rows = max(1, tokens // width)
+        batches.append(Batch(tuple(ordered[:rows]), rows, width))
+        ordered = ordered[rows:]
+    rng.shuffle(batches)
+    return batches

@@ -1,0 +1,79 @@
+"""A batch of prompts through Hugging Face `generate`, without waiting for its longest response.
+
+On a CPU a step costs what its rows cost, and `generate` goes on with all of them until the last one
+has ended. Here it stops as soon as enough have, and goes on with the others.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from duet_training.verl_backend.cpu.sampler import SeededSampler
+
+# The share of rows that have ended at which the others go on alone.
+ENDED = 0.25
+
+
+class _EnoughEnded(StoppingCriteria):  # type: ignore[misc]
+    """Ends a pass of `generate` for every row once a share of them has drawn a stop token."""
+
+    def __init__(self, rows: int, stops: torch.Tensor) -> None:
+        self._ended, self._stops = torch.zeros(rows, dtype=torch.bool), stops
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        self._ended |= torch.isin(input_ids[:, -1], self._stops)
+        enough = int(self._ended.sum()) >= ENDED * len(self._ended)
+        return torch.full_like(self._ended, enough)
+
+
+@torch.inference_mode()
+def respond(
+    model: Any,
+    prompts: Sequence[list[int]],
+    sampler: SeededSampler,
+    limit: int,
+    stops: list[int],
+) -> list[tuple[list[int], list[float]]]:
+    """Each prompt's response, at most `limit` tokens, and their log-probs in nats.
+
+    A response ends with one of `stops` unless it was cut off at the limit. `sampler`: has a row for
+    each prompt.
+    """
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
+    shown = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+    ends, cache = torch.tensor(stops), DynamicCache(config=model.config)
+    responses: list[tuple[list[int], list[float]]] = [([], []) for _ in prompts]
+    going = list(range(len(prompts)))
+    while going:
+        before = ids.shape[1]
+        ids = model.generate(
+            input_ids=ids,
+            attention_mask=shown,
+            past_key_values=cache,
+            max_new_tokens=width + limit - before,
+            do_sample=False,
+            logits_processor=LogitsProcessorList([sampler]),
+            stopping_criteria=StoppingCriteriaList([_EnoughEnded(len(going), ends)]),
+            eos_token_id=stops,
+            pad_token_id=stops[0],
+        )
+        drawn, log_probs = ids[:, before:], torch.stack(sampler.taken(), dim=1)
+        left = []
+        for place, row in enumerate(going):
+            ended = torch.isin(drawn[place], ends).nonzero()
+            count = int(ended[0]) + 1 if len(ended) else drawn.shape[1]
+            responses[row][0].extend(drawn[place, :count].tolist())
+            responses[row][1].extend(log_probs[place, :count].tolist())
+            if not len(ended) and ids.shape[1] < width + limit:
+                left.append(place)
+        if left:
+            rows = torch.tensor(left)
+            cache.batch_select_indices(rows)
+            sampler.keep(left)
+            ids = ids[rows]
+            shown = torch.cat([shown, shown.new_ones(len(shown), drawn.shape[1])], dim=1)[rows]
+        going = [going[place] for place in left]
+    return responses

@@ -1,6 +1,0 @@
-"""Verifiers: whether an answer is right, in [0, 1]. One small interface, one verifier a file."""
-
-from training.verifiers.base import Truth, Verifier
-from training.verifiers.registry import make_verifier
-
-__all__ = ["Truth", "Verifier", "make_verifier"]
