@@ -37,23 +37,27 @@ help: ## list the targets
 
 setup: $(READY) ## make the environment (.venv)
 
-$(READY): $(LOCK) pyproject.toml
+PROJECTS := proto device cloud cloud/pairs tools
+TRAINING_PROJECTS := proto training
+editable = $(foreach project,$(1),-e ./$(project))
+
+$(READY): $(LOCK) $(PROJECTS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
 	  || { echo "Python 3.11 or 3.12 is needed; name one with PYTHON=..."; exit 1; }
 	@echo "Setting up $(VENV) from $(LOCK); the first time compiles llama.cpp (about 6 minutes)."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --no-deps $(PIP_ARGS) -r $(LOCK)
-	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(PROJECTS))
 	@$(call check_torch,$(BIN))
 	@touch $@
 
 training-env: $(TRAINING_READY) ## make the environment of training/ (.venv-training)
 
-$(TRAINING_READY): $(TRAINING_LOCK) pyproject.toml
+$(TRAINING_READY): $(TRAINING_LOCK) $(TRAINING_PROJECTS:%=%/pyproject.toml)
 	@echo "Setting up $(TRAINING_VENV) from $(TRAINING_LOCK)."
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
-	$(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	$(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(TRAINING_PROJECTS))
 	@$(call check_torch,$(TRAINING_VENV)/bin)
 	$(TRAINING_VENV)/bin/python -m duet_training.export.converter
 	@touch $@
@@ -98,8 +102,9 @@ stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock: $(READY) ## resolve both environments anew
-	$(BIN)/python requirements/lock.py cpu.txt cloud-cpu,device,documents,redact,redact-model,tools,dev torch==2.13.0
-	$(BIN)/python requirements/lock.py training-cpu.txt training,test torch==2.13.0
+	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools \
+	  --group dev --with torch==2.13.0
+	$(BIN)/python requirements/lock.py training-cpu.txt proto 'training[cpu]' --group test --with torch==2.13.0
 
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update the README's table
 	$(BIN)/python tools/duet_tools/bench_split.py figures --budget 64 --out tools/duet_tools/results/split_cpu.json

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from duet_cloud.status import (duplicate, exhausted, unavailable)
+from duet_cloud.status import duplicate, exhausted, unavailable
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,
     SERVING_STATE_FAILED,

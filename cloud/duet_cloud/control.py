@@ -1,7 +1,7 @@
 """`duet.v1.ControlService`: describes the pairs, and what the service carries."""
 
 from duet_cloud.routing import Routes
-from duet_cloud.status import (Context, Refusal)
+from duet_cloud.status import Context, Refusal
 from duet_contract.v1 import control_pb2_grpc
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,

@@ -14,7 +14,7 @@ import grpc
 
 from duet_cloud import logs
 from duet_cloud.routing import Routes
-from duet_cloud.status import (Context, Refusal, exhausted, invalid)
+from duet_cloud.status import Context, Refusal, exhausted, invalid
 from duet_contract.errors import ContractError
 from duet_contract.manifest import MANIFEST_NAME, PairFile
 from duet_contract.signature import read_signature

@@ -113,7 +113,7 @@ class VllmEngine:
             from vllm.v1.engine.async_llm import AsyncLLM
         except ImportError as error:
             raise EngineError(
-                f"vLLM is not installed ({error}): pip install 'duet-split[cloud]' on a GPU host, "
+                f"vLLM is not installed ({error}): pip install vllm==0.32.0 on a GPU host, "
                 "or take the CPU lock in requirements/"
             ) from error
         defaults: dict[str, Any] = {"max_model_len": max_context, "served_model_name": name}

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-INSTALL = "pip install '.[cloud]' in DUET's checkout ('.[cloud-cpu]' on a host without a GPU)"
+INSTALL = "pip install ./proto './cloud[gpu]' in DUET's checkout ('./cloud[cpu]' without a GPU)"
 """What installs the packages that the cloud's commands import."""
 
 

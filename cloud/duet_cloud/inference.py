@@ -8,15 +8,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from duet_cloud import logs
-from duet_cloud.engine import (Job, Step)
+from duet_cloud.chunks import PieceGatherer
+from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
-from duet_cloud.limits import (MAX_REQUEST_ID, RequestLimits)
+from duet_cloud.limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.metrics import Metrics
-from duet_cloud.chunks import PieceGatherer
 from duet_cloud.reasoner import PairReasoner
-from duet_cloud.routing import (Route, Routes)
-from duet_cloud.status import (Context, Refusal, invalid, unavailable)
+from duet_cloud.routing import Route, Routes
+from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN

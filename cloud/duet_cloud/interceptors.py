@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from duet_cloud.ending import WRITE_PENDING
-from duet_cloud.status import (Context, Refusal, invalid, unavailable)
+from duet_cloud.status import Context, Refusal, invalid, unavailable
 
 
 class BoundedWrites(grpc.aio.ServerInterceptor):

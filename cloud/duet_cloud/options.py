@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from duet_cloud.arguments import (Parser, number, whole)
+from duet_cloud.arguments import Parser, number, whole
 from duet_cloud.errors import UsageError
 from duet_contract.pairs import DEFAULT_PAIR
 

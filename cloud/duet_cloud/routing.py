@@ -8,7 +8,7 @@ from duet_cloud.engine import Engine
 from duet_cloud.errors import UsageError
 from duet_cloud.limits import RequestLimits
 from duet_cloud.reasoner import PairReasoner
-from duet_cloud.status import (mismatch, unavailable)
+from duet_cloud.status import mismatch, unavailable
 
 
 @dataclass(frozen=True)

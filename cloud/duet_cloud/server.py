@@ -12,14 +12,14 @@ from duet_cloud.control import ControlService
 from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine
 from duet_cloud.errors import AddressError
-from duet_cloud.identity.security import (Security, open_security)
-from duet_cloud.inference import (Gathering, InferenceService)
-from duet_cloud.interceptors import (BoundedWrites, MalformedRequests)
+from duet_cloud.identity.security import Security, open_security
+from duet_cloud.inference import Gathering, InferenceService
+from duet_cloud.interceptors import BoundedWrites, MalformedRequests
 from duet_cloud.limits import RequestLimits
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
-from duet_cloud.routing import (Route, Routes, Serving)
+from duet_cloud.routing import Route, Routes, Serving
 from duet_contract.v1 import (
     control_pb2,
     control_pb2_grpc,

@@ -5,11 +5,11 @@ import sys
 
 from duet_cloud import logs
 from duet_cloud.engine import load_in_background
-from duet_cloud.errors import (CloudError, EngineError, Exit)
-from duet_cloud.options import (ServeOptions, parse_options)
+from duet_cloud.errors import CloudError, EngineError, Exit
+from duet_cloud.options import ServeOptions, parse_options
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
-from duet_cloud.stopping import (StoppedAtOnce, Stopping, end_process)
+from duet_cloud.stopping import StoppedAtOnce, Stopping, end_process
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.errors import ContractError
 from duet_contract.pairs import find_pair

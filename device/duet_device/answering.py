@@ -12,16 +12,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from duet_device.deadline import Deadline
-from duet_device.errors import (CloudBusy, CloudUnreachable, IdentityExpired, ModelProblem)
-from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import canonical
-from duet_device.link import Link
-from duet_device.pairs.pair import (Pair, load_decoder)
-from duet_device.decoder.prompts import (Prompts, build_prompts, check_room)
-from duet_device.question import (Question, build_request, check_question)
-from duet_device.settings import Settings
-from duet_device.decoder.signal_result import contradicts
 from duet_contract.errors import ContractError
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import Bytes, Milliseconds, Receipt, Source, Tokens, estimate_flops
@@ -31,6 +21,16 @@ from duet_contract.v1.inference_pb2 import (
     Done,
     ReasonRequest,
 )
+from duet_device.deadline import Deadline
+from duet_device.decoder.prompts import Prompts, build_prompts, check_room
+from duet_device.decoder.signal_result import contradicts
+from duet_device.errors import CloudBusy, CloudUnreachable, IdentityExpired, ModelProblem
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import canonical
+from duet_device.link import Link
+from duet_device.pairs.pair import Pair, load_decoder
+from duet_device.question import Question, build_request, check_question
+from duet_device.settings import Settings
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from duet_device.errors import (DeadlineExceeded, Interrupted)
+from duet_device.errors import DeadlineExceeded, Interrupted
 
 
 class Start:

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from duet_device.errors import VaultError
 from duet_contract.directories import data_directory, expand
 from duet_contract.errors import NoDirectoryError
 from duet_contract.private_files import make_private
+from duet_device.errors import VaultError
 
 HOME_VARIABLE = "DUET_HOME"
 HISTORY_NAME = "history.db"

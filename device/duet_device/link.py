@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import grpc
 
-from duet_device.deadline import Deadline
-from duet_device.errors import (CloudBusy, CloudUnreachable, DeviceError)
-from duet_device.link_errors import (device_error, retry_after)
-from duet_device.question import asked_again
-from duet_device.signal_limits import SignalLimits
 from duet_contract.connections import connection_states
 from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_device.deadline import Deadline
+from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError
+from duet_device.link_errors import device_error, retry_after
+from duet_device.question import asked_again
+from duet_device.signal_limits import SignalLimits
 
 # What gRPC puts before each message: a flag and the length.
 FRAME_BYTES = 5

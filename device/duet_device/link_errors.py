@@ -8,7 +8,14 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
-from duet_device.errors import (CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded, DeviceError, PairMismatch)
+from duet_device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    DeviceError,
+    PairMismatch,
+)
 
 if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status

@@ -3,10 +3,6 @@
 import uuid
 from dataclasses import dataclass
 
-from duet_device.errors import UsageProblem
-from duet_device.privacy.context import Context
-from duet_device.privacy.redaction import Redaction
-from duet_device.settings import (MOST_TIMEOUT, Settings)
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
@@ -16,6 +12,10 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TOKEN_IDS,
     ReasonRequest,
 )
+from duet_device.errors import UsageProblem
+from duet_device.privacy.context import Context
+from duet_device.privacy.redaction import Redaction
+from duet_device.settings import MOST_TIMEOUT, Settings
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,9 @@ def default_threads() -> int:
     processors, anything else that runs makes a step many times slower. Beyond 8, decoding is bound
     by memory.
     """
-    if hasattr(os, "sched_getaffinity"):
-        usable = len(os.sched_getaffinity(0))
-    else:
-        usable = os.cpu_count() or 1
+    usable = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, min(usable - 1, MOST_DEFAULT_THREADS))
 
 

@@ -2,9 +2,9 @@
 
 import math
 
-from duet_device.errors import CloudUnreachable
 from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
 from duet_contract.v1.inference_pb2 import Done, Piece
+from duet_device.errors import CloudUnreachable
 
 
 class SignalLimits:

@@ -9,10 +9,6 @@ import codecs
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from duet_device.decoder.speculative_prefill import Anticipation
-from duet_device.decoder.llama import (CHUNK, Decoder)
-from duet_device.errors import (CloudUnreachable, ModelProblem)
-from duet_device.link import Link
 from duet_contract.encodings import SignalReader, signal_reader
 from duet_contract.errors import EncodingError
 from duet_contract.manifest import Vocabulary
@@ -24,6 +20,10 @@ from duet_contract.v1.inference_pb2 import (
     Done,
     Piece,
 )
+from duet_device.decoder.llama import CHUNK, Decoder
+from duet_device.decoder.speculative_prefill import Anticipation
+from duet_device.errors import CloudUnreachable, ModelProblem
+from duet_device.link import Link
 
 # Tokens evaluated between two looks at the queue.
 _STEP = 16

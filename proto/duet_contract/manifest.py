@@ -272,7 +272,7 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
     if data["schema"] > PRIVATE_SCHEMA:
         raise ManifestError(
             f"{source} has schema {data['schema']}, this DUET reads up to {PRIVATE_SCHEMA}: "
-            "upgrade duet-split, or use an older version of the pair"
+            "upgrade duet-contract, or use an older version of the pair"
         )
     try:
         return Manifest.model_validate(data)

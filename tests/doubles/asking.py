@@ -1,6 +1,6 @@
 """One question to a scripted cloud, answered by a decoder without a model."""
 
-from duet_device.answering import (Listener, Outcome, answer)
+from duet_device.answering import Listener, Outcome, answer
 from duet_device.pairs.pair import Pair
 from duet_device.question import Question
 from duet_device.settings import Settings

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-from duet_cloud.engine import (Job, Step)
+from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from duet_tools.bench.results import Machine
 from duet_tools.report.build import link_facts
-from duet_tools.report.model import (CellReport, Report)
+from duet_tools.report.model import CellReport, Report
 from duet_tools.report.summary import summarise_cell
 from duet_tools.split.cells import Cell
 from duet_tools.split.record import Record

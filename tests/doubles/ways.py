@@ -6,7 +6,7 @@ from typing import Any
 
 from duet_tools.link.profiles import Link
 from duet_tools.split.relay import Relay
-from duet_tools.split.wire import (Ways, Wire)
+from duet_tools.split.wire import Ways, Wire
 
 
 class NearWays(Ways):

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from duet_device.answering import (Listener, answer)
-from duet_device.decoder.llama import Decoder
-from duet_device.decoder.generation import Generation
-from duet_device.errors import (Interrupted, ModelProblem)
-from duet_device.pairs.pair import (load_decoder, open_pair)
-from duet_device.settings import Settings
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text
 from duet_contract.vocabulary import HubTokenizer
+from duet_device.answering import Listener, answer
+from duet_device.decoder.generation import Generation
+from duet_device.decoder.llama import Decoder
+from duet_device.errors import Interrupted, ModelProblem
+from duet_device.pairs.pair import load_decoder, open_pair
+from duet_device.settings import Settings
 
 TEXT = "The quick brown fox jumps over the lazy dog. It counts 3 apples, then 12 more. " * 3
 # Two log-probabilities closer than this may swap with the size of the batch.

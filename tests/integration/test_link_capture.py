@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from duet_tools.counting_proxy import CountingProxy
+from duet_tools.link.emulator import LinkEmulator, parse_address
+from duet_tools.link.kernel_link import KernelLink, KernelLinkUnavailable, has_netem
+from duet_tools.link.profiles import Direction, Link
 from tests.doubles.capture import captured, payload
 from tests.doubles.service import self_signed
 from tests.doubles.tcp import serving
-from duet_tools.counting_proxy import CountingProxy
-from duet_tools.link.emulator import (LinkEmulator, parse_address)
-from duet_tools.link.kernel_link import (KernelLink, KernelLinkUnavailable, has_netem)
-from duet_tools.link.profiles import (Direction, Link)
 
 
 def talk(address: str) -> None:

@@ -11,15 +11,15 @@ from transformers import AutoModelForCausalLM
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.__main__ import main
 from duet_cloud.pairs.build import build_pair
-from duet_cloud.pairs.recipe import (Source, load_recipe)
+from duet_cloud.pairs.recipe import Source, load_recipe
 from duet_cloud.reasoner import PairReasoner
-from duet_device.decoder.llama import Decoder
 from duet_contract.builder import builder_public
 from duet_contract.errors import IntegrityError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import SlotPart, load_manifest
 from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.signature import read_signature, verify_signature
+from duet_device.decoder.llama import Decoder
 from tests.doubles import models
 from tests.integration.test_prompts_agree import STRINGS
 
@@ -57,7 +57,9 @@ def test_a_built_pair_is_signed_by_this_machines_builder(thinking_pair):
 def test_what_was_built_without_a_signature_is_built_again(thinking_pair, tmp_path, monkeypatch):
     shutil.copytree(thinking_pair, tmp_path / "pair")
     built = []
-    monkeypatch.setattr("duet_cloud.pairs.build.build_pair", lambda *arguments: built.append(arguments))
+    monkeypatch.setattr(
+        "duet_cloud.pairs.build.build_pair", lambda *arguments: built.append(arguments)
+    )
     arguments = ["build", "qwen3-4b-0.6b", "--out", str(tmp_path / "pair"), "--if-missing"]
     assert main(arguments) == 0
     assert not built

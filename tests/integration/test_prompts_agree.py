@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from duet_cloud.reasoner import PairReasoner
-from duet_device.decoder.llama import Decoder
 from duet_contract.errors import PromptError
 from duet_contract.manifest import load_manifest
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_device.decoder.llama import Decoder
 
 HARD = [
     "",
@@ -54,7 +54,7 @@ STRINGS = [*HARD, *_many_strings(400)]
 @pytest.fixture(scope="module", params=["real size", "trained", "thinking"])
 def pair(request, real_pair, thinking_pair):
     """Vocabularies and templates of each kind that there is."""
-    trained = Path(str(files("duet_cloud.pairs"))) / TRAINED
+    trained = Path(str(files("duet_pairs"))) / TRAINED
     return {"real size": real_pair, "trained": trained, "thinking": thinking_pair}[request.param]
 
 

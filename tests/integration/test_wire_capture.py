@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from duet_device.settings import Settings
 from duet_contract.channels import Pem, tls_credentials
 from duet_contract.manifest import Manifest
-from tests.doubles.capture import captured, payload
-from tests.doubles.manifests import manifest_data
-from tests.doubles.service import ScriptedService, reasons, self_signed
+from duet_device.settings import Settings
 from duet_tools.link.profiles import link_named
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.split import receive
 from duet_tools.split.wire import Ways
+from tests.doubles.capture import captured, payload
+from tests.doubles.manifests import manifest_data
+from tests.doubles.service import ScriptedService, reasons, self_signed
 
 
 @pytest.mark.parametrize("link", ["none", "lan"])

@@ -11,9 +11,9 @@ from transformers import AutoModelForCausalLM
 from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import load_recipe
 from duet_cloud.reasoner import PairReasoner
-from duet_device.decoder.llama import Decoder
 from duet_contract.encodings import encode_signal_text
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_device.decoder.llama import Decoder
 
 ASKED = {
     "Sam has 12 apples. He gives 5 apples to his sister. How many apples does Sam have left?": "7",

@@ -39,7 +39,7 @@ def _command() -> click.Command:
     import click
 
     from duet_contract.pairs import DEFAULT_PAIR
-    from duet_tools.options import (HELP, pair)
+    from duet_tools.options import HELP, pair
 
     @click.command(context_settings=HELP)
     @pair(DEFAULT_PAIR)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 # Before gRPC: it says which TLS is spoken.
-from duet_tools.tls_services import (Side, Sides, engines, scripted)
+from duet_tools.tls_services import Side, Sides, engines, scripted
 
 import click  # isort: skip
 import grpc  # isort: skip
@@ -30,11 +30,11 @@ from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequ
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
 from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.machine import (commit, describe_machine, load_average)
-from duet_tools.bench.results import (Figure, Results, Series, Target, read_results)
-from duet_tools.bench.stats import (differences, ratios, summarise)
+from duet_tools.bench.machine import commit, describe_machine, load_average
+from duet_tools.bench.results import Figure, Results, Series, Target, read_results
+from duet_tools.bench.stats import differences, ratios, summarise
 from duet_tools.bench.workload import question
-from duet_tools.counting_proxy import (Count, CountingProxy)
+from duet_tools.counting_proxy import Count, CountingProxy
 from duet_tools.ending import EXIT_CODES
 
 # A handshake's bytes above plaintext.

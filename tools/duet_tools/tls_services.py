@@ -20,9 +20,9 @@ import grpc  # isort: skip
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from duet_contract.channels import open_aio_channel, open_channel
-from duet_tools.bench.children import (Child, free_port)
-from duet_tools.bench.placement import (spread_out, staying_on)
-from duet_tools.bench.subjects import (READY_S, engine_environment, engine_flags)
+from duet_tools.bench.children import Child, free_port
+from duet_tools.bench.placement import spread_out, staying_on
+from duet_tools.bench.subjects import READY_S, engine_environment, engine_flags
 from duet_tools.bench.workload import Workload
 
 # Counted like any limits, and never reached.
@@ -75,7 +75,13 @@ def engines(pair: str) -> Iterator[Sides]:
         BenchError: one of them does not start.
     """
     workload = Workload.open(pair)
-    flags = ["-m", "duet_cloud.serve", "--pair", str(workload.directory), *engine_flags(workload, [])]
+    flags = [
+        "-m",
+        "duet_cloud.serve",
+        "--pair",
+        str(workload.directory),
+        *engine_flags(workload, []),
+    ]
     ports, enrolment = (free_port(), free_port()), free_port()
     with ExitStack() as stack:
         tls, code = stack.enter_context(_invited())

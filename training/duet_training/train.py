@@ -17,7 +17,7 @@ def settings_from(overrides: list[str]) -> Settings:
     Raises:
         ConfigError: an override that Hydra cannot read, a value missing, or one that is invalid.
     """
-    from duet_training.settings.run import (Settings, compose_settings)
+    from duet_training.settings.run import Settings, compose_settings
 
     return compose_settings("train", overrides, Settings)
 
@@ -36,7 +36,7 @@ def _run(overrides: list[str]) -> int:
         return 0
     import ray
 
-    from duet_training.errors import (ClusterError, worker_failed)
+    from duet_training.errors import ClusterError, worker_failed
     from duet_training.rl.trainer import Trainer
 
     trainer = None

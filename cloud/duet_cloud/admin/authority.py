@@ -6,10 +6,17 @@ from pathlib import Path
 import click
 from cryptography import x509
 
-from duet_cloud.admin.options import (FiniteRange, check_name, directory_option, passphrase_option, tell_end, usual_directory)
+from duet_cloud.admin.options import (
+    FiniteRange,
+    check_name,
+    directory_option,
+    passphrase_option,
+    tell_end,
+    usual_directory,
+)
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
-from duet_cloud.identity.certificates import (der, is_host)
+from duet_cloud.identity.certificates import der, is_host
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import fingerprint

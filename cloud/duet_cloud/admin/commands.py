@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import click
 
-from duet_cloud.admin.authority import (init, rotate, show)
-from duet_cloud.admin.devices import (devices, invite, revoke)
+from duet_cloud.admin.authority import init, rotate, show
+from duet_cloud.admin.devices import devices, invite, revoke
 from duet_cloud.admin.publishers import publisher
 from duet_cloud.admin.usage import usage
-from duet_cloud.errors import (CloudError, Exit)
+from duet_cloud.errors import CloudError, Exit
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.errors import ContractError
 from duet_contract.terminal import one_line

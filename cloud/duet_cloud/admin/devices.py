@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from duet_cloud.admin.options import (FiniteRange, check_name, counted, directory_option, tell_end)
+from duet_cloud.admin.options import FiniteRange, check_name, counted, directory_option, tell_end
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.roles import Role

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from duet_cloud.admin.options import (check_name, directory_option)
+from duet_cloud.admin.options import check_name, directory_option
 from duet_cloud.identity import authority as authorities
 
 

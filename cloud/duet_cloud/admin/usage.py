@@ -9,8 +9,8 @@ import click
 from duet_cloud.admin.options import directory_option
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.quotas import (Usage, usage_of)
-from duet_cloud.identity.security import (ACCESS_NAME, COUNTS_NAME, counts_beside)
+from duet_cloud.identity.quotas import Usage, usage_of
+from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside
 
 
 @click.command()

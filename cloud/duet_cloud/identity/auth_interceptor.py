@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 
 from duet_cloud import logs
-from duet_cloud.identity.callers import (CALLER, Caller, Callers)
+from duet_cloud.identity.callers import CALLER, Caller, Callers
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import permitted
-from duet_cloud.status import (Context, Refusal, forbidden, unauthenticated, unavailable)
+from duet_cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
 
 # How long a running call may go on after its identity was revoked.
 WATCH_S = 0.5

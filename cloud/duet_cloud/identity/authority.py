@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from duet_cloud.errors import (CredentialsError, UsageError)
+from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.files import read_bytes
 from duet_cloud.identity import certificates
 from duet_cloud.identity import encrypted_key as sealed_key

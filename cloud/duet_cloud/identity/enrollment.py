@@ -11,12 +11,12 @@ from duet_cloud import logs
 from duet_cloud.errors import AddressError
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.callers import CALLER
-from duet_cloud.identity.certificates import (der, serial_text)
+from duet_cloud.identity.certificates import der, serial_text
+from duet_cloud.identity.code_rate_limit import MOST_A_PLACE, Guesses
 from duet_cloud.identity.credentials import ServerCredentials
-from duet_cloud.identity.code_rate_limit import (MOST_A_PLACE, Guesses)
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.interceptors import MalformedRequests
-from duet_cloud.status import (Context, Refusal, exhausted, invalid, unauthenticated)
+from duet_cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
 from duet_contract.v1 import enrolment_pb2_grpc
 from duet_contract.v1.enrolment_pb2 import (

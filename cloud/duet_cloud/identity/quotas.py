@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duet_cloud import logs
-from duet_cloud.engine import (Engine, Job, Step)
+from duet_cloud.engine import Engine, Job, Step
 from duet_cloud.errors import CredentialsError
-from duet_cloud.identity.access import (Access, AccessFile)
+from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.callers import CALLER
-from duet_cloud.status import (Refusal, over_quota, unavailable)
+from duet_cloud.status import Refusal, over_quota, unavailable
 
 RATE_WINDOW_S = 60.0
 # Nobody asks about older days.

@@ -12,15 +12,15 @@ from prometheus_client import Counter
 
 from duet_cloud import logs
 from duet_cloud.engine import Engine
-from duet_cloud.errors import (CloudError, CredentialsError, UsageError)
+from duet_cloud.errors import CloudError, CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
-from duet_cloud.identity.access import (Access, AccessFile)
-from duet_cloud.identity.callers import (Callers, EnrolledDevices, OperatorNames)
-from duet_cloud.identity.credentials import (ServerCredentials, ServerFiles)
-from duet_cloud.identity.enrollment import (EnrolmentServer, IdentityService)
-from duet_cloud.identity.auth_interceptor import (WATCH_S, Gate)
+from duet_cloud.identity.access import Access, AccessFile
+from duet_cloud.identity.auth_interceptor import WATCH_S, Gate
+from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
+from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
+from duet_cloud.identity.enrollment import EnrolmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
-from duet_cloud.identity.quotas import (MeteredEngine, Quotas)
+from duet_cloud.identity.quotas import MeteredEngine, Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.options import ServeOptions
 from duet_contract.v1 import enrolment_pb2_grpc

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 from duet_cloud.arguments import Parser
-from duet_cloud.errors import (INSTALL, CloudError, Exit, UsageError)
-from duet_cloud.pairs.recipe import (Recipe, Source, load_recipe, shipped_recipes)
-from duet_cloud.pairs.shipped import (install_shipped, shipped_manifest, shipped_pairs)
+from duet_cloud.errors import INSTALL, CloudError, Exit, UsageError
+from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
+from duet_cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
 from duet_contract import console
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs import adapters
-from duet_cloud.pairs import formats
-from duet_cloud.pairs import gguf_models
-from duet_cloud.pairs.recipe import (Recipe, Source)
-from duet_cloud.pairs.sources import (MODEL_FILES, locate, place)
+from duet_cloud.pairs import adapters, formats, gguf_models
+from duet_cloud.pairs.recipe import Recipe, Source
+from duet_cloud.pairs.sources import MODEL_FILES, locate, place
 from duet_cloud.pairs.target import vacant
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError

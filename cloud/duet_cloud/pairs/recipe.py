@@ -109,7 +109,9 @@ def load_recipe(name_or_file: str) -> Recipe:
         PairBuildError: no such recipe, or it is malformed.
     """
     if name_or_file in shipped_recipes():
-        text = files("duet_cloud.pairs").joinpath("recipes", f"{name_or_file}.toml").read_text("utf-8")
+        text = (
+            files("duet_cloud.pairs").joinpath("recipes", f"{name_or_file}.toml").read_text("utf-8")
+        )
     else:
         try:
             text = read_text(Path(name_or_file))

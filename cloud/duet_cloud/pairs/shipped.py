@@ -67,4 +67,4 @@ def install_shipped(name: str, target: Path, report: Callable[[str], None] = pri
 
 
 def _home() -> Path:
-    return Path(str(files("duet_cloud.pairs")))
+    return Path(str(files("duet_pairs")))

@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duet_device.deadline import (Deadline, Start)
-from duet_device.errors import (DeviceError, Interrupted, UsageProblem)
-from duet_device.commands.options import (FiniteRange, Temperature)
-from duet_device.commands.output import note
-from duet_device.settings import (DEFAULT_CONNECT_TIMEOUT, DEFAULT_CONTEXT_TIMEOUT, DEFAULT_SERVER, DEFAULT_TIMEOUT, MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings)
-from duet_device.text import decode_text
 from duet_contract.sampling import MOST_SEED
+from duet_device.commands.options import FiniteRange, Temperature
+from duet_device.commands.output import note
+from duet_device.deadline import Deadline, Start
+from duet_device.errors import DeviceError, Interrupted, UsageProblem
+from duet_device.settings import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_CONTEXT_TIMEOUT,
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    MOST_DEFAULT_THREADS,
+    MOST_TIMEOUT,
+    Settings,
+)
+from duet_device.text import decode_text
 
 if TYPE_CHECKING:
     from duet_device.question import Question
@@ -233,18 +241,18 @@ def ask(
         with start.waiting():
             text = _read_stdin()
     # Imported here, so that --help and errors of usage come at once.
-    from duet_device.pairs.pair import open_pair
     from duet_contract.pairs import DEFAULT_PAIR
+    from duet_device.pairs.pair import open_pair
 
     pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
     if allow_unsigned:
         note("--allow-unsigned: this pair may come from anybody, and say anything")
 
-    from duet_device.answering import (Listener, answer)
-    from duet_device.commands.recorder import Keeper
+    from duet_device.answering import Listener, answer
     from duet_device.commands.output import Output
+    from duet_device.commands.recorder import Keeper
     from duet_device.privacy.context import read_context
-    from duet_device.question import (Question, check_question)
+    from duet_device.question import Question, check_question
 
     output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
     stop = _stop_on_interrupt(context)
@@ -298,7 +306,7 @@ def _redacted(
     from duet_device.privacy.forms import find_numbers
     from duet_device.privacy.identifiers import load_finders
     from duet_device.privacy.redaction import redact
-    from duet_device.privacy.words import (find_words, read_words)
+    from duet_device.privacy.words import find_words, read_words
 
     finders = [find_words(read_words(words))] if words else []
     finders += load_finders(note)

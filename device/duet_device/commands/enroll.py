@@ -79,7 +79,7 @@ def _next_command(server: str) -> str:
 
 
 def _keep_files(address: str, cert: Path, key: Path, ca: Path) -> None:
-    from duet_device.identity.credentials import (Identity, canonical, save_identity)
+    from duet_device.identity.credentials import Identity, canonical, save_identity
 
     identity = Identity(canonical(address), "", files=(cert, key, ca))
     # Reported now rather than at the first question.

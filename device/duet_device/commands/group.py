@@ -7,20 +7,20 @@ from collections.abc import Sequence
 import click
 
 import duet_contract.console as console
-from duet_device.commands.ask import ask
-from duet_device.errors import (DeviceError, ExitCode, OutputClosed)
-from duet_device.commands.enroll import enroll
-from duet_device.commands.logs import (forget, logs)
-from duet_device.commands.output import note
-from duet_device.commands.pairs import (pairs, rm)
-from duet_device.commands.pull import pull
-from duet_device.commands.trust import trust
 from duet_contract.errors import ContractError
 from duet_contract.terminal import printable
+from duet_device.commands.ask import ask
+from duet_device.commands.enroll import enroll
+from duet_device.commands.logs import forget, logs
+from duet_device.commands.output import note
+from duet_device.commands.pairs import pairs, rm
+from duet_device.commands.pull import pull
+from duet_device.commands.trust import trust
+from duet_device.errors import DeviceError, ExitCode, OutputClosed
 
 
 @click.group(context_settings={"auto_envvar_prefix": "DUET", "help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="duet-split", prog_name="duet-device")
+@click.version_option(package_name="duet-device", prog_name="duet-device")
 def commands() -> None:
     """The device's half of DUET: a small model that answers with a large one's short signal."""
 

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duet_device.errors import (UsageProblem, VaultError)
-from duet_device.home import home
-from duet_device.commands.output import (note, show, show_path)
 from duet_contract.terminal import json_text
+from duet_device.commands.output import note, show, show_path
+from duet_device.errors import UsageProblem, VaultError
+from duet_device.home import home
 
 if TYPE_CHECKING:
-    from duet_device.history.store import (History, Kept)
+    from duet_device.history.store import History, Kept
 
 _WHAT = (
     "question, what was sent of it, signal, answer, receipt, and the names of files given with "
@@ -60,7 +60,7 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
 def logs_on() -> None:
     """Keep answers from now on, encrypted."""
     from duet_device.history.store import History
-    from duet_device.vault.vault import (Vault, key_place)
+    from duet_device.vault.vault import Vault, key_place
 
     directory = home()
     Vault.open(directory)
@@ -103,7 +103,7 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
     """Remove answers for good: those named, all, or those from before a date."""
     if sum([bool(ids), everything, before is not None]) != 1:
         raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
-    from duet_device.history.store import (History, check_ids)
+    from duet_device.history.store import History, check_ids
 
     history = History.of(home(create=False))
     there = history.ids()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duet_contract.console as console
-from duet_device.errors import (OutputClosed, OutputLost)
-from duet_device.decoder.signal_result import contradicts
 from duet_contract.terminal import json_escaped, one_line, printable
+from duet_device.decoder.signal_result import contradicts
+from duet_device.errors import OutputClosed, OutputLost
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt

@@ -5,18 +5,18 @@ import sys
 
 import click
 
-from duet_device.errors import (DeviceError, ModelProblem, UsageProblem)
-from duet_device.commands.output import (note, show)
 from duet_contract.terminal import one_line
+from duet_device.commands.output import note, show
+from duet_device.errors import DeviceError, ModelProblem, UsageProblem
 
 
 @click.command()
 def pairs() -> None:
     """List the pairs on this device: version, size of the decoder, and who signed them."""
-    from duet_device.trust.signatures import signature_state
     from duet_contract.errors import ContractError
     from duet_contract.manifest import load_manifest
     from duet_contract.pairs import pairs_home, pairs_in
+    from duet_device.trust.signatures import signature_state
 
     rows = []
     for name, directory in pairs_in(pairs_home()).items():
@@ -44,9 +44,9 @@ def pairs() -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(pair: str, yes: bool) -> None:
     """Delete PAIR, one of those that `pairs` lists, and what was begun to be fetched of it."""
+    from duet_contract.pairs import pairs_home, pairs_in
     from duet_device.pairs.pulling.install import discard_parts
     from duet_device.pairs.pulling.swap import remove
-    from duet_contract.pairs import pairs_home, pairs_in
 
     home = pairs_home()
     known = pairs_in(home)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from duet_device.commands.output import (note, show)
+from duet_device.commands.output import note, show
 from duet_device.settings import DEFAULT_SERVER
 
 if TYPE_CHECKING:
-    from duet_device.pairs.pulling.source import (Progress, Source)
+    from duet_device.pairs.pulling.source import Progress, Source
 
 EXIT_CODES = """\b
 Exit codes:
@@ -52,7 +52,13 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
     file have been checked. What a cut left is gone on with.
     """
     from duet_device.pairs.pulling.hub import PREFIX
-    from duet_device.pairs.pulling.install import (alone, check_replacement, install, is_installed, look)
+    from duet_device.pairs.pulling.install import (
+        alone,
+        check_replacement,
+        install,
+        is_installed,
+        look,
+    )
 
     source, wanted = _source(pair, server, PREFIX)
     try:

@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from duet_device.errors import VaultError
-from duet_device.home import (HISTORY_NAME, home, is_there)
+from duet_device.home import HISTORY_NAME, home, is_there
 
 if TYPE_CHECKING:
+    from duet_contract.manifest import Manifest
     from duet_device.answering import Outcome
-    from duet_device.history.store import (History, KeptSignal, SignalKey)
+    from duet_device.history.store import History, KeptSignal, SignalKey
     from duet_device.question import Question
     from duet_device.settings import Settings
-    from duet_contract.manifest import Manifest
 
 
 class Keeper:
@@ -71,7 +71,7 @@ class Keeper:
         """Keeps an answer; returns the record's id, None if it was not kept."""
         if not self._keeping:
             return None
-        from duet_device.history.store import (Kept, KeptSignal)
+        from duet_device.history.store import Kept, KeptSignal
         from duet_device.vault.vault import Vault
 
         receipt = outcome.receipt
@@ -102,7 +102,7 @@ class Keeper:
 
     def _prepare(self) -> bool:
         """Whether to keep; asks for the passphrase where one is needed."""
-        from duet_device.vault.vault import (Vault, passphrase_wanted)
+        from duet_device.vault.vault import Vault, passphrase_wanted
 
         if not self._history().keeping:
             return False

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from duet_device.errors import (ModelProblem, UsageProblem)
 from duet_device.commands.output import show
+from duet_device.errors import ModelProblem, UsageProblem
 
 
 @click.command()
@@ -23,7 +23,7 @@ def trust(key: Path | None, forget: str | None) -> None:
         raise UsageProblem("give a FILE or --forget, not both")
     try:
         if key:
-            from duet_device.trust.publishers import (BY_HAND, pin, pinned)
+            from duet_device.trust.publishers import BY_HAND, pin, pinned
 
             raw = load_public_key(key)
             pin(BY_HAND, (*pinned(BY_HAND), raw))
@@ -37,8 +37,8 @@ def trust(key: Path | None, forget: str | None) -> None:
 
 
 def _forget(start: str) -> None:
-    from duet_device.trust.publishers import (pin, pinned_by_server)
     from duet_contract.keys import fingerprint
+    from duet_device.trust.publishers import pin, pinned_by_server
 
     pins = pinned_by_server()
     found = {key for keys in pins.values() for key in keys if fingerprint(key).startswith(start)}
@@ -51,8 +51,8 @@ def _forget(start: str) -> None:
 
 
 def _list() -> None:
-    from duet_device.trust.publishers import (BY_HAND, pinned_by_server)
     from duet_contract.keys import fingerprint
+    from duet_device.trust.publishers import BY_HAND, pinned_by_server
 
     for server, keys in pinned_by_server().items():
         for key in keys:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import llama_cpp
 
-from duet_device.decoder.llama import (CHUNK, Decoder)
+from duet_device.decoder.llama import CHUNK, Decoder
 from duet_device.decoder.prompt_lookup import Drafter
 
 

@@ -8,12 +8,12 @@ Alone, it sees everything as it was given.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from duet_device.errors import (ModelProblem, UsageProblem)
-from duet_device.question import Question
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_context, encode_text, prompt_ids, split_at_signal
 from duet_contract.vocabulary import Tokenizer
+from duet_device.errors import ModelProblem, UsageProblem
+from duet_device.question import Question
 
 
 @dataclass(frozen=True)

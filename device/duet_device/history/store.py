@@ -15,10 +15,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from duet_device.errors import (UsageProblem, VaultError)
-from duet_device.home import (HISTORY_NAME, is_there)
-from duet_device.vault.vault import Vault
 from duet_contract.receipt import Receipt
+from duet_device.errors import UsageProblem, VaultError
+from duet_device.home import HISTORY_NAME, is_there
+from duet_device.vault.vault import Vault
 
 # SQLite's own fields for whose file it is, and of which version.
 _APPLICATION, _VERSION = 0x44554554, 1

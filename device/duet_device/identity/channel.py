@@ -6,7 +6,7 @@ import duet_contract.channels as channels
 import grpc  # isort: skip
 from grpc.experimental import ChannelOptions
 
-from duet_device.identity.credentials import (credentials_for, parse_address)
+from duet_device.identity.credentials import credentials_for, parse_address
 
 
 def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:

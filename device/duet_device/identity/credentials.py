@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duet_device.errors import (IdentityExpired, IdentityProblem, UsageProblem, VaultError, VaultLocked)
-from duet_device.home import home
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
+from duet_device.errors import (
+    IdentityExpired,
+    IdentityProblem,
+    UsageProblem,
+    VaultError,
+    VaultLocked,
+)
+from duet_device.home import home
 
 if TYPE_CHECKING:
     import grpc

@@ -11,17 +11,17 @@ import grpc  # isort: skip
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from duet_device.errors import (CloudUnreachable, DeviceError, IdentityProblem, UsageProblem)
-from duet_device.identity.credentials import (Identity, parse_address, save_identity)
-from duet_device.identity.pending import PendingEnrollment
-from duet_device.link_errors import device_error
-from duet_device.trust.publishers import (pin, pinned)
 from duet_contract.addresses import MOST_PORT, Address
-from duet_contract.enrollment_codes import (EnrolmentCode, fingerprint)
+from duet_contract.enrollment_codes import EnrolmentCode, fingerprint
 from duet_contract.errors import EnrolmentCodeError, TransportError
 from duet_contract.keys import PUBLIC_KEY_BYTES
 from duet_contract.v1.enrolment_pb2 import EnrollRequest, EnrollResponse, GetAuthorityRequest
 from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub
+from duet_device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageProblem
+from duet_device.identity.credentials import Identity, parse_address, save_identity
+from duet_device.identity.pending import PendingEnrollment
+from duet_device.link_errors import device_error
+from duet_device.trust.publishers import pin, pinned
 
 _TIMEOUT_S = 10.0
 # Far more than any cloud has.

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from duet_device.errors import (IdentityProblem, VaultError, VaultLocked)
-from duet_device.home import home
-from duet_device.identity.credentials import (seal_key, unseal_key)
-from duet_device.identity.signing_request import SigningRequest
 from duet_contract.enrollment_codes import EnrolmentCode
 from duet_contract.private_files import write_private
+from duet_device.errors import IdentityProblem, VaultError, VaultLocked
+from duet_device.home import home
+from duet_device.identity.credentials import seal_key, unseal_key
+from duet_device.identity.signing_request import SigningRequest
 
 _SCHEMA = 1
 # An identity takes about 4 kB, a publisher about 100 bytes.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from duet_device.errors import DeviceError
-from duet_device.identity.credentials import (Identity, load_identity, save_identity)
+from duet_device.identity.credentials import Identity, load_identity, save_identity
 
 _TIMEOUT_S = 5.0
 # A device that cannot renew is told so when this part of the certificate's life is left.
@@ -39,11 +39,11 @@ def renew(identity: Identity) -> Identity:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
+    from duet_contract.v1.enrolment_pb2 import RenewRequest
+    from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
     from duet_device.identity.channel import open_channel
     from duet_device.identity.signing_request import SigningRequest
     from duet_device.link_errors import device_error
-    from duet_contract.v1.enrolment_pb2 import RenewRequest
-    from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
 
     request = SigningRequest.new()
     with open_channel(identity.server, identity.credentials()) as channel:

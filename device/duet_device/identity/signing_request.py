@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_device.errors import IdentityProblem
-from duet_device.identity.credentials import (Identity, key_purpose, seal_key)
+from duet_device.identity.credentials import Identity, key_purpose, seal_key
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from duet_device.errors import ModelProblem
-from duet_device.settings import default_threads
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.verified import Verified
+from duet_device.errors import ModelProblem
+from duet_device.settings import default_threads
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder

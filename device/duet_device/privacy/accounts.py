@@ -150,7 +150,7 @@ def _phonenumbers() -> Any:
         import phonenumbers
     except ImportError as error:
         raise UsageProblem(
-            "--redact needs phonenumbers: pip install 'duet-split[redact]'"
+            "--redact needs phonenumbers: pip install phonenumbers tldextract"
         ) from error
     return phonenumbers
 

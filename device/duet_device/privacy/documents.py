@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from duet_device.errors import UsageProblem
-from duet_device.privacy.conversion import (ENCRYPTED, read_message, write_message)
+from duet_device.privacy.conversion import ENCRYPTED, read_message, write_message
 
 HTML_NAMES = (".html", ".htm", ".xhtml")
 # What an archive may unpack to; office files are archives.
@@ -99,7 +99,7 @@ class Converter:
             _check_archive(name, data)
         if importlib.util.find_spec("markitdown") is None:
             raise UsageProblem(
-                f"{name} needs markitdown: pip install 'duet-split[documents]', or give its text"
+                f"{name} needs markitdown: pip install 'markitdown[docx,pdf,pptx,xlsx]', or give its text"
             )
         header, body = self._convert(name, data, kind)
         problem = header.get("error")

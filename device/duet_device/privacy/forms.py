@@ -7,7 +7,7 @@ a customer's, since quantities of that size are rare.
 import re
 from collections.abc import Iterable
 
-from duet_device.privacy.found import (NUMBER, Found)
+from duet_device.privacy.found import NUMBER, Found
 
 _CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][\w'\u2019\-]*"
 _STREETS = (

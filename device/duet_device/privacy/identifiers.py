@@ -8,10 +8,10 @@ import importlib.util
 from collections.abc import Callable, Iterable
 
 from duet_device.errors import UsageProblem
-from duet_device.privacy.accounts import (find_accounts, find_phones)
+from duet_device.privacy.accounts import find_accounts, find_phones
 from duet_device.privacy.folding import Folded
 from duet_device.privacy.forms import find_forms
-from duet_device.privacy.found import (NAME, Finder, Found)
+from duet_device.privacy.found import NAME, Finder, Found
 from duet_device.privacy.names import find_names
 from duet_device.privacy.network import find_network
 
@@ -30,7 +30,7 @@ def load_finders(note: Callable[[str], None]) -> list[Finder]:
     """
     for package in ("phonenumbers", "tldextract"):
         if importlib.util.find_spec(package) is None:
-            raise UsageProblem(f"--redact needs {package}: pip install 'duet-split[redact]'")
+            raise UsageProblem(f"--redact needs {package}: pip install phonenumbers tldextract")
     model = _spacy_model()
     if model is None:
         note(

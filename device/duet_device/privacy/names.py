@@ -10,7 +10,7 @@ answered.
 import re
 from collections.abc import Iterable, Iterator
 
-from duet_device.privacy.found import (NAME, Found)
+from duet_device.privacy.found import NAME, Found
 from duet_device.privacy.given_names import GIVEN_NAMES
 
 

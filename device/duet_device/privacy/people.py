@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from duet_device.privacy.folding import (Folded, fold)
-from duet_device.privacy.found import (NAME, Found)
+from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.found import NAME, Found
 from duet_device.privacy.names import is_ordinary
 
 _WORD = re.compile(r"\w+(?:['\-]\w+)*")

@@ -8,8 +8,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from duet_device.privacy.folding import (Folded, fold)
-from duet_device.privacy.found import (NUMBER, Finder, Found)
+from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.found import NUMBER, Finder, Found
 from duet_device.privacy.people import same_people
 
 _PLACEHOLDER = re.compile(r"\[[A-Z][A-Z0-9_]*_\d+\]")

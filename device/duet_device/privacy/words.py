@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duet_device.errors import UsageProblem
-from duet_device.privacy.folding import (Folded, fold)
-from duet_device.privacy.found import (Finder, Found)
+from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.found import Finder, Found
 from duet_device.text import decode_text
 
 DEFAULT_LABEL = "WORD"

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from duet_device.errors import ModelProblem
-from duet_device.home import home
 from duet_contract.errors import ContractError
 from duet_contract.json_data import parse_json
 from duet_contract.keys import PUBLIC_KEY_BYTES
 from duet_contract.private_files import read_private, write_private
+from duet_device.errors import ModelProblem
+from duet_device.home import home
 
 # The entry of keys that no server pinned.
 BY_HAND = ""

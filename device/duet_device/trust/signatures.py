@@ -3,13 +3,13 @@
 import hashlib
 from pathlib import Path
 
-from duet_device.errors import (ModelProblem, UntrustedPair)
-from duet_device.trust.publishers import (pinned, pinned_by_server)
 from duet_contract.builder import builder_public
 from duet_contract.errors import ContractError
 from duet_contract.keys import fingerprint
 from duet_contract.manifest import MANIFEST_NAME, Manifest, parse_manifest
 from duet_contract.signature import read_signature, signer_hint, verify_signature
+from duet_device.errors import ModelProblem, UntrustedPair
+from duet_device.trust.publishers import pinned, pinned_by_server
 
 _SHOWN = 16
 

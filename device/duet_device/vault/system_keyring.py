@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from duet_device.errors import (Interrupted, VaultError, VaultLocked)
+from duet_device.errors import Interrupted, VaultError, VaultLocked
 
 SERVICE = "duet-device"
 

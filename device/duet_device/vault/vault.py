@@ -19,10 +19,10 @@ import unicodedata
 from pathlib import Path
 from typing import Any, Self
 
-from duet_device.errors import (VaultError, VaultLocked)
-from duet_device.home import (home, is_there)
-from duet_device.vault import system_keyring
 from duet_contract.json_data import parse_json
+from duet_device.errors import VaultError, VaultLocked
+from duet_device.home import home, is_there
+from duet_device.vault import system_keyring
 
 PASSPHRASE_VARIABLE = "DUET_PASSPHRASE"  # noqa: S105 (a name)
 VAULT_NAME = "vault.json"

@@ -8,12 +8,12 @@ TRAINING = Path(__file__).parents[3] / "training"
 
 
 def test_the_report_is_of_the_results(tmp_path, capsys):
-    made = tmp_path / "EVIDENCE.md"
+    made = tmp_path / "EXPERIMENTS.md"
     assert main(["--report", "--to", str(made), "--work", str(tmp_path / "none")]) == 0
     assert "stages are not run" in capsys.readouterr().out
     stale = [
         path.relative_to(tmp_path)
-        for path in [made, *(tmp_path / "evidence" / "plots").iterdir()]
+        for path in [made, *(tmp_path / "experiments" / "plots").iterdir()]
         if path.read_bytes() != (TRAINING / path.relative_to(tmp_path)).read_bytes()
     ]
     assert stale == [], "python -m duet_training.experiments --report"

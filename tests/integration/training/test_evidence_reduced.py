@@ -7,8 +7,8 @@ the start learns, that its signals shorten under the price, and that the report 
 import pytest
 
 from duet_training.experiments.__main__ import main
-from duet_training.experiments.plan import (REDUCED, make_plan)
-from duet_training.experiments.rates import (RATES, stage_of)
+from duet_training.experiments.plan import REDUCED, make_plan
+from duet_training.experiments.rates import RATES, stage_of
 from duet_training.experiments.results import Results
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -32,7 +32,7 @@ def results(tmp_path_factory):
         result = {"steps": 1, "curves": curves, "samples": samples}
         done.write(name, tried | {"minutes": 0.0, "whole": True, "result": result})
     where = ["--results", str(done.directory), "--work", str(done.work)]
-    where += ["--to", str(root / "EVIDENCE.md"), "--scale", "reduced", "--jobs", "1"]
+    where += ["--to", str(root / "EXPERIMENTS.md"), "--scale", "reduced", "--jobs", "1"]
     for names in ("mechanism", "start", "start-split@easy", "duet-0*"):
         assert main([*where, "--only", names]) == 0
     return done
@@ -59,7 +59,7 @@ def test_signals_shorten_under_the_price(results):
 
 
 def test_the_report_tells_what_was_run_and_what_was_not(results):
-    report = (results.directory.parent / "EVIDENCE.md").read_text()
+    report = (results.directory.parent / "EXPERIMENTS.md").read_text()
     count = len(make_plan(REDUCED))
     assert f"of {count} stages were run" in report
     missing = report.split("**Not run yet**:")[1].split("\n")[0]

@@ -15,17 +15,16 @@ from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
-from tests.doubles.runs import write_run, write_shards
 from duet_training.data.__main__ import main as prepare
-from duet_training.errors import (CheckpointError, ExportError)
-from duet_training.export import build
-from duet_training.export import gguf_files
-from duet_training.export.__main__ import (BEYOND, FAILED)
+from duet_training.errors import CheckpointError, ExportError
+from duet_training.export import build, gguf_files
+from duet_training.export.__main__ import BEYOND, FAILED
 from duet_training.export.__main__ import main as export
 from duet_training.export.converter import converter_directory
 from duet_training.export.merge import merge_shards
 from duet_training.export.tokenizers_agree import check_tokenizers
 from duet_training.pair.description import load_pair
+from tests.doubles.runs import write_run, write_shards
 
 # Random models are never sure of a token, so the most likely one says little.
 LOOSE = [

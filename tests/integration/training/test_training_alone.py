@@ -6,13 +6,13 @@ import os
 import pytest
 import ray
 
-from tests.doubles.small_runs import metrics_of, settings_of
-from tests.doubles.verifiers import DigitVerifier
-from duet_training.rl.baselines.registry import make_baseline
 from duet_training.evaluate import main as evaluate
+from duet_training.rl.baselines.registry import make_baseline
 from duet_training.rl.single import Solo
 from duet_training.rl.timing import Clock
 from duet_training.rl.trainer import Trainer
+from tests.doubles.small_runs import metrics_of, settings_of
+from tests.doubles.verifiers import DigitVerifier
 
 TWO_RANKS = ("hardware.devices=2",)
 

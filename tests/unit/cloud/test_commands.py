@@ -62,11 +62,11 @@ def test_no_home_is_one_line(
 def test_a_missing_package_is_one_line_with_what_installs_it(module: str, package: str) -> None:
     program = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        f"from cloud.{module} import {'main' if module == 'serve' else '__main__'} as found\n"
+        f"from duet_cloud.{module} import {'main' if module == 'serve' else '__main__'} as found\n"
         f"sys.exit({'found' if module == 'serve' else 'found.main'}(['--help']))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    name = f"cloud.{module}"
+    name = f"duet_cloud.{module}"
     told = f"{name}: Python package {package} is not installed; install it with: {INSTALL}\n"
     assert (done.returncode, done.stderr) == (1, told)
 

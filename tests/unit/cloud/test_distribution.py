@@ -12,8 +12,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from duet_cloud import distribution
-from duet_cloud import logs
+from duet_cloud import distribution, logs
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel

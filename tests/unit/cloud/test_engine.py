@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from duet_cloud.engine import (Job, VllmEngine, _processor_defaults)
+from duet_cloud.engine import Job, VllmEngine, _processor_defaults
 from duet_cloud.errors import EngineError
 
 JOB = Job("r", [1, 2], budget=9, stop_id=7, temperature=0.0, seed=None, text=True)

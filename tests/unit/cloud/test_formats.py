@@ -3,7 +3,7 @@
 import pytest
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.formats import (decoder_formats, end_of_reasoning, reasoner_format)
+from duet_cloud.pairs.formats import decoder_formats, end_of_reasoning, reasoner_format
 from duet_contract.manifest import SlotPart
 
 PLAIN = (

@@ -8,7 +8,7 @@ from duet_cloud.errors import AddressError
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
-from duet_cloud.server import (CONTROL_NAME, INFERENCE_NAME, CloudServer)
+from duet_cloud.server import CONTROL_NAME, INFERENCE_NAME, CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub

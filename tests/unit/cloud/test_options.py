@@ -1,7 +1,7 @@
 import pytest
 
 from duet_cloud.errors import UsageError
-from duet_cloud.options import (ServeOptions, parse_options)
+from duet_cloud.options import ServeOptions, parse_options
 
 
 def test_defaults_are_loopback():

@@ -2,7 +2,7 @@ import pytest
 
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.__main__ import main
-from duet_cloud.pairs.recipe import (Source, load_recipe, shipped_recipes)
+from duet_cloud.pairs.recipe import Source, load_recipe, shipped_recipes
 from duet_cloud.pairs.sources import locate
 
 

@@ -17,7 +17,7 @@ from tests.service import Service
 
 PROGRAM = '''
 import asyncio, subprocess, sys
-from cloud import logs, serve, service
+from duet_cloud import logs, serve, service
 from tests.doubles.engine import ScriptedEngine
 
 how, *options = sys.argv[1:]

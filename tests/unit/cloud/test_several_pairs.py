@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from duet_cloud import logs
 from duet_cloud.errors import UsageError
 from duet_cloud.reasoner import PairReasoner
-from duet_cloud.server import (INFERENCE_NAME, CloudServer)
+from duet_cloud.server import INFERENCE_NAME, CloudServer
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_LOADING,

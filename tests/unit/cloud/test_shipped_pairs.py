@@ -2,7 +2,7 @@
 
 import pytest
 
-from duet_cloud.errors import (Exit, PairBuildError)
+from duet_cloud.errors import Exit, PairBuildError
 from duet_cloud.pairs import shipped
 from duet_cloud.pairs.__main__ import main
 from duet_cloud.pairs.build import build_pair

@@ -45,7 +45,7 @@ async def test_a_signal_that_is_not_read_ends_and_frees_its_slot(cloud):
 
 
 async def test_a_slow_reader_is_waited_for(cloud):
-    async with open_aio_channel(f"127.0.0.1:{duet_cloud.server.port}", options=CLOSED_WINDOW) as slow:
+    async with open_aio_channel(f"127.0.0.1:{cloud.server.port}", options=CLOSED_WINDOW) as slow:
         call = InferenceServiceStub(slow).Reason(ReasonRequest(question="What?", budget=40))
         responses = 0
         async for _ in call:
@@ -65,7 +65,7 @@ async def test_unread_files_do_not_stop_others(cloud, toy_pair, tmp_path, monkey
     route = cloud.server.routes.default
     route.pair = dataclasses.replace(route.pair, root=pair)
     request = FetchFileRequest(path=entry.path, sha256=bytes.fromhex(entry.sha256))
-    async with open_aio_channel(f"127.0.0.1:{duet_cloud.server.port}", options=CLOSED_WINDOW) as channel:
+    async with open_aio_channel(f"127.0.0.1:{cloud.server.port}", options=CLOSED_WINDOW) as channel:
         stub = PairServiceStub(channel)
         unread = [stub.FetchFile(request) for _ in range(2)]
         others = PairServiceStub(cloud.channel)

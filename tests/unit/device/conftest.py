@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from duet_device.pairs.pair import Pair
 from duet_contract.manifest import Manifest
+from duet_device.pairs.pair import Pair
 from tests.doubles.clock import SteppedClock
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 

@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
-from duet_device import answering
-from duet_device.answering import Listener
-from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,
@@ -18,6 +14,10 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
+from duet_device import answering
+from duet_device.answering import Listener
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
 from tests.doubles.asking import QUESTION, ask
 from tests.doubles.cloud import (
     ScriptedCloud,

@@ -14,17 +14,17 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from duet_device import answering
-from duet_device.cli import main
-from duet_device.errors import ExitCode
-from duet_device.identity import renewal
-from duet_device.pairs.pair import Pair
-from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.integrity import sha256_of
 from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
 from duet_contract.signature import sign_pair
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device import answering
+from duet_device.cli import main
+from duet_device.errors import ExitCode
+from duet_device.identity import renewal
+from duet_device.pairs.pair import Pair
+from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -272,7 +272,7 @@ def test_unknown_pair(home: Path, capsys: Captured) -> None:
 def test_newer_manifest(home: Path, capsys: Captured) -> None:
     change_manifest(home, schema=99)
     assert main(["ask", "why?"]) == ExitCode.MODEL
-    assert "upgrade duet-split" in capsys.readouterr().err
+    assert "upgrade duet-contract" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_ctrl_c_is_the_callers_again_when_a_question_has_ended(
 
 def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     program = (
-        "import sys; from device import answering; "
+        "import sys; from duet_device import answering; "
         "from tests.doubles.decoder import ScriptedDecoder; "
         "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?']))"
@@ -393,7 +393,7 @@ def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
 
 def test_closed_stdout_ends_quietly(home: Path) -> None:
     program = (
-        "import sys; from device import answering; "
+        "import sys; from duet_device import answering; "
         "from tests.doubles.decoder import ScriptedDecoder; "
         "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"

@@ -2,10 +2,10 @@
 
 from contextlib import ExitStack
 
-from duet_device.identity.channel import open_channel
 from duet_contract.connections import wait_until_connected
-from tests.doubles.service import ScriptedService, reasons
+from duet_device.identity.channel import open_channel
 from duet_tools.counting_proxy import CountingProxy
+from tests.doubles.service import ScriptedService, reasons
 
 
 def test_no_channel_takes_over_the_connection_of_another() -> None:

@@ -12,11 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from duet_device.errors import (ExitCode, UsageProblem)
-from duet_device.privacy import context
-from duet_device.privacy import conversion
-from duet_device.privacy import documents
-from duet_device.privacy.context import (Document, read_context)
+from duet_device.errors import ExitCode, UsageProblem
+from duet_device.privacy import context, conversion, documents
+from duet_device.privacy.context import Document, read_context
 from tests.doubles import documents as made
 
 PRIVATE = "the safe opens with 4711"
@@ -292,5 +290,5 @@ def test_without_markitdown_text_is_read_and_documents_say_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "markitdown", None)
     assert read(write(tmp_path / "a.md", PRIVATE))[0].text == PRIVATE
-    with pytest.raises(UsageProblem, match=r"pip install 'duet-split\[documents\]'"):
+    with pytest.raises(UsageProblem, match=r"pip install 'markitdown"):
         read(write(tmp_path / "b.pdf", made.pdf(PRIVATE)))

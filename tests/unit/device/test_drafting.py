@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_device.decoder.prompt_lookup import Drafter
 from duet_device.decoder.generation import Generation
+from duet_device.decoder.prompt_lookup import Drafter
 from tests.doubles.decoder import END, ScriptedDecoder
 
 rules = st.dictionaries(

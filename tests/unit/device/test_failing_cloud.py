@@ -7,15 +7,15 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 
-from duet_device.answering import (Listener, answer)
-from duet_device.errors import (CloudBusy, CloudRefused, CloudUnreachable, ExitCode, PairMismatch)
-from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_UNSPECIFIED,
     ReasonRequest,
     ReasonResponse,
 )
+from duet_device.answering import Listener, answer
+from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, ExitCode, PairMismatch
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
 from tests.doubles.asking import QUESTION, ask
 from tests.doubles.cloud import (
     Script,

@@ -15,13 +15,13 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_device.answering import (Listener, answer)
-from duet_device.errors import (CloudRefused, CloudUnreachable, DeadlineExceeded, ExitCode)
+from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
+from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse, TokenIds
+from duet_device.answering import Listener, answer
+from duet_device.errors import CloudRefused, CloudUnreachable, DeadlineExceeded, ExitCode
 from duet_device.pairs.pair import Pair
 from duet_device.settings import Settings
 from duet_device.signal_limits import SignalLimits
-from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
-from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse, TokenIds
 from tests.doubles.asking import ask
 from tests.doubles.cloud import Script, abort, done, done_text, says, text, tokens
 from tests.doubles.decoder import ScriptedDecoder

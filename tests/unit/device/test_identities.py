@@ -10,10 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from duet_device.answering import (Listener, answer)
+from duet_device.answering import Listener, answer
 from duet_device.cli import main
-from duet_device.errors import (ExitCode, IdentityExpired, IdentityProblem)
-from duet_device.identity.credentials import (Identity, credentials_for, load_identity, save_identity)
+from duet_device.errors import ExitCode, IdentityExpired, IdentityProblem
+from duet_device.identity.credentials import Identity, credentials_for, load_identity, save_identity
 from duet_device.pairs.pair import Pair
 from duet_device.settings import Settings
 from tests.doubles.decoder import ScriptedDecoder

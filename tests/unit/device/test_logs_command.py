@@ -15,18 +15,18 @@ import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from duet_device import answering
-from duet_device.commands import recorder as keeping
-from duet_device.cli import main
-from duet_device.errors import (ExitCode, VaultError)
-from duet_device.history import store as history
-from duet_device.vault import vault
-from duet_device.history.store import History
-from duet_device.privacy import identifiers
-from duet_device.privacy.names import find_names
 from duet_contract import console
 from duet_contract.receipt import Receipt
 from duet_contract.terminal import printable
+from duet_device import answering
+from duet_device.cli import main
+from duet_device.commands import recorder as keeping
+from duet_device.errors import ExitCode, VaultError
+from duet_device.history import store as history
+from duet_device.history.store import History
+from duet_device.privacy import identifiers
+from duet_device.privacy.names import find_names
+from duet_device.vault import vault
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
 from tests.doubles.keyring import MemoryKeyring

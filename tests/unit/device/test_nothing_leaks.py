@@ -14,7 +14,9 @@ from google.rpc.error_details_pb2 import RetryInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from duet_device.answering import (Listener, answer)
+from duet_contract.manifest import Manifest
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.answering import Listener, answer
 from duet_device.errors import DeviceError
 from duet_device.history.store import KeptSignal
 from duet_device.pairs.pair import Pair
@@ -23,8 +25,6 @@ from duet_device.privacy.names import find_names
 from duet_device.privacy.redaction import redact
 from duet_device.question import Question
 from duet_device.settings import Settings
-from duet_contract.manifest import Manifest
-from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.doubles.recorder import Recorder

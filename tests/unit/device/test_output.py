@@ -9,11 +9,11 @@ from unittest.mock import Mock
 import pytest
 from packaging.requirements import Requirement
 
-from duet_device.cli import (_INSTALL, main)
-from duet_device.commands.group import commands
-from duet_device.errors import (CloudRefused, ExitCode)
-from duet_device.commands.output import (Output, receipt_line)
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
+from duet_device.cli import _INSTALL, main
+from duet_device.commands.group import commands
+from duet_device.commands.output import Output, receipt_line
+from duet_device.errors import CloudRefused, ExitCode
 
 
 def receipt(**changes: object) -> Receipt:
@@ -131,8 +131,8 @@ def test_why_to_doubt_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_advised_libraries_are_those_of_the_device() -> None:
-    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
-    named = {Requirement(each).name for each in project["optional-dependencies"]["device"]}
+    project = tomllib.loads(Path("device/pyproject.toml").read_text("utf-8"))["project"]
+    named = {Requirement(each).name for each in project["dependencies"]} - {"duet-contract"}
     assert set(_INSTALL.split()[2:]) == named
 
 

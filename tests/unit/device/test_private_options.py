@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from duet_contract.receipt import Receipt
 from duet_device import answering
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.privacy import identifiers
 from duet_device.privacy.found import Finder
 from duet_device.privacy.names import find_names
-from duet_contract.receipt import Receipt
 from tests.doubles import documents as made
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
@@ -166,7 +166,7 @@ def test_bad_dictionary_sends_nothing(
 def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCloud) -> None:
     """The link is closed while it is being made, of which gRPC must not complain."""
     program = (
-        "import sys; from device import answering; "
+        "import sys; from duet_device import answering; "
         "from tests.doubles.decoder import ScriptedDecoder; "
         "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--context', '-']))"

@@ -2,16 +2,16 @@
 
 import pytest
 
+from duet_contract.manifest import Manifest
+from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_device.answering import Listener
 from duet_device.errors import UsageProblem
 from duet_device.pairs.pair import Pair
 from duet_device.privacy.context import Document
 from duet_device.privacy.found import Found
 from duet_device.privacy.names import find_names
-from duet_device.privacy.redaction import (Redaction, redact)
+from duet_device.privacy.redaction import Redaction, redact
 from duet_device.question import Question
-from duet_contract.manifest import Manifest
-from duet_contract.v1.inference_pb2 import ReasonRequest
 from tests.doubles.asking import ask
 from tests.doubles.cloud import done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering

@@ -7,11 +7,11 @@ from unittest.mock import Mock
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from duet_device.cli import main
-from duet_device.errors import (ExitCode, ModelProblem)
-from duet_device.trust.publishers import (BY_HAND, pin, pinned)
 from duet_contract.keys import fingerprint, public_bytes, public_pem, save_private_key
 from duet_contract.private_files import write_private
+from duet_device.cli import main
+from duet_device.errors import ExitCode, ModelProblem
+from duet_device.trust.publishers import BY_HAND, pin, pinned
 
 A, B, C = (bytes([n]) * 32 for n in (1, 2, 3))
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from duet_device.answering import answer
-from duet_device.errors import UsageProblem
-from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
+from duet_device.answering import answer
+from duet_device.errors import UsageProblem
+from duet_device.pairs.pair import Pair
+from duet_device.settings import Settings
 from tests.doubles.asking import QUESTION
 from tests.doubles.cloud import (
     ScriptedCloud,

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_device.errors import UsageProblem
-from duet_device.privacy.forms import (find_forms, find_numbers)
-from duet_device.privacy.found import (Finder, Found)
+from duet_device.privacy.forms import find_forms, find_numbers
+from duet_device.privacy.found import Finder, Found
 from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.names import find_names
-from duet_device.privacy.redaction import (Redaction, redact)
-from duet_device.privacy.words import (Word, find_words, read_words)
+from duet_device.privacy.redaction import Redaction, redact
+from duet_device.privacy.words import Word, find_words, read_words
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_without_the_extra_it_says_what_to_install(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(UsageProblem, match=r"pip install 'duet-split\[redact\]'"):
+    with pytest.raises(UsageProblem, match=r"pip install phonenumbers tldextract"):
         load_finders(lambda _: None)
 
 

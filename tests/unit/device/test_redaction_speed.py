@@ -10,7 +10,7 @@ from duet_device.errors import DeadlineExceeded
 from duet_device.privacy.found import Finder
 from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.redaction import redact
-from duet_device.privacy.words import (Word, find_words)
+from duet_device.privacy.words import Word, find_words
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from duet_device.privacy.folding import (Folded, fold)
-from duet_device.privacy.found import (Finder, Found)
+from duet_device.privacy.folding import Folded, fold
+from duet_device.privacy.found import Finder, Found
 from duet_device.privacy.identifiers import load_finders
 from duet_device.privacy.names import find_names
-from duet_device.privacy.redaction import (Redaction, redact)
-from duet_device.privacy.words import (Word, find_words)
+from duet_device.privacy.redaction import Redaction, redact
+from duet_device.privacy.words import Word, find_words
 
 
 @pytest.fixture(scope="module")

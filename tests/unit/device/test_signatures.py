@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from duet_device.errors import (ModelProblem, UntrustedPair)
-from duet_device.pairs.pair import (load_decoder, open_pair)
-from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.builder import builder_key
 from duet_contract.keys import public_bytes
 from duet_contract.signature import sign_pair
+from duet_device.errors import ModelProblem, UntrustedPair
+from duet_device.pairs.pair import load_decoder, open_pair
+from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.small_pairs import write_pair
 
 KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from duet_device import answering
-from duet_device.answering import answer
-from duet_device.errors import (DeadlineExceeded, ExitCode, Interrupted, UsageProblem)
-from duet_device.identity.channel import open_channel
-from duet_device.pairs.pair import Pair
-from duet_device.settings import (MOST_TIMEOUT, Settings)
 from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
+from duet_device import answering
+from duet_device.answering import answer
+from duet_device.errors import DeadlineExceeded, ExitCode, Interrupted, UsageProblem
+from duet_device.identity.channel import open_channel
+from duet_device.pairs.pair import Pair
+from duet_device.settings import MOST_TIMEOUT, Settings
 from tests.doubles.asking import QUESTION
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import (

@@ -21,7 +21,7 @@ ANSWER = "häppy 🙂\n".encode()
 # The installed program, with a decoder that needs no model.
 PROGRAM = """
 import os, sys
-from device import answering
+from duet_device import answering
 from duet_device.cli import main
 from tests.doubles.decoder import ScriptedDecoder, answering as saying
 text = os.environ.get("TEST_ANSWER", "häppy 🙂")

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from keyring.backend import KeyringBackend
 from keyring.backends.fail import Keyring as NoKeyring
 
-from duet_device.errors import (ExitCode, Interrupted, VaultError, VaultLocked)
-from duet_device.vault import system_keyring
-from duet_device.vault import vault
+from duet_device.errors import ExitCode, Interrupted, VaultError, VaultLocked
+from duet_device.vault import system_keyring, vault
 from duet_device.vault.vault import Vault
 from tests.doubles.keyring import (
     ForgetfulKeyring,

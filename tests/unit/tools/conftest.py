@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from duet_contract.manifest import Manifest
+from duet_tools.bench.results import Figure, Machine, Results, Series, Target
+from duet_tools.bench.stats import ratios, summarise
+from duet_tools.report import plots
+from duet_tools.split import run, wire
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 from tests.doubles.ways import NearWays
-from duet_tools.bench.results import (Figure, Machine, Results, Series, Target)
-from duet_tools.bench.stats import (ratios, summarise)
-from duet_tools.report import plots
-from duet_tools.split import run
-from duet_tools.split import wire
 
 SHA = "ab" * 32
 PAIR = "bytes@1.0.0"

@@ -58,7 +58,9 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_in_results_hold_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["x", "--pair", "/a/secret/pair", "--out=/b/out.json", "-r5"])
-    assert public_command() == "python tools/duet_tools/bench_split.py --pair pair --out=out.json -r5"
+    assert (
+        public_command() == "python tools/duet_tools/bench_split.py --pair pair --out=out.json -r5"
+    )
 
 
 @pytest.fixture

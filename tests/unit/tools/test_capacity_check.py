@@ -6,8 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.fleet.check import (LOAD_S, MAX_RUNNING, Asked, _Calibration, _compare, _engine, arrivals, replay, requests_of)
-from duet_tools.fleet.costs import (Engine, Speed)
+from duet_tools.fleet.check import (
+    LOAD_S,
+    MAX_RUNNING,
+    Asked,
+    _Calibration,
+    _compare,
+    _engine,
+    arrivals,
+    replay,
+    requests_of,
+)
+from duet_tools.fleet.costs import Engine, Speed
 
 ENGINE = Engine(speeds=(Speed(streams=1, tokens_per_s=50),), prefill_s=0.5)
 

@@ -9,10 +9,10 @@ import pytest
 
 from duet_tools.bench.errors import UsageProblem
 from duet_tools.capacity import main
-from duet_tools.fleet.check import (Asked, replay)
-from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
-from duet_tools.fleet.patterns import (KINDS, Pattern)
-from duet_tools.fleet.report import (Capacity, Prices, estimate, sampled, simulate)
+from duet_tools.fleet.check import Asked, replay
+from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.patterns import KINDS, Pattern
+from duet_tools.fleet.report import Capacity, Prices, estimate, sampled, simulate
 from duet_tools.fleet.simulation import Setup
 from duet_tools.fleet.sizing import fewest_replicas
 from duet_tools.link.profiles import link_named

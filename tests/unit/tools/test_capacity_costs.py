@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.fleet.costs import Costs, Device, Engine, Speed
+from duet_tools.fleet.costs_file import costs_from_report, read_costs
 from tests.doubles.reports import SPLIT, records, summary
 from tests.doubles.reports import report as reported
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
-from duet_tools.fleet.costs_file import (costs_from_report, read_costs)
 
-RESULTS = Path(__file__).parents[3] / "tools" / "results" / "split_cpu.json"
+RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "split_cpu.json"
 COSTS = Costs(
     engine=Engine(speeds=(Speed(streams=1, tokens_per_s=50), Speed(streams=8, tokens_per_s=240))),
     device=Device(first_answer_s=0.03, answer_tokens_per_s=190),

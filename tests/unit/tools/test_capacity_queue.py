@@ -7,10 +7,10 @@ import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_tools.fleet.costs import (Costs, Device, Engine, Speed)
+from duet_tools.fleet.costs import Costs, Device, Engine, Speed
 from duet_tools.fleet.patterns import Pattern
-from duet_tools.fleet.replica import (Job, Replica)
-from duet_tools.fleet.simulation import (Fleet, Seen, Setup)
+from duet_tools.fleet.replica import Job, Replica
+from duet_tools.fleet.simulation import Fleet, Seen, Setup
 from duet_tools.link.profiles import link_named
 
 MANY = 1_000_000

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.tcp import read_all, serving
-from duet_tools.counting_proxy import (Count, CountingProxy)
+from duet_tools.counting_proxy import Count, CountingProxy
 from duet_tools.link.emulator import parse_address
+from tests.doubles.tcp import read_all, serving
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from duet_tools.bench.errors import UsageProblem
 from duet_tools.bench.results import read_results
 from duet_tools.files import read_text
 from duet_tools.fleet.costs_file import read_costs
-from duet_tools.fleet.patterns import (HOURS, Pattern)
+from duet_tools.fleet.patterns import HOURS, Pattern
 from duet_tools.link.emulator import parse_address
-from duet_tools.link.errors import (BadLink, BadTimeline)
-from duet_tools.link.profiles import (Direction, link_named)
+from duet_tools.link.errors import BadLink, BadTimeline
+from duet_tools.link.profiles import Direction, link_named
 from duet_tools.link.timeline import read_timeline
-from duet_tools.options import (Finite, flags)
+from duet_tools.options import Finite, flags
 from duet_tools.progress import plain
 from duet_tools.report.model import read_report
 from duet_tools.report.readme_tables import read_measured

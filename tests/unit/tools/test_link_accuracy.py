@@ -7,9 +7,9 @@ import pytest
 
 from duet_tools import link_emulator
 from duet_tools.link import accuracy
-from duet_tools.link.accuracy import (Figure, Report, table)
+from duet_tools.link.accuracy import Figure, Report, table
 
-RESULTS = Path(__file__).parents[3] / "tools" / "results" / "link_accuracy.json"
+RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "link_accuracy.json"
 
 
 def report(*figures: Figure) -> Report:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
+from duet_tools.link.emulator import LinkEmulator, parse_address
+from duet_tools.link.errors import BadLink, ListenFailed
+from duet_tools.link.profiles import Direction, Link
+from duet_tools.link.timeline import Step, Timeline
 from tests.doubles.tcp import echo, read_all, serving
-from duet_tools.link.emulator import (LinkEmulator, parse_address)
-from duet_tools.link.errors import (BadLink, ListenFailed)
-from duet_tools.link.profiles import (Direction, Link)
-from duet_tools.link.timeline import (Step, Timeline)
 
 
 def link(up: Direction | None = None, down: Direction | None = None) -> Link:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.tcp import serving
 from duet_tools.link.emulator import parse_address
 from duet_tools.link_emulator import main
+from tests.doubles.tcp import serving
 
-SCRIPT = Path(__file__).parents[3] / "tools" / "link_emulator.py"
+SCRIPT = Path(__file__).parents[3] / "tools/duet_tools/link_emulator.py"
 
 
 @pytest.mark.parametrize(

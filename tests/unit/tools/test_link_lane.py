@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.doubles.manual_loop import ManualLoop
-from duet_tools.link.lane import (MOST_BACKLOG, Lane, Mark, Pipe)
+from duet_tools.link.lane import MOST_BACKLOG, Lane, Mark, Pipe
 from duet_tools.link.profiles import Direction
+from tests.doubles.manual_loop import ManualLoop
 
 
 @dataclass

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
-from tests.doubles.service import ScriptedCompletions, ScriptedService
 from duet_tools import bench_split
 from duet_tools.report.compare import compare
-from duet_tools.report.model import (MarkedLow, read_report)
+from duet_tools.report.model import MarkedLow, read_report
 from duet_tools.report.statements import statements
 from duet_tools.split.record import Record
+from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
+from tests.doubles.service import ScriptedCompletions, ScriptedService
 
 DEVICE_CELLS = ("device-alone/none/1 at once", "duet@16/none/1 at once", "duet@16/none/3 at once")
 

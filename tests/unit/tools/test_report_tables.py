@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 from duet_tools.bench.errors import UsageProblem
 from duet_tools.bench.results import Results
 from duet_tools.bench.tables import markdown
 from duet_tools.report import readme_tables
-from duet_tools.report.model import (Report, read_report)
+from duet_tools.report.model import Report, read_report
 from duet_tools.report.readme import readme
 from duet_tools.report.readme_tables import Block
 from duet_tools.report_tables import main
+from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
 REPORT_START, REPORT_END = "<!-- report:start -->", "<!-- report:end -->"
@@ -150,7 +150,10 @@ def test_one_command_keeps_a_report_and_puts_it_into_the_readme(
     assert main([str(kept), "--update", str(page), "--check"]) == 0
     page.write_text(page.read_text("utf-8").replace("95%", "99%"), "utf-8")
     assert main([str(kept), "--update", str(page), "--check"]) == 1
-    assert f"is stale: python tools/duet_tools/report_tables.py {kept} --update" in capsys.readouterr().err
+    assert (
+        f"is stale: python tools/duet_tools/report_tables.py {kept} --update"
+        in capsys.readouterr().err
+    )
 
 
 def test_without_a_file_every_committed_one_is_put_in(

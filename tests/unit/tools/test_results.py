@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import (Figure, Results, Target, read_results)
+from duet_tools.bench.results import Figure, Results, Target, read_results
 
 
 def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: st
 
 
 def test_committed_results_can_be_read_and_name_no_machine() -> None:
-    directory = Path(__file__).parents[3] / "tools" / "results"
+    directory = Path(__file__).parents[3] / "tools/duet_tools/results"
     for path in directory.glob("split_*.json"):
         assert read_results(path).figures
         text = path.read_text("utf-8")

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from duet_device.errors import CloudUnreachable
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -19,21 +18,22 @@ from duet_contract.v1.inference_pb2 import (
     Piece,
     TokenIds,
 )
-from tests.doubles.decoder import ScriptedDecoder, answering
-from tests.doubles.tcp import read_all, serving
+from duet_device.errors import CloudUnreachable
 from duet_tools.bench.errors import UsageProblem
 from duet_tools.link.emulator import parse_address
 from duet_tools.split import replayed
 from duet_tools.split.cells import Cell
 from duet_tools.split.energy import EnergyMeter
-from duet_tools.split.folder import (Folder, Stretch)
+from duet_tools.split.folder import Folder, Stretch
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.split import add_saving
 from duet_tools.split.record import Record
 from duet_tools.split.relay import Relay
-from duet_tools.split.replayed import (Arrived, ReplayedDevice)
+from duet_tools.split.replayed import Arrived, ReplayedDevice
 from duet_tools.split.settings import RunSettings
 from duet_tools.split.wire import Ways
+from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.tcp import read_all, serving
 
 
 class SlowDecoder(ScriptedDecoder):

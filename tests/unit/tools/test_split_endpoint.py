@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 from duet_tools import bench_split
 from duet_tools.bench.errors import UsageProblem
 from duet_tools.report.model import read_report
-from duet_tools.split.endpoint import (KEY_VARIABLE, Endpoint, served_model)
+from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
+from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 
 
 @pytest.fixture(autouse=True)

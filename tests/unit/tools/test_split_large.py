@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 
-from duet_device.errors import (CloudBusy, CloudRefused, CloudUnreachable, Interrupted)
 from duet_contract.manifest import Manifest
-from tests.doubles.service import ScriptedCompletions
+from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, Interrupted
 from duet_tools.link.emulator import LinkEmulator
-from duet_tools.link.profiles import (Direction, Link)
+from duet_tools.link.profiles import Direction, Link
 from duet_tools.split.endpoint import Endpoint
 from duet_tools.split.link_time import tell_link_from_cloud
 from duet_tools.split.modes.base import Asking
-from duet_tools.split.modes.large import (LargeAlone, Truncated, answers_in_reasoning)
+from duet_tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
 from duet_tools.split.questions import Question
-from duet_tools.split.record import (Record, failed)
+from duet_tools.split.record import Record, failed
+from tests.doubles.service import ScriptedCompletions
 
 QUESTION = Question("1", "What?", "7")
 # Its questions go to whatever stands at the near end of a link to it.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from duet_tools.bench.errors import UsageProblem
+from duet_tools.split.checking import RULE, LastAnswer, find_check
+from duet_tools.split.questions import Question, answered, read_questions
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from tests.doubles.verifiers import DigitVerifier
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.split.checking import (RULE, LastAnswer, find_check)
-from duet_tools.split.questions import (Question, answered, read_questions)
 
 
 def write(path: Path, *rows: object) -> Path:

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 from duet_tools import bench_split
 from duet_tools.report.model import read_report
+from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 
 
 def main(

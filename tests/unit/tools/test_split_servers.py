@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 from duet_tools import bench_split
 from duet_tools.bench.workload import Workload
 from duet_tools.report.model import read_report
 from duet_tools.split import servers
 from duet_tools.split.servers import Servers
+from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 
 
 class Started:

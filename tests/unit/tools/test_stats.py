@@ -2,7 +2,7 @@
 
 import pytest
 
-from duet_tools.bench.stats import (differences, ratios, summarise)
+from duet_tools.bench.stats import differences, ratios, summarise
 
 
 def test_summary_has_median_extremes_and_relative_spread() -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from tests.doubles.small_pairs import write_pair
-from duet_tools import tls_cost
-from duet_tools import tls_figures
-from duet_tools.bench.results import (Figure, Series, read_results)
+from duet_tools import tls_cost, tls_figures
+from duet_tools.bench.results import Figure, Series, read_results
 from duet_tools.bench.stats import summarise
 from duet_tools.tls_services import Side
+from tests.doubles.small_pairs import write_pair
 
 PLAIN, SECURED = Side(1, None), Side(2, None)
 

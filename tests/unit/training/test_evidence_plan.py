@@ -12,18 +12,25 @@ from duet_training.errors import DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments import runner as running
 from duet_training.experiments.__main__ import main
-from duet_training.experiments.mechanism import (QUESTIONS, measured, pressure)
-from duet_training.experiments.methods import (ABLATIONS, FROM_SECOND, JOINTLY, MAIN, OTHERS, UNTRAINED)
-from duet_training.experiments.plan import (FULL, make_plan)
-from duet_training.experiments.rates import (RATES, chosen, stage_of)
+from duet_training.experiments.mechanism import QUESTIONS, measured, pressure
+from duet_training.experiments.methods import (
+    ABLATIONS,
+    FROM_SECOND,
+    JOINTLY,
+    MAIN,
+    OTHERS,
+    UNTRAINED,
+)
+from duet_training.experiments.plan import FULL, make_plan
+from duet_training.experiments.rates import RATES, chosen, stage_of
 from duet_training.experiments.report import write_report
-from duet_training.experiments.results import (Results, of_run)
-from duet_training.experiments.runner import (Runner, StageError)
+from duet_training.experiments.results import Results, of_run
+from duet_training.experiments.runner import Runner, StageError
 from duet_training.experiments.schedule import MOST
-from duet_training.experiments.stage import (LIMIT, Stage)
-from duet_training.experiments.tables import (LENGTHS, ablation_table, by_length, ran)
+from duet_training.experiments.stage import LIMIT, Stage
+from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
 from duet_training.objective.rewards import Baseline
-from duet_training.settings.run import (Settings, compose_settings)
+from duet_training.settings.run import Settings, compose_settings
 
 FEW = ("data", "start", "rate-duet-", "duet-0")
 

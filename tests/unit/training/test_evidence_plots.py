@@ -8,9 +8,16 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from duet_training.experiments.curves import (ACCURACY, LENGTH, band, curve)
-from duet_training.experiments.drawing import (GROUPS, ablations, accuracy_against_tokens, lengths, price_and_accuracy, write_plots)
-from duet_training.experiments.methods import (ABLATIONS, BUDGET, JOINTLY)
+from duet_training.experiments.curves import ACCURACY, LENGTH, band, curve
+from duet_training.experiments.drawing import (
+    GROUPS,
+    ablations,
+    accuracy_against_tokens,
+    lengths,
+    price_and_accuracy,
+    write_plots,
+)
+from duet_training.experiments.methods import ABLATIONS, BUDGET, JOINTLY
 from duet_training.experiments.results import Results
 
 SVG = "{http://www.w3.org/2000/svg}"

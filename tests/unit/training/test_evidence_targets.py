@@ -2,9 +2,9 @@
 
 import pytest
 
-from duet_training.experiments.figures import (Difference, paired)
+from duet_training.experiments.figures import Difference, paired
 from duet_training.experiments.results import Results
-from duet_training.experiments.targets import (frontier, targets_table)
+from duet_training.experiments.targets import frontier, targets_table
 
 
 def _evaluated(results, name, accuracy, tokens, data="easy", right=""):

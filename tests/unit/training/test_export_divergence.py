@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from duet_training.export.divergence import (Distance, kl, kl_of_known, log_softmax)
+from duet_training.export.divergence import Distance, kl, kl_of_known, log_softmax
 
 
 def _log(*shares):

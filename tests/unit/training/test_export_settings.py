@@ -4,8 +4,8 @@ import pytest
 
 from duet_training.errors import ConfigError
 from duet_training.export.__main__ import main
-from duet_training.export.settings import (ExportSettings, quantization_types)
-from duet_training.export.verdict import (beyond, limit_for)
+from duet_training.export.settings import ExportSettings, quantization_types
+from duet_training.export.verdict import beyond, limit_for
 from duet_training.settings.run import compose_settings
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from duet_contract.manifest import TemplatePart
-from duet_training.errors import (CheckpointError, ConfigError)
-from duet_training.export.source import (Lengths, find_trained, served_pair)
+from duet_training.errors import CheckpointError, ConfigError
+from duet_training.export.source import Lengths, find_trained, served_pair
 from duet_training.pair.description import load_pair
 
 

@@ -10,10 +10,9 @@ from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import formula_accuracy
-from duet_training.sft import formulas
+from duet_training.sft import formula_accuracy, formulas
 from duet_training.sft.command import UNFINISHED
-from duet_training.sft.formula_measure import (judge, summary)
+from duet_training.sft.formula_measure import judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.start import make_start
 

@@ -10,20 +10,17 @@ from safetensors.torch import load_file, save_file
 
 from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
-from tests.doubles.small_pairs import write_pair
 from duet_training.errors import DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.export.settings import ExportSettings
-from duet_training.settings.run import (Settings, compose_settings)
 from duet_training.release import __main__ as command
-from duet_training.release import pack
-from duet_training.release import packing
-from duet_training.release import release
-from duet_training.release import word_problems
+from duet_training.release import pack, packing, release, word_problems
 from duet_training.release.command import Command
-from duet_training.release.package import (collect, package, renew_figures, tell)
+from duet_training.release.package import collect, package, renew_figures, tell
 from duet_training.release.stages import HELD_OUT
 from duet_training.release.stories import make_plan
+from duet_training.settings.run import Settings, compose_settings
+from tests.doubles.small_pairs import write_pair
 
 EVALUATION = {
     "data": "stories:wide",

@@ -7,14 +7,12 @@ from pathlib import Path
 import pytest
 
 from duet_contract.integrity import sha256_of
-from tests.doubles.bench import ScriptedBench
-from tests.doubles.small_pairs import write_pair
 from duet_training.errors import DataError
-from duet_training.release import bench
-from duet_training.release import served
-from duet_training.release import wall_clock
+from duet_training.release import bench, served, wall_clock
 from duet_training.release.package import package
 from duet_training.release.stages import HELD_OUT
+from tests.doubles.bench import ScriptedBench
+from tests.doubles.small_pairs import write_pair
 
 PYTHON = Path(sys.executable)
 

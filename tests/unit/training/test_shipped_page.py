@@ -6,9 +6,9 @@ import json
 import pytest
 
 from duet_contract.manifest import parse_manifest
-from tests.doubles.manifests import manifest_data
 from duet_training.release.page import write_page
 from duet_training.release.targets import target_rows
+from tests.doubles.manifests import manifest_data
 
 EMPTY = {"evaluations": {}, "served": None, "wall_clock": None, "parity": None, "samples": []}
 
@@ -218,7 +218,7 @@ def test_the_command_has_every_argument(manifest, figures):
         part.strip(" \\") for part in text.split("    $ ")[1].split("\n\n")[0].split("\n")
     )
     assert command == (
-        f"python -m duet_training.release OUT --into cloud/duet_cloud/pairs/{manifest.id} "
+        f"python -m duet_training.release OUT --into cloud/pairs/duet_pairs/{manifest.id} "
         "--real multiarith.jsonl addsub.jsonl singleeq.jsonl svamp.jsonl gsm8k_test.jsonl "
         "--peer big-1b --serving-python .venv/bin/python"
     )

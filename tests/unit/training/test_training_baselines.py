@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duet_training.errors import ConfigError
+from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.rl.baselines.lgrpo import LengthGrpo
 from duet_training.rl.baselines.registry import make_baseline
 from duet_training.rl.baselines.single import SingleModel
 from duet_training.rl.baselines.thinkprune import ThinkPrune
-from duet_training.errors import ConfigError
-from duet_training.objective.advantages import (advantages, reasoner_groups)
 from duet_training.train import settings_from
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from duet_training.rl.checkpoints import (Checkpoints, State, load_policies)
 from duet_training.errors import CheckpointError
+from duet_training.rl.checkpoints import Checkpoints, State, load_policies
 
 
 class _Policy:

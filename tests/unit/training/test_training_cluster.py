@@ -7,10 +7,9 @@ from unittest import mock
 
 import pytest
 
-from duet_training.verl_backend import cluster
-from duet_training.verl_backend import policies
-from duet_training.errors import (ClusterError, ConfigError)
+from duet_training.errors import ClusterError, ConfigError
 from duet_training.train import settings_from
+from duet_training.verl_backend import cluster, policies
 
 NEEDED = ["pair=p", "out=o", "data.train=t"]
 NAMES = ("reasoner", "decoder")

@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from duet_training.commands import real, run_command, whole
+from duet_training.errors import ConfigError, DataError, ParityError
 from duet_training.settings import run as settings
-from duet_training.commands import (real, run_command, whole)
-from duet_training.errors import (ConfigError, DataError, ParityError)
 from duet_training.settings.run import compose_settings
 
 ROOT = Path(__file__).parents[3]

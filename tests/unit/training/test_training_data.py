@@ -9,10 +9,10 @@ import pytest
 from duet_training.data.__main__ import main
 from duet_training.data.gym import generate
 from duet_training.data.jsonl import read_jsonl
-from duet_training.data.rows import (Problem, paths_of, questions_of, read_rows, write_rows)
+from duet_training.data.rows import Problem, paths_of, questions_of, read_rows, write_rows
 from duet_training.data.splits import split
-from duet_training.errors import DataError
 from duet_training.data.story_problems.draw import split_of
+from duet_training.errors import DataError
 from duet_training.evaluation.verifiers.gym import GymVerifier
 
 BOXED = r"We add them and get $\boxed{4}$."

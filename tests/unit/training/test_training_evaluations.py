@@ -2,13 +2,13 @@
 
 import pytest
 
+from duet_training.errors import ConfigError
 from duet_training.evaluation import batch_run as evaluation_list
 from duet_training.evaluation import model_cache as started
-from duet_training.errors import ConfigError
-from duet_training.evaluation.batch_run import read
-from duet_training.evaluation.run import METHODS
 from duet_training.evaluation.batch import main
+from duet_training.evaluation.batch_run import read
 from duet_training.evaluation.model_cache import Started
+from duet_training.evaluation.run import METHODS
 
 ONE = "pair=p.yaml data.train=t.parquet"
 

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass
 
-from duet_cloud.pairs.formats import (decoder_formats, end_of_reasoning, reasoner_format)
+from duet_cloud.pairs.formats import decoder_formats, end_of_reasoning, reasoner_format
 from duet_training.errors import ConfigError
 from duet_training.pair.description import read_pair
 from duet_training.train import settings_from
@@ -159,7 +159,9 @@ def test_the_shipped_pair_has_the_prompts_of_serving():
     """Those that the cloud's builder derives from such a template and its recipe's instruction."""
     pair = read_pair(Path("qwen3-4b-0.6b"))
     recipe = tomllib.loads(
-        (Path(__file__).parents[3] / "cloud/duet_cloud/pairs/recipes/qwen3-4b-0.6b.toml").read_text()
+        (
+            Path(__file__).parents[3] / "cloud/duet_cloud/pairs/recipes/qwen3-4b-0.6b.toml"
+        ).read_text()
     )
     ask = recipe["reasoner"]["instruction"]
     served = decoder_formats(TEMPLATE, ask, "")

@@ -5,9 +5,9 @@ from itertools import product
 
 import pytest
 
-from tests.doubles.policies import ScriptedPolicy
-from duet_training.data.rows import (Problem, write_rows)
+from duet_training.data.rows import Problem, write_rows
 from duet_training.train import main
+from tests.doubles.policies import ScriptedPolicy
 
 SMALL = [
     *("batch.questions=2", "batch.signals=2", "batch.answers=2", "batch.mini_batch=1"),

@@ -5,9 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from duet_training.pair.lora import check_adapter
 from duet_training.errors import ConfigError
-from duet_training.preflight.memory import (CONTEXT, GIB, RESTING, Engine, Shape, activations, cached_tokens, engine_of, phases, resident, shape_of, table)
+from duet_training.pair.lora import check_adapter
+from duet_training.preflight.memory import (
+    CONTEXT,
+    GIB,
+    RESTING,
+    Engine,
+    Shape,
+    activations,
+    cached_tokens,
+    engine_of,
+    phases,
+    resident,
+    shape_of,
+    table,
+)
 from duet_training.settings.run import Adapter
 from duet_training.train import settings_from
 from duet_training.verl_backend.config import policy_config

@@ -5,17 +5,21 @@ import json
 import numpy as np
 import pytest
 
-from duet_training.data.rows import (Problem, write_rows)
+from duet_training.data.rows import Problem, write_rows
 from duet_training.evaluate import main
-from duet_training.evaluation.run import (summary, write_answers)
-from duet_training.verl_backend.generation import Response
 from duet_training.evaluation.methods.alone import Alone
 from duet_training.evaluation.methods.base import Outcome
 from duet_training.evaluation.methods.duet import Duet
 from duet_training.evaluation.methods.original import Original
-from duet_training.evaluation.methods.prompted import (NOTE, Prompted)
+from duet_training.evaluation.methods.prompted import NOTE, Prompted
 from duet_training.evaluation.methods.truncated import Truncated
-from duet_training.evaluation.metrics import (bootstrap_interval, generation_flops, intelligence_per_token)
+from duet_training.evaluation.metrics import (
+    bootstrap_interval,
+    generation_flops,
+    intelligence_per_token,
+)
+from duet_training.evaluation.run import summary, write_answers
+from duet_training.verl_backend.generation import Response
 
 PROBLEMS = [Problem("1", "2+2?", "4", "set")]
 

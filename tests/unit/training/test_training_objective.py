@@ -6,11 +6,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duet_training.objective.advantages import (advantages, decoder_groups, reasoner_groups, tied_groups)
+from duet_training.objective.advantages import (
+    advantages,
+    decoder_groups,
+    reasoner_groups,
+    tied_groups,
+)
 from duet_training.objective.kl import kl_of_responses
-from duet_training.objective.lengths import (Counted, signal_lengths)
-from duet_training.objective.rewards import (Baseline, alone_reward, guided_reward, length_price, reasoner_reward)
-from duet_training.objective.schedule import (Constant, DualAscent)
+from duet_training.objective.lengths import Counted, signal_lengths
+from duet_training.objective.rewards import (
+    Baseline,
+    alone_reward,
+    guided_reward,
+    length_price,
+    reasoner_reward,
+)
+from duet_training.objective.schedule import Constant, DualAscent
 
 # One question, two signals, two answers each.
 GUIDED = np.array([[[1.0, 1.0], [1.0, 0.0]]])

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from duet_training.rl.checkpoints import (Checkpoints, State)
-from duet_training.data.rows import (Problem, write_rows)
-from duet_training.preflight.memory import (GIB, Shape)
+from duet_training.data.rows import Problem, write_rows
 from duet_training.preflight import host
 from duet_training.preflight.__main__ import main
+from duet_training.preflight.memory import GIB, Shape
+from duet_training.rl.checkpoints import Checkpoints, State
 from duet_training.train import settings_from
 
 SIZES = [

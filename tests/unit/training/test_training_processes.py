@@ -9,10 +9,10 @@ import time
 import psutil
 import pytest
 
-from tests.doubles.bench import ScriptedBench
 from duet_training.commands import run_command
 from duet_training.errors import DataError
-from duet_training.experiments.processes import (CommandFailed, run)
+from duet_training.experiments.processes import CommandFailed, run
+from tests.doubles.bench import ScriptedBench
 
 
 def _python(code):

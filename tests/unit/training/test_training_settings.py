@@ -8,12 +8,12 @@ from peft import LoraConfig, get_peft_model
 from torch.nn import Linear
 from transformers import AutoModelForCausalLM, GPT2Config
 
-from duet_training.pair.lora import check_adapter
 from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
-from duet_training.objective.schedule import (Constant, DualAscent)
-from duet_training.settings.run import (Adapter, compose_settings)
-from duet_training.train import (main, settings_from)
+from duet_training.objective.schedule import Constant, DualAscent
+from duet_training.pair.lora import check_adapter
+from duet_training.settings.run import Adapter, compose_settings
+from duet_training.train import main, settings_from
 from duet_training.verl_backend.config import policy_config
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]

@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from duet_contract.keys import load_private_key, load_public_key, public_bytes
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_contract.signature import read_signature, verify_signature
+from duet_training.export.sign import PASSPHRASE_VARIABLE, main
 from tests.doubles.small_pairs import write_pair
-from duet_training.export.sign import (PASSPHRASE_VARIABLE, main)
 
 SECRET = "correct horse"
 

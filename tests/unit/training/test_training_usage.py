@@ -2,10 +2,9 @@
 
 import pytest
 
-from duet_training import evaluate
-from duet_training.pair import tiny
-from duet_training import train
+from duet_training import evaluate, train
 from duet_training.experiments import __main__ as evidence
+from duet_training.pair import tiny
 from duet_training.preflight import __main__ as preflight
 
 
@@ -14,7 +13,7 @@ from duet_training.preflight import __main__ as preflight
 def test_help_says_what_can_be_set(command, asked, capsys):
     assert command.main(["pair=p.yaml", asked]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("usage: python -m training.")
+    assert out.startswith("usage: python -m duet_training.")
     assert "# YAML file: both models and their prompts" in out
 
 

@@ -7,14 +7,14 @@ import pytest
 
 from duet_contract.answers import Kind
 from duet_contract.answers.reference import read_reference
-from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from duet_training.errors import VerifierError
-from duet_training.evaluation.verifiers import (Truth, make_verifier)
+from duet_training.evaluation.verifiers import Truth, make_verifier
 from duet_training.evaluation.verifiers.choice import ChoiceVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
-from duet_training.evaluation.verifiers.registry import (VERIFIERS, check_verifier)
+from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
 from duet_training.evaluation.verifiers.timed import TimedPool
+from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,9 @@ def test_the_check_catches_a_verifier_that_cannot_tell(verifier):
         check_verifier(verifier, "mine")
 
 
-@pytest.mark.parametrize("name", ["maths", "training.nothing:Here", "duet_training.evaluation.verifiers:Nothing"])
+@pytest.mark.parametrize(
+    "name", ["maths", "training.nothing:Here", "duet_training.evaluation.verifiers:Nothing"]
+)
 def test_unknown_verifier_is_one_line(name):
     with pytest.raises(VerifierError) as caught:
         make_verifier(name)

@@ -9,17 +9,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from duet_contract.manifest import Manifest
+from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_device.answering import answer
 from duet_device.decoder.llama import Decoder
 from duet_device.pairs.pair import Pair
 from duet_device.settings import Settings
-from duet_contract.manifest import Manifest
-from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.errors import BenchError
-from duet_tools.bench.replay import (Recording, ReplayServer, piece_sizes, record)
-from duet_tools.bench.results import (Figure, Series, Target)
-from duet_tools.bench.stats import (ratios, summarise)
+from duet_tools.bench.replay import Recording, ReplayServer, piece_sizes, record
+from duet_tools.bench.results import Figure, Series, Target
+from duet_tools.bench.stats import ratios, summarise
 from duet_tools.bench.workload import question
 
 SIGNALS = (64, 128, 256, 512, 1024)

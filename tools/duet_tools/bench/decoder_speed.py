@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from llama_cpp import Llama
 
-from duet_device.decoder.llama import Decoder
-from duet_device.decoder.generation import Generation
 from duet_contract.manifest import Decoder as Description
 from duet_contract.prompts import encode_text, prompt_ids
+from duet_device.decoder.generation import Generation
+from duet_device.decoder.llama import Decoder
 from duet_tools.bench.bare_llama import BareLlama
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.results import (Figure, Series, Target)
-from duet_tools.bench.stats import (ratios, summarise)
+from duet_tools.bench.results import Figure, Series, Target
+from duet_tools.bench.stats import ratios, summarise
 from duet_tools.bench.workload import question
 
 TOKENS = 160

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from duet_tools.bench.subjects import (READY_S, EngineProcess, Round, Stream, engine_flags)
+from duet_tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags
 from duet_tools.bench.workload import Workload
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.placement import staying_on
-from duet_tools.bench.results import (Figure, Series, Target)
-from duet_tools.bench.stats import (differences, summarise)
+from duet_tools.bench.results import Figure, Series, Target
+from duet_tools.bench.stats import differences, summarise
 from duet_tools.bench.subjects import Subject
 from duet_tools.bench.workload import question
 

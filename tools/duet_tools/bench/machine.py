@@ -34,8 +34,8 @@ def commit() -> str | None:
     here = Path(__file__).parent
     try:
         name = _output(["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"])
-        rooms = (":/cloud", ":/device", ":/proto", ":/tools/*.py")
-        changed = _output(["git", "-C", str(here), "status", "--porcelain", "--", *rooms])
+        packages = (":/cloud", ":/device", ":/proto", ":/tools/duet_tools/*.py")
+        changed = _output(["git", "-C", str(here), "status", "--porcelain", "--", *packages])
     except (OSError, subprocess.CalledProcessError):
         return None
     return name + "+" if changed else name

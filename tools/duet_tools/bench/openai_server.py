@@ -14,7 +14,7 @@ import httpx
 
 from duet_tools.bench.children import free_port
 from duet_tools.bench.errors import BenchError
-from duet_tools.bench.subjects import (READY_S, EngineProcess, Round, Stream, engine_flags, timed)
+from duet_tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags, timed
 from duet_tools.bench.workload import Workload
 
 MODEL = "reasoner"

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from duet_tools.bench.machine import (commit, load_average)
+from duet_tools.bench.machine import commit, load_average
 from duet_tools.bench.results import Figure
 
 if TYPE_CHECKING:

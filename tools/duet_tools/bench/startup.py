@@ -10,7 +10,7 @@ from pathlib import Path
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.errors import BenchError
 from duet_tools.bench.replay import ReplayServer
-from duet_tools.bench.results import (Figure, Series, Target)
+from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import summarise
 from duet_tools.bench.workload import question
 

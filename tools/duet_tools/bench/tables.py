@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from duet_tools.bench.results import (Figure, Results, Summary)
+from duet_tools.bench.results import Figure, Results, Summary
 from duet_tools.progress import plain
 
 _HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")

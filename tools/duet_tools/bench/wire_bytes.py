@@ -12,10 +12,6 @@ from dataclasses import dataclass
 import grpc
 import httpx
 
-from duet_device.identity.channel import open_channel
-from duet_device.link import FRAME_BYTES
-from duet_device.question import build_request
-from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
@@ -23,13 +19,17 @@ from duet_contract.v1.inference_pb2 import (
     SignalEncoding,
 )
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_device.identity.channel import open_channel
+from duet_device.link import FRAME_BYTES
+from duet_device.question import build_request
+from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.errors import BenchError
 from duet_tools.bench.openai_server import signal_tokens
-from duet_tools.bench.results import (Figure, Series, Target)
+from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import summarise
 from duet_tools.bench.workload import question
-from duet_tools.counting_proxy import (Count, CountingProxy)
+from duet_tools.counting_proxy import Count, CountingProxy
 
 SIGNAL_TOKENS = 256
 TARGETS = {

@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 import click
 
-from duet_tools.bench.errors import (BenchError, UsageProblem)
+from duet_tools.bench.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
-from duet_tools.fleet.patterns import (HOURS, KINDS, RANGES, Pattern)
-from duet_tools.fleet.simulation import (MODES, Mode, Setup)
+from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
+from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
-from duet_tools.options import (FILE, HELP, MOST_PRICE, SEED, Finite)
+from duet_tools.options import FILE, HELP, MOST_PRICE, SEED, Finite
 
 _RESULTS = Path(__file__).parents[1] / "results" / "split_cpu.json"
 _EXITS = (
@@ -92,7 +92,7 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     if check:
         _check(out)
         return
-    from duet_tools.fleet.report import (Prices, simulate)
+    from duet_tools.fleet.report import Prices, simulate
     from duet_tools.fleet.tables import capacity_table
 
     daily = options["pattern"] == "daily"
@@ -144,7 +144,7 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
 
 
 def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
-    from duet_tools.fleet.sizing import (Needed, Sizing, fewest_replicas)
+    from duet_tools.fleet.sizing import Needed, Sizing, fewest_replicas
 
     objective = options["objective"]
     needed: list[Needed] = []

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from duet_contract.json_data import parse_json
 from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import (Results, read_results)
+from duet_tools.bench.results import Results, read_results
 from duet_tools.files import read_text
-from duet_tools.fleet.costs import (Costs, Device, Engine, Speed, Tokens, Wire)
+from duet_tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
 
 # Signals of a repeat of the bench's throughput at one stream (tools/duet_tools/bench/throughput.py).
 _LONE_ROUNDS = 2
@@ -60,7 +60,9 @@ def costs_from_results(
 
     def figure(wanted: str) -> Any:
         if wanted not in figures:
-            raise UsageProblem(f"{name} has no figure {wanted}: take it with tools/duet_tools/bench_split.py")
+            raise UsageProblem(
+                f"{name} has no figure {wanted}: take it with tools/duet_tools/bench_split.py"
+            )
         return figures[wanted]
 
     lone = figure("throughput.engine-1")

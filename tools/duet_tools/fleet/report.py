@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from duet_tools.bench.errors import UsageProblem
-from duet_tools.fleet.simulation import (Fleet, Mode, Seen, Setup)
+from duet_tools.fleet.simulation import Fleet, Mode, Seen, Setup
 
 SCHEMA = 1
 _PERCENTILES = (50, 90, 95, 99)

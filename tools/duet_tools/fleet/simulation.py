@@ -15,7 +15,7 @@ import simpy
 
 from duet_tools.fleet.costs import Costs
 from duet_tools.fleet.patterns import Pattern
-from duet_tools.fleet.replica import (Job, Replica)
+from duet_tools.fleet.replica import Job, Replica
 from duet_tools.link.profiles import Link
 
 Mode = Literal["split", "alone"]

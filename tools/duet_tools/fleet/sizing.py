@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
 
-from duet_tools.fleet.report import (Prices, simulate)
-from duet_tools.fleet.simulation import (Mode, Setup)
+from duet_tools.fleet.report import Prices, simulate
+from duet_tools.fleet.simulation import Mode, Setup
 
 # Of the questions asked, so many may fail.
 MOST_FAILED = 0.01

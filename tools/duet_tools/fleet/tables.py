@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from duet_tools.fleet.check import CheckReport
-from duet_tools.fleet.report import (Capacity, Estimate, Latency, Outcome)
+from duet_tools.fleet.report import Capacity, Estimate, Latency, Outcome
 
 _Pick = Callable[[Outcome], str]
 

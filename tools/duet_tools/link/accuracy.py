@@ -21,7 +21,7 @@ from typing import Any
 
 from duet_contract.addresses import Address
 from duet_tools.bench.errors import BenchError
-from duet_tools.bench.machine import (commit, describe_machine, load_average)
+from duet_tools.bench.machine import commit, describe_machine, load_average
 from duet_tools.link.profiles import PRESETS
 
 WITHIN = 0.05

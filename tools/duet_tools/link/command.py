@@ -13,9 +13,17 @@ import click
 from duet_contract.json_data import json_text
 from duet_tools.bench.errors import BenchError
 from duet_tools.link.errors import BadLink
-from duet_tools.link.profiles import (MOST_BYTES, MOST_MS, PRESETS, Direction, Link, link_named, parse_rate)
-from duet_tools.link.timeline import (Timeline, read_timeline)
-from duet_tools.options import (FILE, HELP, SEED, Finite)
+from duet_tools.link.profiles import (
+    MOST_BYTES,
+    MOST_MS,
+    PRESETS,
+    Direction,
+    Link,
+    link_named,
+    parse_rate,
+)
+from duet_tools.link.timeline import Timeline, read_timeline
+from duet_tools.options import FILE, HELP, SEED, Finite
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXITS = (
@@ -209,7 +217,7 @@ def _print_links() -> None:
 
 
 def _check(out: Path | None) -> None:
-    from duet_tools.link.accuracy import (measure, table)
+    from duet_tools.link.accuracy import measure, table
 
     if out and not out.parent.is_dir():
         raise BadLink(f"there is no directory {out.parent}")

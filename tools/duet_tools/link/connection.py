@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Callable
 
-from duet_tools.link.lane import (Lane, Mark, Pipe)
+from duet_tools.link.lane import Lane, Mark, Pipe
 
 # SO_LINGER of 0 s: closing sends a reset instead of an end.
 _RESET = struct.pack("ii", 1, 0)

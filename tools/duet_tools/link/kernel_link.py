@@ -21,7 +21,7 @@ from typing import Self, TypeVar
 
 from duet_tools.bench.errors import BenchError
 from duet_tools.link.emulator import parse_address
-from duet_tools.link.profiles import (Direction, Link)
+from duet_tools.link.profiles import Direction, Link
 from duet_tools.loop_thread import LoopThread
 
 _NAMESPACES = Path("/var/run/netns")

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duet_contract.manifest import Evaluation
-from duet_tools.bench.results import (Figure, Machine)
+from duet_tools.bench.results import Figure, Machine
 from duet_tools.link.profiles import link_named
-from duet_tools.report.model import (Handshake, LinkFacts, Objective, Prices, Report)
+from duet_tools.report.model import Handshake, LinkFacts, Objective, Prices, Report
 from duet_tools.report.page import page
 from duet_tools.report.statements import statements
 from duet_tools.report.summary import summarise_cell
-from duet_tools.report.text import (markdown, questions_csv)
+from duet_tools.report.text import markdown, questions_csv
 from duet_tools.report.waterfall import waterfall
-from duet_tools.split.folder import (Folder, Probe)
+from duet_tools.split.folder import Folder, Probe
 from duet_tools.split.questions import Question
 from duet_tools.split.settings import RunSettings
 

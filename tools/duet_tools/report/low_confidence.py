@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from duet_tools.report.model import (CellReport, MarkedLow)
+from duet_tools.report.model import CellReport, MarkedLow
 from duet_tools.report.rows import mode
 from duet_tools.split.record import Record
 

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from duet_contract.json_data import json_text
-from duet_tools.bench.results import (Figure, Machine)
-from duet_tools.files import (read, rounded)
+from duet_tools.bench.results import Figure, Machine
+from duet_tools.files import read, rounded
 from duet_tools.split.cells import Cell
 from duet_tools.split.settings import RunSettings
 

@@ -2,8 +2,19 @@
 
 from matplotlib.figure import Figure
 
-from duet_tools.report.model import (CellReport, Report)
-from duet_tools.report.svg import (GRID, INK, MARKERS, Plot, colour, legend, name_links, plain_ticks, plot, style)
+from duet_tools.report.model import CellReport, Report
+from duet_tools.report.svg import (
+    GRID,
+    INK,
+    MARKERS,
+    Plot,
+    colour,
+    legend,
+    name_links,
+    plain_ticks,
+    plot,
+    style,
+)
 
 
 def plots(report: Report) -> list[Plot]:

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import (BenchError, UsageProblem)
-from duet_tools.bench.results import (Results, read_results)
+from duet_tools.bench.errors import BenchError, UsageProblem
+from duet_tools.bench.results import Results, read_results
 from duet_tools.bench.tables import markdown
 from duet_tools.files import read_text
-from duet_tools.options import (FILE, HELP)
-from duet_tools.report.model import (Report, read_report)
+from duet_tools.options import FILE, HELP
+from duet_tools.report.model import Report, read_report
 from duet_tools.report.readme import readme
 
 RESULTS = Path(__file__).parents[1] / "results"

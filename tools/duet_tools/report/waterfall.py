@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from duet_tools.report.model import (Lane, Waterfall)
+from duet_tools.report.model import Lane, Waterfall
 from duet_tools.split.record import Record
 
 

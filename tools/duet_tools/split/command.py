@@ -10,9 +10,9 @@ from duet_tools import options
 from duet_tools.bench.errors import UsageProblem
 from duet_tools.ending import EXIT_CODES
 from duet_tools.link.profiles import PRESETS
-from duet_tools.split.cells import (MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates)
+from duet_tools.split.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
 from duet_tools.split.checking import RULE
-from duet_tools.split.options import (MOST_TOKENS, Options)
+from duet_tools.split.options import MOST_TOKENS, Options
 
 _EPILOG = f"""\b
 Modes: {", ".join(MODES)}.
@@ -207,7 +207,7 @@ def report(
 
 
 def _compare(a: Path, b: Path) -> None:
-    from duet_tools.report.compare import (compare, comparison_table)
+    from duet_tools.report.compare import compare, comparison_table
     from duet_tools.report.model import read_report
 
     first, second = read_report(a), read_report(b)

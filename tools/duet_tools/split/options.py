@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from duet_tools.bench.errors import UsageProblem
 from duet_tools.report.model import Objective
-from duet_tools.split.cells import (Plan, parse_list)
+from duet_tools.split.cells import Plan, parse_list
 
 MOST_TOKENS = 1 << 20
 _MOST_S = 86_400.0

@@ -4,13 +4,13 @@ import statistics
 import threading
 from collections.abc import Sequence
 
-from duet_device.errors import DeviceError
-from duet_device.settings import Settings
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
     ReasonRequest,
 )
+from duet_device.errors import DeviceError
+from duet_device.settings import Settings
 from duet_tools.link.profiles import link_named
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.split import receive

@@ -6,7 +6,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from duet_device.errors import (CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded, DeviceError, PairMismatch)
+from duet_device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    DeviceError,
+    PairMismatch,
+)
 
 OK = "ok"
 UNREACHABLE = "unreachable"

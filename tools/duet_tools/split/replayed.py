@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from duet_device.errors import (CloudUnreachable, ModelProblem)
-from duet_device.decoder.signal_result import contradicts
 from duet_contract.encodings import signal_reader
 from duet_contract.errors import ContractError
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, Piece
+from duet_device.decoder.signal_result import contradicts
+from duet_device.errors import CloudUnreachable, ModelProblem
 from duet_tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
-    from duet_device.decoder.llama import Decoder
     from duet_device.decoder.generation import Generation
+    from duet_device.decoder.llama import Decoder
 
 # Tokens evaluated between two looks at what has arrived; as in `duet_device.signal_stream`.
 STEP = 16

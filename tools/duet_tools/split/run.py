@@ -8,33 +8,33 @@ from pathlib import Path
 import grpc
 from rich.console import Console
 
+from duet_contract.channels import Pem, tls_credentials
+from duet_contract.errors import TransportError
 from duet_device.errors import DeviceError
 from duet_device.identity.channel import is_loopback
 from duet_device.identity.credentials import credentials_for
-from duet_device.pairs.pair import (Pair, load_decoder)
+from duet_device.pairs.pair import Pair, load_decoder
 from duet_device.settings import default_threads
-from duet_contract.channels import Pem, tls_credentials
-from duet_contract.errors import TransportError
-from duet_tools.bench.errors import (BenchError, UsageProblem)
-from duet_tools.bench.machine import (commit, describe_machine)
-from duet_tools.bench.results import (Figure, read_results)
+from duet_tools.bench.errors import BenchError, UsageProblem
+from duet_tools.bench.machine import commit, describe_machine
+from duet_tools.bench.results import Figure, read_results
 from duet_tools.bench.workload import Workload
 from duet_tools.link.profiles import link_named
-from duet_tools.progress import (plain, progress_bar, public_command)
-from duet_tools.report.build import (FILES, Facts, build, write)
-from duet_tools.report.model import (Prices, Report)
+from duet_tools.progress import plain, progress_bar, public_command
+from duet_tools.report.build import FILES, Facts, build, write
+from duet_tools.report.model import Prices, Report
 from duet_tools.report.text import console as console_report
 from duet_tools.split.cells import Plan
 from duet_tools.split.checking import find_check
-from duet_tools.split.endpoint import (KEY_VARIABLE, Endpoint, served_model)
+from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
 from duet_tools.split.folder import Folder
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.large import answers_in_reasoning
 from duet_tools.split.options import Options
-from duet_tools.split.questions import (Question, answered, read_questions)
-from duet_tools.split.servers import (Servers, check_pair)
-from duet_tools.split.session import (Session, needs_decoder)
-from duet_tools.split.settings import (RunSettings, fingerprint)
+from duet_tools.split.questions import Question, answered, read_questions
+from duet_tools.split.servers import Servers, check_pair
+from duet_tools.split.session import Session, needs_decoder
+from duet_tools.split.settings import RunSettings, fingerprint
 from duet_tools.split.wire import Ways
 
 _PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import grpc
 
-from duet_device.identity.channel import open_channel
 from duet_contract.connections import wait_until_connected
+from duet_device.identity.channel import open_channel
 from duet_tools.bench.children import Child
 from duet_tools.bench.errors import BenchError
-from duet_tools.link.profiles import (Link, link_named)
+from duet_tools.link.profiles import Link, link_named
 
 _QUIET_S = 0.2
 _SETTLED_WITHIN_S = 10.0
@@ -73,7 +73,9 @@ class Ways:
         with self._lock:
             if self._child is None:
                 self._child = Child(
-                    "the links' process", [sys.executable, "-m", "duet_tools.split.ways"], talks=True
+                    "the links' process",
+                    [sys.executable, "-m", "duet_tools.split.ways"],
+                    talks=True,
                 )
             self._child.tell(command)
             answer: dict[str, Any] = self._child.hear()

@@ -4,25 +4,26 @@ import argparse
 from pathlib import Path
 
 from duet_contract.json_data import json_text, parse_json
-from duet_training.commands import (SEED, TOKENS, whole)
+from duet_training.commands import SEED, TOKENS, whole
 from duet_training.data.gym import generate
 from duet_training.data.hub import read_set
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.lengths import fitting
-from duet_training.data.rows import (Problem, questions_of, write_rows)
+from duet_training.data.rows import Problem, questions_of, write_rows
 from duet_training.data.sets import SETS
-from duet_training.data.splits import (Splits, split, split_stories)
+from duet_training.data.splits import Splits, split, split_stories
+from duet_training.data.story_problems.draw import Split
 from duet_training.errors import DataError
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.data.story_problems.draw import Split
 
 MOST_PROBLEMS = 10_000_000
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m duet_training.data", description="Prepare a data set as VERL's parquet rows."
+        prog="python -m duet_training.data",
+        description="Prepare a data set as VERL's parquet rows.",
     )
     parser.add_argument(
         "name", help=f"one of {', '.join(SETS)}; jsonl (with --from FILE); gym:TASK; stories:SCOPE"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from duet_training.data.rows import Problem
-from duet_training.errors import DataError
 from duet_training.data.story_problems.draw import Split
 from duet_training.data.story_problems.draw import problems as stories
+from duet_training.errors import DataError
 
 
 @dataclass(frozen=True)

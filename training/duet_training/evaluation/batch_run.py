@@ -15,10 +15,17 @@ from pathlib import Path
 import ray
 
 from duet_contract.errors import ContractError
-from duet_training.errors import (ClusterError, ConfigError, EvaluationError, TrainingError, one_line, worker_failed)
-from duet_training.evaluation.run import (METHODS, EvaluationSettings, evaluated, outcome)
-from duet_training.settings.run import compose_settings
+from duet_training.errors import (
+    ClusterError,
+    ConfigError,
+    EvaluationError,
+    TrainingError,
+    one_line,
+    worker_failed,
+)
 from duet_training.evaluation.model_cache import Started
+from duet_training.evaluation.run import METHODS, EvaluationSettings, evaluated, outcome
+from duet_training.settings.run import compose_settings
 
 
 def read(file: Path) -> list[EvaluationSettings]:
@@ -54,7 +61,9 @@ def run(argv: list[str] | None = None) -> int:
     Raises:
         TrainingError: a line is wrong, or one cannot be done; those before it are written.
     """
-    parser = argparse.ArgumentParser(prog="python -m duet_training.evaluation.batch", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.evaluation.batch", description=__doc__
+    )
     parser.add_argument("file", type=Path, metavar="FILE")
     arguments = parser.parse_args(argv)
     asked = read(arguments.file)

@@ -6,11 +6,11 @@ from typing import Any
 
 import ray
 
-from duet_training.rl.checkpoints import load_policies
 from duet_training.pair.description import Pair
+from duet_training.rl.checkpoints import load_policies
+from duet_training.settings.run import Settings
 from duet_training.verl_backend.policies import start_policies
 from duet_training.verl_backend.policy import Policy
-from duet_training.settings.run import Settings
 
 # What an evaluation does with models, not what it has to start: requests say how to sample.
 _ASKED = {

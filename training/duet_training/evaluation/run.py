@@ -13,25 +13,40 @@ from pydantic import model_validator
 
 from duet_contract.json_data import json_text, read_json
 from duet_training.data.lengths import fitting
-from duet_training.data.rows import (Problem, read_rows)
-from duet_training.errors import (CheckpointError, ClusterError, ConfigError, worker_failed)
-from duet_training.verl_backend.generation import Sampling
+from duet_training.data.rows import Problem, read_rows
+from duet_training.errors import CheckpointError, ClusterError, ConfigError, worker_failed
 from duet_training.evaluation.methods.alone import Alone
-from duet_training.evaluation.methods.base import (Method, Outcome)
+from duet_training.evaluation.methods.base import Method, Outcome
 from duet_training.evaluation.methods.duet import Duet
 from duet_training.evaluation.methods.original import Original
 from duet_training.evaluation.methods.prompted import Prompted
 from duet_training.evaluation.methods.truncated import Truncated
-from duet_training.evaluation.metrics import (bootstrap_interval, generation_flops, intelligence_per_token, spread)
-from duet_training.pair.description import (Pair, load_pair)
+from duet_training.evaluation.metrics import (
+    bootstrap_interval,
+    generation_flops,
+    intelligence_per_token,
+    spread,
+)
+from duet_training.evaluation.model_cache import Started
+from duet_training.evaluation.serving import Serving
+from duet_training.evaluation.verifiers import make_verifier
+from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
-from duet_training.evaluation.serving import Serving
-from duet_training.settings.run import (Adapters, Count, Hardware, Part, Settings, Share, Temperature, TopK, compose_settings)
+from duet_training.settings.run import (
+    Adapters,
+    Count,
+    Hardware,
+    Part,
+    Settings,
+    Share,
+    Temperature,
+    TopK,
+    compose_settings,
+)
 from duet_training.settings.run import Method as MethodName
-from duet_training.evaluation.model_cache import Started
 from duet_training.settings.usage import help_of
-from duet_training.evaluation.verifiers import make_verifier
+from duet_training.verl_backend.generation import Sampling
 
 # What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
 METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from duet_training.verl_backend.generation import (Response, Sampling)
-from duet_training.verl_backend.policy import Policy
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import (fit_signal, seeds)
+from duet_training.rl.sampling import fit_signal, seeds
 from duet_training.settings.run import Tokens
+from duet_training.verl_backend.generation import Response, Sampling
+from duet_training.verl_backend.policy import Policy
 
 
 class Serving:

@@ -2,7 +2,7 @@
 
 Stages whose result lies in the results' directory are done; called again, it goes on. Weights, data
 and logs lie in the working directory, and what is missing there is made again. At the end, and with
---report alone, EVIDENCE.md is written from the results.
+--report alone, EXPERIMENTS.md is written from the results.
 """
 
 import argparse
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from duet_training.commands import (MINUTES, whole)
+from duet_training.commands import MINUTES, whole
 from duet_training.errors import ConfigError
-from duet_training.experiments.plan import (SCALES, make_plan)
+from duet_training.experiments.plan import SCALES, make_plan
 from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results
 from duet_training.experiments.runner import Runner
@@ -23,9 +23,11 @@ HERE = Path(__file__).parent
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m duet_training.experiments", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.experiments", description=__doc__
+    )
     parser.add_argument("--dry-run", action="store_true", help="list the stages and stop")
-    parser.add_argument("--report", action="store_true", help="only write EVIDENCE.md")
+    parser.add_argument("--report", action="store_true", help="only write EXPERIMENTS.md")
     parser.add_argument("--scale", choices=sorted(SCALES), default="full")
     parser.add_argument(
         "--only",
@@ -39,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--results", type=Path, default=HERE / "results")
     parser.add_argument("--work", type=Path, default=user_cache_path("duet") / "evidence")
-    parser.add_argument("--to", type=Path, default=HERE.parent / "EVIDENCE.md", help="the report")
+    parser.add_argument(
+        "--to", type=Path, default=HERE.parent / "EXPERIMENTS.md", help="the report"
+    )
     return parser
 
 

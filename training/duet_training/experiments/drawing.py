@@ -6,11 +6,22 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from duet_training.experiments.canvas import (COLOURS, GREY, MARKS, legend, line, named, panels, save, shared_legend, style)
-from duet_training.experiments.curves import (ACCURACY, LENGTH, PRICE, Band, Metrics, band, curve)
-from duet_training.experiments.methods import (ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED)
+from duet_training.experiments.canvas import (
+    COLOURS,
+    GREY,
+    MARKS,
+    legend,
+    line,
+    named,
+    panels,
+    save,
+    shared_legend,
+    style,
+)
+from duet_training.experiments.curves import ACCURACY, LENGTH, PRICE, Band, Metrics, band, curve
+from duet_training.experiments.methods import ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED
 from duet_training.experiments.results import Results
-from duet_training.experiments.targets import (BASELINES, frontier, points_of)
+from duet_training.experiments.targets import BASELINES, frontier, points_of
 
 STEP = "training step"
 TOKENS = "response length (tokens)"

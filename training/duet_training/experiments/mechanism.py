@@ -14,8 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from duet_training.objective.advantages import (advantages, reasoner_groups)
-from duet_training.objective.rewards import (Array, Baseline, alone_reward, guided_reward, reasoner_reward)
+from duet_training.objective.advantages import advantages, reasoner_groups
+from duet_training.objective.rewards import (
+    Array,
+    Baseline,
+    alone_reward,
+    guided_reward,
+    reasoner_reward,
+)
 
 LENGTHS = (40.0, 60.0, 80.0, 100.0)
 BUDGET = 24.0

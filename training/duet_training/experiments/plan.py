@@ -5,8 +5,19 @@ has told most.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from duet_training.experiments.methods import (ABLATIONS, COMMON, FROM_SECOND, GREEDILY, JOINT, JOINTLY, MAIN, SETS, UNTRAINED, Trained)
-from duet_training.experiments.rates import (RATES, TRIED_SEED, stage_of)
+from duet_training.experiments.methods import (
+    ABLATIONS,
+    COMMON,
+    FROM_SECOND,
+    GREEDILY,
+    JOINT,
+    JOINTLY,
+    MAIN,
+    SETS,
+    UNTRAINED,
+    Trained,
+)
+from duet_training.experiments.rates import RATES, TRIED_SEED, stage_of
 from duet_training.experiments.stage import Stage
 
 

@@ -14,7 +14,7 @@ from typing import IO
 
 from duet_training.errors import TrainingError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 _PATH = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
 # The bench ends two servers, 15 s each. Who waits for a command that waits for the bench has more.
 PATIENCE_S = 60.0

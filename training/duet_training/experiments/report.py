@@ -1,4 +1,4 @@
-"""EVIDENCE.md: tables from the results, samples, what was and was not run, and how to read it."""
+"""EXPERIMENTS.md: tables from the results, samples, what was and was not run, and how to read it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,19 @@ from duet_training.experiments.methods import BUDGET
 from duet_training.experiments.rates import TRIED_SEED
 from duet_training.experiments.results import Results
 from duet_training.experiments.stage import Stage
-from duet_training.experiments.tables import (ablation_table, curve_table, generalisation_table, jointly_table, main_table, matched_table, pressure_table, ran, rates_table, second_table, table)
+from duet_training.experiments.tables import (
+    ablation_table,
+    curve_table,
+    generalisation_table,
+    jointly_table,
+    main_table,
+    matched_table,
+    pressure_table,
+    ran,
+    rates_table,
+    second_table,
+    table,
+)
 from duet_training.experiments.targets import targets_table
 
 MECHANISM = (
@@ -56,12 +68,12 @@ SAMPLES = (
     "fixed decoder made of it."
 )
 # Beside the report.
-PLOTS = "evidence/plots"
+PLOTS = "experiments/plots"
 READING = Path(__file__).with_name("reading.md")
 
 
 def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
-    """Writes the report, and its plots into `evidence/plots` beside it; the same results always
+    """Writes the report, and its plots into `experiments/plots` beside it; the same results always
     give the same bytes.
     """
     seeds = _seeds(plan)

@@ -13,15 +13,15 @@ from typing import Any
 
 from duet_contract.json_data import parse_json, read_json
 from duet_training.data.rows import write_rows
+from duet_training.data.story_problems.draw import Split, problems
 from duet_training.errors import TrainingError
 from duet_training.experiments.mechanism import measured
+from duet_training.experiments.processes import CommandFailed, TookTooLong, end, run
 from duet_training.experiments.rates import chosen
-from duet_training.experiments.results import (Results, of_run)
+from duet_training.experiments.results import Results, of_run
 from duet_training.experiments.schedule import Schedule
 from duet_training.experiments.stage import Stage
 from duet_training.rl.metrics_log import read_journal
-from duet_training.experiments.processes import (CommandFailed, TookTooLong, end, run)
-from duet_training.data.story_problems.draw import (Split, problems)
 
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
@@ -126,7 +126,9 @@ class Runner:
             return {"last": told[-1] if told else ""}, whole
         run = self._work / "runs" / stage.name
         resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
-        whole = self._command(stage, "duet_training.train", [*self._arguments(stage), *resumed], threads)
+        whole = self._command(
+            stage, "duet_training.train", [*self._arguments(stage), *resumed], threads
+        )
         self._files(stage).touch()
         return of_run(run), whole
 
@@ -146,7 +148,9 @@ class Runner:
         before = time.time()
         try:
             limit = sum(stage.limit for stage in stages)
-            if not self._command(first, "duet_training.evaluation.batch", [str(asked)], threads, limit):
+            if not self._command(
+                first, "duet_training.evaluation.batch", [str(asked)], threads, limit
+            ):
                 raise StageError(f"{first.name} and others took more than {limit:g} minutes")
         finally:
             for stage, out in outs.items():

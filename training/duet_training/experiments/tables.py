@@ -8,9 +8,17 @@ from typing import Any
 
 from duet_training.evaluation.report import markdown
 from duet_training.experiments.curves import ACCURACY
-from duet_training.experiments.figures import (each_seed, figure)
-from duet_training.experiments.methods import (ABLATIONS, FROM_SECOND, JOINTLY, MAIN, OTHERS, SETS, UNTRAINED)
-from duet_training.experiments.rates import (RATES, chosen, stage_of, worth)
+from duet_training.experiments.figures import each_seed, figure
+from duet_training.experiments.methods import (
+    ABLATIONS,
+    FROM_SECOND,
+    JOINTLY,
+    MAIN,
+    OTHERS,
+    SETS,
+    UNTRAINED,
+)
+from duet_training.experiments.rates import RATES, chosen, stage_of, worth
 from duet_training.experiments.results import Results
 from duet_training.experiments.stage import Stage
 

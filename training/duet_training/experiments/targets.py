@@ -2,8 +2,8 @@
 
 from itertools import combinations_with_replacement
 
-from duet_training.experiments.figures import (Difference, Figure, each_seed, figure, paired)
-from duet_training.experiments.methods import (COMPARED, OTHERS, UNTRAINED, untrained_of)
+from duet_training.experiments.figures import Difference, Figure, each_seed, figure, paired
+from duet_training.experiments.methods import COMPARED, OTHERS, UNTRAINED, untrained_of
 from duet_training.experiments.results import Results
 from duet_training.experiments.tables import table
 

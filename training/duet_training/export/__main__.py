@@ -1,7 +1,8 @@
 """`python -m duet_training.export RUN OUT [KEY=VALUE...]`: a run as a pair to serve.
 
-Settings: `training/duet_training/settings/conf/export.yaml`. Ends with 0; 1 if the run cannot be exported, with one line
-on standard error; 3 if an exported model is further from the trained one than allowed.
+Settings: `training/duet_training/settings/conf/export.yaml`. Ends with 0; 1 if the run cannot be
+exported, with one line on standard error; 3 if an exported model is further from the trained one
+than allowed.
 """
 
 import os
@@ -9,11 +10,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from duet_training.commands import (EXIT_USAGE, run_command)
+from duet_training.commands import EXIT_USAGE, run_command
 
-USAGE = (
-    "usage: python -m duet_training.export RUN OUT [KEY=VALUE...]   (keys: training/duet_training/settings/conf/export.yaml)"
-)
+USAGE = """usage: python -m duet_training.export RUN OUT [KEY=VALUE...]
+(keys: training/duet_training/settings/conf/export.yaml)"""
 FAILED, BEYOND = 1, 3
 
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from duet_contract.json_data import read_json
-from duet_training.pair.lora import (adapter_only, settle_config)
-from duet_training.errors import (CheckpointError, ExportError)
+from duet_training.errors import CheckpointError, ExportError
+from duet_training.pair.lora import adapter_only, settle_config
 
 
 class Shape(NamedTuple):

@@ -18,16 +18,23 @@ from duet_contract.errors import ContractError
 from duet_contract.json_data import json_text, without_infinities
 from duet_contract.manifest import MANIFEST_NAME, Manifest
 from duet_contract.signature import sign_pair
-from duet_training.errors import (ConfigError, ExportError, ParityError)
+from duet_training.errors import ConfigError, ExportError, ParityError
 from duet_training.export.converter import converter_directory
-from duet_training.export.gguf_files import (inspect, write_gguf)
-from duet_training.export.manifest import (build_decoder, build_manifest, build_reasoner, check_shared, evaluation_from, evaluation_of)
-from duet_training.export.merge import (Weights, merge_shards, parameters, write_model)
-from duet_training.export.parity import (Exported, measure)
-from duet_training.export.questions import (Questions, open_questions)
+from duet_training.export.gguf_files import inspect, write_gguf
+from duet_training.export.manifest import (
+    build_decoder,
+    build_manifest,
+    build_reasoner,
+    check_shared,
+    evaluation_from,
+    evaluation_of,
+)
+from duet_training.export.merge import Weights, merge_shards, parameters, write_model
+from duet_training.export.parity import Exported, measure
+from duet_training.export.questions import Questions, open_questions
 from duet_training.export.serving import serving_interpreter
 from duet_training.export.settings import ExportSettings
-from duet_training.export.source import (Trained, find_trained)
+from duet_training.export.source import Trained, find_trained
 from duet_training.export.tokenizers_agree import check_tokenizers
 from duet_training.export.verdict import beyond
 

@@ -12,7 +12,7 @@ from gguf import GGUFReader
 
 from duet_training.errors import ExportError
 from duet_training.export.convert import UNKNOWN_TOKENIZER
-from duet_training.export.llama import (LlamaModel, llama_error)
+from duet_training.export.llama import LlamaModel, llama_error
 from duet_training.export.pretokenizers import pretokenizer_of
 from duet_training.export.processes import run
 from duet_training.export.settings import quantization_types

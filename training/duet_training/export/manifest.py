@@ -19,10 +19,10 @@ from duet_contract.manifest import (
     Reasoner,
 )
 from duet_contract.vocabulary import gguf_vocabulary, vocabulary_of
-from duet_training.errors import (ConfigError, ExportError)
+from duet_training.errors import ConfigError, ExportError
 from duet_training.export.gguf_files import inspect
 from duet_training.export.merge import parameters
-from duet_training.export.settings import (ExportSettings, FigureSettings)
+from duet_training.export.settings import ExportSettings, FigureSettings
 from duet_training.export.source import Trained
 from duet_training.pair.prompting import PairPrompts
 
@@ -150,7 +150,9 @@ def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
             ),
         )
     except (KeyError, ValidationError) as error:
-        raise ConfigError(f"{figures.split} is no result of duet_training.evaluate: {error}") from error
+        raise ConfigError(
+            f"{figures.split} is no result of duet_training.evaluate: {error}"
+        ) from error
 
 
 def _result(file: Path) -> dict[str, Any]:

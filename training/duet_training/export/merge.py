@@ -13,9 +13,9 @@ from transformers.utils import logging as hub_logging
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
-from duet_training.pair.lora import (has_adapter, merged)
-from duet_training.errors import (CheckpointError, ExportError)
-from duet_training.export.adapter import (adapter_shape, write_adapter)
+from duet_training.errors import CheckpointError, ExportError
+from duet_training.export.adapter import adapter_shape, write_adapter
+from duet_training.pair.lora import has_adapter, merged
 
 Weights = dict[str, torch.Tensor]
 

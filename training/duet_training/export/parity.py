@@ -15,11 +15,11 @@ from typing import Any
 
 from duet_training.errors import ExportError
 from duet_training.export.confidence import threshold
-from duet_training.export.divergence import (Distance, log_softmax)
+from duet_training.export.divergence import Distance, log_softmax
 from duet_training.export.hub_model import HubModel
 from duet_training.export.llama import LlamaModel
-from duet_training.export.questions import (Questions, Scores, accuracy, accuracy_drop)
-from duet_training.export.serving import (serve, serving_interpreter)
+from duet_training.export.questions import Questions, Scores, accuracy, accuracy_drop
+from duet_training.export.serving import serve, serving_interpreter
 from duet_training.export.settings import ExportSettings
 from duet_training.export.source import Lengths
 from duet_training.rl.sampling import fit_signal

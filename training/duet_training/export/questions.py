@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from duet_training.data.lengths import fitting
-from duet_training.data.rows import (Problem, paths_of, read_rows)
+from duet_training.data.rows import Problem, paths_of, read_rows
+from duet_training.evaluation.metrics import bootstrap_interval
+from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.export.settings import ParitySettings
 from duet_training.export.source import Trained
-from duet_training.evaluation.metrics import bootstrap_interval
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
-from duet_training.evaluation.verifiers import (Verifier, make_verifier)
 
 Scores = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from duet_contract.json_data import read_json
 from duet_contract.manifest import TemplatePart
 from duet_training.data.rows import paths_of
-from duet_training.errors import (CheckpointError, ConfigError)
-from duet_training.pair.description import (Pair, load_pair)
+from duet_training.errors import CheckpointError, ConfigError
+from duet_training.pair.description import Pair, load_pair
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_training.errors import ConfigError
 
-SHIPPED = Path(__file__).parent / "pairs"
+SHIPPED = Path(__file__).parent / "descriptions"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duet_training.commands import (EXIT_USAGE, run_command)
+from duet_training.commands import EXIT_USAGE, run_command
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

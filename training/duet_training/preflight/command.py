@@ -12,14 +12,13 @@ from typing import Any, TypeVar
 
 from duet_contract.errors import ContractError
 from duet_contract.terminal import printable
-from duet_training.errors import (ConfigError, TrainingError)
-from duet_training.preflight.memory import (Shape, shape_of, table)
+from duet_training.errors import ConfigError, TrainingError
 from duet_training.pair.description import Pair
-from duet_training.preflight import host
-from duet_training.preflight import run
-from duet_training.preflight.findings import (Finding, lines, verdict)
 from duet_training.pair.prompting import PairPrompts
-from duet_training.settings.run import (Settings, compose_settings)
+from duet_training.preflight import host, run
+from duet_training.preflight.findings import Finding, lines, verdict
+from duet_training.preflight.memory import Shape, shape_of, table
+from duet_training.settings.run import Settings, compose_settings
 from duet_training.settings.usage import help_of
 
 Made = TypeVar("Made")

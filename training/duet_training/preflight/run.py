@@ -6,17 +6,24 @@ from typing import Any
 
 from duet_contract.errors import ContractError
 from duet_contract.json_data import read_json
-from duet_training.pair.lora import check_adapter
-from duet_training.rl.checkpoints import Checkpoints
 from duet_training.data.lengths import fitting
 from duet_training.data.rows import read_rows
-from duet_training.errors import (ConfigError, TrainingError, one_line)
-from duet_training.preflight.memory import (Shape, adapter_sizes, cached_tokens, engine_of, phases, shape_of)
-from duet_training.pair.description import (Pair, fetch, hub_id, read_pair)
-from duet_training.preflight.findings import Finding
-from duet_training.pair.prompting import PairPrompts
-from duet_training.settings.run import Settings
+from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
+from duet_training.pair.description import Pair, fetch, hub_id, read_pair
+from duet_training.pair.lora import check_adapter
+from duet_training.pair.prompting import PairPrompts
+from duet_training.preflight.findings import Finding
+from duet_training.preflight.memory import (
+    Shape,
+    adapter_sizes,
+    cached_tokens,
+    engine_of,
+    phases,
+    shape_of,
+)
+from duet_training.rl.checkpoints import Checkpoints
+from duet_training.settings.run import Settings
 from duet_training.verl_backend.config import policy_config
 
 

@@ -8,9 +8,9 @@ from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.json_data import json_text, read_json
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_training.errors import DataError
-from duet_training.rl.metrics_log import read_journal
 from duet_training.release.page import write_page
 from duet_training.release.stages import HELD_OUT
+from duet_training.rl.metrics_log import read_journal
 
 FIGURES, PAGE = "figures.json", "README.md"
 # What of an evaluation a reader wants.

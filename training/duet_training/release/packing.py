@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 
 from duet_contract.json_data import read_json
 from duet_contract.manifest import Manifest, load_manifest
-from duet_training.pair.lora import settle_config
 from duet_training.errors import DataError
 from duet_training.experiments.processes import ROOT
+from duet_training.pair.lora import settle_config
 
 RECIPES = ROOT / "cloud" / "pairs" / "recipes"
 

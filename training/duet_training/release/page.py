@@ -5,7 +5,7 @@ from typing import Any
 from duet_contract.manifest import Manifest
 from duet_training.release import tables
 from duet_training.release.targets import percent
-from duet_training.release.words import (Asked, Words, words_of)
+from duet_training.release.words import Asked, Words, words_of
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:

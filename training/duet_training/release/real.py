@@ -66,7 +66,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str] | None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m duet_training.release.real", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.release.real", description=__doc__
+    )
     parser.add_argument("set", choices=known_sets())
     parser.add_argument("file", type=Path, help="the set as its repository has it")
     parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="JSON lines")

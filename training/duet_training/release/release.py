@@ -12,13 +12,12 @@ import time
 from pathlib import Path
 
 from duet_contract.pairs import find_pair
-from duet_training.experiments import processes
 from duet_training.errors import DataError
-from duet_training.release import stories
-from duet_training.release import word_problems
+from duet_training.experiments import processes
+from duet_training.release import stories, word_problems
 from duet_training.release.command import Command
 from duet_training.release.made import Made
-from duet_training.release.package import (package, renew_figures, tell)
+from duet_training.release.package import package, renew_figures, tell
 from duet_training.release.served import read_sets
 
 # A command may itself have to wait for the bench to end.

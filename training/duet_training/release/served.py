@@ -25,9 +25,9 @@ from duet_contract.signature import sign_pair
 from duet_training.commands import run_command
 from duet_training.errors import DataError
 from duet_training.experiments.processes import run
-from duet_training.release.bench import (ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure)
-from duet_training.release.package import (renew_served, served_of)
-from duet_training.release.stages import (HELD_OUT, QUESTIONS)
+from duet_training.release.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
+from duet_training.release.package import renew_served, served_of
+from duet_training.release.stages import HELD_OUT, QUESTIONS
 
 STREAMS = 16
 # Of each file, for a peer, which may be many times the size.
@@ -205,7 +205,14 @@ def _generated(name: str, directory: Path) -> Path:
     with file.open("wb") as output:
         run(
             "duet_training.data.story_problems",
-            [sys.executable, "-m", "duet_training.data.story_problems", name, "--count", str(QUESTIONS)],
+            [
+                sys.executable,
+                "-m",
+                "duet_training.data.story_problems",
+                name,
+                "--count",
+                str(QUESTIONS),
+            ],
             directory / "stories.log",
             limit_s=600,
             output=output,

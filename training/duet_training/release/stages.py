@@ -23,7 +23,11 @@ def stories(out: Path, scope: str) -> Command:
         else (directory, *(evaluated(out, method, scope) for method in ("original", "duet")))
     )
     return Command(
-        f"data {scope}", "duet_training.data", arguments, directory / "report.json", replaces=replaces
+        f"data {scope}",
+        "duet_training.data",
+        arguments,
+        directory / "report.json",
+        replaces=replaces,
     )
 
 

@@ -34,7 +34,7 @@ JOINT = (
     "objective.kl.coefficient=0.005",
     "objective.price.rate=0.02",
     "objective.stop_at_end_of_reasoning=true",
-    # Length is paid for by what was right, and advantages keep their size (EVIDENCE.md).
+    # Length is paid for by what was right, and advantages keep their size (EXPERIMENTS.md).
     "objective.length_on_success_only=true",
     "objective.divide_by_std=false",
     "validate.every=20",

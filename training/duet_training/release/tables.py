@@ -3,7 +3,7 @@
 from typing import Any
 
 from duet_training.evaluation.report.markdown import table
-from duet_training.release.targets import (percent, target_rows)
+from duet_training.release.targets import percent, target_rows
 
 SETS = {
     "wide": "word problems as trained on, held out",

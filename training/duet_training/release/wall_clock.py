@@ -20,7 +20,7 @@ from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.commands import run_command
 from duet_training.errors import DataError
 from duet_training.experiments.processes import run
-from duet_training.release.bench import (ALONE, SPLIT, Asked, cell, measure, whole_report)
+from duet_training.release.bench import ALONE, SPLIT, Asked, cell, measure, whole_report
 
 REPEATS = 5
 QUESTIONS = 60
@@ -58,8 +58,21 @@ def measure_all(out: Path, python: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     questions = work / "questions.jsonl"
     with questions.open("wb") as output:
-        command = [sys.executable, "-m", "duet_training.data.story_problems", "wide", "--count", str(QUESTIONS)]
-        run("duet_training.data.story_problems", command, work / "questions.log", limit_s=600, output=output)
+        command = [
+            sys.executable,
+            "-m",
+            "duet_training.data.story_problems",
+            "wide",
+            "--count",
+            str(QUESTIONS),
+        ]
+        run(
+            "duet_training.data.story_problems",
+            command,
+            work / "questions.log",
+            limit_s=600,
+            output=output,
+        )
     pairs = {"split": out / "pair", "original": _before(out, work / "before")}
     reports = []
     for number in range(REPEATS):

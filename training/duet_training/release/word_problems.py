@@ -38,7 +38,7 @@ JOINT = (
     "objective.price.start=0.3",
     "objective.price.rate=0.005",
     "objective.stop_at_end_of_reasoning=true",
-    # Length is paid for by what was right, and advantages keep their size (EVIDENCE.md).
+    # Length is paid for by what was right, and advantages keep their size (EXPERIMENTS.md).
     "objective.length_on_success_only=true",
     "objective.divide_by_std=false",
     "validate.every=0",

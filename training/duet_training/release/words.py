@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from duet_training.release import stories
-from duet_training.release import word_problems
+from duet_training.release import stories, word_problems
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,14 @@ def _wrapped(parts: list[str]) -> str:
 
 
 def _stories(pair: str, asked: Asked) -> list[str]:
-    return [_wrapped([f"python -m duet_training.release OUT --into cloud/duet_cloud/pairs/{pair}", *_asked(asked)])]
+    return [
+        _wrapped(
+            [
+                f"python -m duet_training.release OUT --into cloud/pairs/duet_pairs/{pair}",
+                *_asked(asked),
+            ]
+        )
+    ]
 
 
 def _asked(asked: Asked) -> list[str]:
@@ -56,7 +62,7 @@ def _asked(asked: Asked) -> list[str]:
 
 def _problems(pair: str, asked: Asked) -> list[str]:
     made = f"python -m duet_training.release OUT --pair {pair} --base SMOLLM2"
-    parts = [made, "--worked gsm8k_train.jsonl", f"--into cloud/duet_cloud/pairs/{pair}"]
+    parts = [made, "--worked gsm8k_train.jsonl", f"--into cloud/pairs/duet_pairs/{pair}"]
     return [_wrapped([*parts, *_asked(asked)])]
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from duet_training.data.rows import Problem
-from duet_training.rl.updates import Learnt
 from duet_training.rl.timing import Clock
+from duet_training.rl.updates import Learnt
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from duet_training.data.rows import Problem
-from duet_training.rl.algorithm import Step
-from duet_training.rl.updates import (Learnt, update_decoder, update_reasoner)
-from duet_training.verl_backend.policy import Policy
-from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import (Sampler, Samples)
-from duet_training.settings.run import Settings
-from duet_training.rl.timing import Clock
-from duet_training.rl.validation import validate
 from duet_training.evaluation.verifiers import Verifier
+from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.algorithm import Step
+from duet_training.rl.sampling import Sampler, Samples
+from duet_training.rl.timing import Clock
+from duet_training.rl.updates import Learnt, update_decoder, update_reasoner
+from duet_training.rl.validation import validate
+from duet_training.settings.run import Settings
+from duet_training.verl_backend.policy import Policy
 
 
 class Joint:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.json_data import json_text, parse_json, without_infinities
-from duet_training.errors import (ConfigError, DataError, one_line)
+from duet_training.errors import ConfigError, DataError, one_line
 
 
 class Journal:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
-from duet_training.verl_backend.generation import (Response, Sampling)
-from duet_training.verl_backend.policy import Policy
+from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.timing import Clock
-from duet_training.evaluation.verifiers import Verifier
+from duet_training.verl_backend.generation import Response, Sampling
+from duet_training.verl_backend.policy import Policy
 
 Array = NDArray[np.float64]
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from duet_training.rl.baselines.base import Baseline
 from duet_training.data.rows import Problem
-from duet_training.rl.algorithm import Step
-from duet_training.rl.updates import update_alone
-from duet_training.verl_backend.policy import Policy
-from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import (OwnAnswers, each, respond, score, seeds)
-from duet_training.settings.run import Settings
-from duet_training.rl.timing import Clock
 from duet_training.evaluation.verifiers import Verifier
+from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.algorithm import Step
+from duet_training.rl.baselines.base import Baseline
+from duet_training.rl.sampling import OwnAnswers, each, respond, score, seeds
+from duet_training.rl.timing import Clock
+from duet_training.rl.updates import update_alone
+from duet_training.settings.run import Settings
+from duet_training.verl_backend.policy import Policy
 
 
 class Solo:

@@ -10,25 +10,25 @@ from pathlib import Path
 
 import ray
 
-from duet_training.rl.baselines.registry import make_baseline
-from duet_training.rl.checkpoints import (Checkpoints, State, load_policies)
-from duet_training.rl.monitors import (agree, finite, nothing_to_learn)
 from duet_training.data.lengths import fitting
-from duet_training.data.rows import (Problem, paths_of, read_rows)
-from duet_training.errors import (ConfigError, DivergenceError)
-from duet_training.rl.duet import Joint
-from duet_training.rl.metrics_log import (Journal, warn)
-from duet_training.rl.algorithm import Learner
+from duet_training.data.rows import Problem, paths_of, read_rows
+from duet_training.errors import ConfigError, DivergenceError
+from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.objective.schedule import Constant
-from duet_training.rl.sampler import problems_of_step
-from duet_training.pair.description import (Pair, load_pair)
-from duet_training.verl_backend.policies import start_policies
-from duet_training.verl_backend.policy import Policy
+from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.settings.run import Settings
+from duet_training.rl.algorithm import Learner
+from duet_training.rl.baselines.registry import make_baseline
+from duet_training.rl.checkpoints import Checkpoints, State, load_policies
+from duet_training.rl.duet import Joint
+from duet_training.rl.metrics_log import Journal, warn
+from duet_training.rl.monitors import agree, finite, nothing_to_learn
+from duet_training.rl.sampler import problems_of_step
 from duet_training.rl.single import Solo
 from duet_training.rl.timing import Clock
-from duet_training.evaluation.verifiers import (Verifier, make_verifier)
+from duet_training.settings.run import Settings
+from duet_training.verl_backend.policies import start_policies
+from duet_training.verl_backend.policy import Policy
 
 
 class Trainer:

@@ -9,17 +9,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from duet_training.rl.baselines.base import Baseline
-from duet_training.rl.monitors import log_prob_differences
-from duet_training.verl_backend.generation import Response
-from duet_training.objective.advantages import (advantages, decoder_groups, reasoner_groups, tied_groups)
+from duet_training.objective.advantages import (
+    advantages,
+    decoder_groups,
+    reasoner_groups,
+    tied_groups,
+)
 from duet_training.objective.kl import kl_of_responses
 from duet_training.objective.lengths import signal_lengths
-from duet_training.objective.rewards import (Array, alone_reward, guided_reward, reasoner_reward)
-from duet_training.verl_backend.policy import Policy
-from duet_training.rl.sampling import (OwnAnswers, Samples)
-from duet_training.settings.run import Settings
+from duet_training.objective.rewards import Array, alone_reward, guided_reward, reasoner_reward
+from duet_training.rl.baselines.base import Baseline
+from duet_training.rl.monitors import log_prob_differences
+from duet_training.rl.sampling import OwnAnswers, Samples
 from duet_training.rl.timing import Clock
+from duet_training.settings.run import Settings
+from duet_training.verl_backend.generation import Response
+from duet_training.verl_backend.policy import Policy
 
 
 @dataclass(frozen=True)

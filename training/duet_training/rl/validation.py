@@ -3,11 +3,11 @@
 import numpy as np
 
 from duet_training.data.rows import Problem
-from duet_training.verl_backend.generation import (Response, Sampling)
-from duet_training.verl_backend.policy import Policy
-from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import (fit_signal, score)
 from duet_training.evaluation.verifiers import Verifier
+from duet_training.pair.prompting import PairPrompts
+from duet_training.rl.sampling import fit_signal, score
+from duet_training.verl_backend.generation import Response, Sampling
+from duet_training.verl_backend.policy import Policy
 
 
 def validate(

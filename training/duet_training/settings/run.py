@@ -12,10 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from duet_training.errors import ConfigError
-from duet_training.verl_backend.generation import Sampling
 from duet_training.objective.lengths import Counted
 from duet_training.objective.rewards import Baseline
-from duet_training.objective.schedule import (Constant, DualAscent, Schedule)
+from duet_training.objective.schedule import Constant, DualAscent, Schedule
+from duet_training.verl_backend.generation import Sampling
 
 # Bounded, so that products of settings stay within what VERL, vLLM and NumPy count with.
 Count = Annotated[int, Field(gt=0, le=2**31 - 1)]

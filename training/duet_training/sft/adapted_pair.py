@@ -20,18 +20,18 @@ import torch
 import yaml
 from transformers.utils import logging as hub_logging
 
-from duet_training.commands import (MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole)
+from duet_training.commands import MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
+from duet_training.data.story_problems.draw import SCOPES, Scope, stories
 from duet_training.errors import ConfigError
 from duet_training.pair.description import load_pair
-from duet_training.verl_backend.precision import has_fast_bfloat16
-from duet_training.data.story_problems.draw import (SCOPES, Scope, stories)
-from duet_training.sft.adapter import (Adapter, AdapterStudent)
-from duet_training.sft.command import (UNFINISHED, report)
+from duet_training.sft.adapter import Adapter, AdapterStudent
+from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
-from duet_training.sft.start import (Shape, decoder_format, make_model)
+from duet_training.sft.start import Shape, decoder_format, make_model
 from duet_training.sft.tokenizer import tokenizer_of
-from duet_training.sft.trainer import (Plan, Student)
-from duet_training.sft.worked import (EquationTeacher, Worked, from_story, read_worked)
+from duet_training.sft.trainer import Plan, Student
+from duet_training.sft.worked import EquationTeacher, Worked, from_story, read_worked
+from duet_training.verl_backend.precision import has_fast_bfloat16
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 # It reads equations and copies a result, and solves the easiest questions alone: 1.1M parameters.

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from duet_training.pair.lora import settle_config
-from duet_training.sft.trainer import (IGNORED, Batch, Plan, Student)
+from duet_training.sft.trainer import IGNORED, Batch, Plan, Student
 
 # Every linear layer of a Llama or Qwen3 block.
 _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

@@ -5,12 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from duet_contract.vocabulary import HubTokenizer
+from duet_training.data.story_problems.draw import Scope, stories
+from duet_training.data.story_problems.story import Story
+from duet_training.data.story_problems.traces import (
+    AT_LENGTH,
+    PROSE,
+    READ,
+    READ_CONCLUDED,
+    READ_TERSE,
+    REASONER,
+    TERSE,
+    Style,
+    answer,
+    draw_style,
+    shortened,
+    trace,
+)
 from duet_training.evaluation.methods.prompted import NOTE
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.data.story_problems.draw import (Scope, stories)
-from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.traces import (AT_LENGTH, PROSE, READ, READ_CONCLUDED, READ_TERSE, REASONER, TERSE, Style, answer, draw_style, shortened, trace)
 
 # Of the decoder's examples: with an empty signal, with one that ends early.
 EMPTY, SHORTENED = 0.08, 0.08

@@ -25,16 +25,16 @@ from transformers import AutoModelForCausalLM
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import Value, asked, check, compute, written
 from duet_contract.quantities.formula import NO_FORMULA
-from duet_training.commands import (COUNT, SEED, THREADS, whole)
-from duet_training.verl_backend.cpu.batch import respond
-from duet_training.verl_backend.cpu.sampler import SeededSampler
+from duet_training.commands import COUNT, SEED, THREADS, whole
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.evaluation.report.markdown import table
 from duet_training.evaluation.metrics import bootstrap_interval
-from duet_training.pair.description import (Pair, load_pair)
+from duet_training.evaluation.report.markdown import table
+from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
+from duet_training.verl_backend.cpu.batch import respond
+from duet_training.verl_backend.cpu.sampler import SeededSampler
 
 LIMIT = 64
 """Tokens of a formula."""

@@ -21,20 +21,20 @@ import torch
 import yaml
 from transformers.utils import logging as hub_logging
 
-from duet_training.commands import (MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole)
+from duet_training.commands import MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
 from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import ConfigError
 from duet_training.pair.description import load_pair
 from duet_training.sft.adapted_pair import BASE
-from duet_training.sft.adapter import (Adapter, AdapterStudent)
-from duet_training.sft.command import (UNFINISHED, report)
+from duet_training.sft.adapter import Adapter, AdapterStudent
+from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
 from duet_training.sft.formula_teacher import FormulaTeacher
-from duet_training.sft.start import (Shape, decoder_format, make_model)
+from duet_training.sft.start import Shape, decoder_format, make_model
 from duet_training.sft.tokenizer import tokenizer_of
-from duet_training.sft.trainer import (Plan, Student)
+from duet_training.sft.trainer import Plan, Student
 
 DECODER, VOCABULARY = Shape(160, 4, 448, 32), 4096
 """1.9 million parameters."""

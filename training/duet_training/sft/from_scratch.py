@@ -13,15 +13,15 @@ from pathlib import Path
 import torch
 
 from duet_contract.json_data import json_text
-from duet_training.commands import (COUNT, MINUTES, SEED, STEPS, THREADS, TOKENS, real)
-from duet_training.pair.description import load_pair
-from duet_training.verl_backend.precision import has_fast_bfloat16
+from duet_training.commands import COUNT, MINUTES, SEED, STEPS, THREADS, TOKENS, real
 from duet_training.data.story_problems.draw import SCOPES
-from duet_training.sft.command import (UNFINISHED, report)
-from duet_training.sft.examples import (LESSONS, Teacher)
+from duet_training.pair.description import load_pair
+from duet_training.sft.command import UNFINISHED, report
+from duet_training.sft.examples import LESSONS, Teacher
 from duet_training.sft.measure import measure
-from duet_training.sft.start import (SIZES, make_start)
-from duet_training.sft.trainer import (Plan, Student)
+from duet_training.sft.start import SIZES, make_start
+from duet_training.sft.trainer import Plan, Student
+from duet_training.verl_backend.precision import has_fast_bfloat16
 
 
 def _parser() -> argparse.ArgumentParser:

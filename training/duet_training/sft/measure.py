@@ -7,14 +7,22 @@ from random import Random
 import torch
 from transformers import AutoModelForCausalLM
 
+from duet_training.data.story_problems.draw import SCOPES, stories
+from duet_training.data.story_problems.story import Story
+from duet_training.data.story_problems.traces import (
+    EQUATIONS,
+    RESULTS,
+    SHORT,
+    VERBOSE,
+    Style,
+    answer,
+    trace,
+)
+from duet_training.pair.description import Pair, load_pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.sft.examples import Teacher
 from duet_training.verl_backend.cpu.batch import respond
 from duet_training.verl_backend.cpu.sampler import SeededSampler
-from duet_training.pair.description import (Pair, load_pair)
-from duet_training.pair.prompting import PairPrompts
-from duet_training.data.story_problems.draw import (SCOPES, stories)
-from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.traces import (EQUATIONS, RESULTS, SHORT, VERBOSE, Style, answer, trace)
-from duet_training.sft.examples import Teacher
 
 
 class Greedy:

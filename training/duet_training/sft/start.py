@@ -8,9 +8,16 @@ import torch
 import yaml
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from duet_training.errors import ConfigError
 from duet_training.data.story_problems.draw import SCOPES
-from duet_training.sft.tokenizer import (ASSISTANT, END, END_OF_THINKING, THINK, USER, train_tokenizer)
+from duet_training.errors import ConfigError
+from duet_training.sft.tokenizer import (
+    ASSISTANT,
+    END,
+    END_OF_THINKING,
+    THINK,
+    USER,
+    train_tokenizer,
+)
 
 CONTEXT = 1024
 

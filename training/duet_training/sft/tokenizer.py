@@ -11,8 +11,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
 
-from duet_training.data.story_problems.draw import (Scope, stories)
-from duet_training.data.story_problems.traces import (REASONER, answer, draw_style, trace)
+from duet_training.data.story_problems.draw import Scope, stories
+from duet_training.data.story_problems.traces import REASONER, answer, draw_style, trace
 
 END, USER, ASSISTANT = "<|end|>", "<|user|>", "<|assistant|>"
 THINK, END_OF_THINKING = "<think>", "</think>"

@@ -19,9 +19,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM
 
 from duet_training.errors import CheckpointError
-from duet_training.verl_backend.precision import has_fast_bfloat16
 from duet_training.sft.examples import Example
 from duet_training.sft.muon import Float32Muon
+from duet_training.verl_backend.precision import has_fast_bfloat16
 
 # Examples drawn together: the more, the less padding.
 CHUNK = 512

@@ -10,15 +10,15 @@ from typing import Any
 from duet_contract.answers.worked import final_line
 from duet_contract.vocabulary import HubTokenizer
 from duet_training.data.jsonl import json_lines
+from duet_training.data.story_problems.draw import Scope, stories
+from duet_training.data.story_problems.story import Story
+from duet_training.data.story_problems.traces import SHORT, trace
 from duet_training.errors import DataError
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.data.story_problems.draw import (Scope, stories)
-from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.traces import (SHORT, trace)
 from duet_training.sft.examples import Example
-from duet_training.sft.rounds import in_rounds
 from duet_training.sft.mismatched import strange
+from duet_training.sft.rounds import in_rounds
 
 # GSM8K's calculator annotations: `48/2 = <<48/2=24>>24 clips`.
 _ANNOTATION = re.compile(r"<<([^<>=]*)=([^<>=]*)>>")

@@ -8,9 +8,9 @@ from typing import Any
 import ray
 from verl.single_controller.ray import RayResourcePool
 
-from duet_training.verl_backend.cpu.platform import ENVIRONMENT
-from duet_training.errors import (ClusterError, ConfigError, one_line)
+from duet_training.errors import ClusterError, ConfigError, one_line
 from duet_training.settings.run import Hardware
+from duet_training.verl_backend.cpu.platform import ENVIRONMENT
 
 
 def start_ray(hardware: Hardware) -> None:

@@ -11,9 +11,9 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from duet_training.pair.lora import excluded_modules
 from duet_training.errors import ConfigError
-from duet_training.settings.run import (Adapter, Settings)
+from duet_training.pair.lora import excluded_modules
+from duet_training.settings.run import Adapter, Settings
 
 # Replicas of the second policy count from here, so that no name is taken twice.
 FIRST_REPLICA = {"reasoner": 0, "decoder": 1000}

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from duet_training.pair.lora import check_adapter
-from duet_training.verl_backend.cluster import (make_pools, start_ray)
 from duet_training.pair.description import Pair
-from duet_training.verl_backend.policy import Policy
+from duet_training.pair.lora import check_adapter
 from duet_training.settings.run import Settings
+from duet_training.verl_backend.cluster import make_pools, start_ray
 from duet_training.verl_backend.config import policy_config
+from duet_training.verl_backend.policy import Policy
 
 
 def start_policies(

@@ -16,8 +16,8 @@ from verl.utils.device import get_device_name
 from verl.workers.utils.padding import response_from_nested, response_to_nested
 
 from duet_training.errors import DivergenceError
-from duet_training.verl_backend.generation import (Response, Sampling)
-from duet_training.verl_backend.worker import (PolicyServers, PolicyWorker)
+from duet_training.verl_backend.generation import Response, Sampling
+from duet_training.verl_backend.worker import PolicyServers, PolicyWorker
 
 
 class Policy:

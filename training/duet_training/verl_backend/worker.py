@@ -38,7 +38,9 @@ class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
                     world_size=int(os.environ["WORLD_SIZE"]),
                 )
         if config.model.lora_rank:
-            from duet_training.verl_backend import merging_engine  # asks for the device as it is imported
+            from duet_training.verl_backend import (
+                merging_engine,  # asks for the device as it is imported
+            )
 
             merging_engine.use()
         super().__init__(config, role, **options)

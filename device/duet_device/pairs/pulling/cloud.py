@@ -6,14 +6,14 @@ from pathlib import Path
 
 import grpc
 
-from duet_device.errors import (CloudBusy, CloudUnreachable, DeadlineExceeded, DeviceError)
-from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import canonical
-from duet_device.link_errors import (device_error, retry_after)
-from duet_device.pairs.pulling.source import (Progress, append, size_of)
 from duet_contract.manifest import PairFile
 from duet_contract.v1.pairs_pb2 import FetchFileRequest, GetPairRequest
 from duet_contract.v1.pairs_pb2_grpc import PairServiceStub
+from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, DeviceError
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import canonical
+from duet_device.link_errors import device_error, retry_after
+from duet_device.pairs.pulling.source import Progress, append, size_of
 
 _DESCRIBE_S = 15.0
 # A stream that stands still is noticed when its time is over; one that flows just goes on anew.

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from duet_device.errors import (CloudUnreachable, ModelProblem, UntrustedPair, UsageProblem)
-from duet_device.pairs.pulling.source import (MOST_MANIFEST_BYTES, Progress, size_of)
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, PairFile
 from duet_contract.signature import MOST_SIGNATURE_BYTES
+from duet_device.errors import CloudUnreachable, ModelProblem, UntrustedPair, UsageProblem
+from duet_device.pairs.pulling.source import MOST_MANIFEST_BYTES, Progress, size_of
 
 PREFIX = "hub:"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")

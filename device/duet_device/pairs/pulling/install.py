@@ -10,10 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from duet_device.errors import (ModelProblem, UntrustedPair)
-from duet_device.pairs.pulling.source import (MOST_MANIFEST_BYTES, Progress, Source, size_of)
-from duet_device.pairs.pulling.swap import put_in_place
-from duet_device.trust.signatures import (check_signature, content_id)
 from duet_contract.errors import ContractError, IntegrityError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import (
@@ -26,6 +22,10 @@ from duet_contract.manifest import (
 from duet_contract.pairs import pairs_home
 from duet_contract.signature import read_signature
 from duet_contract.verified import Verified
+from duet_device.errors import ModelProblem, UntrustedPair
+from duet_device.pairs.pulling.source import MOST_MANIFEST_BYTES, Progress, Source, size_of
+from duet_device.pairs.pulling.swap import put_in_place
+from duet_device.trust.signatures import check_signature, content_id
 
 _PARTS = ".pulling"
 _SCRATCH = ".scratch-"

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from duet_device.errors import ModelProblem
-from duet_device.pairs.pulling.source import (MOST_MANIFEST_BYTES, Progress, append, size_of)
 from duet_contract.errors import ContractError
 from duet_contract.manifest import MANIFEST_NAME, PairFile
 from duet_contract.signature import read_signature
+from duet_device.errors import ModelProblem
+from duet_device.pairs.pulling.source import MOST_MANIFEST_BYTES, Progress, append, size_of
 
 _CHUNK_BYTES = 1 << 20
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from duet_device.errors import (ModelProblem, UntrustedPair)
 from duet_contract.manifest import PairFile
+from duet_device.errors import ModelProblem, UntrustedPair
 
 # Far above any real one: a source must not fill the memory.
 MOST_MANIFEST_BYTES = 4 << 20

@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from duet_cloud import logs
-from duet_cloud.identity import passphrase
 from duet_cloud.identity import encrypted_key as sealed_key
+from duet_cloud.identity import passphrase
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.certificates import pem
 from duet_cloud.options import ServeOptions

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_cloud.errors import CredentialsError
-from duet_cloud.identity.access import (Access, load_access)
+from duet_cloud.identity.access import Access, load_access
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ from functools import partial
 import pytest
 
 from duet_cloud.identity.authority import invite
-from duet_device.answering import (Listener, answer)
+from duet_contract.manifest import load_manifest
+from duet_device.answering import Listener, answer
 from duet_device.identity.channel import open_channel
 from duet_device.identity.credentials import load_identity
 from duet_device.identity.enrollment import enroll
 from duet_device.pairs.pair import Pair
 from duet_device.settings import Settings
-from duet_contract.manifest import load_manifest
+from duet_tools.counting_proxy import CountingProxy
 from tests.doubles import identities
 from tests.doubles.decoder import ScriptedDecoder, answering
-from duet_tools.counting_proxy import CountingProxy
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import grpc
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_tools.counting_proxy import Count, CountingProxy
+from duet_tools.tls_figures import MOST_DOWN, MOST_UP
 from tests.doubles import identities
-from duet_tools.counting_proxy import (Count, CountingProxy)
-from duet_tools.tls_figures import (MOST_DOWN, MOST_UP)
 
 # As `duet_cloud.admin init` names a server: what it is usually called, and one more.
 HOSTS = "localhost,127.0.0.1,::1,compute-7,gpu.example.org"

@@ -13,23 +13,37 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from duet_cloud.identity.authority import (Authority, invite)
-from duet_device.cli import main
-from duet_device.errors import (CloudRefused, CloudUnreachable, DeviceError, ExitCode, IdentityProblem, ModelProblem, UsageProblem, VaultError)
-from duet_device.identity import credentials as identities_of_device
-from duet_device.identity import enrollment
-from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import (canonical, credentials_for, load_identity, save_identity)
-from duet_device.identity.enrollment import enroll
-from duet_device.identity.renewal import (renew, renew_if_due)
-from duet_device.link_errors import device_error
-from duet_device.trust.publishers import (pin, pinned)
+from duet_cloud.identity.authority import Authority, invite
 from duet_contract.addresses import Address
 from duet_contract.enrollment_codes import EnrolmentCode
 from duet_contract.private_files import write_private
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.enrolment_pb2 import EnrollResponse
+from duet_device.cli import main
+from duet_device.errors import (
+    CloudRefused,
+    CloudUnreachable,
+    DeviceError,
+    ExitCode,
+    IdentityProblem,
+    ModelProblem,
+    UsageProblem,
+    VaultError,
+)
+from duet_device.identity import credentials as identities_of_device
+from duet_device.identity import enrollment
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import (
+    canonical,
+    credentials_for,
+    load_identity,
+    save_identity,
+)
+from duet_device.identity.enrollment import enroll
+from duet_device.identity.renewal import renew, renew_if_due
+from duet_device.link_errors import device_error
+from duet_device.trust.publishers import pin, pinned
 from tests.doubles import identities
 from tests.doubles.tcp import serving
 

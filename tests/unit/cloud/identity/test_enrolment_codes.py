@@ -16,7 +16,7 @@ from duet_cloud.identity import authority as authority_module
 from duet_cloud.identity import code_rate_limit as guesses
 from duet_cloud.identity.authority import invite
 from duet_cloud.identity.certificates import der
-from duet_cloud.identity.code_rate_limit import (MOST_A_PLACE, MOST_IN_ALL, Guesses, place_of)
+from duet_cloud.identity.code_rate_limit import MOST_A_PLACE, MOST_IN_ALL, Guesses, place_of
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.enrollment_codes import EnrolmentCode
 from duet_contract.errors import EnrolmentCodeError

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from duet_cloud.engine import Job
-from duet_cloud.identity.access import (Access, AccessFile)
-from duet_cloud.identity.callers import (CALLER, Caller)
-from duet_cloud.identity.quotas import (RATE_WINDOW_S, MeteredEngine, Quotas, usage_of)
+from duet_cloud.identity.access import Access, AccessFile
+from duet_cloud.identity.callers import CALLER, Caller
+from duet_cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas, usage_of
 from duet_cloud.status import Refusal
 
 MIDNIGHT = 1_800_000_000 - 1_800_000_000 % 86400

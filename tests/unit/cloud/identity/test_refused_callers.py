@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from duet_cloud.identity import callers
-from duet_cloud.identity.certificates import (key_pem, pem)
+from duet_cloud.identity.certificates import key_pem, pem
 from duet_cloud.status import Refusal
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest

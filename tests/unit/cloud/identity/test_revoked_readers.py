@@ -9,12 +9,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry, Counter
 
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.callers import Caller
 from duet_cloud.identity.auth_interceptor import Gate
+from duet_cloud.identity.callers import Caller
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import Role
-from duet_cloud.interceptors import (BoundedWrites, MalformedRequests)
+from duet_cloud.interceptors import BoundedWrites, MalformedRequests
 from duet_cloud.status import unauthenticated
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest

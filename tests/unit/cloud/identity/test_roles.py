@@ -2,7 +2,7 @@
 
 import pytest
 
-from duet_cloud.identity.roles import (ANY, Role, permitted)
+from duet_cloud.identity.roles import ANY, Role, permitted
 from duet_contract.v1 import control_pb2, enrolment_pb2, inference_pb2, pairs_pb2
 
 INFERENCE, CONTROL = frozenset({Role.INFERENCE}), frozenset({Role.CONTROL})

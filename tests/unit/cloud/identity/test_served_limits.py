@@ -11,11 +11,11 @@ from duet_cloud.identity.access import Access
 from duet_cloud.identity.certificates import pem
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
-from duet_device.errors import CloudBusy
-from duet_device.link_errors import device_error
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_device.errors import CloudBusy
+from duet_device.link_errors import device_error
 from tests.doubles import identities
 
 

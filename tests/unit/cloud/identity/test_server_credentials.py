@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_cloud import logs
-from duet_cloud.errors import (AddressError, CredentialsError, Exit, UsageError)
+from duet_cloud.errors import AddressError, CredentialsError, Exit, UsageError
 from duet_cloud.identity import certificates
 from duet_cloud.identity.authority import unlock
-from duet_cloud.identity.certificates import (key_pem, pem)
-from duet_cloud.identity.credentials import (ServerCredentials, ServerFiles)
+from duet_cloud.identity.certificates import key_pem, pem
+from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer

@@ -8,7 +8,7 @@ import grpc
 import pytest
 
 from duet_cloud import logs
-from duet_cloud.identity.access import (Access, AccessFile)
+from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.status import Refusal
 from tests.doubles import identities

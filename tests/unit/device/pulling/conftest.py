@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from duet_device.pairs.pulling import cloud as cloud_module
-from duet_device.trust.publishers import (BY_HAND, pin)
 from duet_contract.keys import public_bytes
+from duet_device.pairs.pulling import cloud as cloud_module
+from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY
 from tests.doubles.small_pairs import write_pair

@@ -8,9 +8,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from duet_contract.pairs import pairs_home
 from duet_device.cli import main
 from duet_device.errors import ExitCode
-from duet_contract.pairs import pairs_home
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull
 from tests.doubles.small_pairs import write_pair

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from duet_contract.signature import sign_pair
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.identity import renewal
 from duet_device.pairs.pulling.install import alone
-from duet_device.trust.publishers import (BY_HAND, pin)
-from duet_contract.signature import sign_pair
+from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused
 from tests.doubles.small_pairs import write_gguf, write_pair

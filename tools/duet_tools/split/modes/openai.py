@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import httpx
 
-from duet_device.deadline import Deadline
-from duet_device.errors import (CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded)
 from duet_contract.json_data import parse_json
+from duet_device.deadline import Deadline
+from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.record import Record

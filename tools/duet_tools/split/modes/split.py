@@ -9,20 +9,20 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from duet_device.answering import (Outcome, answer)
+from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
+from duet_contract.receipt import estimate_flops
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, ReasonRequest
+from duet_device.answering import Outcome, answer
 from duet_device.deadline import Deadline
 from duet_device.identity.channel import open_channel
 from duet_device.link import Link
 from duet_device.pairs.pair import Pair
 from duet_device.question import build_request
 from duet_device.settings import Settings
-from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
-from duet_contract.receipt import estimate_flops
-from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, ReasonRequest
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.questions import Question
-from duet_tools.split.record import (Asked, Record, per_step)
-from duet_tools.split.replayed import (Arrived, ReplayedDevice)
+from duet_tools.split.record import Asked, Record, per_step
+from duet_tools.split.replayed import Arrived, ReplayedDevice
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from duet_training.data.story_problems.story import (Sign, Step, Story, compute)
-from duet_training.data.story_problems.words import (GROUPS, HOLDERS, Dice, Person, plural)
+from duet_training.data.story_problems.story import Sign, Step, Story, compute
+from duet_training.data.story_problems.words import GROUPS, HOLDERS, Dice, Person, plural
 
 # What one gets or loses: present, past; {n} is the number, {t} the things, {o} someone else.
 GAINS = (

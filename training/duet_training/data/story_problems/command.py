@@ -4,8 +4,8 @@ import argparse
 from typing import get_args
 
 from duet_contract.json_data import json_text
-from duet_training.commands import (COUNT, SEED)
-from duet_training.data.story_problems.draw import (SCOPES, Split, problems)
+from duet_training.commands import COUNT, SEED
+from duet_training.data.story_problems.draw import SCOPES, Split, problems
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -14,7 +14,9 @@ def run(arguments: list[str] | None = None) -> int:
     Raises:
         DataError: there is no such scope.
     """
-    parser = argparse.ArgumentParser(prog="python -m duet_training.data.story_problems", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.data.story_problems", description=__doc__
+    )
     parser.add_argument("scope", metavar="SCOPE", help=f"one of {', '.join(SCOPES)}")
     parser.add_argument("--split", choices=get_args(Split), default="test")
     parser.add_argument("--count", type=COUNT, default=200)

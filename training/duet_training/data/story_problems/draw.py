@@ -11,14 +11,21 @@ from dataclasses import dataclass
 from typing import Literal
 
 from duet_training.data.rows import Problem
-from duet_training.errors import DataError
 from duet_training.data.story_problems.chains import chain
-from duet_training.data.story_problems.families import (ages, comparing, groups, routine, sharing, shopping)
-from duet_training.data.story_problems.more_families import (bare, colours, difference, unknown)
+from duet_training.data.story_problems.families import (
+    ages,
+    comparing,
+    groups,
+    routine,
+    sharing,
+    shopping,
+)
+from duet_training.data.story_problems.held_out import bus, rows
+from duet_training.data.story_problems.more_families import bare, colours, difference, unknown
 from duet_training.data.story_problems.story import Story
-from duet_training.data.story_problems.held_out import (bus, rows)
-from duet_training.data.story_problems.wide_families import (boxes_left, goal, teams, two_kinds)
+from duet_training.data.story_problems.wide_families import boxes_left, goal, teams, two_kinds
 from duet_training.data.story_problems.words import Dice
+from duet_training.errors import DataError
 
 TRAINED: tuple[tuple[Callable[[Dice], Story], int], ...] = (
     # family, weight

@@ -1,7 +1,7 @@
 """Stories of one to three steps with a plot of their own each."""
 
-from duet_training.data.story_problems.story import (Sign, Step, Story, compute)
-from duet_training.data.story_problems.words import (GOODS, HOLDERS, RELATIVES, WORK, Dice, plural)
+from duet_training.data.story_problems.story import Sign, Step, Story, compute
+from duet_training.data.story_problems.words import GOODS, HOLDERS, RELATIVES, WORK, Dice, plural
 
 
 def groups(dice: Dice) -> Story:

@@ -1,7 +1,7 @@
 """Stories that are only tested on: nothing a model is trained with is told like them."""
 
-from duet_training.data.story_problems.story import (Step, Story)
-from duet_training.data.story_problems.words import (DAYS, Dice)
+from duet_training.data.story_problems.story import Step, Story
+from duet_training.data.story_problems.words import DAYS, Dice
 
 
 def bus(dice: Dice) -> Story:

@@ -1,7 +1,7 @@
 """More stories with a plot of their own: one or two steps, plain sums, and sums without a story."""
 
-from duet_training.data.story_problems.story import (Sign, Step, Story, compute)
-from duet_training.data.story_problems.words import (COLOURS, DAYS, Dice)
+from duet_training.data.story_problems.story import Sign, Step, Story, compute
+from duet_training.data.story_problems.words import COLOURS, DAYS, Dice
 
 
 def unknown(dice: Dice) -> Story:

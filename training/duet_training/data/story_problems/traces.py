@@ -7,7 +7,7 @@ them step by step at random has no short way through a long problem.
 import random
 from dataclasses import dataclass
 
-from duet_training.data.story_problems.story import (Step, Story)
+from duet_training.data.story_problems.story import Step, Story
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Plots that only wide scopes have: two operations each, told in several ways."""
 
-from duet_training.data.story_problems.story import (Step, Story)
-from duet_training.data.story_problems.words import (COLOURS, HOLDERS, Dice, plural)
+from duet_training.data.story_problems.story import Step, Story
+from duet_training.data.story_problems.words import COLOURS, HOLDERS, Dice, plural
 
 
 def goal(dice: Dice) -> Story:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from duet_training.data.story_problems.open_words import (listed, open_name, open_things)
+from duet_training.data.story_problems.open_words import listed, open_name, open_things
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from duet_contract.errors import FormulaError
 from duet_contract.quantities import Masked, Quantity, check, compute, mask
 from duet_training.data.jsonl import json_lines
 from duet_training.data.word_problems.canonical import canonical
-from duet_training.data.word_problems.equations import (Equation, find_equations, is_number)
+from duet_training.data.word_problems.equations import Equation, find_equations, is_number
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import DataError
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import get_args
 
 from duet_contract.json_data import json_text
-from duet_training.commands import (COUNT, SEED)
+from duet_training.commands import COUNT, SEED
+from duet_training.data.story_problems.draw import Split
 from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.story_problems.draw import Split
 
 
 def _parser() -> argparse.ArgumentParser:

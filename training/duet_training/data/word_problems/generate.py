@@ -8,13 +8,13 @@ from fractions import Fraction
 
 from duet_contract.quantities import Masked, Quantity, asked, compute, mask, written
 from duet_contract.quantities.formula import NO_FORMULA
+from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
-from duet_training.data.word_problems.distractors import (CONTEXTS, DISTRACTORS, SCENES)
+from duet_training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import (SORTS, Number, Words, with_articles)
-from duet_training.data.word_problems.templates import (Template, read_templates)
+from duet_training.data.word_problems.slots import SORTS, Number, Words, with_articles
+from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
-from duet_training.data.story_problems.draw import (Split, split_of)
 
 OUTSIDE = "This pair answers arithmetic word problems in English."
 """What is answered to a question that no formula answers."""

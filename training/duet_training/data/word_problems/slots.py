@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from duet_training.data.story_problems.open_words import open_name
-from duet_training.data.story_problems.words import (HE, SHE)
+from duet_training.data.story_problems.words import HE, SHE
 
 _SPACES = re.compile(r"\s+")
 
@@ -213,10 +213,11 @@ class Words:
             taken = {each.name for each in self._people.values()}
             drawn = ""
             while not drawn or drawn in taken:
-                if self._rng.random() < 0.25:
-                    drawn = open_name(self._rng)
-                else:
-                    drawn = self._rng.choice(HE if he else SHE)
+                drawn = (
+                    open_name(self._rng)
+                    if self._rng.random() < 0.25
+                    else self._rng.choice(HE if he else SHE)
+                )
                 title = self._rng.random()
                 if title < 0.04:
                     drawn = f"{'Mr.' if he else self._rng.choice(('Mrs.', 'Ms.'))} {drawn}"

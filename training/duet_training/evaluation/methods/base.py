@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from duet_training.data.rows import Problem
-from duet_training.verl_backend.generation import Response
 from duet_training.pair.prompting import PairPrompts
+from duet_training.verl_backend.generation import Response
 
 
 @dataclass(frozen=True)

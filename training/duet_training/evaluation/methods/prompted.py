@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from duet_training.data.rows import Problem
-from duet_training.evaluation.methods.base import (Models, Outcome)
+from duet_training.evaluation.methods.base import Models, Outcome
 from duet_training.evaluation.methods.original import Original
 
 NOTE = (

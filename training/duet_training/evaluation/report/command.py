@@ -12,7 +12,7 @@ from duet_training.evaluation.report.curves import curves
 from duet_training.evaluation.report.figures import draw
 from duet_training.evaluation.report.page import page
 from duet_training.evaluation.report.results import read
-from duet_training.evaluation.report.tables import (build_tables, everything, paper)
+from duet_training.evaluation.report.tables import build_tables, everything, paper
 
 
 def report(places: list[Path], out: Path) -> None:
@@ -41,7 +41,9 @@ def run(arguments: list[str] | None = None) -> int:
     Raises:
         TrainingError: a place that cannot be read.
     """
-    parser = argparse.ArgumentParser(prog="python -m duet_training.evaluation.report", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.evaluation.report", description=__doc__
+    )
     parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(arguments)

@@ -39,7 +39,7 @@ def _label(run: Run) -> str:
     if training is None:
         return run.directory.name
     name = run.method if training.variant == "default" else f"{run.method} {training.variant}"
-    return f"{name}, {duet_training.data}, B = {training.budget:g}"
+    return f"{name}, {training.data}, B = {training.budget:g}"
 
 
 def _points(runs: Sequence[Run], metric: str) -> list[dict[str, float]]:

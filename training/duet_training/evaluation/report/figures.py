@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from duet_training.evaluation.report.curves import SHOWN
 from duet_training.evaluation.report.results import Result
-from duet_training.evaluation.report.seeds import (pool, same_but_for_seed)
+from duet_training.evaluation.report.seeds import pool, same_but_for_seed
 from duet_training.evaluation.report.tables import paper
 
 mpl.use("Agg")

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from duet_training.evaluation.report.markdown import line
-from duet_training.evaluation.report.tables import (NOT_RUN, paper)
+from duet_training.evaluation.report.tables import NOT_RUN, paper
 
 _HEAD = """# What was run, beside arXiv 2605.01111
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.json_data import read_json
-from duet_training.data.rows import (paths_of, read_rows)
-from duet_training.errors import (DataError, TrainingError)
-from duet_training.rl.metrics_log import read_journal
+from duet_training.data.rows import paths_of, read_rows
+from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
+from duet_training.rl.metrics_log import read_journal
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
 

@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 from duet_contract.json_data import parse_json
-from duet_training.evaluation.report.results import (UNTRAINED, Result)
-from duet_training.evaluation.report.seeds import (pool, same_but_for_seed)
+from duet_training.evaluation.report.results import UNTRAINED, Result
+from duet_training.evaluation.report.seeds import pool, same_but_for_seed
 
 NOT_RUN = "not run"
 

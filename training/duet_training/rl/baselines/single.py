@@ -7,7 +7,7 @@ M's own answer, there is no r_m to subtract, and lambda moves by the same dual a
 (`duet_training.objective.schedule`). The released code's switch for it is `translator.enable=False`.
 """
 
-from duet_training.objective.rewards import (Array, length_price)
+from duet_training.objective.rewards import Array, length_price
 
 
 class SingleModel:

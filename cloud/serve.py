@@ -1,0 +1,8 @@
+"""`python -m cloud.serve` in a checkout: the same as `duet-cloud serve`."""
+
+import sys
+
+from duet_cloud.serve import main
+
+if __name__ == "__main__":
+    sys.exit(main())
