@@ -47,7 +47,7 @@ $(READY): $(LOCK) $(PROJECTS:%=%/pyproject.toml)
 	@echo "Setting up $(VENV) from $(LOCK); the first time compiles llama.cpp (about 6 minutes)."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --no-deps $(PIP_ARGS) -r $(LOCK)
-	$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(PROJECTS))
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(PROJECTS))
 	@$(call check_torch,$(BIN))
 	@touch $@
 
@@ -57,7 +57,7 @@ $(TRAINING_READY): $(TRAINING_LOCK) $(TRAINING_PROJECTS:%=%/pyproject.toml)
 	@echo "Setting up $(TRAINING_VENV) from $(TRAINING_LOCK)."
 	@test -x $(TRAINING_VENV)/bin/python || $(PYTHON) -m venv $(TRAINING_VENV)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
-	$(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(TRAINING_PROJECTS))
+	PYTHONWARNINGS=ignore $(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(TRAINING_PROJECTS))
 	@$(call check_torch,$(TRAINING_VENV)/bin)
 	$(TRAINING_VENV)/bin/python -m duet_training.export.converter
 	@touch $@
