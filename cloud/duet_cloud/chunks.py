@@ -1,17 +1,17 @@
-"""When signal tokens are sent: the first at once, later ones gathered, the last at once."""
+"""When signal tokens are sent: the first at once, later ones buffered, the last at once."""
 
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TOKEN_IDS,
-    Piece,
+    SignalChunk,
     SignalEncoding,
     TokenIds,
 )
 
 
-class PieceGatherer:
-    """Gathers tokens into pieces of at most `max_tokens`, none held longer than `max_ms`.
+class ChunkBuffer:
+    """Buffers tokens into chunks of at most `max_tokens`, none held longer than `max_ms`.
 
-    Whether a piece is due is asked as tokens arrive, so a token waits at most `max_ms` plus one
+    Whether a chunk is due is asked as tokens arrive, so a token waits at most `max_ms` plus one
     engine step. Times are seconds on any steady clock.
     """
 
@@ -32,23 +32,23 @@ class PieceGatherer:
         self._text += text
 
     def due(self, now: float) -> bool:
-        """Whether what is gathered should be sent now."""
+        """Whether what is buffered should be sent now."""
         if self._oldest is None or not self._content():
             return False
         return (
             self._first or len(self._ids) >= self._max_tokens or now - self._oldest >= self._max_s
         )
 
-    def take(self) -> Piece | None:
-        """Everything gathered as a piece; None if there is nothing to send."""
+    def take(self) -> SignalChunk | None:
+        """Everything buffered as a chunk; None if there is nothing to send."""
         if not self._content():
             return None
         if self._encoding == SIGNAL_ENCODING_TOKEN_IDS:
-            piece = Piece(tokens=TokenIds(ids=self._ids))
+            chunk = SignalChunk(tokens=TokenIds(ids=self._ids))
         else:
-            piece = Piece(text=self._text)
+            chunk = SignalChunk(text=self._text)
         self._ids, self._text, self._oldest, self._first = [], "", None, False
-        return piece
+        return chunk
 
     def _content(self) -> bool:
         # Text lags behind ids while a character's bytes are incomplete.

@@ -1,4 +1,4 @@
-"""`duet.v1.InferenceService`: one question in, its signal out in pieces."""
+"""`duet.v1.InferenceService`: one question in, its signal out in chunks."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from duet_cloud import logs
-from duet_cloud.chunks import PieceGatherer
+from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
@@ -25,16 +25,16 @@ from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
-    Done,
     ReasonRequest,
     ReasonResponse,
     SignalEncoding,
+    SignalEnd,
 )
 
 
 @dataclass(frozen=True)
-class Gathering:
-    """How pieces are gathered: most tokens, longest wait in milliseconds."""
+class ChunkLimits:
+    """How chunks are buffered: most tokens, longest wait in milliseconds."""
 
     tokens: int = 16
     ms: float = 500.0
@@ -47,12 +47,12 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self,
         routes: Routes,
         metrics: Metrics,
-        gathering: Gathering,
+        chunk_limits: ChunkLimits,
         log_questions: bool = False,
     ) -> None:
         self._routes = routes
         self._metrics = metrics
-        self._gathering = gathering
+        self._chunk_limits = chunk_limits
         self._log_questions = log_questions
 
     async def Reason(  # noqa: N802 (gRPC's name)
@@ -74,8 +74,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             async with aclosing(responses) as stream:
                 async for response in stream:
                     yield response
-                    if response.HasField("done"):
-                        signal_tokens = response.done.signal_tokens
+                    if response.HasField("end"):
+                        signal_tokens = response.end.signal_tokens
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -117,36 +117,36 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         async with route.admission.admit(request_id):
             serving = route.ready()
             started = time.monotonic()
-            gatherer = PieceGatherer(encoding, self._gathering.tokens, self._gathering.ms)
-            done = Done(
+            buffer = ChunkBuffer(encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
+            done = SignalEnd(
                 encoding=encoding,
                 prompt_tokens=len(job.prompt_ids),
                 queue_ms=(started - arrived) * 1000,
                 pair="" if request.pair == route.name else route.name,
                 request_id="" if request.request_id else request_id,
             )
-            first_piece = True
+            first_chunk = True
             async with aclosing(serving.engine.generate(job)) as steps:
                 async for step in steps:
                     now = time.monotonic()
                     done.signal_tokens += len(step.ids)
-                    gatherer.add(step.ids, step.text, now)
+                    buffer.add(step.ids, step.text, now)
                     if step.finish is not None:
                         _finish(done, step)
-                    if step.finish is not None or gatherer.due(now):
-                        piece = gatherer.take()
-                        if piece is not None:
-                            if first_piece:
-                                self._metrics.first_piece_s.labels(route.name).observe(
+                    if step.finish is not None or buffer.due(now):
+                        chunk = buffer.take()
+                        if chunk is not None:
+                            if first_chunk:
+                                self._metrics.first_chunk_s.labels(route.name).observe(
                                     now - arrived
                                 )
-                                first_piece = False
-                            self._metrics.pieces.labels(route.name).inc()
-                            yield ReasonResponse(piece=piece)
+                                first_chunk = False
+                            self._metrics.chunks.labels(route.name).inc()
+                            yield ReasonResponse(chunk=chunk)
             self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
             if done.finish_reason == FINISH_REASON_BUDGET:
                 self._metrics.budget_cuts.labels(route.name).inc()
-            yield ReasonResponse(done=done)
+            yield ReasonResponse(end=done)
 
 
 def _prepare(
@@ -181,7 +181,7 @@ def _prepare(
     )
 
 
-def _finish(done: Done, step: Step) -> None:
+def _finish(done: SignalEnd, step: Step) -> None:
     """Fills in how generation ended and how long its parts took."""
     done.finish_reason = (
         FINISH_REASON_BUDGET if step.finish == "length" else FINISH_REASON_END_OF_REASONING

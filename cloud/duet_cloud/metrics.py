@@ -69,10 +69,10 @@ class Metrics:
         self.budget_cuts = Counter(
             "duet_budget_cuts", "Signals cut at their budget", ["pair"], registry=self.registry
         )
-        self.pieces = Counter("duet_pieces", "Pieces sent", ["pair"], registry=self.registry)
-        self.first_piece_s = Histogram(
-            "duet_first_piece_seconds",
-            "Arrival to first piece",
+        self.chunks = Counter("duet_chunks", "Chunks sent", ["pair"], registry=self.registry)
+        self.first_chunk_s = Histogram(
+            "duet_first_chunk_seconds",
+            "Arrival to first chunk",
             ["pair"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -104,8 +104,8 @@ class Metrics:
         for metric in (
             self.signal_tokens,
             self.budget_cuts,
-            self.pieces,
-            self.first_piece_s,
+            self.chunks,
+            self.first_chunk_s,
             self.total_s,
         ):
             metric.labels(pair)

@@ -25,8 +25,8 @@ class ServeOptions:
     metrics_port: int | None = None
     max_running: int | None = None
     max_waiting: int = 64
-    gather_tokens: int = 20
-    gather_ms: float = 500.0
+    chunk_tokens: int = 20
+    chunk_ms: float = 500.0
     grace_s: float = 30.0
     write_s: float = 30.0
     reflection: bool = False
@@ -37,7 +37,7 @@ class ServeOptions:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     access: Path | None = None
-    enrolment_port: int | None = None
+    enrollment_port: int | None = None
     passphrase_file: Path | None = None
     engine: dict[str, Any] = field(default_factory=dict)
 
@@ -82,10 +82,10 @@ def _parser() -> Parser:
     add("--max-running", type=whole(1), metavar="N", help="most requests generating at a time; "
         "none: vLLM's --max-num-seqs")  # fmt: skip
     add("--max-waiting", type=whole(0), default=64, metavar="N", help="most requests waiting")
-    add("--gather-tokens", type=whole(1), default=20, metavar="N",
-        help="most tokens gathered in a piece")  # fmt: skip
-    add("--gather-ms", type=number(0, _MOST_S * 1000), default=500.0, metavar="MS",
-        help="longest a token is gathered")  # fmt: skip
+    add("--chunk-tokens", type=whole(1), default=20, metavar="N",
+        help="most tokens buffered in a chunk")  # fmt: skip
+    add("--chunk-ms", type=number(0, _MOST_S * 1000), default=500.0, metavar="MS",
+        help="longest a token is buffered")  # fmt: skip
     add("--grace-s", type=number(0, _MOST_S), default=30.0, metavar="S",
         help="time to finish when stopping")  # fmt: skip
     add("--write-s", type=number(0.1, _MOST_S), default=30.0, metavar="S",
@@ -102,8 +102,8 @@ def _add_security(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     port = whole(0, MOST_PORT)
     add("--tls-dir", type=Path, metavar="DIR", help="an authority made by duet_cloud.admin")
-    add("--enrolment-port", type=port, metavar="PORT", help="let devices enrol there; 0 takes "
-        "a free port; none: no enrolment")  # fmt: skip
+    add("--enrollment-port", type=port, metavar="PORT", help="let devices enrol there; 0 takes "
+        "a free port; none: no enrollment")  # fmt: skip
     add("--passphrase-file", type=Path, metavar="FILE", help="passphrase of the authority's "
         "key; none: DUET_AUTHORITY_PASSPHRASE, or asked for")  # fmt: skip
     add("--tls-cert", type=Path, metavar="FILE", help="your own PKI: the server's chain, PEM")

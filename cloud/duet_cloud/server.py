@@ -13,7 +13,7 @@ from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine
 from duet_cloud.errors import AddressError
 from duet_cloud.identity.security import Security, open_security
-from duet_cloud.inference import Gathering, InferenceService
+from duet_cloud.inference import ChunkLimits, InferenceService
 from duet_cloud.interceptors import BoundedWrites, MalformedRequests
 from duet_cloud.limits import RequestLimits
 from duet_cloud.metrics import Metrics
@@ -72,7 +72,7 @@ class CloudServer:
         self.inference = InferenceService(
             self.routes,
             self.metrics,
-            Gathering(options.gather_tokens, options.gather_ms),
+            ChunkLimits(options.chunk_tokens, options.chunk_ms),
             options.log_questions,
         )
         self.security: Security | None = open_security(options, self.metrics.refused)

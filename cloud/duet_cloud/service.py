@@ -61,7 +61,7 @@ async def _serve(options: ServeOptions) -> None:
         pair=names,
         address=address,
         metrics_port=metrics_port,
-        enrolment_port=server.security.enrolment_port if server.security else None,
+        enrollment_port=server.security.enrollment_port if server.security else None,
     )
     loading = True
     try:

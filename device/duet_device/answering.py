@@ -18,8 +18,8 @@ from duet_contract.receipt import Bytes, Milliseconds, Receipt, Source, Tokens, 
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     FINISH_REASON_END_OF_REASONING,
-    Done,
     ReasonRequest,
+    SignalEnd,
 )
 from duet_device.deadline import Deadline
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
@@ -68,7 +68,7 @@ class Timings:
     decoder_ready: float
     prefix: float | None
     done: float | None
-    cloud: Done | None
+    cloud: SignalEnd | None
     drafted: int
     accepted: int
 
@@ -235,7 +235,7 @@ class _Work:
         try:
             budget = self.settings.budget or self.manifest.defaults.budget
             self._reserve(len(prefix) + budget + len(suffix))
-            # The suffix may be empty, and then the first answer token comes from the last piece,
+            # The suffix may be empty, and then the first answer token comes from the last chunk,
             # or from the prefix where the signal is empty.
             self.decoder.become(prefix, self.deadline.check)
             self.prefix = self.deadline.elapsed_ms()
@@ -263,7 +263,7 @@ class _Work:
         self.decoder.become(ids, self.deadline.check)
         self.listener.signal(kept.text)
         reason = FINISH_REASON_BUDGET if kept.cut else FINISH_REASON_END_OF_REASONING
-        done = Done(finish_reason=reason, signal_tokens=kept.tokens)
+        done = SignalEnd(finish_reason=reason, signal_tokens=kept.tokens)
         return Signal(kept.text, None, None, done, None, tuple(kept.ids))
 
     def _alone(self) -> None:
@@ -341,8 +341,8 @@ class _Work:
             bytes=Bytes(up=link.up if link else 0, down=link.down if link else 0),
             ms=Milliseconds(
                 connect=ms(link.connected) if link else None,
-                first_signal=ms(signal.first_piece) if signal else None,
-                signal=ms(signal.last_piece) if signal else None,
+                first_signal=ms(signal.first_chunk) if signal else None,
+                signal=ms(signal.last_chunk) if signal else None,
                 first_answer=ms(first),
                 total=self.deadline.elapsed_ms(end),
             ),

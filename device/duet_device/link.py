@@ -1,4 +1,4 @@
-"""The link: asks the cloud for a signal and hands its pieces over as they arrive.
+"""The link: asks the cloud for a signal and hands its chunks over as they arrive.
 
 A thread reads the stream into a queue, so that the decoder can load and evaluate meanwhile.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import grpc
 
 from duet_contract.connections import connection_states
-from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse, SignalChunk, SignalEnd
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_device.deadline import Deadline
 from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError
@@ -34,7 +34,7 @@ class Arrival:
     """A message from the cloud and when it came (`time.perf_counter()`)."""
 
     at: float
-    message: Piece | Done
+    message: SignalChunk | SignalEnd
 
 
 class Link:
@@ -215,13 +215,13 @@ class Link:
             event = response.WhichOneof("event")
             if event is None:
                 raise CloudUnreachable(f"the cloud at {self._server} sent what nobody expects here")
-            done = event == "done"
+            done = event == "end"
             # Before it is kept: a queue that nobody reads yet must not grow beyond a signal.
             if done:
-                limits.check_done(response.done)
+                limits.check_done(response.end)
             else:
-                limits.check_piece(response.piece)
-            self._queue.put(Arrival(at, response.done if done else response.piece))
+                limits.check_chunk(response.chunk)
+            self._queue.put(Arrival(at, response.end if done else response.chunk))
         if not done:
             raise CloudUnreachable("the signal ended without its last message")
 
@@ -232,7 +232,7 @@ class Link:
             seconds = f"{self._connect_timeout:g} s"
             return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
         failure = device_error(error, self._server)
-        # Never twice after a piece, nor where the cloud may be working on it.
+        # Never twice after a chunk, nor where the cloud may be working on it.
         # The connection's state is told by another thread, perhaps a little later.
         self._settled.wait(_POLL)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE

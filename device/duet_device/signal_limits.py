@@ -3,7 +3,7 @@
 import math
 
 from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
-from duet_contract.v1.inference_pb2 import Done, Piece
+from duet_contract.v1.inference_pb2 import SignalChunk, SignalEnd
 from duet_device.errors import CloudUnreachable
 
 
@@ -18,13 +18,13 @@ class SignalLimits:
         self._budget = budget
         self._tokens = self._bytes = 0
 
-    def check_piece(self, piece: Piece) -> None:
+    def check_chunk(self, chunk: SignalChunk) -> None:
         """Counts a chunk.
 
         Raises:
             CloudUnreachable: it is empty, or the signal is longer than its budget.
         """
-        tokens, size = len(piece.tokens.ids), len(piece.text.encode("utf-8"))
+        tokens, size = len(chunk.tokens.ids), len(chunk.text.encode("utf-8"))
         if not tokens and not size:
             raise CloudUnreachable("the cloud sent an empty part of a signal")
         self._tokens += tokens
@@ -42,7 +42,7 @@ class SignalLimits:
                 "tokens"
             )
 
-    def check_done(self, done: Done) -> None:
+    def check_done(self, done: SignalEnd) -> None:
         """Checks what the cloud says of the whole signal.
 
         Raises:

@@ -1,7 +1,7 @@
-"""Receives the signal: evaluates each piece as it arrives, so that the answer can start at once.
+"""Receives the signal: evaluates each chunk as it arrives, so that the answer can start at once.
 
 Whatever has arrived is evaluated together, in small batches, with a look at the queue between them;
-the prompt's end joins the last batch. So the wait behind the last piece does not grow with the
+the prompt's end joins the last batch. So the wait behind the last chunk does not grow with the
 signal.
 """
 
@@ -17,18 +17,18 @@ from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
-    Done,
-    Piece,
+    SignalChunk,
+    SignalEnd,
 )
-from duet_device.decoder.llama import CHUNK, Decoder
+from duet_device.decoder.llama import BATCH, Decoder
 from duet_device.decoder.speculative_prefill import Anticipation
 from duet_device.errors import CloudUnreachable, ModelProblem
 from duet_device.link import Link
 
 # Tokens evaluated between two looks at the queue.
 _STEP = 16
-# How long, in seconds, a piece waits for what may come right behind it, as the last message does
-# behind the last piece: two batches cost more than one, and nothing else is to be done.
+# How long, in seconds, a chunk waits for what may come right behind it, as the last message does
+# behind the last chunk: two batches cost more than one, and nothing else is to be done.
 _PATIENCE = 0.001
 
 
@@ -36,15 +36,15 @@ _PATIENCE = 0.001
 class Signal:
     """A whole signal, already evaluated. Times are `time.perf_counter()` values.
 
-    `text`: for people to read. `first_piece`, `last_piece`: when they arrived; None if the signal
+    `text`: for people to read. `first_chunk`, `last_chunk`: when they arrived; None if the signal
     is empty. `done_at`: when the cloud's last message arrived; None where it came from history.
     `ids`: the decoder's tokens.
     """
 
     text: str
-    first_piece: float | None
-    last_piece: float | None
-    done: Done
+    first_chunk: float | None
+    last_chunk: float | None
+    done: SignalEnd
     done_at: float | None
     ids: tuple[int, ...]
 
@@ -85,7 +85,7 @@ def receive_signal(
     reception = _Reception(decoder, vocabulary, show, check)
     ahead = Anticipation(decoder) if anticipate else Anticipation(decoder, 0)
     pending: list[int] = []
-    done: Done | None = None
+    done: SignalEnd | None = None
     done_at = 0.0
     while done is None or pending:
         patience = 0.0 if len(pending) >= _STEP else _PATIENCE
@@ -99,7 +99,7 @@ def receive_signal(
                 arrival = link.next()
             if arrival is None:
                 break
-            if isinstance(arrival.message, Done):
+            if isinstance(arrival.message, SignalEnd):
                 done, done_at = arrival.message, arrival.at
                 ids = reception.finish(done)
             else:
@@ -110,7 +110,7 @@ def receive_signal(
             pending += ids if pending else ahead.arrive(ids, last=done is not None)
         if pending:
             check()
-            size = _STEP if done is None else CHUNK
+            size = _STEP if done is None else BATCH
             step, pending = pending[:size], pending[size:]
             try:
                 reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
@@ -119,8 +119,8 @@ def receive_signal(
             ahead.evaluate(step, want_next=not pending)
     return Signal(
         reception.text,
-        reception.first_piece,
-        reception.last_piece,
+        reception.first_chunk,
+        reception.last_chunk,
         done,
         done_at,
         tuple(reception.ids),
@@ -128,7 +128,7 @@ def receive_signal(
 
 
 class _Reception:
-    """Reads pieces, and checks that none of the signal got lost."""
+    """Reads chunks, and checks that none of the signal got lost."""
 
     def __init__(
         self,
@@ -147,25 +147,25 @@ class _Reception:
         self._received = 0
         self._text: list[str] = []
         self.ids: list[int] = []
-        self.first_piece: float | None = None
-        self.last_piece: float | None = None
+        self.first_chunk: float | None = None
+        self.last_chunk: float | None = None
 
     @property
     def text(self) -> str:
         return "".join(self._text)
 
-    def feed(self, piece: Piece, at: float) -> list[int]:
-        """The decoder's tokens that a piece completes."""
+    def feed(self, chunk: SignalChunk, at: float) -> list[int]:
+        """The decoder's tokens that a chunk completes."""
         if self._reader is None:
-            self.first_piece = at
-            if piece.WhichOneof("content") == "tokens":
+            self.first_chunk = at
+            if chunk.WhichOneof("content") == "tokens":
                 self._encoding = SIGNAL_ENCODING_TOKEN_IDS
             self._reader = signal_reader(
                 self._encoding, self._decoder, self._vocabulary, self._check
             )
-        self.last_piece = at
+        self.last_chunk = at
         try:
-            ids = self._reader.feed(piece)
+            ids = self._reader.feed(chunk)
         except EncodingError as error:
             raise CloudUnreachable(f"the signal cannot be read: {error}") from error
         if self._encoding == SIGNAL_ENCODING_TOKEN_IDS:
@@ -173,10 +173,10 @@ class _Reception:
             spelled = b"".join(self._decoder.detokenize(i, special=True) for i in ids)
             self._add(self._utf8.decode(spelled))
         else:
-            self._add(piece.text)
+            self._add(chunk.text)
         return ids
 
-    def finish(self, done: Done) -> list[int]:
+    def finish(self, done: SignalEnd) -> list[int]:
         """The tokens held back; checks what came against what the cloud says it sent."""
         if done.finish_reason not in (FINISH_REASON_END_OF_REASONING, FINISH_REASON_BUDGET):
             raise CloudUnreachable("the signal ended for a reason that this version does not know")
@@ -185,7 +185,7 @@ class _Reception:
                 raise CloudUnreachable(f"all {done.signal_tokens} tokens of the signal got lost")
             return []
         if done.encoding != self._encoding:
-            raise CloudUnreachable("the signal's pieces are not of the encoding that was agreed")
+            raise CloudUnreachable("the signal's chunks are not of the encoding that was agreed")
         if self._encoding == SIGNAL_ENCODING_TOKEN_IDS and self._received != done.signal_tokens:
             raise CloudUnreachable(
                 f"the cloud sent {done.signal_tokens} signal tokens, {self._received} arrived"

@@ -1,7 +1,7 @@
-"""Signal encodings: negotiation, and reading a signal piece by piece.
+"""Signal encodings: negotiation, and reading a signal chunk by chunk.
 
 Token ids where reasoner and decoder share a vocabulary, UTF-8 text otherwise. Reading any split of
-a signal into pieces gives the same decoder tokens as reading it whole.
+a signal into chunks gives the same decoder tokens as reading it whole.
 """
 
 import re
@@ -14,7 +14,7 @@ from duet_contract.prompts import encode_text
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
-    Piece,
+    SignalChunk,
     SignalEncoding,
 )
 from duet_contract.vocabulary import Tokenizer
@@ -55,13 +55,13 @@ def encode_signal_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) 
 
 
 class SignalReader(Protocol):
-    """Turns pieces into the decoder's token ids."""
+    """Turns chunks into the decoder's token ids."""
 
-    def feed(self, piece: Piece) -> list[int]:
-        """Token ids that `piece` completes.
+    def feed(self, chunk: SignalChunk) -> list[int]:
+        """Token ids that `chunk` completes.
 
         Raises:
-            EncodingError: the piece is of another encoding, or has ids outside the vocabulary.
+            EncodingError: the chunk is of another encoding, or has ids outside the vocabulary.
         """
         ...
 
@@ -71,16 +71,16 @@ class SignalReader(Protocol):
 
 
 class TokenSignalReader:
-    """Reads pieces of token ids: nothing to hold back."""
+    """Reads chunks of token ids: nothing to hold back."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._size = vocabulary.size
 
-    def feed(self, piece: Piece) -> list[int]:
+    def feed(self, chunk: SignalChunk) -> list[int]:
         """See `SignalReader`."""
-        if piece.WhichOneof("content") != "tokens":
-            raise EncodingError("the cloud sent a piece that is not token ids, as agreed")
-        ids = list(piece.tokens.ids)
+        if chunk.WhichOneof("content") != "tokens":
+            raise EncodingError("the cloud sent a chunk that is not token ids, as agreed")
+        ids = list(chunk.tokens.ids)
         if ids and max(ids) >= self._size:
             raise EncodingError(
                 f"the cloud sent token id {max(ids)}, the vocabulary ends at {self._size - 1}"
@@ -115,11 +115,11 @@ class TextSignalReader:
         self._check = check
         self._held: list[str] = []
 
-    def feed(self, piece: Piece) -> list[int]:
+    def feed(self, chunk: SignalChunk) -> list[int]:
         """See `SignalReader`."""
-        if piece.WhichOneof("content") != "text":
-            raise EncodingError("the cloud sent a piece that is not text, as agreed")
-        return self.feed_text(piece.text)
+        if chunk.WhichOneof("content") != "text":
+            raise EncodingError("the cloud sent a chunk that is not text, as agreed")
+        return self.feed_text(chunk.text)
 
     def feed_text(self, text: str) -> list[int]:
         """`feed`, for the text itself."""

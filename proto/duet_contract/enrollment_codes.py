@@ -1,4 +1,4 @@
-"""Enrolment codes: what an operator hands to a device's user, once.
+"""Enrollment codes: what an operator hands to a device's user, once.
 
     code = "duet-" + base64url(sha256 of the authority's certificate (32 bytes) · secret (16 bytes)
                                · first 3 bytes of the sha256 of both)
@@ -13,7 +13,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 
-from duet_contract.errors import EnrolmentCodeError
+from duet_contract.errors import EnrollmentCodeError
 
 PREFIX = "duet-"
 FINGERPRINT_BYTES = 32
@@ -27,36 +27,36 @@ def fingerprint(certificate: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
-class EnrolmentCode:
+class EnrollmentCode:
     """A code. `fingerprint`: of the authority's certificate. `secret`: single use."""
 
     fingerprint: bytes
     secret: bytes
 
     @classmethod
-    def new(cls, authority: bytes) -> "EnrolmentCode":
+    def new(cls, authority: bytes) -> "EnrollmentCode":
         """A fresh code for an authority, whose certificate (DER) is given."""
         return cls(fingerprint(authority), secrets.token_bytes(SECRET_BYTES))
 
     @classmethod
-    def parse(cls, text: str) -> "EnrolmentCode":
+    def parse(cls, text: str) -> "EnrollmentCode":
         """The code that `str` wrote.
 
         Raises:
-            EnrolmentCodeError: it is no enrolment code, or was mistyped.
+            EnrollmentCodeError: it is no enrollment code, or was mistyped.
         """
         body = text.strip()
         if not body.startswith(PREFIX):
-            raise EnrolmentCodeError(f"an enrolment code begins with {PREFIX!r}")
+            raise EnrollmentCodeError(f"an enrollment code begins with {PREFIX!r}")
         try:
             # Standard library base64 drops characters that it does not know unless told not to.
             standard = body.removeprefix(PREFIX).encode("ascii").translate(_TO_STANDARD)
             data = base64.b64decode(standard, validate=True)
         except (binascii.Error, UnicodeEncodeError) as error:
-            raise EnrolmentCodeError("the enrolment code was not copied whole") from error
+            raise EnrollmentCodeError("the enrollment code was not copied whole") from error
         content, check = data[:-_CHECK_BYTES], data[-_CHECK_BYTES:]
         if len(content) != FINGERPRINT_BYTES + SECRET_BYTES or _check(content) != check:
-            raise EnrolmentCodeError("the enrolment code was not copied whole")
+            raise EnrollmentCodeError("the enrollment code was not copied whole")
         return cls(content[:FINGERPRINT_BYTES], content[FINGERPRINT_BYTES:])
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ class EnrolmentCode:
 
     def __repr__(self) -> str:
         # Codes must not end up in logs by accident.
-        return f"EnrolmentCode({self.fingerprint.hex()[:16]}…)"
+        return f"EnrollmentCode({self.fingerprint.hex()[:16]}…)"
 
 
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")

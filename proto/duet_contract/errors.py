@@ -34,7 +34,7 @@ class NoFormula(FormulaError):
 
 
 class EncodingError(ContractError):
-    """A piece of a signal that the device cannot read."""
+    """A chunk of a signal that the device cannot read."""
 
 
 class AddressError(ContractError):
@@ -49,8 +49,8 @@ class CertificateExpired(TransportError):
     """A certificate whose validity period is over, or has not begun."""
 
 
-class EnrolmentCodeError(ContractError):
-    """What was given as an enrolment code is none."""
+class EnrollmentCodeError(ContractError):
+    """What was given as an enrollment code is none."""
 
 
 class KeyProblem(ContractError):

@@ -129,7 +129,7 @@ class Decoder(_Model):
         if order != ["question", "signal"]:
             raise ValueError(
                 "decoder.prompt_with_signal must hold the question first and then the signal, "
-                "each once, so that pieces can be evaluated as they arrive"
+                "each once, so that chunks can be evaluated as they arrive"
             )
         if self.path not in {file.path for file in self.files}:
             raise ValueError(f"decoder.path {self.path!r} is not among decoder.files")

@@ -117,7 +117,7 @@ def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -
 def split_at_signal(prompt: PromptFormat) -> tuple[PromptFormat, PromptFormat]:
     """The parts of a decoder's prompt before and after the signal.
 
-    Before can be evaluated while the cloud still works; after, once the last piece is there.
+    Before can be evaluated while the cloud still works; after, once the last chunk is there.
     """
     for index, part in enumerate(prompt):
         if isinstance(part, SlotPart) and part.slot == "signal":

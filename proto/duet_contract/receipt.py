@@ -35,7 +35,7 @@ class Bytes(_Model):
 class Milliseconds(_Model):
     """Milliseconds since the command started; None where it did not happen.
 
-    `connect`: the link stood. `first_signal`, `signal`: first and last piece arrived.
+    `connect`: the link stood. `first_signal`, `signal`: first and last chunk arrived.
     `first_answer`: first answer token. `total`: last answer token.
     """
 

@@ -14,10 +14,10 @@ from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
-    Done,
-    Piece,
     ReasonRequest,
     ReasonResponse,
+    SignalChunk,
+    SignalEnd,
     TokenIds,
 )
 from duet_contract.v1.inference_pb2_grpc import (
@@ -29,13 +29,13 @@ Script = Callable[[ReasonRequest, grpc.ServicerContext], Iterator[ReasonResponse
 
 
 def tokens(*ids: int) -> ReasonResponse:
-    """A piece of token ids."""
-    return ReasonResponse(piece=Piece(tokens=TokenIds(ids=ids)))
+    """A chunk of token ids."""
+    return ReasonResponse(chunk=SignalChunk(tokens=TokenIds(ids=ids)))
 
 
-def text(piece: str) -> ReasonResponse:
-    """A piece of text."""
-    return ReasonResponse(piece=Piece(text=piece))
+def text(chunk: str) -> ReasonResponse:
+    """A chunk of text."""
+    return ReasonResponse(chunk=SignalChunk(text=chunk))
 
 
 def done(signal_tokens: int, **fields: object) -> ReasonResponse:
@@ -45,7 +45,7 @@ def done(signal_tokens: int, **fields: object) -> ReasonResponse:
         "encoding": SIGNAL_ENCODING_TOKEN_IDS,
         "signal_tokens": signal_tokens,
     }
-    return ReasonResponse(done=Done(**{**values, **fields}))  # type: ignore[arg-type]
+    return ReasonResponse(end=SignalEnd(**{**values, **fields}))  # type: ignore[arg-type]
 
 
 def done_text(signal_tokens: int) -> ReasonResponse:

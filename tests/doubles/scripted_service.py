@@ -27,8 +27,8 @@ async def serve(pair: str, arguments: list[str]) -> None:
     engine = ScriptedEngine(script, pause_s=float(os.environ["SCRIPT_PAUSE_S"]), max_sequences=64)
     await server.start()
     await server.open(engine)
-    enrolment = server.security.enrolment_port if server.security else None
-    print(json.dumps({"port": server.port, "enrolment_port": enrolment}), flush=True)
+    enrollment = server.security.enrollment_port if server.security else None
+    print(json.dumps({"port": server.port, "enrollment_port": enrollment}), flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     await server.stop()
 

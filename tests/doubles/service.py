@@ -65,7 +65,7 @@ class ScriptedService(ScriptedCloud, ControlServiceServicer):
 
 
 def reasons(signal: str = "3 and 4") -> Script:
-    """A script: the signal in two pieces, in the encoding that was asked for."""
+    """A script: the signal in two chunks, in the encoding that was asked for."""
 
     def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         data = signal.encode()[: request.budget or None]

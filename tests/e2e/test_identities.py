@@ -31,8 +31,8 @@ class Operator:
         return _admin(self.directory, *arguments)
 
     @property
-    def enrolment(self) -> str:
-        return f"127.0.0.1:{self.service.wait_event('loading', STARTS_S)['enrolment_port']}"
+    def enrollment(self) -> str:
+        return f"127.0.0.1:{self.service.wait_event('loading', STARTS_S)['enrollment_port']}"
 
 
 def _admin(directory: Path, *arguments: str) -> str:
@@ -51,7 +51,7 @@ def operator(real_pair, tmp_path_factory):
     _admin(directory, "init", "--passphrase-file", str(passphrase))
     command = [sys.executable, "-m", "duet_cloud.serve", "--pair", "smollm2-135m"]
     command += ["--tls-dir", str(directory), "--passphrase-file", str(passphrase)]
-    command += ["--enrolment-port", "0", "--no-enable-prefix-caching"]
+    command += ["--enrollment-port", "0", "--no-enable-prefix-caching"]
     with Service.started(command, root / "log") as service:
         yield Operator(directory, service)
 
@@ -85,11 +85,11 @@ def enrolled(operator, tmp_path):
     def make(name: str) -> Device:
         device = Device(tmp_path / name)
         code = operator.admin("invite", name).strip()
-        ended, out, err = device.run("enroll", operator.enrolment, code)
+        ended, out, err = device.run("enroll", operator.enrollment, code)
         assert (ended, out) == (0, "")
         assert f"enrolled as {name} with {operator.service.address}" in err
         # A code is good once.
-        ended, _, err = Device(tmp_path / "other").run("enroll", operator.enrolment, code)
+        ended, _, err = Device(tmp_path / "other").run("enroll", operator.enrollment, code)
         assert ended == 8
         assert "refused" in err
         operator.service.wait_ready(240)

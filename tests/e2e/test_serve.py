@@ -40,7 +40,7 @@ def _gone(processes):
 def test_help_is_quick_and_names_every_option():
     result = _serve("--help")
     assert result.returncode == 0
-    for option in ("--pair", "--max-waiting", "--gather-tokens", "--grace-s", "--help-engine"):
+    for option in ("--pair", "--max-waiting", "--chunk-tokens", "--grace-s", "--help-engine"):
         assert option in result.stdout
 
 
@@ -49,7 +49,7 @@ def test_help_is_quick_and_names_every_option():
     [
         (["--pair", "no-such-pair"], 6, "no pair 'no-such-pair'"),
         (["--host", "0.0.0.0"], 3, "transport security"),
-        (["--gather-tokens", "0"], 2, "--gather-tokens"),
+        (["--chunk-tokens", "0"], 2, "--chunk-tokens"),
         (["--no-such-flag"], 2, "no-such-flag"),
     ],
 )
@@ -130,7 +130,7 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
             stub = InferenceServiceStub(channel)
             for name in (f"{manifest['id']}@9.0.0", f"{manifest['id']}@{manifest['version']}"):
                 *_, last = stub.Reason(ReasonRequest(question="go on", budget=4, pair=name))
-                assert last.done.signal_tokens > 0
+                assert last.end.signal_tokens > 0
             # vLLM's own metrics of both engines, not of the one that was loaded last.
             assert service.metric("vllm:generation_tokens_total") >= 2
             assert len(service.samples("vllm:generation_tokens_total")) == 2
@@ -138,14 +138,14 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
                 ReasonRequest(question="go on", budget=1500, temperature=1.0, seed=1)
             )
             first = next(call)
-            assert first.HasField("piece")
+            assert first.HasField("chunk")
             service.process.send_signal(signal.SIGTERM)
             service.wait_event("draining", 10)
             with pytest.raises(grpc.RpcError) as caught:
                 list(stub.Reason(ReasonRequest(question="too late")))
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
             *_, last = call
-            assert last.HasField("done")
+            assert last.HasField("end")
         assert service.process.wait(60) == 0
     assert _gone(family)
 
@@ -162,14 +162,14 @@ def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
         with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
             *_, undisturbed = stub.Reason(request)
-            assert undisturbed.done.signal_tokens > 500, "too short to be interrupted"
+            assert undisturbed.end.signal_tokens > 500, "too short to be interrupted"
             call = stub.Reason(request)
             next(call)
             os.killpg(service.process.pid, signal.SIGINT)
             service.wait_event("draining", 10)
             *_, last = call
-        assert last.done.signal_tokens == undisturbed.done.signal_tokens
-        assert last.done.finish_reason == undisturbed.done.finish_reason
+        assert last.end.signal_tokens == undisturbed.end.signal_tokens
+        assert last.end.finish_reason == undisturbed.end.finish_reason
         assert service.process.wait(60) == 0
     assert _gone(family)
 

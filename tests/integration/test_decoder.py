@@ -53,7 +53,7 @@ def close(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 31])
-def test_pieces_give_what_the_whole_gives(decoder: Decoder, ids: list[int], size: int) -> None:
+def test_chunks_give_what_the_whole_gives(decoder: Decoder, ids: list[int], size: int) -> None:
     restart(decoder, ids)
     whole = decoder.log_probabilities()
     decoder.keep(0)
@@ -162,12 +162,12 @@ def test_sampling_is_reproducible_with_a_seed(decoder: Decoder, ids: list[int]) 
 texts = st.text(st.sampled_from("<|im_startend>/ \n") | st.characters(codec="utf-8"), max_size=60)
 
 
-@given(pieces=st.lists(texts | st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>"])))
+@given(chunks=st.lists(texts | st.sampled_from(["<|im_end|>", "<|im_start|>", "<|endoftext|>"])))
 @settings(max_examples=150, deadline=None)
 def test_text_never_gives_control_tokens(
-    decoder: Decoder, real_manifest: Manifest, pieces: list[str]
+    decoder: Decoder, real_manifest: Manifest, chunks: list[str]
 ) -> None:
-    text = "".join(pieces).replace("\0", "")
+    text = "".join(chunks).replace("\0", "")
     vocabulary = real_manifest.decoder.vocabulary
     assume(set(text.encode()).isdisjoint(vocabulary.missing_bytes))
     control = {i for string in vocabulary.reserved for i in decoder.encode_template(string)}

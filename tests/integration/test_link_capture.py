@@ -20,7 +20,7 @@ from tests.doubles.tcp import serving
 
 
 def talk(address: str) -> None:
-    """TLS: small pieces down, as a signal comes, and then a few hundred kilobytes."""
+    """TLS: small chunks down, as a signal comes, and then a few hundred kilobytes."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     for _ in range(3):
@@ -40,7 +40,7 @@ def test_counted_bytes_are_those_of_a_capture(kind: str, tmp_path: Path) -> None
         with context.wrap_socket(connection, server_side=True) as tls:
             tls.recv(1000)
             for _ in range(50):
-                tls.sendall(b"piece of a signal")
+                tls.sendall(b"chunk of a signal")
                 time.sleep(0.002)
             tls.sendall(os.urandom(300_000))
 

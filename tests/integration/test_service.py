@@ -59,29 +59,29 @@ async def _settles(service, name, value):
 
 
 async def test_a_signal_ends_where_the_reasoner_closes_it(stub, ask, real_manifest):
-    *pieces, last = [response async for response in stub.Reason(ask())]
-    ids = [token for response in pieces for token in response.piece.tokens.ids]
-    assert len(pieces[0].piece.tokens.ids) == 1
-    assert last.done.finish_reason == FINISH_REASON_END_OF_REASONING
-    assert last.done.signal_tokens == len(ids) > 0
-    assert last.done.prompt_tokens > 0
-    assert last.done.decode_ms > 0
+    *chunks, last = [response async for response in stub.Reason(ask())]
+    ids = [token for response in chunks for token in response.chunk.tokens.ids]
+    assert len(chunks[0].chunk.tokens.ids) == 1
+    assert last.end.finish_reason == FINISH_REASON_END_OF_REASONING
+    assert last.end.signal_tokens == len(ids) > 0
+    assert last.end.prompt_tokens > 0
+    assert last.end.decode_ms > 0
     controls = range(17)  # this vocabulary's control tokens are its first
     assert not set(ids) & set(controls)
 
 
 async def test_budget_cuts_and_says_so(stub, ask):
-    *pieces, last = [response async for response in stub.Reason(ask(budget=7))]
-    assert sum(len(response.piece.tokens.ids) for response in pieces) == 7
-    assert last.done.finish_reason == FINISH_REASON_BUDGET
+    *chunks, last = [response async for response in stub.Reason(ask(budget=7))]
+    assert sum(len(response.chunk.tokens.ids) for response in chunks) == 7
+    assert last.end.finish_reason == FINISH_REASON_BUDGET
 
 
 async def test_text_and_token_ids_are_the_same_signal(stub, ask, real_pair, real_manifest):
     tokens = [r async for r in stub.Reason(ask())]
     text = [r async for r in stub.Reason(ask(encodings=[SIGNAL_ENCODING_TEXT]))]
     tokenizer = HubTokenizer.from_directory(real_pair / real_manifest.reasoner.path)
-    ids = [token for response in tokens for token in response.piece.tokens.ids]
-    whole = "".join(response.piece.text for response in text)
+    ids = [token for response in tokens for token in response.chunk.tokens.ids]
+    whole = "".join(response.chunk.text for response in text)
     assert tokenizer._tokenizer.decode(ids) == whole
     vocabulary = real_manifest.decoder.vocabulary
     assert tokenizer._tokenizer.decode(encode_signal_text(tokenizer, vocabulary, whole)) == whole
@@ -92,13 +92,13 @@ async def test_the_prompt_is_the_one_built_here(service, stub, ask, real_pair):
 
     *_, last = [response async for response in stub.Reason(ask(budget=1))]
     reasoner = PairReasoner.load(real_pair)
-    assert last.done.prompt_tokens == len(reasoner.prompt(reasoner.encode_question(QUESTION)))
+    assert last.end.prompt_tokens == len(reasoner.prompt(reasoner.encode_question(QUESTION)))
 
 
 async def test_a_seed_repeats_a_sampled_signal(stub, ask):
     async def sample(seed):
         responses = [r async for r in stub.Reason(ask(LONG, temperature=1.0, seed=seed))]
-        return [token for response in responses for token in response.piece.tokens.ids]
+        return [token for response in responses for token in response.chunk.tokens.ids]
 
     first = await sample(1)
     assert await sample(1) == first
@@ -163,7 +163,7 @@ async def test_many_streams_do_not_mix(stub, ask):
 
     async def first_tokens(question):
         responses = [r async for r in stub.Reason(ask(question, budget=24))]
-        return [t for r in responses for t in r.piece.tokens.ids]
+        return [t for r in responses for t in r.chunk.tokens.ids]
 
     together = await asyncio.gather(*[first_tokens(question) for question in questions])
     alone = [await first_tokens(question) for question in questions]

@@ -88,7 +88,7 @@ async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, 
 async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
     tokens = 0
     async for response in InferenceServiceStub(channel).Reason(request):
-        tokens += len(response.piece.tokens.ids)
+        tokens += len(response.chunk.tokens.ids)
     return tokens
 
 

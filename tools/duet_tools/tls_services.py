@@ -61,9 +61,9 @@ def scripted(pair: str, tokens: int, pause_s: float) -> Iterator[Sides]:
     with (
         _invited() as (tls, code),
         _scripted(pair, tokens, pause_s) as plain,
-        _scripted(pair, tokens, pause_s, *tls, "--enrolment-port", "0") as secured,
+        _scripted(pair, tokens, pause_s, *tls, "--enrollment-port", "0") as secured,
     ):
-        credentials = _enrolled(secured["enrolment_port"], code).credentials()
+        credentials = _enrolled(secured["enrollment_port"], code).credentials()
         yield Side(plain["port"], None), Side(secured["port"], credentials)
 
 
@@ -82,7 +82,7 @@ def engines(pair: str) -> Iterator[Sides]:
         str(workload.directory),
         *engine_flags(workload, []),
     ]
-    ports, enrolment = (free_port(), free_port()), free_port()
+    ports, enrollment = (free_port(), free_port()), free_port()
     with ExitStack() as stack:
         tls, code = stack.enter_context(_invited())
 
@@ -91,10 +91,10 @@ def engines(pair: str) -> Iterator[Sides]:
             return stack.enter_context(Child(name, command, engine_environment()))
 
         plain = start("the service in the clear", ports[0])
-        more = (*tls, "--enrolment-port", str(enrolment))
+        more = (*tls, "--enrollment-port", str(enrollment))
         secured = start("the service with mutual TLS", ports[1], *more)
-        secured.wait_until(lambda: _listens(enrolment), READY_S)
-        identity = _enrolled(enrolment, code)
+        secured.wait_until(lambda: _listens(enrollment), READY_S)
+        identity = _enrolled(enrollment, code)
         sides = Side(ports[0], None), Side(ports[1], identity.credentials())
         for child, side in zip((plain, secured), sides, strict=True):
             child.wait_until(side.ready, READY_S)

@@ -72,7 +72,7 @@ def init(
     again = shlex.join(["--dir", str(directory)]) + " " if directory != usual_directory() else ""
     click.echo(
         f"next: python -m duet_cloud.admin invite {again}NAME, and serve with: "
-        f"python -m duet_cloud.serve --tls-dir {shlex.quote(str(directory))} --enrolment-port 50152 "
+        f"python -m duet_cloud.serve --tls-dir {shlex.quote(str(directory))} --enrollment-port 50152 "
         "--host ADDRESS",
         err=True,
     )

@@ -33,7 +33,7 @@ _ROLES = ", ".join(Role)
 )
 @click.option("--again", is_flag=True, help="NAME has a certificate, which the code's use revokes.")
 def invite(name: str, directory: Path, roles: str, hours: float, again: bool) -> None:
-    """Print a one-time enrolment code for the device NAME.
+    """Print a one-time enrollment code for the device NAME.
 
     Tell it to the device's user over a channel that you trust: whoever has it first is NAME.
     """
@@ -51,7 +51,7 @@ def invite(name: str, directory: Path, roles: str, hours: float, again: bool) ->
         code = authorities.invite(certificate, registry, name, given, hours)
         click.echo(str(code))
     click.echo(
-        f"on the device, within {hours:g} h: duet-device enroll HOST:ENROLMENT_PORT CODE", err=True
+        f"on the device, within {hours:g} h: duet-device enroll HOST:ENROLLMENT_PORT CODE", err=True
     )
     tell_end(certificate)
 

@@ -24,7 +24,7 @@ from duet_cloud.files import read_bytes
 from duet_cloud.identity import certificates
 from duet_cloud.identity import encrypted_key as sealed_key
 from duet_cloud.identity.registry import Registry
-from duet_contract.enrollment_codes import EnrolmentCode
+from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.private_files import write_private
 
 CERTIFICATE_NAME = "authority.pem"
@@ -305,9 +305,9 @@ def invite(
     name: str,
     roles: Sequence[str],
     hours: float,
-) -> EnrolmentCode:
+) -> EnrollmentCode:
     """A code for a device, good once and for some hours. Needs no key."""
-    code = EnrolmentCode.new(certificates.der(certificate))
+    code = EnrollmentCode.new(certificates.der(certificate))
     now = int(_now().timestamp())
     registry.invite(name, roles, code.secret, now, now + round(hours * 3600))
     return code

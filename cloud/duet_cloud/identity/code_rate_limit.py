@@ -1,4 +1,4 @@
-"""Slows down whoever tries enrolment codes: few wrong ones a minute, from one place and in all."""
+"""Slows down whoever tries enrollment codes: few wrong ones a minute, from one place and in all."""
 
 import ipaddress
 import time

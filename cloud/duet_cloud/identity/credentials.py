@@ -60,7 +60,7 @@ class ServerCredentials:
         return self._dynamic(client_certificate=True)
 
     def server_only(self) -> grpc.ServerCredentials:
-        """For enrolment: the client has no certificate yet."""
+        """For enrollment: the client has no certificate yet."""
         return self._dynamic(client_certificate=False)
 
     def refresh(self) -> bool:

@@ -1,4 +1,4 @@
-"""Enrolment and renewal: `duet.v1.EnrolmentService` and `duet.v1.IdentityService`."""
+"""Enrollment and renewal: `duet.v1.EnrollmentService` and `duet.v1.IdentityService`."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from duet_cloud.identity.refusals import Refusals
 from duet_cloud.interceptors import MalformedRequests
 from duet_cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
-from duet_contract.v1 import enrolment_pb2_grpc
-from duet_contract.v1.enrolment_pb2 import (
+from duet_contract.v1 import enrollment_pb2_grpc
+from duet_contract.v1.enrollment_pb2 import (
     EnrollRequest,
     EnrollResponse,
     GetAuthorityRequest,
@@ -40,13 +40,13 @@ _SERVER_OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 5_000),
 )
 _MOST_CALLS = 32
-_ENROLL = "/duet.v1.EnrolmentService/Enroll"
+_ENROLL = "/duet.v1.EnrollmentService/Enroll"
 
 _Result = TypeVar("_Result")
 
 
-class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
-    """Spends enrolment codes."""
+class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
+    """Spends enrollment codes."""
 
     def __init__(
         self, authority: Authority, service_port: int, guesses: Guesses, refusals: Refusals
@@ -59,13 +59,13 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
     async def GetAuthority(  # noqa: N802 (gRPC's name)
         self, request: GetAuthorityRequest, context: Context
     ) -> GetAuthorityResponse:
-        """See enrolment.proto."""
+        """See enrollment.proto."""
         return GetAuthorityResponse(authority=der(self._authority.certificate))
 
     async def Enroll(  # noqa: N802 (gRPC's name)
         self, request: EnrollRequest, context: Context
     ) -> EnrollResponse:
-        """See enrolment.proto."""
+        """See enrollment.proto."""
         peer = context.peer()
         try:
             return self._enroll(request, peer)
@@ -84,7 +84,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
             return self._response(*answered)
         if wait := self._guesses.wait(peer):
             raise exhausted(
-                f"too many wrong enrolment codes (more than {MOST_A_PLACE} a minute from one "
+                f"too many wrong enrollment codes (more than {MOST_A_PLACE} a minute from one "
                 f"address): wait {wait:.0f} s",
                 wait,
             )
@@ -95,8 +95,8 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
             self._guesses.wrong(peer)
             # One answer for all three: which it was is the operator's to see.
             raise unauthenticated(
-                "the enrolment code is unknown, was used, or is past its time: ask for a new one",
-                "ENROLMENT_CODE",
+                "the enrollment code is unknown, was used, or is past its time: ask for a new one",
+                "ENROLLMENT_CODE",
             )
         name, certificate = found
         logs.get().info("enrolled", device=name, serial=serial_text(certificate), peer=peer)
@@ -111,7 +111,7 @@ class EnrolmentService(enrolment_pb2_grpc.EnrolmentServiceServicer):
         )
 
 
-class IdentityService(enrolment_pb2_grpc.IdentityServiceServicer):
+class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
     """Renews the certificate of the device that calls; behind the gate."""
 
     def __init__(self, authority: Authority) -> None:
@@ -120,7 +120,7 @@ class IdentityService(enrolment_pb2_grpc.IdentityServiceServicer):
     async def Renew(  # noqa: N802 (gRPC's name)
         self, request: RenewRequest, context: Context
     ) -> RenewResponse:
-        """See enrolment.proto."""
+        """See enrollment.proto."""
         caller = CALLER.get()
         assert caller is not None
         try:
@@ -135,7 +135,7 @@ class IdentityService(enrolment_pb2_grpc.IdentityServiceServicer):
         return RenewResponse(certificate=der(certificate))
 
 
-class EnrolmentServer:
+class EnrollmentServer:
     """The port for devices without an identity."""
 
     def __init__(
@@ -156,8 +156,8 @@ class EnrolmentServer:
             options=list(_SERVER_OPTIONS),
             maximum_concurrent_rpcs=_MOST_CALLS,
         )
-        enrolment_pb2_grpc.add_EnrolmentServiceServicer_to_server(
-            EnrolmentService(authority, service_port, Guesses(), refusals), self._server
+        enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(
+            EnrollmentService(authority, service_port, Guesses(), refusals), self._server
         )
         try:
             self.port = int(self._server.add_secure_port(address, credentials.server_only()))

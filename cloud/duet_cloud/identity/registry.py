@@ -1,4 +1,4 @@
-"""What the authority remembers, in SQLite: devices, certificates, enrolment codes, publishers.
+"""What the authority remembers, in SQLite: devices, certificates, enrollment codes, publishers.
 
 Looked up at every call, so that a revocation counts from the next one on; `changes` tells when to
 look at calls that run. Several processes may share the file. Times are seconds since 1970 (UTC).

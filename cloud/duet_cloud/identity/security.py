@@ -18,12 +18,12 @@ from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.auth_interceptor import WATCH_S, Gate
 from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
 from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
-from duet_cloud.identity.enrollment import EnrolmentServer, IdentityService
+from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_cloud.identity.quotas import MeteredEngine, Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.options import ServeOptions
-from duet_contract.v1 import enrolment_pb2_grpc
+from duet_contract.v1 import enrollment_pb2_grpc
 
 ACCESS_NAME = "access.toml"
 COUNTS_NAME = "counts.db"
@@ -44,7 +44,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     if options.tls_dir is None and not any(own_pki):
         for value, name in (
             (options.access, "--access"),
-            (options.enrolment_port, "--enrolment-port"),
+            (options.enrollment_port, "--enrollment-port"),
         ):
             if value is not None:
                 raise UsageError(f"{name} needs identities: give --tls-dir, or --tls-cert and more")
@@ -56,8 +56,8 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     cert, key, authority = own_pki
     if cert is None or key is None or authority is None or options.access is None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
-    if options.enrolment_port is not None or options.passphrase_file is not None:
-        raise UsageError("enrolment needs an authority of duet_cloud.admin: --tls-dir")
+    if options.enrollment_port is not None or options.passphrase_file is not None:
+        raise UsageError("enrollment needs an authority of duet_cloud.admin: --tls-dir")
     access = AccessFile(options.access)
     if not access.access.roles:
         raise UsageError(f"{options.access} gives nobody a role: nobody could ask")
@@ -86,19 +86,19 @@ class Security:
         quotas: Quotas,
         refused: Counter,
         authority: authorities.Authority | None = None,
-        enrolment_port: int | None = None,
+        enrollment_port: int | None = None,
         root: x509.Certificate | None = None,
     ) -> None:
         self._credentials = credentials
         self._access = access
         self._quotas = quotas
         self._authority = authority
-        self._enrolment_port = enrolment_port
+        self._enrollment_port = enrollment_port
         self._root = root
         self._told: datetime.date | None = None
-        self._enrolment: EnrolmentServer | None = None
+        self._enrollment: EnrollmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._strangers = Refusals(refused, event="enrolment refused")
+        self._strangers = Refusals(refused, event="enrollment refused")
         self.gate = Gate(callers, quotas, Refusals(refused))
 
     @classmethod
@@ -106,7 +106,7 @@ class Security:
         """Security by an authority that `duet_cloud.admin` made."""
         authority = None
         root = authorities.load_certificate(directory)
-        if options.enrolment_port is not None or options.passphrase_file is not None:
+        if options.enrollment_port is not None or options.passphrase_file is not None:
             authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
             _replace_if_ended(authority)
         usual = directory / ACCESS_NAME
@@ -114,41 +114,41 @@ class Security:
         _check_roles_unset(access.access)
         return cls(
             ServerCredentials(ServerFiles.of_authority(directory)),
-            # A connection of its own, so that it sees what enrolment changes.
+            # A connection of its own, so that it sees what enrollment changes.
             EnrolledDevices(authorities.open_registry(directory)),
             access,
             Quotas(directory / COUNTS_NAME, access),
             refused,
             authority,
-            options.enrolment_port,
+            options.enrollment_port,
             root,
         )
 
     @property
-    def enrolment_port(self) -> int | None:
+    def enrollment_port(self) -> int | None:
         """Where devices enrol, once bound."""
-        return self._enrolment.port if self._enrolment else None
+        return self._enrollment.port if self._enrollment else None
 
     def add_services(self, server: grpc.aio.Server) -> None:
         """Adds renewal, where the authority is unlocked."""
         if self._authority:
-            enrolment_pb2_grpc.add_IdentityServiceServicer_to_server(
+            enrollment_pb2_grpc.add_IdentityServiceServicer_to_server(
                 IdentityService(self._authority), server
             )
 
     def bind(self, server: grpc.aio.Server, host: str, port: int) -> int:
-        """Binds the services' port, and enrolment's if asked for; the former.
+        """Binds the services' port, and enrollment's if asked for; the former.
 
         Raises:
             RuntimeError: the services' port cannot be bound.
-            AddressError: enrolment's cannot.
+            AddressError: enrollment's cannot.
         """
         bound = int(server.add_secure_port(_address(host, port), self._credentials.mutual()))
-        if self._authority and self._enrolment_port is not None:
-            self._enrolment = EnrolmentServer(
+        if self._authority and self._enrollment_port is not None:
+            self._enrollment = EnrollmentServer(
                 self._authority,
                 self._credentials,
-                _address(host, self._enrolment_port),
+                _address(host, self._enrollment_port),
                 bound,
                 self._strangers,
             )
@@ -159,9 +159,9 @@ class Security:
         return MeteredEngine(engine, self._quotas)
 
     async def start(self) -> None:
-        """Starts enrolment, and what watches over certificates and rights."""
-        if self._enrolment:
-            await self._enrolment.start()
+        """Starts enrollment, and what watches over certificates and rights."""
+        if self._enrollment:
+            await self._enrollment.start()
         self._tasks = [
             asyncio.create_task(self.gate.watch(), name="duet-gate"),
             asyncio.create_task(self._keep_up(), name="duet-certificates"),
@@ -174,8 +174,8 @@ class Security:
         for task in self._tasks:
             with suppress(asyncio.CancelledError):
                 await task
-        if self._enrolment:
-            await self._enrolment.stop()
+        if self._enrollment:
+            await self._enrollment.stop()
         self._quotas.close()
 
     async def _keep_up(self) -> None:

@@ -11,7 +11,7 @@ from duet_device.errors import UsageProblem
 _EXIT_CODES = """\b
 Exit codes:
     0  enrolled
-    2  usage: no enrolment code, options that belong together
+    2  usage: no enrollment code, options that belong together
     3  no cloud there
     7  no place to keep the key encrypted
     8  refused: code unknown, used or past its time; server not the code's
@@ -47,11 +47,11 @@ def enroll(
     """
     if code is None:
         if cert is None or key is None or ca is None:
-            raise UsageProblem("give the enrolment CODE, or all of --cert, --key and --ca")
+            raise UsageProblem("give the enrollment CODE, or all of --cert, --key and --ca")
         _keep_files(address, cert, key, ca)
         return
     if cert or key or ca:
-        raise UsageProblem("an enrolment CODE and certificate files are alternatives")
+        raise UsageProblem("an enrollment CODE and certificate files are alternatives")
     from duet_device.identity.enrollment import enroll as spend
 
     done = spend(address, code, server)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import llama_cpp
 
-from duet_device.decoder.llama import CHUNK, Decoder
+from duet_device.decoder.llama import BATCH, Decoder
 from duet_device.decoder.prompt_lookup import Drafter
 
 
@@ -132,7 +132,7 @@ class Generation:
         while True:
             yield token, odds[-1]
             drafter.append(token)
-            room = min(CHUNK, decoder.context - len(decoder.ids)) - 1
+            room = min(BATCH, decoder.context - len(decoder.ids)) - 1
             guess = drafter.guess(room)
             began = time.perf_counter()
             if not guess:

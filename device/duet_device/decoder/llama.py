@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from duet_device.errors import ModelProblem
 
 # A batch cannot be interrupted, so batches are small; larger ones are hardly faster on a CPU.
-CHUNK = 32
+BATCH = 32
 # Contexts grow in steps of this many tokens.
 CONTEXT_STEP = 256
 _SINGLE_SEQUENCE = 0
@@ -63,8 +63,8 @@ class Decoder:
         self._context: Any = None
         self._capacity = 0
         self._outputs = 0
-        self._batch = llama_cpp.llama_batch_init(CHUNK, 0, 1)
-        for index in range(CHUNK):
+        self._batch = llama_cpp.llama_batch_init(BATCH, 0, 1)
+        for index in range(BATCH):
             self._batch.n_seq_id[index] = 1
             self._batch.seq_id[index][0] = _SINGLE_SEQUENCE
         self._piece = ctypes.create_string_buffer(256)
@@ -141,7 +141,7 @@ class Decoder:
         self._capacity = -(-tokens // CONTEXT_STEP) * CONTEXT_STEP
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = self._capacity
-        params.n_batch = params.n_ubatch = CHUNK
+        params.n_batch = params.n_ubatch = BATCH
         params.n_seq_max = 1
         params.n_threads = params.n_threads_batch = self.threads
         params.no_perf = True
@@ -167,20 +167,20 @@ class Decoder:
         Args:
             ids: the tokens.
             want_next: whether the next token will be asked for; False saves computing its odds.
-            check: called between chunks; what it raises ends the evaluation there.
+            check: called between batches; what it raises ends the evaluation there.
 
         Raises:
             ModelProblem: the sequence does not fit into the context, or llama.cpp fails.
         """
-        for start in range(0, len(ids), CHUNK):
+        for start in range(0, len(ids), BATCH):
             if check:
                 check()
-            chunk = ids[start : start + CHUNK]
-            outputs = int(want_next and start + CHUNK >= len(ids))
-            self._decode(chunk, outputs)
+            batch = ids[start : start + BATCH]
+            outputs = int(want_next and start + BATCH >= len(ids))
+            self._decode(batch, outputs)
 
     def evaluate_all(self, ids: Sequence[int]) -> list[int]:
-        """Appends at most `CHUNK` tokens, in one batch.
+        """Appends at most `BATCH` tokens, in one batch.
 
         Returns:
             for each of them the most likely token behind it.

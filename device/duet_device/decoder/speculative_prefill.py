@@ -1,7 +1,7 @@
 """Guesses the signal's next tokens while the cloud still computes them.
 
 Reasoner and decoder often agree on what comes next. While it waits, the decoder continues the
-signal by itself, a token at a time; when the piece arrives, what was guessed right is evaluated
+signal by itself, a token at a time; when the chunk arrives, what was guessed right is evaluated
 already. The answer then starts sooner, at the price of computing on the device while it would idle:
 a guess costs a decoding step, evaluating a token that is there costs a fraction of one.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from duet_device.decoder.llama import Decoder
 
-# Guesses ahead of what has arrived; pieces are rarely longer.
+# Guesses ahead of what has arrived; chunks are rarely longer.
 _MOST = 32
 
 

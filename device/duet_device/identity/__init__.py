@@ -1,1 +1,1 @@
-"""Who this device is to a server: enrolment, its key and certificate, and links that use them."""
+"""Who this device is to a server: enrollment, its key and certificate, and links that use them."""

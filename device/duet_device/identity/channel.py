@@ -24,7 +24,7 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
     address = parse_address(server)
     if credentials is None:
         credentials = credentials_for(server, may_be_plaintext=address.is_loopback)
-    # Whoever reads a stream waits for it itself: one thread to wake less for every piece.
+    # Whoever reads a stream waits for it itself: one thread to wake less for every chunk.
     return channels.open_channel(
         address, credentials, [(ChannelOptions.SingleThreadedUnaryStream, 1)]
     )

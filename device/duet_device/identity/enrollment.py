@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from duet_contract.addresses import MOST_PORT, Address
-from duet_contract.enrollment_codes import EnrolmentCode, fingerprint
-from duet_contract.errors import EnrolmentCodeError, TransportError
+from duet_contract.enrollment_codes import EnrollmentCode, fingerprint
+from duet_contract.errors import EnrollmentCodeError, TransportError
 from duet_contract.keys import PUBLIC_KEY_BYTES
-from duet_contract.v1.enrolment_pb2 import EnrollRequest, EnrollResponse, GetAuthorityRequest
-from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub
+from duet_contract.v1.enrollment_pb2 import EnrollRequest, EnrollResponse, GetAuthorityRequest
+from duet_contract.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from duet_device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageProblem
 from duet_device.identity.credentials import Identity, parse_address, save_identity
 from duet_device.identity.pending import PendingEnrollment
@@ -38,7 +38,7 @@ class Enrolled:
 
 
 def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
-    """Spends `code` at `address` (host:port of enrolment) for an identity, and keeps it.
+    """Spends `code` at `address` (host:port of enrollment) for an identity, and keeps it.
 
     Everything that must be stored has its place on disk before the code is sent, and the same code
     sends the same signing request again: repeating a call that failed is safe.
@@ -49,8 +49,8 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         DeviceError: the code is none, the server is not the code's authority's, or it refused.
     """
     try:
-        parsed = EnrolmentCode.parse(code)
-    except EnrolmentCodeError as error:
+        parsed = EnrollmentCode.parse(code)
+    except EnrollmentCodeError as error:
         raise UsageProblem(str(error)) from error
     place = parse_address(address)
     services = parse_address(server) if server else None
@@ -84,14 +84,14 @@ def _spend(
     address: Address,
     leaf: x509.Certificate,
     authority: bytes,
-    code: EnrolmentCode,
+    code: EnrollmentCode,
     pending: PendingEnrollment,
 ) -> EnrollResponse:
     # From here on the server has to prove that it is the authority's.
     roots = x509.load_der_x509_certificate(authority).public_bytes(serialization.Encoding.PEM)
     with _channel(address, roots, "the authority's certificate") as channel:
         try:
-            response: EnrollResponse = EnrolmentServiceStub(channel).Enroll(
+            response: EnrollResponse = EnrollmentServiceStub(channel).Enroll(
                 EnrollRequest(secret=code.secret, signing_request=pending.request.der),
                 timeout=_TIMEOUT_S,
             )
@@ -137,7 +137,7 @@ def _presented_certificate(address: Address) -> x509.Certificate:
         return x509.load_der_x509_certificate(shown)
     except ssl.SSLError as error:
         raise IdentityProblem(
-            f"{address} does not speak TLS 1.3: is it the enrolment port? ({error.reason})"
+            f"{address} does not speak TLS 1.3: is it the enrollment port? ({error.reason})"
         ) from error
     except OSError as error:
         why = error.strerror or str(error)
@@ -146,12 +146,12 @@ def _presented_certificate(address: Address) -> x509.Certificate:
         raise IdentityProblem(f"{address} showed a malformed certificate") from error
 
 
-def _fetch_authority(address: Address, leaf: x509.Certificate, code: EnrolmentCode) -> bytes:
+def _fetch_authority(address: Address, leaf: x509.Certificate, code: EnrollmentCode) -> bytes:
     """The authority's certificate (DER), which the code's fingerprint proves."""
     shown = leaf.public_bytes(serialization.Encoding.PEM)
     with _channel(address, shown, f"the certificate of {address}") as channel:
         try:
-            response = EnrolmentServiceStub(channel).GetAuthority(
+            response = EnrollmentServiceStub(channel).GetAuthority(
                 GetAuthorityRequest(), timeout=_TIMEOUT_S
             )
         except grpc.RpcError as error:

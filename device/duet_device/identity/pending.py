@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from duet_contract.enrollment_codes import EnrolmentCode
+from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.private_files import write_private
 from duet_device.errors import IdentityProblem, VaultError, VaultLocked
 from duet_device.home import home
@@ -34,7 +34,7 @@ class PendingEnrollment:
     """What is sent with the code."""
 
     @classmethod
-    def begin(cls, code: EnrolmentCode) -> Self:
+    def begin(cls, code: EnrollmentCode) -> Self:
         """Returns the enrollment that was begun with this code, or begins one.
 
         Space for what an enrollment stores is occupied until `release`.

@@ -39,8 +39,8 @@ def renew(identity: Identity) -> Identity:
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-    from duet_contract.v1.enrolment_pb2 import RenewRequest
-    from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
+    from duet_contract.v1.enrollment_pb2 import RenewRequest
+    from duet_contract.v1.enrollment_pb2_grpc import IdentityServiceStub
     from duet_device.identity.channel import open_channel
     from duet_device.identity.signing_request import SigningRequest
     from duet_device.link_errors import device_error

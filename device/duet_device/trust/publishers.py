@@ -1,4 +1,4 @@
-"""Publishers whose pairs this device loads: their Ed25519 keys, pinned at enrolment or by hand."""
+"""Publishers whose pairs this device loads: their Ed25519 keys, pinned at enrollment or by hand."""
 
 import json
 from pathlib import Path

@@ -19,7 +19,7 @@ def check_signature(
 ) -> None:
     """Refuses a pair that nobody whom this device trusts has signed.
 
-    Trusted are the publishers pinned at enrolment or by hand, and the user's own builds.
+    Trusted are the publishers pinned at enrollment or by hand, and the user's own builds.
 
     Args:
         manifest_json: the manifest's bytes.

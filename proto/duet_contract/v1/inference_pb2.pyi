@@ -126,30 +126,30 @@ Global___ReasonRequest: _TypeAlias = ReasonRequest  # noqa: Y015
 class ReasonResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    PIECE_FIELD_NUMBER: _builtins.int
-    DONE_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def piece(self) -> Global___Piece: ...
+    def chunk(self) -> Global___SignalChunk: ...
     @_builtins.property
-    def done(self) -> Global___Done: ...
+    def end(self) -> Global___SignalEnd: ...
     def __init__(
         self,
         *,
-        piece: Global___Piece | None = ...,
-        done: Global___Done | None = ...,
+        chunk: Global___SignalChunk | None = ...,
+        end: Global___SignalEnd | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "event", b"event", "piece", b"piece"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "end", b"end", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "event", b"event", "piece", b"piece"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "end", b"end", "event", b"event"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["piece", "done"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["chunk", "end"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___ReasonResponse: _TypeAlias = ReasonResponse  # noqa: Y015
 
 @_typing.final
-class Piece(_message.Message):
+class SignalChunk(_message.Message):
     """A run of consecutive signal tokens."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -157,7 +157,7 @@ class Piece(_message.Message):
     TOKENS_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """UTF-8 text; pieces concatenate to the signal's text."""
+    """UTF-8 text; chunks concatenate to the signal's text."""
     @_builtins.property
     def tokens(self) -> Global___TokenIds:
         """Token ids in the pair's vocabulary."""
@@ -176,7 +176,7 @@ class Piece(_message.Message):
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
-Global___Piece: _TypeAlias = Piece  # noqa: Y015
+Global___SignalChunk: _TypeAlias = SignalChunk  # noqa: Y015
 
 @_typing.final
 class TokenIds(_message.Message):
@@ -199,7 +199,7 @@ class TokenIds(_message.Message):
 Global___TokenIds: _TypeAlias = TokenIds  # noqa: Y015
 
 @_typing.final
-class Done(_message.Message):
+class SignalEnd(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FINISH_REASON_FIELD_NUMBER: _builtins.int
@@ -214,7 +214,7 @@ class Done(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     encoding: Global___SignalEncoding.ValueType
-    """Encoding that the pieces used."""
+    """Encoding that the chunks used."""
     prompt_tokens: _builtins.int
     """Tokens of the reasoner's prompt, and how many of them its prefix cache held."""
     cached_tokens: _builtins.int
@@ -250,4 +250,4 @@ class Done(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Done: _TypeAlias = Done  # noqa: Y015
+Global___SignalEnd: _TypeAlias = SignalEnd  # noqa: Y015

@@ -53,7 +53,7 @@ class InferenceServiceServicer:
     """
 
     def Reason(self, request, context):
-        """Streams the signal as pieces, then exactly one Done.
+        """Streams the signal as chunks, then exactly one SignalEnd.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class InferenceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InferenceServiceAsyncStub: ...
     Reason: _grpc.UnaryStreamMultiCallable[_inference_pb2.ReasonRequest, _inference_pb2.ReasonResponse]
-    """Streams the signal as pieces, then exactly one Done."""
+    """Streams the signal as chunks, then exactly one SignalEnd."""
 
 @_typing.type_check_only
 class InferenceServiceAsyncStub(InferenceServiceStub):
@@ -50,7 +50,7 @@ class InferenceServiceAsyncStub(InferenceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Reason: _aio.UnaryStreamMultiCallable[_inference_pb2.ReasonRequest, _inference_pb2.ReasonResponse]  # type: ignore[assignment]
-    """Streams the signal as pieces, then exactly one Done."""
+    """Streams the signal as chunks, then exactly one SignalEnd."""
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """What a device asks of the cloud: turn a question into a short reasoning signal.
@@ -65,6 +65,6 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_pb2.ReasonRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_inference_pb2.ReasonResponse], _abc.AsyncIterator[_inference_pb2.ReasonResponse]]:
-        """Streams the signal as pieces, then exactly one Done."""
+        """Streams the signal as chunks, then exactly one SignalEnd."""
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

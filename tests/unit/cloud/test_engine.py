@@ -80,7 +80,7 @@ INHERITED = """
 import asyncio, signal
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from cloud import engine
+from duet_cloud import engine
 
 def load(*_):
     with ProcessPoolExecutor(1, mp_context=get_context("{method}")) as pool:

@@ -39,20 +39,20 @@ async def _until(condition):
 async def test_pair_is_named_where_the_request_did_not(cloud):
     async def named(pair: str) -> str:
         responses = [r async for r in cloud.inference.Reason(_request(cloud, pair=pair))]
-        return responses[-1].done.pair
+        return responses[-1].end.pair
 
     assert await named("") == "toy@1.2.3"
     assert await named("toy") == "toy@1.2.3"
     assert await named("toy@1.2.3") == ""
 
 
-async def test_pieces_then_done(cloud):
+async def test_chunks_then_done(cloud):
     responses = [r async for r in cloud.inference.Reason(_request(cloud, request_id="mine"))]
-    *pieces, last = responses
-    sizes = [len(r.piece.tokens.ids) for r in pieces]
-    assert sizes == [1, 8, 8, 8, 8, 7]  # the first at once, then gathered, the rest with the end
-    assert [i for r in pieces for i in r.piece.tokens.ids] == cloud.engine.script
-    done = last.done
+    *chunks, last = responses
+    sizes = [len(r.chunk.tokens.ids) for r in chunks]
+    assert sizes == [1, 8, 8, 8, 8, 7]  # the first at once, then buffered, the rest with the end
+    assert [i for r in chunks for i in r.chunk.tokens.ids] == cloud.engine.script
+    done = last.end
     assert done.signal_tokens == len(cloud.engine.script)
     assert done.encoding == SIGNAL_ENCODING_TOKEN_IDS
     assert done.request_id == ""
@@ -61,26 +61,26 @@ async def test_pieces_then_done(cloud):
 
 async def test_text_when_the_vocabulary_differs(cloud):
     request = _request(cloud, vocabulary=b"\0" * 32)
-    *pieces, last = [r async for r in cloud.inference.Reason(request)]
-    assert "".join(r.piece.text for r in pieces) == "".join(f"<{i}>" for i in cloud.engine.script)
-    assert last.done.encoding == SIGNAL_ENCODING_TEXT
+    *chunks, last = [r async for r in cloud.inference.Reason(request)]
+    assert "".join(r.chunk.text for r in chunks) == "".join(f"<{i}>" for i in cloud.engine.script)
+    assert last.end.encoding == SIGNAL_ENCODING_TEXT
     assert cloud.engine.jobs[0].text
 
 
 async def test_finish_reasons(cloud):
     cloud.engine.script = [1, 2, 3]
     *_, last = [r async for r in cloud.inference.Reason(_request(cloud))]
-    assert last.done.finish_reason == FINISH_REASON_END_OF_REASONING
+    assert last.end.finish_reason == FINISH_REASON_END_OF_REASONING
     *_, last = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
-    assert last.done.finish_reason == FINISH_REASON_BUDGET
-    assert last.done.signal_tokens == 2
+    assert last.end.finish_reason == FINISH_REASON_BUDGET
+    assert last.end.signal_tokens == 2
 
 
 async def test_an_empty_signal_is_just_done(cloud):
     cloud.engine.script = []
     responses = [r async for r in cloud.inference.Reason(_request(cloud))]
     assert len(responses) == 1
-    assert responses[0].done.signal_tokens == 0
+    assert responses[0].end.signal_tokens == 0
 
 
 async def test_defaults_come_from_the_manifest(cloud):
@@ -88,7 +88,7 @@ async def test_defaults_come_from_the_manifest(cloud):
     responses = [r async for r in cloud.inference.Reason(request)]
     job = cloud.engine.jobs[0]
     assert (job.budget, job.temperature, job.seed) == (10, 0.5, None)
-    assert responses[-1].done.request_id == job.request_id
+    assert responses[-1].end.request_id == job.request_id
 
 
 async def test_settings_reach_the_engine(cloud):
@@ -162,7 +162,7 @@ async def test_two_requests_with_one_id(cloud):
     await _until(lambda: cloud.engine.running == 0)
     cloud.engine.pause_s = 0
     again = [r async for r in cloud.inference.Reason(_request(cloud, request_id="twice"))]
-    assert again[-1].HasField("done")
+    assert again[-1].HasField("end")
 
 
 async def test_full_is_said_at_once_with_when_to_retry(cloud):
@@ -251,7 +251,7 @@ async def test_drain_finishes_what_runs_and_refuses_what_comes(cloud):
     error = await refused(cloud.inference.Reason(_request(cloud)))
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     rest = [r async for r in responses]
-    assert rest[-1].HasField("done")
+    assert rest[-1].HasField("end")
     assert await draining is True
 
 

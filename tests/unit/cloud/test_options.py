@@ -61,10 +61,10 @@ def test_unknown_flags_end_with_usage():
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--gather-tokens", "0", "'0' is not a whole number from 1"),
-        ("--gather-tokens", "1e3", "'1e3' is not a whole number"),
-        ("--gather-ms", "-1", "'-1' is not a number from 0"),
-        ("--gather-ms", "nan", "'nan' is not a number"),
+        ("--chunk-tokens", "0", "'0' is not a whole number from 1"),
+        ("--chunk-tokens", "1e3", "'1e3' is not a whole number"),
+        ("--chunk-ms", "-1", "'-1' is not a number from 0"),
+        ("--chunk-ms", "nan", "'nan' is not a number"),
         ("--grace-s", "inf", "'inf' is not a number from 0 to 86,400"),
         ("--grace-s", "1e999", "'1e999' is not a number"),
         ("--write-s", "0", "'0' is not a number from 0.1"),
@@ -73,7 +73,7 @@ def test_unknown_flags_end_with_usage():
         ("--max-waiting", "-1", "'-1' is not a whole number from 0"),
         ("--port", "70000", "'70000' is not a whole number from 0 to 65535"),
         ("--metrics-port", "-1", "'-1' is not a whole number from 0 to 65535"),
-        ("--enrolment-port", "65536", "'65536' is not a whole number from 0 to 65535"),
+        ("--enrollment-port", "65536", "'65536' is not a whole number from 0 to 65535"),
         ("--log-format", "a\x1b[2Jb\nc", "a\\x1b[2Jb"),
     ],
 )

@@ -99,7 +99,7 @@ def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         for call in (running, waiting):
             *_, last = call
-            assert last.done.signal_tokens == 40
+            assert last.end.signal_tokens == 40
         assert service.process.wait(20) == 0
         events = _events(service)
     assert events.count("reasoned") == 3

@@ -87,7 +87,7 @@ async def ask(cloud, pair, **fields):
 async def test_a_question_goes_to_the_engine_of_its_pair(cloud, named, served):
     responses = await ask(cloud, named)
     assert [name for name, engine in cloud.engines.items() if engine.jobs] == [served]
-    assert responses[-1].done.signal_tokens == len(cloud.engines[served].script)
+    assert responses[-1].end.signal_tokens == len(cloud.engines[served].script)
     described = await cloud.control.DescribePair(DescribePairRequest(pair=named))
     assert f"{described.id}@{described.version}" == served
     assert list(described.pairs) == [FIRST, NEWER, OTHER]
@@ -121,7 +121,7 @@ async def test_a_full_pair_does_not_fill_the_others(cloud):
     # Nor is a device with another pair made to wait for its refusal.
     error = await refused(ask(cloud, "toy@9.9.9"))
     assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
-    assert (await ask(cloud, OTHER))[-1].HasField("done")
+    assert (await ask(cloud, OTHER))[-1].HasField("end")
     one = await cloud.control.GetCapacity(GetCapacityRequest(pair=FIRST))
     whole = await cloud.control.GetCapacity(GetCapacityRequest())
     assert (one.running, one.max_running, one.waiting, one.max_waiting) == (2, 2, 1, 1)
@@ -156,7 +156,7 @@ async def test_the_service_is_ready_when_every_pair_is(reasoners, options):
             await server.open(ScriptedEngine([1]), route)
             # A pair serves as soon as its own engine is loaded.
             call = inference.Reason(ReasonRequest(question="x", pair=route.name))
-            assert [response async for response in call][-1].HasField("done")
+            assert [response async for response in call][-1].HasField("end")
         assert (await health.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
         capacity = await control.GetCapacity(GetCapacityRequest())
         assert capacity.state == SERVING_STATE_READY
@@ -171,7 +171,7 @@ async def test_draining_waits_for_every_pair(cloud):
             break
         await asyncio.sleep(0.01)
     assert await cloud.server.drain() is True
-    assert [response async for response in call][-1].HasField("done")
+    assert [response async for response in call][-1].HasField("end")
 
 
 def test_the_same_version_twice(reasoners, options):

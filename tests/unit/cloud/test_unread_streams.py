@@ -41,7 +41,7 @@ async def test_a_signal_that_is_not_read_ends_and_frees_its_slot(cloud):
     assert value("duet_requests_total", labels) == 1
     # The slot serves the next one.
     request = ReasonRequest(question="What?")
-    assert [one async for one in cloud.inference.Reason(request)][-1].HasField("done")
+    assert [one async for one in cloud.inference.Reason(request)][-1].HasField("end")
 
 
 async def test_a_slow_reader_is_waited_for(cloud):

@@ -18,7 +18,7 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
     SIGNAL_ENCODING_UNSPECIFIED,
-    Piece,
+    SignalChunk,
     TokenIds,
 )
 from tests.doubles import vocabularies
@@ -53,7 +53,7 @@ def test_any_split_of_text_reads_as_the_whole(vocabulary, text, cuts):
     reader = TextSignalReader(tokenizer, described)
     ids = []
     for start, end in pairwise(places):
-        ids += reader.feed(Piece(text=text[start:end]))
+        ids += reader.feed(SignalChunk(text=text[start:end]))
     assert ids + reader.finish() == encode_signal_text(tokenizer, described, text)
 
 
@@ -78,7 +78,7 @@ def test_token_ids_pass_through(vocabulary, ids, cut):
     read = [
         token
         for part in (ids[:cut], ids[cut:])
-        for token in reader.feed(Piece(tokens=TokenIds(ids=part)))
+        for token in reader.feed(SignalChunk(tokens=TokenIds(ids=part)))
     ]
     assert read + reader.finish() == ids
 
@@ -86,16 +86,16 @@ def test_token_ids_pass_through(vocabulary, ids, cut):
 def test_ids_outside_the_vocabulary(vocabulary):
     described = vocabulary[1]
     with pytest.raises(EncodingError, match=f"token id {described.size}"):
-        TokenSignalReader(described).feed(Piece(tokens=TokenIds(ids=[1, described.size])))
+        TokenSignalReader(described).feed(SignalChunk(tokens=TokenIds(ids=[1, described.size])))
 
 
-def test_a_piece_of_the_other_encoding(vocabulary):
+def test_a_chunk_of_the_other_encoding(vocabulary):
     tokenizer, described = vocabulary
     with pytest.raises(EncodingError):
-        signal_reader(SIGNAL_ENCODING_TOKEN_IDS, tokenizer, described).feed(Piece(text="x"))
+        signal_reader(SIGNAL_ENCODING_TOKEN_IDS, tokenizer, described).feed(SignalChunk(text="x"))
     with pytest.raises(EncodingError):
         signal_reader(SIGNAL_ENCODING_TEXT, tokenizer, described).feed(
-            Piece(tokens=TokenIds(ids=[1]))
+            SignalChunk(tokens=TokenIds(ids=[1]))
         )
 
 
@@ -153,5 +153,5 @@ def test_a_check_ends_the_reading_of_a_long_text():
     described = Vocabulary(size=256, sha256="0" * 64, reserved=())
     reader = signal_reader(SIGNAL_ENCODING_TEXT, tokenizer, described, check)
     with pytest.raises(TimeoutError):
-        reader.feed(Piece(text="ab " * 10_000))
+        reader.feed(SignalChunk(text="ab " * 10_000))
     assert tokenizer.encoded < 1010

@@ -80,7 +80,7 @@ def test_budget_cut_shows_in_finish(pair: Pair, decoder: ScriptedDecoder) -> Non
     assert outcome.receipt.finish == "end+budget"
 
 
-def test_last_piece_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDecoder) -> None:
+def test_last_chunk_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDecoder) -> None:
     gate = threading.Event()
 
     def script(_: ReasonRequest, __: grpc.ServicerContext) -> Iterator[ReasonResponse]:

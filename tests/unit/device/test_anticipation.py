@@ -39,11 +39,11 @@ def test_the_sequence_is_what_arrived(believed, signal, guesses, cuts, suffix):
     decoder = _decoder(believed)
     ahead = Anticipation(decoder)
     edges = sorted({0, len(signal), *(min(cut, len(signal)) for cut in cuts)})
-    pieces = [signal[a:b] for a, b in pairwise(edges)]
-    for number, ids in enumerate([*pieces, suffix]):
+    chunks = [signal[a:b] for a, b in pairwise(edges)]
+    for number, ids in enumerate([*chunks, suffix]):
         for _ in range(guesses[number] if number < len(guesses) else 0):
             ahead.guess()
-        last = number == len(pieces)
+        last = number == len(chunks)
         rest = ahead.arrive(ids, last=last)
         assert not (last and ids and not rest), "the odds behind the end must be evaluated"
         if rest:

@@ -15,7 +15,7 @@ from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError
 from duet_device.identity.channel import open_channel
 from duet_device.link import Link
-from duet_contract.v1.inference_pb2 import Done, ReasonRequest
+from duet_contract.v1.inference_pb2 import SignalEnd, ReasonRequest
 
 def close(address, owner, pause):
     channel = open_channel(address)
@@ -25,7 +25,7 @@ def close(address, owner, pause):
     if owner == "at once":
         channel.close()
         try:
-            while not isinstance(link.next().message, Done):
+            while not isinstance(link.next().message, SignalEnd):
                 pass
         except DeviceError:
             pass

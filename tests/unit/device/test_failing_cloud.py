@@ -30,7 +30,7 @@ from tests.doubles.cloud import (
 from tests.doubles.decoder import ScriptedDecoder
 
 
-def broken_after_a_piece(
+def broken_after_a_chunk(
     _: ReasonRequest, context: grpc.ServicerContext
 ) -> Iterator[ReasonResponse]:
     yield tokens(65)
@@ -43,7 +43,7 @@ def internal_error(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[
 
 
 BROKEN = {
-    "breaks": broken_after_a_piece,
+    "breaks": broken_after_a_chunk,
     "fails": internal_error,
     "no done": says(tokens(65)),
     "nothing": says(),

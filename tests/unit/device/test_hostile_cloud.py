@@ -16,7 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
-from duet_contract.v1.inference_pb2 import Done, Piece, ReasonRequest, ReasonResponse, TokenIds
+from duet_contract.v1.inference_pb2 import (
+    ReasonRequest,
+    ReasonResponse,
+    SignalChunk,
+    SignalEnd,
+    TokenIds,
+)
 from duet_device.answering import Listener, answer
 from duet_device.errors import CloudRefused, CloudUnreachable, DeadlineExceeded, ExitCode
 from duet_device.pairs.pair import Pair
@@ -168,7 +174,7 @@ def test_details_that_cannot_be_read(pair: Pair, decoder: ScriptedDecoder) -> No
 class _Raw(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         # A chunk of text whose two bytes are no UTF-8, then the end.
-        message = ReasonResponse(piece=Piece(text="ab")).SerializeToString()
+        message = ReasonResponse(chunk=SignalChunk(text="ab")).SerializeToString()
         responses = [message.replace(b"ab", b"\xff\xfe"), done_text(1).SerializeToString()]
         return grpc.unary_stream_rpc_method_handler(lambda *_: iter(responses))
 
@@ -190,29 +196,31 @@ def test_text_that_is_no_utf8(
     assert "Traceback" not in capfd.readouterr().err
 
 
-pieces = st.lists(
-    st.builds(lambda ids: Piece(tokens=TokenIds(ids=ids)), st.lists(st.integers(0, 9), max_size=9))
-    | st.builds(lambda text: Piece(text=text), st.text(max_size=3000)),
+chunks = st.lists(
+    st.builds(
+        lambda ids: SignalChunk(tokens=TokenIds(ids=ids)), st.lists(st.integers(0, 9), max_size=9)
+    )
+    | st.builds(lambda text: SignalChunk(text=text), st.text(max_size=3000)),
     max_size=12,
 )
 
 
-@given(pieces=pieces, budget=st.integers(1, 20))
-def test_no_more_than_the_budget_passes(pieces: list[Piece], budget: int) -> None:
+@given(chunks=chunks, budget=st.integers(1, 20))
+def test_no_more_than_the_budget_passes(chunks: list[SignalChunk], budget: int) -> None:
     limits = SignalLimits(budget)
-    passed: list[Piece] = []
+    passed: list[SignalChunk] = []
     try:
-        for piece in pieces:
-            limits.check_piece(piece)
-            passed.append(piece)
+        for chunk in chunks:
+            limits.check_chunk(chunk)
+            passed.append(chunk)
     except CloudUnreachable:
         pass
     else:
-        assert len(passed) == len(pieces)
-    assert sum(len(piece.tokens.ids) for piece in passed) <= budget
-    size = sum(len(piece.text.encode()) for piece in passed)
+        assert len(passed) == len(chunks)
+    assert sum(len(chunk.tokens.ids) for chunk in passed) <= budget
+    size = sum(len(chunk.text.encode()) for chunk in passed)
     assert size <= budget * MOST_SIGNAL_BYTES_PER_TOKEN
-    assert all(piece.text or piece.tokens.ids for piece in passed)
+    assert all(chunk.text or chunk.tokens.ids for chunk in passed)
 
 
 @given(
@@ -223,7 +231,7 @@ def test_no_count_above_the_budget_and_no_odd_time_passes(
     count: int, times: tuple[float, float, float]
 ) -> None:
     queue, prefill, decode = times
-    said = Done(signal_tokens=count, queue_ms=queue, prefill_ms=prefill, decode_ms=decode)
+    said = SignalEnd(signal_tokens=count, queue_ms=queue, prefill_ms=prefill, decode_ms=decode)
     good = count <= BUDGET and all(0 <= each < math.inf for each in times)
     if good:
         SignalLimits(BUDGET).check_done(said)

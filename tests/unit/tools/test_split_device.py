@@ -14,8 +14,8 @@ from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
-    Done,
-    Piece,
+    SignalChunk,
+    SignalEnd,
     TokenIds,
 )
 from duet_device.errors import CloudUnreachable
@@ -46,11 +46,11 @@ class SlowDecoder(ScriptedDecoder):
         super().evaluate(ids, **options)
 
 
-def arrived(*pieces: tuple[float, str], done_ms: float) -> Arrived:
-    signal = "".join(text for _, text in pieces)
+def arrived(*chunks: tuple[float, str], done_ms: float) -> Arrived:
+    signal = "".join(text for _, text in chunks)
     return Arrived(
-        tuple((at, Piece(tokens=TokenIds(ids=text.encode()))) for at, text in pieces),
-        Done(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=len(signal)),
+        tuple((at, SignalChunk(tokens=TokenIds(ids=text.encode()))) for at, text in chunks),
+        SignalEnd(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=len(signal)),
         done_ms,
     )
 
@@ -71,10 +71,10 @@ def device(decoder: SlowDecoder, manifest: Manifest) -> ReplayedDevice:
 def test_what_arrives_late_is_waited_for_on_the_recorded_clock(device: ReplayedDevice) -> None:
     answered = device.answer("What?", arrived((500.0, "a"), (900.0, "b" * 20), done_ms=901.0), 0)
     assert answered.text == "it is 7"
-    # 20 tokens and the prompt's end behind the last piece, a millisecond each.
+    # 20 tokens and the prompt's end behind the last chunk, a millisecond each.
     assert answered.first_ms == pytest.approx(900 + 23)
     assert answered.total_ms > answered.first_ms
-    # Behind the last piece at once: the whole signal and the prompt's end.
+    # Behind the last chunk at once: the whole signal and the prompt's end.
     assert answered.late_ms == pytest.approx(24)
 
 
@@ -163,12 +163,16 @@ def test_an_answer_that_is_not_the_signals_result_is_marked(
 
 def test_a_signal_that_cannot_be_read_is_told(device: ReplayedDevice) -> None:
     broken = Arrived(
-        ((1.0, Piece(text="text")),), Done(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=1), 2.0
+        ((1.0, SignalChunk(text="text")),),
+        SignalEnd(encoding=SIGNAL_ENCODING_TOKEN_IDS, signal_tokens=1),
+        2.0,
     )
     with pytest.raises(CloudUnreachable, match="cannot be read"):
         device.answer("What?", broken, 0)
     text = Arrived(
-        ((1.0, Piece(text="two words")),), Done(encoding=SIGNAL_ENCODING_TEXT, signal_tokens=2), 2.0
+        ((1.0, SignalChunk(text="two words")),),
+        SignalEnd(encoding=SIGNAL_ENCODING_TEXT, signal_tokens=2),
+        2.0,
     )
     assert device.answer("What?", text, 0).text == "it is 7"
 

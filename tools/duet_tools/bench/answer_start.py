@@ -1,7 +1,7 @@
-"""From the last piece to the first answer token, against evaluating the whole prompt at the end.
+"""From the last chunk to the first answer token, against evaluating the whole prompt at the end.
 
-The device evaluates pieces as they arrive, so the wait should not grow with the signal. Signals are
-recorded from the service, pieces included, and replayed at a steady pace.
+The device evaluates chunks as they arrive, so the wait should not grow with the signal. Signals are
+recorded from the service, chunks included, and replayed at a steady pace.
 """
 
 import statistics
@@ -17,7 +17,7 @@ from duet_device.pairs.pair import Pair
 from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.errors import BenchError
-from duet_tools.bench.replay import Recording, ReplayServer, piece_sizes, record
+from duet_tools.bench.replay import Recording, ReplayServer, chunk_sizes, record
 from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import ratios, summarise
 from duet_tools.bench.workload import question
@@ -92,10 +92,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figure:
     mine = seen.anticipated if kind else seen.on_arrival
-    sizes = piece_sizes(recording)
+    sizes = chunk_sizes(recording)
     return Figure(
         id=f"answer-start.{kind}{length}",
-        title=f"Last piece to first answer token, signal of {length}"
+        title=f"Last chunk to first answer token, signal of {length}"
         + (", guessed ahead (--anticipate)" if kind else ""),
         unit="ms",
         subject=Series(
@@ -107,9 +107,9 @@ def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figur
         target=TARGET,
         details={
             "decode step, ms": statistics.median(seen.step),
-            "tokens of the last piece": sizes[-1],
-            "tokens of the largest piece": max(sizes),
-            "pieces": len(sizes),
+            "tokens of the last chunk": sizes[-1],
+            "tokens of the largest chunk": max(sizes),
+            "chunks": len(sizes),
             "replayed at, tokens/s": TOKENS_PER_S,
         },
     )

@@ -18,34 +18,34 @@ from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TOKEN_IDS,
-    Done,
-    Piece,
     ReasonRequest,
     ReasonResponse,
+    SignalChunk,
+    SignalEnd,
     TokenIds,
 )
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A signal as the service cut it into pieces of token ids."""
+    """A signal as the service cut it into chunks of token ids."""
 
-    pieces: tuple[tuple[int, ...], ...]
+    chunks: tuple[tuple[int, ...], ...]
 
     @property
     def ids(self) -> list[int]:
         """The whole signal."""
-        return [token for piece in self.pieces for token in piece]
+        return [token for chunk in self.chunks for token in chunk]
 
 
 def record(address: str, request: ReasonRequest) -> Recording:
-    """Asks the service for a signal of token ids and keeps its pieces."""
+    """Asks the service for a signal of token ids and keeps its chunks."""
     with open_channel(address) as channel:
         stub = inference_pb2_grpc.InferenceServiceStub(channel)
         responses = list(stub.Reason(request, timeout=300))
     return Recording(
         tuple(
-            tuple(response.piece.tokens.ids) for response in responses if response.HasField("piece")
+            tuple(response.chunk.tokens.ids) for response in responses if response.HasField("chunk")
         )
     )
 
@@ -66,13 +66,13 @@ class _Cloud(inference_pb2_grpc.InferenceServiceServicer):
             context.abort(grpc.StatusCode.PERMISSION_DENIED, "only the time of asking matters here")
             return
         sent = 0
-        for ids in recording.pieces:
+        for ids in recording.chunks:
             sent += len(ids)
-            # A piece leaves when its last token is there.
+            # A chunk leaves when its last token is there.
             time.sleep(max(0.0, began + sent / self.tokens_per_s - time.perf_counter()))
-            yield ReasonResponse(piece=Piece(tokens=TokenIds(ids=ids)))
+            yield ReasonResponse(chunk=SignalChunk(tokens=TokenIds(ids=ids)))
         yield ReasonResponse(
-            done=Done(
+            end=SignalEnd(
                 finish_reason=FINISH_REASON_BUDGET,
                 encoding=SIGNAL_ENCODING_TOKEN_IDS,
                 signal_tokens=sent,
@@ -109,6 +109,6 @@ class ReplayServer:
         return self._cloud.asked.get(timeout=timeout_s)
 
 
-def piece_sizes(recording: Recording) -> Sequence[int]:
-    """Tokens of each piece."""
-    return [len(piece) for piece in recording.pieces]
+def chunk_sizes(recording: Recording) -> Sequence[int]:
+    """Tokens of each chunk."""
+    return [len(chunk) for chunk in recording.chunks]

@@ -3,7 +3,7 @@
     python -m duet_tools.bench.scripted --tokens 4000 --pace 2000
 
 Takes vLLM's place where the bench itself is measured. A line of JSON on stdout says where it
-listens. The first token comes at once, then 16 at a time: smaller pieces than the service's, and so
+listens. The first token comes at once, then 16 at a time: smaller chunks than the service's, and so
 more of them for the bench to take.
 """
 
@@ -19,10 +19,10 @@ from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TOKEN_IDS,
-    Done,
-    Piece,
     ReasonRequest,
     ReasonResponse,
+    SignalChunk,
+    SignalEnd,
     TokenIds,
 )
 
@@ -35,12 +35,12 @@ class _Scripted(inference_pb2_grpc.InferenceServiceServicer):
         if rest := tokens - sum(sizes):
             sizes.append(rest)
         ends = [sum(sizes[: index + 1]) for index in range(len(sizes))]
-        self._pieces = [
-            (end / pace, ReasonResponse(piece=Piece(tokens=TokenIds(ids=[7] * size))))
+        self._chunks = [
+            (end / pace, ReasonResponse(chunk=SignalChunk(tokens=TokenIds(ids=[7] * size))))
             for size, end in zip(sizes, ends, strict=True)
         ]
         self._done = ReasonResponse(
-            done=Done(
+            end=SignalEnd(
                 finish_reason=FINISH_REASON_BUDGET,
                 encoding=SIGNAL_ENCODING_TOKEN_IDS,
                 signal_tokens=tokens,
@@ -52,11 +52,11 @@ class _Scripted(inference_pb2_grpc.InferenceServiceServicer):
         self, request: ReasonRequest, context: grpc.aio.ServicerContext[object, object]
     ) -> AsyncIterator[ReasonResponse]:
         began = time.perf_counter()
-        for at, piece in self._pieces:
-            # A piece leaves when its last token is there.
+        for at, chunk in self._chunks:
+            # A chunk leaves when its last token is there.
             if (left := began + at - time.perf_counter()) > 0:
                 await asyncio.sleep(left)
-            yield piece
+            yield chunk
         yield self._done
 
 

@@ -62,10 +62,10 @@ async def _stream(stub: InferenceServiceStub, request: ReasonRequest) -> Stream:
     began = time.perf_counter()
     first, tokens = 0.0, 0
     async for response in stub.Reason(request):  # type: ignore[attr-defined]
-        if response.HasField("piece"):
+        if response.HasField("chunk"):
             first = first or time.perf_counter() - began
         else:
-            tokens = response.done.signal_tokens
+            tokens = response.end.signal_tokens
     return Stream(tokens, first, time.perf_counter() - began)
 
 

@@ -175,8 +175,8 @@ def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count
     try:
         for response in stub.Reason(request, timeout=300):
             down += response.ByteSize() + FRAME_BYTES
-            if response.HasField("done"):
-                tokens = response.done.signal_tokens
+            if response.HasField("end"):
+                tokens = response.end.signal_tokens
     except grpc.RpcError as error:
         raise _failed(error) from error
     return tokens, Count(request.ByteSize() + FRAME_BYTES, down)

@@ -297,7 +297,7 @@ class _Client:
         began: float | None = None,
         got: Callable[[int, bool], None] = lambda _tokens, _first: None,
     ) -> Asked:
-        """Asks once, and once more when refused; `got` is told of each piece."""
+        """Asks once, and once more when refused; `got` is told of each chunk."""
         self._asked += 1
         request = self._workload.request(question(self._asked), budget)
         now = time.perf_counter()
@@ -306,9 +306,9 @@ class _Client:
             try:
                 async for response in self.stub.Reason(request):  # type: ignore[attr-defined]
                     if response.HasField("done"):
-                        asked.tokens = response.done.signal_tokens
+                        asked.tokens = response.end.signal_tokens
                     else:
-                        got(len(response.piece.tokens.ids), not asked.first_s)
+                        got(len(response.chunk.tokens.ids), not asked.first_s)
                         asked.first_s = asked.first_s or time.perf_counter() - now
                 asked.total_s = time.perf_counter() - now
                 return asked

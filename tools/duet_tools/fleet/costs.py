@@ -64,7 +64,7 @@ class Engine(_Model):
 
 
 class Device(_Model):
-    """The device's side. `first_answer_s`: from the last piece to the first answer token."""
+    """The device's side. `first_answer_s`: from the last chunk to the first answer token."""
 
     first_answer_s: Seconds
     answer_tokens_per_s: Rate

@@ -93,7 +93,7 @@ class Fleet:
         self._wire = wire
         up, down = setup.link.up, setup.link.down
         self._up_s = up.delay_ms / 1000 + 8 * wire.up_bytes / (up.rate_bit_s or float("inf"))
-        # The last piece is small; what comes before it comes while the next is being made.
+        # The last chunk is small; what comes before it comes while the next is being made.
         self._down_s = down.delay_ms / 1000
 
     def run(self) -> Seen:

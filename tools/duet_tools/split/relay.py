@@ -1,7 +1,7 @@
 """A TCP relay that only counts: for links that nothing is asked of.
 
 One thread and a selector, since it must not slow down what is measured: the emulator's clock costs
-several times as much for each piece.
+several times as much for each chunk.
 """
 
 import contextlib

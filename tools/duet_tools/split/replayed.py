@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from duet_contract.encodings import signal_reader
 from duet_contract.errors import ContractError
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
-from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, Piece
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, SignalChunk, SignalEnd
 from duet_device.decoder.signal_result import contradicts
 from duet_device.errors import CloudUnreachable, ModelProblem
 from duet_tools.split.modes.base import Asking
@@ -30,10 +30,10 @@ STEP = 16
 
 @dataclass(frozen=True)
 class Arrived:
-    """A signal's pieces and its end, each with the milliseconds after which it came."""
+    """A signal's chunks and its end, each with the milliseconds after which it came."""
 
-    pieces: tuple[tuple[float, Piece], ...]
-    done: Done
+    chunks: tuple[tuple[float, SignalChunk], ...]
+    done: SignalEnd
     done_ms: float
 
 
@@ -126,7 +126,7 @@ class ReplayedDevice:
             self._late[key] = _since(began)
         return self._late[key]
 
-    def _low_confidence(self, spoken: _Spoken, signal: list[int], done: Done) -> bool | None:
+    def _low_confidence(self, spoken: _Spoken, signal: list[int], done: SignalEnd) -> bool | None:
         """Whether `duet_device.answering` would mark the answer."""
         if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
             return spoken.low_confidence
@@ -149,7 +149,7 @@ class ReplayedDevice:
         vocabulary = self.asking.manifest.decoder.vocabulary
         try:
             reader = signal_reader(arrived.done.encoding, self.decoder, vocabulary)
-            queue = [(at, reader.feed(piece)) for at, piece in arrived.pieces]
+            queue = [(at, reader.feed(chunk)) for at, chunk in arrived.chunks]
             return [*queue, (arrived.done_ms, reader.finish())]
         except ContractError as error:
             raise CloudUnreachable(f"the signal cannot be read: {error}") from error

@@ -19,7 +19,7 @@ from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
-from duet_contract.v1.enrolment_pb2_grpc import EnrolmentServiceStub, IdentityServiceStub
+from duet_contract.v1.enrollment_pb2_grpc import EnrollmentServiceStub, IdentityServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.engine import ScriptedEngine
@@ -40,7 +40,7 @@ class Client:
         """Asks a question; signal tokens that came."""
         request = ReasonRequest(question="What?", **fields)  # type: ignore[arg-type]
         responses = [response async for response in self.inference.Reason(request)]
-        return responses[-1].done.signal_tokens
+        return responses[-1].end.signal_tokens
 
 
 @dataclass
@@ -51,17 +51,17 @@ class SecureCloud:
     authority: Authority
     engine: ScriptedEngine
     connect: Callable[[KeyPair | None], Client]
-    enrolment: EnrolmentServiceStub
+    enrollment: EnrollmentServiceStub
 
     @property
     def port(self) -> int:
         return self.server.port
 
     @property
-    def enrolment_port(self) -> int:
+    def enrollment_port(self) -> int:
         assert self.server.security
-        assert self.server.security.enrolment_port
-        return self.server.security.enrolment_port
+        assert self.server.security.enrollment_port
+        return self.server.security.enrollment_port
 
     @property
     def roots(self) -> bytes:
@@ -82,7 +82,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def secure_options(options: ServeOptions, authority: Authority) -> ServeOptions:
     return dataclasses.replace(
-        options, tls_dir=authority.directory, enrolment_port=0, max_running=16
+        options, tls_dir=authority.directory, enrollment_port=0, max_running=16
     )
 
 
@@ -112,11 +112,11 @@ async def secure(
         )
 
     assert server.security
-    enrolment = open_aio_channel(
-        f"localhost:{server.security.enrolment_port}", tls_credentials(Pem(roots, "the authority"))
+    enrollment = open_aio_channel(
+        f"localhost:{server.security.enrollment_port}", tls_credentials(Pem(roots, "the authority"))
     )
-    channels.append(enrolment)
-    yield SecureCloud(server, authority, engine, connect, EnrolmentServiceStub(enrolment))
+    channels.append(enrollment)
+    yield SecureCloud(server, authority, engine, connect, EnrollmentServiceStub(enrollment))
     for channel in channels:
         await channel.close()
     await server.stop()

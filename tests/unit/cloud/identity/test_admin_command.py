@@ -18,7 +18,7 @@ from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.security import counts_beside
 from duet_contract.console import OutputClosed, OutputLost
-from duet_contract.enrollment_codes import EnrolmentCode
+from duet_contract.enrollment_codes import EnrollmentCode
 from tests.doubles import identities
 
 
@@ -43,7 +43,7 @@ def made(run, tmp_path):
 def test_from_init_to_revoke(run, made):
     code, out, _ = run("invite", "laptop", "--role", "inference,control")
     assert code == Exit.OK
-    secret = EnrolmentCode.parse(out).secret
+    secret = EnrollmentCode.parse(out).secret
     assert run("devices")[1].splitlines()[1].split()[:3] == [
         "laptop",
         "control,inference",
@@ -136,7 +136,7 @@ def test_show(run, made):
     server = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=30)
     assert f"until       {server:%Y-%m-%d}" in out
     assert "gpu.example.org" in out
-    assert EnrolmentCode.parse(run("invite", "x")[1]).fingerprint.hex() in out
+    assert EnrollmentCode.parse(run("invite", "x")[1]).fingerprint.hex() in out
 
 
 def test_an_authority_near_its_end_says_so(run, monkeypatch):
@@ -168,7 +168,7 @@ def test_devices_near_and_past_the_authoritys_end(run, tmp_path, monkeypatch):
     assert run("init")[0] == Exit.OK
     authority = authorities.unlock(tmp_path / "made", identities.PASSPHRASE)
     ends = int(authority.certificate.not_valid_after_utc.timestamp())
-    secret = EnrolmentCode.parse(run("invite", "laptop")[1]).secret
+    secret = EnrollmentCode.parse(run("invite", "laptop")[1]).secret
     authority.enroll(secret, identities.signing_request())
     run("invite", "phone", "--hours", "1")
     for now, states in (

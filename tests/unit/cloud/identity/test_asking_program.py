@@ -43,7 +43,7 @@ def identity(secure, tmp_path, monkeypatch):
     code = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
 
     async def go():
-        server = f"localhost:{secure.enrolment_port}"
+        server = f"localhost:{secure.enrollment_port}"
         return (await asyncio.to_thread(enroll, server, str(code))).identity
 
     return go

@@ -53,7 +53,7 @@ async def test_a_kept_connection_shakes_hands_once(secure):
         async with open_aio_channel(proxy.address, credentials) as channel:
             for _ in range(4):
                 call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
-                assert [response async for response in call][-1].done.signal_tokens == 10
+                assert [response async for response in call][-1].end.signal_tokens == 10
                 counts.append(await settled(proxy))
     assert counts[-1].connections == 1
     # Behind the first question, which also teaches both sides' header compression.

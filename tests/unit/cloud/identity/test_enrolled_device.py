@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives import serialization
 
 from duet_cloud.identity.authority import Authority, invite
 from duet_contract.addresses import Address
-from duet_contract.enrollment_codes import EnrolmentCode
+from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.private_files import write_private
 from duet_contract.v1.control_pb2 import DescribePairRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
-from duet_contract.v1.enrolment_pb2 import EnrollResponse
+from duet_contract.v1.enrollment_pb2 import EnrollResponse
 from duet_device.cli import main
 from duet_device.errors import (
     CloudRefused,
@@ -70,7 +70,7 @@ def code(authority):
 @pytest.fixture
 def enrolled(secure, code, at_home):
     async def go():
-        address = f"localhost:{secure.enrolment_port}"
+        address = f"localhost:{secure.enrollment_port}"
         return (await asyncio.to_thread(enroll, address, str(code))).identity
 
     return go
@@ -87,7 +87,7 @@ def describe(server, credentials=None):
 async def test_the_command_enrols_and_mutual_tls_is_used_from_then_on(
     secure, code, at_home, capsys
 ):
-    command = ["enroll", f"localhost:{secure.enrolment_port}", str(code)]
+    command = ["enroll", f"localhost:{secure.enrollment_port}", str(code)]
     assert await asyncio.to_thread(main, command) == ExitCode.OK
     assert "enrolled as laptop" in capsys.readouterr().err
     server = f"localhost:{secure.port}"
@@ -159,11 +159,11 @@ async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
     """Somebody in between, or the wrong address: the code's secret is not sent there."""
     other = identities.make_authority(tmp_path / "other")
     foreign = invite(other.certificate, other.registry, "laptop", ["inference"], 1.0)
-    address = f"localhost:{secure.enrolment_port}"
+    address = f"localhost:{secure.enrollment_port}"
     with pytest.raises(IdentityProblem, match="another fingerprint"):
         await asyncio.to_thread(enroll, address, str(foreign))
     # Even the right secret behind a wrong fingerprint is not told to this server.
-    mixed = EnrolmentCode(foreign.fingerprint, code.secret)
+    mixed = EnrollmentCode(foreign.fingerprint, code.secret)
     with pytest.raises(IdentityProblem, match="another fingerprint"):
         await asyncio.to_thread(enroll, address, str(mixed))
     assert load_identity(f"localhost:{secure.port}") is None
@@ -171,7 +171,7 @@ async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
 
 
 async def test_what_cannot_be_kept_does_not_cost_the_code(secure, code, at_home):
-    address = f"localhost:{secure.enrolment_port}"
+    address = f"localhost:{secure.enrollment_port}"
     with pytest.raises(UsageProblem):
         await asyncio.to_thread(enroll, address, str(code), "localhost")  # no port
     publishers = at_home / "publishers.json"
@@ -204,7 +204,7 @@ def spent(monkeypatch):
 
 
 async def test_a_full_disk_does_not_cost_the_code(secure, code, at_home, spent, monkeypatch):
-    address = f"localhost:{secure.enrolment_port}"
+    address = f"localhost:{secure.enrollment_port}"
 
     def full(path, content):
         if path.suffix == ".reserved":
@@ -229,7 +229,7 @@ async def test_room_is_held_until_the_certificate_is_there(secure, code, at_home
 
     monkeypatch.setattr(Authority, "enroll", partialmethod(look, call=Authority.enroll))
     monkeypatch.setattr("duet_device.identity.enrollment.pin", partial(look, call=pin))
-    await asyncio.to_thread(enroll, f"localhost:{secure.enrolment_port}", str(code))
+    await asyncio.to_thread(enroll, f"localhost:{secure.enrollment_port}", str(code))
     assert held == [[65536], []]
     assert not list((at_home / "enrollments").iterdir())
 
@@ -238,7 +238,7 @@ async def test_room_is_held_until_the_certificate_is_there(secure, code, at_home
 async def test_a_code_whose_answer_is_lost_still_enrolls_the_device(
     secure, code, at_home, spent, monkeypatch, fails
 ):
-    address = f"localhost:{secure.enrolment_port}"
+    address = f"localhost:{secure.enrollment_port}"
 
     def full(*_):
         raise ModelProblem("cannot write: No space left on device")
@@ -287,7 +287,7 @@ def test_what_the_cloud_says_at_enrollment_is_checked(fields, why):
 
 async def test_a_used_code_is_told_in_one_line(secure, code, at_home, enrolled, capsys):
     await enrolled()
-    command = ["enroll", f"localhost:{secure.enrolment_port}", str(code)]
+    command = ["enroll", f"localhost:{secure.enrollment_port}", str(code)]
     assert await asyncio.to_thread(main, command) == ExitCode.IDENTITY
     # The service logs as JSON to the same stderr.
     lines = [line for line in capsys.readouterr().err.splitlines() if line[:1] != "{"]
@@ -300,7 +300,7 @@ async def test_by_a_name_that_is_not_in_the_certificate(secure, code, at_home):
     secure.authority.issue_server()
     secure.server.security._credentials.refresh()
     with pytest.raises(IdentityProblem, match=r"not for localhost, but for gpu\.example\.org"):
-        await asyncio.to_thread(enroll, f"localhost:{secure.enrolment_port}", str(code))
+        await asyncio.to_thread(enroll, f"localhost:{secure.enrollment_port}", str(code))
 
 
 async def test_enrolling_at_the_services_port(secure, code, at_home):
@@ -325,7 +325,7 @@ async def test_a_vault_that_cannot_be_opened_does_not_cost_the_code(
     def locked(*_, **__):
         raise VaultError("locked")
 
-    address = f"localhost:{secure.enrolment_port}"
+    address = f"localhost:{secure.enrollment_port}"
     with monkeypatch.context() as patch:
         patch.setattr("duet_device.vault.vault.Vault.open", locked)
         with pytest.raises(VaultError):

@@ -128,11 +128,11 @@ async def ask(channel):
 
 async def test_a_uri_name_has_the_roles_of_what_covers_it(served, pki, refused):
     laptop = served(pki.device("spiffe://example.org/laptop/7"))
-    assert (await ask(laptop))[-1].done.signal_tokens == 10
+    assert (await ask(laptop))[-1].end.signal_tokens == 10
     control = ControlServiceStub(laptop).GetCapacity(GetCapacityRequest())
     assert (await refused(control)).code() == grpc.StatusCode.PERMISSION_DENIED
     ops = served(pki.device("spiffe://example.org/ops"))
-    assert (await ask(ops))[-1].done.signal_tokens == 10
+    assert (await ask(ops))[-1].end.signal_tokens == 10
     capacity = await ControlServiceStub(ops).GetCapacity(GetCapacityRequest())
     assert capacity.state == SERVING_STATE_READY
 
@@ -173,7 +173,7 @@ async def test_an_access_file_that_broke_leaves_what_was(served, pki, refused):
     served.access.write_text("[roles")
     await asyncio.sleep(1.2)
     responses = await ask(served(pki.device("spiffe://example.org/laptop/7")))
-    assert responses[-1].done.signal_tokens == 10
+    assert responses[-1].end.signal_tokens == 10
     error = await refused(ask(served(pki.device("spiffe://example.org/laptop/stolen"))))
     assert "denied" in error.details()
 
@@ -193,7 +193,7 @@ async def test_files_that_are_replaced_one_after_the_other_are_taken_up(
 ):
     client = pki.device("spiffe://example.org/laptop/7")
     standing = served(client)
-    assert (await ask(standing))[-1].done.signal_tokens == 10
+    assert (await ask(standing))[-1].end.signal_tokens == 10
     before = await _taken_up(served, client, None)
     fresh = pki.issue(x509.DNSName("localhost"))
     (tmp_path / "cert.pem").write_bytes(fresh.certificate)
@@ -205,7 +205,7 @@ async def test_files_that_are_replaced_one_after_the_other_are_taken_up(
     expected = x509.load_pem_x509_certificate(fresh.certificate).serial_number
     assert await _taken_up(served, client, before) == expected
     for channel in (standing, served(client)):
-        assert (await ask(channel))[-1].done.signal_tokens == 10
+        assert (await ask(channel))[-1].end.signal_tokens == 10
 
 
 async def test_clients_of_another_authority_are_taken_up_and_the_old_ones_refused(
@@ -217,5 +217,5 @@ async def test_clients_of_another_authority_are_taken_up_and_the_old_ones_refuse
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     (tmp_path / "ca.pem").write_bytes(other.roots)
     await asyncio.sleep(1.2)
-    assert (await ask(served(theirs)))[-1].done.signal_tokens == 10
+    assert (await ask(served(theirs)))[-1].end.signal_tokens == 10
     assert (await refused(ask(served(ours)))).code() == grpc.StatusCode.UNAVAILABLE

@@ -14,7 +14,7 @@ from duet_cloud.identity.certificates import key_pem, pem
 from duet_cloud.status import Refusal
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
-from duet_contract.v1.enrolment_pb2 import EnrollRequest
+from duet_contract.v1.enrollment_pb2 import EnrollRequest
 from tests.doubles import identities
 
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -190,14 +190,14 @@ async def test_another_device_of_the_name_enrols_while_a_call_runs(secure, refus
     secure.authority.registry.invite(
         "laptop", ("inference",), request.secret, 0, int(time.time()) + 60
     )
-    await secure.enrolment.Enroll(request)
+    await secure.enrollment.Enroll(request)
     error = await refused(running)
     assert error.code() == UNAUTHENTICATED
     assert "revoked" in error.details()
     assert secure.engine.aborted == 1
 
 
-@pytest.mark.parametrize("port", ["port", "enrolment_port"])
+@pytest.mark.parametrize("port", ["port", "enrollment_port"])
 async def test_tls_below_13(secure, port):
     pair = identities.device(secure.authority)
     number = getattr(secure, port)

@@ -3,7 +3,7 @@
 import pytest
 
 from duet_cloud.identity.roles import ANY, Role, permitted
-from duet_contract.v1 import control_pb2, enrolment_pb2, inference_pb2, pairs_pb2
+from duet_contract.v1 import control_pb2, enrollment_pb2, inference_pb2, pairs_pb2
 
 INFERENCE, CONTROL = frozenset({Role.INFERENCE}), frozenset({Role.CONTROL})
 DECIDED = {
@@ -19,9 +19,9 @@ DECIDED = {
 def test_every_method_is_decided():
     services = [
         service
-        for file in (control_pb2, enrolment_pb2, inference_pb2, pairs_pb2)
+        for file in (control_pb2, enrollment_pb2, inference_pb2, pairs_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
-        if service.name != "EnrolmentService"  # its port asks for no identity
+        if service.name != "EnrollmentService"  # its port asks for no identity
     ]
     methods = {
         f"/{service.full_name}/{method.name}" for service in services for method in service.methods

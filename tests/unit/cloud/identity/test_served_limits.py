@@ -73,7 +73,7 @@ async def test_a_service_that_starts_again_goes_on_counting(
             if again:
                 assert "1 questions a minute; resets in" in (await refused(call)).details()
             else:
-                assert [response async for response in call][-1].done.signal_tokens == 10
+                assert [response async for response in call][-1].end.signal_tokens == 10
         await server.stop()
     assert len(engine.jobs) == 1
 

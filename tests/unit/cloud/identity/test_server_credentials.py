@@ -22,8 +22,8 @@ from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
-from duet_contract.v1.enrolment_pb2 import RenewRequest
-from duet_contract.v1.enrolment_pb2_grpc import IdentityServiceStub
+from duet_contract.v1.enrollment_pb2 import RenewRequest
+from duet_contract.v1.enrollment_pb2_grpc import IdentityServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles import identities
@@ -140,11 +140,11 @@ async def test_without_the_passphrase_it_serves_and_signs_nothing(
     server = start(toy_pair, dataclasses.replace(options, tls_dir=authority.directory))
     await server.start()
     await server.open(engine)
-    assert server.security.enrolment_port is None
+    assert server.security.enrollment_port is None
     credentials = identities.device(authority).credentials(pem(authority.certificate))
     async with open_aio_channel(f"127.0.0.1:{server.port}", credentials) as channel:
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
-        assert [response async for response in call][-1].done.signal_tokens == 10
+        assert [response async for response in call][-1].end.signal_tokens == 10
         request = RenewRequest(signing_request=identities.signing_request())
         error = await refused(IdentityServiceStub(channel).Renew(request))
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED
@@ -167,7 +167,7 @@ async def test_a_server_that_was_off_until_its_certificate_had_ended(
         assert pem(certificate) not in path.read_bytes()
     else:
         with pytest.raises(CredentialsError, match="duet_cloud.admin rotate"):
-            start(toy_pair, dataclasses.replace(secure_options, enrolment_port=None))
+            start(toy_pair, dataclasses.replace(secure_options, enrollment_port=None))
         assert pem(certificate) in path.read_bytes()
 
 
@@ -203,7 +203,7 @@ def test_the_key_is_not_readable_at_rest(authority):
     [
         ({"tls_cert": None}, "belong together"),
         ({"access": None}, "belong together"),
-        ({"enrolment_port": 0}, "needs an authority"),
+        ({"enrollment_port": 0}, "needs an authority"),
     ],
 )
 async def test_options_that_lack_each_other(toy_pair, own_pki, changes, why):
@@ -211,7 +211,7 @@ async def test_options_that_lack_each_other(toy_pair, own_pki, changes, why):
         start(toy_pair, dataclasses.replace(own_pki, **changes))
 
 
-@pytest.mark.parametrize("name", ["access", "enrolment_port"])
+@pytest.mark.parametrize("name", ["access", "enrollment_port"])
 async def test_identities_are_needed_for(toy_pair, name):
     with pytest.raises(UsageError, match="needs identities"):
         start(toy_pair, ServeOptions(port=0, **{name: 0}))

@@ -106,7 +106,7 @@ class LargeAloneService:
         )
         arrived, record = receive(question.text, self._asking, settings, stop, _as_text)
         record.device = None
-        record.answer = "".join(piece.text for _, piece in arrived.pieces)
+        record.answer = "".join(chunk.text for _, chunk in arrived.chunks)
         record.finish = "limit" if record.finish == "budget" else "end"
         record.answer_tokens, record.signal_tokens = record.signal_tokens, 0
         record.first_answer_ms = record.first_signal_ms

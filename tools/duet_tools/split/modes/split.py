@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.receipt import estimate_flops
-from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, Done, ReasonRequest
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, ReasonRequest, SignalEnd
 from duet_device.answering import Outcome, answer
 from duet_device.deadline import Deadline
 from duet_device.identity.channel import open_channel
@@ -135,14 +135,14 @@ def receive(
         again.append,
         budget=settings.budget or asking.manifest.defaults.budget,
     )
-    pieces = []
+    chunks = []
     try:
-        while not isinstance((arrival := link.next()).message, Done):
-            pieces.append((deadline.elapsed_ms(arrival.at), arrival.message))
-        arrived = Arrived(tuple(pieces), arrival.message, deadline.elapsed_ms(arrival.at))
+        while not isinstance((arrival := link.next()).message, SignalEnd):
+            chunks.append((deadline.elapsed_ms(arrival.at), arrival.message))
+        arrived = Arrived(tuple(chunks), arrival.message, deadline.elapsed_ms(arrival.at))
     finally:
         link.cancel()
-    first, last = (pieces[0][0], pieces[-1][0]) if pieces else (None, None)
+    first, last = (chunks[0][0], chunks[-1][0]) if chunks else (None, None)
     connected = None if link.connected is None else deadline.elapsed_ms(link.connected)
     record = Record(
         device="replayed",
@@ -190,7 +190,7 @@ def live_record(outcome: Outcome) -> Record:
     return record
 
 
-def add_cloud(record: Record, done: Done) -> None:
+def add_cloud(record: Record, done: SignalEnd) -> None:
     """What the cloud says of its own work."""
     record.signal_tokens = record.large_tokens = done.signal_tokens
     record.queue_ms, record.prefill_ms, record.decode_ms = (
@@ -203,7 +203,7 @@ def add_cloud(record: Record, done: Done) -> None:
 
 
 def add_saving(record: Record, late_ms: float, done_ms: float | None) -> None:
-    """What evaluating on arrival saved: the wait behind the last piece, against a late one.
+    """What evaluating on arrival saved: the wait behind the last chunk, against a late one.
 
     `late_ms`: from a whole signal to the first answer token. `done_ms`: when the cloud's last
     message came, which alone says that the signal is whole, so that both waits have it.

@@ -60,7 +60,7 @@ class EnrollRequest(_message.Message):
     SECRET_FIELD_NUMBER: _builtins.int
     SIGNING_REQUEST_FIELD_NUMBER: _builtins.int
     secret: _builtins.bytes
-    """The secret part of the enrolment code."""
+    """The secret part of the enrollment code."""
     signing_request: _builtins.bytes
     """PKCS #10, DER: the device's public key, and the proof that it holds the private one. Names in
     it are ignored; the authority gives the name that the code was made for.

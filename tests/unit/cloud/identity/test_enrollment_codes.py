@@ -1,4 +1,4 @@
-"""Enrolment codes: good once, for a while, and not to be guessed."""
+"""Enrollment codes: good once, for a while, and not to be guessed."""
 
 import asyncio
 import datetime
@@ -18,9 +18,9 @@ from duet_cloud.identity.authority import invite
 from duet_cloud.identity.certificates import der
 from duet_cloud.identity.code_rate_limit import MOST_A_PLACE, MOST_IN_ALL, Guesses, place_of
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
-from duet_contract.enrollment_codes import EnrolmentCode
-from duet_contract.errors import EnrolmentCodeError
-from duet_contract.v1.enrolment_pb2 import EnrollRequest, GetAuthorityRequest, RenewRequest
+from duet_contract.enrollment_codes import EnrollmentCode
+from duet_contract.errors import EnrollmentCodeError
+from duet_contract.v1.enrollment_pb2 import EnrollRequest, GetAuthorityRequest, RenewRequest
 from tests.doubles import identities
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -38,9 +38,9 @@ def request_of(code, signing_request=None):
 
 
 async def test_a_code_gives_a_certificate(secure, code):
-    answer = await secure.enrolment.GetAuthority(GetAuthorityRequest())
+    answer = await secure.enrollment.GetAuthority(GetAuthorityRequest())
     assert answer.authority == der(secure.authority.certificate)
-    response = await secure.enrolment.Enroll(request_of(code))
+    response = await secure.enrollment.Enroll(request_of(code))
     assert (response.name, response.service_port) == ("laptop", secure.port)
     certificate = x509.load_der_x509_certificate(response.certificate)
     certificate.verify_directly_issued_by(secure.authority.certificate)
@@ -57,8 +57,8 @@ async def test_a_code_is_kept_as_a_hash_alone(secure, code):
 
 
 async def test_a_used_code(secure, code, refused):
-    await secure.enrolment.Enroll(request_of(code))
-    error = await refused(secure.enrolment.Enroll(request_of(code)))
+    await secure.enrollment.Enroll(request_of(code))
+    error = await refused(secure.enrollment.Enroll(request_of(code)))
     assert error.code() == UNAUTHENTICATED
     assert "was used" in error.details()
 
@@ -66,39 +66,39 @@ async def test_a_used_code(secure, code, refused):
 async def test_the_same_key_is_answered_again(secure, code, refused):
     """However often: an answer may be lost on its way. Another key is refused."""
     request = request_of(code)
-    first = await secure.enrolment.Enroll(request)
+    first = await secure.enrollment.Enroll(request)
     for _ in range(2 * MOST_A_PLACE):
-        assert await secure.enrolment.Enroll(request) == first
+        assert await secure.enrollment.Enroll(request) == first
     for _ in range(MOST_A_PLACE):
-        assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
-    error = await refused(secure.enrolment.Enroll(request_of(code)))
+        assert (await refused(secure.enrollment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+    error = await refused(secure.enrollment.Enroll(request_of(code)))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert await secure.enrolment.Enroll(request) == first
+    assert await secure.enrollment.Enroll(request) == first
 
 
 async def test_not_after_an_hour_nor_once_revoked(secure, code, refused, monkeypatch):
     request = request_of(code)
-    await secure.enrolment.Enroll(request)
+    await secure.enrollment.Enroll(request)
     with monkeypatch.context() as later:
         later.setattr(authority_module, "ANSWER_AGAIN", datetime.timedelta(seconds=-2))
-        assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
-    await secure.enrolment.Enroll(request)
+        assert (await refused(secure.enrollment.Enroll(request))).code() == UNAUTHENTICATED
+    await secure.enrollment.Enroll(request)
     secure.authority.registry.revoke("laptop", int(time.time()))
-    assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
+    assert (await refused(secure.enrollment.Enroll(request))).code() == UNAUTHENTICATED
 
 
 async def test_refused_codes_do_not_fill_the_log(secure, code, refused, capfd):
     for _ in range(40):
-        await refused(secure.enrolment.Enroll(EnrollRequest(secret=b"x" * 16)))
-    lines = [line for line in capfd.readouterr().err.splitlines() if "enrolment refused" in line]
+        await refused(secure.enrollment.Enroll(EnrollRequest(secret=b"x" * 16)))
+    lines = [line for line in capfd.readouterr().err.splitlines() if "enrollment refused" in line]
     assert len(lines) == 2  # one a reason: wrong, too many
     value = secure.server.metrics.registry.get_sample_value
-    told = ("enrolment_code", "resource_exhausted")
+    told = ("enrollment_code", "resource_exhausted")
     assert sum(value("duet_refused_total", {"reason": reason}) for reason in told) == 40
 
 
 async def test_of_many_at_the_same_time_one_is_served(secure, code):
-    calls = [secure.enrolment.Enroll(request_of(code)) for _ in range(4)]
+    calls = [secure.enrollment.Enroll(request_of(code)) for _ in range(4)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(not isinstance(result, Exception) for result in results) == 1
 
@@ -106,27 +106,27 @@ async def test_of_many_at_the_same_time_one_is_served(secure, code):
 async def test_a_code_past_its_time(secure, refused):
     authority = secure.authority
     code = invite(authority.certificate, authority.registry, "laptop", ["inference"], 0.0)
-    assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+    assert (await refused(secure.enrollment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
 
 
 async def test_a_revoked_invitation(secure, code, refused):
     secure.authority.registry.revoke("laptop", int(time.time()))
-    assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+    assert (await refused(secure.enrollment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
 
 
 async def test_an_earlier_code_of_the_same_name(secure, code, refused):
     authority = secure.authority
     invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
-    assert (await refused(secure.enrolment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
+    assert (await refused(secure.enrollment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
 
 
 async def test_guesses_are_rate_limited(secure, code, refused):
     """After five wrong ones even the right one has to wait."""
-    wrong = EnrolmentCode(code.fingerprint, bytes(16))
+    wrong = EnrollmentCode(code.fingerprint, bytes(16))
     for _ in range(MOST_A_PLACE):
-        error = await refused(secure.enrolment.Enroll(request_of(wrong)))
+        error = await refused(secure.enrollment.Enroll(request_of(wrong)))
         assert error.code() == UNAUTHENTICATED
-    error = await refused(secure.enrolment.Enroll(request_of(code)))
+    error = await refused(secure.enrollment.Enroll(request_of(code)))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "wait" in error.details()
 
@@ -134,7 +134,7 @@ async def test_guesses_are_rate_limited(secure, code, refused):
 @pytest.mark.parametrize("secret", [b"", b"short", bytes(17), bytes(1000)])
 async def test_a_secret_of_another_length(secure, refused, secret):
     request = EnrollRequest(secret=secret, signing_request=identities.signing_request())
-    assert (await refused(secure.enrolment.Enroll(request))).code() == UNAUTHENTICATED
+    assert (await refused(secure.enrollment.Enroll(request))).code() == UNAUTHENTICATED
 
 
 def _of_another_curve():
@@ -161,13 +161,13 @@ def _request(key):
     "make", [_of_another_curve, _of_rsa, _altered, lambda: b"x", lambda: bytes(5000)]
 )
 async def test_a_request_that_cannot_be_signed_does_not_cost_the_code(secure, code, refused, make):
-    error = await refused(secure.enrolment.Enroll(request_of(code, make())))
+    error = await refused(secure.enrollment.Enroll(request_of(code, make())))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    await secure.enrolment.Enroll(request_of(code))
+    await secure.enrollment.Enroll(request_of(code))
 
 
 async def test_a_large_request_is_not_read(secure, code, refused):
-    error = await refused(secure.enrolment.Enroll(request_of(code, bytes(1 << 20))))
+    error = await refused(secure.enrollment.Enroll(request_of(code, bytes(1 << 20))))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -176,7 +176,7 @@ async def test_enrolling_again_revokes_what_was_before(secure, code, refused):
     await old.ask()
     authority = secure.authority
     again = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
-    await secure.enrolment.Enroll(request_of(again))
+    await secure.enrollment.Enroll(request_of(again))
     assert (await refused(old.ask())).code() == UNAUTHENTICATED
 
 
@@ -193,9 +193,9 @@ async def test_renewal_is_for_the_caller_and_no_stranger(secure, refused):
     assert (await refused(client.identity.Renew(request))).code() == UNAUTHENTICATED
 
 
-async def test_nothing_but_enrolment_on_its_port(secure, refused):
+async def test_nothing_but_enrollment_on_its_port(secure, refused):
     async with open_aio_channel(
-        f"localhost:{secure.enrolment_port}", tls_credentials(Pem(secure.roots, "the authority"))
+        f"localhost:{secure.enrollment_port}", tls_credentials(Pem(secure.roots, "the authority"))
     ) as channel:
         call = channel.unary_stream("/duet.v1.InferenceService/Reason")(b"")
         error = await refused(call.read())
@@ -228,21 +228,21 @@ def test_places(peer, place):
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))
 def test_codes_read_as_they_were_written(fingerprint, secret):
-    code = EnrolmentCode(fingerprint, secret)
-    assert EnrolmentCode.parse(f" {code}\n") == code
+    code = EnrollmentCode(fingerprint, secret)
+    assert EnrollmentCode.parse(f" {code}\n") == code
     assert secret.hex() not in repr(code)
 
 
 @given(st.integers(5, 72), st.characters(codec="ascii", exclude_characters="-_+/"))
 def test_a_mistyped_code_is_told(position, character):
-    text = str(EnrolmentCode(bytes(range(32)), bytes(range(16))))
+    text = str(EnrollmentCode(bytes(range(32)), bytes(range(16))))
     typed = text[:position] + character + text[position + 1 :]
     if typed != text:
-        with pytest.raises(EnrolmentCodeError):
-            EnrolmentCode.parse(typed)
+        with pytest.raises(EnrollmentCodeError):
+            EnrollmentCode.parse(typed)
 
 
 @pytest.mark.parametrize("text", ["", "duet-", "duet-AAAA", "hello", "duet-é", "duet-" + "A" * 68])
 def test_what_is_no_code(text):
-    with pytest.raises(EnrolmentCodeError):
-        EnrolmentCode.parse(text)
+    with pytest.raises(EnrollmentCodeError):
+        EnrollmentCode.parse(text)

@@ -4,7 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
-from duet_contract.v1 import enrolment_pb2 as _enrolment_pb2
+from duet_contract.v1 import enrollment_pb2 as _enrollment_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -26,63 +26,63 @@ class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ig
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
-class EnrolmentServiceStub:
+class EnrollmentServiceStub:
     """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrolment code.
+    certificate; the device trusts the authority by the fingerprint in its enrollment code.
     """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> EnrolmentServiceAsyncStub: ...
-    GetAuthority: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.GetAuthorityRequest, _enrolment_pb2.GetAuthorityResponse]
+    def __new__(cls, channel: _aio.Channel) -> EnrollmentServiceAsyncStub: ...
+    GetAuthority: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.GetAuthorityRequest, _enrollment_pb2.GetAuthorityResponse]
     """The authority's certificate. The device compares its fingerprint before it says anything else."""
-    Enroll: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.EnrollRequest, _enrolment_pb2.EnrollResponse]
-    """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
+    Enroll: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.EnrollRequest, _enrollment_pb2.EnrollResponse]
+    """Spends an enrollment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
     RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
     the same public key gets the same certificate, unless it was revoked.
     """
 
 @_typing.type_check_only
-class EnrolmentServiceAsyncStub(EnrolmentServiceStub):
+class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrolment code.
+    certificate; the device trusts the authority by the fingerprint in its enrollment code.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    GetAuthority: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.GetAuthorityRequest, _enrolment_pb2.GetAuthorityResponse]  # type: ignore[assignment]
+    GetAuthority: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.GetAuthorityRequest, _enrollment_pb2.GetAuthorityResponse]  # type: ignore[assignment]
     """The authority's certificate. The device compares its fingerprint before it says anything else."""
-    Enroll: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.EnrollRequest, _enrolment_pb2.EnrollResponse]  # type: ignore[assignment]
-    """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
+    Enroll: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.EnrollRequest, _enrollment_pb2.EnrollResponse]  # type: ignore[assignment]
+    """Spends an enrollment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
     RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
     the same public key gets the same certificate, unless it was revoked.
     """
 
-class EnrolmentServiceServicer(metaclass=_abc_1.ABCMeta):
+class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrolment code.
+    certificate; the device trusts the authority by the fingerprint in its enrollment code.
     """
 
     @_abc_1.abstractmethod
     def GetAuthority(
         self,
-        request: _enrolment_pb2.GetAuthorityRequest,
+        request: _enrollment_pb2.GetAuthorityRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_enrolment_pb2.GetAuthorityResponse, _abc.Awaitable[_enrolment_pb2.GetAuthorityResponse]]:
+    ) -> _typing.Union[_enrollment_pb2.GetAuthorityResponse, _abc.Awaitable[_enrollment_pb2.GetAuthorityResponse]]:
         """The authority's certificate. The device compares its fingerprint before it says anything else."""
 
     @_abc_1.abstractmethod
     def Enroll(
         self,
-        request: _enrolment_pb2.EnrollRequest,
+        request: _enrollment_pb2.EnrollRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_enrolment_pb2.EnrollResponse, _abc.Awaitable[_enrolment_pb2.EnrollResponse]]:
-        """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
+    ) -> _typing.Union[_enrollment_pb2.EnrollResponse, _abc.Awaitable[_enrollment_pb2.EnrollResponse]]:
+        """Spends an enrollment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
         RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
         the same public key gets the same certificate, unless it was revoked.
         """
 
-def add_EnrolmentServiceServicer_to_server(servicer: EnrolmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_EnrollmentServiceServicer_to_server(servicer: EnrollmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 
 class IdentityServiceStub:
     """What a device with an identity asks about it, over mutual TLS."""
@@ -91,7 +91,7 @@ class IdentityServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IdentityServiceAsyncStub: ...
-    Renew: _grpc.UnaryUnaryMultiCallable[_enrolment_pb2.RenewRequest, _enrolment_pb2.RenewResponse]
+    Renew: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RenewRequest, _enrollment_pb2.RenewResponse]
     """A new certificate for the calling device, before its present one ends."""
 
 @_typing.type_check_only
@@ -99,7 +99,7 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """What a device with an identity asks about it, over mutual TLS."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    Renew: _aio.UnaryUnaryMultiCallable[_enrolment_pb2.RenewRequest, _enrolment_pb2.RenewResponse]  # type: ignore[assignment]
+    Renew: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RenewRequest, _enrollment_pb2.RenewResponse]  # type: ignore[assignment]
     """A new certificate for the calling device, before its present one ends."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -108,9 +108,9 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Renew(
         self,
-        request: _enrolment_pb2.RenewRequest,
+        request: _enrollment_pb2.RenewRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_enrolment_pb2.RenewResponse, _abc.Awaitable[_enrolment_pb2.RenewResponse]]:
+    ) -> _typing.Union[_enrollment_pb2.RenewResponse, _abc.Awaitable[_enrollment_pb2.RenewResponse]]:
         """A new certificate for the calling device, before its present one ends."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

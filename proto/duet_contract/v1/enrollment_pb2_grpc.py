@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from duet_contract.v1 import enrolment_pb2 as duet__contract_dot_v1_dot_enrolment__pb2
+from duet_contract.v1 import enrollment_pb2 as duet__contract_dot_v1_dot_enrollment__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -18,16 +18,16 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in duet_contract/v1/enrolment_pb2_grpc.py depends on'
+        + ' but the generated code in duet_contract/v1/enrollment_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class EnrolmentServiceStub:
+class EnrollmentServiceStub:
     """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrolment code.
+    certificate; the device trusts the authority by the fingerprint in its enrollment code.
     """
 
     def __init__(self, channel):
@@ -37,20 +37,20 @@ class EnrolmentServiceStub:
             channel: A grpc.Channel.
         """
         self.GetAuthority = channel.unary_unary(
-                '/duet.v1.EnrolmentService/GetAuthority',
-                request_serializer=duet__contract_dot_v1_dot_enrolment__pb2.GetAuthorityRequest.SerializeToString,
-                response_deserializer=duet__contract_dot_v1_dot_enrolment__pb2.GetAuthorityResponse.FromString,
+                '/duet.v1.EnrollmentService/GetAuthority',
+                request_serializer=duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityRequest.SerializeToString,
+                response_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityResponse.FromString,
                 _registered_method=True)
         self.Enroll = channel.unary_unary(
-                '/duet.v1.EnrolmentService/Enroll',
-                request_serializer=duet__contract_dot_v1_dot_enrolment__pb2.EnrollRequest.SerializeToString,
-                response_deserializer=duet__contract_dot_v1_dot_enrolment__pb2.EnrollResponse.FromString,
+                '/duet.v1.EnrollmentService/Enroll',
+                request_serializer=duet__contract_dot_v1_dot_enrollment__pb2.EnrollRequest.SerializeToString,
+                response_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.EnrollResponse.FromString,
                 _registered_method=True)
 
 
-class EnrolmentServiceServicer:
+class EnrollmentServiceServicer:
     """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrolment code.
+    certificate; the device trusts the authority by the fingerprint in its enrollment code.
     """
 
     def GetAuthority(self, request, context):
@@ -61,7 +61,7 @@ class EnrolmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Enroll(self, request, context):
-        """Spends an enrolment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
+        """Spends an enrollment code. UNAUTHENTICATED for a code that is unknown, spent or past its time,
         RESOURCE_EXHAUSTED with RetryInfo after too many of those. For an hour after a code was spent,
         the same public key gets the same certificate, unless it was revoked.
         """
@@ -70,29 +70,29 @@ class EnrolmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
 
-def add_EnrolmentServiceServicer_to_server(servicer, server):
+def add_EnrollmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'GetAuthority': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAuthority,
-                    request_deserializer=duet__contract_dot_v1_dot_enrolment__pb2.GetAuthorityRequest.FromString,
-                    response_serializer=duet__contract_dot_v1_dot_enrolment__pb2.GetAuthorityResponse.SerializeToString,
+                    request_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityRequest.FromString,
+                    response_serializer=duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityResponse.SerializeToString,
             ),
             'Enroll': grpc.unary_unary_rpc_method_handler(
                     servicer.Enroll,
-                    request_deserializer=duet__contract_dot_v1_dot_enrolment__pb2.EnrollRequest.FromString,
-                    response_serializer=duet__contract_dot_v1_dot_enrolment__pb2.EnrollResponse.SerializeToString,
+                    request_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.EnrollRequest.FromString,
+                    response_serializer=duet__contract_dot_v1_dot_enrollment__pb2.EnrollResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
-            'duet.v1.EnrolmentService', rpc_method_handlers)
+            'duet.v1.EnrollmentService', rpc_method_handlers)
     server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('duet.v1.EnrolmentService', rpc_method_handlers)
+    server.add_registered_method_handlers('duet.v1.EnrollmentService', rpc_method_handlers)
 
 
  # This class is part of an EXPERIMENTAL API.
-class EnrolmentService:
+class EnrollmentService:
     """How a device without an identity gets one. Served on a port of its own, over TLS without a client
-    certificate; the device trusts the authority by the fingerprint in its enrolment code.
+    certificate; the device trusts the authority by the fingerprint in its enrollment code.
     """
 
     @staticmethod
@@ -109,9 +109,9 @@ class EnrolmentService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/duet.v1.EnrolmentService/GetAuthority',
-            duet__contract_dot_v1_dot_enrolment__pb2.GetAuthorityRequest.SerializeToString,
-            duet__contract_dot_v1_dot_enrolment__pb2.GetAuthorityResponse.FromString,
+            '/duet.v1.EnrollmentService/GetAuthority',
+            duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityRequest.SerializeToString,
+            duet__contract_dot_v1_dot_enrollment__pb2.GetAuthorityResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -136,9 +136,9 @@ class EnrolmentService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/duet.v1.EnrolmentService/Enroll',
-            duet__contract_dot_v1_dot_enrolment__pb2.EnrollRequest.SerializeToString,
-            duet__contract_dot_v1_dot_enrolment__pb2.EnrollResponse.FromString,
+            '/duet.v1.EnrollmentService/Enroll',
+            duet__contract_dot_v1_dot_enrollment__pb2.EnrollRequest.SerializeToString,
+            duet__contract_dot_v1_dot_enrollment__pb2.EnrollResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -162,8 +162,8 @@ class IdentityServiceStub:
         """
         self.Renew = channel.unary_unary(
                 '/duet.v1.IdentityService/Renew',
-                request_serializer=duet__contract_dot_v1_dot_enrolment__pb2.RenewRequest.SerializeToString,
-                response_deserializer=duet__contract_dot_v1_dot_enrolment__pb2.RenewResponse.FromString,
+                request_serializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewRequest.SerializeToString,
+                response_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewResponse.FromString,
                 _registered_method=True)
 
 
@@ -183,8 +183,8 @@ def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'Renew': grpc.unary_unary_rpc_method_handler(
                     servicer.Renew,
-                    request_deserializer=duet__contract_dot_v1_dot_enrolment__pb2.RenewRequest.FromString,
-                    response_serializer=duet__contract_dot_v1_dot_enrolment__pb2.RenewResponse.SerializeToString,
+                    request_deserializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewRequest.FromString,
+                    response_serializer=duet__contract_dot_v1_dot_enrollment__pb2.RenewResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -213,8 +213,8 @@ class IdentityService:
             request,
             target,
             '/duet.v1.IdentityService/Renew',
-            duet__contract_dot_v1_dot_enrolment__pb2.RenewRequest.SerializeToString,
-            duet__contract_dot_v1_dot_enrolment__pb2.RenewResponse.FromString,
+            duet__contract_dot_v1_dot_enrollment__pb2.RenewRequest.SerializeToString,
+            duet__contract_dot_v1_dot_enrollment__pb2.RenewResponse.FromString,
             options,
             channel_credentials,
             insecure,
