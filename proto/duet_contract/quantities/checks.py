@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from duet_contract.quantities.computing import Value
 from duet_contract.quantities.masking import Masked
-from duet_contract.quantities.rounding import asked
+from duet_contract.quantities.rounding import asked, asked_unit
 from duet_contract.quantities.units import Unit, add_unlike, units
 
 # A quantity of these kinds often only names something.
@@ -30,6 +30,8 @@ class Checks:
     """Things that come whole are counted, and the result is no whole number."""
     unlike_units: bool
     """Quantities of unlike units are added or compared."""
+    wrong_unit: bool
+    """The result is in another unit than the question asks for; False if either is unknown."""
 
     def features(self) -> dict[str, float]:
         """The checks as numbers."""
@@ -54,6 +56,8 @@ def check(masked: Masked, value: Value) -> Checks:
     unused = sum(name not in value.used for name in expected)
     last = value.steps[-1].name
     symbols = [symbol for step in value.steps for symbol in step.symbols]
+    result, unlike = _followed(value, units(masked))
+    wanted = asked_unit(masked.text)
     return Checks(
         unused=unused,
         unused_share=unused / max(1, len(expected)),
@@ -61,16 +65,19 @@ def check(masked: Masked, value: Value) -> Checks:
         constants=sum(symbol[:1].isdigit() or symbol[:1] == "." for symbol in symbols),
         negative=any(step.result < 0 for step in value.work),
         fractional=asked(masked.text).sort == "count" and value.value.denominator > 1,
-        unlike_units=_adds_unlike(value, units(masked)),
+        unlike_units=unlike,
+        wrong_unit=result is not None and wanted is not None and result != wanted,
     )
 
 
-def _adds_unlike(value: Value, known: Mapping[str, Unit]) -> bool:
+def _followed(value: Value, known: Mapping[str, Unit]) -> tuple[Unit | None, bool]:
+    """The result's unit, None if unknown, and whether any step adds unlike units."""
     names = dict(known)
+    unit: Unit | None = None
+    unlike = False
     for step in value.steps:
-        unit, unlike = add_unlike(step.expression, names)
-        if unlike:
-            return True
+        unit, bad = add_unlike(step.expression, names)
+        unlike |= bad
         if unit is not None:
             names[step.name] = unit
-    return False
+    return unit, unlike

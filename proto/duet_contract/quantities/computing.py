@@ -56,15 +56,12 @@ class Value:
         return "; ".join(map(str, self.work))
 
 
-def compute(
-    formula: str, quantities: Sequence[Quantity], earlier: Mapping[str, Fraction] | None = None
-) -> Value:
+def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
     """Computes a formula over the quantities of a question.
 
     Args:
         formula: as the reasoner sent it.
         quantities: of the masked question (`mask`).
-        earlier: results of steps that the formula may use as well, by name.
 
     Returns:
         The exact result and every step.
@@ -81,7 +78,7 @@ def compute(
         '3*8=24; 40-24=16'
     """
     values = {quantity.name: quantity for quantity in quantities}
-    results = dict(earlier or {})
+    results: dict[str, Fraction] = {}
     work: list[Work] = []
     steps = parse(formula)
     for step in steps:

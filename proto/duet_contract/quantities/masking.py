@@ -1,5 +1,7 @@
 """Masks the quantities of a question, so that no digit of it leaves the device."""
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -34,7 +36,7 @@ class Masked:
         return next((each for each in self.quantities if each.name == name), None)
 
 
-def mask(question: str) -> Masked:
+def mask(question: str, kept: Collection[str] = ()) -> Masked:
     """Replaces every quantity of a question by a label.
 
     The same number twice gets two labels, so that a label tells nothing about values. A label that
@@ -43,6 +45,8 @@ def mask(question: str) -> Masked:
 
     Args:
         question: any text.
+        kept: strings that stay as they are wherever they occur, such as the placeholders
+            (`[NAME_1]`) that a redaction has put into the question.
 
     Returns:
         The masked question; `unmask` gives the question again.
@@ -57,14 +61,19 @@ def mask(question: str) -> Masked:
     names = label_names(question)
     parts: list[str] = []
     quantities: list[Quantity] = []
-    place = 0
-    for numeral in find_numerals(question):
-        name = next(names)
-        source = question[numeral.start : numeral.end]
-        parts += question[place : numeral.start], label(name)
-        quantities.append(Quantity(name, source, numeral.value, numeral.kind))
-        place = numeral.end
-    return Masked("".join([*parts, question[place:]]), tuple(quantities))
+    # The group of the pattern puts what is kept at odd places.
+    pattern = "|".join(map(re.escape, kept))
+    pieces = re.split(f"({pattern})", question) if pattern else [question]
+    for number, piece in enumerate(pieces):
+        place = 0
+        for numeral in find_numerals(piece) if number % 2 == 0 else ():
+            name = next(names)
+            source = piece[numeral.start : numeral.end]
+            parts += piece[place : numeral.start], label(name)
+            quantities.append(Quantity(name, source, numeral.value, numeral.kind))
+            place = numeral.end
+        parts.append(piece[place:])
+    return Masked("".join(parts), tuple(quantities))
 
 
 def unmask(masked: Masked) -> str:

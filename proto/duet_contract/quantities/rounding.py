@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from duet_contract.quantities.units import MONEY_WORDS, is_measure
+from duet_contract.quantities.units import MONEY_WORDS, Unit, is_measure, unit_of_word
 
 Sort = Literal["count", "money", "percent", "number"]
 _MOST_PLACES = 6
@@ -49,8 +49,7 @@ def asked(question: str) -> Asked:
         >>> asked("How much money does she have left?").sort
         'money'
     """
-    sentences = [each for each in _SENTENCES.split(question.strip()) if _ASKS.search(each)]
-    sentence = sentences[-1] if sentences else question
+    sentence = _asking(question)
     if _PERCENT.search(_ASKS.split(sentence, maxsplit=1)[-1]):
         return Asked("percent", None)
     if many := _MANY.search(sentence):
@@ -61,6 +60,26 @@ def asked(question: str) -> Asked:
         up, down = _UP.search(sentence), _DOWN.search(sentence)
         return Asked("count", "down" if down else "up" if up else None)
     return Asked("money" if _MONEY.search(sentence) else "number", None)
+
+
+def asked_unit(question: str) -> Unit | None:
+    """The unit of what a question asks for; empty for a count, None if its wording names none.
+
+    Examples:
+        >>> [dict(asked_unit(f"How many {word} are left?")) for word in ("pens", "hours")]
+        [{}, {'time': 1}]
+    """
+    what = asked(question)
+    if what.sort == "money":
+        return unit_of_word("dollar")
+    many = _MANY.search(_asking(question))
+    return unit_of_word(many[1]) if many and what.sort != "percent" else None
+
+
+def _asking(question: str) -> str:
+    """The last sentence that asks; the whole text if none does."""
+    sentences = [each for each in _SENTENCES.split(question.strip()) if _ASKS.search(each)]
+    return sentences[-1] if sentences else question
 
 
 def written(value: Fraction, what: Asked) -> str:

@@ -1,46 +1,83 @@
-"""Fills the sentence that a decoder wrote around formulas: "Nina has {a-b*c} euros left."."""
+"""Sentences around results: those that a decoder writes, and plain ones that need no decoder."""
 
 import re
-from collections.abc import Sequence
 
 from duet_contract.errors import FormulaError
 from duet_contract.quantities.computing import Value, compute
-from duet_contract.quantities.masking import Quantity, fill_labels
-from duet_contract.quantities.rounding import Asked, written
+from duet_contract.quantities.masking import Masked, fill_labels
+from duet_contract.quantities.rounding import Asked, asked, written
 
+RESULT = "{=}"
+"""Takes the result of the signal's formula."""
 _HOLE = re.compile(r"\{([^{}]*)\}")
-ANSWER = "="
-"""A hole with this alone takes the signal's own result."""
+_MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
+_NO_NOUN = frozenset(
+    "did does do is are was were will would can could has have of".split()  # noqa: SIM905
+)
 
 
-def fill(sentence: str, value: Value, quantities: Sequence[Quantity], what: Asked) -> str:
+def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value]:
     """Computes the formulas in a sentence and puts its numbers in.
 
     Args:
         sentence: with formulas in braces, `{=}` for the signal's result, and labels. A formula may
             use the steps of the signal's: `{a-A}`.
-        value: what the signal's formula gives.
-        quantities: of the question.
-        what: what the question asks for, which says how results are written.
+        masked: the question.
+        value: what the signal's formula gives; None if there is no signal.
+
+    Returns:
+        The sentence, and what it says: the signal's result if it has that, else its last formula's.
 
     Raises:
         FormulaError: the sentence has no formula in braces, or one cannot be computed.
 
     Examples:
-        >>> from duet_contract.quantities import asked, compute, mask
+        >>> from duet_contract.quantities import compute, mask
         >>> question = mask("Nina had 40 euros and spent 24. How many euros are left?")
-        >>> value = compute("a-b", question.quantities)
-        >>> fill("Of [a] euros, {=} are left.", value, question.quantities, asked(question.text))
+        >>> text, value = fill(
+        ...     "Of [a] euros, {=} are left.", question, compute("a-b", question.quantities)
+        ... )
+        >>> text
         'Of 40 euros, 16 are left.'
     """
-    if not _HOLE.search(sentence):
+    holes = [hole.strip() for hole in _HOLE.findall(sentence)]
+    if not holes:
         raise FormulaError("the sentence has no formula in braces")
+    what, signal = asked(masked.text), RESULT.strip("{}")
+    if signal in holes and value is None:
+        raise FormulaError("the sentence takes the signal's result, and there is no signal")
+    before = "".join(f"{step.formula}={step.name};" for step in value.work) if value else ""
+    results = [
+        value if value and hole == signal else compute(before + hole, masked.quantities)
+        for hole in holes
+    ]
+    numbers = iter(results)
+    # Labels first: no hole has brackets, and no number becomes a label.
+    text = _HOLE.sub(
+        lambda _: written(next(numbers).value, what), fill_labels(sentence, masked.quantities)
+    )
+    return text, value if value and signal in holes else results[-1]
 
-    steps = {step.name: step.result for step in value.work}
 
-    def number(hole: re.Match[str]) -> str:
-        given = hole[1].strip()
-        result = value if given == ANSWER else compute(given, quantities, steps)
-        return written(result.value, what)
+def plain_sentence(question: str, what: Asked) -> str:
+    """A sentence around `{=}`, the result, for questions that come without one of their own.
 
-    return _HOLE.sub(number, fill_labels(sentence, tuple(quantities)))
+    Args:
+        question: masked.
+        what: `asked` of it.
+
+    Examples:
+        >>> question = "Ann has [a] pens and sells [b]. How many pens are left?"
+        >>> plain_sentence(question, asked(question))
+        'The answer is {=} pens.'
+    """
+    found = _MANY.findall(question)
+    noun = found[-1].lower() if found else ""
+    if what.sort == "percent":
+        return f"The answer is {RESULT}%."
+    if what.sort == "money" and noun not in ("cents", "pennies"):
+        sign = next((sign for sign in "$€£" if sign in question), "")
+        return f"The answer is {sign}{RESULT}."
+    if not noun or noun.split()[-1] in _NO_NOUN:
+        return f"The answer is {RESULT}."
+    return f"The answer is {RESULT} {noun}."

@@ -45,6 +45,12 @@ def is_measure(word: str) -> bool:
     return word.lower() in _DIMENSION
 
 
+def unit_of_word(word: str) -> Unit:
+    """The unit that a word names; empty if it names things that are counted."""
+    dimension = _DIMENSION.get(word.lower())
+    return Counter({dimension: 1} if dimension else ())
+
+
 def units(masked: Masked) -> dict[str, Unit]:
     """Units of the quantities whose next word or sign says one; by name.
 
@@ -67,9 +73,7 @@ def _unit_of(before: str, after: str) -> Unit | None:
     follows = _AFTER.match(after)
     if not follows or follows[1].lower() in _NO_UNIT:
         return None
-    unit: Unit = Counter()
-    if dimension := _DIMENSION.get(follows[1].lower()):
-        unit[dimension] += 1
+    unit = unit_of_word(follows[1])
     if follows[2] and (per := _DIMENSION.get(follows[2].lower())):
         unit[per] -= 1
     return unit

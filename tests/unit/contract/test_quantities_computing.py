@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.errors import FormulaError, NoFormula
-from duet_contract.quantities import Quantity, asked, check, compute, fill, mask, plain, written
+from duet_contract.quantities import (
+    OUT_OF_REACH,
+    Quantity,
+    answer_of,
+    asked,
+    check,
+    compute,
+    fill,
+    mask,
+    plain,
+    written,
+)
 
 # a=20, b=3, c=1/2, d without a value
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
@@ -185,19 +196,101 @@ def test_units_follow_products_and_quotients() -> None:
     assert check(masked, compute("a+c", masked.quantities)).unlike_units
 
 
-def test_sentences_are_filled() -> None:
-    masked = mask("Nina had 40 euros. She bought 3 books for 8 euros each. How much money is left?")
-    value = compute("b*c=A;a-A", masked.quantities)
-    what = asked(masked.text)
+QUESTION = mask("Nina had 40 euros. She bought 3 books for 8 euros each. How much money is left?")
 
-    def filled(sentence: str) -> str:
-        return fill(sentence, value, masked.quantities, what)
 
-    assert filled("Nina has {a-b*c} euros left.") == "Nina has 16 euros left."
-    assert (
-        filled("Of [a] euros, {=} are left, {a/3} each.") == "Of 40 euros, 16 are left, 13.33 each."
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [
+        ("Nina has {a-b*c} euros left.", "Nina has 16 euros left."),
+        ("Of [a] euros, { = } are left, {a/3} each.", "Of 40 euros, 16 are left, 13.33 each."),
+        ("Nina has {a-A} euros, {A=x;a-x}.", "Nina has 16 euros, 16."),
+    ],
+)
+def test_sentences_are_filled(sentence: str, text: str) -> None:
+    value = compute("b*c=A;a-A", QUESTION.quantities)
+    found, said = fill(sentence, QUESTION, value)
+    assert found == text
+    assert said.value == 16
+    if "=" not in sentence:
+        assert fill(sentence, QUESTION, None)[0] == text
+
+
+@pytest.mark.parametrize("sentence", ["Nina has some left.", "{a+}", "{z}", ""])
+def test_a_sentence_that_cannot_be_filled_is_refused(sentence: str) -> None:
+    with pytest.raises(FormulaError):
+        fill(sentence, QUESTION, compute("a", QUESTION.quantities))
+
+
+def test_a_result_needs_a_signal() -> None:
+    with pytest.raises(FormulaError, match="there is no signal"):
+        fill("Nina has {=} euros.", QUESTION, None)
+
+
+@pytest.mark.parametrize(
+    ("signal", "sentence", "text", "value", "doubts"),
+    [
+        ("b*c=A;a-A", "Nina has {=} euros left.", "Nina has 16 euros left.", "16", []),
+        ("b*c=A;a-A", "", "The answer is 16.", "16", []),
+        ("b*c=A;a-A", "Nina has {q} euros left.", "The answer is 16.", "16", []),
+        ("b*c", "Nina has {a-A} euros left.", "Nina has 16 euros left.", "16", []),
+        ("b*c=", "{a-b*c} euros are left.", "16 euros are left.", "16", []),
+        (None, "{b*c=A;a-A} euros are left.", "16 euros are left.", "16", []),
+        ("b*c", "It is {=}.", "It is 24.", "24", ["leaves out 1 of the question's numbers"]),
+        ("a-b", "It is {=}.", "It is 37.", "37", ["leaves out 1", "unlike units"]),
+        ("b-a*c", "", "The answer is -317.", "-317", ["negative", "unlike units", "unit is not"]),
+        ("12*12", "", "The answer is 144.", "144", ["uses no number of the question"]),
+        ("?", "{=} are left.", OUT_OF_REACH, "", ["found no formula"]),
+        (None, OUT_OF_REACH, OUT_OF_REACH, "", ["no formula answers the question"]),
+        (None, "It is {=}.", "No answer: ", "", ["there is no signal"]),
+        ("a/(b-b)", "", "No answer: the formula divides by zero.", "", ["divides by zero"]),
+        ("a-z", "Nina has {=}.", "No answer: ", "", ["uses z, which"]),
+        ("999999999999*a=A;A*A=B;B*B=C;C*C=D;D*D", "", "No answer: ", "", ["256 bits"]),
+        ("Nina has 16 euros left, because", "", "No answer: ", "", ["operator belongs"]),
+    ],
+)
+def test_answers_are_made_or_marked(
+    signal: str | None, sentence: str, text: str, value: str, doubts: list[str]
+) -> None:
+    found = answer_of(QUESTION, signal, sentence)
+    assert found.text.startswith(text)
+    assert found.value == value
+    assert bool(found.work) == bool(value)
+    assert len(found.doubts) == len(doubts)
+    for said, wanted in zip(found.doubts, doubts, strict=True):
+        assert wanted in said
+
+
+def test_a_cut_signal_marks_the_answer() -> None:
+    assert answer_of(QUESTION, "b*c=A;a-A", cut=True).doubts == (
+        "the signal was cut at its budget",
     )
-    assert filled("Nina has {a-A} euros, {A=x;a-x}.") == "Nina has 16 euros, 16."
-    for bad in ("Nina has some left.", "{}", "{a+}", "{z}"):
-        with pytest.raises(FormulaError):
-            filled(bad)
+
+
+@given(
+    st.text(alphabet="0123456789 abc.,/%$½三²[]?", max_size=40),
+    st.none() | st.text(alphabet="abcA012.%+-*/();=?{}", max_size=30),
+    st.text(alphabet="abcA012+-*/={} [].", max_size=30),
+)
+def test_any_signal_and_sentence_give_an_answer(
+    question: str, signal: str | None, sentence: str
+) -> None:
+    found = answer_of(mask(question), signal, sentence)
+    assert found.text
+    assert found.value or found.doubts
+
+
+@pytest.mark.parametrize(
+    ("question", "formula", "wrong"),
+    [
+        ("He drives 60 miles in 2 hours. How many hours is that?", "a", True),
+        ("He drives 60 miles in 2 hours. How many hours is that?", "b", False),
+        ("3 pens cost $6. How many pens did he buy?", "b", True),
+        ("3 pens cost $6. How much does he pay?", "b", False),
+        ("3 pens cost $6. How much does he pay?", "a", True),
+        ("20% of 50 pens are red. What percent is blue?", "b", False),
+    ],
+)
+def test_a_result_in_another_unit_is_suspicious(question, formula, wrong) -> None:
+    masked = mask(question)
+    assert check(masked, compute(formula, masked.quantities)).wrong_unit == wrong

@@ -126,3 +126,10 @@ def test_a_long_question_is_masked_in_reasonable_time() -> None:
         "a hundred and " * 10_000,
     ):
         assert unmask(mask(question)) == question
+
+
+def test_placeholders_of_a_redaction_stay() -> None:
+    masked = mask("[NAME_1] has 11 pens, [NAME_12] has 1.", kept=["[NAME_1]", "[NAME_12]"])
+    assert masked.text == "[NAME_1] has [a] pens, [NAME_12] has [b]."
+    assert unmask(masked) == "[NAME_1] has 11 pens, [NAME_12] has 1."
+    assert mask("[NAME_1]").text == "[NAME_[a]]"

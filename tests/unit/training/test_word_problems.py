@@ -10,14 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duet_contract.errors import FormulaError
-from duet_contract.quantities import compute, mask
+from duet_contract.quantities import OUT_OF_REACH, asked, compute, mask, plain_sentence
 from duet_training.data.story_problems.draw import split_of
 from duet_training.data.word_problems.__main__ import main
 from duet_training.data.word_problems.annotated import read_annotated, to_formula
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.equations import find_equations
-from duet_training.data.word_problems.generate import OUTSIDE, Style, generated, instantiate
-from duet_training.data.word_problems.sentences import sentence_for
+from duet_training.data.word_problems.generate import Style, generated, instantiate
 from duet_training.data.word_problems.slots import Words, plural
 from duet_training.data.word_problems.templates import parse_templates, read_templates
 from duet_training.errors import DataError
@@ -144,7 +143,7 @@ def test_every_template_makes_problems_whose_formula_gives_the_answer(template) 
             assert sign not in problem.question
             assert sign not in problem.sentence.replace("{=}", "")
         if problem.formula == "?":
-            assert (problem.answer, problem.sentence) == ("", OUTSIDE)
+            assert (problem.answer, problem.sentence) == ("", OUT_OF_REACH)
             continue
         masked = problem.masked
         value = compute(problem.formula, masked.quantities).value
@@ -230,9 +229,7 @@ def test_slots_keep_their_words() -> None:
     ],
 )
 def test_questions_without_a_sentence_get_one(question: str, sentence: str) -> None:
-    from duet_contract.quantities import asked
-
-    assert sentence_for(question, asked(question)) == sentence
+    assert plain_sentence(question, asked(question)) == sentence
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,10 @@
 
 import random
 
-from duet_contract.quantities import asked
+from duet_contract.quantities import asked, plain_sentence
 from duet_contract.vocabulary import HubTokenizer
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.sentences import sentence_for
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft.examples import Example
@@ -61,7 +60,7 @@ class FormulaTeacher:
         What the signal lacks, the sentence has in braces: the last step, or the whole formula.
         """
         text, signal, dice = problem.masked.text, problem.formula, rng.random()
-        sentence = problem.sentence or sentence_for(text, asked(text))
+        sentence = problem.sentence or plain_sentence(text, asked(text))
         steps, _, last = signal.rpartition(";")
         prompt = self._prompts.guided(text, self._reasons.encode_text(signal))
         if dice < ALONE:

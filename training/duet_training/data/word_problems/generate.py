@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from duet_contract.quantities import Masked, Quantity, asked, compute, mask, written
+from duet_contract.quantities import (
+    OUT_OF_REACH,
+    Masked,
+    Quantity,
+    asked,
+    compute,
+    mask,
+    written,
+)
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
@@ -16,8 +24,6 @@ from duet_training.data.word_problems.slots import SORTS, Number, Words, with_ar
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
-OUTSIDE = "This pair answers arithmetic word problems in English."
-"""What is answered to a question that no formula answers."""
 TRIES = 400
 """Draws of a template's numbers before it is given up."""
 _AS_THEY_ARE = ("bare", "outside")
@@ -104,7 +110,7 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     question = _noisy(_units_once(question), rng, style)
     masked = mask(question)
     if template.formula == NO_FORMULA:
-        return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUTSIDE)
+        return MaskedProblem(template.id, question, NO_FORMULA, "", template.family, OUT_OF_REACH)
     formula = _relabelled(template, masked, numbers)
     answer = written(compute(formula, masked.quantities).value, asked(masked.text))
     return MaskedProblem(
