@@ -1,11 +1,12 @@
 """A question with what goes beside it, and the part of it that is sent."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
+from duet_contract.quantities import Masked, mask
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
@@ -20,20 +21,31 @@ from duet_device.settings import MOST_TIMEOUT, Settings
 
 @dataclass(frozen=True)
 class Question:
-    """What the user asks.
-
-    `text`: as typed. `context`: private material for the decoder; nothing of it is ever sent.
-    `redaction`: what replaces parts of the text before it is sent.
-    """
+    """What the user asks."""
 
     text: str
+    """As typed."""
     context: Context = ()
+    """Private material for the decoder; nothing of it is ever sent."""
     redaction: Redaction | None = None
+    """What replaces parts of the text before it is sent."""
+    masked: Masked | None = None
+    """The text, after redaction, without its numbers; None if the pair reads numbers."""
 
     @property
     def sent(self) -> str:
         """The question as it leaves the device."""
+        if self.masked:
+            return self.masked.text
         return self.redaction.text if self.redaction else self.text
+
+    def for_pair(self, manifest: Manifest) -> "Question":
+        """The question as this pair reads it: masked if its quantities are private."""
+        if manifest.quantities != "private":
+            return replace(self, masked=None)
+        text = self.redaction.text if self.redaction else self.text
+        kept = self.redaction.originals if self.redaction else ()
+        return replace(self, masked=mask(text, kept))
 
 
 def check_question(question: Question, manifest: Manifest, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 Before the question stands the private context, if any. The decoder sees the question as it was
 sent, placeholders included, and the same placeholders in the context: the signal speaks of them.
-Alone, it sees everything as it was given.
+Alone, it sees everything as it was given, unless the pair's quantities are private.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,8 @@ def build_prompts(
 
     def alone() -> list[int]:
         ids = context + asked
-        if question.redaction:
+        # A masked question's labels are those of the redacted text.
+        if question.redaction and not question.masked:
             plain = [(each.name, each.text) for each in question.context]
             ids = [token for each in _context(tokenizer, manifest, plain) for token in each]
             ids += _question(tokenizer, manifest, question.text)
