@@ -11,9 +11,8 @@ RESULT = "{=}"
 """Takes the result of the signal's formula."""
 _HOLE = re.compile(r"\{([^{}]*)\}")
 _MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
-_NO_NOUN = frozenset(
-    "did does do is are was were will would can could has have of".split()  # noqa: SIM905
-)
+_NO_NOUN_WORDS = "did does do is are was were will would can could has have of"
+_NO_NOUN = frozenset(_NO_NOUN_WORDS.split())
 
 
 def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value]:
