@@ -17,6 +17,7 @@ from duet_training.data.word_problems.annotated import read_annotated, to_formul
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.equations import find_equations
 from duet_training.data.word_problems.generate import Style, generated, instantiate
+from duet_training.data.word_problems.parts import parts_of, read_parts
 from duet_training.data.word_problems.slots import Words, plural
 from duet_training.data.word_problems.templates import parse_templates, read_templates
 from duet_training.errors import DataError
@@ -247,3 +248,51 @@ def test_questions_without_a_sentence_get_one(question: str, sentence: str) -> N
 def test_equations_are_found_in_annotations_and_in_text(solution, equations) -> None:
     found = ["".join(equation.symbols) for equation in find_equations(solution)]
     assert found == equations
+
+
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        ("Ann sold 48/2 = <<48/2=24>>24 clips in May.", "How many clips did Ann sell in May?"),
+        ("So, there are 48/2 = <<48/2=24>>24 red clips.", "How many red clips are there?"),
+        ("There will be 48/2 = <<48/2=24>>24 clips.", "How many clips will there be?"),
+        ("In May, Ann sold 48/2=<<48/2=24>>24 clips.", "How many clips did Ann sell in may?"),
+        ("She will need 48/2 = <<48/2=24>>24 bags.", "How many bags will she need?"),
+        ("The clips cost 48/2 = $<<48/2=24>>24.", "How much did the clips cost?"),
+        ("Her share is 48/2 = $<<48/2=24>>24.", "How much is her share?"),
+        ("They read 48/2 = <<48/2=24>>24 pages.", "How many pages do they read?"),
+    ],
+)
+def test_a_line_of_a_solution_becomes_a_question(line: str, question: str) -> None:
+    (part,) = parts_of("There are 48 halves. And the rest?", f"{line}\nlast", "1", random.Random(0))
+    assert part.question == f"There are 48 halves. {question}".replace("may", "May")
+    assert (part.formula, part.answer) == ("a/2", "24")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "48/2 = <<48/2=24>>24",
+        "Ann, who sold 48/2 = <<48/2=24>>24 clips.",
+        "Ann sold 48/2 = <<48/2=24>>24 clips in 3 days.",
+        "Ann sold 48/2 = <<48/2=24>>24.",
+        "Ann sold 48*3 = <<48*3=144>>144 clips.",  # nothing says three
+        "Ann sold them.",
+    ],
+)
+def test_other_lines_do_not(line: str) -> None:
+    assert not parts_of("There are 48 halves. Why?", f"{line}\nlast", "1", random.Random(0))
+
+
+def test_parts_come_with_and_without_the_facts_that_they_do_not_need(tmp_path) -> None:
+    row = {
+        "question": "Ann sold 48 clips. Tom sold half as many. Eve sold 5. How many are that?",
+        "answer": "Tom sold 48/2 = <<48/2=24>>24 clips.\nThat is 48+24+5=<<48+24+5=77>>77.\n#### 77",
+    }
+    file = tmp_path / "train.jsonl"
+    file.write_text("".join(json.dumps(row | {"id": str(n)}) + "\n" for n in range(20)))
+    asked = {part.question for part in read_parts(file)}
+    assert asked == {
+        "Ann sold 48 clips. Tom sold half as many. Eve sold 5. How many clips did Tom sell?",
+        "Ann sold 48 clips. Tom sold half as many. How many clips did Tom sell?",
+    }

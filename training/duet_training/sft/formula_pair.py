@@ -24,6 +24,7 @@ from transformers.utils import logging as hub_logging
 from duet_training.commands import MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
 from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.generate import generated
+from duet_training.data.word_problems.parts import read_parts
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import ConfigError
 from duet_training.pair.description import load_pair
@@ -40,6 +41,8 @@ DECODER, VOCABULARY = Shape(160, 4, 448, 32), 4096
 """1.9 million parameters."""
 PAIR = "pair.yaml"
 GRAIN = 8
+PART_ROUNDS = 2
+"""How often parts of problems are shown for each time that the problems are."""
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
 
 
@@ -53,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--base-name", default=BASE, help="its name on the hub")
     parser.add_argument("--annotated", type=Path, required=True, help="GSM8K's training set, JSONL")
     parser.add_argument(
-        "--generated", type=real(0, 1), default=0.6, help="share of generated problems"
+        "--generated", type=real(0, 1), default=0.45, help="share of generated problems"
     )
     parser.add_argument("--role", choices=("reasoner", "decoder"), help="train this one only")
     parser.add_argument("--rank", type=whole(1, 4096), default=8)
@@ -123,7 +126,8 @@ def run(argv: list[str] | None = None) -> int:
     if not (out / PAIR).is_file():
         make_pair(out, arguments.base, problems, arguments.seed)
     pair = load_pair(out / PAIR)
-    teacher = FormulaTeacher(pair, problems, generated=arguments.generated, seed=arguments.seed)
+    shown = problems + PART_ROUNDS * read_parts(arguments.annotated)
+    teacher = FormulaTeacher(pair, shown, generated=arguments.generated, seed=arguments.seed)
     for role in ("reasoner", "decoder"):
         if arguments.role not in (None, role):
             continue

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +41,7 @@ _ADDEND = {
 }
 MOST_UNUSED = 1
 # Words that a number in a solution may stand for, although the question may have it as well.
-_RELATIONS = {
+RELATIONS = {
     Fraction(value): re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
     for value, words in {
         "2": "twice|double[ds]?|half|halves|both|couple|pairs?|two",
@@ -77,32 +77,44 @@ def read_annotated(file: Path) -> Conversion:
         DataError: unreadable, a line without these fields, or no solution converts.
     """
     found = Conversion([], Counter())
-    for number, row in json_lines(file):
-        try:
-            question, worked = str(row["question"]), str(row["answer"])
-        except KeyError as error:
-            raise DataError(f"{file}, line {number}: no {error}") from error
-        answer = final_line(worked).replace(",", "")
-        solution = str(row.get("solution") or worked)
+    for name, question, solution, answer in annotated_rows(file):
         try:
             formula = to_formula(mask(question), solution, answer)
         except FormulaError as error:
             found.left_out[str(error)] += 1
             continue
-        name = str(row.get("id") or f"{file.stem}/{number}")
         found.problems.append(MaskedProblem(name, question, formula, answer, "annotated"))
     if not found.problems:
         raise DataError(f"{file} has no solution whose annotated equations lead to its answer")
     return found
 
 
-def to_formula(masked: Masked, solution: str, answer: str) -> str:
+def annotated_rows(file: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Reads names, questions, solutions and answers of a file.
+
+    Raises:
+        DataError: unreadable, or a line without these fields.
+    """
+    for number, row in json_lines(file):
+        try:
+            question, worked = str(row["question"]), str(row["answer"])
+        except KeyError as error:
+            raise DataError(f"{file}, line {number}: no {error}") from error
+        name = str(row.get("id") or f"{file.stem}/{number}")
+        answer = final_line(worked).replace(",", "")
+        yield name, question, str(row.get("solution") or worked), answer
+
+
+def to_formula(
+    masked: Masked, solution: str, answer: str, most_unused: int | None = MOST_UNUSED
+) -> str:
     """Rewrites an annotated solution over labels.
 
     Args:
         masked: the question.
         solution: with annotations.
         answer: the reference.
+        most_unused: quantities that the formula may leave out; None for any number of them.
 
     Raises:
         FormulaError: a number is neither the question's nor an earlier result nor a usual
@@ -134,7 +146,7 @@ def to_formula(masked: Masked, solution: str, answer: str) -> str:
     value = compute(formula, masked.quantities)
     if value.value != wanted:
         raise FormulaError("the formula does not give the answer")
-    if check(masked, value).unused > MOST_UNUSED:
+    if most_unused is not None and check(masked, value).unused > most_unused:
         # Right by coincidence, more often than not.
         raise FormulaError("the formula leaves too many quantities out")
     return formula
@@ -208,7 +220,7 @@ class _Converter:
             # A result that nothing has used yet.
             self._open.discard(waiting[-1])
             return ascii_uppercase[waiting[-1]]
-        relation = _RELATIONS.get(value)
+        relation = RELATIONS.get(value)
         if labels and relation and relation.search(self._masked.text):
             if not any(label.name in self._unused for label in labels):
                 return str(value)
