@@ -6,7 +6,7 @@ suspicious about it, `fill` completes the decoder's sentence.
 """
 
 from duet_contract.quantities.answers import OUT_OF_REACH, ComputedAnswer, answer_of
-from duet_contract.quantities.checks import Checks, check
+from duet_contract.quantities.checks import Checks, check, result_of
 from duet_contract.quantities.computing import Value, Work, compute
 from duet_contract.quantities.masking import Masked, Quantity, fill_labels, mask, unmask
 from duet_contract.quantities.rounding import Asked, asked, asked_unit, plain, written
@@ -31,6 +31,7 @@ __all__ = [
     "mask",
     "plain",
     "plain_sentence",
+    "result_of",
     "unmask",
     "written",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from duet_contract.errors import FormulaError, NoFormula
-from duet_contract.quantities.checks import Checks, check
+from duet_contract.quantities.checks import Checks, check, result_of
 from duet_contract.quantities.computing import Value, compute
 from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.rounding import asked, written
@@ -79,7 +79,11 @@ def answer_of(
     found = check(masked, value)
     doubts = [*(["the signal was cut at its budget"] if cut else []), *_doubts(found, masked)]
     return ComputedAnswer(
-        text, written(value.value, what), tuple(map(str, value.work)), tuple(doubts), found
+        text,
+        written(result_of(masked, value), what),
+        tuple(map(str, value.work)),
+        tuple(doubts),
+        found,
     )
 
 

@@ -1,7 +1,9 @@
 """Checks of a computed answer: features that tell right answers from wrong ones."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 
 from duet_contract.quantities.computing import Value
 from duet_contract.quantities.masking import Masked
@@ -10,6 +12,8 @@ from duet_contract.quantities.units import Unit, add_unlike, units
 
 # A quantity of these kinds often only names something.
 _NAMING = frozenset({"word", "ordinal", "date", "exponent", "code"})
+# Asks for what has no sign, unlike "What is the temperature?".
+_AMOUNT = re.compile(r"\bdifference\b|\bhow (?:much|many|far|long|old|tall|high)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Checks:
     """Steps that the answer does not depend on."""
     constants: int
     """Numbers that the formula has and the question has not."""
+    turned: bool
+    """The result is a difference the other way round (`result_of`)."""
     negative: bool
     """The result, or a step, is below zero."""
     fractional: bool
@@ -38,6 +44,26 @@ class Checks:
         return {name: float(value) for name, value in asdict(self).items()}
 
 
+def result_of(masked: Masked, value: Value) -> Fraction:
+    """The number that answers the question.
+
+    Which of two labels is the larger number, the reasoner cannot know. A formula that is their
+    difference and negative, for a question that asks for an amount, is the other way round.
+
+    Args:
+        masked: the question.
+        value: what the formula gives.
+
+    Examples:
+        >>> from duet_contract.quantities import compute, mask
+        >>> question = mask("Ann has 3 pens, Tom has 8. What is the difference?")
+        >>> result_of(question, compute("a-b", question.quantities))
+        Fraction(5, 1)
+    """
+    amount = asked(masked.text).sort != "number" or _AMOUNT.search(masked.text)
+    return abs(value.value) if amount and value.is_difference else value.value
+
+
 def check(masked: Masked, value: Value) -> Checks:
     """Checks a computed answer against its question.
 
@@ -49,24 +75,26 @@ def check(masked: Masked, value: Value) -> Checks:
         >>> from duet_contract.quantities import compute, mask
         >>> question = mask("Tom has 5 apples and 3 pears. How many apples are left if he eats 7?")
         >>> found = check(question, compute("a-c", question.quantities))
-        >>> found.unused, found.negative
+        >>> found.unused, found.turned
         (1, True)
     """
     expected = [each.name for each in masked.quantities if each.kind not in _NAMING]
     unused = sum(name not in value.used for name in expected)
     last = value.steps[-1].name
     symbols = [symbol for step in value.steps for symbol in step.symbols]
-    result, unlike = _followed(value, units(masked))
+    turned = result_of(masked, value) != value.value
+    unit, unlike = _followed(value, units(masked))
     wanted = asked_unit(masked.text)
     return Checks(
         unused=unused,
         unused_share=unused / max(1, len(expected)),
         idle_steps=sum(step.name not in value.used and step.name != last for step in value.steps),
         constants=sum(symbol[:1].isdigit() or symbol[:1] == "." for symbol in symbols),
-        negative=any(step.result < 0 for step in value.work),
+        turned=turned,
+        negative=not turned and any(step.result < 0 for step in value.work),
         fractional=asked(masked.text).sort == "count" and value.value.denominator > 1,
         unlike_units=unlike,
-        wrong_unit=result is not None and wanted is not None and result != wanted,
+        wrong_unit=unit is not None and wanted is not None and unit != wanted,
     )
 
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from duet_contract.errors import FormulaError
-from duet_contract.quantities.formula import Constant, Expression, Name, Step, names_in, parse
+from duet_contract.quantities.formula import (
+    Constant,
+    Expression,
+    Name,
+    Operation,
+    Step,
+    names_in,
+    parse,
+)
 from duet_contract.quantities.masking import Quantity
 from duet_contract.quantities.rounding import plain
 
@@ -51,6 +59,14 @@ class Value:
             if name in expressions:
                 wanted |= names_in(expressions[name]) - found
         return frozenset(found)
+
+    @property
+    def is_difference(self) -> bool:
+        """Whether the formula is one quantity less another, and nothing else."""
+        last = self.steps[-1].expression
+        if len(self.steps) > 1 or not isinstance(last, Operation) or last.sign != "-":
+            return False
+        return all(isinstance(operand, Name) for operand in last.operands)
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.work))

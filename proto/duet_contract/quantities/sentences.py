@@ -3,6 +3,7 @@
 import re
 
 from duet_contract.errors import FormulaError
+from duet_contract.quantities.checks import result_of
 from duet_contract.quantities.computing import Value, compute
 from duet_contract.quantities.masking import Masked, fill_labels
 from duet_contract.quantities.rounding import Asked, asked, written
@@ -53,7 +54,8 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
     numbers = iter(results)
     # Labels first: no hole has brackets, and no number becomes a label.
     text = _HOLE.sub(
-        lambda _: written(next(numbers).value, what), fill_labels(sentence, masked.quantities)
+        lambda _: written(result_of(masked, next(numbers)), what),
+        fill_labels(sentence, masked.quantities),
     )
     return text, value if value and signal in holes else results[-1]
 

@@ -16,6 +16,7 @@ from duet_contract.quantities import (
     fill,
     mask,
     plain,
+    result_of,
     written,
 )
 
@@ -294,3 +295,25 @@ def test_any_signal_and_sentence_give_an_answer(
 def test_a_result_in_another_unit_is_suspicious(question, formula, wrong) -> None:
     masked = mask(question)
     assert check(masked, compute(formula, masked.quantities)).wrong_unit == wrong
+
+
+@pytest.mark.parametrize(
+    ("question", "formula", "result"),
+    [
+        ("Ann has 3 pens, Tom 8. How many more does Tom have?", "a-b", 5),
+        ("Ann has 3 pens, Tom 8. What is the difference?", "a-b", 5),
+        ("A is $3, B is $8. How much more does B cost?", "a-b", 5),
+        ("Ann has 3 pens, Tom 8. How many more does Tom have?", "b-a", 5),
+        ("Ann has 3 pens, Tom 8. How many more does Tom have?", "a-b=A;A*2", -10),
+        ("Ann has 3 pens, Tom 8. How many more does Tom have?", "a-8", -5),
+        ("It is 3 degrees and falls by 8. What is the temperature?", "a-b", -5),
+    ],
+)
+def test_a_difference_has_no_sign_where_an_amount_is_asked(question, formula, result) -> None:
+    masked = mask(question)
+    value = compute(formula, masked.quantities)
+    assert result_of(masked, value) == result
+    found = check(masked, value)
+    assert found.turned == (value.value != result)
+    assert found.negative == (result < 0)
+    assert answer_of(masked, formula).value == str(result)

@@ -23,7 +23,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from duet_contract.errors import FormulaError
-from duet_contract.quantities import Value, asked, check, compute, written
+from duet_contract.quantities import Value, asked, check, compute, result_of, written
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_training.commands import COUNT, SEED, THREADS, whole
 from duet_training.data.jsonl import read_jsonl
@@ -106,9 +106,10 @@ def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> O
     except FormulaError:
         pass
     else:
-        answer = written(value.value, asked(masked.text))
+        result = result_of(masked, value)
+        answer = written(result, asked(masked.text))
         checks = check(masked, value).features()
-        right = is_right(value.value, answer, problem.answer)
+        right = is_right(result, answer, problem.answer)
         earlier = not right and _earlier(value, problem.answer)
     return Outcome(
         id=problem.id,
