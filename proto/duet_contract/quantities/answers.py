@@ -28,6 +28,11 @@ class ComputedAnswer:
     checks: Checks | None = None
     """None if there is no value."""
 
+    @property
+    def failed(self) -> bool:
+        """Whether another formula is worth asking for: this one gives nothing that can be right."""
+        return self.checks.impossible if self.checks else self.text != OUT_OF_REACH
+
 
 def answer_of(
     masked: Masked, signal: str | None, sentence: str = "", *, cut: bool = False

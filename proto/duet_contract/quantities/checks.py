@@ -39,6 +39,24 @@ class Checks:
     wrong_unit: bool
     """The result is in another unit than the question asks for; False if either is unknown."""
 
+    @property
+    def impossible(self) -> bool:
+        """Whether the result cannot be right: nobody has -3 or 2.5 of what is counted."""
+        return self.negative or self.fractional
+
+    @property
+    def suspicion(self) -> float:
+        """How much speaks against the answer, from 0: the higher, the less often it is right."""
+        return (
+            4.0 * self.impossible
+            + 2.0 * self.unlike_units
+            + 2.0 * self.wrong_unit
+            + 2.0 * self.unused_share
+            + 1.0 * (self.idle_steps > 0)
+            + 1.0 * self.turned
+            + 0.5 * self.constants
+        )
+
     def features(self) -> dict[str, float]:
         """The checks as numbers."""
         return {name: float(value) for name, value in asdict(self).items()}

@@ -317,3 +317,14 @@ def test_a_difference_has_no_sign_where_an_amount_is_asked(question, formula, re
     assert found.turned == (value.value != result)
     assert found.negative == (result < 0)
     assert answer_of(masked, formula).value == str(result)
+
+
+def test_suspicion_rises_with_what_speaks_against_an_answer() -> None:
+    formulas = ["b*c=A;a-A", "a-b-c", "a-b", "b-a-c"]
+    found = [answer_of(QUESTION, formula) for formula in formulas]
+    suspicions = [each.checks.suspicion for each in found if each.checks]
+    assert suspicions[0] == 0
+    assert suspicions == sorted(suspicions)
+    assert [each.failed for each in found] == [False, False, False, True]
+    assert answer_of(QUESTION, "z").failed
+    assert not answer_of(QUESTION, "?").failed

@@ -12,7 +12,7 @@ from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import formula_accuracy, formulas
 from duet_training.sft.command import UNFINISHED
-from duet_training.sft.formula_measure import judge, summary
+from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.start import make_start
 
@@ -146,20 +146,62 @@ def test_no_formula_is_right_where_there_is_none() -> None:
     assert not judge(outside, "a", [-0.1]).right
 
 
+class _Scripted:
+    """A reasoner whose formulas are given, one list a call."""
+
+    def __init__(self, *calls: list[str]) -> None:
+        self._calls = list(calls)
+        self.asked: list[tuple[list[str], float]] = []
+
+    def write(self, questions, temperature=0.0, seed=0):
+        self.asked.append((list(questions), temperature))
+        return [(formula, [-0.1] * 3) for formula in self._calls.pop(0)]
+
+
+def test_another_formula_is_asked_for_where_the_first_cannot_be_right() -> None:
+    reasoner = _Scripted(["a-b*c", "b-a*c", "z", "?"], ["b-a-c", "a-b*c"], ["b-c-a"])
+    found = answered(reasoner, [PROBLEM] * 4, 3, 0.7, 0)
+    assert [outcome.formula for outcome in found] == ["a-b*c", "b-a*c", "a-b*c", "?"]
+    assert [outcome.tokens for outcome in found] == [3, 9, 6, 3]
+    assert [(len(asked), heat) for asked, heat in reasoner.asked] == [(4, 0.0), (2, 0.7), (1, 0.7)]
+
+
+def test_one_try_is_greedy() -> None:
+    reasoner = _Scripted(["z"])
+    (found,) = answered(reasoner, [PROBLEM], 1, 0.7, 0)
+    assert (found.failed, found.suspicion, found.answer) == (True, NO_VALUE, "")
+
+
+def test_the_area_under_the_curve() -> None:
+    assert auroc([1.0, 0.0], [True, False]) == 1
+    assert auroc([1.0, 1.0, 1.0], [True, False, False]) == 0.5
+    assert auroc([1.0], [True]) is None
+
+
 def test_figures_of_a_set() -> None:
     outcomes = [judge(PROBLEM, formula, [-0.1] * 4) for formula in ("a-b*c", "a", "?", "a-b*c")]
     figures = summary("set", outcomes)
     assert (figures["accuracy"], figures["tokens"], figures["not_computed"]) == (0.5, 4, 0.25)
     assert figures["interval"][0] < 0.5 < figures["interval"][1]
+    assert figures["auroc_checks"] == 1
 
 
 def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, capsys) -> None:
     rows = tmp_path / "rows.jsonl"
+    results = tmp_path / "results.json"
     arguments = [str(out), str(annotated), "--part", "3", "--generated", "2", "--rows", str(rows)]
+    arguments += ["--tries", "2", "--results", str(results)]
     assert formula_accuracy.main([*arguments, "--base", str(base)]) == 0
     first = capsys.readouterr().out
     assert "| train | 3 |" in first
     assert "| held-out templates | 2 |" in first
     outcomes = [json.loads(line) for line in rows.read_text().splitlines()]
     assert len(outcomes) == 7
+    figures = json.loads(results.read_text())
+    assert (figures["tries"], figures["reasoner"]["steps"]) == (2, 2)
+    assert [(each["set"], each["questions"]) for each in figures["sets"]] == [
+        ("train", 3),
+        ("generated", 2),
+        ("held-out templates", 2),
+    ]
     assert formula_accuracy.main([str(out), "--generated", "1"]) == 0

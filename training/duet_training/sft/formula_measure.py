@@ -6,12 +6,13 @@ problems that no model was trained on.
 """
 
 import argparse
+import hashlib
 import json
 import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -22,10 +23,10 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from duet_contract.errors import FormulaError
-from duet_contract.quantities import Value, asked, check, compute, result_of, written
+from duet_contract.json_data import json_text
+from duet_contract.quantities import Value, answer_of, compute, result_of
 from duet_contract.quantities.formula import NO_FORMULA
-from duet_training.commands import COUNT, SEED, THREADS, whole
+from duet_training.commands import COUNT, SEED, THREADS, real, whole
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
@@ -39,6 +40,7 @@ from duet_training.verl_backend.cpu.sampler import SeededSampler
 LIMIT = 64
 """Tokens of a formula."""
 ROWS = 32
+NO_VALUE = 10.0
 _TOLERANCE = Fraction(1, 10**6)
 
 
@@ -64,6 +66,10 @@ class Outcome:
     """Mean log-probability of a token, in nats."""
     checks: dict[str, float]
     """Empty if the formula cannot be computed."""
+    suspicion: float
+    """What the device's checks say against the answer; `NO_VALUE` if there is none."""
+    failed: bool
+    """Whether the device asks for another formula."""
 
 
 class Formulas:
@@ -79,7 +85,9 @@ class Formulas:
         self._model = model.eval()
         self._prompts = PairPrompts(pair)
 
-    def write(self, questions: Sequence[str]) -> list[tuple[str, list[float]]]:
+    def write(
+        self, questions: Sequence[str], temperature: float = 0.0, seed: int = 0
+    ) -> list[tuple[str, list[float]]]:
         """A formula for each masked question, and its tokens' log-probabilities."""
         prompts = [self._prompts.reasoner(question) for question in questions]
         order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
@@ -87,7 +95,7 @@ class Formulas:
         stops = [self._prompts.end_of_reasoning]
         for start in range(0, len(order), ROWS):
             chosen = order[start : start + ROWS]
-            sampler = SeededSampler([0] * len(chosen), temperature=0.0)
+            sampler = SeededSampler([seed + place for place in chosen], temperature)
             rows = [prompts[place] for place in chosen]
             responses = respond(self._model, rows, sampler, LIMIT, stops)
             for place, (ids, log_probs) in zip(chosen, responses, strict=True):
@@ -97,33 +105,59 @@ class Formulas:
 
 
 def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> Outcome:
-    """Computes a formula and compares the answer with the reference."""
+    """Computes a formula as the device does, and compares the answer with the reference."""
     masked = problem.masked
-    answer, checks, earlier = "", {}, False
-    right = problem.formula == formula == NO_FORMULA
-    try:
+    found = answer_of(masked, formula)
+    right, earlier = problem.formula == formula == NO_FORMULA, False
+    if found.checks:
         value = compute(formula, masked.quantities)
-    except FormulaError:
-        pass
-    else:
-        result = result_of(masked, value)
-        answer = written(result, asked(masked.text))
-        checks = check(masked, value).features()
-        right = is_right(result, answer, problem.answer)
+        right = is_right(result_of(masked, value), found.value, problem.answer)
         earlier = not right and _earlier(value, problem.answer)
     return Outcome(
         id=problem.id,
         question=masked.text,
         formula=formula,
-        answer=answer,
+        answer=found.value,
         reference=problem.answer,
         right=right,
         earlier=earlier,
         tokens=len(log_probs),
         least=min(log_probs),
         mean=sum(log_probs) / len(log_probs),
-        checks=checks,
+        checks=found.checks.features() if found.checks else {},
+        suspicion=found.checks.suspicion if found.checks else NO_VALUE,
+        failed=found.failed,
     )
+
+
+def answered(
+    reasoner: Formulas, problems: Sequence[MaskedProblem], tries: int, temperature: float, seed: int
+) -> list[Outcome]:
+    """Outcomes as the device has them: greedy, and again where the checks refuse the formula.
+
+    Args:
+        reasoner: writes the formulas.
+        problems: the questions, with their references, which only `Outcome.right` depends on.
+        tries: most formulas a question. The last one counts; if all fail, the first.
+        temperature: of all tries but the first, which is greedy.
+        seed: of the sampling.
+    """
+    asked = [problem.masked.text for problem in problems]
+    found = [
+        judge(problem, *each) for problem, each in zip(problems, reasoner.write(asked), strict=True)
+    ]
+    for number in range(1, tries):
+        open_ones = [place for place, outcome in enumerate(found) if outcome.failed]
+        if not open_ones:
+            break
+        written = reasoner.write(
+            [asked[place] for place in open_ones], temperature, seed + number * len(problems)
+        )
+        for place, each in zip(open_ones, written, strict=True):
+            spent = found[place].tokens + len(each[1])
+            again = judge(problems[place], *each)
+            found[place] = replace(found[place] if again.failed else again, tokens=spent)
+    return found
 
 
 def is_right(value: Fraction, answer: str, reference: str) -> bool:
@@ -150,6 +184,7 @@ def summary(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     right = np.array([[float(outcome.right)] for outcome in outcomes])
     low, high = bootstrap_interval(right)
     count = len(outcomes)
+    right_ones = [outcome.right for outcome in outcomes]
     return {
         "set": name,
         "questions": count,
@@ -158,12 +193,37 @@ def summary(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "tokens": sum(outcome.tokens for outcome in outcomes) / count,
         "earlier": sum(outcome.earlier for outcome in outcomes) / count,
         "not_computed": sum(not outcome.answer for outcome in outcomes) / count,
+        "auroc_checks": auroc([-outcome.suspicion for outcome in outcomes], right_ones),
+        "auroc_reasoner": auroc([outcome.least for outcome in outcomes], right_ones),
     }
+
+
+def auroc(scores: Sequence[float], right: Sequence[bool]) -> float | None:
+    """Probability that a right answer scores higher than a wrong one; ties count half.
+
+    Examples:
+        >>> auroc([3, 2, 2, 1], [True, True, False, False])
+        0.875
+    """
+    good = [score for score, is_good in zip(scores, right, strict=True) if is_good]
+    bad = [score for score, is_good in zip(scores, right, strict=True) if not is_good]
+    if not good or not bad:
+        return None
+    above = sum((high > low) + 0.5 * (high == low) for high in good for low in bad)
+    return above / (len(good) * len(bad))
 
 
 def as_table(summaries: Sequence[dict[str, Any]]) -> str:
     """Summaries as Markdown."""
-    head = ("set", "questions", "right (95% CI)", "tokens", "earlier step right", "no value")
+    head = (
+        "set",
+        "questions",
+        "right (95% CI)",
+        "tokens",
+        "earlier step right",
+        "no value",
+        "AUROC",
+    )
     rows = [
         (
             each["set"],
@@ -172,6 +232,7 @@ def as_table(summaries: Sequence[dict[str, Any]]) -> str:
             f"{each['tokens']:.1f}",
             f"{each['earlier']:.1%}",
             f"{each['not_computed']:.1%}",
+            "-" if each["auroc_checks"] is None else f"{each['auroc_checks']:.2f}",
         )
         for each in summaries
     ]
@@ -210,8 +271,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument("--threads", type=THREADS, help="processor threads [PyTorch's default]")
+    parser.add_argument("--tries", type=COUNT, default=1, help="most formulas a question [1]")
+    parser.add_argument(
+        "--temperature", type=real(0.01, 2.0), default=0.7, help="of all tries but the first [0.7]"
+    )
+    parser.add_argument("--results", type=Path, help="write the figures here, JSON")
     parser.add_argument("--rows", type=Path, help="write every outcome here, JSONL")
     return parser
+
+
+def _state(out: Path) -> dict[str, Any]:
+    """Which weights were measured: their digest, and how many steps they have had."""
+    file = out / "adapter" / "adapter_model.safetensors"
+    state = out / "state" / "reasoner.pt"
+    steps = int(torch.load(state, weights_only=True)["step"]) if state.is_file() else None
+    return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "steps": steps}
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -221,20 +295,30 @@ def run(argv: list[str] | None = None) -> int:
         torch.set_num_threads(arguments.threads)
     pair = load_pair(arguments.out / "pair.yaml")
     reasoner = Formulas(pair, arguments.base, arguments.out / "adapter")
-    summaries = []
+    summaries: list[dict[str, Any]] = []
+    seconds_of: dict[str, float] = {}
     lines: list[str] = []
     for name, problems in _problems(arguments).items():
         started = time.monotonic()
-        formulas = reasoner.write([problem.masked.text for problem in problems])
-        outcomes = [
-            judge(problem, formula, log_probs)
-            for problem, (formula, log_probs) in zip(problems, formulas, strict=True)
-        ]
+        outcomes = answered(
+            reasoner, problems, arguments.tries, arguments.temperature, arguments.seed
+        )
         summaries.append(summary(name, outcomes))
         seconds = time.monotonic() - started
         print(f"{name}: {summaries[-1]['accuracy']:.1%}  {seconds:.0f} s", file=sys.stderr)
         lines += [json.dumps({"set": name} | asdict(outcome)) + "\n" for outcome in outcomes]
+        seconds_of[name] = seconds
     print(as_table(summaries))
+    if arguments.results:
+        results = {
+            "command": "duet_training.sft.formula_accuracy",
+            "reasoner": _state(arguments.out),
+            "tries": arguments.tries,
+            "temperature": arguments.temperature if arguments.tries > 1 else 0.0,
+            "seed": arguments.seed,
+            "sets": [each | {"seconds": seconds_of[each["set"]]} for each in summaries],
+        }
+        arguments.results.write_text(json_text(results) + "\n", "utf-8")
     if arguments.rows:
         arguments.rows.write_text("".join(lines), "utf-8")
     return 0
