@@ -15,6 +15,7 @@ from duet_contract.errors import ContractError
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
+    PRIVATE_SCHEMA,
     SCHEMA,
     Decoder,
     Manifest,
@@ -61,7 +62,7 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
     report(f"decoder: {_name(recipe.decoder.source)}")
     decoder = _build_decoder(recipe, root, reasoner.vocabulary)
     return Manifest(
-        schema=SCHEMA,
+        schema=PRIVATE_SCHEMA if recipe.quantities else SCHEMA,
         id=recipe.id,
         version=recipe.version,
         description=recipe.description,
@@ -72,6 +73,8 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
         decoder=decoder,
         limits=recipe.limits,
         defaults=recipe.defaults,
+        quantities=recipe.quantities,
+        answers=recipe.answers,
     )
 
 

@@ -94,6 +94,10 @@ class Recipe(_Model):
     decoder: DecoderRecipe
     limits: Limits
     defaults: Defaults
+    quantities: Literal["private"] | None = None
+    """See `duet_contract.manifest.Manifest`."""
+    answers: Literal["computed"] | None = None
+    """See `duet_contract.manifest.Manifest`."""
 
 
 def shipped_recipes() -> list[str]:

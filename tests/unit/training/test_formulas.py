@@ -4,13 +4,16 @@ import json
 import random
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from duet_cloud.pairs.recipe import load_recipe
 from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import formula_accuracy, formulas
+from duet_training.sft import formula_accuracy, formula_pack, formulas
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
@@ -80,6 +83,26 @@ def test_the_command_leaves_a_pair_and_an_adapter(out) -> None:
         assert (model.path / "model.safetensors").is_file()
     assert load_pair(out / "base.yaml").reasoner.path.name == "base"
     assert (out / "adapter/adapter_model.safetensors").is_file()
+
+
+def test_what_is_packed_is_what_a_recipe_needs(out, base, tmp_path, monkeypatch) -> None:
+    def write_gguf(model, directory, kinds, _converter, _threads):
+        directory.mkdir()
+        for kind in kinds:
+            (directory / f"model.{kind}.gguf").write_bytes((model / "config.json").read_bytes())
+
+    monkeypatch.setattr(formula_pack, "write_gguf", write_gguf)
+    monkeypatch.setattr(formula_pack, "converter_directory", lambda _: tmp_path)
+    into, pair = tmp_path / "packed", load_pair(out / "pair.yaml")
+    formula_pack.pack(pair, out / "adapter", base, "someone/base", into, 1)
+    recipe = load_recipe(str(into / "recipe.toml"))
+    assert (recipe.quantities, recipe.answers) == ("private", "computed")
+    assert recipe.reasoner.prompt == pair.reasoner.prompt
+    assert recipe.decoder.prompt_with_signal == pair.decoder.prompt_with_signal
+    gguf, adapter = recipe.decoder.source, recipe.reasoner.adapter
+    assert (gguf.local / gguf.folder / gguf.gguf).is_file()
+    weights = load_file(adapter.local / adapter.folder / "adapter_model.safetensors")
+    assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
 
 
 def test_what_is_no_model_is_one_clear_line(tmp_path, annotated, capsys) -> None:

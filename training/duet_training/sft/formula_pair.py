@@ -32,6 +32,7 @@ from duet_training.sft.adapted_pair import BASE
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
+from duet_training.sft.formula_pack import pack
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.start import Shape, decoder_format, make_model
 from duet_training.sft.tokenizer import tokenizer_of
@@ -69,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--decoder-steps", type=STEPS, default=3000)
     parser.add_argument("--decoder-rate", type=real(0, 1), default=2e-3)
     parser.add_argument("--decoder-tokens", type=TOKENS, default=3072, help="tokens per batch")
+    parser.add_argument(
+        "--into", type=Path, metavar="DIR", help="then pack what a recipe needs, and the recipe"
+    )
     parser.add_argument("--seed", type=SEED, default=0)
     parser.add_argument(
         "--minutes", type=MINUTES, default=1e6, help="stop after this time (exit 3)"
@@ -150,6 +154,11 @@ def run(argv: list[str] | None = None) -> int:
             student.merge(pair.reasoner.path)
         if not done:
             return UNFINISHED
+    if arguments.into:
+        threads = arguments.threads or torch.get_num_threads()
+        adapted = out / "adapter", arguments.base, arguments.base_name
+        pack(pair, *adapted, arguments.into, threads)
+        print(f"packed: duet-cloud pairs build {arguments.into / 'recipe.toml'}")
     return 0
 
 

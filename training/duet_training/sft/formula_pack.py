@@ -1,0 +1,107 @@
+"""Packs a trained pair with private quantities: what a recipe needs, and the recipe.
+
+The directory then holds `adapter/` in bfloat16, `decoder/` as GGUF with its tokenizer, and
+`recipe.toml`: `duet-cloud pairs build DIR/recipe.toml` makes the pair of them.
+"""
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from duet_contract.json_data import json_text
+from duet_contract.manifest import PromptFormat
+from duet_training.errors import DataError
+from duet_training.export.converter import converter_directory
+from duet_training.export.gguf_files import write_gguf
+from duet_training.pair.description import Pair
+
+NAME, VERSION = "private-sums-135m", "0.1.0"
+KIND = "Q8_0"
+_WEIGHTS = "adapter_model.safetensors"
+_RECIPE = """\
+# A model of others with the adapter in this folder writes formulas over the labels of masked
+# questions; the device computes them. The decoder writes the sentence around the result.
+id = "{name}"
+version = "{version}"
+description = "{base} with an adapter writes formulas, no number of the question leaves the device"
+licence = "Apache-2.0"
+base_models = ["{base}"]
+quantities = "private"
+answers = "computed"
+
+[reasoner]
+source = {{ local = {reasoner} }}
+adapter = {{ local = {folder}, folder = "adapter" }}
+prompt = [{reasoner_prompt}]
+end_of_reasoning = {end_of_reasoning}
+
+[decoder]
+source = {{ local = {folder}, folder = "decoder", gguf = "model.{kind}.gguf" }}
+prompt_with_signal = [{prompt_with_signal}]
+prompt_alone = [{prompt_alone}]
+
+[limits]
+question = 320
+budget = 64
+answer = 64
+
+[defaults]
+budget = 64
+answer = 64
+"""
+
+
+def pack(pair: Pair, adapter: Path, base: Path, base_name: str, into: Path, threads: int) -> None:
+    """Writes adapter, decoder and recipe; what else is in `into` stays.
+
+    Args:
+        pair: trained.
+        adapter: as PEFT writes it.
+        base: directory of the model that the adapter is of.
+        base_name: its name on the hub.
+        into: the directory to write.
+        threads: of llama.cpp's quantizer.
+
+    Raises:
+        DataError: a file cannot be read or written.
+        ExportError: llama.cpp cannot convert the decoder.
+    """
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        for part in ("adapter", "decoder"):
+            shutil.rmtree(into / part, ignore_errors=True)
+        shutil.copytree(adapter, into / "adapter")
+        weights = into / "adapter" / _WEIGHTS
+        halves = {name: weight.to(torch.bfloat16) for name, weight in load_file(weights).items()}
+        save_file(halves, weights, {"format": "pt"})
+        write_gguf(pair.decoder.path, into / "decoder", (KIND,), converter_directory(None), threads)
+        tokenizer = pair.decoder.path / "tokenizer.json"
+        shutil.copyfile(tokenizer, into / "decoder" / tokenizer.name)
+        (into / "recipe.toml").write_text(_recipe(pair, base, base_name, into), "utf-8")
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"cannot pack the pair into {into}: {error}") from error
+
+
+def _recipe(pair: Pair, base: Path, base_name: str, into: Path) -> str:
+    def prompt(parts: PromptFormat) -> str:
+        written = (
+            ", ".join(f"{key} = {json_text(value)}" for key, value in part.model_dump().items())
+            for part in parts
+        )
+        return ", ".join(f"{{ {each} }}" for each in written)
+
+    return _RECIPE.format(
+        name=NAME,
+        version=VERSION,
+        base=base_name,
+        reasoner=json_text(str(base.resolve())),
+        folder=json_text(str(into.resolve())),
+        kind=KIND,
+        reasoner_prompt=prompt(pair.reasoner.prompt),
+        end_of_reasoning=json_text(pair.reasoner.end_of_reasoning),
+        prompt_with_signal=prompt(pair.decoder.prompt_with_signal),
+        prompt_alone=prompt(pair.decoder.prompt_alone),
+    )
