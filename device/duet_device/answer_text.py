@@ -1,8 +1,10 @@
 """Finishes the answer's text: the one place where tokens become what the user reads."""
 
 import codecs
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from duet_contract.quantities import ComputedAnswer, answer_of, mask
 from duet_device.question import Question
 
 if TYPE_CHECKING:
@@ -14,13 +16,14 @@ class AnswerWriter:
 
     Args:
         decoder: spells its tokens.
-        question: its redaction holds the values to restore.
+        question: its redaction holds the values to restore; None restores nothing.
     """
 
-    def __init__(self, decoder: "Decoder", question: Question) -> None:
+    def __init__(self, decoder: "Decoder", question: Question | None) -> None:
         self._decoder = decoder
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._restorer = question.redaction.restorer() if question.redaction else None
+        redaction = question.redaction if question else None
+        self._restorer = redaction.restorer() if redaction else None
         self._text: list[str] = []
 
     @property
@@ -41,3 +44,21 @@ class AnswerWriter:
             text = self._restorer.feed(text) + (self._restorer.finish() if last else "")
         self._text.append(text)
         return text
+
+
+def computed_answer(
+    question: Question, signal: str | None, sentence: str, *, cut: bool = False
+) -> ComputedAnswer:
+    """Makes the answer of a pair that computes, and restores what was redacted in the question.
+
+    Args:
+        question: masked (`Question.for_pair`).
+        signal: the cloud's formula; None if the decoder answers alone.
+        sentence: the decoder's text, with formulas in braces.
+        cut: whether the signal ended at its budget.
+    """
+    masked = question.masked or mask(question.sent)
+    found = answer_of(masked, signal, sentence, cut=cut)
+    return (
+        replace(found, text=question.redaction.restore(found.text)) if question.redaction else found
+    )

@@ -175,6 +175,7 @@ class Client:
             settings.check(self.pair.manifest)
         if isinstance(question, str):
             question = Question(question)
+        question = question.for_pair(self.pair.manifest)
         question.check_size(self.pair.manifest)
         reference: list[weakref.ref[Generator[Event]]] = []
         stream = self._answer(question, settings, deadline, reference)
@@ -255,7 +256,7 @@ class Client:
     def _events(
         self, question: Question, settings: Settings, deadline: Deadline
     ) -> Generator[Event]:
-        request = build_request(question.sent, self.pair.manifest, settings)
+        request = build_request(question, self.pair.manifest, settings)
         channel = None
         if not settings.device_only and question.signal is None:
             channel = yield from self._open_channel(settings, deadline)

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from duet_contract.manifest import Manifest
+from duet_contract.quantities import ComputedAnswer, mask
 from duet_contract.receipt import (
     Bytes,
     Milliseconds,
@@ -17,7 +18,7 @@ from duet_contract.receipt import (
     Tokens,
     estimate_flops,
 )
-from duet_device.answer_text import AnswerWriter
+from duet_device.answer_text import AnswerWriter, computed_answer
 from duet_device.deadline import Deadline
 from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
@@ -90,7 +91,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
             yield Note(f"{error}; the device answers alone")
     if signal is None:
         _evaluate_alone(exchange, prompts)
-    answered = yield from _generate(exchange)
+    answered = yield from _generate(exchange, signal)
     yield Result(
         _receipt(exchange, prompts, source, signal, answered, request_id, link),
         Timings(
@@ -149,23 +150,38 @@ class _Answered:
     first: float | None
     """When the first token was there; None if there is none."""
     end: float
+    computed: ComputedAnswer | None
+    """The answer as a result with its work; None if the decoder's text is the answer."""
 
 
-def _generate(exchange: Exchange) -> Generator[AnswerText, None, _Answered]:
-    """Generates the answer behind the decoder's sequence."""
+def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText, None, _Answered]:
+    """Generates the answer behind the decoder's sequence.
+
+    A computed answer appears whole: its sentence has its numbers only when it is complete.
+    """
     generation = _generation(exchange)
-    writer = AnswerWriter(exchange.decoder, exchange.question)
+    is_computed = exchange.manifest.answers == "computed"
+    writer = AnswerWriter(exchange.decoder, None if is_computed else exchange.question)
     count = 0
     first: float | None = None
     for token in generation:
         if first is None:
             first = time.perf_counter()
         count += 1
-        if text := writer.feed(token):
+        if (text := writer.feed(token)) and not is_computed:
             yield AnswerText(text)
-    if text := writer.finish():
+    if (text := writer.finish()) and not is_computed:
         yield AnswerText(text)
-    return _Answered(writer.text, count, generation, first, time.perf_counter())
+    if not is_computed:
+        return _Answered(writer.text, count, generation, first, time.perf_counter(), None)
+    computed = computed_answer(
+        exchange.question,
+        signal.text if signal else None,
+        writer.text,
+        cut=signal.cut if signal else False,
+    )
+    yield AnswerText(computed.text)
+    return _Answered(computed.text, count, generation, first, time.perf_counter(), computed)
 
 
 def _generation(exchange: Exchange) -> Generation:
@@ -195,8 +211,12 @@ def _receipt(
 ) -> Receipt:
     manifest, generation = exchange.manifest, answered.generation
     tokens = signal.tokens if signal else 0
+    computed = answered.computed
+    doubts = computed.doubts if computed else ()
+    doubtful = bool(doubts)
     # What a cut signal computed last need not be its result.
-    doubtful = signal is not None and not signal.cut and contradicts(signal.text, answered.text)
+    if signal and not signal.cut and computed is None:
+        doubtful = contradicts(signal.text, answered.text)
     low = generation.low_confidence(manifest.defaults.confidence)
     return Receipt(
         answer=answered.text,
@@ -222,7 +242,19 @@ def _receipt(
         flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
         confidence=generation.confidence,
         low_confidence=doubtful or bool(low),
+        value=computed.value or None if computed else None,
+        work=computed.work if computed else (),
+        doubts=doubts,
+        numbers_sent=_numbers_sent(exchange, link),
     )
+
+
+def _numbers_sent(exchange: Exchange, link: Link | None) -> int:
+    """Counts the numbers in what was sent; placeholders of a redaction are none."""
+    redaction = exchange.question.redaction
+    kept = redaction.originals if redaction else ()
+    sent = {request.question for request in link.requests} if link else set()
+    return max((len(mask(question, kept).quantities) for question in sent), default=0)
 
 
 def _ms(exchange: Exchange, at: float | None) -> float | None:

@@ -69,8 +69,13 @@ class Question:
         """Refuses a question that cannot fit a pair, before anything is loaded or sent.
 
         Raises:
-            UsageProblem: the question or its context is too long.
+            UsageProblem: the question or its context is too long, or the pair reads no context.
         """
+        if manifest.quantities == "private" and self.context:
+            raise UsageProblem(
+                f"{manifest.id} computes with the numbers of the question alone: leave out "
+                "--context, or use another --pair"
+            )
         limits = manifest.limits
         size, most = len(self.sent.encode("utf-8")), MOST_BYTES_PER_TOKEN * limits.question
         if size > most:
@@ -87,19 +92,24 @@ class Question:
             )
 
 
-def build_request(question: str, manifest: Manifest, settings: Settings) -> ReasonRequest:
+def build_request(
+    question: Question | str, manifest: Manifest, settings: Settings
+) -> ReasonRequest:
     """Builds all that leaves the device for a question, with a request id of its own.
 
     Args:
-        question: `Question.sent`; nothing else of a question is sent.
+        question: as typed, or with redaction. It is masked here if the pair's quantities are
+            private, so that no caller can send them.
         manifest: the pair's.
         settings: budget, temperature and seed.
     """
     encodings = [SIGNAL_ENCODING_TEXT]
     if manifest.shared_vocabulary:
         encodings.insert(0, SIGNAL_ENCODING_TOKEN_IDS)
+    if isinstance(question, str):
+        question = Question(question)
     return ReasonRequest(
-        question=question,
+        question=question.for_pair(manifest).sent,
         budget=settings.budget,
         encodings=encodings,
         vocabulary=bytes.fromhex(manifest.decoder.vocabulary.sha256),

@@ -64,8 +64,8 @@ class Receipt(_Model):
     followed by `+budget` where the signal was cut at its budget.
 
     `confidence`: probability that the decoder gave its least likely answer token; None where the
-    pair names no threshold. `low_confidence`: it is below that threshold, or the answer is not the
-    last result that the signal computed.
+    pair names no threshold. `low_confidence`: it is below that threshold, the answer is not the
+    last result that the signal computed, or there are `doubts`.
     """
 
     answer: str
@@ -80,6 +80,14 @@ class Receipt(_Model):
     flops: Flops
     confidence: float | None = None
     low_confidence: bool = False
+    value: str | None = None
+    """The computed result as the answer writes it; None if nothing was computed."""
+    work: tuple[str, ...] = ()
+    """The computed steps, with numbers: `3*8=24`."""
+    doubts: tuple[str, ...] = ()
+    """Why a computed answer may be wrong, each a phrase."""
+    numbers_sent: int | None = None
+    """Numbers in what left the device for the question; None in receipts of older versions."""
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:

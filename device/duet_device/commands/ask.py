@@ -177,6 +177,9 @@ class _Sources(click.types.StringParamType):
     is_flag=True,
     help="Redact every number, too; the cloud cannot compute with them. Implies --redact.",
 )
+@click.option(
+    "--show-work", is_flag=True, help="Show on stderr how the device computed the answer."
+)
 @click.option("--show-sent", is_flag=True, help="Show on stderr all that was sent.")
 @click.option("--no-log", is_flag=True, help="Do not store this answer (see duet-device logs).")
 @click.option(
@@ -209,6 +212,7 @@ def ask(
     redact: bool,
     redact_words: Path | None,
     redact_numbers: bool,
+    show_work: bool,
     show_sent: bool,
     no_log: bool,
     reuse: bool,
@@ -255,7 +259,13 @@ def ask(
     )
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
-    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
+    output = Output(
+        as_json=as_json,
+        show_signal=show_signal,
+        quiet=quiet,
+        show_sent=show_sent,
+        show_work=show_work,
+    )
     with client:
         asked = Question(text)
         if sources:

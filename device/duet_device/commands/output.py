@@ -57,14 +57,22 @@ class Output:
         show_signal: the signal goes to stderr, dimmed if that is a terminal.
         show_sent: what left the device goes to stderr, as one JSON object.
         quiet: no receipt line.
+        show_work: the computed steps go to stderr, with numbers.
     """
 
     def __init__(
-        self, *, as_json: bool, show_signal: bool, quiet: bool, show_sent: bool = False
+        self,
+        *,
+        as_json: bool,
+        show_signal: bool,
+        quiet: bool,
+        show_sent: bool = False,
+        show_work: bool = False,
     ) -> None:
         self._as_json = as_json
         self._show_signal = show_signal
         self._show_sent = show_sent
+        self._show_work = show_work
         self._sent = False
         self._quiet = quiet
         self._signal_shown = False
@@ -145,6 +153,8 @@ class Output:
         """
         if self._show_sent and not self._sent:
             self.note("sent: nothing")
+        if self._show_work:
+            self.note(f"work: {'; '.join(receipt.work) or 'nothing was computed'}")
         if receipt.low_confidence:
             self.note(f"low confidence: {_doubt(receipt)}; check it")
         if not self._quiet:
@@ -188,6 +198,8 @@ def receipt_line(receipt: "Receipt") -> str:
 
 
 def _doubt(receipt: "Receipt") -> str:
+    if receipt.doubts:
+        return ", ".join(receipt.doubts)
     if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):
         return "the answer is not the signal's last result"
     return "this pair may not know how to answer that"

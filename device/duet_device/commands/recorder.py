@@ -111,7 +111,7 @@ def _key(question: "Question", client: "Client") -> "SignalKey":
 
     manifest, settings = client.pair.manifest, client.settings
     return SignalKey(
-        sent=question.sent,
+        sent=question.for_pair(manifest).sent,
         pair=manifest.reference,
         vocabulary=manifest.decoder.vocabulary.sha256,
         budget=settings.budget,

@@ -76,8 +76,8 @@ def plain_sentence(question: str, what: Asked) -> str:
     noun = found[-1].lower() if found else ""
     if what.sort == "percent":
         return f"The answer is {RESULT}%."
-    if what.sort == "money" and noun not in ("cents", "pennies"):
-        sign = next((sign for sign in "$€£" if sign in question), "")
+    sign = next((sign for sign in "$€£" if sign in question), "")
+    if sign and what.sort == "money" and noun not in ("cents", "pennies"):
         return f"The answer is {sign}{RESULT}."
     if not noun or noun.split()[-1] in _NO_NOUN:
         return f"The answer is {RESULT}."

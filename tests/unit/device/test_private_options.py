@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from duet_contract.manifest import Manifest
 from duet_contract.receipt import Receipt
 from duet_device import client
 from duet_device.cli import main
@@ -21,6 +22,7 @@ from tests.doubles import documents as made
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.doubles.decoder import answering as says_behind
+from tests.unit.device.conftest import manifest_data
 
 Captured = pytest.CaptureFixture[str]
 PRIVATE = "the safe opens with 4711"
@@ -183,3 +185,24 @@ def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCl
     assert result.stderr.startswith("duet-device: the context has ")
     assert result.stderr.count("\n") == 1
     assert PRIVATE[:12] not in result.stderr
+
+
+def test_show_work_of_a_pair_that_computes(
+    installed: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = manifest_data(schema=2, quantities="private", answers="computed")
+    file = Path(os.environ["DUET_PAIRS"]) / "bytes" / "manifest.json"
+    file.write_text(Manifest.model_validate(manifest).to_json())
+    monkeypatch.setattr(
+        client,
+        "load_decoder",
+        lambda pair, threads: ScriptedDecoder(says_behind("{a*b-1} pens.", " A:")),
+    )
+    options = ["--device-only", "--show-work", "--quiet"]
+    assert main(["ask", "12 boxes of 3 pens less one?", *options]) == ExitCode.OK
+    assert capsys.readouterr() == ("35 pens.\n", "duet-device: work: 12*3-1=35\n")
+    assert main(["ask", "12 boxes of 3 pens less one?", *options, "--json"]) == ExitCode.OK
+    out, _ = capsys.readouterr()
+    receipt = json.loads(out)
+    found = [receipt[name] for name in ("answer", "value", "work", "numbers_sent")]
+    assert found == ["35 pens.", "35", ["12*3-1=35"], 0]

@@ -3,14 +3,23 @@
 import random
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from duet_contract.manifest import Manifest
+from duet_contract.quantities import OUT_OF_REACH
+from duet_device.errors import UsageProblem
+from duet_device.events import AnswerText, Event
+from duet_device.pairs.pair import Pair
+from duet_device.privacy.context import Document
 from duet_device.privacy.found import Found
 from duet_device.privacy.redaction import redact
 from duet_device.question import Question, build_request
 from duet_device.settings import Settings
+from tests.doubles.asking import ask, texts
+from tests.doubles.cloud import Script, done, says, tokens
+from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.unit.device.conftest import manifest_data
 
 WORDS = ("Ann", "has", "[a]", "pens", "two-thirds", "dozen,", "kg", "%", "$", "x²", "no.", "A-")
@@ -44,11 +53,11 @@ def numeric(text: str) -> list[str]:
 
 
 def test_no_digit_of_ten_thousand_questions_leaves_the_device(private: Manifest) -> None:
-    nothing_asked = build_request("", private, Settings())
-    nothing_asked.request_id = ""
+    nothing_asked = build_request("pens", private, Settings())
+    nothing_asked.request_id = nothing_asked.question = ""
     digits = 0
     for text in questions(10_000):
-        request = build_request(Question(text).for_pair(private).sent, private, Settings())
+        request = build_request(text, private, Settings())
         digits += len(numeric(text))
         assert not numeric(request.question), text
         # The rest of the request is the same for every question, but for its random name.
@@ -81,3 +90,79 @@ def test_names_and_numbers_are_replaced_together(private: Manifest) -> None:
     question = Question(text, redaction=redact(text, [find_ann])).for_pair(private)
     assert question.sent == "[NAME_2] has [a] pens and [NAME_[b]] [c]."
     assert [quantity.source for quantity in question.masked.quantities] == ["11", "1", "2"]
+
+
+QUESTION = "Nina had 40 euros and bought 3 books for 8 euros each. How many euros are left?"
+MASKED = "Nina had [a] euros and bought [b] books for [c] euros each. How many euros are left?"
+
+
+@pytest.fixture
+def computing(tmp_path: Path) -> Pair:
+    limits = {"question": 200, "budget": 32, "answer": 64}
+    data = manifest_data(schema=2, quantities="private", answers="computed", limits=limits)
+    return Pair(tmp_path, Manifest.model_validate(data))
+
+
+def formula(text: str) -> Script:
+    return says(tokens(*text.encode()), done(len(text)))
+
+
+@pytest.mark.parametrize(
+    ("signal", "sentence", "answer", "value", "doubtful"),
+    [
+        ("b*c=A;a-A", "Nina has {=} euros left.", "Nina has 16 euros left.", "16", False),
+        ("b*c=A;a-A", "", "The answer is 16 euros.", "16", False),
+        ("a-b", "Nina has {=} euros left.", "Nina has 37 euros left.", "37", True),
+        ("?", "Nina has {=} euros left.", OUT_OF_REACH, None, True),
+        ("a/(b-b)", "It is {=}.", "No answer: the formula divides by zero.", None, True),
+        ("z-a", "It is {=}.", "No answer: the formula uses z, which is neither a label of the "
+         "question nor an earlier step.", None, True),
+    ],
+)  # fmt: skip
+def test_the_device_computes_what_the_cloud_never_saw(
+    computing: Pair, signal: str, sentence: str, answer: str, value: str | None, doubtful: bool
+) -> None:
+    decoder = ScriptedDecoder(answering(sentence, " A:"))
+    events: list[Event] = []
+    result, cloud = ask(formula(signal), computing, decoder, events, question=QUESTION)
+    assert cloud.requests[0].question == MASKED
+    assert (
+        bytes(token for token in decoder.ids if token < END).decode().startswith(f"Q:{MASKED} S:")
+    )
+    receipt = result.receipt
+    assert (receipt.answer, receipt.value, receipt.low_confidence) == (answer, value, doubtful)
+    assert (bool(receipt.doubts), bool(receipt.work)) == (doubtful, value is not None)
+    assert receipt.numbers_sent == 0
+    # Nothing is shown before its numbers are in.
+    assert texts(events, AnswerText) == [answer]
+
+
+def test_alone_the_decoder_writes_the_formula(computing: Pair) -> None:
+    decoder = ScriptedDecoder(answering("{b*c=A;a-A} euros are left.", " A:"))
+    result, cloud = ask(formula("?"), computing, decoder, question=QUESTION, device_only=True)
+    assert not cloud.requests
+    assert result.answer == "16 euros are left."
+    assert result.receipt.work == ("3*8=24", "40-24=16")
+    assert result.receipt.numbers_sent == 0
+
+
+def test_names_come_back_with_the_numbers(computing: Pair) -> None:
+    redaction = redact(QUESTION, [lambda text: [Found(0, 4, "NAME", "nina")]])
+    question = Question(QUESTION, redaction=redaction)
+    decoder = ScriptedDecoder(answering("[NAME_1] has {=} euros of [a].", " A:"))
+    result, cloud = ask(formula("b*c=A;a-A"), computing, decoder, question=question)
+    assert cloud.requests[0].question == MASKED.replace("Nina", "[NAME_1]")
+    assert result.answer == "Nina has 16 euros of 40."
+    assert result.receipt.numbers_sent == 0
+
+
+def test_other_pairs_say_how_many_numbers_they_sent(pair: Pair) -> None:
+    decoder = ScriptedDecoder(answering("16", " A:"))
+    result, _ = ask(formula("x"), pair, decoder, question="40 less 3 times 8?")
+    assert (result.receipt.numbers_sent, result.receipt.value) == (3, None)
+
+
+def test_such_a_pair_reads_no_context(computing: Pair) -> None:
+    question = Question(QUESTION, (Document("a.txt", "one"),))
+    with pytest.raises(UsageProblem, match="leave out --context"):
+        ask(formula("a"), computing, ScriptedDecoder(answering("", " A:")), question=question)
