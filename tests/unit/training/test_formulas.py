@@ -207,6 +207,7 @@ def test_figures_of_a_set() -> None:
     assert (figures["accuracy"], figures["tokens"], figures["not_computed"]) == (0.5, 4, 0.25)
     assert figures["interval"][0] < 0.5 < figures["interval"][1]
     assert figures["auroc_checks"] == 1
+    assert (figures["marked"], figures["marked_of_right"]) == (0.5, 0)
 
 
 def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, capsys) -> None:

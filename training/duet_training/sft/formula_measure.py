@@ -70,6 +70,8 @@ class Outcome:
     """What the device's checks say against the answer; `NO_VALUE` if there is none."""
     failed: bool
     """Whether the device asks for another formula."""
+    marked: bool
+    """Whether the device says that the answer may be wrong, or refuses."""
 
 
 class Formulas:
@@ -127,6 +129,7 @@ def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> O
         checks=found.checks.features() if found.checks else {},
         suspicion=found.checks.suspicion if found.checks else NO_VALUE,
         failed=found.failed,
+        marked=bool(found.doubts),
     )
 
 
@@ -193,6 +196,10 @@ def summary(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "tokens": sum(outcome.tokens for outcome in outcomes) / count,
         "earlier": sum(outcome.earlier for outcome in outcomes) / count,
         "not_computed": sum(not outcome.answer for outcome in outcomes) / count,
+        "marked": sum(outcome.marked for outcome in outcomes) / count,
+        "marked_of_right": (
+            sum(outcome.marked and outcome.right for outcome in outcomes) / max(1, sum(right_ones))
+        ),
         "auroc_checks": auroc([-outcome.suspicion for outcome in outcomes], right_ones),
         "auroc_reasoner": auroc([outcome.least for outcome in outcomes], right_ones),
     }
@@ -222,6 +229,7 @@ def as_table(summaries: Sequence[dict[str, Any]]) -> str:
         "tokens",
         "earlier step right",
         "no value",
+        "marked",
         "AUROC",
     )
     rows = [
@@ -232,6 +240,7 @@ def as_table(summaries: Sequence[dict[str, Any]]) -> str:
             f"{each['tokens']:.1f}",
             f"{each['earlier']:.1%}",
             f"{each['not_computed']:.1%}",
+            f"{each['marked']:.1%}",
             "-" if each["auroc_checks"] is None else f"{each['auroc_checks']:.2f}",
         )
         for each in summaries
