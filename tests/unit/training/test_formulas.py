@@ -13,10 +13,11 @@ from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import formula_accuracy, formula_pack, formulas
+from duet_training.sft import formula_accuracy, formula_pack, formulas, solutions
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
+from duet_training.sft.solution_model import worked_steps
 from duet_training.sft.start import make_start
 
 PROBLEM = MaskedProblem(
@@ -229,3 +230,24 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
         ("held-out templates", 2),
     ]
     assert formula_accuracy.main([str(out), "--generated", "1"]) == 0
+
+
+def test_one_model_learns_whole_solutions_and_is_measured(
+    base, annotated, tmp_path, capsys
+) -> None:
+    out, results = tmp_path / "out", tmp_path / "results.json"
+    options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
+    arguments = [str(out), *options, "--steps", "1"]
+    assert solutions.main([*arguments, "--minutes", "0"]) == UNFINISHED
+    assert solutions.main(arguments) == 0
+    measured = ["--measure", str(annotated), "--part", "2", "--results", str(results)]
+    assert solutions.main([*arguments, *measured]) == 0
+    (figures,) = json.loads(results.read_text())["sets"]
+    assert (figures["set"], figures["questions"]) == ("train", 2)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures
+
+
+def test_generated_problems_are_solved_step_by_step() -> None:
+    assert worked_steps(PROBLEM) == "3*8=24\n40-24=16\n#### 16"
+    outside = MaskedProblem("1", "Who was king in 1950?", "?", "", "outside", "No.")
+    assert worked_steps(outside) == "No.\n#### ?"

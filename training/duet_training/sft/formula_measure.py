@@ -77,8 +77,16 @@ class Outcome:
 class Formulas:
     """A reasoner that writes formulas."""
 
-    def __init__(self, pair: Pair, base: Path | None, adapter: Path) -> None:
-        """Loads the model: the base with its adapter, or the pair's own if `base` is None."""
+    def __init__(self, pair: Pair, base: Path | None, adapter: Path, *, limit: int = LIMIT) -> None:
+        """Loads the model.
+
+        Args:
+            pair: its prompts, and its own reasoner.
+            base: the model that the adapter is of; None for the pair's own reasoner.
+            adapter: of `base`.
+            limit: most tokens of a response.
+        """
+        self._limit = limit
         model = AutoModelForCausalLM.from_pretrained(
             base or pair.reasoner.path, dtype=torch.bfloat16
         )
@@ -99,7 +107,7 @@ class Formulas:
             chosen = order[start : start + ROWS]
             sampler = SeededSampler([seed + place for place in chosen], temperature)
             rows = [prompts[place] for place in chosen]
-            responses = respond(self._model, rows, sampler, LIMIT, stops)
+            responses = respond(self._model, rows, sampler, self._limit, stops)
             for place, (ids, log_probs) in zip(chosen, responses, strict=True):
                 text = self._prompts.signal_text(self._prompts.signal(ids))
                 found[place] = text, log_probs

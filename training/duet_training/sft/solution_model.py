@@ -1,0 +1,226 @@
+"""`python -m duet_training.sft.solutions OUT --base DIR --annotated FILE`: one model by itself.
+
+The model that a pair with private quantities is compared with: the same base with an adapter of the
+same shape learns, from the same problems, to write whole solutions in words and numbers. Called
+again, it continues where it stopped. With `--measure` it trains no further and answers files of
+problems greedily.
+"""
+
+import argparse
+import json
+import random
+import re
+import time
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.utils import logging as hub_logging
+
+from duet_contract.answers.worked import final_line
+from duet_contract.json_data import json_text
+from duet_contract.quantities import compute
+from duet_contract.quantities.formula import NO_FORMULA
+from duet_contract.vocabulary import HubTokenizer
+from duet_training.commands import COUNT, MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
+from duet_training.data.jsonl import read_jsonl
+from duet_training.data.word_problems.annotated import annotated_rows, read_annotated
+from duet_training.data.word_problems.generate import generated
+from duet_training.data.word_problems.problem import MaskedProblem
+from duet_training.evaluation.metrics import bootstrap_interval
+from duet_training.pair.description import Pair, load_pair
+from duet_training.pair.prompting import PairPrompts
+from duet_training.sft.adapted_pair import BASE
+from duet_training.sft.adapter import Adapter, AdapterStudent
+from duet_training.sft.command import UNFINISHED, report
+from duet_training.sft.examples import Example
+from duet_training.sft.formula_measure import Formulas, is_right
+from duet_training.sft.formula_pair import GRAIN, PAIR, make_pair
+from duet_training.sft.rounds import in_rounds
+from duet_training.sft.trainer import Plan
+
+LONGEST = 256
+"""Tokens of a solution, when measured."""
+_ANNOTATION = re.compile(r"<<[^<>]*>>")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+
+
+def solution_in_words(solution: str, answer: str) -> str:
+    r"""A worked solution without its annotations, and the answer behind "####".
+
+    Examples:
+        >>> solution_in_words("She sold 48/2 = <<48/2=24>>24.\n#### 24", "24")
+        'She sold 48/2 = 24.\n#### 24'
+    """
+    text = _ANNOTATION.sub("", solution).split("####")[0].strip()
+    return f"{text}\n#### {answer}"
+
+
+def worked_steps(problem: MaskedProblem) -> str:
+    """The solution of a generated problem: its steps with numbers."""
+    if problem.formula == NO_FORMULA:
+        return f"{problem.sentence}\n#### {NO_FORMULA}"
+    steps = "\n".join(map(str, compute(problem.formula, problem.masked.quantities).work))
+    return f"{steps}\n#### {problem.answer}"
+
+
+def answer_in(solution: str) -> str:
+    r"""The number behind "####"; the last number of a solution that was cut; empty if there is none.
+
+    Examples:
+        >>> answer_in("48/2 = 24.\n#### 1,024"), answer_in("She has 24 and"), answer_in("No.")
+        ('1024', '24', '')
+    """
+    found = _NUMBER.findall(final_line(solution)) or _NUMBER.findall(solution)
+    return found[-1].replace(",", "") if found else ""
+
+
+class SolutionTeacher:
+    """Draws questions as users ask them, with whole solutions."""
+
+    def __init__(
+        self, pair: Pair, worked: Sequence[tuple[str, str]], *, share: float, seed: int
+    ) -> None:
+        """Reads the reasoner's tokenizer.
+
+        Args:
+            pair: its prompts and end tokens.
+            worked: questions and solutions, each shown once a round.
+            share: of generated problems among the examples.
+            seed: of the order of the others.
+        """
+        self._prompts, self._worked, self._share, self._seed = (
+            PairPrompts(pair),
+            worked,
+            share,
+            seed,
+        )
+        self._tokenizer = HubTokenizer.from_directory(pair.reasoner.path)
+        self._end = self._tokenizer.encode_template(pair.reasoner.end_of_reasoning)
+
+    def examples(self, rng: random.Random, count: int, chunk: int) -> list[Example]:
+        """`count` examples: those of the `chunk`-th draw."""
+        real_ones = count - round(count * self._share)
+        shown = in_rounds(self._worked, chunk * real_ones, real_ones, self._seed)
+        drawn = islice(generated(rng, "train"), count - real_ones)
+        shown += [(problem.question, worked_steps(problem)) for problem in drawn]
+        return [
+            Example(
+                self._prompts.reasoner(question),
+                [*self._tokenizer.encode_text(solution), *self._end],
+            )
+            for question, solution in shown
+        ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    assert __doc__
+    parser = argparse.ArgumentParser(
+        prog="python -m duet_training.sft.solutions", description=__doc__.split("\n\n", 1)[1]
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--base", type=Path, required=True, help="the model's own directory")
+    parser.add_argument("--base-name", default=BASE, help="its name on the hub")
+    parser.add_argument("--annotated", type=Path, required=True, help="GSM8K's training set, JSONL")
+    parser.add_argument(
+        "--generated", type=real(0, 1), default=0.45, help="share of generated ones"
+    )
+    parser.add_argument("--rank", type=whole(1, 4096), default=8)
+    parser.add_argument("--first", type=whole(0, 1024), default=6, help="first adapted layer")
+    parser.add_argument("--steps", type=STEPS, default=8000)
+    parser.add_argument("--rate", type=real(0, 1), default=1.5e-3)
+    parser.add_argument("--tokens", type=TOKENS, default=1024, help="tokens per batch")
+    parser.add_argument("--seed", type=SEED, default=0)
+    parser.add_argument(
+        "--minutes", type=MINUTES, default=1e6, help="stop after this time (exit 3)"
+    )
+    parser.add_argument("--threads", type=THREADS, help="processor threads [PyTorch's default]")
+    parser.add_argument("--measure", type=Path, nargs="+", metavar="JSONL", help="only measure")
+    parser.add_argument("--part", type=COUNT, help="questions drawn from each file [all]")
+    parser.add_argument("--results", type=Path, help="write the figures here, JSON")
+    return parser
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Trains or measures; 0 when done, 3 when the time was up before."""
+    arguments = _parser().parse_args(argv)
+    hub_logging.disable_progress_bar()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    return _measure(arguments) if arguments.measure else _train(arguments)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    until = time.monotonic() + 60 * arguments.minutes
+    out: Path = arguments.out
+    if not (out / PAIR).is_file():
+        problems = read_annotated(arguments.annotated).problems
+        make_pair(out, arguments.base, problems, arguments.seed)
+    worked = [
+        (question, solution_in_words(solution, answer))
+        for _, question, solution, answer in annotated_rows(arguments.annotated)
+    ]
+    pair = load_pair(out / PAIR)
+    teacher = SolutionTeacher(pair, worked, share=arguments.generated, seed=arguments.seed)
+    plan = Plan(
+        arguments.steps,
+        tokens=arguments.tokens,
+        rate=arguments.rate,
+        seed=arguments.seed,
+        grain=GRAIN,
+    )
+    adapter = Adapter(arguments.rank, arguments.first, arguments.base_name)
+    state = out / "state" / "reasoner.pt"
+    student = AdapterStudent(arguments.base, out / "adapter", state, plan, adapter)
+    if student.step >= arguments.steps:
+        return 0
+    done = student.train(
+        lambda rng, count: teacher.examples(rng, count, student.chunk),
+        until=until,
+        report=partial(report, "solutions", arguments.steps),
+    )
+    student.merge(pair.reasoner.path)
+    return 0 if done else UNFINISHED
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    pair = load_pair(arguments.out / PAIR)
+    model = Formulas(pair, arguments.base, arguments.out / "adapter", limit=LONGEST)
+    sets: list[dict[str, Any]] = []
+    for file in arguments.measure:
+        rows, _ = read_jsonl(file, "math")
+        if arguments.part and arguments.part < len(rows):
+            rows = random.Random(f"{file.stem}/{arguments.seed}").sample(rows, arguments.part)
+        began = time.monotonic()
+        written = model.write([row.question for row in rows])
+        sets.append(
+            _figures(file.stem, [row.answer for row in rows], written)
+            | {"seconds": time.monotonic() - began}
+        )
+        print(json.dumps(sets[-1]), flush=True)
+    if arguments.results:
+        results = {"command": "duet_training.sft.solutions --measure", "sets": sets}
+        arguments.results.write_text(json_text(results) + "\n", "utf-8")
+    return 0
+
+
+def _figures(
+    name: str, references: Sequence[str], written: Sequence[tuple[str, Sequence[float]]]
+) -> dict[str, Any]:
+    right = []
+    for reference, (solution, _) in zip(references, written, strict=True):
+        answer = answer_in(solution)
+        right.append(bool(answer) and is_right(Fraction(answer), answer, reference))
+    low, high = bootstrap_interval(np.array([[float(each)] for each in right]))
+    return {
+        "set": name,
+        "questions": len(right),
+        "accuracy": sum(right) / len(right),
+        "interval": [low, high],
+        "tokens": sum(len(log_probs) for _, log_probs in written) / len(written),
+    }
