@@ -15,7 +15,7 @@ from duet_cloud.identity.certificates import der, serial_text
 from duet_cloud.identity.code_rate_limit import MOST_A_PLACE, Guesses
 from duet_cloud.identity.credentials import ServerCredentials
 from duet_cloud.identity.refusals import Refusals
-from duet_cloud.interceptors import MalformedRequests
+from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
 from duet_contract.v1 import enrollment_pb2_grpc
@@ -40,6 +40,7 @@ _SERVER_OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 5_000),
 )
 _MOST_CALLS = 32
+_WRITE_S = 5.0
 _ENROLL = "/duet.v1.EnrollmentService/Enroll"
 
 _Result = TypeVar("_Result")
@@ -71,7 +72,7 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
             return self._enroll(request, peer)
         except Refusal as refusal:
             self._refusals.tell(refusal, _ENROLL, peer)
-            await refusal.abort(context)
+            raise
 
     def _enroll(self, request: EnrollRequest, peer: str) -> EnrollResponse:
         known = len(request.secret) == SECRET_BYTES
@@ -112,7 +113,7 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
 
 
 class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
-    """Renews the certificate of the device that calls; behind the gate."""
+    """Renews the certificate of the device that calls, whose identity was checked before."""
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
@@ -123,14 +124,9 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         """See enrollment.proto."""
         caller = CALLER.get()
         assert caller is not None
-        try:
-            certificate = _signed(
-                lambda: self._authority.renew(caller.serial, request.signing_request)
-            )
-            if certificate is None:
-                raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
-        except Refusal as refusal:
-            await refusal.abort(context)
+        certificate = _signed(lambda: self._authority.renew(caller.serial, request.signing_request))
+        if certificate is None:
+            raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
         logs.get().info("renewed", device=caller.name, serial=serial_text(certificate))
         return RenewResponse(certificate=der(certificate))
 
@@ -152,7 +148,7 @@ class EnrollmentServer:
             AddressError: it cannot be bound.
         """
         self._server = grpc.aio.server(
-            interceptors=[MalformedRequests()],
+            interceptors=[CallInterceptor(_WRITE_S)],
             options=list(_SERVER_OPTIONS),
             maximum_concurrent_rpcs=_MOST_CALLS,
         )

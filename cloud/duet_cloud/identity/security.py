@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 import sqlite3
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import grpc
@@ -11,16 +11,16 @@ from cryptography import x509
 from prometheus_client import Counter
 
 from duet_cloud import logs
-from duet_cloud.engine import Engine
+from duet_cloud.engine import Job
 from duet_cloud.errors import CloudError, CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import Access, AccessFile
-from duet_cloud.identity.auth_interceptor import WATCH_S, Gate
+from duet_cloud.identity.authorizer import WATCH_S, CallAuthorizer
 from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
 from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
 from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
-from duet_cloud.identity.quotas import MeteredEngine, Quotas
+from duet_cloud.identity.quotas import Charge, Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.options import ServeOptions
 from duet_contract.v1 import enrollment_pb2_grpc
@@ -99,7 +99,7 @@ class Security:
         self._enrollment: EnrollmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._strangers = Refusals(refused, event="enrollment refused")
-        self.gate = Gate(callers, quotas, Refusals(refused))
+        self.authorizer = CallAuthorizer(callers, quotas, Refusals(refused))
 
     @classmethod
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
@@ -154,16 +154,16 @@ class Security:
             )
         return bound
 
-    def metered(self, engine: Engine) -> Engine:
-        """The engine, its tokens charged to whoever asked."""
-        return MeteredEngine(engine, self._quotas)
+    def charge(self, job: Job) -> AbstractContextManager[Charge]:
+        """Charges a job's tokens to the caller; see `Quotas.tokens`."""
+        return self._quotas.charge(job)
 
     async def start(self) -> None:
         """Starts enrollment, and what watches over certificates and rights."""
         if self._enrollment:
             await self._enrollment.start()
         self._tasks = [
-            asyncio.create_task(self.gate.watch(), name="duet-gate"),
+            asyncio.create_task(self.authorizer.watch(), name="duet-authorizer"),
             asyncio.create_task(self._keep_up(), name="duet-certificates"),
         ]
 
