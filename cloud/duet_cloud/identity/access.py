@@ -21,11 +21,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from duet_cloud.errors import CredentialsError
-from duet_cloud.files import read_text
 from duet_cloud.identity.roles import Role
+from duet_contract.json_data import read_text
 
 _Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 DEFAULT = "default"
+_MOST_BYTES = 1 << 20
 
 
 class Limits(BaseModel):
@@ -88,7 +89,7 @@ def load_access(path: Path) -> Access:
         CredentialsError: unreadable, no TOML, or with an entry that is unknown or malformed.
     """
     try:
-        return Access.model_validate(tomllib.loads(read_text(path)))
+        return Access.model_validate(tomllib.loads(read_text(path, _MOST_BYTES)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
