@@ -12,9 +12,9 @@ from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.quotas import Charge
-from duet_cloud.limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.metrics import Metrics
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.routing import Route, Routes
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate

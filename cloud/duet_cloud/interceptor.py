@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 import grpc
 from google.protobuf.message import DecodeError
 
-from duet_cloud.ending import WRITE_PENDING
+from duet_cloud.end_call import WRITE_PENDING
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")

@@ -17,10 +17,10 @@ from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
 from duet_cloud.inference import ChunkLimits, InferenceService
 from duet_cloud.interceptor import CallInterceptor
-from duet_cloud.limits import RequestLimits
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
 from duet_contract.v1 import (
     control_pb2,
@@ -54,7 +54,7 @@ _CHANNEL_OPTIONS = (
 
 
 class CloudServer:
-    """A bound server. Engines come later (`open`), so that a busy port is told at once.
+    """A bound server. Engines come later (`open`), so that a busy port is reported at once.
 
     `pair`, and each of `more`, is served by an engine of its own.
     """
@@ -133,7 +133,7 @@ class CloudServer:
 
     @property
     def admission(self) -> Admission:
-        """Places of the first pair."""
+        """Admission of the first pair."""
         return self.routes.default.admission
 
     async def open(self, engine: Engine, route: Route | None = None) -> None:

@@ -92,8 +92,8 @@ def load_access(path: Path) -> Access:
         return Access.model_validate(tomllib.loads(read_text(path, _MOST_BYTES)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CredentialsError(f"{path}: {place}: {first['msg']}") from error
+        field = ".".join(str(part) for part in first["loc"])
+        raise CredentialsError(f"{path}: {field}: {first['msg']}") from error
     except RecursionError as error:
         raise CredentialsError(f"cannot read the access file {path}: nested too deeply") from error
     except (OSError, ValueError) as error:
@@ -101,10 +101,10 @@ def load_access(path: Path) -> Access:
 
 
 class AccessFile:
-    """The file, read again when it changes; a change that cannot be read leaves what was."""
+    """The access file, read again when it changes; an unreadable change has no effect."""
 
     def __init__(self, path: Path | None, *, may_lack: bool = False) -> None:
-        """Reads the file; without one, nobody has a role or a limit.
+        """Reads the file; without one, no one has a role or a limit.
 
         `may_lack`: the file may be written later; then it counts as soon as it is there.
 
@@ -122,7 +122,7 @@ class AccessFile:
         """Reads the file if it changed; whether it did.
 
         Raises:
-            CredentialsError: it changed and cannot be read, or is gone; told once a change.
+            CredentialsError: it changed and cannot be read, or is missing; raised once a change.
         """
         seen = self._signature()
         if self.path is None or seen == self._seen:

@@ -42,7 +42,7 @@ DEVICE_DAYS = 14.0
 SERVER_DAYS = 30.0
 # How long a spent code answers the same signing request's key again.
 ANSWER_AGAIN = datetime.timedelta(hours=1)
-# From when on the authority's own end is told: time to let every device enrol with the next.
+# When warnings about the authority's expiry begin: every device must enroll with the next one.
 TELL_LEFT = datetime.timedelta(days=180)
 
 

@@ -41,7 +41,7 @@ class CallAuthorizer:
                 if method.startswith(_QUESTIONS):
                     held.enter_context(self._quotas.question(caller.name))
             except Refusal as found:
-                self._refusals.tell(found, method)
+                self._refusals.report(found, method)
                 raise
             task = asyncio.current_task()
             assert task is not None
@@ -81,10 +81,10 @@ class CallAuthorizer:
 
     def _terminate(self, changed: bool) -> None:
         for task, (caller, method) in list(self._running.items()):
-            if task in self._terminated or not (changed or self._callers.ended(caller)):
+            if task in self._terminated or not (changed or self._callers.expired(caller)):
                 continue
             try:
-                _check_role(self._callers.stands(caller), method)
+                _check_role(self._callers.current(caller), method)
             except Refusal as refusal:
                 logs.get().warning("terminated", device=caller.name, serial=caller.serial)
                 self._terminated[task] = refusal

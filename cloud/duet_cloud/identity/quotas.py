@@ -1,9 +1,9 @@
 """Limits for each identity: questions a minute, questions at a time, tokens a day.
 
-Tokens are counted of everybody, questions of those for whom they are limited. Counts are in SQLite
-and change in one transaction each, so that they hold across restarts and between processes. What a
-question may take at most is charged when it begins, and what it did not take is given back when it
-ends: a limit is never exceeded, and a question that a crash cut off counts in full. Questions at a
+Tokens are counted for every identity, questions for those that have a limit. Counts are in SQLite
+and change in one transaction each, so that they hold across restarts and between processes. The most
+that a question may take is charged when it begins, and the rest is refunded when it ends: a limit
+is never exceeded, and a question that a crash interrupted counts in full. Questions at a
 time are this process's own.
 
 Times are the wall clock's, as they outlive the process. A clock that is set back leaves questions
@@ -27,7 +27,7 @@ from duet_cloud.identity.callers import CALLER
 from duet_cloud.status import Refusal, over_quota, unavailable
 
 RATE_WINDOW_S = 60.0
-# Nobody asks about older days.
+# Usage of older days is deleted.
 _KEEP_DAYS = 400
 # How long others may hold the file's lock: where a limit is to hold, and where there is none.
 _WAIT_MS, _BRIEF_WAIT_MS = 5000, 50
@@ -80,7 +80,7 @@ class Quotas:
 
     @contextmanager
     def question(self, name: str) -> Iterator[None]:
-        """Holds one of the identity's places for a question.
+        """Counts one of the identity's questions while it runs.
 
         Raises:
             Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets; UNAVAILABLE if there
@@ -257,7 +257,7 @@ def usage_of(
 
 @contextmanager
 def _counting() -> Iterator[None]:
-    """What cannot be counted is refused: a limit holds, or nobody is served.
+    """Refuses what cannot be counted, so that a limit always holds.
 
     Raises:
         Refusal: UNAVAILABLE.
@@ -271,6 +271,6 @@ def _counting() -> Iterator[None]:
 
 @contextmanager
 def _counting_if_possible() -> Iterator[None]:
-    """What cannot be counted is told in the log alone."""
+    """Serves what cannot be counted; the log reports it."""
     with suppress(Refusal), _counting():
         yield

@@ -136,7 +136,7 @@ async def test_ended_on_an_open_connection(secure, refused, monkeypatch):
     monkeypatch.setattr(authorizer._callers, "_clock", lambda: time.time() + 2 * 86400)
     error = await refused(client.ask())
     assert error.code() == UNAUTHENTICATED
-    assert "ended" in error.details()
+    assert "expired" in error.details()
 
 
 async def test_ended_while_a_call_runs(secure, refused, monkeypatch):
@@ -146,7 +146,7 @@ async def test_ended_while_a_call_runs(secure, refused, monkeypatch):
         await asyncio.sleep(0.01)
     authorizer = secure.server.security.authorizer
     monkeypatch.setattr(authorizer._callers, "_clock", lambda: time.time() + 2 * 86400)
-    assert "ended" in (await refused(running)).details()
+    assert "expired" in (await refused(running)).details()
 
 
 async def test_control_does_not_ask(secure, refused):

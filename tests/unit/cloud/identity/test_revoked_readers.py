@@ -47,9 +47,9 @@ class Revocable:
     revoked = False
 
     def identify(self, auth):
-        return self.stands(self.caller)
+        return self.current(self.caller)
 
-    def stands(self, caller):
+    def current(self, caller):
         if self.revoked:
             raise unauthenticated("revoked", "REVOKED", caller.name)
         return caller
@@ -57,7 +57,7 @@ class Revocable:
     def changed(self):
         return self.revoked
 
-    def ended(self, caller):
+    def expired(self, caller):
         return False
 
 
