@@ -4,10 +4,6 @@ from duet_cloud.errors import UsageError
 from duet_cloud.options import ServeOptions, parse_options
 
 
-def test_the_command_line_has_the_defaults_of_the_options():
-    assert parse_options([]) == ServeOptions()
-
-
 def test_defaults_are_loopback():
     options = parse_options([])
     assert options == ServeOptions()
