@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from duet_contract.answers import final_answer
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import (
     Bytes,
@@ -197,6 +198,7 @@ def _receipt(
     tokens = signal.tokens if signal else 0
     # What a cut signal computed last need not be its result.
     doubtful = signal is not None and not signal.cut and contradicts(signal.text, answered.text)
+    final = final_answer(answered.text)
     low = generation.low_confidence(manifest.defaults.confidence)
     return Receipt(
         answer=answered.text,
@@ -220,6 +222,7 @@ def _receipt(
             total=exchange.deadline.elapsed_ms(answered.end),
         ),
         flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
+        value=final.text if final else None,
         confidence=generation.confidence,
         low_confidence=doubtful or bool(low),
     )
