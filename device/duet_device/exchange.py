@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from duet_contract.answers import final_answer
 from duet_contract.manifest import Manifest
 from duet_contract.quantities import ComputedAnswer, mask
 from duet_contract.receipt import (
@@ -217,6 +218,8 @@ def _receipt(
     # What a cut signal computed last need not be its result.
     if signal and not signal.cut and computed is None:
         doubtful = contradicts(signal.text, answered.text)
+    final = None if computed else final_answer(answered.text)
+    value = (computed.value if computed else final.text if final else "") or None
     low = generation.low_confidence(manifest.defaults.confidence)
     return Receipt(
         answer=answered.text,
@@ -242,7 +245,7 @@ def _receipt(
         flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
         confidence=generation.confidence,
         low_confidence=doubtful or bool(low),
-        value=computed.value or None if computed else None,
+        value=value,
         work=computed.work if computed else (),
         doubts=doubts,
         numbers_sent=_numbers_sent(exchange, link),

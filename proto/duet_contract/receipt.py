@@ -78,10 +78,11 @@ class Receipt(_Model):
     bytes: Bytes
     ms: Milliseconds
     flops: Flops
+    value: str | None = None
+    """The final answer as a person writes it, such as "16" or "3/4"; None if the answer is empty,
+    or nothing could be computed."""
     confidence: float | None = None
     low_confidence: bool = False
-    value: str | None = None
-    """The computed result as the answer writes it; None if nothing was computed."""
     work: tuple[str, ...] = ()
     """The computed steps, with numbers: `3*8=24`."""
     doubts: tuple[str, ...] = ()

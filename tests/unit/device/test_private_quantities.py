@@ -159,7 +159,7 @@ def test_names_come_back_with_the_numbers(computing: Pair) -> None:
 def test_other_pairs_say_how_many_numbers_they_sent(pair: Pair) -> None:
     decoder = ScriptedDecoder(answering("16", " A:"))
     result, _ = ask(formula("x"), pair, decoder, question="40 less 3 times 8?")
-    assert (result.receipt.numbers_sent, result.receipt.value) == (3, None)
+    assert (result.receipt.numbers_sent, result.receipt.work) == (3, ())
 
 
 def test_such_a_pair_reads_no_context(computing: Pair) -> None:
