@@ -103,6 +103,29 @@ def test_an_adapter_is_trained_on_from_where_supervised_training_left_it(parts_p
     assert "data wide-other" in made
 
 
+def test_a_private_pair_is_trained_packed_built_and_measured(tmp_path, capsys):
+    given = ["--pair", "private-sums-135m", "--base", "b", "--worked", "w.jsonl", "--into", "i"]
+    given += ["--serving-python", "p", "--dry-run"]
+    real = tmp_path / "real.jsonl"
+    real.write_text('{"question": "1+1?", "answer": "2"}')
+    assert command.main([str(tmp_path), *given, "--real", str(real)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[4] for line in lines] == [
+        "duet_training.sft.formulas",
+        "duet_cloud.pairs",
+        "duet_training.sft.formula_accuracy",
+        "duet_training.sft.solutions",
+        "duet_training.sft.solutions",
+    ]
+    assert f"--into {Path('i').resolve()}" in lines[0]
+    assert lines[2].endswith(f"--results {tmp_path / 'accuracy.json'}")
+    assert f"--measure {real}" in lines[4]
+    assert command.main([str(tmp_path), *given]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert command.main([str(tmp_path), *given, "--figures-into", "d"]) == 1
+    assert "has no page" in capsys.readouterr().err
+
+
 def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
     assert command.main([str(tmp_path), "--pair", "word-problems-135m"]) == 1
     assert "needs --base, --worked, --into and --serving-python" in capsys.readouterr().err

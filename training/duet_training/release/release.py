@@ -18,7 +18,7 @@ from duet_contract.pairs import find_pair
 from duet_training.errors import DataError
 from duet_training.experiments.processes import PATIENCE_S, Processes
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.release import stories, word_problems
+from duet_training.release import private_sums, stories, word_problems
 from duet_training.release.package import package, renew_figures, tell
 from duet_training.release.served import read_sets
 from duet_training.release.stage import ReleaseStage, StageRecords
@@ -30,15 +30,16 @@ _PATIENCE_S = 2 * PATIENCE_S
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m duet_training.release", description=__doc__)
     parser.add_argument("out", type=Path, help="directory for models, data, logs and figures")
-    parser.add_argument("--pair", choices=(stories.NAME, word_problems.NAME), default=stories.NAME)
+    pairs = (stories.NAME, word_problems.NAME, private_sums.NAME)
+    parser.add_argument("--pair", choices=pairs, default=stories.NAME)
     parser.add_argument(
-        "--base", type=Path, metavar="DIR", help=f"{word_problems.NAME}: its reasoner as it was"
+        "--base", type=Path, metavar="DIR", help="pairs with an adapter: their reasoner as it was"
     )
     parser.add_argument(
         "--worked",
         type=Path,
         metavar="JSONL",
-        help=f"{word_problems.NAME}: problems with annotated solutions",
+        help="pairs with an adapter: problems with annotated solutions",
     )
     parser.add_argument("--dry-run", action="store_true", help="list the commands and stop")
     parser.add_argument("--into", type=Path, metavar="DIR", help="copy the finished pair there")
@@ -108,7 +109,10 @@ def do(arguments: argparse.Namespace) -> None:
         TrainingError: a command failed, or what is there was made with other arguments.
     """
     out: Path = arguments.out.resolve()
-    parts = arguments.pair == word_problems.NAME
+    private = arguments.pair == private_sums.NAME
+    parts = private or arguments.pair == word_problems.NAME
+    if arguments.figures_into and private:
+        raise DataError(f"{private_sums.NAME} has no page: its figures are in OUT/accuracy.json")
     if arguments.figures_into:
         (tell if parts else renew_figures)(out, arguments.figures_into)
         print(f"figures.json and README.md renewed in {arguments.figures_into}")
@@ -118,27 +122,34 @@ def do(arguments: argparse.Namespace) -> None:
         raise DataError("--real and --peer are asked as served: they need --serving-python")
     real = read_sets([f"{file.stem}={file}" for file in arguments.real])
     peer = arguments.peer and str(find_pair(arguments.peer).resolve())
-    plan = (
-        word_problems.make_plan(out, *_given(arguments, python), real, peer)
-        if parts
-        else stories.make_plan(out, real, python, peer)
-    )
+    if parts:
+        given, interpreter = _given(arguments, python)
+        plan = (
+            private_sums.make_plan(out, *given, interpreter, real)
+            if private
+            else word_problems.make_plan(out, word_problems.Given(*given), interpreter, real, peer)
+        )
+    else:
+        plan = stories.make_plan(out, real, python, peer)
     if arguments.dry_run:
         records = StageRecords(out)
         for stage in plan:
             print(f"{records.state(stage):6} python -m {stage.module} {' '.join(stage.words)}")
         return
     _run_plan(plan, out)
-    if arguments.into:
+    if arguments.into and not private:
         (tell if parts else package)(out, arguments.into)
         print(f"packed into {arguments.into}")
 
 
-def _given(arguments: argparse.Namespace, python: Path | None) -> tuple[word_problems.Given, Path]:
+def _given(
+    arguments: argparse.Namespace, python: Path | None
+) -> tuple[tuple[Path, Path, Path], Path]:
+    """The paths that pairs with an adapter need: base, worked problems, target; interpreter."""
     base, worked, into = arguments.base, arguments.worked, arguments.into
     if not (base and worked and into and python):
         raise DataError(f"{arguments.pair} needs --base, --worked, --into and --serving-python")
-    return word_problems.Given(base.resolve(), worked.resolve(), into.resolve()), python
+    return (base.resolve(), worked.resolve(), into.resolve()), python
 
 
 def run(argv: list[str] | None = None) -> int:

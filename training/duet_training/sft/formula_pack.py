@@ -17,8 +17,8 @@ from duet_training.errors import DataError
 from duet_training.export.converter import converter_directory
 from duet_training.export.gguf_files import write_gguf
 from duet_training.pair.description import Pair
+from duet_training.sft.command import PRIVATE_PAIR, PRIVATE_VERSION
 
-NAME, VERSION = "private-sums-135m", "0.1.0"
 KIND = "Q8_0"
 _WEIGHTS = "adapter_model.safetensors"
 _RECIPE = """\
@@ -94,8 +94,8 @@ def _recipe(pair: Pair, base: Path, base_name: str, into: Path) -> str:
         return ", ".join(f"{{ {each} }}" for each in written)
 
     return _RECIPE.format(
-        name=NAME,
-        version=VERSION,
+        name=PRIVATE_PAIR,
+        version=PRIVATE_VERSION,
         base=base_name,
         reasoner=json_text(str(base.resolve())),
         folder=json_text(str(into.resolve())),

@@ -1,0 +1,83 @@
+"""What makes `private-sums-135m`: formulas over labels, and the peer that it is compared with.
+
+The reasoner is a model of others with an adapter, the decoder is from scratch. The pair is built
+from what the first stage packs. The peer is the same base taught whole solutions in words.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from duet_training.release.stage import ReleaseStage
+from duet_training.sft.command import PRIVATE_PAIR
+
+NAME = PRIVATE_PAIR
+REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 8000, 3000, 8000
+GENERATED = 500
+"""Generated problems of each kind that accuracy is measured on."""
+
+
+def make_plan(
+    out: Path,
+    base: Path,
+    annotated: Path,
+    into: Path,
+    serving_python: Path,
+    real: Mapping[str, Path],
+) -> list[ReleaseStage]:
+    """Every stage, in order.
+
+    Args:
+        out: directory for models, logs and figures.
+        base: directory of the reasoner as others trained it.
+        annotated: GSM8K's training set, JSONL.
+        into: where adapter, decoder and recipe are packed.
+        serving_python: interpreter that has `duet_cloud`.
+        real: files of problems to measure on, by name.
+    """
+    start, peer = out / "start", out / "peer"
+    given = ("--base", str(base), "--annotated", str(annotated))
+    files = [str(file) for file in real.values()]
+    stages = [
+        ReleaseStage(
+            "formulas",
+            "duet_training.sft.formulas",
+            (
+                *(str(start), "--reasoner-steps", str(REASONER_STEPS)),
+                *("--decoder-steps", str(DECODER_STEPS)),
+            ),
+            start / "formulas.done",
+            locations=(*given, "--into", str(into)),
+        ),
+        ReleaseStage(
+            "build",
+            "duet_cloud.pairs",
+            ("build", str(into / "recipe.toml"), "--out", str(out / "pair")),
+            out / "pair" / "manifest.json",
+            python=serving_python,
+        ),
+        _measured(
+            "accuracy",
+            "duet_training.sft.formula_accuracy",
+            (str(start), *files, "--base", str(base), "--generated", str(GENERATED)),
+            out / "accuracy.json",
+        ),
+        ReleaseStage(
+            "peer",
+            "duet_training.sft.solutions",
+            (str(peer), "--steps", str(PEER_STEPS)),
+            peer / "solutions.done",
+            locations=given,
+        ),
+    ]
+    if files:
+        words = (str(peer), *given, "--measure", *files)
+        stages.append(
+            _measured("peer accuracy", "duet_training.sft.solutions", words, out / "peer.json")
+        )
+    return stages
+
+
+def _measured(name: str, module: str, words: tuple[str, ...], result: Path) -> ReleaseStage:
+    return ReleaseStage(
+        name, module, (*words, "--results", str(result)), result, replaces=(result,)
+    )
