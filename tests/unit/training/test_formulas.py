@@ -229,6 +229,11 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
         ("generated", 2),
         ("held-out templates", 2),
     ]
+    again = [str(out), str(annotated), "--formulas", str(rows), "--results", str(results)]
+    assert formula_accuracy.main(again) == 0
+    (judged,) = json.loads(results.read_text())["sets"]
+    same = ("set", "questions", "accuracy", "tokens", "auroc_checks")
+    assert [judged[name] for name in same] == [figures["sets"][0][name] for name in same]
     assert formula_accuracy.main([str(out), "--generated", "1"]) == 0
 
 

@@ -27,9 +27,10 @@ from duet_contract.json_data import json_text
 from duet_contract.quantities import Value, answer_of, compute, result_of
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_training.commands import COUNT, SEED, THREADS, real, whole
-from duet_training.data.jsonl import read_jsonl
+from duet_training.data.jsonl import json_lines, read_jsonl
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
+from duet_training.errors import DataError
 from duet_training.evaluation.metrics import bootstrap_interval
 from duet_training.evaluation.report.markdown import table
 from duet_training.pair.description import Pair, load_pair
@@ -293,6 +294,9 @@ def _parser() -> argparse.ArgumentParser:
         "--temperature", type=real(0.01, 2.0), default=0.7, help="of all tries but the first [0.7]"
     )
     parser.add_argument("--results", type=Path, help="write the figures here, JSON")
+    parser.add_argument(
+        "--formulas", type=Path, metavar="ROWS", help="judge the formulas of an earlier --rows"
+    )
     parser.add_argument("--rows", type=Path, help="write every outcome here, JSONL")
     return parser
 
@@ -310,32 +314,57 @@ def run(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    pair = load_pair(arguments.out / "pair.yaml")
-    reasoner = Formulas(pair, arguments.base, arguments.out / "adapter")
+    if arguments.formulas:
+        written = _written(arguments.formulas)
+    else:
+        pair = load_pair(arguments.out / "pair.yaml")
+        reasoner = Formulas(pair, arguments.base, arguments.out / "adapter")
     summaries: list[dict[str, Any]] = []
-    seconds_of: dict[str, float] = {}
     lines: list[str] = []
     for name, problems in _problems(arguments).items():
         started = time.monotonic()
-        outcomes = answered(
-            reasoner, problems, arguments.tries, arguments.temperature, arguments.seed
-        )
-        summaries.append(summary(name, outcomes))
+        if arguments.formulas:
+            outcomes = [
+                judge(problem, *written[name, problem.id])
+                for problem in problems
+                if (name, problem.id) in written
+            ]
+        else:
+            outcomes = answered(
+                reasoner, problems, arguments.tries, arguments.temperature, arguments.seed
+            )
+        if not outcomes:
+            raise DataError(f"{arguments.formulas} has no formula for {name}")
         seconds = time.monotonic() - started
+        summaries.append(summary(name, outcomes) | {"seconds": seconds})
         print(f"{name}: {summaries[-1]['accuracy']:.1%}  {seconds:.0f} s", file=sys.stderr)
         lines += [json.dumps({"set": name} | asdict(outcome)) + "\n" for outcome in outcomes]
-        seconds_of[name] = seconds
+        # After each set, so that an interruption costs one of them.
+        if arguments.results:
+            results = _results(arguments, summaries)
+            arguments.results.write_text(json_text(results, indent=1) + "\n", "utf-8")
+        if arguments.rows:
+            arguments.rows.write_text("".join(lines), "utf-8")
     print(as_table(summaries))
-    if arguments.results:
-        results = {
-            "command": "duet_training.sft.formula_accuracy",
-            "reasoner": _state(arguments.out),
-            "tries": arguments.tries,
-            "temperature": arguments.temperature if arguments.tries > 1 else 0.0,
-            "seed": arguments.seed,
-            "sets": [each | {"seconds": seconds_of[each["set"]]} for each in summaries],
-        }
-        arguments.results.write_text(json_text(results) + "\n", "utf-8")
-    if arguments.rows:
-        arguments.rows.write_text("".join(lines), "utf-8")
     return 0
+
+
+def _results(arguments: argparse.Namespace, sets: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "command": "duet_training.sft.formula_accuracy",
+        "reasoner": _state(arguments.out),
+        "tries": arguments.tries,
+        "temperature": arguments.temperature if arguments.tries > 1 else 0.0,
+        "seed": arguments.seed,
+        "sets": sets,
+    }
+
+
+def _written(rows: Path) -> dict[tuple[str, str], tuple[str, list[float]]]:
+    """Formulas of an earlier measurement, by set and id, with log-probabilities of like extent."""
+    found = {}
+    for _, row in json_lines(rows):
+        count, least = row["tokens"], row["least"]
+        others = (row["mean"] * count - least) / max(1, count - 1)
+        found[row["set"], row["id"]] = row["formula"], [least, *[others] * (count - 1)]
+    return found
