@@ -29,7 +29,7 @@ from duet_training.experiments.runner import ExperimentRunner
 from duet_training.experiments.stage import MINUTES, Stage
 from duet_training.experiments.stage_runner import MOST_TOGETHER
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
-from duet_training.objective.rewards import Baseline
+from duet_training.objective.rewards import UtilityBaseline
 from duet_training.settings.run import Settings, compose_settings
 
 FEW = ("data", "start", "rate-duet-", "duet-0")
@@ -333,7 +333,7 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
 
     def press(question, baseline, price=0.01, **switches):
         usual = {"divided": True, "on_success": False, "draws": 100}
-        return pressure(question, price, Baseline(baseline), **(usual | switches))
+        return pressure(question, price, UtilityBaseline(baseline), **(usual | switches))
 
     # Divided by the standard deviation, any price presses with full force where rewards tie.
     assert press(often, "none") > 2.3
