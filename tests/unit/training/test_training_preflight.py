@@ -10,7 +10,7 @@ import pytest
 from duet_training.data.rows import Problem, write_rows
 from duet_training.preflight import host
 from duet_training.preflight.__main__ import main
-from duet_training.preflight.memory import GIB, Shape
+from duet_training.preflight.memory import GIB, ModelShape
 from duet_training.rl.checkpoints import Checkpoints, State
 from duet_training.train import settings_from
 
@@ -155,7 +155,7 @@ def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
 
 def test_a_full_disk_is_seen(run, monkeypatch):
     settings = settings_from(run)
-    shapes = {"reasoner": Shape(10**9, 1, 1, 1, 1, 1, 1)}
+    shapes = {"reasoner": ModelShape(10**9, 1, 1, 1, 1, 1, 1)}
     assert host.checkpoint_gib(shapes) == pytest.approx(12e9 / GIB)
     with_adapter = host.checkpoint_gib(shapes, {"reasoner": 10**6})
     assert with_adapter == pytest.approx((4e9 + 12e6) / GIB)

@@ -20,7 +20,7 @@ from duet_training.experiments.rates import chosen
 from duet_training.experiments.results import Results, of_run
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
@@ -159,7 +159,7 @@ class ExperimentRunner:
                     break
                 result: dict[str, Any] = read_json(out)
                 if (answers := out.with_suffix(".jsonl")).is_file():
-                    result["samples"] = read_journal(answers)[:ANSWERS]
+                    result["samples"] = read_metrics_log(answers)[:ANSWERS]
                 ended = out.stat().st_mtime
                 self._keep(stage, result, True, ended - before)
                 before = ended

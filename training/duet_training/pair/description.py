@@ -153,3 +153,17 @@ def fetch(repository: str, *, cached: bool = False) -> Path:
         raise ConfigError(
             f"cannot fetch {repository} from the hub: {reason}; name a local directory in the pair"
         ) from error
+
+
+def empty_model(model: Path) -> Any:
+    """The model in a directory, without memory for its weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+
+
+def parameters(model: Path) -> int:
+    """How many weights the model in a directory has, without reading them."""
+    return sum(int(weight.numel()) for weight in empty_model(model).parameters())

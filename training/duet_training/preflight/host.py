@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from duet_training.preflight.findings import Finding, Status
-from duet_training.preflight.memory import GIB, Shape, adapter_sizes
+from duet_training.preflight.memory import GIB, ModelShape, adapter_sizes
 from duet_training.settings.run import Hardware, Settings
 
 # VERL's extras whose pins a platform needs.
@@ -81,7 +81,9 @@ def gpus(hardware: Hardware) -> Iterator[Finding]:
         yield Finding("ok", "GPU kind", text)
 
 
-def checkpoint_gib(shapes: dict[str, Shape], adapters: Mapping[str, int] | None = None) -> float:
+def checkpoint_gib(
+    shapes: dict[str, ModelShape], adapters: Mapping[str, int] | None = None
+) -> float:
     """GiB of one checkpoint: float32 weights of each model, and two Adam moments of those trained.
 
     `adapters`: weights of each model's adapter, which alone is trained; 0 where all are.
@@ -92,7 +94,7 @@ def checkpoint_gib(shapes: dict[str, Shape], adapters: Mapping[str, int] | None 
     return (4 * held + 8 * learnt) / GIB
 
 
-def disk(settings: Settings, shapes: dict[str, Shape]) -> Iterator[Finding]:
+def disk(settings: Settings, shapes: dict[str, ModelShape]) -> Iterator[Finding]:
     """Room for the checkpoints that are kept and the one being written."""
     place = settings.out.absolute()
     while not place.exists():

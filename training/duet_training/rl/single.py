@@ -11,7 +11,7 @@ from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.algorithm import StepResult
 from duet_training.rl.baselines import Baseline
-from duet_training.rl.sampling import OwnAnswers, each, respond, score, seeds
+from duet_training.rl.sampling import OwnAnswers, each, sample_responses, score, seeds
 from duet_training.rl.timing import Clock
 from duet_training.rl.updates import update_alone
 from duet_training.settings.run import Settings
@@ -48,7 +48,7 @@ class SingleAlgorithm:
         limit = min(self._sampling.tokens, self._baseline.limit(step) or self._sampling.tokens)
         numbers = seeds(settings.seed, step, 0, len(rows))
         sampling = replace(self._sampling, tokens=limit)
-        responses = respond(self._reasoner, asked, sampling, numbers, step, clock)
+        responses = sample_responses(self._reasoner, asked, sampling, numbers, step, clock)
         with clock("score"):
             texts = [prompts.response_text(response.tokens) for response in responses]
             right = score(self._verifiers, rows, texts).reshape(len(problems), signals)
@@ -61,7 +61,7 @@ class SingleAlgorithm:
         asked = [prompts.reasoner(problem.question) for problem in problems]
         sampling = replace(self._sampling, temperature=self._settings.validate_.temperature)
         numbers = list(range(len(asked)))
-        responses = respond(self._reasoner, asked, sampling, numbers, step, Clock())
+        responses = sample_responses(self._reasoner, asked, sampling, numbers, step, Clock())
         texts = [prompts.response_text(response.tokens) for response in responses]
         signals = [prompts.signal(response.tokens) for response in responses]
         return {

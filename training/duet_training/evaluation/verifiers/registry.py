@@ -3,15 +3,17 @@
 import importlib
 from collections.abc import Callable
 
+from duet_contract.answers import Kind
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers.base import Verifier
-from duet_training.evaluation.verifiers.choice import ChoiceVerifier
+from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
 
 VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
     "math": MathVerifier,
-    "choice": lambda processes, seconds: ChoiceVerifier(),
+    "choice": lambda processes, seconds: BoxedVerifier(Kind.CHOICE),
+    "number": lambda processes, seconds: BoxedVerifier(Kind.NUMBER),
     "gym": GymVerifier,
 }
 
