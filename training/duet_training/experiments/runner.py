@@ -14,10 +14,10 @@ from duet_contract.json_data import parse_json, read_json
 from duet_training.data.rows import write_rows
 from duet_training.data.story_problems.draw import Split, problems
 from duet_training.errors import CommandError, CommandTimeout
-from duet_training.experiments.mechanism import measured
 from duet_training.experiments.processes import Processes
 from duet_training.experiments.rates import chosen
 from duet_training.experiments.results import Results, of_run
+from duet_training.experiments.reward_ablation import measured
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import run_stages
 from duet_training.rl.metrics_log import read_metrics_log

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from duet_training.data.rows import Problem
 from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
@@ -54,21 +52,6 @@ class SingleAlgorithm:
             right = score(self._verifiers, rows, texts).reshape(len(problems), signals)
         cut_out = [prompts.signal(response.tokens) for response in responses]
         return OwnAnswers(problems, asked, responses, cut_out, right, limit)
-
-    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """See `Algorithm`. No limit but the run's: training alone is pruned."""
-        prompts = self._prompts
-        asked = [prompts.reasoner(problem.question) for problem in problems]
-        sampling = replace(self._sampling, temperature=self._settings.validate_.temperature)
-        numbers = list(range(len(asked)))
-        responses = sample_responses(self._reasoner, asked, sampling, numbers, step, Clock())
-        texts = [prompts.response_text(response.tokens) for response in responses]
-        signals = [prompts.signal(response.tokens) for response in responses]
-        return {
-            "validation/accuracy": float(score(self._verifiers, problems, texts).mean()),
-            "validation/signal_tokens": float(np.mean([len(ids) for ids in signals])),
-            "validation/response_tokens": float(np.mean([len(r.tokens) for r in responses])),
-        }
 
     def _examples(self, samples: OwnAnswers) -> list[dict[str, Any]]:
         """The first responses of the step."""

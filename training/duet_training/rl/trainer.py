@@ -25,6 +25,7 @@ from duet_training.rl.metrics_log import MetricsLog, warn
 from duet_training.rl.monitors import agree, finite, nothing_to_learn
 from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
+from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policies import start_policies
 from duet_training.verl_backend.policy import Policy
@@ -132,7 +133,9 @@ class Trainer:
         every = settings.validate_.every
         if self._held_out and (step % every == 0 or step == settings.steps):
             with clock("validation"):
-                metrics |= self._algorithm.validate(self._held_out, step)
+                metrics |= validate(
+                    settings, self.policies, self._prompts, self._verifiers, self._held_out, step
+                )
         metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, done.solved, step)
