@@ -67,7 +67,7 @@ def test_a_host_without_gpus_fails_clearly(run, capsys):
     assert "fail  GPUs" in text
     assert "4 needed on each node, 0 here" in text
     assert "fail  vllm" in text
-    assert "VERL wants ==0.24.0: [training-gpu]" in text
+    assert "VERL wants ==0.24.0: pip install './training[gpu]'" in text
     assert "| reasoner learns |" in text
 
 

@@ -34,18 +34,18 @@ def versions(platform: str) -> Iterator[Finding]:
     good = [f"verl {version('verl')}"]
     if version("verl") != "0.9.1":
         yield Finding("fail", "verl", f"{version('verl')} is installed, 0.9.1 is what this is for")
-    extra = "training-gpu" if platform == "cuda" else "training"
+    install = f"pip install './training[{'gpu' if platform == 'cuda' else 'cpu'}]'"
     for pin in wanted:
         try:
             found = version(pin.name)
         except PackageNotFoundError:
-            yield Finding("fail", pin.name, f"missing; VERL wants {pin.specifier}: [{extra}]")
+            yield Finding("fail", pin.name, f"missing, VERL wants {pin.specifier}: {install}")
             continue
         if pin.specifier.contains(found, prereleases=True):
             if pin.name in _SHOWN:
                 good.append(f"{pin.name} {found}")
         else:
-            yield Finding("fail", pin.name, f"{found}, VERL wants {pin.specifier}: [{extra}]")
+            yield Finding("fail", pin.name, f"{found}, VERL wants {pin.specifier}: {install}")
     yield Finding("ok", "versions", ", ".join(good))
 
 
