@@ -1,5 +1,5 @@
-"""The stages of the evidence run, in order: the main comparison first, so that an interrupted run
-has told most.
+"""The stages of the experiments, in order: the main comparison first, so that an interrupted run
+has most of it.
 """
 
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_training.errors import ConfigError
 
-SHIPPED = Path(__file__).parent / "descriptions"
+BUILT_IN = Path(__file__).parent / "descriptions"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -80,7 +80,7 @@ class Pair(_Model):
 
 
 def load_pair(file: Path) -> Pair:
-    """Reads a pair's YAML file, or the shipped pair of that name, with both models on this machine.
+    """Reads a pair's YAML file, or the built-in pair of that name, with both models on this machine.
 
     Model paths are relative to the file; what is no directory is a repository of the hub
     ("Qwen/Qwen3-4B") and is fetched into its cache.
@@ -100,9 +100,9 @@ def read_pair(file: Path) -> Pair:
     Raises:
         ConfigError: unreadable or invalid.
     """
-    shipped = SHIPPED / f"{file.name}.yaml"
-    if not file.exists() and file.name == str(file) and shipped.is_file():
-        file = shipped
+    built_in = BUILT_IN / f"{file.name}.yaml"
+    if not file.exists() and file.name == str(file) and built_in.is_file():
+        file = built_in
     try:
         data: Any = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""What is shipped of a finished pair: one decoder, its figures, and a page that tells them."""
+"""What is released of a finished pair: one decoder, its figures, and a page that shows them."""
 
 import shutil
 from pathlib import Path
