@@ -22,6 +22,7 @@ from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
+from duet_contract.channels import SERVER_KEEPALIVE
 from duet_contract.v1 import (
     control_pb2,
     control_pb2_grpc,
@@ -44,12 +45,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # Signals are far below any flow-control window; probing for one costs bytes on every link.
     ("grpc.http2.bdp_probe", 0),
-    # A device that went away without a word is noticed within half a minute, and its request
-    # aborted.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # Less than any device's own interval: pings during silence are wanted.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    *SERVER_KEEPALIVE,
 )
 
 
