@@ -3,14 +3,13 @@
 import asyncio
 import json
 import os
-import signal
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from duet_cloud.engine_processes import PLUGIN, starting_processes
 from duet_cloud.errors import EngineError
 
 if TYPE_CHECKING:
@@ -115,6 +114,9 @@ class VllmEngine:
         # A service that receives questions sends no usage reports unless its operator wants that.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        if (chosen := os.environ.get("VLLM_PLUGINS")) is not None:
+            # The operator chooses among other plugins; this one is the service's own.
+            os.environ["VLLM_PLUGINS"] = ",".join(filter(None, {*chosen.split(","), PLUGIN}))
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
@@ -205,23 +207,7 @@ async def load_in_background(
     """`VllmEngine.load` in a thread, so that health checks are answered meanwhile."""
 
     def load() -> VllmEngine:
-        with _children_without_interrupt():
+        with starting_processes():
             return VllmEngine.load(model, arguments, max_context, name)
 
     return await asyncio.to_thread(load)
-
-
-@contextmanager
-def _children_without_interrupt() -> Iterator[None]:
-    """Processes that this thread starts meanwhile, and theirs, do not notice SIGINT.
-
-    Ctrl-C in a terminal reaches every process of the service. vLLM's would abort what they
-    generate, when the service is to finish it; it ends them itself, with SIGTERM.
-    """
-    # Started later, it would unblock the signal again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
