@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
 
+_DIED = "the engine died; vLLM's log above says why"
+_POLL_S = 0.5
+
+
 @dataclass(frozen=True)
 class Step:
     """One output of the engine. Times are seconds on the engine's clock, 0 where unknown."""
@@ -62,14 +66,22 @@ class Engine(Protocol):
     """The engine as the service uses it; tests and the bench have scripted ones."""
 
     max_sequences: int
+    """Most requests that it generates at a time."""
     max_context: int
+    """Most tokens of prompt and signal together."""
+    timeout_s: float
+    """Seconds in which it always answers `check` or emits a token, unless it hangs."""
 
     def generate(self, job: Job) -> AsyncGenerator[Step]:
         """Generates; closing the iterator aborts the request in the engine at once."""
         ...
 
-    def healthy(self) -> bool:
-        """Whether the engine can still take requests."""
+    async def check(self) -> None:
+        """Returns once the engine's core has answered a call.
+
+        Raises:
+            EngineError: the engine died.
+        """
         ...
 
     def shutdown(self) -> None:
@@ -98,6 +110,8 @@ class VllmEngine:
         self._llm = llm
         self.max_sequences: int = llm.vllm_config.scheduler_config.max_num_seqs
         self.max_context: int = llm.vllm_config.model_config.max_model_len
+        # A step on a processor can take many seconds.
+        self.timeout_s = 60.0 if llm.vllm_config.device_config.device_type == "cpu" else 4.0
 
     @classmethod
     def load(
@@ -170,9 +184,22 @@ class VllmEngine:
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineError(f"the engine failed: {error}") from error
 
-    def healthy(self) -> bool:
+    async def check(self) -> None:
         """See `Engine`."""
-        return not self._llm.errored
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        # `is_paused` passes the busy loop of the engine's core; `check_health` does not.
+        call = asyncio.ensure_future(self._llm.is_paused())
+        try:
+            # A core that dies leaves the call unanswered.
+            while not (await asyncio.wait({call}, timeout=_POLL_S))[0]:
+                if self._llm.errored:
+                    raise EngineError(_DIED)
+            call.result()
+        except EngineDeadError as error:
+            raise EngineError(_DIED) from error
+        finally:
+            call.cancel()
 
     def shutdown(self) -> None:
         """See `Engine`."""
