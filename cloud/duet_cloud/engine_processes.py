@@ -5,9 +5,9 @@ keep the GPU. So each process of an engine asks Linux for SIGKILL when its paren
 (`PR_SET_PDEATHSIG`, prctl(2)). Shared memory is then removed by Python's resource tracker, which
 outlives them all.
 
-vLLM forks its processes, or spawns them. A fork runs the hooks that `end_with_parent` registers. A
-spawned process runs `end_with_parent` itself, as a plugin of vLLM's (`vllm.general_plugins` in
-pyproject.toml), which vLLM loads in every process that it starts.
+vLLM forks its processes, or spawns them. A fork runs the hooks that are registered here. A spawned
+process runs `end_with_parent`, as a plugin of vLLM's (`vllm.general_plugins` in pyproject.toml),
+which vLLM loads in every process that it starts. It leaves engines of other programs alone.
 """
 
 import ctypes
@@ -22,6 +22,8 @@ from multiprocessing import resource_tracker
 
 PLUGIN = "duet_end_with_parent"
 """The plugin's name, as the variable `VLLM_PLUGINS` lists it."""
+_VARIABLE = "DUET_END_WITH_PARENT"
+"""Set for the processes of this service's engines."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -46,17 +48,19 @@ def starting_processes() -> Iterator[None]:
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     _Forks.bound = True
+    os.environ[_VARIABLE] = "1"
     try:
         yield
     finally:
         _Forks.bound = False
+        del os.environ[_VARIABLE]
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
-    """Makes this process, if `multiprocessing` spawned it, and its forks end with their parents."""
+    """Makes a spawned process of the service's engine, and its forks, end with their parents."""
     parent = multiprocessing.parent_process()
-    if parent is not None and parent.pid is not None:
+    if _VARIABLE in os.environ and parent is not None and parent.pid is not None:
         _end_with(parent.pid)
         _register_fork_hooks()
         _Forks.bound = True

@@ -151,7 +151,7 @@ class CloudServer:
         route.serving, route.failure = Serving(engine, limits, watch), None
         admission.open(self._options.max_running or engine.max_sequences)
         self._watches[route.name] = asyncio.create_task(self._watch(route, watch))
-        if all(one.serving for one in self.routes.all):
+        if all(one.serving and one.failure is None for one in self.routes.all):
             await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
     async def _watch(self, route: Route, watch: EngineWatch) -> None:
