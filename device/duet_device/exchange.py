@@ -49,7 +49,7 @@ class Exchange:
 
 
 def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Generator[Event]:
-    """Answers a question with the signal of a link, a stored signal, or the device alone.
+    """Answer a question with the signal of a link, a stored signal, or the device alone.
 
     Args:
         exchange: question, pair and decoder.
@@ -107,7 +107,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
 
 
 def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> float:
-    """Evaluates the prompt before the signal; returns when that was done, in milliseconds.
+    """Evaluate the prompt before the signal; return when that was done, in milliseconds.
 
     The suffix may be empty, and then the first answer token comes from the last chunk, or from the
     prefix where the signal is empty.
@@ -134,7 +134,7 @@ def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
 
 
 def _reserve(exchange: Exchange, prompt: int) -> None:
-    """Makes room for `prompt` tokens and the answer, as far as the decoder's window goes."""
+    """Make room for `prompt` tokens and the answer, as far as the decoder's window goes."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
     exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
@@ -153,7 +153,7 @@ class _Answered:
 
 
 def _generate(exchange: Exchange) -> Generator[AnswerText, None, _Answered]:
-    """Generates the answer behind the decoder's sequence."""
+    """Generate the answer behind the decoder's sequence."""
     generation = _generation(exchange)
     writer = AnswerWriter(exchange.decoder, exchange.question)
     count = 0
