@@ -90,6 +90,7 @@ _MODULES = {
     "settings": "Settings",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:

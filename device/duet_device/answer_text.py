@@ -32,11 +32,11 @@ class AnswerWriter:
         return "".join(self._text)
 
     def feed(self, token: int) -> str:
-        """Returns the characters that a token completes; often none."""
+        """Return the characters that a token completes; often none."""
         return self._add(self._utf8.decode(self._decoder.detokenize(token)))
 
     def finish(self) -> str:
-        """Returns the characters that were held back, after the last token."""
+        """Return the characters that were held back, after the last token."""
         return self._add(self._utf8.decode(b"", True), last=True)
 
     def _add(self, text: str, *, last: bool = False) -> str:
@@ -49,7 +49,7 @@ class AnswerWriter:
 def computed_answer(
     question: Question, signal: str | None, sentence: str, *, cut: bool = False
 ) -> ComputedAnswer:
-    """Makes the answer of a pair that computes, and restores what was redacted in the question.
+    """Make the answer of a pair that computes, and restores what was redacted in the question.
 
     Args:
         question: masked (`Question.for_pair`).

@@ -6,7 +6,7 @@ uses this module and `duet_device.link` directly.
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.answers import final_answer
 from duet_contract.manifest import Manifest
@@ -50,7 +50,7 @@ class Exchange:
 
 
 def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Generator[Event]:
-    """Answers a question with the signal of a link, a stored signal, or the device alone.
+    """Answer a question with the signal of a link, a stored signal, or the device alone.
 
     Args:
         exchange: question, pair and decoder.
@@ -63,6 +63,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
     Raises:
         DeviceError: the question was not answered.
     """
+    exchange = replace(exchange, question=exchange.question.for_pair(exchange.manifest))
     decoder, deadline = exchange.decoder, exchange.deadline
     ready = deadline.elapsed_ms()
     budget = exchange.settings.budget_for(exchange.manifest)
@@ -108,7 +109,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
 
 
 def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> float:
-    """Evaluates the prompt before the signal; returns when that was done, in milliseconds.
+    """Evaluate the prompt before the signal; return when that was done, in milliseconds.
 
     The suffix may be empty, and then the first answer token comes from the last chunk, or from the
     prefix where the signal is empty.
@@ -135,7 +136,7 @@ def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
 
 
 def _reserve(exchange: Exchange, prompt: int) -> None:
-    """Makes room for `prompt` tokens and the answer, as far as the decoder's window goes."""
+    """Make room for `prompt` tokens and the answer, as far as the decoder's window goes."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
     exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
@@ -156,7 +157,7 @@ class _Answered:
 
 
 def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText, None, _Answered]:
-    """Generates the answer behind the decoder's sequence.
+    """Generate the answer behind the decoder's sequence.
 
     A computed answer appears whole: its sentence has its numbers only when it is complete.
     """

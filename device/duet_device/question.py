@@ -66,7 +66,7 @@ class Question:
         return replace(self, masked=mask(text, self.redaction.originals if self.redaction else ()))
 
     def check_size(self, manifest: Manifest) -> None:
-        """Refuses a question that cannot fit a pair, before anything is loaded or sent.
+        """Refuse a question that cannot fit a pair, before anything is loaded or sent.
 
         Raises:
             UsageProblem: the question or its context is too long, or the pair reads no context.
@@ -95,7 +95,7 @@ class Question:
 def build_request(
     question: Question | str, manifest: Manifest, settings: Settings
 ) -> ReasonRequest:
-    """Builds all that leaves the device for a question, with a request id of its own.
+    """Build all that leaves the device for a question, with a request id of its own.
 
     Args:
         question: as typed, or with redaction. It is masked here if the pair's quantities are
@@ -121,7 +121,7 @@ def build_request(
 
 
 def asked_again(request: ReasonRequest) -> ReasonRequest:
-    """Returns the same request with an id of its own."""
+    """Return the same request with an id of its own."""
     again = ReasonRequest()
     again.CopyFrom(request)
     again.request_id = uuid.uuid4().hex

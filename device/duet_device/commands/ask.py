@@ -166,7 +166,7 @@ class _Ask(click.Command):
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Load a pair that nobody trusted has signed, if no publisher is pinned.",
+    help="Load a pair without a trusted signature, if no publisher is pinned.",
 )
 @click.option(
     "--context",
@@ -316,7 +316,7 @@ def _answer(
     output: "Output",
     recorder: "Recorder",
 ) -> None:
-    """Shows the events of a question, and stores its result."""
+    """Show the events of a question, and store its result."""
     from duet_device.events import Result
 
     try:

@@ -27,7 +27,7 @@ def _styled() -> bool:
 
 
 def show(text: str) -> None:
-    """Writes lines to stdout, escaped: names of files and pairs are what others chose.
+    """Write lines to stdout, escaped: names of files and pairs are what others chose.
 
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
@@ -36,7 +36,7 @@ def show(text: str) -> None:
 
 
 def show_path(path: Path) -> None:
-    """Writes a path to stdout, for programs exactly as it is.
+    """Write a path to stdout, for programs exactly as it is.
 
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
@@ -51,7 +51,7 @@ def show_path(path: Path) -> None:
 
 
 def note(line: str) -> None:
-    """Writes one line to stderr, escaped: much of it is what another side said. Never fails."""
+    """Write one line to stderr, escaped: much of it is what another side said. Never fails."""
     _tell(f"duet-device: {one_line(line)}\n")
 
 
@@ -91,7 +91,7 @@ class Output:
         self._dim = sys.stderr.isatty() and _styled()
 
     def show(self, event: "Event") -> None:
-        """Writes an event of a question.
+        """Write an event of a question.
 
         Raises:
             OutputClosed, OutputLost: the answer did not reach its reader.
@@ -111,7 +111,7 @@ class Output:
                 self.end(receipt)
 
     def signal(self, text: str) -> None:
-        """Writes the next characters of the signal."""
+        """Write the next characters of the signal."""
         if not self._show_signal:
             return
         self._signal_shown = True
@@ -119,7 +119,7 @@ class Output:
         _tell(f"{_DIM}{text}{_PLAIN}" if self._dim else text)
 
     def answer(self, text: str) -> None:
-        """Writes the next characters of the answer."""
+        """Write the next characters of the answer."""
         self._end_signal()
         if self._as_json:
             return
@@ -144,7 +144,7 @@ class Output:
             self.note(f"sent: {json_escaped(said)}")
 
     def end(self, receipt: "Receipt") -> None:
-        """Writes the rest of the answer: the end of its line, or the receipt as JSON.
+        """Write the rest of the answer: the end of its line, or the receipt as JSON.
 
         Raises:
             OutputClosed, OutputLost: whoever asked does not have the answer.
@@ -159,7 +159,7 @@ class Output:
             _write("\n")
 
     def receipt(self, receipt: "Receipt", stored: str | None = None) -> None:
-        """Says on stderr what the answer cost, and why to doubt it.
+        """Say on stderr what the answer cost, and why to doubt it.
 
         Args:
             receipt: of the answer, which `end` has written.
@@ -196,7 +196,7 @@ class Output:
 
 
 def show_error(error: DeviceError) -> None:
-    """Writes an error to stdout as one JSON object.
+    """Write an error to stdout as one JSON object.
 
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
@@ -206,7 +206,7 @@ def show_error(error: DeviceError) -> None:
 
 
 def receipt_line(receipt: "Receipt") -> str:
-    """Returns what an answer cost in one line of less than 80 characters.
+    """Return what an answer cost in one line of less than 80 characters.
 
     Examples: "16 large-model tokens, 268 B, 1.2 s", "device alone, 1.2 s".
     """
@@ -229,7 +229,7 @@ def receipt_line(receipt: "Receipt") -> str:
 
 
 def receipt_details(receipt: "Receipt") -> str:
-    """Returns all that an answer cost in one line."""
+    """Return all that an answer cost in one line."""
     tokens, ms, flops = receipt.tokens, receipt.ms, receipt.flops
     parts: list[str] = ["device alone" if receipt.source == "device" else receipt.source]
     if receipt.source != "device":

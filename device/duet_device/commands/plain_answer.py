@@ -24,7 +24,7 @@ class PlainAnswer:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Returns what can be shown by now."""
+        """Return what can be shown by now."""
         self._held += text
         shown = ""
         while self._held:
@@ -40,7 +40,7 @@ class PlainAnswer:
         return shown
 
     def finish(self) -> str:
-        """Returns what was held back."""
+        """Return what was held back."""
         held, self._held = self._held, ""
         return held
 
