@@ -1,8 +1,10 @@
 """The supervised start: tokenizer, examples, batches, and going on exactly."""
 
 import json
+import os
 import random
 import shutil
+import signal
 from functools import partial
 from itertools import chain, repeat
 from statistics import median
@@ -142,6 +144,24 @@ def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch
     assert all(torch.equal(w, theirs[name]) for name, w in whole.model.state_dict().items())
     written = load_file(tmp_path / "parts/model/model.safetensors")
     assert all(torch.equal(weight, theirs[name]) for name, weight in written.items())
+
+
+def test_termination_saves_after_the_step(start, teacher, tmp_path, monkeypatch):
+    model, state, plan = tmp_path / "model", tmp_path / "state.pt", Plan(6, tokens=256)
+    shutil.copytree(load_pair(start).decoder.path, model)
+    student = Student(model, state, plan)
+    learn = student._learn
+
+    def terminated(batch):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return learn(batch)
+
+    monkeypatch.setattr(student, "_learn", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    examples = partial(teacher.examples, "decoder")
+    assert not student.train(examples, until=float("inf"), report=lambda *_: None)
+    assert (student.step, Student(model, state, plan).step) == (1, 1)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_time_limit_stops_and_the_loss_falls(tmp_path, capsys):

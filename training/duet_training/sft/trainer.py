@@ -7,11 +7,14 @@ few tokens, everything else with AdamW.
 """
 
 import random
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -129,15 +132,28 @@ class Student:
         until: float,
         report: Callable[[int, float, float], None],
     ) -> bool:
-        """Trains until the plan is done (True) or `until` on the monotonic clock has passed.
+        """Trains until the plan is done (True), or saves and stops before (False).
 
-        `report`: called now and then with step, loss and tokens a second.
+        Args:
+            draw: examples of a chunk.
+            until: when to stop, on the monotonic clock. SIGTERM stops it, too, after the step.
+            report: called now and then with step, loss and tokens a second.
         """
-        started, tokens, losses = time.monotonic(), 0, 0.0
+        with _terminated() as terminated:
+            return self._train(draw, until, report, terminated)
+
+    def _train(
+        self,
+        draw: Callable[[random.Random, int], list[Example]],
+        until: float,
+        report: Callable[[int, float, float], None],
+        terminated: threading.Event,
+    ) -> bool:
+        started, tokens, losses = time.monotonic(), 0, list[float]()
         batches = self._batches(draw)
         self.model.train()
         while self.step < self._plan.steps:
-            if time.monotonic() > until:
+            if time.monotonic() > until or terminated.is_set():
                 self.save()
                 return False
             # Other lessons than those that were interrupted may make fewer of a chunk.
@@ -145,13 +161,13 @@ class Student:
                 self.chunk, self._place = self.chunk + 1, 0
                 batches = self._batches(draw)
             batch = batches[self._place]
-            losses += self._learn(batch)
+            losses.append(self._learn(batch))
             tokens += sum(map(len, batch.examples))
             self.step += 1
             self._place += 1
             if self.step % 50 == 0:
-                report(self.step, losses / 50, tokens / (time.monotonic() - started))
-                losses = 0.0
+                report(self.step, fmean(losses), tokens / (time.monotonic() - started))
+                losses.clear()
             if self.step % SAVE_EVERY == 0:
                 self.save()
         self.save()
@@ -178,6 +194,20 @@ class Student:
         with torch.autocast("cpu", torch.bfloat16) if self._plan.bfloat16 else nullcontext():
             logits = self.model(ids).logits
         return cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
+
+
+@contextmanager
+def _terminated() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, in the main thread; elsewhere nothing does."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True)
