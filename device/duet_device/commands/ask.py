@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duet_contract.commands import Number
 from duet_contract.sampling import MOST_SEED
-from duet_device.commands.options import FiniteRange, Temperature
+from duet_device.commands.options import Temperature
 from duet_device.commands.output import note
 from duet_device.deadline import Deadline, Start
 from duet_device.errors import DeviceError, Interrupted, UsageProblem
@@ -44,16 +45,16 @@ Exit codes:
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
-    7  what the device keeps encrypted cannot be had: no key, wrong key, altered
-    8  no identity for that server, or one that ended or was altered (enroll)
-    9  stdout cannot take the answer: it is closed, or its disk is full
+    7  encrypted store unavailable: key missing, wrong key, or data modified
+    8  no identity for that server, or it expired or was modified (enroll)
+    9  stdout is closed, or its disk is full
   130  interrupted
-  141  the reader of stdout has gone
+  141  the reader of stdout is gone
 """
 
 
 class _Sources(click.types.StringParamType):
-    """Several in the environment stand as in PATH; an empty one there is none."""
+    """Several in the environment are separated as in PATH; empty ones are ignored."""
 
     envvar_list_splitter = os.pathsep
 
@@ -62,12 +63,12 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
-@click.command(epilog=EXIT_CODES)
+# DUET_SERVER, not DUET_ASK_SERVER.
+@click.command(epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
 @click.argument("question", required=False)
 @click.option(
     "--json",
     "as_json",
-    envvar="DUET_JSON",
     is_flag=True,
     help="Print the receipt as one JSON object.",
 )
@@ -76,84 +77,80 @@ class _Sources(click.types.StringParamType):
     "--budget",
     type=click.IntRange(1, _MOST_BUDGET),
     metavar="N",
-    help="Most signal tokens [pair's default].",
+    help="Maximum number of signal tokens [pair's default].",
 )
 @click.option(
     "--timeout",
-    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
+    type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long the whole question may take, from when it is there.",
+    help="Total time limit in seconds.",
 )
 @click.option(
     "--connect-timeout",
-    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
+    type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONNECT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long the link to the cloud may take to stand.",
+    help="Connection timeout in seconds.",
 )
 @click.option(
     "--temperature",
     type=Temperature(),
     metavar="T",
-    help="Sampling temperature of signal and answer, 0 or 0.01 to 2 [pair's default].",
+    help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, MOST_SEED),
     metavar="N",
-    help="Seed of the sampling [not reproducible].",
+    help="Sampling seed [random].",
 )
-@click.option("--device-only", is_flag=True, help="Never open a connection.")
+@click.option("--device-only", is_flag=True, help="Answer without the cloud; open no connection.")
 @click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
 @click.option(
     "--server",
     default=DEFAULT_SERVER,
     show_default=True,
     metavar="HOST:PORT",
-    help="Where the cloud listens.",
+    help="Address of the cloud.",
 )
-@click.option(
-    "--pair", "pair_name", envvar="DUET_PAIR", metavar="NAME_OR_DIR", help="The pair to use."
-)
+@click.option("--pair", "pair_name", metavar="NAME_OR_DIR", help="Pair to use.")
 @click.option(
     "--threads",
     type=click.IntRange(1, 512),
     metavar="N",
-    help=f"Processors to decode with [all but one, at most {MOST_DEFAULT_THREADS}].",
+    help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
 )
 @click.option(
     "--draft/--no-draft",
     default=True,
     show_default=True,
-    help="Guess ahead from the prompt while that is faster.",
+    help="Speculative decoding by prompt lookup, while that is faster.",
 )
 @click.option(
     "--anticipate/--no-anticipate",
     default=False,
     show_default=True,
-    help="Guess the signal ahead while waiting for it: sooner answers, more computing.",
+    help="Speculative prefill of the signal: earlier answers, more computation.",
 )
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Load a pair that nobody trusted has signed, if no publisher is pinned.",
+    help="Load a pair without a trusted signature, if no publisher is pinned.",
 )
 @click.option(
     "--context",
     "sources",
-    envvar="DUET_CONTEXT",
     type=_Sources(),
     multiple=True,
     metavar="FILE",
-    help="Private material for the decoder alone, never sent: a file, a folder, or - for stdin. "
-    f"May be given several times; in DUET_CONTEXT with {os.pathsep!r} between.",
+    help="Private file, folder or - (stdin) for the decoder, never sent. Repeatable.",
 )
 @click.option(
     "--context-timeout",
-    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -162,27 +159,27 @@ class _Sources(click.types.StringParamType):
 @click.option(
     "--redact",
     is_flag=True,
-    help="Replace names, addresses, phone numbers and the like before the question is sent.",
+    help="Replace names, addresses, phone numbers and the like in what is sent.",
 )
 @click.option(
     "--redact-words",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help='Redact these, too: a word or phrase a line, or "WORD = LABEL". Implies --redact.',
+    help='Also redact the lines of FILE: PHRASE or "PHRASE = LABEL". Implies --redact.',
 )
 @click.option(
     "--redact-numbers",
     is_flag=True,
-    help="Redact every number, too; the cloud cannot compute with them. Implies --redact.",
+    help="Also redact numbers; the cloud cannot compute with them. Implies --redact.",
 )
-@click.option("--show-sent", is_flag=True, help="Show on stderr all that was sent.")
-@click.option("--no-log", is_flag=True, help="Do not keep this answer (see duet-device logs).")
+@click.option("--show-sent", is_flag=True, help="Show what was sent, on stderr.")
+@click.option("--no-log", is_flag=True, help="Do not store this answer (see duet-device logs).")
 @click.option(
     "--reuse",
     is_flag=True,
-    help="Take the signal from history if the same question was answered before.",
+    help="Use the stored signal if the same question was answered before.",
 )
-@click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
 @click.pass_context
 def ask(
     context: click.Context,
@@ -212,12 +209,13 @@ def ask(
     reuse: bool,
     quiet: bool,
 ) -> None:
-    """Answer QUESTION, or what stdin holds where it is absent or "-".
+    """Answer QUESTION (read from stdin if omitted or "-").
 
     The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
-    alone and says so. The answer goes to stdout, all else to stderr.
+    alone and says so. The answer goes to stdout, everything else to stderr.
 
-    Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
+    Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
+    separates several paths as PATH does.
     """
     start = Start(context.find_root().obj)
     settings = Settings(

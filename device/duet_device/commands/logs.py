@@ -21,15 +21,20 @@ _WHAT = (
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "-n", "count", type=click.IntRange(0), default=3, show_default=True, metavar="N",
-    help="How many of the newest answers; 0 for all.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+    "-n",
+    "--count",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Number of newest answers; 0 shows all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
 def logs(context: click.Context, count: int, as_json: bool) -> None:
-    """Show the newest answers that were kept, the newest last.
+    """Show the newest stored answers, the newest last.
 
-    Nothing is kept before `logs on`.
+    Nothing is stored before `duet-device logs on`.
     """
     if context.invoked_subcommand:
         return
@@ -58,7 +63,7 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
 
 @logs.command("on")
 def logs_on() -> None:
-    """Keep answers from now on, encrypted."""
+    """Store answers from now on, encrypted."""
     from duet_device.history.store import History
     from duet_device.vault.vault import Vault, key_place
 
@@ -72,7 +77,7 @@ def logs_on() -> None:
 
 @logs.command("off")
 def logs_off() -> None:
-    """Keep no more answers; those that were kept stay."""
+    """Stop storing answers; stored ones stay."""
     from duet_device.history.store import History
 
     history = History.of(home(create=False))
@@ -84,7 +89,7 @@ def logs_off() -> None:
 
 @logs.command("path")
 def logs_path() -> None:
-    """Print where the answers are kept."""
+    """Print the directory of stored answers."""
     from duet_device.history.store import History
 
     show_path(History.of(home(create=False)).path)
@@ -92,15 +97,18 @@ def logs_path() -> None:
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="Every answer.")
+@click.option(
+    "--all", "everything", is_flag=True, allow_from_autoenv=False, help="Remove every answer."
+)
 @click.option(
     "--before",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="DATE",
-    help="Answers from before YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS, local time.",
+    allow_from_autoenv=False,
+    help="Remove answers before YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, local time.",
 )
 def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> None:
-    """Remove answers for good: those named, all, or those from before a date."""
+    """Remove stored answers permanently: by ID, all, or those before a date."""
     if sum([bool(ids), everything, before is not None]) != 1:
         raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
     from duet_device.history.store import History, check_ids
