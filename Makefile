@@ -63,13 +63,13 @@ $(TRAINING_READY): $(TRAINING_LOCK) $(TRAINING_PROJECTS:%=%/pyproject.toml)
 	@touch $@
 
 pair: $(READY) ## install the default pair into the user's cache
-	@$(BIN)/python -m duet_cloud.pairs build $(PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(PAIR) --if-missing
 
 measured-pair: $(READY)
-	@$(BIN)/python -m duet_cloud.pairs build $(MEASURED_PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(MEASURED_PAIR) --if-missing
 
 reported-pair: $(READY)
-	@$(BIN)/python -m duet_cloud.pairs build $(REPORTED_PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(REPORTED_PAIR) --if-missing
 
 # As it was given: not one character of it is make's or the shell's to read. make would expand Q itself
 # on its way into the environment.

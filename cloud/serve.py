@@ -2,7 +2,7 @@
 
 import sys
 
-from duet_cloud.serve import main
+from duet_cloud.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["serve", *sys.argv[1:]]))

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from duet_cloud.pairs.__main__ import main as pairs
+
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.receipt import Receipt
 from tests.service import Service
@@ -48,7 +48,7 @@ SHORT = 48
 def served(tmp_path_factory):
     """The default pair's service; `make test` builds the pair first."""
     assert pairs(["build", DEFAULT_PAIR, "--if-missing"]) == 0
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", DEFAULT_PAIR]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", DEFAULT_PAIR]
     with Service.started(command, tmp_path_factory.mktemp("default-pair") / "log") as running:
         running.wait_ready(180)
         yield running

@@ -9,8 +9,8 @@ import uuid
 import psutil
 import pytest
 
-from duet_cloud.pairs.__main__ import main as pairs
 from duet_contract.pairs import DEFAULT_PAIR
+from tests.doubles.commands import cloud_pairs as pairs
 
 pytestmark = pytest.mark.engine
 

@@ -78,7 +78,7 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     from duet_tools.progress import plain
 
     address = f"127.0.0.1:{_free_port()}"
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", pair]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]
     # Under a name of its own: the folder is everybody's, and another demo may be running.
     with tempfile.NamedTemporaryFile(prefix="duet-demo-", suffix=".log", delete=False) as output:

@@ -67,6 +67,6 @@ service_flags = click.option(
     "--service-flags",
     default="",
     metavar="FLAGS",
-    help="More flags for duet_cloud.serve, in one string.",
+    help="More flags for duet-cloud serve, in one string.",
 )
 engine_flags = click.argument("engine_flags", nargs=-1, type=click.UNPROCESSED)

@@ -39,7 +39,7 @@ def test_the_question_arrives_as_it_was_given(question: str, tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, env=environment)
     built, asked = map(json.loads, (tmp_path / "log").read_text("utf-8").splitlines())
-    assert built == ["-m", "duet_cloud.pairs", "build", DEFAULT_PAIR, "--if-missing"]
+    assert built == ["-m", "duet_cloud", "pairs", "build", DEFAULT_PAIR, "--if-missing"]
     assert asked == ["-m", "duet_tools.demo", "--pair", DEFAULT_PAIR, "--", question]
     assert not (tmp_path / "tree" / "read").exists(), "a part of it was run"
 
@@ -53,4 +53,4 @@ def test_a_service_that_does_not_start(
     assert out == ""
     (log,) = tmp_path.glob("duet-demo-*.log")
     assert log.name in err.replace("\n", "")
-    assert "duet_cloud.serve: " in log.read_text()
+    assert "duet-cloud: " in log.read_text()
