@@ -49,8 +49,8 @@ def real_manifest(real_pair: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A thinking pair of tiny random models, built from local directories by the Qwen3 recipe."""
-    from duet_cloud.pairs.__main__ import main
     from tests.doubles import models
+    from tests.doubles.commands import cloud_pairs as main
 
     root = tmp_path_factory.mktemp("thinking")
     models.write_hub_model(root / "reasoner")

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from duet_cloud.pairs.__main__ import main as pairs
 
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.receipt import Receipt
+from tests.doubles.commands import cloud_pairs as pairs
 from tests.service import Service
 
 pytestmark = pytest.mark.engine

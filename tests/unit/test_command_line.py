@@ -13,7 +13,7 @@ import pytest
 from duet_contract.commands import LazyGroup, Program
 
 ROOT = Path(__file__).parents[2]
-PROJECTS = ("device", "cloud")
+PROJECTS = ("device", "cloud", "tools")
 SCRIPTS = {
     name: target
     for project in PROJECTS
