@@ -37,8 +37,8 @@ help: ## list the targets
 
 setup: $(READY) ## make the environment (.venv)
 
-PROJECTS := proto device cloud cloud/pairs tools
-TRAINING_PROJECTS := proto training
+PROJECTS := proto device cloud cloud/pairs tools/report tools
+TRAINING_PROJECTS := proto tools/report training
 editable = $(foreach project,$(1),-e ./$(project))
 
 $(READY): $(LOCK) $(PROJECTS:%=%/pyproject.toml)
@@ -102,9 +102,9 @@ stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock: $(READY) ## resolve both environments anew
-	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools \
+	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools/report tools \
 	  --group dev --with torch==2.13.0
-	$(BIN)/python requirements/lock.py training-cpu.txt proto 'training[cpu]' --group test --with torch==2.13.0
+	$(BIN)/python requirements/lock.py training-cpu.txt proto tools/report 'training[cpu]' --group test --with torch==2.13.0
 
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update the README's table
 	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json

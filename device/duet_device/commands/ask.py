@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING
 import click
 
 from duet_contract.commands import Number
+from duet_contract.errors import ContractError
 from duet_contract.sampling import MOST_SEED
 from duet_device.commands.options import Temperature
-from duet_device.commands.output import note
-from duet_device.deadline import Deadline, Start
-from duet_device.errors import DeviceError, Interrupted, UsageProblem
+from duet_device.commands.output import note, show_error
+from duet_device.deadline import Deadline
+from duet_device.errors import (
+    DeviceError,
+    Interrupted,
+    ModelProblem,
+    OutputClosed,
+    OutputLost,
+    UsageProblem,
+)
 from duet_device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_CONTEXT_TIMEOUT,
@@ -25,11 +33,13 @@ from duet_device.settings import (
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
     MOST_TIMEOUT,
-    Settings,
 )
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
+    from duet_device.client import Client
+    from duet_device.commands.output import Output
+    from duet_device.commands.recorder import Recorder
     from duet_device.question import Question
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
@@ -63,14 +73,31 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
+class _Ask(click.Command):
+    """Ends in one JSON object with --json, whether the question was answered or not."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """See click.Command."""
+        try:
+            return super().invoke(ctx)
+        except (OutputClosed, OutputLost):
+            raise
+        except (ContractError, DeviceError) as error:
+            if not ctx.params["as_json"]:
+                raise
+            failure = error if isinstance(error, DeviceError) else ModelProblem(str(error))
+            show_error(failure)
+            ctx.exit(failure.exit_code)
+
+
 # DUET_SERVER, not DUET_ASK_SERVER.
-@click.command(epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
+@click.command(cls=_Ask, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
 @click.argument("question", required=False)
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print the receipt as one JSON object.",
+    help="Print the receipt, or the error, as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
 @click.option(
@@ -85,7 +112,7 @@ class _Sources(click.types.StringParamType):
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Total time limit in seconds.",
+    help="Total time limit in seconds, from when the question is read.",
 )
 @click.option(
     "--connect-timeout",
@@ -124,13 +151,13 @@ class _Sources(click.types.StringParamType):
     help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
 )
 @click.option(
-    "--draft/--no-draft",
+    "--prompt-lookup/--no-prompt-lookup",
     default=True,
     show_default=True,
     help="Speculative decoding by prompt lookup, while that is faster.",
 )
 @click.option(
-    "--anticipate/--no-anticipate",
+    "--speculative-prefill/--no-speculative-prefill",
     default=False,
     show_default=True,
     help="Speculative prefill of the signal: earlier answers, more computation.",
@@ -180,6 +207,7 @@ class _Sources(click.types.StringParamType):
     help="Use the stored signal if the same question was answered before.",
 )
 @click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
 def ask(
     context: click.Context,
@@ -196,8 +224,8 @@ def ask(
     server: str,
     pair_name: str | None,
     threads: int | None,
-    draft: bool,
-    anticipate: bool,
+    prompt_lookup: bool,
+    speculative_prefill: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
     context_timeout: float,
@@ -208,6 +236,7 @@ def ask(
     no_log: bool,
     reuse: bool,
     quiet: bool,
+    verbose: bool,
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-").
 
@@ -217,8 +246,26 @@ def ask(
     Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
     separates several paths as PATH does.
     """
-    start = Start(context.find_root().obj)
-    settings = Settings(
+    stop = _stop_on_interrupt(context)
+    deadline = Deadline(timeout, context.find_root().obj, stop)
+    from_stdin = question in (None, "-")
+    if from_stdin and "-" in sources:
+        raise UsageProblem("stdin holds the context: give the question as an argument")
+    text = question or ""
+    if from_stdin:
+        with deadline.waiting():
+            text = _read_stdin()
+    # Imported here, so that --help and errors of usage come at once.
+    from duet_contract.pairs import DEFAULT_PAIR
+    from duet_device.client import Client
+    from duet_device.commands.output import Output
+    from duet_device.commands.recorder import Recorder
+    from duet_device.privacy.context import read_context
+    from duet_device.question import Question
+
+    client = Client(
+        pair_name or DEFAULT_PAIR,
+        allow_unsigned=allow_unsigned,
         server=server,
         budget=budget,
         temperature=temperature,
@@ -228,70 +275,48 @@ def ask(
         device_only=device_only,
         require_cloud=require_cloud,
         threads=threads,
-        draft=draft,
-        anticipate=anticipate,
+        prompt_lookup=prompt_lookup,
+        speculative_prefill=speculative_prefill,
     )
-    from_stdin = question in (None, "-")
-    if from_stdin and "-" in sources:
-        raise UsageProblem("stdin holds the context: give the question as an argument")
-    text = question or ""
-    if from_stdin:
-        with start.waiting():
-            text = _read_stdin()
-    # Imported here, so that --help and errors of usage come at once.
-    from duet_contract.pairs import DEFAULT_PAIR
-    from duet_device.pairs.pair import open_pair
-
-    pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
     if allow_unsigned:
-        note("--allow-unsigned: this pair may come from anybody, and say anything")
-
-    from duet_device.answering import Listener, answer
-    from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Keeper
-    from duet_device.privacy.context import read_context
-    from duet_device.question import Question, check_question
-
-    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
-    stop = _stop_on_interrupt(context)
-    # Before time is spent on what goes with it.
-    check_question(Question(text), pair.manifest, settings)
-    asked = Question(text)
-    if sources:
-        with start.waiting():
-            asked = Question(text, read_context(sources, output.note, context_timeout))
-    if redact or redact_words or redact_numbers:
-        check = Deadline(timeout, start.at, stop).check
-        asked = _redacted(asked, redact_words, redact_numbers, output.note, check)
-    # Either may ask for a passphrase.
-    with start.waiting():
-        keeper = Keeper(not no_log, output.note)
-        kept = keeper.find(asked, pair.manifest, settings) if reuse else None
-    listener = Listener(
-        signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
+        note("--allow-unsigned: the signer of this pair is not verified")
+    output = Output(
+        as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent, verbose=verbose
     )
+    with client:
+        asked = Question(text)
+        if sources:
+            with deadline.waiting():
+                asked = replace(asked, context=read_context(sources, output.note, context_timeout))
+        if redact or redact_words or redact_numbers:
+            asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
+        # Either may ask for a passphrase.
+        with deadline.waiting():
+            recorder = Recorder(not no_log, output.note)
+            if reuse:
+                asked = replace(asked, signal=recorder.find(asked, client))
+        _answer(client, asked, deadline, output, recorder)
+
+
+def _answer(
+    client: "Client",
+    question: "Question",
+    deadline: Deadline,
+    output: "Output",
+    recorder: "Recorder",
+) -> None:
+    """Show the events of a question, and store its result."""
+    from duet_device.events import Result
+
     try:
-        outcome = answer(
-            asked,
-            pair,
-            settings,
-            listener,
-            started=start.at,
-            stop=stop,
-            kept=kept,
-            renew=False,
-        )
+        for event in client.stream(question, deadline=deadline):
+            output.show(event)
+            if isinstance(event, Result):
+                # Only an answer that was written is stored.
+                output.receipt(event.receipt, recorder.store(question, client, event))
     except DeviceError:
         output.break_off()
         raise
-    # Only an answer that was written is stored.
-    output.end(outcome.receipt)
-    output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
-    if outcome.receipt.source == "duet":
-        # Behind the receipt, where nobody waits for it, and only over a link that works.
-        from duet_device.identity.renewal import renew_if_due
-
-        renew_if_due(server, output.note)
 
 
 def _redacted(
