@@ -127,7 +127,7 @@ def test_a_sdist_holds_what_builds_the_wheel(built: dict[str, Built], project: s
 
 @pytest.mark.parametrize("project", PROJECTS)
 def test_a_wheel_states_licence_versions_and_urls(built: dict[str, Built], project: str) -> None:
-    wheel, package = built[project].wheel, PROJECTS[project]
+    wheel = built[project].wheel
     metadata = _metadata(wheel)
     (licence,) = (n for n in _members(wheel) if n.endswith(".dist-info/licenses/LICENSE"))
     with zipfile.ZipFile(wheel) as archive:
