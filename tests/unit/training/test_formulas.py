@@ -13,12 +13,13 @@ from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import formula_accuracy, formula_pack, formulas, solutions
+from duet_training.sft import formula_pack
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.solution_model import worked_steps
 from duet_training.sft.start import make_start
+from tests.doubles.commands import train_formula_accuracy, train_formulas, train_solutions
 
 PROBLEM = MaskedProblem(
     "1",
@@ -66,9 +67,9 @@ def out(base, annotated, tmp_path_factory):
     options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
     steps = ["--reasoner-steps", "2", "--decoder-steps", "2", "--decoder-tokens", "512"]
     arguments = [str(out), *options, *steps]
-    assert formulas.main([*arguments, "--minutes", "0"]) == UNFINISHED
-    assert formulas.main(arguments) == 0
-    assert formulas.main(arguments) == 0  # nothing is left to do
+    assert train_formulas([*arguments, "--minutes", "0"]) == UNFINISHED
+    assert train_formulas(arguments) == 0
+    assert train_formulas(arguments) == 0  # nothing is left to do
     return out
 
 
@@ -107,7 +108,7 @@ def test_what_is_packed_is_what_a_recipe_needs(out, base, tmp_path, monkeypatch)
 
 
 def test_what_is_no_model_is_one_clear_line(tmp_path, annotated, capsys) -> None:
-    assert formulas.main([str(tmp_path), "--base", str(tmp_path), "--annotated", str(annotated)])
+    assert train_formulas([str(tmp_path), "--base", str(tmp_path), "--annotated", str(annotated)])
     assert "has no config.json" in capsys.readouterr().err
 
 
@@ -216,7 +217,7 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
     results = tmp_path / "results.json"
     arguments = [str(out), str(annotated), "--part", "3", "--generated", "2", "--rows", str(rows)]
     arguments += ["--tries", "2", "--results", str(results)]
-    assert formula_accuracy.main([*arguments, "--base", str(base)]) == 0
+    assert train_formula_accuracy([*arguments, "--base", str(base)]) == 0
     first = capsys.readouterr().out
     assert "| train | 3 |" in first
     assert "| held-out templates | 2 |" in first
@@ -230,11 +231,11 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
         ("held-out templates", 2),
     ]
     again = [str(out), str(annotated), "--formulas", str(rows), "--results", str(results)]
-    assert formula_accuracy.main(again) == 0
+    assert train_formula_accuracy(again) == 0
     (judged,) = json.loads(results.read_text())["sets"]
     same = ("set", "questions", "accuracy", "tokens", "auroc_checks")
     assert [judged[name] for name in same] == [figures["sets"][0][name] for name in same]
-    assert formula_accuracy.main([str(out), "--generated", "1"]) == 0
+    assert train_formula_accuracy([str(out), "--generated", "1"]) == 0
 
 
 def test_one_model_learns_whole_solutions_and_is_measured(
@@ -243,10 +244,10 @@ def test_one_model_learns_whole_solutions_and_is_measured(
     out, results = tmp_path / "out", tmp_path / "results.json"
     options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
     arguments = [str(out), *options, "--steps", "1"]
-    assert solutions.main([*arguments, "--minutes", "0"]) == UNFINISHED
-    assert solutions.main(arguments) == 0
+    assert train_solutions([*arguments, "--minutes", "0"]) == UNFINISHED
+    assert train_solutions(arguments) == 0
     measured = ["--measure", str(annotated), "--part", "2", "--results", str(results)]
-    assert solutions.main([*arguments, *measured]) == 0
+    assert train_solutions([*arguments, *measured]) == 0
     (figures,) = json.loads(results.read_text())["sets"]
     assert (figures["set"], figures["questions"]) == ("train", 2)
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures

@@ -40,7 +40,7 @@ def make_plan(
     stages = [
         ReleaseStage(
             "formulas",
-            "duet_training.sft.formulas",
+            "duet_training sft formulas",
             (
                 *(str(start), "--reasoner-steps", str(REASONER_STEPS)),
                 *("--decoder-steps", str(DECODER_STEPS)),
@@ -50,29 +50,29 @@ def make_plan(
         ),
         ReleaseStage(
             "build",
-            "duet_cloud.pairs",
+            "duet_cloud pairs",
             ("build", str(into / "recipe.toml"), "--out", str(out / "pair")),
             out / "pair" / "manifest.json",
             python=serving_python,
         ),
         _measured(
             "accuracy",
-            "duet_training.sft.formula_accuracy",
+            "duet_training sft formula-accuracy",
             (str(start), *files, "--base", str(base), "--generated", str(GENERATED)),
             out / "accuracy.json",
         ),
         ReleaseStage(
             "peer",
-            "duet_training.sft.solutions",
+            "duet_training sft solutions",
             (str(peer), "--steps", str(PEER_STEPS)),
             peer / "solutions.done",
             locations=given,
         ),
     ]
     if files:
-        words = (str(peer), *given, "--measure", *files)
+        words = (str(peer), *given, *(part for file in files for part in ("--measure", file)))
         stages.append(
-            _measured("peer accuracy", "duet_training.sft.solutions", words, out / "peer.json")
+            _measured("peer accuracy", "duet_training sft solutions", words, out / "peer.json")
         )
     return stages
 

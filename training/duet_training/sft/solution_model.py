@@ -1,12 +1,9 @@
-"""`python -m duet_training.sft.solutions OUT --base DIR --annotated FILE`: one model by itself.
+"""The model that a pair with private quantities is compared with: it answers by itself.
 
-The model that a pair with private quantities is compared with: the same base with an adapter of the
-same shape learns, from the same problems, to write whole solutions in words and numbers. Called
-again, it continues where it stopped. With `--measure` it trains no further and answers files of
-problems greedily.
+The same base with an adapter of the same shape learns, from the same problems, to write whole
+solutions in words and numbers.
 """
 
-import argparse
 import json
 import random
 import re
@@ -16,6 +13,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,6 @@ from duet_contract.json_data import json_text
 from duet_contract.quantities import compute
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_contract.vocabulary import HubTokenizer
-from duet_training.commands import COUNT, MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.annotated import annotated_rows, read_annotated
 from duet_training.data.word_problems.generate import generated
@@ -35,7 +32,6 @@ from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.evaluation.metrics import bootstrap_interval
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft.adapted_pair import BASE
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
@@ -118,44 +114,15 @@ class SolutionTeacher:
         ]
 
 
-def _parser() -> argparse.ArgumentParser:
-    assert __doc__
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.sft.solutions", description=__doc__.split("\n\n", 1)[1]
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--base", type=Path, required=True, help="the model's own directory")
-    parser.add_argument("--base-name", default=BASE, help="its name on the hub")
-    parser.add_argument("--annotated", type=Path, required=True, help="GSM8K's training set, JSONL")
-    parser.add_argument(
-        "--generated", type=real(0, 1), default=0.45, help="share of generated ones"
-    )
-    parser.add_argument("--rank", type=whole(1, 4096), default=8)
-    parser.add_argument("--first", type=whole(0, 1024), default=6, help="first adapted layer")
-    parser.add_argument("--steps", type=STEPS, default=8000)
-    parser.add_argument("--rate", type=real(0, 1), default=1.5e-3)
-    parser.add_argument("--tokens", type=TOKENS, default=1024, help="tokens per batch")
-    parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument(
-        "--minutes", type=MINUTES, default=1e6, help="stop after this time (exit 3)"
-    )
-    parser.add_argument("--threads", type=THREADS, help="processor threads [PyTorch's default]")
-    parser.add_argument("--measure", type=Path, nargs="+", metavar="JSONL", help="only measure")
-    parser.add_argument("--part", type=COUNT, help="questions drawn from each file [all]")
-    parser.add_argument("--results", type=Path, help="write the figures here, JSON")
-    return parser
-
-
-def run(argv: list[str] | None = None) -> int:
+def train_solutions(arguments: SimpleNamespace) -> int:
     """Trains or measures; 0 when done, 3 when the time was up before."""
-    arguments = _parser().parse_args(argv)
     hub_logging.disable_progress_bar()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     return _measure(arguments) if arguments.measure else _train(arguments)
 
 
-def _train(arguments: argparse.Namespace) -> int:
+def _train(arguments: SimpleNamespace) -> int:
     until = time.monotonic() + 60 * arguments.minutes
     out: Path = arguments.out
     if not (out / PAIR).is_file():
@@ -188,7 +155,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0 if done else UNFINISHED
 
 
-def _measure(arguments: argparse.Namespace) -> int:
+def _measure(arguments: SimpleNamespace) -> int:
     pair = load_pair(arguments.out / PAIR)
     model = Formulas(pair, arguments.base, arguments.out / "adapter", limit=LONGEST)
     sets: list[dict[str, Any]] = []
