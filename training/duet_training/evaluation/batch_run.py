@@ -1,14 +1,13 @@
-"""`python -m duet_training.evaluation.batch FILE`: several evaluations, one after the other.
+"""Several evaluations, one after the other (`duet-train evaluate --batch FILE`).
 
-A line of FILE is one of them: what follows `python -m duet_training.evaluate`, quoted as in a shell; one
-that begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
+A line of FILE is one of them: what follows `duet-train evaluate`, quoted as in a shell; one that
+begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
 limits and hardware are alike share models that are started once, which takes longer than answering
 some hundred questions of a small pair. Each writes its own `out`; one that fails ends the rest.
 Answers are those that each would have had by itself, but where servers give requests no seed of
 their own (`hardware.seeded_requests=false`): there they are other samples of the same models.
 """
 
-import argparse
 import shlex
 from pathlib import Path
 
@@ -23,12 +22,13 @@ from duet_training.errors import (
     one_line,
     worker_failed,
 )
-from duet_training.evaluation.model_cache import Started
-from duet_training.evaluation.run import METHODS, EvaluationSettings, evaluated, outcome
+from duet_training.evaluation.methods import METHODS
+from duet_training.evaluation.model_cache import ModelCache
+from duet_training.evaluation.run import EvaluationSettings, evaluated, outcome
 from duet_training.settings.run import compose_settings
 
 
-def read(file: Path) -> list[EvaluationSettings]:
+def read_batch(file: Path) -> list[EvaluationSettings]:
     """The settings of each line.
 
     Raises:
@@ -55,28 +55,22 @@ def read(file: Path) -> list[EvaluationSettings]:
     return found
 
 
-def run(argv: list[str] | None = None) -> int:
+def evaluate_batch(file: Path) -> None:
     """Does the evaluations of a file, and prints what came of each.
 
     Raises:
         TrainingError: a line is wrong, or one cannot be done; those before it are written.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.evaluation.batch", description=__doc__
-    )
-    parser.add_argument("file", type=Path, metavar="FILE")
-    arguments = parser.parse_args(argv)
-    asked = read(arguments.file)
-    started = Started({name for each in asked for name in METHODS[each.method](each).uses})
+    asked = read_batch(file)
+    models = ModelCache({name for each in asked for name in METHODS[each.method](each).uses})
     try:
         for settings in asked:
             try:
-                result = evaluated(settings, started)
+                result = evaluated(settings, models)
             except (TrainingError, ContractError, OSError) as error:
                 raise EvaluationError(f"{one_line(error)} (writing {settings.out})") from error
             except ray.exceptions.RayError as error:
                 raise ClusterError(f"{worker_failed(error)} (writing {settings.out})") from error
             print(outcome(settings, result), flush=True)
     finally:
-        started.close()
-    return 0
+        models.close()

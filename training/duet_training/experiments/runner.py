@@ -14,13 +14,13 @@ from duet_contract.json_data import parse_json, read_json
 from duet_training.data.rows import write_rows
 from duet_training.data.story_problems.draw import Split, problems
 from duet_training.errors import CommandError, CommandTimeout
-from duet_training.experiments.mechanism import measured
 from duet_training.experiments.processes import Processes
 from duet_training.experiments.rates import chosen
 from duet_training.experiments.results import Results, of_run
+from duet_training.experiments.reward_ablation import measured
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
@@ -117,7 +117,9 @@ class ExperimentRunner:
         if stage.kind == "data":
             return self._data(), True
         if stage.kind in ("start", "measure"):
-            whole = self._command(stage, "duet_training.sft", self._arguments(stage), threads)
+            whole = self._command(
+                stage, "duet_training sft scratch", self._arguments(stage), threads
+            )
             log = self._log(stage).read_text("utf-8")
             if stage.kind == "measure":
                 return parse_json(log.strip().splitlines()[-1]), whole
@@ -128,7 +130,7 @@ class ExperimentRunner:
         run = self._work / "runs" / stage.name
         resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
         whole = self._command(
-            stage, "duet_training.train", [*self._arguments(stage), *resumed], threads
+            stage, "duet_training run", [*self._arguments(stage), *resumed], threads
         )
         self._files(stage).touch()
         return of_run(run), whole
@@ -150,7 +152,7 @@ class ExperimentRunner:
         try:
             limit = sum(stage.limit for stage in stages)
             if not self._command(
-                first, "duet_training.evaluation.batch", [str(asked)], threads, limit
+                first, "duet_training evaluate", ["--batch", str(asked)], threads, limit
             ):
                 raise CommandError(f"{first.name} and others took more than {limit:g} minutes")
         finally:
@@ -159,7 +161,7 @@ class ExperimentRunner:
                     break
                 result: dict[str, Any] = read_json(out)
                 if (answers := out.with_suffix(".jsonl")).is_file():
-                    result["samples"] = read_journal(answers)[:ANSWERS]
+                    result["samples"] = read_metrics_log(answers)[:ANSWERS]
                 ended = out.stat().st_mtime
                 self._keep(stage, result, True, ended - before)
                 before = ended
@@ -193,7 +195,7 @@ class ExperimentRunner:
         try:
             self._processes.run(
                 stage.name,
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", *module.split(), *arguments],
                 log,
                 limit_s=60 * (limit or stage.limit),
                 environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},

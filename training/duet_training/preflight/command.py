@@ -1,10 +1,6 @@
-"""`python -m duet_training.preflight OVERRIDES...`: checks a run in seconds, before it is queued.
-
-Takes what `python -m duet_training.train` takes. Exit code 1 if anything is in the way.
-"""
+"""`duet-train preflight`: checks a run in seconds, before it is queued."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,9 +13,8 @@ from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.preflight import host, run
 from duet_training.preflight.findings import Finding, lines, verdict
-from duet_training.preflight.memory import Shape, shape_of, table
+from duet_training.preflight.memory import ModelShape, memory_table, shape_of
 from duet_training.settings.run import Settings, compose_settings
-from duet_training.settings.usage import help_of
 
 Made = TypeVar("Made")
 
@@ -39,7 +34,7 @@ class Preflight:
         self._do("GPUs", lambda: host.gpus(hardware))
         self._do("Ray", lambda: host.cluster(hardware))
         pair = self._do("pair", lambda: run.local_pair(settings), Pair)
-        built, shapes, paths = None, dict[str, Shape](), dict[str, Path]()
+        built, shapes, paths = None, dict[str, ModelShape](), dict[str, Path]()
         if pair:
             paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
             for name in settings.policies:
@@ -56,7 +51,7 @@ class Preflight:
             self._do("disk", lambda: host.disk(settings, shapes))
         self._do("out", lambda: run.earlier_run(settings))
 
-    def _shapes(self, paths: dict[str, Path]) -> dict[str, Shape]:
+    def _shapes(self, paths: dict[str, Path]) -> dict[str, ModelShape]:
         try:
             return {name: shape_of(paths[name]) for name in self._settings.policies}
         except ConfigError:
@@ -88,11 +83,11 @@ class Preflight:
         return made
 
 
-def run_checks(overrides: list[str] | None = None) -> int:
+def run_checks(overrides: list[str]) -> int:
     """Prints the table of checks.
 
     Args:
-        overrides: what follows the command's name; None: the process's own.
+        overrides: settings, see `duet_training.rl.run.settings_from`.
 
     Returns:
         1 if anything is in the way of the run, else 0.
@@ -100,16 +95,12 @@ def run_checks(overrides: list[str] | None = None) -> int:
     Raises:
         TrainingError: the settings are invalid.
     """
-    given = sys.argv[1:] if overrides is None else overrides
-    if told := help_of("duet_training.preflight", ["train"], given):
-        print(told)
-        return 0
-    settings: Any = compose_settings("train", given, Settings)
+    settings: Any = compose_settings("train", overrides, Settings)
     os.environ.setdefault("VERL_LOGGING_LEVEL", "ERROR")
     preflight = Preflight(settings)
     preflight.look()
     print("\n".join(map(printable, lines(preflight.findings))))
     if preflight.phases:
-        print("\n".join(["", *table(preflight.phases, settings.hardware.device_memory), ""]))
+        print("\n".join(["", *memory_table(preflight.phases, settings.hardware.device_memory), ""]))
     print(verdict(preflight.findings))
     return int(any(finding.status == "fail" for finding in preflight.findings))

@@ -1,4 +1,4 @@
-"""Reads what was run: results of `duet_training.evaluate`, and the metrics of runs."""
+"""Reads what was run: results of `duet-train evaluate`, and the metrics of runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from duet_contract.json_data import read_json
 from duet_training.data.rows import paths_of, read_rows
 from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
 
@@ -119,7 +119,7 @@ def read_result(file: Path) -> Result:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
     except (KeyError, TypeError, IndexError) as error:
-        raise DataError(f"{file} is no result of duet_training.evaluate ({error!r})") from error
+        raise DataError(f"{file} is no result of duet-train evaluate ({error!r})") from error
 
 
 def _result_or_none(file: Path) -> Result | None:
@@ -198,7 +198,7 @@ def read_run(directory: Path) -> Run:
     Raises:
         DataError: they cannot be read.
     """
-    rows = read_journal(directory / "metrics.jsonl")
+    rows = read_metrics_log(directory / "metrics.jsonl")
     states = sorted(directory.glob("checkpoints/step_*/state.json"))
     training, method = None, "duet"
     if states:

@@ -1,0 +1,104 @@
+"""What marginal utility does under GRPO, measured on the trainer's own reward and advantages.
+
+r_m is a property of the question, so a group's mean takes it away: it cannot tell one signal from
+another. What is left of it, sampled anew for each signal, is noise in the group's rewards, and
+through the division by their standard deviation that noise decides how hard a price presses. Groups
+are drawn here as a step draws them: four signals of one question, four answers to each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+
+from duet_training.objective.advantages import advantages, reasoner_groups
+from duet_training.objective.rewards import (
+    Array,
+    UtilityBaseline,
+    alone_reward,
+    guided_reward,
+    reasoner_reward,
+)
+
+LENGTHS = (40.0, 60.0, 80.0, 100.0)
+BUDGET = 24.0
+ANSWERS = 4
+PRICES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Question:
+    """How likely the decoder is right: alone, and with each of the four signals."""
+
+    name: str
+    alone: float
+    guided: tuple[float, float, float, float]
+
+
+QUESTIONS = (
+    Question("every signal is enough, the decoder often knows", 0.5, (1.0,) * 4),
+    Question("every signal is enough, the decoder never knows", 0.0, (1.0,) * 4),
+    Question("longer signals help", 0.3, (0.5, 0.7, 0.9, 1.0)),
+    Question("no signal helps", 0.0, (0.0,) * 4),
+)
+
+
+def pressure(
+    question: Question,
+    price: float,
+    baseline: UtilityBaseline,
+    *,
+    divided: bool,
+    on_success: bool,
+    draws: int,
+) -> float:
+    """Mean advantage of the shortest signal less that of the longest; above 0 signals shorten."""
+    rng = np.random.default_rng(0)
+    shape = (draws, len(LENGTHS), ANSWERS)
+    likely = np.array(question.guided)[None, :, None]
+    right: Array = (rng.random(shape) < likely).astype(np.float64)
+    known: Array = (rng.random(shape) < question.alone).astype(np.float64)
+    rewards = reasoner_reward(
+        guided_reward(right),
+        alone_reward(known, baseline),
+        np.tile(LENGTHS, (draws, 1)),
+        price=price,
+        budget=BUDGET,
+        on_success_only=on_success,
+    )
+    groups = reasoner_groups(draws, len(LENGTHS))
+    mask = torch.ones((rewards.size, 1))
+    weights = advantages(rewards.reshape(-1), groups, mask, divide_by_std=divided)
+    mean = weights.reshape(draws, len(LENGTHS)).mean(dim=0)
+    return float(mean[0] - mean[-1])
+
+
+def measured(draws: int = 400) -> list[dict[str, Any]]:
+    """Pressure by question, switches and price."""
+    rows: list[dict[str, Any]] = []
+    switches: Sequence[tuple[UtilityBaseline, bool, bool]] = list(
+        product(UtilityBaseline, (True, False), (False, True))
+    )
+    for question in QUESTIONS:
+        for baseline, divided, on_success in switches:
+            found = [
+                pressure(
+                    question, price, baseline, divided=divided, on_success=on_success, draws=draws
+                )
+                for price in PRICES
+            ]
+            rows.append(
+                {
+                    "question": question.name,
+                    "baseline": str(baseline),
+                    "divided": divided,
+                    "on_success": on_success,
+                    "pressure": dict(
+                        zip(map(str, PRICES), np.round(found, 3).tolist(), strict=True)
+                    ),
+                }
+            )
+    return rows
