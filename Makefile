@@ -86,11 +86,13 @@ test-training: $(TRAINING_READY) ## the tests of training/ alone
 	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
 	  $(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
 
-lint: $(READY) ## style, types, import rules, contract, generated files, unsafe code, secrets
+lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/scripts
 	$(BIN)/lint-imports
+	$(BIN)/python docs/scripts/style_check.py
 	$(BIN)/bandit -q -c pyproject.toml -r cloud device proto/duet_contract requirements tools training
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/buf lint
