@@ -95,7 +95,7 @@ lint: $(READY) ## code, types, import rules, words, contract, generated files, s
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy docs/scripts
-	$(BIN)/lint-imports
+	PYTHONPATH=training $(BIN)/lint-imports
 	$(BIN)/python docs/scripts/style_check.py
 	$(BIN)/bandit -q -c pyproject.toml -r cloud device proto/duet_contract requirements tools training
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
