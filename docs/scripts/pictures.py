@@ -93,7 +93,7 @@ def architecture(scheme: Scheme) -> str:
     for top in (176, 244, 312):
         canvas.arrow((685, top), (685, top + 16))
     canvas.arrow((360, 218), (440, 218), (440, 150), (518, 150))
-    canvas.text(400, 238, "question", size=12, color=scheme.soft, anchor="middle")
+    canvas.text(440, 238, "question", size=12, color=scheme.soft, anchor="middle")
     canvas.arrow((520, 354), (362, 354), color=scheme.large)
     canvas.text(440, 346, "signal", size=12, color=scheme.large, anchor="middle", bold=True)
     canvas.arrow((195, 380), (195, 394))
