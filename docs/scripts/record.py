@@ -77,7 +77,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("question", nargs="?", default=QUESTION)
     parser.add_argument("--pair", default=DEFAULT_PAIR)
     asked = parser.parse_args(arguments)
-    command = [sys.executable, "-m", "duet_tools.demo", "--pair", asked.pair, "--", asked.question]
+    command = [
+        sys.executable,
+        "-m",
+        "duet_tools",
+        "demo",
+        "--pair",
+        asked.pair,
+        "--",
+        asked.question,
+    ]
     code, output = run(command, WIDTH)
     if code:
         print(output, file=sys.stderr)
