@@ -67,20 +67,20 @@ $(TRAINING_READY): $(TRAINING_LOCK) $(TRAINING_PROJECTS:%=%/pyproject.toml)
 	@touch $@
 
 pair: $(READY) ## install the default pair into the user's cache
-	@$(BIN)/python -m duet_cloud.pairs build $(PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(PAIR) --if-missing
 
 measured-pair: $(READY)
-	@$(BIN)/python -m duet_cloud.pairs build $(MEASURED_PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(MEASURED_PAIR) --if-missing
 
 reported-pair: $(READY)
-	@$(BIN)/python -m duet_cloud.pairs build $(REPORTED_PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(REPORTED_PAIR) --if-missing
 
 # As it was given: not one character of it is make's or the shell's to read. make would expand Q itself
 # on its way into the environment.
 unexport Q
 demo: export DEMO_QUESTION = $(value Q)
 demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
-	@$(BIN)/python -m duet_tools.demo --pair $(PAIR) -- "$$DEMO_QUESTION"
+	@$(BIN)/python -m duet_tools demo --pair $(PAIR) -- "$$DEMO_QUESTION"
 
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest
@@ -102,7 +102,7 @@ lint: $(READY) ## code, types, import rules, words, contract, generated files, s
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
-	$(BIN)/python tools/duet_tools/report_tables.py --update docs/benchmarks.md --check
+	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md --check
 	$(BIN)/python docs/scripts/generate.py --check
 
 $(DOCS_READY): $(DOCS_LOCK)
@@ -132,18 +132,18 @@ lock: $(READY) ## resolve every environment again
 	$(BIN)/python requirements/lock.py training-cpu.txt proto 'training[cpu]' --group test --with torch==2.13.0
 
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update docs/benchmarks.md
-	$(BIN)/python tools/duet_tools/bench_split.py figures --budget 64 --out tools/duet_tools/results/split_cpu.json
-	$(BIN)/python tools/duet_tools/report_tables.py --update docs/benchmarks.md
+	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json
+	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md
 
 # REPORT: a folder that is not there yet.
 report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update docs/benchmarks.md
 	mkdir -p $(dir $(REPORT))
 	$(TRAINING_VENV)/bin/python -m duet_training.data.story_problems wide > $(dir $(REPORT))stories-wide.jsonl
-	$(BIN)/python tools/duet_tools/bench_split.py --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
+	$(BIN)/python -m duet_tools split --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
 	  --pair $(REPORTED_PAIR) \
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
 	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
-	$(BIN)/python tools/duet_tools/report_tables.py $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update docs/benchmarks.md
+	$(BIN)/python -m duet_tools tables $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update docs/benchmarks.md
 
 audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit
 	@$(BIN)/python -c 'import pip_audit' 2>/dev/null \

@@ -155,7 +155,7 @@ def test_vllm_reads_what_was_exported(pair):
 @pytest.mark.skipif(SERVING not in os.environ, reason="names no interpreter")
 def test_what_was_exported_answers_as_a_pair(pair):
     """As processes: the service with vLLM, the device with llama.cpp. Half a minute."""
-    command = [os.environ[SERVING], "-m", "duet_tools.demo", "--pair", str(pair)]
+    command = [os.environ[SERVING], "-m", "duet_tools", "demo", "--pair", str(pair)]
     done = subprocess.run(
         [*command, "what is 3 + 2?"],
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},

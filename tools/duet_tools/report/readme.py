@@ -7,7 +7,7 @@ from duet_tools.report.rows import answered, mode, number, seconds, share
 
 _HEADINGS = ("mode", "accuracy (95%)", "large-model tokens", "bytes down")
 
-# A handshake's bytes are measured by `duet_tools.tls_cost`; the round trip is TLS 1.3's.
+# A handshake's bytes are measured by `duet-bench tls`; the round trip is TLS 1.3's.
 _PLAINTEXT = (
     "Connections were plaintext: mutual TLS adds about 2.0 KB up, 3.0 KB down and a round trip to "
     "each new one (cloud/README.md). "

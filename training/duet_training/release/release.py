@@ -64,7 +64,7 @@ def _run(command: Command, logs: Path) -> None:
         arguments.append("resume=true")
     processes.run(
         command.name,
-        [str(command.python or sys.executable), "-m", command.module, *arguments],
+        [str(command.python or sys.executable), "-m", *command.module.split(), *arguments],
         logs / f"{command.name.replace(' ', '-')}.log",
         environment={"PYTHONWARNINGS": "ignore"},
         patience_s=_PATIENCE_S,

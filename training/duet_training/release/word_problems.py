@@ -119,7 +119,7 @@ def make_plan(
         ),
         Command(
             "build",
-            "duet_cloud.pairs",
+            "duet_cloud pairs",
             ("build", NAME, "--out", str(out / "pair")),
             out / "pair" / "manifest.json",
             python=serving_python,
