@@ -21,7 +21,7 @@ from duet_training.preflight.memory import (
     shape_of,
     table,
 )
-from duet_training.settings.run import Adapter
+from duet_training.settings.run import AdapterSettings
 from duet_training.train import settings_from
 from duet_training.verl_backend.config import policy_config
 
@@ -94,7 +94,7 @@ def test_a_counted_model_matches_transformers(pair_file):
 @pytest.mark.parametrize("first_layer", [0, 1])
 def test_an_adapter_is_as_large_as_pefts(pair_file, first_layer):
     path = pair_file.parent / "reasoner"
-    exact = check_adapter("reasoner", path, Adapter(rank=4, first_layer=first_layer))
+    exact = check_adapter("reasoner", path, AdapterSettings(rank=4, first_layer=first_layer))
     assert shape_of(path).adapter(4, first_layer) == exact
 
 

@@ -8,10 +8,10 @@ import torch
 
 from duet_training import train
 from duet_training.data.rows import Problem
+from duet_training.data.selection import problems_of_step
 from duet_training.errors import ConfigError, DataError, DivergenceError, worker_failed
 from duet_training.rl.metrics_log import Journal, read_journal
 from duet_training.rl.monitors import agree, finite, log_prob_differences, nothing_to_learn
-from duet_training.rl.sampler import problems_of_step
 from duet_training.rl.sampling import fit_signal, seeds
 from duet_training.verl_backend.cpu.rollout import digest
 from duet_training.verl_backend.cpu.sampler import SeededSampler, likeliest

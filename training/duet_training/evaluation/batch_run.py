@@ -23,8 +23,9 @@ from duet_training.errors import (
     one_line,
     worker_failed,
 )
+from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.model_cache import Started
-from duet_training.evaluation.run import METHODS, EvaluationSettings, evaluated, outcome
+from duet_training.evaluation.run import EvaluationSettings, evaluated, outcome
 from duet_training.settings.run import compose_settings
 
 

@@ -2,25 +2,21 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import ray
 from pydantic import model_validator
 
 from duet_contract.json_data import json_text, read_json
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import Problem, read_rows
+from duet_training.data.selection import fitting
 from duet_training.errors import CheckpointError, ClusterError, ConfigError, worker_failed
-from duet_training.evaluation.methods.alone import Alone
+from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.methods.base import Method, Outcome
-from duet_training.evaluation.methods.duet import Duet
-from duet_training.evaluation.methods.original import Original
-from duet_training.evaluation.methods.prompted import Prompted
-from duet_training.evaluation.methods.truncated import Truncated
 from duet_training.evaluation.metrics import (
     bootstrap_interval,
     generation_flops,
@@ -33,32 +29,10 @@ from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
-from duet_training.settings.run import (
-    Adapters,
-    Count,
-    Hardware,
-    Part,
-    Settings,
-    Share,
-    Temperature,
-    TopK,
-    compose_settings,
-)
-from duet_training.settings.run import Method as MethodName
+from duet_training.settings.run import Adapters, Hardware, Settings, compose_settings
+from duet_training.settings.types import Count, Part, Share, Temperature, TopK
 from duet_training.settings.usage import help_of
 from duet_training.verl_backend.generation import Sampling
-
-# What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
-METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {
-    "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
-    "original": lambda _: Original(),
-    "prompted": lambda _: Prompted(),
-    "truncated": lambda settings: Truncated(settings.cut_at),
-    "alone": lambda _: Alone(),
-    "single": lambda _: Original(),
-    "thinkprune": lambda _: Original(),
-    "lgrpo": lambda _: Original(),
-}
 
 
 class DecoderSampling(Part):
@@ -72,7 +46,7 @@ class DecoderSampling(Part):
 class EvaluationSettings(Settings):
     """Settings of an evaluation; `data.train` is the set, `out` the JSON file."""
 
-    methods: ClassVar[tuple[MethodName, ...]] = get_args(MethodName)
+    methods: ClassVar[Collection[str]] = METHODS
     trains: ClassVar[bool] = False
 
     weights: Path | None

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import Problem, paths_of, read_rows
+from duet_training.data.selection import fitting
 from duet_training.evaluation.metrics import bootstrap_interval
 from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.export.settings import ParitySettings

@@ -6,8 +6,8 @@ from typing import Any
 
 from duet_contract.errors import ContractError
 from duet_contract.json_data import read_json
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import read_rows
+from duet_training.data.selection import fitting
 from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, fetch, hub_id, read_pair

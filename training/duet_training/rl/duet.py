@@ -7,17 +7,17 @@ from typing import Any
 from duet_training.data.rows import Problem
 from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.algorithm import Step
+from duet_training.rl.algorithm import StepResult
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
-from duet_training.rl.updates import Learnt, update_decoder, update_reasoner
+from duet_training.rl.updates import Update, update_decoder, update_reasoner
 from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
 
-class Joint:
-    """See `duet_training.rl.algorithm.Learner`."""
+class DuetAlgorithm:
+    """See `duet_training.rl.algorithm.Algorithm`."""
 
     priced = True
 
@@ -45,19 +45,19 @@ class Joint:
             decoder_prompt=tokens.decoder_prompt,
         )
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> Step:
-        """See `Learner`. The decoder learns first."""
+    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+        """See `Algorithm`. The decoder learns first."""
         settings, batch = self._settings, self._settings.batch
         samples = self._sampler.draw(
             problems, batch.signals, batch.answers, run=settings.seed, step=step, clock=clock
         )
         metrics = update_decoder(self._policies["decoder"], samples, settings, clock)
-        learnt = update_reasoner(self._policies["reasoner"], samples, settings, price, clock)
-        both = Learnt({**metrics, **learnt.metrics}, learnt.mean_length)
-        return Step(both, float(samples.guided.mean()), self._examples(samples))
+        update = update_reasoner(self._policies["reasoner"], samples, settings, price, clock)
+        both = Update({**metrics, **update.metrics}, update.mean_length)
+        return StepResult(both, float(samples.guided.mean()), self._examples(samples))
 
     def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """See `Learner`."""
+        """See `Algorithm`."""
         return validate(
             self._policies["reasoner"],
             self._policies["decoder"],

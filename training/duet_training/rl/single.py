@@ -9,8 +9,8 @@ import numpy as np
 from duet_training.data.rows import Problem
 from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.algorithm import Step
-from duet_training.rl.baselines.base import Baseline
+from duet_training.rl.algorithm import StepResult
+from duet_training.rl.baselines import Baseline
 from duet_training.rl.sampling import OwnAnswers, each, respond, score, seeds
 from duet_training.rl.timing import Clock
 from duet_training.rl.updates import update_alone
@@ -18,8 +18,8 @@ from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
 
-class Solo:
-    """See `duet_training.rl.algorithm.Learner`. Answers are read from whole responses, as in evaluation."""
+class SingleAlgorithm:
+    """See `duet_training.rl.algorithm.Algorithm`. Answers are read from whole responses, as in evaluation."""
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class Solo:
         self._sampling = settings.sampling(settings.tokens.response, prompts.end_of_text)
         self.priced = baseline.priced
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> Step:
-        """See `Learner`."""
+    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+        """See `Algorithm`."""
         samples = self._draw(problems, step, clock)
-        learnt = update_alone(self._reasoner, samples, self._baseline, self._settings, price, clock)
-        return Step(learnt, float(samples.right.mean()), self._examples(samples))
+        update = update_alone(self._reasoner, samples, self._baseline, self._settings, price, clock)
+        return StepResult(update, float(samples.right.mean()), self._examples(samples))
 
     def _draw(self, problems: list[Problem], step: int, clock: Clock) -> OwnAnswers:
         settings, prompts, signals = self._settings, self._prompts, self._settings.batch.signals
@@ -56,7 +56,7 @@ class Solo:
         return OwnAnswers(problems, asked, responses, cut_out, right, limit)
 
     def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """See `Learner`. No limit but the run's: training alone is pruned."""
+        """See `Algorithm`. No limit but the run's: training alone is pruned."""
         prompts = self._prompts
         asked = [prompts.reasoner(problem.question) for problem in problems]
         sampling = replace(self._sampling, temperature=self._settings.validate_.temperature)

@@ -21,7 +21,7 @@ from duet_training.data.story_problems.traces import (
     shortened,
     trace,
 )
-from duet_training.evaluation.methods.prompted import NOTE
+from duet_training.evaluation.methods.one_model import NOTE
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 
