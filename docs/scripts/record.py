@@ -9,6 +9,7 @@ import argparse
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ QUESTION = (
     "Nina had 40 euros. She bought 3 books for 8 euros each. How much money does she have left?"
 )
 WIDTH = 96
+# What moves the cursor of a terminal, as rich's progress display does.
+_MOVES = re.compile(r"(\n|\r|\x1b\[1A|\x1b\[2K|\x1b\[\?25[lh])")
 # rich's format without its fonts, which a browser would load from another host.
 _FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}"
   xmlns="http://www.w3.org/2000/svg" role="img">
@@ -57,14 +60,33 @@ def run(command: list[str], width: int) -> tuple[int, str]:
     return process.returncode, b"".join(parts).decode("utf-8", "replace")
 
 
-def drawn(title: str, output: str, width: int) -> str:
-    """The SVG of what a terminal shows after `output`."""
+def screen(output: str) -> list[str]:
+    """The lines that a terminal shows after `output`: progress that was erased is gone."""
+    lines = [""]
+    for token in _MOVES.split(output.replace("\r\n", "\n")):
+        if token == "\n":
+            lines.append("")
+        elif token == "\x1b[1A":
+            if len(lines) > 1:
+                lines.pop()
+        elif token in ("\r", "\x1b[2K"):
+            lines[-1] = ""
+        elif token not in ("\x1b[?25l", "\x1b[?25h"):
+            lines[-1] += token
+    return lines
+
+
+def question_alone(lines: list[str]) -> list[str]:
+    """From the command that asks, without what the service that answers it reports."""
+    (start,) = (row for row, line in enumerate(lines) if "$ duet-device ask" in line)
+    return [line for line in lines[start:] if line.strip() and "cloud service" not in line]
+
+
+def drawn(title: str, lines: list[str], width: int) -> str:
+    """The SVG of a terminal that shows `lines`."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True)
-    for line in output.replace("\r\n", "\n").rstrip("\n").split("\n"):
-        # A line that is written over and over, such as a progress line, counts as its last state.
-        last = line.rstrip("\r").rsplit("\r", 1)[-1]
-        if shown := Text.from_ansi(last.replace("\x1b[2K", "").replace("\x1b[1A", "")):
-            console.print(shown, soft_wrap=False)
+    for line in lines:
+        console.print(Text.from_ansi(line), soft_wrap=False)
     return console.export_svg(
         title=title, theme=SVG_EXPORT_THEME, code_format=_FORMAT, unique_id="demo"
     )
@@ -91,7 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
     if code:
         print(output, file=sys.stderr)
         return code
-    asked.target.write_text(drawn("make demo", output, WIDTH), "utf-8")
+    svg = drawn("make demo", question_alone(screen(output)), WIDTH)
+    asked.target.write_text(svg, "utf-8")
     return 0
 
 
