@@ -63,7 +63,7 @@ $(TRAINING_READY): $(TRAINING_LOCK) $(TRAINING_PROJECTS:%=%/pyproject.toml)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
 	PYTHONWARNINGS=ignore $(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(TRAINING_PROJECTS))
 	@$(call check_torch,$(TRAINING_VENV)/bin)
-	$(TRAINING_VENV)/bin/python -m duet_training.export.converter
+	$(TRAINING_VENV)/bin/python -m duet_training converter
 	@touch $@
 
 pair: $(READY) ## install the default pair into the user's cache
@@ -138,7 +138,7 @@ bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update
 # REPORT: a folder that is not there yet.
 report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update docs/benchmarks.md
 	mkdir -p $(dir $(REPORT))
-	$(TRAINING_VENV)/bin/python -m duet_training.data.story_problems wide > $(dir $(REPORT))stories-wide.jsonl
+	$(TRAINING_VENV)/bin/python -m duet_training data story-problems wide > $(dir $(REPORT))stories-wide.jsonl
 	$(BIN)/python -m duet_tools split --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
 	  --pair $(REPORTED_PAIR) \
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \

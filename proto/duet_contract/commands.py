@@ -188,7 +188,11 @@ class Program:
             raise KeyboardInterrupt from None
         except self.errors as error:
             code = int(getattr(error, "exit_code", 1))
-            return code if code == EXIT_OUTPUT_CLOSED else self._fail(str(error), code)
+            return (
+                code
+                if code == EXIT_OUTPUT_CLOSED
+                else self._fail(str(error) or type(error).__name__, code)
+            )
         except ContractError as error:
             return self._fail(str(error), self.contract_code)
         except (MemoryError, RuntimeError, ImportError, OSError) as error:

@@ -13,7 +13,7 @@ import pytest
 from duet_contract.commands import LazyGroup, Program
 
 ROOT = Path(__file__).parents[2]
-PROJECTS = ("device", "cloud", "tools")
+PROJECTS = ("device", "cloud", "tools", "training")
 SCRIPTS = {
     name: target
     for project in PROJECTS

@@ -1,11 +1,8 @@
-"""`python -m duet_training.train`: joint training of a pair. Settings: `training/duet_training/settings/conf/`."""
+"""Joint training of a pair. Settings: `duet_training/settings/conf/`."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
-
-from duet_training.commands import run_command
 
 if TYPE_CHECKING:
     from duet_training.settings.run import Settings
@@ -22,18 +19,15 @@ def settings_from(overrides: list[str]) -> Settings:
     return compose_settings("train", overrides, Settings)
 
 
-def main(overrides: list[str] | None = None) -> int:
-    """Trains and returns the command's exit code."""
-    given = sys.argv[1:] if overrides is None else overrides
-    return run_command("duet_training.train", lambda: _run(given))
+def train(overrides: list[str]) -> None:
+    """Trains a pair.
 
+    Args:
+        overrides: see `settings_from`.
 
-def _run(overrides: list[str]) -> int:
-    from duet_training.settings.usage import help_of
-
-    if told := help_of("duet_training.train", ["train"], overrides):
-        print(told)
-        return 0
+    Raises:
+        TrainingError: the settings are invalid, or training failed.
+    """
     import ray
 
     from duet_training.errors import ClusterError, worker_failed
@@ -46,7 +40,7 @@ def _run(overrides: list[str]) -> int:
     except ray.exceptions.RayError as error:
         when = f" in step {trainer.state.step + 1}" if trainer is not None else " at start"
         raise ClusterError(
-            f"{worker_failed(error, when)}; go on from the last checkpoint with resume=true"
+            f"{worker_failed(error, when)}; resume=true continues from the last checkpoint"
         ) from error
     finally:
         if trainer is not None:
@@ -54,8 +48,3 @@ def _run(overrides: list[str]) -> int:
         elif ray.is_initialized():
             ray.shutdown()
     print(f"done: {state.step} steps in {trainer.settings.out}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,13 +18,13 @@ from ray.cluster_utils import Cluster
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
 from duet_training.errors import CheckpointError, ConfigError, DivergenceError
-from duet_training.evaluate import main as evaluate
-from duet_training.evaluation.batch import main as evaluations
-from duet_training.evaluation.report.__main__ import main as report
-from duet_training.export.__main__ import main as export
 from duet_training.rl.trainer import Trainer
-from duet_training.train import main as train
 from duet_training.verl_backend.policy import Policy
+from tests.doubles.commands import train_batch as evaluations
+from tests.doubles.commands import train_evaluate as evaluate
+from tests.doubles.commands import train_export as export
+from tests.doubles.commands import train_report as report
+from tests.doubles.commands import train_run as train
 from tests.doubles.small_runs import metrics_of, overrides_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
 

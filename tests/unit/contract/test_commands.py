@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,32 +11,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from duet_contract import console
 from duet_contract.commands import Number, Program
 from duet_contract.console import OutputClosed, OutputLost, install_command
 from duet_contract.errors import ContractError
-
-RAISED: list[BaseException] = []
+from tests.doubles.commands import run_as
 
 
 class Expected(Exception):
     exit_code = 5
 
 
-@click.command()
-@click.argument("number", type=int, default=0)
-def command(number: int) -> int:
-    """Raises what it is told."""
-    if RAISED:
-        raise RAISED[0]
-    return number
-
-
 PROGRAM = Program(
     name="duet-it",
     distribution="duet-contract",
     help="Do it.",
-    commands={"do": (f"{__name__}:command", "Do it.")},
+    commands={},
     errors=(Expected,),
     contract_code=6,
     output_code=9,
@@ -43,21 +33,18 @@ PROGRAM = Program(
 )
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[command.callback.__module__])
-    monkeypatch.setattr(sys.modules[__name__], "RAISED", RAISED)
-    RAISED.clear()
+def raising(error: BaseException) -> Callable[[], None]:
+    def work() -> None:
+        raise error
 
-
-def run(*arguments: str) -> int:
-    return console.run("duet-it", lambda: PROGRAM.run(arguments), install="pip install it")
+    return work
 
 
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
         (Expected("a\x1b[2J\nb"), 5, "a\\x1b[2J b"),
+        (Expected(), 5, "Expected"),
         (ContractError("no pair"), 6, "no pair"),
         (OutputLost("cannot write to stdout: full"), 9, "cannot write to stdout: full"),
         (MemoryError(), 7, "out of memory or threads: "),
@@ -75,28 +62,27 @@ def run(*arguments: str) -> int:
 def test_whatever_is_raised_is_one_line(
     raised: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    RAISED.append(raised)
-    assert run("do") == code
+    assert run_as(PROGRAM, raising(raised)) == code
     # After Ctrl-C, click ends the line that shows ^C.
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"duet-it: {said}")
 
 
 def test_a_reader_that_has_gone_needs_no_message(capsys: pytest.CaptureFixture[str]) -> None:
-    RAISED.append(OutputClosed("gone"))
-    assert run("do") == 141
+    assert run_as(PROGRAM, raising(OutputClosed("gone"))) == 141
     assert capsys.readouterr().err == ""
 
 
 def test_a_commands_own_code_is_the_exit_code() -> None:
-    assert (run("do", "3"), run("do")) == (3, 0)
+    assert run_as(PROGRAM, lambda: 3) == 3
+    assert run_as(PROGRAM, lambda: None) == 0
 
 
 @pytest.mark.parametrize("wrong", ["\x1b]0;x\x07\n", "9" * 5000])
 def test_a_message_quotes_no_control_character_and_no_long_value(
     wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("do", wrong) == 2
+    assert run_as(PROGRAM, lambda: None, wrong) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.rstrip("\n").isprintable()

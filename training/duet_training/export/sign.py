@@ -1,10 +1,9 @@
-"""`python -m duet_training.export.sign`: makes a publisher's key, and signs a pair with it.
+"""`duet-train sign`: makes a publisher's key, and signs a pair with it.
 
 The signature (`model.sig`) covers the manifest and every file of the pair; see
 `duet_contract.signature` for its format.
 """
 
-import argparse
 import getpass
 import os
 import sys
@@ -23,46 +22,18 @@ from duet_contract.keys import (
 from duet_contract.manifest import SIGNATURE_NAME
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
-from duet_training.commands import run_command
 from duet_training.errors import SigningError
 
 PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
 _LEAST_PASSPHRASE = 8
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
-    return run_command("duet_training.export.sign", lambda: _run(arguments))
+def create_key(path: Path, *, encrypted: bool) -> None:
+    """Creates a publisher's key, and `path`.pub for devices.
 
-
-def _run(arguments: list[str] | None) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if bool(options.pair) == bool(options.new_key) or bool(options.pair) != bool(options.key):
-        parser.error("give either PAIR with --key FILE, or --new-key FILE")
-    if options.new_key:
-        _new_key(options.new_key, encrypted=not options.no_passphrase)
-    else:
-        _sign(options.pair, options.key, encrypted=not options.no_passphrase)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.export.sign",
-        description="Sign a pair with a publisher's Ed25519 key.",
-        epilog=f"The key's passphrase is asked for, or read from ${PASSPHRASE_VARIABLE}.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("pair", nargs="?", help="pair to sign: a name or a directory")
-    add("--key", type=Path, metavar="FILE", help="private key in PEM")
-    add("--new-key", type=Path, metavar="FILE", help="make a key: FILE, and FILE.pub for devices")
-    add("--no-passphrase", action="store_true", help="the key is not encrypted")
-    return parser
-
-
-def _new_key(path: Path, *, encrypted: bool) -> None:
+    Raises:
+        SigningError: a file exists or cannot be written, or there is no passphrase.
+    """
     public = path.with_name(path.name + ".pub")
     for file in (path, public):
         if file.exists():
@@ -82,7 +53,12 @@ def _new_key(path: Path, *, encrypted: bool) -> None:
     print(f"fingerprint: {fingerprint(raw)}")
 
 
-def _sign(pair: str, path: Path, *, encrypted: bool) -> None:
+def sign_with(pair: str, path: Path, *, encrypted: bool) -> None:
+    """Signs a pair with the key in `path`.
+
+    Raises:
+        SigningError, ContractError: no such pair or key, or no passphrase.
+    """
     directory = find_pair(pair)
     # A key that is not encrypted needs no passphrase, whatever was said.
     ask = encrypted and is_encrypted(path)
@@ -108,7 +84,3 @@ def _passphrase(path: Path, *, twice: bool = False) -> str:
     except (EOFError, KeyboardInterrupt) as error:
         raise SigningError("no passphrase was given") from error
     return first
-
-
-if __name__ == "__main__":
-    sys.exit(main())
