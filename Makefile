@@ -111,7 +111,7 @@ $(DOCS_READY): $(DOCS_LOCK)
 	@touch $@
 
 docs: $(DOCS_READY) ## build the documentation site (build/site), strictly
-	$(DOCS_VENV)/bin/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict
 	$(DOCS_VENV)/bin/python docs/scripts/offline_check.py build/site
 
 docs-serve: docs ## build the site and serve it on http://127.0.0.1:8000

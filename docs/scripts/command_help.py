@@ -3,34 +3,20 @@
 import importlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import click
+
+from duet_contract.commands import Program
 
 WIDTH = 88
 
 
-@dataclass(frozen=True)
-class Program:
-    """An installed program.
-
-    Args:
-        name: as a shell calls it.
-        group: its click group, as MODULE:ATTRIBUTE.
-        purpose: one line on what it is for.
-    """
-
-    name: str
-    group: str
-    purpose: str
-
-
+# Modules with a `PROGRAM` (`duet_contract.commands.Program`).
 PROGRAMS = (
-    Program(
-        "duet-device",
-        "duet_device.commands.group:commands",
-        "On the laptop: ask, pull pairs, enroll.",
-    ),
+    "duet_device.commands.program",
+    "duet_cloud.commands.program",
+    "duet_tools.commands.program",
+    "duet_training.commands.program",
 )
 
 
@@ -44,11 +30,10 @@ def page() -> str:
         "The help of every command. `make docs-update` writes this page from the command trees; "
         "`make lint` fails if it is stale.\n"
     ]
-    for program in PROGRAMS:
-        module, _, attribute = program.group.partition(":")
-        group: click.Command = getattr(importlib.import_module(module), attribute)
-        parts.append(f"\n## {program.name}\n\n{program.purpose}\n")
-        for path, command, parent in _walk(group, program.name, None):
+    for module in PROGRAMS:
+        program: Program = importlib.import_module(module).PROGRAM
+        parts.append(f"\n## {program.name}\n\n{program.help}\n")
+        for path, command, parent in _walk(program.group(), program.name, None):
             if path != program.name:
                 parts.append(f"\n{'#' * min(path.count(' ') + 2, 4)} {path}\n")
             parts.append(f"\n```text\n{_help(command, path, parent)}\n```\n")
