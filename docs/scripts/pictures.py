@@ -21,8 +21,8 @@ def question(scheme: Scheme) -> str:
     canvas.text(24, 72, "Question", size=15, bold=True)
     canvas.text(24, 94, "Nina had 40 euros. She bought 3 books", color=soft)
     canvas.text(24, 113, "for 8 euros each. How much is left?", color=soft)
-    canvas.arrow((298, 88), (450, 88))
-    canvas.text(380, 80, "question", size=13, color=soft, anchor="middle")
+    canvas.arrow((110, 67), (450, 67))
+    canvas.text(380, 59, "question", size=13, color=soft, anchor="middle")
 
     canvas.box(452, 56, 186, 78, color=scheme.large)
     canvas.text(466, 82, "Reasoner", size=16, color=scheme.large, bold=True)
@@ -34,7 +34,7 @@ def question(scheme: Scheme) -> str:
     canvas.arrow((444, 193), (312, 193), color=scheme.large)
     canvas.text(380, 183, "signal", size=15, color=scheme.large, anchor="middle", bold=True)
     canvas.text(380, 212, "17 tokens", size=13, color=soft, anchor="middle")
-    canvas.text(380, 229, "74 bytes", size=13, color=soft, anchor="middle")
+    canvas.text(380, 229, "< 100 bytes", size=13, color=soft, anchor="middle")
 
     canvas.box(112, 158, 198, 66, color=scheme.small)
     canvas.text(126, 184, "Decoder", size=16, color=scheme.small, bold=True)
