@@ -41,8 +41,8 @@ help: ## list the targets
 
 setup: $(READY) ## make the environment (.venv)
 
-PROJECTS := proto device cloud cloud/pairs tools
-TRAINING_PROJECTS := proto training
+PROJECTS := proto device cloud cloud/pairs tools/report tools
+TRAINING_PROJECTS := proto tools/report training
 editable = $(foreach project,$(1),-e ./$(project))
 
 $(READY): $(LOCK) $(PROJECTS:%=%/pyproject.toml)
@@ -97,7 +97,7 @@ lint: $(READY) ## code, types, import rules, words, contract, generated files, s
 	$(BIN)/mypy docs/scripts
 	PYTHONPATH=training $(BIN)/lint-imports
 	$(BIN)/python docs/scripts/style_check.py
-	$(BIN)/bandit -q -c pyproject.toml -r cloud device proto/duet_contract requirements tools training
+	$(BIN)/bandit -q -c pyproject.toml -r cloud device docs proto/duet_contract requirements tools training
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.binpb
@@ -127,9 +127,9 @@ stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock: $(READY) ## resolve every environment again
-	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools \
+	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools/report tools \
 	  --group dev --with torch==2.13.0
-	$(BIN)/python requirements/lock.py training-cpu.txt proto 'training[cpu]' --group test --with torch==2.13.0
+	$(BIN)/python requirements/lock.py training-cpu.txt proto tools/report 'training[cpu]' --group test --with torch==2.13.0
 
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update docs/benchmarks.md
 	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json

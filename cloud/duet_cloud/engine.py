@@ -3,66 +3,85 @@
 import asyncio
 import json
 import os
-import signal
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from duet_cloud.engine_processes import PLUGIN, starting_processes
 from duet_cloud.errors import EngineError
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
 
+_DIED = "the engine died; vLLM's log above says why"
+_POLL_S = 0.5
+
+
 @dataclass(frozen=True)
 class Step:
-    """What the engine gave at once: new tokens (and their text), and how it ended, if it did.
-
-    `ids` holds no closing token. `finish`: None, "stop" (closing token) or "length" (budget).
-    Times in seconds on the engine's clock, 0 where unknown.
-    """
+    """One output of the engine. Times are seconds on the engine's clock, 0 where unknown."""
 
     ids: list[int]
+    """New tokens, without the closing token."""
     text: str
+    """Their text; empty where the job asks for none."""
     finish: str | None = None
+    """None while generation continues; "stop" (closing token) or "length" (budget)."""
     cached_tokens: int = 0
+    """Prompt tokens that the prefix cache had."""
     queued_at: float = 0.0
+    """When the engine received the request."""
     scheduled_at: float = 0.0
+    """When its prefill began."""
     first_token_at: float = 0.0
+    """When the first token was there."""
     last_token_at: float = 0.0
+    """When the latest token was there."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One signal to generate. `stop_id`: the end-of-reasoning token. `budget` in tokens.
-
-    `text`: whether the signal's text is wanted beside its ids; detokenising costs time.
-    """
+    """One signal to generate."""
 
     request_id: str
+    """Unique among requests in flight."""
     prompt_ids: list[int]
+    """Token ids of the whole prompt."""
     budget: int
+    """Most tokens of the signal."""
     stop_id: int
+    """The end-of-reasoning token."""
     temperature: float
+    """Sampling temperature; 0 is greedy."""
     seed: int | None
+    """Sampling seed; None leaves it to the engine."""
     text: bool
+    """Whether the signal's text is wanted, too; detokenising costs time."""
 
 
 class Engine(Protocol):
-    """What the service needs of an engine; tests and the bench put scripted ones in its place."""
+    """The engine as the service uses it; tests and the bench have scripted ones."""
 
     max_sequences: int
+    """Most requests that it generates at a time."""
     max_context: int
+    """Most tokens of prompt and signal together."""
+    timeout_s: float
+    """Seconds in which it always answers `check` or emits a token, unless it hangs."""
 
     def generate(self, job: Job) -> AsyncGenerator[Step]:
         """Generates; closing the iterator aborts the request in the engine at once."""
         ...
 
-    def healthy(self) -> bool:
-        """Whether the engine can still take requests."""
+    async def check(self) -> None:
+        """Returns once the engine's core has answered a call.
+
+        Raises:
+            EngineError: the engine died.
+        """
         ...
 
     def shutdown(self) -> None:
@@ -91,6 +110,8 @@ class VllmEngine:
         self._llm = llm
         self.max_sequences: int = llm.vllm_config.scheduler_config.max_num_seqs
         self.max_context: int = llm.vllm_config.model_config.max_model_len
+        # A step on a processor can take many seconds.
+        self.timeout_s = 60.0 if llm.vllm_config.device_config.device_type == "cpu" else 4.0
 
     @classmethod
     def load(
@@ -104,9 +125,12 @@ class VllmEngine:
         Raises:
             EngineError: vLLM refuses the model or the arguments; its own log says more.
         """
-        # A service that people send questions to reports to nobody, unless its operator says so.
+        # A service that receives questions sends no usage reports unless its operator wants that.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        if (chosen := os.environ.get("VLLM_PLUGINS")) is not None:
+            # The operator chooses among other plugins; this one is the service's own.
+            os.environ["VLLM_PLUGINS"] = ",".join(filter(None, {*chosen.split(","), PLUGIN}))
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
@@ -135,7 +159,7 @@ class VllmEngine:
         """See `Engine`.
 
         Raises:
-            EngineError: the engine died, or gave the request up.
+            EngineError: the engine died, or aborted the request.
         """
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
@@ -160,9 +184,22 @@ class VllmEngine:
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineError(f"the engine failed: {error}") from error
 
-    def healthy(self) -> bool:
+    async def check(self) -> None:
         """See `Engine`."""
-        return not self._llm.errored
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        # `is_paused` passes the busy loop of the engine's core; `check_health` does not.
+        call = asyncio.ensure_future(self._llm.is_paused())
+        try:
+            # A core that dies leaves the call unanswered.
+            while not (await asyncio.wait({call}, timeout=_POLL_S))[0]:
+                if self._llm.errored:
+                    raise EngineError(_DIED)
+            call.result()
+        except EngineDeadError as error:
+            raise EngineError(_DIED) from error
+        finally:
+            call.cancel()
 
     def shutdown(self) -> None:
         """See `Engine`."""
@@ -172,9 +209,9 @@ class VllmEngine:
 def _step(output: Any) -> Step:
     completion = output.outputs[0]
     if completion.finish_reason not in (None, "stop", "length"):
-        # An engine that is told to end aborts what it generates; the device must not take what
-        # there is by then for a whole signal.
-        raise EngineError(f"the engine gave the request up ({completion.finish_reason})")
+        # An engine that is shut down aborts its requests; the device must not mistake the tokens so
+        # far for a whole signal.
+        raise EngineError(f"the engine aborted the request ({completion.finish_reason})")
     ids = list(completion.token_ids)
     if completion.finish_reason == "stop" and ids:
         ids.pop()  # the closing token, which vLLM counts as generated
@@ -197,23 +234,7 @@ async def load_in_background(
     """`VllmEngine.load` in a thread, so that health checks are answered meanwhile."""
 
     def load() -> VllmEngine:
-        with _children_without_interrupt():
+        with starting_processes():
             return VllmEngine.load(model, arguments, max_context, name)
 
     return await asyncio.to_thread(load)
-
-
-@contextmanager
-def _children_without_interrupt() -> Iterator[None]:
-    """Processes that this thread starts meanwhile, and theirs, do not notice SIGINT.
-
-    Ctrl-C in a terminal reaches every process of the service. vLLM's would abort what they
-    generate, when the service is to finish it; it ends them itself, with SIGTERM.
-    """
-    # Started later, it would unblock the signal again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

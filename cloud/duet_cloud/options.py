@@ -15,30 +15,57 @@ MOST_S = 86_400.0
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """How to serve. Times in milliseconds or seconds as named; `engine` is vLLM's own part."""
+    """How to serve. The defaults of the command line are these."""
 
     pairs: tuple[str, ...] = (DEFAULT_PAIR,)
+    """Names or directories of the pairs to serve."""
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = DEFAULT_PORT
+    """Port to listen on; 0 takes a free one."""
     metrics_host: str = "127.0.0.1"
+    """Address of the Prometheus endpoint."""
     metrics_port: int | None = None
+    """Port of the Prometheus endpoint; None: no endpoint."""
     max_running: int | None = None
+    """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
     max_waiting: int = 64
+    """Most requests waiting for each pair."""
     chunk_tokens: int = 20
+    """Most tokens in a chunk."""
     chunk_ms: float = 500.0
+    """Maximum time a token is buffered before it is sent, in milliseconds."""
     grace_s: float = 30.0
+    """Time to finish running requests when stopping, in seconds."""
     write_s: float = 30.0
+    """Maximum time that a message waits for a device that does not read, in seconds."""
+    engine_timeout_s: float | None = None
+    """Seconds in which a working engine answers a check or emits a token; None: 4 on a GPU, 60 on a
+    processor. An engine that misses it twice in a row has failed."""
+    engine_failure: str = "exit"
+    """`exit` ends the service when an engine fails; `restart` loads the engine again."""
     reflection: bool = False
+    """Whether to offer gRPC server reflection."""
     log_format: str = "console"
+    """`console` or `json`."""
     log_questions: bool = False
+    """Whether the log contains questions."""
     tls_dir: Path | None = None
+    """Directory of the authority that identifies devices."""
     tls_cert: Path | None = None
+    """With your own PKI: the server's certificate chain, PEM."""
     tls_key: Path | None = None
+    """With your own PKI: the server's private key, PEM."""
     tls_client_ca: Path | None = None
+    """With your own PKI: the authorities that sign devices' certificates, PEM."""
     access: Path | None = None
+    """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
     enrollment_port: int | None = None
+    """Port where devices enroll; 0 takes a free one; None: no enrollment."""
     passphrase_file: Path | None = None
+    """Passphrase of the authority's key; None: the environment, or the terminal."""
     engine: dict[str, Any] = field(default_factory=dict)
+    """vLLM's engine arguments by name."""
 
 
 class _Given(argparse.Namespace):

@@ -1,31 +1,36 @@
-"""Which pair a request is for: several pairs, each with an engine and places of its own."""
+"""Which pair a request is for: several pairs, each with its own engine and slots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duet_cloud.admission import Admission
 from duet_cloud.engine import Engine
-from duet_cloud.errors import UsageError
-from duet_cloud.limits import RequestLimits
+from duet_cloud.engine_watch import EngineWatch
+from duet_cloud.errors import EngineError, UsageError
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import RequestLimits
 from duet_cloud.status import mismatch, unavailable
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What a pair is served with, once its engine is loaded."""
+    """A pair's engine and limits, once the engine is loaded."""
 
     engine: Engine
     limits: RequestLimits
+    watch: EngineWatch
 
 
 @dataclass
 class Route:
-    """One pair of the service. `serving` is None until its engine is loaded."""
+    """One pair of the service."""
 
     pair: PairReasoner
     admission: Admission
     serving: Serving | None = None
+    """None until the engine is loaded, and while it is loaded again."""
+    failure: EngineError | None = None
+    """Why the engine failed; None while it has not."""
 
     @property
     def name(self) -> str:
@@ -53,7 +58,7 @@ class Routes:
         names = [route.name for route in routes]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise UsageError(f"{', '.join(sorted(twice))} is given twice as --pair")
+            raise UsageError(f"{', '.join(sorted(twice))} is named twice as --pair")
         self.all = tuple(routes)
         self.default = self.all[0]
 

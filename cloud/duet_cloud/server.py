@@ -2,24 +2,29 @@
 
 import asyncio
 import ipaddress
+from contextlib import nullcontext
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from duet_cloud import logs
 from duet_cloud.admission import Admission
 from duet_cloud.control import ControlService
 from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine
-from duet_cloud.errors import AddressError
+from duet_cloud.engine_watch import EngineWatch
+from duet_cloud.errors import AddressError, EngineError
+from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
 from duet_cloud.inference import ChunkLimits, InferenceService
-from duet_cloud.interceptors import BoundedWrites, MalformedRequests
-from duet_cloud.limits import RequestLimits
+from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
+from duet_contract.channels import SERVER_KEEPALIVE
 from duet_contract.v1 import (
     control_pb2,
     control_pb2_grpc,
@@ -42,17 +47,12 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # Signals are far below any flow-control window; probing for one costs bytes on every link.
     ("grpc.http2.bdp_probe", 0),
-    # A device that went away without a word is noticed within half a minute, and its request
-    # aborted.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # Less than any device's own interval: pings during silence are wanted.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    *SERVER_KEEPALIVE,
 )
 
 
 class CloudServer:
-    """A bound server. Engines come later (`open`), so that a busy port is told at once.
+    """A bound server. Engines come later (`open`), so that a busy port is reported at once.
 
     `pair`, and each of `more`, is served by an engine of its own.
     """
@@ -69,17 +69,20 @@ class CloudServer:
         )
         for route in self.routes.all:
             self.metrics.watch(route.name, route.admission)
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self.engine_failed = asyncio.Event()
+        self.security: Security | None = open_security(options, self.metrics.refused)
         self.inference = InferenceService(
             self.routes,
             self.metrics,
             ChunkLimits(options.chunk_tokens, options.chunk_ms),
+            self.security.charge if self.security else lambda _: nullcontext(Charge()),
             options.log_questions,
         )
-        self.security: Security | None = open_security(options, self.metrics.refused)
-        gates = [self.security.gate] if self.security else []
+        authorizer = self.security.authorizer if self.security else None
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*gates, MalformedRequests(), BoundedWrites(options.write_s)],
+            interceptors=[CallInterceptor(options.write_s, authorizer)],
             options=list(_CHANNEL_OPTIONS),
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
@@ -130,7 +133,7 @@ class CloudServer:
 
     @property
     def admission(self) -> Admission:
-        """Places of the first pair."""
+        """Admission of the first pair."""
         return self.routes.default.admission
 
     async def open(self, engine: Engine, route: Route | None = None) -> None:
@@ -142,24 +145,42 @@ class CloudServer:
         limits = RequestLimits.of(
             route.pair.manifest, len(route.pair.prompt([])), engine.max_context
         )
-        if self.security:
-            engine = self.security.metered(engine)
         self.metrics.keep_engine()
-        route.serving = Serving(engine, limits)
-        route.admission.open(self._options.max_running or engine.max_sequences)
-        if all(one.serving for one in self.routes.all):
+        admission = route.admission
+        watch = EngineWatch(engine, lambda: admission.running, self._options.engine_timeout_s)
+        route.serving, route.failure = Serving(engine, limits, watch), None
+        admission.open(self._options.max_running or engine.max_sequences)
+        self._watches[route.name] = asyncio.create_task(self._watch(route, watch))
+        if all(one.serving and one.failure is None for one in self.routes.all):
             await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
-    def healthy(self) -> bool:
-        """Whether every engine that was loaded can still take requests."""
-        return all(route.serving.engine.healthy() for route in self.routes.all if route.serving)
+    async def _watch(self, route: Route, watch: EngineWatch) -> None:
+        """Stops serving a pair when its engine fails."""
+        try:
+            await watch.run()
+        except EngineError as error:
+            logs.get().error("engine failed", pair=route.name, reason=str(error))
+            route.failure = error
+            route.admission.fail()
+            self.engine_failed.set()
+            await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.NOT_SERVING)
 
     def close_engines(self) -> None:
-        """Ends every engine, and lets go of it."""
+        """Ends every engine."""
         for route in self.routes.all:
-            if route.serving:
-                route.serving.engine.shutdown()
-                route.serving = None
+            if engine := self._detach(route):
+                engine.shutdown()
+
+    async def close_engine(self, route: Route) -> None:
+        """Ends a pair's engine in a thread; one that hangs takes seconds to end."""
+        if engine := self._detach(route):
+            await asyncio.to_thread(engine.shutdown)
+
+    def _detach(self, route: Route) -> Engine | None:
+        if watching := self._watches.pop(route.name, None):
+            watching.cancel()
+        serving, route.serving = route.serving, None
+        return serving.engine if serving else None
 
     async def drain(self) -> bool:
         """Not ready any more; waits for requests in flight. False if the grace period ran out."""
@@ -168,9 +189,11 @@ class CloudServer:
         drained = (route.admission.drain(grace_s) for route in self.routes.all)
         return all(await asyncio.gather(*drained))
 
-    async def stop(self) -> None:
-        """Closes every connection; what still runs is cancelled."""
-        await self._server.stop(None)
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Closes every connection; calls that still run after `grace_s` seconds are cancelled."""
+        await self._server.stop(grace_s)
+        for watching in self._watches.values():
+            watching.cancel()
         if self.security:
             await self.security.stop()
         # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.

@@ -98,6 +98,18 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     metavar="S",
     help="Maximum time a message waits for a device to read it, in seconds.",
 )
+@click.option(
+    "--engine-timeout-s",
+    type=Number(0.1, MOST_S),
+    metavar="S",
+    help="Time in which a working engine answers, in seconds [4 on a GPU, 60 on a CPU].",
+)
+@click.option(
+    "--engine-failure",
+    type=click.Choice(("exit", "restart")),
+    default=ServeOptions.engine_failure,
+    help="Action when an engine fails.",
+)
 @click.option("--reflection", is_flag=True, help="Offer gRPC server reflection.")
 @click.option(
     "--log-format",

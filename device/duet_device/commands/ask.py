@@ -13,11 +13,19 @@ from typing import TYPE_CHECKING
 import click
 
 from duet_contract.commands import Number
+from duet_contract.errors import ContractError
 from duet_contract.sampling import MOST_SEED
 from duet_device.commands.options import Temperature
-from duet_device.commands.output import note
+from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
-from duet_device.errors import DeviceError, Interrupted, UsageProblem
+from duet_device.errors import (
+    DeviceError,
+    Interrupted,
+    ModelProblem,
+    OutputClosed,
+    OutputLost,
+    UsageProblem,
+)
 from duet_device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_CONTEXT_TIMEOUT,
@@ -65,14 +73,31 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
+class _Ask(click.Command):
+    """Ends in one JSON object with --json, whether the question was answered or not."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """See click.Command."""
+        try:
+            return super().invoke(ctx)
+        except (OutputClosed, OutputLost):
+            raise
+        except (ContractError, DeviceError) as error:
+            if not ctx.params["as_json"]:
+                raise
+            failure = error if isinstance(error, DeviceError) else ModelProblem(str(error))
+            show_error(failure)
+            ctx.exit(failure.exit_code)
+
+
 # DUET_SERVER, not DUET_ASK_SERVER.
-@click.command(epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
+@click.command(cls=_Ask, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
 @click.argument("question", required=False)
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print the receipt as one JSON object.",
+    help="Print the receipt, or the error, as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
 @click.option(
@@ -87,7 +112,7 @@ class _Sources(click.types.StringParamType):
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Total time limit in seconds.",
+    help="Total time limit in seconds, from when the question is read.",
 )
 @click.option(
     "--connect-timeout",
@@ -182,6 +207,7 @@ class _Sources(click.types.StringParamType):
     help="Use the stored signal if the same question was answered before.",
 )
 @click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
 def ask(
     context: click.Context,
@@ -210,6 +236,7 @@ def ask(
     no_log: bool,
     reuse: bool,
     quiet: bool,
+    verbose: bool,
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-").
 
@@ -253,7 +280,9 @@ def ask(
     )
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
-    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
+    output = Output(
+        as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent, verbose=verbose
+    )
     with client:
         asked = Question(text)
         if sources:
@@ -276,7 +305,7 @@ def _answer(
     output: "Output",
     recorder: "Recorder",
 ) -> None:
-    """Shows the events of a question, and stores its result."""
+    """Show the events of a question, and store its result."""
     from duet_device.events import Result
 
     try:

@@ -11,7 +11,6 @@ import pytest
 from duet_training.errors import CommandError, DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments import runner as running
-from duet_training.experiments.mechanism import QUESTIONS, measured, pressure
 from duet_training.experiments.methods import (
     ABLATIONS,
     FROM_SECOND,
@@ -24,6 +23,7 @@ from duet_training.experiments.plan import FULL, make_plan
 from duet_training.experiments.rates import RATES, chosen, stage_of
 from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results, of_run
+from duet_training.experiments.reward_ablation import QUESTIONS, measured, pressure
 from duet_training.experiments.runner import ExperimentRunner
 from duet_training.experiments.stage import MINUTES, Stage
 from duet_training.experiments.stage_runner import MOST_TOGETHER

@@ -12,14 +12,14 @@ from duet_training.preflight.memory import (
     GIB,
     RESTING,
     Engine,
-    Shape,
+    ModelShape,
     activations,
     cached_tokens,
     engine_of,
+    memory_table,
     phases,
     resident,
     shape_of,
-    table,
 )
 from duet_training.settings.run import AdapterSettings
 from duet_training.train import settings_from
@@ -50,7 +50,7 @@ CONFIGS = {
 }
 # Their published sizes.
 SIZES = {"reasoner": 4.022e9, "decoder": 0.596e9}
-TOY = Shape(1000, 2, 10, 20, 10, 5, 50)
+TOY = ModelShape(1000, 2, 10, 20, 10, 5, 50)
 
 
 def _shapes(directory):
@@ -147,7 +147,7 @@ def test_the_page_shows_what_is_computed(tmp_path):
     settings, engines = _paper(tmp_path, "h100x4")
     found = phases(engines, settings.device_memory, shared=True)
     page = (Path(__file__).parents[3] / "training/GPU.md").read_text()
-    for line in table(found, settings.device_memory):
+    for line in memory_table(found, settings.device_memory):
         assert line in page
 
 

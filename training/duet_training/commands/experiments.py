@@ -9,7 +9,8 @@ import click
 from duet_training.commands.options import MINUTES, PATH, Resumable
 
 SCALES = ("full", "reduced")
-_PACKAGE = Path(__file__).parents[1]
+# The committed results and the report are next to the package.
+_TRAINING = Path(__file__).parents[2]
 
 
 def _work() -> Path:
@@ -38,8 +39,8 @@ def _work() -> Path:
 @click.option(
     "--results",
     type=PATH,
-    default=_PACKAGE / "experiments" / "results",
-    show_default="results of the package",
+    default=_TRAINING / "experiments" / "results",
+    show_default="experiments/results of training/",
     metavar="DIR",
     help="Directory of results.",
 )
@@ -54,8 +55,8 @@ def _work() -> Path:
 @click.option(
     "--to",
     type=PATH,
-    default=_PACKAGE / "EXPERIMENTS.md",
-    show_default="EXPERIMENTS.md of the package",
+    default=_TRAINING / "EXPERIMENTS.md",
+    show_default="EXPERIMENTS.md of training/",
     metavar="FILE",
     help="File of the report.",
 )

@@ -105,10 +105,10 @@ def served(
     The bench asks the pair's service and, alone, the reasoner through vLLM's OpenAI server. A
     question that fails counts as wrong.
     """
-    from duet_training.release.served import measure_all, read_sets
+    from duet_training.release.served import measure_served, read_sets
 
     pair = of and of.resolve()
-    measure_all(out.resolve(), serving_python.absolute(), read_sets(list(sets)), peer, pair)
+    measure_served(out.resolve(), serving_python.absolute(), read_sets(list(sets)), peer, pair)
 
 
 @release.command(cls=Resumable, short_help="Measure the time per question.")
@@ -116,6 +116,6 @@ def served(
 @serving_python
 def wall_clock(out: Path, serving_python: Path) -> None:
     """Measure the seconds per question of the split and of the reasoner alone, without a link."""
-    from duet_training.release.wall_clock import measure_all
+    from duet_training.release.wall_clock import measure_wall_clock
 
-    measure_all(out.resolve(), serving_python.absolute())
+    measure_wall_clock(out.resolve(), serving_python.absolute())

@@ -23,12 +23,12 @@ from duet_training.errors import (
     worker_failed,
 )
 from duet_training.evaluation.methods import METHODS
-from duet_training.evaluation.model_cache import Started
+from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.run import EvaluationSettings, evaluated, outcome
 from duet_training.settings.run import compose_settings
 
 
-def read(file: Path) -> list[EvaluationSettings]:
+def read_batch(file: Path) -> list[EvaluationSettings]:
     """The settings of each line.
 
     Raises:
@@ -61,16 +61,16 @@ def evaluate_batch(file: Path) -> None:
     Raises:
         TrainingError: a line is wrong, or one cannot be done; those before it are written.
     """
-    asked = read(file)
-    started = Started({name for each in asked for name in METHODS[each.method](each).uses})
+    asked = read_batch(file)
+    models = ModelCache({name for each in asked for name in METHODS[each.method](each).uses})
     try:
         for settings in asked:
             try:
-                result = evaluated(settings, started)
+                result = evaluated(settings, models)
             except (TrainingError, ContractError, OSError) as error:
                 raise EvaluationError(f"{one_line(error)} (writing {settings.out})") from error
             except ray.exceptions.RayError as error:
                 raise ClusterError(f"{worker_failed(error)} (writing {settings.out})") from error
             print(outcome(settings, result), flush=True)
     finally:
-        started.close()
+        models.close()

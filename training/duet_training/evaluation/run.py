@@ -22,10 +22,10 @@ from duet_training.evaluation.metrics import (
     intelligence_per_token,
     spread,
 )
-from duet_training.evaluation.model_cache import Started
+from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.serving import Serving
 from duet_training.evaluation.verifiers import make_verifier
-from duet_training.pair.description import Pair, load_pair
+from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
 from duet_training.settings.run import Adapters, Hardware, Settings, compose_settings
@@ -73,10 +73,10 @@ class EvaluationSettings(Settings):
         }
 
 
-def evaluate(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Answers every question once in each of `runs` runs; returns what is written as JSON.
 
-    `started`: models, started anew if they are not what the settings ask for, and left as they are.
+    `models`: started again if they are not what the settings ask for, and left as they are.
     """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
@@ -91,7 +91,7 @@ def evaluate(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
         for name in {problem.verifier for problem in problems}
     }
     try:
-        policies = started.with_weights(settings, pair, method.uses, settings.weights)
+        policies = models.with_weights(settings, pair, method.uses, settings.weights)
         serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
         outcomes, scores, seconds = [], [], []
         for run in range(settings.runs):
@@ -220,19 +220,9 @@ def _sizes(pair: Pair) -> dict[str, int]:
     return {name: parameters(path) for name, path in models.items()}
 
 
-def parameters(model: Path) -> int:
-    """How many weights the model in a directory has, without reading them."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
-    return sum(weight.numel() for weight in empty.parameters())
-
-
-def evaluated(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Evaluates, and writes `out`: whole or not at all."""
-    result = evaluate(settings, started)
+    result = evaluate(settings, models)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     partial = settings.out.with_name(f"{settings.out.name}.partial")
     partial.write_text(json_text(result, indent=2) + "\n", "utf-8")
@@ -256,12 +246,12 @@ def run(overrides: list[str]) -> None:
     Raises:
         TrainingError: the settings are invalid, or it cannot be done.
     """
-    started = Started()
+    models = ModelCache()
     try:
         settings = compose_settings("evaluate", overrides, EvaluationSettings)
-        result = evaluated(settings, started)
+        result = evaluated(settings, models)
     except ray.exceptions.RayError as error:
         raise ClusterError(worker_failed(error)) from error
     finally:
-        started.close()
+        models.close()
     print(outcome(settings, result))

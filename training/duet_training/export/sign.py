@@ -11,7 +11,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from duet_contract.encrypted_key import LEAST_PASSPHRASE
 from duet_contract.keys import (
+    encrypt_private_key,
     fingerprint,
     is_encrypted,
     load_private_key,
@@ -25,7 +27,6 @@ from duet_contract.signature import sign_pair
 from duet_training.errors import SigningError
 
 PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
-_LEAST_PASSPHRASE = 8
 
 
 def create_key(path: Path, *, encrypted: bool) -> None:
@@ -39,8 +40,8 @@ def create_key(path: Path, *, encrypted: bool) -> None:
         if file.exists():
             raise SigningError(f"{file} exists: a key is never overwritten")
     passphrase = _passphrase(path, twice=True) if encrypted else None
-    if passphrase is not None and len(passphrase) < _LEAST_PASSPHRASE:
-        raise SigningError(f"a passphrase has at least {_LEAST_PASSPHRASE} characters")
+    if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE:
+        raise SigningError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
     key = Ed25519PrivateKey.generate()
     raw = public_bytes(key)
     save_private_key(path, key, passphrase)
@@ -51,6 +52,16 @@ def create_key(path: Path, *, encrypted: bool) -> None:
     print(f"{path}: private key; keep it to yourself, and a copy in a safe place")
     print(f"{public}: public key; on each device: duet-device trust {public.name}")
     print(f"fingerprint: {fingerprint(raw)}")
+
+
+def encrypt_key(path: Path) -> None:
+    """Encrypts a key in PEM, in place, with the same passphrase.
+
+    Raises:
+        SigningError, ContractError: no such key, or no passphrase.
+    """
+    encrypt_private_key(path, _passphrase(path))
+    print(f"{path}: encrypted again, with the same passphrase")
 
 
 def sign_with(pair: str, path: Path, *, encrypted: bool) -> None:

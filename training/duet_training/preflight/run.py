@@ -15,7 +15,7 @@ from duet_training.pair.lora import check_adapter
 from duet_training.pair.prompting import PairPrompts
 from duet_training.preflight.findings import Finding
 from duet_training.preflight.memory import (
-    Shape,
+    ModelShape,
     adapter_sizes,
     cached_tokens,
     engine_of,
@@ -148,7 +148,7 @@ def verl(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding | dict[
 
 
 def memory(
-    settings: Settings, shapes: dict[str, Shape], configs: dict[str, Any]
+    settings: Settings, shapes: dict[str, ModelShape], configs: dict[str, Any]
 ) -> Iterator[Finding | dict[str, dict[str, float]]]:
     """The estimate of each phase against the devices' memory; then the phases."""
     hardware = settings.hardware

@@ -25,7 +25,3 @@ class Algorithm(Protocol):
     def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
         """Samples answers to `problems` and learns from them."""
         ...
-
-    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """Metrics of answers to held-out problems, sampled as `validate` says."""
-        ...

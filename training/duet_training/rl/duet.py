@@ -1,7 +1,6 @@
 """The joint method at work: signals, guided answers and answers alone; both models learn."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from duet_training.data.rows import Problem
@@ -11,7 +10,6 @@ from duet_training.rl.algorithm import StepResult
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
 from duet_training.rl.updates import Update, update_decoder, update_reasoner
-from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
@@ -29,19 +27,16 @@ class DuetAlgorithm:
         verifiers: dict[str, Verifier],
     ) -> None:
         self._settings, self._policies, self._prompts = settings, policies, prompts
-        self._verifiers = verifiers
         tokens, ends = settings.tokens, list(prompts.end_of_text)
         if settings.objective.stop_at_end_of_reasoning:
             ends.append(prompts.end_of_reasoning)
-        self._signal = settings.sampling(tokens.response, ends)
-        self._answer = settings.sampling(tokens.answer, prompts.end_of_answer)
         self._sampler = Sampler(
             policies["reasoner"],
             policies["decoder"],
             prompts,
             verifiers,
-            signal=self._signal,
-            answer=self._answer,
+            signal=settings.sampling(tokens.response, ends),
+            answer=settings.sampling(tokens.answer, prompts.end_of_answer),
             decoder_prompt=tokens.decoder_prompt,
         )
 
@@ -55,20 +50,6 @@ class DuetAlgorithm:
         update = update_reasoner(self._policies["reasoner"], samples, settings, price, clock)
         both = Update({**metrics, **update.metrics}, update.mean_length)
         return StepResult(both, float(samples.guided.mean()), self._examples(samples))
-
-    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """See `Algorithm`."""
-        return validate(
-            self._policies["reasoner"],
-            self._policies["decoder"],
-            self._prompts,
-            self._verifiers,
-            problems,
-            signal=replace(self._signal, temperature=self._settings.validate_.temperature),
-            answer=replace(self._answer, temperature=0.0),
-            decoder_prompt=self._settings.tokens.decoder_prompt,
-            step=step,
-        )
 
     def _examples(self, samples: Samples) -> list[dict[str, Any]]:
         """The first signals of the step, with one guided answer each."""

@@ -1,4 +1,4 @@
-"""Training: one loop over steps, whatever the method; checks, checkpoints and the journal.
+"""Training: one loop over steps, whatever the method; checks, checkpoints and the log.
 
 The two models' rollout servers are never awake together, nor while a model trains, so that all of
 them fit into the same memory.
@@ -21,10 +21,11 @@ from duet_training.rl.algorithm import Algorithm
 from duet_training.rl.baselines import BASELINES
 from duet_training.rl.checkpoints import Checkpoints, State, load_policies
 from duet_training.rl.duet import DuetAlgorithm
-from duet_training.rl.metrics_log import Journal, warn
+from duet_training.rl.metrics_log import MetricsLog, warn
 from duet_training.rl.monitors import agree, finite, nothing_to_learn
 from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
+from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policies import start_policies
 from duet_training.verl_backend.policy import Policy
@@ -53,7 +54,7 @@ class Trainer:
             self._held_out = self._read(settings.data.validation)[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
         self._verifiers = self._make_verifiers()
-        self._journal: Journal | None = None
+        self._log: MetricsLog | None = None
         try:
             self._start(pair, found)
         except BaseException:
@@ -73,7 +74,7 @@ class Trainer:
             self.state, directory = found
             load_policies(directory, self.policies)
         config = settings.model_dump(mode="json", by_alias=True)
-        self._journal = Journal(
+        self._log = MetricsLog(
             settings.out, settings.steps, self.state.step, settings.track, config
         )
 
@@ -132,16 +133,18 @@ class Trainer:
         every = settings.validate_.every
         if self._held_out and (step % every == 0 or step == settings.steps):
             with clock("validation"):
-                metrics |= self._algorithm.validate(self._held_out, step)
+                metrics |= validate(
+                    settings, self.policies, self._prompts, self._verifiers, self._held_out, step
+                )
         metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, done.solved, step)
         schedule = settings.objective.schedule() if self._algorithm.priced else Constant()
         price = schedule.next(self.state.price, done.update.mean_length)
         self.state = State(step, price)
-        if self._journal:
-            self._journal.samples(step, done.examples)
-            self._journal.step(step, metrics)
+        if self._log:
+            self._log.samples(step, done.examples)
+            self._log.step(step, metrics)
         return metrics
 
     def _alarms(self, metrics: dict[str, float], solved: float, step: int) -> None:
@@ -159,8 +162,8 @@ class Trainer:
     def close(self) -> None:
         """Stops tracking, verifiers and Ray."""
         with suppress(Exception):
-            if self._journal:
-                self._journal.close()
+            if self._log:
+                self._log.close()
         for verifier in self._verifiers.values():
             with suppress(Exception):
                 verifier.close()

@@ -176,35 +176,38 @@ class Checks(Part):
 
 
 class Hardware(Part):
-    """What runs where. `verl` and the two lists beside it are overrides of VERL's own settings.
-
-    `devices` of each of `nodes` are shared by both models, or hold the reasoner alone if
-    `shared_pool` is false; the decoder then has `decoder_devices` (as many if null) of its own.
-    `seeded_requests`: each response has a seed of its own, so that a resumed run samples what an
-    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory.
-    `micro_batch_tokens`: of one forward and backward pass, or those of the longest sequence if they
-    are more. `log_prob_of`,
-    `log_prob_tolerance` and `verifier_processes` are what `checks` and `data` have by default.
-    `environment`: variables of every process.
-    """
+    """What runs where."""
 
     name: str
     platform: Literal["cpu", "cuda"]
     devices: Count
+    """On each node; both models share them unless `shared_pool` is false."""
     nodes: Count
     threads: Count
+    """Of the processor, for each process."""
     shared_pool: bool
     decoder_devices: Count | None = None
+    """The decoder's own on each node without a shared pool; None: as many as the reasoner's."""
     seeded_requests: bool = True
+    """Each response has its own seed, so a resumed run samples what an uninterrupted one would."""
     device_memory: NotNegative = 0.0
+    """GiB of a device, for the estimate of memory."""
     micro_batch_tokens: Count = 16384
+    """Of a forward and backward pass; at least those of the longest sequence."""
     log_prob_of: Literal["largest", "mean"]
+    """The default of `checks.log_prob_of`."""
     log_prob_tolerance: Positive
+    """The default of `checks.log_prob_tolerance`."""
     verifier_processes: Count
+    """The default of `data.verifier_processes`."""
     environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of every process."""
     verl: tuple[str, ...]
+    """Overrides of VERL's settings."""
     reasoner: tuple[str, ...] = ()
+    """Overrides for the reasoner alone."""
     decoder: tuple[str, ...] = ()
+    """Overrides for the decoder alone."""
 
     def devices_of(self, policy: str) -> int:
         """Devices on each node for a policy, "reasoner" or "decoder"."""

@@ -15,7 +15,7 @@ from duet_training.data.story_problems.traces import (
     READ_TERSE,
     REASONER,
     TERSE,
-    Style,
+    TraceStyle,
     answer,
     draw_style,
     shortened,
@@ -44,9 +44,9 @@ class Lessons:
     """
 
     drills: float
-    styles: tuple[tuple[Style, int], ...]
+    styles: tuple[tuple[TraceStyle, int], ...]
     alone: float
-    read: tuple[tuple[Style, int], ...]
+    read: tuple[tuple[TraceStyle, int], ...]
 
 
 # Most of a decoder's are without a signal at first: reading one is soon learnt, and what it knows

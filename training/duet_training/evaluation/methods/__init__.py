@@ -5,7 +5,7 @@ there; a baseline that trains is in `duet_training.rl.baselines` and is evaluate
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from duet_training.evaluation.methods.base import Method
 from duet_training.evaluation.methods.duet import Duet
@@ -13,10 +13,8 @@ from duet_training.evaluation.methods.one_model import Alone, Original, Prompted
 from duet_training.evaluation.methods.truncated import Truncated
 from duet_training.rl.baselines import BASELINES
 
-if TYPE_CHECKING:
-    from duet_training.evaluation.run import EvaluationSettings
-
-METHODS: "dict[str, Callable[[EvaluationSettings], Method]]" = {
+# How each follows from the settings of an evaluation, or of a training that validates.
+METHODS: dict[str, Callable[[Any], Method]] = {
     "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
     "original": lambda _: Original(),
     "prompted": lambda _: Prompted(),

@@ -40,7 +40,13 @@ class Original:
         prompts = models.prompts
         responses = models.reason([prompts.reasoner(question) for question in questions])
         return [
-            Outcome(prompts.response_text(r.tokens), len(r.tokens), 0, r.finished)
+            Outcome(
+                prompts.response_text(r.tokens),
+                len(r.tokens),
+                0,
+                r.finished,
+                signal_tokens=len(prompts.signal(r.tokens)),
+            )
             for r in responses
         ]
 
