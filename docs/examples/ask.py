@@ -22,7 +22,7 @@ with Client(PAIR, server=SERVER, timeout=30) as client:
             raise SystemExit(f"not answered: {error}") from error
         receipt = result.receipt
         mark = " (low confidence)" if receipt.low_confidence else ""
-        print(f"{result.answer}{mark}")
+        print(f"{receipt.value}{mark}")
         print(
             f"  from {receipt.source}: {receipt.tokens.signal} signal tokens, {receipt.ms.total:.0f} ms"
         )

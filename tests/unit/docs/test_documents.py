@@ -202,3 +202,23 @@ def _is_there(name: str) -> bool:
         return False
     source = found / "__init__.py" if found.is_dir() else found
     return not rest or (source.is_file() and rest[0] in source.read_text("utf-8"))
+
+
+def test_quoted_errors_exist() -> None:
+    """A user looks a symptom up by its words."""
+    text = (ROOT / "docs/troubleshooting.md").read_text("utf-8")
+    quoted = [each for each in re.findall(r"`([a-z][^`\n]*)`", text) if each.count(" ") >= 2]
+    errors = [each for each in quoted if not _PROGRAM.match(each) and "=" not in each]
+    sources = "".join(
+        path.read_text("utf-8")
+        for folder in ("proto", "device", "cloud", "tools", "training")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    )
+    sources += (ROOT / "Makefile").read_text("utf-8")
+    assert len(errors) >= 6
+    missing = [
+        each
+        for each in errors
+        if any(part not in sources for part in re.split(r"\b[A-Z]+\b", each))
+    ]
+    assert missing == []
