@@ -34,7 +34,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo test test-training lint docs docs-serve docs-update docs-demo stubs lock bench report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint docs docs-serve docs-update docs-demo stubs lock bench report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -81,6 +81,14 @@ unexport Q
 demo: export DEMO_QUESTION = $(value Q)
 demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
 	@$(BIN)/python -m duet_tools demo --pair $(PAIR) -- "$$DEMO_QUESTION"
+
+# Secrets, unsafe code and generated files take as long again: `make lint` has them.
+check: $(READY) ## style, types, import rules and quick unit tests, in under 2 minutes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=training $(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit/contract tests/unit/device
 
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest

@@ -91,7 +91,7 @@ def near_end(certificate: x509.Certificate) -> str | None:
         return None
     return (
         f"the authority's certificate ends on {ends:%Y-%m-%d}, and all that it signed with it: "
-        "make the next one before (cloud/README.md, The authority's end)"
+        "make the next one before (docs/serving.md, Replace an authority)"
     )
 
 

@@ -70,7 +70,7 @@ def finished(prepared, ended):
 def test_a_worker_that_is_killed_in_a_step_ends_the_run(finished, ended):
     code, said = ended
     assert code == 1
-    assert said.startswith("duet_training.train: a worker died in step 5 (Actor")
+    assert said.startswith("duet-train: a worker died in step 5 (Actor")
     assert said.endswith("go on from the last checkpoint with resume=true")
     # Nothing of the step is left, and what was saved before it is whole.
     assert [row["step"] for row in metrics_of(finished, "whole")] == [1, 2, 3, 4]

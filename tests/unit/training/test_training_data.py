@@ -316,7 +316,7 @@ def test_parquet_that_is_not_ours(tmp_path):
 )
 def test_a_number_that_is_out_of_range_is_usage(option, tmp_path, capsys):
     assert main(["gym:chain_sum", "--out", str(tmp_path / "out"), option]) == 2
-    assert "is no whole number from " in capsys.readouterr().err
+    assert f"Invalid value for '{option.split('=')[0]}'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -9,7 +9,7 @@ from duet_training.commands.options import settings
 @settings("train")
 def run(overrides: tuple[str, ...]) -> None:
     """Train a pair jointly, with settings such as objective.budget=500."""
-    from duet_training.train import train
+    from duet_training.rl.run import train
 
     train(list(overrides))
 

@@ -87,7 +87,7 @@ def run_checks(overrides: list[str]) -> int:
     """Prints the table of checks.
 
     Args:
-        overrides: settings, see `duet_training.train.settings_from`.
+        overrides: settings, see `duet_training.rl.run.settings_from`.
 
     Returns:
         1 if anything is in the way of the run, else 0.
