@@ -150,7 +150,7 @@ class _Answered:
     tokens: int
     generation: Generation
     first: float | None
-    """When the first token was there; None if there is none."""
+    """When the first token was there; None without tokens."""
     end: float
     computed: ComputedAnswer | None
     """The answer as a result with its work; None if the decoder's text is the answer."""
@@ -254,7 +254,7 @@ def _receipt(
 
 
 def _numbers_sent(exchange: Exchange, link: Link | None) -> int:
-    """Counts the numbers in what was sent; placeholders of a redaction are none."""
+    """Counts the numbers in what was sent; placeholders of a redaction do not count."""
     redaction = exchange.question.redaction
     kept = redaction.originals if redaction else ()
     sent = {request.question for request in link.requests} if link else set()

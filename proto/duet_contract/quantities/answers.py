@@ -20,7 +20,7 @@ class ComputedAnswer:
     text: str
     """For the user, with numbers; if there is no value, why not."""
     value: str = ""
-    """The result as the text writes it; empty if there is none."""
+    """The result as the text writes it; empty without one."""
     work: tuple[str, ...] = ()
     """The steps with numbers: `3*8=24`."""
     doubts: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ def _doubts(found: Checks, masked: Masked) -> list[str]:
     if found.negative:
         doubts.append("a result is negative")
     if found.fractional:
-        doubts.append("a count is no whole number")
+        doubts.append("a count is not a whole number")
     if found.unlike_units:
         doubts.append("the formula adds unlike units")
     if found.wrong_unit:

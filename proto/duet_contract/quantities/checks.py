@@ -33,7 +33,7 @@ class Checks:
     negative: bool
     """The result, or a step, is below zero."""
     fractional: bool
-    """Things that come whole are counted, and the result is no whole number."""
+    """Things that come whole are counted, and the result is not a whole number."""
     unlike_units: bool
     """Quantities of unlike units are added or compared."""
     wrong_unit: bool
@@ -41,7 +41,7 @@ class Checks:
 
     @property
     def impossible(self) -> bool:
-        """Whether the result cannot be right: nobody has -3 or 2.5 of what is counted."""
+        """Whether the result cannot be right: there are never -3 or 2.5 things."""
         return self.negative or self.fractional
 
     @property

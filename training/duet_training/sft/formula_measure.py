@@ -67,7 +67,7 @@ class Outcome:
     checks: dict[str, float]
     """Empty if the formula cannot be computed."""
     suspicion: float
-    """What the device's checks say against the answer; `NO_VALUE` if there is none."""
+    """What the device's checks say against the answer; `NO_VALUE` without one."""
     failed: bool
     """Whether the device asks for another formula."""
     marked: bool

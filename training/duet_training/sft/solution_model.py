@@ -66,7 +66,7 @@ def worked_steps(problem: MaskedProblem) -> str:
 
 
 def answer_in(solution: str) -> str:
-    r"""The number behind "####"; the last number of a solution that was cut; empty if there is none.
+    r"""The number behind "####"; the last number of a solution that was cut; empty without one.
 
     Examples:
         >>> answer_in("48/2 = 24.\n#### 1,024"), answer_in("She has 24 and"), answer_in("No.")

@@ -35,7 +35,7 @@ _HEAD = re.compile(
     r"(?P<noun>(?:more |fewer |extra |total |other )?(?:[a-z'-]+ ){0,2}?[a-z'-]+s(?: of [a-z]+)?)\b"
     r"(?P<rest>[^.,;:!?]*)"
 )
-# A place, time or purpose, which may stand at the end of a question as well.
+# A place, time or purpose, which may be at the end of a question as well.
 _PLACE = re.compile(
     r"(?:in|on|at|for|from|with|during|over|each|every|after|before|by)\b", re.IGNORECASE
 )
@@ -204,7 +204,7 @@ def _of_money(before: str, after: str) -> str:
 
 
 def _inverted(before: str) -> tuple[str, str]:
-    """Turns "In May, Ann sold" into "did Ann sell" and " in May"; empty if it is no such clause."""
+    """Turns "In May, Ann sold" into "did Ann sell" and " in May"; empty for another clause."""
     opening, comma, clause = before.rpartition(", ")
     when = f" {opening[0].lower()}{opening[1:]}" if comma else ""
     if comma and not (_PLACE.match(opening) and len(opening.split()) <= _MOST_OPENING):
@@ -226,7 +226,7 @@ def _inverted(before: str) -> tuple[str, str]:
 
 
 def _lower(subject: str) -> str:
-    """The subject as it stands inside a sentence."""
+    """The subject as it is written inside a sentence."""
     first = subject.split()[0]
     common = {"The", "A", "An", "Each", "Her", "His", "Their", "Its", "She", "He", "It", "They"}
     common |= {"We", "You", "One", "All", "Every", "Both", "Another", "This", "That", "These"}
