@@ -19,7 +19,7 @@ from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results
 from duet_training.experiments.runner import Runner
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2] / "experiments"
 
 
 def _parser() -> argparse.ArgumentParser:
