@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from duet_cloud.pairs.__main__ import main as pairs
-from duet_tools.report.model import read_report
+from duet_tools.results.report import read_report
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

@@ -74,7 +74,7 @@ def _ask(pair: str, question: str) -> int:
 @contextmanager
 def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
-    from duet_tools.bench.errors import BenchError
+    from duet_tools.errors import BenchError
     from duet_tools.progress import plain
 
     address = f"127.0.0.1:{_free_port()}"

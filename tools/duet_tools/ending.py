@@ -57,7 +57,7 @@ def _run(
     from duet_contract.console import OutputClosed, OutputLost
     from duet_contract.errors import ContractError
     from duet_contract.terminal import one_line
-    from duet_tools.bench.errors import BenchError
+    from duet_tools.errors import BenchError
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _command() -> click.Command:
-    from duet_tools.tls_figures import tls_cost
+    from duet_tools.tls.figures import tls_cost
 
     return tls_cost
 

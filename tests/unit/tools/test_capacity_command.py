@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
 from duet_tools.capacity import main
+from duet_tools.errors import UsageProblem
 from duet_tools.fleet.check import Asked, replay
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
 from duet_tools.fleet.patterns import KINDS, Pattern

@@ -10,9 +10,9 @@ import pytest
 
 from duet_tools import bench_split
 from duet_tools.report.compare import compare
-from duet_tools.report.model import MarkedLow, read_report
 from duet_tools.report.statements import statements
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
+from duet_tools.results.report import MarkedLow, read_report
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 

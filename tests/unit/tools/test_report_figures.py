@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.manifest import Evaluation
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.report.compare import compare, row
-from duet_tools.report.model import Objective, Prices
 from duet_tools.report.rows import short
 from duet_tools.report.statements import statements, tokens_to_break_even
 from duet_tools.report.statistics import difference_of_means, percentiles, ratio_of_medians, wilson
 from duet_tools.report.summary import busy_seconds
 from duet_tools.report.waterfall import waterfall
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
+from duet_tools.results.report import Objective, Prices
 from tests.doubles.reports import (
     ALONE,
     LARGE,

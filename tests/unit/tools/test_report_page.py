@@ -11,14 +11,14 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from duet_tools import bench_split
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Results
+from duet_tools.errors import UsageProblem
 from duet_tools.report.build import link_facts
-from duet_tools.report.model import Report, read_report
 from duet_tools.report.page import page
 from duet_tools.report.plots import plots
 from duet_tools.report.text import markdown
 from duet_tools.report.waterfall import waterfall
+from duet_tools.results.figures import Results
+from duet_tools.results.report import Report, read_report
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
 
@@ -200,7 +200,7 @@ def test_committed_reports_can_be_read_and_name_no_machine() -> None:
 
 
 def test_a_report_is_what_its_committed_schema_says(full: Report) -> None:
-    path = Path(__file__).parents[3] / "tools/duet_tools/report/schema.json"
+    path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
     validator = Draft202012Validator(json.loads(path.read_text("utf-8")))
     validator.check_schema(validator.schema)
     for found in (full, full.without_series(), full.model_copy(update={"cells": ()})):
@@ -211,6 +211,6 @@ def test_a_report_is_what_its_committed_schema_says(full: Report) -> None:
 
 
 def test_the_schema_says_what_every_part_is() -> None:
-    path = Path(__file__).parents[3] / "tools/duet_tools/report/schema.json"
+    path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
     definitions: dict[str, Any] = json.loads(path.read_text("utf-8"))["$defs"]
     assert [name for name, part in definitions.items() if not part.get("description")] == []

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Results
-from duet_tools.bench.tables import markdown
+from duet_tools.errors import UsageProblem
 from duet_tools.report import readme_tables
-from duet_tools.report.model import Report, read_report
+from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
 from duet_tools.report.readme_tables import Block
 from duet_tools.report_tables import main
+from duet_tools.results.figures import Results
+from duet_tools.results.report import Report, read_report
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"

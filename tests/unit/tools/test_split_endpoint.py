@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from duet_tools import bench_split
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.report.model import read_report
+from duet_tools.errors import UsageProblem
+from duet_tools.results.report import read_report
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 

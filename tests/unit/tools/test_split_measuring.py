@@ -15,11 +15,11 @@ from rich.progress import Progress, TimeRemainingColumn
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools import bench_split
 from duet_tools.progress import progress_bar
-from duet_tools.report.model import Report, read_report
+from duet_tools.results.cells import Cell
+from duet_tools.results.record import Asked
+from duet_tools.results.report import Report, read_report
 from duet_tools.split import run, session
-from duet_tools.split.cells import Cell
 from duet_tools.split.load import GIVE_UP_AFTER
-from duet_tools.split.record import Asked
 from duet_tools.split.session import Session
 from duet_tools.split.wire import Ways
 from tests.doubles.service import ScriptedCompletions, ScriptedService

@@ -15,12 +15,12 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools import bench_split
-from duet_tools.bench.workload import Workload
-from duet_tools.report.model import Report, read_report
 from duet_tools.report.readme import readme
+from duet_tools.results.report import Report, read_report
 from duet_tools.split.arrivals import offsets
 from duet_tools.split.modes.large import LargeAlone
 from duet_tools.split.modes.split import Split
+from duet_tools.subjects.workload import Workload
 from tests.doubles import cloud
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
 
@@ -424,5 +424,5 @@ def test_help_names_modes_links_and_exit_codes(capsys: pytest.CaptureFixture[str
 
 def test_the_committed_schema_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_split.main(["--schema"]) == 0
-    path = Path(__file__).parents[3] / "tools/duet_tools/report/schema.json"
+    path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
     assert capsys.readouterr().out == path.read_text("utf-8")

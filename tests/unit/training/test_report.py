@@ -242,10 +242,10 @@ def test_the_command_writes_everything(tmp_path, capsys):
     content = json.loads((out / "report.json").read_text())
     (curve,) = content["curves"]
     assert curve["series"]["tokens/length"] == {
-        "steps": [1, 2],
-        "mean": [9.5, 9.0],
-        "least": [9.0, 8.5],
-        "most": [10.0, 9.5],
+        "steps": [1, 2, 3],
+        "mean": [9.5, 8.5, 7.5],
+        "least": [9.0, 8.0, 7.0],
+        "most": [10.0, 9.0, 8.0],
         "seeds": 2,
     }
 

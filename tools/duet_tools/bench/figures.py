@@ -7,12 +7,12 @@ import click
 from rich.console import Console
 
 from duet_tools import options
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Figure, Results, read_results
 from duet_tools.bench.run import GROUPS, USUAL, run_figures, steps
-from duet_tools.bench.tables import console_table
 from duet_tools.ending import EXIT_CODES
+from duet_tools.errors import UsageProblem
 from duet_tools.progress import plain, progress_bar, public_command
+from duet_tools.report.figures import console_table
+from duet_tools.results.figures import Figure, Results, read_results
 
 
 @click.command(epilog=EXIT_CODES, context_settings=options.HELP)
@@ -68,8 +68,8 @@ def figures(
     # Imported here, so that --help and errors of usage come at once.
     from duet_device.settings import default_threads
     from duet_tools.bench.bench import Bench
-    from duet_tools.bench.machine import commit, describe_machine
-    from duet_tools.bench.workload import Workload
+    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.subjects.workload import Workload
 
     workload = Workload.open(pair)
     results = Results(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.fleet.simulation import Fleet, Mode, Seen, Setup
 
 SCHEMA = 1

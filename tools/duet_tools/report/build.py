@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duet_contract.manifest import Evaluation
-from duet_tools.bench.results import Figure, Machine
 from duet_tools.link.profiles import link_named
-from duet_tools.report.model import Handshake, LinkFacts, Objective, Prices, Report
 from duet_tools.report.page import page
 from duet_tools.report.statements import statements
 from duet_tools.report.summary import summarise_cell
 from duet_tools.report.text import markdown, questions_csv
 from duet_tools.report.waterfall import waterfall
-from duet_tools.split.folder import Folder, Probe
-from duet_tools.split.questions import Question
-from duet_tools.split.settings import RunSettings
+from duet_tools.results.figures import Figure, Machine
+from duet_tools.results.folder import Folder, Probe
+from duet_tools.results.questions import Question
+from duet_tools.results.report import Handshake, LinkFacts, Objective, Prices, Report
+from duet_tools.results.settings import RunSettings
 
 REPORT = "report.json"
 FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")

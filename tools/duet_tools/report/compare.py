@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.progress import plain
-from duet_tools.report.model import CellReport, Interval, Report
 from duet_tools.report.statistics import difference_of_means, ratio_of_medians
+from duet_tools.results.report import CellReport, Interval, Report
 
 # Each with what is better: less, more, or neither.
 COMPARED: dict[str, Literal["less", "more"]] = {

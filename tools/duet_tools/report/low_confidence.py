@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from duet_tools.report.model import CellReport, MarkedLow
 from duet_tools.report.rows import mode
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
+from duet_tools.results.report import CellReport, MarkedLow
 
 
 def marked_low(records: Sequence[Record]) -> MarkedLow | None:

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from duet_tools.report import rows
-from duet_tools.report.model import Report
+from duet_tools.results.report import Report
 
 
 def page(report: Report) -> str:

@@ -2,7 +2,6 @@
 
 from matplotlib.figure import Figure
 
-from duet_tools.report.model import CellReport, Report
 from duet_tools.report.svg import (
     GRID,
     INK,
@@ -15,6 +14,7 @@ from duet_tools.report.svg import (
     plot,
     style,
 )
+from duet_tools.results.report import CellReport, Report
 
 
 def plots(report: Report) -> list[Plot]:

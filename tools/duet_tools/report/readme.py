@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from duet_tools.report.model import CellReport, Metric, Report
 from duet_tools.report.rows import answered, mode, number, seconds, share
+from duet_tools.results.report import CellReport, Metric, Report
 
 _HEADINGS = ("mode", "accuracy (95%)", "large-model tokens", "bytes down")
 

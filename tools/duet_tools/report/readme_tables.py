@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import BenchError, UsageProblem
-from duet_tools.bench.results import Results, read_results
-from duet_tools.bench.tables import markdown
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.files import read_text
 from duet_tools.options import FILE, HELP
-from duet_tools.report.model import Report, read_report
+from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
+from duet_tools.results.figures import Results, read_results
+from duet_tools.results.report import Report, read_report
 
 RESULTS = Path(__file__).parents[1] / "results"
 # What a README's blocks are made from; a block whose file is not there is left as it is.

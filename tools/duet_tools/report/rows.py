@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from duet_tools.report.model import CellReport, Interval, Metric, Report
+from duet_tools.results.report import CellReport, Interval, Metric, Report
 
 _Value = Callable[[CellReport], str]
 

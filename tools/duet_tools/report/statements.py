@@ -6,9 +6,9 @@ import numpy as np
 
 from duet_contract.manifest import Evaluation
 from duet_tools.report.low_confidence import in_words
-from duet_tools.report.model import CellReport, Metric
 from duet_tools.report.rows import short
 from duet_tools.report.statistics import difference_of_means
+from duet_tools.results.report import CellReport, Metric
 
 _FEWEST = 5
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from duet_tools.report.model import Interval, Percentiles
+from duet_tools.results.report import Interval, Percentiles
 
 # Of the normal distribution, for 95%.
 _Z = 1.959963984540054

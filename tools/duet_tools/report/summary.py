@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from duet_tools.report.low_confidence import marked_low
-from duet_tools.report.model import CellReport, Metric, Objective, Prices
 from duet_tools.report.statistics import percentiles, wilson
-from duet_tools.split.cells import Cell
-from duet_tools.split.record import Record
+from duet_tools.results.cells import Cell
+from duet_tools.results.record import Record
+from duet_tools.results.report import CellReport, Metric, Objective, Prices
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 # What comparing two runs needs of each question.

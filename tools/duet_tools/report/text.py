@@ -9,8 +9,8 @@ from rich.table import Table
 
 from duet_tools.progress import plain
 from duet_tools.report import rows
-from duet_tools.report.model import Report
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
+from duet_tools.results.report import Report
 
 
 def console(report: Report) -> RenderableType:

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_tools import options
-from duet_tools.bench.errors import UsageProblem
 from duet_tools.ending import EXIT_CODES
+from duet_tools.errors import UsageProblem
 from duet_tools.link.profiles import PRESETS
-from duet_tools.split.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
+from duet_tools.results.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
 from duet_tools.split.checking import RULE
 from duet_tools.split.options import MOST_TOKENS, Options
 
@@ -172,7 +172,7 @@ def report(
     there is.
     """
     if schema:
-        from duet_tools.report.model import schema as report_schema
+        from duet_tools.results.report import schema as report_schema
 
         click.echo(report_schema(), nl=False)
         return
@@ -208,7 +208,7 @@ def report(
 
 def _compare(a: Path, b: Path) -> None:
     from duet_tools.report.compare import compare, comparison_table
-    from duet_tools.report.model import read_report
+    from duet_tools.results.report import read_report
 
     first, second = read_report(a), read_report(b)
     found = compare(first, second)

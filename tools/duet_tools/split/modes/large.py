@@ -10,14 +10,14 @@ from duet_contract.manifest import SlotPart
 from duet_contract.prompts import split_at_signal
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, ReasonRequest
 from duet_device.settings import Settings
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.workload import Workload
+from duet_tools.errors import UsageProblem
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked, Record, per_step
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.openai import Completion, Exchange, complete
 from duet_tools.split.modes.split import receive
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked, Record, per_step
+from duet_tools.subjects.workload import Workload
 
 
 class LargeAlone:

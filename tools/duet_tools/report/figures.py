@@ -2,8 +2,8 @@
 
 from rich.table import Table
 
-from duet_tools.bench.results import Figure, Results, Summary
 from duet_tools.progress import plain
+from duet_tools.results.figures import Figure, Results, Summary
 
 _HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")
 

@@ -41,7 +41,7 @@ class Arrived:
 class Answered:
     """An answer, and when on the recorded clock. `first_ms`: None where the answer is empty.
 
-    `low_confidence`: see `duet_tools.split.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
+    `low_confidence`: see `duet_tools.results.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
     """
 
     text: str

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from duet_contract.json_data import json_text
-from duet_tools.bench.results import Figure, Machine
 from duet_tools.files import read, rounded
-from duet_tools.split.cells import Cell
-from duet_tools.split.settings import RunSettings
+from duet_tools.results.cells import Cell
+from duet_tools.results.figures import Figure, Machine
+from duet_tools.results.settings import RunSettings
 
 SCHEMA = 1
 
@@ -89,7 +89,7 @@ class CellReport(_Model):
     questions that a full cloud was asked once more. `seconds`: that the load took.
     `accuracy`: of all questions asked, failures counting as wrong; None without references.
     `marked_low`: of the answers that a device judged; None without references, or without any such.
-    `metrics`: over the questions answered; see `duet_tools.split.record.Record`.
+    `metrics`: over the questions answered; see `duet_tools.results.record.Record`.
     `answers_per_s`, `large_tokens_per_s`, `goodput_per_s`: over `seconds`; goodput counts the
     answers that reach every objective, None where there are none.
     `ipt`: 1000 x accuracy / large-model tokens a question; None where it spends none.
