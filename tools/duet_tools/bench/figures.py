@@ -11,7 +11,7 @@ from duet_tools.bench.run import GROUPS, USUAL, run_figures, steps
 from duet_tools.ending import EXIT_CODES
 from duet_tools.errors import UsageProblem
 from duet_tools.progress import plain, progress_bar, public_command
-from duet_tools.report.figures import console_table
+from duet_tools.report.figures import terminal
 from duet_tools.results.figures import Figure, Results, read_results
 
 
@@ -116,7 +116,8 @@ def figures(
             interrupted = True
         finally:
             session.close()
-    console.print(console_table(results.model_copy(update={"figures": tuple(measured)})))
+    shown = terminal(results.model_copy(update={"figures": tuple(measured)}))
+    console.print(plain(shown), soft_wrap=True)
     if out and measured:
         console.print(plain(f"written: {out}"), soft_wrap=True)
     if interrupted:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from duet_contract.pairs import DEFAULT_PAIR
+from duet_contract.terminal import printable
 from duet_tools import options
 from duet_tools.ending import EXIT_CODES
 from duet_tools.errors import UsageProblem
@@ -212,10 +212,9 @@ def _compare(a: Path, b: Path) -> None:
 
     first, second = read_report(a), read_report(b)
     found = compare(first, second)
-    console = Console(width=None if Console().is_terminal else 160)
-    console.print(comparison_table(first, second, found))
+    click.echo(printable(comparison_table(first, second, found)))
     noise = sum(each.verdict == "noise" for each in found)
-    console.print(
+    click.echo(
         f"{noise} of {len(found)} differences are noise: their 95% interval holds no difference. "
         "One in twenty of the others would be there without one."
     )

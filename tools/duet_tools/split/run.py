@@ -19,7 +19,7 @@ from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.link.profiles import link_named
 from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.build import FILES, Facts, build, write
-from duet_tools.report.text import console as console_report
+from duet_tools.report.text import terminal
 from duet_tools.results.cells import Plan
 from duet_tools.results.figures import Figure, read_results
 from duet_tools.results.folder import Folder
@@ -112,13 +112,12 @@ def run(options: Options) -> None:
         stopped = session.run()
         say("writing the report")
         report = build(folder, stopped, facts, questions, workload.manifest.evaluation)
-        write(folder, report)
+        write(folder, report, questions)
     _end(console, report, options.out)
 
 
 def _end(console: Console, report: Report, out: Path) -> None:
-    wide = console if console.is_terminal else Console(stderr=True, width=200)
-    wide.print(console_report(report))
+    console.print(plain(terminal(report)), soft_wrap=True)
     files = ", ".join(FILES)
     console.print(plain(f"written: {out}/{files}"), soft_wrap=True)
     if report.partial == "interrupted":

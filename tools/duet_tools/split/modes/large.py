@@ -67,7 +67,7 @@ class Truncated:
                 manifest.defaults.answer,
             )
         record = exchange.record()
-        record.answer = said.text
+        record.signal, record.answer = reasoned.text, said.text
         record.finish = said.finish + ("+budget" if reasoned.finish == "limit" else "")
         record.signal_tokens, record.answer_tokens = reasoned.tokens, said.tokens
         record.first_signal_ms, record.signal_ms = reasoned.first_ms, reasoned.last_ms
@@ -135,7 +135,7 @@ def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
         reasoning, rest = "", said.text
     elif not closed:
         rest = ""
-    record.answer, record.finish = rest.strip(), said.finish
+    record.signal, record.answer, record.finish = reasoning.strip(), rest.strip(), said.finish
     record.answer_tokens = said.tokens
     record.first_answer_ms, record.total_ms = said.first_ms, said.last_ms
     if reasoning:

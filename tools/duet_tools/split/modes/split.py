@@ -95,7 +95,7 @@ class Split:
 
         def replay() -> None:
             answered = self._replayed.answer(question.text, arrived, self._asking.seed + index)
-            record.answer = answered.text
+            record.signal, record.answer = answered.signal, answered.text
             record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
             record.low_confidence = answered.low_confidence
             record.question_tokens = answered.question_tokens
@@ -166,6 +166,7 @@ def live_record(outcome: Outcome) -> Record:
     ms = receipt.ms
     record = Record(
         device="live",
+        signal=receipt.signal,
         answer=receipt.answer,
         finish=receipt.finish,
         # A receipt without a confidence is of a pair without a threshold.
