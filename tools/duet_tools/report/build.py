@@ -90,7 +90,7 @@ def build(
         links=links,
         handshake=handshake,
         bytes_per_token=costs,
-        cells=tuple(_compared(cell, cells) for cell in cells),
+        cells=tuple(compared(cell, cells) for cell in cells),
         waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
         untrained=_untrained(evaluations),
     )
@@ -108,7 +108,7 @@ def write(folder: Folder, report: Report, questions: Sequence[Question]) -> None
     )
 
 
-def _compared(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
+def compared(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
     """A split's cell with what follows from other modes over its link under its load."""
     if cell.cell.mode != "duet":
         return cell

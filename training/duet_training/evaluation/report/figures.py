@@ -83,9 +83,9 @@ def _ablations(tables: Sequence[Mapping[str, Any]]) -> Plot:
         ]
         series = []
         for number, look in ((1, _PAPER), (2, {"colour": 0, "label": "measured"})):
-            cells = {at: row[number] for at, row in enumerate(rows) if row[number]}
+            cells: dict[int, Any] = {at: row[number] for at, row in enumerate(rows) if row[number]}
             accuracies, tokens = _columns(cells.values(), "accuracy", "reasoner_tokens")
-            bounds: list[Any] = [cell.get("accuracy_95") for cell in cells.values()]
+            bounds = [cell.get("accuracy_95") for cell in cells.values()]
             low, high = zip(*bounds, strict=True) if bounds and all(bounds) else (None, None)
             texts = [f"{each:.0f} tokens" for each in tokens]
             series.append(Series(x=accuracies, y=[*cells], low=low, high=high, texts=texts, **look))
