@@ -90,7 +90,7 @@ lint: $(READY) ## style, types, import rules, contract, generated files, unsafe 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=training $(BIN)/lint-imports
 	$(BIN)/bandit -q -c pyproject.toml -r cloud device proto/duet_contract requirements tools training
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/buf lint

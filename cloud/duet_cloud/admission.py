@@ -1,4 +1,4 @@
-"""Who gets in, and how much: bounded running and waiting requests, unique ids, refusal at once."""
+"""Admission: bounded running and waiting requests, unique ids, refusal at once."""
 
 import asyncio
 import time
@@ -32,21 +32,21 @@ class Admission:
         self.running = 0
         self.waiting = 0
         self._in_flight: set[str] = set()
-        self._places = asyncio.Semaphore(max_running)
+        self._slots = asyncio.Semaphore(max_running)
         self._idle = asyncio.Event()
         self._idle.set()
-        # Smoothed seconds a request holds its place: what a refused client is told to wait.
+        # Smoothed seconds a request holds its slot; the retry delay of refused clients.
         self._holding_s = 1.0
 
     def open(self, max_running: int) -> None:
         """Starts admitting, `max_running` at a time; called once, when the engine is loaded."""
         self.max_running = max_running
-        self._places = asyncio.Semaphore(max_running)
+        self._slots = asyncio.Semaphore(max_running)
         self.state = SERVING_STATE_READY
 
     @asynccontextmanager
     async def admit(self, request_id: str) -> AsyncIterator[None]:
-        """Holds a place for a request, waiting for one if it may.
+        """Holds a slot for a request, and waits for one while the queue has room.
 
         Raises:
             Refusal: UNAVAILABLE while not ready, ALREADY_EXISTS for an id in flight,
@@ -56,7 +56,7 @@ class Admission:
             raise unavailable(_WHY_NOT[self.state], _RETRY_AFTER_S.get(self.state, 60.0))
         if request_id in self._in_flight:
             raise duplicate(request_id)
-        if self._places.locked() and self.waiting >= self.max_waiting:
+        if self._slots.locked() and self.waiting >= self.max_waiting:
             raise exhausted(
                 f"{self.running} requests are running and {self.waiting} waiting, "
                 f"the limits are {self.max_running} and {self.max_waiting}",
@@ -67,7 +67,7 @@ class Admission:
         try:
             self.waiting += 1
             try:
-                await self._places.acquire()
+                await self._slots.acquire()
             finally:
                 self.waiting -= 1
             self.running += 1
@@ -76,7 +76,7 @@ class Admission:
                 yield
             finally:
                 self.running -= 1
-                self._places.release()
+                self._slots.release()
                 self._holding_s += 0.2 * (time.monotonic() - since - self._holding_s)
         finally:
             self._in_flight.discard(request_id)

@@ -1,7 +1,7 @@
 """`duet.v1.ControlService`: describes the pairs, and what the service carries."""
 
 from duet_cloud.routing import Routes
-from duet_cloud.status import Context, Refusal
+from duet_cloud.status import Context
 from duet_contract.v1 import control_pb2_grpc
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,
@@ -33,11 +33,8 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         self, request: DescribePairRequest, context: Context
     ) -> DescribePairResponse:
         """See control.proto."""
-        try:
-            route = self._routes.find(request.pair)
-            limits = route.ready().limits
-        except Refusal as refusal:
-            await refusal.abort(context)
+        route = self._routes.find(request.pair)
+        limits = route.ready().limits
         manifest = route.pair.manifest
         return DescribePairResponse(
             id=manifest.id,
@@ -54,10 +51,7 @@ class ControlService(control_pb2_grpc.ControlServiceServicer):
         self, request: GetCapacityRequest, context: Context
     ) -> GetCapacityResponse:
         """See control.proto."""
-        try:
-            routes = (self._routes.find(request.pair),) if request.pair else self._routes.all
-        except Refusal as refusal:
-            await refusal.abort(context)
+        routes = (self._routes.find(request.pair),) if request.pair else self._routes.all
         admissions = [route.admission for route in routes]
         return GetCapacityResponse(
             state=min((one.state for one in admissions), key=_LEAST_READY.index),

@@ -6,7 +6,6 @@ path. What a device makes of them is its own business: it trusts signatures, not
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from io import FileIO
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from duet_contract.v1.pairs_pb2 import (
     GetPairResponse,
 )
 
-# Small enough to arrive whole over a slow link before a stream is taken up anew.
+# Small enough to arrive whole over a slow link before a stream is resumed.
 CHUNK_BYTES = 64 * 1024
 # A decoder is large and a link may be slow: fetching must not take the service from those who ask.
 MOST_FETCHES = 16
@@ -44,19 +43,15 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
         self, request: GetPairRequest, context: Context
     ) -> GetPairResponse:
         """See pairs.proto."""
-        try:
-            directory = self._routes.find(request.pair).pair.root
-            return await asyncio.to_thread(_describe, directory)
-        except Refusal as refusal:
-            await refusal.abort(context)
+        directory = self._routes.find(request.pair).pair.root
+        return await asyncio.to_thread(_describe, directory)
 
-    async def FetchFile(  # noqa: N802 (gRPC's name)
+    # The stubs have generators alone; gRPC serves coroutines that write to the context, too.
+    async def FetchFile(  # type: ignore[override]  # noqa: N802 (gRPC's name)
         self, request: FetchFileRequest, context: Context
-    ) -> AsyncIterator[FetchFileResponse]:
+    ) -> None:
         """See pairs.proto."""
         sent, pair, path = 0, "", ""
-        # Asked now: once a device is gone, its call may be freed before this generator is closed,
-        # and gRPC would read what is no longer there.
         peer = context.peer()
         try:
             route = self._routes.find(request.pair)
@@ -72,12 +67,10 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
                 )
                 with file:
                     while data := await asyncio.to_thread(file.read, CHUNK_BYTES):
-                        yield FetchFileResponse(data=data)
+                        await context.write(FetchFileResponse(data=data))
                         sent += len(data)
             finally:
                 self._fetching -= 1
-        except Refusal as refusal:
-            await refusal.abort(context)
         finally:
             logs.get().info(
                 "fetched",
@@ -104,7 +97,7 @@ def _entry(files: tuple[PairFile, ...], request: FetchFileRequest) -> PairFile:
             if bytes.fromhex(entry.sha256) != request.sha256:
                 raise Refusal(
                     grpc.StatusCode.FAILED_PRECONDITION,
-                    f"{request.path} is another one here than the device asks for: pull it anew",
+                    f"{request.path} is another one here than the device asks for: run `duet-device pull` again",
                 )
             if request.offset > entry.bytes:
                 raise invalid("offset", f"{request.offset}, the file has {entry.bytes} bytes")

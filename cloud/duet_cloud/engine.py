@@ -19,40 +19,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """What the engine gave at once: new tokens (and their text), and how it ended, if it did.
-
-    `ids` holds no closing token. `finish`: None, "stop" (closing token) or "length" (budget).
-    Times in seconds on the engine's clock, 0 where unknown.
-    """
+    """One output of the engine. Times are seconds on the engine's clock, 0 where unknown."""
 
     ids: list[int]
+    """New tokens, without the closing token."""
     text: str
+    """Their text; empty where the job asks for none."""
     finish: str | None = None
+    """None while generation continues; "stop" (closing token) or "length" (budget)."""
     cached_tokens: int = 0
+    """Prompt tokens that the prefix cache had."""
     queued_at: float = 0.0
+    """When the engine received the request."""
     scheduled_at: float = 0.0
+    """When its prefill began."""
     first_token_at: float = 0.0
+    """When the first token was there."""
     last_token_at: float = 0.0
+    """When the latest token was there."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One signal to generate. `stop_id`: the end-of-reasoning token. `budget` in tokens.
-
-    `text`: whether the signal's text is wanted beside its ids; detokenising costs time.
-    """
+    """One signal to generate."""
 
     request_id: str
+    """Unique among requests in flight."""
     prompt_ids: list[int]
+    """Token ids of the whole prompt."""
     budget: int
+    """Most tokens of the signal."""
     stop_id: int
+    """The end-of-reasoning token."""
     temperature: float
+    """Sampling temperature; 0 is greedy."""
     seed: int | None
+    """Sampling seed; None leaves it to the engine."""
     text: bool
+    """Whether the signal's text is wanted, too; detokenising costs time."""
 
 
 class Engine(Protocol):
-    """What the service needs of an engine; tests and the bench put scripted ones in its place."""
+    """The engine as the service uses it; tests and the bench have scripted ones."""
 
     max_sequences: int
     max_context: int
@@ -104,7 +112,7 @@ class VllmEngine:
         Raises:
             EngineError: vLLM refuses the model or the arguments; its own log says more.
         """
-        # A service that people send questions to reports to nobody, unless its operator says so.
+        # A service that receives questions sends no usage reports unless its operator wants that.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         try:
@@ -135,7 +143,7 @@ class VllmEngine:
         """See `Engine`.
 
         Raises:
-            EngineError: the engine died, or gave the request up.
+            EngineError: the engine died, or aborted the request.
         """
         from vllm import SamplingParams
         from vllm.inputs import TokensPrompt
@@ -172,9 +180,9 @@ class VllmEngine:
 def _step(output: Any) -> Step:
     completion = output.outputs[0]
     if completion.finish_reason not in (None, "stop", "length"):
-        # An engine that is told to end aborts what it generates; the device must not take what
-        # there is by then for a whole signal.
-        raise EngineError(f"the engine gave the request up ({completion.finish_reason})")
+        # An engine that is shut down aborts its requests; the device must not mistake the tokens so
+        # far for a whole signal.
+        raise EngineError(f"the engine aborted the request ({completion.finish_reason})")
     ids = list(completion.token_ids)
     if completion.finish_reason == "stop" and ids:
         ids.pop()  # the closing token, which vLLM counts as generated

@@ -36,7 +36,7 @@ class AddressError(CloudError):
 
 
 class CredentialsError(CloudError):
-    """Certificates, keys or the files beside them that are missing, altered or not usable."""
+    """Certificates, keys or their files that are missing, modified or unusable."""
 
     exit_code = Exit.CREDENTIALS
 

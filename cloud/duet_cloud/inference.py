@@ -1,10 +1,9 @@
 """`duet.v1.InferenceService`: one question in, its signal out in chunks."""
 
-import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 
 from duet_cloud import logs
@@ -12,9 +11,10 @@ from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
-from duet_cloud.limits import MAX_REQUEST_ID, RequestLimits
+from duet_cloud.identity.quotas import Charge
 from duet_cloud.metrics import Metrics
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.routing import Route, Routes
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate
@@ -34,60 +34,64 @@ from duet_contract.v1.inference_pb2 import (
 
 @dataclass(frozen=True)
 class ChunkLimits:
-    """How chunks are buffered: most tokens, longest wait in milliseconds."""
+    """How chunks are buffered; `duet_cloud.options.ServeOptions` has the defaults."""
 
-    tokens: int = 16
-    ms: float = 500.0
+    tokens: int
+    """Most tokens in a chunk."""
+    ms: float
+    """Maximum time a token is buffered before it is sent, in milliseconds."""
 
 
 class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
-    """Reasons over questions, each with the pair that it names."""
+    """Reasons over questions, each with the pair that it names.
+
+    Args:
+        routes: the pairs that are served.
+        metrics: of the service.
+        chunk_limits: how signals are cut into chunks.
+        charge: charges a job to its caller while it runs, `Charge.spent` counting its tokens;
+            raises `Refusal` if the caller has too few tokens left.
+        log_questions: whether the log contains questions.
+    """
 
     def __init__(
         self,
         routes: Routes,
         metrics: Metrics,
         chunk_limits: ChunkLimits,
+        charge: Callable[[Job], AbstractContextManager[Charge]],
         log_questions: bool = False,
     ) -> None:
         self._routes = routes
         self._metrics = metrics
         self._chunk_limits = chunk_limits
+        self._charge = charge
         self._log_questions = log_questions
 
-    async def Reason(  # noqa: N802 (gRPC's name)
+    # The stubs have generators alone; gRPC serves coroutines that write to the context, too.
+    async def Reason(  # type: ignore[override]  # noqa: N802 (gRPC's name)
         self, request: ReasonRequest, context: Context
-    ) -> AsyncIterator[ReasonResponse]:
+    ) -> None:
         """See inference.proto."""
         arrived = time.monotonic()
-        # Asked now: once a device is gone, its call may be freed before this generator is closed,
-        # and gRPC would read what is no longer there.
         peer, caller = context.peer(), CALLER.get()
         request_id = request.request_id or uuid.uuid4().hex
         outcome, signal_tokens, pair, most_logged = "cancelled", 0, "", 0
         try:
-            # Before a place is waited for: a device with another pair is told at once.
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            responses = self._reason(route, request, request_id, arrived)
-            async with aclosing(responses) as stream:
-                async for response in stream:
-                    yield response
-                    if response.HasField("end"):
-                        signal_tokens = response.end.signal_tokens
+            signal_tokens = await self._reason(route, request, request_id, arrived, context)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
-            await refusal.abort(context)
+            raise
         except EngineError as error:
             outcome = "unavailable"
-            await unavailable(str(error), 30.0).abort(context)
-        except asyncio.CancelledError:
-            # Cancelled, past its deadline, or the device is gone; gRPC does not say which, and the
-            # engine's request is aborted already.
-            raise
+            raise unavailable(str(error), 30.0) from error
         finally:
+            # "cancelled" is cancelled by the device, past its deadline, or a device that is gone:
+            # gRPC does not say which. The engine's request is aborted by now.
             seconds = time.monotonic() - arrived
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
@@ -107,10 +111,16 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             )
 
     async def _reason(
-        self, route: Route, request: ReasonRequest, request_id: str, arrived: float
-    ) -> AsyncGenerator[ReasonResponse]:
-        # What is wrong with a request is told at once; only generating waits for a place. What is
-        # tokenised is bounded in bytes by then.
+        self,
+        route: Route,
+        request: ReasonRequest,
+        request_id: str,
+        arrived: float,
+        context: Context,
+    ) -> int:
+        """Writes the signal; returns how many tokens it has."""
+        # A malformed request is refused at once: only generating waits for a slot. The text that
+        # is tokenised is bounded in bytes by then.
         limits = route.ready().limits
         limits.check(request)
         encoding, job = _prepare(route.pair, request, request_id, limits)
@@ -126,27 +136,32 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 request_id="" if request.request_id else request_id,
             )
             first_chunk = True
-            async with aclosing(serving.engine.generate(job)) as steps:
-                async for step in steps:
-                    now = time.monotonic()
-                    done.signal_tokens += len(step.ids)
-                    buffer.add(step.ids, step.text, now)
-                    if step.finish is not None:
-                        _finish(done, step)
-                    if step.finish is not None or buffer.due(now):
+            with self._charge(job) as charge:
+                # Counted before the first token, too: the engine has computed the prompt by then.
+                charge.spent = len(job.prompt_ids)
+                async with aclosing(serving.engine.generate(job)) as steps:
+                    async for step in steps:
+                        now = time.monotonic()
+                        charge.spent += len(step.ids)
+                        done.signal_tokens += len(step.ids)
+                        buffer.add(step.ids, step.text, now)
+                        if step.finish is None and not buffer.due(now):
+                            continue
+                        if step.finish is not None:
+                            _finish(done, step)
                         chunk = buffer.take()
-                        if chunk is not None:
-                            if first_chunk:
-                                self._metrics.first_chunk_s.labels(route.name).observe(
-                                    now - arrived
-                                )
-                                first_chunk = False
-                            self._metrics.chunks.labels(route.name).inc()
-                            yield ReasonResponse(chunk=chunk)
+                        if chunk is None:
+                            continue
+                        if first_chunk:
+                            self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
+                            first_chunk = False
+                        self._metrics.chunks.labels(route.name).inc()
+                        await context.write(ReasonResponse(chunk=chunk))
             self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
             if done.finish_reason == FINISH_REASON_BUDGET:
                 self._metrics.budget_cuts.labels(route.name).inc()
-            yield ReasonResponse(end=done)
+            await context.write(ReasonResponse(end=done))
+            return done.signal_tokens
 
 
 def _prepare(

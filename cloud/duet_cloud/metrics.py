@@ -1,4 +1,4 @@
-"""Prometheus metrics of the service, with vLLM's own beside them, on a port of their own."""
+"""Prometheus metrics of the service and of vLLM, on their own port."""
 
 from collections.abc import Iterable
 
@@ -61,7 +61,7 @@ class Metrics:
         )
         self.signal_tokens = Histogram(
             "duet_signal_tokens",
-            "Tokens a signal",
+            "Tokens per signal",
             ["pair"],
             buckets=_TOKENS,
             registry=self.registry,
@@ -72,14 +72,14 @@ class Metrics:
         self.chunks = Counter("duet_chunks", "Chunks sent", ["pair"], registry=self.registry)
         self.first_chunk_s = Histogram(
             "duet_first_chunk_seconds",
-            "Arrival to first chunk",
+            "Seconds from arrival to the first chunk",
             ["pair"],
             buckets=_SECONDS,
             registry=self.registry,
         )
         self.total_s = Histogram(
             "duet_request_seconds",
-            "Arrival to end",
+            "Seconds from arrival to the end",
             ["pair"],
             buckets=_SECONDS,
             registry=self.registry,

@@ -1,7 +1,7 @@
 """Options of `python -m duet_cloud.serve`: ours, and every engine flag of vLLM, passed through."""
 
 import argparse
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +16,55 @@ _MOST_S = 86_400.0
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """How to serve. Times in milliseconds or seconds as named; `engine` is vLLM's own part."""
+    """How to serve. The defaults of the command line are these."""
 
     pairs: tuple[str, ...] = (DEFAULT_PAIR,)
+    """Names or directories of the pairs to serve."""
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = DEFAULT_PORT
+    """Port to listen on; 0 takes a free one."""
     metrics_host: str = "127.0.0.1"
+    """Address of the Prometheus endpoint."""
     metrics_port: int | None = None
+    """Port of the Prometheus endpoint; None: no endpoint."""
     max_running: int | None = None
+    """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
     max_waiting: int = 64
+    """Most requests waiting for each pair."""
     chunk_tokens: int = 20
+    """Most tokens in a chunk."""
     chunk_ms: float = 500.0
+    """Maximum time a token is buffered before it is sent, in milliseconds."""
     grace_s: float = 30.0
+    """Time to finish running requests when stopping, in seconds."""
     write_s: float = 30.0
+    """Maximum time that a message waits for a device that does not read, in seconds."""
     reflection: bool = False
+    """Whether to offer gRPC server reflection."""
     log_format: str = "console"
+    """`console` or `json`."""
     log_questions: bool = False
+    """Whether the log contains questions."""
     tls_dir: Path | None = None
+    """Directory of the authority that identifies devices."""
     tls_cert: Path | None = None
+    """With your own PKI: the server's certificate chain, PEM."""
     tls_key: Path | None = None
+    """With your own PKI: the server's private key, PEM."""
     tls_client_ca: Path | None = None
+    """With your own PKI: the authorities that sign devices' certificates, PEM."""
     access: Path | None = None
+    """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
     enrollment_port: int | None = None
+    """Port where devices enroll; 0 takes a free one; None: no enrollment."""
     passphrase_file: Path | None = None
+    """Passphrase of the authority's key; None: the environment, or the terminal."""
     engine: dict[str, Any] = field(default_factory=dict)
+    """vLLM's engine arguments by name."""
+
+
+_DEFAULTS = {each.name: each.default for each in fields(ServeOptions) if each.name != "engine"}
 
 
 def parse_options(arguments: list[str]) -> ServeOptions:
@@ -75,26 +100,27 @@ def _parser() -> Parser:
     add("--pair", dest="pairs", action="append", metavar="NAME_OR_DIR",
         help=f"pair to serve; again for each further one, with an engine of its own "
         f"(default: {DEFAULT_PAIR})")  # fmt: skip
-    add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=port, default=DEFAULT_PORT, help="port to listen on; 0 takes a free one")
-    add("--metrics-host", default="127.0.0.1", help="address of the Prometheus endpoint")
+    add("--host", help="address to listen on")
+    add("--port", type=port, help="port to listen on; 0 takes a free one")
+    add("--metrics-host", help="address of the Prometheus endpoint")
     add("--metrics-port", type=port, metavar="PORT", help="Prometheus endpoint; none: no endpoint")
     add("--max-running", type=whole(1), metavar="N", help="most requests generating at a time; "
         "none: vLLM's --max-num-seqs")  # fmt: skip
-    add("--max-waiting", type=whole(0), default=64, metavar="N", help="most requests waiting")
-    add("--chunk-tokens", type=whole(1), default=20, metavar="N",
+    add("--max-waiting", type=whole(0), metavar="N", help="most requests waiting")
+    add("--chunk-tokens", type=whole(1), metavar="N",
         help="most tokens buffered in a chunk")  # fmt: skip
-    add("--chunk-ms", type=number(0, _MOST_S * 1000), default=500.0, metavar="MS",
+    add("--chunk-ms", type=number(0, _MOST_S * 1000), metavar="MS",
         help="longest a token is buffered")  # fmt: skip
-    add("--grace-s", type=number(0, _MOST_S), default=30.0, metavar="S",
+    add("--grace-s", type=number(0, _MOST_S), metavar="S",
         help="time to finish when stopping")  # fmt: skip
-    add("--write-s", type=number(0.1, _MOST_S), default=30.0, metavar="S",
+    add("--write-s", type=number(0.1, _MOST_S), metavar="S",
         help="longest that a message waits for a device that does not read")  # fmt: skip
     add("--reflection", action="store_true", help="offer gRPC server reflection")
-    add("--log-format", choices=("console", "json"), default="console", help="form of the log")
+    add("--log-format", choices=("console", "json"), help="form of the log")
     add("--log-questions", action="store_true", help="write questions into the log")
     _add_security(parser.add_argument_group("identities and transport security"))
     add("--help-engine", action="store_true", help="list vLLM's engine flags and exit")
+    parser.set_defaults(**{name: value for name, value in _DEFAULTS.items() if name != "pairs"})
     return parser
 
 

@@ -31,7 +31,7 @@ class PairReasoner:
         """
         manifest = load_manifest(pair)
         described = manifest.reasoner
-        # vLLM takes whatever weights lie in the folder.
+        # vLLM loads whatever weights are in the folder.
         verify_files(pair, described.files, whole=described.path, verified=Verified())
         directory = pair / manifest.reasoner.path
         tokenizer = HubTokenizer.from_directory(directory)

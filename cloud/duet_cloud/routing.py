@@ -1,4 +1,4 @@
-"""Which pair a request is for: several pairs, each with an engine and places of its own."""
+"""Which pair a request is for: several pairs, each with its own engine and slots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from duet_cloud.admission import Admission
 from duet_cloud.engine import Engine
 from duet_cloud.errors import UsageError
-from duet_cloud.limits import RequestLimits
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import RequestLimits
 from duet_cloud.status import mismatch, unavailable
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What a pair is served with, once its engine is loaded."""
+    """A pair's engine and limits, once the engine is loaded."""
 
     engine: Engine
     limits: RequestLimits
@@ -53,7 +53,7 @@ class Routes:
         names = [route.name for route in routes]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise UsageError(f"{', '.join(sorted(twice))} is given twice as --pair")
+            raise UsageError(f"{', '.join(sorted(twice))} is named twice as --pair")
         self.all = tuple(routes)
         self.default = self.all[0]
 

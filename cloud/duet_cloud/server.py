@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+from contextlib import nullcontext
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -12,13 +13,14 @@ from duet_cloud.control import ControlService
 from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine
 from duet_cloud.errors import AddressError
+from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
 from duet_cloud.inference import ChunkLimits, InferenceService
-from duet_cloud.interceptors import BoundedWrites, MalformedRequests
-from duet_cloud.limits import RequestLimits
+from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
 from duet_contract.v1 import (
     control_pb2,
@@ -52,7 +54,7 @@ _CHANNEL_OPTIONS = (
 
 
 class CloudServer:
-    """A bound server. Engines come later (`open`), so that a busy port is told at once.
+    """A bound server. Engines come later (`open`), so that a busy port is reported at once.
 
     `pair`, and each of `more`, is served by an engine of its own.
     """
@@ -69,17 +71,18 @@ class CloudServer:
         )
         for route in self.routes.all:
             self.metrics.watch(route.name, route.admission)
+        self.security: Security | None = open_security(options, self.metrics.refused)
         self.inference = InferenceService(
             self.routes,
             self.metrics,
             ChunkLimits(options.chunk_tokens, options.chunk_ms),
+            self.security.charge if self.security else lambda _: nullcontext(Charge()),
             options.log_questions,
         )
-        self.security: Security | None = open_security(options, self.metrics.refused)
-        gates = [self.security.gate] if self.security else []
+        authorizer = self.security.authorizer if self.security else None
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*gates, MalformedRequests(), BoundedWrites(options.write_s)],
+            interceptors=[CallInterceptor(options.write_s, authorizer)],
             options=list(_CHANNEL_OPTIONS),
         )
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(self.inference, self._server)
@@ -130,7 +133,7 @@ class CloudServer:
 
     @property
     def admission(self) -> Admission:
-        """Places of the first pair."""
+        """Admission of the first pair."""
         return self.routes.default.admission
 
     async def open(self, engine: Engine, route: Route | None = None) -> None:
@@ -142,8 +145,6 @@ class CloudServer:
         limits = RequestLimits.of(
             route.pair.manifest, len(route.pair.prompt([])), engine.max_context
         )
-        if self.security:
-            engine = self.security.metered(engine)
         self.metrics.keep_engine()
         route.serving = Serving(engine, limits)
         route.admission.open(self._options.max_running or engine.max_sequences)

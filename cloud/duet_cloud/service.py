@@ -114,8 +114,8 @@ def _unfinished(server: CloudServer) -> str:
     loading = [route.name for route in server.routes.all if route.serving is None]
     if loading:
         return f"{loading[0]} to be loaded"
-    places = [route.admission for route in server.routes.all]
-    return f"questions in flight: {sum(one.running + one.waiting for one in places)}"
+    admissions = [route.admission for route in server.routes.all]
+    return f"questions in flight: {sum(one.running + one.waiting for one in admissions)}"
 
 
 def _running(server: CloudServer) -> int:

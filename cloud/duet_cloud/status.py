@@ -1,4 +1,4 @@
-"""gRPC statuses with google.rpc details, in one place: every refusal is machine-readable."""
+"""gRPC statuses with google.rpc details, so that every refusal is machine-readable."""
 
 from typing import NoReturn
 
@@ -7,8 +7,8 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
-from duet_cloud.ending import Context as Context
-from duet_cloud.ending import end_call
+from duet_cloud.end_call import Context as Context
+from duet_cloud.end_call import end_call
 from duet_cloud.errors import CloudError
 
 DOMAIN = "duet"
@@ -85,7 +85,7 @@ def duplicate(request_id: str) -> Refusal:
 
 
 def unauthenticated(message: str, reason: str, device: str = "") -> Refusal:
-    """UNAUTHENTICATED: nobody who is admitted. `reason`: for programs."""
+    """UNAUTHENTICATED: no identity that is admitted. `reason` is for programs."""
     return Refusal(
         grpc.StatusCode.UNAUTHENTICATED,
         message,
@@ -96,7 +96,7 @@ def unauthenticated(message: str, reason: str, device: str = "") -> Refusal:
 
 
 def forbidden(message: str, device: str, **facts: str) -> Refusal:
-    """PERMISSION_DENIED: somebody known, who may not do this."""
+    """PERMISSION_DENIED: a known identity whose role does not permit the call."""
     info = error_details_pb2.ErrorInfo(reason="WRONG_ROLE", domain=DOMAIN, metadata=facts)
     return Refusal(
         grpc.StatusCode.PERMISSION_DENIED, message, info, reason="wrong_role", device=device

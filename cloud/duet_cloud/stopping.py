@@ -17,13 +17,14 @@ _Result = TypeVar("_Result")
 
 
 class StoppedAtOnce(Exception):
-    """What was waited for was given up."""
+    """Waiting was abandoned."""
 
 
 class Stopping:
-    """What the service was told. `asked`: to stop.
+    """The signals that the service received; `asked` is set by the first one.
 
-    `waiting_for`: what stopping has to wait for, for the log.
+    Args:
+        waiting_for: describes, for the log, what stopping has to wait for.
     """
 
     def __init__(self, waiting_for: Callable[[], str]) -> None:
@@ -32,7 +33,7 @@ class Stopping:
         self._waiting_for = waiting_for
 
     def listen(self) -> None:
-        """Hears the signals from now on."""
+        """Listens for the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._hear)
 

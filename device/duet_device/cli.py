@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; the process's own, if None. Times count from the process's
             start then, and from this call otherwise.
     """
+    if sys.platform == "win32":
+        sys.stderr.write("duet-device: Windows is not supported: run it in WSL, Linux or macOS\n")
+        return console.EXIT_FAILED
     started = _PROCESS_STARTED if arguments is None else time.perf_counter()
 
     def command() -> int:

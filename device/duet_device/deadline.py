@@ -1,4 +1,4 @@
-"""When a question must stop: its time has passed, or somebody asked it to."""
+"""When a question must stop: its time limit has passed, or it was interrupted."""
 
 import threading
 import time
@@ -7,28 +7,15 @@ from contextlib import contextmanager
 
 from duet_device.errors import DeadlineExceeded, Interrupted
 
-
-class Start:
-    """When a question began (`at`, a `perf_counter` value), however long it took to be there."""
-
-    def __init__(self, at: float | None = None) -> None:
-        self.at = time.perf_counter() if at is None else at
-
-    @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """What is done within does not count: it waits for a user, a pipe, a disk."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.at += time.perf_counter() - began
+POLL_S = 0.02
+"""Longest that any wait lasts before the deadline is checked again, in seconds."""
 
 
 class Deadline:
     """Checked between tokens and chunks, where the decoder can be interrupted.
 
     Args:
-        seconds: how long the question may take, from `started`.
+        seconds: time limit of the question, from `started`.
         started: `time.perf_counter()` at the question's start; now, if None.
         stop: set from any thread (a signal handler, too) to stop the question.
     """
@@ -40,32 +27,39 @@ class Deadline:
         self.started = time.perf_counter() if started is None else started
         self.stop = stop or threading.Event()
         self._end = self.started + seconds
+        self._interrupted = False
 
     def remaining(self) -> float:
         """Seconds left; negative once the deadline has passed."""
         return self._end - time.perf_counter()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """The deadline moves by what is done within; milliseconds go on."""
+    def waiting(self) -> Iterator[None]:
+        """Leaves out the time spent within, which waits for a user, a pipe or a disk."""
         began = time.perf_counter()
         try:
             yield
         finally:
-            self._end += time.perf_counter() - began
+            waited = time.perf_counter() - began
+            self.started += waited
+            self._end += waited
 
     def elapsed_ms(self, at: float | None = None) -> float:
         """Milliseconds from the start until `at` (a `perf_counter` value), or until now."""
         return ((time.perf_counter() if at is None else at) - self.started) * 1e3
 
+    def interrupt(self) -> None:
+        """Stops this question from any thread, and no other that shares its `stop`."""
+        self._interrupted = True
+
     def check(self) -> None:
-        """Does nothing as long as the question may go on.
+        """Returns while the question may continue.
 
         Raises:
-            Interrupted: `stop` was set.
-            DeadlineExceeded: the time has passed.
+            Interrupted: the question was stopped.
+            DeadlineExceeded: the time limit has passed.
         """
-        if self.stop.is_set():
+        if self._interrupted or self.stop.is_set():
             raise Interrupted("interrupted")
         if time.perf_counter() >= self._end:
             raise DeadlineExceeded(f"no complete answer within {self.seconds:g} s (--timeout)")

@@ -1,4 +1,4 @@
-"""The link: asks the cloud for a signal and hands its chunks over as they arrive.
+"""One call to the cloud for a signal; its chunks are handed over as they arrive.
 
 A thread reads the stream into a queue, so that the decoder can load and evaluate meanwhile.
 """
@@ -6,27 +6,34 @@ A thread reads the stream into a queue, so that the decoder can load and evaluat
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import grpc
 
 from duet_contract.connections import connection_states
-from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse, SignalChunk, SignalEnd
-from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_device.deadline import Deadline
+from duet_contract.v1.inference_pb2 import (
+    DESCRIPTOR,
+    ReasonRequest,
+    ReasonResponse,
+    SignalChunk,
+    SignalEnd,
+)
+from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError
+from duet_device.events import Event, Note, Sent
 from duet_device.link_errors import device_error, retry_after
 from duet_device.question import asked_again
 from duet_device.signal_limits import SignalLimits
 
+_REASON = f"/{DESCRIPTOR.services_by_name['InferenceService'].full_name}/Reason"
 # What gRPC puts before each message: a flag and the length.
 FRAME_BYTES = 5
-# How long a wait goes on before it looks whether somebody stopped the question, in seconds.
-_POLL = 0.1
-# Seconds that `cancel` waits for a thread, which ends at once unless a note takes its time.
-_JOIN = 2.0
+# Seconds that a failed call waits to learn from the other thread whether it was connected.
+_SETTLE_S = 0.1
+# Seconds that `cancel` waits for a thread, which ends at once.
+_JOIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,22 +47,28 @@ class Arrival:
 class Link:
     """One question's stream. Starts when made; `cancel` stops the cloud's work at once.
 
-    `connected`, `down`: when the link stood (`perf_counter`, None before), and bytes of messages
-    received, gRPC's framing included.
-
     Nothing is printed, and no thread remains, however soon `cancel` follows or the channel's owner
     closes it.
 
     Args:
-        channel: to the cloud; closed by `cancel`, which is to be called in any case.
-        keep: leaves the channel open for another question.
+        channel: to the cloud; its owner closes it after `cancel`, which is to be called in any case.
         server: its name in messages.
-        request: the question; `Link.request` is what was asked last, `Link.requests` all of it.
+        request: the question.
         deadline: becomes the call's deadline.
-        connect_timeout: seconds until the link must stand.
-        note: told, in one line, when the question is asked a second time. Called from a thread.
-        budget: most tokens of the signal; that of the request, if None.
+        connect_timeout: time limit for the connection in seconds.
+        budget: maximum number of signal tokens; that of the request, if None.
     """
+
+    request: ReasonRequest
+    """What was asked last."""
+    requests: list[ReasonRequest]
+    """All that was asked: two, if the first call was repeated."""
+    connected: float | None
+    """When the connection was ready, as a `time.perf_counter()` value; None before."""
+    down: int
+    """Bytes of messages received, gRPC's framing included."""
+    broken: bool
+    """Whether the call failed in a way that another connection might not."""
 
     def __init__(
         self,
@@ -64,29 +77,25 @@ class Link:
         request: ReasonRequest,
         deadline: Deadline,
         connect_timeout: float,
-        note: Callable[[str], None] = lambda _: None,
         *,
-        keep: bool = False,
         budget: int | None = None,
     ) -> None:
         self._channel = channel
-        self._keep = keep
         self._server = server
         self.request = request
-        self._deadline = deadline
+        self.deadline = deadline
         self._connect_timeout = connect_timeout
-        self._note = note
         self._budget = budget or request.budget or None
-        self._queue: queue.SimpleQueue[Arrival | Exception] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Arrival | Note | Exception] = queue.SimpleQueue()
         self._call: grpc.Call | None = None
         self._cancelled = threading.Event()
         self._too_late = threading.Event()
         self._settled = threading.Event()
-        # Held while a call is begun, so that none begins once the question was given up.
+        # Held while a call begins, so that none begins after `cancel`.
         self._beginning = threading.Lock()
-        self._received = self._unreached = False
-        self.requests: list[ReasonRequest] = []
-        self.connected: float | None = None
+        self._received = self._unreached = self._over = self.broken = False
+        self.requests = []
+        self.connected = None
         self.down = 0
         self._threads = [
             threading.Thread(target=self._watch, name="duet-link-connection", daemon=True),
@@ -101,11 +110,13 @@ class Link:
         return len(self.requests) * (self.request.ByteSize() + FRAME_BYTES) if self.connected else 0
 
     @property
-    def sent(self) -> bool:
-        """Whether the request may have left: where nothing shows that it stayed, it did."""
-        return bool(self.requests and (self.connected or not self._unreached))
+    def sent(self) -> list[ReasonRequest]:
+        """The requests that left the device; after a failed call, those that may have left."""
+        if self.connected or (self._over and not self._unreached):
+            return self.requests
+        return []
 
-    def next(self) -> Arrival:
+    def next(self) -> Arrival | Note:
         """Waits for the next message.
 
         Raises:
@@ -113,33 +124,31 @@ class Link:
             DeadlineExceeded, Interrupted: see `Deadline`.
         """
         while True:
-            self._deadline.check()
-            try:
-                item = self._queue.get(timeout=max(0.0, min(_POLL, self._deadline.remaining())))
-            except queue.Empty:
-                continue
-            return _arrival(item)
+            self.deadline.check()
+            arrival = self.poll(max(0.0, min(POLL_S, self.deadline.remaining())))
+            if arrival is not None:
+                return arrival
 
-    def poll(self, seconds: float) -> Arrival | None:
-        """`next`, but None if nothing comes within `seconds`, which are to be few."""
+    def poll(self, seconds: float) -> Arrival | Note | None:
+        """Waits for the next message for `seconds`; None if there is none."""
         try:
-            return _arrival(self._queue.get(timeout=seconds))
+            item = self._queue.get(timeout=seconds)
         except queue.Empty:
             return None
+        if isinstance(item, Exception):
+            raise item
+        return item
 
     def cancel(self) -> None:
-        """Ends the call and the link's threads, and closes the channel if it is not to be kept;
-        does no harm once the call is over.
-        """
+        """Ends the call and the link's threads; does no harm once the call is over."""
         with self._beginning:
             self._cancelled.set()
         self._settled.set()
         if self._call is not None:
             self._call.cancel()
-        if not self._keep:
-            self._channel.close()
         for thread in self._threads:
-            thread.join(_JOIN)
+            thread.join(_JOIN_S)
+        self._over = True
 
     def _watch(self) -> None:
         """Notes when the connection is ready, and ends the call if that takes too long."""
@@ -168,17 +177,24 @@ class Link:
                 except grpc.RpcError as error:
                     failure, wait = self._judge(error)
                     if wait is None:
-                        self._queue.put(failure)
-                        return
-                    self._note(f"{failure}; asking again in {wait:.1f} s")
+                        raise failure from error
+                    self._queue.put(Note(f"{failure}; asking again in {wait:.1f} s"))
                     if self._cancelled.wait(wait):
                         return
         except Exception as error:  # `next` must raise it instead of waiting on.
+            self.broken = isinstance(error, CloudUnreachable)
+            self._over = True
             if not self._cancelled.is_set():
                 self._queue.put(error)
 
     def _attempt(self) -> None:
-        stub = InferenceServiceStub(self._channel)
+        # Not the generated stub, which ends the process by a segmentation fault if another thread
+        # has closed the channel: it registers its methods with a channel that is gone.
+        reason = self._channel.unary_stream(
+            _REASON,
+            request_serializer=ReasonRequest.SerializeToString,
+            response_deserializer=ReasonResponse.FromString,
+        )
         with self._beginning:
             if self._cancelled.is_set():
                 return
@@ -187,7 +203,7 @@ class Link:
                 self.request = asked_again(self.request)
             self.requests.append(self.request)
             try:
-                call = stub.Reason(self.request, timeout=max(0.0, self._deadline.remaining()))
+                call = reason(self.request, timeout=max(0.0, self.deadline.remaining()))
             except ValueError as error:
                 raise CloudUnreachable(f"the channel to {self._server} was closed") from error
             self._call = call
@@ -196,7 +212,7 @@ class Link:
         try:
             self._read(call)
         finally:
-            # Whatever else would come is not wanted; gRPC frees a call once it is read to its end.
+            # The rest is not needed; gRPC frees a call once it is read to its end.
             call.cancel()
             with suppress(grpc.RpcError):
                 for _ in call:
@@ -214,9 +230,9 @@ class Link:
             self.down += response.ByteSize() + FRAME_BYTES
             event = response.WhichOneof("event")
             if event is None:
-                raise CloudUnreachable(f"the cloud at {self._server} sent what nobody expects here")
+                raise CloudUnreachable(f"the cloud at {self._server} sent an unknown message")
             done = event == "end"
-            # Before it is kept: a queue that nobody reads yet must not grow beyond a signal.
+            # Before it is queued: a queue that is not read yet must not grow beyond a signal.
             if done:
                 limits.check_done(response.end)
             else:
@@ -234,7 +250,7 @@ class Link:
         failure = device_error(error, self._server)
         # Never twice after a chunk, nor where the cloud may be working on it.
         # The connection's state is told by another thread, perhaps a little later.
-        self._settled.wait(_POLL)
+        self._settled.wait(_SETTLE_S)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
         self._unreached = unavailable and not self.connected
@@ -243,12 +259,35 @@ class Link:
         wait = retry_after(error)
         if wait is None:
             wait = 0.0 if unavailable else None
-        if wait is not None and wait >= self._deadline.remaining():
+        if wait is not None and wait >= self.deadline.remaining():
             wait = None
         return failure, wait
 
 
-def _arrival(item: Arrival | Exception) -> Arrival:
-    if isinstance(item, Exception):
-        raise item
-    return item
+def cancelled(link: Link, events: Generator[Event]) -> Generator[Event]:
+    """Yields events, with a `Sent` for each request that left; cancels the call in the end.
+
+    Args:
+        link: cancelled when the events end, fail, or are closed.
+        events: a generator, which is closed as well.
+    """
+    reported = 0
+
+    def new() -> Iterator[Sent]:
+        nonlocal reported
+        while reported < len(link.sent):
+            reported += 1
+            yield Sent(link.sent[reported - 1])
+
+    try:
+        with closing(events):
+            for event in events:
+                yield from new()
+                yield event
+    except DeviceError:
+        # Nothing leaves after this.
+        link.cancel()
+        yield from new()
+        raise
+    finally:
+        link.cancel()

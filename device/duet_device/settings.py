@@ -1,20 +1,105 @@
-"""What a question is asked with, apart from the question itself."""
+"""What a question is asked with, apart from the question itself: defaults, types and limits."""
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
+from duet_device.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from duet_contract.manifest import Manifest
 
 DEFAULT_SERVER = "127.0.0.1:50151"
 DEFAULT_TIMEOUT = 120.0
 DEFAULT_CONNECT_TIMEOUT = 3.0
-# For all documents of a question together.
 DEFAULT_CONTEXT_TIMEOUT = 60.0
-# A year; clocks of threads and of gRPC end somewhere beyond.
+"""Time limit for all documents of a question together, in seconds."""
 MOST_TIMEOUT = 365 * 86_400.0
+"""A year; clocks of threads and of gRPC end somewhere beyond."""
 MOST_DEFAULT_THREADS = 8
 
 
+class QuestionSettings(TypedDict, total=False):
+    """Fields of `Settings` that may change from question to question."""
+
+    budget: int | None
+    temperature: float | None
+    seed: int | None
+    timeout: float
+    connect_timeout: float
+    device_only: bool
+    require_cloud: bool
+    prompt_lookup: bool
+    speculative_prefill: bool
+
+
+class ClientSettings(QuestionSettings, total=False):
+    """Fields of `Settings`; the additional ones are fixed for the life of a client."""
+
+    server: str
+    threads: int | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a question; the defaults are those of `duet-device ask`."""
+
+    server: str = DEFAULT_SERVER
+    """HOST:PORT of the cloud."""
+    budget: int | None = None
+    """Maximum number of signal tokens; None is the pair's default."""
+    temperature: float | None = None
+    """Sampling temperature of signal and answer, 0 or 0.01 to 2; None is the pair's default."""
+    seed: int | None = None
+    """Sampling seed, 0 to 2**32 - 2; None is not reproducible above temperature 0."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Time limit for the whole question in seconds, at most a year."""
+    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    """Time limit for the connection to the cloud in seconds, at most a year."""
+    device_only: bool = False
+    """Never open a connection."""
+    require_cloud: bool = False
+    """Raise an error instead of answering without the cloud."""
+    threads: int | None = None
+    """Processors used for decoding; None is `default_threads()`."""
+    prompt_lookup: bool = True
+    """Speculative decoding by prompt lookup, while that is faster (greedy answers only)."""
+    speculative_prefill: bool = False
+    """Predict the signal while waiting for it: the answer starts sooner, with more computing."""
+
+    def budget_for(self, manifest: "Manifest") -> int:
+        """Maximum number of signal tokens with a pair."""
+        return self.budget or manifest.defaults.budget
+
+    def check(self, manifest: "Manifest") -> None:
+        """Refuses values that are out of range for a pair.
+
+        Raises:
+            UsageProblem: names the first such value and what is possible.
+        """
+        most = manifest.limits.budget
+        if self.budget is not None and not 1 <= self.budget <= most:
+            raise UsageProblem(
+                f"a budget of {self.budget} is not possible: this pair takes 1 to {most}"
+            )
+        for name in ("timeout", "connect_timeout"):
+            # Written so that it refuses NaN, too.
+            if not 0 < (seconds := getattr(self, name)) <= MOST_TIMEOUT:
+                raise UsageProblem(
+                    f"{name} is {seconds:g}: give seconds, more than 0 and at most "
+                    f"{MOST_TIMEOUT:.0f}"
+                )
+        if self.temperature is not None and not valid_temperature(self.temperature):
+            raise UsageProblem(f"temperature is {self.temperature:g}: {TEMPERATURE_RULE}")
+        if self.seed is not None and not 0 <= self.seed <= MOST_SEED:
+            raise UsageProblem(f"seed is {self.seed}: give 0 to {MOST_SEED}")
+        if self.device_only and self.require_cloud:
+            raise UsageProblem("device_only and require_cloud contradict each other")
+
+
 def default_threads() -> int:
-    """Processors that this process may use, less one, and at most 8.
+    """Returns the processors that this process may use, less one, and at most 8.
 
     llama.cpp's threads wait for each other actively, several times a layer: with as many threads as
     processors, anything else that runs makes a step many times slower. Beyond 8, decoding is bound
@@ -24,28 +109,3 @@ def default_threads() -> int:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return max(1, min(usable - 1, MOST_DEFAULT_THREADS))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Settings of one question; the defaults are those of the command.
-
-    `budget`: most signal tokens; None is the pair's default. `temperature`: of signal and answer, 0
-    or 0.01 to 2; None is the pair's default. `seed`: of both, 0 to 2**32 - 2; None is not
-    reproducible above temperature 0.
-    `timeout`, `connect_timeout`: seconds, at most a year. `threads`: None is `default_threads()`.
-    `draft`: guess ahead from the prompt where that is faster (greedy answers only).
-    `anticipate`: guess the signal ahead while waiting for it; sooner answers for more computing.
-    """
-
-    server: str = DEFAULT_SERVER
-    budget: int | None = None
-    temperature: float | None = None
-    seed: int | None = None
-    timeout: float = DEFAULT_TIMEOUT
-    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
-    device_only: bool = False
-    require_cloud: bool = False
-    threads: int | None = None
-    draft: bool = True
-    anticipate: bool = False

@@ -108,7 +108,7 @@ def _status(directory: Path, path: str) -> os.stat_result:
 
 def _verify(directory: Path, file: PairFile, gguf: bool, verified: Verified | None) -> None:
     path = directory / file.path
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     with BufferedReader(FileIO(handle), 1 << 20) as content:
         before = os.fstat(handle)
         record = verified.find(before) if verified else None

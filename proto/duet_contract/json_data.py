@@ -42,8 +42,11 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
     with path.open("rb") as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
-        raise ValueError(f"it is larger than {most_bytes} bytes")
-    return data.decode("utf-8-sig")
+        raise ValueError(f"it is larger than {most_bytes:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8: save it as UTF-8") from error
 
 
 def read_json(path: Path, most_bytes: int = MOST_BYTES, *, finite: bool = True) -> Any:

@@ -41,8 +41,6 @@ def write_private(path: Path, content: bytes) -> None:
 
 def is_private(path: Path) -> bool:
     """Whether only this user (or root) could have written `path`, or put another in its place."""
-    if not hasattr(os, "getuid"):
-        return True  # Windows: a user's own directories are private by default
     # Unlike Path.resolve, this never fails: what a loop of links is, `stat` says.
     real = Path(os.path.realpath(path))
     for place in (path.parent, real, real.parent):

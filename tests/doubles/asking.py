@@ -1,31 +1,59 @@
-"""One question to a scripted cloud, answered by a decoder without a model."""
+"""One question to a client, answered by a decoder without a model."""
 
-from duet_device.answering import Listener, Outcome, answer
+from typing import Any
+
+from duet_device.client import Client
+from duet_device.deadline import Deadline
+from duet_device.events import Event, Note, Result, Sent
 from duet_device.pairs.pair import Pair
 from duet_device.question import Question
-from duet_device.settings import Settings
 from tests.doubles.cloud import Script, ScriptedCloud
 from tests.doubles.decoder import ScriptedDecoder
 
 QUESTION = "why?"
 
 
+def answer(
+    pair: Pair,
+    decoder: ScriptedDecoder,
+    events: list[Event] | None = None,
+    *,
+    question: str | Question = QUESTION,
+    deadline: Deadline | None = None,
+    **options: Any,
+) -> Result:
+    """The result of a client with `options`; `events` gets all that happens, failed or not."""
+    events = [] if events is None else events
+    with Client(pair, decoder=decoder, **options) as client:  # type: ignore[arg-type]
+        for event in client.stream(question, deadline=deadline):
+            events.append(event)
+    (result,) = (event for event in events if isinstance(event, Result))
+    return result
+
+
 def ask(
     script: Script,
     pair: Pair,
     decoder: ScriptedDecoder,
-    listener: Listener | None = None,
-    *,
-    question: str | Question = QUESTION,
-    **settings: object,
-) -> tuple[Outcome, ScriptedCloud]:
-    """The outcome, and the cloud with what it was asked."""
+    events: list[Event] | None = None,
+    **options: Any,
+) -> tuple[Result, ScriptedCloud]:
+    """The result with a scripted cloud, and the cloud with what it was asked."""
     with ScriptedCloud(script) as cloud:
-        outcome = answer(
-            question,
-            pair,
-            Settings(server=cloud.address, **settings),  # type: ignore[arg-type]
-            listener,
-            decoder=decoder,  # type: ignore[arg-type]
-        )
-    return outcome, cloud
+        result = answer(pair, decoder, events, server=cloud.address, **options)
+    return result, cloud
+
+
+def texts(events: list[Event], kind: type[Event]) -> list[str]:
+    """The texts of the events of a kind."""
+    return [event.text for event in events if isinstance(event, kind)]
+
+
+def notes(events: list[Event]) -> list[str]:
+    """The lines that the user should know."""
+    return texts(events, Note)
+
+
+def sent(events: list[Event]) -> list[Any]:
+    """The requests that left the device."""
+    return [event.request for event in events if isinstance(event, Sent)]

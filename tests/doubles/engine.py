@@ -12,12 +12,15 @@ from duet_cloud.errors import EngineError
 class ScriptedEngine:
     """Emits `script` (ids; text is `<id>`), one token every `pause_s`; honours the budget.
 
-    `fail_after`: die after that many tokens. `running`: requests that have begun and not ended.
+    `fail_after`: die after that many tokens. `pauses`: seconds before the token of that index, in
+    place of `pause_s`. `running`: requests that have begun and not ended. `emitted`: tokens.
     """
 
     script: list[int] = field(default_factory=lambda: list(range(100, 140)))
     pause_s: float = 0.0
     fail_after: int | None = None
+    pauses: dict[int, float] = field(default_factory=dict)
+    emitted: int = 0
     max_sequences: int = 2
     max_context: int = 8192
     running: int = 0
@@ -30,10 +33,11 @@ class ScriptedEngine:
         ended = False
         try:
             for index, token in enumerate(self.script[: job.budget]):
-                await asyncio.sleep(self.pause_s)
+                await asyncio.sleep(self.pauses.get(index, self.pause_s))
                 if index == self.fail_after:
                     raise EngineError("the engine failed: scripted")
                 last = index == job.budget - 1
+                self.emitted += 1
                 yield Step(ids=[token], text=f"<{token}>", finish="length" if last else None)
                 if last:
                     ended = True

@@ -157,7 +157,7 @@ def test_a_device_from_its_invitation_to_its_revocation(operator, enrolled, tmp_
     last = err.decode("utf-8", "replace").splitlines()[-1]
     assert last.startswith("duet-device: the cloud does not know this device")
     assert "revoked" in last
-    assert service.wait_event("expelled", 5)["device"] == "laptop"
+    assert service.wait_event("terminated", 5)["device"] == "laptop"
     _wait_running(service, False, 10)
 
     # So does every later one, with the exit code of a refusal, however the device asks.

@@ -5,8 +5,8 @@ closely and texts only where no near tie decides.
 """
 
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text
 from duet_contract.vocabulary import HubTokenizer
-from duet_device.answering import Listener, answer
+from duet_device.client import Client
+from duet_device.deadline import Deadline
 from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_device.errors import Interrupted, ModelProblem
 from duet_device.pairs.pair import load_decoder, open_pair
-from duet_device.settings import Settings
 
 TEXT = "The quick brown fox jumps over the lazy dog. It counts 3 apples, then 12 more. " * 3
 # Two log-probabilities closer than this may swap with the size of the batch.
@@ -117,16 +117,16 @@ PROMPTS = [
 
 
 @pytest.mark.parametrize("question", PROMPTS)
-def test_drafting_equals_plain_greedy_up_to_ties(decoder: Decoder, question: str) -> None:
+def test_prompt_lookup_equals_plain_greedy_up_to_ties(decoder: Decoder, question: str) -> None:
     prompt = decoder.encode_template(
         f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     )
     answers = []
-    for draft in (False, True):
+    for lookup in (False, True):
         restart(decoder, prompt)
-        answers.append(list(Generation(decoder, ends=frozenset(), limit=60, draft=draft)))
-    plain, drafted = answers
-    for index, (one, other) in enumerate(zip(plain, drafted, strict=False)):
+        answers.append(list(Generation(decoder, ends=frozenset(), limit=60, prompt_lookup=lookup)))
+    plain, guessed = answers
+    for index, (one, other) in enumerate(zip(plain, guessed, strict=False)):
         if one != other:
             restart(decoder, prompt + plain[:index])
             odds = decoder.log_probabilities()
@@ -134,7 +134,7 @@ def test_drafting_equals_plain_greedy_up_to_ties(decoder: Decoder, question: str
             assert set(np.argsort(odds)[-2:]) == {one, other}
             assert abs(odds[one] - odds[other]) < TIE
             return
-    assert plain == drafted
+    assert plain == guessed
 
 
 def test_confidence_is_the_models_own(decoder: Decoder, ids: list[int]) -> None:
@@ -211,22 +211,15 @@ def test_evaluation_stops_between_chunks(decoder: Decoder, ids: list[int]) -> No
 
 def test_stop_ends_an_answer_within_a_step(real_pair: Path, decoder: Decoder) -> None:
     stop = threading.Event()
-    seen: list[float] = []
-
-    def on_answer(_: str) -> None:
+    client = Client(real_pair, decoder=decoder, device_only=True, prompt_lookup=False)
+    with (
+        client,
+        closing(client.stream("Tell me a story.", deadline=Deadline(60, None, stop))) as it,
+    ):
+        next(it)
         stop.set()
-        seen.append(time.perf_counter())
-
-    with pytest.raises(Interrupted):
-        answer(
-            "Tell me a long story.",
-            open_pair(str(real_pair)),
-            Settings(device_only=True, draft=False),
-            Listener(answer=on_answer),
-            decoder=decoder,
-            stop=stop,
-        )
-    assert len(seen) == 1
+        with pytest.raises(Interrupted):
+            next(it)
 
 
 def test_not_a_model(tmp_path: Path) -> None:

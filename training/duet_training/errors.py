@@ -61,3 +61,11 @@ class ParityError(ExportError):
 
 class EvaluationError(TrainingError):
     """An evaluation of several that cannot be done."""
+
+
+class CommandError(TrainingError):
+    """A command of a stage that cannot start or that failed; its log has the details."""
+
+
+class CommandTimeout(CommandError):
+    """A command that was ended at its time limit."""

@@ -21,11 +21,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from duet_cloud.errors import CredentialsError
-from duet_cloud.files import read_text
 from duet_cloud.identity.roles import Role
+from duet_contract.json_data import read_text
 
 _Count = Annotated[int, Field(ge=0, le=2**53, strict=True)]
 DEFAULT = "default"
+_MOST_BYTES = 1 << 20
 
 
 class Limits(BaseModel):
@@ -88,11 +89,11 @@ def load_access(path: Path) -> Access:
         CredentialsError: unreadable, no TOML, or with an entry that is unknown or malformed.
     """
     try:
-        return Access.model_validate(tomllib.loads(read_text(path)))
+        return Access.model_validate(tomllib.loads(read_text(path, _MOST_BYTES)))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CredentialsError(f"{path}: {place}: {first['msg']}") from error
+        field = ".".join(str(part) for part in first["loc"])
+        raise CredentialsError(f"{path}: {field}: {first['msg']}") from error
     except RecursionError as error:
         raise CredentialsError(f"cannot read the access file {path}: nested too deeply") from error
     except (OSError, ValueError) as error:
@@ -100,10 +101,10 @@ def load_access(path: Path) -> Access:
 
 
 class AccessFile:
-    """The file, read again when it changes; a change that cannot be read leaves what was."""
+    """The access file, read again when it changes; an unreadable change has no effect."""
 
     def __init__(self, path: Path | None, *, may_lack: bool = False) -> None:
-        """Reads the file; without one, nobody has a role or a limit.
+        """Reads the file; without one, no one has a role or a limit.
 
         `may_lack`: the file may be written later; then it counts as soon as it is there.
 
@@ -121,7 +122,7 @@ class AccessFile:
         """Reads the file if it changed; whether it did.
 
         Raises:
-            CredentialsError: it changed and cannot be read, or is gone; told once a change.
+            CredentialsError: it changed and cannot be read, or is missing; raised once a change.
         """
         seen = self._signature()
         if self.path is None or seen == self._seen:

@@ -3,7 +3,7 @@
 | file | what |
 |---|---|
 | `authority.pem` | the authority's certificate, public |
-| `authority.key` | its private key, sealed by a passphrase |
+| `authority.key` | its private key, encrypted (`duet_contract.encrypted_key`) |
 | `registry.db` | devices, certificates, codes, publishers |
 | `server.pem` | the server's certificate and key, replaced before it ends |
 """
@@ -20,23 +20,29 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_cloud.errors import CredentialsError, UsageError
-from duet_cloud.files import read_bytes
 from duet_cloud.identity import certificates
-from duet_cloud.identity import encrypted_key as sealed_key
 from duet_cloud.identity.registry import Registry
+from duet_contract.encrypted_key import (
+    LEAST_PASSPHRASE,
+    MOST_FILE_BYTES,
+    decrypt_key,
+    encrypt_key,
+)
 from duet_contract.enrollment_codes import EnrollmentCode
+from duet_contract.errors import KeyProblem
 from duet_contract.private_files import write_private
 
 CERTIFICATE_NAME = "authority.pem"
 KEY_NAME = "authority.key"
 REGISTRY_NAME = "registry.db"
 SERVER_NAME = "server.pem"
+_KEY_PURPOSE = "authority"
 
 DEVICE_DAYS = 14.0
 SERVER_DAYS = 30.0
 # How long a spent code answers the same signing request's key again.
 ANSWER_AGAIN = datetime.timedelta(hours=1)
-# From when on the authority's own end is told: time to let every device enrol with the next.
+# When warnings about the authority's expiry begin: every device must enroll with the next one.
 TELL_LEFT = datetime.timedelta(days=180)
 
 
@@ -120,8 +126,8 @@ def create(
     try:
         if directory.exists() and any(directory.iterdir()):
             raise UsageError(f"{directory} is not empty: an authority is never overwritten")
-        if len(passphrase) < sealed_key.LEAST_PASSPHRASE:
-            raise UsageError(f"a passphrase has at least {sealed_key.LEAST_PASSPHRASE} characters")
+        if len(passphrase) < LEAST_PASSPHRASE:
+            raise UsageError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         return _create(directory, passphrase, domain, hosts, device_days, server_days)
     except OSError as error:
@@ -147,7 +153,7 @@ def _create(
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        write_private(directory / KEY_NAME, sealed_key.seal(plain, passphrase))
+        write_private(directory / KEY_NAME, encrypt_key(plain, passphrase, _KEY_PURPOSE))
         write_private(directory / CERTIFICATE_NAME, certificates.pem(certificate))
         registry = Registry(directory / REGISTRY_NAME, create=True)
         registry.set("domain", domain)
@@ -178,12 +184,12 @@ def unlock(directory: Path, passphrase: str) -> "Authority":
     certificate = load_certificate(directory)
     path = directory / KEY_NAME
     try:
-        content = read_bytes(path)
-    except (OSError, ValueError) as error:
-        raise CredentialsError(f"cannot read {path}: {error}") from error
-    key = serialization.load_der_private_key(
-        sealed_key.unseal(content, passphrase, str(path)), None
-    )
+        with path.open("rb") as file:
+            content = file.read(MOST_FILE_BYTES + 1)
+        plain = decrypt_key(content, passphrase, _KEY_PURPOSE, str(path))
+    except (OSError, KeyProblem) as error:
+        raise CredentialsError(str(error)) from error
+    key = serialization.load_der_private_key(plain, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise CredentialsError(f"{path} holds no ECDSA key")
     if key.public_key() != certificate.public_key():

@@ -1,11 +1,13 @@
-"""Who calls: the identity behind a connection's certificate, looked up anew for each call."""
+"""Who calls: the identity behind a connection's certificate, looked up for each call."""
 
+import ipaddress
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+from urllib.parse import unquote
 
 from cryptography import x509
 
@@ -21,32 +23,36 @@ AuthContext = Mapping[str, Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Caller:
-    """An identity. `serial`: of its certificate. `ends`: when that ends, seconds since 1970."""
+    """An identity that makes a call."""
 
     name: str
+    """The device's name, or the URI name in its certificate with your own PKI."""
     roles: frozenset[Role]
+    """What it may do."""
     serial: str
-    ends: float
+    """Serial number of its certificate."""
+    expires: float
+    """When its certificate expires, seconds since 1970."""
 
 
-# Of the call that is being served.
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""The caller of the call that is being served; None without transport security."""
 
 
 class Callers(Protocol):
-    """Tells callers apart."""
+    """Identifies callers."""
 
     def identify(self, auth: AuthContext) -> Caller:
-        """The caller; raises Refusal (UNAUTHENTICATED)."""
+        """Returns the caller; raises Refusal (UNAUTHENTICATED)."""
 
     def changed(self) -> bool:
-        """Whether somebody may have lost a right since the last call."""
+        """Whether any caller may have lost a right since the last call of this method."""
 
-    def ended(self, caller: Caller) -> bool:
-        """Whether the caller's certificate has ended."""
+    def expired(self, caller: Caller) -> bool:
+        """Whether the caller's certificate has expired."""
 
-    def stands(self, caller: Caller) -> Caller:
-        """The caller as it is now; raises Refusal if it is not admitted any more."""
+    def current(self, caller: Caller) -> Caller:
+        """Returns the caller with its roles as they are now; raises Refusal if it lost access."""
 
 
 class EnrolledDevices:
@@ -65,24 +71,24 @@ class EnrolledDevices:
         """See `Callers`."""
         return self._registry.changes()
 
-    def ended(self, caller: Caller) -> bool:
+    def expired(self, caller: Caller) -> bool:
         """See `Callers`."""
-        return self._clock() >= caller.ends
+        return self._clock() >= caller.expires
 
-    def stands(self, caller: Caller) -> Caller:
+    def current(self, caller: Caller) -> Caller:
         """See `Callers`."""
         return self._look_up(caller.serial)
 
     def _look_up(self, serial: str) -> Caller:
         issued = self._registry.certificate(serial)
         if issued is None:
-            # Signed by the authority, and yet unknown: an older copy of the registry, or worse.
+            # Signed by the authority, but unknown: the registry is an older copy, or modified.
             raise unauthenticated("the certificate is not in the authority's registry", "UNKNOWN")
         if issued.revoked is not None:
             raise unauthenticated(
                 f"the certificate of {issued.device!r} was revoked", "REVOKED", issued.device
             )
-        _check_ends(issued.device, issued.not_after, self._clock())
+        _check_expiry(issued.device, issued.not_after, self._clock())
         roles = frozenset(Role(role) for role in issued.roles)
         return Caller(issued.device, roles, serial, issued.not_after)
 
@@ -101,32 +107,32 @@ class OperatorNames:
         if len(certificate.uris) != 1:
             # SPIFFE X.509-SVID, section 2: exactly one.
             raise unauthenticated("the certificate must have exactly one URI name", "NO_URI_NAME")
-        caller = Caller(certificate.uris[0], frozenset(), certificate.serial, certificate.ends)
-        return self.stands(caller)
+        caller = Caller(certificate.uris[0], frozenset(), certificate.serial, certificate.expires)
+        return self.current(caller)
 
     def changed(self) -> bool:
         """See `Callers`."""
         seen, self._seen = self._seen, self._file.access
         return seen is not self._seen
 
-    def ended(self, caller: Caller) -> bool:
+    def expired(self, caller: Caller) -> bool:
         """See `Callers`."""
-        return self._clock() >= caller.ends
+        return self._clock() >= caller.expires
 
-    def stands(self, caller: Caller) -> Caller:
+    def current(self, caller: Caller) -> Caller:
         """See `Callers`."""
-        _check_ends(caller.name, caller.ends, self._clock())
+        _check_expiry(caller.name, caller.expires, self._clock())
         access = self._file.access
         if caller.name in access.denied:
             raise unauthenticated(f"{caller.name} is denied", "REVOKED", caller.name)
-        return Caller(caller.name, access.roles_of(caller.name), caller.serial, caller.ends)
+        return Caller(caller.name, access.roles_of(caller.name), caller.serial, caller.expires)
 
 
 @dataclass(frozen=True)
 class _Certificate:
     serial: str
     uris: tuple[str, ...]
-    ends: float
+    expires: float
 
 
 def _certificate(auth: AuthContext) -> _Certificate:
@@ -151,7 +157,25 @@ def _parse(pem: bytes) -> _Certificate:
     return _Certificate(serial_text(certificate), uris, certificate.not_valid_after_utc.timestamp())
 
 
-def _check_ends(name: str, ends: float, now: float) -> None:
-    # TLS looks when a connection begins; connections may last longer than certificates.
-    if now >= ends:
-        raise unauthenticated("the certificate has ended", "ENDED", name)
+def _check_expiry(name: str, expires: float, now: float) -> None:
+    # TLS checks it when a connection begins; connections may last longer than certificates.
+    if now >= expires:
+        raise unauthenticated("the certificate has expired", "EXPIRED", name)
+
+
+def peer_network(peer: str) -> str:
+    """Returns the address behind a peer's name in gRPC: IPv4, or the /64 network of IPv6.
+
+    Examples:
+        >>> peer_network("ipv4:192.0.2.7:4711"), peer_network("ipv6:[2001:db8::7]:4711")
+        ('192.0.2.7', '2001:db8::/64')
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    host = rest.rsplit(":", 1)[0].strip("[]").split("%")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"{kind}:{host}"
+    if address.version == 6:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)

@@ -1,58 +1,46 @@
-"""Slows down whoever tries enrollment codes: few wrong ones a minute, from one place and in all."""
+"""Rate limiter of enrollment codes: few wrong codes a minute, from one address and in all.
 
-import ipaddress
+Counts are not persistent, since a restart gains an attacker almost nothing.
+"""
+
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from urllib.parse import unquote
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from duet_cloud.identity.callers import peer_network
 
 WINDOW_S = 60.0
-MOST_A_PLACE = 5
+MOST_PER_ADDRESS = 5
 MOST_IN_ALL = 60
-# Places remembered; the one heard of longest ago goes first.
-_MOST_PLACES = 4096
 
 
-class Guesses:
-    """Counts wrong codes; not persistent, as a restart gains an attacker nothing to speak of."""
+class CodeRateLimiter:
+    """Counts wrong codes in any `WINDOW_S` seconds.
+
+    Args:
+        clock: seconds on a steady clock.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._all: deque[float] = deque()
-        self._places: OrderedDict[str, deque[float]] = OrderedDict()
+        # When each wrong code came, and from where. No code is tried beyond the limit.
+        self._wrong: deque[tuple[float, str]] = deque(maxlen=MOST_IN_ALL)
 
-    def wait(self, peer: str) -> float:
-        """Seconds for which `peer` (as gRPC names it) may not try; 0: it may."""
+    def wait_s(self, peer: str) -> float:
+        """Returns the seconds until `peer` (as gRPC names it) may try a code; 0 if it may now."""
         now = self._clock()
-        place = self._places.get(place_of(peer), deque())
-        return max(_wait(place, MOST_A_PLACE, now), _wait(self._all, MOST_IN_ALL, now), 0.0)
+        while self._wrong and self._wrong[0][0] <= now - WINDOW_S:
+            self._wrong.popleft()
+        network = peer_network(peer)
+        own = [at for at, origin in self._wrong if origin == network]
+        everyone = [at for at, _ in self._wrong]
+        free = max(_free_at(own, MOST_PER_ADDRESS), _free_at(everyone, MOST_IN_ALL))
+        return max(free - now, 0.0)
 
-    def wrong(self, peer: str) -> None:
-        """Counts a wrong code."""
-        now = self._clock()
-        name = place_of(peer)
-        place = self._places.setdefault(name, deque())
-        self._places.move_to_end(name)
-        while len(self._places) > _MOST_PLACES:
-            self._places.popitem(last=False)
-        place.append(now)
-        self._all.append(now)
+    def count_wrong(self, peer: str) -> None:
+        """Counts a wrong code that `peer` tried."""
+        self._wrong.append((self._clock(), peer_network(peer)))
 
 
-def place_of(peer: str) -> str:
-    """The address behind a peer's name: an IPv4 address, or the /64 that an IPv6 one is of."""
-    kind, _, rest = unquote(peer).partition(":")
-    host = rest.rsplit(":", 1)[0].strip("[]").split("%")[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return f"{kind}:{host}"
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
-
-
-def _wait(tries: deque[float], most: int, now: float) -> float:
-    while tries and tries[0] <= now - WINDOW_S:
-        tries.popleft()
-    return tries[-most] + WINDOW_S - now if len(tries) >= most else 0.0
+def _free_at(times: Sequence[float], most: int) -> float:
+    return times[-most] + WINDOW_S if len(times) >= most else 0.0

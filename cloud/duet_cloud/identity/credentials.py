@@ -1,4 +1,4 @@
-"""The server's certificate: checked before it is used, taken up anew when its file changes."""
+"""The server's certificate: checked before it is used, loaded again when its file changes."""
 
 import datetime
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class ServerCredentials:
             raise CredentialsError(str(error)) from error
         self._files = files
         self._loaded = _Loaded.read(files)
-        self._told: tuple[tuple[int, ...], ...] = ()
+        self._reported: tuple[tuple[int, ...], ...] = ()
 
     @property
     def certificate(self) -> x509.Certificate:
@@ -64,21 +64,21 @@ class ServerCredentials:
         return self._dynamic(client_certificate=False)
 
     def refresh(self) -> bool:
-        """Takes up changed files; whether it did. Files that cannot be used change nothing."""
+        """Loads changed files; returns whether it did. Unusable files change nothing."""
         signature = _signature(self._files)
         if signature == self._loaded.signature:
             return False
         try:
             self._loaded = _Loaded.read(self._files)
         except CredentialsError as error:
-            # Told once a change, as a certificate and its key may be written one after the other;
-            # tried each time, as one that is not valid yet becomes so without a change.
-            if signature != self._told:
-                self._told = signature
-                logs.get().error("certificate not taken up", reason=str(error))
+            # Reported once a change, since a certificate and its key may be written one after the
+            # other; tried each time, since one that is not valid yet becomes valid by itself.
+            if signature != self._reported:
+                self._reported = signature
+                logs.get().error("certificate not reloaded", reason=str(error))
             return False
         logs.get().info(
-            "certificate taken up", ends=self.certificate.not_valid_after_utc.isoformat()
+            "certificate reloaded", ends=self.certificate.not_valid_after_utc.isoformat()
         )
         return True
 

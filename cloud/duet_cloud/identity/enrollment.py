@@ -12,10 +12,10 @@ from duet_cloud.errors import AddressError
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.certificates import der, serial_text
-from duet_cloud.identity.code_rate_limit import MOST_A_PLACE, Guesses
+from duet_cloud.identity.code_rate_limit import MOST_PER_ADDRESS, CodeRateLimiter
 from duet_cloud.identity.credentials import ServerCredentials
 from duet_cloud.identity.refusals import Refusals
-from duet_cloud.interceptors import MalformedRequests
+from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
 from duet_contract.v1 import enrollment_pb2_grpc
@@ -28,7 +28,7 @@ from duet_contract.v1.enrollment_pb2 import (
     RenewResponse,
 )
 
-# Strangers reach this port: everything about it is small and short.
+# Anyone can reach this port: its messages are small and its connections short.
 _SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", 16 * 1024),
@@ -40,6 +40,7 @@ _SERVER_OPTIONS = (
     ("grpc.max_connection_age_grace_ms", 5_000),
 )
 _MOST_CALLS = 32
+_WRITE_S = 5.0
 _ENROLL = "/duet.v1.EnrollmentService/Enroll"
 
 _Result = TypeVar("_Result")
@@ -49,11 +50,11 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
     """Spends enrollment codes."""
 
     def __init__(
-        self, authority: Authority, service_port: int, guesses: Guesses, refusals: Refusals
+        self, authority: Authority, service_port: int, limiter: CodeRateLimiter, refusals: Refusals
     ) -> None:
         self._authority = authority
         self._service_port = service_port
-        self._guesses = guesses
+        self._limiter = limiter
         self._refusals = refusals
 
     async def GetAuthority(  # noqa: N802 (gRPC's name)
@@ -70,8 +71,8 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         try:
             return self._enroll(request, peer)
         except Refusal as refusal:
-            self._refusals.tell(refusal, _ENROLL, peer)
-            await refusal.abort(context)
+            self._refusals.report(refusal, _ENROLL, peer)
+            raise
 
     def _enroll(self, request: EnrollRequest, peer: str) -> EnrollResponse:
         known = len(request.secret) == SECRET_BYTES
@@ -80,11 +81,11 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
                 lambda: self._authority.answered(request.secret, request.signing_request)
             )
         ):
-            # Whoever has that key had this answer before: no guess, however often.
+            # The owner of that key had this response before: it tries no code.
             return self._response(*answered)
-        if wait := self._guesses.wait(peer):
+        if wait := self._limiter.wait_s(peer):
             raise exhausted(
-                f"too many wrong enrollment codes (more than {MOST_A_PLACE} a minute from one "
+                f"too many wrong enrollment codes (more than {MOST_PER_ADDRESS} a minute from one "
                 f"address): wait {wait:.0f} s",
                 wait,
             )
@@ -92,10 +93,10 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         if known:
             found = _signed(lambda: self._authority.enroll(request.secret, request.signing_request))
         if found is None:
-            self._guesses.wrong(peer)
-            # One answer for all three: which it was is the operator's to see.
+            self._limiter.count_wrong(peer)
+            # One message for all three: only the operator learns which it is.
             raise unauthenticated(
-                "the enrollment code is unknown, was used, or is past its time: ask for a new one",
+                "the enrollment code is unknown, used or expired: ask for a new one",
                 "ENROLLMENT_CODE",
             )
         name, certificate = found
@@ -112,7 +113,7 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
 
 
 class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
-    """Renews the certificate of the device that calls; behind the gate."""
+    """Renews the certificate of the device that calls, whose identity was checked before."""
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
@@ -123,14 +124,9 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         """See enrollment.proto."""
         caller = CALLER.get()
         assert caller is not None
-        try:
-            certificate = _signed(
-                lambda: self._authority.renew(caller.serial, request.signing_request)
-            )
-            if certificate is None:
-                raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
-        except Refusal as refusal:
-            await refusal.abort(context)
+        certificate = _signed(lambda: self._authority.renew(caller.serial, request.signing_request))
+        if certificate is None:
+            raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
         logs.get().info("renewed", device=caller.name, serial=serial_text(certificate))
         return RenewResponse(certificate=der(certificate))
 
@@ -152,12 +148,12 @@ class EnrollmentServer:
             AddressError: it cannot be bound.
         """
         self._server = grpc.aio.server(
-            interceptors=[MalformedRequests()],
+            interceptors=[CallInterceptor(_WRITE_S)],
             options=list(_SERVER_OPTIONS),
             maximum_concurrent_rpcs=_MOST_CALLS,
         )
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(
-            EnrollmentService(authority, service_port, Guesses(), refusals), self._server
+            EnrollmentService(authority, service_port, CodeRateLimiter(), refusals), self._server
         )
         try:
             self.port = int(self._server.add_secure_port(address, credentials.server_only()))

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from duet_cloud.errors import UsageError
-from duet_cloud.files import read_text
+from duet_contract.json_data import read_text
 
 VARIABLE = "DUET_AUTHORITY_PASSPHRASE"
 _MOST_BYTES = 1 << 16

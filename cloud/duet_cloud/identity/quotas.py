@@ -1,9 +1,9 @@
 """Limits for each identity: questions a minute, questions at a time, tokens a day.
 
-Tokens are counted of everybody, questions of those for whom they are limited. Counts are in SQLite
-and change in one transaction each, so that they hold across restarts and between processes. What a
-question may take at most is charged when it begins, and what it did not take is given back when it
-ends: a limit is never exceeded, and a question that a crash cut off counts in full. Questions at a
+Tokens are counted for every identity, questions for those that have a limit. Counts are in SQLite
+and change in one transaction each, so that they hold across restarts and between processes. The most
+that a question may take is charged when it begins, and the rest is refunded when it ends: a limit
+is never exceeded, and a question that a crash interrupted counts in full. Questions at a
 time are this process's own.
 
 Times are the wall clock's, as they outlive the process. A clock that is set back leaves questions
@@ -14,20 +14,20 @@ import datetime
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from duet_cloud import logs
-from duet_cloud.engine import Engine, Job, Step
+from duet_cloud.engine import Job
 from duet_cloud.errors import CredentialsError
 from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.status import Refusal, over_quota, unavailable
 
 RATE_WINDOW_S = 60.0
-# Nobody asks about older days.
+# Usage of older days is deleted.
 _KEEP_DAYS = 400
 # How long others may hold the file's lock: where a limit is to hold, and where there is none.
 _WAIT_MS, _BRIEF_WAIT_MS = 5000, 50
@@ -39,6 +39,14 @@ CREATE TABLE IF NOT EXISTS tokens (
   identity TEXT NOT NULL, day TEXT NOT NULL, spent INTEGER NOT NULL, PRIMARY KEY (identity, day)
 ) STRICT, WITHOUT ROWID;
 """
+
+
+@dataclass
+class Charge:
+    """What one question costs."""
+
+    spent: int = 0
+    """Prompt and signal tokens used so far."""
 
 
 class Quotas:
@@ -72,7 +80,7 @@ class Quotas:
 
     @contextmanager
     def question(self, name: str) -> Iterator[None]:
-        """Holds one of the identity's places for a question.
+        """Counts one of the identity's questions while it runs.
 
         Raises:
             Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets; UNAVAILABLE if there
@@ -101,11 +109,17 @@ class Quotas:
             if not self._running[name]:
                 del self._running[name]
 
-    @contextmanager
-    def tokens(self, name: str, most: int) -> Iterator[list[int]]:
-        """Charges `most` tokens; gives back what the yielded one-element list then lacks of them.
+    def charge(self, job: Job) -> AbstractContextManager["Charge"]:
+        """Charges a job to the caller of the call that is being served; see `tokens`."""
+        caller = CALLER.get()
+        assert caller is not None, "only calls of an identity are charged"
+        return self.tokens(caller.name, len(job.prompt_ids) + job.budget)
 
-        Where there is no limit, what cannot be counted is served all the same.
+    @contextmanager
+    def tokens(self, name: str, most: int) -> Iterator["Charge"]:
+        """Charges `most` tokens; refunds those that `Charge.spent` does not reach at the end.
+
+        Without a limit, tokens that cannot be counted are served all the same.
 
         Raises:
             Refusal: as `question` does.
@@ -117,16 +131,16 @@ class Quotas:
             charged = self._charge(name, day, most, limit)
             if not charged and limit is not None:
                 raise self._out_of_tokens(name, limit, most)
-        taken = [0]
+        counted = Charge()
         try:
-            yield taken
+            yield counted
         finally:
-            # The signal has gone out: if nothing can be given back, the question counts in full.
+            # The signal is sent: without a refund the question counts in full.
             with _counting_if_possible() if limit is not None else self._counting_briefly():
                 if charged:
                     self._db.execute(
                         "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
-                        (most - taken[0], name, day),
+                        (most - counted.spent, name, day),
                     )
 
     @contextmanager
@@ -243,7 +257,7 @@ def usage_of(
 
 @contextmanager
 def _counting() -> Iterator[None]:
-    """What cannot be counted is refused: a limit holds, or nobody is served.
+    """Refuses what cannot be counted, so that a limit always holds.
 
     Raises:
         Refusal: UNAVAILABLE.
@@ -257,41 +271,6 @@ def _counting() -> Iterator[None]:
 
 @contextmanager
 def _counting_if_possible() -> Iterator[None]:
-    """What cannot be counted is told in the log alone."""
+    """Serves what cannot be counted; the log reports it."""
     with suppress(Refusal), _counting():
         yield
-
-
-class MeteredEngine:
-    """An engine that charges what it generates to the caller of the call being served."""
-
-    def __init__(self, engine: Engine, quotas: Quotas) -> None:
-        self._engine = engine
-        self._quotas = quotas
-        self.max_sequences = engine.max_sequences
-        self.max_context = engine.max_context
-
-    async def generate(self, job: Job) -> AsyncGenerator[Step]:
-        """See `Engine`.
-
-        Raises:
-            Refusal: the caller has no tokens left for this job.
-        """
-        caller = CALLER.get()
-        assert caller is not None, "a metered engine serves identities alone"
-        prompt = len(job.prompt_ids)
-        with self._quotas.tokens(caller.name, prompt + job.budget) as taken:
-            # Before the first token, too: who breaks off there has had the prompt computed.
-            taken[0] = prompt
-            async with aclosing(self._engine.generate(job)) as steps:
-                async for step in steps:
-                    taken[0] += len(step.ids)
-                    yield step
-
-    def healthy(self) -> bool:
-        """See `Engine`."""
-        return self._engine.healthy()
-
-    def shutdown(self) -> None:
-        """See `Engine`."""
-        self._engine.shutdown()

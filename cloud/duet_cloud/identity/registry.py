@@ -78,7 +78,7 @@ class Registry:
             raise CredentialsError(f"{path} cannot be used as a registry: {error}") from error
         self._version = self._data_version()
         if not create:
-            self.setting("domain")  # an empty file would pass for a registry of nobody
+            self.setting("domain")  # an empty file would pass for a registry
 
     def close(self) -> None:
         """Closes the file."""
@@ -273,7 +273,7 @@ class Registry:
 
 
 def _hash(secret: bytes) -> bytes:
-    # 128 random bits need no stretching.
+    # 128 random bits need no slow hash.
     return hashlib.sha256(secret).digest()
 
 

@@ -14,7 +14,7 @@ ANY = frozenset(Role)
 _INFERENCE = frozenset({Role.INFERENCE})
 _CONTROL = frozenset({Role.CONTROL})
 
-# What a device needs beside its questions: to know the pair (and to fetch it, below).
+# A device needs more than its questions: to know the pair, and to fetch it (below).
 _METHODS = {"/duet.v1.ControlService/DescribePair": ANY}
 _SERVICES = {
     "duet.v1.InferenceService": _INFERENCE,

@@ -1,9 +1,9 @@
-"""Transport security of the service, as the options ask for it: put together, kept up, metered."""
+"""Transport security of the service: built from the options, then kept current."""
 
 import asyncio
 import datetime
 import sqlite3
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import grpc
@@ -11,16 +11,16 @@ from cryptography import x509
 from prometheus_client import Counter
 
 from duet_cloud import logs
-from duet_cloud.engine import Engine
+from duet_cloud.engine import Job
 from duet_cloud.errors import CloudError, CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import Access, AccessFile
-from duet_cloud.identity.auth_interceptor import WATCH_S, Gate
+from duet_cloud.identity.authorizer import WATCH_S, CallAuthorizer
 from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
 from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
 from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
-from duet_cloud.identity.quotas import MeteredEngine, Quotas
+from duet_cloud.identity.quotas import Charge, Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.options import ServeOptions
 from duet_contract.v1 import enrollment_pb2_grpc
@@ -60,7 +60,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
         raise UsageError("enrollment needs an authority of duet_cloud.admin: --tls-dir")
     access = AccessFile(options.access)
     if not access.access.roles:
-        raise UsageError(f"{options.access} gives nobody a role: nobody could ask")
+        raise UsageError(f"{options.access} gives no one a role")
     return Security(
         ServerCredentials(ServerFiles(cert, key, authority)),
         OperatorNames(access),
@@ -71,7 +71,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
 
 
 def counts_beside(access: Path) -> Path:
-    """Where the counts lie with your own PKI."""
+    """Returns the file of the counts with your own PKI: next to the access file."""
     return access.with_name(f"{access.name}.{COUNTS_NAME}")
 
 
@@ -95,11 +95,11 @@ class Security:
         self._authority = authority
         self._enrollment_port = enrollment_port
         self._root = root
-        self._told: datetime.date | None = None
+        self._warned: datetime.date | None = None
         self._enrollment: EnrollmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._strangers = Refusals(refused, event="enrollment refused")
-        self.gate = Gate(callers, quotas, Refusals(refused))
+        self._enrollment_refusals = Refusals(refused, event="enrollment refused")
+        self.authorizer = CallAuthorizer(callers, quotas, Refusals(refused))
 
     @classmethod
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
@@ -150,21 +150,21 @@ class Security:
                 self._credentials,
                 _address(host, self._enrollment_port),
                 bound,
-                self._strangers,
+                self._enrollment_refusals,
             )
         return bound
 
-    def metered(self, engine: Engine) -> Engine:
-        """The engine, its tokens charged to whoever asked."""
-        return MeteredEngine(engine, self._quotas)
+    def charge(self, job: Job) -> AbstractContextManager[Charge]:
+        """Charges a job's tokens to the caller; see `Quotas.tokens`."""
+        return self._quotas.charge(job)
 
     async def start(self) -> None:
-        """Starts enrollment, and what watches over certificates and rights."""
+        """Starts enrollment and the tasks that watch certificates and rights."""
         if self._enrollment:
             await self._enrollment.start()
         self._tasks = [
-            asyncio.create_task(self.gate.watch(), name="duet-gate"),
-            asyncio.create_task(self._keep_up(), name="duet-certificates"),
+            asyncio.create_task(self.authorizer.watch(), name="duet-authorizer"),
+            asyncio.create_task(self._maintain(), name="duet-certificates"),
         ]
 
     async def stop(self) -> None:
@@ -178,36 +178,36 @@ class Security:
             await self._enrollment.stop()
         self._quotas.close()
 
-    async def _keep_up(self) -> None:
+    async def _maintain(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
             self._refresh_access()
-            self._tell_end()
+            self._warn_expiry()
             try:
                 if self._authority and _replaceable(
                     self._credentials.certificate, self._authority.certificate
                 ):
                     self._authority.issue_server()
             except (CloudError, OSError, sqlite3.Error) as error:
-                logs.get().error("security not kept up", reason=str(error))
+                logs.get().error("security maintenance failed", reason=str(error))
                 await asyncio.sleep(60)
             self._credentials.refresh()
 
     def _refresh_access(self) -> None:
         try:
             if self._access.refresh():
-                logs.get().info("access file taken up")
+                logs.get().info("access file reloaded")
                 if self._root:
                     _check_roles_unset(self._access.access)
         except CloudError as error:
-            logs.get().error("security not kept up", reason=str(error))
+            logs.get().error("security maintenance failed", reason=str(error))
 
-    def _tell_end(self) -> None:
-        """Once a day, as long as the authority's certificate is near its end."""
+    def _warn_expiry(self) -> None:
+        """Warns once a day while the authority's certificate expires soon."""
         today = datetime.datetime.now(datetime.UTC).date()
-        if self._root and today != self._told and (line := authorities.near_end(self._root)):
-            self._told = today
-            logs.get().warning("authority ends", reason=line)
+        if self._root and today != self._warned and (line := authorities.near_end(self._root)):
+            self._warned = today
+            logs.get().warning("authority expires", reason=line)
 
 
 def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
@@ -217,7 +217,7 @@ def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
 
 def _replace_if_ended(authority: authorities.Authority) -> None:
     """A server that was off for long would otherwise not start, with all that it needs at hand."""
-    with suppress(CredentialsError):  # told by ServerCredentials
+    with suppress(CredentialsError):  # reported by ServerCredentials
         server = authorities.load_server_certificate(authority.directory)
         if _replaceable(server, authority.certificate):
             authority.issue_server()

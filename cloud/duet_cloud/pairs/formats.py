@@ -83,10 +83,10 @@ def decoder_formats(chat_template: str, instruction: str, after_signal: str) -> 
 
 
 def _cut_at_question(prompt: str) -> PromptFormat:
-    pieces: Sequence[str] = prompt.split(QUESTION_MARK)
-    if len(pieces) != 2:
+    halves: Sequence[str] = prompt.split(QUESTION_MARK)
+    if len(halves) != 2:
         raise PairBuildError("the chat template does not hold the user's message exactly once")
-    before, after = pieces
+    before, after = halves
     parts: list[TemplatePart | SlotPart] = [SlotPart(slot="question")]
     if before:
         parts.insert(0, TemplatePart(template=before))

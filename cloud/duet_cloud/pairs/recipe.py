@@ -8,9 +8,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.files import read_text
 from duet_cloud.pairs.shipped import shipped_pairs
+from duet_contract.json_data import read_text
 from duet_contract.manifest import Defaults, Limits, PromptFormat
+
+_MOST_BYTES = 1 << 20
 
 
 class _Model(BaseModel):
@@ -114,7 +116,7 @@ def load_recipe(name_or_file: str) -> Recipe:
         )
     else:
         try:
-            text = read_text(Path(name_or_file))
+            text = read_text(Path(name_or_file), _MOST_BYTES)
         except ValueError as error:
             raise PairBuildError(f"the recipe {name_or_file} is malformed: {error}") from error
         except OSError as error:

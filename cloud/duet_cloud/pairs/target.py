@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.files import read_bytes
-from duet_contract.json_data import parse_json
+from duet_contract.json_data import read_json
 from duet_contract.manifest import MANIFEST_NAME, MOST_MANIFEST_BYTES
 
 
@@ -33,7 +32,7 @@ def vacant(target: Path) -> Path:
 def _is_pair(directory: Path) -> bool:
     """Of whichever schema; other programs' files are called manifest.json, too."""
     try:
-        found = parse_json(read_bytes(directory / MANIFEST_NAME, MOST_MANIFEST_BYTES))
+        found = read_json(directory / MANIFEST_NAME, MOST_MANIFEST_BYTES)
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and {"reasoner", "decoder"} <= found.keys()

@@ -15,7 +15,7 @@ import click
 from duet_contract.sampling import MOST_SEED
 from duet_device.commands.options import FiniteRange, Temperature
 from duet_device.commands.output import note
-from duet_device.deadline import Deadline, Start
+from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError, Interrupted, UsageProblem
 from duet_device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -24,11 +24,13 @@ from duet_device.settings import (
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
     MOST_TIMEOUT,
-    Settings,
 )
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
+    from duet_device.client import Client
+    from duet_device.commands.output import Output
+    from duet_device.commands.recorder import Recorder
     from duet_device.question import Question
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
@@ -44,7 +46,7 @@ Exit codes:
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
-    7  what the device keeps encrypted cannot be had: no key, wrong key, altered
+    7  encrypted store unavailable: key missing, wrong key, or data modified
     8  no identity for that server, or one that ended or was altered (enroll)
     9  stdout cannot take the answer: it is closed, or its disk is full
   130  interrupted
@@ -84,7 +86,7 @@ class _Sources(click.types.StringParamType):
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long the whole question may take, from when it is there.",
+    help="Total time limit in seconds, from when the question is read.",
 )
 @click.option(
     "--connect-timeout",
@@ -92,7 +94,7 @@ class _Sources(click.types.StringParamType):
     default=DEFAULT_CONNECT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="How long the link to the cloud may take to stand.",
+    help="Connection timeout in seconds.",
 )
 @click.option(
     "--temperature",
@@ -113,7 +115,7 @@ class _Sources(click.types.StringParamType):
     default=DEFAULT_SERVER,
     show_default=True,
     metavar="HOST:PORT",
-    help="Where the cloud listens.",
+    help="Address of the cloud.",
 )
 @click.option(
     "--pair", "pair_name", envvar="DUET_PAIR", metavar="NAME_OR_DIR", help="The pair to use."
@@ -125,16 +127,16 @@ class _Sources(click.types.StringParamType):
     help=f"Processors to decode with [all but one, at most {MOST_DEFAULT_THREADS}].",
 )
 @click.option(
-    "--draft/--no-draft",
+    "--prompt-lookup/--no-prompt-lookup",
     default=True,
     show_default=True,
-    help="Guess ahead from the prompt while that is faster.",
+    help="Speculative decoding by prompt lookup, while that is faster.",
 )
 @click.option(
-    "--anticipate/--no-anticipate",
+    "--speculative-prefill/--no-speculative-prefill",
     default=False,
     show_default=True,
-    help="Guess the signal ahead while waiting for it: sooner answers, more computing.",
+    help="Predict the signal while waiting: the answer starts sooner, with more computing.",
 )
 @click.option(
     "--allow-unsigned",
@@ -176,7 +178,7 @@ class _Sources(click.types.StringParamType):
     help="Redact every number, too; the cloud cannot compute with them. Implies --redact.",
 )
 @click.option("--show-sent", is_flag=True, help="Show on stderr all that was sent.")
-@click.option("--no-log", is_flag=True, help="Do not keep this answer (see duet-device logs).")
+@click.option("--no-log", is_flag=True, help="Do not store this answer (see duet-device logs).")
 @click.option(
     "--reuse",
     is_flag=True,
@@ -199,8 +201,8 @@ def ask(
     server: str,
     pair_name: str | None,
     threads: int | None,
-    draft: bool,
-    anticipate: bool,
+    prompt_lookup: bool,
+    speculative_prefill: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
     context_timeout: float,
@@ -212,15 +214,33 @@ def ask(
     reuse: bool,
     quiet: bool,
 ) -> None:
-    """Answer QUESTION, or what stdin holds where it is absent or "-".
+    """Answer QUESTION (read from stdin if omitted or "-").
 
     The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
     alone and says so. The answer goes to stdout, all else to stderr.
 
     Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
     """
-    start = Start(context.find_root().obj)
-    settings = Settings(
+    stop = _stop_on_interrupt(context)
+    deadline = Deadline(timeout, context.find_root().obj, stop)
+    from_stdin = question in (None, "-")
+    if from_stdin and "-" in sources:
+        raise UsageProblem("stdin holds the context: give the question as an argument")
+    text = question or ""
+    if from_stdin:
+        with deadline.waiting():
+            text = _read_stdin()
+    # Imported here, so that --help and errors of usage come at once.
+    from duet_contract.pairs import DEFAULT_PAIR
+    from duet_device.client import Client
+    from duet_device.commands.output import Output
+    from duet_device.commands.recorder import Recorder
+    from duet_device.privacy.context import read_context
+    from duet_device.question import Question
+
+    client = Client(
+        pair_name or DEFAULT_PAIR,
+        allow_unsigned=allow_unsigned,
         server=server,
         budget=budget,
         temperature=temperature,
@@ -230,70 +250,46 @@ def ask(
         device_only=device_only,
         require_cloud=require_cloud,
         threads=threads,
-        draft=draft,
-        anticipate=anticipate,
+        prompt_lookup=prompt_lookup,
+        speculative_prefill=speculative_prefill,
     )
-    from_stdin = question in (None, "-")
-    if from_stdin and "-" in sources:
-        raise UsageProblem("stdin holds the context: give the question as an argument")
-    text = question or ""
-    if from_stdin:
-        with start.waiting():
-            text = _read_stdin()
-    # Imported here, so that --help and errors of usage come at once.
-    from duet_contract.pairs import DEFAULT_PAIR
-    from duet_device.pairs.pair import open_pair
-
-    pair = open_pair(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned)
     if allow_unsigned:
-        note("--allow-unsigned: this pair may come from anybody, and say anything")
-
-    from duet_device.answering import Listener, answer
-    from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Keeper
-    from duet_device.privacy.context import read_context
-    from duet_device.question import Question, check_question
-
+        note("--allow-unsigned: the signer of this pair is not verified")
     output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
-    stop = _stop_on_interrupt(context)
-    # Before time is spent on what goes with it.
-    check_question(Question(text), pair.manifest, settings)
-    asked = Question(text)
-    if sources:
-        with start.waiting():
-            asked = Question(text, read_context(sources, output.note, context_timeout))
-    if redact or redact_words or redact_numbers:
-        check = Deadline(timeout, start.at, stop).check
-        asked = _redacted(asked, redact_words, redact_numbers, output.note, check)
-    # Either may ask for a passphrase.
-    with start.waiting():
-        keeper = Keeper(not no_log, output.note)
-        kept = keeper.find(asked, pair.manifest, settings) if reuse else None
-    listener = Listener(
-        signal=output.signal, answer=output.answer, note=output.note, sent=output.sent
-    )
+    with client:
+        asked = Question(text)
+        if sources:
+            with deadline.waiting():
+                asked = replace(asked, context=read_context(sources, output.note, context_timeout))
+        if redact or redact_words or redact_numbers:
+            asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
+        # Either may ask for a passphrase.
+        with deadline.waiting():
+            recorder = Recorder(not no_log, output.note)
+            if reuse:
+                asked = replace(asked, signal=recorder.find(asked, client))
+        _answer(client, asked, deadline, output, recorder)
+
+
+def _answer(
+    client: "Client",
+    question: "Question",
+    deadline: Deadline,
+    output: "Output",
+    recorder: "Recorder",
+) -> None:
+    """Shows the events of a question, and stores its result."""
+    from duet_device.events import Result
+
     try:
-        outcome = answer(
-            asked,
-            pair,
-            settings,
-            listener,
-            started=start.at,
-            stop=stop,
-            kept=kept,
-            renew=False,
-        )
+        for event in client.stream(question, deadline=deadline):
+            output.show(event)
+            if isinstance(event, Result):
+                # Only an answer that was written is stored.
+                output.receipt(event.receipt, recorder.store(question, client, event))
     except DeviceError:
         output.break_off()
         raise
-    # Only an answer that was written is stored.
-    output.end(outcome.receipt)
-    output.receipt(outcome.receipt, keeper.keep(asked, pair.manifest, settings, outcome))
-    if outcome.receipt.source == "duet":
-        # Behind the receipt, where nobody waits for it, and only over a link that works.
-        from duet_device.identity.renewal import renew_if_due
-
-        renew_if_due(server, output.note)
 
 
 def _redacted(

@@ -1,4 +1,4 @@
-"""`duet-device logs` and `duet-device forget`: what the device keeps of its answers."""
+"""`duet-device logs` and `duet-device forget`: the answers that the device stores."""
 
 import datetime as dt
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from duet_device.errors import UsageProblem, VaultError
 from duet_device.home import home
 
 if TYPE_CHECKING:
-    from duet_device.history.store import History, Kept
+    from duet_device.history.store import History, Record
 
 _WHAT = (
     "question, what was sent of it, signal, answer, receipt, and the names of files given with "
@@ -27,9 +27,9 @@ _WHAT = (
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def logs(context: click.Context, count: int, as_json: bool) -> None:
-    """Show the newest answers that were kept, the newest last.
+    """Show the newest stored answers, the newest last.
 
-    Nothing is kept before `logs on`.
+    Nothing is stored before `logs on`.
     """
     if context.invoked_subcommand:
         return
@@ -38,7 +38,7 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
     history = History.of(home(create=False))
     ids = history.ids()
     if not ids:
-        note("no answers are kept" + _hint(history))
+        note("there are no stored answers" + _hint(history))
         return
     from duet_device.vault.vault import Vault
 
@@ -47,44 +47,44 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
     shown = ids[: count or None]
     for id_ in reversed(shown):
         try:
-            kept = history.read(vault, id_)
+            record = history.read(vault, id_)
         except VaultError as error:
             note(f"answer {id_} cannot be read: {error}")
             damaged += 1
             continue
-        _show(id_, kept, as_json)
+        _show(id_, record, as_json)
     _report(damaged, len(shown))
 
 
 @logs.command("on")
 def logs_on() -> None:
-    """Keep answers from now on, encrypted."""
+    """Store answers from now on, encrypted."""
     from duet_device.history.store import History
     from duet_device.vault.vault import Vault, key_place
 
     directory = home()
     Vault.open(directory)
     history = History.of(directory)
-    history.keep(True)
-    show(f"answers are kept in {history.path}, encrypted; the key: {key_place(directory)}")
-    show(f"kept: {_WHAT}")
+    history.enable(True)
+    show(f"answers are stored in {history.path}, encrypted; the key: {key_place(directory)}")
+    show(f"stored: {_WHAT}")
 
 
 @logs.command("off")
 def logs_off() -> None:
-    """Keep no more answers; those that were kept stay."""
+    """Store no more answers; those that are stored stay."""
     from duet_device.history.store import History
 
     history = History.of(home(create=False))
-    history.keep(False)
+    history.enable(False)
     count = len(history.ids())
     rest = f"; {count} stay, duet-device forget --all removes them" if count else ""
-    show(f"no more answers are kept{rest}")
+    show(f"no more answers are stored{rest}")
 
 
 @logs.command("path")
 def logs_path() -> None:
-    """Print where the answers are kept."""
+    """Print the path of the stored answers."""
     from duet_device.history.store import History
 
     show_path(History.of(home(create=False)).path)
@@ -150,23 +150,23 @@ def _report(damaged: int, count: int) -> None:
         raise VaultError(f"{damaged} of {count} answers cannot be read")
 
 
-def _show(id_: str, kept: "Kept", as_json: bool) -> None:
+def _show(id_: str, record: "Record", as_json: bool) -> None:
     if as_json:
-        show(json_text({"id": id_, **kept.model_dump(mode="json")}))
+        show(json_text({"id": id_, **record.model_dump(mode="json")}))
         return
     from duet_device.commands.output import receipt_line
 
-    at = kept.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    lines = [f"{id_}  {at}  {kept.receipt.pair}", f"question: {kept.question}"]
-    if kept.key.sent != kept.question:
-        lines.append(f"sent: {kept.key.sent}")
-    if kept.context:
-        lines.append(f"context: {', '.join(kept.context)}")
-    if kept.signal:
-        lines.append(f"signal: {kept.signal.text}")
-    lines += [f"answer: {kept.receipt.answer}", receipt_line(kept.receipt), ""]
+    at = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    lines = [f"{id_}  {at}  {record.receipt.pair}", f"question: {record.question}"]
+    if record.key.sent != record.question:
+        lines.append(f"sent: {record.key.sent}")
+    if record.context:
+        lines.append(f"context: {', '.join(record.context)}")
+    if record.signal:
+        lines.append(f"signal: {record.signal.text}")
+    lines += [f"answer: {record.receipt.answer}", receipt_line(record.receipt), ""]
     show("\n".join(lines))
 
 
 def _hint(history: "History") -> str:
-    return "" if history.keeping else ": duet-device logs on keeps them from now on"
+    return "" if history.enabled else ": duet-device logs on stores them from now on"

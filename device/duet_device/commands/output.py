@@ -15,6 +15,7 @@ from duet_device.errors import OutputClosed, OutputLost
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
     from duet_contract.v1.inference_pb2 import ReasonRequest
+    from duet_device.events import Event
 
 _DIM, _PLAIN = "\033[2m", "\033[0m"
 
@@ -71,8 +72,28 @@ class Output:
         self._on_terminal = sys.stdout.isatty()
         self._terminal = sys.stderr.isatty()
 
+    def show(self, event: "Event") -> None:
+        """Writes an event of a question.
+
+        Raises:
+            OutputClosed, OutputLost: the answer did not reach its reader.
+        """
+        from duet_device.events import AnswerText, Note, Result, Sent, SignalText
+
+        match event:
+            case SignalText(text):
+                self.signal(text)
+            case AnswerText(text):
+                self.answer(text)
+            case Note(text):
+                self.note(text)
+            case Sent(request):
+                self.sent(request)
+            case Result(receipt):
+                self.end(receipt)
+
     def signal(self, text: str) -> None:
-        """The next characters of the signal."""
+        """Writes the next characters of the signal."""
         if not self._show_signal:
             return
         self._signal_shown = True
@@ -80,7 +101,7 @@ class Output:
         _tell(f"{_DIM}{text}{_PLAIN}" if self._terminal else text)
 
     def answer(self, text: str) -> None:
-        """The next characters of the answer."""
+        """Writes the next characters of the answer."""
         self._end_signal()
         if not self._as_json:
             self._last = text[-1]
@@ -127,7 +148,7 @@ class Output:
         if receipt.low_confidence:
             self.note(f"low confidence: {_doubt(receipt)}; check it")
         if not self._quiet:
-            _tell(receipt_line(receipt) + (f" · kept as {stored}" if stored else "") + "\n")
+            _tell(receipt_line(receipt) + (f" · stored as {stored}" if stored else "") + "\n")
 
     def break_off(self) -> None:
         """The question fails: what is told next gets a line of its own."""

@@ -1,4 +1,4 @@
-"""What `ask` does with history: whether an answer is kept, and signals that are asked for again.
+"""What `ask` does with history: stores answers, and finds signals that were received before.
 
 Nothing is imported for it unless there is a history. A passphrase is asked for before the question
 is sent, so that an answer is not lost for the lack of one.
@@ -12,37 +12,34 @@ from duet_device.errors import VaultError
 from duet_device.home import HISTORY_NAME, home, is_there
 
 if TYPE_CHECKING:
-    from duet_contract.manifest import Manifest
-    from duet_device.answering import Outcome
-    from duet_device.history.store import History, KeptSignal, SignalKey
+    from duet_device.client import Client
+    from duet_device.events import Result
+    from duet_device.history.store import History, SignalKey, StoredSignal
     from duet_device.question import Question
-    from duet_device.settings import Settings
 
 
-class Keeper:
-    """Keeps answers, if the user switched that on.
+class Recorder:
+    """Stores answers, if the user switched that on.
 
     Args:
-        wanted: False for a question that is not to be kept.
-        note: told, in one line, when an answer cannot be kept.
+        wanted: False for a question that is not to be stored.
+        note: given one line when an answer cannot be stored.
     """
 
     def __init__(self, wanted: bool, note: Callable[[str], None]) -> None:
         self._note = note
         self._directory = home(create=False)
         try:
-            self._keeping = wanted and self._exists() and self._prepare()
+            self._enabled = wanted and self._exists() and self._prepare()
         except VaultError as error:
-            self._keeping = False
-            self._note(f"not kept: {error}")
+            self._enabled = False
+            self._note(f"answer not stored: {error}")
 
-    def find(
-        self, question: "Question", manifest: "Manifest", settings: "Settings"
-    ) -> "KeptSignal | None":
-        """The signal of the same question asked before with the same settings, if it was kept.
+    def find(self, question: "Question", client: "Client") -> "StoredSignal | None":
+        """Returns the stored signal of the same question with the same settings, if there is one.
 
         Raises:
-            VaultError: the history or its key cannot be had.
+            VaultError: the history or its key is unavailable.
         """
         if not self._exists():
             return None
@@ -54,57 +51,50 @@ class Keeper:
             unreadable.append(f"answer {id_} cannot be read: {error}")
 
         vault = Vault.open(self._directory, create=False)
-        key = _key(question, manifest, settings)
-        signal = self._history().find_signal(vault, key, report)
+        signal = self._history().find_signal(vault, _key(question, client), report)
         if unreadable:
             more = f"; {len(unreadable) - 1} more: duet-device logs" if unreadable[1:] else ""
             self._note(unreadable[0] + more)
         return signal
 
-    def keep(
-        self,
-        question: "Question",
-        manifest: "Manifest",
-        settings: "Settings",
-        outcome: "Outcome",
-    ) -> str | None:
-        """Keeps an answer; returns the record's id, None if it was not kept."""
-        if not self._keeping:
+    def store(self, question: "Question", client: "Client", result: "Result") -> str | None:
+        """Stores an answer; returns the record's id, None if it was not stored."""
+        if not self._enabled:
             return None
-        from duet_device.history.store import Kept, KeptSignal
+        from duet_device.history.store import Record, StoredSignal
         from duet_device.vault.vault import Vault
 
-        receipt = outcome.receipt
+        receipt = result.receipt
         signal = None
         if receipt.source != "device":
-            signal = KeptSignal(
-                ids=outcome.signal_ids,
+            signal = StoredSignal(
+                ids=result.signal_ids,
                 text=receipt.signal,
                 tokens=receipt.tokens.signal,
                 cut=receipt.finish.endswith("+budget"),
             )
-        kept = Kept(
+        record = Record(
             at=dt.datetime.now(dt.UTC),
             question=question.text,
-            key=_key(question, manifest, settings),
+            key=_key(question, client),
             context=tuple(document.name for document in question.context),
             signal=signal,
             receipt=receipt,
         )
         try:
-            return self._history().add(Vault.open(self._directory, create=False), kept)
+            return self._history().add(Vault.open(self._directory, create=False), record)
         except VaultError as error:
-            self._note(f"not kept: {error}")
+            self._note(f"answer not stored: {error}")
             return None
 
     def _exists(self) -> bool:
         return is_there(self._directory / HISTORY_NAME)
 
     def _prepare(self) -> bool:
-        """Whether to keep; asks for the passphrase where one is needed."""
+        """Whether to store; asks for the passphrase where one is needed."""
         from duet_device.vault.vault import Vault, passphrase_wanted
 
-        if not self._history().keeping:
+        if not self._history().enabled:
             return False
         if passphrase_wanted(self._directory):
             Vault.open(self._directory, create=False)
@@ -116,9 +106,10 @@ class Keeper:
         return History.of(self._directory)
 
 
-def _key(question: "Question", manifest: "Manifest", settings: "Settings") -> "SignalKey":
+def _key(question: "Question", client: "Client") -> "SignalKey":
     from duet_device.history.store import SignalKey
 
+    manifest, settings = client.pair.manifest, client.settings
     return SignalKey(
         sent=question.sent,
         pair=manifest.reference,

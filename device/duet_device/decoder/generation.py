@@ -1,4 +1,4 @@
-"""Generates the answer's tokens: greedily, greedily with guesses, or by sampling."""
+"""Generates the answer's tokens: greedily, greedily with prompt lookup, or by sampling."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from typing import Any, Literal
 import llama_cpp
 
 from duet_device.decoder.llama import BATCH, Decoder
-from duet_device.decoder.prompt_lookup import Drafter
+from duet_device.decoder.prompt_lookup import PromptLookup
 
 
 class Generation:
@@ -23,7 +23,7 @@ class Generation:
         limit: most tokens.
         temperature: 0 takes the most likely token each time.
         seed: of the sampling; None is not reproducible.
-        draft: whether to guess ahead (greedy only).
+        prompt_lookup: whether to guess ahead from the prompt (greedy only).
         judge: whether to keep `confidence`.
         check: called before each step; what it raises ends the generation.
     """
@@ -36,7 +36,7 @@ class Generation:
         limit: int,
         temperature: float = 0.0,
         seed: int | None = None,
-        draft: bool = False,
+        prompt_lookup: bool = False,
         judge: bool = False,
         check: Callable[[], None] = lambda: None,
     ) -> None:
@@ -49,13 +49,14 @@ class Generation:
         self._judge = judge
         self._lowest = 1.0
         room = len(decoder.ids) + self._limit
-        self._drafter = Drafter(decoder.ids, room) if draft and temperature == 0 else None
+        greedy = temperature == 0
+        self._lookup = PromptLookup(decoder.ids, room) if prompt_lookup and greedy else None
         self.finish: Literal["end", "limit"] = "limit"
 
     @property
-    def drafted(self) -> tuple[int, int]:
+    def guesses(self) -> tuple[int, int]:
         """Tokens guessed, and those of them that were right."""
-        return (self._drafter.drafted, self._drafter.accepted) if self._drafter else (0, 0)
+        return (self._lookup.guessed, self._lookup.accepted) if self._lookup else (0, 0)
 
     @property
     def confidence(self) -> float | None:
@@ -77,8 +78,8 @@ class Generation:
     def __iter__(self) -> Iterator[int]:
         if self._temperature > 0:
             steps = self._sampled()
-        elif self._drafter:
-            steps = self._drafting(self._drafter)
+        elif self._lookup:
+            steps = self._speculative(self._lookup)
         else:
             steps = self._greedy()
         left = self._limit
@@ -125,20 +126,20 @@ class Generation:
         finally:
             llama_cpp.llama_sampler_free(sampler)
 
-    def _drafting(self, drafter: Drafter) -> Iterator[tuple[int, float]]:
+    def _speculative(self, lookup: PromptLookup) -> Iterator[tuple[int, float]]:
         decoder = self._decoder
         token = decoder.most_likely()
         odds = self._odds() or [1.0]
         while True:
             yield token, odds[-1]
-            drafter.append(token)
+            lookup.append(token)
             room = min(BATCH, decoder.context - len(decoder.ids)) - 1
-            guess = drafter.guess(room)
+            guess = lookup.guess(room)
             began = time.perf_counter()
             if not guess:
                 decoder.evaluate((token,))
                 token, odds = decoder.most_likely(), self._odds() or [1.0]
-                drafter.plain_step((time.perf_counter() - began) * 1e3)
+                lookup.plain_step((time.perf_counter() - began) * 1e3)
                 continue
             base = len(decoder.ids)
             likely = decoder.evaluate_all([token, *guess])
@@ -147,8 +148,8 @@ class Generation:
             while right < len(guess) and guess[right] == likely[right]:
                 right += 1
             decoder.keep(base + 1 + right)
-            drafter.drafted_step((time.perf_counter() - began) * 1e3, len(guess), right)
+            lookup.guess_step((time.perf_counter() - began) * 1e3, len(guess), right)
             for accepted, its in zip(guess[:right], odds, strict=False):
                 yield accepted, its
-                drafter.append(accepted)
+                lookup.append(accepted)
             token, odds = likely[right], [odds[right]]

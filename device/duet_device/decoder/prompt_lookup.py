@@ -19,10 +19,10 @@ _FIRST_PAUSE = 16
 _LONGEST_PAUSE = 256
 
 
-class Drafter:
+class PromptLookup:
     """Guesses tokens, and stops guessing while that is slower than not to.
 
-    `drafted`, `accepted`: tokens guessed, and those of them that were right, so far.
+    `guessed`, `accepted`: tokens guessed so far, and those of them that were right.
     """
 
     def __init__(self, ids: Sequence[int], room: int) -> None:
@@ -34,17 +34,17 @@ class Drafter:
         # match, and asking this set first is far cheaper than asking the lookup.
         self._pairs: set[tuple[int, int]] = set()
         self._plain_ms = 0.0
-        self._draft_ms = 0.0
+        self._guess_ms = 0.0
         self._length = SHORT_GUESS
         self._paused = 0
         self._pause = _FIRST_PAUSE
-        self.drafted = 0
+        self.guessed = 0
         self.accepted = 0
         for token in ids:
             self.append(token)
 
     def append(self, token: int) -> None:
-        """Tells the drafter which token came."""
+        """Adds a token that came."""
         if self._count >= 2:
             # The newest pair is left out: it would match itself.
             self._pairs.add((int(self._ids[self._count - 2]), int(self._ids[self._count - 1])))
@@ -68,16 +68,16 @@ class Drafter:
         """Tells how long a step without a guess took, in milliseconds."""
         self._plain_ms += (ms - self._plain_ms) * (_WEIGHT if self._plain_ms else 1.0)
 
-    def drafted_step(self, ms: float, guessed: int, right: int) -> None:
+    def guess_step(self, ms: float, guessed: int, right: int) -> None:
         """Tells how long checking a guess took, and how much of it was right."""
-        self.drafted += guessed
+        self.guessed += guessed
         self.accepted += right
         self._length = LONG_GUESS if right == guessed else SHORT_GUESS
         per_token = ms / (right + 1)
-        self._draft_ms += (per_token - self._draft_ms) * (_WEIGHT if self._draft_ms else 1.0)
-        if self._draft_ms > self._plain_ms:
+        self._guess_ms += (per_token - self._guess_ms) * (_WEIGHT if self._guess_ms else 1.0)
+        if self._guess_ms > self._plain_ms:
             self._paused = self._pause
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            self._draft_ms = 0.0
+            self._guess_ms = 0.0
         elif right:
             self._pause = _FIRST_PAUSE

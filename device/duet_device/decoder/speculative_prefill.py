@@ -14,7 +14,7 @@ from duet_device.decoder.llama import Decoder
 _MOST = 32
 
 
-class Anticipation:
+class SpeculativePrefill:
     """The decoder's sequence, of which the end may be guessed.
 
     `most`: guesses ahead at a time; 0 for none.

@@ -1,6 +1,6 @@
-"""Answers kept on the device: SQLite, each record sealed by the vault.
+"""Answers stored on the device: SQLite, each record encrypted by the vault.
 
-A record's id and order are in the clear, nothing else is. Private context is never kept, only the
+A record's id and order are in the clear, nothing else is. Private context is never stored, only the
 names of what it came from.
 """
 
@@ -34,21 +34,21 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class KeptSignal(_Model):
-    """A signal that was received before.
-
-    `ids`: the decoder's tokens. `text`: for people. `tokens`: as the cloud counted them. `cut`:
-    whether the budget cut it short.
-    """
+class StoredSignal(_Model):
+    """A signal that was received before."""
 
     ids: tuple[Annotated[int, Field(ge=0)], ...]
+    """The decoder's tokens."""
     text: str
+    """Text for people to read."""
     tokens: int
+    """Tokens as the cloud counted them."""
     cut: bool
+    """Whether the budget cut the signal short."""
 
 
 class SignalKey(_Model):
-    """What must be the same for a kept signal to be of use again."""
+    """What must be the same for a stored signal to be used again."""
 
     sent: str
     pair: str
@@ -58,19 +58,21 @@ class SignalKey(_Model):
     seed: int | None
 
 
-class Kept(_Model):
-    """What is kept of a question.
-
-    `at`: when it was answered, UTC. `question`: as typed; `key.sent`: as it left the device.
-    `context`: names of what the decoder was given beside it. `signal`: None if there was none.
-    """
+class Record(_Model):
+    """What is stored of a question."""
 
     at: dt.datetime
+    """When it was answered, UTC."""
     question: str
+    """The question as typed; `key.sent` is what left the device."""
     key: SignalKey
+    """When the signal may be used again."""
     context: tuple[str, ...]
-    signal: KeptSignal | None
+    """Names of the private documents that the decoder was given."""
+    signal: StoredSignal | None
+    """The signal; None if the device answered alone."""
     receipt: Receipt
+    """Answer and cost."""
 
 
 class History:
@@ -89,8 +91,8 @@ class History:
         return cls(directory / HISTORY_NAME)
 
     @property
-    def keeping(self) -> bool:
-        """Whether answers are kept; without a database, they are not."""
+    def enabled(self) -> bool:
+        """Whether answers are stored; without a database, they are not."""
         if not is_there(self.path):
             return False
         with self._connected() as database:
@@ -99,8 +101,8 @@ class History:
             raise VaultError(f"the history {self.path} is damaged: it has no settings")
         return bool(row[0])
 
-    def keep(self, wanted: bool) -> None:
-        """Switches keeping on or off; what was kept stays."""
+    def enable(self, wanted: bool) -> None:
+        """Switches storing on or off; answers that are there stay."""
         if not is_there(self.path):
             if not wanted:
                 return
@@ -114,10 +116,10 @@ class History:
         else:
             self._change(lambda database: database.execute("UPDATE settings SET keeping = 0"))
 
-    def add(self, vault: Vault, kept: Kept) -> str:
-        """Seals and stores a record; returns its id."""
+    def add(self, vault: Vault, record: Record) -> str:
+        """Encrypts and stores a record; returns its id."""
         id_ = secrets.token_hex(4)
-        sealed = vault.seal(kept.model_dump_json().encode("utf-8"), _purpose(id_))
+        sealed = vault.seal(record.model_dump_json().encode("utf-8"), _purpose(id_))
         with self._connected() as database:
             database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, sealed))
         return id_
@@ -130,38 +132,38 @@ class History:
             rows = database.execute("SELECT id FROM answers ORDER BY position DESC")
             return [str(row[0]) for row in rows]
 
-    def read(self, vault: Vault, id_: str) -> Kept:
-        """A record.
+    def read(self, vault: Vault, id_: str) -> Record:
+        """Returns a record.
 
         Raises:
-            VaultError: it was sealed with another key, was altered, or is of a newer version.
+            VaultError: it was encrypted with another key, modified, or is of a newer version.
         """
         with self._connected() as database:
-            # As bytes, whatever somebody made of it.
+            # As bytes, whatever it was changed to.
             query = "SELECT CAST(sealed AS BLOB) FROM answers WHERE id = ?"
             row = database.execute(query, (id_,)).fetchone()
         if row is None or not isinstance(row[0], bytes):
             raise VaultError("it is gone, or damaged")
         try:
-            return Kept.model_validate_json(vault.unseal(row[0], _purpose(id_)))
+            return Record.model_validate_json(vault.unseal(row[0], _purpose(id_)))
         except ValidationError as error:
             raise VaultError("it was written by another version of DUET") from error
 
     def find_signal(
         self, vault: Vault, key: SignalKey, report: Callable[[str, VaultError], None]
-    ) -> KeptSignal | None:
-        """The newest signal that was kept for the same question.
+    ) -> StoredSignal | None:
+        """Returns the newest signal of the same question.
 
-        `report` is told the id of each record on the way that cannot be read, and why.
+        `report` is given the id of each record on the way that cannot be read, and why.
         """
         for id_ in self.ids():
             try:
-                kept = self.read(vault, id_)
+                record = self.read(vault, id_)
             except VaultError as error:
                 report(id_, error)
                 continue
-            if kept.signal and kept.key == key:
-                return kept.signal
+            if record.signal and record.key == key:
+                return record.signal
         return None
 
     def forget(self, ids: list[str]) -> int:
@@ -184,7 +186,7 @@ class History:
         """Changes what is there, on a full disk, too.
 
         SQLite first writes a journal next to the database. Where there is no room for it, it is
-        held in memory: to keep what is to be removed would be worse than to risk the file.
+        held in memory: a record that stays would be worse than a file at risk.
         """
         try:
             with self._connected() as database:
@@ -215,7 +217,7 @@ class History:
                         f"PRAGMA user_version = {_VERSION}; {_SCHEMA} COMMIT;"
                     )
                 if _mark(database, "application_id") != _APPLICATION:
-                    raise VaultError(f"{self.path} is no history of DUET: move it away")
+                    raise VaultError(f"{self.path} is not a history of DUET: move it away")
                 if _mark(database, "user_version") > _VERSION:
                     raise VaultError(f"{self.path} was written by a newer DUET: upgrade")
                 yield database

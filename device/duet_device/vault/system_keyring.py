@@ -1,4 +1,4 @@
-"""The system's keyring, where keys may lie: Secret Service, KWallet, Keychain, Windows."""
+"""The system's keyring, where keys may lie: Secret Service, KWallet, Keychain."""
 
 from typing import Any
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from duet_cloud.errors import UsageError
-from duet_cloud.limits import RequestLimits
+from duet_cloud.request_limits import RequestLimits
 from duet_contract.manifest import parse_manifest
 from tests.doubles.manifests import manifest_data
 

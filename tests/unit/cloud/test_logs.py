@@ -30,7 +30,7 @@ def test_text_from_outside_steers_no_terminal_and_makes_no_line(capsys, log_form
 
 def test_what_is_printable_stays_as_it_is(capsys):
     logs.configure("console")
-    logs.get().info("expelled", device="Jürgens Büro")
+    logs.get().info("terminated", device="Jürgens Büro")
     assert "Jürgens Büro" in capsys.readouterr().err
 
 

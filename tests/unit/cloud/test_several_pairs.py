@@ -175,5 +175,5 @@ async def test_draining_waits_for_every_pair(cloud):
 
 
 def test_the_same_version_twice(reasoners, options):
-    with pytest.raises(UsageError, match="given twice"):
+    with pytest.raises(UsageError, match="named twice"):
         CloudServer(options, reasoners[0], reasoners[0])

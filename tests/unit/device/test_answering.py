@@ -14,11 +14,10 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device import answering
-from duet_device.answering import Listener
+from duet_device import client
+from duet_device.events import Event, SignalText
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
-from tests.doubles.asking import QUESTION, ask
+from tests.doubles.asking import QUESTION, ask, texts
 from tests.doubles.cloud import (
     ScriptedCloud,
     done,
@@ -34,17 +33,16 @@ SIGNAL = "because é"
 
 def test_token_signal_reaches_decoder_and_receipt(pair: Pair, decoder: ScriptedDecoder) -> None:
     data = SIGNAL.encode()
-    heard: list[str] = []
-    listener = Listener(signal=heard.append)
+    events: list[Event] = []
     script = says(tokens(*data[:3]), tokens(*data[3:9]), tokens(*data[9:]), done(len(data)))
-    outcome, cloud = ask(script, pair, decoder, listener, budget=20, seed=7)
+    outcome, cloud = ask(script, pair, decoder, events, budget=20, seed=7)
 
     receipt = outcome.receipt
     assert (receipt.answer, receipt.signal, receipt.source) == ("häppy 🙂", SIGNAL, "duet")
     assert receipt.finish == "end"
     assert receipt.tokens.signal == len(data)
     assert receipt.tokens.answer == len("häppy 🙂".encode())
-    assert "".join(heard) == SIGNAL
+    assert "".join(texts(events, SignalText)) == SIGNAL
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{SIGNAL} A:")
     request = cloud.requests[0]
     assert request.budget == 20
@@ -121,9 +119,10 @@ def test_the_cloud_is_asked_while_the_decoder_loads(
             assert cloud.asked.wait(5)
             return decoder
 
-        monkeypatch.setattr(answering, "load_decoder", load)
-        settings = Settings(server=cloud.address, require_cloud=True)
-        assert answering.answer(QUESTION, pair, settings).receipt.signal == "ab"
+        monkeypatch.setattr(client, "load_decoder", load)
+        with client.Client(pair, server=cloud.address, require_cloud=True) as asking:
+            assert asking.ask(QUESTION).receipt.signal == "ab"
+        assert decoder.closed
 
 
 def test_everything_is_evaluated_on_arrival(pair: Pair, decoder: ScriptedDecoder) -> None:

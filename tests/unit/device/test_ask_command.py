@@ -19,10 +19,9 @@ from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
 from duet_contract.signature import sign_pair
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import answering
+from duet_device import client
 from duet_device.cli import main
 from duet_device.errors import ExitCode
-from duet_device.identity import renewal
 from duet_device.pairs.pair import Pair
 from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.cloud import ScriptedCloud, abort, done, says, tokens
@@ -54,7 +53,7 @@ def cloud(
     home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
     """A cloud that is the default server, and a decoder in place of the model."""
-    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
@@ -88,7 +87,9 @@ def test_the_answer_streams_unless_it_is_json(
         return follows()
 
     decoder.most_likely = look  # type: ignore[method-assign]
-    assert main(["ask", "why?", "--quiet", "--no-draft", *["--json"] * as_json]) == ExitCode.OK
+    assert (
+        main(["ask", "why?", "--quiet", "--no-prompt-lookup", *["--json"] * as_json]) == ExitCode.OK
+    )
     rest = capsys.readouterr().out
     if as_json:
         assert "".join(shown) == ""
@@ -149,7 +150,7 @@ def test_the_certificate_is_renewed_behind_an_answer_of_the_cloud(
         renewed.append(server)
         return True
 
-    monkeypatch.setattr(renewal, "renew_if_due", renew_if_due)
+    monkeypatch.setattr(client, "renew_if_due", renew_if_due)
     assert main(["ask", "why?", "--quiet"]) == ExitCode.OK
     assert renewed == [cloud.address]
     assert capsys.readouterr().err == "duet-device: it ends soon\n"
@@ -363,9 +364,9 @@ def test_ctrl_c_is_the_callers_again_when_a_question_has_ended(
 
 def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     program = (
-        "import sys; from duet_device import answering; "
+        "import sys; from duet_device import client; "
         "from tests.doubles.decoder import ScriptedDecoder; "
-        "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "client.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?']))"
     )
 
@@ -393,9 +394,9 @@ def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
 
 def test_closed_stdout_ends_quietly(home: Path) -> None:
     program = (
-        "import sys; from duet_device import answering; "
+        "import sys; from duet_device import client; "
         "from tests.doubles.decoder import ScriptedDecoder; "
-        "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "client.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"
     )
     reader, writer = os.pipe()

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from duet_contract.receipt import Receipt
-from duet_device import answering
+from duet_device import client
 from duet_device.cli import main
-from duet_device.commands.recorder import Keeper
+from duet_device.commands.recorder import Recorder
 from duet_device.errors import ExitCode
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
@@ -25,7 +25,7 @@ def cloud(
     installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
     """A cloud that is the default server, and the pair `bytes`."""
-    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"because"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
@@ -66,10 +66,10 @@ def test_a_passphrase_may_take_its_time(
     def waits(*_: object) -> None:
         clock.ahead += HOUR
 
-    monkeypatch.setattr(Keeper, "_exists", lambda _: True)
-    monkeypatch.setattr(Keeper, "_prepare", lambda _: False)
-    monkeypatch.setattr(Keeper, "find", lambda *_: None)
-    monkeypatch.setattr(Keeper, asks, waits)
+    monkeypatch.setattr(Recorder, "_exists", lambda _: True)
+    monkeypatch.setattr(Recorder, "_prepare", lambda _: False)
+    monkeypatch.setattr(Recorder, "find", lambda *_: None)
+    monkeypatch.setattr(Recorder, asks, waits)
     assert main(["ask", "why?", "--reuse"]) == ExitCode.OK
     assert clock.ahead == HOUR
 

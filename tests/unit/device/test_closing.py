@@ -1,64 +1,122 @@
-"""Closing a channel at any moment, by the link or by the channel's owner, leaves nothing."""
+"""Closing a client or its channel at any moment leaves no thread and prints nothing."""
 
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 
+import grpc
 import pytest
 
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.pairs.pair import Pair
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.tcp import serving
 
+# Each question is stopped after a random time, in one of several ways. Its arguments: the seed, the
+# directory of a pair, and addresses.
 PROGRAM = """
-import random, sys, threading, time
-from duet_device.deadline import Deadline
-from duet_device.errors import DeviceError
+import asyncio, itertools, random, sys, threading, time
+from pathlib import Path
+from duet_contract.manifest import load_manifest
+from duet_device import AsyncClient, Client, DeviceError, Pair
 from duet_device.identity.channel import open_channel
-from duet_device.link import Link
-from duet_contract.v1.inference_pb2 import SignalEnd, ReasonRequest
+from tests.doubles.decoder import ScriptedDecoder
 
-def close(address, owner, pause):
-    channel = open_channel(address)
-    request = ReasonRequest(question="why?", budget=8)
-    link = Link(channel, address, request, Deadline(5), 0.05, keep=owner)
-    time.sleep(pause)
-    if owner == "at once":
-        channel.close()
+def follows(ids):
+    time.sleep(0.002)
+    return 65
+
+def stream_closed(options, pause):
+    with Client(**options) as client:
+        end = time.monotonic() + pause
         try:
-            while not isinstance(link.next().message, SignalEnd):
-                pass
+            for event in client.stream("why?"):
+                if time.monotonic() > end:
+                    break
         except DeviceError:
             pass
-    link.cancel()
-    channel.close()
+
+def client_closed(options, pause):
+    client = Client(**options)
+    timer = threading.Timer(pause, client.close)
+    timer.start()
+    try:
+        client.ask("why?")
+    except DeviceError:
+        pass
+    timer.join()
+    client.close()
+
+def channel_closed(options, pause):
+    channel = open_channel(options["server"])
+    timer = threading.Timer(pause, channel.close)
+    timer.start()
+    with Client(channel=channel, **options) as client:
+        try:
+            client.ask("why?")
+        except DeviceError:
+            pass
+    timer.join()
+
+def task_cancelled(options, pause):
+    async def main():
+        async with AsyncClient(**options) as client:
+            task = asyncio.create_task(client.ask("why?"))
+            await asyncio.sleep(pause)
+            task.cancel()
+            try:
+                await task
+            except (asyncio.CancelledError, DeviceError):
+                pass
+    asyncio.run(main())
 
 random.seed(int(sys.argv[1]))
-for address in sys.argv[2:]:
-    for _ in range(25):
-        close(address, random.choice(["", "later", "at once"]), random.uniform(0, 0.08) ** 1.5)
-left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-assert not left, left
+directory = Path(sys.argv[2])
+pair = Pair(directory, load_manifest(directory))
+ways = stream_closed, client_closed, channel_closed, task_cancelled
+for address, way in itertools.product(sys.argv[3:], ways):
+    for _ in range(8):
+        options = {
+            "pair": pair,
+            "decoder": ScriptedDecoder(follows),
+            "server": address,
+            "connect_timeout": random.choice([0.05, 0.5]),
+            "require_cloud": random.random() < 0.5,
+        }
+        began = time.monotonic()
+        way(options, random.uniform(0, 0.1) ** 1.5)
+        left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
+        assert not left, (way.__name__, left)
+        # Some wait for the whole answer, which takes 0.2 s.
+        assert time.monotonic() - began < 5, way.__name__
 """
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_closing_at_any_moment_leaves_no_thread_and_prints_nothing(seed: int) -> None:
-    """Of a cloud that answers, one that is not there, and one that accepts and says nothing."""
+def drips(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+    while context.is_active():
+        yield tokens(65)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_nothing_is_left_and_nothing_is_printed(seed: int, pair: Pair) -> None:
+    """Of clouds that answer, are slow, are not there, and accept and say nothing."""
+    (pair.directory / "manifest.json").write_text(pair.manifest.to_json())
     with (
         ScriptedCloud(says(tokens(65), done(1))) as cloud,
+        ScriptedCloud(drips) as slow,
         serving(lambda connection: connection.recv(1 << 20)) as silent,
     ):
         with ScriptedCloud(says()) as other:
             gone = other.address
+        addresses = [cloud.address, slow.address, gone, silent]
         ended = subprocess.run(
-            [sys.executable, "-c", PROGRAM, str(seed), cloud.address, gone, silent],
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(sys.path),
-                "GRPC_VERBOSITY": "NONE",
-            },
+            [sys.executable, "-c", PROGRAM, str(seed), str(pair.directory), *addresses],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

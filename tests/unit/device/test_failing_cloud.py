@@ -12,11 +12,10 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.answering import Listener, answer
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, ExitCode, PairMismatch
+from duet_device.events import Event
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
-from tests.doubles.asking import QUESTION, ask
+from tests.doubles.asking import QUESTION, answer, ask, notes
 from tests.doubles.cloud import (
     Script,
     ScriptedCloud,
@@ -60,14 +59,14 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_signal_is_dropped_and_said(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
-    notes: list[str] = []
-    outcome, _ = ask(BROKEN[name], pair, decoder, Listener(note=notes.append))
+    events: list[Event] = []
+    outcome, _ = ask(BROKEN[name], pair, decoder, events)
     receipt = outcome.receipt
     assert (receipt.source, receipt.signal, receipt.tokens.signal) == ("device", "", 0)
     assert receipt.answer == "häppy 🙂"
     assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} A:")
-    assert len(notes) == 1
-    assert notes[0].endswith("the device answers alone")
+    (note,) = notes(events)
+    assert note.endswith("the device answers alone")
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -82,24 +81,13 @@ def test_broken_signal_fails_where_the_cloud_is_required(
 def test_no_cloud_is_answered_alone_or_refused(pair: Pair, decoder: ScriptedDecoder) -> None:
     with ScriptedCloud(says()) as cloud:
         gone = cloud.address
-    notes: list[str] = []
-    alone = answer(
-        QUESTION,
-        pair,
-        Settings(server=gone),
-        Listener(note=notes.append),
-        decoder=decoder,  # type: ignore[arg-type]
-    ).receipt
+    events: list[Event] = []
+    alone = answer(pair, decoder, events, server=gone).receipt
     assert alone.source == "device"
     assert alone.answer == "häppy 🙂"
-    assert gone in notes[0]
+    assert gone in notes(events)[0]
     with pytest.raises(CloudUnreachable, match="no cloud at"):
-        answer(
-            QUESTION,
-            pair,
-            Settings(server=gone, require_cloud=True),
-            decoder=decoder,  # type: ignore[arg-type]
-        )
+        answer(pair, decoder, server=gone, require_cloud=True)
 
 
 def refusing(code: grpc.StatusCode, message: str, *details: object) -> Script:

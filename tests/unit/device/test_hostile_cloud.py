@@ -23,12 +23,11 @@ from duet_contract.v1.inference_pb2 import (
     SignalEnd,
     TokenIds,
 )
-from duet_device.answering import Listener, answer
 from duet_device.errors import CloudRefused, CloudUnreachable, DeadlineExceeded, ExitCode
+from duet_device.events import Event
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
 from duet_device.signal_limits import SignalLimits
-from tests.doubles.asking import ask
+from tests.doubles.asking import answer, ask, notes
 from tests.doubles.cloud import Script, abort, done, done_text, says, text, tokens
 from tests.doubles.decoder import ScriptedDecoder
 
@@ -84,13 +83,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_the_device_continues_alone(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
-    notes: list[str] = []
+    events: list[Event] = []
     began = time.perf_counter()
-    outcome, cloud = ask(HOSTILE[name], pair, decoder, Listener(note=notes.append), budget=BUDGET)
+    outcome, cloud = ask(HOSTILE[name], pair, decoder, events, budget=BUDGET)
     assert time.perf_counter() - began < 10
     assert (outcome.receipt.source, outcome.receipt.answer) == ("device", "häppy 🙂")
     assert outcome.receipt.flops.reasoner == 0
-    (note,) = notes
+    (note,) = notes(events)
     assert len(note) < 600
     assert note.endswith("; the device answers alone")
     assert cloud.ended.wait(5)
@@ -151,11 +150,11 @@ def test_a_wait_that_makes_no_sense_is_not_one(
         abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "full", wait)
         yield ReasonResponse()
 
-    notes: list[str] = []
-    outcome, cloud = ask(script, pair, decoder, Listener(note=notes.append))
+    events: list[Event] = []
+    outcome, cloud = ask(script, pair, decoder, events)
     assert outcome.receipt.source == "device"
     assert len(cloud.requests) == 1
-    assert len(notes) == 1
+    assert len(notes(events)) == 1
 
 
 def test_details_that_cannot_be_read(pair: Pair, decoder: ScriptedDecoder) -> None:
@@ -182,17 +181,16 @@ class _Raw(grpc.GenericRpcHandler):
 def test_text_that_is_no_utf8(
     pair: Pair, decoder: ScriptedDecoder, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    notes: list[str] = []
+    events: list[Event] = []
     server = grpc.server(ThreadPoolExecutor(1), [_Raw()])
-    settings = Settings(server=f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     try:
-        listener = Listener(note=notes.append)
-        outcome = answer("why?", pair, settings, listener, decoder=decoder)  # type: ignore[arg-type]
+        outcome = answer(pair, decoder, events, server=address)
     finally:
         server.stop(None)
     assert outcome.receipt.source == "device"
-    assert len(notes) == 1
+    assert len(notes(events)) == 1
     assert "Traceback" not in capfd.readouterr().err
 
 

@@ -10,12 +10,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from duet_device.answering import Listener, answer
 from duet_device.cli import main
 from duet_device.errors import ExitCode, IdentityExpired, IdentityProblem
+from duet_device.events import Event
 from duet_device.identity.credentials import Identity, credentials_for, load_identity, save_identity
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
+from tests.doubles.asking import answer, notes
 from tests.doubles.decoder import ScriptedDecoder
 
 SERVER = "localhost:50151"
@@ -118,20 +118,14 @@ def test_a_device_with_an_expired_certificate_answers_alone(
     pair: Pair, decoder: ScriptedDecoder, tmp_path: Path
 ) -> None:
     with_files(tmp_path, ends=-1.0)
-    notes: list[str] = []
-    outcome = answer(
-        "why?",
-        pair,
-        Settings(server=SERVER),
-        Listener(note=notes.append),
-        decoder=decoder,  # type: ignore[arg-type]
-    )
+    events: list[Event] = []
+    outcome = answer(pair, decoder, events, server=SERVER)
     assert (outcome.receipt.source, outcome.receipt.answer) == ("device", "häppy 🙂")
-    (note,) = notes
+    (note,) = notes(events)
     assert "expired on" in note
     assert note.endswith("the device answers alone")
     with pytest.raises(IdentityExpired):
-        answer("why?", pair, Settings(server=SERVER, require_cloud=True), decoder=decoder)  # type: ignore[arg-type]
+        answer(pair, decoder, server=SERVER, require_cloud=True)
 
 
 @pytest.mark.parametrize("other", ["127.0.0.1:50151", "[::1]:50151", "127.0.0.2:50151"])

@@ -18,9 +18,9 @@ from keyring.backends.fail import Keyring as NoKeyring
 from duet_contract import console
 from duet_contract.receipt import Receipt
 from duet_contract.terminal import printable
-from duet_device import answering
+from duet_device import client
 from duet_device.cli import main
-from duet_device.commands import recorder as keeping
+from duet_device.commands.recorder import Recorder
 from duet_device.errors import ExitCode, VaultError
 from duet_device.history import store as history
 from duet_device.history.store import History
@@ -49,7 +49,7 @@ def home(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def cloud(
     home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
@@ -72,7 +72,7 @@ def sealed(home: Path, id_: str) -> bytes:
     return bytes(row[0])
 
 
-def test_nothing_is_kept_before_it_is_asked_for(
+def test_nothing_is_stored_before_it_is_asked_for(
     cloud: ScriptedCloud, home: Path, capsys: Captured
 ) -> None:
     assert main(["ask", QUESTION]) == ExitCode.OK
@@ -81,10 +81,10 @@ def test_nothing_is_kept_before_it_is_asked_for(
     assert not (home / "vault.json").exists()
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert "no answers are kept: duet-device logs on" in err
+    assert "there are no stored answers: duet-device logs on" in err
 
 
-def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
+def test_answers_are_stored_and_shown(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
     assert main(["logs", "on"]) == ExitCode.OK
     said = capsys.readouterr().out
     assert str(home / "history.db") in said
@@ -94,7 +94,7 @@ def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Ca
     notes.write_text("the groom holds it")
     assert main(["ask", QUESTION, "--context", str(notes)]) == ExitCode.OK
     (id_,) = ids(home)
-    assert f"kept as {id_}" in capsys.readouterr().err
+    assert f"stored as {id_}" in capsys.readouterr().err
 
     assert main(["logs"]) == ExitCode.OK
     out = capsys.readouterr().out
@@ -108,7 +108,7 @@ def test_answers_are_kept_and_shown(cloud: ScriptedCloud, home: Path, capsys: Ca
     assert "groom" not in json.dumps(record)
 
 
-def test_nothing_kept_can_be_read_without_the_key(cloud: ScriptedCloud, home: Path) -> None:
+def test_nothing_stored_can_be_read_without_the_key(cloud: ScriptedCloud, home: Path) -> None:
     main(["logs", "on"])
     assert main(["ask", QUESTION]) == ExitCode.OK
     kept = (home / "history.db").read_bytes()
@@ -257,7 +257,7 @@ def test_another_key_or_none(
     assert main(["ask", QUESTION]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert "duet-device: not kept: " in err
+    assert "duet-device: answer not stored: " in err
     # A vault made anew does not open what the old one sealed.
     (home / "vault.json").unlink()
     monkeypatch.setenv("DUET_PASSPHRASE", "new")
@@ -288,16 +288,16 @@ def test_a_locked_vault_is_told_before_the_question_is_sent(
     vault._opened.clear()
     capsys.readouterr()
     asked_before: list[int] = []
-    prepare = keeping.Keeper._prepare
+    prepare = Recorder._prepare
 
-    def watched(keeper: keeping.Keeper) -> bool:
+    def watched(recorder: Recorder) -> bool:
         asked_before.append(len(cloud.requests))
-        return prepare(keeper)
+        return prepare(recorder)
 
-    monkeypatch.setattr(keeping.Keeper, "_prepare", watched)
+    monkeypatch.setattr(Recorder, "_prepare", watched)
     assert main(["ask", QUESTION]) == ExitCode.OK
     assert asked_before == [0]
-    assert "not kept: the vault is locked with a passphrase" in capsys.readouterr().err
+    assert "answer not stored: the vault is locked with a passphrase" in capsys.readouterr().err
     assert main(["logs"]) == ExitCode.OK  # there is nothing to unlock
 
 
@@ -319,7 +319,7 @@ def test_a_history_that_is_none(
     assert main(["ask", QUESTION]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert "not kept: " in err
+    assert "answer not stored: " in err
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_forgetting_needs_no_room(
     assert main(["logs", "off"]) == ExitCode.OK
     monkeypatch.undo()
     assert ids(home) == []
-    assert not History.of(home).keeping
+    assert not History.of(home).enabled
     assert record not in (home / "history.db").read_bytes()
 
 
@@ -405,7 +405,7 @@ def test_what_was_not_stored_is_told_on_a_line_of_its_own(
     monkeypatch.setattr(sys, "stdout", both)
     monkeypatch.setattr(sys, "stderr", both)
     assert main(["ask", QUESTION, "--quiet"]) == ExitCode.OK
-    assert both.getvalue() == "häppy 🙂\nduet-device: not kept: the disk is full\n"
+    assert both.getvalue() == "häppy 🙂\nduet-device: answer not stored: the disk is full\n"
 
 
 def test_what_others_said_is_escaped(
@@ -439,7 +439,7 @@ def test_a_history_of_a_newer_version(cloud: ScriptedCloud, home: Path, capsys: 
     assert "newer DUET" in capsys.readouterr().err
 
 
-def test_a_kept_signal_is_used_again_on_wish(
+def test_a_stored_signal_is_used_again_on_wish(
     cloud: ScriptedCloud, decoder: ScriptedDecoder, home: Path, capsys: Captured
 ) -> None:
     main(["logs", "on"])

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device.answering import Listener, answer
 from duet_device.errors import DeviceError
-from duet_device.history.store import KeptSignal
+from duet_device.events import Event
+from duet_device.history.store import StoredSignal
 from duet_device.pairs.pair import Pair
 from duet_device.privacy.context import Document
 from duet_device.privacy.names import find_names
 from duet_device.privacy.redaction import redact
 from duet_device.question import Question
-from duet_device.settings import Settings
+from tests.doubles.asking import answer, notes, sent
 from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.doubles.recorder import Recorder
@@ -103,7 +103,7 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 MODES: dict[str, dict[str, object]] = {
     "tokens": {},
     "text": {},
-    "anticipating": {"anticipate": True},
+    "speculative prefill": {"speculative_prefill": True},
     "busy": {},
     "broken": {},
     "broken, cloud required": {"require_cloud": True},
@@ -159,40 +159,43 @@ def test_no_run_of_the_context_leaves(
     wire.mode = mode.split(",")[0]
     wire.metadata.clear()
     wire.recorder.taken()
-    sent: list[str] = []
+    events: list[Event] = []
     caplog.set_level(logging.DEBUG)
     decoder = ScriptedDecoder(answering("done", " A:"))
     given_context = (Document("notes", private), Document("more", private))
     if mode == "too large":
         given_context += (Document("huge", private * (5000 // len(private))),)
     redaction = redact(question, [find_names], private) if redacting else None
-    kept = KeptSignal(ids=tuple(SIGNAL), text="because", tokens=7, cut=False)
-    notes: list[str] = []
+    stored = StoredSignal(ids=tuple(SIGNAL), text="because", tokens=7, cut=False)
+    told: list[str] = []
     try:
         answer(
-            Question(question, given_context, redaction),
             roomy,
-            Settings(server=wire.recorder.address, **MODES[mode]),  # type: ignore[arg-type]
-            Listener(note=notes.append, sent=lambda request: sent.append(request.request_id)),
-            decoder=decoder,  # type: ignore[arg-type]
-            kept=kept if mode == "reuse" else None,
+            decoder,
+            events,
+            question=Question(
+                question, given_context, redaction, stored if mode == "reuse" else None
+            ),
+            server=wire.recorder.address,
+            **MODES[mode],
         )
         assert mode not in ("refused", "too large", "too little time", "broken, cloud required")
         seen = bytes(token for token in decoder.ids if token < END)
         forms = {private, redaction.apply(private)} if redaction else {private}
         assert any(form.strip().encode() in seen for form in forms), "the decoder lacks it"
     except DeviceError as error:
-        notes.append(str(error))
+        told.append(str(error))
     left = wire.recorder.taken()
     if mode in ("device only", "reuse", "too little time"):
-        assert not sent
+        assert not sent(events)
     # Not that nothing went up: a call that an earlier example gave up may still be arriving.
-    wire.asked.update(sent)
+    wire.asked.update(request.request_id for request in sent(events))
     assert {request.request_id for request in wire.cloud.requests} <= wire.asked
-    told = "\n".join([*notes, *wire.metadata, caplog.text, *capfd.readouterr()]).encode()
+    told += [*notes(events), *wire.metadata, caplog.text, *capfd.readouterr()]
+    said = "\n".join(told).encode()
     for how, run in runs(private):
         assert run not in left, f"{how} on the wire"
-        assert run not in told, f"{how} in metadata, logs or errors"
+        assert run not in said, f"{how} in metadata, logs or errors"
 
 
 def test_the_request_is_the_same_with_and_without_context(
@@ -200,21 +203,23 @@ def test_the_request_is_the_same_with_and_without_context(
 ) -> None:
     monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=7))
     wire.mode = "tokens"
-    sent: list[bytes] = []
+    left: list[bytes] = []
     metadata: list[list[str]] = []
     for given_context in ((), (Document("diary", "dear diary, nobody may know"),)):
         wire.metadata.clear()
+        events: list[Event] = []
         answer(
-            Question("why?", given_context),
             roomy,
-            Settings(server=wire.recorder.address),
-            Listener(sent=lambda request: sent.append(request.SerializeToString())),
-            decoder=ScriptedDecoder(answering("done", " A:")),  # type: ignore[arg-type]
+            ScriptedDecoder(answering("done", " A:")),
+            events,
+            question=Question("why?", given_context),
+            server=wire.recorder.address,
         )
+        left += [request.SerializeToString() for request in sent(events)]
         metadata.append(list(wire.metadata))
-    assert sent[0] == sent[1]
+    assert left[0] == left[1]
     assert metadata[0] == metadata[1]
-    assert wire.cloud.requests[-1].SerializeToString() == sent[0]
+    assert wire.cloud.requests[-1].SerializeToString() == left[0]
 
 
 def test_the_recorder_sees_what_is_sent(wire: Wire, roomy: Pair) -> None:
@@ -222,10 +227,10 @@ def test_the_recorder_sees_what_is_sent(wire: Wire, roomy: Pair) -> None:
     wire.mode = "tokens"
     wire.recorder.taken()
     answer(
-        Question("is the moon made of cheese?"),
         roomy,
-        Settings(server=wire.recorder.address),
-        decoder=ScriptedDecoder(answering("done", " A:")),  # type: ignore[arg-type]
+        ScriptedDecoder(answering("done", " A:")),
+        question="is the moon made of cheese?",
+        server=wire.recorder.address,
     )
     assert b"is the moon made of cheese?" in wire.recorder.taken()
 
@@ -235,10 +240,10 @@ def test_redacted_values_do_not_leave(wire: Wire, roomy: Pair, tmp_path: Path) -
     wire.recorder.taken()
     question = "Does Maria Lopez like Maria?"
     answer(
-        Question(question, redaction=redact(question, [find_names])),
         roomy,
-        Settings(server=wire.recorder.address),
-        decoder=ScriptedDecoder(answering("[NAME_1] does", " A:")),  # type: ignore[arg-type]
+        ScriptedDecoder(answering("[NAME_1] does", " A:")),
+        question=Question(question, redaction=redact(question, [find_names])),
+        server=wire.recorder.address,
     )
     left = wire.recorder.taken()
     assert b"Does [NAME_1] like [NAME_1]?" in left

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from duet_contract.receipt import Receipt
-from duet_device import answering
+from duet_device import client
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.privacy import identifiers
@@ -30,7 +30,7 @@ PRIVATE = "the safe opens with 4711"
 def cloud(
     installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(answering, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
 
     def names_alone(note: Callable[[str], None]) -> list[Finder]:
         note("names by their form")
@@ -116,7 +116,7 @@ def test_redacted_question_and_restored_answer(
     words = tmp_path / "words"
     words.write_text("häppy = MOOD")
     monkeypatch.setattr(
-        answering,
+        client,
         "load_decoder",
         lambda pair, threads: ScriptedDecoder(says_behind("[NAME_1] is [MOOD_1]", " A:")),
     )
@@ -166,9 +166,9 @@ def test_bad_dictionary_sends_nothing(
 def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCloud) -> None:
     """The link is closed while it is being made, of which gRPC must not complain."""
     program = (
-        "import sys; from duet_device import answering; "
+        "import sys; from duet_device import client; "
         "from tests.doubles.decoder import ScriptedDecoder; "
-        "answering.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "client.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--context', '-']))"
     )
     result = subprocess.run(

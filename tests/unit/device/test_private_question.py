@@ -3,16 +3,15 @@
 import pytest
 
 from duet_contract.manifest import Manifest
-from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_device.answering import Listener
 from duet_device.errors import UsageProblem
+from duet_device.events import AnswerText, Event
 from duet_device.pairs.pair import Pair
 from duet_device.privacy.context import Document
 from duet_device.privacy.found import Found
 from duet_device.privacy.names import find_names
 from duet_device.privacy.redaction import Redaction, redact
 from duet_device.question import Question
-from tests.doubles.asking import ask
+from tests.doubles.asking import ask, sent, texts
 from tests.doubles.cloud import done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 
@@ -77,11 +76,11 @@ def test_the_largest_of_many_documents_are_named(pair: Pair, decoder: ScriptedDe
 def test_far_too_much_context_is_refused_before_anything_is_sent(
     pair: Pair, decoder: ScriptedDecoder
 ) -> None:
-    sent: list[ReasonRequest] = []
+    events: list[Event] = []
     huge = Question("q", (Document("a", "x" * 100_000),))
     with pytest.raises(UsageProblem, match="100000 bytes, far more than the decoder's window"):
-        ask(SCRIPT, pair, decoder, Listener(sent=sent.append), question=huge)
-    assert sent == []
+        ask(SCRIPT, pair, decoder, events, question=huge)
+    assert events == []
     assert decoder.ids == []
 
 
@@ -101,13 +100,14 @@ def test_decoder_and_cloud_see_the_same_placeholders(pair: Pair) -> None:
     text = "Who is Ann Bo?"
     notes = (Document("n", "Ann Bo is kind"),)
     question = Question(text, notes, redact(text, [find_names]))
-    heard: list[str] = []
-    outcome, cloud = ask(SCRIPT, pair, decoder, Listener(answer=heard.append), question=question)
+    events: list[Event] = []
+    outcome, cloud = ask(SCRIPT, pair, decoder, events, question=question)
     assert cloud.requests[0].question == "Who is [NAME_1]?"
     assert spelled(decoder).startswith(
         "Q:Documents:\n\nn:\n[NAME_1] is kind\n\nQuestion: Who is [NAME_1]? S:because A:"
     )
     # One token a byte: each placeholder came in eight pieces.
+    heard = texts(events, AnswerText)
     assert outcome.receipt.answer == "".join(heard) == "ask Ann Bo or [NAME_9]"
     assert "[NAME_1]" not in heard
 
@@ -115,8 +115,9 @@ def test_decoder_and_cloud_see_the_same_placeholders(pair: Pair) -> None:
 def test_an_answer_that_ends_inside_a_placeholder_is_told_whole(pair: Pair) -> None:
     decoder = ScriptedDecoder(answering("ask [NAME_", " A:"))
     question = Question("Ann?", redaction=Redaction("Ann?", [Found(0, 3, "NAME")]))
-    heard: list[str] = []
-    outcome, _ = ask(SCRIPT, pair, decoder, Listener(answer=heard.append), question=question)
+    events: list[Event] = []
+    outcome, _ = ask(SCRIPT, pair, decoder, events, question=question)
+    heard = texts(events, AnswerText)
     assert outcome.receipt.answer == "".join(heard) == "ask [NAME_"
 
 
@@ -135,8 +136,9 @@ def test_limits_hold_for_the_question_as_sent(pair: Pair, decoder: ScriptedDecod
 
 
 def test_what_was_sent_is_told_once_and_whole(pair: Pair, decoder: ScriptedDecoder) -> None:
-    sent: list[ReasonRequest] = []
-    _, cloud = ask(SCRIPT, pair, decoder, Listener(sent=sent.append), budget=9, seed=3)
-    assert sent == cloud.requests
-    ask(SCRIPT, pair, decoder, Listener(sent=sent.append), device_only=True)
-    assert len(sent) == 1
+    events: list[Event] = []
+    _, cloud = ask(SCRIPT, pair, decoder, events, budget=9, seed=3)
+    assert sent(events) == cloud.requests
+    events.clear()
+    ask(SCRIPT, pair, decoder, events, device_only=True)
+    assert sent(events) == []

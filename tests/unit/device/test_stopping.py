@@ -12,13 +12,13 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device import answering
-from duet_device.answering import answer
+from duet_device import client
+from duet_device.deadline import Deadline
 from duet_device.errors import DeadlineExceeded, ExitCode, Interrupted, UsageProblem
 from duet_device.identity.channel import open_channel
 from duet_device.pairs.pair import Pair
-from duet_device.settings import MOST_TIMEOUT, Settings
-from tests.doubles.asking import QUESTION
+from duet_device.settings import MOST_TIMEOUT
+from tests.doubles.asking import answer
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import (
     ScriptedCloud,
@@ -39,12 +39,7 @@ def test_deadline_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) ->
     with ScriptedCloud(hangs) as cloud:
         began = time.perf_counter()
         with pytest.raises(DeadlineExceeded) as caught:
-            answer(
-                QUESTION,
-                pair,
-                Settings(server=cloud.address, timeout=0.3),
-                decoder=decoder,  # type: ignore[arg-type]
-            )
+            answer(pair, decoder, server=cloud.address, timeout=0.3)
         assert time.perf_counter() - began < 1
         assert cloud.ended.wait(2)
     assert caught.value.exit_code == ExitCode.DEADLINE
@@ -52,14 +47,9 @@ def test_deadline_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) ->
 
 def test_deadline_already_passed_sends_nothing(pair: Pair, decoder: ScriptedDecoder) -> None:
     with ScriptedCloud(hangs) as cloud:
+        deadline = Deadline(1, time.perf_counter() - 2)
         with pytest.raises(DeadlineExceeded):
-            answer(
-                QUESTION,
-                pair,
-                Settings(server=cloud.address, timeout=1),
-                decoder=decoder,  # type: ignore[arg-type]
-                started=time.perf_counter() - 2,
-            )
+            answer(pair, decoder, server=cloud.address, deadline=deadline)
         assert cloud.requests == []
 
 
@@ -70,16 +60,11 @@ def test_the_deadline_waits_for_the_passphrase_of_the_identity(
         clock.ahead += 3600
         return open_channel(server, credentials)
 
-    monkeypatch.setattr(answering, "open_channel", asks)
+    monkeypatch.setattr(client, "open_channel", asks)
     with ScriptedCloud(says(done(0))) as cloud:
-        receipt = answer(
-            QUESTION,
-            pair,
-            Settings(server=cloud.address),
-            decoder=decoder,  # type: ignore[arg-type]
-        ).receipt
+        receipt = answer(pair, decoder, server=cloud.address).receipt
     assert receipt.source == "duet"
-    assert receipt.ms.total > 3600e3
+    assert receipt.ms.total < 3600e3
 
 
 @pytest.mark.parametrize("seconds", [1e10, math.inf, math.nan])
@@ -87,17 +72,14 @@ def test_the_deadline_waits_for_the_passphrase_of_the_identity(
 def test_timeouts_out_of_range_are_refused(
     name: str, seconds: float, pair: Pair, decoder: ScriptedDecoder
 ) -> None:
-    settings = Settings(**{name: seconds})  # type: ignore[arg-type]
-    option = "--" + name.replace("_", "-")
-    with pytest.raises(UsageProblem, match=f"{option} is .*: give seconds, more than 0"):
-        answer(QUESTION, pair, settings, decoder=decoder)  # type: ignore[arg-type]
+    with pytest.raises(UsageProblem, match=f"{name} is .*: give seconds, more than 0"):
+        answer(pair, decoder, **{name: seconds})
 
 
 @pytest.mark.parametrize("name", ["timeout", "connect_timeout"])
 def test_the_longest_timeouts_are_possible(name: str, pair: Pair, decoder: ScriptedDecoder) -> None:
     with ScriptedCloud(says(done(0))) as cloud:
-        settings = Settings(server=cloud.address, **{name: MOST_TIMEOUT})  # type: ignore[arg-type]
-        outcome = answer(QUESTION, pair, settings, decoder=decoder)  # type: ignore[arg-type]
+        outcome = answer(pair, decoder, server=cloud.address, **{name: MOST_TIMEOUT})
     assert outcome.receipt.source == "duet"
 
 
@@ -106,13 +88,7 @@ def test_stop_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) -> Non
     with ScriptedCloud(hangs) as cloud:
         threading.Timer(0.2, stop.set).start()
         with pytest.raises(Interrupted):
-            answer(
-                QUESTION,
-                pair,
-                Settings(server=cloud.address),
-                decoder=decoder,  # type: ignore[arg-type]
-                stop=stop,
-            )
+            answer(pair, decoder, server=cloud.address, deadline=Deadline(60, None, stop))
         assert cloud.ended.wait(2)
 
 
@@ -122,20 +98,10 @@ def test_deadline_stops_an_endless_answer(pair: Pair) -> None:
         return 65
 
     with pytest.raises(DeadlineExceeded):
-        answer(
-            QUESTION,
-            pair,
-            Settings(device_only=True, timeout=0.2),
-            decoder=ScriptedDecoder(slow),  # type: ignore[arg-type]
-        )
+        answer(pair, ScriptedDecoder(slow), device_only=True, timeout=0.2)
 
 
 def test_answer_limit_shows_in_finish(pair: Pair) -> None:
-    outcome = answer(
-        QUESTION,
-        pair,
-        Settings(device_only=True),
-        decoder=ScriptedDecoder(lambda _: 65),  # type: ignore[arg-type]
-    )
+    outcome = answer(pair, ScriptedDecoder(lambda _: 65), device_only=True)
     assert outcome.receipt.finish == "limit"
     assert outcome.receipt.answer == "A" * pair.manifest.defaults.answer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_training.errors import DataError
+from duet_training.errors import CommandError, DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments import runner as running
 from duet_training.experiments.__main__ import main
@@ -25,9 +25,9 @@ from duet_training.experiments.plan import FULL, make_plan
 from duet_training.experiments.rates import RATES, chosen, stage_of
 from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results, of_run
-from duet_training.experiments.runner import Runner, StageError
-from duet_training.experiments.schedule import MOST
-from duet_training.experiments.stage import LIMIT, Stage
+from duet_training.experiments.runner import ExperimentRunner
+from duet_training.experiments.stage import MINUTES, Stage
+from duet_training.experiments.stage_runner import MOST_TOGETHER
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
 from duet_training.objective.rewards import Baseline
 from duet_training.settings.run import Settings, compose_settings
@@ -77,8 +77,8 @@ def test_the_rate_that_is_worth_most_is_chosen(tmp_path):
 
 def test_a_stage_whose_rate_is_not_known_is_not_begun(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
-    runner = Runner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
-    with pytest.raises(StageError, match="duet-0 needs the result of rate-duet-1e-4"):
+    runner = ExperimentRunner(Results(tmp_path / "results", tmp_path / "work"), lambda _: None)
+    with pytest.raises(CommandError, match="duet-0 needs the result of rate-duet-1e-4"):
         runner.run(plan, 1e18, {"duet-0"})
     assert called == []
 
@@ -90,7 +90,7 @@ def _pretend(monkeypatch, fail=()):
     def evaluated(out):
         called.append(out.stem)
         if out.stem in fail:
-            raise StageError(f"{out.stem} failed")
+            raise CommandError(f"{out.stem} failed")
         short = out.stem.split("@")[0].split("-")[0] in MAIN
         found = _evaluation(0.9, 20.0) if short else _evaluation(0.91, 100.0)
         out.write_text(json.dumps(found))
@@ -107,7 +107,7 @@ def _pretend(monkeypatch, fail=()):
             return True
         called.append(stage.name)
         if stage.name in fail:
-            raise StageError(f"{stage.name} failed")
+            raise CommandError(f"{stage.name} failed")
         log = self._log(stage)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text('{"reasoner": 0.9, "signal_tokens": 80.5}\n')
@@ -130,7 +130,7 @@ def _pretend(monkeypatch, fail=()):
             (run / "samples.jsonl").write_text(json.dumps(sample | {"score": 1.0}) + "\n")
         return True
 
-    monkeypatch.setattr(Runner, "_command", command)
+    monkeypatch.setattr(ExperimentRunner, "_command", command)
     monkeypatch.setattr(running, "measured", lambda: measured(10))
     monkeypatch.setattr(running, "TRAINING", 5)
     monkeypatch.setattr(running, "HELD", (("validation", 3), ("test", 3)))
@@ -152,7 +152,7 @@ def test_every_stage_comes_after_what_it_needs(plan):
 def test_the_trainer_takes_every_stage_s_settings(plan, tmp_path):
     results = Results(tmp_path, tmp_path)
     _rates(results)
-    runner = Runner(results)
+    runner = ExperimentRunner(results)
     for stage in plan:
         if (
             stage.seed in (1, 2)
@@ -206,12 +206,12 @@ def test_an_interrupted_run_goes_on(plan, tmp_path, monkeypatch):
     names = {stage.name for stage in stages}
     results = Results(tmp_path / "results", tmp_path / "work")
     first = _pretend(monkeypatch, fail={"duet-0@easy"})
-    with pytest.raises(StageError, match="duet-0@easy failed"):
-        Runner(results, lambda _: None).run(stages, 1e18, names)
+    with pytest.raises(CommandError, match="duet-0@easy failed"):
+        ExperimentRunner(results, lambda _: None).run(stages, 1e18, names)
     assert results.done("duet-0")
     assert not results.done("duet-0@easy")
     again = _pretend(monkeypatch)
-    assert Runner(results, lambda _: None).run(stages, 1e18, names) == []
+    assert ExperimentRunner(results, lambda _: None).run(stages, 1e18, names) == []
     assert "duet-0" in first
     assert "duet-0" not in again
     assert again == ["duet-0@easy"]
@@ -222,7 +222,7 @@ def test_evaluations_share_a_process_and_what_is_done_of_them_is_kept(plan, tmp_
     names = {s.name for s in plan if s.name in ("data", "start") or s.needs == ("data", "start")}
     stages = [stage for stage in plan if stage.name in names and stage.kind != "train"]
     evaluations = [stage.name for stage in stages if stage.kind == "evaluate"]
-    assert len(evaluations) > MOST
+    assert len(evaluations) > MOST_TOGETHER
     results = Results(tmp_path / "results", tmp_path / "work")
     failing = evaluations[2]
     asked = []
@@ -232,19 +232,19 @@ def test_evaluations_share_a_process_and_what_is_done_of_them_is_kept(plan, tmp_
         return command(self, stage, module, *_)
 
     _pretend(monkeypatch, fail={failing})
-    command = Runner._command
-    monkeypatch.setattr(Runner, "_command", count)
-    with pytest.raises(StageError, match=f"{failing} failed"):
-        Runner(results, lambda _: None).run(stages, 1e18, names)
+    command = ExperimentRunner._command
+    monkeypatch.setattr(ExperimentRunner, "_command", count)
+    with pytest.raises(CommandError, match=f"{failing} failed"):
+        ExperimentRunner(results, lambda _: None).run(stages, 1e18, names)
     assert [results.done(name) for name in evaluations[:4]] == [True, True, False, False]
     assert all(results.read(name)["minutes"] >= 0 for name in evaluations[:2])
     _pretend(monkeypatch)
-    command = Runner._command
-    monkeypatch.setattr(Runner, "_command", count)
+    command = ExperimentRunner._command
+    monkeypatch.setattr(ExperimentRunner, "_command", count)
     asked.clear()
-    assert Runner(results, lambda _: None).run(stages, 1e18, names) == []
+    assert ExperimentRunner(results, lambda _: None).run(stages, 1e18, names) == []
     left = evaluations[2:]
-    assert asked == [(name, "duet_training.evaluation.batch") for name in left[::MOST]]
+    assert asked == [(name, "duet_training.evaluation.batch") for name in left[::MOST_TOGETHER]]
 
 
 def test_a_result_of_other_settings_does_not_count(tmp_path):
@@ -263,37 +263,39 @@ def test_what_a_fresh_clone_lacks_is_made_again(plan, tmp_path, monkeypatch):
     names = {stage.name for stage in stages}
     results = Results(tmp_path / "results", tmp_path / "work")
     _pretend(monkeypatch)
-    Runner(results, lambda _: None).run(stages, 1e18, names - {"duet-0@easy"})
+    ExperimentRunner(results, lambda _: None).run(stages, 1e18, names - {"duet-0@easy"})
     elsewhere = Results(tmp_path / "results", tmp_path / "elsewhere")
     called = _pretend(monkeypatch)
-    Runner(elsewhere, lambda _: None).run(stages, 1e18, names)
+    ExperimentRunner(elsewhere, lambda _: None).run(stages, 1e18, names)
     assert called == ["start", "duet-0", "duet-0@easy"]
 
 
 def test_a_stage_ends_at_its_limit_or_when_the_run_is_interrupted(tmp_path, monkeypatch):
     """Both with a real process that would never end by itself."""
     stage = Stage("serves", "measure", ())
-    runner = Runner(Results(tmp_path / "results", tmp_path), lambda _: None)
+    runner = ExperimentRunner(Results(tmp_path / "results", tmp_path), lambda _: None)
     never = ("http.server", ["0", "--bind", "127.0.0.1"])
-    monkeypatch.setitem(LIMIT, "measure", 0.005)
+    monkeypatch.setitem(MINUTES, "measure", (1.0, 0.005))
     assert runner._command(stage, *never) is False
-    monkeypatch.setitem(LIMIT, "measure", 1.0)
+    monkeypatch.setitem(MINUTES, "measure", (1.0, 1.0))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(runner._command, stage, *never)
-        while not runner._processes:
+        while not runner._processes.running:
             time.sleep(0.01)
-        (process,) = runner._processes
-        runner._stop()
-        with pytest.raises(StageError, match="serves failed"):
+        (process,) = runner._processes.running
+        runner._processes.stop()
+        with pytest.raises(CommandError, match="serves failed"):
             running.result(10)
     assert process.poll() is not None
-    with pytest.raises(StageError, match="was not begun: interrupted"):
+    with pytest.raises(CommandError, match="was not started: interrupted"):
         runner._command(stage, *never)
 
 
 def test_no_stage_begins_when_the_time_is_up(plan, tmp_path, monkeypatch):
     called = _pretend(monkeypatch)
-    left = Runner(Results(tmp_path, tmp_path)).run(plan, 0.0, {stage.name for stage in plan})
+    left = ExperimentRunner(Results(tmp_path, tmp_path)).run(
+        plan, 0.0, {stage.name for stage in plan}
+    )
     assert len(left) == len(plan)
     assert called == []
 
@@ -302,7 +304,7 @@ def test_the_report_is_made_from_results_alone(plan, tmp_path, monkeypatch):
     stages = [s for s in plan if not s.name.startswith("neither")]
     results = Results(tmp_path / "results", tmp_path / "work")
     _pretend(monkeypatch)
-    Runner(results, lambda _: None).run(stages, 1e18, {stage.name for stage in stages})
+    ExperimentRunner(results, lambda _: None).run(stages, 1e18, {stage.name for stage in stages})
     write_report(plan, results, tmp_path / "one.md")
     write_report(plan, Results(tmp_path / "results", tmp_path / "nowhere"), tmp_path / "two.md")
     text = (tmp_path / "one.md").read_text()

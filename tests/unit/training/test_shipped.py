@@ -15,8 +15,8 @@ from duet_training.evaluation.run import EvaluationSettings
 from duet_training.export.settings import ExportSettings
 from duet_training.release import __main__ as command
 from duet_training.release import pack, packing, release, word_problems
-from duet_training.release.command import Command
 from duet_training.release.package import collect, package, renew_figures, tell
+from duet_training.release.stage import ReleaseStage
 from duet_training.release.stages import HELD_OUT
 from duet_training.release.stories import make_plan
 from duet_training.settings.run import Settings, compose_settings
@@ -61,7 +61,7 @@ def _composed(plan):
     found = {
         each.name: compose_settings(
             kinds[each.module][0],
-            [a for a in (*each.arguments, *each.told) if "=" in a],
+            [a for a in (*each.arguments, *each.locations) if "=" in a],
             kinds[each.module][1],
         )
         for each in plan
@@ -80,7 +80,7 @@ def test_every_command_takes_its_settings(plan):
     served = next(each for each in plan if each.name == "served")
     assert served.arguments[1:] == (
         "--set",
-        f"real={served.leaves.parent}/real.jsonl",
+        f"real={served.output.parent}/real.jsonl",
         "--peer",
         "big-1b",
     )
@@ -125,10 +125,10 @@ def called(monkeypatch):
     """Names of the commands that are run; each leaves what it should."""
     called = []
 
-    def leave(each, _logs):
+    def leave(each, *_):
         called.append(each.name)
-        each.leaves.parent.mkdir(parents=True, exist_ok=True)
-        each.leaves.touch()
+        each.output.parent.mkdir(parents=True, exist_ok=True)
+        each.output.touch()
 
     monkeypatch.setattr(release, "_run", leave)
     return called
@@ -136,8 +136,8 @@ def called(monkeypatch):
 
 def test_what_is_there_is_not_made_again(tmp_path, called, capsys):
     first, *rest = make_plan(tmp_path.resolve(), {}, None)
-    first.leaves.parent.mkdir(parents=True)
-    first.leaves.touch()
+    first.output.parent.mkdir(parents=True)
+    first.output.touch()
     assert command.main([str(tmp_path), "--dry-run"]) == 0
     assert capsys.readouterr().out.count("done   python -m") == 1
     assert command.main([str(tmp_path)]) == 0
@@ -151,7 +151,7 @@ def _changed(monkeypatch, name, change):
 
     def changed(*given):
         return [
-            Command(**(vars(each) | {"arguments": change(each.arguments)}))
+            ReleaseStage(**(vars(each) | {"arguments": change(each.arguments)}))
             if each.name == name
             else each
             for each in make_plan(*given)
@@ -191,7 +191,7 @@ def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch
 
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
-    broken = Command("broken", "duet_training.data", ("nothing",), tmp_path / "never")
+    broken = ReleaseStage("broken", "duet_training.data", ("nothing",), tmp_path / "never")
     monkeypatch.setattr(release.stories, "make_plan", lambda *_: [broken])
     assert command.main([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err

@@ -27,14 +27,7 @@ def scripted(tmp_path, monkeypatch):
     scripted = ScriptedBench(tmp_path / "bench")
     monkeypatch.setattr(bench, "_BENCH", str(scripted.script))
     monkeypatch.setattr(wall_clock, "REPEATS", 2)
-    for module in (wall_clock, served):
-        monkeypatch.setattr(module, "run", _stories)
     return scripted, out
-
-
-def _stories(name, command, log, *, output, **_):
-    count = int(command[command.index("--count") + 1])
-    output.write(b'{"question": "How many?", "answer": "2"}\n' * count)
 
 
 def _value(call, name):

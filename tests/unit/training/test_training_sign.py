@@ -2,8 +2,15 @@
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
+from duet_contract import encrypted_key
 from duet_contract.keys import load_private_key, load_public_key, public_bytes
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_contract.signature import read_signature, verify_signature
@@ -11,6 +18,11 @@ from duet_training.export.sign import PASSPHRASE_VARIABLE, main
 from tests.doubles.small_pairs import write_pair
 
 SECRET = "correct horse"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(encrypted_key, "COST", 2)
 
 
 @pytest.fixture
@@ -28,7 +40,8 @@ def key(tmp_path, monkeypatch, capsys):
 
 
 def test_a_new_key_is_encrypted_and_its_owners_alone(key):
-    assert b"ENCRYPTED PRIVATE KEY" in key.read_bytes()
+    assert b'"kdf": "scrypt"' in key.read_bytes()
+    assert b"PRIVATE KEY" not in key.read_bytes()
     assert key.stat().st_mode & 0o777 == 0o600
     assert public_bytes(load_private_key(key, SECRET)) == load_public_key(
         key.with_name("key.pem.pub")
@@ -71,7 +84,7 @@ def test_a_key_is_never_overwritten(key, capsys):
 
 def test_a_short_passphrase(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(PASSPHRASE_VARIABLE, "short")
-    assert "at least 8" in refusal(capsys, ["--new-key", str(tmp_path / "k")])
+    assert "at least 12" in refusal(capsys, ["--new-key", str(tmp_path / "k")])
     assert not list(tmp_path.iterdir())
 
 
@@ -85,6 +98,45 @@ def test_an_encrypted_key_said_to_be_none(pair, key, capsys):
     error = refusal(capsys, [str(pair), "--key", str(key), "--no-passphrase"])
     assert "is encrypted" in error
     assert read_signature(pair) is None
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A key as OpenSSL and earlier releases encrypted it."""
+    path, made = tmp_path / "old.pem", Ed25519PrivateKey.generate()
+    encryption = BestAvailableEncryption(SECRET.encode())
+    path.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    return path, made
+
+
+def test_an_encrypted_pem_is_refused_with_the_command_that_mends_it(pair, old, monkeypatch, capsys):
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, SECRET)
+    path, made = old
+    command = f"--encrypt-key {path}"
+    assert command in refusal(capsys, [str(pair), "--key", str(path)])
+    assert main(command.split()) == 0
+    assert b"PRIVATE KEY" not in path.read_bytes()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_private_key(path, SECRET).private_bytes_raw() == made.private_bytes_raw()
+    assert main([str(pair), "--key", str(path)]) == 0
+    assert "needs no change" in refusal(capsys, ["--encrypt-key", str(path)])
+
+
+def test_a_plain_key_is_encrypted(tmp_path, monkeypatch):
+    plain = tmp_path / "plain.pem"
+    assert main(["--new-key", str(plain), "--no-passphrase"]) == 0
+    public = load_public_key(plain.with_name("plain.pem.pub"))
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, SECRET)
+    assert main(["--encrypt-key", str(plain)]) == 0
+    assert public_bytes(load_private_key(plain, SECRET)) == public
+
+
+def test_a_key_that_cannot_be_encrypted_stays(old, monkeypatch, capsys):
+    path, _ = old
+    content = path.read_bytes()
+    monkeypatch.setenv(PASSPHRASE_VARIABLE, "another one, long")
+    assert "passphrase is wrong" in refusal(capsys, ["--encrypt-key", str(path)])
+    assert path.read_bytes() == content
 
 
 def test_nobody_to_ask(pair, key, monkeypatch, capsys):
@@ -119,6 +171,9 @@ def test_an_altered_pair(pair, key, capsys):
     assert read_signature(pair) is None
 
 
-@pytest.mark.parametrize("arguments", [[], ["x"], ["--key", "k"], ["x", "--new-key", "k"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["x"], ["--key", "k"], ["x", "--new-key", "k"], ["--new-key", "k", "--encrypt-key", "k"]],
+)
 def test_options_that_make_no_sense(arguments):
     assert main(arguments) == 2

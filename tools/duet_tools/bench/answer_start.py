@@ -7,14 +7,14 @@ recorded from the service, chunks included, and replayed at a steady pace.
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
-from duet_device.answering import answer
+from duet_device.client import Client
 from duet_device.decoder.llama import Decoder
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
+from duet_device.settings import ClientSettings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import Recording, ReplayServer, chunk_sizes, record
 from duet_tools.bench.stats import ratios, summarise
@@ -37,7 +37,7 @@ class _Waits:
     """What was measured for one length of signal; milliseconds, a value a repeat."""
 
     on_arrival: list[float] = field(default_factory=list)
-    anticipated: list[float] = field(default_factory=list)
+    speculative: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
     step: list[float] = field(default_factory=list)
 
@@ -61,16 +61,16 @@ def measure(bench: Bench) -> Iterator[Figure]:
             for length, recording in recordings.items():
                 server.play(recording, TOKENS_PER_S)
                 once = _Waits()
-                settings = Settings(
+                settings = ClientSettings(
                     server=server.address, budget=length, temperature=0.0, require_cloud=True
                 )
                 once.on_arrival.append(_wait_ms(text, pair, settings, decoder))
                 once.step.append(_decode_step_ms(decoder))
                 bench.step(f"answer start, {length} signal tokens")
-                ahead = replace(settings, anticipate=True)
-                once.anticipated.append(_wait_ms(text, pair, ahead, decoder))
+                ahead = ClientSettings(**settings, speculative_prefill=True)
+                once.speculative.append(_wait_ms(text, pair, ahead, decoder))
                 once.whole.append(_whole_ms(text, manifest, recording, decoder))
-                bench.step(f"answer start, {length} signal tokens, anticipated")
+                bench.step(f"answer start, {length} signal tokens, speculative prefill")
                 if repeat:
                     for name, values in vars(once).items():
                         getattr(seen[length], name).extend(values)
@@ -91,15 +91,15 @@ def measure(bench: Bench) -> Iterator[Figure]:
 
 
 def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figure:
-    mine = seen.anticipated if kind else seen.on_arrival
+    mine = seen.speculative if kind else seen.on_arrival
     sizes = chunk_sizes(recording)
     return Figure(
         id=f"answer-start.{kind}{length}",
         title=f"Last chunk to first answer token, signal of {length}"
-        + (", guessed ahead (--anticipate)" if kind else ""),
+        + (", --speculative-prefill" if kind else ""),
         unit="ms",
         subject=Series(
-            name="guessed ahead" if kind else "evaluated on arrival", summary=summarise(mine)
+            name="speculative prefill" if kind else "evaluated on arrival", summary=summarise(mine)
         ),
         peer=Series(name="whole prompt at the end", summary=summarise(seen.whole)),
         judged=ratios(mine, seen.step),
@@ -135,9 +135,10 @@ def _recording(bench: Bench, text: str, length: int) -> Recording:
     return record(bench.service().address, bench.workload.request(text, length))
 
 
-def _wait_ms(text: str, pair: Pair, settings: Settings, decoder: Decoder) -> float:
+def _wait_ms(text: str, pair: Pair, settings: ClientSettings, decoder: Decoder) -> float:
     decoder.keep(0)
-    moments = answer(text, pair, settings, decoder=decoder).receipt.ms
+    with Client(pair, decoder=decoder, **settings) as client:
+        moments = client.ask(text).receipt.ms
     if moments.first_answer is None or moments.signal is None:
         # The model ended its answer with its first token: that token came after `total`.
         return moments.total - (moments.signal or 0.0)

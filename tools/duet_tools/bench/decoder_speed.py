@@ -31,7 +31,7 @@ def steps(bench: Bench) -> int:
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    """Plain against both peers, and drafting against plain."""
+    """Plain against both peers, and prompt lookup against plain."""
     description = bench.workload.manifest.decoder
     with Decoder(bench.workload.gguf, bench.threads) as decoder:
         decoder.reserve(CONTEXT)
@@ -66,11 +66,11 @@ def _measure(
     task = _prompt(decoder, description, _SUM)
     # In a pair's answer, much of the signal comes back: reason first, then answer behind it.
     reasoned = [*task, *_generate(decoder, task)]
-    named = ("plain", "bare", "default", "library", "draft", "undrafted")
+    named = ("plain", "bare", "default", "library", "lookup", "behind")
     speeds: dict[str, list[float]] = {name: [] for name in named}
-    drafted = accepted = answered = 0
+    guessed = accepted = answered = 0
     for repeat in range(bench.repeats + 1):
-        measured = {"plain": _paced(_start(decoder, story, draft=False))}
+        measured = {"plain": _paced(_start(decoder, story, prompt_lookup=False))}
         bench.step("decoder, plain")
         measured["bare"] = bare.tokens_per_s(story, told[: TOKENS - 1])
         bench.step("decoder, llama.cpp's loop")
@@ -78,15 +78,15 @@ def _measure(
         bench.step("decoder, llama.cpp's loop as llama.cpp has it")
         measured["library"] = _paced(_library_tokens(library, story, len(told)))
         bench.step("decoder, llama-cpp-python")
-        measured["undrafted"] = _paced(_start(decoder, reasoned, draft=False))
+        measured["behind"] = _paced(_start(decoder, reasoned, prompt_lookup=False))
         bench.step("decoder, answer behind a signal")
-        guessing = _start(decoder, reasoned, draft=True)
-        measured["draft"] = _paced(guessing)
-        bench.step("decoder, the same with drafting")
+        guessing = _start(decoder, reasoned, prompt_lookup=True)
+        measured["lookup"] = _paced(guessing)
+        bench.step("decoder, the same with prompt lookup")
         if repeat:
             for name, value in measured.items():
                 speeds[name].append(value)
-            drafted, accepted = guessing.drafted
+            guessed, accepted = guessing.guesses
             answered = len(decoder.ids) - len(reasoned)
     yield _figure("bare", "Decoder, plain", "llama.cpp's benchmark loop", speeds["plain"],
                   speeds["bare"], TARGET, {"tokens": len(told)})  # fmt: skip
@@ -94,9 +94,9 @@ def _measure(
                   speeds["plain"], speeds["default"], None, {"tokens": len(told)})  # fmt: skip
     yield _figure("library", "Decoder, plain", "llama-cpp-python", speeds["plain"],
                   speeds["library"], TARGET, {"tokens": len(told)})  # fmt: skip
-    yield _figure("drafting", "Decoder, drafting, answer behind a signal", "the same without",
-                  speeds["draft"], speeds["undrafted"], None,
-                  {"tokens guessed": drafted, "of them right": accepted,
+    yield _figure("drafting", "Decoder, prompt lookup, answer behind a signal", "the same without",
+                  speeds["lookup"], speeds["behind"], None,
+                  {"tokens guessed": guessed, "of them right": accepted,
                    "tokens answered": answered})  # fmt: skip
 
 
@@ -139,14 +139,14 @@ def _prompt(decoder: Decoder, description: Description, text: str) -> list[int]:
     return prompt_ids(decoder, description.prompt_alone, question=ids)
 
 
-def _start(decoder: Decoder, prompt: Sequence[int], *, draft: bool) -> Generation:
+def _start(decoder: Decoder, prompt: Sequence[int], *, prompt_lookup: bool) -> Generation:
     decoder.keep(0)
     decoder.evaluate(prompt)
-    return Generation(decoder, ends=frozenset(), limit=TOKENS, draft=draft)
+    return Generation(decoder, ends=frozenset(), limit=TOKENS, prompt_lookup=prompt_lookup)
 
 
 def _generate(decoder: Decoder, prompt: Sequence[int]) -> list[int]:
-    return list(_start(decoder, prompt, draft=False))
+    return list(_start(decoder, prompt, prompt_lookup=False))
 
 
 def _library_tokens(library: Llama, prompt: Sequence[int], count: int) -> Iterator[int]:

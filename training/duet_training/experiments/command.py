@@ -17,7 +17,7 @@ from duet_training.errors import ConfigError
 from duet_training.experiments.plan import SCALES, make_plan
 from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results
-from duet_training.experiments.runner import Runner
+from duet_training.experiments.runner import ExperimentRunner
 
 HERE = Path(__file__).parents[2] / "experiments"
 
@@ -70,7 +70,7 @@ def do(arguments: argparse.Namespace) -> None:
         if idle := [e for e in wanted if not any(fnmatch.fnmatch(s.name, e) for s in plan)]:
             raise ConfigError(f"--only {idle[0]} matches no stage: see --dry-run")
         until = time.monotonic() + 60 * arguments.minutes
-        Runner(results).run(plan, until, names, arguments.jobs)
+        ExperimentRunner(results).run(plan, until, names, arguments.jobs)
     write_report(plan, results, arguments.to)
     left = sum(not results.done(stage.name) for stage in plan)
     print(f"wrote {arguments.to}; {left} of {len(plan)} stages are not run")

@@ -1,7 +1,8 @@
-"""Commands that are started: their output in a file, a limit to their time, always ended.
+"""Commands that are started: their output goes to a log, their time is limited, they always end.
 
-Each runs in a session of its own, so that Ctrl-C belongs to who started it, who then ends it in
-order: the bench and the trainer have children of their own, and need time to end those.
+Each runs in a session of its own, so that Ctrl-C reaches only the process that started it, which
+then ends it in order: the bench and the trainer have children of their own and need time to end
+those.
 """
 
 import os
@@ -10,82 +11,87 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
-from duet_training.errors import TrainingError
+from duet_training.errors import CommandError, CommandTimeout
 
 ROOT = Path(__file__).parents[3]
-_PATH = os.pathsep.join((str(ROOT), str(ROOT / "proto")))
+_PROJECTS = ("proto", "device", "cloud", "cloud/pairs", "training", "tools")
+_PATH = os.pathsep.join(str(path) for path in (ROOT, *(ROOT / name for name in _PROJECTS)))
 # The bench ends two servers, 15 s each. Who waits for a command that waits for the bench has more.
 PATIENCE_S = 60.0
 
 
-class CommandFailed(TrainingError):
-    """A command that cannot be started, ended with an error, or took too long; its log says more.
+class Processes:
+    """The commands that run now, each in the thread that started it."""
 
-    `code`: its exit code, None where it has none.
-    """
+    def __init__(self, patience_s: float = PATIENCE_S) -> None:
+        """Creates an empty set.
 
-    def __init__(self, message: str, code: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
+        Args:
+            patience_s: Seconds that a command has to end after it was asked to.
+        """
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self._patience_s, self._stopped = patience_s, False
+
+    def stop(self) -> None:
+        """Ends all commands; none starts after that."""
+        self._stopped = True
+        for process in list(self.running):
+            _end(process, self._patience_s)
+
+    def run(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        limit_s: float | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Runs a command to its end. When interrupted, ends it and all that it started.
+
+        Args:
+            name: Its name in messages.
+            command: Program and arguments; it runs in the root of the repository.
+            log: Appended to.
+            limit_s: Most seconds that it may take.
+            environment: Variables besides those of this process.
+
+        Raises:
+            CommandError: It cannot start or ended with an error; `CommandTimeout` at the limit.
+            KeyboardInterrupt: Nothing of the command runs any more.
+        """
+        if self._stopped:
+            raise CommandError(f"{name} was not started: interrupted")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as opened:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    cwd=ROOT,
+                    env={**os.environ, "PYTHONPATH": _PATH, **(environment or {})},
+                    stdin=subprocess.DEVNULL,
+                    stdout=opened,
+                    stderr=opened,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                reason = f"cannot start {command[0]}: {error.strerror}"
+                raise CommandError(f"{name}: {reason}") from error
+            self.running.add(process)
+            try:
+                code = process.wait(limit_s)
+            except subprocess.TimeoutExpired as error:
+                raise CommandTimeout(f"{name} took more than {limit_s:g} s (see {log})") from error
+            finally:
+                _end(process, self._patience_s)
+                self.running.discard(process)
+        if code:
+            raise CommandError(f"{name} failed: {_last_line(log) or f'exit {code}'} (see {log})")
 
 
-class TookTooLong(CommandFailed):
-    """A command that was ended at its limit."""
-
-
-def run(
-    name: str,
-    command: Sequence[str],
-    log: Path,
-    *,
-    limit_s: float | None = None,
-    output: IO[bytes] | None = None,
-    environment: Mapping[str, str] | None = None,
-    patience_s: float = PATIENCE_S,
-    running: set[subprocess.Popen[bytes]] | None = None,
-) -> None:
-    """Runs a command to its end; interrupted, it is ended, and all that it started.
-
-    `name`: in messages. `log`: appended to. `output`: where stdout goes instead. `environment`:
-    beside one's own. `patience_s`: for it to end when asked to. `running`: holds the process while
-    it runs, for another thread to end it.
-
-    Raises:
-        CommandFailed: see there; TookTooLong at the limit.
-        KeyboardInterrupt: nothing of the command runs any more.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as said:
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": _PATH, **(environment or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output or said,
-                stderr=said,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise CommandFailed(f"{name}: cannot start {command[0]}: {error.strerror}") from error
-        if running is not None:
-            running.add(process)
-        try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired as error:
-            raise TookTooLong(f"{name} took more than {limit_s:g} s (see {log})") from error
-        finally:
-            end(process, patience_s)
-            if running is not None:
-                running.discard(process)
-    if code:
-        raise CommandFailed(f"{name} failed: {_last_line(log) or f'exit {code}'} (see {log})", code)
-
-
-def end(process: subprocess.Popen[bytes], patience_s: float = PATIENCE_S) -> None:
-    """Ends a process that runs: asks it to, waits, then kills it; and what it leaves behind."""
+def _end(process: subprocess.Popen[bytes], patience_s: float) -> None:
+    """Ends a process that runs: asks it to, waits, then kills it and what it leaves running."""
     if process.poll() is not None:
         return
     import psutil

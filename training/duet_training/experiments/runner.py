@@ -3,24 +3,23 @@
 import os
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 from typing import Any
 
 from duet_contract.json_data import parse_json, read_json
 from duet_training.data.rows import write_rows
 from duet_training.data.story_problems.draw import Split, problems
-from duet_training.errors import TrainingError
+from duet_training.errors import CommandError, CommandTimeout
 from duet_training.experiments.mechanism import measured
-from duet_training.experiments.processes import CommandFailed, TookTooLong, end, run
+from duet_training.experiments.processes import Processes
 from duet_training.experiments.rates import chosen
 from duet_training.experiments.results import Results, of_run
-from duet_training.experiments.schedule import Schedule
 from duet_training.experiments.stage import Stage
+from duet_training.experiments.stage_runner import run_stages
 from duet_training.rl.metrics_log import read_journal
 
 # Questions to train on: several times what the longest run sees.
@@ -32,59 +31,61 @@ ANSWERS = 6
 SCOPES_OF_DATA = ("easy", "long", "other", "hard")
 
 
-class StageError(TrainingError):
-    """A stage whose command failed; its log says more."""
+class ExperimentRunner:
+    """Runs stages and writes their results.
 
-
-class Runner:
-    """Does stages and keeps what they leave. `work`: weights, data and logs; may be thrown away."""
+    Weights, data and logs are in the working directory of `results`, which may be deleted.
+    """
 
     def __init__(self, results: Results, say: Callable[[str], None] = print) -> None:
         self._results, self._work, self._say = results, results.work, say
         self._remaking = Lock()
-        self._processes: set[subprocess.Popen[bytes]] = set()
-        self._stopped = Event()
-
-    def _stop(self) -> None:
-        """Ends what still runs: the schedule was interrupted."""
-        self._stopped.set()
-        for process in list(self._processes):
-            end(process)
+        self._processes = Processes()
 
     def run(
         self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
     ) -> list[Stage]:
-        """Does those of these `names` that are not done yet; returns what of them is left.
+        """Runs the stages of these `names` that are not done yet.
 
-        `jobs` run at a time; none is begun after `until` on the monotonic clock.
+        Args:
+            stages: The whole plan.
+            until: No stage starts after this time of the monotonic clock.
+            names: The stages to run.
+            jobs: Most processes at a time.
+
+        Returns:
+            The stages of these names that are left.
 
         Raises:
-            StageError: a command failed.
+            CommandError: A command failed, or the result that a stage reads is missing.
         """
-        left = [each for each in stages if each.name in names and not self._results.done(each.name)]
-
         # Two that both take every core would wait for each other's threads most of the time.
         cores = len(os.sched_getaffinity(0))
 
-        def do(together: Sequence[Stage], alone: bool) -> float:
+        def run(together: Sequence[Stage], alone: bool) -> None:
             threads = cores if alone else max(1, cores // jobs)
             for stage in together:
                 if missing := [name for name in stage.reads if not self._results.done(name)]:
-                    raise StageError(f"{stage.name} needs the result of {', '.join(missing)}")
-                # One at a time: two stages may lack the same.
+                    raise CommandError(f"{stage.name} needs the result of {', '.join(missing)}")
+                # One at a time: two stages may need the same files.
                 with self._remaking:
-                    self._again(stage, stages, threads)
-            began = time.monotonic()
+                    self._remake(stage, stages, threads)
             if together[0].kind == "evaluate":
                 self._evaluate(together, threads)
             else:
+                began = time.monotonic()
                 done = self._do(together[0], threads)
                 self._keep(together[0], *done, time.monotonic() - began)
-            return (time.monotonic() - began) / 60
 
-        schedule = Schedule(left, jobs, do, self._stop)
-        schedule.run(until, self._say)
-        return schedule.left
+        return run_stages(
+            [s for s in stages if s.name in names and not self._results.done(s.name)],
+            run,
+            done=lambda stage: self._results.done(stage.name),
+            jobs=jobs,
+            until=until,
+            interrupt=self._processes.stop,
+            say=self._say,
+        )
 
     def _keep(self, stage: Stage, result: dict[str, Any], whole: bool, seconds: float) -> None:
         """Writes what a stage has left, and the minutes that it took."""
@@ -95,13 +96,13 @@ class Runner:
         self._results.write(stage.name, content)
         self._say(f"    {stage.name}: {_summary(result)}  {minutes:.1f} min")
 
-    def _again(self, stage: Stage, stages: Sequence[Stage], threads: int) -> None:
-        """Does once more what left a result but whose files are gone: a fresh clone, say."""
+    def _remake(self, stage: Stage, stages: Sequence[Stage], threads: int) -> None:
+        """Runs again what a stage needs and whose result exists without its files (a new clone)."""
         for need in stage.needs:
             needed = next(other for other in stages if other.name == need)
             if not self._files(needed).exists():
-                self._again(needed, stages, threads)
-                self._say(f"    {need} is done again: its files are not in {self._work}")
+                self._remake(needed, stages, threads)
+                self._say(f"    {need} runs again: its files are not in {self._work}")
                 self._do(needed, threads)
 
     def _files(self, stage: Stage) -> Path:
@@ -151,7 +152,7 @@ class Runner:
             if not self._command(
                 first, "duet_training.evaluation.batch", [str(asked)], threads, limit
             ):
-                raise StageError(f"{first.name} and others took more than {limit:g} minutes")
+                raise CommandError(f"{first.name} and others took more than {limit:g} minutes")
         finally:
             for stage, out in outs.items():
                 if not out.is_file():
@@ -172,7 +173,7 @@ class Runner:
         found = (self._work / "runs" / run / "checkpoints").glob("step_*/state.json")
         steps = {int(file.parent.name.removeprefix("step_")): file.parent for file in found}
         if not steps:
-            raise StageError(f"{run} has left no checkpoint in {self._work / 'runs' / run}")
+            raise CommandError(f"{run} has left no checkpoint in {self._work / 'runs' / run}")
         return steps[max(steps)]
 
     def _log(self, stage: Stage) -> Path:
@@ -187,23 +188,18 @@ class Runner:
         limit: float | None = None,
     ) -> bool:
         """Runs it; False if it was stopped at its `limit` in minutes (None: the stage's)."""
-        if self._stopped.is_set():
-            raise StageError(f"{stage.name} was not begun: interrupted")
         log = self._log(stage)
         log.unlink(missing_ok=True)
         try:
-            run(
+            self._processes.run(
                 stage.name,
                 [sys.executable, "-m", module, *arguments],
                 log,
                 limit_s=60 * (limit or stage.limit),
                 environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},
-                running=self._processes,
             )
-        except TookTooLong:
+        except CommandTimeout:
             return False
-        except CommandFailed as error:
-            raise StageError(str(error)) from error
         return True
 
     def _data(self) -> dict[str, Any]:

@@ -1,58 +1,54 @@
-"""One stage of the evidence run: what it runs, what it needs, what it leaves."""
+"""One stage of the experiments: what it runs, what it needs and what it shows."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["mechanism", "data", "start", "measure", "train", "evaluate"]
-# Minutes on two idle cores, as first guesses; replaced by what stages of a kind really took.
-USUAL = {
-    "mechanism": 0.5,
-    "data": 0.2,
-    "start": 12.0,
-    "measure": 1.5,
-    "train": 5.5,
-    "evaluate": 1.2,
-}
-# No method may train longer.
-LIMIT = {
-    "mechanism": 5.0,
-    "data": 5.0,
-    "start": 40.0,
-    "measure": 10.0,
-    "train": 20.0,
-    "evaluate": 10.0,
+# Expected minutes on two idle cores, and the limit in minutes: no method may train longer.
+MINUTES: dict[Kind, tuple[float, float]] = {
+    "mechanism": (0.5, 5.0),
+    "data": (0.2, 5.0),
+    "start": (12.0, 40.0),
+    "measure": (1.5, 10.0),
+    "train": (5.5, 20.0),
+    "evaluate": (1.2, 10.0),
 }
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the run that is done whole or not at all.
-
-    `arguments`: of the command behind `kind`, where `{work}` stands for the working directory,
-    `{checkpoint:RUN}` for a run's last one, `{rate:METHOD}` for a method's learning rate;
-    `needs`: stages whose files it reads; `reads`: stages whose results it reads; `why`: what it is
-    evidence for.
-    """
+    """A part of the experiments (see `duet_training.experiments.stage_runner.Runnable`)."""
 
     name: str
     kind: Kind
+    """Which command it is, and what its result holds."""
     arguments: tuple[str, ...]
+    """Arguments of the command, in which `{work}` is the working directory, `{checkpoint:RUN}` a
+    run's last checkpoint and `{rate:METHOD}` a method's chosen learning rate."""
     needs: tuple[str, ...] = ()
+    """Stages whose files it reads."""
     reads: tuple[str, ...] = ()
+    """Stages whose results it reads."""
     why: str = ""
+    """What it shows."""
     seed: int = 0
 
     @property
+    def waits_for(self) -> tuple[str, ...]:
+        """Stages that must be done first."""
+        return (*self.needs, *self.reads)
+
+    @property
     def together(self) -> str | None:
-        """What stages have in common that share one process, which starts their models once."""
+        """The pair of an evaluation: evaluations of a pair share a process and its models."""
         return next(iter(self.arguments), "") if self.kind == "evaluate" else None
 
     @property
     def usual(self) -> float:
-        """Minutes to expect before any of its kind has run."""
-        return USUAL[self.kind]
+        """Expected minutes."""
+        return MINUTES[self.kind][0]
 
     @property
     def limit(self) -> float:
         """Minutes after which it is stopped."""
-        return LIMIT[self.kind]
+        return MINUTES[self.kind][1]

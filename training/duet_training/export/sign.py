@@ -12,7 +12,9 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from duet_contract.encrypted_key import LEAST_PASSPHRASE
 from duet_contract.keys import (
+    encrypt_private_key,
     fingerprint,
     is_encrypted,
     load_private_key,
@@ -27,7 +29,6 @@ from duet_training.commands import run_command
 from duet_training.errors import SigningError
 
 PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
-_LEAST_PASSPHRASE = 8
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,9 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
-    if bool(options.pair) == bool(options.new_key) or bool(options.pair) != bool(options.key):
-        parser.error("give either PAIR with --key FILE, or --new-key FILE")
-    if options.new_key:
+    chosen = sum(map(bool, (options.pair, options.new_key, options.encrypt_key)))
+    if chosen != 1 or bool(options.pair) != bool(options.key):
+        parser.error("give PAIR with --key FILE, or --new-key FILE, or --encrypt-key FILE")
+    if options.encrypt_key:
+        encrypt_private_key(options.encrypt_key, _passphrase(options.encrypt_key))
+        print(f"{options.encrypt_key}: encrypted again, with the same passphrase")
+    elif options.new_key:
         _new_key(options.new_key, encrypted=not options.no_passphrase)
     else:
         _sign(options.pair, options.key, encrypted=not options.no_passphrase)
@@ -56,8 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("pair", nargs="?", help="pair to sign: a name or a directory")
-    add("--key", type=Path, metavar="FILE", help="private key in PEM")
+    add("--key", type=Path, metavar="FILE", help="private key: of --new-key, or PEM")
     add("--new-key", type=Path, metavar="FILE", help="make a key: FILE, and FILE.pub for devices")
+    add("--encrypt-key", type=Path, metavar="FILE", help="encrypt a key in PEM, in place")
     add("--no-passphrase", action="store_true", help="the key is not encrypted")
     return parser
 
@@ -68,8 +74,8 @@ def _new_key(path: Path, *, encrypted: bool) -> None:
         if file.exists():
             raise SigningError(f"{file} exists: a key is never overwritten")
     passphrase = _passphrase(path, twice=True) if encrypted else None
-    if passphrase is not None and len(passphrase) < _LEAST_PASSPHRASE:
-        raise SigningError(f"a passphrase has at least {_LEAST_PASSPHRASE} characters")
+    if passphrase is not None and len(passphrase) < LEAST_PASSPHRASE:
+        raise SigningError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
     key = Ed25519PrivateKey.generate()
     raw = public_bytes(key)
     save_private_key(path, key, passphrase)

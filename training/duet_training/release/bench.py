@@ -14,7 +14,7 @@ from duet_contract.json_data import json_text, read_json
 from duet_contract.manifest import MANIFEST_NAME
 from duet_contract.pairs import find_pair
 from duet_training.errors import DataError
-from duet_training.experiments.processes import run
+from duet_training.experiments.processes import Processes
 
 SPLIT, ALONE = "duet", "large-alone"
 _BENCH = "tools/duet_tools/bench_split.py"
@@ -110,7 +110,7 @@ def measure(asked: Asked, python: Path, limit_s: float, *, resume: bool) -> dict
     beside.parent.mkdir(parents=True, exist_ok=True)
     beside.write_text(json_text(settings, indent=1) + "\n", "utf-8")
     command = [str(python), _BENCH, *asked.arguments()]
-    run(
+    Processes().run(
         f"the bench ({asked.folder.name})",
         [*command, *(["--resume"] if goes_on else []), "--", *asked.engine],
         asked.folder.with_suffix(".log"),

@@ -9,19 +9,22 @@ DIR` then copies what is shipped.
 import argparse
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from duet_contract.pairs import find_pair
 from duet_training.errors import DataError
-from duet_training.experiments import processes
+from duet_training.experiments.processes import PATIENCE_S, Processes
+from duet_training.experiments.stage_runner import run_stages
 from duet_training.release import stories, word_problems
-from duet_training.release.command import Command
-from duet_training.release.made import Made
 from duet_training.release.package import package, renew_figures, tell
 from duet_training.release.served import read_sets
+from duet_training.release.stage import ReleaseStage, StageRecords
 
 # A command may itself have to wait for the bench to end.
-_PATIENCE_S = 2 * processes.PATIENCE_S
+_PATIENCE_S = 2 * PATIENCE_S
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,19 +61,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(command: Command, logs: Path) -> None:
-    arguments = [*command.arguments, *command.told]
-    if command.module == "duet_training.train" and command.leaves.parents[1].is_dir():
-        arguments.append("resume=true")
+def _run(stage: ReleaseStage, logs: Path, processes: Processes) -> None:
+    words = list(stage.words)
+    if stage.module == "duet_training.train" and stage.output.parents[1].is_dir():
+        words.append("resume=true")
     processes.run(
-        command.name,
-        [str(command.python or sys.executable), "-m", command.module, *arguments],
-        logs / f"{command.name.replace(' ', '-')}.log",
+        stage.name,
+        [str(stage.python or sys.executable), "-m", stage.module, *words],
+        logs / f"{stage.name.replace(' ', '-')}.log",
         environment={"PYTHONWARNINGS": "ignore"},
-        patience_s=_PATIENCE_S,
     )
-    if command.leaves.suffix == ".done":
-        command.leaves.touch()
+    if stage.output.suffix == ".done":
+        stage.output.touch()
+
+
+def _run_plan(plan: Sequence[ReleaseStage], out: Path) -> None:
+    """Runs what is left of a plan, stage by stage."""
+    records, processes = StageRecords(out), Processes(_PATIENCE_S)
+
+    def done(stage: ReleaseStage) -> bool:
+        if found := records.state(stage) == "done":
+            records.write(stage)
+        return found
+
+    def run(together: Sequence[ReleaseStage], _alone: bool) -> None:
+        (stage,) = together
+        if records.state(stage) == "again":
+            records.clear(stage)
+        began = time.monotonic()
+        _run(stage, out / "logs", processes)
+        records.write(stage)
+        print(f"    {(time.monotonic() - began) / 60:.1f} min", flush=True)
+
+    in_order = [
+        replace(stage, waits_for=tuple(before.name for before in plan[:number]))
+        for number, stage in enumerate(plan)
+    ]
+    say = partial(print, flush=True)
+    run_stages(in_order, run, done=done, interrupt=processes.stop, say=say)
 
 
 def do(arguments: argparse.Namespace) -> None:
@@ -90,31 +118,17 @@ def do(arguments: argparse.Namespace) -> None:
         raise DataError("--real and --peer are asked as served: they need --serving-python")
     real = read_sets([f"{file.stem}={file}" for file in arguments.real])
     peer = arguments.peer and str(find_pair(arguments.peer).resolve())
-    commands = (
+    plan = (
         word_problems.make_plan(out, *_given(arguments, python), real, peer)
         if parts
         else stories.make_plan(out, real, python, peer)
     )
-    made = Made(out)
     if arguments.dry_run:
-        for command in commands:
-            words = " ".join((*command.arguments, *command.told))
-            print(f"{made.state(command):6} python -m {command.module} {words}")
+        records = StageRecords(out)
+        for stage in plan:
+            print(f"{records.state(stage):6} python -m {stage.module} {' '.join(stage.words)}")
         return
-    left = len([command for command in commands if made.state(command) != "done"])
-    number = 0
-    for command in commands:
-        # Asked anew each time: making one again may take away what a later one had left.
-        state = made.state(command)
-        if state == "again":
-            made.clear(command)
-        if state != "done":
-            number += 1
-            print(f"[{number}/{max(left, number)}] {command.name}", flush=True)
-            began = time.monotonic()
-            _run(command, out / "logs")
-            print(f"    {(time.monotonic() - began) / 60:.1f} min", flush=True)
-        made.keep(command)
+    _run_plan(plan, out)
     if arguments.into:
         (tell if parts else package)(out, arguments.into)
         print(f"packed into {arguments.into}")

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from duet_training.release.command import Command
+from duet_training.release.stage import ReleaseStage
 
 QUESTIONS = 500
 # Questions in other words than those trained on: longer ones, other plots.
 HELD_OUT = ("wide", "wide-long", "wide-other")
 
 
-def stories(out: Path, scope: str) -> Command:
+def generated_problems(out: Path, scope: str) -> ReleaseStage:
     """Generated problems of a scope; of "wide" also those that are trained on."""
     directory = out / "data" / scope
     size = "6000" if scope == "wide" else "0"
@@ -20,9 +20,9 @@ def stories(out: Path, scope: str) -> Command:
     replaces = (
         ()
         if scope == "wide"
-        else (directory, *(evaluated(out, method, scope) for method in ("original", "duet")))
+        else (directory, *(evaluation_file(out, method, scope) for method in ("original", "duet")))
     )
-    return Command(
+    return ReleaseStage(
         f"data {scope}",
         "duet_training.data",
         arguments,
@@ -31,12 +31,12 @@ def stories(out: Path, scope: str) -> Command:
     )
 
 
-def joint(
+def joint_training(
     out: Path, pair: Path, steps: int, train: Sequence[Path], settings: tuple[str, ...]
-) -> Command:
+) -> ReleaseStage:
     """Joint training of `pair` on the files `train`."""
     files = str(train[0]) if len(train) == 1 else f"[{','.join(map(str, train))}]"
-    return Command(
+    return ReleaseStage(
         "joint training",
         "duet_training.train",
         (
@@ -54,7 +54,7 @@ def checkpoint(out: Path, steps: int) -> Path:
     return out / "run" / "checkpoints" / f"step_{steps}"
 
 
-def evaluated(out: Path, method: str, name: str) -> Path:
+def evaluation_file(out: Path, method: str, name: str) -> Path:
     """The result of a method on a generated set."""
     return out / "evaluations" / f"{method}@{name}.json"
 
@@ -68,15 +68,15 @@ def evaluation(
     pair: Path,
     weights: Path,
     lengths: tuple[str, ...],
-) -> Command:
+) -> ReleaseStage:
     """The reasoner by itself is the one before joint training: what the split is compared with.
 
     `before`: that pair's file. `pair`, `weights`: the file that joint training began with, and
     where it ended.
     """
-    result = evaluated(out, method, name)
+    result = evaluation_file(out, method, name)
     original = method == "original"
-    return Command(
+    return ReleaseStage(
         f"{method} on {name}",
         "duet_training.evaluate",
         (
@@ -100,12 +100,12 @@ def export(
     settings: tuple[str, ...],
     serving_python: Path | None,
     compared: str = "wide",
-) -> Command:
+) -> ReleaseStage:
     """The run as a pair in `into`, compared with the trained weights.
 
     `compared`: on which generated set; its right answers also set the threshold of confidence.
     """
-    return Command(
+    return ReleaseStage(
         "export",
         "duet_training.export",
         (
@@ -113,36 +113,38 @@ def export(
             *("default.budget=128", f"parity.data={out / 'data' / compared / 'test.parquet'}"),
             "parity.questions=500",
             "parity.batch=32",
-            f"figures.split={evaluated(out, 'duet', 'wide')}",
-            f"figures.alone={evaluated(out, 'original', 'wide')}",
+            f"figures.split={evaluation_file(out, 'duet', 'wide')}",
+            f"figures.alone={evaluation_file(out, 'original', 'wide')}",
         ),
         into / "manifest.json",
-        told=((f"parity.serving_python={serving_python}",) if serving_python else ()),
+        locations=((f"parity.serving_python={serving_python}",) if serving_python else ()),
     )
 
 
-def served(out: Path, real: Mapping[str, Path], serving_python: Path, peer: str | None) -> Command:
+def served(
+    out: Path, real: Mapping[str, Path], serving_python: Path, peer: str | None
+) -> ReleaseStage:
     """Whole sets, as the pair in `out/pair` is served."""
     result = out / "served.json"
     sets = [part for name, file in real.items() for part in ("--set", f"{name}={file}")]
-    return Command(
+    return ReleaseStage(
         "served",
         "duet_training.release.served",
         (str(out), *sets, *(("--peer", peer) if peer else ())),
         result,
-        told=("--serving-python", str(serving_python)),
+        locations=("--serving-python", str(serving_python)),
         replaces=(result,),
     )
 
 
-def wall_clock(out: Path, serving_python: Path) -> Command:
+def wall_clock(out: Path, serving_python: Path) -> ReleaseStage:
     """Seconds of the split, and of the reasoner before joint training."""
     result = out / "wall_clock.json"
-    return Command(
+    return ReleaseStage(
         "wall clock",
         "duet_training.release.wall_clock",
         (str(out),),
         result,
-        told=("--serving-python", str(serving_python)),
+        locations=("--serving-python", str(serving_python)),
         replaces=(result,),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from duet_training.release import stages
-from duet_training.release.command import Command
+from duet_training.release.stage import ReleaseStage
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
@@ -47,7 +47,7 @@ JOINT = (
 
 def make_plan(
     out: Path, real: Mapping[str, Path], serving_python: Path | None, peer: str | None = None
-) -> list[Command]:
+) -> list[ReleaseStage]:
     """Every command.
 
     `real`: JSONL files of real questions, by name, and `peer`: a pair whose reasoner answers those,
@@ -55,7 +55,7 @@ def make_plan(
     """
     pair, wide = out / "start" / "pair.yaml", out / "data" / "wide"
 
-    def evaluation(name: str, method: str) -> Command:
+    def evaluation(name: str, method: str) -> ReleaseStage:
         return stages.evaluation(
             *(out, name, method),
             before=pair,
@@ -67,8 +67,8 @@ def make_plan(
     about = (f"id={NAME}", f"version={VERSION}", f"description='{DESCRIPTION}'")
     commands = [
         *(_supervised(out, *lessons) for lessons in SUPERVISED),
-        *(stages.stories(out, scope) for scope in stages.HELD_OUT),
-        stages.joint(out, pair, JOINT_STEPS, [wide / "train.parquet"], JOINT),
+        *(stages.generated_problems(out, scope) for scope in stages.HELD_OUT),
+        stages.joint_training(out, pair, JOINT_STEPS, [wide / "train.parquet"], JOINT),
         *(evaluation("wide", method) for method in ("original", "duet", "alone")),
         stages.export(out, out / "pair", (*about, "licence=Apache-2.0"), serving_python),
     ]
@@ -80,8 +80,8 @@ def make_plan(
     return commands
 
 
-def _supervised(out: Path, role: str, lessons: str, steps: int) -> Command:
-    return Command(
+def _supervised(out: Path, role: str, lessons: str, steps: int) -> ReleaseStage:
+    return ReleaseStage(
         f"supervised {role} {lessons}",
         "duet_training.sft",
         (

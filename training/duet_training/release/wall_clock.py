@@ -18,8 +18,8 @@ from duet_contract.integrity import describe_directory, sha256_of
 from duet_contract.json_data import json_text
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.commands import run_command
+from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
-from duet_training.experiments.processes import run
 from duet_training.release.bench import ALONE, SPLIT, Asked, cell, measure, whole_report
 
 REPEATS = 5
@@ -57,22 +57,7 @@ def measure_all(out: Path, python: Path) -> None:
     work = out / "wall_clock"
     work.mkdir(parents=True, exist_ok=True)
     questions = work / "questions.jsonl"
-    with questions.open("wb") as output:
-        command = [
-            sys.executable,
-            "-m",
-            "duet_training.data.story_problems",
-            "wide",
-            "--count",
-            str(QUESTIONS),
-        ]
-        run(
-            "duet_training.data.story_problems",
-            command,
-            work / "questions.log",
-            limit_s=600,
-            output=output,
-        )
+    questions.write_text(question_lines("wide", "test", QUESTIONS, 0), "utf-8")
     pairs = {"split": out / "pair", "original": _before(out, work / "before")}
     reports = []
     for number in range(REPEATS):

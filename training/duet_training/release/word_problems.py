@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duet_training.release import stages
-from duet_training.release.command import Command
+from duet_training.release.stage import ReleaseStage
 
 NAME, VERSION = "word-problems-135m", "1.2.1"
 REASONER_STEPS, DECODER_STEPS = 2000, 3600
@@ -68,7 +68,7 @@ def make_plan(
     serving_python: Path,
     real: Mapping[str, Path],
     peer: str | None = None,
-) -> list[Command]:
+) -> list[ReleaseStage]:
     """Every command; `real` and `peer` as in `duet_training.release.stories`."""
     start, data = out / "start", out / "data"
     untouched, exported = start / "base.yaml", out / "exported"
@@ -76,7 +76,7 @@ def make_plan(
     joint = (*JOINT, *(f"lora.reasoner.{each}" for each in lora))
     files = [data / name / "train.parquet" for name in ("wide", "worked")]
 
-    def evaluation(method: str) -> Command:
+    def evaluation(method: str) -> ReleaseStage:
         return stages.evaluation(
             *(out, "wide", method),
             before=start / "pair.yaml",
@@ -86,7 +86,7 @@ def make_plan(
         )
 
     return [
-        Command(
+        ReleaseStage(
             "supervised",
             "duet_training.sft.adapted",
             (
@@ -94,30 +94,30 @@ def make_plan(
                 *("--decoder-steps", str(DECODER_STEPS)),
             ),
             start / "adapted.done",
-            told=("--base", str(given.base), "--worked", str(given.worked)),
+            locations=("--base", str(given.base), "--worked", str(given.worked)),
         ),
-        stages.stories(out, "wide"),
-        stages.stories(out, COMPARED),
-        Command(
+        stages.generated_problems(out, "wide"),
+        stages.generated_problems(out, COMPARED),
+        ReleaseStage(
             "data worked",
             "duet_training.data",
             ("jsonl", "--out", str(data / "worked"), "--validation", "200"),
             data / "worked" / "report.json",
-            told=("--from", str(given.worked)),
+            locations=("--from", str(given.worked)),
         ),
-        stages.joint(out, untouched, JOINT_STEPS, files, joint),
+        stages.joint_training(out, untouched, JOINT_STEPS, files, joint),
         *(evaluation(method) for method in ("original", "duet", "alone")),
         stages.export(
             out, exported, (f"id={NAME}", f"version={VERSION}"), serving_python, COMPARED
         ),
-        Command(
+        ReleaseStage(
             "pack",
             "duet_training.release.pack",
             (str(out), NAME, VERSION),
             out / "packed.done",
-            told=("--into", str(given.into)),
+            locations=("--into", str(given.into)),
         ),
-        Command(
+        ReleaseStage(
             "build",
             "duet_cloud.pairs",
             ("build", NAME, "--out", str(out / "pair")),

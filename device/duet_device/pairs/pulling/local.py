@@ -49,7 +49,7 @@ class LocalSource:
     def _chunks(self, file: PairFile, offset: int) -> Iterator[bytes]:
         path = self._directory / file.path
         try:
-            with FileIO(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))) as content:
+            with FileIO(os.open(path, os.O_RDONLY | os.O_NOFOLLOW)) as content:
                 content.seek(offset)
                 while data := content.read(_CHUNK_BYTES):
                     yield data

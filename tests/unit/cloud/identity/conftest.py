@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 
 from duet_cloud import logs
-from duet_cloud.identity import encrypted_key as sealed_key
 from duet_cloud.identity import passphrase
 from duet_cloud.identity.authority import Authority
 from duet_cloud.identity.certificates import pem
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
+from duet_contract import encrypted_key
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.enrollment_pb2_grpc import EnrollmentServiceStub, IdentityServiceStub
@@ -70,7 +70,7 @@ class SecureCloud:
 
 @pytest.fixture(autouse=True)
 def quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealed_key, "COST", 2)
+    monkeypatch.setattr(encrypted_key, "COST", 2)
     monkeypatch.setenv(passphrase.VARIABLE, PASSPHRASE)
 
 

@@ -279,8 +279,8 @@ def test_what_was_spent(run, made):
     )
     quotas = Quotas(made / "counts.db", AccessFile(made / "access.toml"))
     for name, tokens in (("desk", 250), ("laptop", 3000)):
-        with quotas.tokens(name, tokens) as taken:
-            taken[0] = tokens
+        with quotas.tokens(name, tokens) as charge:
+            charge.spent = tokens
     # Beside a service that has the counts open.
     rows = [line.split() for line in run("usage")[1].splitlines()[1:]]
     assert [row[1:] for row in rows] == [
@@ -302,8 +302,8 @@ def test_what_was_spent_with_ones_own_pki(run, tmp_path):
     access = tmp_path / "who.toml"
     access.write_text("[limits.default]\ntokens = 10\n")
     quotas = Quotas(counts_beside(access), AccessFile(access))
-    with quotas.tokens("spiffe://example.org/laptop/7", 10) as taken:
-        taken[0] = 10
+    with quotas.tokens("spiffe://example.org/laptop/7", 10) as charge:
+        charge.spent = 10
     quotas.close()
     out = run("usage", "--access", str(access))[1]
     assert out.splitlines()[1].split()[1:] == ["10", "10", "0%", "spiffe://example.org/laptop/7"]

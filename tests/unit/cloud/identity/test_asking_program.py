@@ -1,4 +1,4 @@
-"""A program that asks over mutual TLS with `answer()`: renewed identities, kept connections."""
+"""A program that asks over mutual TLS: renewed identities, connections that are used again."""
 
 import asyncio
 from functools import partial
@@ -7,12 +7,12 @@ import pytest
 
 from duet_cloud.identity.authority import invite
 from duet_contract.manifest import load_manifest
-from duet_device.answering import Listener, answer
+from duet_device.client import Client
+from duet_device.events import Note, Result
 from duet_device.identity.channel import open_channel
 from duet_device.identity.credentials import load_identity
 from duet_device.identity.enrollment import enroll
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
 from duet_tools.link.relay import Relay
 from tests.doubles import identities
 from tests.doubles.decoder import ScriptedDecoder, answering
@@ -20,14 +20,23 @@ from tests.doubles.decoder import ScriptedDecoder, answering
 
 @pytest.fixture
 def ask(toy_pair):
-    """Answers a question; its receipt."""
+    """Answers a question with a client of its own; the receipt."""
     pair = Pair(toy_pair, load_manifest(toy_pair))
 
-    async def go(server, **options):
+    def answer(server, notes=None, **options):
         decoder = ScriptedDecoder(answering("yes", "klm"))
-        settings = Settings(server=server, require_cloud=True, temperature=0.0)
-        question = partial(answer, "What?", pair, settings, decoder=decoder, **options)
-        return (await asyncio.to_thread(question)).receipt
+        client = Client(
+            pair, server=server, decoder=decoder, require_cloud=True, temperature=0.0, **options
+        )
+        with client:
+            events = list(client.stream("What?"))
+        (notes if notes is not None else []).extend(
+            event.text for event in events if isinstance(event, Note)
+        )
+        return next(event.receipt for event in events if isinstance(event, Result))
+
+    async def go(*arguments, **options):
+        return await asyncio.to_thread(partial(answer, *arguments, **options))
 
     return go
 
@@ -54,7 +63,6 @@ async def test_an_answer_renews_the_identity_that_it_used(secure, ask, identity,
     await ask(before.server)
     assert load_identity(before.server) == before
     monkeypatch.setattr("duet_device.identity.credentials.RENEW_AFTER", 0.0)
-    await ask(before.server, renew=False)
     await ask(before.server, credentials=before.credentials())
     with open_channel(before.server) as channel:
         await ask(before.server, channel=channel)
@@ -71,7 +79,7 @@ async def test_an_answer_is_given_also_where_renewing_fails(secure, ask, identit
     monkeypatch.setattr("duet_device.identity.renewal._TELL_LEFT", 2.0)
     monkeypatch.setattr(secure.authority.__class__, "renew", lambda *_: None)
     notes = []
-    receipt = await ask(before.server, listener=Listener(note=notes.append))
+    receipt = await ask(before.server, notes)
     assert (receipt.source, receipt.answer) == ("duet", "yes")
     assert len(notes) == 1
     assert "could not be renewed" in notes[0]

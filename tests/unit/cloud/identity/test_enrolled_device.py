@@ -263,7 +263,7 @@ async def test_a_code_whose_answer_is_lost_still_enrolls_the_device(
 
 async def test_a_refused_code_leaves_nothing_behind(secure, code, at_home, enrolled):
     await enrolled()
-    with pytest.raises(IdentityProblem, match="was used"):
+    with pytest.raises(IdentityProblem, match="used or expired"):
         await enrolled()
     assert not list((at_home / "enrollments").iterdir())
 
@@ -292,7 +292,7 @@ async def test_a_used_code_is_told_in_one_line(secure, code, at_home, enrolled, 
     # The service logs as JSON to the same stderr.
     lines = [line for line in capsys.readouterr().err.splitlines() if line[:1] != "{"]
     assert len(lines) == 1
-    assert "was used" in lines[0]
+    assert "used or expired" in lines[0]
 
 
 async def test_by_a_name_that_is_not_in_the_certificate(secure, code, at_home):

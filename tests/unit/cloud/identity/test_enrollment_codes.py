@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_cloud.identity import authority as authority_module
-from duet_cloud.identity import code_rate_limit as guesses
+from duet_cloud.identity import code_rate_limit
 from duet_cloud.identity.authority import invite
+from duet_cloud.identity.callers import peer_network
 from duet_cloud.identity.certificates import der
-from duet_cloud.identity.code_rate_limit import MOST_A_PLACE, MOST_IN_ALL, Guesses, place_of
+from duet_cloud.identity.code_rate_limit import MOST_IN_ALL, MOST_PER_ADDRESS, CodeRateLimiter
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.errors import EnrollmentCodeError
@@ -60,16 +61,16 @@ async def test_a_used_code(secure, code, refused):
     await secure.enrollment.Enroll(request_of(code))
     error = await refused(secure.enrollment.Enroll(request_of(code)))
     assert error.code() == UNAUTHENTICATED
-    assert "was used" in error.details()
+    assert "used or expired" in error.details()
 
 
 async def test_the_same_key_is_answered_again(secure, code, refused):
     """However often: an answer may be lost on its way. Another key is refused."""
     request = request_of(code)
     first = await secure.enrollment.Enroll(request)
-    for _ in range(2 * MOST_A_PLACE):
+    for _ in range(2 * MOST_PER_ADDRESS):
         assert await secure.enrollment.Enroll(request) == first
-    for _ in range(MOST_A_PLACE):
+    for _ in range(MOST_PER_ADDRESS):
         assert (await refused(secure.enrollment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
     error = await refused(secure.enrollment.Enroll(request_of(code)))
     assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -120,10 +121,10 @@ async def test_an_earlier_code_of_the_same_name(secure, code, refused):
     assert (await refused(secure.enrollment.Enroll(request_of(code)))).code() == UNAUTHENTICATED
 
 
-async def test_guesses_are_rate_limited(secure, code, refused):
+async def test_wrong_codes_are_rate_limited(secure, code, refused):
     """After five wrong ones even the right one has to wait."""
     wrong = EnrollmentCode(code.fingerprint, bytes(16))
-    for _ in range(MOST_A_PLACE):
+    for _ in range(MOST_PER_ADDRESS):
         error = await refused(secure.enrollment.Enroll(request_of(wrong)))
         assert error.code() == UNAUTHENTICATED
     error = await refused(secure.enrollment.Enroll(request_of(code)))
@@ -202,19 +203,19 @@ async def test_nothing_but_enrollment_on_its_port(secure, refused):
     assert error.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_guesses_from_many_places_are_bounded_in_all():
+def test_wrong_codes_from_many_addresses_are_bounded_in_all():
     now = [1000.0]
-    counted = Guesses(lambda: now[0])
+    counted = CodeRateLimiter(lambda: now[0])
     for index in range(MOST_IN_ALL):
-        assert not counted.wait(f"ipv4:10.0.{index}.1:5")
-        counted.wrong(f"ipv4:10.0.{index}.1:5")
-    assert counted.wait("ipv4:192.0.2.1:5") == pytest.approx(guesses.WINDOW_S)
-    now[0] += guesses.WINDOW_S
-    assert not counted.wait("ipv4:192.0.2.1:5")
+        assert not counted.wait_s(f"ipv4:10.0.{index}.1:5")
+        counted.count_wrong(f"ipv4:10.0.{index}.1:5")
+    assert counted.wait_s("ipv4:192.0.2.1:5") == pytest.approx(code_rate_limit.WINDOW_S)
+    now[0] += code_rate_limit.WINDOW_S
+    assert not counted.wait_s("ipv4:192.0.2.1:5")
 
 
 @pytest.mark.parametrize(
-    ("peer", "place"),
+    ("peer", "network"),
     [
         ("ipv4:10.1.2.3:55", "10.1.2.3"),
         ("ipv6:%5B2001:db8::1:2%5D:55", "2001:db8::/64"),
@@ -222,8 +223,8 @@ def test_guesses_from_many_places_are_bounded_in_all():
         ("unix:/some/socket", "unix:/some/socket"),
     ],
 )
-def test_places(peer, place):
-    assert place_of(peer) == place
+def test_networks(peer, network):
+    assert peer_network(peer) == network
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=16, max_size=16))

@@ -1,16 +1,12 @@
 """Limits of each identity: never exceeded, exact across restarts, and told with when they reset."""
 
-import asyncio
-
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from duet_cloud.engine import Job
 from duet_cloud.identity.access import Access, AccessFile
-from duet_cloud.identity.callers import CALLER, Caller
-from duet_cloud.identity.quotas import RATE_WINDOW_S, MeteredEngine, Quotas, usage_of
+from duet_cloud.identity.quotas import RATE_WINDOW_S, Quotas, usage_of
 from duet_cloud.status import Refusal
 
 MIDNIGHT = 1_800_000_000 - 1_800_000_000 % 86400
@@ -46,11 +42,11 @@ def make(tmp_path, clock):
 def test_usage_by_day_and_who_spent_most_first(make, clock, tmp_path):
     quotas = make(tokens=100)
     for name, tokens in (("desk", 30), ("laptop", 40)):
-        with quotas.tokens(name, 50) as taken:
-            taken[0] = tokens
+        with quotas.tokens(name, 50) as charge:
+            charge.spent = tokens
     clock.now += 86400
-    with quotas.tokens("desk", 80) as taken:
-        taken[0] = 60
+    with quotas.tokens("desk", 80) as charge:
+        charge.spent = 60
         # What it may take, until it ends.
         (running,) = usage_of(tmp_path / "counts.db", access_of(tokens=100).access, 1, clock)
     found = usage_of(tmp_path / "counts.db", access_of(tokens=100).access, 2, clock)
@@ -108,7 +104,7 @@ def test_concurrency(make):
 
 def test_tokens_are_charged_at_most_and_given_back(make, clock):
     quotas = make(tokens=100)
-    with quotas.tokens("laptop", 60) as taken:
+    with quotas.tokens("laptop", 60) as charge:
         assert quotas.spent("laptop") == 60
         with (
             pytest.raises(
@@ -117,10 +113,10 @@ def test_tokens_are_charged_at_most_and_given_back(make, clock):
             quotas.tokens("laptop", 41),
         ):
             pass
-        taken[0] = 10
+        charge.spent = 10
     assert quotas.spent("laptop") == 10
-    with quotas.tokens("laptop", 90) as taken:
-        taken[0] = 90
+    with quotas.tokens("laptop", 90) as charge:
+        charge.spent = 90
     with pytest.raises(Refusal, match="resets at 00:00 UTC, in 23 h 0 min"):
         ask(quotas)
     clock.now += 23 * 3600
@@ -131,9 +127,9 @@ def test_tokens_are_charged_at_most_and_given_back(make, clock):
 def test_given_back_to_the_day_it_was_charged_to(make, clock):
     quotas = make(tokens=100)
     clock.now = MIDNIGHT + 86400 - 1
-    with quotas.tokens("laptop", 80) as taken:
+    with quotas.tokens("laptop", 80) as charge:
         clock.now += 2
-        taken[0] = 30
+        charge.spent = 30
     assert quotas.spent("laptop") == 0
     clock.now -= 2
     assert quotas.spent("laptop") == 30
@@ -148,8 +144,8 @@ def test_what_a_crash_cut_off_counts_in_full(make):
 def test_counts_survive_a_restart(make, clock):
     quotas = make(rate=1, tokens=50)
     ask(quotas)
-    with quotas.tokens("laptop", 50) as taken:
-        taken[0] = 50
+    with quotas.tokens("laptop", 50) as charge:
+        charge.spent = 50
     quotas.close()
     again = make(rate=1, tokens=50)
     with pytest.raises(Refusal, match="tokens a day"):
@@ -167,8 +163,8 @@ def test_a_limit_of_none_at_all(make, name):
 def test_without_limits_nothing_is_refused_and_tokens_are_counted(make, clock, tmp_path):
     quotas = make()
     for _ in range(3):
-        with quotas.question("laptop"), quotas.tokens("laptop", 10**9) as taken:
-            taken[0] = 10**8
+        with quotas.question("laptop"), quotas.tokens("laptop", 10**9) as charge:
+            charge.spent = 10**8
     (found,) = usage_of(tmp_path / "counts.db", access_of().access, 1, clock)
     assert (found.tokens, found.limit) == (3 * 10**8, None)
     # A limit that is set later in the day holds for what was spent before it, too.
@@ -218,10 +214,10 @@ class Restarts(RuleBasedStateMachine):
             with self.quotas.question("laptop"):
                 assert admitted
                 self.asked.append(self.clock.now)
-                with self.quotas.tokens("laptop", most) as taken:
+                with self.quotas.tokens("laptop", most) as charge:
                     assert spent + most <= self.TOKENS
-                    taken[0] = round(part * most)
-                    self.spent[self.today] = spent + taken[0]
+                    charge.spent = round(part * most)
+                    self.spent[self.today] = spent + charge.spent
         except Refusal:
             assert not admitted or spent + most > self.TOKENS
 
@@ -236,25 +232,6 @@ class Restarts(RuleBasedStateMachine):
 
 TestRestarts = Restarts.TestCase
 TestRestarts.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
-
-
-@pytest.mark.parametrize("tokens", [0, 3])
-async def test_a_question_broken_off_costs_its_prompt_and_what_came(make, engine, tokens):
-    """Also before the first token: the engine had its prompt by then."""
-    quotas = make(tokens=100)
-    CALLER.set(Caller("laptop", frozenset(), "serial", 0.0))
-    job = Job("id", [1] * 7, budget=40, stop_id=0, temperature=0.0, seed=None, text=False)
-    steps = MeteredEngine(engine, quotas).generate(job)
-    for _ in range(tokens):
-        await anext(steps)
-    engine.pause_s = 30.0
-    waiting = asyncio.create_task(anext(steps))
-    await asyncio.sleep(0)
-    assert quotas.spent("laptop") == 7 + 40
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert quotas.spent("laptop") == 7 + tokens
 
 
 def test_a_clock_that_is_set_back_locks_no_one_out(make, clock):

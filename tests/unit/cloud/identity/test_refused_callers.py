@@ -132,11 +132,11 @@ async def test_a_health_watch_ends_when_revoked(secure, refused):
 async def test_ended_on_an_open_connection(secure, refused, monkeypatch):
     client = secure.connect(identities.device(secure.authority))
     await client.ask()
-    gate = secure.server.security.gate
-    monkeypatch.setattr(gate._callers, "_clock", lambda: time.time() + 2 * 86400)
+    authorizer = secure.server.security.authorizer
+    monkeypatch.setattr(authorizer._callers, "_clock", lambda: time.time() + 2 * 86400)
     error = await refused(client.ask())
     assert error.code() == UNAUTHENTICATED
-    assert "ended" in error.details()
+    assert "expired" in error.details()
 
 
 async def test_ended_while_a_call_runs(secure, refused, monkeypatch):
@@ -144,9 +144,9 @@ async def test_ended_while_a_call_runs(secure, refused, monkeypatch):
     running = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask())
     while not secure.engine.running:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    gate = secure.server.security.gate
-    monkeypatch.setattr(gate._callers, "_clock", lambda: time.time() + 2 * 86400)
-    assert "ended" in (await refused(running)).details()
+    authorizer = secure.server.security.authorizer
+    monkeypatch.setattr(authorizer._callers, "_clock", lambda: time.time() + 2 * 86400)
+    assert "expired" in (await refused(running)).details()
 
 
 async def test_control_does_not_ask(secure, refused):
@@ -207,7 +207,7 @@ async def test_tls_below_13(secure, port):
         await asyncio.to_thread(identities.tls, number, ssl.TLSVersion.TLSv1_2, pair)
 
 
-async def test_tls_below_13_is_refused_by_the_gate_too():
+async def test_tls_below_13_is_refused_by_the_authorizer_too():
     """Should gRPC's environment ever be set otherwise."""
     with pytest.raises(Refusal, match=r"TLSv1\.3 is required"):
         callers._certificate({"ssl_tls_version": [b"TLSv1.2"], "x509_pem_cert": [b""]})
@@ -221,7 +221,7 @@ async def test_a_registry_that_cannot_be_read_admits_nobody_and_is_tried_again(
     running = asyncio.create_task(client.ask())
     while not secure.engine.running:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    registry = secure.server.security.gate._callers._registry
+    registry = secure.server.security.authorizer._callers._registry
 
     def broken(*_):
         raise sqlite3.OperationalError("disk I/O error")

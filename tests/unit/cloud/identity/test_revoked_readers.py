@@ -9,12 +9,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry, Counter
 
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.auth_interceptor import Gate
+from duet_cloud.identity.authorizer import CallAuthorizer
 from duet_cloud.identity.callers import Caller
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import Role
-from duet_cloud.interceptors import BoundedWrites, MalformedRequests
+from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.status import unauthenticated
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -47,9 +47,9 @@ class Revocable:
     revoked = False
 
     def identify(self, auth):
-        return self.stands(self.caller)
+        return self.current(self.caller)
 
-    def stands(self, caller):
+    def current(self, caller):
         if self.revoked:
             raise unauthenticated("revoked", "REVOKED", caller.name)
         return caller
@@ -57,7 +57,7 @@ class Revocable:
     def changed(self):
         return self.revoked
 
-    def ended(self, caller):
+    def expired(self, caller):
         return False
 
 
@@ -67,13 +67,13 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
     callers = Revocable()
     quotas = Quotas(tmp_path / "counts.db", AccessFile(None))
     refused_calls = Counter("refused", "", ["reason"], registry=CollectorRegistry())
-    gate = Gate(callers, quotas, Refusals(refused_calls))
-    server = grpc.aio.server(interceptors=[gate, MalformedRequests(), BoundedWrites(30.0)])
+    authorizer = CallAuthorizer(callers, quotas, Refusals(refused_calls))
+    server = grpc.aio.server(interceptors=[CallInterceptor(30.0, authorizer)])
     watched = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(watched, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    watching = asyncio.create_task(gate.watch())
+    watching = asyncio.create_task(authorizer.watch())
     async with (
         tapped(port) as (address, sent),
         open_aio_channel(address, options=() if reads else CLOSED_WINDOW) as channel,
@@ -81,12 +81,12 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
         call = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         if reads:
             await call.read()
-        await until(lambda: len(gate._running) == 1)
+        await until(lambda: len(authorizer._running) == 1)
         await asyncio.sleep(0.1)
         assert b"grpc-status" not in sent
         callers.revoked = True
         assert await until(lambda: b"grpc-status" in sent) < 1.5
-        assert not gate._running
+        assert not authorizer._running
         error = await refused(call.read())
         assert error.code() == grpc.StatusCode.UNAUTHENTICATED
         assert error.details() == "revoked"

@@ -59,6 +59,22 @@ async def test_concurrency_is_freed_when_a_question_is_cancelled(secure, refused
     assert await client.ask() == 10
 
 
+@pytest.mark.parametrize("tokens", [0, 3])
+async def test_a_cancelled_question_costs_its_prompt_and_the_tokens_so_far(secure, tokens):
+    """Also before the first token: the engine has computed the prompt by then."""
+    quotas, engine = secure.server.security._quotas, secure.engine
+    engine.pauses = {tokens: 30.0}
+    asked = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask(budget=40))
+    while engine.emitted < tokens or not engine.jobs:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    prompt = len(engine.jobs[0].prompt_ids)
+    assert quotas.spent("laptop") == prompt + 40
+    asked.cancel()
+    while engine.running:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    assert quotas.spent("laptop") == prompt + tokens
+
+
 async def test_a_service_that_starts_again_goes_on_counting(
     toy_pair, secure_options, authority, engine, refused
 ):

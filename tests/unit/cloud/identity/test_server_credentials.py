@@ -258,7 +258,7 @@ async def test_a_certificate_that_cannot_be_used_changes_nothing(secure, capsys)
     (secure.authority.directory / "server.pem").write_bytes(b"half of it")
     await asyncio.sleep(1.2)
     assert await _serial(secure, pair) == before
-    assert capsys.readouterr().err.count("certificate not taken up") == 1
+    assert capsys.readouterr().err.count("certificate not reloaded") == 1
 
 
 def test_a_certificate_that_is_not_valid_yet_is_taken_up_once_it_is(

@@ -64,13 +64,13 @@ def test_who_knocks_on_and_on_does_not_fill_the_log(capfd, clock):
     counter = Counter("refused", "", ["reason"], registry=CollectorRegistry())
     refusals = Refusals(counter, clock)
     for _ in range(1000):
-        refusals.tell(unauthenticated("revoked", "REVOKED", "laptop"), "/a/b")
+        refusals.report(unauthenticated("revoked", "REVOKED", "laptop"), "/a/b")
     assert len(events(capfd, "refused")) == 1
     for number in range(1000):
-        refusals.tell(unauthenticated("revoked", "REVOKED", f"device-{number}"), "/a/b")
+        refusals.report(unauthenticated("revoked", "REVOKED", f"device-{number}"), "/a/b")
     assert len(events(capfd, "refused")) == MOST_LINES - 1
     clock.ahead += WINDOW_S
-    refusals.tell(unauthenticated("revoked", "REVOKED", "laptop"), "/a/b")
+    refusals.report(unauthenticated("revoked", "REVOKED", "laptop"), "/a/b")
     (event,) = events(capfd, "refused")
     assert event["left_out"] == 1000 - (MOST_LINES - 1)
     assert counter.labels("revoked")._value.get() == 2001

@@ -58,8 +58,8 @@ def test_counts_that_cannot_be_written_refuse_and_are_tried_again(make, tmp_path
         assert "database is locked" in json.loads(capsys.readouterr().err)["reason"]
     other.execute("ROLLBACK")
     ask(quotas)
-    with quotas.tokens("laptop", 10) as taken:
-        taken[0] = 1
+    with quotas.tokens("laptop", 10) as charge:
+        charge.spent = 1
     assert quotas.spent("laptop") == 1
 
 
@@ -76,8 +76,8 @@ def test_a_full_disk_leaves_no_transaction_open(make):
 def test_an_answer_stands_where_nothing_can_be_given_back(make, tmp_path):
     quotas = make(tokens=100)
     quotas._db.execute("PRAGMA busy_timeout = 10")
-    with quotas.tokens("laptop", 40) as taken:
-        taken[0] = 3
+    with quotas.tokens("laptop", 40) as charge:
+        charge.spent = 3
         other = _locked(tmp_path / "counts.db")
     other.execute("ROLLBACK")
     assert quotas.spent("laptop") == 40
@@ -88,10 +88,10 @@ def test_whom_no_limit_holds_is_served_uncounted(make, tmp_path, capsys):
     quotas = make()
     other = _locked(tmp_path / "counts.db")
     began = time.monotonic()
-    with quotas.tokens("laptop", 40) as taken:
+    with quotas.tokens("laptop", 40) as charge:
         # Far from the five seconds that a limit is waited for: the other streams wait, too.
         assert time.monotonic() - began < 2.5
-        taken[0] = 3
+        charge.spent = 3
         other.execute("ROLLBACK")
     assert json.loads(capsys.readouterr().err)["level"] == "error"
     # Nor is anything given back that was never charged.

@@ -3,13 +3,12 @@
 import threading
 from typing import TYPE_CHECKING
 
-from duet_device.answering import answer
 from duet_device.pairs.pair import Pair
-from duet_device.settings import Settings
+from duet_device.settings import ClientSettings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked
 from duet_tools.split.modes.base import Asking
-from duet_tools.split.modes.split import live_record
+from duet_tools.split.modes.split import ask_live, live_record
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
@@ -25,13 +24,12 @@ class DeviceAlone:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings = Settings(
+        settings = ClientSettings(
             device_only=True,
             temperature=self._asking.temperature,
             seed=self._asking.seed + index,
             timeout=self._asking.timeout,
             threads=self._asking.threads,
         )
-        self._decoder.keep(0)
-        outcome = answer(question.text, self._pair, settings, decoder=self._decoder, stop=stop)
-        return Asked(live_record(outcome))
+        result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
+        return Asked(live_record(result))

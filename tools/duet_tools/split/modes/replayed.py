@@ -129,7 +129,7 @@ class ReplayedDevice:
         return self._late[key]
 
     def _low_confidence(self, spoken: _Spoken, signal: list[int], done: SignalEnd) -> bool | None:
-        """Whether `duet_device.answering` would mark the answer."""
+        """Whether `duet_device.exchange` would mark the answer."""
         if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
             return spoken.low_confidence
         return spoken.low_confidence or contradicts(self._text(signal), spoken.text)
@@ -190,7 +190,7 @@ class ReplayedDevice:
             limit=self.asking.manifest.defaults.answer,
             temperature=self.asking.temperature,
             seed=seed,
-            draft=True,
+            prompt_lookup=True,
             judge=self.asking.manifest.defaults.confidence is not None,
         )
 

@@ -9,16 +9,21 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.receipt import estimate_flops
-from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, ReasonRequest, SignalEnd
-from duet_device.answering import Outcome, answer
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    ReasonRequest,
+    SignalChunk,
+    SignalEnd,
+)
+from duet_device.client import Client
 from duet_device.deadline import Deadline
+from duet_device.events import Note, Result
 from duet_device.identity.channel import open_channel
 from duet_device.link import Link
 from duet_device.pairs.pair import Pair
 from duet_device.question import build_request
-from duet_device.settings import Settings
+from duet_device.settings import ClientSettings, Settings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked, Record, per_step
 from duet_tools.split.modes.base import Asking
@@ -43,7 +48,7 @@ class Split:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings = Settings(
+        settings = ClientSettings(
             server=address,
             budget=self._budget,
             temperature=self._asking.temperature,
@@ -54,39 +59,21 @@ class Split:
             threads=self._asking.threads,
         )
         if self._live:
-            return self._ask_live(question, settings, stop)
-        return self._ask_recorded(question, settings, index, stop)
+            return self._ask_live(question, settings, index, stop)
+        return self._ask_recorded(question, Settings(**settings), index, stop)
 
-    def _ask_live(self, question: Question, settings: Settings, stop: threading.Event) -> Asked:
-        self._decoder.keep(0)
-        outcome = answer(
-            question.text,
-            self._pair,
-            settings,
-            decoder=self._decoder,
-            credentials=self._asking.credentials,
-            stop=stop,
-        )
-        record = live_record(outcome)
-        signal_ids = self._signal_ids(question, outcome)
+    def _ask_live(
+        self, question: Question, settings: ClientSettings, index: int, stop: threading.Event
+    ) -> Asked:
+        result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
+        record = live_record(result)
 
         def late() -> None:
-            late_ms = self._replayed.late_ms(question.text, signal_ids, settings.seed)
-            add_saving(record, late_ms, outcome.timings.done)
+            seed = self._asking.seed + index
+            late_ms = self._replayed.late_ms(question.text, result.signal_ids, seed)
+            add_saving(record, late_ms, result.timings.done)
 
         return Asked(record, late)
-
-    def _signal_ids(self, question: Question, outcome: Outcome) -> list[int]:
-        """The signal as the decoder evaluated it: what stands between its prompt's two parts."""
-        manifest, decoder = self._pair.manifest, self._decoder
-        vocabulary = manifest.decoder.vocabulary
-        before, _ = split_at_signal(manifest.decoder.prompt_with_signal)
-        asked = encode_text(decoder, vocabulary, question.text)
-        start = len(prompt_ids(decoder, before, question=asked))
-        tokens = outcome.receipt.tokens.signal
-        if not manifest.shared_vocabulary:
-            tokens = len(encode_text(decoder, vocabulary, outcome.receipt.signal))
-        return decoder.ids[start : start + tokens]
 
     def _ask_recorded(
         self, question: Question, settings: Settings, index: int, stop: threading.Event
@@ -111,6 +98,24 @@ class Split:
         return Asked(record, replay)
 
 
+def ask_live(
+    question: str,
+    asking: Asking,
+    pair: Pair,
+    decoder: "Decoder",
+    settings: ClientSettings,
+    stop: threading.Event,
+) -> Result:
+    """Answers a question through a client with a connection of its own.
+
+    Nothing that the decoder evaluated for the question before is used again.
+    """
+    decoder.keep(0)
+    deadline = Deadline(asking.timeout, None, stop)
+    with Client(pair, decoder=decoder, credentials=asking.credentials, **settings) as client:
+        return client.ask(question, deadline=deadline)
+
+
 def receive(
     question: str,
     asking: Asking,
@@ -125,23 +130,20 @@ def receive(
     deadline = Deadline(settings.timeout, None, stop)
     request = build_request(question, asking.manifest, settings)
     change(request)
-    again: list[str] = []
-    link = Link(
-        open_channel(settings.server, asking.credentials),
-        settings.server,
-        request,
-        deadline,
-        settings.connect_timeout,
-        again.append,
-        budget=settings.budget or asking.manifest.defaults.budget,
-    )
-    chunks = []
-    try:
-        while not isinstance((arrival := link.next()).message, SignalEnd):
-            chunks.append((deadline.elapsed_ms(arrival.at), arrival.message))
-        arrived = Arrived(tuple(chunks), arrival.message, deadline.elapsed_ms(arrival.at))
-    finally:
-        link.cancel()
+    with open_channel(settings.server, asking.credentials) as channel:
+        link = Link(
+            channel,
+            settings.server,
+            request,
+            deadline,
+            settings.connect_timeout,
+            budget=settings.budget_for(asking.manifest),
+        )
+        try:
+            arrived = _arrived(link, deadline)
+        finally:
+            link.cancel()
+    chunks = arrived.chunks
     first, last = (chunks[0][0], chunks[-1][0]) if chunks else (None, None)
     connected = None if link.connected is None else deadline.elapsed_ms(link.connected)
     record = Record(
@@ -154,15 +156,28 @@ def receive(
         signal_ms=last,
         # Until the answer is there, if that comes later.
         total_ms=arrived.done_ms,
-        asked_again=len(again),
+        asked_again=len(link.requests) - 1,
     )
     add_cloud(record, arrived.done)
     return arrived, record
 
 
-def live_record(outcome: Outcome) -> Record:
+def _arrived(link: Link, deadline: Deadline) -> Arrived:
+    """Reads a link to its end."""
+    chunks: list[tuple[float, SignalChunk]] = []
+    while True:
+        arrival = link.next()
+        if isinstance(arrival, Note):
+            continue
+        at = deadline.elapsed_ms(arrival.at)
+        if isinstance(arrival.message, SignalEnd):
+            return Arrived(tuple(chunks), arrival.message, at)
+        chunks.append((at, arrival.message))
+
+
+def live_record(result: Result) -> Record:
     """The record of a question that the device answered itself, from its receipt."""
-    receipt, timings = outcome.receipt, outcome.timings
+    receipt, timings = result.receipt, result.timings
     ms = receipt.ms
     record = Record(
         device="live",

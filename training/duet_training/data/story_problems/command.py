@@ -3,9 +3,8 @@
 import argparse
 from typing import get_args
 
-from duet_contract.json_data import json_text
 from duet_training.commands import COUNT, SEED
-from duet_training.data.story_problems.draw import SCOPES, Split, problems
+from duet_training.data.story_problems.draw import SCOPES, Split, question_lines
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -22,6 +21,5 @@ def run(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=COUNT, default=200)
     parser.add_argument("--seed", type=SEED, default=0)
     options = parser.parse_args(arguments)
-    for problem in problems(options.scope, options.split, options.count, options.seed):
-        print(json_text({"question": problem.question, "answer": problem.answer}))
+    print(question_lines(options.scope, options.split, options.count, options.seed), end="")
     return 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from duet_contract.json_data import json_text
 from duet_training.data.rows import Problem
 from duet_training.data.story_problems.chains import chain
 from duet_training.data.story_problems.families import (
@@ -140,3 +141,16 @@ def problems(scope_name: str, split: Split, count: int, seed: int) -> list[Probl
         if drawn > 100 * count:
             raise DataError(f"{scope_name} has fewer than {count} distinct questions")
     return list(found.values())
+
+
+def question_lines(scope_name: str, split: Split, count: int, seed: int) -> str:
+    """`count` distinct problems as the bench reads them: JSON lines of question and answer.
+
+    Raises:
+        DataError: There is no such scope, or it has fewer distinct questions.
+    """
+    rows = (
+        {"question": p.question, "answer": p.answer}
+        for p in problems(scope_name, split, count, seed)
+    )
+    return "".join(json_text(row) + "\n" for row in rows)

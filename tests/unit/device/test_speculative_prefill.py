@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_device.decoder.speculative_prefill import Anticipation
+from duet_device.decoder.speculative_prefill import SpeculativePrefill
 from tests.doubles.decoder import END, ScriptedDecoder
 
 PROMPT = list(b"S:")
@@ -37,7 +37,7 @@ small = st.lists(st.integers(97, 99), max_size=30)
 )
 def test_the_sequence_is_what_arrived(believed, signal, guesses, cuts, suffix):
     decoder = _decoder(believed)
-    ahead = Anticipation(decoder)
+    ahead = SpeculativePrefill(decoder)
     edges = sorted({0, len(signal), *(min(cut, len(signal)) for cut in cuts)})
     chunks = [signal[a:b] for a, b in pairwise(edges)]
     for number, ids in enumerate([*chunks, suffix]):
@@ -53,7 +53,7 @@ def test_the_sequence_is_what_arrived(believed, signal, guesses, cuts, suffix):
 
 def test_right_guesses_are_not_evaluated_again():
     decoder = _decoder(list(b"hello"))
-    ahead = Anticipation(decoder)
+    ahead = SpeculativePrefill(decoder)
     while ahead.guess():
         pass
     assert bytes(decoder.ids) == b"S:hello"
@@ -67,13 +67,13 @@ def test_right_guesses_are_not_evaluated_again():
 @pytest.mark.parametrize("most", [0, 3])
 def test_no_more_guesses_than_asked_for(most):
     decoder = _decoder(list(b"a" * 50))
-    ahead = Anticipation(decoder, most)
+    ahead = SpeculativePrefill(decoder, most)
     assert sum(ahead.guess() for _ in range(20)) == most
     assert len(decoder.ids) == len(PROMPT) + most
 
 
 def test_no_guess_without_odds():
     decoder = _decoder(list(b"aaaa"))
-    ahead = Anticipation(decoder)
+    ahead = SpeculativePrefill(decoder)
     ahead.evaluate(ahead.arrive(list(b"xy")), want_next=False)
     assert not ahead.guess()

@@ -1,12 +1,10 @@
-"""The gate: every call's identity, role and limits, before a service sees it, and while it runs."""
+"""Identity, role and limits of every call: checked before it is served, and while it runs."""
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
-
-import grpc
 
 from duet_cloud import logs
 from duet_cloud.identity.callers import CALLER, Caller, Callers
@@ -15,44 +13,27 @@ from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import permitted
 from duet_cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
 
-# How long a running call may go on after its identity was revoked.
 WATCH_S = 0.5
+"""Seconds between two looks at the identities of running calls."""
 _QUESTIONS = "/duet.v1.InferenceService/"
 
 
-class Gate(grpc.aio.ServerInterceptor):
-    """Admits calls by the certificate of their connection; ends those whose identity is revoked."""
+class CallAuthorizer:
+    """Admits calls by the certificate of their connection; terminates those that lose a right.
+
+    See `duet_cloud.interceptor.Authorizer`.
+    """
 
     def __init__(self, callers: Callers, quotas: Quotas, refusals: Refusals) -> None:
         self._callers = callers
         self._quotas = quotas
         self._refusals = refusals
         self._running: dict[asyncio.Task[Any], tuple[Caller, str]] = {}
-        self._expelled: dict[asyncio.Task[Any], Refusal] = {}
-
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
-    ) -> Any:
-        """See grpc.aio.ServerInterceptor."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        method: str = handler_call_details.method
-        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
-        kind = next(kind for kind in kinds if getattr(handler, kind) is not None)
-        behaviour = getattr(handler, kind)
-
-        async def answer(request: Any, context: Context) -> Any:
-            try:
-                async with self._admitted(method, context):
-                    return await behaviour(request, context)
-            except Refusal as refusal:
-                await refusal.abort(context)
-
-        return handler._replace(**{kind: answer})
+        self._terminated: dict[asyncio.Task[Any], Refusal] = {}
 
     @asynccontextmanager
-    async def _admitted(self, method: str, context: Context) -> AsyncIterator[None]:
+    async def authorize(self, method: str, context: Context) -> AsyncIterator[None]:
+        """See `duet_cloud.interceptor.Authorizer`."""
         with ExitStack() as held:
             try:
                 caller = self._identify(context)
@@ -60,7 +41,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 if method.startswith(_QUESTIONS):
                     held.enter_context(self._quotas.question(caller.name))
             except Refusal as found:
-                self._refusals.tell(found, method)
+                self._refusals.report(found, method)
                 raise
             task = asyncio.current_task()
             assert task is not None
@@ -69,14 +50,14 @@ class Gate(grpc.aio.ServerInterceptor):
             try:
                 yield
             except asyncio.CancelledError:
-                refusal = self._expelled.get(task)
+                refusal = self._terminated.get(task)
                 if refusal is None:
                     raise
                 task.uncancel()
                 raise refusal from None
             finally:
                 del self._running[task]
-                self._expelled.pop(task, None)
+                self._terminated.pop(task, None)
 
     def _identify(self, context: Context) -> Caller:
         try:
@@ -86,27 +67,27 @@ class Gate(grpc.aio.ServerInterceptor):
             raise unavailable("the authority's registry cannot be read", 30.0) from error
 
     async def watch(self) -> None:
-        """Ends running calls that would not be admitted any more; runs until cancelled."""
+        """Terminates running calls that would not be admitted any more; runs until cancelled."""
         unsure = False
         while True:
             await asyncio.sleep(WATCH_S)
             try:
-                self._expel(self._callers.changed() or unsure)
+                self._terminate(self._callers.changed() or unsure)
                 unsure = False
             except sqlite3.Error as error:
                 # Tried again, as long as it takes; new calls are refused meanwhile.
                 unsure = True
                 logs.get().error("registry cannot be read", reason=str(error))
 
-    def _expel(self, changed: bool) -> None:
+    def _terminate(self, changed: bool) -> None:
         for task, (caller, method) in list(self._running.items()):
-            if task in self._expelled or not (changed or self._callers.ended(caller)):
+            if task in self._terminated or not (changed or self._callers.expired(caller)):
                 continue
             try:
-                _check_role(self._callers.stands(caller), method)
+                _check_role(self._callers.current(caller), method)
             except Refusal as refusal:
-                logs.get().warning("expelled", device=caller.name, serial=caller.serial)
-                self._expelled[task] = refusal
+                logs.get().warning("terminated", device=caller.name, serial=caller.serial)
+                self._terminated[task] = refusal
                 task.cancel()
 
 

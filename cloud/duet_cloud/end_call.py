@@ -44,7 +44,7 @@ def _cancel(context: Context, code: grpc.StatusCode, message: str) -> None:
     """Cancels a call on the server as `cygrpc.Call` does; one that has ended stays as it is.
 
     A servicer context keeps its call to itself. It passes it to `peer_identities` of its module, in
-    whose place this function stands meanwhile; nothing else runs on the event loop by then.
+    place of which it gets this function meanwhile; nothing else runs on the event loop by then.
     """
     number: int = code.value[0]
     original = cygrpc.peer_identities

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_device.decoder.generation import Generation
-from duet_device.decoder.prompt_lookup import Drafter
+from duet_device.decoder.prompt_lookup import PromptLookup
 from tests.doubles.decoder import END, ScriptedDecoder
 
 rules = st.dictionaries(
@@ -20,7 +20,7 @@ rules = st.dictionaries(
     prompt=st.lists(st.integers(0, 3), min_size=1, max_size=40),
     limit=st.integers(0, 60),
 )
-def test_drafting_equals_plain_greedy(
+def test_prompt_lookup_equals_plain_greedy(
     rules: dict[tuple[int, int], int], prompt: list[int], limit: int
 ) -> None:
     def follows(ids: Sequence[int]) -> int:
@@ -28,11 +28,11 @@ def test_drafting_equals_plain_greedy(
         return rules.get(pair, (pair[0] + pair[1]) % 4)
 
     answers = []
-    for draft in (False, True):
+    for lookup in (False, True):
         decoder = ScriptedDecoder(follows)
         decoder.reserve(len(prompt) + limit)
         decoder.evaluate(prompt)
-        generation = Generation(decoder, ends=frozenset({END}), limit=limit, draft=draft)  # type: ignore[arg-type]
+        generation = Generation(decoder, ends=frozenset({END}), limit=limit, prompt_lookup=lookup)  # type: ignore[arg-type]
         answers.append((list(generation), generation.finish))
     assert answers[0] == answers[1]
 
@@ -43,7 +43,7 @@ def test_drafting_equals_plain_greedy(
     limit=st.integers(1, 60),
     odds=st.lists(st.floats(0.01, 1), min_size=7, max_size=7),
 )
-def test_confidence_is_that_of_the_least_likely_token_drafted_or_not(
+def test_confidence_is_that_of_the_least_likely_token_with_and_without(
     rules: dict[tuple[int, int], int], prompt: list[int], limit: int, odds: list[float]
 ) -> None:
     def follows(ids: Sequence[int]) -> int:
@@ -52,7 +52,7 @@ def test_confidence_is_that_of_the_least_likely_token_drafted_or_not(
     def sure(ids: Sequence[int]) -> float:
         return odds[sum(ids) % len(odds)]
 
-    for draft in (False, True):
+    for lookup in (False, True):
         decoder = ScriptedDecoder(follows, sure)
         decoder.reserve(len(prompt) + limit)
         decoder.evaluate(prompt)
@@ -60,7 +60,7 @@ def test_confidence_is_that_of_the_least_likely_token_drafted_or_not(
             decoder,  # type: ignore[arg-type]
             ends=frozenset({END}),
             limit=limit,
-            draft=draft,
+            prompt_lookup=lookup,
             judge=True,
         )
         told = list(generation)
@@ -95,27 +95,27 @@ def test_an_answer_is_marked_below_a_pairs_threshold(
 
 
 def test_guess_is_what_followed_before() -> None:
-    drafter = Drafter([1, 2, 3, 4, 5, 1, 2], 100)
-    drafter.plain_step(10.0)
-    assert drafter.guess(3) == [3, 4, 5]
-    assert drafter.guess(1) == [3]
+    lookup = PromptLookup([1, 2, 3, 4, 5, 1, 2], 100)
+    lookup.plain_step(10.0)
+    assert lookup.guess(3) == [3, 4, 5]
+    assert lookup.guess(1) == [3]
 
 
 def test_no_guess_without_two_tokens_that_match() -> None:
-    drafter = Drafter([1, 2, 3, 9, 2], 100)
-    drafter.plain_step(10.0)
-    assert drafter.guess(3) == []
+    lookup = PromptLookup([1, 2, 3, 9, 2], 100)
+    lookup.plain_step(10.0)
+    assert lookup.guess(3) == []
 
 
 def test_costly_guesses_pause_and_come_back() -> None:
-    drafter = Drafter([1, 2, 3, 1, 2], 100)
-    drafter.plain_step(10.0)
-    assert drafter.guess(3)
-    drafter.drafted_step(ms=30.0, guessed=3, right=0)
+    lookup = PromptLookup([1, 2, 3, 1, 2], 100)
+    lookup.plain_step(10.0)
+    assert lookup.guess(3)
+    lookup.guess_step(ms=30.0, guessed=3, right=0)
     pauses = 0
-    while not drafter.guess(3):
+    while not lookup.guess(3):
         pauses += 1
     assert pauses == 16
-    drafter.drafted_step(ms=12.0, guessed=3, right=3)
-    assert drafter.guess(3)
-    assert (drafter.drafted, drafter.accepted) == (6, 3)
+    lookup.guess_step(ms=12.0, guessed=3, right=3)
+    assert lookup.guess(3)
+    assert (lookup.guessed, lookup.accepted) == (6, 3)

@@ -1,0 +1,121 @@
+"""The server's one interceptor: authorization, malformed requests, bounded writes, statuses.
+
+Service methods are coroutines that write their messages to the context and raise `Refusal`. A write
+that is stopped (its time, a cancelled call) raises where the message was written, so that a method
+frees what it holds at once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from inspect import isasyncgen
+from typing import Any, Protocol, cast
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from duet_cloud.end_call import WRITE_PENDING
+from duet_cloud.status import Context, Refusal, invalid, unavailable
+
+_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+
+
+class Authorizer(Protocol):
+    """Decides which calls are served."""
+
+    def authorize(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
+        """Checks identity, role and limits of a call, and terminates it when it loses a right.
+
+        Args:
+            method: `/SERVICE/METHOD`.
+            context: the call's.
+
+        Raises:
+            Refusal: the caller may not make the call, or may not any more.
+        """
+        ...
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Serves every call of a server.
+
+    Args:
+        write_s: seconds that one message may wait for its client.
+        authorizer: checks each call; None serves every caller.
+    """
+
+    def __init__(self, write_s: float, authorizer: Authorizer | None = None) -> None:
+        self._write_s = write_s
+        self._authorizer = authorizer
+
+    async def intercept_service(
+        self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any
+    ) -> Any:
+        """See grpc.aio.ServerInterceptor."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        method: str = handler_call_details.method
+        kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
+        behaviour = getattr(handler, kind)
+        deserialize = handler.request_deserializer
+
+        def parse(data: bytes) -> Any:
+            try:
+                return deserialize(data)
+            except (DecodeError, UnicodeDecodeError) as error:
+                # Raised here, gRPC would report INTERNAL.
+                return error
+
+        async def serve(request: Any, context: Context) -> Any:
+            bounded = cast(Context, _BoundedContext(context, self._write_s))
+            try:
+                async with self._authorized(method, context):
+                    if isinstance(request, Exception):
+                        raise invalid("request", "not a valid message (is its text UTF-8?)")
+                    result = behaviour(request, bounded)
+                    if not isasyncgen(result):
+                        return await result
+                    # gRPC's own reflection service.
+                    async with aclosing(result) as messages:
+                        async for message in messages:
+                            await bounded.write(message)
+            except Refusal as refusal:
+                await refusal.abort(context)
+
+        changes: dict[str, Any] = {kind: serve}
+        if not handler.request_streaming:
+            changes["request_deserializer"] = parse
+        return handler._replace(**changes)
+
+    def _authorized(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
+        if self._authorizer is None:
+            return nullcontext()
+        return self._authorizer.authorize(method, context)
+
+
+class _BoundedContext:
+    """A servicer context whose writes have a time limit."""
+
+    def __init__(self, context: Context, write_s: float) -> None:
+        self._context = context
+        self._write_s = write_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Any) -> None:
+        """See grpc.aio.ServicerContext.
+
+        Raises:
+            Refusal: UNAVAILABLE, because the client did not read in time.
+        """
+        WRITE_PENDING.set(True)
+        try:
+            async with asyncio.timeout(self._write_s):
+                await self._context.write(message)
+        except TimeoutError as error:
+            raise unavailable(
+                f"the device has read nothing for {self._write_s:g} s", 0.0
+            ) from error
+        WRITE_PENDING.set(False)

@@ -1,0 +1,342 @@
+"""The device's client: keeps decoder and connection, and answers one question after another."""
+
+import inspect
+import logging
+import threading
+import weakref
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+import grpc
+
+from duet_contract.errors import ContractError
+from duet_device.deadline import POLL_S, Deadline
+from duet_device.errors import IdentityExpired, Interrupted, ModelProblem, UsageProblem
+from duet_device.events import Event, Note, Result
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import canonical
+from duet_device.identity.renewal import renew_if_due
+from duet_device.link import Link, cancelled
+from duet_device.pairs.pair import Pair, load_decoder, open_pair
+from duet_device.question import Question, build_request
+from duet_device.settings import ClientSettings, QuestionSettings, Settings
+
+if TYPE_CHECKING:
+    from duet_device.decoder.llama import Decoder
+
+log = logging.getLogger("duet_device")
+
+
+class Client:
+    """Answers questions with a pair's decoder and the signal of the cloud that serves the pair.
+
+    Decoder and connection are opened for the first question, and used again for those that follow;
+    `close`, or the end of a `with` block, frees them.
+
+    A client may be used from several threads: it answers one question at a time, and the others
+    wait for their turn within their time limit. `close` may be called from any thread at any time:
+    it stops the question that is being answered.
+
+    Args:
+        pair: name of an installed pair, directory of a pair, or a `Pair`.
+        allow_unsigned: load a pair without a trusted signature (not for a `Pair`, which says so
+            itself).
+        credentials: for the connection; those of this device's identity with the server, if None.
+        decoder: a loaded decoder to use; the caller closes it.
+        channel: an open channel to `server` to use; the caller closes it.
+        **settings: fields of `duet_device.settings.Settings`, such as `server` and `budget`.
+
+    Raises:
+        ModelProblem: there is no such pair.
+        UsageProblem: a setting is out of range.
+
+    Examples:
+        >>> from duet_device import Client
+        >>> with Client("word-problems-135m", server="gpu.example.org:50151") as client:
+        ...     result = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?")
+        >>> result.answer
+        '9'
+        >>> result.receipt.tokens.signal
+        5
+    """
+
+    pair: Pair
+    """The pair that answers."""
+    settings: Settings
+    """Settings of a question that changes none of them."""
+
+    def __init__(
+        self,
+        pair: Pair | Path | str,
+        *,
+        allow_unsigned: bool = False,
+        credentials: grpc.ChannelCredentials | None = None,
+        decoder: "Decoder | None" = None,
+        channel: grpc.Channel | None = None,
+        **settings: Unpack[ClientSettings],
+    ) -> None:
+        if not isinstance(pair, Pair):
+            pair = open_pair(str(pair), allow_unsigned=allow_unsigned)
+        self.pair = pair
+        self.settings = Settings(**settings)
+        self.settings.check(pair.manifest)
+        self._credentials = credentials
+        self._given_decoder, self._given_channel = decoder, channel
+        self._decoder: Decoder | None = None
+        self._channel: grpc.Channel | None = None
+        self._closed = False
+        # Held while a question is answered; whoever holds it owns decoder and channel.
+        self._turn = threading.Lock()
+        self._thread: int | None = None
+        self._deadline: Deadline | None = None
+        # Weak, so that a stream that is dropped is closed at once.
+        self._stream: weakref.ref[Generator[Event]] | None = None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def ask(
+        self,
+        question: str | Question,
+        *,
+        deadline: Deadline | None = None,
+        **changes: Unpack[QuestionSettings],
+    ) -> Result:
+        """Answers a question; notes go to the log `duet_device`.
+
+        Args:
+            question: as typed, or with private context, redaction or a stored signal.
+            deadline: when to stop; `timeout` seconds from now, if None.
+            **changes: settings of this question alone.
+
+        Returns:
+            The answer, its receipt and timings.
+
+        Raises:
+            DeviceError: the question was not answered; see `duet_device.errors`.
+
+        Examples:
+            >>> from duet_device import Client
+            >>> with Client("word-problems-135m", device_only=True) as client:
+            ...     client.ask("How many cars?", timeout=10).receipt.source
+            'device'
+        """
+        result = None
+        for event in self.stream(question, deadline=deadline, **changes):
+            if isinstance(event, Note):
+                log.info(event.text)
+            elif isinstance(event, Result):
+                result = event
+        if result is None:
+            raise Interrupted("the client was closed")
+        return result
+
+    def stream(
+        self,
+        question: str | Question,
+        *,
+        deadline: Deadline | None = None,
+        **changes: Unpack[QuestionSettings],
+    ) -> Generator[Event]:
+        """Answers a question, event by event (`duet_device.events`).
+
+        Closing the stream, or dropping it as `break` does, stops the question at once, in the cloud
+        as well.
+
+        Args:
+            question: as typed, or with private context, redaction or a stored signal.
+            deadline: when to stop; `timeout` seconds from the first event asked for, if None.
+            **changes: settings of this question alone.
+
+        Returns:
+            A generator of events; a `Result` is the last but for notes.
+
+        Raises:
+            UsageProblem: the question cannot be asked, or the client is closed.
+            DeviceError: from the stream; the question was not answered.
+
+        Examples:
+            >>> from duet_device import AnswerText, Client
+            >>> with Client("word-problems-135m", device_only=True) as client:
+            ...     for event in client.stream("How many cars?"):
+            ...         if isinstance(event, AnswerText):
+            ...             print(event.text, end="")
+            9
+        """
+        self._check_open()
+        settings = replace(self.settings, **changes)
+        if changes:
+            settings.check(self.pair.manifest)
+        if isinstance(question, str):
+            question = Question(question)
+        question.check_size(self.pair.manifest)
+        reference: list[weakref.ref[Generator[Event]]] = []
+        stream = self._answer(question, settings, deadline, reference)
+        reference.append(weakref.ref(stream))
+        return stream
+
+    def close(self) -> None:
+        """Stops the question that is being answered, and frees decoder and connection.
+
+        Does nothing the second time.
+        """
+        self._closed = True
+        while not self._turn.acquire(timeout=POLL_S):
+            if deadline := self._deadline:
+                deadline.interrupt()
+            stream = self._stream() if self._stream else None
+            if stream is None:
+                continue
+            if inspect.getgeneratorstate(stream) == inspect.GEN_RUNNING:
+                if self._thread == threading.get_ident():
+                    # Called from inside the question, as from a signal handler, which ends by it.
+                    return
+                continue
+            with suppress(ValueError):  # Another thread has continued it since.
+                stream.close()
+        try:
+            self._free()
+        finally:
+            self._turn.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _answer(
+        self,
+        question: Question,
+        settings: Settings,
+        deadline: Deadline | None,
+        stream: list[weakref.ref[Generator[Event]]],
+    ) -> Generator[Event]:
+        deadline = deadline or Deadline(settings.timeout)
+        with self._my_turn(deadline, stream[0]):
+            deadline.check()
+            try:
+                yield from self._events(question, settings, deadline)
+            except ContractError as error:
+                raise ModelProblem(str(error)) from error
+
+    @contextmanager
+    def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Event]]) -> Iterator[None]:
+        """Waits until no other question is being answered."""
+        thread = threading.get_ident()
+        while not self._turn.acquire(timeout=POLL_S):
+            if self._thread == thread:
+                raise UsageProblem(
+                    "this client is still answering: finish or close the stream before, "
+                    "or open another Client"
+                )
+            deadline.check()
+        try:
+            self._check_open()
+            self._thread, self._deadline, self._stream = thread, deadline, stream
+            yield
+        finally:
+            self._thread = self._deadline = self._stream = None
+            if self._closed:
+                self._free()
+            self._turn.release()
+
+    def _events(
+        self, question: Question, settings: Settings, deadline: Deadline
+    ) -> Generator[Event]:
+        request = build_request(question.sent, self.pair.manifest, settings)
+        channel = None
+        if not settings.device_only and question.signal is None:
+            channel = yield from self._open_channel(settings, deadline)
+        link = None
+        if channel is not None:
+            link = Link(
+                channel,
+                canonical(settings.server),
+                request,
+                deadline,
+                settings.connect_timeout,
+                budget=settings.budget_for(self.pair.manifest),
+            )
+
+        def answer() -> Generator[Event]:
+            # Loaded and imported while the cloud already works.
+            decoder = self._load_decoder()
+            from duet_device.exchange import Exchange, answer
+
+            exchange = Exchange(question, self.pair.manifest, settings, decoder, deadline)
+            yield from answer(exchange, request.request_id, link)
+
+        source = None
+        try:
+            with closing(cancelled(link, answer()) if link else answer()) as events:
+                for event in events:
+                    if isinstance(event, Result):
+                        source = event.receipt.source
+                    yield event
+        finally:
+            if link and link.broken:
+                # gRPC would wait before it connects again; a new channel does not.
+                self._close_channel()
+        if source == "duet" and self._credentials is None and self._given_channel is None:
+            # Only now, and only over a link that works: it delays no answer.
+            yield from self._renew()
+
+    def _open_channel(
+        self, settings: Settings, deadline: Deadline
+    ) -> Generator[Note, None, grpc.Channel | None]:
+        """Opens the channel; None if the identity has expired and the device may answer alone."""
+        if self._given_channel is not None:
+            return self._given_channel
+        if self._channel is None:
+            try:
+                # The identity may be encrypted with a passphrase that is asked for.
+                with deadline.waiting():
+                    self._channel = open_channel(settings.server, self._credentials)
+            except IdentityExpired as error:
+                if settings.require_cloud:
+                    raise
+                yield Note(f"{error}; the device answers alone")
+        return self._channel
+
+    def _load_decoder(self) -> "Decoder":
+        if self._given_decoder is not None:
+            return self._given_decoder
+        if self._decoder is None:
+            self._decoder = load_decoder(self.pair, self.settings.threads)
+        return self._decoder
+
+    def _renew(self) -> Iterator[Note]:
+        """Renews this device's certificate if it is time."""
+        notes: list[str] = []
+        if renew_if_due(self.settings.server, notes.append):
+            # The next question uses the new certificate.
+            self._close_channel()
+        for note in notes:
+            yield Note(note)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageProblem("this client is closed: open another Client")
+
+    def _close_channel(self) -> None:
+        if channel := self._channel:
+            self._channel = None
+            channel.close()
+
+    def _free(self) -> None:
+        self._close_channel()
+        if decoder := self._decoder:
+            self._decoder = None
+            decoder.close()

@@ -1,0 +1,79 @@
+"""What happens while a question is answered, in order, and what it ends with.
+
+A stream of `duet_device.Client` yields these events; the last is the `Result`.
+"""
+
+from dataclasses import dataclass
+
+from duet_contract.receipt import Receipt
+from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEnd
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request that left the device, before any other event that follows from it."""
+
+    request: ReasonRequest
+    """All that the cloud was given for this question."""
+
+
+@dataclass(frozen=True)
+class SignalText:
+    """The next characters of the signal."""
+
+    text: str
+    """Text for people to read; never empty."""
+
+
+@dataclass(frozen=True)
+class AnswerText:
+    """The next characters of the answer."""
+
+    text: str
+    """Text as in the receipt, redacted values restored; never empty."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the user should know, such as that there is no cloud."""
+
+    text: str
+    """One line."""
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Moments that the receipt leaves out, in milliseconds since the question's start."""
+
+    decoder_ready: float
+    """The decoder is loaded."""
+    prefix: float | None
+    """The prompt before the signal is evaluated; None without a signal from the cloud."""
+    done: float | None
+    """The cloud's last message arrived; None without a signal from the cloud."""
+    cloud: SignalEnd | None
+    """That message, with the cloud's own milliseconds."""
+    guessed: int
+    """Answer tokens predicted by prompt lookup."""
+    accepted: int
+    """Predicted tokens that were right."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer and what it cost; the last event of a question but for notes."""
+
+    receipt: Receipt
+    """Answer, signal, tokens, bytes, milliseconds."""
+    timings: Timings
+    """Moments that the receipt leaves out."""
+    signal_ids: tuple[int, ...] = ()
+    """The signal in the decoder's tokens."""
+
+    @property
+    def answer(self) -> str:
+        """The whole answer."""
+        return self.receipt.answer
+
+
+Event = Sent | SignalText | AnswerText | Note | Result

@@ -1,0 +1,229 @@
+"""One question on a loaded decoder, as a generator of events: signal, answer, result.
+
+`duet_device.Client` is the way in for programs; the bench, which plays links and devices of its own,
+uses this module and `duet_device.link` directly.
+"""
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from duet_contract.manifest import Manifest
+from duet_contract.receipt import (
+    Bytes,
+    Milliseconds,
+    Receipt,
+    Source,
+    Tokens,
+    estimate_flops,
+)
+from duet_device.answer_text import AnswerWriter
+from duet_device.deadline import Deadline
+from duet_device.decoder.generation import Generation
+from duet_device.decoder.llama import Decoder
+from duet_device.decoder.prompts import Prompts, build_prompts, check_room
+from duet_device.decoder.signal_result import contradicts
+from duet_device.errors import CloudBusy, CloudUnreachable
+from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
+from duet_device.link import Link
+from duet_device.question import Question
+from duet_device.settings import Settings
+from duet_device.signal_stream import Signal, read_signal
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one question is answered with."""
+
+    question: Question
+    """The question; its size was checked."""
+    manifest: Manifest
+    """The pair's."""
+    settings: Settings
+    """Checked settings."""
+    decoder: Decoder
+    """Loaded; keeps its sequence for the next question."""
+    deadline: Deadline
+    """Checked between tokens and batches."""
+
+
+def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Generator[Event]:
+    """Answers a question with the signal of a link, a stored signal, or the device alone.
+
+    Args:
+        exchange: question, pair and decoder.
+        request_id: id in the receipt where there is no link.
+        link: brings the signal; whoever made it cancels it (`duet_device.link.cancelled`).
+
+    Yields:
+        Events as they happen; a `Result` is the last.
+
+    Raises:
+        DeviceError: the question was not answered.
+    """
+    decoder, deadline = exchange.decoder, exchange.deadline
+    ready = deadline.elapsed_ms()
+    budget = exchange.settings.budget_for(exchange.manifest)
+    prompts = build_prompts(decoder, exchange.manifest, exchange.question, budget)
+    prefix: float | None = None
+    signal: Signal | None = None
+    source: Source = "device"
+    if exchange.question.signal:
+        signal, source = _evaluate_stored(exchange, prompts), "history"
+        if signal.text:
+            yield SignalText(signal.text)
+    elif link:
+        try:
+            prefix = _evaluate_prefix(exchange, prompts)
+            signal = yield from read_signal(
+                link,
+                decoder,
+                exchange.manifest.decoder.vocabulary,
+                prompts.suffix,
+                lambda prompt: _reserve(exchange, prompt),
+                speculative_prefill=exchange.settings.speculative_prefill,
+            )
+            source = "duet"
+        except (CloudUnreachable, CloudBusy) as error:
+            if exchange.settings.require_cloud:
+                raise
+            yield Note(f"{error}; the device answers alone")
+    if signal is None:
+        _evaluate_alone(exchange, prompts)
+    answered = yield from _generate(exchange)
+    yield Result(
+        _receipt(exchange, prompts, source, signal, answered, request_id, link),
+        Timings(
+            decoder_ready=ready,
+            prefix=prefix,
+            done=_ms(exchange, signal.done_at) if signal else None,
+            cloud=signal.done if signal else None,
+            guessed=answered.generation.guesses[0],
+            accepted=answered.generation.guesses[1],
+        ),
+        signal.ids if signal else (),
+    )
+
+
+def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> float:
+    """Evaluates the prompt before the signal; returns when that was done, in milliseconds.
+
+    The suffix may be empty, and then the first answer token comes from the last chunk, or from the
+    prefix where the signal is empty.
+    """
+    budget = exchange.settings.budget_for(exchange.manifest)
+    _reserve(exchange, len(prompts.prefix) + budget + len(prompts.suffix))
+    exchange.decoder.become(prompts.prefix, exchange.deadline.check)
+    return exchange.deadline.elapsed_ms()
+
+
+def _evaluate_stored(exchange: Exchange, prompts: Prompts) -> Signal:
+    stored = exchange.question.signal
+    assert stored is not None
+    ids = [*prompts.prefix, *stored.ids, *prompts.suffix]
+    _reserve(exchange, len(ids))
+    exchange.decoder.become(ids, exchange.deadline.check)
+    return Signal(stored.text, tuple(stored.ids), stored.tokens, stored.cut)
+
+
+def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
+    ids = prompts.alone()
+    _reserve(exchange, len(ids))
+    exchange.decoder.become(ids, exchange.deadline.check)
+
+
+def _reserve(exchange: Exchange, prompt: int) -> None:
+    """Makes room for `prompt` tokens and the answer, as far as the decoder's window goes."""
+    check_room(exchange.manifest, prompt)
+    most = exchange.manifest.decoder.context
+    exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A whole answer. Times are `time.perf_counter()` values."""
+
+    text: str
+    tokens: int
+    generation: Generation
+    first: float | None
+    """When the first token was there; None if there is none."""
+    end: float
+
+
+def _generate(exchange: Exchange) -> Generator[AnswerText, None, _Answered]:
+    """Generates the answer behind the decoder's sequence."""
+    generation = _generation(exchange)
+    writer = AnswerWriter(exchange.decoder, exchange.question)
+    count = 0
+    first: float | None = None
+    for token in generation:
+        if first is None:
+            first = time.perf_counter()
+        count += 1
+        if text := writer.feed(token):
+            yield AnswerText(text)
+    if text := writer.finish():
+        yield AnswerText(text)
+    return _Answered(writer.text, count, generation, first, time.perf_counter())
+
+
+def _generation(exchange: Exchange) -> Generation:
+    manifest, settings, decoder = exchange.manifest, exchange.settings, exchange.decoder
+    ends = {i for text in manifest.decoder.end_of_answer for i in decoder.encode_template(text)}
+    temperature = settings.temperature
+    return Generation(
+        decoder,
+        ends=frozenset(ends),
+        limit=manifest.defaults.answer,
+        temperature=manifest.defaults.temperature if temperature is None else temperature,
+        seed=settings.seed,
+        prompt_lookup=settings.prompt_lookup,
+        judge=manifest.defaults.confidence is not None,
+        check=exchange.deadline.check,
+    )
+
+
+def _receipt(
+    exchange: Exchange,
+    prompts: Prompts,
+    source: Source,
+    signal: Signal | None,
+    answered: _Answered,
+    request_id: str,
+    link: Link | None,
+) -> Receipt:
+    manifest, generation = exchange.manifest, answered.generation
+    tokens = signal.tokens if signal else 0
+    # What a cut signal computed last need not be its result.
+    doubtful = signal is not None and not signal.cut and contradicts(signal.text, answered.text)
+    low = generation.low_confidence(manifest.defaults.confidence)
+    return Receipt(
+        answer=answered.text,
+        signal=signal.text if signal else "",
+        source=source,
+        pair=manifest.reference,
+        request_id=link.request.request_id if link else request_id,
+        finish=generation.finish + ("+budget" if signal and signal.cut else ""),
+        tokens=Tokens(
+            question=prompts.question_tokens,
+            signal=tokens,
+            answer=answered.tokens,
+            context=prompts.context_tokens,
+        ),
+        bytes=Bytes(up=link.up if link else 0, down=link.down if link else 0),
+        ms=Milliseconds(
+            connect=_ms(exchange, link.connected) if link else None,
+            first_signal=_ms(exchange, signal.first_chunk) if signal else None,
+            signal=_ms(exchange, signal.last_chunk) if signal else None,
+            first_answer=_ms(exchange, answered.first),
+            total=exchange.deadline.elapsed_ms(answered.end),
+        ),
+        flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
+        confidence=generation.confidence,
+        low_confidence=doubtful or bool(low),
+    )
+
+
+def _ms(exchange: Exchange, at: float | None) -> float | None:
+    return None if at is None else exchange.deadline.elapsed_ms(at)
