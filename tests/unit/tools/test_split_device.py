@@ -26,8 +26,8 @@ from duet_tools.results.cells import Cell
 from duet_tools.results.folder import Folder, Stretch
 from duet_tools.results.record import Record
 from duet_tools.results.settings import RunSettings
-from duet_tools.split import replayed
 from duet_tools.split.energy import EnergyMeter
+from duet_tools.split.modes import replayed
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 from duet_tools.split.modes.split import add_saving

@@ -82,7 +82,7 @@ def test_energy_is_summed_over_the_stretches_of_a_cell(
     assert report(bench).cells[0].joules == {"package-0": 5.0}
     assert main(bench, service, *more, "--resume") == 0
     assert report(bench).cells[0].joules == {"package-0": 10.0}
-    assert "joules a question" in (bench.out / "report.md").read_text("utf-8")
+    assert "joules per question" in (bench.out / "report.md").read_text("utf-8")
 
 
 def stop_at(service: ScriptedService, question: int) -> None:

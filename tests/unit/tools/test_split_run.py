@@ -122,7 +122,7 @@ def test_data_without_answers_leaves_accuracy_out_and_says_so(
     assert found.cells[0].accuracy is None
     assert found.cells[0].ipt is None
     assert "Accuracy is left out: not every question of the data has an answer." in found.notes
-    assert "not told" in (bench.out / "report.md").read_text("utf-8")
+    assert "not measured" in (bench.out / "report.md").read_text("utf-8")
 
 
 def test_an_unknown_preset_names_the_known_ones(

@@ -68,7 +68,7 @@ def answered(cell: CellReport) -> str:
 
 def accuracy(cell: CellReport) -> str:
     """Accuracy with its interval."""
-    return share(cell.accuracy) if cell.accuracy else ""
+    return share(cell.accuracy) if cell.accuracy else "not measured"
 
 
 def mean(name: Metric) -> Callable[[CellReport], str]:
