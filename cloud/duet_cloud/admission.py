@@ -14,7 +14,12 @@ from duet_contract.v1.control_pb2 import (
     ServingState,
 )
 
-_RETRY_AFTER_S = {SERVING_STATE_LOADING: 5.0, SERVING_STATE_DRAINING: 30.0}
+# Short, since another address may serve the device at once.
+_RETRY_AFTER_S = {
+    SERVING_STATE_LOADING: 5.0,
+    SERVING_STATE_DRAINING: 2.0,
+    SERVING_STATE_FAILED: 2.0,
+}
 _WHY_NOT = {
     SERVING_STATE_LOADING: "the service is loading its model",
     SERVING_STATE_DRAINING: "the service is stopping",
@@ -39,10 +44,14 @@ class Admission:
         self._holding_s = 1.0
 
     def open(self, max_running: int) -> None:
-        """Starts admitting, `max_running` at a time; called once, when the engine is loaded."""
+        """Starts admitting, `max_running` at a time; called when the engine is loaded."""
         self.max_running = max_running
         self._slots = asyncio.Semaphore(max_running)
         self.state = SERVING_STATE_READY
+
+    def fail(self) -> None:
+        """Stops admitting, because the engine failed; `open` starts again."""
+        self.state = SERVING_STATE_FAILED
 
     @asynccontextmanager
     async def admit(self, request_id: str) -> AsyncIterator[None]:
@@ -53,7 +62,7 @@ class Admission:
                 RESOURCE_EXHAUSTED when running and waiting requests are at their limits.
         """
         if self.state != SERVING_STATE_READY:
-            raise unavailable(_WHY_NOT[self.state], _RETRY_AFTER_S.get(self.state, 60.0))
+            raise unavailable(_WHY_NOT[self.state], _RETRY_AFTER_S[self.state])
         if request_id in self._in_flight:
             raise duplicate(request_id)
         if self._slots.locked() and self.waiting >= self.max_waiting:
@@ -64,10 +73,12 @@ class Admission:
             )
         self._in_flight.add(request_id)
         self._idle.clear()
+        # Of this engine: another one, loaded later, has its own.
+        slots = self._slots
         try:
             self.waiting += 1
             try:
-                await self._slots.acquire()
+                await slots.acquire()
             finally:
                 self.waiting -= 1
             self.running += 1
@@ -76,7 +87,7 @@ class Admission:
                 yield
             finally:
                 self.running -= 1
-                self._slots.release()
+                slots.release()
                 self._holding_s += 0.2 * (time.monotonic() - since - self._holding_s)
         finally:
             self._in_flight.discard(request_id)

@@ -3,18 +3,21 @@
 import asyncio
 import json
 import os
-import signal
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from duet_cloud.engine_processes import PLUGIN, starting_processes
 from duet_cloud.errors import EngineError
 
 if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
+
+
+_DIED = "the engine died; vLLM's log above says why"
+_POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,22 @@ class Engine(Protocol):
     """The engine as the service uses it; tests and the bench have scripted ones."""
 
     max_sequences: int
+    """Most requests that it generates at a time."""
     max_context: int
+    """Most tokens of prompt and signal together."""
+    timeout_s: float
+    """Seconds in which it always answers `check` or emits a token, unless it hangs."""
 
     def generate(self, job: Job) -> AsyncGenerator[Step]:
         """Generates; closing the iterator aborts the request in the engine at once."""
         ...
 
-    def healthy(self) -> bool:
-        """Whether the engine can still take requests."""
+    async def check(self) -> None:
+        """Returns once the engine's core has answered a call.
+
+        Raises:
+            EngineError: the engine died.
+        """
         ...
 
     def shutdown(self) -> None:
@@ -99,6 +110,8 @@ class VllmEngine:
         self._llm = llm
         self.max_sequences: int = llm.vllm_config.scheduler_config.max_num_seqs
         self.max_context: int = llm.vllm_config.model_config.max_model_len
+        # A step on a processor can take many seconds.
+        self.timeout_s = 60.0 if llm.vllm_config.device_config.device_type == "cpu" else 4.0
 
     @classmethod
     def load(
@@ -115,6 +128,9 @@ class VllmEngine:
         # A service that receives questions sends no usage reports unless its operator wants that.
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        if (chosen := os.environ.get("VLLM_PLUGINS")) is not None:
+            # The operator chooses among other plugins; this one is the service's own.
+            os.environ["VLLM_PLUGINS"] = ",".join(filter(None, {*chosen.split(","), PLUGIN}))
         try:
             from vllm.engine.arg_utils import AsyncEngineArgs
             from vllm.platforms import current_platform
@@ -168,9 +184,22 @@ class VllmEngine:
         except (EngineDeadError, EngineGenerateError) as error:
             raise EngineError(f"the engine failed: {error}") from error
 
-    def healthy(self) -> bool:
+    async def check(self) -> None:
         """See `Engine`."""
-        return not self._llm.errored
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        # `is_paused` passes the busy loop of the engine's core; `check_health` does not.
+        call = asyncio.ensure_future(self._llm.is_paused())
+        try:
+            # A core that dies leaves the call unanswered.
+            while not (await asyncio.wait({call}, timeout=_POLL_S))[0]:
+                if self._llm.errored:
+                    raise EngineError(_DIED)
+            call.result()
+        except EngineDeadError as error:
+            raise EngineError(_DIED) from error
+        finally:
+            call.cancel()
 
     def shutdown(self) -> None:
         """See `Engine`."""
@@ -205,23 +234,7 @@ async def load_in_background(
     """`VllmEngine.load` in a thread, so that health checks are answered meanwhile."""
 
     def load() -> VllmEngine:
-        with _children_without_interrupt():
+        with starting_processes():
             return VllmEngine.load(model, arguments, max_context, name)
 
     return await asyncio.to_thread(load)
-
-
-@contextmanager
-def _children_without_interrupt() -> Iterator[None]:
-    """Processes that this thread starts meanwhile, and theirs, do not notice SIGINT.
-
-    Ctrl-C in a terminal reaches every process of the service. vLLM's would abort what they
-    generate, when the service is to finish it; it ends them itself, with SIGTERM.
-    """
-    # Started later, it would unblock the signal again.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

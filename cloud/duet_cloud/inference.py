@@ -88,7 +88,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             raise
         except EngineError as error:
             outcome = "unavailable"
-            raise unavailable(str(error), 30.0) from error
+            raise unavailable(str(error), 2.0) from error
         finally:
             # "cancelled" is cancelled by the device, past its deadline, or a device that is gone:
             # gRPC does not say which. The engine's request is aborted by now.
@@ -121,11 +121,11 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         """Writes the signal; returns how many tokens it has."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
         # is tokenised is bounded in bytes by then.
-        limits = route.ready().limits
-        limits.check(request)
-        encoding, job = _prepare(route.pair, request, request_id, limits)
-        async with route.admission.admit(request_id):
-            serving = route.ready()
+        serving = route.ready()
+        serving.limits.check(request)
+        encoding, job = _prepare(route.pair, request, request_id, serving.limits)
+        watch = serving.watch
+        async with watch.request(), route.admission.admit(request_id):
             started = time.monotonic()
             buffer = ChunkBuffer(encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
             done = SignalEnd(
@@ -141,7 +141,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 charge.spent = len(job.prompt_ids)
                 async with aclosing(serving.engine.generate(job)) as steps:
                     async for step in steps:
-                        now = time.monotonic()
+                        now = watch.progressed = time.monotonic()
                         charge.spent += len(step.ids)
                         done.signal_tokens += len(step.ids)
                         buffer.add(step.ids, step.text, now)
@@ -156,7 +156,11 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                             self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
                             first_chunk = False
                         self._metrics.chunks.labels(route.name).inc()
-                        await context.write(ReasonResponse(chunk=chunk))
+                        watch.writing += 1
+                        try:
+                            await context.write(ReasonResponse(chunk=chunk))
+                        finally:
+                            watch.writing -= 1
             self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
             if done.finish_reason == FINISH_REASON_BUDGET:
                 self._metrics.budget_cuts.labels(route.name).inc()

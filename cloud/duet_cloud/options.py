@@ -40,6 +40,11 @@ class ServeOptions:
     """Time to finish running requests when stopping, in seconds."""
     write_s: float = 30.0
     """Maximum time that a message waits for a device that does not read, in seconds."""
+    engine_timeout_s: float | None = None
+    """Seconds in which a working engine answers a check or emits a token; None: 4 on a GPU, 60 on a
+    processor. An engine that misses it twice in a row has failed."""
+    engine_failure: str = "exit"
+    """`exit` ends the service when an engine fails; `restart` loads the engine again."""
     reflection: bool = False
     """Whether to offer gRPC server reflection."""
     log_format: str = "console"
@@ -115,6 +120,9 @@ def _parser() -> Parser:
         help="time to finish when stopping")  # fmt: skip
     add("--write-s", type=number(0.1, _MOST_S), metavar="S",
         help="longest that a message waits for a device that does not read")  # fmt: skip
+    add("--engine-timeout-s", type=number(0.1, _MOST_S), metavar="S",
+        help="time in which a working engine answers; none: 4 on a GPU, 60 on a processor")  # fmt: skip
+    add("--engine-failure", choices=("exit", "restart"), help="what a failed engine leads to")
     add("--reflection", action="store_true", help="offer gRPC server reflection")
     add("--log-format", choices=("console", "json"), help="form of the log")
     add("--log-questions", action="store_true", help="write questions into the log")

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from duet_cloud.admission import Admission
 from duet_cloud.engine import Engine
-from duet_cloud.errors import UsageError
+from duet_cloud.engine_watch import EngineWatch
+from duet_cloud.errors import EngineError, UsageError
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import RequestLimits
 from duet_cloud.status import mismatch, unavailable
@@ -17,15 +18,19 @@ class Serving:
 
     engine: Engine
     limits: RequestLimits
+    watch: EngineWatch
 
 
 @dataclass
 class Route:
-    """One pair of the service. `serving` is None until its engine is loaded."""
+    """One pair of the service."""
 
     pair: PairReasoner
     admission: Admission
     serving: Serving | None = None
+    """None until the engine is loaded, and while it is loaded again."""
+    failure: EngineError | None = None
+    """Why the engine failed; None while it has not."""
 
     @property
     def name(self) -> str:

@@ -8,11 +8,13 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from duet_cloud import logs
 from duet_cloud.admission import Admission
 from duet_cloud.control import ControlService
 from duet_cloud.distribution import PairService
 from duet_cloud.engine import Engine
-from duet_cloud.errors import AddressError
+from duet_cloud.engine_watch import EngineWatch
+from duet_cloud.errors import AddressError, EngineError
 from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
 from duet_cloud.inference import ChunkLimits, InferenceService
@@ -22,6 +24,7 @@ from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
+from duet_contract.channels import SERVER_KEEPALIVE
 from duet_contract.v1 import (
     control_pb2,
     control_pb2_grpc,
@@ -44,12 +47,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # Signals are far below any flow-control window; probing for one costs bytes on every link.
     ("grpc.http2.bdp_probe", 0),
-    # A device that went away without a word is noticed within half a minute, and its request
-    # aborted.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    # Less than any device's own interval: pings during silence are wanted.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    *SERVER_KEEPALIVE,
 )
 
 
@@ -71,6 +69,8 @@ class CloudServer:
         )
         for route in self.routes.all:
             self.metrics.watch(route.name, route.admission)
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        self.engine_failed = asyncio.Event()
         self.security: Security | None = open_security(options, self.metrics.refused)
         self.inference = InferenceService(
             self.routes,
@@ -146,21 +146,41 @@ class CloudServer:
             route.pair.manifest, len(route.pair.prompt([])), engine.max_context
         )
         self.metrics.keep_engine()
-        route.serving = Serving(engine, limits)
-        route.admission.open(self._options.max_running or engine.max_sequences)
-        if all(one.serving for one in self.routes.all):
+        admission = route.admission
+        watch = EngineWatch(engine, lambda: admission.running, self._options.engine_timeout_s)
+        route.serving, route.failure = Serving(engine, limits, watch), None
+        admission.open(self._options.max_running or engine.max_sequences)
+        self._watches[route.name] = asyncio.create_task(self._watch(route, watch))
+        if all(one.serving and one.failure is None for one in self.routes.all):
             await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
-    def healthy(self) -> bool:
-        """Whether every engine that was loaded can still take requests."""
-        return all(route.serving.engine.healthy() for route in self.routes.all if route.serving)
+    async def _watch(self, route: Route, watch: EngineWatch) -> None:
+        """Stops serving a pair when its engine fails."""
+        try:
+            await watch.run()
+        except EngineError as error:
+            logs.get().error("engine failed", pair=route.name, reason=str(error))
+            route.failure = error
+            route.admission.fail()
+            self.engine_failed.set()
+            await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.NOT_SERVING)
 
     def close_engines(self) -> None:
-        """Ends every engine, and lets go of it."""
+        """Ends every engine."""
         for route in self.routes.all:
-            if route.serving:
-                route.serving.engine.shutdown()
-                route.serving = None
+            if engine := self._detach(route):
+                engine.shutdown()
+
+    async def close_engine(self, route: Route) -> None:
+        """Ends a pair's engine in a thread; one that hangs takes seconds to end."""
+        if engine := self._detach(route):
+            await asyncio.to_thread(engine.shutdown)
+
+    def _detach(self, route: Route) -> Engine | None:
+        if watching := self._watches.pop(route.name, None):
+            watching.cancel()
+        serving, route.serving = route.serving, None
+        return serving.engine if serving else None
 
     async def drain(self) -> bool:
         """Not ready any more; waits for requests in flight. False if the grace period ran out."""
@@ -169,9 +189,11 @@ class CloudServer:
         drained = (route.admission.drain(grace_s) for route in self.routes.all)
         return all(await asyncio.gather(*drained))
 
-    async def stop(self) -> None:
-        """Closes every connection; what still runs is cancelled."""
-        await self._server.stop(None)
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Closes every connection; calls that still run after `grace_s` seconds are cancelled."""
+        await self._server.stop(grace_s)
+        for watching in self._watches.values():
+            watching.cancel()
         if self.security:
             await self.security.stop()
         # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.

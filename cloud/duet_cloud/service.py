@@ -8,6 +8,7 @@ from duet_cloud.engine import load_in_background
 from duet_cloud.errors import CloudError, EngineError, Exit
 from duet_cloud.options import ServeOptions, parse_options
 from duet_cloud.reasoner import PairReasoner
+from duet_cloud.routing import Route
 from duet_cloud.server import CloudServer
 from duet_cloud.stopping import StoppedAtOnce, Stopping, end_process
 from duet_contract.console import OutputClosed, OutputLost
@@ -15,7 +16,7 @@ from duet_contract.errors import ContractError
 from duet_contract.pairs import find_pair
 from duet_contract.terminal import one_line
 
-_HEALTH_CHECK_S = 1.0
+_STATUS_S = 1.0
 # Of a GPU's memory, for all engines together.
 _MEMORY_SHARE = 0.9
 
@@ -63,10 +64,9 @@ async def _serve(options: ServeOptions) -> None:
         metrics_port=metrics_port,
         enrollment_port=server.security.enrollment_port if server.security else None,
     )
-    loading = True
+    loading = False
     try:
         await _load(server, options, stopping)
-        loading = False
         if not stopping.asked.is_set():
             log.info(
                 "ready",
@@ -75,12 +75,16 @@ async def _serve(options: ServeOptions) -> None:
                 max_running=sum(route.admission.max_running for route in server.routes.all),
                 max_waiting=sum(route.admission.max_waiting for route in server.routes.all),
             )
-            await _until_stopped(stopping.asked, server)
+            await _until_stopped(server, options, stopping)
             log.info("draining", running=_running(server))
             if not await stopping.unless_at_once(server.drain()):
                 log.warning("grace period over", running=_running(server))
     except StoppedAtOnce:
-        pass
+        loading = any(route.serving is None for route in server.routes.all)
+    except EngineError:
+        # Time for the statuses of the calls that the engine's failure ended.
+        await server.stop(_STATUS_S)
+        raise
     finally:
         await server.stop()
         server.close_engines()
@@ -91,22 +95,28 @@ async def _serve(options: ServeOptions) -> None:
 
 async def _load(server: CloudServer, options: ServeOptions, stopping: Stopping) -> None:
     """Loads each pair's engine, one after the other; each serves as soon as it is loaded."""
-    routes = server.routes.all
-    arguments = dict(options.engine)
-    if len(routes) > 1:
-        # Otherwise the first would take nearly all of the GPU's memory for its cache.
-        arguments.setdefault("gpu_memory_utilization", round(_MEMORY_SHARE / len(routes), 2))
-    for route in routes:
+    for route in server.routes.all:
         if stopping.asked.is_set():
             return
-        engine = await stopping.unless_at_once(
-            load_in_background(route.pair.directory, arguments, route.pair.max_context, route.name)
-        )
-        try:
-            await server.open(engine, route)
-        except CloudError:
-            engine.shutdown()
-            raise
+        await _load_engine(server, options, stopping, route)
+
+
+async def _load_engine(
+    server: CloudServer, options: ServeOptions, stopping: Stopping, route: Route
+) -> None:
+    arguments = dict(options.engine)
+    if len(server.routes.all) > 1:
+        # Otherwise the first would take nearly all of the GPU's memory for its cache.
+        share = round(_MEMORY_SHARE / len(server.routes.all), 2)
+        arguments.setdefault("gpu_memory_utilization", share)
+    engine = await stopping.unless_at_once(
+        load_in_background(route.pair.directory, arguments, route.pair.max_context, route.name)
+    )
+    try:
+        await server.open(engine, route)
+    except CloudError:
+        engine.shutdown()
+        raise
 
 
 def _unfinished(server: CloudServer) -> str:
@@ -122,11 +132,27 @@ def _running(server: CloudServer) -> int:
     return sum(route.admission.running for route in server.routes.all)
 
 
-async def _until_stopped(stopping: asyncio.Event, server: CloudServer) -> None:
-    while not stopping.is_set():
-        if not server.healthy():
-            raise EngineError("an engine died; vLLM's log above says why")
+async def _until_stopped(server: CloudServer, options: ServeOptions, stopping: Stopping) -> None:
+    """Returns when the service is to stop; loads failed engines again where that is wanted.
+
+    Raises:
+        EngineError: an engine failed, or cannot be loaded again.
+        StoppedAtOnce: the second signal came while an engine was loaded.
+    """
+    while not stopping.asked.is_set():
+        waits = [asyncio.ensure_future(e.wait()) for e in (stopping.asked, server.engine_failed)]
         try:
-            await asyncio.wait_for(stopping.wait(), _HEALTH_CHECK_S)
-        except TimeoutError:
-            continue
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        server.engine_failed.clear()
+        for route in server.routes.all:
+            if route.failure is None or stopping.asked.is_set():
+                continue
+            if options.engine_failure == "exit":
+                raise route.failure
+            logs.get().warning("loading the engine again", pair=route.name)
+            await server.close_engine(route)
+            await _load_engine(server, options, stopping, route)
+            logs.get().info("ready again", pair=route.name)

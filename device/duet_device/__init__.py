@@ -78,30 +78,19 @@ if TYPE_CHECKING:
     from duet_device.question import Question as Question
     from duet_device.settings import Settings as Settings
 
-_MODULES = {
-    "async_client": ("AsyncClient",),
-    "client": ("Client",),
-    "errors": (
-        "CloudBusy",
-        "CloudRefused",
-        "CloudUnreachable",
-        "DeadlineExceeded",
-        "DeviceError",
-        "IdentityProblem",
-        "Interrupted",
-        "ModelProblem",
-        "PairMismatch",
-        "UntrustedPair",
-        "UsageProblem",
-        "VaultError",
-    ),
-    "events": ("AnswerText", "Event", "Note", "Result", "Sent", "SignalText", "Timings"),
-    "pairs.pair": ("Pair", "open_pair"),
-    "question": ("Question",),
-    "settings": ("Settings",),
-}
 # Imported when first used: `duet-device --help` needs neither gRPC nor llama.cpp.
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_MODULES = {
+    "async_client": "AsyncClient",
+    "client": "Client",
+    "errors": "CloudBusy CloudRefused CloudUnreachable DeadlineExceeded DeviceError "
+    "IdentityProblem Interrupted ModelProblem PairMismatch UntrustedPair UsageProblem VaultError",
+    "events": "AnswerText Event Note Result Sent SignalText Timings",
+    "pairs.pair": "Pair open_pair",
+    "question": "Question",
+    "settings": "Settings",
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:

@@ -29,11 +29,11 @@ class AnswerWriter:
         return "".join(self._text)
 
     def feed(self, token: int) -> str:
-        """Returns the characters that a token completes; often none."""
+        """Return the characters that a token completes; often none."""
         return self._add(self._utf8.decode(self._decoder.detokenize(token)))
 
     def finish(self) -> str:
-        """Returns the characters that were held back, after the last token."""
+        """Return the characters that were held back, after the last token."""
         return self._add(self._utf8.decode(b"", True), last=True)
 
     def _add(self, text: str, *, last: bool = False) -> str:

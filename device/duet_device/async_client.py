@@ -97,7 +97,7 @@ class AsyncClient:
         deadline: Deadline | None = None,
         **changes: Unpack[QuestionSettings],
     ) -> Result:
-        """Answers a question; see `Client.ask`."""
+        """Answer a question; see `Client.ask`."""
         result = None
         async with aclosing(self.stream(question, deadline=deadline, **changes)) as events:
             async for event in events:
@@ -116,7 +116,7 @@ class AsyncClient:
         deadline: Deadline | None = None,
         **changes: Unpack[QuestionSettings],
     ) -> AsyncGenerator[Event]:
-        """Answers a question, event by event; see `Client.stream`.
+        """Answer a question, event by event; see `Client.stream`.
 
         A loop that is left before the end should close the stream, since Python does so later:
         `async with contextlib.aclosing(client.stream(...)) as events`.
@@ -143,7 +143,7 @@ class AsyncClient:
                 await self._finish(events.close)
 
     async def close(self) -> None:
-        """Stops the question that is being answered, and frees decoder, connection and thread.
+        """Stop the question that is being answered, and free decoder, connection and thread.
 
         Does nothing the second time.
         """
@@ -167,7 +167,7 @@ class AsyncClient:
 
     @asynccontextmanager
     async def _my_turn(self, deadline: Deadline) -> AsyncIterator[None]:
-        """Waits until no other question is being answered."""
+        """Wait until no other question is being answered."""
         if self._task is not None and self._task is asyncio.current_task():
             raise UsageProblem(
                 "this client is still answering: finish or close the stream before, "
@@ -193,7 +193,7 @@ class AsyncClient:
             raise Interrupted("the client was closed") from error
 
     async def _finish(self, call: Callable[[], None]) -> None:
-        """Runs a call to its end, even if the task is cancelled meanwhile."""
+        """Run a call to its end, even if the task is cancelled meanwhile."""
         try:
             running = self._submit(call)
         except Interrupted:

@@ -108,7 +108,7 @@ class Client:
         deadline: Deadline | None = None,
         **changes: Unpack[QuestionSettings],
     ) -> Result:
-        """Answers a question; notes go to the log `duet_device`.
+        """Answer a question; notes go to the log `duet_device`.
 
         Args:
             question: as typed, or with private context, redaction or a stored signal.
@@ -144,10 +144,10 @@ class Client:
         deadline: Deadline | None = None,
         **changes: Unpack[QuestionSettings],
     ) -> Generator[Event]:
-        """Answers a question, event by event (`duet_device.events`).
+        """Answer a question, event by event (`duet_device.events`).
 
         Closing the stream, or dropping it as `break` does, stops the question at once, in the cloud
-        as well.
+        as well. A stream whose client is closed meanwhile ends without a result.
 
         Args:
             question: as typed, or with private context, redaction or a stored signal.
@@ -182,7 +182,7 @@ class Client:
         return stream
 
     def close(self) -> None:
-        """Stops the question that is being answered, and frees decoder and connection.
+        """Stop the question that is being answered, and free decoder and connection.
 
         Does nothing the second time.
         """
@@ -233,7 +233,7 @@ class Client:
 
     @contextmanager
     def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Event]]) -> Iterator[None]:
-        """Waits until no other question is being answered."""
+        """Wait until no other question is being answered."""
         thread = threading.get_ident()
         while not self._turn.acquire(timeout=POLL_S):
             if self._thread == thread:
@@ -296,7 +296,7 @@ class Client:
     def _open_channel(
         self, settings: Settings, deadline: Deadline
     ) -> Generator[Note, None, grpc.Channel | None]:
-        """Opens the channel; None if the identity has expired and the device may answer alone."""
+        """Open the channel; None if the identity has expired and the device may answer alone."""
         if self._given_channel is not None:
             return self._given_channel
         if self._channel is None:
@@ -318,7 +318,7 @@ class Client:
         return self._decoder
 
     def _renew(self) -> Iterator[Note]:
-        """Renews this device's certificate if it is time."""
+        """Renew this device's certificate if it is time."""
         notes: list[str] = []
         if renew_if_due(self.settings.server, notes.append):
             # The next question uses the new certificate.

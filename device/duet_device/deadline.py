@@ -35,7 +35,7 @@ class Deadline:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Leaves out the time spent within, which waits for a user, a pipe or a disk."""
+        """Leave out the time spent within, which waits for a user, a pipe or a disk."""
         began = time.perf_counter()
         try:
             yield
@@ -49,11 +49,11 @@ class Deadline:
         return ((time.perf_counter() if at is None else at) - self.started) * 1e3
 
     def interrupt(self) -> None:
-        """Stops this question from any thread, and no other that shares its `stop`."""
+        """Stop this question from any thread, and no other that shares its `stop`."""
         self._interrupted = True
 
     def check(self) -> None:
-        """Returns while the question may continue.
+        """Return while the question may continue.
 
         Raises:
             Interrupted: the question was stopped.

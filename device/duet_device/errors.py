@@ -26,7 +26,7 @@ class DeviceError(Exception):
 
 
 class UsageProblem(DeviceError):
-    """What was asked cannot be asked: an empty, malformed or too long question, a bad limit."""
+    """The question is empty, malformed or too long, or a setting is out of range."""
 
     exit_code = ExitCode.USAGE
 
@@ -38,13 +38,13 @@ class CloudUnreachable(DeviceError):
 
 
 class CloudRefused(DeviceError):
-    """The cloud answered that it will not reason about this question."""
+    """The cloud refused the question."""
 
     exit_code = ExitCode.REFUSED
 
 
 class CloudBusy(CloudRefused):
-    """The cloud has no place now. `retry_after`: seconds until it may have, if it said so."""
+    """The cloud is at capacity. `retry_after`: seconds until a new try, if it said so."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class CloudBusy(CloudRefused):
 
 
 class DeadlineExceeded(DeviceError):
-    """The time that the question was given has passed."""
+    """The time limit of the question has passed."""
 
     exit_code = ExitCode.DEADLINE
 
@@ -68,13 +68,13 @@ class PairMismatch(ModelProblem):
 
 
 class VaultError(DeviceError):
-    """What the device keeps encrypted cannot be had: wrong key, altered, or damaged."""
+    """Encrypted store unavailable: key missing, wrong key, or data modified."""
 
     exit_code = ExitCode.VAULT
 
 
 class VaultLocked(VaultError):
-    """The key cannot be had here: no keyring, and no passphrase."""
+    """The key is unavailable: there is no keyring and no passphrase."""
 
 
 class IdentityProblem(DeviceError):
@@ -88,7 +88,7 @@ class IdentityExpired(IdentityProblem):
 
 
 class UntrustedPair(ModelProblem):
-    """A pair that nobody trusted has signed, that was altered, or is older than the one here."""
+    """A pair without a trusted signature, modified, or older than the one here."""
 
 
 class OutputClosed(DeviceError):

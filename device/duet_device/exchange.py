@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 
+from duet_contract.answers import final_answer
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import (
     Bytes,
@@ -48,7 +49,7 @@ class Exchange:
 
 
 def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Generator[Event]:
-    """Answers a question with the signal of a link, a stored signal, or the device alone.
+    """Answer a question with the signal of a link, a stored signal, or the device alone.
 
     Args:
         exchange: question, pair and decoder.
@@ -106,7 +107,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
 
 
 def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> float:
-    """Evaluates the prompt before the signal; returns when that was done, in milliseconds.
+    """Evaluate the prompt before the signal; return when that was done, in milliseconds.
 
     The suffix may be empty, and then the first answer token comes from the last chunk, or from the
     prefix where the signal is empty.
@@ -133,7 +134,7 @@ def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
 
 
 def _reserve(exchange: Exchange, prompt: int) -> None:
-    """Makes room for `prompt` tokens and the answer, as far as the decoder's window goes."""
+    """Make room for `prompt` tokens and the answer, as far as the decoder's window goes."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
     exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
@@ -152,7 +153,7 @@ class _Answered:
 
 
 def _generate(exchange: Exchange) -> Generator[AnswerText, None, _Answered]:
-    """Generates the answer behind the decoder's sequence."""
+    """Generate the answer behind the decoder's sequence."""
     generation = _generation(exchange)
     writer = AnswerWriter(exchange.decoder, exchange.question)
     count = 0
@@ -197,6 +198,7 @@ def _receipt(
     tokens = signal.tokens if signal else 0
     # What a cut signal computed last need not be its result.
     doubtful = signal is not None and not signal.cut and contradicts(signal.text, answered.text)
+    final = final_answer(answered.text)
     low = generation.low_confidence(manifest.defaults.confidence)
     return Receipt(
         answer=answered.text,
@@ -220,6 +222,7 @@ def _receipt(
             total=exchange.deadline.elapsed_ms(answered.end),
         ),
         flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
+        value=final.text if final else None,
         confidence=generation.confidence,
         low_confidence=doubtful or bool(low),
     )

@@ -37,7 +37,7 @@ def is_there(path: Path) -> bool:
     """Whether there is such a file.
 
     Raises:
-        VaultError: nobody can tell: its directory is closed, or links lead in a circle.
+        VaultError: its directory cannot be read, or links lead in a circle.
     """
     try:
         path.stat()

@@ -117,7 +117,7 @@ class Link:
         return []
 
     def next(self) -> Arrival | Note:
-        """Waits for the next message.
+        """Wait for the next message.
 
         Raises:
             CloudUnreachable, CloudRefused, PairMismatch: the call failed.
@@ -130,7 +130,7 @@ class Link:
                 return arrival
 
     def poll(self, seconds: float) -> Arrival | Note | None:
-        """Waits for the next message for `seconds`; None if there is none."""
+        """Wait for the next message for `seconds`; None if there is none."""
         try:
             item = self._queue.get(timeout=seconds)
         except queue.Empty:
@@ -140,7 +140,7 @@ class Link:
         return item
 
     def cancel(self) -> None:
-        """Ends the call and the link's threads; does no harm once the call is over."""
+        """End the call and its threads; do nothing once the call is over."""
         with self._beginning:
             self._cancelled.set()
         self._settled.set()
@@ -151,7 +151,7 @@ class Link:
         self._over = True
 
     def _watch(self) -> None:
-        """Notes when the connection is ready, and ends the call if that takes too long."""
+        """Note when the connection is ready, and end the call if that takes too long."""
         end = time.monotonic() + self._connect_timeout
         for state in connection_states(self._channel):
             if self._cancelled.is_set() or self._received:
@@ -182,7 +182,7 @@ class Link:
                     if self._cancelled.wait(wait):
                         return
         except Exception as error:  # `next` must raise it instead of waiting on.
-            self.broken = isinstance(error, CloudUnreachable)
+            self.broken = not isinstance(error, CloudBusy)
             self._over = True
             if not self._cancelled.is_set():
                 self._queue.put(error)
@@ -265,7 +265,7 @@ class Link:
 
 
 def cancelled(link: Link, events: Generator[Event]) -> Generator[Event]:
-    """Yields events, with a `Sent` for each request that left; cancels the call in the end.
+    """Yield events, with a `Sent` for each request that left; cancel the call in the end.
 
     Args:
         link: cancelled when the events end, fail, or are closed.

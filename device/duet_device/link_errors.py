@@ -39,7 +39,7 @@ _REFUSALS = {
     grpc.StatusCode.FAILED_PRECONDITION: "the cloud refused the question",
     grpc.StatusCode.UNAUTHENTICATED: "the cloud does not know this device",
     grpc.StatusCode.PERMISSION_DENIED: "the cloud does not let this device ask",
-    grpc.StatusCode.UNIMPLEMENTED: "that server is no DUET cloud, or one of another version",
+    grpc.StatusCode.UNIMPLEMENTED: "that server is not a DUET cloud, or is of another version",
 }
 
 
@@ -59,7 +59,7 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
         # What of this device's own is used up; waiting for others would not help.
         return CloudBusy(f"the cloud at {server} refused: {quota}", _retry_after(status))
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
-        return CloudBusy(f"the cloud at {server} has no place now: {text}", _retry_after(status))
+        return CloudBusy(f"the cloud at {server} is at capacity: {text}", _retry_after(status))
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("the cloud did not finish within the time given (--timeout)")
     if code == grpc.StatusCode.FAILED_PRECONDITION and _reason(status) == PAIR_MISMATCH:

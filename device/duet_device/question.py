@@ -54,7 +54,7 @@ class Question:
         return self.redaction.text if self.redaction else self.text
 
     def check_size(self, manifest: Manifest) -> None:
-        """Refuses a question that cannot fit a pair, before anything is loaded or sent.
+        """Refuse a question that cannot fit a pair, before anything is loaded or sent.
 
         Raises:
             UsageProblem: the question or its context is too long.
@@ -76,7 +76,7 @@ class Question:
 
 
 def build_request(question: str, manifest: Manifest, settings: Settings) -> ReasonRequest:
-    """Builds all that leaves the device for a question, with a request id of its own.
+    """Build all that leaves the device for a question, with a request id of its own.
 
     Args:
         question: `Question.sent`; nothing else of a question is sent.
@@ -99,7 +99,7 @@ def build_request(question: str, manifest: Manifest, settings: Settings) -> Reas
 
 
 def asked_again(request: ReasonRequest) -> ReasonRequest:
-    """Returns the same request with an id of its own."""
+    """Return the same request with an id of its own."""
     again = ReasonRequest()
     again.CopyFrom(request)
     again.request_id = uuid.uuid4().hex

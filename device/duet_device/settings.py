@@ -73,7 +73,7 @@ class Settings:
         return self.budget or manifest.defaults.budget
 
     def check(self, manifest: "Manifest") -> None:
-        """Refuses values that are out of range for a pair.
+        """Refuse values that are out of range for a pair.
 
         Raises:
             UsageProblem: names the first such value and what is possible.
@@ -99,7 +99,7 @@ class Settings:
 
 
 def default_threads() -> int:
-    """Returns the processors that this process may use, less one, and at most 8.
+    """Return the number of processors that this process may use, less one, and at most 8.
 
     llama.cpp's threads wait for each other actively, several times a layer: with as many threads as
     processors, anything else that runs makes a step many times slower. Beyond 8, decoding is bound

@@ -46,7 +46,7 @@ class SignalLimits:
         """Checks what the cloud says of the whole signal.
 
         Raises:
-            CloudUnreachable: it contradicts the budget or what arrived, or a time is no time.
+            CloudUnreachable: it contradicts the budget or what arrived, or a time is not in milliseconds.
         """
         if self._budget is not None and done.signal_tokens > self._budget:
             raise CloudUnreachable(

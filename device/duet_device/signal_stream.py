@@ -64,7 +64,7 @@ def read_signal(
     *,
     speculative_prefill: bool = False,
 ) -> Generator[Note | SignalText, None, Signal]:
-    """Appends the signal and the prompt's end to the decoder's sequence, as they arrive.
+    """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
     Args:
         link: brings the signal; its deadline is checked between batches.
@@ -154,7 +154,7 @@ class _ChunkReader:
         self.last_chunk: float | None = None
 
     def feed(self, chunk: SignalChunk, at: float) -> tuple[list[int], str]:
-        """Returns the decoder's tokens that a chunk completes, and its text."""
+        """Return the decoder's tokens that a chunk completes, and its text."""
         if self._reader is None:
             self.first_chunk = at
             if chunk.WhichOneof("content") == "tokens":
@@ -174,7 +174,7 @@ class _ChunkReader:
         return self._add(ids, chunk.text)
 
     def finish(self, done: SignalEnd) -> tuple[list[int], str]:
-        """Returns what was held back; checks what came against what the cloud says it sent."""
+        """Return what was held back; check what came against what the cloud says it sent."""
         if done.finish_reason not in (FINISH_REASON_END_OF_REASONING, FINISH_REASON_BUDGET):
             raise CloudUnreachable("the signal ended for a reason that this version does not know")
         if self._reader is None:

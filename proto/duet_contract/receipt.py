@@ -78,6 +78,8 @@ class Receipt(_Model):
     bytes: Bytes
     ms: Milliseconds
     flops: Flops
+    value: str | None = None
+    """The final answer as a person writes it, such as "16" or "3/4"; None if the answer is empty."""
     confidence: float | None = None
     low_confidence: bool = False
 

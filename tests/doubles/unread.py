@@ -1,4 +1,4 @@
-"""Clients whose flow-control window is closed, and what comes to them on the wire all the same."""
+"""Relays that see what passes or go silent, and clients whose flow-control window is closed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,12 +16,34 @@ CLOSED_WINDOW = [
 async def tapped(port: int) -> AsyncIterator[tuple[str, bytearray]]:
     """A relay to a local port: its address, and what the server has sent through it."""
     sent = bytearray()
+    async with _relay(port, sent, asyncio.Event()) as address:
+        yield address, sent
+
+
+@asynccontextmanager
+async def falling_silent(port: int) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A relay to a local port: its address, and an event that, once set, stops all that passes.
+
+    Both connections stay open, as when a device loses its network without a word.
+    """
+    silent = asyncio.Event()
+    async with _relay(port, bytearray(), silent) as address:
+        yield address, silent
+
+
+@asynccontextmanager
+async def _relay(port: int, sent: bytearray, silent: asyncio.Event) -> AsyncIterator[str]:
+    connections: set[asyncio.StreamWriter] = set()
+    over = asyncio.Event()
 
     async def pump(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: bytearray | None
     ) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
+                if silent.is_set():
+                    await over.wait()
+                    return
                 if seen is not None:
                     seen += data
                 writer.write(data)
@@ -30,14 +52,18 @@ async def tapped(port: int) -> AsyncIterator[tuple[str, bytearray]]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        connections.update((to_server, writer))
         await asyncio.gather(pump(reader, to_server, None), pump(from_server, writer, sent))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     host, relayed = server.sockets[0].getsockname()[:2]
     try:
-        yield f"{host}:{relayed}", sent
+        yield f"{host}:{relayed}"
     finally:
+        over.set()
         server.close()
+        for connection in connections:
+            connection.close()
 
 
 async def until(condition: Callable[[], bool], within_s: float = 5.0) -> float:

@@ -62,7 +62,7 @@ def test_text_for_people(service):
     assert result.stdout.decode().strip()
     assert b"\x1b[" not in result.stdout + result.stderr, "colours where there is no terminal"
     lines = result.stderr.decode().strip().splitlines()
-    assert "signal tokens" in lines[-1]
+    assert "large-model tokens" in lines[-1]
     assert len(lines) > 1, "the signal was to be shown"
 
 

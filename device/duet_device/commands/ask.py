@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duet_contract.errors import ContractError
 from duet_contract.sampling import MOST_SEED
 from duet_device.commands.options import FiniteRange, Temperature
-from duet_device.commands.output import note
+from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
-from duet_device.errors import DeviceError, Interrupted, UsageProblem
+from duet_device.errors import (
+    DeviceError,
+    Interrupted,
+    ModelProblem,
+    OutputClosed,
+    OutputLost,
+    UsageProblem,
+)
 from duet_device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_CONTEXT_TIMEOUT,
@@ -64,14 +72,31 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
-@click.command(epilog=EXIT_CODES)
+class _Ask(click.Command):
+    """Ends in one JSON object with --json, whether the question was answered or not."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """See click.Command."""
+        try:
+            return super().invoke(ctx)
+        except (OutputClosed, OutputLost):
+            raise
+        except (ContractError, DeviceError) as error:
+            if not ctx.params["as_json"]:
+                raise
+            failure = error if isinstance(error, DeviceError) else ModelProblem(str(error))
+            show_error(failure)
+            ctx.exit(failure.exit_code)
+
+
+@click.command(cls=_Ask, epilog=EXIT_CODES)
 @click.argument("question", required=False)
 @click.option(
     "--json",
     "as_json",
     envvar="DUET_JSON",
     is_flag=True,
-    help="Print the receipt as one JSON object.",
+    help="Print the receipt, or the error, as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
 @click.option(
@@ -141,7 +166,7 @@ class _Sources(click.types.StringParamType):
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Load a pair that nobody trusted has signed, if no publisher is pinned.",
+    help="Load a pair without a trusted signature, if no publisher is pinned.",
 )
 @click.option(
     "--context",
@@ -185,6 +210,7 @@ class _Sources(click.types.StringParamType):
     help="Take the signal from history if the same question was answered before.",
 )
 @click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Show all that the answer cost on stderr.")
 @click.pass_context
 def ask(
     context: click.Context,
@@ -213,6 +239,7 @@ def ask(
     no_log: bool,
     reuse: bool,
     quiet: bool,
+    verbose: bool,
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-").
 
@@ -255,7 +282,9 @@ def ask(
     )
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
-    output = Output(as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent)
+    output = Output(
+        as_json=as_json, show_signal=show_signal, quiet=quiet, show_sent=show_sent, verbose=verbose
+    )
     with client:
         asked = Question(text)
         if sources:
@@ -278,7 +307,7 @@ def _answer(
     output: "Output",
     recorder: "Recorder",
 ) -> None:
-    """Shows the events of a question, and stores its result."""
+    """Show the events of a question, and store its result."""
     from duet_device.events import Result
 
     try:

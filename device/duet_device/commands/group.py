@@ -45,10 +45,10 @@ def run_command(arguments: Sequence[str] | None, started: float) -> int:
         # What an encoding lacks is shown as a question mark; it does not lose the answer.
         reconfigure(errors="replace")
     try:
-        commands.main(args=arguments, prog_name="duet-device", standalone_mode=False, obj=started)
+        code = commands.main(
+            args=arguments, prog_name="duet-device", standalone_mode=False, obj=started
+        )
         sys.stdout.flush()
-    except click.exceptions.Exit as done:
-        return done.exit_code
     except click.ClickException as error:
         message = io.StringIO()
         error.show(file=message)
@@ -74,7 +74,8 @@ def run_command(arguments: Sequence[str] | None, started: float) -> int:
             raise
         note("out of memory, or of threads: end other programs, or raise the limit (ulimit -a)")
         return ExitCode.MODEL
-    return ExitCode.OK
+    # click returns the code of `Context.exit`, and None otherwise.
+    return code or ExitCode.OK
 
 
 # How Python, the dynamic linker and the C library say it; none of them has a type for it.

@@ -154,7 +154,7 @@ def _show(id_: str, record: "Record", as_json: bool) -> None:
     if as_json:
         show(json_text({"id": id_, **record.model_dump(mode="json")}))
         return
-    from duet_device.commands.output import receipt_line
+    from duet_device.commands.output import receipt_details
 
     at = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     lines = [f"{id_}  {at}  {record.receipt.pair}", f"question: {record.question}"]
@@ -164,7 +164,7 @@ def _show(id_: str, record: "Record", as_json: bool) -> None:
         lines.append(f"context: {', '.join(record.context)}")
     if record.signal:
         lines.append(f"signal: {record.signal.text}")
-    lines += [f"answer: {record.receipt.answer}", receipt_line(record.receipt), ""]
+    lines += [f"answer: {record.receipt.answer}", receipt_details(record.receipt), ""]
     show("\n".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""Types of the options that take numbers: each refuses what is no number of its range."""
+"""Types of options that take numbers in a range."""
 
 import math
 from typing import Any

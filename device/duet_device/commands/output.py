@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duet_contract.console as console
-from duet_contract.terminal import json_escaped, one_line, printable
+from duet_contract.terminal import json_escaped, json_text, one_line, printable
+from duet_device.commands.plain_answer import PlainAnswer
 from duet_device.decoder.signal_result import contradicts
-from duet_device.errors import OutputClosed, OutputLost
+from duet_device.errors import DeviceError, OutputClosed, OutputLost
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
@@ -20,8 +21,13 @@ if TYPE_CHECKING:
 _DIM, _PLAIN = "\033[2m", "\033[0m"
 
 
+def _styled() -> bool:
+    """Whether a terminal may be sent styles: no-color.org, and terminals without any."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def show(text: str) -> None:
-    """Writes lines to stdout, escaped: names of files and pairs are what others chose.
+    """Write lines to stdout, escaped: names of files and pairs are what others chose.
 
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
@@ -30,7 +36,7 @@ def show(text: str) -> None:
 
 
 def show_path(path: Path) -> None:
-    """Writes a path to stdout, for programs exactly as it is.
+    """Write a path to stdout, for programs exactly as it is.
 
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
@@ -45,7 +51,7 @@ def show_path(path: Path) -> None:
 
 
 def note(line: str) -> None:
-    """Writes one line to stderr, escaped: much of it is what another side said. Never fails."""
+    """Write one line to stderr, escaped: much of it is what another side said. Never fails."""
     _tell(f"duet-device: {one_line(line)}\n")
 
 
@@ -57,23 +63,32 @@ class Output:
         show_signal: the signal goes to stderr, dimmed if that is a terminal.
         show_sent: what left the device goes to stderr, as one JSON object.
         quiet: no receipt line.
+        verbose: a receipt line with all that the answer cost.
     """
 
     def __init__(
-        self, *, as_json: bool, show_signal: bool, quiet: bool, show_sent: bool = False
+        self,
+        *,
+        as_json: bool,
+        show_signal: bool,
+        quiet: bool,
+        show_sent: bool = False,
+        verbose: bool = False,
     ) -> None:
         self._as_json = as_json
         self._show_signal = show_signal
         self._show_sent = show_sent
         self._sent = False
         self._quiet = quiet
+        self._verbose = verbose
         self._signal_shown = False
         self._last = "\n"
         self._on_terminal = sys.stdout.isatty()
-        self._terminal = sys.stderr.isatty()
+        self._plain = PlainAnswer() if self._on_terminal else None
+        self._dim = sys.stderr.isatty() and _styled()
 
     def show(self, event: "Event") -> None:
-        """Writes an event of a question.
+        """Write an event of a question.
 
         Raises:
             OutputClosed, OutputLost: the answer did not reach its reader.
@@ -93,19 +108,21 @@ class Output:
                 self.end(receipt)
 
     def signal(self, text: str) -> None:
-        """Writes the next characters of the signal."""
+        """Write the next characters of the signal."""
         if not self._show_signal:
             return
         self._signal_shown = True
         text = printable(text)
-        _tell(f"{_DIM}{text}{_PLAIN}" if self._terminal else text)
+        _tell(f"{_DIM}{text}{_PLAIN}" if self._dim else text)
 
     def answer(self, text: str) -> None:
-        """Writes the next characters of the answer."""
+        """Write the next characters of the answer."""
         self._end_signal()
-        if not self._as_json:
-            self._last = text[-1]
-            _write(printable(text) if self._on_terminal else text)
+        if self._as_json:
+            return
+        if self._plain:
+            text = printable(self._plain.feed(text))
+        self._write_answer(text)
 
     def note(self, line: str) -> None:
         """A line that the user should know."""
@@ -124,12 +141,14 @@ class Output:
             self.note(f"sent: {json_escaped(said)}")
 
     def end(self, receipt: "Receipt") -> None:
-        """Writes the rest of the answer: the end of its line, or the receipt as JSON.
+        """Write the rest of the answer: the end of its line, or the receipt as JSON.
 
         Raises:
             OutputClosed, OutputLost: whoever asked does not have the answer.
         """
         self._end_signal()
+        if self._plain and not self._as_json:
+            self._write_answer(printable(self._plain.finish()))
         if self._as_json:
             _write(json_escaped(receipt.model_dump_json()) + "\n")
         elif self._last != "\n" or not receipt.answer:
@@ -137,7 +156,7 @@ class Output:
             _write("\n")
 
     def receipt(self, receipt: "Receipt", stored: str | None = None) -> None:
-        """Says on stderr what the answer cost, and why to doubt it.
+        """Say on stderr what the answer cost, and why to doubt it.
 
         Args:
             receipt: of the answer, which `end` has written.
@@ -148,7 +167,10 @@ class Output:
         if receipt.low_confidence:
             self.note(f"low confidence: {_doubt(receipt)}; check it")
         if not self._quiet:
-            _tell(receipt_line(receipt) + (f" · stored as {stored}" if stored else "") + "\n")
+            line = receipt_line(receipt)
+            if self._verbose:
+                line += "\n" + receipt_details(receipt)
+            _tell(line + (f", stored as {stored}" if stored else "") + "\n")
 
     def break_off(self) -> None:
         """The question fails: what is told next gets a line of its own."""
@@ -157,14 +179,52 @@ class Output:
             self._last = "\n"
             _tell("\n")
 
+    def _write_answer(self, text: str) -> None:
+        if text:
+            self._last = text[-1]
+            _write(text)
+
     def _end_signal(self) -> None:
         if self._signal_shown:
             self._signal_shown = False
             _tell("\n\n")
 
 
+def show_error(error: DeviceError) -> None:
+    """Write an error to stdout as one JSON object.
+
+    Raises:
+        OutputClosed, OutputLost: see `duet_device.errors`.
+    """
+    what = {"type": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
+    _write(json_text({"error": what}) + "\n")
+
+
 def receipt_line(receipt: "Receipt") -> str:
-    """The receipt in one line, for people."""
+    """Return what an answer cost in one line of less than 80 characters.
+
+    Examples: "16 large-model tokens, 268 B, 1.2 s", "device alone, 1.2 s".
+    """
+    parts: list[str] = []
+    if receipt.source == "device":
+        parts.append("device alone")
+    else:
+        count = receipt.tokens.signal
+        stored = receipt.source == "history"
+        parts.append(
+            f"stored signal of {count} tokens" if stored else f"{count} large-model tokens"
+        )
+    if receipt.finish.endswith("+budget"):
+        parts[-1] += " (budget)"
+    if receipt.finish.startswith("limit"):
+        parts.append("answer cut")
+    if receipt.bytes.up:
+        parts.append(f"{receipt.bytes.up + receipt.bytes.down} B")
+    return ", ".join([*parts, f"{receipt.ms.total / 1e3:.1f} s"])
+
+
+def receipt_details(receipt: "Receipt") -> str:
+    """Return all that an answer cost in one line."""
     tokens, ms, flops = receipt.tokens, receipt.ms, receipt.flops
     parts: list[str] = ["device alone" if receipt.source == "device" else receipt.source]
     if receipt.source != "device":

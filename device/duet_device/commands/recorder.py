@@ -36,7 +36,7 @@ class Recorder:
             self._note(f"answer not stored: {error}")
 
     def find(self, question: "Question", client: "Client") -> "StoredSignal | None":
-        """Returns the stored signal of the same question with the same settings, if there is one.
+        """Return the stored signal of the same question with the same settings, if there is one.
 
         Raises:
             VaultError: the history or its key is unavailable.
@@ -58,7 +58,7 @@ class Recorder:
         return signal
 
     def store(self, question: "Question", client: "Client", result: "Result") -> str | None:
-        """Stores an answer; returns the record's id, None if it was not stored."""
+        """Store an answer; return the record's id, None if it was not stored."""
         if not self._enabled:
             return None
         from duet_device.history.store import Record, StoredSignal

@@ -19,7 +19,7 @@ class Generation:
     is full).
 
     Args:
-        ends: tokens that end the answer, beside those that end any text of the model.
+        ends: tokens that end the answer, in addition to those that end any text of the model.
         limit: most tokens.
         temperature: 0 takes the most likely token each time.
         seed: of the sampling; None is not reproducible.
@@ -97,7 +97,7 @@ class Generation:
             self._check()
 
     def _odds(self) -> list[float]:
-        """Of the most likely token behind each of the last batch; 1 where nobody asks."""
+        """Of the most likely token behind each of the last batch; 1 where it is not needed."""
         return self._decoder.odds() if self._judge else []
 
     def _greedy(self) -> Iterator[tuple[int, float]]:

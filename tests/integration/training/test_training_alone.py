@@ -7,8 +7,8 @@ import pytest
 import ray
 
 from duet_training.evaluate import main as evaluate
-from duet_training.rl.baselines.registry import make_baseline
-from duet_training.rl.single import Solo
+from duet_training.rl.baselines import BASELINES
+from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
 from duet_training.rl.trainer import Trainer
 from tests.doubles.small_runs import metrics_of, settings_of
@@ -67,15 +67,15 @@ def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
 def test_the_other_baselines_train_on_the_same_processes(alone, method):
     home, trainer, tuning = alone
     settings = settings_of(home, method, f"method={method}", "top_k=8", "top_p=0.9", *tuning)
-    learner = Solo(
-        make_baseline(settings),
+    algorithm = SingleAlgorithm(
+        BASELINES[method](settings),
         settings,
         trainer.policies,
         trainer._prompts,
         trainer._verifiers,
     )
-    done = learner.step(trainer.problems[:2], 1, 0.5, Clock())
-    metrics = done.learnt.metrics
+    done = algorithm.step(trainer.problems[:2], 1, 0.5, Clock())
+    metrics = done.update.metrics
     assert metrics["reasoner/log_prob_difference"] < 1e-4
     assert 0 < metrics["tokens/length"] <= 16
     if method == "single":

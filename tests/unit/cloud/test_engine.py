@@ -1,5 +1,6 @@
 """What becomes of what vLLM gives, and what its processes inherit; nothing is loaded here."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from vllm.v1.engine.exceptions import EngineDeadError
 
 from duet_cloud.engine import Job, VllmEngine, _processor_defaults
 from duet_cloud.errors import EngineError
@@ -23,13 +25,50 @@ class FakeLlm:
         self.vllm_config = SimpleNamespace(
             scheduler_config=SimpleNamespace(max_num_seqs=4),
             model_config=SimpleNamespace(max_model_len=100),
+            device_config=SimpleNamespace(device_type="cpu"),
         )
+        self.errored = False
+        self.paused = asyncio.Event()
+
+    async def is_paused(self):
+        """A call through the core, which answers once `paused` is set."""
+        await self.paused.wait()
 
     async def generate(self, prompt, sampling, request_id):
         self.asked = (prompt["prompt_token_ids"], sampling, request_id)
         for ids, finish in self.outputs:
             completion = SimpleNamespace(token_ids=ids, text="t" * len(ids), finish_reason=finish)
             yield SimpleNamespace(outputs=[completion], num_cached_tokens=None, metrics=None)
+
+
+async def test_a_check_lasts_until_the_core_answers():
+    llm = FakeLlm()
+    check = asyncio.create_task(VllmEngine(llm).check())
+    done, _ = await asyncio.wait({check}, timeout=0.1)
+    assert not done
+    llm.paused.set()
+    await check
+
+
+async def test_a_check_of_a_core_that_dies_meanwhile():
+    """VLLM leaves the call unanswered then."""
+    llm = FakeLlm()
+    check = asyncio.create_task(VllmEngine(llm).check())
+    await asyncio.sleep(0.1)
+    llm.errored = True
+    with pytest.raises(EngineError, match="the engine died"):
+        await asyncio.wait_for(check, 5)
+
+
+async def test_a_check_of_a_dead_core():
+    llm = FakeLlm()
+
+    async def dead():
+        raise EngineDeadError
+
+    llm.is_paused = dead
+    with pytest.raises(EngineError, match="the engine died"):
+        await VllmEngine(llm).check()
 
 
 async def _steps(llm):

@@ -23,9 +23,6 @@ from tests.doubles.engine import ScriptedEngine
 how, *options = sys.argv[1:]
 
 class Engine(ScriptedEngine):
-    def healthy(self):
-        return how != "dies"
-
     def shutdown(self):
         logs.get().info("engine ended", running=self.running)
 
@@ -43,10 +40,17 @@ def start():
     logs.get().info("engine started")
     child.wait()
 
+loaded = 0
+
 async def load(*_):
-    if how == "loads":
+    global loaded
+    if how == "loads" or (how == "loads again" and loaded):
         await asyncio.to_thread(start)
-    return Engine(pause_s=60 if how == "hangs" else 0.02, max_sequences=1)
+    engine = Engine(pause_s=60 if how == "hangs" else 0.02, max_sequences=1)
+    if how in ("dies", "loads again") and not loaded:
+        asyncio.get_running_loop().call_later(1, engine.crash)
+    loaded += 1
+    return engine
 
 service.load_in_background = load
 sys.exit(serve.main(options))
@@ -121,8 +125,37 @@ def test_what_outlasts_the_grace_period_is_cut_off(serving):
 def test_an_engine_that_dies_ends_the_service(serving):
     with serving("dies") as service:
         assert service.process.wait(20) == 6
-        assert "duet_cloud.serve: an engine died" in service.log.read_text("utf-8")
+        assert "duet_cloud.serve: the engine died" in service.log.read_text("utf-8")
         assert _events(service)[-2:] == ["engine ended", "stopped"]
+
+
+def test_an_engine_that_dies_is_loaded_again(serving):
+    with serving("dies", "--engine-failure", "restart") as service:
+        service.wait_ready(30)
+        with open_channel(service.address) as channel:
+            stub = InferenceServiceStub(channel)
+            service.wait_event("ready again", 10)
+            *_, last = stub.Reason(ReasonRequest(question="one"))
+            assert last.end.signal_tokens == 10
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+        events = _events(service)
+    assert events.count("engine ended") == 2
+    assert (
+        events.index("engine failed") < events.index("engine ended") < events.index("ready again")
+    )
+
+
+def test_signals_while_an_engine_is_loaded_again(serving):
+    """The second one ends all at once, as when it is loaded first."""
+    with serving("loads again", "--engine-failure", "restart") as service:
+        service.wait_event("engine started", 30)
+        (child,) = service.children()
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_event("stopping", 10)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(20) == 0
+        assert not child.is_running()
 
 
 def test_a_second_signal_while_an_engine_loads_ends_all_at_once(serving):

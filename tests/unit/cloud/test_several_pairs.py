@@ -27,6 +27,7 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.engine import ScriptedEngine
 from tests.doubles.refusals import details, refused
+from tests.doubles.unread import until
 
 FIRST, NEWER, OTHER = "toy@1.2.3", "toy@1.10.0", "fable@1.0.0"
 
@@ -37,6 +38,7 @@ class Cloud:
     engines: dict[str, ScriptedEngine]
     inference: InferenceServiceStub
     control: ControlServiceStub
+    health: health_pb2_grpc.HealthStub
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +66,8 @@ async def cloud(reasoners, options):
         engines[route.name] = ScriptedEngine(script)
         await server.open(engines[route.name], route)
     async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
-        yield Cloud(server, engines, InferenceServiceStub(channel), ControlServiceStub(channel))
+        stubs = (InferenceServiceStub, ControlServiceStub, health_pb2_grpc.HealthStub)
+        yield Cloud(server, engines, *(stub(channel) for stub in stubs))
     await server.stop()
 
 
@@ -177,3 +180,22 @@ async def test_draining_waits_for_every_pair(cloud):
 def test_the_same_version_twice(reasoners, options):
     with pytest.raises(UsageError, match="named twice"):
         CloudServer(options, reasoners[0], reasoners[0])
+
+
+async def test_an_engine_that_fails_stops_its_pair_alone(cloud):
+    request = health_pb2.HealthCheckRequest(service=INFERENCE_NAME)
+    health = cloud.health
+    first, newer, _ = cloud.server.routes.all
+    for route in (first, newer):
+        cloud.engines[route.name].crash()
+    await until(lambda: first.failure is not None and newer.failure is not None)
+    assert (await health.Check(request)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert (await refused(ask(cloud, FIRST))).code() == grpc.StatusCode.UNAVAILABLE
+    assert (await ask(cloud, OTHER))[-1].HasField("end")
+    # The service is ready once both are loaded again, not before.
+    for route in (first, newer):
+        assert (await health.Check(request)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await cloud.server.close_engine(route)
+        await cloud.server.open(ScriptedEngine(), route)
+    assert (await health.Check(request)).status == health_pb2.HealthCheckResponse.SERVING
+    assert (await ask(cloud, FIRST))[-1].HasField("end")

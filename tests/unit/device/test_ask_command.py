@@ -71,8 +71,11 @@ def test_answer_on_stdout_receipt_on_stderr(cloud: ScriptedCloud, capsys: Captur
     assert main(["ask", "why?"]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
-    assert err.startswith("duet · 7 signal tokens · 11 answer tokens · ")
+    assert err.startswith("7 large-model tokens, ")
+    assert len(err) < 80
     assert err.count("\n") == 1
+    assert main(["ask", "why?", "-v"]) == ExitCode.OK
+    assert "\nduet · 7 signal tokens · 11 answer tokens · " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -116,6 +119,21 @@ def test_json_is_the_receipt_and_nothing_else(
     assert (receipt.answer, receipt.signal) == ("häppy 🙂", "because")
     assert err == ""
     assert decoder.closed
+
+
+@pytest.mark.parametrize("question", ["", "why?"])
+def test_json_of_an_error(question: str, cloud: ScriptedCloud, capsys: Captured) -> None:
+    with ScriptedCloud(says()) as gone:
+        pass
+    code = ExitCode.UNREACHABLE if question else ExitCode.USAGE
+    options = ["--json", "--require-cloud", "--server", gone.address]
+    assert main(["ask", question, *options]) == code
+    out, err = capsys.readouterr()
+    error = json.loads(out)["error"]
+    assert error["exit_code"] == code
+    assert error["type"] == ("CloudUnreachable" if question else "UsageProblem")
+    assert error["message"]
+    assert err == ""
 
 
 def test_signal_is_shown_on_wish(cloud: ScriptedCloud, capsys: Captured) -> None:

@@ -457,7 +457,7 @@ def test_a_stored_signal_is_used_again_on_wish(
     assert main(["ask", "--show-sent", "--reuse", QUESTION]) == ExitCode.OK
     err = capsys.readouterr().err
     assert "sent: nothing\n" in err
-    assert "history · 7 signal tokens" in err
+    assert "stored signal of 7 tokens, " in err
 
 
 def test_a_damaged_record_on_the_way_is_named_and_passed_by(

@@ -7,12 +7,14 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
 from duet_device.cli import _INSTALL, main
 from duet_device.commands.group import commands
-from duet_device.commands.output import Output, receipt_line
+from duet_device.commands.output import Output, receipt_details, receipt_line
 from duet_device.errors import CloudRefused, ExitCode
 
 
@@ -35,19 +37,52 @@ def receipt(**changes: object) -> Receipt:
 
 
 def test_receipt_line() -> None:
-    assert receipt_line(receipt()) == (
+    assert receipt_line(receipt()) == "42 large-model tokens, 712 B, 3.1 s"
+    assert receipt_line(receipt(finish="end+budget", source="history")) == (
+        "stored signal of 42 tokens (budget), 712 B, 3.1 s"
+    )
+
+
+@given(
+    counts=st.tuples(*[st.integers(0, 10**6)] * 3),
+    total=st.floats(0, 1e7),
+    finish=st.sampled_from(["end", "limit", "limit+budget"]),
+    source=st.sampled_from(["duet", "device", "history"]),
+)
+def test_receipt_line_fits_a_terminal(
+    counts: tuple[int, int, int], total: float, finish: str, source: str
+) -> None:
+    line = receipt_line(
+        receipt(
+            source=source,
+            finish=finish,
+            tokens=Tokens(question=5, signal=counts[0], answer=7),
+            bytes=Bytes(up=counts[1], down=counts[2]),
+            ms=Milliseconds(
+                connect=None, first_signal=None, signal=None, first_answer=None, total=total
+            ),
+        )
+    )
+    assert len(f"{line}, stored as 01234567") <= 100
+    assert len(line) < 80
+
+
+def test_receipt_details() -> None:
+    assert receipt_details(receipt()) == (
         "duet · 42 signal tokens · 118 answer tokens · 310 B up · 402 B down · "
         "first answer 1.9 s · total 3.1 s · large model 11.3 of 43.0 GFLOPs"
     )
 
 
-def test_receipt_line_says_what_was_cut() -> None:
-    line = receipt_line(receipt(finish="limit+budget"))
+def test_receipt_details_say_what_was_cut() -> None:
+    line = receipt_details(receipt(finish="limit+budget"))
     assert "42 signal tokens (cut at the budget) · 118 answer tokens (cut at the limit)" in line
 
 
-def test_receipt_line_of_the_device_alone() -> None:
-    line = receipt_line(receipt(source="device", bytes=Bytes(up=0, down=0)))
+def test_receipt_of_the_device_alone() -> None:
+    alone = receipt(source="device", bytes=Bytes(up=0, down=0))
+    assert receipt_line(alone) == "device alone, 3.1 s"
+    line = receipt_details(alone)
     assert line == "device alone · 118 answer tokens · first answer 1.9 s · total 3.1 s"
 
 
@@ -67,11 +102,35 @@ def test_models_cannot_steer_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     out, err = Terminal(), Terminal()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv("TERM", "xterm")
     output = Output(as_json=False, show_signal=True, quiet=True)
     output.signal("a\033]0;x\a\n")
     output.answer("b\033[2J\tc")
     assert out.getvalue() == "b\\x1b[2J\tc"
     assert err.getvalue() == "\033[2ma\\x1b]0;x\\x07\n\033[0m\n\n"
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_styles_where_they_are_not_wanted(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    err = Terminal()
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setenv(variable, value)
+    Output(as_json=False, show_signal=True, quiet=True).signal("because")
+    assert err.getvalue() == "because"
+
+
+def test_a_terminal_shows_the_answer_as_a_person_writes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    output = Output(as_json=False, show_signal=False, quiet=True)
+    for text in "She has \\boxed{1{,}600} left, \\not \\boxed{12":
+        output.answer(text)
+    output.end(receipt(answer="..."))
+    assert out.getvalue() == "She has 1,600 left, \\not \\boxed{12\n"
 
 
 def test_what_a_cloud_says_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_context_from_files_and_stdin(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.docx("from stdin"))))
-    arguments = ["ask", "open?", "--context", notes, "--context", "-"]
+    arguments = ["ask", "open?", "-v", "--context", notes, "--context", "-"]
     assert main(arguments) == ExitCode.OK
     assert f"{notes}:\n{PRIVATE}\n\nstdin:\nfrom stdin\n\nQuestion: open? S:" in seen(decoder)
     assert cloud.requests[0].question == "open?"

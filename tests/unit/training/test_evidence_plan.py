@@ -12,7 +12,6 @@ from duet_training.errors import CommandError, DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments import runner as running
 from duet_training.experiments.__main__ import main
-from duet_training.experiments.mechanism import QUESTIONS, measured, pressure
 from duet_training.experiments.methods import (
     ABLATIONS,
     FROM_SECOND,
@@ -25,11 +24,12 @@ from duet_training.experiments.plan import FULL, make_plan
 from duet_training.experiments.rates import RATES, chosen, stage_of
 from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results, of_run
+from duet_training.experiments.reward_ablation import QUESTIONS, measured, pressure
 from duet_training.experiments.runner import ExperimentRunner
 from duet_training.experiments.stage import MINUTES, Stage
 from duet_training.experiments.stage_runner import MOST_TOGETHER
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
-from duet_training.objective.rewards import Baseline
+from duet_training.objective.rewards import UtilityBaseline
 from duet_training.settings.run import Settings, compose_settings
 
 FEW = ("data", "start", "rate-duet-", "duet-0")
@@ -333,7 +333,7 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
 
     def press(question, baseline, price=0.01, **switches):
         usual = {"divided": True, "on_success": False, "draws": 100}
-        return pressure(question, price, Baseline(baseline), **(usual | switches))
+        return pressure(question, price, UtilityBaseline(baseline), **(usual | switches))
 
     # Divided by the standard deviation, any price presses with full force where rewards tie.
     assert press(often, "none") > 2.3

@@ -10,8 +10,9 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from duet_training.errors import ExportError
 from duet_training.export import converter
-from duet_training.export.merge import empty_model, write_model
+from duet_training.export.merge import write_model
 from duet_training.export.serving import serve, serving_interpreter
+from duet_training.pair.description import empty_model
 
 PROMPTS, RESPONSES = [[1, 2]], [[3, 4]]
 

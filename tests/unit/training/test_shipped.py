@@ -1,9 +1,14 @@
 """The command that makes the shipped pair: its plan, what is done of it, and what it packs."""
 
 import json
+import os
 import shutil
+import signal
+import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -197,6 +202,29 @@ def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
     error = capsys.readouterr().err
     assert error.startswith("duet_training.release: broken failed: ")
     assert error.count("\n") == 1
+
+
+def test_interrupted_a_stage_ends_and_the_command_says_how_to_continue(
+    tmp_path, monkeypatch, capsys
+):
+    """A real process that would never end by itself, in the runner's own thread."""
+    serves = ReleaseStage("serves", "http.server", ("0", "--bind", "127.0.0.1"), tmp_path / "never")
+    monkeypatch.setattr(release.stories, "make_plan", lambda *_: [serves])
+    log = tmp_path / "out" / "logs" / "serves.log"
+    found = []
+
+    def interrupt():
+        while not found:
+            found.extend(p for p in psutil.Process().children() if "http.server" in p.cmdline())
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=interrupt).start()
+    assert command.main([str(tmp_path / "out")]) == 130
+    assert "interrupted; call it again to continue" in capsys.readouterr().err
+    assert not found[0].is_running()
+    assert log.exists()
+    assert not (tmp_path / "out" / "made").exists()
 
 
 def _finished(out: Path) -> None:

@@ -24,7 +24,6 @@ from duet_training.data.story_problems.traces import (
     shortened,
     trace,
 )
-from duet_training.data.story_problems.verifier import WholeNumberVerifier
 from duet_training.errors import DataError
 from duet_training.evaluation.verifiers import Truth, make_verifier
 
@@ -71,7 +70,7 @@ def test_traces_hold_what_their_style_says(drawn, seed):
     cut = shortened(story, VERBOSE, random.Random(seed))
     assert verbose.startswith(cut)
     assert cut != verbose
-    assert WholeNumberVerifier().score([answer(story)], [Truth(str(story.answer))]) == [1.0]
+    assert make_verifier(VERIFIER).score([answer(story)], [Truth(str(story.answer))]) == [1.0]
 
 
 def test_the_same_seed_tells_the_same_stories():

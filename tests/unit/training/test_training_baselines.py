@@ -6,11 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from duet_training.errors import ConfigError
+from duet_training.evaluation.methods import METHODS
+from duet_training.evaluation.run import EvaluationSettings
 from duet_training.objective.advantages import advantages, reasoner_groups
+from duet_training.rl.baselines import BASELINES
 from duet_training.rl.baselines.lgrpo import LengthGrpo
-from duet_training.rl.baselines.registry import make_baseline
 from duet_training.rl.baselines.single import SingleModel
 from duet_training.rl.baselines.thinkprune import ThinkPrune
+from duet_training.settings.run import Settings
 from duet_training.train import settings_from
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
@@ -32,14 +35,17 @@ def test_single_model_by_hand():
 def test_lgrpo_by_hand():
     # First question: longest right one 2000, so 1 - 500 / 2000 and 1 - 1. Second: wrong pays
     # nothing however long it is, and the only right one is the longest right one.
-    assert LengthGrpo(1.0).rewards(RIGHT, LENGTHS, 0.9).tolist() == [[0.75, 0.0], [0.0, 0.0]]
-    assert LengthGrpo(0.5).rewards(RIGHT, LENGTHS, 0.9).tolist() == [[0.875, 0.5], [0.0, 0.5]]
-    nothing = LengthGrpo(1.0).rewards(np.zeros((1, 2)), LENGTHS[:1], 0.9)
+    assert LengthGrpo(weight=1.0).rewards(RIGHT, LENGTHS, 0.9).tolist() == [[0.75, 0.0], [0.0, 0.0]]
+    assert LengthGrpo(weight=0.5).rewards(RIGHT, LENGTHS, 0.9).tolist() == [
+        [0.875, 0.5],
+        [0.0, 0.5],
+    ]
+    nothing = LengthGrpo(weight=1.0).rewards(np.zeros((1, 2)), LENGTHS[:1], 0.9)
     assert nothing.tolist() == [[0.0, 0.0]]
 
 
 def test_thinkprune_limits_by_hand():
-    prune = ThinkPrune(8000, 1000, 20, 1000)
+    prune = ThinkPrune(start=8000, less=1000, every=20, floor=1000)
     steps = {1: 8000, 20: 8000, 21: 7000, 40: 7000, 41: 6000, 140: 2000, 141: 1000, 900: 1000}
     assert {step: prune.limit(step) for step in steps} == steps
     assert prune.rewards(RIGHT, LENGTHS, 0.9).tolist() == RIGHT.tolist()
@@ -70,39 +76,45 @@ def test_random_batches_match_a_second_version(
                 relative[q, i] = 1.0 - weight * lengths[q, i] / max(correct)
     own = SingleModel(700, on_success_only=on_success_only)
     assert own.rewards(right, lengths, price) == pytest.approx(single, abs=1e-12)
-    assert LengthGrpo(weight).rewards(right, lengths, price) == pytest.approx(relative, abs=1e-12)
+    assert LengthGrpo(weight=weight).rewards(right, lengths, price) == pytest.approx(
+        relative, abs=1e-12
+    )
 
 
 def test_lgrpo_prefers_the_shorter_right_answer():
     import torch
 
-    rewards = LengthGrpo(0.5).rewards(np.array([[1.0, 1.0, 0.0]]), np.array([[10.0, 90.0, 5.0]]), 0)
+    rewards = LengthGrpo(weight=0.5).rewards(
+        np.array([[1.0, 1.0, 0.0]]), np.array([[10.0, 90.0, 5.0]]), 0
+    )
     weights = advantages(rewards.reshape(-1), reasoner_groups(1, 3), torch.ones(3, 1))[:, 0]
     assert weights[0] > weights[1] > weights[2]
 
 
-@pytest.mark.parametrize(
-    ("method", "kind", "policies"),
-    [
-        ("duet", type(None), ("reasoner", "decoder")),
-        ("single", SingleModel, ("reasoner",)),
-        ("thinkprune", ThinkPrune, ("reasoner",)),
-        ("lgrpo", LengthGrpo, ("reasoner",)),
-    ],
-)
-def test_one_switch_chooses_the_method(method, kind, policies):
-    chosen = settings_from([*NEEDED, f"method={method}"])
-    assert isinstance(make_baseline(chosen), kind)
-    assert chosen.policies == policies
+def _baseline(method):
+    return BASELINES[method](settings_from([*NEEDED, f"method={method}"]))
+
+
+def test_one_switch_chooses_the_method():
+    kinds = {"single": SingleModel, "thinkprune": ThinkPrune, "lgrpo": LengthGrpo}
+    assert {method: type(_baseline(method)) for method in BASELINES} == kinds
+    assert settings_from([*NEEDED, "method=duet"]).policies == ("reasoner", "decoder")
+    for method in BASELINES:
+        assert settings_from([*NEEDED, f"method={method}"]).policies == ("reasoner",)
+
+
+def test_a_baseline_of_the_table_is_evaluated_as_a_reasoner_that_answers():
+    assert {*Settings.methods} == {"duet", *BASELINES}
+    assert {*BASELINES} < {*EvaluationSettings.methods} == {*METHODS}
+    for method in BASELINES:
+        assert METHODS[method](None).uses == ("reasoner",)
 
 
 def test_the_papers_values_are_the_defaults():
-    prune = make_baseline(settings_from([*NEEDED, "method=thinkprune"]))
+    prune = _baseline("thinkprune")
     assert [prune.limit(step) for step in (1, 21, 1000)] == [8000, 7000, 1000]
-    relative = make_baseline(settings_from([*NEEDED, "method=lgrpo"]))
-    assert relative.rewards(RIGHT, LENGTHS, 0)[0, 0] == 0.75
-    single = make_baseline(settings_from([*NEEDED, "method=single"]))
-    assert single.rewards(RIGHT, LENGTHS, 1.0)[0, 1] == -1.0  # 1 - 2000 / 1000
+    assert _baseline("lgrpo").rewards(RIGHT, LENGTHS, 0)[0, 0] == 0.75
+    assert _baseline("single").rewards(RIGHT, LENGTHS, 1.0)[0, 1] == -1.0  # 1 - 2000 / 1000
 
 
 @pytest.mark.parametrize(

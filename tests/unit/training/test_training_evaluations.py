@@ -6,9 +6,9 @@ from duet_training.errors import ConfigError
 from duet_training.evaluation import batch_run as evaluation_list
 from duet_training.evaluation import model_cache as started
 from duet_training.evaluation.batch import main
-from duet_training.evaluation.batch_run import read
-from duet_training.evaluation.model_cache import Started
-from duet_training.evaluation.run import METHODS
+from duet_training.evaluation.batch_run import read_batch
+from duet_training.evaluation.methods import METHODS
+from duet_training.evaluation.model_cache import ModelCache
 
 ONE = "pair=p.yaml data.train=t.parquet"
 
@@ -26,7 +26,7 @@ def test_a_line_is_an_evaluation_as_one_would_type_it(tmp_path):
         "",
         f"{ONE} \"out='b c.json'\" limit=5",
     )
-    first, second = read(_file(tmp_path, *lines))
+    first, second = read_batch(_file(tmp_path, *lines))
     assert (first.method, first.out.name, first.limit) == ("original", "a.json", None)
     assert (second.method, second.out.name, second.limit) == ("duet", "b c.json", 5)
 
@@ -50,7 +50,7 @@ def test_a_file_that_is_wrong_is_refused_before_anything_starts(tmp_path, capsys
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
-        read(tmp_path / "none.txt")
+        read_batch(tmp_path / "none.txt")
 
 
 @pytest.fixture
@@ -78,13 +78,13 @@ def _serve(models, settings, weights=None):
 
 def _settings(tmp_path, *overrides):
     lines = [f"{ONE} out=out{index} {each}" for index, each in enumerate(overrides)]
-    return read(_file(tmp_path, *lines))
+    return read_batch(_file(tmp_path, *lines))
 
 
 def test_models_are_started_once_for_what_is_alike(tmp_path, begun):
     """Method, sampling, questions and weights may differ; initial weights come first."""
     asked = ("method=original", "method=duet temperature=0 limit=3", "method=alone")
-    models = Started({"reasoner", "decoder"})
+    models = ModelCache({"reasoner", "decoder"})
     for settings in _settings(tmp_path, *asked):
         _serve(models, settings)
     (settings,) = _settings(tmp_path, "method=duet seed=4")
@@ -97,7 +97,7 @@ def test_models_are_started_again_for_what_is_not(tmp_path, begun):
     duet, longer, original = _settings(
         tmp_path, "method=duet", "method=duet tokens.response=9", "method=original"
     )
-    models = Started()
+    models = ModelCache()
     _serve(models, original)
     _serve(models, duet)  # no decoder yet
     _serve(models, longer)  # other limits
@@ -111,7 +111,7 @@ def test_models_are_started_again_for_what_is_not(tmp_path, begun):
 def test_a_seed_is_of_requests_or_of_the_servers(tmp_path, begun, hardware, starts):
     """Servers whose requests have none are started with it."""
     switch = f"method=original hardware={hardware}"
-    models = Started()
+    models = ModelCache()
     for settings in _settings(tmp_path, f"{switch} seed=1", f"{switch} seed=2"):
         _serve(models, settings)
     assert begun == [("start", "reasoner")] * starts
@@ -120,7 +120,7 @@ def test_a_seed_is_of_requests_or_of_the_servers(tmp_path, begun, hardware, star
 def test_each_model_has_the_weights_that_are_asked_for(tmp_path, begun):
     """One that another evaluation had no use for keeps older ones only until it is used."""
     duet, original = _settings(tmp_path, "method=duet", "method=original")
-    models = Started()
+    models = ModelCache()
     _serve(models, duet, "a")
     _serve(models, original, "b")
     _serve(models, duet, "b")

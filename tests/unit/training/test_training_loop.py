@@ -1,4 +1,4 @@
-"""The trainer's loop with policies that respond from a script: order, alarms, what is kept."""
+"""The trainer's loop with policies that sample_responses from a script: order, alarms, what is kept."""
 
 import json
 from itertools import product

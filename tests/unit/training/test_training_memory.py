@@ -12,16 +12,16 @@ from duet_training.preflight.memory import (
     GIB,
     RESTING,
     Engine,
-    Shape,
+    ModelShape,
     activations,
     cached_tokens,
     engine_of,
+    memory_table,
     phases,
     resident,
     shape_of,
-    table,
 )
-from duet_training.settings.run import Adapter
+from duet_training.settings.run import AdapterSettings
 from duet_training.train import settings_from
 from duet_training.verl_backend.config import policy_config
 
@@ -50,7 +50,7 @@ CONFIGS = {
 }
 # Their published sizes.
 SIZES = {"reasoner": 4.022e9, "decoder": 0.596e9}
-TOY = Shape(1000, 2, 10, 20, 10, 5, 50)
+TOY = ModelShape(1000, 2, 10, 20, 10, 5, 50)
 
 
 def _shapes(directory):
@@ -94,7 +94,7 @@ def test_a_counted_model_matches_transformers(pair_file):
 @pytest.mark.parametrize("first_layer", [0, 1])
 def test_an_adapter_is_as_large_as_pefts(pair_file, first_layer):
     path = pair_file.parent / "reasoner"
-    exact = check_adapter("reasoner", path, Adapter(rank=4, first_layer=first_layer))
+    exact = check_adapter("reasoner", path, AdapterSettings(rank=4, first_layer=first_layer))
     assert shape_of(path).adapter(4, first_layer) == exact
 
 
@@ -147,7 +147,7 @@ def test_the_page_shows_what_is_computed(tmp_path):
     settings, engines = _paper(tmp_path, "h100x4")
     found = phases(engines, settings.device_memory, shared=True)
     page = (Path(__file__).parents[3] / "training/GPU.md").read_text()
-    for line in table(found, settings.device_memory):
+    for line in memory_table(found, settings.device_memory):
         assert line in page
 
 

@@ -7,11 +7,9 @@ import pytest
 
 from duet_training.data.rows import Problem, write_rows
 from duet_training.evaluate import main
-from duet_training.evaluation.methods.alone import Alone
 from duet_training.evaluation.methods.base import Outcome
 from duet_training.evaluation.methods.duet import Duet
-from duet_training.evaluation.methods.original import Original
-from duet_training.evaluation.methods.prompted import NOTE, Prompted
+from duet_training.evaluation.methods.one_model import NOTE, Alone, Original, Prompted
 from duet_training.evaluation.methods.truncated import Truncated
 from duet_training.evaluation.metrics import (
     generation_flops,

@@ -15,7 +15,7 @@ from duet_training.objective.advantages import (
 from duet_training.objective.kl import kl_of_responses
 from duet_training.objective.lengths import Counted, signal_lengths
 from duet_training.objective.rewards import (
-    Baseline,
+    UtilityBaseline,
     alone_reward,
     guided_reward,
     length_price,
@@ -32,7 +32,7 @@ LENGTHS = np.array([[500.0, 2000.0]])
 def test_reward_by_hand():
     guided = guided_reward(GUIDED)
     assert guided.tolist() == [[1.0, 0.5]]
-    alone = alone_reward(ALONE, Baseline.PER_SIGNAL)
+    alone = alone_reward(ALONE, UtilityBaseline.PER_SIGNAL)
     assert alone.tolist() == [[0.5, 0.0]]
     reward = reasoner_reward(guided, alone, LENGTHS, price=0.2, budget=1000)
     # 1 - 0.5 - 0.2 * 0.5 and 0.5 - 0 - 0.2 * 2
@@ -40,8 +40,8 @@ def test_reward_by_hand():
 
 
 def test_alone_reward_variants():
-    assert alone_reward(ALONE, Baseline.PER_QUESTION).tolist() == [[0.25, 0.25]]
-    assert alone_reward(ALONE, Baseline.NONE).tolist() == [[0.0, 0.0]]
+    assert alone_reward(ALONE, UtilityBaseline.PER_QUESTION).tolist() == [[0.25, 0.25]]
+    assert alone_reward(ALONE, UtilityBaseline.NONE).tolist() == [[0.0, 0.0]]
 
 
 def test_length_is_paid_on_success_only():
@@ -131,7 +131,7 @@ def _advantages_again(rewards, groups, divide):
     price=st.floats(0, 2),
     on_success_only=st.booleans(),
     divide=st.booleans(),
-    baseline=st.sampled_from(list(Baseline)),
+    baseline=st.sampled_from(list(UtilityBaseline)),
 )
 def test_random_batches_match_a_second_version(
     seed, questions, signals, answers, price, on_success_only, divide, baseline
@@ -146,9 +146,9 @@ def test_random_batches_match_a_second_version(
     for q in range(questions):
         for s in range(signals):
             right = sum(guided_scores[q, s]) / answers
-            if baseline is Baseline.PER_SIGNAL:
+            if baseline is UtilityBaseline.PER_SIGNAL:
                 alone = sum(alone_scores[q, s]) / answers
-            elif baseline is Baseline.PER_QUESTION:
+            elif baseline is UtilityBaseline.PER_QUESTION:
                 alone = sum(map(sum, alone_scores[q])) / (signals * answers)
             else:
                 alone = 0.0

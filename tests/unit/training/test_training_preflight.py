@@ -10,7 +10,7 @@ import pytest
 from duet_training.data.rows import Problem, write_rows
 from duet_training.preflight import host
 from duet_training.preflight.__main__ import main
-from duet_training.preflight.memory import GIB, Shape
+from duet_training.preflight.memory import GIB, ModelShape
 from duet_training.rl.checkpoints import Checkpoints, State
 from duet_training.train import settings_from
 
@@ -67,7 +67,7 @@ def test_a_host_without_gpus_fails_clearly(run, capsys):
     assert "fail  GPUs" in text
     assert "4 needed on each node, 0 here" in text
     assert "fail  vllm" in text
-    assert "VERL wants ==0.24.0: [training-gpu]" in text
+    assert "VERL wants ==0.24.0: pip install './training[gpu]'" in text
     assert "| reasoner learns |" in text
 
 
@@ -155,7 +155,7 @@ def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
 
 def test_a_full_disk_is_seen(run, monkeypatch):
     settings = settings_from(run)
-    shapes = {"reasoner": Shape(10**9, 1, 1, 1, 1, 1, 1)}
+    shapes = {"reasoner": ModelShape(10**9, 1, 1, 1, 1, 1, 1)}
     assert host.checkpoint_gib(shapes) == pytest.approx(12e9 / GIB)
     with_adapter = host.checkpoint_gib(shapes, {"reasoner": 10**6})
     assert with_adapter == pytest.approx((4e9 + 12e6) / GIB)

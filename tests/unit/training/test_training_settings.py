@@ -12,7 +12,7 @@ from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.objective.schedule import Constant, DualAscent
 from duet_training.pair.lora import check_adapter
-from duet_training.settings.run import Adapter, compose_settings
+from duet_training.settings.run import AdapterSettings, compose_settings
 from duet_training.train import main, settings_from
 from duet_training.verl_backend.config import policy_config
 
@@ -172,26 +172,26 @@ def test_verl_is_told_of_an_adapter():
 def test_an_adapter_that_fits_nothing_is_one_line(pair_file, tmp_path):
     model = pair_file.parent / "decoder"
     with pytest.raises(ConfigError, match=r"lora.decoder: .* no linear layer .* from layer 2 on"):
-        check_adapter("decoder", model, Adapter(rank=4, first_layer=2))
+        check_adapter("decoder", model, AdapterSettings(rank=4, first_layer=2))
     GPT2Config(n_layer=1, n_head=1, n_embd=8, vocab_size=8).save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"lora.decoder.first_layer: .* does not number"):
-        check_adapter("decoder", tmp_path, Adapter(rank=4, first_layer=1))
+        check_adapter("decoder", tmp_path, AdapterSettings(rank=4, first_layer=1))
 
 
 def test_an_adapter_to_begin_with_has_the_shape_that_is_asked_for(pair_file, tmp_path):
     model, path = pair_file.parent / "decoder", tmp_path / "adapter"
     with pytest.raises(ConfigError, match=r"lora.decoder.path: there is no .*adapter_config.json"):
-        check_adapter("decoder", model, Adapter(rank=4, path=path))
+        check_adapter("decoder", model, AdapterSettings(rank=4, path=path))
     network = AutoModelForCausalLM.from_pretrained(model)
     linear = [
         n for n, module in network.model.layers[1].named_modules() if isinstance(module, Linear)
     ]
     wanted = LoraConfig(r=4, lora_alpha=16, target_modules=linear, layers_to_transform=[1])
     get_peft_model(network, wanted).save_pretrained(path)
-    assert check_adapter("decoder", model, Adapter(rank=4, first_layer=1, path=path)) > 0
+    assert check_adapter("decoder", model, AdapterSettings(rank=4, first_layer=1, path=path)) > 0
     for shape in ({"rank": 4}, {"rank": 4, "first_layer": 1, "alpha": 8}):
         with pytest.raises(ConfigError, match=r"has rank 4, alpha 16 and \d+ weights; rank 4, "):
-            check_adapter("decoder", model, Adapter(**shape, path=path))
+            check_adapter("decoder", model, AdapterSettings(**shape, path=path))
     config = policy_config(
         settings_from([*NEEDED, "lora.decoder.rank=4", f"lora.decoder.path={path}"]), "decoder", "m"
     )

@@ -1,4 +1,4 @@
-"""Parts of a step that need no engine: order, seeds, fitting signals, sampler, alarms, journal."""
+"""Parts of a step that need no engine: order, seeds, fitting signals, sampler, alarms, log."""
 
 import json
 import time
@@ -8,10 +8,10 @@ import torch
 
 from duet_training import train
 from duet_training.data.rows import Problem
+from duet_training.data.selection import problems_of_step
 from duet_training.errors import ConfigError, DataError, DivergenceError, worker_failed
-from duet_training.rl.metrics_log import Journal, read_journal
+from duet_training.rl.metrics_log import MetricsLog, read_metrics_log
 from duet_training.rl.monitors import agree, finite, log_prob_differences, nothing_to_learn
-from duet_training.rl.sampler import problems_of_step
 from duet_training.rl.sampling import fit_signal, seeds
 from duet_training.verl_backend.cpu.rollout import digest
 from duet_training.verl_backend.cpu.sampler import SeededSampler, likeliest
@@ -141,7 +141,7 @@ def test_data_that_is_all_wrong_or_all_right_is_told_once():
 def test_a_resumed_journal_forgets_what_is_done_again(tmp_path):
     rows = [json.dumps({"step": step}) for step in (1, 2, 3)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(rows) + "\n")
-    Journal(tmp_path, steps=4, done=2, track=(), config={})
+    MetricsLog(tmp_path, steps=4, done=2, track=(), config={})
     assert (tmp_path / "metrics.jsonl").read_text() == "\n".join(rows[:2]) + "\n"
 
 
@@ -151,20 +151,20 @@ def test_a_row_that_was_written_in_part_is_dropped(tmp_path):
     for name in ("metrics.jsonl", "samples.jsonl"):
         torn = b'{"step": 2, "answer": "gr\xc3'
         (tmp_path / name).write_bytes(whole.encode() + torn)
-    journal = Journal(tmp_path, steps=4, done=2, track=(), config={})
+    log = MetricsLog(tmp_path, steps=4, done=2, track=(), config={})
     assert (tmp_path / "samples.jsonl").read_text("utf-8") == whole
-    journal.samples(3, [{"answer": "7"}])
-    assert [row["step"] for row in read_journal(tmp_path / "samples.jsonl")] == [1, 3]
+    log.samples(3, [{"answer": "7"}])
+    assert [row["step"] for row in read_metrics_log(tmp_path / "samples.jsonl")] == [1, 3]
 
 
 def test_a_row_that_is_being_written_is_not_read(tmp_path):
     file = tmp_path / "samples.jsonl"
     whole = json.dumps({"step": 1, "answer": "gr\u2028ün"}, ensure_ascii=False).encode()
     file.write_bytes(whole + b'\n{"step": 2, "answer": "gr\xc3')
-    assert read_journal(file) == [{"step": 1, "answer": "gr\u2028ün"}]
+    assert read_metrics_log(file) == [{"step": 1, "answer": "gr\u2028ün"}]
     file.write_bytes(b'{"step": 1\n' + whole + b"\n")
     with pytest.raises(DataError, match=r"cannot read .*samples\.jsonl"):
-        read_journal(file)
+        read_metrics_log(file)
 
 
 def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
@@ -172,10 +172,10 @@ def test_a_run_is_tracked_without_a_network(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    journal = Journal(tmp_path, 4, 0, ("tensorboard", "wandb"), {"seed": 0})
+    log = MetricsLog(tmp_path, 4, 0, ("tensorboard", "wandb"), {"seed": 0})
     metrics = {"reward/right": 0.5, "tokens/length": 7, "price": 0.1, "reasoner/kl": 0.0}
-    journal.step(1, {**metrics, "seconds/step": 2.0})
-    journal.close()
+    log.step(1, {**metrics, "seconds/step": 2.0})
+    log.close()
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("step 1/4  right 0.500  length 7  price 0.1000  kl 0.0000  2.0 s  0:0")
     assert line.endswith("left")
@@ -193,7 +193,7 @@ def test_tracking_that_cannot_start_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr("wandb.init", refuse)
     with pytest.raises(ConfigError, match="no key: log in; W&B works .* WANDB_MODE=offline"):
-        Journal(tmp_path, 4, 0, ("wandb",), {})
+        MetricsLog(tmp_path, 4, 0, ("wandb",), {})
 
 
 def test_what_a_worker_raises_is_one_line():

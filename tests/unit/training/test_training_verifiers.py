@@ -9,7 +9,7 @@ from duet_contract.answers import Kind
 from duet_contract.answers.reference import read_reference
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers import Truth, make_verifier
-from duet_training.evaluation.verifiers.choice import ChoiceVerifier
+from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
 from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
@@ -105,7 +105,7 @@ def test_waiting_in_the_queue_is_not_counted():
 def test_choice():
     rows = [row for row in BOXED if read_reference(row[0]).kind is Kind.CHOICE]
     assert len(rows) > 20
-    verifier = ChoiceVerifier()
+    verifier = BoxedVerifier(Kind.CHOICE)
     for reference, answer, right in rows:
         assert verifier.score([rf"\boxed{{{answer}}}"], [Truth(reference)]) == [float(right)]
     assert verifier.score(["A", r"\boxed{b}"], [Truth("A"), Truth("b")]) == [0.0, 1.0]
@@ -140,22 +140,24 @@ def test_gym_gives_no_partial_credit():
         verifier.close()
 
 
-class _Generous(ChoiceVerifier):
+class _Generous(BoxedVerifier):
     def score(self, responses, truths):
         return [1.0] * len(responses)
 
 
-class _Broken(ChoiceVerifier):
+class _Broken(BoxedVerifier):
     def score(self, responses, truths):
         return [0.0] * len(responses)
 
 
-class _OneSided(ChoiceVerifier):
+class _OneSided(BoxedVerifier):
     def examples(self):
         return super().examples()[:2]
 
 
-@pytest.mark.parametrize("verifier", [_Generous(), _Broken(), _OneSided()])
+@pytest.mark.parametrize(
+    "verifier", [kind(Kind.CHOICE) for kind in (_Generous, _Broken, _OneSided)]
+)
 def test_the_check_catches_a_verifier_that_cannot_tell(verifier):
     with pytest.raises(VerifierError):
         check_verifier(verifier, "mine")

@@ -8,8 +8,8 @@ from duet_training.commands import SEED, TOKENS, whole
 from duet_training.data.gym import generate
 from duet_training.data.hub import read_set
 from duet_training.data.jsonl import read_jsonl
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import Problem, questions_of, write_rows
+from duet_training.data.selection import fitting
 from duet_training.data.sets import SETS
 from duet_training.data.splits import Splits, split, split_stories
 from duet_training.data.story_problems.draw import Split

@@ -2,7 +2,7 @@
 
 A line of FILE is one of them: what follows `python -m duet_training.evaluate`, quoted as in a shell; one
 that begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
-limits and hardware are alike share models that are started once, which takes longer than answering
+limits and hardware are alike share models that are models once, which takes longer than answering
 some hundred questions of a small pair. Each writes its own `out`; one that fails ends the rest.
 Answers are those that each would have had by itself, but where servers give requests no seed of
 their own (`hardware.seeded_requests=false`): there they are other samples of the same models.
@@ -23,12 +23,13 @@ from duet_training.errors import (
     one_line,
     worker_failed,
 )
-from duet_training.evaluation.model_cache import Started
-from duet_training.evaluation.run import METHODS, EvaluationSettings, evaluated, outcome
+from duet_training.evaluation.methods import METHODS
+from duet_training.evaluation.model_cache import ModelCache
+from duet_training.evaluation.run import EvaluationSettings, evaluated, outcome
 from duet_training.settings.run import compose_settings
 
 
-def read(file: Path) -> list[EvaluationSettings]:
+def read_batch(file: Path) -> list[EvaluationSettings]:
     """The settings of each line.
 
     Raises:
@@ -66,17 +67,17 @@ def run(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     arguments = parser.parse_args(argv)
-    asked = read(arguments.file)
-    started = Started({name for each in asked for name in METHODS[each.method](each).uses})
+    asked = read_batch(arguments.file)
+    models = ModelCache({name for each in asked for name in METHODS[each.method](each).uses})
     try:
         for settings in asked:
             try:
-                result = evaluated(settings, started)
+                result = evaluated(settings, models)
             except (TrainingError, ContractError, OSError) as error:
                 raise EvaluationError(f"{one_line(error)} (writing {settings.out})") from error
             except ray.exceptions.RayError as error:
                 raise ClusterError(f"{worker_failed(error)} (writing {settings.out})") from error
             print(outcome(settings, result), flush=True)
     finally:
-        started.close()
+        models.close()
     return 0

@@ -19,7 +19,7 @@ _ASKED = {
 }
 
 
-class Started:
+class ModelCache:
     """Policies as initial or as a checkpoint has them; `close` ends them.
 
     `uses`: those that will be asked for. They are started together, whichever is first.

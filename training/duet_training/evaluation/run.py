@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import ray
@@ -13,52 +13,26 @@ from pydantic import model_validator
 
 from duet_contract.json_data import json_text, read_json
 from duet_report.intervals import bootstrap_mean, bounds
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import Problem, read_rows
+from duet_training.data.selection import fitting
 from duet_training.errors import CheckpointError, ClusterError, ConfigError, worker_failed
-from duet_training.evaluation.methods.alone import Alone
+from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.methods.base import Method, Outcome
-from duet_training.evaluation.methods.duet import Duet
-from duet_training.evaluation.methods.original import Original
-from duet_training.evaluation.methods.prompted import Prompted
-from duet_training.evaluation.methods.truncated import Truncated
 from duet_training.evaluation.metrics import (
     generation_flops,
     intelligence_per_token,
     spread,
 )
-from duet_training.evaluation.model_cache import Started
+from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.serving import Serving
 from duet_training.evaluation.verifiers import make_verifier
-from duet_training.pair.description import Pair, load_pair
+from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
-from duet_training.settings.run import (
-    Adapters,
-    Count,
-    Hardware,
-    Part,
-    Settings,
-    Share,
-    Temperature,
-    TopK,
-    compose_settings,
-)
-from duet_training.settings.run import Method as MethodName
+from duet_training.settings.run import Adapters, Hardware, Settings, compose_settings
+from duet_training.settings.types import Count, Part, Share, Temperature, TopK
 from duet_training.settings.usage import help_of
 from duet_training.verl_backend.generation import Sampling
-
-# What trains the reasoner to answer by itself is evaluated as a reasoner that answers by itself.
-METHODS: dict[str, Callable[["EvaluationSettings"], Method]] = {
-    "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
-    "original": lambda _: Original(),
-    "prompted": lambda _: Prompted(),
-    "truncated": lambda settings: Truncated(settings.cut_at),
-    "alone": lambda _: Alone(),
-    "single": lambda _: Original(),
-    "thinkprune": lambda _: Original(),
-    "lgrpo": lambda _: Original(),
-}
 
 
 class DecoderSampling(Part):
@@ -72,7 +46,7 @@ class DecoderSampling(Part):
 class EvaluationSettings(Settings):
     """Settings of an evaluation; `data.train` is the set, `out` the JSON file."""
 
-    methods: ClassVar[tuple[MethodName, ...]] = get_args(MethodName)
+    methods: ClassVar[Collection[str]] = METHODS
     trains: ClassVar[bool] = False
 
     weights: Path | None
@@ -101,10 +75,10 @@ class EvaluationSettings(Settings):
         }
 
 
-def evaluate(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Answers every question once in each of `runs` runs; returns what is written as JSON.
 
-    `started`: models, started anew if they are not what the settings ask for, and left as they are.
+    `models`: started again if they are not what the settings ask for, and left as they are.
     """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
@@ -119,7 +93,7 @@ def evaluate(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
         for name in {problem.verifier for problem in problems}
     }
     try:
-        policies = started.with_weights(settings, pair, method.uses, settings.weights)
+        policies = models.with_weights(settings, pair, method.uses, settings.weights)
         serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
         outcomes, scores, seconds = [], [], []
         for run in range(settings.runs):
@@ -248,19 +222,9 @@ def _sizes(pair: Pair) -> dict[str, int]:
     return {name: parameters(path) for name, path in models.items()}
 
 
-def parameters(model: Path) -> int:
-    """How many weights the model in a directory has, without reading them."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
-    return sum(weight.numel() for weight in empty.parameters())
-
-
-def evaluated(settings: EvaluationSettings, started: Started) -> dict[str, Any]:
+def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
     """Evaluates, and writes `out`: whole or not at all."""
-    result = evaluate(settings, started)
+    result = evaluate(settings, models)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     partial = settings.out.with_name(f"{settings.out.name}.partial")
     partial.write_text(json_text(result, indent=2) + "\n", "utf-8")
@@ -288,13 +252,13 @@ def run(overrides: list[str] | None = None) -> int:
     if told := help_of("duet_training.evaluate", ["evaluate", "train"], given):
         print(told)
         return 0
-    started = Started()
+    models = ModelCache()
     try:
         settings = compose_settings("evaluate", given, EvaluationSettings)
-        result = evaluated(settings, started)
+        result = evaluated(settings, models)
     except ray.exceptions.RayError as error:
         raise ClusterError(worker_failed(error)) from error
     finally:
-        started.close()
+        models.close()
     print(outcome(settings, result))
     return 0

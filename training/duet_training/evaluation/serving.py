@@ -13,6 +13,7 @@ class Serving:
     """The started policies behind `Models`. `run` and the number of a call in it make the seeds.
 
     `how`: temperature, top_p and top_k of each model, as a `Sampling` without limit and stops.
+    `step`: of the training whose weights are sampled.
     """
 
     def __init__(
@@ -22,9 +23,11 @@ class Serving:
         tokens: Tokens,
         how: Mapping[str, Sampling],
         seed: int,
+        step: int = 0,
     ) -> None:
         self.prompts = prompts
         self._policies, self._tokens, self._how, self._seed = policies, tokens, how, seed
+        self._step = step
         self._run, self._calls = 0, 0
 
     def begin(self, run: int) -> None:
@@ -57,7 +60,7 @@ class Serving:
         self._calls += 1
         how, policy = self._how[name], self._policies[name]
         sampling = Sampling(tokens, how.temperature, tuple(stops), how.top_p, how.top_k)
-        policy.to_rollout(0)
+        policy.to_rollout(self._step)
         numbers = seeds(self._seed, self._run, self._calls, len(prompts))
         responses = policy.sample(prompts, sampling, numbers)
         policy.rest()

@@ -15,11 +15,12 @@ from platformdirs import user_cache_path
 from duet_training.commands import MINUTES, whole
 from duet_training.errors import ConfigError
 from duet_training.experiments.plan import SCALES, make_plan
+from duet_training.experiments.processes import ROOT
 from duet_training.experiments.report import write_report
 from duet_training.experiments.results import Results
 from duet_training.experiments.runner import ExperimentRunner
 
-HERE = Path(__file__).parents[2] / "experiments"
+TRAINING = ROOT / "training"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,11 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=whole(1, 256), default=2, help="stages at a time; each takes about a core"
     )
-    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--results", type=Path, default=TRAINING / "experiments" / "results")
     parser.add_argument("--work", type=Path, default=user_cache_path("duet") / "evidence")
-    parser.add_argument(
-        "--to", type=Path, default=HERE.parent / "EXPERIMENTS.md", help="the report"
-    )
+    parser.add_argument("--to", type=Path, default=TRAINING / "EXPERIMENTS.md", help="the report")
     return parser
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedMethod:
     """A trained method: overrides beside `COMMON`, and what it is to show.
 
     `pair`: the start it trains from; `method`: the trainer's; `rated`: the method of the main
@@ -61,15 +61,15 @@ def _constant(price: float) -> tuple[str, ...]:
     return ("objective.price.schedule=constant", f"objective.price.start={price}")
 
 
-MAIN: dict[str, Trained] = {
-    "duet": Trained((), "the paper's method"),
-    "duet-gated": Trained(
+MAIN: dict[str, TrainedMethod] = {
+    "duet": TrainedMethod((), "the paper's method"),
+    "duet-gated": TrainedMethod(
         GATED, "length paid on success only, advantages not divided", rated="duet-gated"
     ),
-    "single": Trained(
+    "single": TrainedMethod(
         (), "the reasoner alone under the same price", method="single", rated="single"
     ),
-    "thinkprune": Trained(
+    "thinkprune": TrainedMethod(
         (
             "thinkprune.start=160",
             "thinkprune.less=40",
@@ -80,7 +80,7 @@ MAIN: dict[str, Trained] = {
         method="thinkprune",
         rated="thinkprune",
     ),
-    "lgrpo": Trained(
+    "lgrpo": TrainedMethod(
         (), "length relative to the longest right answer", method="lgrpo", rated="lgrpo"
     ),
 }
@@ -88,10 +88,10 @@ MAIN: dict[str, Trained] = {
 FIXED = ("objective.train_decoder=false",)
 
 # The claim that training both pays: what it is compared with, over seeds.
-JOINTLY: dict[str, Trained] = {
-    "decoder-fixed": Trained(FIXED, "only the reasoner learns"),
-    "weak": Trained((), "a weak decoder at the start", pair="weak", seeds=2),
-    "weak-fixed": Trained(FIXED, "a weak decoder that stays so", pair="weak", seeds=2),
+JOINTLY: dict[str, TrainedMethod] = {
+    "decoder-fixed": TrainedMethod(FIXED, "only the reasoner learns"),
+    "weak": TrainedMethod((), "a weak decoder at the start", pair="weak", seeds=2),
+    "weak-fixed": TrainedMethod(FIXED, "a weak decoder that stays so", pair="weak", seeds=2),
 }
 
 
@@ -99,11 +99,11 @@ JOINTLY: dict[str, Trained] = {
 LONG = 3.5
 
 
-def _ablation(why: str, *overrides: str, times: float = 1.0) -> Trained:
-    return Trained(overrides, why, seeds=1, times=times)
+def _ablation(why: str, *overrides: str, times: float = 1.0) -> TrainedMethod:
+    return TrainedMethod(overrides, why, seeds=1, times=times)
 
 
-ABLATIONS: dict[str, Trained] = {
+ABLATIONS: dict[str, TrainedMethod] = {
     "no-utility": _ablation("no marginal utility", NO_UTILITY),
     "shared-utility": _ablation("r_m shared by the question", "objective.baseline=per_question"),
     "constant-0.25": _ablation("constant lambda", *_constant(0.25)),
@@ -129,12 +129,12 @@ ABLATIONS: dict[str, Trained] = {
 }
 
 # From a second start, both models of another seed.
-FROM_SECOND: dict[str, Trained] = {
-    "second-duet": Trained((), "the paper's method", pair="second"),
-    "second-single": Trained(
+FROM_SECOND: dict[str, TrainedMethod] = {
+    "second-duet": TrainedMethod((), "the paper's method", pair="second"),
+    "second-single": TrainedMethod(
         (), "the reasoner alone", pair="second", method="single", rated="single", seeds=2
     ),
-    "second-fixed": Trained(FIXED, "only the reasoner learns", pair="second", seeds=2),
+    "second-fixed": TrainedMethod(FIXED, "only the reasoner learns", pair="second", seeds=2),
 }
 # Tested at their likeliest answers, too; of what is trained from the second start, all is.
 GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND)

@@ -1,5 +1,5 @@
-"""The stages of the evidence run, in order: the main comparison first, so that an interrupted run
-has told most.
+"""The stages of the experiments, in order: the main comparison first, so that an interrupted run
+has most of it.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from duet_training.experiments.methods import (
     MAIN,
     SETS,
     UNTRAINED,
-    Trained,
+    TrainedMethod,
 )
 from duet_training.experiments.rates import RATES, TRIED_SEED, stage_of
 from duet_training.experiments.stage import Stage
@@ -118,7 +118,7 @@ def _measured(start: str, scale: Scale) -> Stage:
     return Stage(f"{start}-measured", "measure", arguments, (start,), why=why)
 
 
-def _compared(methods: Mapping[str, Trained], seed: int, scale: Scale) -> list[Stage]:
+def _compared(methods: Mapping[str, TrainedMethod], seed: int, scale: Scale) -> list[Stage]:
     """Training with a seed, of those that have so many, then the tests of what came out."""
     index = scale.seeds.index(seed)
     chosen = {n: m for n, m in methods.items() if m.seeds is None or index < m.seeds}
@@ -194,7 +194,7 @@ def _tried(name: str, rate: str, scale: Scale) -> Stage:
     return Stage(run, "train", arguments, ("data", method.pair), (), why, TRIED_SEED)
 
 
-def _trained(name: str, method: Trained, seed: int, scale: Scale) -> Stage:
+def _trained(name: str, method: TrainedMethod, seed: int, scale: Scale) -> Stage:
     run, rate = f"{name}-{seed}", f"{{rate:{method.rated}}}"
     arguments = _training(run, method, _data(name), seed, scale, rate)
     reads = tuple(stage_of(method.rated, each) for each in RATES)
@@ -202,7 +202,7 @@ def _trained(name: str, method: Trained, seed: int, scale: Scale) -> Stage:
 
 
 def _training(
-    run: str, method: Trained, data: str, seed: int, scale: Scale, rate: str
+    run: str, method: TrainedMethod, data: str, seed: int, scale: Scale, rate: str
 ) -> tuple[str, ...]:
     every = min(scale.validate, scale.steps)
     return (

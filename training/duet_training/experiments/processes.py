@@ -15,7 +15,7 @@ from pathlib import Path
 from duet_training.errors import CommandError, CommandTimeout
 
 ROOT = Path(__file__).parents[3]
-_PROJECTS = ("proto", "device", "cloud", "cloud/pairs", "training", "tools")
+_PROJECTS = ("proto", "device", "cloud", "cloud/pairs", "training", "tools", "tools/report")
 _PATH = os.pathsep.join(str(path) for path in (ROOT, *(ROOT / name for name in _PROJECTS)))
 # The bench ends two servers, 15 s each. Who waits for a command that waits for the bench has more.
 PATIENCE_S = 60.0

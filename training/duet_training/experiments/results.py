@@ -7,7 +7,7 @@ from typing import Any
 
 from duet_contract.json_data import json_text, read_json
 from duet_training.errors import DataError
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 SAMPLES = 3
 
@@ -86,7 +86,7 @@ def of_run(run: Path) -> dict[str, Any]:
         DataError: they cannot be read.
     """
     rows, samples = (
-        read_journal(file) if file.is_file() else []
+        read_metrics_log(file) if file.is_file() else []
         for file in (run / "metrics.jsonl", run / "samples.jsonl")
     )
     curves = {

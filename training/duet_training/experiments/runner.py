@@ -14,13 +14,13 @@ from duet_contract.json_data import parse_json, read_json
 from duet_training.data.rows import write_rows
 from duet_training.data.story_problems.draw import Split, problems
 from duet_training.errors import CommandError, CommandTimeout
-from duet_training.experiments.mechanism import measured
 from duet_training.experiments.processes import Processes
 from duet_training.experiments.rates import chosen
 from duet_training.experiments.results import Results, of_run
+from duet_training.experiments.reward_ablation import measured
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 # Questions to train on: several times what the longest run sees.
 TRAINING = 4000
@@ -159,7 +159,7 @@ class ExperimentRunner:
                     break
                 result: dict[str, Any] = read_json(out)
                 if (answers := out.with_suffix(".jsonl")).is_file():
-                    result["samples"] = read_journal(answers)[:ANSWERS]
+                    result["samples"] = read_metrics_log(answers)[:ANSWERS]
                 ended = out.stat().st_mtime
                 self._keep(stage, result, True, ended - before)
                 before = ended

@@ -130,7 +130,7 @@ def ablation_table(results: Results, seed: int) -> str:
 
 
 def generalisation_table(results: Results, seed: int) -> str:
-    """Trained on easy problems, tested on longer ones and on other templates; one seed."""
+    """TrainedMethod on easy problems, tested on longer ones and on other templates; one seed."""
     rows = []
     for name in ["original", *MAIN]:
         cells = []

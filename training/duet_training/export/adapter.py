@@ -15,14 +15,14 @@ from duet_training.errors import CheckpointError, ExportError
 from duet_training.pair.lora import adapter_only, settle_config
 
 
-class Shape(NamedTuple):
+class AdapterShape(NamedTuple):
     """Of an adapter: what it adds is multiplied by `alpha` / `rank`."""
 
     rank: int
     alpha: int
 
 
-def adapter_shape(checkpoint: Path) -> Shape:
+def adapter_shape(checkpoint: Path) -> AdapterShape:
     """The shape of the adapter in a policy's checkpoint, which VERL writes beside the shards.
 
     Raises:
@@ -31,12 +31,12 @@ def adapter_shape(checkpoint: Path) -> Shape:
     file = checkpoint / "lora_train_meta.json"
     try:
         content = read_json(file, finite=False)
-        return Shape(int(content["r"]), int(content["lora_alpha"]))
+        return AdapterShape(int(content["r"]), int(content["lora_alpha"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {file}: {error!r}") from error
 
 
-def write_adapter(saved: Mapping[str, torch.Tensor], shape: Shape, target: Path) -> None:
+def write_adapter(saved: Mapping[str, torch.Tensor], shape: AdapterShape, target: Path) -> None:
     """Writes an adapter for the model that its run began with.
 
     `PeftModel.from_pretrained(MODEL, target)` loads it. Which model that is the files do not say:

@@ -29,7 +29,7 @@ from duet_training.export.manifest import (
     evaluation_from,
     evaluation_of,
 )
-from duet_training.export.merge import Weights, merge_shards, parameters, write_model
+from duet_training.export.merge import Weights, merge_shards, write_model
 from duet_training.export.parity import Exported, measure
 from duet_training.export.questions import Questions, open_questions
 from duet_training.export.serving import serving_interpreter
@@ -37,6 +37,7 @@ from duet_training.export.settings import ExportSettings
 from duet_training.export.source import Trained, find_trained
 from duet_training.export.tokenizers_agree import check_tokenizers
 from duet_training.export.verdict import beyond
+from duet_training.pair.description import parameters
 
 # Bytes a weight at most, by what a quantisation's name begins with.
 _WIDTHS = {"F32": 4.0, "F16": 2.0, "BF16": 2.0, "Q8": 1.1, "Q6": 0.9, "Q5": 0.8}

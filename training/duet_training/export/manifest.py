@@ -21,9 +21,9 @@ from duet_contract.manifest import (
 from duet_contract.vocabulary import gguf_vocabulary, vocabulary_of
 from duet_training.errors import ConfigError, ExportError
 from duet_training.export.gguf_files import inspect
-from duet_training.export.merge import parameters
 from duet_training.export.settings import ExportSettings, FigureSettings
 from duet_training.export.source import Trained
+from duet_training.pair.description import parameters
 from duet_training.pair.prompting import PairPrompts
 
 

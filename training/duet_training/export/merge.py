@@ -3,18 +3,18 @@
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig, GenerationConfig
 from transformers.utils import logging as hub_logging
 from verl.model_merger.base_model_merger import ModelMergerConfig
 from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
 from duet_training.errors import CheckpointError, ExportError
 from duet_training.export.adapter import adapter_shape, write_adapter
+from duet_training.pair.description import empty_model
 from duet_training.pair.lora import has_adapter, merged
 
 Weights = dict[str, torch.Tensor]
@@ -114,17 +114,6 @@ def _check_architecture(weights: Weights, checkpoint: Path, model: Path) -> None
 
 def _is_tied(model: Path) -> bool:
     return bool(getattr(AutoConfig.from_pretrained(model), "tie_word_embeddings", False))
-
-
-def empty_model(model: Path) -> Any:
-    """The model in a directory, without memory for its weights."""
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
-
-
-def parameters(model: Path) -> int:
-    """How many weights the model in a directory has."""
-    return sum(int(weight.numel()) for weight in empty_model(model).parameters())
 
 
 def write_model(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from duet_report.intervals import bootstrap_mean, bounds
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import Problem, paths_of, read_rows
+from duet_training.data.selection import fitting
 from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.export.settings import ParitySettings
 from duet_training.export.source import Trained

@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import llama_cpp
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
-Seconds = Annotated[float, Field(gt=0, le=1e9)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from duet_training.settings.types import Count, Part, Positive, Rate
 
 
 def quantization_types() -> dict[str, int]:
@@ -22,11 +20,7 @@ def quantization_types() -> dict[str, int]:
     }
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class LimitSettings(_Settings):
+class LimitSettings(Part):
     """The manifest's limits in tokens; None is what the run trained with."""
 
     question: Count | None
@@ -34,7 +28,7 @@ class LimitSettings(_Settings):
     answer: Count | None
 
 
-class DefaultSettings(_Settings):
+class DefaultSettings(Part):
     """The manifest's defaults; None is the limit."""
 
     budget: Count | None
@@ -42,7 +36,7 @@ class DefaultSettings(_Settings):
     temperature: Annotated[float, Field(ge=0, le=2)]
 
 
-class FigureSettings(_Settings):
+class FigureSettings(Part):
     """What `python -m duet_training.evaluate` wrote: the split, and the reasoner by itself before."""
 
     split: Path | None
@@ -55,7 +49,7 @@ class FigureSettings(_Settings):
         return self
 
 
-class ParitySettings(_Settings):
+class ParitySettings(Part):
     """How the exported models are compared with the trained ones, and what is too far apart."""
 
     data: Path | None
@@ -63,13 +57,13 @@ class ParitySettings(_Settings):
     tokens: Count
     batch: Count
     verifier_processes: Count
-    verifier_seconds: Seconds
+    verifier_seconds: Positive
     serving_python: Path | None
     serving_top: Annotated[int, Field(ge=1, le=20)]
-    serving_seconds: Seconds
+    serving_seconds: Positive
     max_kl: dict[str, Annotated[float, Field(ge=0, le=1e9)]]
-    min_top1: dict[str, Share]
-    max_accuracy_drop: Share
+    min_top1: dict[str, Rate]
+    max_accuracy_drop: Rate
     on_excess: Literal["stop", "warn"]
 
     @model_validator(mode="after")
@@ -80,7 +74,7 @@ class ParitySettings(_Settings):
         return self
 
 
-class ExportSettings(_Settings):
+class ExportSettings(Part):
     """A whole export."""
 
     checkpoint: str | None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-class Baseline(StrEnum):
+class UtilityBaseline(StrEnum):
     """What r_m of a signal is the mean of.
 
     `per_signal`: the answers sampled for this signal (the released code). `per_question`: all
@@ -33,11 +33,11 @@ def guided_reward(scores: Array) -> Array:
     return mean
 
 
-def alone_reward(scores: Array, baseline: Baseline) -> Array:
+def alone_reward(scores: Array, baseline: UtilityBaseline) -> Array:
     """r_m for each signal, from answers to the question alone. Scores (Q, S, A) -> (Q, S)."""
-    if baseline is Baseline.NONE:
+    if baseline is UtilityBaseline.NONE:
         return np.zeros(scores.shape[:2])
-    if baseline is Baseline.PER_SIGNAL:
+    if baseline is UtilityBaseline.PER_SIGNAL:
         return guided_reward(scores)
     return np.broadcast_to(scores.mean(axis=(1, 2))[:, None], scores.shape[:2]).copy()
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from duet_contract.manifest import PromptFormat, SlotPart
 from duet_training.errors import ConfigError
 
-SHIPPED = Path(__file__).parent / "descriptions"
+BUILT_IN = Path(__file__).parent / "descriptions"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -80,7 +80,7 @@ class Pair(_Model):
 
 
 def load_pair(file: Path) -> Pair:
-    """Reads a pair's YAML file, or the shipped pair of that name, with both models on this machine.
+    """Reads a pair's YAML file, or the built-in pair of that name, with both models on this machine.
 
     Model paths are relative to the file; what is no directory is a repository of the hub
     ("Qwen/Qwen3-4B") and is fetched into its cache.
@@ -100,9 +100,9 @@ def read_pair(file: Path) -> Pair:
     Raises:
         ConfigError: unreadable or invalid.
     """
-    shipped = SHIPPED / f"{file.name}.yaml"
-    if not file.exists() and file.name == str(file) and shipped.is_file():
-        file = shipped
+    built_in = BUILT_IN / f"{file.name}.yaml"
+    if not file.exists() and file.name == str(file) and built_in.is_file():
+        file = built_in
     try:
         data: Any = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -153,3 +153,17 @@ def fetch(repository: str, *, cached: bool = False) -> Path:
         raise ConfigError(
             f"cannot fetch {repository} from the hub: {reason}; name a local directory in the pair"
         ) from error
+
+
+def empty_model(model: Path) -> Any:
+    """The model in a directory, without memory for its weights."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+
+
+def parameters(model: Path) -> int:
+    """How many weights the model in a directory has, without reading them."""
+    return sum(int(weight.numel()) for weight in empty_model(model).parameters())

@@ -8,7 +8,7 @@ import torch
 
 from duet_contract.json_data import json_text, read_json
 from duet_training.errors import ConfigError
-from duet_training.settings.run import Adapter
+from duet_training.settings.run import AdapterSettings
 
 _PREFIX = "base_model.model."
 _BASE = ".base_layer.weight"
@@ -65,14 +65,14 @@ def settle_config(directory: Path, base: str | None = None) -> None:
     file.write_text(json_text(content, indent=2) + "\n", "utf-8")
 
 
-def excluded_modules(adapter: Adapter) -> str | None:
+def excluded_modules(adapter: AdapterSettings) -> str | None:
     """The modules that have no adapter, as a pattern of whole names; None if all have one."""
     if not adapter.first_layer:
         return None
     return rf".*\.layers\.({'|'.join(map(str, range(adapter.first_layer)))})\..*"
 
 
-def check_adapter(name: str, model: Path, adapter: Adapter) -> int:
+def check_adapter(name: str, model: Path, adapter: AdapterSettings) -> int:
     """How many weights an adapter on the model in a directory has.
 
     Raises:
@@ -114,7 +114,7 @@ def _trained(model: Path, wanted: Any) -> dict[str, int]:
 
 
 def _check_start(
-    name: str, model: Path, adapter: Adapter, path: Path, trained: dict[str, int]
+    name: str, model: Path, adapter: AdapterSettings, path: Path, trained: dict[str, int]
 ) -> None:
     from peft import LoraConfig
 

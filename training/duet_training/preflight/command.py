@@ -17,7 +17,7 @@ from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.preflight import host, run
 from duet_training.preflight.findings import Finding, lines, verdict
-from duet_training.preflight.memory import Shape, shape_of, table
+from duet_training.preflight.memory import ModelShape, memory_table, shape_of
 from duet_training.settings.run import Settings, compose_settings
 from duet_training.settings.usage import help_of
 
@@ -39,7 +39,7 @@ class Preflight:
         self._do("GPUs", lambda: host.gpus(hardware))
         self._do("Ray", lambda: host.cluster(hardware))
         pair = self._do("pair", lambda: run.local_pair(settings), Pair)
-        built, shapes, paths = None, dict[str, Shape](), dict[str, Path]()
+        built, shapes, paths = None, dict[str, ModelShape](), dict[str, Path]()
         if pair:
             paths = {"reasoner": pair.reasoner.path, "decoder": pair.decoder.path}
             for name in settings.policies:
@@ -56,7 +56,7 @@ class Preflight:
             self._do("disk", lambda: host.disk(settings, shapes))
         self._do("out", lambda: run.earlier_run(settings))
 
-    def _shapes(self, paths: dict[str, Path]) -> dict[str, Shape]:
+    def _shapes(self, paths: dict[str, Path]) -> dict[str, ModelShape]:
         try:
             return {name: shape_of(paths[name]) for name in self._settings.policies}
         except ConfigError:
@@ -110,6 +110,6 @@ def run_checks(overrides: list[str] | None = None) -> int:
     preflight.look()
     print("\n".join(map(printable, lines(preflight.findings))))
     if preflight.phases:
-        print("\n".join(["", *table(preflight.phases, settings.hardware.device_memory), ""]))
+        print("\n".join(["", *memory_table(preflight.phases, settings.hardware.device_memory), ""]))
     print(verdict(preflight.findings))
     return int(any(finding.status == "fail" for finding in preflight.findings))

@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from duet_training.preflight.findings import Finding, Status
-from duet_training.preflight.memory import GIB, Shape, adapter_sizes
+from duet_training.preflight.memory import GIB, ModelShape, adapter_sizes
 from duet_training.settings.run import Hardware, Settings
 
 # VERL's extras whose pins a platform needs.
@@ -34,18 +34,18 @@ def versions(platform: str) -> Iterator[Finding]:
     good = [f"verl {version('verl')}"]
     if version("verl") != "0.9.1":
         yield Finding("fail", "verl", f"{version('verl')} is installed, 0.9.1 is what this is for")
-    extra = "training-gpu" if platform == "cuda" else "training"
+    install = f"pip install './training[{'gpu' if platform == 'cuda' else 'cpu'}]'"
     for pin in wanted:
         try:
             found = version(pin.name)
         except PackageNotFoundError:
-            yield Finding("fail", pin.name, f"missing; VERL wants {pin.specifier}: [{extra}]")
+            yield Finding("fail", pin.name, f"missing, VERL wants {pin.specifier}: {install}")
             continue
         if pin.specifier.contains(found, prereleases=True):
             if pin.name in _SHOWN:
                 good.append(f"{pin.name} {found}")
         else:
-            yield Finding("fail", pin.name, f"{found}, VERL wants {pin.specifier}: [{extra}]")
+            yield Finding("fail", pin.name, f"{found}, VERL wants {pin.specifier}: {install}")
     yield Finding("ok", "versions", ", ".join(good))
 
 
@@ -81,7 +81,9 @@ def gpus(hardware: Hardware) -> Iterator[Finding]:
         yield Finding("ok", "GPU kind", text)
 
 
-def checkpoint_gib(shapes: dict[str, Shape], adapters: Mapping[str, int] | None = None) -> float:
+def checkpoint_gib(
+    shapes: dict[str, ModelShape], adapters: Mapping[str, int] | None = None
+) -> float:
     """GiB of one checkpoint: float32 weights of each model, and two Adam moments of those trained.
 
     `adapters`: weights of each model's adapter, which alone is trained; 0 where all are.
@@ -92,7 +94,7 @@ def checkpoint_gib(shapes: dict[str, Shape], adapters: Mapping[str, int] | None 
     return (4 * held + 8 * learnt) / GIB
 
 
-def disk(settings: Settings, shapes: dict[str, Shape]) -> Iterator[Finding]:
+def disk(settings: Settings, shapes: dict[str, ModelShape]) -> Iterator[Finding]:
     """Room for the checkpoints that are kept and the one being written."""
     place = settings.out.absolute()
     while not place.exists():

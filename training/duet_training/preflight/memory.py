@@ -35,7 +35,7 @@ RESTING = 2.0
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """A decoder-only transformer with gated MLP and grouped keys, as Qwen3 or Llama.
 
     `queries` and `keys`: heads times head dimension. `parameters` counts everything.
@@ -70,7 +70,7 @@ class Engine:
     the adapter that alone is trained; 0 where all are.
     """
 
-    shape: Shape
+    shape: ModelShape
     ranks: int
     longest: int
     read: int
@@ -81,7 +81,7 @@ class Engine:
     adapter: int = 0
 
 
-def shape_of(model: Path) -> Shape:
+def shape_of(model: Path) -> ModelShape:
     """The shape of the model in a directory, from its config.json.
 
     Raises:
@@ -100,7 +100,7 @@ def shape_of(model: Path) -> Shape:
     # Norms are left out: some thousandths of a percent.
     layer = hidden * (2 * queries + 2 * keys) + 3 * hidden * intermediate
     embeddings = vocabulary * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    return Shape(
+    return ModelShape(
         layers * layer + embeddings, layers, hidden, intermediate, queries, keys, vocabulary
     )
 
@@ -119,7 +119,7 @@ def resident(engine: Engine, *, updating: bool) -> dict[str, float]:
     return parts
 
 
-def adapter_sizes(settings: Settings, shapes: Mapping[str, Shape]) -> dict[str, int]:
+def adapter_sizes(settings: Settings, shapes: Mapping[str, ModelShape]) -> dict[str, int]:
     """Weights of each policy's adapter; 0 where all weights are trained."""
     chosen = {name: settings.lora.of(name) for name in shapes}
     return {
@@ -198,7 +198,7 @@ def cached_tokens(engine: Engine, device: float) -> int:
     return max(0, math.floor(free * GIB / engine.shape.cache_bytes))
 
 
-def table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
+def memory_table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
     """Lines of a Markdown table: a phase, its GiB of `device`, and the parts of 0.1 GiB up."""
     rows = []
     for phase, parts in found.items():
@@ -207,7 +207,7 @@ def table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
     return markdown(["phase", f"GiB of {device:g}", "parts"], rows).splitlines()
 
 
-def engine_of(config: Any, shape: Shape, ranks: int, adapter: int = 0) -> Engine:
+def engine_of(config: Any, shape: ModelShape, ranks: int, adapter: int = 0) -> Engine:
     """An `Engine` from VERL's configuration of a policy (`duet_training.verl_backend.config`)."""
     part = config.actor_rollout_ref
     return Engine(

@@ -6,8 +6,8 @@ from typing import Any
 
 from duet_contract.errors import ContractError
 from duet_contract.json_data import read_json
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import read_rows
+from duet_training.data.selection import fitting
 from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, fetch, hub_id, read_pair
@@ -15,7 +15,7 @@ from duet_training.pair.lora import check_adapter
 from duet_training.pair.prompting import PairPrompts
 from duet_training.preflight.findings import Finding
 from duet_training.preflight.memory import (
-    Shape,
+    ModelShape,
     adapter_sizes,
     cached_tokens,
     engine_of,
@@ -148,7 +148,7 @@ def verl(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding | dict[
 
 
 def memory(
-    settings: Settings, shapes: dict[str, Shape], configs: dict[str, Any]
+    settings: Settings, shapes: dict[str, ModelShape], configs: dict[str, Any]
 ) -> Iterator[Finding | dict[str, dict[str, float]]]:
     """The estimate of each phase against the devices' memory; then the phases."""
     hardware = settings.hardware

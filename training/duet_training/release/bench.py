@@ -23,7 +23,7 @@ LARGE_LIMIT = 320
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchRun:
     """One run of the bench.
 
     `pair`: name or directory. `questions`: how many of `data`, from its first. `streams`: at once.
@@ -84,7 +84,7 @@ class Asked:
         return None
 
 
-def whole_report(asked: Asked) -> dict[str, Any] | None:
+def whole_report(asked: BenchRun) -> dict[str, Any] | None:
     """The report of a run that was asked the same and is whole; None if there is none."""
     report = _read(asked.folder / "report.json")
     if report is None or _read(_beside(asked.folder)) != asked.settings():
@@ -92,7 +92,7 @@ def whole_report(asked: Asked) -> dict[str, Any] | None:
     return report if asked.lacks(report) is None else None
 
 
-def measure(asked: Asked, python: Path, limit_s: float, *, resume: bool) -> dict[str, Any]:
+def run_bench(asked: BenchRun, python: Path, limit_s: float, *, resume: bool) -> dict[str, Any]:
     """Runs the bench unless its report is there already.
 
     `resume`: what a run left that was stopped counts, and is gone on from; else it is taken again.

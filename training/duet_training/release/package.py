@@ -1,4 +1,4 @@
-"""What is shipped of a finished pair: one decoder, its figures, and a page that tells them."""
+"""What is released of a finished pair: one decoder, its figures, and a page that shows them."""
 
 import shutil
 from pathlib import Path
@@ -10,7 +10,7 @@ from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_training.errors import DataError
 from duet_training.release.page import write_page
 from duet_training.release.stages import HELD_OUT
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 FIGURES, PAGE = "figures.json", "README.md"
 # What of an evaluation a reader wants.
@@ -114,7 +114,7 @@ def collect(out: Path) -> dict[str, Any]:
             compared = {key: parity["data"][key] for key in ("questions", "source")}
             parity = compared | {key: parity[key] for key in ("reasoner", "decoder")}
         samples = out / "run" / "samples.jsonl"
-        rows = read_journal(samples) if samples.is_file() else []
+        rows = read_metrics_log(samples) if samples.is_file() else []
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"figures of {out} cannot be read: {error}") from error
     return {

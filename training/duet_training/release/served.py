@@ -25,7 +25,7 @@ from duet_contract.signature import sign_pair
 from duet_training.commands import run_command
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
-from duet_training.release.bench import ALONE, LARGE_LIMIT, SPLIT, Asked, cell, measure
+from duet_training.release.bench import ALONE, LARGE_LIMIT, SPLIT, BenchRun, cell, run_bench
 from duet_training.release.package import renew_served, served_of
 from duet_training.release.stages import HELD_OUT, QUESTIONS
 
@@ -66,7 +66,7 @@ def _run(argv: list[str] | None) -> None:
     given = parser.parse_args(argv)
     of = given.of and given.of.resolve()
     python, real = given.serving_python.absolute(), read_sets(given.sets)
-    measure_all(given.out.resolve(), python, real, given.peer, of)
+    measure_served(given.out.resolve(), python, real, given.peer, of)
 
 
 def read_sets(given: list[str]) -> dict[str, Path]:
@@ -89,7 +89,7 @@ def read_sets(given: list[str]) -> dict[str, Path]:
     return found
 
 
-def measure_all(
+def measure_served(
     out: Path, python: Path, real: Mapping[str, Path], peer: str | None, of: Path | None = None
 ) -> dict[str, Any]:
     """Writes `out/served.json`; sets that are whole in `out/served` are not asked again.
@@ -113,8 +113,8 @@ def measure_all(
         count = _count(real[name]) if name in real else QUESTIONS
         if name not in sets or sets[name]["questions"] != count:
             file = real[name] if name in real else _generated(name, work / "sets")
-            asked = Asked(str(pair), file, count, (SPLIT, ALONE), STREAMS, work / name)
-            report = measure(asked, python, _LIMIT_S, resume=True)
+            asked = BenchRun(str(pair), file, count, (SPLIT, ALONE), STREAMS, work / name)
+            report = run_bench(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in HELD_OUT}
             machine = report["machine"]
         if peer and name in real:
@@ -158,8 +158,8 @@ def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict
     """What another pair's reasoner makes of a file's first questions, by itself."""
     questions = min(count, PEER_QUESTIONS)
     found = str(find_pair(peer).resolve())
-    asked = Asked(found, file, questions, (ALONE,), STREAMS, folder)
-    report = measure(asked, python, _LIMIT_S, resume=True)
+    asked = BenchRun(found, file, questions, (ALONE,), STREAMS, folder)
+    report = run_bench(asked, python, _LIMIT_S, resume=True)
     return _figures(cell(report, ALONE)) | {"pair": report["pair"]}
 
 
@@ -169,8 +169,8 @@ def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
     None where it never marks any.
     """
     count = _count(ELSEWHERE)
-    asked = Asked(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
-    found = cell(measure(asked, python, _LIMIT_S, resume=True), SPLIT)
+    asked = BenchRun(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
+    found = cell(run_bench(asked, python, _LIMIT_S, resume=True), SPLIT)
     judged = found.get("marked_low")
     marked = judged["right_marked"] + judged["wrong_marked"] if judged else None
     return {"questions": count, "answered": found["answered"], "marked": marked}

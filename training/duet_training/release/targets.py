@@ -1,4 +1,4 @@
-"""What the shipped pair was to reach, what was measured of it, and whether that is met."""
+"""What a released pair was to reach, what was measured of it, and whether that is met."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _Rule = Callable[[dict[str, Any], str], Found | None]
 def target_rows(figures: dict[str, Any], kind: str) -> list[tuple[str, str, str]]:
     """Rows of what was to be reached, what was measured, and whether it is met.
 
-    `kind`: of the shipped decoder, such as Q8_0.
+    `kind`: of the released decoder, such as Q8_0.
     """
     rows = []
     for words, rule in _RULES:

@@ -20,7 +20,7 @@ from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.commands import run_command
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
-from duet_training.release.bench import ALONE, SPLIT, Asked, cell, measure, whole_report
+from duet_training.release.bench import ALONE, SPLIT, BenchRun, cell, run_bench, whole_report
 
 REPEATS = 5
 QUESTIONS = 60
@@ -44,10 +44,10 @@ def _run(argv: list[str] | None) -> None:
     parser.add_argument("out", type=Path, help="what duet_training.release has made")
     parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
     given = parser.parse_args(argv)
-    measure_all(given.out.resolve(), given.serving_python.absolute())
+    measure_wall_clock(given.out.resolve(), given.serving_python.absolute())
 
 
-def measure_all(out: Path, python: Path) -> None:
+def measure_wall_clock(out: Path, python: Path) -> None:
     """Writes `out/wall_clock.json`; repeats that are whole in `out/wall_clock` are not run again.
 
     Raises:
@@ -62,7 +62,7 @@ def measure_all(out: Path, python: Path) -> None:
     reports = []
     for number in range(REPEATS):
         turns = {
-            name: Asked(
+            name: BenchRun(
                 pair=str(pairs[name]),
                 data=questions,
                 questions=QUESTIONS,
@@ -127,7 +127,7 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"median": median(values), "least": min(values), "most": max(values)}
 
 
-def _repeat(turns: dict[str, Asked], number: int, python: Path) -> dict[str, dict[str, Any]]:
+def _repeat(turns: dict[str, BenchRun], number: int, python: Path) -> dict[str, dict[str, Any]]:
     """Both of a repeat, one right after the other; both again where either is not whole."""
     found = {name: whole_report(asked) for name, asked in turns.items()}
     if whole := {name: report for name, report in found.items() if report is not None}:
@@ -136,7 +136,7 @@ def _repeat(turns: dict[str, Asked], number: int, python: Path) -> dict[str, dic
         for name in whole:
             shutil.rmtree(turns[name].folder)
     order = list(turns) if number % 2 == 0 else list(reversed(turns))
-    return {name: measure(turns[name], python, _LIMIT_S, resume=False) for name in order}
+    return {name: run_bench(turns[name], python, _LIMIT_S, resume=False) for name in order}
 
 
 def _before(out: Path, pair: Path) -> Path:

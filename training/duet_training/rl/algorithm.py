@@ -5,27 +5,23 @@ from typing import Any, Protocol
 
 from duet_training.data.rows import Problem
 from duet_training.rl.timing import Clock
-from duet_training.rl.updates import Learnt
+from duet_training.rl.updates import Update
 
 
 @dataclass(frozen=True)
-class Step:
+class StepResult:
     """One step done. `solved`: share of right answers. `examples`: rows for `samples.jsonl`."""
 
-    learnt: Learnt
+    update: Update
     solved: float
     examples: list[dict[str, Any]]
 
 
-class Learner(Protocol):
+class Algorithm(Protocol):
     """A method at work on its models. `priced`: whether lambda takes part and moves."""
 
     priced: bool
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> Step:
+    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
         """Samples answers to `problems` and learns from them."""
-        ...
-
-    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """Metrics of answers to held-out problems, sampled as `validate` says."""
         ...

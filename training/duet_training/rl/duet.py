@@ -1,23 +1,21 @@
 """The joint method at work: signals, guided answers and answers alone; both models learn."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from duet_training.data.rows import Problem
 from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.algorithm import Step
+from duet_training.rl.algorithm import StepResult
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
-from duet_training.rl.updates import Learnt, update_decoder, update_reasoner
-from duet_training.rl.validation import validate
+from duet_training.rl.updates import Update, update_decoder, update_reasoner
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
 
-class Joint:
-    """See `duet_training.rl.algorithm.Learner`."""
+class DuetAlgorithm:
+    """See `duet_training.rl.algorithm.Algorithm`."""
 
     priced = True
 
@@ -29,46 +27,29 @@ class Joint:
         verifiers: dict[str, Verifier],
     ) -> None:
         self._settings, self._policies, self._prompts = settings, policies, prompts
-        self._verifiers = verifiers
         tokens, ends = settings.tokens, list(prompts.end_of_text)
         if settings.objective.stop_at_end_of_reasoning:
             ends.append(prompts.end_of_reasoning)
-        self._signal = settings.sampling(tokens.response, ends)
-        self._answer = settings.sampling(tokens.answer, prompts.end_of_answer)
         self._sampler = Sampler(
             policies["reasoner"],
             policies["decoder"],
             prompts,
             verifiers,
-            signal=self._signal,
-            answer=self._answer,
+            signal=settings.sampling(tokens.response, ends),
+            answer=settings.sampling(tokens.answer, prompts.end_of_answer),
             decoder_prompt=tokens.decoder_prompt,
         )
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> Step:
-        """See `Learner`. The decoder learns first."""
+    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+        """See `Algorithm`. The decoder learns first."""
         settings, batch = self._settings, self._settings.batch
         samples = self._sampler.draw(
             problems, batch.signals, batch.answers, run=settings.seed, step=step, clock=clock
         )
         metrics = update_decoder(self._policies["decoder"], samples, settings, clock)
-        learnt = update_reasoner(self._policies["reasoner"], samples, settings, price, clock)
-        both = Learnt({**metrics, **learnt.metrics}, learnt.mean_length)
-        return Step(both, float(samples.guided.mean()), self._examples(samples))
-
-    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """See `Learner`."""
-        return validate(
-            self._policies["reasoner"],
-            self._policies["decoder"],
-            self._prompts,
-            self._verifiers,
-            problems,
-            signal=replace(self._signal, temperature=self._settings.validate_.temperature),
-            answer=replace(self._answer, temperature=0.0),
-            decoder_prompt=self._settings.tokens.decoder_prompt,
-            step=step,
-        )
+        update = update_reasoner(self._policies["reasoner"], samples, settings, price, clock)
+        both = Update({**metrics, **update.metrics}, update.mean_length)
+        return StepResult(both, float(samples.guided.mean()), self._examples(samples))
 
     def _examples(self, samples: Samples) -> list[dict[str, Any]]:
         """The first signals of the step, with one guided answer each."""

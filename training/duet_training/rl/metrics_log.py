@@ -11,7 +11,7 @@ from duet_contract.json_data import json_text, parse_json, without_infinities
 from duet_training.errors import ConfigError, DataError, one_line
 
 
-class Journal:
+class MetricsLog:
     """Writes `metrics.jsonl` and `samples.jsonl` in the run's directory, and VERL's `Tracking`."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Journal:
             self._tracking.finish()
 
 
-def read_journal(file: Path) -> list[dict[str, Any]]:
+def read_metrics_log(file: Path) -> list[dict[str, Any]]:
     """The rows of a run's `metrics.jsonl` or `samples.jsonl`.
 
     A last row that is written in part only is left out: the run goes on, or was killed.

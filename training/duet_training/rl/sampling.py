@@ -96,7 +96,7 @@ def each(items: Sequence[Problem], times: int) -> list[Problem]:
     return [item for item in items for _ in repeat(None, times)]
 
 
-def respond(
+def sample_responses(
     policy: Policy,
     prompts: list[list[int]],
     sampling: Sampling,
@@ -147,7 +147,9 @@ class Sampler:
         prompts, per_signal = self._prompts, each(problems, signals)
         signal_prompts = [prompts.reasoner(problem.question) for problem in per_signal]
         first = seeds(run, step, 0, len(per_signal))
-        responses = respond(self._reasoner, signal_prompts, self._signal, first, step, clock)
+        responses = sample_responses(
+            self._reasoner, signal_prompts, self._signal, first, step, clock
+        )
         cut_out = [prompts.signal(response.tokens) for response in responses]
         fitted = [
             fit_signal(prompts, problem.question, signal, self._limit)
@@ -158,7 +160,7 @@ class Sampler:
         alone = [prompts.alone(problem.question) for problem in per_answer]
         second = seeds(run, step, 1, 2 * len(guided))
         asked = [*guided, *alone]
-        answered = respond(self._decoder, asked, self._answer, second, step, clock)
+        answered = sample_responses(self._decoder, asked, self._answer, second, step, clock)
         with clock("score"):
             texts = [prompts.answer_text(response.tokens) for response in answered]
             scores = score(self._verifiers, [*per_answer, *per_answer], texts)

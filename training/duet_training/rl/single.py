@@ -4,22 +4,20 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from duet_training.data.rows import Problem
 from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.algorithm import Step
-from duet_training.rl.baselines.base import Baseline
-from duet_training.rl.sampling import OwnAnswers, each, respond, score, seeds
+from duet_training.rl.algorithm import StepResult
+from duet_training.rl.baselines import Baseline
+from duet_training.rl.sampling import OwnAnswers, each, sample_responses, score, seeds
 from duet_training.rl.timing import Clock
 from duet_training.rl.updates import update_alone
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
 
-class Solo:
-    """See `duet_training.rl.algorithm.Learner`. Answers are read from whole responses, as in evaluation."""
+class SingleAlgorithm:
+    """See `duet_training.rl.algorithm.Algorithm`. Answers are read from whole responses, as in evaluation."""
 
     def __init__(
         self,
@@ -35,11 +33,11 @@ class Solo:
         self._sampling = settings.sampling(settings.tokens.response, prompts.end_of_text)
         self.priced = baseline.priced
 
-    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> Step:
-        """See `Learner`."""
+    def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
+        """See `Algorithm`."""
         samples = self._draw(problems, step, clock)
-        learnt = update_alone(self._reasoner, samples, self._baseline, self._settings, price, clock)
-        return Step(learnt, float(samples.right.mean()), self._examples(samples))
+        update = update_alone(self._reasoner, samples, self._baseline, self._settings, price, clock)
+        return StepResult(update, float(samples.right.mean()), self._examples(samples))
 
     def _draw(self, problems: list[Problem], step: int, clock: Clock) -> OwnAnswers:
         settings, prompts, signals = self._settings, self._prompts, self._settings.batch.signals
@@ -48,27 +46,12 @@ class Solo:
         limit = min(self._sampling.tokens, self._baseline.limit(step) or self._sampling.tokens)
         numbers = seeds(settings.seed, step, 0, len(rows))
         sampling = replace(self._sampling, tokens=limit)
-        responses = respond(self._reasoner, asked, sampling, numbers, step, clock)
+        responses = sample_responses(self._reasoner, asked, sampling, numbers, step, clock)
         with clock("score"):
             texts = [prompts.response_text(response.tokens) for response in responses]
             right = score(self._verifiers, rows, texts).reshape(len(problems), signals)
         cut_out = [prompts.signal(response.tokens) for response in responses]
         return OwnAnswers(problems, asked, responses, cut_out, right, limit)
-
-    def validate(self, problems: list[Problem], step: int) -> dict[str, float]:
-        """See `Learner`. No limit but the run's: training alone is pruned."""
-        prompts = self._prompts
-        asked = [prompts.reasoner(problem.question) for problem in problems]
-        sampling = replace(self._sampling, temperature=self._settings.validate_.temperature)
-        numbers = list(range(len(asked)))
-        responses = respond(self._reasoner, asked, sampling, numbers, step, Clock())
-        texts = [prompts.response_text(response.tokens) for response in responses]
-        signals = [prompts.signal(response.tokens) for response in responses]
-        return {
-            "validation/accuracy": float(score(self._verifiers, problems, texts).mean()),
-            "validation/signal_tokens": float(np.mean([len(ids) for ids in signals])),
-            "validation/response_tokens": float(np.mean([len(r.tokens) for r in responses])),
-        }
 
     def _examples(self, samples: OwnAnswers) -> list[dict[str, Any]]:
         """The first responses of the step."""

@@ -1,4 +1,4 @@
-"""Training: one loop over steps, whatever the method; checks, checkpoints and the journal.
+"""Training: one loop over steps, whatever the method; checks, checkpoints and the log.
 
 The two models' rollout servers are never awake together, nor while a model trains, so that all of
 them fit into the same memory.
@@ -10,22 +10,22 @@ from pathlib import Path
 
 import ray
 
-from duet_training.data.lengths import fitting
 from duet_training.data.rows import Problem, paths_of, read_rows
+from duet_training.data.selection import fitting, problems_of_step
 from duet_training.errors import ConfigError, DivergenceError
 from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.objective.schedule import Constant
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.algorithm import Learner
-from duet_training.rl.baselines.registry import make_baseline
+from duet_training.rl.algorithm import Algorithm
+from duet_training.rl.baselines import BASELINES
 from duet_training.rl.checkpoints import Checkpoints, State, load_policies
-from duet_training.rl.duet import Joint
-from duet_training.rl.metrics_log import Journal, warn
+from duet_training.rl.duet import DuetAlgorithm
+from duet_training.rl.metrics_log import MetricsLog, warn
 from duet_training.rl.monitors import agree, finite, nothing_to_learn
-from duet_training.rl.sampler import problems_of_step
-from duet_training.rl.single import Solo
+from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
+from duet_training.rl.validation import validate
 from duet_training.settings.run import Settings
 from duet_training.verl_backend.policies import start_policies
 from duet_training.verl_backend.policy import Policy
@@ -54,7 +54,7 @@ class Trainer:
             self._held_out = self._read(settings.data.validation)[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
         self._verifiers = self._make_verifiers()
-        self._journal: Journal | None = None
+        self._log: MetricsLog | None = None
         try:
             self._start(pair, found)
         except BaseException:
@@ -67,23 +67,22 @@ class Trainer:
         self.policies: dict[str, Policy] = start_policies(
             settings, pair, settings.policies, reference=reference
         )
+        self._algorithm = self._make_algorithm()
         # A method without a price has none, whatever `objective.price` says.
-        baseline = make_baseline(settings)
-        priced = baseline is None or baseline.priced
-        self.state = State(0, settings.objective.price.start if priced else 0.0)
+        self.state = State(0, settings.objective.price.start if self._algorithm.priced else 0.0)
         if found:
             self.state, directory = found
             load_policies(directory, self.policies)
         config = settings.model_dump(mode="json", by_alias=True)
-        self._journal = Journal(
+        self._log = MetricsLog(
             settings.out, settings.steps, self.state.step, settings.track, config
         )
-        self._learner = self._make_learner()
 
-    def _make_learner(self) -> Learner:
+    def _make_algorithm(self) -> Algorithm:
         settings, parts = self.settings, (self.policies, self._prompts, self._verifiers)
-        baseline = make_baseline(settings)
-        return Solo(baseline, settings, *parts) if baseline else Joint(settings, *parts)
+        if settings.method == "duet":
+            return DuetAlgorithm(settings, *parts)
+        return SingleAlgorithm(BASELINES[settings.method](settings), settings, *parts)
 
     def _checkpoint(self) -> tuple[State, Path] | None:
         if self.settings.resume:
@@ -129,21 +128,23 @@ class Trainer:
         """One step; returns its metrics."""
         settings, step, clock = self.settings, self.state.step + 1, Clock()
         problems = problems_of_step(self.problems, step, settings.batch.questions, settings.seed)
-        done = self._learner.step(problems, step, self.state.price, clock)
-        metrics = {**done.learnt.metrics, "price": self.state.price}
+        done = self._algorithm.step(problems, step, self.state.price, clock)
+        metrics = {**done.update.metrics, "price": self.state.price}
         every = settings.validate_.every
         if self._held_out and (step % every == 0 or step == settings.steps):
             with clock("validation"):
-                metrics |= self._learner.validate(self._held_out, step)
+                metrics |= validate(
+                    settings, self.policies, self._prompts, self._verifiers, self._held_out, step
+                )
         metrics |= clock.seconds()
         finite(metrics, step)
         self._alarms(metrics, done.solved, step)
-        schedule = settings.objective.schedule() if self._learner.priced else Constant()
-        price = schedule.next(self.state.price, done.learnt.mean_length)
+        schedule = settings.objective.schedule() if self._algorithm.priced else Constant()
+        price = schedule.next(self.state.price, done.update.mean_length)
         self.state = State(step, price)
-        if self._journal:
-            self._journal.samples(step, done.examples)
-            self._journal.step(step, metrics)
+        if self._log:
+            self._log.samples(step, done.examples)
+            self._log.step(step, metrics)
         return metrics
 
     def _alarms(self, metrics: dict[str, float], solved: float, step: int) -> None:
@@ -161,8 +162,8 @@ class Trainer:
     def close(self) -> None:
         """Stops tracking, verifiers and Ray."""
         with suppress(Exception):
-            if self._journal:
-                self._journal.close()
+            if self._log:
+                self._log.close()
         for verifier in self._verifiers.values():
             with suppress(Exception):
                 verifier.close()

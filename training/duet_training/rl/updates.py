@@ -18,7 +18,7 @@ from duet_training.objective.advantages import (
 from duet_training.objective.kl import kl_of_responses
 from duet_training.objective.lengths import signal_lengths
 from duet_training.objective.rewards import Array, alone_reward, guided_reward, reasoner_reward
-from duet_training.rl.baselines.base import Baseline
+from duet_training.rl.baselines import Baseline
 from duet_training.rl.monitors import log_prob_differences
 from duet_training.rl.sampling import OwnAnswers, Samples
 from duet_training.rl.timing import Clock
@@ -28,7 +28,7 @@ from duet_training.verl_backend.policy import Policy
 
 
 @dataclass(frozen=True)
-class Learnt:
+class Update:
     """What a step did. `mean_length`: of |z|, which moves the price."""
 
     metrics: dict[str, float]
@@ -75,7 +75,7 @@ def update_decoder(
 
 def update_reasoner(
     reasoner: Policy, samples: Samples, settings: Settings, price: float, clock: Clock
-) -> Learnt:
+) -> Update:
     """M step of arXiv 2605.01111: maximise E[(r_Mm - r_m) - lambda |z| / B - beta KL]."""
     objective = settings.objective
     questions, signals, _ = samples.guided.shape
@@ -93,11 +93,11 @@ def update_reasoner(
         budget=objective.budget,
         on_success_only=objective.length_on_success_only,
     )
-    learnt = _learn(reasoner, samples.signal_prompts, responses, rewards, settings, clock)
+    updated = _update(reasoner, samples.signal_prompts, responses, rewards, settings, clock)
     metrics = {
         "reward/guided": float(samples.guided.mean()),
         "reward/alone": float(samples.alone.mean()),
-        **learnt,
+        **updated,
         "tokens/length": float(lengths.mean()),
         "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
         "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
@@ -108,7 +108,7 @@ def update_reasoner(
         ),
         "tokens/signals_cut": float(samples.cut),
     }
-    return Learnt(metrics, float(lengths.mean()))
+    return Update(metrics, float(lengths.mean()))
 
 
 def update_alone(
@@ -118,7 +118,7 @@ def update_alone(
     settings: Settings,
     price: float,
     clock: Clock,
-) -> Learnt:
+) -> Update:
     """A baseline's step: maximise E[R(z) - beta KL] with its reward of the model's own answers."""
     responses = samples.responses
     lengths = signal_lengths(
@@ -127,17 +127,17 @@ def update_alone(
     rewards = baseline.rewards(samples.right, lengths, price)
     metrics = {
         "reward/right": float(samples.right.mean()),
-        **_learn(reasoner, samples.prompts, responses, rewards, settings, clock),
+        **_update(reasoner, samples.prompts, responses, rewards, settings, clock),
         "tokens/length": float(lengths.mean()),
         "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
         "tokens/response": float(np.mean([len(r.tokens) for r in responses])),
         "tokens/unfinished_responses": float(np.mean([not r.finished for r in responses])),
         "tokens/limit": float(samples.limit),
     }
-    return Learnt(metrics, float(lengths.mean()))
+    return Update(metrics, float(lengths.mean()))
 
 
-def _learn(
+def _update(
     reasoner: Policy,
     prompts: list[list[int]],
     responses: list[Response],

@@ -1,49 +1,46 @@
-"""Accuracy on held-out questions: one signal and one answer each."""
+"""Accuracy on held-out questions while a run trains: one answer each, as evaluation answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from duet_training.data.rows import Problem
+from duet_training.evaluation.methods import METHODS
+from duet_training.evaluation.serving import Serving
 from duet_training.evaluation.verifiers import Verifier
 from duet_training.pair.prompting import PairPrompts
-from duet_training.rl.sampling import fit_signal, score
-from duet_training.verl_backend.generation import Response, Sampling
+from duet_training.rl.sampling import score
+from duet_training.settings.run import Settings
 from duet_training.verl_backend.policy import Policy
 
 
 def validate(
-    reasoner: Policy,
-    decoder: Policy,
+    settings: Settings,
+    policies: Mapping[str, Policy],
     prompts: PairPrompts,
     verifiers: dict[str, Verifier],
-    problems: list[Problem],
-    *,
-    signal: Sampling,
-    answer: Sampling,
-    decoder_prompt: int,
+    problems: Sequence[Problem],
     step: int,
 ) -> dict[str, float]:
-    """Accuracy and mean tokens of signal, response and answer.
+    """Accuracy, and mean tokens of signal, response and (of a split) answer.
 
-    `signal`, `answer`: how to sample.
+    Every validation draws with the same seeds. The reasoner is sampled at `validate.temperature`,
+    the decoder greedily; limits of single steps (ThinkPrune) do not apply.
     """
-
-    def sampled(policy: Policy, ids: list[list[int]], sampling: Sampling) -> list[Response]:
-        policy.to_rollout(step)
-        responses = policy.sample(ids, sampling, range(len(ids)))
-        policy.rest()
-        return responses
-
-    responses = sampled(reasoner, [prompts.reasoner(p.question) for p in problems], signal)
-    signals = [prompts.signal(response.tokens) for response in responses]
-    guided = [
-        fit_signal(prompts, problem.question, ids, decoder_prompt)[0]
-        for problem, ids in zip(problems, signals, strict=True)
-    ]
-    answers = sampled(decoder, guided, answer)
-    texts = [prompts.answer_text(response.tokens) for response in answers]
-    return {
-        "validation/accuracy": float(score(verifiers, problems, texts).mean()),
-        "validation/signal_tokens": float(np.mean([len(ids) for ids in signals])),
-        "validation/response_tokens": float(np.mean([len(r.tokens) for r in responses])),
-        "validation/answer_tokens": float(np.mean([len(r.tokens) for r in answers])),
+    sampling = settings.sampling(1, ())
+    how = {
+        "reasoner": replace(sampling, temperature=settings.validate_.temperature),
+        "decoder": replace(sampling, temperature=0.0),
     }
+    models = Serving(policies, prompts, settings.tokens, how, settings.seed, step)
+    outcomes = METHODS[settings.method](settings).answer(models, problems)
+    scores = score(verifiers, problems, [outcome.answer for outcome in outcomes])
+    figures: dict[str, Sequence[float]] = {
+        "accuracy": scores.tolist(),
+        "signal_tokens": [outcome.signal_tokens for outcome in outcomes],
+        "response_tokens": [outcome.reasoner_tokens for outcome in outcomes],
+    }
+    if "decoder" in settings.policies:
+        figures["answer_tokens"] = [outcome.decoder_tokens for outcome in outcomes]
+    return {f"validation/{name}": float(np.mean(values)) for name, values in figures.items()}

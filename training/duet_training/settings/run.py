@@ -1,6 +1,6 @@
 """The settings of a run, checked before anything starts. `training/duet_training/settings/conf/` has the values."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -9,34 +9,28 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from duet_training.errors import ConfigError
 from duet_training.objective.lengths import Counted
-from duet_training.objective.rewards import Baseline
+from duet_training.objective.rewards import UtilityBaseline
 from duet_training.objective.schedule import Constant, DualAscent, Schedule
+from duet_training.rl.baselines import BASELINES
+from duet_training.rl.baselines.lgrpo import LengthGrpo
+from duet_training.rl.baselines.thinkprune import ThinkPrune
+from duet_training.settings.types import (
+    Count,
+    NotNegative,
+    Part,
+    Positive,
+    Rate,
+    Share,
+    Signed,
+    Temperature,
+    TopK,
+    Whole,
+)
 from duet_training.verl_backend.generation import Sampling
-
-# Bounded, so that products of settings stay within what VERL, vLLM and NumPy count with.
-Count = Annotated[int, Field(gt=0, le=2**31 - 1)]
-Whole = Annotated[int, Field(ge=0, le=2**31 - 1)]
-NotNegative = Annotated[float, Field(ge=0, le=1e9)]
-Positive = Annotated[float, Field(gt=0, le=1e9)]
-Signed = Annotated[float, Field(ge=-1e9, le=1e9)]
-Rate = Annotated[float, Field(ge=0, le=1)]
-Temperature = Annotated[float, Field(ge=0, le=100)]
-Share = Annotated[float, Field(gt=0, le=1)]
-# -1 is all tokens, as in vLLM.
-TopK = Annotated[int, Field(ge=-1, le=2**31 - 1)]
-Method = Literal[
-    "duet", "single", "thinkprune", "lgrpo", "original", "prompted", "truncated", "alone"
-]
-
-
-class Part(BaseModel):
-    """A part of the settings: no unknown keys, no NaN, not changed once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(Part):
@@ -51,7 +45,7 @@ class Data(Part):
     verifier_seconds: Positive
 
 
-class Batch(Part):
+class BatchSettings(Part):
     """Questions a step, signals a question, answers a signal; size of a mini-batch.
 
     A mini-batch holds the signals of `mini_batch` questions. For the decoder it holds the answers
@@ -81,7 +75,7 @@ class LearningRates(Part):
     decoder: Rate
 
 
-class Adapter(Part):
+class AdapterSettings(Part):
     """A low-rank adapter (LoRA, arXiv 2106.09685) on every linear layer of a model's blocks.
 
     `rank` 0: none, all weights are trained. What an adapter adds is multiplied by `alpha` / `rank`.
@@ -106,10 +100,10 @@ class Adapter(Part):
 class Adapters(Part):
     """The adapter of each model: with one it alone is trained, and the model's weights stay."""
 
-    reasoner: Adapter = Adapter()
-    decoder: Adapter = Adapter()
+    reasoner: AdapterSettings = AdapterSettings()
+    decoder: AdapterSettings = AdapterSettings()
 
-    def of(self, policy: str) -> Adapter:
+    def of(self, policy: str) -> AdapterSettings:
         """The adapter of a policy, "reasoner" or "decoder"."""
         return self.reasoner if policy == "reasoner" else self.decoder
 
@@ -135,7 +129,7 @@ class Objective(Part):
 
     budget: Positive
     counted: Counted
-    baseline: Baseline
+    baseline: UtilityBaseline
     length_on_success_only: bool
     divide_by_std: bool
     stop_at_end_of_reasoning: bool
@@ -151,21 +145,6 @@ class Objective(Part):
         return DualAscent(self.budget, self.price.rate, self.price.clip)
 
 
-class Prune(Part):
-    """Limits of `method=thinkprune` (`duet_training.rl.baselines.thinkprune`), in tokens and steps."""
-
-    start: Count
-    less: Whole
-    every: Count
-    floor: Count
-
-
-class LengthPenalty(Part):
-    """Weight of the penalty of `method=lgrpo` (`duet_training.rl.baselines.lgrpo`)."""
-
-    weight: NotNegative
-
-
 class Validation(Part):
     """Answers to held-out questions every so many steps; 0 is never.
 
@@ -177,7 +156,7 @@ class Validation(Part):
     temperature: Temperature
 
 
-class Checkpoints(Part):
+class CheckpointSettings(Part):
     """Saved every so many steps and at the end; the last `keep` are kept."""
 
     every: Count
@@ -197,35 +176,38 @@ class Checks(Part):
 
 
 class Hardware(Part):
-    """What runs where. `verl` and the two lists beside it are overrides of VERL's own settings.
-
-    `devices` of each of `nodes` are shared by both models, or hold the reasoner alone if
-    `shared_pool` is false; the decoder then has `decoder_devices` (as many if null) of its own.
-    `seeded_requests`: each response has a seed of its own, so that a resumed run samples what an
-    uninterrupted one would have. `device_memory` in GiB, for the estimate of memory.
-    `micro_batch_tokens`: of one forward and backward pass, or those of the longest sequence if they
-    are more. `log_prob_of`,
-    `log_prob_tolerance` and `verifier_processes` are what `checks` and `data` have by default.
-    `environment`: variables of every process.
-    """
+    """What runs where."""
 
     name: str
     platform: Literal["cpu", "cuda"]
     devices: Count
+    """On each node; both models share them unless `shared_pool` is false."""
     nodes: Count
     threads: Count
+    """Of the processor, for each process."""
     shared_pool: bool
     decoder_devices: Count | None = None
+    """The decoder's own on each node without a shared pool; None: as many as the reasoner's."""
     seeded_requests: bool = True
+    """Each response has its own seed, so a resumed run samples what an uninterrupted one would."""
     device_memory: NotNegative = 0.0
+    """GiB of a device, for the estimate of memory."""
     micro_batch_tokens: Count = 16384
+    """Of a forward and backward pass; at least those of the longest sequence."""
     log_prob_of: Literal["largest", "mean"]
+    """The default of `checks.log_prob_of`."""
     log_prob_tolerance: Positive
+    """The default of `checks.log_prob_tolerance`."""
     verifier_processes: Count
-    environment: dict[str, str] = {}
+    """The default of `data.verifier_processes`."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables of every process."""
     verl: tuple[str, ...]
+    """Overrides of VERL's settings."""
     reasoner: tuple[str, ...] = ()
+    """Overrides for the reasoner alone."""
     decoder: tuple[str, ...] = ()
+    """Overrides for the decoder alone."""
 
     def devices_of(self, policy: str) -> int:
         """Devices on each node for a policy, "reasoner" or "decoder"."""
@@ -241,10 +223,10 @@ class Hardware(Part):
 class Settings(Part):
     """A whole run."""
 
-    methods: ClassVar[tuple[Method, ...]] = ("duet", "single", "thinkprune", "lgrpo")
+    methods: ClassVar[Collection[str]] = ("duet", *BASELINES)
     trains: ClassVar[bool] = True
 
-    method: Method
+    method: str
     pair: Path
     out: Path
     seed: Whole
@@ -254,15 +236,15 @@ class Settings(Part):
     top_p: Share
     top_k: TopK
     data: Data
-    batch: Batch
+    batch: BatchSettings
     tokens: Tokens
     learning_rate: LearningRates
     lora: Adapters
     objective: Objective
-    thinkprune: Prune
-    lgrpo: LengthPenalty
+    thinkprune: ThinkPrune
+    lgrpo: LengthGrpo
     validate_: Validation = Field(alias="validate")
-    checkpoint: Checkpoints
+    checkpoint: CheckpointSettings
     checks: Checks
     track: tuple[Literal["tensorboard", "wandb"], ...]
     samples: Whole
@@ -327,7 +309,7 @@ class Settings(Part):
         """What a checkpoint is only good for: changing any of it makes another run."""
         kept = {"method", "pair", "seed", "temperature", "top_p", "top_k", "data", "batch"}
         kept |= {"tokens", "learning_rate", "objective"}
-        if self.method in ("thinkprune", "lgrpo"):
+        if self.method in type(self).model_fields:
             kept.add(self.method)
         values = self.model_dump(mode="json", by_alias=True)
         bound = {key: values[key] for key in sorted(kept)}

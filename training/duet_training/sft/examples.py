@@ -15,13 +15,13 @@ from duet_training.data.story_problems.traces import (
     READ_TERSE,
     REASONER,
     TERSE,
-    Style,
+    TraceStyle,
     answer,
     draw_style,
     shortened,
     trace,
 )
-from duet_training.evaluation.methods.prompted import NOTE
+from duet_training.evaluation.methods.one_model import NOTE
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
 
@@ -44,9 +44,9 @@ class Lessons:
     """
 
     drills: float
-    styles: tuple[tuple[Style, int], ...]
+    styles: tuple[tuple[TraceStyle, int], ...]
     alone: float
-    read: tuple[tuple[Style, int], ...]
+    read: tuple[tuple[TraceStyle, int], ...]
 
 
 # Most of a decoder's are without a signal at first: reading one is soon learnt, and what it knows

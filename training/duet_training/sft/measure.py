@@ -14,7 +14,7 @@ from duet_training.data.story_problems.traces import (
     RESULTS,
     SHORT,
     VERBOSE,
-    Style,
+    TraceStyle,
     answer,
     trace,
 )
@@ -79,7 +79,7 @@ def _reasoner(pair: Pair, told: list[Story], teacher: Teacher, limit: int) -> di
     return figures
 
 
-def _begin(story: Story, style: Style) -> str:
+def _begin(story: Story, style: TraceStyle) -> str:
     return "We" if style.restated else str(story.steps[0].left)
 
 

@@ -13,13 +13,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from duet_training.errors import ConfigError
 from duet_training.pair.lora import excluded_modules
-from duet_training.settings.run import Adapter, Settings
+from duet_training.settings.run import AdapterSettings, Settings
 
 # Replicas of the second policy count from here, so that no name is taken twice.
 FIRST_REPLICA = {"reasoner": 0, "decoder": 1000}
 
 
-def _adapter(adapter: Adapter) -> list[str]:
+def _adapter(adapter: AdapterSettings) -> list[str]:
     """VERL's settings of an adapter; none without one."""
     if not adapter.rank:
         return []

@@ -1,1 +1,1 @@
-"""Generated word problems with worked solutions: what the evidence and the shipped pair learn."""
+"""Generated word problems with worked solutions: what the experiments and the released pairs are trained on."""

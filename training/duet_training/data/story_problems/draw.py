@@ -44,7 +44,7 @@ WIDE: tuple[Callable[[Dice], Story], ...] = (goal, two_kinds, teams, boxes_left)
 TESTED_ONLY: tuple[Callable[[Dice], Story], ...] = (bus, rows)
 
 Split = Literal["train", "validation", "test"]
-VERIFIER = "duet_training.data.story_problems.verifier:WholeNumberVerifier"
+VERIFIER = "number"
 # Of the 20 remainders of a question's checksum.
 _HELD: dict[int, Split] = {0: "test", 1: "validation"}
 

@@ -11,7 +11,7 @@ from duet_training.data.story_problems.story import Step, Story
 
 
 @dataclass(frozen=True)
-class Style:
+class TraceStyle:
     """How a trace is written. `steps`: in prose, as equations, or their results alone."""
 
     steps: str
@@ -20,18 +20,18 @@ class Style:
     concluded: bool = False
 
 
-VERBOSE = Style("prose", restated=True, checked=True, concluded=True)
-PROSE = Style("prose", concluded=True)
-EQUATIONS = Style("equations", concluded=True)
-SHORT = Style("equations")
-RESULTS = Style("results")
+VERBOSE = TraceStyle("prose", restated=True, checked=True, concluded=True)
+PROSE = TraceStyle("prose", concluded=True)
+EQUATIONS = TraceStyle("equations", concluded=True)
+SHORT = TraceStyle("equations")
+RESULTS = TraceStyle("results")
 
 # A reasoner before training thinks at length, and now and then otherwise, so that there is
 # something to choose from.
 REASONER = (
     (VERBOSE, 44),
-    (Style("prose", restated=True, concluded=True), 6),
-    (Style("prose", checked=True, concluded=True), 4),
+    (TraceStyle("prose", restated=True, concluded=True), 6),
+    (TraceStyle("prose", checked=True, concluded=True), 4),
     (PROSE, 6),
     (EQUATIONS, 12),
     (SHORT, 26),
@@ -40,8 +40,8 @@ REASONER = (
 # Later, what is brief is half of it.
 TERSE = (
     (VERBOSE, 38),
-    (Style("prose", restated=True, concluded=True), 4),
-    (Style("prose", checked=True, concluded=True), 2),
+    (TraceStyle("prose", restated=True, concluded=True), 4),
+    (TraceStyle("prose", checked=True, concluded=True), 2),
     (PROSE, 4),
     (EQUATIONS, 12),
     (SHORT, 38),
@@ -50,7 +50,7 @@ TERSE = (
 # And at last a third.
 AT_LENGTH = (
     (VERBOSE, 60),
-    (Style("prose", restated=True, concluded=True), 4),
+    (TraceStyle("prose", restated=True, concluded=True), 4),
     (PROSE, 4),
     (EQUATIONS, 8),
     (SHORT, 24),
@@ -77,12 +77,12 @@ READ_TERSE = (
 READ_CONCLUDED = ((VERBOSE, 8), (PROSE, 3), (EQUATIONS, 3))
 
 
-def draw_style(rng: random.Random, styles: tuple[tuple[Style, int], ...]) -> Style:
+def draw_style(rng: random.Random, styles: tuple[tuple[TraceStyle, int], ...]) -> TraceStyle:
     """One of them by its weight."""
     return rng.choices([style for style, _ in styles], [weight for _, weight in styles])[0]
 
 
-def trace(story: Story, style: Style) -> str:
+def trace(story: Story, style: TraceStyle) -> str:
     """A worked solution of all steps."""
     parts = []
     if style.restated:
@@ -102,7 +102,7 @@ def trace(story: Story, style: Style) -> str:
     return " ".join(part for part in parts if part)
 
 
-def shortened(story: Story, style: Style, rng: random.Random) -> str:
+def shortened(story: Story, style: TraceStyle, rng: random.Random) -> str:
     """A trace that ends early: some of its last sentences are missing."""
     sentences = trace(story, style).split(". ")
     kept = rng.randint(0, max(0, len(sentences) - 1))

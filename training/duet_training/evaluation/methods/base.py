@@ -11,17 +11,17 @@ from duet_training.verl_backend.generation import Response
 
 @dataclass(frozen=True)
 class Outcome:
-    """One question's answer as text, and the tokens that each model generated for it.
-
-    `finished`: the model that answered ended by itself, not at its limit. `signal`: what a split's
-    decoder read, as text; None without a split.
-    """
+    """One question's answer, and the tokens that each model generated for it."""
 
     answer: str
     reasoner_tokens: int
     decoder_tokens: int
     finished: bool
+    """The model that answered ended by itself, not at its limit."""
     signal: str | None = None
+    """What a split's decoder read, as text; None without a split."""
+    signal_tokens: int = 0
+    """Tokens of the reasoning in the reasoner's response."""
 
 
 class Models(Protocol):

@@ -34,6 +34,7 @@ class Duet:
                 len(answer.tokens),
                 answer.finished,
                 prompts.signal_text(signal),
+                len(signal),
             )
             for response, signal, answer in zip(
                 responses, signals, models.decode(guided), strict=True

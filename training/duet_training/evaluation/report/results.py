@@ -9,7 +9,7 @@ from duet_contract.json_data import read_json
 from duet_training.data.rows import paths_of, read_rows
 from duet_training.errors import DataError, TrainingError
 from duet_training.evaluation.metrics import intelligence_per_token
-from duet_training.rl.metrics_log import read_journal
+from duet_training.rl.metrics_log import read_metrics_log
 
 UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
 
@@ -198,7 +198,7 @@ def read_run(directory: Path) -> Run:
     Raises:
         DataError: they cannot be read.
     """
-    rows = read_journal(directory / "metrics.jsonl")
+    rows = read_metrics_log(directory / "metrics.jsonl")
     states = sorted(directory.glob("checkpoints/step_*/state.json"))
     training, method = None, "duet"
     if states:

@@ -3,15 +3,17 @@
 import importlib
 from collections.abc import Callable
 
+from duet_contract.answers import Kind
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers.base import Verifier
-from duet_training.evaluation.verifiers.choice import ChoiceVerifier
+from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
 
 VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
     "math": MathVerifier,
-    "choice": lambda processes, seconds: ChoiceVerifier(),
+    "choice": lambda processes, seconds: BoxedVerifier(Kind.CHOICE),
+    "number": lambda processes, seconds: BoxedVerifier(Kind.NUMBER),
     "gym": GymVerifier,
 }
 
@@ -19,13 +21,13 @@ VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
 def make_verifier(name: str, processes: int = 1, seconds: float = 5.0) -> Verifier:
     """The verifier `name`, or `package.module:Class` made without arguments; checked.
 
-    `processes` and `seconds` are for the shipped ones that compare in processes of their own.
+    `processes` and `seconds` are for the built-in ones that compare in processes of their own.
 
     Raises:
         VerifierError: there is none of that name, or it fails its own examples.
     """
-    shipped = VERIFIERS.get(name)
-    verifier = shipped(processes, seconds) if shipped else _imported(name)()
+    built_in = VERIFIERS.get(name)
+    verifier = built_in(processes, seconds) if built_in else _imported(name)()
     check_verifier(verifier, name)
     return verifier
 

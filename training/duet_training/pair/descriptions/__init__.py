@@ -1,1 +1,1 @@
-"""Pairs that are shipped by name: `pair=qwen3-4b-0.6b`."""
+"""Built-in pairs, by name: `pair=qwen3-4b-0.6b`."""

@@ -8,18 +8,21 @@ between the response length and the maximum length among correct responses withi
 answer then earns as little as a wrong one, which `lgrpo.weight` below 1 avoids.
 """
 
+from typing import ClassVar
+
 import numpy as np
 
 from duet_training.objective.rewards import Array
+from duet_training.settings.types import NotNegative, Part
 
 
-class LengthGrpo:
-    """`weight`: of the penalty, 1 in arXiv 2605.01111."""
+class LengthGrpo(Part):
+    """The baseline `lgrpo`, and its settings."""
 
-    priced = False
+    priced: ClassVar[bool] = False
 
-    def __init__(self, weight: float) -> None:
-        self._weight = weight
+    weight: NotNegative
+    """Weight of the penalty; 1 in arXiv 2605.01111."""
 
     def limit(self, step: int) -> int | None:
         """See `Baseline`."""
@@ -30,5 +33,5 @@ class LengthGrpo:
         longest = np.where(right > 0, lengths, 0.0).max(axis=1, keepdims=True)
         # A group without a right answer has none to compare with, and none that pays.
         ratio = lengths / np.where(longest > 0, longest, 1.0)
-        rewards: Array = right - self._weight * right * ratio
+        rewards: Array = right - self.weight * right * ratio
         return rewards

@@ -8,21 +8,29 @@ Hou et al., arXiv 2504.01296, with the stages of arXiv 2605.01111 (appendix D): 
 first L_t tokens as cutting longer ones. There is no price of length below the limit.
 """
 
+from typing import ClassVar
+
 from duet_training.objective.rewards import Array
+from duet_training.settings.types import Count, Part, Whole
 
 
-class ThinkPrune:
-    """`start`, `less` and `floor` in tokens, `every` in steps."""
+class ThinkPrune(Part):
+    """The baseline `thinkprune`, and its settings."""
 
-    priced = False
+    priced: ClassVar[bool] = False
 
-    def __init__(self, start: int, less: int, every: int, floor: int) -> None:
-        self._start, self._less, self._every, self._floor = start, less, every, floor
+    start: Count
+    """The first limit in tokens."""
+    less: Whole
+    """Tokens by which it falls."""
+    every: Count
+    """Steps after which it falls."""
+    floor: Count
+    """The last limit in tokens."""
 
     def limit(self, step: int) -> int | None:
         """See `Baseline`."""
-        stages = (step - 1) // self._every
-        return max(self._floor, self._start - self._less * stages)
+        return max(self.floor, self.start - self.less * ((step - 1) // self.every))
 
     def rewards(self, right: Array, lengths: Array, price: float) -> Array:
         """See `Baseline`. `right` is of responses within the limit already."""

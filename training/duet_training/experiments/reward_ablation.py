@@ -17,7 +17,7 @@ import torch
 from duet_training.objective.advantages import advantages, reasoner_groups
 from duet_training.objective.rewards import (
     Array,
-    Baseline,
+    UtilityBaseline,
     alone_reward,
     guided_reward,
     reasoner_reward,
@@ -49,7 +49,7 @@ QUESTIONS = (
 def pressure(
     question: Question,
     price: float,
-    baseline: Baseline,
+    baseline: UtilityBaseline,
     *,
     divided: bool,
     on_success: bool,
@@ -79,8 +79,8 @@ def pressure(
 def measured(draws: int = 400) -> list[dict[str, Any]]:
     """Pressure by question, switches and price."""
     rows: list[dict[str, Any]] = []
-    switches: Sequence[tuple[Baseline, bool, bool]] = list(
-        product(Baseline, (True, False), (False, True))
+    switches: Sequence[tuple[UtilityBaseline, bool, bool]] = list(
+        product(UtilityBaseline, (True, False), (False, True))
     )
     for question in QUESTIONS:
         for baseline, divided, on_success in switches:

@@ -1,6 +1,8 @@
-"""Prompts that are too long: counted and left out, never cut."""
+"""Which problems are used: those whose prompts fit, and those of a step."""
 
 from collections.abc import Sequence
+
+import numpy as np
 
 from duet_contract.errors import PromptError
 from duet_training.data.rows import Problem
@@ -13,6 +15,8 @@ def fitting(
 ) -> tuple[list[Problem], int]:
     """Problems whose reasoner's prompt has at most `limit` tokens, and how many have more.
 
+    Prompts are left out, never cut.
+
     Raises:
         DataError: none fits, or a question cannot be put into a prompt.
     """
@@ -23,3 +27,21 @@ def fitting(
     if problems and not kept:
         raise DataError(f"all {len(problems)} prompts are longer than {limit} tokens")
     return kept, len(problems) - len(kept)
+
+
+def problems_of_step(
+    problems: Sequence[Problem], step: int, questions: int, seed: int
+) -> list[Problem]:
+    """Problems of step 1, 2, ...: every epoch is a new shuffle, and its left-over is skipped.
+
+    They follow from the seed and the step alone.
+
+    Raises:
+        DataError: fewer problems than a step needs.
+    """
+    per_epoch = len(problems) // questions
+    if not per_epoch:
+        raise DataError(f"{len(problems)} problems are fewer than one step's {questions}")
+    epoch, place = divmod(step - 1, per_epoch)
+    order = np.random.default_rng([seed, epoch]).permutation(len(problems))
+    return [problems[i] for i in order[place * questions : (place + 1) * questions]]

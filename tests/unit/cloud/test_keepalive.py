@@ -1,0 +1,89 @@
+"""A peer that falls silent is noticed within seconds; one that is merely quiet is not cut off."""
+
+import asyncio
+
+import grpc
+import pytest
+
+from duet_cloud import server as server_module
+from duet_contract import channels
+from duet_contract.channels import SERVER_KEEPALIVE, open_aio_channel
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles.refusals import refused
+from tests.doubles.unread import falling_silent, until
+
+NEVER = [("grpc.keepalive_time_ms", 2**31 - 1)]
+
+
+def hurried(options, factor=10):
+    """The project's arguments, their times shorter."""
+    return tuple(
+        (name, value // factor if name.endswith("_ms") else value) for name, value in options
+    )
+
+
+@pytest.fixture
+def engine(engine):
+    engine.pause_s = 60.0
+    return engine
+
+
+@pytest.fixture
+def options(options, monkeypatch):
+    arguments = hurried(server_module._CHANNEL_OPTIONS)
+    monkeypatch.setattr(server_module, "_CHANNEL_OPTIONS", arguments)
+    return options
+
+
+def question(channel):
+    return InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
+
+
+async def test_a_device_that_falls_silent_frees_its_slot(cloud):
+    async with (
+        falling_silent(cloud.server.port) as (address, silent),
+        open_aio_channel(address, options=NEVER) as channel,
+    ):
+        call = question(channel)
+        await until(lambda: cloud.engine.running == 1)
+        await asyncio.sleep(0.1)
+        silent.set()
+        assert 0.4 < await until(lambda: cloud.engine.running == 0) < 2.5
+        assert cloud.server.admission.running == 0
+        assert cloud.engine.aborted == 1
+        call.cancel()
+
+
+async def test_a_cloud_that_falls_silent_ends_the_call(cloud):
+    async with (
+        falling_silent(cloud.server.port) as (address, silent),
+        open_aio_channel(address, options=hurried(channels._COMMON)) as channel,
+    ):
+        call = question(channel)
+        await until(lambda: cloud.engine.running == 1)
+        began = asyncio.get_running_loop().time()
+        silent.set()
+        error = await refused(call)
+        assert error.code() == grpc.StatusCode.UNAVAILABLE
+        assert asyncio.get_running_loop().time() - began < 2.5
+
+
+async def test_a_quiet_call_lasts(cloud):
+    """As long as both sides answer pings, whichever sends them: ten intervals and more."""
+    cloud.engine.pauses = {0: 6.0}
+    cloud.engine.pause_s = 0.0
+    address = f"127.0.0.1:{cloud.server.port}"
+    async with open_aio_channel(address, options=hurried(channels._COMMON)) as channel:
+        responses = [one async for one in question(channel)]
+    assert responses[-1].end.signal_tokens == 10
+
+
+def test_who_pings_is_never_too_soon():
+    """The least interval of a server is below the clients', a fifth of it, for what jitter does."""
+    client, server = dict(channels._COMMON), dict(SERVER_KEEPALIVE)
+    least = server["grpc.http2.min_ping_interval_without_data_ms"]
+    assert 5 * least <= client["grpc.keepalive_time_ms"]
+    for arguments in (client, server):
+        noticed = arguments["grpc.keepalive_time_ms"] + arguments["grpc.http2.ping_timeout_ms"]
+        assert noticed <= 10_000
