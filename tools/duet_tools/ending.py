@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import click
 
-INSTALL = "pip install ./proto ./device ./tools"
+INSTALL = "pip install ./proto ./device ./tools/report ./tools"
 EXIT_CODES = """\b
 Exit codes:
     0  done

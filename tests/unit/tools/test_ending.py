@@ -54,7 +54,7 @@ def test_a_missing_package_is_one_line(
     assert command.main(["--help"]) == 1
     said = capsys.readouterr().err
     assert (
-        "Python package click is not installed; install it with: pip install ./proto ./device ./tools"
+        "Python package click is not installed; install it with: pip install ./proto ./device ./tools/report ./tools"
         in said
     )
     assert said.count("\n") == 1
