@@ -30,7 +30,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo test test-training lint stubs lock bench report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint stubs lock bench report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -59,24 +59,32 @@ $(TRAINING_READY): $(TRAINING_LOCK) $(TRAINING_PROJECTS:%=%/pyproject.toml)
 	$(TRAINING_VENV)/bin/python -m pip install --no-deps $(PIP_ARGS) -r $(TRAINING_LOCK)
 	PYTHONWARNINGS=ignore $(TRAINING_VENV)/bin/python -m pip install --no-deps --no-build-isolation --quiet $(call editable,$(TRAINING_PROJECTS))
 	@$(call check_torch,$(TRAINING_VENV)/bin)
-	$(TRAINING_VENV)/bin/python -m duet_training.export.converter
+	$(TRAINING_VENV)/bin/python -m duet_training converter
 	@touch $@
 
 pair: $(READY) ## install the default pair into the user's cache
-	@$(BIN)/python -m duet_cloud.pairs build $(PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(PAIR) --if-missing
 
 measured-pair: $(READY)
-	@$(BIN)/python -m duet_cloud.pairs build $(MEASURED_PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(MEASURED_PAIR) --if-missing
 
 reported-pair: $(READY)
-	@$(BIN)/python -m duet_cloud.pairs build $(REPORTED_PAIR) --if-missing
+	@$(BIN)/python -m duet_cloud pairs build $(REPORTED_PAIR) --if-missing
 
 # As it was given: not one character of it is make's or the shell's to read. make would expand Q itself
 # on its way into the environment.
 unexport Q
 demo: export DEMO_QUESTION = $(value Q)
 demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="..." asks yours
-	@$(BIN)/python -m duet_tools.demo --pair $(PAIR) -- "$$DEMO_QUESTION"
+	@$(BIN)/python -m duet_tools demo --pair $(PAIR) -- "$$DEMO_QUESTION"
+
+# Secrets, unsafe code and generated files take as long again: `make lint` has them.
+check: $(READY) ## style, types, import rules and quick unit tests, in under 2 minutes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=training $(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit/contract tests/unit/device
 
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest
@@ -96,7 +104,7 @@ lint: $(READY) ## style, types, import rules, contract, generated files, unsafe 
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
-	$(BIN)/python tools/duet_tools/report_tables.py --update README.md --check
+	$(BIN)/python -m duet_tools tables --update README.md --check
 
 stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
@@ -107,18 +115,18 @@ lock: $(READY) ## resolve both environments anew
 	$(BIN)/python requirements/lock.py training-cpu.txt proto tools/report 'training[cpu]' --group test --with torch==2.13.0
 
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update the README's table
-	$(BIN)/python tools/duet_tools/bench_split.py figures --budget 64 --out tools/duet_tools/results/split_cpu.json
-	$(BIN)/python tools/duet_tools/report_tables.py --update README.md
+	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json
+	$(BIN)/python -m duet_tools tables --update README.md
 
 # REPORT: a folder that is not there yet.
 report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update the README's report
 	mkdir -p $(dir $(REPORT))
-	$(TRAINING_VENV)/bin/python -m duet_training.data.story_problems wide > $(dir $(REPORT))stories-wide.jsonl
-	$(BIN)/python tools/duet_tools/bench_split.py --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
+	$(TRAINING_VENV)/bin/python -m duet_training data story-problems wide > $(dir $(REPORT))stories-wide.jsonl
+	$(BIN)/python -m duet_tools split --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
 	  --pair $(REPORTED_PAIR) \
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
 	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
-	$(BIN)/python tools/duet_tools/report_tables.py $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update README.md
+	$(BIN)/python -m duet_tools tables $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update README.md
 
 audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit
 	@$(BIN)/python -c 'import pip_audit' 2>/dev/null \

@@ -2,7 +2,11 @@
 
 import sys
 
-from duet_cloud.serve import main
+try:
+    from duet_cloud.cli import main
+except ModuleNotFoundError as error:
+    install = "pip install ./proto './cloud[gpu]'"
+    sys.exit(f"{error.name} is not installed; install it with: {install}")
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["serve", *sys.argv[1:]]))

@@ -49,8 +49,8 @@ def real_manifest(real_pair: Path) -> Manifest:
 @pytest.fixture(scope="session")
 def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A thinking pair of tiny random models, built from local directories by the Qwen3 recipe."""
-    from duet_cloud.pairs.__main__ import main
     from tests.doubles import models
+    from tests.doubles.commands import cloud_pairs as main
 
     root = tmp_path_factory.mktemp("thinking")
     models.write_hub_model(root / "reasoner")
@@ -65,7 +65,7 @@ def thinking_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(real_pair: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real service with the real engine, one for the whole session (40 s to start)."""
     log = tmp_path_factory.mktemp("service") / "log"
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", REAL_PAIR]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", REAL_PAIR]
     command += ["--max-running", "4", "--max-waiting", "2"]
     with Service.started(command, log) as running:
         running.wait_ready(180)

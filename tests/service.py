@@ -1,4 +1,4 @@
-"""Runs `python -m duet_cloud.serve` as a process for tests, on free loopback ports."""
+"""Runs `duet-cloud serve` as a process for tests, on free loopback ports."""
 
 import json
 import signal

@@ -2,9 +2,6 @@
 
 from enum import IntEnum
 
-INSTALL = "pip install ./proto './cloud[gpu]' in DUET's checkout ('./cloud[cpu]' without a GPU)"
-"""What installs the packages that the cloud's commands import."""
-
 
 class Exit(IntEnum):
     """Exit codes of the cloud's commands."""

@@ -1,46 +1,33 @@
-"""The life of `python -m duet_cloud.serve`: from its options to the last signal."""
+"""The life of `duet-cloud serve`: from its options to the last signal."""
 
 import asyncio
-import sys
+import contextlib
 
 from duet_cloud import logs
 from duet_cloud.engine import load_in_background
-from duet_cloud.errors import CloudError, EngineError, Exit
-from duet_cloud.options import ServeOptions, parse_options
+from duet_cloud.errors import CloudError, EngineError
+from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.routing import Route
 from duet_cloud.server import CloudServer
 from duet_cloud.stopping import StoppedAtOnce, Stopping, end_process
-from duet_contract.console import OutputClosed, OutputLost
-from duet_contract.errors import ContractError
 from duet_contract.pairs import find_pair
-from duet_contract.terminal import one_line
 
 _STATUS_S = 1.0
 # Of a GPU's memory, for all engines together.
 _MEMORY_SHARE = 0.9
 
 
-def run(arguments: list[str]) -> int:
-    """Serves until told to stop; returns the exit code (see `duet_cloud.errors.Exit`)."""
-    try:
-        options = parse_options(arguments)
-        logs.configure(options.log_format)
+def run(options: ServeOptions) -> None:
+    """Serves until told to stop.
+
+    Raises:
+        CloudError, ContractError: it cannot serve, or the engine died.
+    """
+    logs.configure(options.log_format)
+    # Ctrl-C before there is a server: nothing is left to stop.
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(options))
-    except CloudError as error:
-        return _fail(error, error.exit_code)
-    except (OutputClosed, OutputLost):
-        raise
-    except ContractError as error:
-        return _fail(error, Exit.MODEL)
-    except KeyboardInterrupt:
-        return Exit.OK
-    return Exit.OK
-
-
-def _fail(error: Exception, code: Exit) -> int:
-    print(f"duet_cloud.serve: {one_line(str(error))}", file=sys.stderr)
-    return code
 
 
 async def _serve(options: ServeOptions) -> None:

@@ -1,4 +1,4 @@
-"""`duet-device`: the installed program."""
+"""`duet-device`: the installed command."""
 
 import sys
 import time
@@ -8,8 +8,7 @@ from duet_contract import console
 
 # As near to the process's start as this package can see: a question's time includes the imports.
 _PROCESS_STARTED = time.perf_counter()
-# The libraries of the extra `device`; the contract's own come with the package.
-_INSTALL = "pip install click keyring llama-cpp-python numpy"
+INSTALL = console.install_command(__file__, ("proto", "device"), "duet-device")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,13 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = _PROCESS_STARTED if arguments is None else time.perf_counter()
 
     def command() -> int:
-        # Here, so that a library that is missing is one line, too.
-        from duet_device.commands.group import run_command
+        # Imported here, so that a missing library is reported in one line.
+        from duet_device.commands.program import PROGRAM
 
-        return run_command(arguments, started)
+        if reconfigure := getattr(sys.stdout, "reconfigure", None):
+            # A character that the encoding lacks becomes a question mark; the answer is not lost.
+            reconfigure(errors="replace")
+        return PROGRAM.run(arguments, obj=started)
 
-    return console.run("duet-device", command, install=_INSTALL)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return console.run("duet-device", command, install=INSTALL)

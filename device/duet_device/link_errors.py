@@ -87,7 +87,7 @@ def _tls_problem(text: str) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
         return "its certificate is not one of the authority that this device enrolled with"
     if "Hostname Verification" in text:
-        return "its certificate is for other names (duet_cloud.admin rotate --host)"
+        return "its certificate is for other names (duet-cloud admin rotate --host)"
     if "handshake failed" in text:
         return "it does not speak TLS 1.3 as a DUET cloud does"
     return ""

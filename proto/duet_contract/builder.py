@@ -1,7 +1,7 @@
 """The key of this machine's user, for pairs that are built here.
 
 It says "built here" and nothing more: it is not encrypted, since builds ask nothing, and no other
-machine trusts it. A pair for others is signed by a publisher (`python -m duet_training.export.sign`).
+machine trusts it. A pair for others is signed by a publisher (`duet-train sign`).
 """
 
 from pathlib import Path

@@ -27,25 +27,26 @@ from duet_contract.errors import CertificateExpired, TransportError
 Options = Sequence[tuple[str, int]]
 MOST_MESSAGE_BYTES = 1 << 20
 """Limit of a received message; chunks of signals and files are far smaller."""
-_KEEPALIVE: Options = (
-    # While a call runs and nothing arrives: a ping after 5 s, and the connection is closed if no
-    # answer comes within another 5 s. A ping and its answer are 17 bytes each.
+_PING: Options = (
+    # While a call runs and nothing arrives, a ping after 5 s; it and its answer have 17 bytes each.
+    # The connection is closed if no answer comes within `ping_timeout_ms`, a minute by default:
+    # that decides (measured with gRPC 1.85), not the keepalive's own timeout.
     ("grpc.keepalive_time_ms", 5_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    # A minute by default, and it decides (measured with gRPC 1.85), not the keepalive's timeout.
-    ("grpc.http2.ping_timeout_ms", 5_000),
     # gRPC's default sends two pings, then one a minute until the call sends data again.
     ("grpc.http2.max_pings_without_data", 0),
 )
 SERVER_KEEPALIVE: Options = (
-    *_KEEPALIVE,
+    *_PING,
+    # An answer waits behind a file's data in flight: two messages of 64 KiB, 20 s at 52 kbit/s.
+    ("grpc.http2.ping_timeout_ms", 20_000),
     # Below the clients' interval, whatever the network does to their pings: gRPC's default is 5
     # minutes, and the third ping that comes sooner closes the connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 1_000),
 )
 """Channel arguments of a server whose clients use `open_channel` or `open_aio_channel`."""
 _COMMON: Options = (
-    *_KEEPALIVE,
+    *_PING,
+    ("grpc.http2.ping_timeout_ms", 5_000),
     # Retrying is the caller's decision, who knows whether anything was computed already.
     ("grpc.enable_retries", 0),
     # Bandwidth probes cost more bytes than a signal has.

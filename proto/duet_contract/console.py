@@ -15,9 +15,11 @@ import contextlib
 import io
 import os
 import select
+import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from duet_contract.errors import ContractError
@@ -78,12 +80,36 @@ def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         hint = f"; install it with: {install}" if install else ""
-        return _fail(program, f"Python package {error.name} is not installed{hint}", EXIT_FAILED)
+        package = (error.name or str(error)).partition(".")[0]
+        return _fail(program, f"Python package {package} is not installed{hint}", EXIT_FAILED)
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return _fail(program, f"internal error: {said} ({TRACEBACK}=1 prints where)", EXIT_INTERNAL)
+
+
+def install_command(package_file: str, folders: Sequence[str], distribution: str) -> str:
+    """The command that installs a package with what it imports, for the place it runs from.
+
+    Args:
+        package_file: `__file__` of a module at the top of the package.
+        folders: projects of the checkout to install, with extras: `("proto", "cloud[gpu]")`.
+        distribution: what to install where there is no checkout: `duet-cloud[gpu]`.
+
+    Examples:
+        >>> install_command("/site-packages/duet_cloud/cli.py", ["proto"], "duet-cloud[gpu]")
+        "pip install 'duet-cloud[gpu]'"
+    """
+    root = Path(package_file).resolve().parents[2]
+    if not (root / "proto" / "pyproject.toml").is_file():
+        return shlex.join(["pip", "install", distribution])
+    try:
+        here = Path.cwd() == root
+    except OSError:
+        here = False
+    places = [f"./{each}" if here else str(root / each) for each in folders]
+    return shlex.join(["pip", "install", *places])
 
 
 def secure_streams() -> None:

@@ -88,7 +88,7 @@ def load_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
     if _is_encrypted_pem(content):
         raise KeyProblem(
             f"{path} is encrypted PEM, which protects a passphrase poorly: encrypt it again "
-            f"(python -m duet_training.export.sign --encrypt-key {path})"
+            f"(duet-train sign --encrypt-key {path})"
         )
     encrypted = is_encrypted_key(content)
     if encrypted != (passphrase is not None):

@@ -68,7 +68,7 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
     raise PairNotFoundError(
         f"there is no pair {name_or_directory!r} in {', '.join(map(str, roots))}; "
         + (f"there are: {', '.join(known)}" if known else "there are none yet")
-        + "; build one with: python -m duet_cloud.pairs build NAME, or fetch one from a cloud with: "
+        + "; build one with: duet-cloud pairs build NAME, or fetch one from a cloud with: "
         "duet-device pull"
     )
 

@@ -1,4 +1,4 @@
-"""A script that stands in for `tools/duet_tools/bench_split.py`: reports at once, or what it is told to do."""
+"""A script that stands in for `duet-bench split`: reports at once, or what it is told to do."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ if told.get("hang"):
     (here / "child").write_text(str(child.pid))
     (here / "hangs").touch()
     time.sleep(60)
-if "dies" in told: sys.exit("bench_split: " + told["dies"])
+if "dies" in told: sys.exit("duet-bench: " + told["dies"])
 asked = told.get("asked", count)
 def cell(mode):
     return {"cell": {"mode": mode, "streams": int(given("--concurrency"))}, "asked": asked,
@@ -44,7 +44,7 @@ report = {"pair": pathlib.Path(given("--pair")).name + "@1.0.0",
           "cells": [cell(mode) for mode in given("--modes").split(",")]}
 if "partial" in told: report["partial"] = told["partial"]
 (out / "report.json").write_text(json.dumps(report))
-if "partial" in told: sys.exit("bench_split: " + told["partial"])
+if "partial" in told: sys.exit("duet-bench: " + told["partial"])
 """
 
 

@@ -60,7 +60,7 @@ def report(*cells: CellReport, data: str = "0", **changes: Any) -> Report:
         cpu="A Processor", cores=2, memory_gib=8, system="Linux", python="3.11", versions={"a": "1"}
     )
     given = {
-        "pair": "p@1.0.0", "date": "2026-01-02", "command": "python tools/duet_tools/bench_split.py",
+        "pair": "p@1.0.0", "date": "2026-01-02", "command": "duet-bench split",
         "machine": machine, "settings": settings, "links": (link_facts("4g"),),
         "cells": [compared(cell, cells) for cell in cells],
         **changes,

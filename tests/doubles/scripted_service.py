@@ -1,4 +1,4 @@
-"""`python -m tests.doubles.scripted_service PAIR [options of duet_cloud.serve]`: the real service, its
+"""`python -m tests.doubles.scripted_service PAIR [options of duet-cloud serve]`: the real service, its
 engine scripted; for what depends on the service alone.
 
 Environment: `SCRIPT_TOKENS`, `SCRIPT_PAUSE_S` (between two tokens of a stream). Prints one line of
@@ -11,11 +11,11 @@ import os
 import sys
 
 from duet_cloud import logs
-from duet_cloud.options import parse_options
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.pairs import find_pair
 from tests.doubles.engine import ScriptedEngine
+from tests.doubles.options import parse_options
 
 
 async def serve(pair: str, arguments: list[str]) -> None:

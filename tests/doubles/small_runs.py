@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from duet_training.data.__main__ import main as prepare
 from duet_training.pair.tiny import make_tiny_pair
+from duet_training.rl.run import settings_from
 from duet_training.settings.run import Settings
-from duet_training.train import settings_from
+from tests.doubles.commands import train_data as prepare
 
 SMALL = [
     "steps=4",

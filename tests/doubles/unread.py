@@ -1,6 +1,7 @@
-"""Relays that see what passes or go silent, and clients whose flow-control window is closed."""
+"""Relays that see what passes, are slow or go silent, and clients whose flow-control window is closed."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -32,7 +33,16 @@ async def falling_silent(port: int) -> AsyncIterator[tuple[str, asyncio.Event]]:
 
 
 @asynccontextmanager
-async def _relay(port: int, sent: bytearray, silent: asyncio.Event) -> AsyncIterator[str]:
+async def slow(port: int, bytes_per_s: float) -> AsyncIterator[str]:
+    """A relay to a local port: its address. What the server sends passes at that rate."""
+    async with _relay(port, bytearray(), asyncio.Event(), bytes_per_s) as address:
+        yield address
+
+
+@asynccontextmanager
+async def _relay(
+    port: int, sent: bytearray, silent: asyncio.Event, bytes_per_s: float = math.inf
+) -> AsyncIterator[str]:
     connections: set[asyncio.StreamWriter] = set()
     over = asyncio.Event()
 
@@ -40,7 +50,10 @@ async def _relay(port: int, sent: bytearray, silent: asyncio.Event) -> AsyncIter
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: bytearray | None
     ) -> None:
         with suppress(OSError):
-            while data := await reader.read(65536):
+            slow = seen is not None and bytes_per_s < math.inf
+            while data := await reader.read(1024 if slow else 65536):
+                if slow:
+                    await asyncio.sleep(len(data) / bytes_per_s)
                 if silent.is_set():
                     await over.wait()
                     return

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from duet_cloud.pairs.__main__ import main as pairs
 from duet_tools.results.report import read_report
+from tests.doubles.commands import cloud_pairs as pairs
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 

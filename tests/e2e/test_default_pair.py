@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from duet_cloud.pairs.__main__ import main as pairs
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.receipt import Receipt
+from tests.doubles.commands import cloud_pairs as pairs
 from tests.service import Service
 
 pytestmark = pytest.mark.engine
@@ -48,7 +48,7 @@ SHORT = 48
 def served(tmp_path_factory):
     """The default pair's service; `make test` builds the pair first."""
     assert pairs(["build", DEFAULT_PAIR, "--if-missing"]) == 0
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", DEFAULT_PAIR]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", DEFAULT_PAIR]
     with Service.started(command, tmp_path_factory.mktemp("default-pair") / "log") as running:
         running.wait_ready(180)
         yield running

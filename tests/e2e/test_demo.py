@@ -9,8 +9,8 @@ import uuid
 import psutil
 import pytest
 
-from duet_cloud.pairs.__main__ import main as pairs
 from duet_contract.pairs import DEFAULT_PAIR
+from tests.doubles.commands import cloud_pairs as pairs
 
 pytestmark = pytest.mark.engine
 
@@ -33,7 +33,7 @@ def test_it_shows_signal_answer_and_receipt_and_stops_the_service(tmp_path):
     mark = uuid.uuid4().hex
     assert pairs(["build", DEFAULT_PAIR, "--if-missing"]) == 0
     process = subprocess.Popen(
-        [sys.executable, "-m", "duet_tools.demo", QUESTION],
+        [sys.executable, "-m", "duet_tools", "demo", QUESTION],
         env={**os.environ, "DEMO_TEST": mark, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -36,7 +36,7 @@ class Operator:
 
 
 def _admin(directory: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "duet_cloud.admin", *arguments, "--dir", str(directory)]
+    command = [sys.executable, "-m", "duet_cloud", "admin", *arguments, "--dir", str(directory)]
     done = subprocess.run(command, capture_output=True, timeout=60, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -49,7 +49,7 @@ def operator(real_pair, tmp_path_factory):
     directory, passphrase = root / "authority", root / "passphrase"
     passphrase.write_text(PASSPHRASE)
     _admin(directory, "init", "--passphrase-file", str(passphrase))
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", "smollm2-135m"]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", "smollm2-135m"]
     command += ["--tls-dir", str(directory), "--passphrase-file", str(passphrase)]
     command += ["--enrollment-port", "0", "--no-enable-prefix-caching"]
     with Service.started(command, root / "log") as service:
@@ -142,7 +142,7 @@ def test_a_device_from_its_invitation_to_its_revocation(operator, enrolled, tmp_
     assert "duet-device enroll" in err
 
     # Revoked in the middle of a signal: the call ends, and so does the engine's work. Tokens drawn
-    # at this temperature hardly ever close the signal before `duet_cloud.admin` has started.
+    # at this temperature hardly ever close the signal before `duet-cloud admin` has started.
     open_call = laptop.start(
         *ask, "--budget", "1500", "--temperature", "2", "--show-signal",
         "Write the longest story that you can think of.",

@@ -1,4 +1,4 @@
-"""`python -m duet_cloud.serve` as a process: starting, failing, draining, and leaving nothing behind."""
+"""`duet-cloud serve` as a process: starting, failing, draining, and leaving nothing behind."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.service import STARTS_S, Service
 
-SERVE = [sys.executable, "-m", "duet_cloud.serve"]
+SERVE = [sys.executable, "-m", "duet_cloud", "serve"]
 
 
 def _serve(*arguments):
@@ -85,7 +85,7 @@ def test_a_pair_that_is_not_what_its_manifest_says(thinking_pair, tmp_path, chan
     result = _serve("--pair", str(pair), "--port", "0")
     assert result.returncode == 6
     assert "Traceback" not in result.stderr
-    assert _last_line(result).startswith("duet_cloud.serve: ")
+    assert _last_line(result).startswith("duet-cloud: ")
 
 
 @pytest.mark.engine
@@ -109,7 +109,7 @@ def test_an_engine_that_cannot_load_says_so_and_leaves_no_process(thinking_pair,
             seen |= set(failing.children())
             time.sleep(0.2)
     assert failing.process.returncode == 6
-    assert log.read_text().strip().splitlines()[-1].startswith("duet_cloud.serve: vLLM cannot load")
+    assert log.read_text().strip().splitlines()[-1].startswith("duet-cloud: vLLM cannot load")
     assert seen, "the engine's processes were never seen"
     assert _gone(list(seen))
 

@@ -9,7 +9,6 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.__main__ import main
 from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import Source, load_recipe
 from duet_cloud.reasoner import PairReasoner
@@ -21,6 +20,7 @@ from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.signature import read_signature, verify_signature
 from duet_device.decoder.llama import Decoder
 from tests.doubles import models
+from tests.doubles.commands import cloud_pairs as main
 from tests.integration.test_prompts_agree import STRINGS
 
 

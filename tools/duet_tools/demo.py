@@ -1,12 +1,4 @@
-"""Shows the split on one machine: starts the cloud service, asks a question, stops the service.
-
-    python -m duet_tools.demo "Tom has 3 apples ..."
-
-The service runs as its own process, as on a GPU host; its log goes to a file that is named if
-anything fails.
-"""
-
-from __future__ import annotations
+"""`duet-bench demo`: the service as its own process, as on a GPU host, and one question to it."""
 
 import shlex
 import signal
@@ -18,44 +10,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import click
-    from rich.console import Console
+import click
+from rich.console import Console
+
+from duet_contract.pairs import DEFAULT_PAIR
+from duet_tools import options
+from duet_tools.errors import BenchError
+from duet_tools.progress import plain
 
 READY_WITHIN_S = 600
 STOPPED_WITHIN_S = 60
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the demo; returns the exit code of the question, or 1 if the service did not start."""
-    from duet_tools.ending import end
+@click.command()
+@options.pair(DEFAULT_PAIR)
+@click.argument("question")
+def demo(pair: str, question: str) -> int:
+    """Serve a pair on this machine, ask QUESTION, and stop the service.
 
-    return end(_command, "python -m duet_tools.demo", arguments)
-
-
-def _command() -> click.Command:
-    import click
-
-    from duet_contract.pairs import DEFAULT_PAIR
-    from duet_tools.options import HELP, pair
-
-    @click.command(context_settings=HELP)
-    @pair(DEFAULT_PAIR)
-    @click.argument("question")
-    def demo(pair: str, question: str) -> int:
-        """Serve a pair on this machine, ask QUESTION, and stop the service."""
-        return _ask(pair, question)
-
-    return demo
+    The service's log is a file that is named if anything fails. Ends with the exit code of the
+    question.
+    """
+    return _ask(pair, question)
 
 
 def _ask(pair: str, question: str) -> int:
-    from rich.console import Console
-
-    from duet_tools.progress import plain
-
     console = Console(stderr=True, highlight=False)
     with _service(pair, console) as (address, log):
         shown = plain(f"$ duet-device ask --show-signal {shlex.quote(question)}")
@@ -74,11 +54,10 @@ def _ask(pair: str, question: str) -> int:
 @contextmanager
 def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
-    from duet_tools.errors import BenchError
     from duet_tools.progress import plain
 
     address = f"127.0.0.1:{_free_port()}"
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", pair]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]
     # Under a name of its own: the folder is everybody's, and another demo may be running.
     with tempfile.NamedTemporaryFile(prefix="duet-demo-", suffix=".log", delete=False) as output:
@@ -129,7 +108,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

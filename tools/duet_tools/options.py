@@ -1,6 +1,5 @@
-"""What several commands take alike on their command line."""
+"""Options that several commands share."""
 
-import math
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -15,28 +14,18 @@ MEASURED_PAIR = "smollm2-135m"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-HELP = {"help_option_names": ["-h", "--help"]}
+EXIT_CODES = """\b
+Exit codes:
+    0  done
+    1  something failed, or what was asked for is stale
+    2  usage
+  130  interrupted
+  141  the reader of stdout is gone
+"""
 FILE = click.Path(dir_okay=False, path_type=Path)
 SEED = click.IntRange(0, 2**31)
 MOST_PRICE = 1e9
 """Largest price in any currency: products of prices and counts stay finite."""
-
-
-class Finite(click.FloatRange):
-    """Numbers from `least` to `most`; "nan", which no bound refuses, is in no range."""
-
-    def __init__(
-        self, least: float, most: float, *, min_open: bool = False, max_open: bool = False
-    ) -> None:
-        super().__init__(least, most, min_open=min_open, max_open=max_open)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """See `click.ParamType.convert`."""
-        if math.isfinite(number := float(super().convert(value, param, ctx))):
-            return number
-        return self.fail(f"{value} is no finite number", param, ctx)
 
 
 def flags(text: str, option: str) -> tuple[str, ...]:
@@ -52,21 +41,22 @@ def flags(text: str, option: str) -> tuple[str, ...]:
 
 
 threads = click.option(
-    "--threads", type=click.IntRange(1, 512), help="Decoder threads [the device's own]."
+    "--threads",
+    type=click.IntRange(1, 512),
+    metavar="N",
+    help="Decoder threads [the device's default].",
 )
 
 
 def pair(default: str) -> Callable[[F], F]:
     """`--pair`, with a default of the command's own."""
-    return click.option(
-        "--pair", default=default, show_default=True, help="Pair, by name or directory."
-    )
+    return click.option("--pair", default=default, metavar="NAME_OR_DIR", help="Pair to measure.")
 
 
 service_flags = click.option(
     "--service-flags",
     default="",
     metavar="FLAGS",
-    help="More flags for duet_cloud.serve, in one string.",
+    help="Further flags of duet-cloud serve, as one string.",
 )
 engine_flags = click.argument("engine_flags", nargs=-1, type=click.UNPROCESSED)

@@ -46,7 +46,7 @@ def progress_bar(console: Console) -> Progress:
 
 def public_command() -> str:
     """The command line, without what is private about it."""
-    return shlex.join(["python", "tools/duet_tools/bench_split.py", *map(_public, sys.argv[1:])])
+    return shlex.join(["duet-bench", *map(_public, sys.argv[1:])])
 
 
 def _public(argument: str) -> str:

@@ -69,3 +69,9 @@ class CommandError(TrainingError):
 
 class CommandTimeout(CommandError):
     """A command that was ended at its time limit."""
+
+
+class Interrupted(TrainingError):
+    """Ctrl-C or SIGTERM ended a command that continues when it is called again."""
+
+    exit_code = 130

@@ -1,1 +1,1 @@
-"""`python -m duet_cloud.admin`: the authority, its devices, and whose pairs they load."""
+"""`duet-cloud admin`: the authority, its devices, and whose pairs they load."""

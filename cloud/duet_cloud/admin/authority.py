@@ -7,7 +7,6 @@ import click
 from cryptography import x509
 
 from duet_cloud.admin.options import (
-    FiniteRange,
     check_name,
     directory_option,
     passphrase_option,
@@ -18,6 +17,7 @@ from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.certificates import der, is_host
 from duet_cloud.identity.passphrase import read_passphrase
+from duet_contract.commands import Number
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import fingerprint
 
@@ -25,25 +25,29 @@ from duet_contract.enrollment_codes import fingerprint
 @click.command()
 @directory_option
 @passphrase_option
-@click.option("--domain", default="duet", help="SPIFFE trust domain of every name.")
+@click.option(
+    "--domain", default="duet", metavar="DOMAIN", help="SPIFFE trust domain of all names."
+)
 @click.option(
     "--host",
     "hosts",
     multiple=True,
     metavar="NAME_OR_ADDRESS",
-    help="By what devices call this server, beside localhost and the host's name; repeatable.",
+    help="DNS name or IP address of this server, besides its own hostname. Repeatable.",
 )
 @click.option(
     "--device-days",
-    type=FiniteRange(0, 366, min_open=True),
+    type=Number(0, 366, min_open=True),
     default=authorities.DEVICE_DAYS,
-    help="Life of a device's certificate.",
+    metavar="DAYS",
+    help="Validity of device certificates in days.",
 )
 @click.option(
     "--server-days",
-    type=FiniteRange(0, 366, min_open=True),
+    type=Number(0, 366, min_open=True),
     default=authorities.SERVER_DAYS,
-    help="Life of the server's.",
+    metavar="DAYS",
+    help="Validity of the server's certificate in days.",
 )
 def init(
     directory: Path,
@@ -53,7 +57,7 @@ def init(
     device_days: float,
     server_days: float,
 ) -> None:
-    """Make a certificate authority and the server's first certificate."""
+    """Create a certificate authority and the server's first certificate."""
     check_name(domain, domain=True)
     names = _all_hosts((*authorities.usual_hosts(), *hosts))
     passphrase = read_passphrase(passphrase_file, confirm=True)
@@ -71,8 +75,8 @@ def init(
         raise
     again = shlex.join(["--dir", str(directory)]) + " " if directory != usual_directory() else ""
     click.echo(
-        f"next: python -m duet_cloud.admin invite {again}NAME, and serve with: "
-        f"python -m duet_cloud.serve --tls-dir {shlex.quote(str(directory))} --enrollment-port 50152 "
+        f"next: duet-cloud admin invite {again}NAME, and serve with: "
+        f"duet-cloud serve --tls-dir {shlex.quote(str(directory))} --enrollment-port 50152 "
         "--host ADDRESS",
         err=True,
     )
@@ -81,7 +85,7 @@ def init(
 @click.command()
 @directory_option
 def show(directory: Path) -> None:
-    """Say what authority this is, and when it and the server's certificate end."""
+    """Show the authority, the server's names, and until when both are valid."""
     certificate = authorities.load_certificate(directory, even_ended=True)
     server = authorities.load_server_certificate(directory)
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -105,10 +109,10 @@ def show(directory: Path) -> None:
     "hosts",
     multiple=True,
     metavar="NAME_OR_ADDRESS",
-    help="By what devices call this server, in place of all that was given before; repeatable.",
+    help="DNS name or IP address of this server; replaces the earlier ones. Repeatable.",
 )
 def rotate(directory: Path, passphrase_file: Path | None, hosts: tuple[str, ...]) -> None:
-    """Give the server a new key and certificate; a running server takes them up by itself."""
+    """Replace the server's key and certificate; a running server loads them."""
     names = _all_hosts(hosts)
     authority = authorities.unlock(directory, read_passphrase(passphrase_file))
     certificate = authority.issue_server(names)

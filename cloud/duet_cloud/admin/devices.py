@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from duet_cloud.admin.options import FiniteRange, check_name, counted, directory_option, tell_end
+from duet_cloud.admin.options import check_name, counted, directory_option, tell_end
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.roles import Role
+from duet_contract.commands import Number
 
 _ROLES = ", ".join(Role)
 
@@ -23,19 +24,20 @@ _ROLES = ", ".join(Role)
     "roles",
     default=Role.INFERENCE.value,
     metavar="ROLE[,ROLE]",
-    help=f"What the device may do: {_ROLES}.",
+    help=f"Roles of the device: {_ROLES}.",
 )
 @click.option(
     "--hours",
-    type=FiniteRange(0, 24 * 31, min_open=True),
+    type=Number(0, 24 * 31, min_open=True),
     default=24.0,
-    help="How long the code may be used.",
+    metavar="HOURS",
+    help="Validity of the code in hours.",
 )
-@click.option("--again", is_flag=True, help="NAME has a certificate, which the code's use revokes.")
+@click.option("--again", is_flag=True, help="Replace the certificate that NAME has.")
 def invite(name: str, directory: Path, roles: str, hours: float, again: bool) -> None:
     """Print a one-time enrollment code for the device NAME.
 
-    Tell it to the device's user over a channel that you trust: whoever has it first is NAME.
+    Send it to the device's user over a channel that you trust: who uses it first becomes NAME.
     """
     check_name(name)
     given = [role.strip() for role in roles.split(",")]
@@ -58,9 +60,9 @@ def invite(name: str, directory: Path, roles: str, hours: float, again: bool) ->
 
 @click.command()
 @directory_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def devices(directory: Path, as_json: bool) -> None:
-    """List devices: enrolled, invited, ended or revoked."""
+    """List devices: enrolled, invited, expired or revoked."""
     entries = authorities.open_registry(directory).devices(_now())
     if not as_json:
         click.echo(f"{'NAME':24} {'ROLES':18} {'STATE':16} {'CERTIFICATE UNTIL':20} SERIAL")
@@ -89,9 +91,9 @@ def devices(directory: Path, as_json: bool) -> None:
 @click.argument("name")
 @directory_option
 def revoke(name: str, directory: Path) -> None:
-    """Revoke every certificate and code of the device NAME, at once.
+    """Revoke every certificate and code of the device NAME.
 
-    Running servers refuse its next call, and end those that run within a second.
+    Running servers refuse its next call and end running calls within a second.
     """
     count = authorities.open_registry(directory).revoke(name, _now())
     click.echo(f"{name}: {counted(count, 'certificate or code', 'certificates and codes')} revoked")

@@ -1,6 +1,5 @@
 """What several commands share: options, how names are written, what is told."""
 
-import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,19 +15,6 @@ from duet_contract.directories import data_directory
 # One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-
-
-class FiniteRange(click.FloatRange):
-    """A range of numbers that "nan", which compares with nothing, is not in."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """See click.ParamType."""
-        number = float(super().convert(value, param, ctx))
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is not a finite number.", param, ctx)
-        return number
 
 
 def usual_directory() -> Path:
@@ -48,8 +34,9 @@ def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path, file_okay=False),
         default=usual_directory,
         show_default="the user's data directory",
+        metavar="DIR",
         envvar="DUET_AUTHORITY",
-        help="The authority's directory; duet_cloud.serve takes it as --tls-dir.",
+        help="Directory of the authority (--tls-dir of duet-cloud serve).",
     )(function)
 
 
@@ -58,8 +45,8 @@ def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--passphrase-file",
         type=click.Path(path_type=Path, dir_okay=False),
-        show_default="DUET_AUTHORITY_PASSPHRASE, or asked for",
-        help="Passphrase of the authority's key.",
+        metavar="FILE",
+        help="Passphrase of the authority's key [DUET_AUTHORITY_PASSPHRASE, or a prompt].",
     )(function)
 
 
@@ -91,4 +78,4 @@ def counted(number: int, one: str, several: str) -> str:
 def tell_end(certificate: x509.Certificate) -> None:
     """Tells on stderr that the authority's certificate ends soon, if so."""
     if line := near_end(certificate):
-        click.echo(f"duet_cloud.admin: {line}", err=True)
+        click.echo(f"duet-cloud: {line}", err=True)

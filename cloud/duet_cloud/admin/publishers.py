@@ -11,15 +11,15 @@ from duet_cloud.identity import authority as authorities
 
 @click.group()
 def publisher() -> None:
-    """Public keys (Ed25519) that devices pin when they enrol."""
+    """Manage the public keys (Ed25519) that devices pin when they enroll."""
 
 
-@publisher.command()
+@publisher.command(short_help="Add a publisher's key.")
 @click.argument("key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE")
-@click.option("--name", help="Name of the key.", show_default="FILE's name")
+@click.option("--name", help="Name of the key [FILE's name].")
 @directory_option
 def add(key: Path, name: str | None, directory: Path) -> None:
-    """Add the public key in FILE (PEM); devices enrolled before do not learn of it."""
+    """Add the public key in FILE (PEM); devices that are enrolled do not get it."""
     from duet_contract.keys import fingerprint, load_public_key
 
     raw = load_public_key(key)
@@ -30,18 +30,18 @@ def add(key: Path, name: str | None, directory: Path) -> None:
         click.echo(f"{given}  {fingerprint(raw)}")
 
 
-@publisher.command()
+@publisher.command(short_help="Remove a publisher's key.")
 @click.argument("name")
 @directory_option
 def remove(name: str, directory: Path) -> None:
-    """Forget a key; devices that pinned it keep it."""
+    """Remove a key; devices that pinned it keep it."""
     authorities.open_registry(directory).remove_publisher(name)
 
 
 @publisher.command("list")
 @directory_option
 def list_(directory: Path) -> None:
-    """List names and fingerprints."""
+    """List publishers' names and fingerprints."""
     from duet_contract.keys import fingerprint
 
     for name, raw in authorities.open_registry(directory).publishers().items():

@@ -18,15 +18,17 @@ from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside
 @click.option(
     "--access",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The access file, where duet_cloud.serve is given one.",
+    metavar="FILE",
+    help="Access file (--access of duet-cloud serve).",
 )
-@click.option("--days", type=click.IntRange(1, 400), default=1, help="Days (UTC), today the last.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option(
+    "--days", type=click.IntRange(1, 400), default=1, help="Number of days (UTC) up to today."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def usage(directory: Path, access: Path | None, days: int, as_json: bool) -> None:
-    """List the tokens that identities have spent, prompts and signals, by day.
+    """List the prompt and signal tokens that each device used, by day.
 
-    A question that runs counts as much as it may take; what it does not take is given back when it
-    ends.
+    A running question counts with its maximum, and with its real number once it ends.
     """
     if access is not None and counts_beside(access).is_file():
         counts = counts_beside(access)  # your own PKI: there is no authority's directory

@@ -72,14 +72,14 @@ def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certi
         content = path.read_bytes()
     except OSError as error:
         raise CredentialsError(
-            f"there is no authority in {directory}: python -m duet_cloud.admin init"
+            f"there is no authority in {directory}: duet-cloud admin init"
         ) from error
     certificate = certificates.load_chain(content, str(path))[0]
     ends = certificate.not_valid_after_utc
     if not even_ended and _now() >= ends:
         raise CredentialsError(
             f"the authority in {directory} ended on {ends:%Y-%m-%d}: make another one "
-            "(python -m duet_cloud.admin init) and let every device enrol with it"
+            "(duet-cloud admin init) and let every device enrol with it"
         )
     return certificate
 
@@ -91,7 +91,7 @@ def near_end(certificate: x509.Certificate) -> str | None:
         return None
     return (
         f"the authority's certificate ends on {ends:%Y-%m-%d}, and all that it signed with it: "
-        "make the next one before (cloud/README.md, The authority's end)"
+        "make the next one before (docs/serving.md, Replace an authority)"
     )
 
 
@@ -280,7 +280,7 @@ class Authority:
         except ValueError as error:
             raise CredentialsError(
                 f"no certificate can name a server {', '.join(names)} ({error}): "
-                "python -m duet_cloud.admin rotate --host ..."
+                "duet-cloud admin rotate --host ..."
             ) from error
         if hosts:
             # Not before: what cannot be issued must not stand in the way of later certificates.

@@ -139,7 +139,7 @@ def _check(files: ServerFiles, certificate: x509.Certificate, key: bytes) -> Non
         ended = certificate.not_valid_after_utc.date()
         raise CredentialsError(
             f"the server's certificate in {files.chain} ended on {ended}: replace it "
-            "(python -m duet_cloud.admin rotate, for an authority of duet_cloud.admin)"
+            "(duet-cloud admin rotate, for an authority of duet-cloud admin)"
         )
     begins = certificate.not_valid_before_utc
     if now < begins:

@@ -66,7 +66,7 @@ class Registry:
             CredentialsError: it is not there, or no registry.
         """
         if not create and not path.is_file():
-            raise CredentialsError(f"there is no registry {path}: python -m duet_cloud.admin init")
+            raise CredentialsError(f"there is no registry {path}: duet-cloud admin init")
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -94,7 +94,7 @@ class Registry:
         """A setting that `init` wrote."""
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise CredentialsError(f"the registry has no {name!r}: python -m duet_cloud.admin init")
+            raise CredentialsError(f"the registry has no {name!r}: duet-cloud admin init")
         return str(row[0])
 
     def set(self, name: str, value: str) -> None:
@@ -191,9 +191,7 @@ class Registry:
         """
         with self.transaction():
             if not self._db.execute("SELECT 1 FROM devices WHERE name = ?", (name,)).fetchone():
-                raise CredentialsError(
-                    f"there is no device {name!r}: python -m duet_cloud.admin devices"
-                )
+                raise CredentialsError(f"there is no device {name!r}: duet-cloud admin devices")
             codes = self._db.execute(
                 "DELETE FROM codes WHERE device = ? AND spent IS NULL", (name,)
             ).rowcount

@@ -57,7 +57,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     if cert is None or key is None or authority is None or options.access is None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
     if options.enrollment_port is not None or options.passphrase_file is not None:
-        raise UsageError("enrollment needs an authority of duet_cloud.admin: --tls-dir")
+        raise UsageError("enrollment needs an authority of duet-cloud admin: --tls-dir")
     access = AccessFile(options.access)
     if not access.access.roles:
         raise UsageError(f"{options.access} gives no one a role")
@@ -103,7 +103,7 @@ class Security:
 
     @classmethod
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
-        """Security by an authority that `duet_cloud.admin` made."""
+        """Security by an authority that `duet-cloud admin` made."""
         authority = None
         root = authorities.load_certificate(directory)
         if options.enrollment_port is not None or options.passphrase_file is not None:
@@ -231,7 +231,7 @@ def _due(certificate: x509.Certificate) -> bool:
 def _check_roles_unset(access: Access) -> None:
     if access.roles or access.denied:
         raise UsageError(
-            "with --tls-dir, roles are given by duet_cloud.admin invite and taken by revoke; "
+            "with --tls-dir, roles are given by duet-cloud admin invite and taken by revoke; "
             "[roles] and denied have no effect: leave them out of the access file"
         )
 

@@ -67,7 +67,7 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
         description=recipe.description,
         licence=recipe.licence,
         base_models=recipe.base_models,
-        made_with=f"python -m duet_cloud.pairs build {recipe.id}",
+        made_with=f"duet-cloud pairs build {recipe.id}",
         reasoner=reasoner,
         decoder=decoder,
         limits=recipe.limits,

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duet_contract.commands import Number
 from duet_contract.errors import ContractError
 from duet_contract.sampling import MOST_SEED
-from duet_device.commands.options import FiniteRange, Temperature
+from duet_device.commands.options import Temperature
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
 from duet_device.errors import (
@@ -55,15 +56,15 @@ Exit codes:
     5  the timeout passed
     6  a problem with the pair or its decoder
     7  encrypted store unavailable: key missing, wrong key, or data modified
-    8  no identity for that server, or one that ended or was altered (enroll)
-    9  stdout cannot take the answer: it is closed, or its disk is full
+    8  no identity for that server, or it expired or was modified (enroll)
+    9  stdout is closed, or its disk is full
   130  interrupted
-  141  the reader of stdout has gone
+  141  the reader of stdout is gone
 """
 
 
 class _Sources(click.types.StringParamType):
-    """Several in the environment stand as in PATH; an empty one there is none."""
+    """Several in the environment are separated as in PATH; empty ones are ignored."""
 
     envvar_list_splitter = os.pathsep
 
@@ -89,12 +90,12 @@ class _Ask(click.Command):
             ctx.exit(failure.exit_code)
 
 
-@click.command(cls=_Ask, epilog=EXIT_CODES)
+# DUET_SERVER, not DUET_ASK_SERVER.
+@click.command(cls=_Ask, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
 @click.argument("question", required=False)
 @click.option(
     "--json",
     "as_json",
-    envvar="DUET_JSON",
     is_flag=True,
     help="Print the receipt, or the error, as one JSON object.",
 )
@@ -103,11 +104,11 @@ class _Ask(click.Command):
     "--budget",
     type=click.IntRange(1, _MOST_BUDGET),
     metavar="N",
-    help="Most signal tokens [pair's default].",
+    help="Maximum number of signal tokens [pair's default].",
 )
 @click.option(
     "--timeout",
-    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
+    type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -115,7 +116,7 @@ class _Ask(click.Command):
 )
 @click.option(
     "--connect-timeout",
-    type=FiniteRange(0, MOST_TIMEOUT, min_open=True),
+    type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONNECT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -125,15 +126,15 @@ class _Ask(click.Command):
     "--temperature",
     type=Temperature(),
     metavar="T",
-    help="Sampling temperature of signal and answer, 0 or 0.01 to 2 [pair's default].",
+    help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
 )
 @click.option(
     "--seed",
     type=click.IntRange(0, MOST_SEED),
     metavar="N",
-    help="Seed of the sampling [not reproducible].",
+    help="Sampling seed [random].",
 )
-@click.option("--device-only", is_flag=True, help="Never open a connection.")
+@click.option("--device-only", is_flag=True, help="Answer without the cloud; open no connection.")
 @click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
 @click.option(
     "--server",
@@ -142,14 +143,12 @@ class _Ask(click.Command):
     metavar="HOST:PORT",
     help="Address of the cloud.",
 )
-@click.option(
-    "--pair", "pair_name", envvar="DUET_PAIR", metavar="NAME_OR_DIR", help="The pair to use."
-)
+@click.option("--pair", "pair_name", metavar="NAME_OR_DIR", help="Pair to use.")
 @click.option(
     "--threads",
     type=click.IntRange(1, 512),
     metavar="N",
-    help=f"Processors to decode with [all but one, at most {MOST_DEFAULT_THREADS}].",
+    help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
 )
 @click.option(
     "--prompt-lookup/--no-prompt-lookup",
@@ -161,7 +160,7 @@ class _Ask(click.Command):
     "--speculative-prefill/--no-speculative-prefill",
     default=False,
     show_default=True,
-    help="Predict the signal while waiting: the answer starts sooner, with more computing.",
+    help="Speculative prefill of the signal: earlier answers, more computation.",
 )
 @click.option(
     "--allow-unsigned",
@@ -171,16 +170,14 @@ class _Ask(click.Command):
 @click.option(
     "--context",
     "sources",
-    envvar="DUET_CONTEXT",
     type=_Sources(),
     multiple=True,
     metavar="FILE",
-    help="Private material for the decoder alone, never sent: a file, a folder, or - for stdin. "
-    f"May be given several times; in DUET_CONTEXT with {os.pathsep!r} between.",
+    help="Private file, folder or - (stdin) for the decoder, never sent. Repeatable.",
 )
 @click.option(
     "--context-timeout",
-    type=click.FloatRange(0, MOST_TIMEOUT, min_open=True),
+    type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
@@ -189,28 +186,28 @@ class _Ask(click.Command):
 @click.option(
     "--redact",
     is_flag=True,
-    help="Replace names, addresses, phone numbers and the like before the question is sent.",
+    help="Replace names, addresses, phone numbers and the like in what is sent.",
 )
 @click.option(
     "--redact-words",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help='Redact these, too: a word or phrase a line, or "WORD = LABEL". Implies --redact.',
+    help='Also redact the lines of FILE: PHRASE or "PHRASE = LABEL". Implies --redact.',
 )
 @click.option(
     "--redact-numbers",
     is_flag=True,
-    help="Redact every number, too; the cloud cannot compute with them. Implies --redact.",
+    help="Also redact numbers; the cloud cannot compute with them. Implies --redact.",
 )
-@click.option("--show-sent", is_flag=True, help="Show on stderr all that was sent.")
+@click.option("--show-sent", is_flag=True, help="Show what was sent, on stderr.")
 @click.option("--no-log", is_flag=True, help="Do not store this answer (see duet-device logs).")
 @click.option(
     "--reuse",
     is_flag=True,
-    help="Take the signal from history if the same question was answered before.",
+    help="Use the stored signal if the same question was answered before.",
 )
-@click.option("--quiet", is_flag=True, help="No receipt line on stderr.")
-@click.option("-v", "--verbose", is_flag=True, help="Show all that the answer cost on stderr.")
+@click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
 def ask(
     context: click.Context,
@@ -244,9 +241,10 @@ def ask(
     """Answer QUESTION (read from stdin if omitted or "-").
 
     The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
-    alone and says so. The answer goes to stdout, all else to stderr.
+    alone and says so. The answer goes to stdout, everything else to stderr.
 
-    Each option can be set in the environment, too: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on.
+    Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
+    separates several paths as PATH does.
     """
     stop = _stop_on_interrupt(context)
     deadline = Deadline(timeout, context.find_root().obj, stop)

@@ -11,10 +11,10 @@ from duet_device.errors import UsageProblem
 _EXIT_CODES = """\b
 Exit codes:
     0  enrolled
-    2  usage: no enrollment code, options that belong together
-    3  no cloud there
-    7  no place to keep the key encrypted
-    8  refused: code unknown, used or past its time; server not the code's
+    2  usage: enrollment code missing, or options that exclude each other
+    3  the cloud is unreachable
+    7  no encrypted store for the key
+    8  refused: code unknown, used or expired, or of another server
 """
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True)
 
@@ -25,11 +25,15 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 @click.option(
     "--server",
     metavar="HOST:PORT",
-    help="Where questions go, if not to HOST and the port that the cloud names.",
+    help="Address for questions [HOST and the port that the cloud names].",
 )
-@click.option("--cert", type=_FILE, metavar="FILE", help="Your own PKI: this device's chain, PEM.")
-@click.option("--key", type=_FILE, metavar="FILE", help="Your own PKI: this device's key, PEM.")
-@click.option("--ca", type=_FILE, metavar="FILE", help="Your own PKI: who signs the server, PEM.")
+@click.option(
+    "--cert", type=_FILE, metavar="FILE", help="Own PKI: certificate chain of this device, PEM."
+)
+@click.option("--key", type=_FILE, metavar="FILE", help="Own PKI: private key of this device, PEM.")
+@click.option(
+    "--ca", type=_FILE, metavar="FILE", help="Own PKI: certificate authority of the server, PEM."
+)
 def enroll(
     address: str,
     code: str | None,
@@ -40,10 +44,11 @@ def enroll(
 ) -> None:
     """Enroll this device at HOST:PORT with the one-time CODE of its operator.
 
-    Makes a key that never leaves this device, and gets a certificate that renews itself. From then
-    on everything between the two is mutual TLS 1.3.
+    Creates a key that never leaves this device and requests a certificate, which renews itself.
+    All later traffic with this server uses mutual TLS 1.3.
 
-    With your own PKI: no CODE, but --cert, --key and --ca, and HOST:PORT is where questions go.
+    With your own PKI, give --cert, --key and --ca instead of CODE; HOST:PORT is then the address
+    for questions.
     """
     if code is None:
         if cert is None or key is None or ca is None:

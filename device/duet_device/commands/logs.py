@@ -21,15 +21,20 @@ _WHAT = (
 
 @click.group(invoke_without_command=True)
 @click.option(
-    "-n", "count", type=click.IntRange(0), default=3, show_default=True, metavar="N",
-    help="How many of the newest answers; 0 for all.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+    "-n",
+    "--count",
+    type=click.IntRange(0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Number of newest answers; 0 shows all.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
 def logs(context: click.Context, count: int, as_json: bool) -> None:
     """Show the newest stored answers, the newest last.
 
-    Nothing is stored before `logs on`.
+    Nothing is stored before `duet-device logs on`.
     """
     if context.invoked_subcommand:
         return
@@ -72,7 +77,7 @@ def logs_on() -> None:
 
 @logs.command("off")
 def logs_off() -> None:
-    """Store no more answers; those that are stored stay."""
+    """Stop storing answers; stored ones stay."""
     from duet_device.history.store import History
 
     history = History.of(home(create=False))
@@ -84,7 +89,7 @@ def logs_off() -> None:
 
 @logs.command("path")
 def logs_path() -> None:
-    """Print the path of the stored answers."""
+    """Print the directory of stored answers."""
     from duet_device.history.store import History
 
     show_path(History.of(home(create=False)).path)
@@ -92,15 +97,18 @@ def logs_path() -> None:
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@click.option("--all", "everything", is_flag=True, help="Every answer.")
+@click.option(
+    "--all", "everything", is_flag=True, allow_from_autoenv=False, help="Remove every answer."
+)
 @click.option(
     "--before",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="DATE",
-    help="Answers from before YYYY-MM-DD, or YYYY-MM-DDTHH:MM:SS, local time.",
+    allow_from_autoenv=False,
+    help="Remove answers before YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, local time.",
 )
 def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -> None:
-    """Remove answers for good: those named, all, or those from before a date."""
+    """Remove stored answers permanently: by ID, all, or those before a date."""
     if sum([bool(ids), everything, before is not None]) != 1:
         raise UsageProblem("give either IDs (see duet-device logs), --all or --before DATE")
     from duet_device.history.store import History, check_ids

@@ -12,7 +12,7 @@ from duet_device.errors import DeviceError, ModelProblem, UsageProblem
 
 @click.command()
 def pairs() -> None:
-    """List the pairs on this device: version, size of the decoder, and who signed them."""
+    """List the installed pairs: version, decoder size, and who signed them."""
     from duet_contract.errors import ContractError
     from duet_contract.manifest import load_manifest
     from duet_contract.pairs import pairs_home, pairs_in
@@ -41,9 +41,9 @@ def pairs() -> None:
 
 @click.command()
 @click.argument("pair")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, allow_from_autoenv=False, help="Do not ask for confirmation.")
 def rm(pair: str, yes: bool) -> None:
-    """Delete PAIR, one of those that `pairs` lists, and what was begun to be fetched of it."""
+    """Delete PAIR (see duet-device pairs) and its partial downloads."""
     from duet_contract.pairs import pairs_home, pairs_in
     from duet_device.pairs.pulling.install import discard_parts
     from duet_device.pairs.pulling.swap import remove

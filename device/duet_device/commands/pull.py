@@ -17,39 +17,40 @@ if TYPE_CHECKING:
 
 EXIT_CODES = """\b
 Exit codes:
-    0  installed, or here already
+    0  installed, or installed before
     2  usage: bad option or name
-    3  the source cannot be reached, or the link broke again and again
+    3  the source is unreachable, or the connection broke repeatedly
     4  the cloud refused
     5  the cloud did not answer in time
-    6  not signed by anybody trusted, altered, older, no space, or not the pair that was asked for
-    9  stdout cannot be written; the pair is installed all the same
-  130  interrupted; pull again to go on where it stopped
+    6  no trusted signature, modified, older, no space, or another pair
+    9  stdout is closed or full; the pair is installed
+  130  interrupted; the same command resumes
 """
 
 
-@click.command(epilog=EXIT_CODES)
+# DUET_SERVER, not DUET_PULL_SERVER.
+@click.command(epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
 @click.argument("pair", required=False, default="")
 @click.option(
     "--server",
     default=DEFAULT_SERVER,
     show_default=True,
     metavar="HOST:PORT",
-    help="The cloud that has the pair.",
+    help="Address of the cloud that serves the pair.",
 )
-@click.option("--allow-downgrade", is_flag=True, help="Take an older version than is installed.")
+@click.option("--allow-downgrade", is_flag=True, help="Replace a newer installed version.")
 @click.option(
     "--allow-unsigned",
     is_flag=True,
-    help="Take a pair that nobody trusted has signed, if no publisher is pinned.",
+    help="Accept a pair without a trusted signature, if no publisher is pinned.",
 )
-@click.option("--quiet", is_flag=True, help="No progress bar.")
+@click.option("--quiet", is_flag=True, help="Show no progress bar.")
 def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, quiet: bool) -> None:
-    """Fetch the decoder of PAIR and install it, so that this device can ask.
+    """Fetch the decoder of PAIR, verify it, and install it.
 
-    PAIR is ID or ID@VERSION of a pair that the cloud serves (its first, if absent),
-    hub:ORG/NAME[@REVISION], or a directory. Nothing is replaced before the signature and every
-    file have been checked. What a cut left is gone on with.
+    PAIR is ID or ID@VERSION of a pair that the cloud serves (its first if omitted),
+    hub:ORG/NAME[@REVISION], or a directory. The signature and every file are verified before
+    anything is replaced. Interrupted downloads resume.
     """
     from duet_device.pairs.pulling.hub import PREFIX
     from duet_device.pairs.pulling.install import (

@@ -10,11 +10,16 @@ from duet_device.errors import ModelProblem, UsageProblem
 
 @click.command()
 @click.argument("key", required=False, type=click.Path(path_type=Path), metavar="[FILE]")
-@click.option("--forget", metavar="FINGERPRINT", help="Stop trusting a key; its start is enough.")
+@click.option(
+    "--forget",
+    metavar="FINGERPRINT",
+    allow_from_autoenv=False,
+    help="Stop trusting the key whose fingerprint starts so.",
+)
 def trust(key: Path | None, forget: str | None) -> None:
-    """Trust the publisher whose public key (PEM) is in FILE; without FILE, list who is trusted.
+    """Trust the publisher whose public key (PEM) is in FILE; list trusted keys without FILE.
 
-    Compare the fingerprint with the one that the publisher tells you: it is the file's sha256.
+    Compare the fingerprint with the publisher's: it is the SHA-256 of FILE (sha256sum FILE).
     """
     from duet_contract.errors import ContractError
     from duet_contract.keys import fingerprint, load_public_key

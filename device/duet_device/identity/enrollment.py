@@ -190,7 +190,7 @@ def _failure(error: grpc.RpcError, address: Address, leaf: x509.Certificate) -> 
         host = address.host
         return IdentityProblem(
             f"the server's certificate is not for {host}, but for {', '.join(hosts)}: use one of "
-            f"these, or let its operator add it (duet_cloud.admin rotate --host {host} ...)"
+            f"these, or let its operator add it (duet-cloud admin rotate --host {host} ...)"
         )
     if _is(error, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED):
         return IdentityProblem(f"the cloud at {address} refused: {text}")

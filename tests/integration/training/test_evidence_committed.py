@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from duet_training.experiments.__main__ import main
+from tests.doubles.commands import train_experiments as main
 
 TRAINING = Path(__file__).parents[3] / "training"
 
@@ -16,5 +16,5 @@ def test_the_report_is_of_the_results(tmp_path, capsys):
         for path in [made, *(tmp_path / "experiments" / "plots").iterdir()]
         if path.read_bytes() != (TRAINING / path.relative_to(tmp_path)).read_bytes()
     ]
-    assert stale == [], "python -m duet_training.experiments --report"
+    assert stale == [], "duet-train experiments --report"
     assert not (tmp_path / "none").exists()

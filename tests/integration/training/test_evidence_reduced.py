@@ -6,10 +6,10 @@ the start learns, that its signals shorten under the price, and that the report 
 
 import pytest
 
-from duet_training.experiments.__main__ import main
 from duet_training.experiments.plan import REDUCED, make_plan
 from duet_training.experiments.rates import RATES, stage_of
 from duet_training.experiments.results import Results
+from tests.doubles.commands import train_experiments as main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

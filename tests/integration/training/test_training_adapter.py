@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from duet_training.errors import CheckpointError
-from duet_training.evaluate import main as evaluate
-from duet_training.export.__main__ import main as export
 from duet_training.export.merge import merge_shards
 from duet_training.rl.trainer import Trainer
 from duet_training.verl_backend.cpu.rollout import digest
+from tests.doubles.commands import train_evaluate as evaluate
+from tests.doubles.commands import train_export as export
 from tests.doubles.runs import write_shards
 from tests.doubles.small_runs import metrics_of, settings_of
 

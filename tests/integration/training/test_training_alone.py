@@ -6,11 +6,11 @@ import os
 import pytest
 import ray
 
-from duet_training.evaluate import main as evaluate
 from duet_training.rl.baselines import BASELINES
 from duet_training.rl.single import SingleAlgorithm
 from duet_training.rl.timing import Clock
 from duet_training.rl.trainer import Trainer
+from tests.doubles.commands import train_evaluate as evaluate
 from tests.doubles.small_runs import metrics_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
 

@@ -18,13 +18,13 @@ from ray.cluster_utils import Cluster
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
 from duet_training.errors import CheckpointError, ConfigError, DivergenceError
-from duet_training.evaluate import main as evaluate
-from duet_training.evaluation.batch import main as evaluations
-from duet_training.evaluation.report.__main__ import main as report
-from duet_training.export.__main__ import main as export
 from duet_training.rl.trainer import Trainer
-from duet_training.train import main as train
 from duet_training.verl_backend.policy import Policy
+from tests.doubles.commands import train_batch as evaluations
+from tests.doubles.commands import train_evaluate as evaluate
+from tests.doubles.commands import train_export as export
+from tests.doubles.commands import train_report as report
+from tests.doubles.commands import train_run as train
 from tests.doubles.small_runs import metrics_of, overrides_of, settings_of
 from tests.doubles.verifiers import DigitVerifier
 
@@ -70,7 +70,7 @@ def finished(prepared, ended):
 def test_a_worker_that_is_killed_in_a_step_ends_the_run(finished, ended):
     code, said = ended
     assert code == 1
-    assert said.startswith("duet_training.train: a worker died in step 5 (Actor")
+    assert said.startswith("duet-train: a worker died in step 5 (Actor")
     assert said.endswith("go on from the last checkpoint with resume=true")
     # Nothing of the step is left, and what was saved before it is whole.
     assert [row["step"] for row in metrics_of(finished, "whole")] == [1, 2, 3, 4]

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from duet_cloud.errors import INSTALL
-from duet_cloud.pairs.__main__ import main as pairs
+from duet_cloud.cli import INSTALL
+from tests.doubles.commands import cloud_pairs as pairs
 
-COMMANDS = ["duet_cloud.serve", "duet_cloud.admin", "duet_cloud.pairs"]
+COMMANDS = ["serve", "admin", "pairs"]
 
 
-def run(module: str, *arguments: str, redirection: str = "", **options: object) -> tuple[int, str]:
+def run(command: str, *arguments: str, redirection: str = "", **options: object) -> tuple[int, str]:
     shell = ["sh", "-c", f'exec "$@" {redirection}', "sh"]
     done = subprocess.run(
-        [*shell, sys.executable, "-m", module, *arguments],
+        [*shell, sys.executable, "-m", "duet_cloud", command, *arguments],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -27,18 +27,18 @@ def run(module: str, *arguments: str, redirection: str = "", **options: object) 
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("module", COMMANDS)
-def test_a_full_disk_is_one_line(module: str) -> None:
-    code, said = run(module, "--help", redirection=">/dev/full")
-    assert (code, said) == (1, f"{module}: cannot write to stdout: No space left on device\n")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_full_disk_is_one_line(command: str) -> None:
+    code, said = run(command, "--help", redirection=">/dev/full")
+    assert (code, said) == (1, "duet-cloud: cannot write to stdout: No space left on device\n")
 
 
-@pytest.mark.parametrize("module", COMMANDS)
-def test_a_reader_that_has_gone_is_no_error(module: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_has_gone_is_no_error(command: str) -> None:
     reads, writes = os.pipe()
     os.close(reads)
     try:
-        assert run(module, "--help", stdout=writes) == (141, "")
+        assert run(command, "--help", stdout=writes) == (141, "")
     finally:
         os.close(writes)
 
@@ -58,16 +58,18 @@ def test_no_home_is_one_line(
     assert "DUET_PAIRS" in said
 
 
-@pytest.mark.parametrize(("module", "package"), [("serve", "structlog"), ("admin", "click")])
-def test_a_missing_package_is_one_line_with_what_installs_it(module: str, package: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [("serve", "structlog"), ("admin", "click"), ("serve --no-such-flag", "vllm")],
+)
+def test_a_missing_package_is_one_line_with_what_installs_it(command: str, package: str) -> None:
     program = (
         f"import sys; sys.modules[{package!r}] = None\n"
-        f"from duet_cloud.{module} import {'main' if module == 'serve' else '__main__'} as found\n"
-        f"sys.exit({'found' if module == 'serve' else 'found.main'}(['--help']))"
+        "from duet_cloud.cli import main\n"
+        f"sys.exit(main({command.split()!r}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    name = f"duet_cloud.{module}"
-    told = f"{name}: Python package {package} is not installed; install it with: {INSTALL}\n"
+    told = f"duet-cloud: Python package {package} is not installed; install it with: {INSTALL}\n"
     assert (done.returncode, done.stderr) == (1, told)
 
 

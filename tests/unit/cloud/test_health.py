@@ -39,7 +39,7 @@ async def test_alive_while_loading_then_ready_then_draining(toy_pair, options, e
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_only_loopback_without_transport_security(toy_pair, host):
+async def test_only_loopback_without_transport_security(toy_pair, host):
     pair = PairReasoner.load(toy_pair)
     with pytest.raises(AddressError, match="transport security"):
         CloudServer(ServeOptions(host=host, port=0), pair)

@@ -1,7 +1,10 @@
 import pytest
 
+from duet_cloud.cli import main
+from duet_cloud.commands.serve import serve
 from duet_cloud.errors import UsageError
-from duet_cloud.options import ServeOptions, parse_options
+from duet_cloud.options import ServeOptions
+from tests.doubles.options import parse_options
 
 
 def test_defaults_are_loopback():
@@ -52,46 +55,68 @@ def test_contradictions(arguments, message):
         parse_options(arguments)
 
 
-def test_unknown_flags_end_with_usage():
-    with pytest.raises(SystemExit) as caught:
-        parse_options(["--no-such-flag-anywhere"])
-    assert caught.value.code == 2
+def test_unknown_flags_are_usage(capsys):
+    assert main(["serve", "--no-such-flag-anywhere"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("duet-cloud: ")
+    assert line.endswith("--no-such-flag-anywhere; see: duet-cloud serve --help-engine")
+
+
+def test_help_engine_lists_the_engines_flags(capsys):
+    assert main(["serve", "--help-engine"]) == 0
+    assert "--tensor-parallel-size" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flags", [["-tp", "2"], ["-dph"], ["-O3"], ["--gpu-memory-utilization=0.5"], ["-cc", "{}"]]
+)
+def test_an_engine_flag_is_passed_on_as_it_is(flags):
+    with serve.make_context("serve", ["--host", "::1", *flags, "--port", "0"]) as context:
+        assert context.params["engine_flags"] == tuple(flags)
+        assert (context.params["host"], context.params["port"]) == ("::1", 0)
 
 
 @pytest.mark.parametrize(
     ("option", "value", "told"),
     [
-        ("--chunk-tokens", "0", "'0' is not a whole number from 1"),
-        ("--chunk-tokens", "1e3", "'1e3' is not a whole number"),
-        ("--chunk-ms", "-1", "'-1' is not a number from 0"),
-        ("--chunk-ms", "nan", "'nan' is not a number"),
-        ("--grace-s", "inf", "'inf' is not a number from 0 to 86,400"),
-        ("--grace-s", "1e999", "'1e999' is not a number"),
-        ("--write-s", "0", "'0' is not a number from 0.1"),
-        ("--max-running", "0", "'0' is not a whole number from 1"),
-        ("--max-running", "9" * 5000, "is not a whole number"),
-        ("--max-waiting", "-1", "'-1' is not a whole number from 0"),
-        ("--port", "70000", "'70000' is not a whole number from 0 to 65535"),
-        ("--metrics-port", "-1", "'-1' is not a whole number from 0 to 65535"),
-        ("--enrollment-port", "65536", "'65536' is not a whole number from 0 to 65535"),
+        ("--chunk-tokens", "0", "0 is not in the range"),
+        ("--chunk-tokens", "1e3", "'1e3' is not a valid integer"),
+        ("--chunk-ms", "-1", "-1.0 is not in the range"),
+        ("--chunk-ms", "nan", "not a finite number"),
+        ("--grace-s", "inf", "inf is not in the range"),
+        ("--grace-s", "1e999", "inf is not in the range"),
+        ("--write-s", "0", "0.0 is not in the range 0.1<=x"),
+        ("--max-running", "0", "0 is not in the range"),
+        ("--max-running", "9" * 5000, "is not a valid integer"),
+        ("--max-waiting", "-1", "-1 is not in the range"),
+        ("--port", "70000", "70000 is not in the range 0<=x<=65535"),
+        ("--metrics-port", "-1", "-1 is not in the range"),
+        ("--enrollment-port", "65536", "65536 is not in the range"),
         ("--log-format", "a\x1b[2Jb\nc", "a\\x1b[2Jb"),
     ],
 )
 def test_malformed_values_are_one_line(capsys, option, value, told):
-    with pytest.raises(SystemExit) as caught:
-        parse_options([f"{option}={value}"])
-    assert caught.value.code == 2
+    assert main(["serve", f"{option}={value}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("duet_cloud.serve: ")
+    assert line.startswith("duet-cloud: ")
+    assert line.endswith("; see: duet-cloud serve --help")
     assert option in line
     assert told in line
     assert len(line) < 300
 
 
+def test_options_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("DUET_CLOUD_SERVE_MAX_WAITING", "7")
+    monkeypatch.setenv("DUET_CLOUD_SERVE_PAIR", "a b")
+    served = []
+    monkeypatch.setattr("duet_cloud.service.run", served.append)
+    assert main(["serve"]) == 0
+    assert served == [ServeOptions(max_waiting=7, pairs=("a", "b"))]
+
+
 def test_help_names_no_default_where_there_is_none(capsys):
-    with pytest.raises(SystemExit):
-        parse_options(["--help"])
-    out = capsys.readouterr().out
-    assert "(default: 30.0)" in out
+    assert main(["serve", "-h"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "[default: 30.0;" in out
     assert "default: None" not in out
     assert "default: False" not in out

@@ -1,9 +1,9 @@
 import pytest
 
 from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.__main__ import main
 from duet_cloud.pairs.recipe import Source, load_recipe, shipped_recipes
 from duet_cloud.pairs.sources import locate
+from tests.doubles.commands import cloud_pairs as main
 
 
 def test_every_shipped_recipe_is_sound():

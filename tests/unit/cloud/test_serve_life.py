@@ -1,4 +1,4 @@
-"""`python -m duet_cloud.serve` from ready to its end, as a process; its engine is scripted."""
+"""`duet-cloud serve` from ready to its end, as a process; its engine is scripted."""
 
 import json
 import signal
@@ -17,7 +17,7 @@ from tests.service import Service
 
 PROGRAM = '''
 import asyncio, subprocess, sys
-from duet_cloud import logs, serve, service
+from duet_cloud import cli, logs, service
 from tests.doubles.engine import ScriptedEngine
 
 how, *options = sys.argv[1:]
@@ -53,7 +53,7 @@ async def load(*_):
     return engine
 
 service.load_in_background = load
-sys.exit(serve.main(options))
+sys.exit(cli.main(["serve", *options]))
 '''
 
 
@@ -125,7 +125,7 @@ def test_what_outlasts_the_grace_period_is_cut_off(serving):
 def test_an_engine_that_dies_ends_the_service(serving):
     with serving("dies") as service:
         assert service.process.wait(20) == 6
-        assert "duet_cloud.serve: the engine died" in service.log.read_text("utf-8")
+        assert "duet-cloud: the engine died" in service.log.read_text("utf-8")
         assert _events(service)[-2:] == ["engine ended", "stopped"]
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from duet_cloud.errors import Exit, PairBuildError
 from duet_cloud.pairs import shipped
-from duet_cloud.pairs.__main__ import main
 from duet_cloud.pairs.build import build_pair
 from duet_cloud.pairs.recipe import load_recipe
 from duet_contract.builder import builder_key
@@ -12,6 +11,7 @@ from duet_contract.keys import public_bytes
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import verify_signature
+from tests.doubles.commands import cloud_pairs as main
 from tests.doubles.small_pairs import write_pair
 
 

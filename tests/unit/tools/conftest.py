@@ -35,7 +35,7 @@ def figure() -> Figure:
         target=Target(comparison="at least", value=0.98),
         details={"tokens a round, subject": 96.0},
         load=(0.5, 1.5),
-        command="python tools/duet_tools/bench_split.py",
+        command="duet-bench split",
     )
 
 

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from duet_tools import bench_split
 from duet_tools.bench import run
 from duet_tools.errors import BenchError
 from duet_tools.progress import public_command
@@ -16,6 +15,7 @@ from duet_tools.results.figures import Figure
 from duet_tools.subjects.children import Child
 from duet_tools.subjects.openai_server import signal_tokens
 from duet_tools.subjects.workload import question
+from tests.doubles.commands import bench
 
 
 @pytest.mark.parametrize(
@@ -34,23 +34,23 @@ from duet_tools.subjects.workload import question
 def test_usage_errors_are_one_line_and_code_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench_split.main(["figures", *arguments]) == 2
+    assert bench(["figures", *arguments]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("bench_split: ")
+    assert said.startswith("duet-bench: ")
     assert said.count("\n") == 1
 
 
 def test_unknown_figures_are_answered_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bench_split.main(["figures", "--figures", "bytes,nothing"])
+    bench(["figures", "--figures", "bytes,nothing"])
     assert (
         "no figures named nothing; there are: startup, overhead, decoder" in capsys.readouterr().err
     )
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split.main(["figures", "--help"]) == 0
+    assert bench(["figures", "--help"]) == 0
     said = capsys.readouterr().out
     for option in ("--figures", "--repeats", "--pair", "--out", "--service-flags"):
         assert option in said
@@ -58,9 +58,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_commands_in_results_hold_no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["x", "--pair", "/a/secret/pair", "--out=/b/out.json", "-r5"])
-    assert (
-        public_command() == "python tools/duet_tools/bench_split.py --pair pair --out=out.json -r5"
-    )
+    assert public_command() == "duet-bench --pair pair --out=out.json -r5"
 
 
 @pytest.fixture
@@ -84,7 +82,7 @@ def test_interrupt_keeps_what_was_measured(
     scripted: None, tmp_path: Path, figure: Figure, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.json"
-    assert bench_split.main(["figures", "--figures", "bytes", "--out", str(out)]) == 130
+    assert bench(["figures", "--figures", "bytes", "--out", str(out)]) == 130
     written = json.loads(out.read_text("utf-8"))
     assert [each["id"] for each in written["figures"]] == [figure.id]
     assert written["figures"][0]["commit"] == written["commit"]

@@ -1,4 +1,4 @@
-"""`python tools/duet_tools/capacity.py`, the patterns, and what a simulated fleet has to obey."""
+"""`duet-bench capacity`, the patterns, and what a simulated fleet has to obey."""
 
 import json
 import random
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.capacity import main
 from duet_tools.errors import UsageProblem
 from duet_tools.fleet.check import Asked, replay
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
@@ -16,6 +15,7 @@ from duet_tools.fleet.report import Capacity, Prices, estimate, sampled, simulat
 from duet_tools.fleet.simulation import Setup
 from duet_tools.fleet.sizing import fewest_replicas
 from duet_tools.link.profiles import link_named
+from tests.doubles.commands import bench_capacity as main
 
 COSTS = Costs(
     engine=Engine(
@@ -203,11 +203,11 @@ def test_the_command_writes_what_it_says(
             ["--timeout", "-1"],
             "Invalid value for '--timeout': -1.0 is not in the range 0<=x<=86400",
         ),
-        (["--price", "nan"], "nan is no finite number"),
+        (["--price", "nan"], "'nan' is not a finite number"),
         (["--duration", "10", "--warm-up", "10"], "--warm-up leaves nothing"),
         (["--pattern", "storm"], "Invalid value for '--pattern'"),
         (["--session-questions", "0"], "Invalid value for '--session-questions'"),
-        (["--session-questions", "nan"], "nan is no finite number"),
+        (["--session-questions", "nan"], "'nan' is not a finite number"),
         (["--per-hour", "1e300"], "Invalid value for '--per-hour'"),
         (["--per-hour", "5e-324"], "Invalid value for '--per-hour'"),
         (["--duration", "1e300"], "Invalid value for '--duration'"),
@@ -259,7 +259,7 @@ def test_what_reaches_an_objective_is_written_too(
     assert needed["fewest"]["replicas"] == 1
     assert f"within {needed['fewest']['p95_s']:.2f} s" in capsys.readouterr().out
     assert main([*given, "--modes", "split", "--objective", "0.01"]) == 1
-    assert "capacity: --objective 0.01 is not reached by split" in capsys.readouterr().err
+    assert "duet-bench: --objective 0.01 is not reached by split" in capsys.readouterr().err
     assert json.loads(out.read_text())["modes"] == [{"mode": "split", "fewest": None}]
 
 

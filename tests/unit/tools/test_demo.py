@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from duet_contract.pairs import DEFAULT_PAIR
-from duet_tools import demo
+from tests.doubles.commands import bench_demo
 
 ROOT = Path(__file__).parents[3]
 QUESTIONS = [
@@ -39,8 +39,8 @@ def test_the_question_arrives_as_it_was_given(question: str, tmp_path: Path) -> 
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     subprocess.run(command, cwd=tmp_path / "tree", check=True, capture_output=True, env=environment)
     built, asked = map(json.loads, (tmp_path / "log").read_text("utf-8").splitlines())
-    assert built == ["-m", "duet_cloud.pairs", "build", DEFAULT_PAIR, "--if-missing"]
-    assert asked == ["-m", "duet_tools.demo", "--pair", DEFAULT_PAIR, "--", question]
+    assert built == ["-m", "duet_cloud", "pairs", "build", DEFAULT_PAIR, "--if-missing"]
+    assert asked == ["-m", "duet_tools", "demo", "--pair", DEFAULT_PAIR, "--", question]
     assert not (tmp_path / "tree" / "read").exists(), "a part of it was run"
 
 
@@ -48,9 +48,9 @@ def test_a_service_that_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert demo.main(["--pair", str(tmp_path / "nothing"), "why?"]) == 1
+    assert bench_demo(["--pair", str(tmp_path / "nothing"), "why?"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     (log,) = tmp_path.glob("duet-demo-*.log")
     assert log.name in err.replace("\n", "")
-    assert "duet_cloud.serve: " in log.read_text()
+    assert "duet-cloud: " in log.read_text()

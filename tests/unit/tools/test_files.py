@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-import click
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from duet_tools.link.emulator import parse_address
 from duet_tools.link.errors import BadLink, BadTimeline
 from duet_tools.link.profiles import Direction, link_named
 from duet_tools.link.timeline import read_timeline
-from duet_tools.options import Finite, flags
+from duet_tools.options import flags
 from duet_tools.progress import plain
 from duet_tools.report.readme_tables import read_measured
 from duet_tools.results.figures import read_results
@@ -48,20 +47,6 @@ def test_an_objective_is_a_number_of_seconds_that_json_can_hold(number: float) -
     assert 0 < number <= 86_400
     assert objective.most == pytest.approx(1000 * number)
     json_text(objective.model_dump())
-
-
-@given(NUMBERS, st.floats(-1e6, 1e6), st.floats(0, 1e6))
-def test_a_number_of_an_option_is_in_its_range_or_refused(
-    number: float, least: float, span: float
-) -> None:
-    kind = Finite(least, least + span)
-    try:
-        found = kind.convert(text_of(number), None, None)
-    except click.BadParameter:
-        assert not least <= number <= least + span
-        return
-    assert math.isfinite(found)
-    assert least <= found <= least + span
 
 
 @given(NUMBERS, st.sampled_from(["delay_ms", "jitter_ms", "stall_ms", "rate_bit_s"]))

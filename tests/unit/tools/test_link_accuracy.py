@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools import link_emulator
 from duet_tools.link import accuracy
 from duet_tools.link.accuracy import Figure, Report, table
+from tests.doubles.commands import bench_link
 
 RESULTS = Path(__file__).parents[3] / "tools/duet_tools/results" / "link_accuracy.json"
 
@@ -43,7 +43,7 @@ def test_delays_and_rates_are_measured_through_an_emulator(
     monkeypatch.setattr(accuracy.measure, "__defaults__", (1,))
     out = tmp_path / "accuracy.json"
     # A busy machine may miss a promise; the figures are written all the same.
-    assert link_emulator.main(["--check", "--out", str(out)]) in (0, 1)
+    assert bench_link(["--check", "--out", str(out)]) in (0, 1)
     figures = {each["what"]: each for each in json.loads(out.read_text("utf-8"))["figures"]}
     assert {"jitter, standard deviation", "round trip, preset 4g"} < set(figures)
     assert figures["round trip, 120 ms"]["measured"][0] >= 119

@@ -1,18 +1,15 @@
-"""`python tools/duet_tools/link_emulator.py`: its options, its errors, and its end."""
+"""`duet-bench link`: its options, its errors, and its end."""
 
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from duet_tools.link.emulator import parse_address
-from duet_tools.link_emulator import main
+from tests.doubles.commands import bench_link as main
 from tests.doubles.tcp import serving
-
-SCRIPT = Path(__file__).parents[3] / "tools/duet_tools/link_emulator.py"
 
 
 @pytest.mark.parametrize(
@@ -24,7 +21,7 @@ SCRIPT = Path(__file__).parents[3] / "tools/duet_tools/link_emulator.py"
         (["--target", "a:1", "--up", "fast"], 2, "'fast' is no rate"),
         (["--target", "a:1", "--rtt", "-5"], 2, "Invalid value for '--rtt'"),
         (["--target", "a:1", "--rtt", "1e308"], 2, "Invalid value for '--rtt'"),
-        (["--target", "a:1", "--jitter", "nan"], 2, "nan is no finite number"),
+        (["--target", "a:1", "--jitter", "nan"], 2, "'nan' is not a finite number"),
         (["--target", "a:1", "--up", "9" * 400 + "gbit"], 2, "rate_bit_s is inf"),
         (["--target", "a:1", "--slice-up", "9" * 30], 2, "Invalid value for '--slice-up'"),
         (["--target", "::1:50151"], 2, "'::1:50151' is not HOST:PORT"),
@@ -60,7 +57,7 @@ def test_what_cannot_be_is_one_line_and_an_exit_code(
 
 def test_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "3 cannot listen" in capsys.readouterr().out
+    assert "3  the address cannot be used" in capsys.readouterr().out
 
 
 def test_links_are_listed_with_their_sources(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +75,7 @@ def test_it_serves_until_it_is_ended_and_tells_what_passed(number: signal.Signal
     with serving(shout) as target:
         options = ["--target", target, "--rtt", "10", "--down", "10mbit", "--seed", "3"]
         process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), *options],
+            [sys.executable, "-m", "duet_tools", "link", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from duet_tools import bench_split
 from duet_tools.report.compare import compare
 from duet_tools.results.record import Record
 from duet_tools.results.report import MarkedLow, read_report
+from tests.doubles.commands import bench_split
 from tests.doubles.reports import LARGE, SPLIT, large_records, records, report, summary
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 
@@ -32,7 +32,7 @@ def sure(ids: Sequence[int]) -> float:
 def run(bench: SimpleNamespace, service: ScriptedService, *more: str) -> list[Record]:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     given += ["--server", service.address, "--warm-up", "0", "--concurrency", "1,3"]
-    assert bench_split.main([*given, *more]) == 0
+    assert bench_split([*given, *more]) == 0
     lines = (bench.out / "questions.jsonl").read_text("utf-8").splitlines()
     return [Record.model_validate_json(line) for line in lines]
 

@@ -10,7 +10,6 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from duet_report.plots import enough
-from duet_tools import bench_split
 from duet_tools.errors import UsageProblem
 from duet_tools.report.build import link_facts
 from duet_tools.report.columns import EFFICIENCY, MAIN, METRICS, table
@@ -21,6 +20,7 @@ from duet_tools.report.waterfall import waterfall
 from duet_tools.results.figures import Results
 from duet_tools.results.questions import Question
 from duet_tools.results.report import Metric, Report, read_report
+from tests.doubles.commands import bench_split
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
 
@@ -195,7 +195,7 @@ def test_two_reports_are_compared_on_the_terminal(
 ) -> None:
     path = tmp_path / "a.json"
     path.write_text(full.to_json(), "utf-8")
-    assert bench_split.main(["--compare", str(path), str(path)]) == 0
+    assert bench_split(["--compare", str(path), str(path)]) == 0
     said = capsys.readouterr().out
     assert "noise" in said
     assert "duet@32/satellite/8 at once" in said

@@ -7,9 +7,9 @@ import pytest
 from duet_tools.report import readme_tables
 from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
-from duet_tools.report_tables import main
 from duet_tools.results.figures import Results
 from duet_tools.results.report import Report, read_report
+from tests.doubles.commands import bench_tables as main
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
 START, END = "<!-- bench:start -->", "<!-- bench:end -->"
@@ -71,7 +71,7 @@ def test_usage_errors_are_one_line_and_code_2(
 ) -> None:
     assert main(arguments) == 2
     said = capsys.readouterr().err
-    assert said.startswith("report_tables: ")
+    assert said.startswith("duet-bench: ")
     assert said.count("\n") == 1
 
 
@@ -145,10 +145,7 @@ def test_one_command_keeps_a_report_and_puts_it_into_the_readme(
     assert main([str(kept), "--update", str(page), "--check"]) == 0
     page.write_text(page.read_text("utf-8").replace("95%", "99%"), "utf-8")
     assert main([str(kept), "--update", str(page), "--check"]) == 1
-    assert (
-        f"is stale: python tools/duet_tools/report_tables.py {kept} --update"
-        in capsys.readouterr().err
-    )
+    assert f"is stale: duet-bench tables {kept} --update" in capsys.readouterr().err
 
 
 def test_without_a_file_every_committed_one_is_put_in(

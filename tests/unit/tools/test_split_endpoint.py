@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from duet_tools import bench_split
 from duet_tools.errors import UsageProblem
 from duet_tools.results.report import read_report
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
+from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 
 
@@ -77,7 +77,7 @@ def test_questions_go_over_https_with_the_key(
     place = secured.address.replace("127.0.0.1", "localhost")
     given = ["--data", str(bench.data), "--out", str(bench.out), "--pair", str(bench.pair)]
     given += ["--modes", "large-alone", "--openai", f"https://{place}", "--warm-up", "0"]
-    assert bench_split.main([*given, "--link", "lan"]) == 0
+    assert bench_split([*given, "--link", "lan"]) == 0
     (cell,) = read_report(bench.out / "report.json").cells
     assert (cell.asked, cell.answered, cell.failures) == (6, 6, {})
     assert set(secured.hosts) == {place}

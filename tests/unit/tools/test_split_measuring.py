@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_tools import bench_split
 from duet_tools.progress import progress_bar
 from duet_tools.results.cells import Cell
 from duet_tools.results.record import Asked
@@ -22,12 +21,13 @@ from duet_tools.split import run, session
 from duet_tools.split.load import GIVE_UP_AFTER
 from duet_tools.split.session import Session
 from duet_tools.split.wire import Ways
+from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService
 
 
 def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    return bench_split.main([*given, "--server", service.address, *more])
+    return bench_split([*given, "--server", service.address, *more])
 
 
 def report(bench: SimpleNamespace) -> Report:

@@ -14,7 +14,6 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_tools import bench_split
 from duet_tools.report.readme import readme
 from duet_tools.results.report import Report, read_report
 from duet_tools.split.arrivals import offsets
@@ -22,12 +21,13 @@ from duet_tools.split.modes.large import LargeAlone
 from duet_tools.split.modes.split import Split
 from duet_tools.subjects.workload import Workload
 from tests.doubles import cloud
+from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
 
 
 def main(bench: SimpleNamespace, service: ScriptedService, *more: str) -> int:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    return bench_split.main([*given, "--server", service.address, "--warm-up", "0", *more])
+    return bench_split([*given, "--server", service.address, "--warm-up", "0", *more])
 
 
 def report(bench: SimpleNamespace) -> Report:
@@ -406,23 +406,23 @@ def test_bad_options_are_one_line_and_code_2(
 ) -> None:
     assert main(bench, service, *more) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "━" not in line]
-    assert said[-1].startswith("bench_split: ")
+    assert said[-1].startswith("duet-bench: ")
     assert len(said) == 1
 
 
 def test_what_is_needed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split.main([]) == 2
+    assert bench_split([]) == 2
     assert "--data FILE and --out FOLDER are needed" in capsys.readouterr().err
 
 
 def test_help_names_modes_links_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split.main(["--help"]) == 0
+    assert bench_split(["--help"]) == 0
     said = capsys.readouterr().out
     for word in ("truncated", "satellite", "--compare", "--resume", "130  interrupted", "figures"):
         assert word in said
 
 
 def test_the_committed_schema_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_split.main(["--schema"]) == 0
+    assert bench_split(["--schema"]) == 0
     path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
     assert capsys.readouterr().out == path.read_text("utf-8")

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from duet_tools import bench_split
 from duet_tools.results.report import read_report
+from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 
 
@@ -15,7 +15,7 @@ def main(
 ) -> int:
     files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     servers = ["--server", service.address, "--openai", completions.address, "--warm-up", "0"]
-    return bench_split.main([*files, *servers, *more])
+    return bench_split([*files, *servers, *more])
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
 ) -> None:
     files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     addresses = ["--server", service.address, "--openai", completions.address]
-    assert bench_split.main([*files, "--modes", modes, *(addresses if given else ())]) == 2
+    assert bench_split([*files, "--modes", modes, *(addresses if given else ())]) == 2
     said = capsys.readouterr().err
     assert "no tokenizer of the reasoner of bytes can be read here" in said
     assert said.rstrip().endswith(told)
@@ -58,9 +58,9 @@ def test_tls_to_a_service_that_would_be_started_here_is_refused(
 ) -> None:
     _, certificate = self_signed(tmp_path)
     files = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    assert bench_split.main([*files, "--modes", "duet", "--tls-ca", str(certificate)]) == 2
+    assert bench_split([*files, "--modes", "duet", "--tls-ca", str(certificate)]) == 2
     assert capsys.readouterr().err == (
-        "bench_split: --tls-ca needs --server: a service that is started here is plaintext\n"
+        "duet-bench: --tls-ca needs --server: a service that is started here is plaintext\n"
     )
 
 

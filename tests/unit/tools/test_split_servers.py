@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from duet_tools import bench_split
 from duet_tools.results.report import read_report
 from duet_tools.split import servers
 from duet_tools.split.servers import Servers
 from duet_tools.subjects.workload import Workload
+from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 
 
@@ -101,7 +101,7 @@ def test_what_a_server_that_ended_said_last_is_passed_on(asked: Servers) -> None
 def test_a_run_without_addresses_starts_what_its_modes_need(bench: SimpleNamespace) -> None:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     more = ["--modes", "duet,large-alone,device-alone", "--warm-up", "0", "--concurrency", "1,2"]
-    assert bench_split.main([*given, *more, "--", "--seed", "1"]) == 0
+    assert bench_split([*given, *more, "--", "--seed", "1"]) == 0
     # One start for both loads.
     assert Started.told == ["Service", "OpenAI"]
     found = read_report(bench.out / "report.json")
@@ -120,7 +120,7 @@ def test_a_server_that_cannot_be_started_behind_others_keeps_what_was_measured(
 
     monkeypatch.setattr(OpenAI, "start", fails)
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
-    assert bench_split.main([*given, "--modes", "duet,large-alone", "--warm-up", "0"]) == 1
+    assert bench_split([*given, "--modes", "duet,large-alone", "--warm-up", "0"]) == 1
     assert "no such model; --resume goes on from here" in capsys.readouterr().err
     found = read_report(bench.out / "report.json")
     assert found.partial == "vLLM's OpenAI server ended at once: no such model"
@@ -132,8 +132,8 @@ def test_the_committed_command_line_names_no_folder(
 ) -> None:
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     given += ["--modes", "device-alone"]
-    monkeypatch.setattr("sys.argv", ["bench_split.py", *given])
-    assert bench_split.main(given) == 0
+    monkeypatch.setattr("sys.argv", ["duet-bench", "split", *given])
+    assert bench_split(given) == 0
     assert read_report(bench.out / "report.json").command == (
-        "python tools/duet_tools/bench_split.py --data data.jsonl --pair pair --out out --modes device-alone"
+        "duet-bench split --data data.jsonl --pair pair --out out --modes device-alone"
     )

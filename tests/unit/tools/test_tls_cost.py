@@ -2,18 +2,17 @@
 
 import itertools
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_tools import tls_cost
 from duet_tools.bench.stats import summarise
 from duet_tools.results.figures import Figure, Series, read_results
 from duet_tools.tls import figures as tls_figures
 from duet_tools.tls.services import Side
+from tests.doubles.commands import bench_tls
 from tests.doubles.small_pairs import write_pair
 
 PLAIN, SECURED = Side(1, None), Side(2, None)
@@ -57,9 +56,7 @@ def _figure(name: str, value: float) -> Figure:
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, pair: Path, out: Path, *arguments: str) -> int:
-    command = ["tls_cost", "--pair", str(pair), "--out", str(out), *arguments]
-    monkeypatch.setattr(sys, "argv", command)
-    return tls_cost.main()
+    return bench_tls(["--pair", str(pair), "--out", str(out), *arguments])
 
 
 def test_figures_that_are_not_measured_now_are_kept(
@@ -109,5 +106,5 @@ def test_what_cannot_be_measured_is_usage(
 ) -> None:
     assert _run(monkeypatch, pair, tmp_path / "out.json", *arguments) == 2
     said = capsys.readouterr().err
-    assert said.startswith("tls_cost: ")
+    assert said.startswith("duet-bench: ")
     assert said.count("\n") == 1

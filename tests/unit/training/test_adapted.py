@@ -18,7 +18,6 @@ from duet_training.data.story_problems.draw import SCOPES
 from duet_training.errors import DataError
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft.adapted import main
 from duet_training.sft.adapted_pair import make_pair
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED
@@ -26,6 +25,7 @@ from duet_training.sft.mismatched import strange
 from duet_training.sft.start import make_start
 from duet_training.sft.trainer import Plan
 from duet_training.sft.worked import EquationTeacher, Worked, read_worked
+from tests.doubles.commands import train_adapter as main
 
 ROWS = [
     {

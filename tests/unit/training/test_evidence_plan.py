@@ -11,7 +11,6 @@ import pytest
 from duet_training.errors import CommandError, DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.experiments import runner as running
-from duet_training.experiments.__main__ import main
 from duet_training.experiments.methods import (
     ABLATIONS,
     FROM_SECOND,
@@ -31,6 +30,7 @@ from duet_training.experiments.stage_runner import MOST_TOGETHER
 from duet_training.experiments.tables import LENGTHS, ablation_table, by_length, ran
 from duet_training.objective.rewards import UtilityBaseline
 from duet_training.settings.run import Settings, compose_settings
+from tests.doubles.commands import train_experiments as main
 
 FEW = ("data", "start", "rate-duet-", "duet-0")
 
@@ -100,8 +100,8 @@ def _pretend(monkeypatch, fail=()):
             out.with_suffix(".jsonl").write_text(8 * (json.dumps(row) + "\n"))
 
     def command(self, stage, module, arguments, threads, limit=None):
-        if module == "duet_training.evaluation.batch":
-            for line in Path(arguments[0]).read_text().splitlines():
+        if module == "duet_training evaluate":
+            for line in Path(arguments[-1]).read_text().splitlines():
                 (out,) = (a for a in shlex.split(line) if a.startswith("out="))
                 evaluated(Path(out.removeprefix("out=")))
             return True
@@ -244,7 +244,7 @@ def test_evaluations_share_a_process_and_what_is_done_of_them_is_kept(plan, tmp_
     asked.clear()
     assert ExperimentRunner(results, lambda _: None).run(stages, 1e18, names) == []
     left = evaluations[2:]
-    assert asked == [(name, "duet_training.evaluation.batch") for name in left[::MOST_TOGETHER]]
+    assert asked == [(name, "duet_training evaluate") for name in left[::MOST_TOGETHER]]
 
 
 def test_a_result_of_other_settings_does_not_count(tmp_path):
@@ -395,7 +395,7 @@ def test_a_damaged_result_is_one_clear_line(tmp_path, capsys):
         Results(tmp_path, tmp_path).read("data")
     command = ["--report", "--results", str(tmp_path), "--to", str(tmp_path / "x.md")]
     assert main(command) == 1
-    assert "duet_training.experiments: cannot read the result" in capsys.readouterr().err
+    assert "duet-train: cannot read the result" in capsys.readouterr().err
 
 
 def test_curves_hold_what_was_recorded(tmp_path):

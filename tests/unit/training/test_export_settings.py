@@ -3,10 +3,10 @@
 import pytest
 
 from duet_training.errors import ConfigError
-from duet_training.export.__main__ import main
 from duet_training.export.settings import ExportSettings, quantization_types
 from duet_training.export.verdict import beyond, limit_for
 from duet_training.settings.run import compose_settings
+from tests.doubles.commands import train_export as main
 
 
 def _settings(*overrides):
@@ -65,8 +65,8 @@ def test_each_figure_beyond_its_limit_is_named():
 
 def test_misuse_is_told_from_failure(tmp_path, capsys):
     assert main([str(tmp_path)]) == 2
-    assert "usage" in capsys.readouterr().err
+    assert "Missing argument 'OUT'" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.export: there is no run")
+    assert error.startswith("duet-train: there is no run")
     assert len(error.splitlines()) == 1

@@ -10,11 +10,11 @@ from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
-from duet_training.sft import formula_accuracy, formulas
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.start import make_start
+from tests.doubles.commands import train_formula_accuracy, train_formulas
 
 PROBLEM = MaskedProblem(
     "1",
@@ -62,9 +62,9 @@ def out(base, annotated, tmp_path_factory):
     options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
     steps = ["--reasoner-steps", "2", "--decoder-steps", "2", "--decoder-tokens", "512"]
     arguments = [str(out), *options, *steps]
-    assert formulas.main([*arguments, "--minutes", "0"]) == UNFINISHED
-    assert formulas.main(arguments) == 0
-    assert formulas.main(arguments) == 0  # nothing is left to do
+    assert train_formulas([*arguments, "--minutes", "0"]) == UNFINISHED
+    assert train_formulas(arguments) == 0
+    assert train_formulas(arguments) == 0  # nothing is left to do
     return out
 
 
@@ -83,7 +83,7 @@ def test_the_command_leaves_a_pair_and_an_adapter(out) -> None:
 
 
 def test_what_is_no_model_is_one_clear_line(tmp_path, annotated, capsys) -> None:
-    assert formulas.main([str(tmp_path), "--base", str(tmp_path), "--annotated", str(annotated)])
+    assert train_formulas([str(tmp_path), "--base", str(tmp_path), "--annotated", str(annotated)])
     assert "has no config.json" in capsys.readouterr().err
 
 
@@ -156,10 +156,10 @@ def test_figures_of_a_set() -> None:
 def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, capsys) -> None:
     rows = tmp_path / "rows.jsonl"
     arguments = [str(out), str(annotated), "--part", "3", "--generated", "2", "--rows", str(rows)]
-    assert formula_accuracy.main([*arguments, "--base", str(base)]) == 0
+    assert train_formula_accuracy([*arguments, "--base", str(base)]) == 0
     first = capsys.readouterr().out
     assert "| train | 3 |" in first
     assert "| held-out templates | 2 |" in first
     outcomes = [json.loads(line) for line in rows.read_text().splitlines()]
     assert len(outcomes) == 7
-    assert formula_accuracy.main([str(out), "--generated", "1"]) == 0
+    assert train_formula_accuracy([str(out), "--generated", "1"]) == 0

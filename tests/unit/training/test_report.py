@@ -5,11 +5,11 @@ import json
 import pytest
 
 from duet_training.errors import DataError
-from duet_training.evaluation.report.__main__ import main
 from duet_training.evaluation.report.page import page
 from duet_training.evaluation.report.results import UNTRAINED, read, read_result, variant_of
 from duet_training.evaluation.report.seeds import interval_over_seeds
 from duet_training.evaluation.report.tables import build_tables, everything, paper
+from tests.doubles.commands import train_report as main
 
 OBJECTIVE = {
     "budget": 30.0,

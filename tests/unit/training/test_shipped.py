@@ -18,13 +18,13 @@ from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.errors import DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.export.settings import ExportSettings
-from duet_training.release import __main__ as command
-from duet_training.release import pack, packing, release, word_problems
+from duet_training.release import packing, release, word_problems
 from duet_training.release.package import collect, package, renew_figures, tell
 from duet_training.release.stage import ReleaseStage
 from duet_training.release.stages import HELD_OUT
 from duet_training.release.stories import make_plan
 from duet_training.settings.run import Settings, compose_settings
+from tests.doubles.commands import train_pack, train_release
 from tests.doubles.small_pairs import write_pair
 
 EVALUATION = {
@@ -59,9 +59,9 @@ def parts_plan(tmp_path):
 def _composed(plan):
     """Settings of the commands that have such, by the command's name."""
     kinds = {
-        "duet_training.train": ("train", Settings),
-        "duet_training.evaluate": ("evaluate", EvaluationSettings),
-        "duet_training.export": ("export", ExportSettings),
+        "duet_training run": ("train", Settings),
+        "duet_training evaluate": ("evaluate", EvaluationSettings),
+        "duet_training export": ("export", ExportSettings),
     }
     found = {
         each.name: compose_settings(
@@ -109,11 +109,11 @@ def test_an_adapter_is_trained_on_from_where_supervised_training_left_it(parts_p
 
 
 def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
-    assert command.main([str(tmp_path), "--pair", "word-problems-135m"]) == 1
+    assert train_release([str(tmp_path), "--pair", "word-problems-135m"]) == 1
     assert "needs --base, --worked, --into and --serving-python" in capsys.readouterr().err
     given = ["--pair", "word-problems-135m", "--dry-run", "--base", "b", "--worked", "w.jsonl"]
     given += ["--into", "i", "--serving-python", "p"]
-    assert command.main([str(tmp_path), *given]) == 0
+    assert train_release([str(tmp_path), *given]) == 0
     assert capsys.readouterr().out.count("python -m") == 13
 
 
@@ -121,7 +121,7 @@ def test_without_vllm_nothing_is_served(tmp_path, capsys):
     names = [each.name for each in make_plan(tmp_path, {}, None)]
     assert not {"served", "wall clock"} & set(names)
     (tmp_path / "real.jsonl").write_text("{}")
-    assert command.main([str(tmp_path), "--real", str(tmp_path / "real.jsonl")]) == 1
+    assert train_release([str(tmp_path), "--real", str(tmp_path / "real.jsonl")]) == 1
     assert "need --serving-python" in capsys.readouterr().err
 
 
@@ -143,11 +143,11 @@ def test_what_is_there_is_not_made_again(tmp_path, called, capsys):
     first, *rest = make_plan(tmp_path.resolve(), {}, None)
     first.output.parent.mkdir(parents=True)
     first.output.touch()
-    assert command.main([str(tmp_path), "--dry-run"]) == 0
+    assert train_release([str(tmp_path), "--dry-run"]) == 0
     assert capsys.readouterr().out.count("done   python -m") == 1
-    assert command.main([str(tmp_path)]) == 0
+    assert train_release([str(tmp_path)]) == 0
     assert called == [each.name for each in rest]
-    assert command.main([str(tmp_path)]) == 0
+    assert train_release([str(tmp_path)]) == 0
     assert len(called) == len(rest)
 
 
@@ -166,41 +166,41 @@ def _changed(monkeypatch, name, change):
 
 
 def test_what_was_made_with_other_arguments_is_made_again(tmp_path, called, monkeypatch, capsys):
-    assert command.main([str(tmp_path)]) == 0
+    assert train_release([str(tmp_path)]) == 0
     called.clear()
     _changed(monkeypatch, "data wide-long", lambda arguments: (*arguments, "--seed", "1"))
-    assert command.main([str(tmp_path), "--dry-run"]) == 0
-    assert capsys.readouterr().out.count("again  python -m duet_training.data") == 1
-    assert command.main([str(tmp_path)]) == 0
+    assert train_release([str(tmp_path), "--dry-run"]) == 0
+    assert capsys.readouterr().out.count("again  python -m duet_training data") == 1
+    assert train_release([str(tmp_path)]) == 0
     assert called == ["data wide-long", "original on wide-long", "duet on wide-long"]
 
 
 def test_what_all_rests_on_is_not_made_again(tmp_path, called, monkeypatch, capsys):
-    assert command.main([str(tmp_path)]) == 0
+    assert train_release([str(tmp_path)]) == 0
     called.clear()
     _changed(monkeypatch, "joint training", lambda arguments: (*arguments, "seed=1"))
-    assert command.main([str(tmp_path)]) == 1
+    assert train_release([str(tmp_path)]) == 1
     assert called == []
     assert "joint training was made with other arguments (seed=1)" in capsys.readouterr().err
 
 
 def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch):
     """A directory made before arguments were kept; and one that lies elsewhere now."""
-    assert command.main([str(tmp_path / "a")]) == 0
+    assert train_release([str(tmp_path / "a")]) == 0
     shutil.rmtree(tmp_path / "a" / "made")
     called.clear()
-    assert command.main([str(tmp_path / "a")]) == 0
+    assert train_release([str(tmp_path / "a")]) == 0
     (tmp_path / "a").rename(tmp_path / "b")
-    assert command.main([str(tmp_path / "b"), "--serving-python", "/elsewhere/python"]) == 0
+    assert train_release([str(tmp_path / "b"), "--serving-python", "/elsewhere/python"]) == 0
     assert called == ["served", "wall clock"]
 
 
 def test_a_failed_command_is_one_line(tmp_path, monkeypatch, capsys):
-    broken = ReleaseStage("broken", "duet_training.data", ("nothing",), tmp_path / "never")
+    broken = ReleaseStage("broken", "duet_training data prepare", ("nothing",), tmp_path / "never")
     monkeypatch.setattr(release.stories, "make_plan", lambda *_: [broken])
-    assert command.main([str(tmp_path / "out")]) == 1
+    assert train_release([str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.release: broken failed: ")
+    assert error.startswith("duet-train: broken failed: ")
     assert error.count("\n") == 1
 
 
@@ -220,8 +220,8 @@ def test_interrupted_a_stage_ends_and_the_command_says_how_to_continue(
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=interrupt).start()
-    assert command.main([str(tmp_path / "out")]) == 130
-    assert "interrupted; call it again to continue" in capsys.readouterr().err
+    assert train_release([str(tmp_path / "out")]) == 130
+    assert "interrupted; the same command continues" in capsys.readouterr().err
     assert not found[0].is_running()
     assert log.exists()
     assert not (tmp_path / "out" / "made").exists()
@@ -310,7 +310,7 @@ def test_figures_are_renewed_beside_the_same_weights(tmp_path, called, capsys):
     weights = (into / "decoder" / "m.gguf").stat()
     better = EVALUATION | {"accuracy": 0.971}
     (out / "evaluations" / "duet@wide.json").write_text(json.dumps(better))
-    assert command.main([str(out), "--figures-into", str(into)]) == 0
+    assert train_release([str(out), "--figures-into", str(into)]) == 0
     assert called == []
     assert "97.1%" in (into / "README.md").read_text()
     assert json.loads((into / "figures.json").read_text()) == collect(out)
@@ -355,7 +355,7 @@ def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):
     _exported(out, 0.61234)
     monkeypatch.setattr(packing, "RECIPES", recipes)
     given = [str(out), "some", "1.1.0", "--into", str(into)]
-    assert pack.main(given) == 1
+    assert train_pack(given) == 1
     assert "cannot read the recipe" in capsys.readouterr().err
     recipes.mkdir()
     for line, wanted in (
@@ -363,11 +363,11 @@ def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):
         ('version = "1.1.0"\n[defaults]\nconfidence = 0.9', "write confidence = 0.612"),
     ):
         (recipes / "some.toml").write_text(line)
-        assert pack.main(given) == 1
+        assert train_pack(given) == 1
         assert wanted in capsys.readouterr().err
         assert not into.exists()
     (recipes / "some.toml").write_text('version = "1.1.0"\n[defaults]\nconfidence = 0.612')
-    assert pack.main(given) == 0
+    assert train_pack(given) == 0
     assert sorted(str(path.relative_to(into)) for path in into.rglob("*.*")) == [
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",

@@ -12,6 +12,7 @@ from duet_training.release import bench, served, wall_clock
 from duet_training.release.package import package
 from duet_training.release.stages import HELD_OUT
 from tests.doubles.bench import ScriptedBench
+from tests.doubles.commands import train_served, train_wall_clock
 from tests.doubles.small_pairs import write_pair
 
 PYTHON = Path(sys.executable)
@@ -35,7 +36,7 @@ def _value(call, name):
 
 
 def _clock(out):
-    return wall_clock.main([str(out), "--serving-python", str(PYTHON)])
+    return train_wall_clock([str(out), "--serving-python", str(PYTHON)])
 
 
 def test_seconds_are_taken_in_turns_with_the_same_engine(scripted):
@@ -87,7 +88,7 @@ def test_a_repeat_that_is_not_whole_is_taken_again(scripted, capsys, special, sa
     told.tell({2: special})
     assert _clock(out) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.release.wall_clock: ")
+    assert error.startswith("duet-train: ")
     assert error.count("\n") == 1
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(error)
@@ -142,7 +143,7 @@ def test_engines_that_differ_are_not_compared():
 
 def test_no_interpreter_is_one_line(scripted, capsys):
     _, out = scripted
-    assert wall_clock.main([str(out), "--serving-python", "/no/python"]) == 1
+    assert train_wall_clock([str(out), "--serving-python", "/no/python"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -154,7 +155,7 @@ def real(tmp_path):
 
 
 def _serve(out, *more):
-    return served.main([str(out), "--serving-python", str(PYTHON), *more])
+    return train_served([str(out), "--serving-python", str(PYTHON), *more])
 
 
 def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):

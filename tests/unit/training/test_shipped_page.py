@@ -218,8 +218,9 @@ def test_the_command_has_every_argument(manifest, figures):
         part.strip(" \\") for part in text.split("    $ ")[1].split("\n\n")[0].split("\n")
     )
     assert command == (
-        f"python -m duet_training.release OUT --into cloud/pairs/duet_pairs/{manifest.id} "
-        "--real multiarith.jsonl addsub.jsonl singleeq.jsonl svamp.jsonl gsm8k_test.jsonl "
+        f"duet-train release build OUT --into cloud/pairs/duet_pairs/{manifest.id} "
+        "--real multiarith.jsonl --real addsub.jsonl --real singleeq.jsonl "
+        "--real svamp.jsonl --real gsm8k_test.jsonl "
         "--peer big-1b --serving-python .venv/bin/python"
     )
 
@@ -239,5 +240,5 @@ def test_each_pair_has_words_of_its_own(figures):
     assert "*reasoner before joint training* writes equations" in page
     commands = page.split("## How it was made")[1]
     assert "OUT --pair word-problems-135m --base SMOLLM2" in commands
-    assert "--real multiarith.jsonl addsub.jsonl" in commands
+    assert "--real multiarith.jsonl --real addsub.jsonl" in commands
     assert "--peer big-1b" in commands

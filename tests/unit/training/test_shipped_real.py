@@ -6,6 +6,7 @@ import json
 import pytest
 
 from duet_training.release import real
+from tests.doubles.commands import train_real
 
 ROWS = {
     "svamp": [
@@ -51,7 +52,7 @@ def source(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_rows_of_every_form(source, tmp_path, name, left_out, expected):
     out = tmp_path / "out.jsonl"
-    assert real.main([name, str(source(name, left_out)), "--to", str(out)]) == 0
+    assert train_real([name, str(source(name, left_out)), "--to", str(out)]) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(row["id"], row["question"], row["answer"]) for row in rows] == [
         (f"{name}/{number}", question, answer) for number, question, answer in expected
@@ -61,7 +62,7 @@ def test_rows_of_every_form(source, tmp_path, name, left_out, expected):
 def test_another_file_is_refused(source, tmp_path, capsys):
     file = source("svamp", [])
     file.write_text(file.read_text() + "\n")
-    assert real.main(["svamp", str(file), "--to", str(tmp_path / "out")]) == 1
+    assert train_real(["svamp", str(file), "--to", str(tmp_path / "out")]) == 1
     assert "is not there of github.com/there at there" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from duet_training.data.story_problems.__main__ import main
 from duet_training.data.story_problems.draw import SCOPES, VERIFIER, draw, problems, split_of
 from duet_training.data.story_problems.story import Step, compute
 from duet_training.data.story_problems.traces import (
@@ -26,6 +25,7 @@ from duet_training.data.story_problems.traces import (
 )
 from duet_training.errors import DataError
 from duet_training.evaluation.verifiers import Truth, make_verifier
+from tests.doubles.commands import train_stories as main
 
 ANY_STORY = st.builds(
     lambda seed, name: (draw(random.Random(seed), SCOPES[name]), SCOPES[name]),
@@ -137,7 +137,5 @@ def test_problems_are_printed_as_the_bench_reads_them(capsys):
 def test_a_scope_that_is_not_there_is_one_line(capsys):
     assert main(["vast"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith(
-        "duet_training.data.story_problems: there is no scope 'vast'; there are: easy"
-    )
+    assert said.startswith("duet-train: there is no scope 'vast'; there are: easy")
     assert said.count("\n") == 1

@@ -18,13 +18,13 @@ from duet_training.errors import CheckpointError, ConfigError
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import trainer
-from duet_training.sft.__main__ import main
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.examples import DRILLED, LESSONS, Example, Teacher
 from duet_training.sft.muon import Float32Muon, orthogonalised
 from duet_training.sft.start import make_start
 from duet_training.sft.tokenizer import LLAMA_CPP_NAME
 from duet_training.sft.trainer import GRAIN, IGNORED, Batch, Plan, Student, batched
+from tests.doubles.commands import train_scratch as main
 
 
 @pytest.fixture(scope="module")

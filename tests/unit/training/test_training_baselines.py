@@ -13,8 +13,8 @@ from duet_training.rl.baselines import BASELINES
 from duet_training.rl.baselines.lgrpo import LengthGrpo
 from duet_training.rl.baselines.single import SingleModel
 from duet_training.rl.baselines.thinkprune import ThinkPrune
+from duet_training.rl.run import settings_from
 from duet_training.settings.run import Settings
-from duet_training.train import settings_from
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
 

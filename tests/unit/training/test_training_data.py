@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from duet_training.data.__main__ import main
 from duet_training.data.gym import generate
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.rows import Problem, paths_of, questions_of, read_rows, write_rows
@@ -14,6 +13,7 @@ from duet_training.data.splits import split
 from duet_training.data.story_problems.draw import split_of
 from duet_training.errors import DataError
 from duet_training.evaluation.verifiers.gym import GymVerifier
+from tests.doubles.commands import train_data as main
 
 BOXED = r"We add them and get $\boxed{4}$."
 
@@ -259,7 +259,7 @@ def test_long_prompts_are_counted_and_left_out(pair_file, tmp_path, capsys):
 def test_bad_input_is_one_line(command, says, tmp_path, capsys):
     assert main([*command, "--out", str(tmp_path)]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.data: ")
+    assert error.startswith("duet-train: ")
     assert says in error
     assert error.count("\n") == 1
 
@@ -316,7 +316,7 @@ def test_parquet_that_is_not_ours(tmp_path):
 )
 def test_a_number_that_is_out_of_range_is_usage(option, tmp_path, capsys):
     assert main(["gym:chain_sum", "--out", str(tmp_path / "out"), option]) == 2
-    assert "is no whole number from " in capsys.readouterr().err
+    assert f"Invalid value for '{option.split('=')[0]}'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -5,10 +5,10 @@ import pytest
 from duet_training.errors import ConfigError
 from duet_training.evaluation import batch_run as evaluation_list
 from duet_training.evaluation import model_cache as started
-from duet_training.evaluation.batch import main
 from duet_training.evaluation.batch_run import read_batch
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.model_cache import ModelCache
+from tests.doubles.commands import train_batch as main
 
 ONE = "pair=p.yaml data.train=t.parquet"
 
@@ -44,7 +44,7 @@ def test_a_line_is_an_evaluation_as_one_would_type_it(tmp_path):
 def test_a_file_that_is_wrong_is_refused_before_anything_starts(tmp_path, capsys, lines, told):
     assert main([str(_file(tmp_path, *lines))]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("duet_training.evaluation.batch: ")
+    assert line.startswith("duet-train: ")
     assert told in line
 
 
@@ -134,4 +134,4 @@ def test_one_that_fails_says_which_and_ends_the_rest(tmp_path, monkeypatch, caps
     monkeypatch.setattr(evaluation_list, "evaluated", fail)
     lines = (f"{ONE} out=a method=alone", f"{ONE} out=b")
     assert main([str(_file(tmp_path, *lines))]) == 1
-    assert capsys.readouterr().err == "duet_training.evaluation.batch: no alone (writing a)\n"
+    assert capsys.readouterr().err == "duet-train: no alone (writing a)\n"

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from duet_training.data.rows import Problem, write_rows
-from duet_training.train import main
+from tests.doubles.commands import train_run as main
 from tests.doubles.policies import ScriptedPolicy
 
 SMALL = [
@@ -141,7 +141,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_is_saved(run, capsys):
     decoder.losses = [0.5, 0.5, float("nan")]
     assert run.start() == 1
     error = capsys.readouterr().err
-    assert error == "duet_training.train: step 3: decoder/loss is not a finite number\n"
+    assert error == "duet-train: step 3: decoder/loss is not a finite number\n"
     assert run.saved() == ["step_1", "step_2"]
     assert [row["step"] for row in run.rows()] == [1, 2]
     # From there it goes on.
@@ -156,7 +156,7 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_saved(run, capsys):
     run.policies["decoder"].full = 2
     assert run.start() == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.train: cannot save step 2 to ")
+    assert error.startswith("duet-train: cannot save step 2 to ")
     assert error.endswith("file write failed; the last good checkpoint is of step 1\n")
     assert error.count("\n") == 1
     assert run.saved() == ["step_1"]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from duet_training.data.rows import Problem, write_rows
-from duet_training.evaluate import main
 from duet_training.evaluation.methods.base import Outcome
 from duet_training.evaluation.methods.duet import Duet
 from duet_training.evaluation.methods.one_model import NOTE, Alone, Original, Prompted
@@ -17,6 +16,7 @@ from duet_training.evaluation.metrics import (
 )
 from duet_training.evaluation.run import summary, write_answers
 from duet_training.verl_backend.generation import Response
+from tests.doubles.commands import train_evaluate as main
 
 PROBLEMS = [Problem("1", "2+2?", "4", "set")]
 
@@ -188,5 +188,5 @@ def test_weights_of_another_number_of_ranks_are_one_line(
 def test_bad_settings_are_one_line(bad, capsys):
     assert main(["pair=nowhere.yaml", "out=o", "data.train=t", *bad]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.evaluate: ")
+    assert error.startswith("duet-train: ")
     assert error.count("\n") == 1

@@ -9,10 +9,10 @@ import pytest
 
 from duet_training.data.rows import Problem, write_rows
 from duet_training.preflight import host
-from duet_training.preflight.__main__ import main
 from duet_training.preflight.memory import GIB, ModelShape
 from duet_training.rl.checkpoints import Checkpoints, State
-from duet_training.train import settings_from
+from duet_training.rl.run import settings_from
+from tests.doubles.commands import train_preflight as main
 
 SIZES = [
     "data.max_prompt=200",
@@ -138,7 +138,7 @@ def test_an_adapter_is_held_against_its_model(run, capsys, quick):
 def test_settings_that_are_none_are_one_line(capsys):
     assert main(["batch.questions=none"]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.preflight: ")
+    assert error.startswith("duet-train: ")
     assert error.count("\n") == 1
 
 

@@ -9,10 +9,11 @@ import time
 import psutil
 import pytest
 
-from duet_training.commands import run_command
-from duet_training.errors import CommandError, CommandTimeout, DataError
+from duet_training.commands.program import PROGRAM
+from duet_training.errors import CommandError, CommandTimeout
 from duet_training.experiments.processes import Processes
 from tests.doubles.bench import ScriptedBench
+from tests.doubles.commands import run_as
 
 
 def _python(code):
@@ -58,9 +59,7 @@ def test_interrupted_it_leaves_no_process(tmp_path, deaf):
 
     threading.Thread(target=interrupt).start()
     patience = 0.3 if deaf else 20.0
-    code = run_command(
-        "training.it", lambda: Processes(patience).run("it", command, tmp_path / "it.log")
-    )
+    code = run_as(PROGRAM, lambda: Processes(patience).run("it", command, tmp_path / "it.log"))
     assert code == 130
     assert (bench.directory / "ended").exists() is not deaf
     assert _ended(int((bench.directory / "child").read_text()))
@@ -77,12 +76,3 @@ def _ended(process):
             return True
         time.sleep(0.01)
     return False
-
-
-@pytest.mark.parametrize("error", [DataError("a\nb"), OSError("a b")])
-def test_an_error_is_one_line(capsys, error):
-    def work():
-        raise error
-
-    assert run_command("training.it", work) == 1
-    assert capsys.readouterr().err == "training.it: a b\n"

@@ -12,9 +12,10 @@ from duet_training.errors import ConfigError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.objective.schedule import Constant, DualAscent
 from duet_training.pair.lora import check_adapter
+from duet_training.rl.run import settings_from
 from duet_training.settings.run import AdapterSettings, compose_settings
-from duet_training.train import main, settings_from
 from duet_training.verl_backend.config import policy_config
+from tests.doubles.commands import train_run as main
 
 NEEDED = ["pair=p.yaml", "out=o", "data.train=t.parquet"]
 
@@ -119,7 +120,7 @@ def test_bad_settings_are_one_line(overrides, says, capsys):
     assert says in str(caught.value)
     assert main(overrides) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.train: ")
+    assert error.startswith("duet-train: ")
     assert error.count("\n") == 1
 
 

@@ -1,4 +1,4 @@
-"""`python -m duet_training.export.sign`: keys, signatures, and every way of not getting one."""
+"""`duet-train sign`: keys, signatures, and every way of not getting one."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
@@ -14,7 +14,8 @@ from duet_contract import encrypted_key
 from duet_contract.keys import load_private_key, load_public_key, public_bytes
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_contract.signature import read_signature, verify_signature
-from duet_training.export.sign import PASSPHRASE_VARIABLE, main
+from duet_training.export.sign import PASSPHRASE_VARIABLE
+from tests.doubles.commands import train_sign as main
 from tests.doubles.small_pairs import write_pair
 
 SECRET = "correct horse"
@@ -71,7 +72,7 @@ def refusal(capsys, arguments):
     """The one line that the command ends with, exit code 1."""
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert error.startswith("duet_training.export.sign: ")
+    assert error.startswith("duet-train: ")
     assert error.count("\n") == 1
     return error
 

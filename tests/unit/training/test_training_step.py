@@ -6,7 +6,6 @@ import time
 import pytest
 import torch
 
-from duet_training import train
 from duet_training.data.rows import Problem
 from duet_training.data.selection import problems_of_step
 from duet_training.errors import ConfigError, DataError, DivergenceError, worker_failed
@@ -16,6 +15,7 @@ from duet_training.rl.sampling import fit_signal, seeds
 from duet_training.verl_backend.cpu.rollout import digest
 from duet_training.verl_backend.cpu.sampler import SeededSampler, likeliest
 from duet_training.verl_backend.generation import Response
+from tests.doubles.commands import train_run
 
 PROBLEMS = [Problem(str(i), f"q{i}", "1", "s") for i in range(10)]
 
@@ -225,7 +225,7 @@ def test_a_dead_worker_is_one_line(monkeypatch, capsys):
 
     monkeypatch.setattr("duet_training.rl.trainer.Trainer", Dying)
     assert Trainer is not Dying
-    assert train.main(["pair=p", "out=o", "data.train=t"]) == 1
+    assert train_run(["pair=p", "out=o", "data.train=t"]) == 1
     error = capsys.readouterr().err
     assert "a worker died in step 7" in error
     assert "resume=true" in error

@@ -2,40 +2,43 @@
 
 import pytest
 
-from duet_training import evaluate, train
-from duet_training.experiments import __main__ as evidence
-from duet_training.pair import tiny
-from duet_training.preflight import __main__ as preflight
+from tests.doubles.commands import (
+    train_evaluate,
+    train_experiments,
+    train_pair,
+    train_preflight,
+    train_run,
+)
 
 
-@pytest.mark.parametrize("command", [train, evaluate, preflight])
-@pytest.mark.parametrize("asked", ["-h", "--help"])
-def test_help_says_what_can_be_set(command, asked, capsys):
-    assert command.main(["pair=p.yaml", asked]) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("usage: python -m duet_training.")
-    assert "# YAML file: both models and their prompts" in out
+@pytest.mark.parametrize("command", [train_run, train_evaluate, train_preflight])
+def test_settings_are_listed(command, capsys):
+    assert command(["pair=p.yaml", "--settings"]) == 0
+    assert "# YAML file: both models and their prompts" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [train, evaluate, preflight])
+@pytest.mark.parametrize("command", [train_run, train_evaluate, train_preflight])
 def test_an_option_is_no_setting(command, capsys):
-    assert command.main(["--steps", "3"]) == 1
+    assert command(["--steps", "3"]) == 2
     error = capsys.readouterr().err
-    assert "there is no option --steps" in error
+    assert "No such option '--steps'" in error
     assert error.count("\n") == 1
 
 
+def test_a_batch_takes_no_settings(capsys):
+    assert train_evaluate(["--batch", "file", "pair=p.yaml"]) == 2
+    assert "not both" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("given", "code"), [("--help", 0), ("-h", 0), ("--out", 2)])
-def test_no_directory_is_called_like_an_option(given, code, tmp_path, monkeypatch, capsys):
+def test_no_directory_is_called_like_an_option(given, code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert tiny.main([given]) == code
-    said = capsys.readouterr()
-    assert "usage" in (said.err if code else said.out)
+    assert train_pair([given]) == code
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_pattern_that_matches_no_stage_writes_nothing(tmp_path, capsys):
     places = ["--results", str(tmp_path), "--work", str(tmp_path), "--to", str(tmp_path / "to.md")]
-    assert evidence.main(["--only", "duet-0", "--only", "duett*", *places]) == 1
+    assert train_experiments(["--only", "duet-0", "--only", "duett*", *places]) == 1
     assert "--only duett* matches no stage" in capsys.readouterr().err
     assert not (tmp_path / "to.md").exists()

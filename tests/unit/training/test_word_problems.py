@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import compute, mask
 from duet_training.data.story_problems.draw import split_of
-from duet_training.data.word_problems.__main__ import main
 from duet_training.data.word_problems.annotated import read_annotated, to_formula
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.equations import find_equations
@@ -21,6 +20,7 @@ from duet_training.data.word_problems.sentences import sentence_for
 from duet_training.data.word_problems.slots import Words, plural
 from duet_training.data.word_problems.templates import parse_templates, read_templates
 from duet_training.errors import DataError
+from tests.doubles.commands import train_word_problems as main
 
 QUANTITIES = mask("20 boxes, 3 pens, 1/2 litre, 7 people").quantities
 EXPRESSIONS = st.recursive(

@@ -1,4 +1,4 @@
-"""The bench's figures, each side by side with a peer: `bench_split.py figures --help`."""
+"""The bench's figures, each side by side with a peer: `duet-bench figures --help`."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,35 +8,33 @@ from rich.console import Console
 
 from duet_tools import options
 from duet_tools.bench.run import GROUPS, USUAL, run_figures, steps
-from duet_tools.ending import EXIT_CODES
 from duet_tools.errors import UsageProblem
 from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.figures import terminal
 from duet_tools.results.figures import Figure, Results, read_results
 
 
-@click.command(epilog=EXIT_CODES, context_settings=options.HELP)
+@click.command(epilog=f"Figures: {', '.join(GROUPS)}.\n\n{options.EXIT_CODES}")
 @click.option(
     "--figures",
     "chosen",
     default=",".join(USUAL),
-    show_default=True,
     metavar="NAME,...",
-    help=f"What to measure of {', '.join(GROUPS)}.",
+    help="Figures to measure.",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(1, 100),
     default=5,
-    show_default=True,
-    help="Counted repeats, after one that is not.",
+    metavar="N",
+    help="Number of repeats after one warm-up.",
 )
 @click.option(
     "--budget",
     type=click.IntRange(8, 2048),
     default=96,
-    show_default=True,
-    help="Signal tokens of a stream in the throughput figures.",
+    metavar="N",
+    help="Signal tokens per stream in the throughput figures.",
 )
 @options.threads
 @options.pair(options.MEASURED_PAIR)
@@ -44,7 +42,8 @@ from duet_tools.results.figures import Figure, Results, read_results
 @click.option(
     "--out",
     type=options.FILE,
-    help="Results file; figures in it that are not measured now are kept.",
+    metavar="FILE",
+    help="Results file; figures in it that are not measured now stay.",
 )
 @options.engine_flags
 def figures(
@@ -59,7 +58,7 @@ def figures(
 ) -> None:
     """Measure the split side by side with its peers.
 
-    ENGINE_FLAGS, behind --, are vLLM's and go to every engine alike. Ctrl-C keeps what is measured.
+    ENGINE_FLAGS, after --, are vLLM's and go to every engine. Ctrl-C writes the results so far.
     """
     groups = _groups(chosen)
     earlier = read_results(out) if out and out.exists() else None

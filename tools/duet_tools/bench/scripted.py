@@ -7,14 +7,15 @@ listens. The first token comes at once, then 16 at a time: smaller chunks than t
 more of them for the bench to take.
 """
 
-import argparse
 import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
 
+import click
 import grpc
 
+from duet_contract.commands import Number
 from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -69,13 +70,12 @@ async def _serve(tokens: int, pace: float) -> None:
     await server.wait_for_termination()
 
 
-def main() -> None:
-    """Serves until it is ended."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", type=int, required=True, help="of each signal")
-    parser.add_argument("--pace", type=float, required=True, help="tokens a second of a stream")
-    options = parser.parse_args()
-    asyncio.run(_serve(options.tokens, options.pace))
+@click.command()
+@click.option("--tokens", type=click.IntRange(1), required=True, help="Tokens of each signal.")
+@click.option("--pace", type=Number(0, min_open=True), required=True, help="Tokens per second.")
+def main(tokens: int, pace: float) -> None:
+    """Serve until the process is ended."""
+    asyncio.run(_serve(tokens, pace))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command of `python tools/duet_tools/capacity.py`: simulates devices that ask replicas."""
+"""`duet-bench capacity`: simulates devices that ask replicas."""
 
 import math
 import sys
@@ -7,85 +7,96 @@ from typing import Any, get_args
 
 import click
 
+from duet_contract.commands import Number
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
-from duet_tools.options import FILE, HELP, MOST_PRICE, SEED, Finite
+from duet_tools.options import FILE, MOST_PRICE, SEED
 
 _RESULTS = Path(__file__).parents[1] / "results" / "split_cpu.json"
-_EXITS = (
-    "Exit codes: 0 done; 1 something failed, a check is off by more than it may, or no number of "
-    "replicas reaches the objective; 2 usage; 130 interrupted; 141 the reader of stdout has gone."
-)
+_EXITS = """\b
+Exit codes:
+    0  done
+    1  something failed, a check failed, or no number of replicas reaches the
+       objective
+    2  usage
+  130  interrupted
+  141  the reader of stdout is gone
+"""
 _NUMBER = click.IntRange(1, 100_000_000)
 _PLACES = click.IntRange(0, 10_000)
-_SECONDS = Finite(0, 366 * 86_400, min_open=True)
-_PRICE = Finite(0, MOST_PRICE)
+_SECONDS = Number(0, 366 * 86_400, min_open=True)
+_PRICE = Number(0, MOST_PRICE)
 
 
-def _range(setting: str) -> Finite:
-    return Finite(*RANGES[setting])
+def _range(setting: str) -> Number:
+    return Number(*RANGES[setting])
 
 
-@click.command(context_settings=HELP, epilog=_EXITS)
+@click.command(epilog=_EXITS)
 @click.option(
     "--costs",
     "costs_file",
     type=FILE,
     default=_RESULTS,
-    help="Measured costs: of tools/duet_tools/fleet/costs.py, or what the bench writes [split_cpu.json].",
+    show_default="split_cpu.json of the package",
+    metavar="FILE",
+    help="Measured costs: results of duet-bench split or figures.",
 )
-@click.option("--signal-tokens", default="64", show_default=True, metavar="N,...",
-              help="Tokens of signals to draw from, where the costs do not say.")  # fmt: skip
-@click.option("--answer-tokens", default="32", show_default=True, metavar="N,...",
-              help="Tokens of their answers, in the same order.")  # fmt: skip
-@click.option("--devices", type=_NUMBER, default=1000, show_default=True)
-@click.option("--replicas", type=click.IntRange(1, 100_000), default=1, show_default=True)
-@click.option("--max-running", type=click.IntRange(1, 10_000), default=64, show_default=True,
-              help="Requests that a replica runs at once.")  # fmt: skip
-@click.option("--max-waiting", type=_PLACES, default=64, show_default=True,
-              help="Requests that wait for a place in it; one more is refused.")  # fmt: skip
-@click.option("--pattern", type=click.Choice(KINDS), default="poisson", show_default=True)
-@click.option("--per-hour", type=_range("per_hour"), default=1.0, show_default=True,
-              help="Questions a device and hour, over a day.")  # fmt: skip
-@click.option("--hours", metavar="W,...", help="24 weights, for --pattern daily [an example day].")
+@click.option("--signal-tokens", default="64", metavar="N,...",
+              help="Signal lengths to draw from, if the costs have none.")  # fmt: skip
+@click.option("--answer-tokens", default="32", metavar="N,...",
+              help="Answer lengths, in the same order.")  # fmt: skip
+@click.option("--devices", type=_NUMBER, default=1000, metavar="N", help="Number of devices.")
+@click.option("--replicas", type=click.IntRange(1, 100_000), default=1, metavar="N",
+              help="Number of replicas.")  # fmt: skip
+@click.option("--max-running", type=click.IntRange(1, 10_000), default=64, metavar="N",
+              help="Maximum number of running requests per replica.")  # fmt: skip
+@click.option("--max-waiting", type=_PLACES, default=64, metavar="N",
+              help="Maximum number of waiting requests per replica.")  # fmt: skip
+@click.option("--pattern", type=click.Choice(KINDS), default="poisson",
+              help="Arrival pattern of questions.")  # fmt: skip
+@click.option("--per-hour", type=_range("per_hour"), default=1.0, metavar="N",
+              help="Mean questions per device and hour.")  # fmt: skip
+@click.option("--hours", metavar="W,...", help="Hourly weights (24) for --pattern daily [example].")
 @click.option(
     "--session-questions",
     type=_range("session_questions"),
     default=4.0,
-    show_default=True,
-    help="Mean questions of a session, for --pattern sessions.",
+    metavar="N",
+    help="Mean questions per session, for --pattern sessions.",
 )
-@click.option("--think", type=_range("think_s"), default=30.0, show_default=True, metavar="S",
-              help="Mean seconds from an answer to the session's next question.")  # fmt: skip
-@click.option("--link", default="4g", show_default=True, help="The devices' link, by name.")
-@click.option("--modes", default=",".join(MODES), show_default=True, metavar="MODE,...",
-              help="With the split; and alone: reasoning and answer in the cloud.")  # fmt: skip
+@click.option("--think", type=_range("think_s"), default=30.0, metavar="S",
+              help="Mean time from an answer to the next question of a session, in seconds.")  # fmt: skip
+@click.option("--link", default="4g", metavar="NAME", help="Link of the devices.")
+@click.option("--modes", default=",".join(MODES), metavar="MODE,...",
+              help="Modes to simulate.")  # fmt: skip
 @click.option("--duration", type=_SECONDS, metavar="S",
-              help="Simulated seconds [3600; a day for daily].")  # fmt: skip
-@click.option("--warm-up", type=Finite(0, 366 * 86_400), metavar="S",
-              help="Seconds at the start that do not count [a tenth; 0 for daily].")  # fmt: skip
-@click.option("--timeout", type=Finite(0, 86_400), default=120.0, show_default=True, metavar="S",
-              help="After which a device gives up; 0: never.")  # fmt: skip
-@click.option("--price", type=_PRICE, default=0.0, show_default=True,
-              help="Of a replica and hour.")  # fmt: skip
-@click.option("--egress-price", type=_PRICE, default=0.0, show_default=True,
-              help="Of 1e9 bytes out of the cloud.")  # fmt: skip
-@click.option("--objective", type=Finite(0, 86_400, min_open=True), metavar="S",
-              help="Find the fewest replicas that answer 95% within this.")  # fmt: skip
-@click.option("--replications", type=click.IntRange(1, 1000), default=5, show_default=True)
-@click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--most-questions", type=_NUMBER, default=100_000, show_default=True,
-              help="Of a run; a larger fleet is sampled: fewer replicas, as busy.")  # fmt: skip
-@click.option("--check", is_flag=True, help="Check the model against the real service, and stop.")
-@click.option("--out", type=FILE, help="JSON of the result.")
+              help="Simulated time in seconds [3600; a day for daily].")  # fmt: skip
+@click.option("--warm-up", type=Number(0, 366 * 86_400), metavar="S",
+              help="Uncounted seconds at the start [a tenth; 0 for daily].")  # fmt: skip
+@click.option("--timeout", type=Number(0, 86_400), default=120.0, metavar="S",
+              help="Time limit per question in seconds; 0 waits forever.")  # fmt: skip
+@click.option("--price", type=_PRICE, default=0.0, metavar="P",
+              help="Price per replica and hour.")  # fmt: skip
+@click.option("--egress-price", type=_PRICE, default=0.0, metavar="P",
+              help="Price per GB of egress.")  # fmt: skip
+@click.option("--objective", type=Number(0, 86_400, min_open=True), metavar="S",
+              help="Find the fewest replicas that answer 95% within S seconds.")  # fmt: skip
+@click.option("--replications", type=click.IntRange(1, 1000), default=5, metavar="N",
+              help="Number of simulation runs.")  # fmt: skip
+@click.option("--seed", type=SEED, default=0, metavar="N", help="Seed of the simulation.")
+@click.option("--most-questions", type=_NUMBER, default=100_000, metavar="N",
+              help="Maximum questions per run; a larger fleet is sampled at equal load.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Check the model against the real service and exit.")
+@click.option("--out", type=FILE, metavar="FILE", help="JSON file for the result.")
 def capacity(out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
 
-    Gives latency percentiles, refusals, utilisation and cost, each with its 95% interval over
-    replications. What a question costs is measured before, by tools/duet_tools/bench_split.py.
+    Reports latency percentiles, refusals, utilisation and cost, each with its 95% interval over
+    replications. The cost of a question is measured by duet-bench split or figures.
     """
     if out and not out.parent.is_dir():
         raise UsageProblem(f"there is no directory {out.parent}")

@@ -60,9 +60,7 @@ def costs_from_results(
 
     def figure(wanted: str) -> Any:
         if wanted not in figures:
-            raise UsageProblem(
-                f"{name} has no figure {wanted}: take it with tools/duet_tools/bench_split.py"
-            )
+            raise UsageProblem(f"{name} has no figure {wanted}: take it with duet-bench split")
         return figures[wanted]
 
     lone = figure("throughput.engine-1")

@@ -69,7 +69,7 @@ class Outcome(_Model):
 
 
 class Capacity(_Model):
-    """What `tools/duet_tools/capacity.py` writes. `sampled_replicas`: how many of them were simulated."""
+    """What `duet-bench capacity` writes. `sampled_replicas`: how many of them were simulated."""
 
     schema_version: int = SCHEMA
     source: str

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from duet_contract.addresses import Address
@@ -30,7 +29,6 @@ _RTTS_MS = (2.0, 10.0, 45.0, 70.0, 300.0, 800.0)
 _RATES_BIT_S = (256e3, 1e6, 10e6, 50e6, 100e6)
 _PING = b"?" * 32
 _READY = re.compile(r"^(\S+:\d+)$")
-_SCRIPT = Path(__file__).parents[1] / "link_emulator.py"
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,9 @@ def _far_end() -> Iterator[str]:
 
 @contextmanager
 def _emulator(target: str, *options: str) -> Iterator[str]:
-    with _process([sys.executable, str(_SCRIPT), "--target", target, *options]) as address:
+    with _process(
+        [sys.executable, "-m", "duet_tools", "link", "--target", target, *options]
+    ) as address:
         yield address
 
 

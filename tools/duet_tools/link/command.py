@@ -1,4 +1,4 @@
-"""The command of `python tools/duet_tools/link_emulator.py`: a link emulated in front of a TCP service."""
+"""`duet-bench link`: a link emulated in front of a TCP service."""
 
 import signal
 import sys
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from duet_contract.commands import Number
 from duet_contract.json_data import json_text
 from duet_tools.errors import BenchError
 from duet_tools.link.errors import BadLink
@@ -23,14 +24,19 @@ from duet_tools.link.profiles import (
     parse_rate,
 )
 from duet_tools.link.timeline import Timeline, read_timeline
-from duet_tools.options import FILE, HELP, SEED, Finite
+from duet_tools.options import FILE, SEED
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_EXITS = (
-    "Exit codes: 0 ended as asked, 1 something failed, 2 usage, 3 cannot listen there, "
-    "130 interrupted, 141 the reader of stdout has gone."
-)
-_MS = Finite(0, MOST_MS)
+_EXITS = """\b
+Exit codes:
+    0  ended as asked
+    1  something failed
+    2  usage
+    3  the address cannot be used
+  130  interrupted
+  141  the reader of stdout is gone
+"""
+_MS = Number(0, MOST_MS)
 _BYTES = click.IntRange(1, MOST_BYTES)
 _COUNT = click.IntRange(0, MOST_BYTES)
 
@@ -40,57 +46,61 @@ def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
 
     def add(function: _Command) -> _Command:
         for way in ("down", "up"):
-            help_ = f"{kind['help']} {way}"
+            help_ = f"{kind['help']}, {way}."
             function = click.option(f"--{name}-{way}", **{**kind, "help": help_})(function)
         return function
 
     return add
 
 
-@click.command(context_settings=HELP, epilog=_EXITS)
-@click.option("--target", metavar="HOST:PORT", help="Where connections are passed to.")
+@click.command(epilog=_EXITS)
+@click.option("--target", metavar="HOST:PORT", help="Service that connections go to.")
 @click.option(
     "--listen",
     default="127.0.0.1:0",
-    show_default=True,
     metavar="HOST:PORT",
-    help="Where they are taken; port 0 is any that is free.",
+    help="Address to listen on; port 0 takes a free one.",
 )
-@click.option("--preset", default="none", show_default=True, help="A link by name; see --list.")
+@click.option("--preset", default="none", metavar="NAME", help="Link by name; see --list.")
 @click.option(
-    "--rtt", type=Finite(0, 2 * MOST_MS), metavar="MS", help="Round trip, half up and half down."
+    "--rtt",
+    type=Number(0, 2 * MOST_MS),
+    metavar="MS",
+    help="Round-trip time in ms, half in each direction.",
 )
-@click.option("--jitter", type=_MS, metavar="MS", help="Each way, evenly around the delay.")
-@click.option("--up", metavar="RATE", help="Rate up, as in 10mbit, 256kbit; none: no limit.")
-@click.option("--down", metavar="RATE", help="Rate down.")
-@_both("slice", type=_BYTES, metavar="BYTES", help="Largest write")
-@_both("slice-gap", type=_MS, metavar="MS", help="Time between writes")
-@_both("stall-every", type=_BYTES, metavar="BYTES", help="Bytes of a connection between stalls")
-@_both("stall", type=_MS, metavar="MS", help="How long a stall is")
-@_both("cut-after", type=_COUNT, metavar="BYTES", help="Bytes until a connection is closed")
-@_both("reset-after", type=_COUNT, metavar="BYTES", help="Bytes until a connection is reset")
+@click.option("--jitter", type=_MS, metavar="MS", help="Uniform jitter in ms, each direction.")
+@click.option("--up", metavar="RATE", help="Rate up, such as 10mbit or 256kbit [no limit].")
+@click.option("--down", metavar="RATE", help="Rate down [no limit].")
+@_both("slice", type=_BYTES, metavar="BYTES", help="Maximum bytes per write")
+@_both("slice-gap", type=_MS, metavar="MS", help="Time between writes in ms")
+@_both("stall-every", type=_BYTES, metavar="BYTES", help="Bytes between stalls")
+@_both("stall", type=_MS, metavar="MS", help="Length of a stall in ms")
+@_both("cut-after", type=_COUNT, metavar="BYTES", help="Bytes until a connection closes")
+@_both("reset-after", type=_COUNT, metavar="BYTES", help="Bytes until a connection resets")
 @click.option(
     "--timeline",
     "timeline_file",
     type=FILE,
-    help="TOML or JSON file: at so many seconds, change these settings (tools/duet_tools/link/timeline.py).",
+    metavar="FILE",
+    help="TOML or JSON file of setting changes at given seconds.",
 )
-@click.option("--kernel", is_flag=True, help="Let the kernel make the link (tc, as root).")
+@click.option("--kernel", is_flag=True, help="Emulate in the kernel (tc, as root).")
 @click.option(
     "--loss",
-    type=Finite(0, 100, max_open=True),
+    type=Number(0, 100, max_open=True),
     metavar="%",
-    help="Packets lost each way; with --kernel alone.",
+    help="Packet loss per direction, with --kernel.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="What jitter follows from.")
-@click.option("--list", "list_", is_flag=True, help="Name the links that there are, and stop.")
-@click.option("--check", is_flag=True, help="Measure the emulator's own accuracy, and stop.")
+@click.option("--seed", type=SEED, default=0, metavar="N", help="Seed of the jitter.")
+@click.option("--list", "list_", is_flag=True, help="List the links and exit.")
+@click.option("--check", is_flag=True, help="Measure the emulator's accuracy and exit.")
 @click.option(
     "--out",
     type=FILE,
-    help="With --check: file for the figures, as JSON.",
+    metavar="FILE",
+    help="JSON file for the results of --check.",
 )
-def emulate(
+def link(
     target: str | None,
     listen: str,
     preset: str,
@@ -105,11 +115,10 @@ def emulate(
 ) -> None:
     """Pass TCP connections to --target through an emulated link, until Ctrl-C.
 
-    The address to use instead of the target's is the first line on stdout; what passed is told at
-    the end. Rates count what TCP carries. Emulated are round trip (paid when connecting, too),
-    jitter, rate, slicing, stalls, and connections that end. What TCP makes of lost packets is not:
-    --kernel does that, with delay, jitter and rate, where namespaces and tc are there. Up is from
-    clients to the target.
+    The first line on stdout is the address to use instead of the target's. Rates count TCP's
+    payload. Up is from clients to the target. Emulated are round-trip time (also at connection),
+    jitter, rate, slicing, stalls, and connections that end. Packet loss needs --kernel, which also
+    takes delay, jitter and rate, on hosts with network namespaces and tc.
     """
     if list_:
         _print_links()
@@ -118,16 +127,16 @@ def emulate(
     elif target is None:
         raise click.UsageError("give --target HOST:PORT")
     else:
-        link = _link(link_named(preset), settings)
+        emulated = _link(link_named(preset), settings)
         timeline = read_timeline(timeline_file) if timeline_file else Timeline()
         for step in timeline.steps:
-            step.applied(link)
+            step.applied(emulated)
         if kernel:
-            _serve_by_kernel(target, listen, link, loss or 0.0, timeline)
+            _serve_by_kernel(target, listen, emulated, loss or 0.0, timeline)
         elif loss is not None:
             raise BadLink("--loss needs --kernel: a proxy cannot lose TCP's packets")
         else:
-            _serve(target, listen, link, timeline, seed)
+            _serve(target, listen, emulated, timeline, seed)
 
 
 def _link(link: Link, settings: dict[str, Any]) -> Link:

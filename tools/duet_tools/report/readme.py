@@ -8,7 +8,7 @@ from duet_tools.report.text import bullets
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
 from duet_tools.results.report import CellReport, Report
 
-# A handshake's bytes are measured by `duet_tools.tls`; the round trip is TLS 1.3's.
+# A handshake's bytes are measured by `duet-bench tls`; the round trip is TLS 1.3's.
 _PLAINTEXT = (
     "Connections were plaintext: mutual TLS adds about 2.0 KB up, 3.0 KB down and a round trip to "
     "each new one (cloud/README.md). "

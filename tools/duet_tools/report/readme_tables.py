@@ -1,4 +1,4 @@
-"""The command of `python tools/duet_tools/report_tables.py`: tables of the bench's figures and report."""
+"""`duet-bench tables`: tables of the bench's figures and report."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from duet_contract.json_data import parse_json
 from duet_report.blocks import BlockError, update_blocks
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.files import read_text
-from duet_tools.options import FILE, HELP
+from duet_tools.options import FILE
 from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
 from duet_tools.results.figures import Results, read_results
@@ -39,28 +39,27 @@ def read_measured(path: Path) -> Results | Report:
     return read_report(path) if isinstance(data, dict) and "cells" in data else read_results(path)
 
 
-@click.command(context_settings=HELP)
+@click.command()
 @click.argument("measured", type=FILE, required=False)
 @click.option(
     "--keep",
     type=FILE,
     metavar="FILE",
-    help="Write a report to FILE without each question's values: small enough to be committed.",
+    help="Write the report to FILE without the values of each question.",
 )
 @click.option(
     "--update",
     type=FILE,
     metavar="FILE",
-    help="Rewrite what stands between <!-- bench:start --> and <!-- bench:end -->, or between "
-    "<!-- report:start --> and <!-- report:end -->, in FILE.",
+    help="Rewrite the tables in FILE between their start and end marks.",
 )
-@click.option(
-    "--check", is_flag=True, help="With --update: change nothing, exit 1 if FILE is stale."
-)
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 if FILE of --update is stale.")
 def tables(measured: Path | None, keep: Path | None, update: Path | None, check: bool) -> None:
-    """Print MEASURED as Markdown, or put it into a file.
+    """Print MEASURED as Markdown, or update the tables of a file.
 
-    MEASURED is the report or the figures of bench_split.py [those committed in tools/duet_tools/results].
+    MEASURED is a report of duet-bench split or the results of duet-bench figures. The default is
+    the package's committed results. Marks are <!-- bench:start --> and <!-- bench:end -->, or
+    <!-- report:start --> and <!-- report:end -->.
     """
     if check and not update:
         raise UsageProblem("--check needs --update FILE")
@@ -92,5 +91,5 @@ def _update(path: Path, blocks: dict[str, str], source: str, *, check: bool) -> 
     except BlockError as error:
         raise UsageProblem(str(error)) from error
     if stale and check:
-        command = f"python tools/duet_tools/report_tables.py {source}--update {path}"
+        command = f"duet-bench tables {source}--update {path}"
         raise BenchError(f"{path} is stale: {command}")

@@ -1,6 +1,6 @@
 """The report file: its schema, written, read back and validated.
 
-`schema.json` is made from these classes (`python tools/duet_tools/bench_split.py --schema`); a test holds that
+`schema.json` is made from these classes (`duet-bench split --schema`); a test holds that
 it is fresh. A change that an older reader would misread raises `SCHEMA`.
 """
 

@@ -1,13 +1,13 @@
-"""`python tools/duet_tools/bench_split.py`: the same questions through every mode, link and load; a report."""
+"""`duet-bench split`: the same questions through every mode, link and load; a report."""
 
 from pathlib import Path
 
 import click
 
+from duet_contract.commands import Number
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.terminal import printable
 from duet_tools import options
-from duet_tools.ending import EXIT_CODES
 from duet_tools.errors import UsageProblem
 from duet_tools.link.profiles import PRESETS
 from duet_tools.results.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
@@ -18,139 +18,142 @@ _EPILOG = f"""\b
 Modes: {", ".join(MODES)}.
 Links: {", ".join(PRESETS)}.
 
-`bench_split.py figures --help` has the bench's other figures: throughput, first token, bytes,
-answer start, decoder, start-up, the bench's own overhead.
+{options.EXIT_CODES}"""
 
-{EXIT_CODES}"""
-
-_seconds = options.Finite(0.001, 86_400)
+_seconds = Number(0.001, 86_400)
 _tokens = click.IntRange(1, MOST_TOKENS)
-_price = options.Finite(0, options.MOST_PRICE)
+_price = Number(0, options.MOST_PRICE)
 
 
-@click.command(epilog=_EPILOG, context_settings=options.HELP)
-@click.option("--data", type=options.FILE, help="Questions: JSON lines with question and answer.")
-@click.option("--limit", type=click.IntRange(1), help="Only the first so many questions.")
+@click.command(epilog=_EPILOG)
+@click.option(
+    "--data", type=options.FILE, metavar="FILE", help="JSON lines with question and answer."
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Ask the first N questions.")
 @click.option(
     "--modes",
     default="duet,large-alone,device-alone",
-    show_default=True,
     metavar="NAME,...",
-    help="Ways of getting an answer.",
+    help="Modes to compare.",
 )
 @click.option(
     "--link",
     "links",
     default="none",
-    show_default=True,
     metavar="NAME,...",
-    help="Links that are emulated.",
+    help="Links to emulate.",
 )
 @click.option(
-    "--concurrency", default="1", show_default=True, metavar="N,...", help="Questions at once."
+    "--concurrency", default="1", metavar="N,...", help="Numbers of concurrent questions."
 )
 @click.option(
     "--profile",
     default="synchronous",
-    show_default=True,
     metavar="|".join(PROFILES),
-    help="How questions come: so many at once, at a rate, or at rates in between.",
+    help="Arrival of questions: concurrent, at --rate, or a sweep of rates.",
 )
-@click.option("--rate", default="", metavar="R,...", help="Questions a second, at a rate.")
+@click.option("--rate", default="", metavar="R,...", help="Questions per second, for a rate.")
 @click.option(
     "--sweep-steps",
     type=click.IntRange(1, 50),
     default=4,
-    show_default=True,
-    help="Rates of a sweep between one at once and most at once.",
+    metavar="N",
+    help="Number of rates in a sweep.",
 )
 @click.option(
-    "--budgets", default="", metavar="N,...", help="Most signal tokens, in turns [pair's default]."
+    "--budgets", default="", metavar="N,...", help="Signal budgets in tokens [pair's default]."
 )
 @click.option(
     "--large-limit",
     type=_tokens,
-    help="Most tokens of the large model alone [default budget plus answer].",
+    metavar="N",
+    help="Maximum tokens of the large model alone [default budget plus answer].",
 )
 @click.option(
     "--answer-limit",
     type=_tokens,
-    help="Most answer tokens of the device [pair's default].",
+    metavar="N",
+    help="Maximum answer tokens of the device [pair's default].",
 )
-@click.option("--temperature", type=options.Finite(0, 2), help="[pair's default]")
+@click.option(
+    "--temperature", type=Number(0, 2), metavar="T", help="Sampling temperature [pair's default]."
+)
 @click.option(
     "--seed",
     type=options.SEED,
     default=0,
-    show_default=True,
-    help="Of the first question, of arrivals and links.",
+    metavar="N",
+    help="Seed of sampling, arrivals and links.",
 )
 @click.option(
     "--warm-up",
     type=click.IntRange(0, 100),
     default=1,
-    show_default=True,
-    help="Questions before each cell that do not count.",
+    metavar="N",
+    help="Uncounted questions before each condition.",
 )
 @click.option(
-    "--timeout", type=_seconds, default=300, show_default=True, help="Seconds a question may take."
+    "--timeout", type=_seconds, default=300, metavar="S", help="Time limit per question in seconds."
 )
 @click.option(
     "--connect-timeout",
     type=_seconds,
     default=15,
-    show_default=True,
-    help="Seconds until a link must stand.",
+    metavar="S",
+    help="Connection timeout in seconds.",
 )
 @options.threads
 @options.pair(DEFAULT_PAIR)
-@click.option("--server", metavar="HOST:PORT", help="A running service [one is started].")
+@click.option("--server", metavar="HOST:PORT", help="Running DUET service [one is started].")
 @click.option(
     "--openai",
     metavar="HOST:PORT|URL",
-    help="A running vLLM OpenAI server of the same reasoner [one is started]; its key in "
-    "VLLM_API_KEY.",
+    help="Running vLLM OpenAI server [one is started]; key in VLLM_API_KEY.",
 )
 @click.option(
-    "--tls-ca", type=options.FILE, help="The service's certificate authority, PEM; with TLS."
+    "--tls-ca", type=options.FILE, metavar="FILE", help="Service's certificate authority, PEM."
 )
-@click.option("--tls-cert", type=options.FILE, help="The device's certificate, PEM.")
-@click.option("--tls-key", type=options.FILE, help="The device's private key, PEM.")
+@click.option("--tls-cert", type=options.FILE, metavar="FILE", help="Device's certificate, PEM.")
+@click.option("--tls-key", type=options.FILE, metavar="FILE", help="Device's private key, PEM.")
 @options.service_flags
 @click.option(
     "--verifier",
     default=RULE,
-    show_default=True,
     metavar="NAME",
-    help="What tells right answers: the bench's rule, or package.module:Class.",
+    help="Verifier of answers: the bench's rule, or package.module:Class.",
 )
 @click.option(
     "--objective",
     default="",
     metavar="WHAT=SECONDS,...",
-    help="For goodput: first_signal, signal, first_answer, total.",
+    help="Goodput objective; WHAT is first_signal, signal, first_answer or total.",
 )
-@click.option("--price-host-hour", type=_price, help="Price of an hour of the model's host.")
-@click.option("--price-million-tokens", type=_price, help="Price of a million of its tokens.")
-@click.option("--price-gib", type=_price, help="Price of a GiB over the link.")
+@click.option("--price-host-hour", type=_price, metavar="P", help="Price per hour of the host.")
+@click.option(
+    "--price-million-tokens", type=_price, metavar="P", help="Price per million large-model tokens."
+)
+@click.option("--price-gib", type=_price, metavar="P", help="Price per GiB over the link.")
 @click.option(
     "--figures",
     "figures_file",
     type=options.FILE,
-    help="Results of `figures`, to be shown in the report.",
+    metavar="FILE",
+    help="Results of duet-bench figures to include in the report.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the report.")
-@click.option("--resume", is_flag=True, help="Go on with what --out holds.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="Directory of the report."
+)
+@click.option("--resume", is_flag=True, help="Resume the run in --out.")
 @click.option(
     "--compare",
     nargs=2,
     type=options.FILE,
     metavar="A.json B.json",
-    help="Measure nothing; say what differs between two reports.",
+    help="Compare two reports; measure nothing.",
 )
-@click.option("--schema", is_flag=True, help="Print the report's JSON schema.")
+@click.option("--schema", is_flag=True, help="Print the report's JSON schema and exit.")
 @options.engine_flags
-def report(
+def split(
     data: Path | None,
     out: Path | None,
     compare: tuple[Path, Path] | None,
@@ -166,10 +169,10 @@ def report(
     engine_flags: tuple[str, ...],
     **given: object,
 ) -> None:
-    """Ask the same questions of the split and of what one would run instead; write a report.
+    """Compare the split with its alternatives on the same questions, and write a report.
 
-    ENGINE_FLAGS, behind --, are vLLM's and go to every engine that is started. Ctrl-C writes what
-    there is.
+    ENGINE_FLAGS, after --, are vLLM's and go to every engine that is started. Ctrl-C writes the
+    results so far.
     """
     if schema:
         from duet_tools.results.report import schema as report_schema

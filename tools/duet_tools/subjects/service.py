@@ -1,4 +1,4 @@
-"""DUET's service as a subject: `python -m duet_cloud.serve`, asked over gRPC from this process."""
+"""DUET's service as a subject: `duet-cloud serve`, asked over gRPC from this process."""
 
 import asyncio
 import time
@@ -30,7 +30,7 @@ class Service(EngineProcess):
         self.port = free_port()
         super().__init__(
             [
-                *("-m", "duet_cloud.serve", "--pair", str(workload.directory)),
+                *("-m", "duet_cloud", "serve", "--pair", str(workload.directory)),
                 *("--port", str(self.port), *flags, *engine_flags(workload, engine)),
             ]
         )

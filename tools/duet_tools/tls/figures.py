@@ -1,7 +1,7 @@
 """What mutual TLS costs: bytes of a handshake, the start of a question, throughput at 32 streams.
 
-    python -m duet_tools.tls_cost --out tools/duet_tools/results/tls_cost.json
-    python -m duet_tools.tls_cost --figures engine --out tools/duet_tools/results/tls_cost.json
+    duet-bench tls --out tools/duet_tools/results/tls_cost.json
+    duet-bench tls --figures engine --out tools/duet_tools/results/tls_cost.json
 
 Everything but `engine` runs on the tests' scripted engine, so that what is compared is the service;
 `engine` is vLLM with the pair's reasoner. The two services take turns in one run.
@@ -23,6 +23,7 @@ from duet_tools.tls.services import Side, Sides, engines, scripted
 import click  # isort: skip
 import grpc  # isort: skip
 
+from duet_contract.commands import Number
 from duet_contract.json_data import parse_json
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
@@ -30,7 +31,6 @@ from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequ
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
 from duet_tools.bench.stats import differences, ratios, summarise
-from duet_tools.ending import EXIT_CODES
 from duet_tools.errors import UsageProblem
 from duet_tools.link.relay import Count, Relay
 from duet_tools.results.figures import Figure, Results, Series, Target, read_results
@@ -67,7 +67,7 @@ class Asked:
         figures = "" if self.figures == set(_FIGURES) else f" --figures {chosen}"
         out = f" --out {self.out.name}" if self.out else ""
         lengths = f" --repeats {self.repeats} --seconds {self.seconds:g}"
-        return f"python -m duet_tools.tls_cost{figures}{lengths}{out}"
+        return f"duet-bench tls{figures}{lengths}{out}"
 
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
@@ -270,26 +270,32 @@ def _groups(text: str) -> frozenset[str]:
     return chosen
 
 
-@click.command(epilog=EXIT_CODES, context_settings=options.HELP)
+@click.command(epilog=options.EXIT_CODES)
 @options.pair(options.MEASURED_PAIR)
-@click.option("--repeats", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option(
+    "--repeats", type=click.IntRange(1, 100), default=5, metavar="N", help="Number of repeats."
+)
 @click.option(
     "--seconds",
-    type=options.Finite(0.1, 3600),
+    type=Number(0.1, 3600),
     default=4.0,
-    show_default=True,
-    help="Length of a throughput run.",
+    metavar="S",
+    help="Length of a throughput run in seconds.",
 )
 @click.option(
     "--figures",
     default=",".join(_FIGURES),
-    show_default=True,
     metavar="NAME,...",
-    help="What to measure.",
+    help="Figures to measure.",
 )
-@click.option("--out", type=options.FILE, help="Results file; figures not measured now are kept.")
-def tls_cost(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
-    """Measure what mutual TLS costs: handshake bytes, start of a question, throughput."""
+@click.option(
+    "--out",
+    type=options.FILE,
+    metavar="FILE",
+    help="Results file; figures in it that are not measured now stay.",
+)
+def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
+    """Measure the cost of mutual TLS: handshake bytes, start of a question, throughput."""
     asked = Asked(pair, repeats, seconds, _groups(figures), out)
     if out and not out.parent.is_dir():
         raise UsageProblem(f"there is no directory {out.parent}")

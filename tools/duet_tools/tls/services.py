@@ -77,7 +77,8 @@ def engines(pair: str) -> Iterator[Sides]:
     workload = Workload.open(pair)
     flags = [
         "-m",
-        "duet_cloud.serve",
+        "duet_cloud",
+        "serve",
         "--pair",
         str(workload.directory),
         *engine_flags(workload, []),
@@ -119,7 +120,7 @@ def _invited() -> Iterator[tuple[list[str], str]]:
 
 
 def _admin(*arguments: str) -> str:
-    command = [sys.executable, "-m", "duet_cloud.admin", *arguments]
+    command = [sys.executable, "-m", "duet_cloud", "admin", *arguments]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 

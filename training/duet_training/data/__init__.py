@@ -1,1 +1,1 @@
-"""Data sets as VERL's parquet rows: `python -m duet_training.data NAME`."""
+"""Data sets as VERL's parquet rows: `duet-train data prepare NAME`."""

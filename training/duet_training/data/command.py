@@ -1,10 +1,8 @@
-"""The command of `python -m duet_training.data`: reads, splits and writes a data set."""
+"""`duet-train data prepare`: reads, splits and writes a data set."""
 
-import argparse
-from pathlib import Path
+from types import SimpleNamespace
 
 from duet_contract.json_data import json_text, parse_json
-from duet_training.commands import SEED, TOKENS, whole
 from duet_training.data.gym import generate
 from duet_training.data.hub import read_set
 from duet_training.data.jsonl import read_jsonl
@@ -17,54 +15,15 @@ from duet_training.errors import DataError
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 
-MOST_PROBLEMS = 10_000_000
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.data",
-        description="Prepare a data set as VERL's parquet rows.",
-    )
-    parser.add_argument(
-        "name", help=f"one of {', '.join(SETS)}; jsonl (with --from FILE); gym:TASK; stories:SCOPE"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="directory for the parquet files")
-    parser.add_argument(
-        "--from", dest="source", type=Path, help="local copy in the hub's layout, or a JSONL file"
-    )
-    parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument(
-        "--validation", type=whole(0, MOST_PROBLEMS), help="problems to validate on (100 of a set)"
-    )
-    parser.add_argument(
-        "--test", type=whole(0, MOST_PROBLEMS), default=0, help="problems to test on"
-    )
-    parser.add_argument(
-        "--size",
-        type=whole(1, MOST_PROBLEMS),
-        default=1000,
-        help="problems to generate; of stories, to train on",
-    )
-    parser.add_argument(
-        "--option", action="append", default=[], metavar="KEY=JSON", help="setting of a gym task"
-    )
-    parser.add_argument("--verifier", default="math", help="verifier of a JSONL file's answers")
-    parser.add_argument(
-        "--exclude", type=Path, nargs="*", default=[], help="parquet files to have no question of"
-    )
-    parser.add_argument("--pair", type=Path, help="pair whose prompts --max-prompt measures")
-    parser.add_argument("--max-prompt", type=TOKENS, default=1024, help="tokens")
-    return parser
-
-
-def _read(arguments: argparse.Namespace) -> tuple[list[Problem], int]:
+def _read(arguments: SimpleNamespace) -> tuple[list[Problem], int]:
     name: str = arguments.name
     if name == "jsonl":
         if not arguments.source:
             raise DataError("jsonl needs --from FILE")
         return read_jsonl(arguments.source, arguments.verifier)
     if name.startswith("gym:"):
-        options = dict(_option(text) for text in arguments.option)
+        options = dict(_option(text) for text in arguments.options)
         return generate(name.removeprefix("gym:"), arguments.size, arguments.seed, options)
     if name not in SETS:
         raise DataError(
@@ -85,7 +44,7 @@ def _option(text: str) -> tuple[str, object]:
 
 
 def _split(
-    arguments: argparse.Namespace, prompts: PairPrompts | None, excluded: frozenset[str]
+    arguments: SimpleNamespace, prompts: PairPrompts | None, excluded: frozenset[str]
 ) -> tuple[Splits, int, int]:
     """The splits, and how many problems had no answer or were too long."""
     if arguments.name.startswith("stories:"):
@@ -120,7 +79,7 @@ def _split(
     return splits, without, too_long
 
 
-def prepare(arguments: argparse.Namespace) -> dict[str, object]:
+def prepare(arguments: SimpleNamespace) -> dict[str, object]:
     """Reads, splits, measures and writes; returns the report that is printed and saved."""
     prompts = PairPrompts(load_pair(arguments.pair)) if arguments.pair else None
     excluded = frozenset(questions_of(arguments.exclude))
@@ -141,13 +100,3 @@ def prepare(arguments: argparse.Namespace) -> dict[str, object]:
         report["max_prompt"] = arguments.max_prompt
     (arguments.out / "report.json").write_text(json_text(report, indent=2) + "\n", "utf-8")
     return report
-
-
-def run(argv: list[str] | None = None) -> int:
-    """Prepares one data set and prints the report.
-
-    Raises:
-        TrainingError: it cannot be prepared.
-    """
-    print(json_text(prepare(_parser().parse_args(argv))))
-    return 0

@@ -95,7 +95,7 @@ def _read(file: Path) -> list[Problem]:
         raise DataError(f"cannot read the data {file}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
-            f"{file} has not the columns of `python -m duet_training.data` ({error!r})"
+            f"{file} has not the columns of `duet-train data prepare` ({error!r})"
         ) from error
     if not problems:
         raise DataError(f"{file} has no rows")
@@ -103,7 +103,7 @@ def _read(file: Path) -> list[Problem]:
     if without:
         raise DataError(
             f"{without} of {len(problems)} rows in {file} have no answer; "
-            "`python -m duet_training.data` leaves such rows out"
+            "`duet-train data prepare` leaves such rows out"
         )
     return problems
 

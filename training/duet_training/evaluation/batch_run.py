@@ -1,14 +1,13 @@
-"""`python -m duet_training.evaluation.batch FILE`: several evaluations, one after the other.
+"""Several evaluations, one after the other (`duet-train evaluate --batch FILE`).
 
-A line of FILE is one of them: what follows `python -m duet_training.evaluate`, quoted as in a shell; one
-that begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
-limits and hardware are alike share models that are models once, which takes longer than answering
+A line of FILE is one of them: what follows `duet-train evaluate`, quoted as in a shell; one that
+begins with # is left out. All lines are read before anything is done. Evaluations whose pair,
+limits and hardware are alike share models that are started once, which takes longer than answering
 some hundred questions of a small pair. Each writes its own `out`; one that fails ends the rest.
 Answers are those that each would have had by itself, but where servers give requests no seed of
 their own (`hardware.seeded_requests=false`): there they are other samples of the same models.
 """
 
-import argparse
 import shlex
 from pathlib import Path
 
@@ -56,18 +55,13 @@ def read_batch(file: Path) -> list[EvaluationSettings]:
     return found
 
 
-def run(argv: list[str] | None = None) -> int:
+def evaluate_batch(file: Path) -> None:
     """Does the evaluations of a file, and prints what came of each.
 
     Raises:
         TrainingError: a line is wrong, or one cannot be done; those before it are written.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.evaluation.batch", description=__doc__
-    )
-    parser.add_argument("file", type=Path, metavar="FILE")
-    arguments = parser.parse_args(argv)
-    asked = read_batch(arguments.file)
+    asked = read_batch(file)
     models = ModelCache({name for each in asked for name in METHODS[each.method](each).uses})
     try:
         for settings in asked:
@@ -80,4 +74,3 @@ def run(argv: list[str] | None = None) -> int:
             print(outcome(settings, result), flush=True)
     finally:
         models.close()
-    return 0

@@ -1,6 +1,5 @@
 """One evaluation: one method on one data set, as JSON (`conf/evaluate.yaml`)."""
 
-import sys
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -31,7 +30,6 @@ from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
 from duet_training.settings.run import Adapters, Hardware, Settings, compose_settings
 from duet_training.settings.types import Count, Part, Share, Temperature, TopK
-from duet_training.settings.usage import help_of
 from duet_training.verl_backend.generation import Sampling
 
 
@@ -242,23 +240,18 @@ def outcome(settings: EvaluationSettings, result: dict[str, Any]) -> str:
     )
 
 
-def run(overrides: list[str] | None = None) -> int:
+def run(overrides: list[str]) -> None:
     """Evaluates, writes JSON, and prints what came of it.
 
     Raises:
         TrainingError: the settings are invalid, or it cannot be done.
     """
-    given = sys.argv[1:] if overrides is None else overrides
-    if told := help_of("duet_training.evaluate", ["evaluate", "train"], given):
-        print(told)
-        return 0
     models = ModelCache()
     try:
-        settings = compose_settings("evaluate", given, EvaluationSettings)
+        settings = compose_settings("evaluate", overrides, EvaluationSettings)
         result = evaluated(settings, models)
     except ray.exceptions.RayError as error:
         raise ClusterError(worker_failed(error)) from error
     finally:
         models.close()
     print(outcome(settings, result))
-    return 0

@@ -139,7 +139,7 @@ FROM_SECOND: dict[str, TrainedMethod] = {
 # Tested at their likeliest answers, too; of what is trained from the second start, all is.
 GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND)
 
-# Evaluated as they are, without training: name, method of `duet_training.evaluate`, its switches.
+# Evaluated as they are, without training: name, method of `duet-train evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {
     "original": ("original", ()),
     "start-split": ("duet", ()),

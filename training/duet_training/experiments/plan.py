@@ -25,7 +25,7 @@ from duet_training.experiments.stage import Stage
 class Scale:
     """How much of everything.
 
-    `size`: of `duet_training.sft`; `tokens`: of its batches; `overrides`: of every training.
+    `size`: of `duet-train sft scratch`; `tokens`: of its batches; `overrides`: of every training.
     """
 
     size: str

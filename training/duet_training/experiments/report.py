@@ -96,7 +96,7 @@ def _parts(
     trained = [run for run in runs if results.done(run)]
     parts = [
         "# Evidence at small scale",
-        "Written by `python -m duet_training.experiments` from `training/experiments/results/`; do not edit. "
+        "Written by `duet-train experiments` from `training/experiments/results/`; do not edit. "
         "Two models from scratch (2.0 and 0.4 million parameters) on generated word problems of "
         f"one to three steps; B = {BUDGET} tokens. Answers to held-out questions, the reasoner "
         "sampled at temperature 1, the decoder greedy; intervals are bootstrap over questions. The "

@@ -117,7 +117,9 @@ class ExperimentRunner:
         if stage.kind == "data":
             return self._data(), True
         if stage.kind in ("start", "measure"):
-            whole = self._command(stage, "duet_training.sft", self._arguments(stage), threads)
+            whole = self._command(
+                stage, "duet_training sft scratch", self._arguments(stage), threads
+            )
             log = self._log(stage).read_text("utf-8")
             if stage.kind == "measure":
                 return parse_json(log.strip().splitlines()[-1]), whole
@@ -128,7 +130,7 @@ class ExperimentRunner:
         run = self._work / "runs" / stage.name
         resumed = ["resume=true"] if (run / "checkpoints").is_dir() else []
         whole = self._command(
-            stage, "duet_training.train", [*self._arguments(stage), *resumed], threads
+            stage, "duet_training run", [*self._arguments(stage), *resumed], threads
         )
         self._files(stage).touch()
         return of_run(run), whole
@@ -150,7 +152,7 @@ class ExperimentRunner:
         try:
             limit = sum(stage.limit for stage in stages)
             if not self._command(
-                first, "duet_training.evaluation.batch", [str(asked)], threads, limit
+                first, "duet_training evaluate", ["--batch", str(asked)], threads, limit
             ):
                 raise CommandError(f"{first.name} and others took more than {limit:g} minutes")
         finally:
@@ -193,7 +195,7 @@ class ExperimentRunner:
         try:
             self._processes.run(
                 stage.name,
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, "-m", *module.split(), *arguments],
                 log,
                 limit_s=60 * (limit or stage.limit),
                 environment={"PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": str(threads)},

@@ -4,7 +4,7 @@ It lies in llama-cpp-python's source archive and in no wheel, so that of the ins
 fetched once with pip and kept in the user's cache: conversion and run time are then of one commit.
 A repackaged converter on PyPI is of other commits and brings a second `gguf` to the same place.
 
-`python -m duet_training.export.converter` fetches it ahead, for machines that are cut off later.
+`duet-train converter` fetches it in advance, for hosts that are offline later.
 """
 
 import os
@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 
 from platformdirs import user_cache_path
 
-from duet_training.commands import run_command
 from duet_training.errors import ExportError
 from duet_training.export.processes import run
 
@@ -83,12 +82,3 @@ def _unpack(archive: Path, target: Path) -> None:
         raise tarfile.TarError(f"{archive.name} holds no {_SCRIPT}")
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
-
-
-def main() -> int:
-    """Fetches the converter, prints its directory, and returns the command's exit code."""
-    return run_command("duet_training.export.converter", lambda: print(converter_directory(None)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -93,7 +93,7 @@ def build_manifest(
             description=settings.description,
             licence=settings.licence,
             base_models=settings.base_models,
-            made_with=f"python -m duet_training.export, step {trained.step}",
+            made_with=f"duet-train export, step {trained.step}",
             reasoner=reasoner,
             decoder=decoder,
             limits=limits,
@@ -126,7 +126,7 @@ def evaluation_of(measured: Mapping[str, Any], kind: str) -> Evaluation:
 
 
 def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
-    """What `duet_training.evaluate` measured, if it is named.
+    """What `duet-train evaluate` measured, if it is named.
 
     Raises:
         ConfigError: a file is no such result, or they are of different questions.
@@ -151,7 +151,7 @@ def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
         )
     except (KeyError, ValidationError) as error:
         raise ConfigError(
-            f"{figures.split} is no result of duet_training.evaluate: {error}"
+            f"{figures.split} is no result of duet-train evaluate: {error}"
         ) from error
 
 
@@ -161,7 +161,7 @@ def _result(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {file}: {error}") from error
     if not isinstance(result, dict):
-        raise ConfigError(f"{file} is no result of duet_training.evaluate")
+        raise ConfigError(f"{file} is no result of duet-train evaluate")
     return result
 
 

@@ -205,3 +205,22 @@ def _processors() -> int:
     import os
 
     return len(os.sched_getaffinity(0))
+
+
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """What a person wants to see of `parity.json`."""
+    reasoner, trained = report["reasoner"], report["trained"]
+    rows = [("reasoner " + reasoner["files"]["dtype"], reasoner["files"])]
+    if reasoner["vllm"]["measured"]:
+        rows.append((f"vLLM {reasoner['vllm']['dtype']}", reasoner["vllm"]))
+    rows += [(f"decoder {kind}", row) for kind, row in report["decoder"].items()]
+    shown = [f"trained weights: accuracy {trained['accuracy']:.3f}"]
+    for name, row in rows:
+        line = (
+            f"{name}: KL {row['mean_kl']:.2g}, top-1 {row['top1_agreement']:.3f}, "
+            f"same text {row['greedy_agreement']:.2f}"
+        )
+        shown.append(line + (f", accuracy {row['accuracy']:.3f}" if "accuracy" in row else ""))
+    if not reasoner["vllm"]["measured"]:
+        shown.append(f"vLLM: not measured ({reasoner['vllm']['why']})")
+    return shown + [f"WARNING: {line}" for line in report["beyond"]]

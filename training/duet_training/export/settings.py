@@ -37,7 +37,7 @@ class DefaultSettings(Part):
 
 
 class FigureSettings(Part):
-    """What `python -m duet_training.evaluate` wrote: the split, and the reasoner by itself before."""
+    """What `duet-train evaluate` wrote: the split, and the reasoner by itself before."""
 
     split: Path | None
     alone: Path | None

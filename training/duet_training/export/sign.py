@@ -1,10 +1,9 @@
-"""`python -m duet_training.export.sign`: makes a publisher's key, and signs a pair with it.
+"""`duet-train sign`: makes a publisher's key, and signs a pair with it.
 
 The signature (`model.sig`) covers the manifest and every file of the pair; see
 `duet_contract.signature` for its format.
 """
 
-import argparse
 import getpass
 import os
 import sys
@@ -25,50 +24,17 @@ from duet_contract.keys import (
 from duet_contract.manifest import SIGNATURE_NAME
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
-from duet_training.commands import run_command
 from duet_training.errors import SigningError
 
 PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command and returns its exit code."""
-    return run_command("duet_training.export.sign", lambda: _run(arguments))
+def create_key(path: Path, *, encrypted: bool) -> None:
+    """Creates a publisher's key, and `path`.pub for devices.
 
-
-def _run(arguments: list[str] | None) -> int:
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    chosen = sum(map(bool, (options.pair, options.new_key, options.encrypt_key)))
-    if chosen != 1 or bool(options.pair) != bool(options.key):
-        parser.error("give PAIR with --key FILE, or --new-key FILE, or --encrypt-key FILE")
-    if options.encrypt_key:
-        encrypt_private_key(options.encrypt_key, _passphrase(options.encrypt_key))
-        print(f"{options.encrypt_key}: encrypted again, with the same passphrase")
-    elif options.new_key:
-        _new_key(options.new_key, encrypted=not options.no_passphrase)
-    else:
-        _sign(options.pair, options.key, encrypted=not options.no_passphrase)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.export.sign",
-        description="Sign a pair with a publisher's Ed25519 key.",
-        epilog=f"The key's passphrase is asked for, or read from ${PASSPHRASE_VARIABLE}.",
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("pair", nargs="?", help="pair to sign: a name or a directory")
-    add("--key", type=Path, metavar="FILE", help="private key: of --new-key, or PEM")
-    add("--new-key", type=Path, metavar="FILE", help="make a key: FILE, and FILE.pub for devices")
-    add("--encrypt-key", type=Path, metavar="FILE", help="encrypt a key in PEM, in place")
-    add("--no-passphrase", action="store_true", help="the key is not encrypted")
-    return parser
-
-
-def _new_key(path: Path, *, encrypted: bool) -> None:
+    Raises:
+        SigningError: a file exists or cannot be written, or there is no passphrase.
+    """
     public = path.with_name(path.name + ".pub")
     for file in (path, public):
         if file.exists():
@@ -88,7 +54,22 @@ def _new_key(path: Path, *, encrypted: bool) -> None:
     print(f"fingerprint: {fingerprint(raw)}")
 
 
-def _sign(pair: str, path: Path, *, encrypted: bool) -> None:
+def encrypt_key(path: Path) -> None:
+    """Encrypts a key in PEM, in place, with the same passphrase.
+
+    Raises:
+        SigningError, ContractError: no such key, or no passphrase.
+    """
+    encrypt_private_key(path, _passphrase(path))
+    print(f"{path}: encrypted again, with the same passphrase")
+
+
+def sign_with(pair: str, path: Path, *, encrypted: bool) -> None:
+    """Signs a pair with the key in `path`.
+
+    Raises:
+        SigningError, ContractError: no such pair or key, or no passphrase.
+    """
     directory = find_pair(pair)
     # A key that is not encrypted needs no passphrase, whatever was said.
     ask = encrypted and is_encrypted(path)
@@ -114,7 +95,3 @@ def _passphrase(path: Path, *, twice: bool = False) -> str:
     except (EOFError, KeyboardInterrupt) as error:
         raise SigningError("no passphrase was given") from error
     return first
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`python -m duet_training.pair.tiny OUT`: a pair of tiny random models, to try the trainer without a GPU.
+"""`duet-train pair OUT`: a pair of tiny random models, to try the trainer without a GPU.
 
 Two Llama models (some 50,000 and 20,000 parameters) over bytes and a few pairs of them, cut as
 GPT-2 cuts text, so that vLLM and llama.cpp read them, too; no pad token, no chat template. They
@@ -7,11 +7,8 @@ know nothing and learn nothing useful; everything else is as with a real pair.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from duet_training.commands import EXIT_USAGE, run_command
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -92,25 +89,3 @@ def _pair() -> dict[str, Any]:
             "end_of_answer": ["<|end|>"],
         },
     }
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Writes a tiny pair to the one directory given; returns the command's exit code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    return run_command("duet_training.pair.tiny", lambda: _run(given))
-
-
-def _run(arguments: list[str]) -> int:
-    usage = "usage: python -m duet_training.pair.tiny OUT"
-    if arguments in (["-h"], ["--help"]):
-        print(usage)
-        return 0
-    if len(arguments) != 1 or arguments[0].startswith("-"):
-        print(usage, file=sys.stderr)
-        return EXIT_USAGE
-    print(make_tiny_pair(Path(arguments[0])))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

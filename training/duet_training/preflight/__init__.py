@@ -1,1 +1,1 @@
-"""What can be known of a run before it is queued: `python -m duet_training.preflight OVERRIDES...`."""
+"""What can be known of a run before it is queued: `duet-train preflight OVERRIDES...`."""

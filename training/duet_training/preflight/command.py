@@ -1,10 +1,6 @@
-"""`python -m duet_training.preflight OVERRIDES...`: checks a run in seconds, before it is queued.
-
-Takes what `python -m duet_training.train` takes. Exit code 1 if anything is in the way.
-"""
+"""`duet-train preflight`: checks a run in seconds, before it is queued."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -19,7 +15,6 @@ from duet_training.preflight import host, run
 from duet_training.preflight.findings import Finding, lines, verdict
 from duet_training.preflight.memory import ModelShape, memory_table, shape_of
 from duet_training.settings.run import Settings, compose_settings
-from duet_training.settings.usage import help_of
 
 Made = TypeVar("Made")
 
@@ -88,11 +83,11 @@ class Preflight:
         return made
 
 
-def run_checks(overrides: list[str] | None = None) -> int:
+def run_checks(overrides: list[str]) -> int:
     """Prints the table of checks.
 
     Args:
-        overrides: what follows the command's name; None: the process's own.
+        overrides: settings, see `duet_training.rl.run.settings_from`.
 
     Returns:
         1 if anything is in the way of the run, else 0.
@@ -100,11 +95,7 @@ def run_checks(overrides: list[str] | None = None) -> int:
     Raises:
         TrainingError: the settings are invalid.
     """
-    given = sys.argv[1:] if overrides is None else overrides
-    if told := help_of("duet_training.preflight", ["train"], given):
-        print(told)
-        return 0
-    settings: Any = compose_settings("train", given, Settings)
+    settings: Any = compose_settings("train", overrides, Settings)
     os.environ.setdefault("VERL_LOGGING_LEVEL", "ERROR")
     preflight = Preflight(settings)
     preflight.look()

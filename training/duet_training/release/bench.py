@@ -1,4 +1,4 @@
-"""The bench (`tools/duet_tools/bench_split.py`) as a command: what it is asked, and the report that counts.
+"""The bench (`duet-bench split`) as a command: what it is asked, and the report that counts.
 
 It runs in the interpreter that has vLLM. It starts what it asks, service and vLLM's OpenAI server
 with the same flags in the same environment, one at a time.
@@ -17,7 +17,7 @@ from duet_training.errors import DataError
 from duet_training.experiments.processes import Processes
 
 SPLIT, ALONE = "duet", "large-alone"
-_BENCH = "tools/duet_tools/bench_split.py"
+_BENCH = "tools/bench_split.py"
 # What the large model may write by itself; as in `stories.LENGTHS`.
 LARGE_LIMIT = 320
 

@@ -1,11 +1,10 @@
-"""`python -m duet_training.release.pack OUT NAME VERSION --into DIR`: what ships of an adapter.
+"""`duet-train release pack OUT NAME VERSION --into DIR`: what ships of an adapter.
 
 Copies the adapter of the pair in OUT/exported, in bfloat16, its decoder, and the decoder's
 tokenizer, to where the recipe NAME reads them. A recipe of another version, or with another
 threshold of confidence than the export found, is refused: both are written there by hand.
 """
 
-import argparse
 import shutil
 import tomllib
 from pathlib import Path
@@ -24,25 +23,21 @@ from duet_training.pair.lora import settle_config
 RECIPES = ROOT / "cloud" / "pairs" / "recipes"
 
 
-def run(argv: list[str] | None = None) -> int:
-    """Reads the command line and packs.
+def pack_release(out: Path, name: str, version: str, into: Path) -> None:
+    """Packs what is released of the pair in `out`.
+
+    Args:
+        out: what `duet-train release build` has made.
+        name: the recipe.
+        version: the pair's version, as in the recipe.
+        into: directory to write.
 
     Raises:
         TrainingError: a file cannot be read or written, or the recipe says something else.
     """
-    assert __doc__
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.release.pack", description=__doc__.split("\n\n", 1)[1]
-    )
-    parser.add_argument("out", type=Path, help="what duet_training.release has made")
-    parser.add_argument("name")
-    parser.add_argument("version")
-    parser.add_argument("--into", type=Path, required=True, metavar="DIR")
-    given = parser.parse_args(argv)
-    manifest = load_manifest(given.out / "exported")
-    check_recipe(RECIPES / f"{given.name}.toml", given.version, manifest)
-    pack(given.out, manifest, given.into)
-    return 0
+    manifest = load_manifest(out / "exported")
+    check_recipe(RECIPES / f"{name}.toml", version, manifest)
+    pack(out, manifest, into)
 
 
 def check_recipe(recipe: Path, version: str, manifest: Manifest) -> None:

@@ -1,12 +1,10 @@
-"""`python -m duet_training.release.real SET FILE --to OUT`: a public test set, as pairs' pages have it.
+"""`duet-train release real SET FILE --to OUT`: a public test set, as pairs' pages have it.
 
 FILE is the set as its repository has it; `real_sets.json` says which repository, commit and path
 that is, and which rows (counted from 0) are left out. Three of the five are random parts of theirs,
 so that a figure here is not one of the full benchmark.
 """
 
-import argparse
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from typing import Any
 from duet_contract.answers.worked import final_line
 from duet_contract.integrity import sha256_of
 from duet_contract.json_data import json_text, parse_json
-from duet_training.commands import run_command
 from duet_training.data.jsonl import json_lines
 from duet_training.errors import DataError
 
@@ -60,23 +57,13 @@ def _question(row: dict[str, Any]) -> dict[str, str]:
     return {"question": question, "answer": text}
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Writes a set's questions; returns the command's exit code."""
-    return run_command("duet_training.release.real", lambda: _run(argv))
+def write_real(name: str, file: Path, to: Path) -> None:
+    """Writes a set's questions as JSON lines.
 
-
-def _run(argv: list[str] | None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.release.real", description=__doc__
-    )
-    parser.add_argument("set", choices=known_sets())
-    parser.add_argument("file", type=Path, help="the set as its repository has it")
-    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="JSON lines")
-    given = parser.parse_args(argv)
-    rows = read_real(given.set, given.file)
-    given.to.write_text("".join(json_text(row) + "\n" for row in rows), "utf-8")
-    print(f"wrote {len(rows)} questions to {given.to}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises:
+        DataError: `file` is not the file that the figures were measured with.
+        OSError: it is unreadable, or `to` cannot be written.
+    """
+    rows = read_real(name, file)
+    to.write_text("".join(json_text(row) + "\n" for row in rows), "utf-8")
+    print(f"wrote {len(rows)} questions to {to}")

@@ -1,4 +1,4 @@
-"""`python -m duet_training.release OUT`: a pair that comes with the code, from nothing.
+"""`duet-train release build OUT`: a pair that comes with the code, from nothing.
 
 Supervised training of both models, joint training, evaluation, export, and how it does as it is
 served. By its logged speed, supervised training of stories-5m alone takes about 3.5 hours on two
@@ -6,13 +6,13 @@ cores; the whole was never timed from nothing. Called again, it goes on where it
 DIR` then copies what is shipped.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from duet_contract.pairs import find_pair
 from duet_training.errors import DataError
@@ -27,47 +27,13 @@ from duet_training.release.stage import ReleaseStage, StageRecords
 _PATIENCE_S = 2 * PATIENCE_S
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m duet_training.release", description=__doc__)
-    parser.add_argument("out", type=Path, help="directory for models, data, logs and figures")
-    parser.add_argument("--pair", choices=(stories.NAME, word_problems.NAME), default=stories.NAME)
-    parser.add_argument(
-        "--base", type=Path, metavar="DIR", help=f"{word_problems.NAME}: its reasoner as it was"
-    )
-    parser.add_argument(
-        "--worked",
-        type=Path,
-        metavar="JSONL",
-        help=f"{word_problems.NAME}: problems with annotated solutions",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="list the commands and stop")
-    parser.add_argument("--into", type=Path, metavar="DIR", help="copy the finished pair there")
-    parser.add_argument(
-        "--figures-into",
-        type=Path,
-        metavar="DIR",
-        help="run nothing; write anew the figures and the page of the same pair, copied there",
-    )
-    parser.add_argument(
-        "--real", type=Path, nargs="*", default=[], metavar="JSONL", help="real questions to ask"
-    )
-    parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
-    parser.add_argument(
-        "--serving-python",
-        type=Path,
-        metavar="FILE",
-        help="interpreter that has vLLM: for parity, and for what is measured as it is served",
-    )
-    return parser
-
-
 def _run(stage: ReleaseStage, logs: Path, processes: Processes) -> None:
     words = list(stage.words)
-    if stage.module == "duet_training.train" and stage.output.parents[1].is_dir():
+    if stage.module == "duet_training run" and stage.output.parents[1].is_dir():
         words.append("resume=true")
     processes.run(
         stage.name,
-        [str(stage.python or sys.executable), "-m", stage.module, *words],
+        [str(stage.python or sys.executable), "-m", *stage.module.split(), *words],
         logs / f"{stage.name.replace(' ', '-')}.log",
         environment={"PYTHONWARNINGS": "ignore"},
     )
@@ -101,7 +67,7 @@ def _run_plan(plan: Sequence[ReleaseStage], out: Path) -> None:
     run_stages(in_order, run, done=done, interrupt=processes.stop, say=say)
 
 
-def do(arguments: argparse.Namespace) -> None:
+def build(arguments: SimpleNamespace) -> None:
     """Does what is left.
 
     Raises:
@@ -134,18 +100,8 @@ def do(arguments: argparse.Namespace) -> None:
         print(f"packed into {arguments.into}")
 
 
-def _given(arguments: argparse.Namespace, python: Path | None) -> tuple[word_problems.Given, Path]:
+def _given(arguments: SimpleNamespace, python: Path | None) -> tuple[word_problems.Given, Path]:
     base, worked, into = arguments.base, arguments.worked, arguments.into
     if not (base and worked and into and python):
         raise DataError(f"{arguments.pair} needs --base, --worked, --into and --serving-python")
     return word_problems.Given(base.resolve(), worked.resolve(), into.resolve()), python
-
-
-def run(argv: list[str] | None = None) -> int:
-    """Reads the command line and does what is left.
-
-    Raises:
-        TrainingError: a command failed, or what is there was made with other arguments.
-    """
-    do(_parser().parse_args(argv))
-    return 0

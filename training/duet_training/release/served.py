@@ -1,4 +1,4 @@
-"""`python -m duet_training.release.served OUT`: the built pair as it is served, over whole sets.
+"""`duet-train release served OUT`: the built pair as it is served, over whole sets.
 
 The bench asks the pair's service and, by itself, the reasoner that ships, through vLLM's OpenAI
 server: every question of the generated held-out sets, and of each file given. A question that is
@@ -9,9 +9,7 @@ ships: sets that its figures tell of, as many questions, are not asked again, an
 page are written anew.
 """
 
-import argparse
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from duet_contract.json_data import json_text
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
-from duet_training.commands import run_command
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
 from duet_training.release.bench import ALONE, LARGE_LIMIT, SPLIT, BenchRun, cell, run_bench
@@ -35,38 +32,6 @@ PEER_QUESTIONS = 50
 # Of facts, languages, small talk: none that a number answers.
 ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
 _LIMIT_S = 6 * 3600.0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Measures; returns the command's exit code."""
-    return run_command("duet_training.release.served", lambda: _run(argv), resumes=True)
-
-
-def _run(argv: list[str] | None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.release.served", description=__doc__.split("\n\n")[1]
-    )
-    parser.add_argument("out", type=Path, help="what duet_training.release has made")
-    parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
-    parser.add_argument(
-        "--set",
-        dest="sets",
-        action="append",
-        default=[],
-        metavar="NAME=FILE",
-        help="JSON lines with question and answer, measured beside the generated sets; repeatable",
-    )
-    parser.add_argument("--peer", metavar="PAIR", help="a pair whose reasoner answers those, too")
-    parser.add_argument(
-        "--of",
-        type=Path,
-        metavar="DIR",
-        help="the pair to measure, with its figures; not the one in OUT",
-    )
-    given = parser.parse_args(argv)
-    of = given.of and given.of.resolve()
-    python, real = given.serving_python.absolute(), read_sets(given.sets)
-    measure_served(given.out.resolve(), python, real, given.peer, of)
 
 
 def read_sets(given: list[str]) -> dict[str, Path]:
@@ -220,7 +185,3 @@ def _line(found: dict[str, Any]) -> str:
         for name, words in shown.items()
         if name in found
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

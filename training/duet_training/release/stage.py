@@ -17,7 +17,7 @@ class ReleaseStage:
 
     name: str
     module: str
-    """Run as `python -m MODULE ARGUMENTS LOCATIONS`."""
+    """Package and subcommand, run as `python -m MODULE ARGUMENTS LOCATIONS`."""
     arguments: tuple[str, ...]
     output: Path
     """Exists when the stage is done."""

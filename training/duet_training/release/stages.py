@@ -24,7 +24,7 @@ def generated_problems(out: Path, scope: str) -> ReleaseStage:
     )
     return ReleaseStage(
         f"data {scope}",
-        "duet_training.data",
+        "duet_training data prepare",
         arguments,
         directory / "report.json",
         replaces=replaces,
@@ -38,7 +38,7 @@ def joint_training(
     files = str(train[0]) if len(train) == 1 else f"[{','.join(map(str, train))}]"
     return ReleaseStage(
         "joint training",
-        "duet_training.train",
+        "duet_training run",
         (
             *(f"pair={pair}", f"out={out / 'run'}", f"steps={steps}"),
             f"data.train={files}",
@@ -78,7 +78,7 @@ def evaluation(
     original = method == "original"
     return ReleaseStage(
         f"{method} on {name}",
-        "duet_training.evaluate",
+        "duet_training evaluate",
         (
             *(
                 f"pair={before if original else pair}",
@@ -107,7 +107,7 @@ def export(
     """
     return ReleaseStage(
         "export",
-        "duet_training.export",
+        "duet_training export",
         (
             *(str(out / "run"), str(into), *settings, "quantizations=[F16,Q8_0]"),
             *("default.budget=128", f"parity.data={out / 'data' / compared / 'test.parquet'}"),
@@ -129,7 +129,7 @@ def served(
     sets = [part for name, file in real.items() for part in ("--set", f"{name}={file}")]
     return ReleaseStage(
         "served",
-        "duet_training.release.served",
+        "duet_training release served",
         (str(out), *sets, *(("--peer", peer) if peer else ())),
         result,
         locations=("--serving-python", str(serving_python)),
@@ -142,7 +142,7 @@ def wall_clock(out: Path, serving_python: Path) -> ReleaseStage:
     result = out / "wall_clock.json"
     return ReleaseStage(
         "wall clock",
-        "duet_training.release.wall_clock",
+        "duet_training release wall-clock",
         (str(out),),
         result,
         locations=("--serving-python", str(serving_python)),

@@ -83,7 +83,7 @@ def make_plan(
 def _supervised(out: Path, role: str, lessons: str, steps: int) -> ReleaseStage:
     return ReleaseStage(
         f"supervised {role} {lessons}",
-        "duet_training.sft",
+        "duet_training sft scratch",
         (
             *(str(out / "start"), "--size", "shipped", "--role", role),
             *("--lessons", lessons, f"--{role}-steps", str(steps)),

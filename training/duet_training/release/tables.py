@@ -65,7 +65,7 @@ def served(found: dict[str, Any]) -> str:
         text += (
             " Sets by name are real questions: the public test sets that are called so, or parts "
             "of them, as many as the table says; they are no part of this code "
-            "(`python -m duet_training.release.real` makes them out of the public files), and some "
+            "(`duet-train release real` makes them out of the public files), and some "
             "share questions."
         )
     if peer:

@@ -1,4 +1,4 @@
-"""`python -m duet_training.release.wall_clock OUT`: seconds of the split and of the reasoner alone.
+"""`duet-train release wall-clock OUT`: seconds of the split and of the reasoner alone.
 
 The same questions, one at a time, on one machine, no link between: the split through its service,
 and the reasoner as it was before joint training through vLLM's OpenAI server. The bench starts
@@ -7,9 +7,7 @@ at once the device answers while the cloud works, so that the seconds hold both 
 the two is first alternates from repeat to repeat.
 """
 
-import argparse
 import shutil
-import sys
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -17,7 +15,6 @@ from typing import Any
 from duet_contract.integrity import describe_directory, sha256_of
 from duet_contract.json_data import json_text
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
-from duet_training.commands import run_command
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
 from duet_training.release.bench import ALONE, SPLIT, BenchRun, cell, run_bench, whole_report
@@ -32,19 +29,6 @@ ENGINE = (
 _MODES = {"split": SPLIT, "original": ALONE}
 # One engine's start, and its questions; minutes where nothing else runs.
 _LIMIT_S = 3600.0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Measures; returns the command's exit code."""
-    return run_command("duet_training.release.wall_clock", lambda: _run(argv), resumes=True)
-
-
-def _run(argv: list[str] | None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m duet_training.release.wall_clock")
-    parser.add_argument("out", type=Path, help="what duet_training.release has made")
-    parser.add_argument("--serving-python", type=Path, required=True, help="interpreter with vLLM")
-    given = parser.parse_args(argv)
-    measure_wall_clock(given.out.resolve(), given.serving_python.absolute())
 
 
 def measure_wall_clock(out: Path, python: Path) -> None:
@@ -154,7 +138,3 @@ def _before(out: Path, pair: Path) -> Path:
     )
     (pair / MANIFEST_NAME).write_text(before.to_json(), "utf-8")
     return pair
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -88,7 +88,7 @@ def make_plan(
     return [
         ReleaseStage(
             "supervised",
-            "duet_training.sft.adapted",
+            "duet_training sft adapter",
             (
                 *(str(start), "--reasoner-steps", str(REASONER_STEPS)),
                 *("--decoder-steps", str(DECODER_STEPS)),
@@ -100,7 +100,7 @@ def make_plan(
         stages.generated_problems(out, COMPARED),
         ReleaseStage(
             "data worked",
-            "duet_training.data",
+            "duet_training data prepare",
             ("jsonl", "--out", str(data / "worked"), "--validation", "200"),
             data / "worked" / "report.json",
             locations=("--from", str(given.worked)),
@@ -112,14 +112,14 @@ def make_plan(
         ),
         ReleaseStage(
             "pack",
-            "duet_training.release.pack",
+            "duet_training release pack",
             (str(out), NAME, VERSION),
             out / "packed.done",
             locations=("--into", str(given.into)),
         ),
         ReleaseStage(
             "build",
-            "duet_cloud.pairs",
+            "duet_cloud pairs",
             ("build", NAME, "--out", str(out / "pair")),
             out / "pair" / "manifest.json",
             python=serving_python,

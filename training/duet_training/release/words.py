@@ -30,7 +30,7 @@ class Words:
 
 
 def words_of(pair: str) -> Words:
-    """Those of a pair that ships; of any other, those of the one that `duet_training.release` makes."""
+    """Those of a pair that ships; of any other, those of the one that `duet-train release build` makes."""
     return _WORDS.get(pair, _WORDS[stories.NAME])
 
 
@@ -42,7 +42,7 @@ def _stories(pair: str, asked: Asked) -> list[str]:
     return [
         _wrapped(
             [
-                f"python -m duet_training.release OUT --into cloud/pairs/duet_pairs/{pair}",
+                f"duet-train release build OUT --into cloud/pairs/duet_pairs/{pair}",
                 *_asked(asked),
             ]
         )
@@ -52,7 +52,7 @@ def _stories(pair: str, asked: Asked) -> list[str]:
 def _asked(asked: Asked) -> list[str]:
     parts = []
     if asked.real:
-        parts.append(f"--real {' '.join(f'{name}.jsonl' for name in asked.real)}")
+        parts.append(" ".join(f"--real {name}.jsonl" for name in asked.real))
     if asked.peer:
         parts.append(f"--peer {asked.peer}")
     if asked.served:
@@ -61,7 +61,7 @@ def _asked(asked: Asked) -> list[str]:
 
 
 def _problems(pair: str, asked: Asked) -> list[str]:
-    made = f"python -m duet_training.release OUT --pair {pair} --base SMOLLM2"
+    made = f"duet-train release build OUT --pair {pair} --base SMOLLM2"
     parts = [made, "--worked gsm8k_train.jsonl", f"--into cloud/pairs/duet_pairs/{pair}"]
     return [_wrapped([*parts, *_asked(asked)])]
 

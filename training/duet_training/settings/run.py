@@ -34,7 +34,7 @@ from duet_training.verl_backend.generation import Sampling
 
 
 class Data(Part):
-    """Parquet files of `python -m duet_training.data`, one to train on or several; `max_prompt` in
+    """Parquet files of `duet-train data prepare`, one to train on or several; `max_prompt` in
     tokens of the reasoner.
     """
 

@@ -1,4 +1,4 @@
-"""`python -m duet_training.sft.adapted OUT --base DIR --worked FILE`: a model of others reasons.
+"""`duet-train sft adapter OUT --base DIR --worked FILE`: a model of others reasons.
 
 The reasoner is a model that has been trained already, and learns a low-rank adapter; the decoder is
 made from scratch. Both learn from worked problems and generated stories that are solved by
@@ -6,7 +6,6 @@ equations. Called again, it goes on where it stopped. OUT then holds `pair.yaml`
 `adapter/`, and `base.yaml`: the pair without the adapter, for joint training to go on with it.
 """
 
-import argparse
 import random
 import shutil
 import time
@@ -14,13 +13,13 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 import yaml
 from transformers.utils import logging as hub_logging
 
-from duet_training.commands import MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
 from duet_training.data.story_problems.draw import SCOPES, Scope, stories
 from duet_training.errors import ConfigError
 from duet_training.pair.description import load_pair
@@ -33,39 +32,10 @@ from duet_training.sft.trainer import Plan, Student
 from duet_training.sft.worked import EquationTeacher, Worked, from_story, read_worked
 from duet_training.verl_backend.precision import has_fast_bfloat16
 
-BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"  # pragma: allowlist secret
 # It reads equations and copies a result, and solves the easiest questions alone: 1.1M parameters.
 DECODER, VOCABULARY = Shape(128, 4, 384, 32), 2048
 PAIR = "pair.yaml"
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
-
-
-def _parser() -> argparse.ArgumentParser:
-    assert __doc__
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.sft.adapted", description=__doc__.split("\n\n", 1)[1]
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--base", type=Path, required=True, help="the reasoner's own directory")
-    parser.add_argument("--base-name", default=BASE)
-    parser.add_argument("--worked", type=Path, required=True, help="JSONL with solutions")
-    parser.add_argument("--scope", choices=sorted(SCOPES), default="wide")
-    parser.add_argument("--told", type=real(0, 1), default=0.5, help="share of stories")
-    parser.add_argument("--role", choices=("reasoner", "decoder"), help="train this one only")
-    parser.add_argument("--rank", type=whole(1, 1024), default=4)
-    parser.add_argument("--first", type=whole(0, 1024), default=10, help="layer with an adapter")
-    parser.add_argument("--reasoner-steps", type=STEPS, default=1400)
-    parser.add_argument("--reasoner-rate", type=real(1e-12, 1.0), default=2e-3)
-    parser.add_argument("--reasoner-tokens", type=TOKENS, default=1024, help="of a batch")
-    parser.add_argument("--decoder-steps", type=STEPS, default=1500)
-    parser.add_argument("--decoder-rate", type=real(1e-12, 1.0), default=2e-3)
-    parser.add_argument("--decoder-tokens", type=TOKENS, default=3072, help="of a batch")
-    parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument("--minutes", type=MINUTES, default=1e6, help="stop after so long (exit 3)")
-    parser.add_argument(
-        "--threads", type=THREADS, help="of the processor [as many as PyTorch takes]"
-    )
-    return parser
 
 
 def make_pair(out: Path, base: Path, problems: list[Worked], scope: Scope, seed: int) -> Path:
@@ -103,7 +73,7 @@ def reasoner_format(path: str) -> dict[str, Any]:
     }
 
 
-def train(arguments: argparse.Namespace) -> int:
+def train(arguments: SimpleNamespace) -> int:
     """Trains; the exit code.
 
     Raises:
@@ -153,15 +123,3 @@ def _examples(
     teacher: EquationTeacher, student: Student, role: str, rng: random.Random, count: int
 ) -> list[Example]:
     return teacher.examples(role, rng, count, student.chunk)
-
-
-def run(argv: list[str] | None = None) -> int:
-    """Reads the command line and trains.
-
-    Returns:
-        0 when done, `UNFINISHED` when the time was up before.
-
-    Raises:
-        TrainingError: it cannot be done.
-    """
-    return train(_parser().parse_args(argv))

@@ -1,11 +1,10 @@
-"""`python -m duet_training.sft.formula_accuracy OUT FILE...`: how often formulas are right.
+"""`duet-train sft formula-accuracy OUT FILE...`: how often formulas are right.
 
-Greedy formulas of a reasoner in training (OUT as `duet_training.sft.formulas` writes it),
+Greedy formulas of a reasoner in training (OUT as `duet-train sft formulas` writes it),
 computed exactly, over files of problems (JSONL with `question` and `answer`) and over generated
 problems that no model was trained on.
 """
 
-import argparse
 import json
 import random
 import sys
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ from duet_contract.quantities import Value, asked, check, compute, written
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_report.tables import markdown
-from duet_training.commands import COUNT, SEED, THREADS, whole
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
@@ -176,7 +175,7 @@ def as_table(summaries: Sequence[dict[str, Any]]) -> str:
     return markdown(head, rows)
 
 
-def _problems(arguments: argparse.Namespace) -> dict[str, list[MaskedProblem]]:
+def _problems(arguments: SimpleNamespace) -> dict[str, list[MaskedProblem]]:
     sets: dict[str, list[MaskedProblem]] = {}
     for file in arguments.files:
         rows, _ = read_jsonl(file, "math")
@@ -193,28 +192,8 @@ def _problems(arguments: argparse.Namespace) -> dict[str, list[MaskedProblem]]:
     return sets
 
 
-def _parser() -> argparse.ArgumentParser:
-    assert __doc__
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.sft.formula_accuracy",
-        description=__doc__.split("\n\n", 1)[1],
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("files", type=Path, nargs="*", help="JSONL with question and answer")
-    parser.add_argument("--base", type=Path, help="the reasoner's base [the merged model in OUT]")
-    parser.add_argument("--part", type=COUNT, help="questions drawn from each file [all]")
-    parser.add_argument(
-        "--generated", type=whole(0, 1_000_000), default=0, help="generated problems of each kind"
-    )
-    parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument("--threads", type=THREADS, help="processor threads [PyTorch's default]")
-    parser.add_argument("--rows", type=Path, help="write every outcome here, JSONL")
-    return parser
-
-
-def run(argv: list[str] | None = None) -> int:
-    """Measures and prints a table; the exit code."""
-    arguments = _parser().parse_args(argv)
+def measure_formulas(arguments: SimpleNamespace) -> None:
+    """Measures and prints a table."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     pair = load_pair(arguments.out / "pair.yaml")
@@ -235,4 +214,3 @@ def run(argv: list[str] | None = None) -> int:
     print(as_table(summaries))
     if arguments.rows:
         arguments.rows.write_text("".join(lines), "utf-8")
-    return 0

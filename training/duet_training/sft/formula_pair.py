@@ -1,4 +1,4 @@
-"""`python -m duet_training.sft.formulas OUT --base DIR --annotated FILE`: private quantities.
+"""`duet-train sft formulas OUT --base DIR --annotated FILE`: private quantities.
 
 The reasoner is a model of others with a low-rank adapter, and learns to write formulas over the
 labels of masked questions. The decoder is made from scratch, and learns to write the sentence
@@ -7,7 +7,6 @@ again, it continues where it stopped. OUT then holds `pair.yaml`, both models, `
 `base.yaml`: the pair without the adapter, for joint training.
 """
 
-import argparse
 import random
 import shutil
 import time
@@ -15,19 +14,18 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 import yaml
 from transformers.utils import logging as hub_logging
 
-from duet_training.commands import MINUTES, SEED, STEPS, THREADS, TOKENS, real, whole
 from duet_training.data.word_problems.annotated import read_annotated
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import ConfigError
 from duet_training.pair.description import load_pair
-from duet_training.sft.adapted_pair import BASE
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
@@ -41,37 +39,6 @@ DECODER, VOCABULARY = Shape(160, 4, 448, 32), 4096
 PAIR = "pair.yaml"
 GRAIN = 8
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
-
-
-def _parser() -> argparse.ArgumentParser:
-    assert __doc__
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.sft.formulas", description=__doc__.split("\n\n", 1)[1]
-    )
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--base", type=Path, required=True, help="the reasoner's own directory")
-    parser.add_argument("--base-name", default=BASE, help="its name on the hub")
-    parser.add_argument("--annotated", type=Path, required=True, help="GSM8K's training set, JSONL")
-    parser.add_argument(
-        "--generated", type=real(0, 1), default=0.6, help="share of generated problems"
-    )
-    parser.add_argument("--role", choices=("reasoner", "decoder"), help="train this one only")
-    parser.add_argument("--rank", type=whole(1, 4096), default=8)
-    parser.add_argument(
-        "--first", type=whole(0, 1024), default=6, help="first layer with an adapter"
-    )
-    parser.add_argument("--reasoner-steps", type=STEPS, default=8000)
-    parser.add_argument("--reasoner-rate", type=real(0, 1), default=1.5e-3)
-    parser.add_argument("--reasoner-tokens", type=TOKENS, default=1024, help="tokens per batch")
-    parser.add_argument("--decoder-steps", type=STEPS, default=3000)
-    parser.add_argument("--decoder-rate", type=real(0, 1), default=2e-3)
-    parser.add_argument("--decoder-tokens", type=TOKENS, default=3072, help="tokens per batch")
-    parser.add_argument("--seed", type=SEED, default=0)
-    parser.add_argument(
-        "--minutes", type=MINUTES, default=1e6, help="stop after this time (exit 3)"
-    )
-    parser.add_argument("--threads", type=THREADS, help="processor threads [PyTorch's default]")
-    return parser
 
 
 def make_pair(out: Path, base: Path, problems: list[MaskedProblem], seed: int) -> Path:
@@ -104,13 +71,12 @@ def reasoner_format(path: str) -> dict[str, Any]:
     }
 
 
-def run(argv: list[str] | None = None) -> int:
+def train(arguments: SimpleNamespace) -> int:
     """Trains; 0 when done, 3 when the time was up before.
 
     Raises:
         ConfigError: `--base` is no model.
     """
-    arguments = _parser().parse_args(argv)
     hub_logging.disable_progress_bar()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -1,4 +1,4 @@
-"""`python -m duet_cloud.admin`."""
+"""`duet-cloud admin`."""
 
 import datetime
 import errno
@@ -10,7 +10,6 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from duet_cloud.admin.__main__ import main
 from duet_cloud.errors import Exit
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import certificates
@@ -20,6 +19,7 @@ from duet_cloud.identity.security import counts_beside
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import EnrollmentCode
 from tests.doubles import identities
+from tests.doubles.commands import cloud_admin as main
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_machine_with_a_long_name_and_one_without_a_usable_one(run, monkeypatc
     assert len(AZURE) > 64
     code, out, err = run("init", "--host", f"gpu.{AZURE}", "--host", "FD00::7")
     assert code == Exit.OK
-    assert err.startswith("next: python -m duet_cloud.admin invite --dir ")
+    assert err.startswith("next: duet-cloud admin invite --dir ")
     assert out.splitlines()[-1] == (
         f"server is   localhost, 127.0.0.1, ::1, {AZURE}, gpu.{AZURE}, fd00::7"
     )
@@ -119,7 +119,7 @@ def test_hosts_that_no_certificate_can_hold_are_told_and_can_be_changed(run, mad
     authorities.open_registry(made).set("hosts", "b\u00fcro:1")
     code, _, err = run("rotate")
     assert code == Exit.CREDENTIALS
-    assert "duet_cloud.admin rotate --host" in err
+    assert "duet-cloud admin rotate --host" in err
     assert err.count("\n") == 1
     assert run("rotate", "--host", "gpu.example.org")[0] == Exit.OK
 
@@ -233,7 +233,7 @@ def test_refused(run, made, arguments, code):
 def test_without_an_authority(run, command):
     code, _, error = run(*command)
     assert code == Exit.CREDENTIALS
-    assert "duet_cloud.admin init" in error
+    assert "duet-cloud admin init" in error
     assert error.count("\n") == 1
 
 
@@ -241,7 +241,7 @@ def test_init_where_nothing_can_be_made(run, tmp_path):
     (tmp_path / "file").touch()
     code, _, error = run("init", "--dir", str(tmp_path / "file" / "below"))
     assert code == Exit.CREDENTIALS
-    assert error.startswith("duet_cloud.admin: cannot ")
+    assert error.startswith("duet-cloud: cannot ")
     assert error.count("\n") == 1
     assert run("init", "--device-days", "nan")[0] == Exit.USAGE
 

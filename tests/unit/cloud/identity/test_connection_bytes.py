@@ -12,7 +12,7 @@ from duet_tools.link.relay import Count, Relay
 from duet_tools.tls.figures import MOST_DOWN, MOST_UP
 from tests.doubles import identities
 
-# As `duet_cloud.admin init` names a server: what it is usually called, and one more.
+# As `duet-cloud admin init` names a server: what it is usually called, and one more.
 HOSTS = "localhost,127.0.0.1,::1,compute-7,gpu.example.org"
 
 

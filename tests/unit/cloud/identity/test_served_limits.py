@@ -121,7 +121,7 @@ async def test_roles_in_the_access_file_of_an_authority_are_told(secure, refused
     path.write_text(f"{text}\n[limits.default]\nrate = 0\n")
     await asyncio.sleep(1.7)
     lines = capsys.readouterr().err.splitlines()
-    told = [json.loads(line) for line in lines if "duet_cloud.admin invite" in line]
+    told = [json.loads(line) for line in lines if "duet-cloud admin invite" in line]
     assert [line["level"] for line in told] == ["error"]
     client = secure.connect(identities.device(secure.authority))
     assert "0 questions a minute" in (await refused(client.ask())).details()

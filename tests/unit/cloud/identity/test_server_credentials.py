@@ -166,7 +166,7 @@ async def test_a_server_that_was_off_until_its_certificate_had_ended(
         await start(toy_pair, secure_options).stop()
         assert pem(certificate) not in path.read_bytes()
     else:
-        with pytest.raises(CredentialsError, match="duet_cloud.admin rotate"):
+        with pytest.raises(CredentialsError, match="duet-cloud admin rotate"):
             start(toy_pair, dataclasses.replace(secure_options, enrollment_port=None))
         assert pem(certificate) in path.read_bytes()
 
@@ -223,12 +223,12 @@ async def test_a_public_address_without_tls(toy_pair):
 
 
 def test_the_command_says_so_and_ends(toy_pair, tmp_path):
-    command = [sys.executable, "-m", "duet_cloud.serve", "--pair", str(toy_pair), "--port", "0"]
+    command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", str(toy_pair), "--port", "0"]
     done = subprocess.run(
         [*command, "--tls-dir", str(tmp_path / "none")], capture_output=True, text=True
     )
     assert done.returncode == Exit.CREDENTIALS
-    assert done.stderr.startswith("duet_cloud.serve: there is no authority in")
+    assert done.stderr.startswith("duet-cloud: there is no authority in")
     assert done.stderr.count("\n") == 1
 
 
@@ -297,7 +297,7 @@ async def test_hosts_that_no_certificate_can_hold_are_told_and_the_rest_is_kept_
     secure.authority.registry.set("hosts", "b\u00fcro:1")
     monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
     await asyncio.sleep(1.7)
-    assert capsys.readouterr().err.count("duet_cloud.admin rotate --host") == 1
+    assert capsys.readouterr().err.count("duet-cloud admin rotate --host") == 1
     assert not any(task.done() for task in secure.server.security._tasks)
 
 

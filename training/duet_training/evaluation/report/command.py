@@ -1,10 +1,5 @@
-"""`python -m duet_training.evaluation.report RESULTS... --out DIR`: the paper's tables and figures of what was run.
+"""`duet-train report`: the tables and figures of evaluations and runs."""
 
-RESULTS are JSON files of `duet_training.evaluate`, runs' directories, or directories that hold either.
-Writes `report.md`, `report.json` (the same numbers) and each figure as SVG.
-"""
-
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
@@ -38,19 +33,3 @@ def report(places: list[Path], out: Path) -> None:
     )
     (out / "report.md").write_text(page(tables, rows, figures, names), "utf-8")
     print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")
-
-
-def run(arguments: list[str] | None = None) -> int:
-    """Reads the command line and writes the report.
-
-    Raises:
-        TrainingError: a place that cannot be read.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m duet_training.evaluation.report", description=__doc__
-    )
-    parser.add_argument("results", nargs="+", type=Path, metavar="RESULTS")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    options = parser.parse_args(arguments)
-    report(options.results, options.out)
-    return 0

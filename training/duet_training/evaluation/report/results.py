@@ -1,4 +1,4 @@
-"""Reads what was run: results of `duet_training.evaluate`, and the metrics of runs."""
+"""Reads what was run: results of `duet-train evaluate`, and the metrics of runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def read_result(file: Path) -> Result:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
     except (KeyError, TypeError, IndexError) as error:
-        raise DataError(f"{file} is no result of duet_training.evaluate ({error!r})") from error
+        raise DataError(f"{file} is no result of duet-train evaluate ({error!r})") from error
 
 
 def _result_or_none(file: Path) -> Result | None:

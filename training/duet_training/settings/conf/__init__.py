@@ -1,1 +1,1 @@
-"""Hydra settings of `python -m duet_training.train`."""
+"""Hydra settings of `duet-train run`."""

@@ -1,0 +1,29 @@
+"""The commands of `duet-device`, and how their errors end."""
+
+from duet_contract.commands import Program
+from duet_device.errors import DeviceError, ExitCode
+
+_HERE = "duet_device.commands"
+
+PROGRAM = Program(
+    name="duet-device",
+    distribution="duet-device",
+    help="Answer questions with a small local model and a large model's short signal.",
+    commands={
+        "ask": (f"{_HERE}.ask:ask", "Answer a question."),
+        "pull": (f"{_HERE}.pull:pull", "Fetch and install a pair's decoder."),
+        "pairs": (f"{_HERE}.pairs:pairs", "List the installed pairs."),
+        "rm": (f"{_HERE}.pairs:rm", "Delete an installed pair."),
+        "enroll": (f"{_HERE}.enroll:enroll", "Give this device an identity with a server."),
+        "trust": (f"{_HERE}.trust:trust", "Trust a publisher, or list trusted ones."),
+        "logs": (f"{_HERE}.logs:logs", "Show stored answers; switch storing on."),
+        "forget": (f"{_HERE}.logs:forget", "Remove stored answers."),
+    },
+    epilog="Options can also be set by environment variables: DUET_OPTION for ask and pull, "
+    "DUET_COMMAND_OPTION for the others.",
+    environment="DUET",
+    errors=(DeviceError,),
+    contract_code=ExitCode.MODEL,
+    output_code=ExitCode.OUTPUT,
+    memory_code=ExitCode.MODEL,
+)

@@ -1,0 +1,303 @@
+"""The command line that every package shares, on click: lazy groups, numbers, errors, completion.
+
+A package describes its commands with a `Program` and runs them with `Program.run` inside
+`duet_contract.console.run`, so that each command ends with one line and an exit code.
+"""
+
+import importlib
+import math
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class
+
+from duet_contract.console import EXIT_OUTPUT_CLOSED, OutputClosed, OutputLost
+from duet_contract.errors import ContractError
+from duet_contract.terminal import one_line
+
+EXIT_USAGE = 2
+SHELLS = ("bash", "zsh", "fish")
+
+Lazy = Mapping[str, tuple[str, str]]
+"""Subcommands by name: (`"module:attribute"` of a `click.Command`, short help)."""
+
+# Characters of an error of usage.
+_LONGEST = 200
+# How Python, the dynamic linker and the C library report it; none of them has a type for it.
+_NO_MEMORY = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
+
+
+class Number(click.FloatRange):
+    """A finite number in a range. click accepts "nan", and "inf" where a bound is missing.
+
+    Examples:
+        >>> Number(0, 2).convert("0.5", None, None)
+        0.5
+        >>> Number().convert("nan", None, None)
+        Traceback (most recent call last):
+        click.exceptions.BadParameter: 'nan' is not a finite number.
+    """
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """See `click.ParamType`."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            bounded = self.min is not None or self.max is not None
+            where = f" in the range {self._describe_range()}" if bounded else ""
+            self.fail(f"{value!r} is not a finite number{where}.", param, ctx)
+        return number
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they run.
+
+    `--help` and shell completion show the short helps and import nothing.
+
+    Args:
+        lazy: the subcommands, in the order of the help.
+        settings: see `click.Group`.
+    """
+
+    def __init__(self, *, lazy: Lazy, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See `click.Group`."""
+        return [*self.lazy, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a subcommand; None if there is none of that name."""
+        if cmd_name not in self.lazy:
+            return super().get_command(ctx, cmd_name)
+        target, short_help = self.lazy[cmd_name]
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command.short_help = short_help
+        own_prefix = command.context_settings.get("auto_envvar_prefix")
+        if prefix := own_prefix or _variable(ctx.auto_envvar_prefix, cmd_name):
+            _name_variables(command, prefix)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Group`."""
+        with formatter.section("Commands"):
+            formatter.write_dl(self._short_helps())
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """See `click.Group`."""
+        found = [
+            CompletionItem(name, help=short_help)
+            for name, short_help in self._short_helps()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
+    def _short_helps(self) -> list[tuple[str, str]]:
+        own = {name: command.short_help or "" for name, command in self.commands.items()}
+        return [*((name, text) for name, (_, text) in self.lazy.items()), *own.items()]
+
+
+@dataclass(frozen=True)
+class Program:
+    """An installed command: its subcommands, and how its errors end.
+
+    Examples:
+        >>> program = Program("duet-example", "duet-contract", "Show an example.", {})
+        >>> program.run(["--bogus"])
+        2
+    """
+
+    name: str
+    """Name of the console script; also the prefix of its environment variables."""
+    distribution: str
+    """Name of the distribution whose version `--version` prints."""
+    help: str
+    """Help of the whole command."""
+    commands: Lazy
+    """Subcommands; `completion` is added."""
+    epilog: str = ""
+    """Text at the end of the help."""
+    environment: str = ""
+    """Prefix of environment variables that set options. Empty: derived from the name."""
+    errors: tuple[type[Exception], ...] = ()
+    """Exceptions that end with their message and their `exit_code` (1 where they have none)."""
+    contract_code: int = 1
+    """Exit code after a `ContractError`."""
+    output_code: int = 1
+    """Exit code when stdout cannot take the output."""
+    memory_code: int = 1
+    """Exit code when memory or threads run out."""
+    sigterm_interrupts: bool = False
+    """Whether SIGTERM ends a command as Ctrl-C does, so that it ends its child processes."""
+
+    def group(self) -> LazyGroup:
+        """Builds the click group."""
+        prefix = self.environment or self.name.replace("-", "_").upper()
+        group = LazyGroup(
+            name=self.name,
+            lazy=self.commands,
+            help=self.help,
+            epilog=self.epilog
+            or f"Options can also be set by environment variables, named {prefix}_COMMAND_OPTION.",
+            context_settings={
+                "auto_envvar_prefix": prefix,
+                "help_option_names": ["-h", "--help"],
+                "show_default": True,
+            },
+            params=[_version_option(self.distribution)],
+        )
+        group.add_command(_completion(group, self.name))
+        return group
+
+    def run(self, arguments: Sequence[str] | None = None, obj: object = None) -> int:
+        """Runs a command line and returns its exit code. Call it inside `console.run`.
+
+        Args:
+            arguments: the command line; None: the process's own.
+            obj: `click.Context.obj` of the command.
+
+        Returns:
+            What the command returns (0 for None), 2 for an error of usage, or the exit code of
+            the error that ended it.
+        """
+        try:
+            with _sigterm() if self.sigterm_interrupts else _unchanged():
+                code = self.group().main(
+                    arguments, prog_name=self.name, standalone_mode=False, obj=obj
+                )
+                sys.stdout.flush()
+            return code if isinstance(code, int) else 0
+        except OutputClosed:
+            raise
+        except OutputLost as error:
+            return self._fail(str(error), self.output_code)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            return EXIT_USAGE
+        except click.ClickException as error:
+            return self._fail(_usage(error), EXIT_USAGE)
+        except click.Abort:
+            raise KeyboardInterrupt from None
+        except self.errors as error:
+            code = int(getattr(error, "exit_code", 1))
+            return (
+                code
+                if code == EXIT_OUTPUT_CLOSED
+                else self._fail(str(error) or type(error).__name__, code)
+            )
+        except ContractError as error:
+            return self._fail(str(error), self.contract_code)
+        except (MemoryError, RuntimeError, ImportError, OSError) as error:
+            if not _out_of_memory(error):
+                raise
+            message = "out of memory or threads: end other programs, or raise the limit (ulimit -a)"
+            return self._fail(message, self.memory_code)
+
+    def _fail(self, message: str, code: int) -> int:
+        sys.stderr.write(f"{self.name}: {one_line(message)}\n")
+        return code
+
+
+def _version_option(distribution: str) -> click.Option:
+    def show(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+        if not asked or context.resilient_parsing:
+            return
+        # Imported here: it takes a third of the time that --help may take.
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version(distribution)
+        except PackageNotFoundError:
+            raise ContractError(
+                f"the version is unknown: {distribution} runs from a checkout and is not installed"
+            ) from None
+        click.echo(f"{context.find_root().info_name} {found}")
+        context.exit()
+
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=show,
+        help="Show the version and exit.",
+    )
+
+
+def _completion(group: click.Group, name: str) -> click.Command:
+    where = {
+        "bash": "~/.bashrc",
+        "zsh": "~/.zshrc",
+        "fish": f"~/.config/fish/completions/{name}.fish",
+    }
+
+    @click.command(
+        short_help="Print the shell completion script.",
+        epilog="\b\nTo install:\n"
+        + "\n".join(f"  {name} completion {shell} >> {where[shell]}" for shell in SHELLS),
+    )
+    @click.argument("shell", type=click.Choice(SHELLS))
+    def completion(shell: str) -> None:
+        """Print the script that completes this command in SHELL."""
+        kind = get_completion_class(shell)
+        assert kind, shell
+        click.echo(kind(group, {}, name, f"_{name}_COMPLETE".replace("-", "_").upper()).source())
+
+    return completion
+
+
+def _variable(prefix: str | None, name: str) -> str | None:
+    """The environment variable of an option, or the prefix of a command's."""
+    return f"{prefix}_{name}".replace("-", "_").upper() if prefix else None
+
+
+def _name_variables(command: click.Command, prefix: str) -> None:
+    """Names each option's environment variable after its flag; click would take the parameter."""
+    for option in command.params:
+        if isinstance(option, click.Option) and option.envvar is None and option.allow_from_autoenv:
+            option.envvar = _variable(prefix, max(option.opts, key=len).lstrip("-"))
+    if isinstance(command, click.Group):
+        for name, subcommand in command.commands.items():
+            _name_variables(subcommand, f"{prefix}_{name}".upper())
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with a command line, and the command that shows what is right."""
+    message = error.format_message().rstrip(".")
+    if len(message) > _LONGEST:
+        # It quotes a value that may be of any length.
+        message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{message}; see: {context.command_path} --help" if context else message
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Whether a lack of memory or threads is behind an error, such as that of an import."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+@contextmanager
+def _sigterm() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    yield

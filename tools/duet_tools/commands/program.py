@@ -1,0 +1,21 @@
+"""The commands of `duet-bench`, and how their errors end."""
+
+from duet_contract.commands import Program
+from duet_tools.errors import BenchError
+
+PROGRAM = Program(
+    name="duet-bench",
+    distribution="duet-tools",
+    help="Measure DUET: speed, bytes, links, capacity; report the results.",
+    commands={
+        "split": ("duet_tools.split.command:split", "Compare the split with its alternatives."),
+        "figures": ("duet_tools.bench.figures:figures", "Measure the split next to its peers."),
+        "link": ("duet_tools.link.command:link", "Emulate a link in front of a TCP service."),
+        "capacity": ("duet_tools.fleet.command:capacity", "Simulate devices that ask replicas."),
+        "tls": ("duet_tools.tls.figures:tls", "Measure the cost of mutual TLS."),
+        "demo": ("duet_tools.demo:demo", "Serve a pair here and ask a question."),
+        "tables": ("duet_tools.report.readme_tables:tables", "Print results as Markdown tables."),
+    },
+    errors=(BenchError, OSError),
+    sigterm_interrupts=True,
+)

@@ -1,0 +1,23 @@
+"""`duet-train`: the installed command."""
+
+from collections.abc import Sequence
+
+from duet_contract import console
+
+INSTALL = console.install_command(__file__, ("proto", "training[gpu]"), "duet-training[gpu]")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code.
+
+    Args:
+        arguments: the command line; the process's own, if None.
+    """
+
+    def command() -> int:
+        # Imported here, so that a missing library is reported in one line.
+        from duet_training.commands.program import PROGRAM
+
+        return PROGRAM.run(arguments)
+
+    return console.run("duet-train", command, install=INSTALL)

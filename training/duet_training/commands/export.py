@@ -1,0 +1,48 @@
+"""`duet-train export` and `duet-train converter`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from duet_training.commands.options import PATH, settings
+
+_EPILOG = """\b
+Exit codes:
+    0  exported
+    1  the run cannot be exported
+    2  usage
+    3  an exported model differs from the trained one by more than allowed
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=PATH)
+@click.argument("out", type=PATH)
+@settings("export")
+def export(run: Path, out: Path, overrides: tuple[str, ...]) -> None:
+    """Export RUN, the directory of a training run, as a pair in OUT."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from duet_training.errors import ParityError
+    from duet_training.export.build import export as export_run
+    from duet_training.export.parity import report_lines
+    from duet_training.export.settings import ExportSettings
+    from duet_training.settings.run import compose_settings
+
+    chosen = compose_settings("export", list(overrides), ExportSettings)
+    try:
+        manifest, report = export_run(run, out, chosen)
+    except ParityError as error:
+        raise ParityError(f"beyond parity: {error}") from error
+    for line in report_lines(report):
+        click.echo(line)
+    click.echo(f"{manifest.reference} in {out}: decoder {chosen.decoder}")
+
+
+@click.command()
+def converter() -> None:
+    """Fetch llama.cpp's GGUF converter into the cache, for hosts that are offline later."""
+    from duet_training.export.converter import converter_directory
+
+    click.echo(converter_directory(None))

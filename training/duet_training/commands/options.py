@@ -1,0 +1,87 @@
+"""Options that several commands share, and commands that resume."""
+
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from duet_contract.commands import Number
+from duet_training.errors import Interrupted
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+SEED = click.IntRange(0, 2**31)
+STEPS = click.IntRange(0, 10_000_000)
+TOKENS = click.IntRange(1, 1 << 24)
+COUNT = click.IntRange(1, 100_000_000)
+MINUTES = Number(0, 1e6)
+RATE = Number(1e-12, 1.0)
+ROLE = click.Choice(("reasoner", "decoder"))
+SPLIT = click.Choice(("train", "validation", "test"))
+
+
+class Resumable(click.Command):
+    """A command that continues when it is called again."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Command`.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted; the same command continues") from error
+
+
+def settings(*names: str) -> Callable[[F], F]:
+    """KEY=VALUE arguments of a command, and `--settings`, which lists them.
+
+    Args:
+        names: settings files in `duet_training.settings.conf`; the first one overrides the others.
+    """
+
+    def show(context: click.Context, _option: click.Parameter, asked: bool) -> None:
+        if asked and not context.resilient_parsing:
+            conf = files("duet_training.settings.conf")
+            texts = (conf.joinpath(f"{name}.yaml").read_text("utf-8") for name in names)
+            click.echo("\n".join(texts).rstrip())
+            context.exit()
+
+    def add(function: F) -> F:
+        option = click.option(
+            "--settings",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            allow_from_autoenv=False,
+            callback=show,
+            help="List the settings with their defaults and exit.",
+        )
+        return option(click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")(function))
+
+    return add
+
+
+def seed(what: str) -> Callable[[F], F]:
+    """`--seed`."""
+    return click.option("--seed", type=SEED, default=0, metavar="N", help=f"Seed of {what}.")
+
+
+threads = click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Processor threads [PyTorch's default].",
+)
+serving_python = click.option(
+    "--serving-python",
+    type=PATH,
+    required=True,
+    metavar="FILE",
+    help="Python interpreter that has vLLM.",
+)
