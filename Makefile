@@ -13,6 +13,10 @@ READY := $(VENV)/.ready
 TRAINING_VENV := .venv-training
 TRAINING_LOCK := requirements/training-cpu.txt
 TRAINING_READY := $(TRAINING_VENV)/.ready
+# The site needs no package of ours: API pages are read from the sources.
+DOCS_VENV := .venv-docs
+DOCS_LOCK := requirements/docs.txt
+DOCS_READY := $(DOCS_VENV)/.ready
 PAIR ?= word-problems-135m
 # What is measured and tested wants a reasoner of real size, and long signals.
 MEASURED_PAIR := smollm2-135m
@@ -30,7 +34,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint stubs lock bench report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint docs docs-serve docs-update docs-demo stubs lock bench report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -94,39 +98,60 @@ test-training: $(TRAINING_READY) ## the tests of training/ alone
 	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
 	  $(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
 
-lint: $(READY) ## style, types, import rules, contract, generated files, unsafe code, secrets
+lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/scripts
 	PYTHONPATH=training $(BIN)/lint-imports
-	$(BIN)/bandit -q -c pyproject.toml -r cloud device proto/duet_contract requirements tools training
+	$(BIN)/python docs/scripts/style_check.py
+	$(BIN)/bandit -q -c pyproject.toml -r cloud device docs proto/duet_contract requirements tools training
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
 	$(BIN)/buf lint
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
-	$(BIN)/python -m duet_tools tables --update README.md --check
+	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md --check
+	$(BIN)/python docs/scripts/generate.py --check
+
+$(DOCS_READY): $(DOCS_LOCK)
+	@test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --no-deps --quiet $(PIP_ARGS) -r $(DOCS_LOCK)
+	@touch $@
+
+docs: $(DOCS_READY) ## build the documentation site (build/site), strictly
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/python -m mkdocs build --strict
+	$(DOCS_VENV)/bin/python docs/scripts/offline_check.py build/site
+
+docs-serve: docs ## build the site and serve it on http://127.0.0.1:8000
+	$(DOCS_VENV)/bin/python -m http.server 8000 --bind 127.0.0.1 --directory build/site
+
+docs-update: $(READY) ## write the generated parts of the documents
+	$(BIN)/python docs/scripts/generate.py
+
+docs-demo: $(READY) pair ## record the terminal of the quick start again
+	$(BIN)/python docs/scripts/record.py docs/images/demo.svg
 
 stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
-lock: $(READY) ## resolve both environments anew
+lock: $(READY) ## resolve every environment again
 	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools/report tools \
 	  --group dev --with torch==2.13.0
 	$(BIN)/python requirements/lock.py training-cpu.txt proto tools/report 'training[cpu]' --group test --with torch==2.13.0
 
-bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update the README's table
+bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update docs/benchmarks.md
 	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json
-	$(BIN)/python -m duet_tools tables --update README.md
+	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md
 
 # REPORT: a folder that is not there yet.
-report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update the README's report
+report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update docs/benchmarks.md
 	mkdir -p $(dir $(REPORT))
 	$(TRAINING_VENV)/bin/python -m duet_training data story-problems wide > $(dir $(REPORT))stories-wide.jsonl
 	$(BIN)/python -m duet_tools split --data $(dir $(REPORT))stories-wide.jsonl --out $(REPORT) \
 	  --pair $(REPORTED_PAIR) \
 	  --modes duet,large-alone,device-alone,truncated --concurrency 16 --budgets 16,128 \
 	  --link 2g,3g,4g,5g,wifi,dsl,satellite,lan
-	$(BIN)/python -m duet_tools tables $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update README.md
+	$(BIN)/python -m duet_tools tables $(REPORT)/report.json --keep tools/duet_tools/results/report_cpu.json --update docs/benchmarks.md
 
 audit: $(READY) ## known vulnerabilities of what the locks name; needs a network and pip-audit
 	@$(BIN)/python -c 'import pip_audit' 2>/dev/null \
@@ -136,5 +161,5 @@ audit: $(READY) ## known vulnerabilities of what the locks name; needs a network
 	done; test -z "$$found"
 
 clean: ## remove the environment and every cache in the tree
-	rm -rf $(VENV) $(TRAINING_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(TRAINING_VENV) $(DOCS_VENV) build/site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -24,7 +24,7 @@ def main() -> None:
     """Resolves the projects and writes `requirements/NAME`."""
     parser = argparse.ArgumentParser(description="Write a lock of the projects named.")
     parser.add_argument("name", help="file in requirements/")
-    parser.add_argument("projects", nargs="+", help="folder of a project, with extras")
+    parser.add_argument("projects", nargs="*", help="folder of a project, with extras")
     parser.add_argument("--group", required=True, help="dependency group of the root project file")
     parser.add_argument("--with", dest="constraints", action="append", default=[], metavar="PIN")
     asked = parser.parse_args()
@@ -41,7 +41,7 @@ def main() -> None:
         if not item["metadata"]["name"].lower().startswith("duet-")
         and item["metadata"]["name"].lower() not in LEFT_OUT
     )
-    wanted = ", ".join(asked.projects)
+    wanted = ", ".join(asked.projects) or f"group {asked.group}"
     header = f"# Written by requirements/lock.py for {wanted}. Install with --no-deps.\n"
     target = ROOT / "requirements" / asked.name
     target.write_text(header + "".join(f"{pin}\n" for pin in sorted(pins, key=str.lower)), "utf-8")

@@ -1,1 +1,1 @@
-"""Tests of every room; a package, so that no other distribution's `tests` comes first."""
+"""Tests of every package; a package, so that no other distribution's `tests` comes first."""

@@ -182,9 +182,9 @@ class Link:
                     if self._cancelled.wait(wait):
                         return
         except Exception as error:  # `next` must raise it instead of waiting on.
-            self.broken = not isinstance(error, CloudBusy)
             self._over = True
             if not self._cancelled.is_set():
+                self.broken = not isinstance(error, CloudBusy)
                 self._queue.put(error)
 
     def _attempt(self) -> None:

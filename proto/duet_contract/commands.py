@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
         return [*self.lazy, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a subcommand; None if there is none of that name."""
+        """Imports a subcommand; None if no subcommand has that name."""
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
         target, short_help = self.lazy[cmd_name]

@@ -80,7 +80,7 @@ def is_closed(channel: grpc.Channel) -> bool:
 def test_questions_share_decoder_and_connection(
     cloud: ScriptedCloud, pair: Pair, opened: Opened
 ) -> None:
-    with Client(pair, server=cloud.address) as client:
+    with Client(pair, server=cloud.address, connect_timeout=60, require_cloud=True) as client:
         assert not opened.decoders
         for _ in range(3):
             assert client.ask(QUESTION).answer == ANSWER
@@ -89,6 +89,21 @@ def test_questions_share_decoder_and_connection(
     assert (len(opened.decoders), len(opened.channels), len(cloud.requests)) == (1, 1, 3)
     assert opened.decoders[0].closed
     assert is_closed(opened.channels[0])
+
+
+def test_a_status_that_trails_the_signal_costs_no_connection(pair: Pair, opened: Opened) -> None:
+    """The call is cancelled once the answer is there, which says nothing about the connection."""
+
+    def lingers(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield tokens(65)
+        yield done(1)
+        while context.is_active():
+            time.sleep(0.005)
+
+    with ScriptedCloud(lingers) as cloud, Client(pair, server=cloud.address) as client:
+        for _ in range(3):
+            assert client.ask(QUESTION).receipt.source == "duet"
+    assert len(opened.channels) == 1
 
 
 def test_what_was_given_stays_open(

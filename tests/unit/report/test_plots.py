@@ -34,7 +34,7 @@ def test_the_same_data_gives_the_same_bytes(tmp_path):
 
 def test_two_points_are_no_plot(tmp_path):
     write_plots([_plot()], tmp_path)
-    # A limit is no point, and a plot of before that shows nothing now is removed.
+    # A limit is not a point. An earlier plot that shows nothing now is removed.
     limit = Series("most", [0, 1, 2], [1, 1, 1], look="limit")
     few = Plot("p", "", "", [Panel("x", "y", [Series("s", [0, 1], [0, 1]), limit])])
     assert write_plots([few], tmp_path) == []

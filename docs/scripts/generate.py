@@ -1,0 +1,79 @@
+"""Writes the generated parts of the documents: tables, pictures and the help of commands.
+
+    python docs/scripts/generate.py            write what is stale
+    python docs/scripts/generate.py --check    exit 1 and name what is stale
+
+The bench's tables in `docs/benchmarks.md` are written by `make bench` and `make report`.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import command_help
+import figures
+import pictures
+import style_check
+from drawing import SCHEMES
+from duet_tools.report.readme_tables import Block
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = Path("docs/images")
+
+
+def documents() -> Iterator[tuple[Path, str]]:
+    """Every generated file, as its path in the repository and what it has to hold."""
+    yield Path("docs/commands.md"), command_help.page()
+    yield _with_block("docs/style.md", "phrases", _phrases())
+    pairs = figures.released_pairs()
+    table = figures.pairs_table(pairs)
+    yield _with_block("README.md", "pairs", table)
+    yield _with_block("docs/benchmarks.md", "pairs", table)
+    yield _with_block("docs/experiments.md", "greedy", _experiments_table("Methods, greedy"))
+    for scheme in SCHEMES:
+        for name, draw in pictures.PICTURES.items():
+            yield IMAGES / f"{name}-{scheme.name}.svg", draw(scheme)
+        yield IMAGES / f"accuracy-{scheme.name}.svg", figures.accuracy_plot(pairs, scheme)
+
+
+def _with_block(path: str, name: str, text: str) -> tuple[Path, str]:
+    return Path(path), Block(name, text).put_into((ROOT / path).read_text("utf-8"))
+
+
+def _phrases() -> str:
+    rows = (
+        f"| `{phrase.replace('|', chr(92) + '|')}` | {instead} |\n"
+        for phrase, instead in style_check.RULES.items()
+    )
+    return "| phrase | write |\n|---|---|\n" + "".join(rows)
+
+
+def _experiments_table(heading: str) -> str:
+    """The table below a heading of the report of the experiments."""
+    text = (ROOT / "training/EXPERIMENTS.md").read_text("utf-8")
+    section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return "".join(f"{line}\n" for line in section.splitlines() if line.startswith("|"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser(description="Write the generated parts of the documents.")
+    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 if stale")
+    asked = parser.parse_args(arguments)
+    stale = []
+    for path, wanted in documents():
+        file = ROOT / path
+        if not file.is_file() or file.read_text("utf-8") != wanted:
+            stale.append(str(path))
+            if not asked.check:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(wanted, "utf-8")
+    if stale and asked.check:
+        print(f"stale: {', '.join(stale)}; run: make docs-update", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

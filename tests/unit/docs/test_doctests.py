@@ -1,0 +1,60 @@
+"""Examples in the docstrings of contract, device, cloud and tools."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from duet_contract.channels import open_channel
+from duet_contract.manifest import Manifest
+from duet_device.pairs.pair import Pair
+from tests.doubles.cloud import ScriptedCloud, done, says, tokens
+from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.doctests import ROOT, check_examples, modules_with_examples
+from tests.unit.device.conftest import manifest_data
+
+MODULES = modules_with_examples("proto", "device", "cloud", "tools")
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The pair that examples of clients name, and a cloud behind every address."""
+    limits = {"question": 256, "budget": 32, "answer": 64}
+    data = manifest_data(id="word-problems-135m", limits=limits)
+    pair = Pair(tmp_path, Manifest.model_validate(data))
+    decoder = ScriptedDecoder(answering("9", " A:"))
+    monkeypatch.setattr("duet_device.client.open_pair", lambda *_, **__: pair)
+    monkeypatch.setattr("duet_device.client.load_decoder", lambda *_: decoder)
+    with ScriptedCloud(says(tokens(*b"3*3=9"), done(5))) as cloud:
+        address = cloud.address
+        monkeypatch.setattr("duet_device.client.open_channel", lambda *_: open_channel(address))
+        yield
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_hold(module: str) -> None:
+    check_examples(module)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_program_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert len(program.splitlines()) <= 8
+    exec(compile(program, "README.md", "exec"), {})
+    answer, cost = capsys.readouterr().out.splitlines()
+    assert answer == "9"
+    assert cost.startswith("5 signal tokens, ")
+
+
+def test_examples_are_found() -> None:
+    assert "duet_contract.terminal" in MODULES
+
+
+def test_an_example_that_does_not_hold_fails(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong_example.py").write_text('"""Adds.\n\n>>> 1 + 1\n3\n"""\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(AssertionError):
+        check_examples("wrong_example")
