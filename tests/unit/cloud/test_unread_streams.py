@@ -68,6 +68,8 @@ async def test_unread_files_do_not_stop_others(cloud, toy_pair, tmp_path, monkey
     async with open_aio_channel(f"127.0.0.1:{cloud.server.port}", options=CLOSED_WINDOW) as channel:
         stub = PairServiceStub(channel)
         unread = [stub.FetchFile(request) for _ in range(2)]
+        # Before others ask, who could take one of the two slots.
+        await until(lambda: cloud.server.pairs._fetching == 2)
         others = PairServiceStub(cloud.channel)
 
         async def full() -> bool:
@@ -76,9 +78,8 @@ async def test_unread_files_do_not_stop_others(cloud, toy_pair, tmp_path, monkey
             except grpc.aio.AioRpcError as error:
                 return error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
+        assert await full()
         async with asyncio.timeout(15):
-            while not await full():  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
             while await full():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         for call in unread:
