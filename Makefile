@@ -111,7 +111,7 @@ lint: $(READY) ## code, types, import rules, words, contract, generated files, s
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
 	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md --check
-	$(BIN)/python docs/scripts/generate.py --check
+	PYTHONPATH=training $(BIN)/python docs/scripts/generate.py --check
 
 $(DOCS_READY): $(DOCS_LOCK)
 	@test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
@@ -126,7 +126,7 @@ docs-serve: docs ## build the site and serve it on http://127.0.0.1:8000
 	$(DOCS_VENV)/bin/python -m http.server 8000 --bind 127.0.0.1 --directory build/site
 
 docs-update: $(READY) ## write the generated parts of the documents
-	$(BIN)/python docs/scripts/generate.py
+	PYTHONPATH=training $(BIN)/python docs/scripts/generate.py
 
 docs-demo: $(READY) pair ## record the terminal of the quick start again
 	$(BIN)/python docs/scripts/record.py docs/images/demo.svg

@@ -89,7 +89,8 @@ class CloudServer:
         control_pb2_grpc.add_ControlServiceServicer_to_server(
             ControlService(self.routes), self._server
         )
-        pairs_pb2_grpc.add_PairServiceServicer_to_server(PairService(self.routes), self._server)
+        self.pairs = PairService(self.routes)
+        pairs_pb2_grpc.add_PairServiceServicer_to_server(self.pairs, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self.security:
             self.security.add_services(self._server)

@@ -1,7 +1,7 @@
 """Measures the split on your own questions: own_data.py QUESTIONS.csv OUT_DIR
 
 The CSV file has the columns `question` and `answer`. DUET_PAIR and DUET_SERVER name the pair and a
-running cloud. Needs `pip install ./proto ./device ./tools`.
+running cloud. Needs `pip install ./proto ./device ./tools/report ./tools`.
 """
 
 import csv

@@ -16,7 +16,7 @@ import figures
 import pictures
 import style_check
 from drawing import SCHEMES
-from duet_tools.report.readme_tables import Block
+from duet_report.blocks import put_block
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
@@ -38,7 +38,7 @@ def documents() -> Iterator[tuple[Path, str]]:
 
 
 def _with_block(path: str, name: str, text: str) -> tuple[Path, str]:
-    return Path(path), Block(name, text).put_into((ROOT / path).read_text("utf-8"))
+    return Path(path), put_block((ROOT / path).read_text("utf-8"), name, text)
 
 
 def _phrases() -> str:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from duet_tools.bench.results import Machine
-from duet_tools.report.build import link_facts
-from duet_tools.report.model import CellReport, Report
+from duet_tools.report.build import compared, link_facts
 from duet_tools.report.summary import summarise_cell
-from duet_tools.split.cells import Cell
-from duet_tools.split.record import Record
-from duet_tools.split.settings import RunSettings
+from duet_tools.results.cells import Cell
+from duet_tools.results.figures import Machine
+from duet_tools.results.record import Record
+from duet_tools.results.report import CellReport, Report
+from duet_tools.results.settings import RunSettings
 
 SPLIT = Cell(mode="duet", link="4g", budget=32, streams=1)
 LARGE = Cell(mode="large-alone", link="4g", streams=1)
@@ -61,7 +61,8 @@ def report(*cells: CellReport, data: str = "0", **changes: Any) -> Report:
     )
     given = {
         "pair": "p@1.0.0", "date": "2026-01-02", "command": "duet-bench split",
-        "machine": machine, "settings": settings, "links": (link_facts("4g"),), "cells": cells,
+        "machine": machine, "settings": settings, "links": (link_facts("4g"),),
+        "cells": [compared(cell, cells) for cell in cells],
         **changes,
     }  # fmt: skip
     return Report.model_validate(given)

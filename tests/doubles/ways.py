@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from duet_tools.link.profiles import Link
-from duet_tools.split.relay import Relay
+from duet_tools.link.relay import Relay
 from duet_tools.split.wire import Ways, Wire
 
 
@@ -26,5 +26,5 @@ class NearWays(Ways):
             yield Wire(self, number, relay.address)
 
     def tell(self, **command: object) -> dict[str, Any]:
-        relay = self._relays[int(str(command["number"]))]
-        return {"up": relay.bytes_up, "down": relay.bytes_down}
+        count = self._relays[int(str(command["number"]))].count
+        return {"up": count.up, "down": count.down}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.counting_proxy import CountingProxy
 from duet_tools.link.emulator import LinkEmulator, parse_address
 from duet_tools.link.kernel_link import KernelLink, KernelLinkUnavailable, has_netem
 from duet_tools.link.profiles import Direction, Link
+from duet_tools.link.relay import Relay
 from tests.doubles.capture import captured, payload
 from tests.doubles.service import self_signed
 from tests.doubles.tcp import serving
@@ -47,10 +47,10 @@ def test_counted_bytes_are_those_of_a_capture(kind: str, tmp_path: Path) -> None
     way = Direction(rate_bit_s=50e6, delay_ms=5, jitter_ms=2)
     file = tmp_path / "capture.pcap"
     with serving(answer) as target:
-        proxy: LinkEmulator | CountingProxy = (
+        proxy: LinkEmulator | Relay = (
             LinkEmulator(target, Link("test", way, way, ""))
             if kind == "emulator"
-            else CountingProxy(*parse_address(target))
+            else Relay(target)
         )
         with proxy:
             port = parse_address(proxy.address)[1]

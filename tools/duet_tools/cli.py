@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from duet_contract import console
 
-INSTALL = console.install_command(__file__, ("proto", "device", "tools"), "duet-tools")
+INSTALL = console.install_command(
+    __file__, ("proto", "device", "tools/report", "tools"), "duet-tools"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

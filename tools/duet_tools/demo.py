@@ -16,7 +16,7 @@ from rich.console import Console
 
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_tools import options
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 from duet_tools.progress import plain
 
 READY_WITHIN_S = 600
@@ -54,6 +54,8 @@ def _ask(pair: str, question: str) -> int:
 @contextmanager
 def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
+    from duet_tools.progress import plain
+
     address = f"127.0.0.1:{_free_port()}"
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from duet_contract import json_data
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 
 _File = TypeVar("_File", bound=BaseModel)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
 MEASURED_PAIR = "smollm2-135m"

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from duet_contract import console
 
-INSTALL = console.install_command(__file__, ("proto", "training[gpu]"), "duet-training[gpu]")
+INSTALL = console.install_command(
+    __file__, ("proto", "tools/report", "training[gpu]"), "duet-training[gpu]"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

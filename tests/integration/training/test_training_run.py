@@ -226,7 +226,7 @@ def test_the_whole_loop(finished):
     page = finished / "report"
     assert report([str(out), str(finished / "whole"), "--out", str(page)]) == 0
     assert "| duet |" in (page / "report.md").read_text()
-    assert (page / "curves.png").is_file()
+    assert (page / "curves.svg").is_file()
 
 
 @pytest.fixture

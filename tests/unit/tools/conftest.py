@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from duet_contract.manifest import Manifest
-from duet_tools.bench.results import Figure, Machine, Results, Series, Target
 from duet_tools.bench.stats import ratios, summarise
 from duet_tools.report import plots
+from duet_tools.results.figures import Figure, Machine, Results, Series, Target
 from duet_tools.split import run, wire
 from tests.doubles.decoder import SIZE, ScriptedDecoder, answering
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 from duet_tools.bench import run
-from duet_tools.bench.children import Child
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.openai_server import signal_tokens
-from duet_tools.bench.results import Figure
-from duet_tools.bench.workload import question
+from duet_tools.errors import BenchError
 from duet_tools.progress import public_command
+from duet_tools.results.figures import Figure
+from duet_tools.subjects.children import Child
+from duet_tools.subjects.openai_server import signal_tokens
+from duet_tools.subjects.workload import question
 from tests.doubles.commands import bench
 
 
@@ -73,7 +73,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch, figure: Figure) -> None:
     monkeypatch.setattr(run, "_module", lambda name: group)
     manifest = SimpleNamespace(reference="small@1.0.0")
     monkeypatch.setattr(
-        "duet_tools.bench.workload.Workload.open", lambda name: SimpleNamespace(manifest=manifest)
+        "duet_tools.subjects.workload.Workload.open",
+        lambda name: SimpleNamespace(manifest=manifest),
     )
 
 

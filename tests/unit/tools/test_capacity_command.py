@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.fleet.check import Asked, replay
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
 from duet_tools.fleet.patterns import KINDS, Pattern
@@ -165,7 +165,7 @@ def test_patterns_that_cannot_be_are_refused(settings: dict[str, object]) -> Non
 def test_an_interval_is_students() -> None:
     one = estimate([1.0, 2.0, 3.0])
     assert one.mean == 2
-    assert one.within == pytest.approx(4.303 / 3**0.5)
+    assert one.within == pytest.approx(4.3026527 / 3**0.5)
     assert estimate([5.0]).within is None
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
 from duet_tools.fleet.costs_file import costs_from_report, read_costs
 from tests.doubles.reports import SPLIT, records, summary

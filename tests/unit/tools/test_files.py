@@ -9,8 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from duet_contract.json_data import json_text, parse_json
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import read_results
+from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, Pattern
@@ -20,8 +19,9 @@ from duet_tools.link.profiles import Direction, link_named
 from duet_tools.link.timeline import read_timeline
 from duet_tools.options import flags
 from duet_tools.progress import plain
-from duet_tools.report.model import read_report
 from duet_tools.report.readme_tables import read_measured
+from duet_tools.results.figures import read_results
+from duet_tools.results.report import read_report
 from duet_tools.split.options import parse_objectives
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, allow_subnormal=True)

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from duet_tools.loop_thread import LoopThread
+from duet_tools.link.loop_thread import LoopThread
 
 
 async def where() -> str:

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from duet_tools.bench.children import Child
-from duet_tools.bench.placement import spread_out, staying_on
+from duet_tools.subjects.children import Child
+from duet_tools.subjects.placement import spread_out, staying_on
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_setaffinity") or len(os.sched_getaffinity(0)) < 2,

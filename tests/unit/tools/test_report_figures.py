@@ -1,22 +1,23 @@
-"""From records to figures: percentiles, intervals, goodput, cost, statements, comparing."""
+"""From records to figures: percentiles, intervals, goodput, cost, verdicts, comparing."""
 
 import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from duet_contract.manifest import Evaluation
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
+from duet_tools.report.columns import short
 from duet_tools.report.compare import compare, row
-from duet_tools.report.model import Objective, Prices
-from duet_tools.report.rows import short
-from duet_tools.report.statements import statements, tokens_to_break_even
-from duet_tools.report.statistics import difference_of_means, percentiles, ratio_of_medians, wilson
-from duet_tools.report.summary import busy_seconds
+from duet_tools.report.summary import busy_seconds, percentiles
+from duet_tools.report.verdicts import (
+    break_even_note,
+    break_even_table,
+    break_even_tokens,
+    verdicts,
+)
 from duet_tools.report.waterfall import waterfall
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
+from duet_tools.results.report import Objective, Prices, Untrained
 from tests.doubles.reports import (
     ALONE,
     LARGE,
@@ -26,21 +27,6 @@ from tests.doubles.reports import (
     report,
     summary,
 )
-
-
-@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_wilsons_interval_holds_the_share_and_stays_within_0_and_1(case: tuple[int, int]) -> None:
-    found = wilson(*case)
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.low < found.high
-
-
-def test_wilson_is_what_the_literature_says() -> None:
-    # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3.
-    found = wilson(81, 263)
-    assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
-    found = wilson(0, 20)
-    assert (round(found.low, 4), round(found.high, 4)) == (0.0, 0.1611)
 
 
 def test_percentiles_are_interpolated() -> None:
@@ -101,109 +87,97 @@ def test_cost_is_that_of_right_answers_at_the_prices_given() -> None:
 
 def test_break_even_is_where_the_lines_meet() -> None:
     split, large = summary(SPLIT, records(SPLIT)), summary(LARGE, large_records())
-    found = tokens_to_break_even(split, large)
-    assert found
-    # The split's median is 609.5 ms.
-    assert found == (pytest.approx((609.5 - 100) / 10), pytest.approx(10.0))
+    # The split's median is 609.5 ms; the large model takes 100 ms, and 10 ms a token.
+    assert break_even_tokens(split, large) == pytest.approx((609.5 - 100) / 10)
+    # Sooner than the large model's first token is so at any length.
+    early = summary(SPLIT, records(SPLIT, total_ms=90.0))
+    assert break_even_tokens(early, large) == 0
 
 
 def test_break_even_of_answers_that_were_all_cut_at_the_limit() -> None:
     cut = large_records()
     for record in cut:
         record.large_tokens, record.total_ms, record.cloud_step_ms = 100, 1100.0, 10.0
-    found = tokens_to_break_even(summary(SPLIT, records(SPLIT)), summary(LARGE, cut))
-    assert found == (pytest.approx((609.5 - 100) / 10), pytest.approx(10.0))
+    split = summary(SPLIT, records(SPLIT))
+    assert break_even_tokens(split, summary(LARGE, cut)) == pytest.approx((609.5 - 100) / 10)
     for record in cut:
         record.cloud_step_ms = None
-    assert tokens_to_break_even(summary(SPLIT, records(SPLIT)), summary(LARGE, cut)) is None
+    assert break_even_tokens(split, summary(LARGE, cut)) is None
 
 
-def test_statements_say_where_the_split_is_sooner_smaller_and_as_accurate() -> None:
-    prices = Prices(million_tokens=1.0)
+def test_a_verdict_for_each_alternative() -> None:
     cells = [
-        summary(SPLIT, records(SPLIT), prices=prices),
-        summary(LARGE, large_records(), prices=prices),
+        summary(SPLIT, records(SPLIT)),
+        summary(LARGE, large_records()),
         summary(ALONE, records(ALONE, large_tokens=0, total_ms=300.0)),
     ]
-    found = "\n".join(statements(cells, machine_is_shared=True))
-    assert (
-        "With 1 at once, budget 32, the split answers later on 4g (0.61 s against 0.59 s) than the "
-        "large model alone.\n"
-    ) in found
-    assert (
-        "With 1 at once, budget 32, the split is the sooner one where the large model alone needs "
-        "more than 51 tokens on 4g. Here that needed 50 in the median."
-    ) in found
-    assert "spends 80% fewer tokens of the large model than that alone" in found
-    assert "brings 100 B a question down the link against 8.8 KiB" in found
-    assert "accuracy is 100% against 50% of the large model alone (+50 points" in found
-    assert "on 20 questions they differ" in found
-    assert "the split is cheaper at these prices" in found
-    assert "the split answers later than the device alone: 0.61 s on 4g, against 0.30 s" in found
-    assert "cannot be told apart" in found
-    assert "shared one machine" in found
+    large, alone = verdicts(report(*cells))
+    assert large.startswith(
+        "duet @32 against the large model alone: slower, median 0.61 s against 0.59 s; 80% fewer "
+        "large tokens; accuracy +50.0 points (+"
+    )
+    assert "not significant" not in large
+    assert alone == (
+        "duet @32 against the device alone: slower, median 0.61 s against 0.30 s; 10.0 large tokens "
+        "instead of none; accuracy +0.0 points (+0.0 to +0.0), not significant."
+    )
 
 
-def test_a_split_that_is_sooner_than_the_large_models_first_token_is_so_at_any_length() -> None:
-    cells = [summary(SPLIT, records(SPLIT, total_ms=90.0)), summary(LARGE, large_records())]
-    found = "\n".join(statements(cells, machine_is_shared=False))
-    assert "the split answers sooner on 4g (0.090 s against 0.59 s) than the large" in found
-    assert "the large model alone needs more than 0 tokens on 4g." in found
+def test_a_verdict_over_several_links_says_on_how_many_and_how_much() -> None:
+    cells = []
+    for link, split_ms in (("4g", 295.0), ("wifi", 1190.0)):
+        mine, theirs = (cell.model_copy(update={"link": link}) for cell in (SPLIT, LARGE))
+        cells.append(summary(mine, records(mine, total_ms=split_ms)))
+        cells.append(summary(theirs, large_records()))
+    cells[1::2] = [
+        cell.model_copy(update={"cell": LARGE.model_copy(update={"link": link})})
+        for cell, link in zip(cells[1::2], ("4g", "wifi"), strict=True)
+    ]
+    cells[3] = cells[3].model_copy(
+        update={"metrics": {**cells[3].metrics, "total_ms": percentiles([596.0] * 9)}}
+    )
+    (said,) = verdicts(report(*cells))
+    assert "faster on 1 of 2 links (0.50x to 2.00x the time)" in said
 
 
-def test_break_even_beyond_the_longest_answer_is_said_to_be_extrapolated() -> None:
-    # 100 ms and 10 ms a token; the longest answer has 59.
-    cells = [summary(SPLIT, records(SPLIT, total_ms=800.0)), summary(LARGE, large_records())]
-    assert "more than 70 tokens on 4g (by extrapolation)." in "\n".join(statements(cells, True))
+def test_the_most_accurate_budget_speaks_for_the_split() -> None:
+    good = SPLIT.model_copy(update={"budget": 128})
+    cells = [
+        summary(SPLIT, records(SPLIT, correct=False)),
+        summary(good, records(good)),
+        summary(LARGE, large_records()),
+    ]
+    (said,) = verdicts(report(*cells))
+    assert said.startswith("duet @128 against")
 
 
-def test_a_split_that_connecting_alone_makes_later_is_explained() -> None:
-    def said(connect_ms: float) -> str:
-        mine = records(SPLIT, total_ms=620.0, connect_ms=connect_ms)
-        return "\n".join(statements([summary(SPLIT, mine), summary(LARGE, large_records())], True))
-
-    # 25 ms later than the large model alone, whose connection takes 70 ms.
-    assert "it takes 0.14 s against 0.070 s, since a new gRPC connection" in said(140.0)
-    assert "Connecting" not in said(75.0)
-
-
-def test_the_large_model_before_its_training_is_what_one_would_run() -> None:
-    def said(tokens: float | None, split_ms: float = 600.0) -> str:
-        before = Evaluation(
-            data="d", questions=9, accuracy=0.8, signal_tokens=9, answer_tokens=9,
-            reasoner_alone_accuracy=0.95, reasoner_alone_tokens=tokens,
-        )  # fmt: skip
-        cells = [summary(SPLIT, records(SPLIT, total_ms=split_ms)), summary(LARGE, large_records())]
-        return "\n".join(statements(cells, True, [before]))
-
-    # Faster above 50 tokens: 100 ms, and 10 ms a token.
-    assert (
-        "before its training for the split this pair's large model needed 106 tokens alone, for "
-        "95% right (d, by the pair's manifest). At that length, by extrapolation from at most 59 "
-        "tokens, the split is sooner on 4g."
-    ) in said(106)
-    assert "needed 40 tokens alone" in said(40)
-    assert "At that length the split is later on 4g." in said(40)
-    assert "before its training" not in said(None)
+def test_verdicts_need_no_values_of_questions() -> None:
+    whole = report(summary(SPLIT, records(SPLIT)), summary(LARGE, large_records()))
+    assert verdicts(whole.without_series()) == verdicts(whole)
+    bare = [
+        cell.model_copy(update={"accuracy_gaps": None}) for cell in whole.without_series().cells
+    ]
+    (said,) = verdicts(whole.model_copy(update={"cells": tuple(bare)}))
+    # Of two shares that are known without their questions: Newcombe's interval.
+    assert "accuracy +50.0 points (+" in said
 
 
-def test_too_few_questions_give_no_statements() -> None:
-    cells = [summary(SPLIT, records(SPLIT, 4)), summary(LARGE, large_records(4))]
-    assert statements(cells, machine_is_shared=True) == []
+def test_what_the_large_model_needed_before_its_training_is_said() -> None:
+    cells = [summary(SPLIT, records(SPLIT)), summary(LARGE, large_records())]
+    before = Untrained(data="d", tokens=106, accuracy=0.95)
+    note = break_even_note(report(*cells, untrained=before))
+    assert note.endswith(
+        "Here it needed 50 (median). Before its training for the split it needed 106 on d "
+        "(95% right)."
+    )
+    assert "Before" not in break_even_note(report(*cells))
+    head, rows = break_even_table(report(*cells))
+    assert (head, rows) == (["link", "duet @32, 1 at once"], [["4g", "51"]])
 
 
-def test_resampling_finds_a_ratio_and_its_doubt() -> None:
-    draw = np.random.default_rng(1)
-    base = draw.lognormal(0, 0.5, 200)
-    exact = ratio_of_medians(base * 1.1, base, paired=True)
-    assert exact
-    assert (exact.low, exact.value, exact.high) == pytest.approx((1.1, 1.1, 1.1))
-    doubtful = ratio_of_medians(draw.lognormal(0, 0.5, 200), base, paired=False)
-    assert doubtful
-    assert doubtful.low < 1 < doubtful.high
-    assert ratio_of_medians(base, base * 0, paired=True) is None
-    gap = difference_of_means(base + 1, base, paired=True)
-    assert (gap.low, gap.high) == pytest.approx((1.0, 1.0))
+def test_too_few_questions_give_no_verdict() -> None:
+    few = report(summary(SPLIT, records(SPLIT, 4)), summary(LARGE, large_records(4)))
+    assert verdicts(few) == []
 
 
 def noisy(seed: int, factor: float = 1.0) -> list[Record]:

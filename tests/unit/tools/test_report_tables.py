@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Results
-from duet_tools.bench.tables import markdown
 from duet_tools.report import readme_tables
-from duet_tools.report.model import Report, read_report
+from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
-from duet_tools.report.readme_tables import Block
+from duet_tools.results.figures import Results
+from duet_tools.results.report import Report, read_report
 from tests.doubles.commands import bench_tables as main
 from tests.doubles.reports import ALONE, LARGE, SPLIT, large_records, records, report, summary
 
@@ -35,15 +33,13 @@ def test_table_has_a_row_a_figure_and_says_where_it_was_measured(results: Result
     assert "A Processor, 2 cores, 23.4 GiB" in lines[-1]
 
 
-def test_only_what_is_between_the_marks_changes() -> None:
-    text = f"before\n{START}\nold\n{END}\nafter\n"
-    assert Block("bench", "new\n").put_into(text) == f"before\n{START}\nnew\n{END}\nafter\n"
-
-
-@pytest.mark.parametrize("text", ["", START, END, f"{END}\n{START}"])
-def test_missing_marks_are_told(text: str) -> None:
-    with pytest.raises(UsageProblem, match="no place for the table"):
-        Block("bench", "table").put_into(text)
+def test_missing_marks_are_one_line(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(f"{END}\n{START}\n", "utf-8")
+    assert main([str(file), "--update", str(page)]) == 2
+    assert f"no block bench: add the lines {START} and {END}" in capsys.readouterr().err
 
 
 def test_check_fails_until_updated(
@@ -89,22 +85,21 @@ def measured() -> Report:
         summary(SPLIT, failed),
         summary(LARGE, large_records()),
     ]
-    return report(*cells, statements=("On 4g the split is sooner.",), command="python bench")
+    return report(*cells, command="python bench")
 
 
 def test_a_readme_shows_every_link_and_mode_and_what_follows(measured: Report) -> None:
     lines = readme(measured).splitlines()
-    assert lines[2:5] == [
-        "| device-alone | 25% (11% to 47%) | 0 |  |",
-        "| duet @32 | 95% (76% to 99%) | 10 | 100 |",
-        "| large-alone | 50% (30% to 70%) | 49.5 | 9000 |",
+    assert lines[0].startswith("- duet @32 against the large model alone: slower")
+    at = lines.index("| device-alone | 25% (11% to 47%) | 0 |  |  |")
+    assert lines[at - 2].startswith("| mode | accuracy (95% CI) |")
+    assert lines[at + 1 : at + 3] == [
+        "| duet @32 | 95% (76% to 99%) | 10 | 100 |  |",
+        "| large-alone | 50% (30% to 70%) | 49.5 | 9000 |  |",
     ]
-    assert lines[6:9] == [
-        "| end to end p50 / p95 | device-alone | duet @32 | large-alone |",
-        "| --- | --- | --- | --- |",
-        "| 4g | 0.61 / 0.62 s | 0.61 / 0.62 s, 19 of 20 (1 busy) | 0.59 / 0.68 s |",
-    ]
-    assert lines[10] == "- On 4g the split is sooner."
+    at = lines.index("| end to end p50 / p95 (s) | device-alone | duet @32 | large-alone |")
+    assert lines[at + 2] == "| 4g | 0.61 / 0.62 | 0.61 / 0.62, 19 of 20 (1 busy) | 0.59 / 0.68 |"
+    assert "| 4g | 51 |" in lines
     assert "20 questions, 1 at once, 2026-01-02, A Processor, 2 cores" in lines[-1]
     assert "Connections were plaintext: mutual TLS adds about 2.0 KB up" in lines[-1]
     assert lines[-1].endswith("Measured with `python bench`.")
@@ -115,7 +110,7 @@ def test_what_differs_from_link_to_link_is_told_from_least_to_most(measured: Rep
     other = summary(near, records(near, wire_down=120, total_ms=300.0))
     text = readme(measured.model_copy(update={"cells": (*measured.cells, other)}))
     assert "| duet @32 | 95% (76% to 99%) to 100% (84% to 100%) | 10 | 100 to 120 |" in text
-    assert "| wifi | 0.61 / 0.62 s | 0.30 / 0.30 s |  |" in text
+    assert "| wifi | 0.61 / 0.62 | 0.30 / 0.30 |  |" in text
 
 
 def test_loads_are_told_apart_where_there_are_several(measured: Report) -> None:
@@ -130,7 +125,7 @@ def test_loads_are_told_apart_where_there_are_several(measured: Report) -> None:
 
 def test_a_partial_report_says_so_in_a_readme(measured: Report) -> None:
     text = readme(measured.model_copy(update={"partial": "interrupted"}))
-    assert text.startswith("**Partial:** interrupted\n\n| mode |")
+    assert text.startswith("**Partial:** interrupted\n\n- duet @32 against")
 
 
 def test_one_command_keeps_a_report_and_puts_it_into_the_readme(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Figure, Results, Target, read_results
+from duet_tools.errors import UsageProblem
+from duet_tools.results.figures import Figure, Results, Target, read_results
 
 
 def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -> None:

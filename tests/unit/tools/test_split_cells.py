@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
+from duet_tools.results.cells import Cell, Plan, parse_counts, parse_rates, sweep_between
 from duet_tools.split.arrivals import offsets
-from duet_tools.split.cells import Cell, Plan, parse_counts, parse_rates, sweep_between
 from duet_tools.split.options import parse_objectives
 
 

@@ -19,18 +19,18 @@ from duet_contract.v1.inference_pb2 import (
     TokenIds,
 )
 from duet_device.errors import CloudUnreachable
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.link.emulator import parse_address
-from duet_tools.split import replayed
-from duet_tools.split.cells import Cell
+from duet_tools.link.relay import Count, Relay
+from duet_tools.results.cells import Cell
+from duet_tools.results.folder import Folder, Stretch
+from duet_tools.results.record import Record
+from duet_tools.results.settings import RunSettings
 from duet_tools.split.energy import EnergyMeter
-from duet_tools.split.folder import Folder, Stretch
+from duet_tools.split.modes import replayed
 from duet_tools.split.modes.base import Asking
+from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 from duet_tools.split.modes.split import add_saving
-from duet_tools.split.record import Record
-from duet_tools.split.relay import Relay
-from duet_tools.split.replayed import Arrived, ReplayedDevice
-from duet_tools.split.settings import RunSettings
 from duet_tools.split.wire import Ways
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.doubles.tcp import read_all, serving
@@ -310,7 +310,7 @@ def test_the_relay_passes_all_and_counts_it(size: int) -> None:
                 client.sendall(b"x" * size)
                 client.shutdown(socket.SHUT_WR)
                 assert len(read_all(client)) == 2 * size
-        assert (relay.bytes_up, relay.bytes_down) == (2 * size, 4 * size)
+        assert relay.count == Count(2 * size, 4 * size, 2)
 
 
 def test_nobody_behind_the_relay_ends_the_connection() -> None:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.report.model import read_report
+from duet_tools.errors import UsageProblem
+from duet_tools.results.report import read_report
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed

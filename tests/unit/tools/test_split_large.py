@@ -12,12 +12,12 @@ from duet_contract.manifest import Manifest
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, Interrupted
 from duet_tools.link.emulator import LinkEmulator
 from duet_tools.link.profiles import Direction, Link
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Record, failed
 from duet_tools.split.endpoint import Endpoint
 from duet_tools.split.link_time import tell_link_from_cloud
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.large import LargeAlone, Truncated, answers_in_reasoning
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Record, failed
 from tests.doubles.service import ScriptedCompletions
 
 QUESTION = Question("1", "What?", "7")
@@ -97,7 +97,7 @@ def test_the_links_time_is_no_time_of_the_cloud(
     mode = LargeAlone(asking(workload), workload, SERVER)
     with LinkEmulator(completions.address, link) as way:
         asked = mode.ask(QUESTION, 0, way.address, threading.Event())
-        asked.record.wire_up = way.bytes_up
+        asked.record.wire_up = way.count.up
     assert asked.later
     asked.later()
     tell_link_from_cloud(asked.record, link, asked.requests)

@@ -14,11 +14,11 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools.progress import progress_bar
-from duet_tools.report.model import Report, read_report
+from duet_tools.results.cells import Cell
+from duet_tools.results.record import Asked
+from duet_tools.results.report import Report, read_report
 from duet_tools.split import run, session
-from duet_tools.split.cells import Cell
 from duet_tools.split.load import GIVE_UP_AFTER
-from duet_tools.split.record import Asked
 from duet_tools.split.session import Session
 from duet_tools.split.wire import Ways
 from tests.doubles.commands import bench_split
@@ -82,7 +82,7 @@ def test_energy_is_summed_over_the_stretches_of_a_cell(
     assert report(bench).cells[0].joules == {"package-0": 5.0}
     assert main(bench, service, *more, "--resume") == 0
     assert report(bench).cells[0].joules == {"package-0": 10.0}
-    assert "joules a question" in (bench.out / "report.md").read_text("utf-8")
+    assert "joules per question" in (bench.out / "report.md").read_text("utf-8")
 
 
 def stop_at(service: ScriptedService, question: int) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
+from duet_tools.results.questions import Question, answered, read_questions
 from duet_tools.split.checking import RULE, LastAnswer, find_check
-from duet_tools.split.questions import Question, answered, read_questions
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 from tests.doubles.verifiers import DigitVerifier
 

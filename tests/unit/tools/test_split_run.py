@@ -14,12 +14,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_tools.bench.workload import Workload
-from duet_tools.report.model import Report, read_report
 from duet_tools.report.readme import readme
+from duet_tools.results.report import Report, read_report
 from duet_tools.split.arrivals import offsets
 from duet_tools.split.modes.large import LargeAlone
 from duet_tools.split.modes.split import Split
+from duet_tools.subjects.workload import Workload
 from tests.doubles import cloud
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons, self_signed
@@ -122,7 +122,7 @@ def test_data_without_answers_leaves_accuracy_out_and_says_so(
     assert found.cells[0].accuracy is None
     assert found.cells[0].ipt is None
     assert "Accuracy is left out: not every question of the data has an answer." in found.notes
-    assert "not told" in (bench.out / "report.md").read_text("utf-8")
+    assert "not measured" in (bench.out / "report.md").read_text("utf-8")
 
 
 def test_an_unknown_preset_names_the_known_ones(
@@ -424,5 +424,5 @@ def test_help_names_modes_links_and_exit_codes(capsys: pytest.CaptureFixture[str
 
 def test_the_committed_schema_is_fresh(capsys: pytest.CaptureFixture[str]) -> None:
     assert bench_split(["--schema"]) == 0
-    path = Path(__file__).parents[3] / "tools/duet_tools/report/schema.json"
+    path = Path(__file__).parents[3] / "tools/duet_tools/results/schema.json"
     assert capsys.readouterr().out == path.read_text("utf-8")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from duet_tools.report.model import read_report
+from duet_tools.results.report import read_report
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, self_signed
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from duet_tools.bench.workload import Workload
-from duet_tools.report.model import read_report
+from duet_tools.results.report import read_report
 from duet_tools.split import servers
 from duet_tools.split.servers import Servers
+from duet_tools.subjects.workload import Workload
 from tests.doubles.commands import bench_split
 from tests.doubles.service import ScriptedCompletions, ScriptedService, reasons
 

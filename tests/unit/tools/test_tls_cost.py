@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_tools import tls_figures
-from duet_tools.bench.results import Figure, Series, read_results
 from duet_tools.bench.stats import summarise
-from duet_tools.tls_services import Side
+from duet_tools.results.figures import Figure, Series, read_results
+from duet_tools.tls import figures as tls_figures
+from duet_tools.tls.services import Side
 from tests.doubles.commands import bench_tls
 from tests.doubles.small_pairs import write_pair
 

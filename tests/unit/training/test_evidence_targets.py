@@ -2,7 +2,8 @@
 
 import pytest
 
-from duet_training.experiments.figures import Difference, paired
+from duet_report.intervals import Interval
+from duet_training.experiments.figures import paired
 from duet_training.experiments.results import Results
 from duet_training.experiments.targets import frontier, targets_table
 
@@ -62,11 +63,11 @@ def test_a_difference_is_paired_by_question(tmp_path):
     _evaluated(results, "original", 0.5, 100, "greedy", right)
     _evaluated(results, "duet-0", 0.5, 20, "greedy", right)
     _evaluated(results, "duet-1", 0.5, 20, "greedy", right)
-    assert paired(results, "duet", "original") == Difference(0.0, 0.0, 0.0)
+    assert paired(results, "duet", "original") == Interval(value=0, low=0, high=0)
     # The other way round: as often right, but never on the same questions.
     _evaluated(results, "duet-1", 0.5, 20, "greedy", right[::-1])
     apart = paired(results, "duet", "original")
-    assert apart.mean == 0
+    assert apart.value == 0
     assert apart.low < -0.05 < 0.05 < apart.high
     assert paired(results, "single", "original") is None
     # Kept without which questions were right.

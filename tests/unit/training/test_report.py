@@ -218,9 +218,10 @@ def test_the_command_writes_everything(tmp_path, capsys):
     for seed in (0, 1):
         checkpoint = _run(tmp_path, f"run{seed}", seed)
         _result(tmp_path, f"duet{seed}", weights=checkpoint, data="gym:gsm_symbolic")
+    _result(tmp_path, "known", weights=checkpoint, data="amc23")
     out = tmp_path / "report"
     assert main([str(tmp_path), "--out", str(out)]) == 0
-    assert "2 results and 2 runs" in capsys.readouterr().out
+    assert "3 results and 2 runs" in capsys.readouterr().out
     page = (out / "report.md").read_text()
     assert page.count("## Table") == 12
     assert "gym:gsm_symbolic" in page
@@ -232,18 +233,19 @@ def test_the_command_writes_everything(tmp_path, capsys):
     table = page.split("## Table 12")[1].split("## ")[0]
     assert table.count("not run") == 2 * 5
     for name in ("accuracy_tokens", "curves", "ablations"):
-        assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-        assert "<svg" in (out / f"{name}.svg").read_text()
+        assert f"]({name}.svg)" in page
+        # What was measured is drawn, not the paper's figures alone.
+        drawn = (out / f"{name}.svg").read_text()
+        assert {"accuracy_tokens": ">duet<", "curves": ">duet, ", "ablations": ">measured<"}[
+            name
+        ] in drawn
     content = json.loads((out / "report.json").read_text())
-    # What was measured is drawn, not the paper's figures alone.
-    assert [figure["measured"] for figure in content["figures"]] == [True] * 3
-    assert not any(figure["empty"] for figure in content["figures"])
     (curve,) = content["curves"]
-    assert curve["series"]["tokens/length"][0] == {
-        "step": 1,
-        "mean": 9.5,
-        "least": 9.0,
-        "most": 10.0,
+    assert curve["series"]["tokens/length"] == {
+        "steps": [1, 2, 3],
+        "mean": [9.5, 8.5, 7.5],
+        "least": [9.0, 8.0, 7.0],
+        "most": [10.0, 9.0, 8.0],
         "seeds": 2,
     }
 
@@ -255,14 +257,14 @@ def test_a_run_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
         rows.write('\n{"step": 3, "tokens/le')
     assert main([str(tmp_path), "--out", str(tmp_path / "report")]) == 0
     (curve,) = json.loads((tmp_path / "report/report.json").read_text())["curves"]
-    assert [point["step"] for point in curve["series"]["tokens/length"]] == [1, 2]
+    assert curve["series"]["tokens/length"]["steps"] == [1, 2]
 
 
-def test_without_runs_the_curves_are_said_not_to_be_run(tmp_path):
+def test_without_runs_there_are_no_curves(tmp_path):
     out = tmp_path / "report"
     assert main([str(_result(tmp_path, "one", "original")), "--out", str(out)]) == 0
-    assert "**Curves over steps**: not run." in (out / "report.md").read_text()
-    assert not (out / "curves.png").exists()
+    assert "curves.svg" not in (out / "report.md").read_text()
+    assert not (out / "curves.svg").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from duet_training.evaluation.methods.duet import Duet
 from duet_training.evaluation.methods.one_model import NOTE, Alone, Original, Prompted
 from duet_training.evaluation.methods.truncated import Truncated
 from duet_training.evaluation.metrics import (
-    bootstrap_interval,
     generation_flops,
     intelligence_per_token,
 )
@@ -81,15 +80,6 @@ def test_truncated_answers_from_the_cut_trace(prompts):
     assert outcome.reasoner_tokens == 6 + 2  # what is put in by hand is not generated
     (short,) = Truncated(60).answer(Scripted(prompts, ["4<|end|>"]), PROBLEMS)
     assert (short.answer, short.finished) == ("4", True)
-
-
-def test_interval_counts_questions_not_samples():
-    few = np.repeat([[0.0], [1.0]] * 10, 1, axis=1)
-    low, high = bootstrap_interval(few)
-    # Twenty questions at one half: 0.5 +- 1.96 * sqrt(0.25 / 20) = 0.28 to 0.72
-    assert (low, high) == pytest.approx((0.28, 0.72), abs=0.04)
-    assert bootstrap_interval(np.repeat(few, 50, axis=1)) == (low, high)
-    assert bootstrap_interval(np.ones((5, 2))) == (1.0, 1.0)
 
 
 def test_figures_by_hand():

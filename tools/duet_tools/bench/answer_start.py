@@ -16,11 +16,11 @@ from duet_device.decoder.llama import Decoder
 from duet_device.pairs.pair import Pair
 from duet_device.settings import ClientSettings
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.errors import BenchError
 from duet_tools.bench.replay import Recording, ReplayServer, chunk_sizes, record
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import ratios, summarise
-from duet_tools.bench.workload import question
+from duet_tools.errors import BenchError
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.subjects.workload import question
 
 SIGNALS = (64, 128, 256, 512, 1024)
 # About what a 7B model on one GPU gives a single stream; well below what the device evaluates.

@@ -7,7 +7,7 @@ from typing import Any
 
 import llama_cpp
 
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 
 
 class BareLlama:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from duet_tools.bench.direct import DirectEngine
-from duet_tools.bench.openai_server import OpenAIServer
-from duet_tools.bench.service import Service
-from duet_tools.bench.subjects import Subject
-from duet_tools.bench.workload import Workload
+from duet_tools.subjects.openai_server import OpenAIServer
+from duet_tools.subjects.service import Service
+from duet_tools.subjects.subject import Subject
+from duet_tools.subjects.workload import Workload
 
 _POLLING_S = 1.2
 _Result = TypeVar("_Result")

@@ -11,9 +11,9 @@ from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_tools.bench.bare_llama import BareLlama
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import ratios, summarise
-from duet_tools.bench.workload import question
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.subjects.workload import question
 
 TOKENS = 160
 CONTEXT = 1024

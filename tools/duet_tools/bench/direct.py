@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from duet_tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags
-from duet_tools.bench.workload import Workload
+from duet_tools.subjects.subject import READY_S, EngineProcess, Round, Stream, engine_flags
+from duet_tools.subjects.workload import Workload
 
 
 class DirectEngine(EngineProcess):

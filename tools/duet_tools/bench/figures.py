@@ -7,11 +7,11 @@ import click
 from rich.console import Console
 
 from duet_tools import options
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Figure, Results, read_results
 from duet_tools.bench.run import GROUPS, USUAL, run_figures, steps
-from duet_tools.bench.tables import console_table
+from duet_tools.errors import UsageProblem
 from duet_tools.progress import plain, progress_bar, public_command
+from duet_tools.report.figures import terminal
+from duet_tools.results.figures import Figure, Results, read_results
 
 
 @click.command(epilog=f"Figures: {', '.join(GROUPS)}.\n\n{options.EXIT_CODES}")
@@ -67,8 +67,8 @@ def figures(
     # Imported here, so that --help and errors of usage come at once.
     from duet_device.settings import default_threads
     from duet_tools.bench.bench import Bench
-    from duet_tools.bench.machine import commit, describe_machine
-    from duet_tools.bench.workload import Workload
+    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.subjects.workload import Workload
 
     workload = Workload.open(pair)
     results = Results(
@@ -115,7 +115,8 @@ def figures(
             interrupted = True
         finally:
             session.close()
-    console.print(console_table(results.model_copy(update={"figures": tuple(measured)})))
+    shown = terminal(results.model_copy(update={"figures": tuple(measured)}))
+    console.print(plain(shown), soft_wrap=True)
     if out and measured:
         console.print(plain(f"written: {out}"), soft_wrap=True)
     if interrupted:

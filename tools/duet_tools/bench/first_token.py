@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Iterator
 
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.placement import staying_on
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import differences, summarise
-from duet_tools.bench.subjects import Subject
-from duet_tools.bench.workload import question
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.subjects.placement import staying_on
+from duet_tools.subjects.subject import Subject
+from duet_tools.subjects.workload import question
 
 TARGET = Target(comparison="at most", value=5.0)
 # Requests a repeat: one takes tens of milliseconds, too little to tell 5 ms from noise.

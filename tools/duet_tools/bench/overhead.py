@@ -11,19 +11,19 @@ from collections.abc import Iterator
 
 from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.children import Child
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import summarise
-from duet_tools.bench.workload import question
+from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
-from duet_tools.split.cells import Cell
+from duet_tools.results.cells import Cell
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked
 from duet_tools.split.load import Load, run, warm_up
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.split import receive
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked
 from duet_tools.split.wire import Ways
+from duet_tools.subjects.children import Child
+from duet_tools.subjects.workload import question
 
 STREAMS = 32
 PACE = 2000.0

@@ -4,8 +4,8 @@ import importlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from duet_tools.bench.machine import commit, load_average
-from duet_tools.bench.results import Figure
+from duet_tools.results.figures import Figure
+from duet_tools.results.machine import commit, load_average
 
 if TYPE_CHECKING:
     from duet_tools.bench.bench import Bench

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.errors import BenchError
 from duet_tools.bench.replay import ReplayServer
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import summarise
-from duet_tools.bench.workload import question
+from duet_tools.errors import BenchError
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.subjects.workload import question
 
 TARGET = Target(comparison="at most", value=0.5)
 _WAIT_S = 60.0

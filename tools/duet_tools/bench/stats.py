@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from duet_tools.bench.results import Summary
+from duet_tools.results.figures import Summary
 
 
 def summarise(values: Sequence[float]) -> Summary:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.placement import staying_on
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import ratios, summarise
-from duet_tools.bench.subjects import Round, Subject
-from duet_tools.bench.workload import question
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.subjects.placement import staying_on
+from duet_tools.subjects.subject import Round, Subject
+from duet_tools.subjects.workload import question
 
 # Streams, and rounds a repeat: a short round alone would measure the machine's mood.
 ROUNDS = {1: 2, 8: 1, 32: 1}

@@ -24,12 +24,12 @@ from duet_device.link import FRAME_BYTES
 from duet_device.question import build_request
 from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.openai_server import signal_tokens
-from duet_tools.bench.results import Figure, Series, Target
 from duet_tools.bench.stats import summarise
-from duet_tools.bench.workload import question
-from duet_tools.counting_proxy import Count, CountingProxy
+from duet_tools.errors import BenchError
+from duet_tools.link.relay import Count, Relay
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.subjects.openai_server import signal_tokens
+from duet_tools.subjects.workload import question
 
 SIGNAL_TOKENS = 256
 TARGETS = {
@@ -76,13 +76,13 @@ def measure(bench: Bench) -> Iterator[Figure]:
         first, second = (question(number) for number in bench.fresh_numbers(2))
         for name, encoding in _ENCODINGS.items():
             requests = [_request(bench, text, encoding) for text in (first, second)]
-            with CountingProxy("127.0.0.1", service.port) as proxy:
+            with Relay(f"127.0.0.1:{service.port}") as proxy:
                 seen[name].append(_grpc(proxy, requests))
             bench.step(f"bytes, {name}")
         bodies = [
             openai.body(bench.workload.prompt_text(text), SIGNAL_TOKENS) for text in (first, second)
         ]
-        with CountingProxy("127.0.0.1", openai.port) as proxy:
+        with Relay(f"127.0.0.1:{openai.port}") as proxy:
             seen["sse"].append(_sse(proxy, bodies))
         bench.step("bytes, server-sent events")
     for name, target in TARGETS.items():
@@ -157,7 +157,7 @@ def _request(bench: Bench, text: str, encoding: SignalEncoding.ValueType) -> Rea
     return request
 
 
-def _grpc(proxy: CountingProxy, requests: Sequence[ReasonRequest]) -> Pairing:
+def _grpc(proxy: Relay, requests: Sequence[ReasonRequest]) -> Pairing:
     channel = open_channel(proxy.address)
     try:
         stub = InferenceServiceStub(channel)
@@ -186,7 +186,7 @@ def _failed(error: grpc.RpcError) -> Exception:
     return BenchError(f"the service failed: {error}".splitlines()[0])
 
 
-def _sse(proxy: CountingProxy, bodies: Sequence[dict[str, object]]) -> Pairing:
+def _sse(proxy: Relay, bodies: Sequence[dict[str, object]]) -> Pairing:
     with httpx.Client(base_url=f"http://{proxy.address}", timeout=300, trust_env=False) as client:
         cold = _post(client, bodies[0])
         opened = _settled(proxy)
@@ -214,7 +214,7 @@ def _pairing(
     )
 
 
-def _settled(proxy: CountingProxy) -> Count:
+def _settled(proxy: Relay) -> Count:
     """The count, once nothing has passed for a while: acknowledgements trail behind messages."""
     while True:
         before = proxy.count

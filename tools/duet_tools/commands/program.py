@@ -1,7 +1,7 @@
 """The commands of `duet-bench`, and how their errors end."""
 
 from duet_contract.commands import Program
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 
 PROGRAM = Program(
     name="duet-bench",
@@ -12,7 +12,7 @@ PROGRAM = Program(
         "figures": ("duet_tools.bench.figures:figures", "Measure the split next to its peers."),
         "link": ("duet_tools.link.command:link", "Emulate a link in front of a TCP service."),
         "capacity": ("duet_tools.fleet.command:capacity", "Simulate devices that ask replicas."),
-        "tls": ("duet_tools.tls_figures:tls", "Measure the cost of mutual TLS."),
+        "tls": ("duet_tools.tls.figures:tls", "Measure the cost of mutual TLS."),
         "demo": ("duet_tools.demo:demo", "Serve a pair here and ask a question."),
         "tables": ("duet_tools.report.readme_tables:tables", "Print results as Markdown tables."),
     },

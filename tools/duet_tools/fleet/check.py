@@ -23,16 +23,16 @@ from pydantic import BaseModel, ConfigDict
 
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.machine import commit, describe_machine, load_average
-from duet_tools.bench.placement import staying_on
-from duet_tools.bench.service import Service
-from duet_tools.bench.workload import Workload, question
+from duet_tools.errors import BenchError
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
 from duet_tools.fleet.patterns import Pattern
 from duet_tools.fleet.simulation import Fleet, Seen, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
+from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.subjects.placement import staying_on
+from duet_tools.subjects.service import Service
+from duet_tools.subjects.workload import Workload, question
 
 WITHIN = 0.15
 MAX_RUNNING = 8

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from duet_contract.commands import Number
-from duet_tools.bench.errors import BenchError, UsageProblem
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.simulation import MODES, Mode, Setup

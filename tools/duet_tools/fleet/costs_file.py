@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.results import Results, read_results
+from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed, Tokens, Wire
+from duet_tools.results.figures import Results, read_results
 
 # Signals of a repeat of the bench's throughput at one stream (tools/duet_tools/bench/throughput.py).
 _LONE_ROUNDS = 2

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 
 Kind = Literal["constant", "poisson", "daily", "sessions"]
 KINDS: tuple[Kind, ...] = ("constant", "poisson", "daily", "sessions")

@@ -1,24 +1,18 @@
 """Replications of a setup, summed up: percentiles with intervals, shares, cost."""
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from duet_tools.bench.errors import UsageProblem
+from duet_report.intervals import mean_of_runs
+from duet_tools.errors import UsageProblem
 from duet_tools.fleet.simulation import Fleet, Mode, Seen, Setup
 
 SCHEMA = 1
 _PERCENTILES = (50, 90, 95, 99)
-# Student's t, two-sided 95%, by degrees of freedom.
-_T = (
-    12.71, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
-    2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
-)  # fmt: skip
-_T_MANY = 1.96
 _MOST_WORK = 2e7
 _REPLICAS_OF_A_QUESTION = 5000
 
@@ -177,12 +171,8 @@ def simulate(
 
 def estimate(values: Sequence[float]) -> Estimate:
     """The mean of independent values and its 95% interval."""
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return Estimate(mean=mean)
-    degrees = len(values) - 1
-    t = _T[degrees - 1] if degrees <= len(_T) else _T_MANY
-    return Estimate(mean=mean, within=t * statistics.stdev(values) / math.sqrt(len(values)))
+    found = mean_of_runs(values)
+    return Estimate(mean=found.value, within=found.high - found.value if len(values) > 1 else None)
 
 
 def _outcome(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from duet_report.tables import aligned
 from duet_tools.fleet.check import CheckReport
 from duet_tools.fleet.report import Capacity, Estimate, Latency, Outcome
 
@@ -17,27 +18,25 @@ def capacity_table(result: Capacity) -> str:
     )
     if result.sampled_replicas < result.replicas:
         head += f"\nsampled: {result.sampled_replicas} replicas with their share of the devices"
-    rows = [("", *(f"{each.mode}" for each in result.outcomes))]
-    for name, pick in _ROWS:
-        rows.append((name, *(pick(each) for each in result.outcomes)))
-    width = max(len(row[0]) for row in rows) + 2
-    lines = [
-        row[0].ljust(width) + "".join(cell.rjust(22) for cell in row[1:]).rstrip() for row in rows
-    ]
-    return "\n".join([head, f"costs: {result.source}", "", *lines])
+    rows = [[name, *(pick(each) for each in result.outcomes)] for name, pick in _ROWS]
+    table = aligned(["", *(each.mode for each in result.outcomes)], rows)
+    return "\n".join([head, f"costs: {result.source}", "", table])
 
 
 def check_table(report: CheckReport) -> str:
     """A line for each figure of each load."""
-    lines = [f"{'load':<26}{'figure':<26}{'measured':>10}{'model':>10}{'off':>8}"]
-    for load in report.loads:
-        for figure in load.figures:
-            off = f"{figure.off:+.1%}" if figure.off is not None else ""
-            lines.append(
-                f"{load.name:<26}{figure.name:<26}{figure.measured:>10.3f}{figure.model:>10.3f}"
-                f"{off:>8}" + ("" if figure.met else "  more than it may")
-            )
-    return "\n".join(lines)
+    rows = [
+        [
+            f"{load.name}: {figure.name}",
+            f"{figure.measured:.3f}",
+            f"{figure.model:.3f}",
+            f"{figure.off:+.1%}" if figure.off is not None else "",
+            "" if figure.met else "more than it may",
+        ]
+        for load in report.loads
+        for figure in load.figures
+    ]
+    return aligned(["figure", "measured", "model", "off", ""], rows)
 
 
 def _estimate(value: Estimate | None, scale: float = 1.0, digits: int = 3) -> str:

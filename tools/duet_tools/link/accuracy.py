@@ -19,9 +19,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from duet_contract.addresses import Address
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.machine import commit, describe_machine, load_average
+from duet_tools.errors import BenchError
 from duet_tools.link.profiles import PRESETS
+from duet_tools.results.machine import commit, describe_machine, load_average
 
 WITHIN = 0.05
 REPEATS = 3

@@ -12,8 +12,8 @@ import time
 from duet_tools.link.connection import Connection
 from duet_tools.link.fine_selector import fine_event_loop
 from duet_tools.link.lane import Lane
+from duet_tools.link.loop_thread import LoopThread
 from duet_tools.link.profiles import Direction
-from duet_tools.loop_thread import LoopThread
 
 _ROUNDS = 30
 _DELAY_MS = 3.0

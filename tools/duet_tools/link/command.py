@@ -12,7 +12,7 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.json_data import json_text
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 from duet_tools.link.errors import BadLink
 from duet_tools.link.profiles import (
     MOST_BYTES,

@@ -9,15 +9,15 @@ from typing import Self
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
-from duet_tools.counting_proxy import Count
 from duet_tools.link.calibration import own_cost_s
 from duet_tools.link.connection import Connection
 from duet_tools.link.errors import BadLink, ListenFailed
 from duet_tools.link.fine_selector import fine_event_loop
 from duet_tools.link.lane import Lane
+from duet_tools.link.loop_thread import LoopThread
 from duet_tools.link.profiles import Link
+from duet_tools.link.relay import Count
 from duet_tools.link.timeline import Step, Timeline
-from duet_tools.loop_thread import LoopThread
 
 _BACKLOG = 1024
 

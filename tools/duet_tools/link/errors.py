@@ -1,6 +1,6 @@
 """What can be wrong with a link that was asked for. Each message is one line."""
 
-from duet_tools.bench.errors import BenchError, UsageProblem
+from duet_tools.errors import BenchError, UsageProblem
 
 
 class BadLink(UsageProblem):

@@ -19,10 +19,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 from duet_tools.link.emulator import parse_address
+from duet_tools.link.loop_thread import LoopThread
 from duet_tools.link.profiles import Direction, Link
-from duet_tools.loop_thread import LoopThread
 
 _NAMESPACES = Path("/var/run/netns")
 _CLONE_NEWNET = 0x40000000

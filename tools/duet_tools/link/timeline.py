@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 from duet_tools.link.errors import BadLink, BadTimeline
 from duet_tools.link.profiles import MOST_MS, Link, check_number, link_named

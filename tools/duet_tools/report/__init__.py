@@ -1,1 +1,1 @@
-"""What was measured, for people and for machines: figures, statements, tables, plots, a page."""
+"""What was measured, for people and for machines: figures, verdicts, tables, plots, a page."""

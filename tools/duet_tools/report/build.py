@@ -5,17 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duet_contract.manifest import Evaluation
-from duet_tools.bench.results import Figure, Machine
 from duet_tools.link.profiles import link_named
-from duet_tools.report.model import Handshake, LinkFacts, Objective, Prices, Report
 from duet_tools.report.page import page
-from duet_tools.report.statements import statements
 from duet_tools.report.summary import summarise_cell
-from duet_tools.report.text import markdown, questions_csv
+from duet_tools.report.text import as_markdown, questions_csv
+from duet_tools.report.verdicts import ALTERNATIVES, accuracy_gap, break_even_tokens, peer_of
 from duet_tools.report.waterfall import waterfall
-from duet_tools.split.folder import Folder, Probe
-from duet_tools.split.questions import Question
-from duet_tools.split.settings import RunSettings
+from duet_tools.results.figures import Figure, Machine
+from duet_tools.results.folder import Folder, Probe
+from duet_tools.results.questions import Question
+from duet_tools.results.report import (
+    CellReport,
+    Handshake,
+    LinkFacts,
+    Objective,
+    Prices,
+    Report,
+    Untrained,
+)
+from duet_tools.results.settings import RunSettings
 
 REPORT = "report.json"
 FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")
@@ -82,22 +90,44 @@ def build(
         links=links,
         handshake=handshake,
         bytes_per_token=costs,
-        cells=tuple(cells),
+        cells=tuple(compared(cell, cells) for cell in cells),
         waterfall=waterfall(folder.records, {link.name: link.rtt_ms for link in links}),
-        statements=tuple(statements(cells, facts.settings.started_here, evaluations)),
+        untrained=_untrained(evaluations),
     )
 
 
-def write(folder: Folder, report: Report) -> None:
+def write(folder: Folder, report: Report, questions: Sequence[Question]) -> None:
     """Writes `report.json`, `.md` and `.html`, and `questions.csv`."""
     folder.write(
         (
             (REPORT, report.to_json()),
-            ("report.md", markdown(report)),
-            ("report.html", page(report)),
+            ("report.md", as_markdown(report)),
+            ("report.html", page(report, folder.records, questions)),
             ("questions.csv", questions_csv(folder.records)),
         )
     )
+
+
+def compared(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
+    """A split's cell with what follows from other modes over its link under its load."""
+    if cell.cell.mode != "duet":
+        return cell
+    peers = [peer for name in ALTERNATIVES if (peer := peer_of(cells, cell, name))]
+    gaps = {peer.cell.mode: gap for peer in peers if (gap := accuracy_gap(cell, peer))} or None
+    large = next((peer for peer in peers if peer.cell.mode == "large-alone"), None)
+    even = break_even_tokens(cell, large) if large else None
+    return cell.model_copy(update={"accuracy_gaps": gaps, "break_even_tokens": even})
+
+
+def _untrained(evaluations: Sequence[Evaluation]) -> Untrained | None:
+    for each in evaluations:
+        if each.reasoner_alone_tokens:
+            return Untrained(
+                data=each.data,
+                tokens=each.reasoner_alone_tokens,
+                accuracy=each.reasoner_alone_accuracy,
+            )
+    return None
 
 
 def link_facts(name: str) -> LinkFacts:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from rich.table import Table
 
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.progress import plain
-from duet_tools.report.model import CellReport, Interval, Report
-from duet_tools.report.statistics import difference_of_means, ratio_of_medians
+from duet_report.intervals import Interval, difference_of_means, ratio_of_medians
+from duet_report.numbers import points
+from duet_report.tables import aligned
+from duet_tools.errors import UsageProblem
+from duet_tools.report.verdicts import series
+from duet_tools.results.report import CellReport, Report
 
 # Each with what is better: less, more, or neither.
 COMPARED: dict[str, Literal["less", "more"]] = {
@@ -70,19 +70,14 @@ def compare(a: Report, b: Report) -> list[Difference]:
     return differences
 
 
-def comparison_table(a: Report, b: Report, differences: list[Difference]) -> Table:
+def comparison_table(a: Report, b: Report, differences: list[Difference]) -> str:
     """For a terminal."""
-    table = Table(
-        "cell", "metric", "A", "B", "B / A (95%)", "questions", "verdict",
-        title=plain(
-            f"A: {a.pair}, {a.commit or 'unknown commit'}, {a.date}   "
-            f"B: {b.pair}, {b.commit or 'unknown commit'}, {b.date}"
-        ),
-    )  # fmt: skip
-    colours = {"better": "green", "worse": "red"}
-    for each in differences:
-        table.add_row(*map(plain, row(each)), style=colours.get(each.verdict, ""))
-    return table
+    head = ["cell", "metric", "A", "B", "B / A (95% CI)", "questions", "verdict"]
+    titles = (
+        f"{name}: {each.pair}, {each.commit or 'unknown commit'}, {each.date}"
+        for name, each in (("A", a), ("B", b))
+    )
+    return "\n".join([*titles, "", aligned(head, [row(each) for each in differences])])
 
 
 def row(difference: Difference) -> tuple[str, ...]:
@@ -92,10 +87,7 @@ def row(difference: Difference) -> tuple[str, ...]:
     if interval is None:
         said = ""
     elif share:
-        said = (
-            f"{100 * interval.value:+.1f} points "
-            f"({100 * interval.low:+.1f} to {100 * interval.high:+.1f})"
-        )
+        said = points(interval)
     else:
         said = f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
     cells = (f"{100 * v:.1f}%" if share else f"{v:.4g}" for v in (difference.a, difference.b))
@@ -104,9 +96,7 @@ def row(difference: Difference) -> tuple[str, ...]:
 
 
 def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Difference | None:
-    mine, theirs = _series(a, metric), _series(b, metric)
-    if mine is None or theirs is None:
-        return None
+    mine, theirs = series(a, metric), series(b, metric)
     together = paired and len(mine) == len(theirs)
     if together:
         both = ~(np.isnan(mine) | np.isnan(theirs))
@@ -145,10 +135,3 @@ def _verdict(metric: str, interval: Interval | None, neutral: float) -> Verdict:
         return "noise"
     less = interval.value < neutral
     return "better" if less == (COMPARED[metric] == "less") else "worse"
-
-
-def _series(cell: CellReport, metric: str) -> NDArray[np.float64] | None:
-    values: tuple[float | None, ...] | None = dict(cell.series).get(metric)  # type: ignore[call-overload]
-    if values is None:
-        return None
-    return np.array([np.nan if value is None else value for value in values], np.float64)

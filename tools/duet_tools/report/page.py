@@ -1,42 +1,163 @@
-"""The report as one page that needs nothing else: no script, no font, no file beside it."""
+"""The report as one HTML page: verdicts, the main table, plots, questions, and what names mean."""
 
-from functools import cache
+from collections.abc import Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
+from duet_report.numbers import number
+from duet_report.page import Cell, Page, Section, Table, html
+from duet_tools.report.columns import EFFICIENCY, MAIN, METRICS, MODES, Column, facts, mode, table
+from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Record
+from duet_tools.results.report import CellReport, Report
 
-from duet_tools.report import rows
-from duet_tools.report.model import Report
+_MOST_CHARACTERS = 300
+_MOST_QUESTIONS = 500
 
 
-def page(report: Report) -> str:
-    """The page's HTML."""
+def page(report: Report, records: Sequence[Record] = (), questions: Sequence[Question] = ()) -> str:
+    """The page's HTML.
+
+    Args:
+        report: of the run.
+        records: of every question; without them there is no table of questions.
+        questions: in the order of the data.
+    """
     # matplotlib takes a second to load, which --help and errors of usage do not need.
     from duet_tools.report.plots import plots
 
-    # Drawn by us; every label in it is escaped.
-    drawn = [
-        {"title": plot.title, "caption": plot.caption, "svg": Markup(plot.svg)}  # nosec B704
-        for plot in plots(report)
+    machine = report.machine
+    accelerator = f", {machine.accelerator}" if machine.accelerator else ""
+    return html(
+        Page(
+            title=f"Split report: {report.pair}",
+            subtitle=f"{report.settings.questions} questions of {report.settings.data}, "
+            f"{report.date}, {machine.cpu}, {machine.cores} cores{accelerator}",
+            warning=f"Partial: {report.partial}" if report.partial else "",
+            verdicts=verdicts(report),
+            sections=[
+                Section("Every mode, link and load", tables=[_columns(MAIN, report)]),
+                Section("Plots", plots=plots(report)),
+                Section(
+                    "Break-even length (tokens)",
+                    break_even_note(report),
+                    tables=[Table(*break_even_table(report))],
+                ),
+                Section(
+                    "Questions",
+                    "The first link and load of each mode. Marked: the device said that its "
+                    "confidence was low.",
+                    tables=_questions(report, records, questions),
+                ),
+                Section("Efficiency", tables=[_columns(EFFICIENCY, report)]),
+                Section(
+                    "Bytes per token, down", "On a connection of its own.",
+                    tables=[Table(["encoding", "bytes"], bytes_rows(report))],
+                ),
+                Section("Metrics of each cell", tables=[_metrics(cell) for cell in report.cells]),
+                Section("Other figures of the bench", tables=[_figures(report)]),
+                Section(
+                    "Links",
+                    tables=[Table(LINK_HEAD, link_rows(report), frozenset({4}))],
+                ),
+                Section("What the names mean", tables=[_names(report)]),
+                Section("How it was measured", items=facts(report)),
+            ],
+        )
+    )  # fmt: skip
+
+
+LINK_HEAD = ("link", "round trip", "up", "down", "source")
+
+
+def link_rows(report: Report) -> list[list[str]]:
+    """Links as they were emulated, a row each."""
+
+    def rate(bits: float | None) -> str:
+        return "no limit" if bits is None else f"{number(bits)}bit/s"
+
+    return [
+        [link.name, f"{link.rtt_ms:g} ms", rate(link.up_bit_s), rate(link.down_bit_s), link.source]
+        for link in report.links
     ]
-    return _template().render(
-        report=report,
-        plots=drawn,
-        headings=rows.headings(report),
-        rows=rows.rows(report),
-        cells=[(cell.id, rows.metric_rows(cell)) for cell in report.cells],
-        facts=rows.facts(report),
-        number=rows.number,
+
+
+def bytes_rows(report: Report) -> list[list[str]]:
+    """Bytes per token of each encoding."""
+    return [[name, f"{cost:.2f}"] for name, cost in report.bytes_per_token.items()]
+
+
+def _columns(columns: Sequence[Column], report: Report) -> Table:
+    return Table(*table(columns, report))
+
+
+def _questions(
+    report: Report, records: Sequence[Record], questions: Sequence[Question]
+) -> list[Table]:
+    first: dict[str, CellReport] = {}
+    for cell in report.cells:
+        first.setdefault(mode(cell), cell)
+    head = ["question", "", "signal or reasoning", "answer", "reference", "marked"]
+    found = []
+    for name, cell in first.items():
+        own = [record for record in records if record.cell == cell.id][:_MOST_QUESTIONS]
+        rows = [_question(record, questions) for record in own]
+        title = f"{name}, {cell.cell.link}, {cell.cell.load}: {len(rows)} questions"
+        found.append(Table(head, rows, frozenset({0, 2, 3, 4}), title))
+    return found
+
+
+def _question(record: Record, questions: Sequence[Question]) -> list[str | Cell]:
+    asked = questions[record.index] if record.index < len(questions) else None
+    if not record.ok:
+        judged = Cell(record.status, "bad")
+    elif record.correct is None:
+        judged = Cell("")
+    else:
+        judged = Cell("right", "good") if record.correct else Cell("wrong", "bad")
+    return [
+        _short(asked.text if asked else record.id),
+        judged,
+        _short(record.signal),
+        _short(record.answer if record.ok else record.message),
+        _short(asked.answer or "" if asked else ""),
+        "marked" if record.low_confidence else "",
+    ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + "..."
+
+
+def _metrics(cell: CellReport) -> Table:
+    rows = [
+        [name, METRICS[name][0], str(p.count)]
+        + [number(value) for value in (p.mean, p.p50, p.p90, p.p95, p.p99)]
+        for name, p in cell.metrics.items()
+    ]
+    return Table(
+        ["metric", "unit", "questions", "mean", "p50", "p90", "p95", "p99"], rows, title=cell.id
     )
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("duet_tools.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.j2")
+def _figures(report: Report) -> Table:
+    rows = [
+        [
+            figure.title,
+            f"{number(figure.subject.summary.median)} {figure.unit}",
+            f"{number(figure.peer.summary.median)} {figure.unit}, {figure.peer.name}"
+            if figure.peer
+            else "",
+            f"{number(figure.judged.median)} {figure.judged_unit}",
+        ]
+        for figure in report.figures
+    ]
+    return Table(["figure", "median", "peer", "judged"], rows, frozenset({0, 2}))
+
+
+def _names(report: Report) -> Table:
+    modes = {cell.cell.mode for cell in report.cells}
+    columns = {each.name: each for each in (*MAIN, *EFFICIENCY) if each.shown(report)}
+    rows = [[name, "mode", meaning] for name, meaning in MODES.items() if name in modes]
+    rows += [[name, "column", each.meaning] for name, each in columns.items()]
+    rows += [[name, unit, meaning] for name, (unit, meaning) in METRICS.items()]
+    return Table(["name", "unit or kind", "meaning"], rows, frozenset({2}))

@@ -1,218 +1,151 @@
 """The report's plots: what each shows."""
 
-from matplotlib.figure import Figure
+import numpy as np
 
-from duet_tools.report.model import CellReport, Report
-from duet_tools.report.svg import (
-    GRID,
-    INK,
-    MARKERS,
-    Plot,
-    colour,
-    legend,
-    name_links,
-    plain_ticks,
-    plot,
-    style,
-)
+from duet_report.plots import Panel, Plot, Series, Span
+from duet_tools.report.columns import mode
+from duet_tools.report.verdicts import series
+from duet_tools.results.report import CellReport, LinkFacts, Report
+
+_WAITING = {"waits", "asks and waits", "queues", "connects"}
+_SIZE = (5.0, 3.4)
 
 
 def plots(report: Report) -> list[Plot]:
-    """Every plot that the report has enough figures for."""
-    with style():
-        drawn = [draw(report) for draw in (_accuracy, _waterfall, _latency, _bytes, _throughput)]
-    return [each for each in drawn if each]
+    """Describe every plot; those with too few points are left out when they are drawn."""
+    return [_accuracy(report), _latency(report), _times(report), _tokens(report),
+            _throughput(report), _waterfall(report)]  # fmt: skip
 
 
-def _accuracy(report: Report) -> Plot | None:
-    cells = [cell for cell in _one_a_kind(report) if cell.accuracy]
-    if not cells:
-        return None
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        names = _series_names(report)
-        for cell in cells:
-            assert cell.accuracy
-            point = cell.accuracy
-            tokens = cell.metrics["large_tokens"].mean
-            number = names.index(_name(cell))
-            axes.errorbar(
-                [tokens],
-                [100 * point.value],
-                [[100 * (point.value - point.low)], [100 * (point.high - point.value)]],
-                marker=MARKERS[number % len(MARKERS)],
-                color=colour(number),
-                linestyle="none",
-                capsize=3,
-                label=_name(cell),
-            )
-        axes.set_xlabel("large-model tokens a question (mean)")
-        axes.set_ylabel("accuracy, %")
-        # Room for marks that lie on an axis.
-        axes.set_xlim(left=-0.04 * axes.get_xlim()[1])
-        axes.set_ylim(-4, 104)
-        legend(figure, axes)
-
+def _accuracy(report: Report) -> Plot:
+    found = [
+        Series(
+            name, [cell.metrics["large_tokens"].mean], [100 * cell.accuracy.value], number,
+            low=[100 * cell.accuracy.low], high=[100 * cell.accuracy.high],
+        )
+        for number, (name, cell) in enumerate(_one_of_each(report).items())
+        if cell.accuracy
+    ]  # fmt: skip
+    panel = Panel("large-model tokens per question (mean)", "accuracy (%)", found, y_range=(0, 104))
     caption = "Up and to the left is better. Bars: 95% intervals (Wilson)."
-    return plot("Accuracy against tokens of the large model", caption, draw, "accuracy")
+    return Plot(
+        "accuracy", "Accuracy against tokens of the large model", caption, [panel], 1, _SIZE
+    )
 
 
-def _waterfall(report: Report) -> Plot | None:
-    found = report.waterfall
-    if not found:
-        return None
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        kinds = list(dict.fromkeys(span[0] for lane in found.lanes for span in lane.spans))
-        # What only waits is drawn in the colour of the lines.
-        waiting = {"waits", "asks and waits", "queues", "connects"}
-        coloured = [kind for kind in kinds if kind not in waiting]
-        height = 0.62
-        for row, lane in enumerate(found.lanes):
-            for kind, begin, end in lane.spans:
-                look = GRID if kind in waiting else colour(coloured.index(kind))
-                bars = axes.barh(row, (end - begin) / 1e3, height, begin / 1e3, color=look)
-                bars[0].set_label(kind if kind not in waiting else "waits")
-        axes.set_yticks(range(len(found.lanes)), [lane.name for lane in found.lanes])
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("seconds from when it was asked")
-        legend(figure, axes)
-
-    caption = f"The question of median latency of {found.cell}. Where the cloud's lane lies follows"
-    caption += " from the link's round trip."
-    return plot("One question's way", caption, draw, "waterfall", height=3.6)
-
-
-def _latency(report: Report) -> Plot | None:
+def _latency(report: Report) -> Plot:
     links = {link.name: link for link in report.links}
     load = _common_load(report)
-    series: dict[str, list[CellReport]] = {}
-    for cell in report.cells:
-        timed = cell.cell.load == load and "total_ms" in cell.metrics
-        if cell.cell.mode != "device-alone" and timed:
-            series.setdefault(_name(cell), []).append(cell)
-    shown = {cell.cell.link for cells in series.values() for cell in cells}
-    if len(shown) < 2:
-        return None
-
-    def draw(figure: Figure) -> None:
-        by_rtt, by_rate = figure.subplots(2, 1, sharey=True)
-        names = _series_names(report)
-        for name, cells in series.items():
-            number = names.index(name)
-            look = {"color": colour(number), "marker": MARKERS[number % len(MARKERS)]}
-            ordered = sorted(cells, key=lambda cell: links[cell.cell.link].rtt_ms)
-            by_rtt.plot(
-                [links[cell.cell.link].rtt_ms for cell in ordered],
-                [cell.metrics["total_ms"].p50 / 1e3 for cell in ordered],
-                label=name,
-                **look,
-            )
-            limited = [cell for cell in cells if links[cell.cell.link].down_bit_s]
-            by_rate.plot(
-                [(links[cell.cell.link].down_bit_s or 0) / 1e6 for cell in limited],
-                [cell.metrics["total_ms"].p50 / 1e3 for cell in limited],
-                linestyle="none",
-                **look,
-            )
-        for axes in (by_rtt, by_rate):
-            axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
-            axes.set_ylabel("end to end, s")
-        by_rtt.set_xscale("symlog", linthresh=10, linscale=0.4)
-        by_rtt.set_xlim(0, 1.3 * max(links[name].rtt_ms for name in shown) + 1)
-        by_rtt.set_xlabel("round-trip time, ms")
-        by_rate.set_xscale("log")
-        by_rate.set_xlabel("bandwidth down, Mbit/s")
-        plain_ticks(by_rtt, [0, 10, 100, 1000])
-        plain_ticks(by_rate, [1, 10, 100, 1000])
-        figure.draw_without_rendering()
-        name_links(by_rtt, {name: links[name].rtt_ms for name in shown})
-        name_links(by_rate, {name: (links[name].down_bit_s or 0) / 1e6 for name in shown})
-        legend(figure, by_rtt)
-
-    caption = f"Medians, {load}. The links differ in both at once; the names stand above them."
-    return plot("Latency against round-trip time and bandwidth", caption, draw, "latency", 5.6)
+    shown = [c for c in report.cells if c.cell.load == load and "total_ms" in c.metrics]
+    shown = [cell for cell in shown if cell.cell.mode != "device-alone"]
+    names = sorted({cell.cell.link for cell in shown}, key=lambda name: links[name].rtt_ms)
+    found = []
+    for number, name in enumerate(_names(report)):
+        cells = [cell for cell in shown if mode(cell) == name]
+        if cells:
+            times = [cell.metrics["total_ms"].p50 / 1e3 for cell in cells]
+            rows = [names.index(cell.cell.link) for cell in cells]
+            found.append(Series(name, times, rows, number))
+    panel = Panel(
+        "end to end, median (s)", series=found, rows=[_link(links[name]) for name in names],
+        x_from_zero=True,
+    )  # fmt: skip
+    caption = f"{load}. Left is better. Links from the shortest round trip to the longest."
+    size = (_SIZE[0], 1.6 + 0.32 * len(names))
+    return Plot("latency", "Latency by link", caption, [panel] if len(names) > 1 else [], 1, size)
 
 
-def _bytes(report: Report) -> Plot | None:
-    costs = report.bytes_per_token
-    if not costs:
-        return None
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        names = sorted(costs, key=costs.__getitem__)
-        bars = axes.barh(names, [costs[name] for name in names], 0.6, color=colour(0))
-        axes.bar_label(bars, [f"{costs[name]:.1f}" for name in names], padding=4, color=INK)
-        axes.set_xscale("log")
-        axes.set_xlim(1, 4 * max(costs.values()))
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        plain_ticks(axes, [1, 10, 100, 1000])
-        axes.set_xlabel("bytes a token, logarithmic")
-
-    caption = "Everything that TCP carries on a connection of its own, medians."
-    return plot("Bytes a token by encoding", caption, draw, "bytes", height=2.4)
+def _times(report: Report) -> Plot:
+    """Shares of questions answered within a time: the slow ones are seen, too."""
+    return _distribution(
+        report, "total_ms", 1e-3, "times", "Distribution of end-to-end times",
+        "end to end (s)", "Left is better.",
+    )  # fmt: skip
 
 
-def _throughput(report: Report) -> Plot | None:
-    series: dict[tuple[str, str], list[CellReport]] = {}
+def _tokens(report: Report) -> Plot:
+    return _distribution(
+        report, "large_tokens", 1.0, "tokens", "Distribution of large-model tokens",
+        "large-model tokens per question", "Left is cheaper.",
+    )  # fmt: skip
+
+
+def _distribution(
+    report: Report, metric: str, scale: float, name: str, title: str, x: str, note: str
+) -> Plot:
+    """Shares of questions up to a value, a line for each mode."""
+    found = []
+    for number, (label, cell) in enumerate(_one_of_each(report).items()):
+        values = series(cell, metric) * scale
+        values = np.sort(values[~np.isnan(values)])
+        if len(values) > 1:
+            shares = 100 * np.arange(1, len(values) + 1) / len(values)
+            found.append(Series(label, values.tolist(), shares.tolist(), number, look="line"))
+    where = next((c.cell.link for c in report.cells if c.cell.mode != "device-alone"), "none")
+    caption = f"Link {where}. {note}"
+    panel = Panel(x, "questions (%)", found, y_range=(0, 104), x_from_zero=True)
+    return Plot(name, title, caption, [panel], 1, _SIZE)
+
+
+def _throughput(report: Report) -> Plot:
+    lines: dict[str, list[CellReport]] = {}
     for cell in report.cells:
         if cell.cell.streams and cell.answered and cell.large_tokens_per_s:
-            series.setdefault((_name(cell), cell.cell.link), []).append(cell)
-    longest: dict[str, list[CellReport]] = {}
-    for (name, _), cells in series.items():
-        if len(cells) > max(1, len(longest.get(name, ()))):
-            longest[name] = cells
-    if not longest:
-        return None
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        names = _series_names(report)
-        for name, cells in longest.items():
-            number = names.index(name)
-            axes.plot(
-                [cell.cell.streams or 0 for cell in cells],
-                [cell.large_tokens_per_s for cell in cells],
-                color=colour(number),
-                marker=MARKERS[number % len(MARKERS)],
-                label=f"{name}, {cells[0].cell.link}",
-            )
-        streams = sorted({cell.cell.streams or 0 for cells in longest.values() for cell in cells})
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(streams, [str(count) for count in streams])
-        axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
-        axes.set_xlabel("questions at once")
-        axes.set_ylabel("large-model tokens a second")
-        legend(figure, axes)
-
-    caption = "At one at once the device answers between two questions, and the cloud waits."
-    return plot("Throughput against concurrency", caption, draw, "throughput")
+            lines.setdefault(f"{mode(cell)}, {cell.cell.link}", []).append(cell)
+    several = {name: cells for name, cells in lines.items() if len(cells) > 1}
+    streams = sorted({cell.cell.streams or 0 for cells in several.values() for cell in cells})
+    found = [
+        Series(
+            name, [cell.cell.streams or 0 for cell in cells],
+            [cell.large_tokens_per_s for cell in cells], number, look="line and points",
+        )
+        for number, (name, cells) in enumerate(several.items())
+    ]  # fmt: skip
+    y = "large-model tokens per second"
+    panel = Panel("questions at once", y, found, y_range=(0, None), x_ticks=streams)
+    caption = "With one question at once the cloud waits while the device answers."
+    return Plot("throughput", "Throughput against concurrency", caption, [panel], 1, _SIZE)
 
 
-def _name(cell: CellReport) -> str:
-    budget = f", budget {cell.cell.budget}" if cell.cell.budget else ""
-    return cell.cell.mode + budget
+def _waterfall(report: Report) -> Plot:
+    found = report.waterfall
+    spans: list[Span] = []
+    if found:
+        kinds = list(dict.fromkeys(span[0] for lane in found.lanes for span in lane.spans))
+        coloured = [kind for kind in kinds if kind not in _WAITING]
+        for row, lane in enumerate(found.lanes):
+            for kind, begin, end in lane.spans:
+                waits = kind in _WAITING
+                label, colour = ("waits", None) if waits else (kind, coloured.index(kind))
+                spans.append(Span(row, begin / 1e3, end / 1e3, label, colour))
+    rows = [lane.name for lane in found.lanes] if found else []
+    caption = (
+        f"The question of median latency of {found.cell if found else ''}. The cloud's times are "
+        "placed by the link's round trip."
+    )
+    panel = Panel("time since the question (s)", spans=spans, rows=rows)
+    return Plot("waterfall", "One question's way", caption, [panel], 1, (_SIZE[0], 2.8))
 
 
-def _series_names(report: Report) -> list[str]:
-    return list(dict.fromkeys(_name(cell) for cell in report.cells))
+def _names(report: Report) -> list[str]:
+    return list(dict.fromkeys(map(mode, report.cells)))
 
 
-def _one_a_kind(report: Report) -> list[CellReport]:
+def _one_of_each(report: Report) -> dict[str, CellReport]:
     """The first cell of each mode and budget: neither link nor load changes what is answered."""
     found: dict[str, CellReport] = {}
     for cell in report.cells:
         if cell.answered:
-            found.setdefault(_name(cell), cell)
-    return list(found.values())
+            found.setdefault(mode(cell), cell)
+    return found
 
 
 def _common_load(report: Report) -> str:
     """The load that most cells have."""
     loads = [cell.cell.load for cell in report.cells if cell.cell.mode != "device-alone"]
     return max(loads, key=loads.count) if loads else ""
+
+
+def _link(link: LinkFacts) -> str:
+    rate = f", {link.down_bit_s / 1e6:g} Mbit/s" if link.down_bit_s else ""
+    return f"{link.name} ({link.rtt_ms:g} ms{rate})"

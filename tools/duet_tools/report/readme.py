@@ -1,59 +1,77 @@
-"""A report as a README shows it: what each mode gave, its times link by link, what follows."""
+"""A report as a README shows it: verdicts, what each mode gave, its times and break-even by link."""
 
 from collections.abc import Callable, Iterable
 
-from duet_tools.report.model import CellReport, Metric, Report
-from duet_tools.report.rows import answered, mode, number, seconds, share
-
-_HEADINGS = ("mode", "accuracy (95%)", "large-model tokens", "bytes down")
+from duet_report.tables import markdown
+from duet_tools.report.columns import accuracy, answered, marked, mean, mode, seconds
+from duet_tools.report.text import bullets
+from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
+from duet_tools.results.report import CellReport, Report
 
 # A handshake's bytes are measured by `duet-bench tls`; the round trip is TLS 1.3's.
 _PLAINTEXT = (
     "Connections were plaintext: mutual TLS adds about 2.0 KB up, 3.0 KB down and a round trip to "
     "each new one (cloud/README.md). "
 )
+_COLUMNS: dict[str, Callable[[CellReport], str]] = {
+    "accuracy (95% CI)": accuracy,
+    "large-model tokens": mean("large_tokens"),
+    "bytes down": lambda cell: "" if _is_alone(cell) else mean("wire_down")(cell),
+    "marked low (right / wrong)": marked,
+}
 
 
 def readme(report: Report) -> str:
-    """The tables, the statements, and the facts that the figures depend on below them."""
-    partial = f"**Partial:** {report.partial}\n\n" if report.partial else ""
-    statements = "".join(f"- {each}\n" for each in report.statements)
-    tables = f"{_modes(report)}\n{_times(report)}"
-    return f"{partial}{tables}\n{statements}{chr(10) * bool(statements)}{_facts(report)}\n"
+    """The verdicts, the tables, and the facts that the figures depend on below them."""
+    even = markdown(*break_even_table(report))
+    parts = [
+        f"**Partial:** {report.partial}" if report.partial else "",
+        bullets(verdicts(report)),
+        _modes(report),
+        _times(report),
+        f"{break_even_note(report)}\n\n{even}" if even else "",
+        _facts(report),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _modes(report: Report) -> str:
     """What hardly depends on the link: a row for each mode and load."""
     rows = [
-        (
-            name,
-            _least_to_most(cells, _accuracy, _share),
-            _least_to_most(cells, _mean("large_tokens"), _words("large_tokens")),
-            "" if _is_alone(cells[0]) else _least_to_most(
-                cells, _mean("wire_down"), _words("wire_down")
-            ),
-        )
+        [name, *(_least_to_most(map(text, cells)) for text in _COLUMNS.values())]
         for name, cells in _by_name(report).items()
-    ]  # fmt: skip
-    return _table([_HEADINGS, *rows])
+    ]
+    return markdown(["mode", *_COLUMNS], rows)
+
+
+def _least_to_most(texts: Iterable[str]) -> str:
+    """The texts of the least and of the most over all links; once, where they are the same."""
+    known = sorted((text for text in texts if text), key=lambda text: float(_leading(text)))
+    if not known:
+        return ""
+    return known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+
+
+def _leading(text: str) -> str:
+    return text.split()[0].rstrip("%") if text[0].isdigit() else "0"
 
 
 def _times(report: Report) -> str:
     """End to end, median and 95th percentile: a row for each link, a column for each mode."""
     columns = _by_name(report)
     links = dict.fromkeys(cell.cell.link for cell in report.cells if not _is_alone(cell))
-    rows = [("end to end p50 / p95", *columns)]
+    rows = []
     for link in links:
         row = [link]
         for cells in columns.values():
             found = [cell for cell in cells if cell.cell.link == link or _is_alone(cell)]
             row.append(_time(found[0]) if found else "")
-        rows.append(tuple(row))
-    return _table(rows)
+        rows.append(row)
+    return markdown(["end to end p50 / p95 (s)", *columns], rows)
 
 
 def _time(cell: CellReport) -> str:
-    text = seconds(cell, "total_ms", ("p50", "p95"))
+    text = " / ".join(seconds("total_ms", which)(cell) for which in ("p50", "p95"))
     if cell.answered < cell.asked or not cell.complete:
         text += f", {answered(cell)}"
     return text
@@ -70,53 +88,18 @@ def _by_name(report: Report) -> dict[str, list[CellReport]]:
     return found
 
 
-def _share(cell: CellReport) -> str:
-    """A cell's accuracy in words."""
-    return share(cell.accuracy)
-
-
-def _words(name: Metric) -> Callable[[CellReport], str]:
-    """A cell's mean of a metric in words."""
-    return lambda cell: number(cell.metrics[name].mean)
-
-
-def _accuracy(cell: CellReport) -> float | None:
-    return cell.accuracy.value if cell.accuracy else None
-
-
-def _mean(name: Metric) -> Callable[[CellReport], float | None]:
-    return lambda cell: cell.metrics[name].mean if name in cell.metrics else None
-
-
-def _least_to_most(
-    cells: Iterable[CellReport],
-    value: Callable[[CellReport], float | None],
-    words: Callable[[CellReport], str],
-) -> str:
-    """The words of the least and of the most over all links; once, where they are the same."""
-    known = [(of, words(cell)) for cell in cells if (of := value(cell)) is not None]
-    if not known:
-        return ""
-    least, most = min(known)[1], max(known)[1]
-    return least if least == most else f"{least} to {most}"
-
-
 def _is_alone(cell: CellReport) -> bool:
     # No link is passed, and nothing is brought down it.
     return cell.cell.mode == "device-alone"
 
 
-def _table(rows: Iterable[tuple[str, ...]]) -> str:
-    head, *rest = rows
-    return "".join(f"| {' | '.join(row)} |\n" for row in (head, ("---",) * len(head), *rest))
-
-
 def _facts(report: Report) -> str:
     settings, loads = report.settings, _loads(report)
     load = f", {loads[0]}" if len(loads) == 1 else ""
+    shared = "Cloud and device shared one machine. " if settings.started_here else ""
     return (
-        "Tokens and bytes are means a question; bytes are all that TCP carries. "
-        f"{'' if settings.tls else _PLAINTEXT}Pair "
+        "Tokens and bytes are means per question; bytes are all that TCP carries. "
+        f"{'' if settings.tls else _PLAINTEXT}{shared}Pair "
         f"{report.pair}, {settings.questions} questions{load}, {report.date}, "
         f"{report.machine.in_words}. Measured with `{report.command}`."
     )

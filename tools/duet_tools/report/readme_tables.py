@@ -1,55 +1,29 @@
 """`duet-bench tables`: tables of the bench's figures and report."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import BenchError, UsageProblem
-from duet_tools.bench.results import Results, read_results
-from duet_tools.bench.tables import markdown
+from duet_report.blocks import BlockError, update_blocks
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.files import read_text
 from duet_tools.options import FILE
-from duet_tools.report.model import Report, read_report
+from duet_tools.report.figures import markdown
 from duet_tools.report.readme import readme
+from duet_tools.results.figures import Results, read_results
+from duet_tools.results.report import Report, read_report
 
 RESULTS = Path(__file__).parents[1] / "results"
 # What a README's blocks are made from; a block whose file is not there is left as it is.
 COMMITTED = (RESULTS / "split_cpu.json", RESULTS / "report_cpu.json")
 
 
-@dataclass(frozen=True)
-class Block:
-    """What stands between two marks of a file. `name`: of the marks."""
-
-    name: str
-    text: str
-
-    @property
-    def marks(self) -> tuple[str, str]:
-        """The marks before and behind it."""
-        return f"<!-- {self.name}:start -->", f"<!-- {self.name}:end -->"
-
-    def put_into(self, text: str) -> str:
-        """`text` with this block between its marks.
-
-        Raises:
-            UsageProblem: the marks are missing or in the wrong order.
-        """
-        before, behind = self.marks
-        head, start, rest = text.partition(before)
-        _, last, tail = rest.partition(behind)
-        if not start or not last:
-            raise UsageProblem(f"it has no place for the table: put {before} and {behind} into it")
-        return f"{head}{before}\n{self.text}{behind}{tail}"
-
-
-def block(measured: Results | Report) -> Block:
-    """The block of the bench's figures, or of its report."""
+def block(measured: Results | Report) -> tuple[str, str]:
+    """Name and content of the block of the bench's figures, or of its report."""
     if isinstance(measured, Report):
-        return Block("report", readme(measured))
-    return Block("bench", markdown(measured))
+        return "report", readme(measured)
+    return "bench", markdown(measured)
 
 
 def read_measured(path: Path) -> Results | Report:
@@ -93,11 +67,11 @@ def tables(measured: Path | None, keep: Path | None, update: Path | None, check:
     found = [read_measured(path) for path in paths]
     if keep:
         _keep(found, keep)
-    blocks = [block(each) for each in found]
+    blocks = dict(map(block, found))
     if update:
         _update(update, blocks, f"{measured} " if measured else "", check=check)
     elif not keep:
-        click.echo("\n".join(each.text for each in blocks), nl=False)
+        click.echo("\n".join(blocks.values()), nl=False)
 
 
 def _keep(found: list[Results | Report], keep: Path) -> None:
@@ -109,18 +83,13 @@ def _keep(found: list[Results | Report], keep: Path) -> None:
         raise UsageProblem(f"cannot write {keep}: {error.strerror}") from error
 
 
-def _update(path: Path, blocks: list[Block], source: str, *, check: bool) -> None:
+def _update(path: Path, blocks: dict[str, str], source: str, *, check: bool) -> None:
     try:
-        text = wanted = path.read_text("utf-8")
-        for each in blocks:
-            wanted = each.put_into(wanted)
-        if text == wanted:
-            return
-        if check:
-            command = f"duet-bench tables {source}--update {path}"
-            raise BenchError(f"{path} is stale: {command}")
-        path.write_text(wanted, "utf-8")
+        stale = update_blocks(path, blocks, check=check)
     except OSError as error:
         raise UsageProblem(f"cannot read or write {path}: {error.strerror}") from error
-    except UsageProblem as error:
-        raise UsageProblem(f"{path}: {error}") from error
+    except BlockError as error:
+        raise UsageProblem(str(error)) from error
+    if stale and check:
+        command = f"duet-bench tables {source}--update {path}"
+        raise BenchError(f"{path} is stale: {command}")

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from duet_tools.report.low_confidence import marked_low
-from duet_tools.report.model import CellReport, Metric, Objective, Prices
-from duet_tools.report.statistics import percentiles, wilson
-from duet_tools.split.cells import Cell
-from duet_tools.split.record import Record
+import numpy as np
+
+from duet_report.intervals import proportion
+from duet_tools.results.cells import Cell
+from duet_tools.results.record import Record
+from duet_tools.results.report import CellReport, MarkedLow, Metric, Objective, Percentiles, Prices
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 # What comparing two runs needs of each question.
@@ -33,7 +34,7 @@ def summarise_cell(
     answered = [record for record in records if record.ok]
     judged = all(record.correct is not None for record in answered) and bool(answered)
     right = sum(bool(record.correct) for record in answered)
-    accuracy = wilson(right, len(records)) if judged else None
+    accuracy = proportion(right, len(records)) if judged else None
     large = sum(record.large_tokens for record in answered)
     # A device that answers alone loads no host.
     host_s = busy_seconds(answered) / len(records) if records else None
@@ -60,6 +61,29 @@ def summarise_cell(
         joules=joules,
         series=_series(records, questions, judged),
     )
+
+
+def percentiles(values: Sequence[float]) -> Percentiles:
+    """Percentiles with linear interpolation between neighbours."""
+    p50, p90, p95, p99 = map(float, np.percentile(values, [50, 90, 95, 99]))
+    mean = float(np.mean(values))
+    return Percentiles(count=len(values), mean=mean, p50=p50, p90=p90, p95=p95, p99=p99)
+
+
+def marked_low(records: Sequence[Record]) -> MarkedLow | None:
+    """Count the answers that a device judged; None where there are none.
+
+    Left out: those of the large model, of a pair without a threshold, and without a reference.
+    """
+    known = [each for each in records if None not in (each.low_confidence, each.correct)]
+    right = [each.low_confidence for each in known if each.correct]
+    wrong = [each.low_confidence for each in known if not each.correct]
+    if not known:
+        return None
+    return MarkedLow(
+        right=len(right), right_marked=sum(map(bool, right)),
+        wrong=len(wrong), wrong_marked=sum(map(bool, wrong)),
+    )  # fmt: skip
 
 
 def values_of(records: Sequence[Record], metric: str) -> list[float]:

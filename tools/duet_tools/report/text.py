@@ -1,51 +1,47 @@
-"""A report as a table on the terminal, as Markdown, and its questions as CSV."""
+"""A report as tables on the terminal, as Markdown, and its questions as CSV."""
 
 import csv
 import io
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-
-from duet_tools.progress import plain
-from duet_tools.report import rows
-from duet_tools.report.model import Report
-from duet_tools.split.record import Record
-
-
-def console(report: Report) -> RenderableType:
-    """For a terminal: the cells, then what follows from them."""
-    table = Table(*rows.headings(report), title=plain(f"{report.pair} on {report.machine.cpu}"))
-    for row in rows.rows(report):
-        table.add_row(*map(plain, row))
-    lines = [*report.statements, *(f"Note: {note}" for note in report.notes)]
-    if report.partial:
-        lines.insert(0, f"Partial: {report.partial}")
-    return Group(table, *map(plain, lines))
+from duet_contract.terminal import printable
+from duet_report.tables import aligned, markdown
+from duet_tools.report.columns import EFFICIENCY, MAIN, facts, table
+from duet_tools.report.page import LINK_HEAD, bytes_rows, link_rows
+from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
+from duet_tools.results.record import Record
+from duet_tools.results.report import Report
 
 
-def markdown(report: Report) -> str:
+def terminal(report: Report) -> str:
+    """For a terminal: verdicts, then the cells."""
+    partial = [f"Partial: {report.partial}"] if report.partial else []
+    notes = [f"Note: {note}" for note in report.notes]
+    lines = [*partial, *verdicts(report), "", aligned(*table(MAIN, report)), "", *notes]
+    return printable("\n".join(lines))
+
+
+def as_markdown(report: Report) -> str:
     """For a README or a pull request."""
-    heading = f"# Split report: {report.pair}\n"
+    parts = [f"# Split report: {report.pair}"]
     if report.partial:
-        heading += f"\n**Partial:** {report.partial}\n"
-    parts = [heading, _table(rows.headings(report), rows.rows(report))]
-    if report.statements:
-        parts.append("## What follows\n\n" + _list(report.statements))
-    if report.bytes_per_token:
-        costs = [(name, f"{cost:.2f}") for name, cost in report.bytes_per_token.items()]
-        parts.append(
-            "## Bytes down the wire a token, on a connection of its own\n\n"
-            + _table(("encoding", "bytes"), costs)
-        )
-    parts.append("## Links\n\n" + _table(("link", "RTT", "up", "down", "source"), _links(report)))
-    parts.append("## How it was measured\n\n" + _list([*rows.facts(report), *report.notes]))
-    return "\n".join(parts)
+        parts.append(f"**Partial:** {report.partial}")
+    parts += [bullets(verdicts(report)), markdown(*table(MAIN, report))]
+    for title, text, head_and_rows in (
+        ("Efficiency", "", table(EFFICIENCY, report)),
+        ("Break-even length (tokens)", break_even_note(report), break_even_table(report)),
+        ("Bytes per token, down", "", (["encoding", "bytes"], bytes_rows(report))),
+        ("Links", "", (LINK_HEAD, link_rows(report))),
+    ):
+        if written := markdown(*head_and_rows):
+            parts += [f"## {title}", text, written]
+    parts += ["## How it was measured", bullets(facts(report))]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def questions_csv(records: Sequence[Record]) -> str:
-    """A line a question, a column a field of `Record`, its text fields last."""
-    last = ("message", "answer")
+    """A line for each question, a column for each field of `Record`, its text fields last."""
+    last = ("message", "signal", "answer")
     names = [name for name in Record.model_fields if name not in last] + list(last)
     out = io.StringIO()
     writer = csv.DictWriter(out, names, lineterminator="\n")
@@ -54,24 +50,6 @@ def questions_csv(records: Sequence[Record]) -> str:
     return out.getvalue()
 
 
-def _links(report: Report) -> list[tuple[str, ...]]:
-    def rate(bits: float | None) -> str:
-        return "no limit" if bits is None else f"{rows.number(bits)}bit/s"
-
-    return [
-        (link.name, f"{link.rtt_ms:g} ms", rate(link.up_bit_s), rate(link.down_bit_s), link.source)
-        for link in report.links
-    ]
-
-
-def _table(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    cells = [headings, ["---"] * len(headings), *lines]
-    return "".join(f"| {' | '.join(_cell(c) for c in line)} |\n" for line in cells)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _list(lines: Sequence[str]) -> str:
-    return "".join(f"- {line}\n" for line in lines)
+def bullets(lines: Sequence[str]) -> str:
+    """A Markdown list."""
+    return "\n".join(f"- {line}" for line in lines)

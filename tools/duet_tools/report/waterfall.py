@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from duet_tools.report.model import Lane, Waterfall
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
+from duet_tools.results.report import Lane, Waterfall
 
 
 def waterfall(records: Sequence[Record], rtt_ms: Mapping[str, float]) -> Waterfall | None:

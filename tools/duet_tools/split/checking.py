@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from duet_contract.answers import is_right
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.split.questions import Question
+from duet_tools.errors import UsageProblem
+from duet_tools.results.questions import Question
 
 RULE = "last-answer"
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from duet_contract.commands import Number
 from duet_contract.pairs import DEFAULT_PAIR
+from duet_contract.terminal import printable
 from duet_tools import options
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.link.profiles import PRESETS
-from duet_tools.split.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
+from duet_tools.results.cells import MODES, PROFILES, Plan, parse_counts, parse_list, parse_rates
 from duet_tools.split.checking import RULE
 from duet_tools.split.options import MOST_TOKENS, Options
 
@@ -175,7 +175,7 @@ def split(
     results so far.
     """
     if schema:
-        from duet_tools.report.model import schema as report_schema
+        from duet_tools.results.report import schema as report_schema
 
         click.echo(report_schema(), nl=False)
         return
@@ -211,14 +211,13 @@ def split(
 
 def _compare(a: Path, b: Path) -> None:
     from duet_tools.report.compare import compare, comparison_table
-    from duet_tools.report.model import read_report
+    from duet_tools.results.report import read_report
 
     first, second = read_report(a), read_report(b)
     found = compare(first, second)
-    console = Console(width=None if Console().is_terminal else 160)
-    console.print(comparison_table(first, second, found))
+    click.echo(printable(comparison_table(first, second, found)))
     noise = sum(each.verdict == "noise" for each in found)
-    console.print(
+    click.echo(
         f"{noise} of {len(found)} differences are noise: their 95% interval holds no difference. "
         "One in twenty of the others would be there without one."
     )

@@ -10,7 +10,7 @@ import httpx
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 
 # vLLM's own name for the key that its server wants (`--api-key`).
 KEY_VARIABLE = "VLLM_API_KEY"

@@ -1,7 +1,7 @@
 """What a question asked over HTTP spent on its link, by what is known of the link."""
 
 from duet_tools.link.profiles import Link
-from duet_tools.split.record import Record
+from duet_tools.results.record import Record
 
 
 def tell_link_from_cloud(record: Record, link: Link, requests: int) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from duet_device.errors import DeviceError, Interrupted
 from duet_tools.link.profiles import Link
+from duet_tools.results.cells import Cell
+from duet_tools.results.questions import Question
+from duet_tools.results.record import UNREACHABLE, Asked, failed
 from duet_tools.split.arrivals import offsets
-from duet_tools.split.cells import Cell
 from duet_tools.split.modes.base import Mode
-from duet_tools.split.questions import Question
-from duet_tools.split.record import UNREACHABLE, Asked, failed
 from duet_tools.split.wire import Ways, Wire
 
 # Questions in a row that reach nobody: the server is gone, and more would only fail likewise.

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.report.model import Objective
-from duet_tools.split.cells import Plan, parse_list
+from duet_tools.errors import UsageProblem
+from duet_tools.results.cells import Plan, parse_list
+from duet_tools.results.report import Objective
 
 MOST_TOKENS = 1 << 20
 _MOST_S = 86_400.0

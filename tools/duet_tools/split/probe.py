@@ -12,9 +12,9 @@ from duet_contract.v1.inference_pb2 import (
 from duet_device.errors import DeviceError
 from duet_device.settings import Settings
 from duet_tools.link.profiles import link_named
+from duet_tools.results.questions import Question
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.split import receive
-from duet_tools.split.questions import Question
 from duet_tools.split.wire import Ways
 
 ENCODINGS = {"token ids": SIGNAL_ENCODING_TOKEN_IDS, "text": SIGNAL_ENCODING_TEXT}

@@ -15,27 +15,27 @@ from duet_device.identity.channel import is_loopback
 from duet_device.identity.credentials import credentials_for
 from duet_device.pairs.pair import Pair, load_decoder
 from duet_device.settings import default_threads
-from duet_tools.bench.errors import BenchError, UsageProblem
-from duet_tools.bench.machine import commit, describe_machine
-from duet_tools.bench.results import Figure, read_results
-from duet_tools.bench.workload import Workload
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.link.profiles import link_named
 from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.build import FILES, Facts, build, write
-from duet_tools.report.model import Prices, Report
-from duet_tools.report.text import console as console_report
-from duet_tools.split.cells import Plan
+from duet_tools.report.text import terminal
+from duet_tools.results.cells import Plan
+from duet_tools.results.figures import Figure, read_results
+from duet_tools.results.folder import Folder
+from duet_tools.results.machine import commit, describe_machine
+from duet_tools.results.questions import Question, answered, read_questions
+from duet_tools.results.report import Prices, Report
+from duet_tools.results.settings import RunSettings, fingerprint
 from duet_tools.split.checking import find_check
 from duet_tools.split.endpoint import KEY_VARIABLE, Endpoint, served_model
-from duet_tools.split.folder import Folder
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.large import answers_in_reasoning
 from duet_tools.split.options import Options
-from duet_tools.split.questions import Question, answered, read_questions
 from duet_tools.split.servers import Servers, check_pair
 from duet_tools.split.session import Session, needs_decoder
-from duet_tools.split.settings import RunSettings, fingerprint
 from duet_tools.split.wire import Ways
+from duet_tools.subjects.workload import Workload
 
 _PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")
 
@@ -112,13 +112,12 @@ def run(options: Options) -> None:
         stopped = session.run()
         say("writing the report")
         report = build(folder, stopped, facts, questions, workload.manifest.evaluation)
-        write(folder, report)
+        write(folder, report, questions)
     _end(console, report, options.out)
 
 
 def _end(console: Console, report: Report, out: Path) -> None:
-    wide = console if console.is_terminal else Console(stderr=True, width=200)
-    wide.print(console_report(report))
+    console.print(plain(terminal(report)), soft_wrap=True)
     files = ", ".join(FILES)
     console.print(plain(f"written: {out}/{files}"), soft_wrap=True)
     if report.partial == "interrupted":

@@ -12,11 +12,11 @@ from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_device.errors import PairMismatch
 from duet_device.identity.channel import open_channel
 from duet_device.link_errors import device_error
-from duet_tools.bench.errors import BenchError, UsageProblem
-from duet_tools.bench.openai_server import MODEL, OpenAIServer
-from duet_tools.bench.service import Service
-from duet_tools.bench.workload import Workload
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.split.endpoint import Endpoint, OpenAIModel, served_model
+from duet_tools.subjects.openai_server import MODEL, OpenAIServer
+from duet_tools.subjects.service import Service
+from duet_tools.subjects.workload import Workload
 
 _ASK_WITHIN_S = 10.0
 

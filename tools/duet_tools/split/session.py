@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 from duet_device.errors import DeviceError
 from duet_device.pairs.pair import Pair
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.workload import Workload
+from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
+from duet_tools.results.cells import Cell, Plan, sweep_between
+from duet_tools.results.folder import Folder, Probe, Stretch
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked
 from duet_tools.split import load, probe
-from duet_tools.split.cells import Cell, Plan, sweep_between
 from duet_tools.split.checking import Check
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.energy import EnergyMeter
-from duet_tools.split.folder import Folder, Probe, Stretch
 from duet_tools.split.link_time import tell_link_from_cloud
 from duet_tools.split.modes.base import Asking, Mode
 from duet_tools.split.modes.device import DeviceAlone
 from duet_tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
 from duet_tools.split.modes.split import Split
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked
 from duet_tools.split.servers import Servers
 from duet_tools.split.wire import Ways, handshake_bytes
+from duet_tools.subjects.workload import Workload
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder

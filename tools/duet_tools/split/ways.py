@@ -9,10 +9,10 @@ import sys
 from contextlib import ExitStack
 from typing import Any
 
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 from duet_tools.link.emulator import LinkEmulator
 from duet_tools.link.profiles import link_named
-from duet_tools.split.relay import Relay
+from duet_tools.link.relay import Relay
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def _do(
         del ways[command["number"]]
         stack.close()
         return {}
-    return {"up": way.bytes_up, "down": way.bytes_down}
+    return {"up": way.count.up, "down": way.count.down}
 
 
 if __name__ == "__main__":

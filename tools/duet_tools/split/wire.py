@@ -6,30 +6,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
 
 from duet_contract.connections import wait_until_connected
 from duet_device.identity.channel import open_channel
-from duet_tools.bench.children import Child
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 from duet_tools.link.profiles import Link, link_named
+from duet_tools.link.relay import Count
+from duet_tools.subjects.children import Child
 
 _QUIET_S = 0.2
 _SETTLED_WITHIN_S = 10.0
-
-
-@dataclass(frozen=True)
-class Passed:
-    """Bytes that TCP carried, its own headers left out. `up`: from the device to the server."""
-
-    up: int = 0
-    down: int = 0
-
-    def __sub__(self, other: "Passed") -> "Passed":
-        return Passed(self.up - other.up, self.down - other.down)
 
 
 class Ways:
@@ -90,10 +79,10 @@ class Wire:
     def __init__(self, ways: Ways, number: int, address: str) -> None:
         self._ways = ways
         self._number = number
-        self._counted = Passed()
+        self._counted = Count()
         self.address = address
 
-    def taken(self) -> Passed:
+    def taken(self) -> Count:
         """Bytes since the last call."""
         now = self._count()
         before, self._counted = self._counted, now
@@ -110,14 +99,14 @@ class Wire:
                 return
             before = now
 
-    def _count(self) -> Passed:
+    def _count(self) -> Count:
         answer = self._ways.tell(do="count", number=self._number)
-        return Passed(answer["up"], answer["down"])
+        return Count(answer["up"], answer["down"])
 
 
 def handshake_bytes(
     ways: Ways, target: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
-) -> Passed:
+) -> Count:
     """Bytes of a connection that stands and asks nothing, its closing included.
 
     Raises:

@@ -28,6 +28,11 @@ class Interval(BaseModel):
     """Upper bound."""
 
 
+def bounds(interval: Interval) -> list[float]:
+    """Lower and upper bound, as results have them in JSON."""
+    return [interval.low, interval.high]
+
+
 def proportion(successes: int, count: int) -> Interval:
     """Estimate a share with Wilson's score interval.
 
@@ -77,7 +82,7 @@ def bootstrap(
             method="percentile",
             rng=np.random.default_rng(seed),
         ).bootstrap_distribution
-    low, high = _bounds(drawn[np.isfinite(drawn)])
+    low, high = _middle(drawn[np.isfinite(drawn)])
     return Interval(value=value, low=low, high=high)
 
 
@@ -131,7 +136,7 @@ def difference_over_seeds(subject: Values, base: Values, seed: int = 0) -> Inter
         by_seed = drawn @ scores.T / count
         seeds = rng.integers(len(scores), size=(RESAMPLES, len(scores)))
         means.append(np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1))
-    low, high = _bounds(means[0] - means[1])
+    low, high = _middle(means[0] - means[1])
     return Interval(value=float(subject.mean() - base.mean()), low=low, high=high)
 
 
@@ -143,7 +148,7 @@ def difference_of_estimates(subject: Interval, base: Interval) -> Interval:
     return Interval(value=value, low=value - below, high=value + above)
 
 
-def _bounds(values: Values) -> tuple[float, float]:
+def _middle(values: Values) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -11,13 +11,13 @@ import ray
 from pydantic import model_validator
 
 from duet_contract.json_data import json_text, read_json
+from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem, read_rows
 from duet_training.data.selection import fitting
 from duet_training.errors import CheckpointError, ClusterError, ConfigError, worker_failed
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.methods.base import Method, Outcome
 from duet_training.evaluation.metrics import (
-    bootstrap_interval,
     generation_flops,
     intelligence_per_token,
     spread,
@@ -183,7 +183,7 @@ def summary(
     return {
         "questions": len(problems),
         "accuracy": accuracy,
-        "accuracy_95": list(bootstrap_interval(scores)),
+        "accuracy_95": bounds(bootstrap_mean(scores)),
         "reasoner_tokens": reasoner,
         "decoder_tokens": decoder,
         "ipt": intelligence_per_token(accuracy, reasoner),

@@ -1,9 +1,8 @@
 """Curves over training steps, from results: of one run, and of a method's seeds together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import fmean
 
+from duet_training.evaluation.report.curves import Band, band_of
 from duet_training.experiments.results import Results
 
 Metrics = tuple[str, ...]
@@ -12,17 +11,6 @@ LENGTH: Metrics = ("tokens/response",)
 PRICE: Metrics = ("price",)
 # With a split, of answers to the question and the signal; else of whole responses.
 ACCURACY: Metrics = ("reward/guided", "reward/right")
-
-
-@dataclass(frozen=True)
-class Band:
-    """A metric by step, over seeds: mean, least, most."""
-
-    steps: list[int]
-    mean: list[float]
-    least: list[float]
-    most: list[float]
-    seeds: int
 
 
 def curve(results: Results, run: str, metrics: Metrics) -> dict[int, float]:
@@ -36,11 +24,5 @@ def curve(results: Results, run: str, metrics: Metrics) -> dict[int, float]:
 
 def band(results: Results, method: str, seeds: Sequence[int], metrics: Metrics) -> Band | None:
     """A method's runs, over those seeds that are done; None if none is."""
-    runs = [one for seed in seeds if (one := curve(results, f"{method}-{seed}", metrics))]
-    if not runs:
-        return None
-    # Of all seeds or none: the mean of fewer would jump where a run ended early.
-    steps = sorted(set.intersection(*(set(run) for run in runs)))
-    at = [[run[step] for run in runs] for step in steps]
-    mean, least, most = ([of(values) for values in at] for of in (fmean, min, max))
-    return Band(steps, mean, least, most, len(runs)) if steps else None
+    found = (curve(results, f"{method}-{seed}", metrics) for seed in seeds)
+    return band_of([one for one in found if one])

@@ -1,24 +1,10 @@
 """The report's plots, in the shapes of the paper's figures, from results alone."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from matplotlib.figure import Figure
-
-from duet_training.experiments.canvas import (
-    COLOURS,
-    GREY,
-    MARKS,
-    legend,
-    line,
-    named,
-    panels,
-    save,
-    shared_legend,
-    style,
-)
-from duet_training.experiments.curves import ACCURACY, LENGTH, PRICE, Band, Metrics, band, curve
+from duet_report.plots import Panel, Plot, Series
+from duet_training.evaluation.report.curves import Band
+from duet_training.experiments.curves import ACCURACY, LENGTH, PRICE, Metrics, band, curve
 from duet_training.experiments.methods import ABLATIONS, BUDGET, COMPARED, MAIN, OTHERS, UNTRAINED
 from duet_training.experiments.results import Results
 from duet_training.experiments.targets import BASELINES, frontier, points_of
@@ -39,175 +25,131 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-def write_plots(results: Results, seeds: Sequence[int], directory: Path) -> list[tuple[str, str]]:
-    """Draws what there is to draw; file name and caption of each plot that was written.
-
-    A plot of before that has nothing to show any more is removed.
-    """
-    drawn: list[tuple[str, str]] = []
-    plots: list[tuple[str, str, Callable[[], Figure | None]]] = [
-        ("accuracy-tokens.svg", _ACCURACY_TOKENS, lambda: accuracy_against_tokens(results)),
-        ("length.svg", _LENGTH, lambda: lengths(results, seeds)),
-        ("price-accuracy.svg", _PRICE_ACCURACY, lambda: price_and_accuracy(results, seeds)),
-        ("ablations.svg", _ABLATIONS, lambda: ablations(results, seeds)),
+def plots(results: Results, seeds: Sequence[int]) -> list[Plot]:
+    """Describe all plots; panels of what is not done have no points."""
+    return [
+        accuracy_against_tokens(results),
+        lengths(results, seeds),
+        price_and_accuracy(results, seeds),
+        ablations(results, seeds),
     ]
-    with style():
-        for name, caption, draw in plots:
-            figure = draw()
-            if figure is None:
-                (directory / name).unlink(missing_ok=True)
-                continue
-            directory.mkdir(parents=True, exist_ok=True)
-            save(figure, directory / name)
-            drawn.append((name, caption))
-    return drawn
 
 
-_ACCURACY_TOKENS = (
-    "Accuracy on held-out questions against tokens of the large model, a point for each seed "
-    "(the paper's Figure 4). Line: the most that the baselines reach, two of them mixed included."
-)
-_LENGTH = (
-    "Response length by training step: mean over seeds, band from the least to the most. Methods "
-    "without a split have the answer in it."
-)
-_PRICE_ACCURACY = (
-    "Lambda and accuracy by training step: mean over seeds, band from the least to the most. "
-    "Methods without a price have no lambda; every step asks other questions. What ThinkPrune cuts "
-    "at its limit is wrong."
-)
-_ABLATIONS = (
-    "Ablations by training step, one seed each, beside DUET of the same seed (grey): response "
-    "length and accuracy. `unsolved` is asked harder questions than DUET."
-)
-
-
-def accuracy_against_tokens(results: Results) -> Figure | None:
-    """Every method's seeds as points, and the baselines' frontier; None if nothing is done."""
+def accuracy_against_tokens(results: Results) -> Plot:
+    """Show every method's seeds as points, and the baselines' frontier."""
     points = {name: points_of(results, name) for name in (*COMPARED, *UNTRAINED, *OTHERS)}
-    if not any(points.values()):
-        return None
-    figure, [[axes]] = panels(1, 1, (7.5, 4.2))
-    for index, (name, found) in enumerate(points.items()):
+    series = []
+    for number, (name, found) in enumerate(points.items()):
         if found:
-            look: dict[str, Any] = {"color": GREY, "markerfacecolor": "none"}
-            if name in COMPARED:
-                look = {"color": _colour(name), "alpha": 0.8}
             tokens, accuracies = zip(*found, strict=True)
-            label, mark = _label(name, len(found)), MARKS[index % len(MARKS)]
-            axes.plot(tokens, accuracies, mark, label=label, **look)
+            colour = _colour(name) if name in COMPARED else None
+            label = _label(name, len(found))
+            series.append(Series(label, tokens, accuracies, colour, marker=number))
     peers = [point for name in BASELINES for point in points[name]]
     if len(peers) > 1:
         # It is straight between two baselines, and level after the last.
-        right = axes.get_xlim()[1]
+        right = max(tokens for found in points.values() for tokens, _ in found)
         at = sorted({tokens for tokens, _ in peers} | {right})
         best = [frontier(peers, tokens) for tokens in at]
-        look = {"color": "0.6", "linewidth": 1, "zorder": 1}
-        axes.plot(at, best, "--", label="frontier of the baselines", **look)
-        axes.set_xlim(right=right)
-    named(axes, "tokens of the large model per question (mean)", SHARE)
-    legend(axes)
-    return figure
+        series.append(Series("frontier of the baselines", at, best, look="limit"))
+    return Plot(
+        "accuracy-tokens",
+        "Accuracy against tokens",
+        "Accuracy on held-out questions against tokens of the large model, a point for each seed "
+        "(the paper's Figure 4). Line: the most that the baselines reach, two of them mixed "
+        "included.",
+        [Panel("tokens of the large model per question (mean)", SHARE, series)],
+        size=(8.5, 5.5),
+    )
 
 
-def lengths(results: Results, seeds: Sequence[int]) -> Figure | None:
-    """Every trained method's response length, and B; None if no run is done."""
-    figure, [[axes]] = panels(1, 1, (7.5, 3.6))
-    drawn = [name for name in MAIN if _draw_band(axes, results, name, seeds, LENGTH)]
-    if not drawn:
-        return None
-    _budget(axes)
-    axes.set_ylim(bottom=0)
-    named(axes, STEP, TOKENS)
-    legend(axes)
-    return figure
+def lengths(results: Results, seeds: Sequence[int]) -> Plot:
+    """Show every trained method's response length, and B."""
+    series = _bands(results, MAIN, seeds, LENGTH)
+    last = max((step for each in series for step in each.x), default=1)
+    limit = Series(f"B = {BUDGET} tokens", [1, last], [BUDGET, BUDGET], look="limit")
+    return Plot(
+        "length",
+        "Response length",
+        "Response length by training step: mean over seeds, band from the least to the most. "
+        "Methods without a split have the answer in it.",
+        [Panel(STEP, TOKENS, [*series, limit], y_range=(0, None))],
+        size=(8.5, 4.2),
+    )
 
 
-def price_and_accuracy(results: Results, seeds: Sequence[int]) -> Figure | None:
-    """Lambda of all that have one, then each method's accuracy; None if no run is done."""
-    priced = [name for name in MAIN if _band(results, name, seeds, PRICE)]
-    scored = [name for name in MAIN if _band(results, name, seeds, ACCURACY)]
+def price_and_accuracy(results: Results, seeds: Sequence[int]) -> Plot:
+    """Show lambda of all that have one, then each method's accuracy."""
+    # Trainers without a length penalty record one of 0 at every step.
+    prices = [each for each in _bands(results, MAIN, seeds, PRICE) if any(each.high or each.y)]
     # A panel for each accuracy: a few questions a step are too much noise for one of all.
-    shown: list[tuple[Metrics, list[str]]] = [(PRICE, priced)] if priced else []
-    shown += [(ACCURACY, [name]) for name in scored]
-    if not shown:
-        return None
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    figure, grid = panels(rows, columns, (9, 2.6 * rows), sharex=True)
-    places = [axes for row in grid for axes in row]
-    for axes, (metrics, names) in zip(places, shown, strict=False):
-        for name in names:
-            _draw_band(axes, results, name, seeds, metrics)
-        y = "price lambda (no unit)" if metrics == PRICE else SHARE
-        named(axes, STEP, y, "lambda" if metrics == PRICE else f"accuracy: {names[0]}")
-        axes.set_ylim(0, None if metrics == PRICE else 1.02)
-        axes.xaxis.set_tick_params(labelbottom=True)
-    for unused in places[len(shown) :]:
-        unused.remove()
-    shared_legend(figure)
-    return figure
+    panels = [Panel(STEP, "lambda (no unit)", prices, title="lambda", y_range=(0, None))]
+    panels += [
+        Panel(STEP, SHARE, found, title=f"accuracy: {name}", y_range=(0, 1.02))
+        for name in MAIN
+        if (found := _bands(results, [name], seeds, ACCURACY))
+    ]
+    return Plot(
+        "price-accuracy",
+        "Lambda and accuracy",
+        "Lambda and accuracy by training step: mean over seeds, band from the least to the most. "
+        "Methods without a price have no lambda; every step asks other questions. What ThinkPrune "
+        "cuts at its limit is wrong.",
+        panels,
+        columns=3,
+        size=(3.4, 2.9),
+    )
 
 
-def ablations(results: Results, seeds: Sequence[int]) -> Figure | None:
-    """Lengths and accuracies, a row for each group that has a run; None if no ablation is done."""
+def ablations(results: Results, seeds: Sequence[int]) -> Plot:
+    """Show lengths and accuracies, a row for each group that has a run."""
     seed = min(seeds, default=0)
     grouped = {name for group in GROUPS.values() for name in group}
     others = tuple(name for name in ABLATIONS if name not in grouped)
-    groups = [
-        (title, done)
-        for title, names in {**GROUPS, "others": others}.items()
-        if (done := [name for name in names if curve(results, f"{name}-{seed}", LENGTH)])
-    ]
-    if not groups:
-        return None
-    # Each row its own steps: some runs are longer.
-    figure, rows = panels(len(groups), 2, (9, 2 * len(groups) + 0.3))
-    for (left, right), (title, names) in zip(rows, groups, strict=True):
-        for axes, metrics in ((left, LENGTH), (right, ACCURACY)):
-            for index, name in enumerate(["duet", *names]):
-                found = curve(results, f"{name}-{seed}", metrics)
-                look = {"color": COLOURS[(index - 1) % len(COLOURS)] if index else "0.7"}
-                if found:
-                    line(axes, [*found], [*found.values()], label=name, **look)
-        step = STEP if title == groups[-1][0] else ""
-        named(left, step, TOKENS, title)
-        named(right, step, SHARE)
-        left.set_ylim(bottom=0)
-        right.set_ylim(0, 1.02)
-        legend(right, left)
-    return figure
+    panels = []
+    for title, names in {**GROUPS, "others": others}.items():
+        done = [name for name in names if curve(results, f"{name}-{seed}", LENGTH)]
+        if done:
+            left, right = (
+                [
+                    Series(name, [*found], [*found.values()], number and number - 1, look="line")
+                    for number, name in zip((None, *range(1, 99)), ["duet", *done], strict=False)
+                    if (found := curve(results, f"{name}-{seed}", metrics)) or metrics == ACCURACY
+                ]
+                for metrics in (LENGTH, ACCURACY)
+            )
+            panels += [
+                Panel(STEP, TOKENS, left, title=title, y_range=(0, None)),
+                Panel(STEP, SHARE, right, y_range=(0, 1.02)),
+            ]
+    return Plot(
+        "ablations",
+        "Ablations",
+        "Ablations by training step, one seed each, next to DUET of the same seed (grey): response "
+        "length and accuracy. `unsolved` is asked harder questions than DUET.",
+        panels,
+        columns=2,
+        size=(4.6, 2.5),
+        legends="each",
+    )
 
 
-def _colour(name: str) -> str:
-    return COLOURS[list(COMPARED).index(name) % len(COLOURS)]
+def _bands(
+    results: Results, names: Iterable[str], seeds: Sequence[int], of: Metrics
+) -> list[Series]:
+    found = {name: band(results, name, seeds, of) for name in names}
+    return [_series(name, each) for name, each in found.items() if each]
+
+
+def _series(name: str, band: Band) -> Series:
+    low, high = (band.least, band.most) if band.seeds > 1 else (None, None)
+    label = _label(name, band.seeds)
+    return Series(label, band.steps, band.mean, _colour(name), low=low, high=high, look="line")
+
+
+def _colour(name: str) -> int:
+    return list(COMPARED).index(name)
 
 
 def _label(name: str, seeds: int) -> str:
     return f"{name} ({seeds} seeds)" if seeds > 1 else name
-
-
-def _band(results: Results, name: str, seeds: Sequence[int], metrics: Metrics) -> Band | None:
-    """What there is to draw; trainers without a price record one of 0 at every step."""
-    found = band(results, name, seeds, metrics)
-    return found if found and (metrics != PRICE or any(found.most)) else None
-
-
-def _draw_band(
-    axes: Any, results: Results, name: str, seeds: Sequence[int], metrics: Metrics
-) -> bool:
-    """Whether there was anything to draw."""
-    found = _band(results, name, seeds, metrics)
-    if found is None:
-        return False
-    colour = _colour(name)
-    line(axes, found.steps, found.mean, label=_label(name, found.seeds), color=colour)
-    if found.seeds > 1:
-        look = {"color": colour, "alpha": 0.15, "linewidth": 0}
-        axes.fill_between(found.steps, found.least, found.most, **look)
-    return True
-
-
-def _budget(axes: Any) -> None:
-    look = {"color": GREY, "linewidth": 1, "linestyle": "--"}
-    axes.axhline(BUDGET, label=f"B = {BUDGET} tokens", **look)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from duet_report.intervals import Interval, difference_over_seeds
 from duet_training.experiments.results import Results
 
 
@@ -45,22 +46,7 @@ def figure(results: Results, name: str, data: str = "easy") -> Figure | None:
     return Figure(accuracy, low, high, tokens, len(found), found[0]["questions"])
 
 
-@dataclass(frozen=True)
-class Difference:
-    """How much more accurate one method is than another, with its 95% interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
-        return f"{mean:+.1f} points ({low:+.1f} to {high:+.1f})"
-
-
-def paired(
-    results: Results, name: str, base: str, data: str = "greedy", draws: int = 10_000
-) -> Difference | None:
+def paired(results: Results, name: str, base: str, data: str = "greedy") -> Interval | None:
     """Accuracy of `name` less that of `base` on the same questions; None if either is not there,
     or was kept without which questions were right.
 
@@ -69,17 +55,7 @@ def paired(
     ours, theirs = (_right(results, each, data) for each in (name, base))
     if ours is None or theirs is None:
         return None
-    rng = np.random.default_rng(0)
-    count = ours.shape[1]
-    # How often each question is drawn, the same for both.
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=draws)
-    means = []
-    for scores in (ours, theirs):
-        by_seed = drawn @ scores.T / count
-        seeds = rng.integers(len(scores), size=(draws, len(scores)))
-        means.append(np.take_along_axis(by_seed, seeds, axis=1).mean(axis=1))
-    low, high = np.quantile(means[0] - means[1], [0.025, 0.975])
-    return Difference(float(ours.mean() - theirs.mean()), float(low), float(high))
+    return difference_over_seeds(ours, theirs)
 
 
 def _right(results: Results, name: str, data: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from duet_training.experiments.drawing import write_plots
+from duet_report.plots import Plot, write_plots
+from duet_report.tables import markdown
+from duet_training.experiments.drawing import plots
 from duet_training.experiments.methods import BUDGET
 from duet_training.experiments.rates import TRIED_SEED
 from duet_training.experiments.results import Results
@@ -21,7 +23,6 @@ from duet_training.experiments.tables import (
     ran,
     rates_table,
     second_table,
-    table,
 )
 from duet_training.experiments.targets import targets_table
 
@@ -77,8 +78,8 @@ def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
     give the same bytes.
     """
     seeds = _seeds(plan)
-    plots = write_plots(results, seeds, file.parent / PLOTS)
-    file.write_text("\n\n".join(_parts(plan, results, seeds, plots)) + "\n", "utf-8")
+    drawn = write_plots(plots(results, seeds), file.parent / PLOTS)
+    file.write_text("\n\n".join(_parts(plan, results, seeds, drawn)) + "\n", "utf-8")
 
 
 def _seeds(plan: Sequence[Stage]) -> list[int]:
@@ -89,7 +90,7 @@ def _parts(
     plan: Sequence[Stage],
     results: Results,
     seeds: Sequence[int],
-    plots: Sequence[tuple[str, str]],
+    drawn: Sequence[Plot],
 ) -> list[str]:
     runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED]
     trained = [run for run in runs if results.done(run)]
@@ -127,9 +128,9 @@ def _parts(
     ):
         if content:
             parts += [part for part in (f"## {title}", intro, content) if part]
-    if plots:
+    if drawn:
         parts.append("## Plots")
-        parts += [f"![{caption}]({PLOTS}/{name})\n\n{caption}" for name, caption in plots]
+        parts += [f"![{each.caption}]({PLOTS}/{each.file})\n\n{each.caption}" for each in drawn]
     seed = seeds[0]
     ours = {"before": "start-split"}
     ours |= {name: f"{name}-{seed}" for name in ("duet", "duet-gated", "decoder-fixed")}
@@ -145,7 +146,7 @@ def _start(measured: dict[str, float]) -> str:
         return f"{value:.1f}" if name.endswith("tokens") else f"{value:.3f}"
 
     rows = [[name.replace("_", " "), cell(name, value)] for name, value in measured.items()]
-    return table(["figure", "value"], rows)
+    return markdown(["figure", "value"], rows)
 
 
 def _samples(results: Results, runs: Mapping[str, str], most: int | None = None) -> str:

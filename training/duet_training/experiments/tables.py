@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Any
 
-from duet_training.evaluation.report import markdown
+from duet_report.tables import markdown
 from duet_training.experiments.curves import ACCURACY
 from duet_training.experiments.figures import each_seed, figure
 from duet_training.experiments.methods import (
@@ -45,11 +45,6 @@ PAPER_ABLATIONS = {
 }
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; nothing without rows."""
-    return markdown.table(head, rows) if rows else ""
-
-
 def _paper(name: str) -> list[str]:
     if name not in PAPER_MAIN:
         return ["", ""]
@@ -80,7 +75,7 @@ def main_table(results: Results, data: str = "easy") -> str:
         )
     head = ["method", "accuracy (95%)", "tokens of the large model", "of original"]
     head += ["of the small one", "IPT", "by seed"]
-    return table([*head, "paper, MATH500", "of its original"], rows)
+    return markdown([*head, "paper, MATH500", "of its original"], rows)
 
 
 def runs_table(results: Results, names: Mapping[str, str]) -> str:
@@ -98,7 +93,7 @@ def runs_table(results: Results, names: Mapping[str, str]) -> str:
     head = ["run", "what it is"]
     for how in ("sampled", "greedy"):
         head += [f"{how}: accuracy (95%)", "tokens", "by seed"]
-    return table(head, rows)
+    return markdown(head, rows)
 
 
 def jointly_table(results: Results) -> str:
@@ -131,7 +126,7 @@ def ablation_table(results: Results, seed: int) -> str:
     # The untrained ones belong to the set that only one run was trained on.
     rows.sort(key=lambda row: row[2] == "hard")
     head = ["run", "what differs", "tested on", "accuracy (95%)", "tokens", "paper, AMC23"]
-    return table(head, rows)
+    return markdown(head, rows)
 
 
 def generalisation_table(results: Results, seed: int) -> str:
@@ -146,7 +141,7 @@ def generalisation_table(results: Results, seed: int) -> str:
             cells.append(", ".join(one.cells) if one else "")
         if any(cells[1:]):
             rows.append([name, *cells])
-    return table(["method", *(f"{data}: accuracy (95%), tokens" for data in SETS)], rows)
+    return markdown(["method", *(f"{data}: accuracy (95%), tokens" for data in SETS)], rows)
 
 
 def rates_table(results: Results) -> str:
@@ -164,7 +159,7 @@ def rates_table(results: Results) -> str:
             rows.append(
                 [name, rate, f"{accuracy:.3f}", f"{tokens:.1f}", f"{worth(result):.3f}", mark]
             )
-    return table(["method", "rate", "accuracy", "tokens", "worth", ""], rows)
+    return markdown(["method", "rate", "accuracy", "tokens", "worth", ""], rows)
 
 
 def pressure_table(results: Results) -> str:
@@ -184,7 +179,7 @@ def pressure_table(results: Results) -> str:
         for row in results.read("mechanism")["result"]["pressure"]
     ]
     head = ["question", "r_m", "divided", "length paid"]
-    return table([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
+    return markdown([*head, *(f"lambda {float(price):g}" for price in prices)], rows)
 
 
 def curve_table(results: Results, runs: Sequence[str]) -> str:
@@ -200,7 +195,7 @@ def curve_table(results: Results, runs: Sequence[str]) -> str:
         [run, *(f"{curve[s][0]:.2f} / {curve[s][1]:.0f}" if s in curve else "" for s in steps)]
         for run, curve in curves.items()
     ]
-    return table(["run", *(f"step {step}" for step in steps)], rows)
+    return markdown(["run", *(f"step {step}" for step in steps)], rows)
 
 
 # Mean tokens of a step's responses, upper bounds; the last stands for everything above.
@@ -233,7 +228,7 @@ def matched_table(results: Results, seeds: Sequence[int]) -> str:
             rows.append([name, *map(_of_steps, by_length(curves))])
     bounds = ["0", *(str(length) for length in LENGTHS)]
     spans = [f"{low} to {high}" for low, high in pairwise(bounds)]
-    return table(["method", *spans[:-1], f"above {LENGTHS[-2]}"], rows)
+    return markdown(["method", *spans[:-1], f"above {LENGTHS[-2]}"], rows)
 
 
 def _of_steps(values: Sequence[float]) -> str:

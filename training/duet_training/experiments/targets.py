@@ -2,10 +2,12 @@
 
 from itertools import combinations_with_replacement
 
-from duet_training.experiments.figures import Difference, Figure, each_seed, figure, paired
+from duet_report.intervals import Interval
+from duet_report.numbers import points
+from duet_report.tables import markdown
+from duet_training.experiments.figures import Figure, each_seed, figure, paired
 from duet_training.experiments.methods import COMPARED, OTHERS, UNTRAINED, untrained_of
 from duet_training.experiments.results import Results
-from duet_training.experiments.tables import table
 
 # Tokens of the large model, accuracy.
 Point = tuple[float, float]
@@ -48,7 +50,7 @@ def targets_table(results: Results) -> str:
         )
     for joint, fixed, more in FIXED_OF:
         rows += _joint_pays(results, joint, fixed, more)
-    return table(["to reach", "measured", "met"], rows)
+    return markdown(["to reach", "measured", "met"], rows)
 
 
 def _ours() -> list[str]:
@@ -66,16 +68,16 @@ def _shorter(results: Results, name: str, data: str) -> list[list[str]]:
     share, fewer = one.tokens / original.tokens, one.tokens <= 0.40 * original.tokens
     more = paired(results, name, started, data)
     if more is None:
-        points = one.accuracy - original.accuracy
-        told = f"{100 * points:+.1f} points, no interval of the difference"
-        met = _word(fewer and points >= -0.02)
+        lost = one.accuracy - original.accuracy
+        told = f"{100 * lost:+.1f} points, no interval of the difference"
+        met = _word(fewer and lost >= -0.02)
     else:
-        told = str(more)
+        told = points(more)
         met = _judged(more, -0.02) if fewer else _word(False)
     return [[text, f"{share:.2f} of the tokens, {told}", met]]
 
 
-def _judged(more: Difference, least: float) -> str:
+def _judged(more: Interval, least: float) -> str:
     """Whether a difference is at least so much, by its interval."""
     return "not decided" if more.low < least <= more.high else _word(more.low >= least)
 
@@ -96,7 +98,7 @@ def _joint_pays(results: Results, joint: str, fixed: str, least: float) -> list[
         more = paired(results, joint, fixed, data)
         if ours and theirs and more:
             wanted = f"better by {100 * least:.0f} points than" if least else "at least as good as"
-            told = f"{more}, at {ours.tokens:.1f} tokens against {theirs.tokens:.1f}"
+            told = f"{points(more)}, at {ours.tokens:.1f} tokens against {theirs.tokens:.1f}"
             text = f"{joint}, {how}: training both {wanted} a fixed decoder"
             rows.append([text, told, _judged(more, least)])
     return rows
@@ -108,7 +110,7 @@ def _on_frontier(results: Results, name: str) -> list[list[str]]:
     if not seeds or len(peers) < 2:
         return []
     above = [accuracy - frontier(peers, tokens) for tokens, accuracy in seeds]
-    told = ", ".join(f"{100 * points:+.1f}" for points in above)
+    told = ", ".join(f"{100 * each:+.1f}" for each in above)
     text = f"{name}: on or above the accuracy-token frontier of all baselines, every seed"
     return [[text, f"{told} points, by seed", _word(min(above) >= 0)]]
 
@@ -118,14 +120,14 @@ def points_of(results: Results, name: str) -> list[Point]:
     return [(one["reasoner_tokens"], one["accuracy"]) for one in each_seed(results, name)]
 
 
-def frontier(points: list[Point], tokens: float) -> float:
-    """The best accuracy that `points` give for so many tokens in the mean.
+def frontier(reached: list[Point], tokens: float) -> float:
+    """The best accuracy that points `reached` give for so many tokens in the mean.
 
     Two methods can share the questions, so a line between two points is reached as well; fewer
     tokens than allowed are. 0 where every point needs more.
     """
     best = 0.0
-    for (few, low), (many, high) in combinations_with_replacement(sorted(points), 2):
+    for (few, low), (many, high) in combinations_with_replacement(sorted(reached), 2):
         if few <= tokens < many:
             best = max(best, low + (tokens - few) / (many - few) * (high - low))
         if few <= tokens:

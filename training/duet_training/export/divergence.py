@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from duet_training.evaluation.metrics import bootstrap_share
+from duet_report.intervals import bootstrap_share, bounds
 
 Array = NDArray[np.floating[Any]]
 
@@ -93,4 +93,4 @@ def _interval(rows: Sequence[NDArray[np.float64]]) -> list[float]:
     # The sample is one of texts.
     totals = np.array([row.sum() for row in rows])
     counts = np.array([len(row) for row in rows], dtype=np.float64)
-    return list(bootstrap_share(totals, counts))
+    return bounds(bootstrap_share(totals, counts))

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem, paths_of, read_rows
 from duet_training.data.selection import fitting
-from duet_training.evaluation.metrics import bootstrap_interval
 from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.export.settings import ParitySettings
 from duet_training.export.source import Trained
@@ -65,7 +65,7 @@ def accuracy(scores: Scores) -> dict[str, Any]:
     """Mean and 95% interval over questions."""
     return {
         "accuracy": float(scores.mean()),
-        "accuracy_95": list(bootstrap_interval(scores[:, None])),
+        "accuracy_95": bounds(bootstrap_mean(scores[:, None])),
     }
 
 
@@ -74,5 +74,5 @@ def accuracy_drop(reference: Scores, other: Scores) -> dict[str, Any]:
     drop = reference - other
     return {
         "accuracy_drop": float(drop.mean()),
-        "accuracy_drop_95": list(bootstrap_interval(drop[:, None])),
+        "accuracy_drop_95": bounds(bootstrap_mean(drop[:, None])),
     }

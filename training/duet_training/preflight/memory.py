@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.json_data import read_json
+from duet_report.tables import markdown
 from duet_training.errors import ConfigError
 from duet_training.settings.run import Settings
 
@@ -199,11 +200,11 @@ def cached_tokens(engine: Engine, device: float) -> int:
 
 def memory_table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
     """Lines of a Markdown table: a phase, its GiB of `device`, and the parts of 0.1 GiB up."""
-    lines = [f"| phase | GiB of {device:g} | parts |", "|---|---|---|"]
+    rows = []
     for phase, parts in found.items():
         named = ", ".join(f"{part} {size:.1f}" for part, size in parts.items() if size >= 0.05)
-        lines.append(f"| {phase} | {sum(parts.values()):.1f} | {named} |")
-    return lines
+        rows.append([phase, f"{sum(parts.values()):.1f}", named])
+    return markdown(["phase", f"GiB of {device:g}", "parts"], rows).splitlines()
 
 
 def engine_of(config: Any, shape: ModelShape, ranks: int, adapter: int = 0) -> Engine:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from duet_training.evaluation.report.markdown import table
+from duet_report.tables import markdown
 from duet_training.release.targets import percent, target_rows
 
 SETS = {
@@ -22,7 +22,7 @@ def targets(figures: dict[str, Any], kind: str) -> str:
     return (
         "Met or missed by the point estimate; intervals are of 95%. The reasoner compared with is "
         "the one before joint training, where nothing else is said.\n\n"
-        + table(("to reach", "measured", "met?"), target_rows(figures, kind))
+        + markdown(("to reach", "measured", "met?"), target_rows(figures, kind))
     )
 
 
@@ -37,7 +37,7 @@ def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
     return (
         "Greedy answers to generated problems, by the trainer: accuracy with its 95% interval over "
         f"questions, tokens of the large model. The *reasoner before joint training* {before}; it "
-        "is not the one that ships.\n\n" + table(("questions", "", *_METHODS.values()), rows)
+        "is not the one that ships.\n\n" + markdown(("questions", "", *_METHODS.values()), rows)
     )
 
 
@@ -75,7 +75,7 @@ def served(found: dict[str, Any]) -> str:
         )
     head = ["questions", "", "split", "reasoner that ships"]
     head += [f"reasoner of `{peer}`"] if peer else []
-    return text + "\n\n" + table((*head, "right, marked low", "wrong, marked low"), rows)
+    return text + "\n\n" + markdown((*head, "right, marked low", "wrong, marked low"), rows)
 
 
 def seconds(measured: dict[str, Any]) -> str:
@@ -102,7 +102,7 @@ def seconds(measured: dict[str, Any]) -> str:
         f"the same environment, one at a time. {measured['repeats']} repeats, in alternating "
         "order: median, least and most. The split's share of the seconds, repeat by repeat: "
         f"{share['median']:.2f} ({share['least']:.2f} to {share['most']:.2f}).\n\n"
-        + table(("", "seconds", "right", "tokens of the large model"), rows)
+        + markdown(("", "seconds", "right", "tokens of the large model"), rows)
     )
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from math import hypot
 from typing import Any
 
+from duet_report.intervals import Interval
+from duet_report.numbers import share
+
 ACCURACY, POINTS, TOKENS, ALONE, GREEDY, SECONDS = 0.90, 0.02, 0.40, 0.50, 0.99, 0.50
 WITH_GPU = 0.60
 SETS = ("multiarith", "addsub", "singleeq", "svamp", "gsm8k_test")
@@ -42,7 +45,7 @@ def target_rows(figures: dict[str, Any], kind: str) -> list[tuple[str, str, str]
 def percent(found: dict[str, Any]) -> str:
     """An accuracy with its 95% interval."""
     low, high = found["accuracy_95"]
-    return f"{found['accuracy']:.1%} ({low:.1%} to {high:.1%})"
+    return share(Interval(value=found["accuracy"], low=low, high=high), 1)
 
 
 def _wide(figures: dict[str, Any], method: str) -> dict[str, Any] | None:

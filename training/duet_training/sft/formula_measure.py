@@ -26,12 +26,12 @@ from transformers import AutoModelForCausalLM
 from duet_contract.json_data import json_text
 from duet_contract.quantities import Value, answer_of, compute, result_of
 from duet_contract.quantities.formula import NO_FORMULA
+from duet_report.intervals import bootstrap_mean, bounds
+from duet_report.tables import markdown
 from duet_training.data.jsonl import json_lines, read_jsonl
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import DataError
-from duet_training.evaluation.metrics import bootstrap_interval
-from duet_training.evaluation.report.markdown import table
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.verl_backend.cpu.batch import respond
@@ -193,14 +193,13 @@ def _earlier(value: Value, reference: str) -> bool:
 def summary(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     """Figures of a set; accuracy with its 95% bootstrap interval."""
     right = np.array([[float(outcome.right)] for outcome in outcomes])
-    low, high = bootstrap_interval(right)
     count = len(outcomes)
     right_ones = [outcome.right for outcome in outcomes]
     return {
         "set": name,
         "questions": count,
         "accuracy": float(right.mean()),
-        "interval": [low, high],
+        "interval": bounds(bootstrap_mean(right)),
         "tokens": sum(outcome.tokens for outcome in outcomes) / count,
         "earlier": sum(outcome.earlier for outcome in outcomes) / count,
         "not_computed": sum(not outcome.answer for outcome in outcomes) / count,
@@ -253,7 +252,7 @@ def as_table(summaries: Sequence[dict[str, Any]]) -> str:
         )
         for each in summaries
     ]
-    return table(head, rows)
+    return markdown(head, rows)
 
 
 def _problems(arguments: SimpleNamespace) -> dict[str, list[MaskedProblem]]:

@@ -25,11 +25,11 @@ from duet_contract.json_data import json_text
 from duet_contract.quantities import compute
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_contract.vocabulary import HubTokenizer
+from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.annotated import annotated_rows, read_annotated
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.evaluation.metrics import bootstrap_interval
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft.adapter import Adapter, AdapterStudent
@@ -183,11 +183,10 @@ def _figures(
     for reference, (solution, _) in zip(references, written, strict=True):
         answer = answer_in(solution)
         right.append(bool(answer) and is_right(Fraction(answer), answer, reference))
-    low, high = bootstrap_interval(np.array([[float(each)] for each in right]))
     return {
         "set": name,
         "questions": len(right),
         "accuracy": sum(right) / len(right),
-        "interval": [low, high],
+        "interval": bounds(bootstrap_mean(np.array([[float(each)] for each in right]))),
         "tokens": sum(len(log_probs) for _, log_probs in written) / len(written),
     }

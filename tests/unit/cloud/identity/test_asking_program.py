@@ -13,7 +13,7 @@ from duet_device.identity.channel import open_channel
 from duet_device.identity.credentials import load_identity
 from duet_device.identity.enrollment import enroll
 from duet_device.pairs.pair import Pair
-from duet_tools.counting_proxy import CountingProxy
+from duet_tools.link.relay import Relay
 from tests.doubles import identities
 from tests.doubles.decoder import ScriptedDecoder, answering
 
@@ -89,7 +89,7 @@ async def test_an_answer_is_given_also_where_renewing_fails(secure, ask, identit
 async def test_questions_over_a_kept_channel_shake_hands_once(secure, ask):
     credentials = identities.device(secure.authority).credentials(secure.roots)
     counts = []
-    with CountingProxy("127.0.0.1", secure.port) as proxy:
+    with Relay(f"127.0.0.1:{secure.port}") as proxy:
         with open_channel(proxy.address, credentials) as channel:
             for _ in range(3):
                 receipt = await ask(proxy.address, channel=channel)

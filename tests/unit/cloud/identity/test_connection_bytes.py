@@ -8,15 +8,15 @@ import grpc
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_tools.counting_proxy import Count, CountingProxy
-from duet_tools.tls_figures import MOST_DOWN, MOST_UP
+from duet_tools.link.relay import Count, Relay
+from duet_tools.tls.figures import MOST_DOWN, MOST_UP
 from tests.doubles import identities
 
 # As `duet-cloud admin init` names a server: what it is usually called, and one more.
 HOSTS = "localhost,127.0.0.1,::1,compute-7,gpu.example.org"
 
 
-async def settled(proxy: CountingProxy) -> Count:
+async def settled(proxy: Relay) -> Count:
     """What passed, once nothing more comes: session tickets follow the handshake."""
     before = Count()
     while proxy.count != before:
@@ -27,7 +27,7 @@ async def settled(proxy: CountingProxy) -> Count:
 
 async def until_ready(port: int, credentials: grpc.ChannelCredentials | None) -> Count:
     """Bytes until a connection stands."""
-    with CountingProxy("127.0.0.1", port) as proxy:
+    with Relay(f"127.0.0.1:{port}") as proxy:
         async with open_aio_channel(proxy.address, credentials) as channel:
             await channel.channel_ready()
             return await settled(proxy)
@@ -49,7 +49,7 @@ async def test_a_handshake(secure, cloud):
 async def test_a_kept_connection_shakes_hands_once(secure):
     credentials = identities.device(secure.authority).credentials(secure.roots)
     counts = []
-    with CountingProxy("127.0.0.1", secure.port) as proxy:
+    with Relay(f"127.0.0.1:{secure.port}") as proxy:
         async with open_aio_channel(proxy.address, credentials) as channel:
             for _ in range(4):
                 call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))

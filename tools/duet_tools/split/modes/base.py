@@ -7,8 +7,8 @@ from typing import Protocol
 import grpc
 
 from duet_contract.manifest import Manifest
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from duet_device.pairs.pair import Pair
 from duet_device.settings import ClientSettings
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.split import ask_live, live_record
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder

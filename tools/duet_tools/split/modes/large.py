@@ -10,14 +10,14 @@ from duet_contract.manifest import SlotPart
 from duet_contract.prompts import split_at_signal
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TEXT, ReasonRequest
 from duet_device.settings import Settings
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.workload import Workload
+from duet_tools.errors import UsageProblem
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked, Record, per_step
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.openai import Completion, Exchange, complete
 from duet_tools.split.modes.split import receive
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked, Record, per_step
+from duet_tools.subjects.workload import Workload
 
 
 class LargeAlone:
@@ -67,7 +67,7 @@ class Truncated:
                 manifest.defaults.answer,
             )
         record = exchange.record()
-        record.answer = said.text
+        record.signal, record.answer = reasoned.text, said.text
         record.finish = said.finish + ("+budget" if reasoned.finish == "limit" else "")
         record.signal_tokens, record.answer_tokens = reasoned.tokens, said.tokens
         record.first_signal_ms, record.signal_ms = reasoned.first_ms, reasoned.last_ms
@@ -135,7 +135,7 @@ def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
         reasoning, rest = "", said.text
     elif not closed:
         rest = ""
-    record.answer, record.finish = rest.strip(), said.finish
+    record.signal, record.answer, record.finish = reasoning.strip(), rest.strip(), said.finish
     record.answer_tokens = said.tokens
     record.first_answer_ms, record.total_ms = said.first_ms, said.last_ms
     if reasoning:

@@ -1,6 +1,6 @@
 """One question's completions from vLLM's OpenAI server, on a connection of its own.
 
-Read with httpx and no more JSON than needed, as in `duet_tools.bench.openai_server`.
+Read with httpx and no more JSON than needed, as in `duet_tools.subjects.openai_server`.
 """
 
 import threading
@@ -12,9 +12,9 @@ import httpx
 from duet_contract.json_data import parse_json
 from duet_device.deadline import Deadline
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded
+from duet_tools.results.record import Record
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.modes.base import Asking
-from duet_tools.split.record import Record
 
 _EVENT, _DONE = b"data: {", b"data: [DONE]"
 _FULL = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)

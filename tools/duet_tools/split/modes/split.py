@@ -2,7 +2,7 @@
 
 One stream at a time, the device answers while the cloud works, as `duet-device ask` does. Where
 many devices are played by one machine, only their links are: signals are recorded as they arrive,
-and answered one after another once the load is off (`duet_tools.split.replayed`).
+and answered one after another once the load is off (`duet_tools.split.modes.replayed`).
 """
 
 import threading
@@ -24,10 +24,10 @@ from duet_device.link import Link
 from duet_device.pairs.pair import Pair
 from duet_device.question import build_request
 from duet_device.settings import ClientSettings, Settings
+from duet_tools.results.questions import Question
+from duet_tools.results.record import Asked, Record, per_step
 from duet_tools.split.modes.base import Asking
-from duet_tools.split.questions import Question
-from duet_tools.split.record import Asked, Record, per_step
-from duet_tools.split.replayed import Arrived, ReplayedDevice
+from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
@@ -82,7 +82,7 @@ class Split:
 
         def replay() -> None:
             answered = self._replayed.answer(question.text, arrived, self._asking.seed + index)
-            record.answer = answered.text
+            record.signal, record.answer = answered.signal, answered.text
             record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
             record.low_confidence = answered.low_confidence
             record.question_tokens = answered.question_tokens
@@ -181,6 +181,7 @@ def live_record(result: Result) -> Record:
     ms = receipt.ms
     record = Record(
         device="live",
+        signal=receipt.signal,
         answer=receipt.answer,
         finish=receipt.finish,
         # A receipt without a confidence is of a pair without a threshold.

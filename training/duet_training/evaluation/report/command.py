@@ -1,10 +1,12 @@
 """`duet-train report`: the tables and figures of evaluations and runs."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from duet_contract.json_data import json_text, without_infinities
+from duet_report.plots import write_plots
 from duet_training.evaluation.report.curves import curves
-from duet_training.evaluation.report.figures import draw
+from duet_training.evaluation.report.figures import plots
 from duet_training.evaluation.report.page import page
 from duet_training.evaluation.report.results import read
 from duet_training.evaluation.report.tables import build_tables, everything, paper
@@ -20,9 +22,12 @@ def report(places: list[Path], out: Path) -> None:
     results, runs = read(places)
     tables, rows, over_steps = build_tables(results), everything(results), curves(runs)
     out.mkdir(parents=True, exist_ok=True)
-    figures = draw(tables, over_steps, results, out)
+    figures = write_plots(plots(tables, over_steps, results), out)
     names = paper()["benchmarks"]
-    content = {"tables": tables, "everything": rows, "curves": over_steps, "figures": figures}
+    over_steps = [
+        {**each, "series": {m: asdict(b) for m, b in each["series"].items()}} for each in over_steps
+    ]
+    content = {"tables": tables, "everything": rows, "curves": over_steps}
     (out / "report.json").write_text(
         json_text(without_infinities(content), indent=2) + "\n", "utf-8"
     )

@@ -1,9 +1,12 @@
 """Curves over training steps; seeds of the same run as mean, smallest and largest."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
+from duet_training.evaluation.metrics import intelligence_per_token
 from duet_training.evaluation.report.results import Run
 
 # What is drawn, by a metric's name.
@@ -18,8 +21,30 @@ SHOWN = {
 }
 
 
+@dataclass(frozen=True)
+class Band:
+    """A metric by step, over runs that differ in their seeds."""
+
+    steps: list[int]
+    mean: list[float]
+    least: list[float]
+    most: list[float]
+    seeds: int
+
+
+def band_of(runs: Sequence[Mapping[int, float]]) -> Band | None:
+    """Join runs, each values by step, over the steps that all have; None if there are none.
+
+    The mean of fewer runs would jump where one ended early.
+    """
+    steps = sorted(set.intersection(*map(set, runs))) if runs else []
+    at = [[run[step] for run in runs] for step in steps]
+    mean, least, most = ([of(values) for values in at] for of in (fmean, min, max))
+    return Band(steps, mean, least, most, len(runs)) if steps else None
+
+
 def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A curve for each kind of run: `series` by metric, rows of step, mean, least, most, seeds."""
+    """Make a curve for each kind of run: label, runs, and a band for each metric in `series`."""
     kinds = defaultdict(list)
     for run in runs:
         kinds[_label(run)].append(run)
@@ -27,7 +52,11 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
         {
             "label": label,
             "runs": [str(run.directory) for run in same],
-            "series": {metric: points for metric in SHOWN if (points := _points(same, metric))},
+            "series": {
+                metric: band
+                for metric in SHOWN
+                if (band := band_of([found for run in same if (found := _values(run, metric))]))
+            },
         }
         for label, same in kinds.items()
     ]
@@ -42,27 +71,15 @@ def _label(run: Run) -> str:
     return f"{name}, {training.data}, B = {training.budget:g}"
 
 
-def _points(runs: Sequence[Run], metric: str) -> list[dict[str, float]]:
-    at = defaultdict(list)
-    for run in runs:
-        for row in run.rows:
-            value = _value(row, metric)
-            if value is not None:
-                at[int(row["step"])].append(value)
-    return [
-        {
-            "step": step,
-            "mean": sum(values) / len(values),
-            "least": min(values),
-            "most": max(values),
-            "seeds": len(values),
-        }
-        for step, values in sorted(at.items())
-    ]
+def _values(run: Run, metric: str) -> dict[int, float]:
+    found = ((int(row["step"]), _value(row, metric)) for row in run.rows)
+    return {step: value for step, value in found if value is not None}
 
 
 def _value(row: dict[str, float], metric: str) -> float | None:
     if metric != "ipt":
         return row.get(metric)
     accuracy, tokens = row.get("validation/accuracy"), row.get("validation/response_tokens")
-    return 1000 * accuracy / tokens if accuracy is not None and tokens else None
+    if accuracy is None or tokens is None:
+        return None
+    return intelligence_per_token(accuracy, tokens)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from duet_training.evaluation.report.markdown import line
+from duet_report.plots import Plot
+from duet_report.tables import markdown
 from duet_training.evaluation.report.tables import NOT_RUN, paper
 
 _HEAD = """# What was run, beside arXiv 2605.01111
@@ -19,22 +20,18 @@ _CELLS = "IPT where the paper has it, accuracy, tokens of the reasoner (and of t
 def page(
     tables: Sequence[Mapping[str, Any]],
     rows: Sequence[Mapping[str, Any]],
-    figures: Sequence[Mapping[str, Any]],
+    figures: Sequence[Plot],
     names: Mapping[str, str],
 ) -> str:
-    """The whole page. `names`: how data sets are written; `figures`: file, title, what is shown."""
+    """The whole page. `names`: how data sets are written; `figures`: the plots that were written."""
     parts = [_HEAD.format(cells=_CELLS)]
     parts += [_table(table, names) for table in tables]
     parts.append(_everything(rows, names))
     parts.append("## Figures\n")
-    for figure in figures:
-        missing = "" if figure["measured"] else f" ({NOT_RUN}: the paper's figures alone)"
-        if figure["empty"]:
-            parts.append(f"**{figure['title']}**: {NOT_RUN}.\n")
-        else:
-            parts.append(
-                f"**{figure['title']}**{missing}\n\n![{figure['title']}]({figure['file']})\n"
-            )
+    if not figures:
+        parts.append(f"{NOT_RUN}.\n")
+    for plot in figures:
+        parts.append(f"**{plot.title}**\n\n![{plot.title}]({plot.file})\n\n{plot.caption}\n")
     return "\n".join(parts)
 
 
@@ -43,16 +40,16 @@ def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
     lines = [f"## Table {table['number']}: {table['title']}", ""]
     if table["note"]:
         lines += [table["note"], ""]
-    lines.append(line(["", "", *(names.get(column, column) for column in columns)]))
-    lines.append(line(["---"] * (len(columns) + 2)))
+    head = ["", "", *(names.get(column, column) for column in columns)]
+    shown = []
     for row in table["rows"]:
         if row["paper"]:
             cells = [_paper_cell(row["paper"].get(column), figures) for column in columns]
-            lines.append(line([row["label"], "paper", *cells]))
+            shown.append([row["label"], "paper", *cells])
         label = "" if row["paper"] else row["label"]
         cells = [_measured_cell(row["measured"].get(column), figures) for column in columns]
-        lines.append(line([label, "measured", *cells]))
-    return "\n".join([*lines, ""])
+        shown.append([label, "measured", *cells])
+    return "\n".join([*lines, markdown(head, shown), ""])
 
 
 def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
@@ -67,29 +64,25 @@ def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> 
     )
     if not rows:
         return "\n".join([*lines, f"{NOT_RUN}.", ""])
-    lines += [line(head), line(["---"] * len(head))]
+    shown = []
     for row in rows:
         method = row["method"] + (f" at {row['cut_at']}" if row["cut_at"] else "")
         known = (row["trained_on"], row["variant"], row["budget"], row["step"])
-        lines.append(
-            line(
-                [
-                    names.get(row["data"], row["data"]),
-                    method,
-                    *("" if value is None else f"{value}" for value in known),
-                    str(row["seeds"]),
-                    str(row["questions"]),
-                    accuracy_text(row),
-                    tokens_text(row),
-                    f"{row['decoder_tokens']:.1f}",
-                    *(
-                        "" if row[key] is None else f"{row[key]:.3g}"
-                        for key in ("ipt", "flops", "seconds")
-                    ),
-                ]
-            )
+        last = (row[key] for key in ("ipt", "flops", "seconds"))
+        shown.append(
+            [
+                names.get(row["data"], row["data"]),
+                method,
+                *("" if value is None else f"{value}" for value in known),
+                str(row["seeds"]),
+                str(row["questions"]),
+                accuracy_text(row),
+                tokens_text(row),
+                f"{row['decoder_tokens']:.1f}",
+                *("" if value is None else f"{value:.3g}" for value in last),
+            ]
         )
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, markdown(head, shown), ""])
 
 
 def _paper_cell(cell: Mapping[str, float] | None, figures: Sequence[str]) -> str:

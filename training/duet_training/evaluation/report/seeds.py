@@ -1,15 +1,11 @@
 """Several seeds of the same thing as one: mean, interval, spread."""
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
+from duet_report.intervals import mean_of_runs
 from duet_training.evaluation.report.results import Result
-
-# 97.5% points of Student's t by degrees of freedom; the normal's beyond.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
-_NORMAL = 1.96
 
 
 @dataclass(frozen=True)
@@ -63,11 +59,8 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def interval_over_seeds(values: Sequence[float]) -> tuple[float, float]:
     """95% interval of the mean of shares in [0, 1], from at least two seeds."""
-    freedom = len(values) - 1
-    t = _T[freedom - 1] if freedom <= len(_T) else _NORMAL
-    half = t * stdev(values) / math.sqrt(len(values))
-    middle = mean(values)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    found = mean_of_runs(values)
+    return max(0.0, found.low), min(1.0, found.high)
 
 
 def same_but_for_seed(result: Result) -> Hashable:

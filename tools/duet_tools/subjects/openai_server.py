@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from duet_tools.bench.children import free_port
-from duet_tools.bench.errors import BenchError
-from duet_tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags, timed
-from duet_tools.bench.workload import Workload
+from duet_tools.errors import BenchError
+from duet_tools.subjects.children import free_port
+from duet_tools.subjects.subject import READY_S, EngineProcess, Round, Stream, engine_flags, timed
+from duet_tools.subjects.workload import Workload
 
 MODEL = "reasoner"
 _DONE = "data: [DONE]"

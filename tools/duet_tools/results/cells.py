@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 
 MODES = ("duet", "large-alone", "large-alone-service", "device-alone", "truncated")
 PROFILES = ("synchronous", "constant", "poisson", "sweep")

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from duet_tools.split.questions import Question
+from duet_tools.results.questions import Question
 
 
 class RunSettings(BaseModel):
     """Settings of a run; nothing in them names a machine or a path.
 
     `data`: the file's name. `data_sha256`: of the questions asked, in order, with their answers.
-    `streams`, `budgets`, `rates`: see `duet_tools.split.cells.Plan`. `large_limit`, `answer_limit`: most
+    `streams`, `budgets`, `rates`: see `duet_tools.results.cells.Plan`. `large_limit`, `answer_limit`: most
     tokens of the large model alone, and of the device. `seed`: of the first question.
     `warm_up`: questions before each cell that do not count. `tls`: whether the link is encrypted.
     `started_here`: whether the service was started for the run. `engine_flags`: vLLM's.

@@ -1,32 +1,25 @@
 """The figures as a table: for a README, and for the terminal."""
 
-from rich.table import Table
-
-from duet_tools.bench.results import Figure, Results, Summary
-from duet_tools.progress import plain
+from duet_contract.terminal import printable
+from duet_report import tables
+from duet_tools.results.figures import Figure, Results, Summary
 
 _HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")
 
 
 def markdown(results: Results) -> str:
     """The table for a README, with the facts that its figures depend on below it."""
-    rows = [_HEADINGS, *map(_row, results.figures)]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|---|---|---|---|---|---|")
     return (
-        "\n".join(lines)
-        + "\n\nMedian over the repeats, smallest to largest in brackets; ratios are taken repeat "
+        f"{tables.markdown(_HEADINGS, [*map(_row, results.figures)])}\n\n"
+        "Median over the repeats, smallest to largest in brackets; ratios are taken repeat "
         f"by repeat. Pair {results.pair}, {results.date}, {results.machine.in_words}.\n"
     )
 
 
-def console_table(results: Results) -> Table:
+def terminal(results: Results) -> str:
     """The same table for a terminal."""
-    table = Table(*_HEADINGS, title=plain(f"{results.pair} on {results.machine.cpu}"))
-    for figure in results.figures:
-        colour = {True: "green", False: "red", None: ""}[figure.met]
-        table.add_row(*map(plain, _row(figure)), style=colour)
-    return table
+    title = f"{results.pair} on {results.machine.cpu}"
+    return printable(f"{title}\n\n{tables.aligned(_HEADINGS, [*map(_row, results.figures)])}")
 
 
 def _row(figure: Figure) -> tuple[str, ...]:

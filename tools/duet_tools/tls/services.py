@@ -20,10 +20,10 @@ import grpc  # isort: skip
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from duet_contract.channels import open_aio_channel, open_channel
-from duet_tools.bench.children import Child, free_port
-from duet_tools.bench.placement import spread_out, staying_on
-from duet_tools.bench.subjects import READY_S, engine_environment, engine_flags
-from duet_tools.bench.workload import Workload
+from duet_tools.subjects.children import Child, free_port
+from duet_tools.subjects.placement import spread_out, staying_on
+from duet_tools.subjects.subject import READY_S, engine_environment, engine_flags
+from duet_tools.subjects.workload import Workload
 
 # Counted like any limits, and never reached.
 _LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"

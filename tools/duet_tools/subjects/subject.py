@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from duet_tools.bench.children import Child
-from duet_tools.bench.placement import spread_out
-from duet_tools.bench.workload import Workload
+from duet_tools.subjects.children import Child
+from duet_tools.subjects.placement import spread_out
+from duet_tools.subjects.workload import Workload
 
 # Loading a small model takes under a minute on two busy cores.
 READY_S = 600.0

@@ -11,9 +11,9 @@ from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_tools.bench.children import free_port
-from duet_tools.bench.subjects import READY_S, EngineProcess, Round, Stream, engine_flags, timed
-from duet_tools.bench.workload import Workload
+from duet_tools.subjects.children import free_port
+from duet_tools.subjects.subject import READY_S, EngineProcess, Round, Stream, engine_flags, timed
+from duet_tools.subjects.workload import Workload
 
 
 class Service(EngineProcess):

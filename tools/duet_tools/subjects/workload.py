@@ -10,7 +10,7 @@ from duet_contract.pairs import find_pair
 from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.vocabulary import HubTokenizer
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 
 # Open-ended, so that a reasoner rarely stops before the budget; tokens are counted as they come,
 # so one that does stop changes the work of every subject alike.

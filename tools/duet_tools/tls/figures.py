@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 # Before gRPC: it says which TLS is spoken.
-from duet_tools.tls_services import Side, Sides, engines, scripted
+from duet_tools.tls.services import Side, Sides, engines, scripted
 
 import click  # isort: skip
 import grpc  # isort: skip
@@ -30,12 +30,12 @@ from duet_contract.pairs import find_pair
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.bench.machine import commit, describe_machine, load_average
-from duet_tools.bench.results import Figure, Results, Series, Target, read_results
 from duet_tools.bench.stats import differences, ratios, summarise
-from duet_tools.bench.workload import question
-from duet_tools.counting_proxy import Count, CountingProxy
+from duet_tools.errors import UsageProblem
+from duet_tools.link.relay import Count, Relay
+from duet_tools.results.figures import Figure, Results, Series, Target, read_results
+from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.subjects.workload import question
 
 # A handshake's bytes above plaintext.
 MOST_UP, MOST_DOWN = 2500, 3 * 1024
@@ -72,7 +72,7 @@ class Asked:
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
     """Bytes of a connection until it stands, of its first question, of its second."""
-    with CountingProxy("127.0.0.1", side.port) as proxy:
+    with Relay(f"127.0.0.1:{side.port}") as proxy:
         async with side.channel(proxy.port) as channel:
             await channel.channel_ready()
             await asyncio.sleep(_SETTLE_S)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO, Any, Self
 
-from duet_tools.bench.errors import BenchError
+from duet_tools.errors import BenchError
 
 _STOP_S = 15.0
 _POLL_S = 0.1

@@ -41,9 +41,10 @@ class Arrived:
 class Answered:
     """An answer, and when on the recorded clock. `first_ms`: None where the answer is empty.
 
-    `low_confidence`: see `duet_tools.split.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
+    `low_confidence`: see `duet_tools.results.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
     """
 
+    signal: str
     text: str
     tokens: int
     finish: str
@@ -101,6 +102,7 @@ class ReplayedDevice:
         if spoken is None or self.asking.temperature > 0:
             spoken = self._spoken[key] = self._speak(seed)
         return Answered(
+            signal=self._text(signal),
             text=spoken.text,
             tokens=spoken.tokens,
             finish=spoken.finish,
@@ -130,8 +132,11 @@ class ReplayedDevice:
         """Whether `duet_device.exchange` would mark the answer."""
         if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
             return spoken.low_confidence
+        return spoken.low_confidence or contradicts(self._text(signal), spoken.text)
+
+    def _text(self, signal: list[int]) -> str:
         text = b"".join(self.decoder.detokenize(token, special=True) for token in signal)
-        return spoken.low_confidence or contradicts(text.decode("utf-8", "replace"), spoken.text)
+        return text.decode("utf-8", "replace")
 
     def _prompt(self, question: str) -> tuple[list[int], list[int], list[int]]:
         """The question's tokens, and the prompt's before and behind the signal."""

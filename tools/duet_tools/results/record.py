@@ -31,6 +31,7 @@ class Record(BaseModel):
 
     `status`: `ok`, or what failed: `busy`, `refused`, `unreachable`, `deadline`, `other-pair`,
     `failed`; `message` says more. `at_s`: when it was asked, from the cell's start.
+    `signal`: its text, or the reasoning of the large model alone.
     `finish`: how the answer ended, as in a receipt. `correct`: None without a reference.
     `low_confidence`: whether the device marked the answer; None where no decoder answered, or the
     pair names no threshold.
@@ -56,6 +57,7 @@ class Record(BaseModel):
     status: str = OK
     message: str = ""
     at_s: float = 0.0
+    signal: str = ""
     answer: str = ""
     finish: str = ""
     correct: bool | None = None

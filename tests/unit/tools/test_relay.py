@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from duet_tools.counting_proxy import Count, CountingProxy
 from duet_tools.link.emulator import parse_address
+from duet_tools.link.relay import Count, Relay
 from tests.doubles.tcp import read_all, serving
 
 
@@ -23,7 +23,7 @@ def echo() -> Iterator[int]:
         yield parse_address(address)[1]
 
 
-def until(proxy: CountingProxy, expected: Count) -> None:
+def until(proxy: Relay, expected: Count) -> None:
     end = time.monotonic() + 5
     while proxy.count != expected and time.monotonic() < end:
         time.sleep(0.01)
@@ -31,7 +31,7 @@ def until(proxy: CountingProxy, expected: Count) -> None:
 
 
 def test_passes_both_ways_and_counts_each(echo: int) -> None:
-    with CountingProxy("127.0.0.1", echo) as proxy:
+    with Relay(f"127.0.0.1:{echo}") as proxy:
         with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
             client.sendall(b"hello")
             client.shutdown(socket.SHUT_WR)
@@ -40,7 +40,7 @@ def test_passes_both_ways_and_counts_each(echo: int) -> None:
 
 
 def test_counts_connections_together(echo: int) -> None:
-    with CountingProxy("127.0.0.1", echo) as proxy:
+    with Relay(f"127.0.0.1:{echo}") as proxy:
         for _ in range(3):
             with socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client:
                 client.sendall(b"x" * 100)
@@ -53,14 +53,14 @@ def test_nobody_behind_it_ends_the_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     with (
-        CountingProxy("127.0.0.1", port) as proxy,
+        Relay(f"127.0.0.1:{port}") as proxy,
         socket.create_connection(("127.0.0.1", proxy.port), timeout=5) as client,
     ):
         assert read_all(client) == b""
 
 
 def test_closing_the_proxy_ends_what_is_open(echo: int) -> None:
-    with CountingProxy("127.0.0.1", echo) as proxy:
+    with Relay(f"127.0.0.1:{echo}") as proxy:
         client = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
         client.sendall(b"a")
         assert client.recv(2) == b"aa"

@@ -11,10 +11,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from duet_contract.json_data import parse_json
-from duet_tools.bench.errors import UsageProblem
-from duet_tools.split.cells import Cell
-from duet_tools.split.record import Record
-from duet_tools.split.settings import RunSettings
+from duet_tools.errors import UsageProblem
+from duet_tools.results.cells import Cell
+from duet_tools.results.record import Record
+from duet_tools.results.settings import RunSettings
 
 _RUN, _QUESTIONS, _STRETCHES = "run.json", "questions.jsonl", "stretches.jsonl"
 _PROBE = "probe.json"

@@ -12,7 +12,7 @@ from duet_contract.answers.worked import reference_text
 from duet_contract.errors import PromptError
 from duet_contract.json_data import parse_json
 from duet_contract.prompts import check_text
-from duet_tools.bench.errors import UsageProblem
+from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
 
 

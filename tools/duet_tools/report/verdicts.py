@@ -1,0 +1,164 @@
+"""The split against each alternative, a line each; and when the large model alone is slower."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duet_report.intervals import Interval, difference_of_estimates, difference_of_means
+from duet_report.numbers import points
+from duet_tools.report.columns import mode, short
+from duet_tools.results.cells import Mode
+from duet_tools.results.report import CellReport, Report
+
+ALTERNATIVES: dict[Mode, str] = {
+    "large-alone": "the large model alone",
+    "large-alone-service": "the large model alone, through the service",
+    "truncated": "the large model with its reasoning cut",
+    "device-alone": "the device alone",
+}
+FEWEST = 5
+
+
+def verdicts(report: Report) -> list[str]:
+    """A line for each alternative: median time, tokens of the large model, accuracy.
+
+    The split's most accurate budget speaks for it.
+    """
+    found = _groups(report.cells)
+    if not found:
+        return []
+    group = max(found, key=lambda cells: _accuracy(cells[0]))
+    lines = []
+    for name, words in ALTERNATIVES.items():
+        pairs = [(cell, peer) for cell in group if (peer := peer_of(report.cells, cell, name))]
+        if pairs:
+            lines.append(f"{mode(group[0])} against {words}: {'; '.join(_parts(pairs))}.")
+    return lines
+
+
+def peer_of(cells: Sequence[CellReport], split: CellReport, name: Mode) -> CellReport | None:
+    """The cell of another mode that a cell of the split is compared with."""
+    for cell in cells:
+        other, own = cell.cell, split.cell
+        alike = (other.link, other.load) == (own.link, own.load)
+        if other.mode != name or cell.answered < FEWEST:
+            continue
+        if name == "device-alone" or (alike and other.budget in (None, own.budget)):
+            return cell
+    return None
+
+
+def accuracy_gap(split: CellReport, peer: CellReport) -> Interval | None:
+    """Accuracy less the peer's: question by question where the values are there."""
+    if stored := (split.accuracy_gaps or {}).get(peer.cell.mode):
+        return stored
+    mine, theirs = series(split, "correct"), series(peer, "correct")
+    if len(mine) == len(theirs) and len(mine):
+        both = ~(np.isnan(mine) | np.isnan(theirs))
+        if both.any():
+            return difference_of_means(mine[both], theirs[both], paired=True)
+    if split.accuracy and peer.accuracy:
+        return difference_of_estimates(split.accuracy, peer.accuracy)
+    return None
+
+
+def break_even_tokens(split: CellReport, large: CellReport) -> float | None:
+    """Tokens of the large model alone above which the split's median is smaller.
+
+    The large model's latency is fitted as a line over its tokens; where all answers were cut at the
+    same limit its time per token is the slope. None if neither is there.
+    """
+    tokens, total = series(large, "large_tokens"), series(large, "total_ms")
+    if not len(tokens) or len(tokens) != len(total) or "total_ms" not in split.metrics:
+        return None
+    usable = ~(np.isnan(tokens) | np.isnan(total))
+    if usable.sum() < FEWEST:
+        return None
+    slope = base = 0.0
+    if np.ptp(tokens[usable]) > 0:
+        slope, base = map(float, np.polyfit(tokens[usable], total[usable], 1))
+    if slope <= 0 and "cloud_step_ms" in large.metrics:
+        slope = large.metrics["cloud_step_ms"].p50
+        base = float(np.median(total[usable] - slope * tokens[usable]))
+    return max(0.0, (split.metrics["total_ms"].p50 - base) / slope) if slope > 0 else None
+
+
+def break_even_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: break-even tokens by link, a column for each budget and load."""
+    found: dict[str, dict[str, str]] = {}
+    links: dict[str, None] = {}
+    for cell in report.cells:
+        if cell.break_even_tokens is not None:
+            links.setdefault(cell.cell.link)
+            column = found.setdefault(f"{mode(cell)}, {cell.cell.load}", {})
+            column[cell.cell.link] = f"{cell.break_even_tokens:.0f}"
+    rows = [[link, *(column.get(link, "") for column in found.values())] for link in links]
+    return ["link", *found], rows
+
+
+def break_even_note(report: Report) -> str:
+    """What the table of break-even tokens says of this pair."""
+    large = [cell for cell in report.cells if cell.cell.mode == "large-alone"]
+    needed = [cell.metrics["large_tokens"].p50 for cell in large if "large_tokens" in cell.metrics]
+    text = "The split answers sooner where the large model alone needs more tokens than this."
+    if needed:
+        text += f" Here it needed {max(needed):.0f} (median)."
+    if report.untrained:
+        right = report.untrained.accuracy
+        text += (
+            f" Before its training for the split it needed {report.untrained.tokens:.0f} on "
+            f"{report.untrained.data}" + ("." if right is None else f" ({right:.0%} right).")
+        )
+    return text
+
+
+def series(cell: CellReport, metric: str) -> NDArray[np.float64]:
+    """A value for each question, NaN where there is none; empty if they were not kept."""
+    values: tuple[float | None, ...] = {str(k): v for k, v in cell.series.items()}.get(metric, ())
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _groups(cells: Sequence[CellReport]) -> list[list[CellReport]]:
+    """The split's cells of each budget and load, a cell for each link."""
+    groups: dict[tuple[int | None, str], list[CellReport]] = {}
+    for cell in cells:
+        if cell.cell.mode == "duet" and cell.answered >= FEWEST:
+            groups.setdefault((cell.cell.budget, cell.cell.load), []).append(cell)
+    return list(groups.values())
+
+
+def _parts(pairs: Sequence[tuple[CellReport, CellReport]]) -> Iterator[str]:
+    yield _speed(pairs)
+    split, peer = pairs[0]
+    mine, theirs = (cell.metrics["large_tokens"].mean for cell in pairs[0])
+    if theirs:
+        saved = 1 - mine / theirs
+        yield f"{abs(saved):.0%} {'fewer' if saved >= 0 else 'more'} large tokens"
+    else:
+        yield f"{mine:.1f} large tokens instead of none"
+    if gap := accuracy_gap(split, peer):
+        unsure = ", not significant" if gap.low <= 0 <= gap.high else ""
+        yield f"accuracy {points(gap)}{unsure}"
+
+
+def _speed(pairs: Sequence[tuple[CellReport, CellReport]]) -> str:
+    times = [[cell.metrics["total_ms"].p50 / 1e3 for cell in pair] for pair in pairs]
+    ratios = [mine / theirs for mine, theirs in times]
+    faster = sum(ratio < 1 for ratio in ratios)
+    if len({theirs for _, theirs in times}) == 1:
+        # One cell for all links: its time is worth more than ratios to it.
+        mine = _range([mine for mine, _ in times], short)
+        word = "faster" if faster == len(pairs) else "slower" if not faster else "partly faster"
+        return f"{word}, median {mine} s against {short(times[0][1])} s"
+    spread = _range(ratios, "{:.2f}x".format)
+    return f"faster on {faster} of {len(pairs)} links ({spread} the time)"
+
+
+def _range(values: Sequence[float], text: Callable[[float], str]) -> str:
+    least, most = text(min(values)), text(max(values))
+    return least if least == most else f"{least} to {most}"
+
+
+def _accuracy(cell: CellReport) -> tuple[float, int]:
+    return (cell.accuracy.value if cell.accuracy else 0.0, cell.cell.budget or 0)

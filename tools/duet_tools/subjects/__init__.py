@@ -1,0 +1,1 @@
+"""What is measured: services and engines as processes, and the prompts they are given."""
