@@ -41,7 +41,7 @@ help: ## list the targets
 
 setup: $(READY) ## make the environment (.venv)
 
-PROJECTS := proto device cloud cloud/pairs tools/report tools
+PROJECTS := proto device cloud cloud/pairs tools/report tools training
 TRAINING_PROJECTS := proto tools/report training
 editable = $(foreach project,$(1),-e ./$(project))
 
@@ -87,7 +87,7 @@ check: $(READY) ## style, types, import rules and quick unit tests, in under 2 m
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PYTHONPATH=training $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q tests/unit/contract tests/unit/device
 
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
@@ -103,7 +103,7 @@ lint: $(READY) ## code, types, import rules, words, contract, generated files, s
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy docs/scripts
-	PYTHONPATH=training $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(BIN)/python docs/scripts/style_check.py
 	$(BIN)/bandit -q -c pyproject.toml -r cloud device docs proto/duet_contract requirements tools training
 	git ls-files -z | xargs -0 $(BIN)/detect-secrets-hook --baseline .secrets.baseline
@@ -111,7 +111,7 @@ lint: $(READY) ## code, types, import rules, words, contract, generated files, s
 	$(BIN)/buf breaking --against proto/released.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py --check
 	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md --check
-	PYTHONPATH=training $(BIN)/python docs/scripts/generate.py --check
+	$(BIN)/python docs/scripts/generate.py --check
 
 $(DOCS_READY): $(DOCS_LOCK)
 	@test -x $(DOCS_VENV)/bin/python || $(PYTHON) -m venv $(DOCS_VENV)
@@ -126,7 +126,7 @@ docs-serve: docs ## build the site and serve it on http://127.0.0.1:8000
 	$(DOCS_VENV)/bin/python -m http.server 8000 --bind 127.0.0.1 --directory build/site
 
 docs-update: $(READY) ## write the generated parts of the documents
-	PYTHONPATH=training $(BIN)/python docs/scripts/generate.py
+	$(BIN)/python docs/scripts/generate.py
 
 docs-demo: $(READY) pair ## record the terminal of the quick start again
 	$(BIN)/python docs/scripts/record.py docs/images/demo.svg
