@@ -120,7 +120,7 @@ def test_a_device_from_its_invitation_to_its_revocation(operator, enrolled, tmp_
     assert len(parts) > 2, "the answer came at once"
     assert parts[0][1] is None
     assert b"".join(part for part, _ in parts).strip()
-    assert "signal tokens" in err.decode().splitlines()[-1]
+    assert "large-model tokens" in err.decode().splitlines()[-1]
     assert "alone" not in err.decode()
 
     ended, out, err = laptop.run(*ask, "--json", "--quiet", "--temperature", "0", QUESTION)

@@ -164,7 +164,7 @@ def test_what_was_exported_answers_as_a_pair(pair):
     )
     said = done.stderr.decode()
     assert done.returncode == 0, said
-    assert re.search(r"^duet . \d+ signal tokens", said, re.MULTILINE), said
+    assert re.search(r"^\d+ large-model tokens", said, re.MULTILINE), said
 
 
 def _fails(home, out, capsys, *overrides):

@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_in_a_step_ends_the_run(finished, ended):
     code, said = ended
     assert code == 1
     assert said.startswith("duet-train: a worker died in step 5 (Actor")
-    assert said.endswith("go on from the last checkpoint with resume=true")
+    assert said.endswith("resume=true continues from the last checkpoint")
     # Nothing of the step is left, and what was saved before it is whole.
     assert [row["step"] for row in metrics_of(finished, "whole")] == [1, 2, 3, 4]
     saved = {path.name for path in (finished / "whole/checkpoints").iterdir()}
