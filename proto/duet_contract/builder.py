@@ -1,7 +1,8 @@
 """The key of this machine's user, for pairs that are built here.
 
-It says "built here" and nothing more: it is not encrypted, since builds ask nothing, and no other
-machine trusts it. A pair for others is signed by a publisher (`duet-train sign`).
+Its signature only says that this machine built the pair. The key is not encrypted, since builds do
+not ask for a passphrase, and no other machine trusts it. A publisher signs pairs for others
+(`duet-train sign`).
 """
 
 from pathlib import Path

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import duet_contract.transport as transport
 
-# TLS is settled before gRPC is imported.
+# Configures TLS before gRPC is imported.
 import grpc  # isort: skip
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -47,13 +47,13 @@ SERVER_KEEPALIVE: Options = (
 _COMMON: Options = (
     *_PING,
     ("grpc.http2.ping_timeout_ms", 5_000),
-    # Retrying is the caller's decision, who knows whether anything was computed already.
+    # The caller decides about retries, since it knows whether anything was computed already.
     ("grpc.enable_retries", 0),
     # Bandwidth probes cost more bytes than a signal has.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
-    # gRPC would pass the connection of a channel that is still closing to the next one, or not, as
-    # the race ends: who wants to reuse a connection keeps the channel.
+    # Otherwise a race decides whether gRPC reuses the connection of a channel that is still closing.
+    # A caller that wants to reuse a connection keeps the channel.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
@@ -157,7 +157,7 @@ def tls_credentials(
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Written anew: gRPC's parser gets only what ours understood.
+    # Serialized again, so that gRPC's parser gets only what ours understood.
     return grpc.ssl_channel_credentials(_pem(roots), plain, _pem(chain))
 
 

@@ -3,8 +3,8 @@
     code = "duet-" + base64url(sha256 of the authority's certificate (32 bytes) · secret (16 bytes)
                                · first 3 bytes of the sha256 of both)
 
-The fingerprint lets the device know the authority before it trusts anything else; the secret lets
-the authority know the device; the check tells a mistyped code from an attack.
+With the fingerprint, the device identifies the authority before it trusts anything else. With the
+secret, the authority identifies the device. The check distinguishes a typing error from an attack.
 """
 
 import base64
@@ -28,10 +28,12 @@ def fingerprint(certificate: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class EnrollmentCode:
-    """A code. `fingerprint`: of the authority's certificate. `secret`: single use."""
+    """An enrollment code."""
 
     fingerprint: bytes
+    """SHA-256 of the authority's certificate, 32 bytes."""
     secret: bytes
+    """Single-use secret, 16 bytes."""
 
     @classmethod
     def new(cls, authority: bytes) -> "EnrollmentCode":
@@ -43,13 +45,13 @@ class EnrollmentCode:
         """The code that `str` wrote.
 
         Raises:
-            EnrollmentCodeError: it is no enrollment code, or was mistyped.
+            EnrollmentCodeError: the text is not an enrollment code, or was mistyped.
         """
         body = text.strip()
         if not body.startswith(PREFIX):
             raise EnrollmentCodeError(f"an enrollment code begins with {PREFIX!r}")
         try:
-            # Standard library base64 drops characters that it does not know unless told not to.
+            # By default the standard library's base64 drops characters that it does not know.
             standard = body.removeprefix(PREFIX).encode("ascii").translate(_TO_STANDARD)
             data = base64.b64decode(standard, validate=True)
         except (binascii.Error, UnicodeEncodeError) as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 256 << 20
-"""Largest file that is read: a report of 100,000 questions has some 20 MB."""
+"""Largest file that is read: a report of 100,000 questions has about 20 MB."""
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:

@@ -33,7 +33,7 @@ def public_pem(raw: bytes) -> bytes:
     """A public key's 32 bytes as PEM.
 
     Raises:
-        KeyProblem: `raw` is no Ed25519 public key.
+        KeyProblem: `raw` is not an Ed25519 public key.
     """
     try:
         key = Ed25519PublicKey.from_public_bytes(raw)
@@ -53,7 +53,7 @@ def load_public_key(path: Path) -> bytes:
     """The 32 bytes of the public key in a PEM file.
 
     Raises:
-        KeyProblem: unreadable, no PEM, a private key, or a key of another kind.
+        KeyProblem: the file is unreadable, not PEM, a private key, or a key of another kind.
     """
     content = _read(path)
     if b"PRIVATE KEY" in content:
@@ -81,8 +81,9 @@ def load_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
     """Loads a private key.
 
     Raises:
-        KeyProblem: unreadable, no private key, of another kind, encrypted PEM (its passphrase is
-            too easily guessed), or the passphrase is wrong, missing or not needed.
+        KeyProblem: the file is unreadable, not a private key, of another kind, or encrypted PEM
+            (its passphrase is too easily guessed); or the passphrase is wrong, missing or not
+            needed.
     """
     content = _read(path)
     if _is_encrypted_pem(content):
@@ -105,11 +106,11 @@ def encrypt_private_key(path: Path, passphrase: str) -> None:
 
     Args:
         path: PEM, not encrypted, or with this passphrase.
-        passphrase: the key's from now on.
+        passphrase: the key's new passphrase.
 
     Raises:
-        KeyProblem: unreadable, no PEM of an Ed25519 key, the passphrase is wrong or too short, or
-            the file cannot be written.
+        KeyProblem: the file is unreadable, not PEM of an Ed25519 key, or cannot be written; or the
+            passphrase is wrong or too short.
     """
     content = _read(path)
     if is_encrypted_key(content):
@@ -122,8 +123,7 @@ def save_private_key(path: Path, key: Ed25519PrivateKey, passphrase: str | None)
     """Writes a private key for its owner alone, encrypted unless `passphrase` is None.
 
     Raises:
-        KeyProblem: something is there already, it cannot be written, or the passphrase is too
-            short.
+        KeyProblem: the path exists, the file cannot be written, or the passphrase is too short.
     """
     if path.exists():
         raise KeyProblem(f"{path} exists: a key is never overwritten")

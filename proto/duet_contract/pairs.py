@@ -74,6 +74,6 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
 
 
 def _is_pair(directory: Path) -> bool:
-    """Whether there is a manifest; one that may not be looked at is none."""
+    """Return whether there is a manifest; False if its directory cannot be read."""
     # Unlike Path.is_file, this is False for a name that is too long and a directory that is closed.
     return os.path.isfile(directory / MANIFEST_NAME)  # noqa: PTH113

@@ -13,7 +13,7 @@ def make_private(directory: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    # mkdir's mode is for the last part alone; what lies above would be as the umask has it.
+    # mkdir's mode applies only to the last part; the umask decides about the parents.
     if not directory.is_dir():
         make_private(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
@@ -51,7 +51,7 @@ def is_private(path: Path) -> bool:
 
 
 def read_private(path: Path) -> bytes:
-    """Content of a file that nobody else could have written.
+    """Return the content of a file that no other user could have written.
 
     Raises:
         OSError: it cannot be read.

@@ -20,7 +20,7 @@ from duet_contract.vocabulary import Tokenizer
 # No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
 # one is refused by its size, before time is spent on tokenising it.
 MOST_BYTES_PER_TOKEN = 16
-# What stands around private documents in the question's slot of the decoder's prompt.
+# Text around private documents in the question's slot of the decoder's prompt.
 _BEFORE_DOCUMENTS = "Documents:\n\n"
 _AFTER_DOCUMENTS = "Question: "
 
@@ -74,7 +74,7 @@ def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list
 def encode_context(
     tokenizer: Tokenizer, vocabulary: Vocabulary, documents: Sequence[tuple[str, str]]
 ) -> list[list[int]]:
-    """Token ids of private documents, which stand before the question in the decoder's prompt.
+    """Return the token ids of private documents, which precede the question in the decoder's prompt.
 
     The reasoner never sees them. Names and texts are text from outside, as in `encode_text`.
 
@@ -84,7 +84,7 @@ def encode_context(
         documents: name and text of each.
 
     Returns:
-        ids of each document, what stands around it included; together they precede the question.
+        Ids of each document with the text around it; together they precede the question.
 
     Raises:
         PromptError: the vocabulary has no tokens for a character of a document, which is named.

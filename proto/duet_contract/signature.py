@@ -61,10 +61,10 @@ def sign_pair(directory: Path, key: Ed25519PrivateKey) -> Manifest:
 
 
 def read_signature(directory: Path) -> bytes | None:
-    """Content of a pair's signature; None if there is none.
+    """Return the content of a pair's signature; None if the pair is not signed.
 
     Raises:
-        SignatureError: it is there and cannot be read.
+        SignatureError: the signature exists and cannot be read.
     """
     path = directory / SIGNATURE_NAME
     try:
@@ -82,8 +82,8 @@ def verify_signature(
     """Checks that one of the `trusted` keys (raw, 32 bytes each) signed this very pair.
 
     Args:
-        manifest_json: the manifest's bytes, as they lie beside the models.
-        manifest: what they say.
+        manifest_json: the bytes of the pair's `manifest.json`.
+        manifest: the parsed manifest.
         signature: `model.sig`.
         trusted: keys of publishers.
 
@@ -202,7 +202,7 @@ def _signer(envelope: dict[str, Any], payload: bytes, hint: str, trusted: Iterab
 
 
 def _digests(payload: bytes) -> dict[str, str]:
-    """SHA-256 by path, out of a statement whose signature holds."""
+    """Return the SHA-256 of each path in a statement whose signature is valid."""
     statement = _object(_json(payload))
     predicate = _object(statement.get("predicate"))
     kinds = (statement.get("_type"), statement.get("predicateType"))

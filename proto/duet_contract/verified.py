@@ -31,7 +31,7 @@ class Record:
 
 
 class Verified:
-    """The record of one user, for that user alone: what others may write counts for nothing.
+    """The record of one user, private to that user; a record that others may write is ignored.
 
     Args:
         path: its file; in the user's state directory, if None. Where there is no home directory,

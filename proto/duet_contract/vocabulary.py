@@ -86,7 +86,7 @@ def _missing_bytes(tokens: Iterable[str]) -> tuple[int, ...]:
     """Bytes of UTF-8 that a byte-level vocabulary lacks; none for any other kind of vocabulary.
 
     Byte-level vocabularies spell a byte as one printable character (GPT-2's table: bytes that print
-    stand for themselves, the others for U+0100 and up, in order), a space thus as U+0120.
+    map to themselves, the others to U+0100 and up, in order), a space thus as U+0120.
     """
     known = set(tokens)
     if "\u0120" not in known:

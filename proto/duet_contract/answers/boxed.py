@@ -2,7 +2,7 @@ r"""Finds the answer that a response marks as final: the last complete `\boxed{.
 
 import re
 
-# An escaped character is passed over, so that "\{" opens nothing.
+# Escaped characters are skipped, so that "\{" opens nothing.
 _MARK = re.compile(r"\\f?box(?:ed)?\s*\{|\\.|[{}]", re.DOTALL)
 
 

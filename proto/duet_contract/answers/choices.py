@@ -16,7 +16,7 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"(?<![\w'’\\^_(-])\(?([A-Z])\)?(?![\w'’^_])")
-# "A" and "I" are words before a small letter; a letter may be named to be turned down.
+# "A" and "I" are words before a small letter; a letter may be named to be rejected.
 _AS_WORD = re.compile(r"[AI] (?!or |and )[a-z]")
 _DENIED_BEFORE = re.compile(
     r"\b(?:not|isn't|than|nor|reject|exclude)\s+(?:option\s+|choice\s+)?$", re.I
@@ -32,7 +32,7 @@ def chosen(final: str) -> str | None:
         final: plain text.
 
     Returns:
-        The letter, a capital; None if it is no letter, several, or part of a formula.
+        The letter, a capital; None for other text, several letters, or part of a formula.
 
     Examples:
         >>> chosen("(C) 5")
@@ -85,7 +85,7 @@ def chosen_in_prose(text: str) -> str | None:
 
 
 def _named(text: str) -> set[str]:
-    """Letters that stand alone, less those that are words or turned down."""
+    """Return the letters between word boundaries, without words and rejected letters."""
     return {
         found[1]
         for found in _ALONE.finditer(text)

@@ -9,7 +9,7 @@ from duet_contract.answers.quantities import Quantity, read_quantity, same_quant
 
 _EQUAL = re.compile(r"\s*(?:=+|≈)\s*")
 _LABEL = re.compile(r"[^\W\d_][^\d=:()+*/^]{0,80}?(?::|\b(?:is|are|equals))\s+(?=\S)")
-# What may stand in a name: "x_1", "f(2)".
+# Characters that a name may have: "x_1", "f(2)".
 _OF_NAME = re.compile(r"_\w+|\([^()]*\)")
 _UNKNOWN = re.compile(r"(?<![^\W\d_])(?<!\\)[^\W\d_](?![^\W\d_])")
 _ABOUT = Fraction(1, 100)
@@ -55,7 +55,7 @@ def _about(one: Quantity, other: Quantity) -> bool:
 
 
 def _is_formula(side: str) -> bool:
-    """Whether a side has numbers and unknowns, and is no number with a unit of one letter."""
+    """Return whether a side has numbers and unknowns, unless it is a number with a one-letter unit."""
     bare = _OF_NAME.sub("", side)
     mixed = _UNKNOWN.search(bare) and any(character.isdecimal() for character in bare)
     return bool(mixed) and read_quantity(side) is None

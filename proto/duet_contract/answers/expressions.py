@@ -1,8 +1,8 @@
-r"""Compares what is no number: sets, intervals, tuples, algebra.
+r"""Compare expressions other than numbers: sets, intervals, tuples, algebra.
 
-Without a computer algebra system two expressions are equal where their text is, less what only
-sets it, with numbers read as numbers and sets in any order. `Comparison` is what only such a system
-can decide.
+Without a computer algebra system, two expressions are equal if their texts are equal. Typesetting
+does not count, numbers are compared by value, and sets have no order. A `Comparison` needs a
+computer algebra system.
 """
 
 import re
@@ -44,8 +44,8 @@ def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Compar
         given: the answer's.
 
     Returns:
-        True if their text is the same; False if it can never be right: a number that was not
-        computed, or a size that no system should take up; else the comparison that is left.
+        True if their texts are equal. False if the answer cannot be right: a number that was not
+        computed, or an expression that is too large. Otherwise the comparison that remains.
 
     Examples:
         >>> compare((r"\{1, 2\}", "{1, 2}"), (r"\{2,1\}", "{2,1}"))
@@ -81,7 +81,7 @@ def same_text(reference: str, given: str) -> bool:
     """
     if _same(reference, given, 0):
         return True
-    # Who asks for a number in base 8 has named the base.
+    # A question that asks for a number in base 8 names the base.
     if (based := _BASED.fullmatch(reference)) and based[1] == given:
         return True
     # "y = 2x" answers "2x", and the other way round.
@@ -122,9 +122,9 @@ def _matched(parts: list[str], others: list[str], same: Callable[[str, str], boo
 
 
 def _parts(text: str) -> tuple[str, list[str]]:
-    """The brackets of a list and its elements; "" and the text for what is none.
+    """Return the brackets of a list and its elements; "" and the text if it is not a list.
 
-    A bare list is a set, since nothing says that its order counts.
+    A list without brackets is a set, since nothing says that its order counts.
     """
     text = text.strip()
     if matrix := _MATRIX.fullmatch(text):
@@ -175,7 +175,7 @@ def _terms(text: str) -> list[str]:
 
 
 def _tight(text: str) -> str:
-    """Without blanks and without the signs of products that need none."""
+    """Remove blanks and the multiplication signs that can be omitted."""
     text = re.sub(r"\s+", "", text).rstrip(".")
     text = re.sub(r"(?<!\d)[·*×]|[·*×](?!\d)", "", text)
     return re.sub(r"\(([A-Za-z]|\d+)\)(?!\w)", r"\1", text) if "√(" in text else text

@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 MAX_LENGTH = 1_000
-"""Characters; a longer text is no final answer, and is refused before anything reads it."""
+"""Characters; a longer text is not a final answer, and is refused before it is parsed."""
 _MAX_DEPTH = 40
 
 # Commands whose argument is what they show.
@@ -91,7 +91,7 @@ def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
 
 
 def _standard_characters(text: str) -> str:
-    """Digits, minus signs, blanks, fractions and superscripts in ASCII; no invisible characters."""
+    """Replace Unicode digits, minus signs, blanks and fractions; remove invisible characters."""
     if text.isascii():
         return text.replace("\r\n", "\n")
     out: list[str] = []
@@ -134,7 +134,7 @@ class _Latex:
 
     def read(self) -> str:
         text = self._until_close(0)
-        while self._next < len(self._tokens):  # Braces that close nothing are passed over.
+        while self._next < len(self._tokens):  # Braces that close nothing are skipped.
             text += self._until_close(0)
         return _place_fractions(text)
 
@@ -219,7 +219,7 @@ def _grouped(text: str, *, negative: bool = False) -> str:
 
 
 def _place_fractions(text: str) -> str:
-    """Writes each fraction so that it reads as one beside what is next to it."""
+    """Write each fraction so that it stays one number next to its neighbors."""
     if _OPEN not in text:
         return text
 

@@ -56,7 +56,7 @@ def last_number(text: str, *, computed: bool = True) -> Statement | None:
         computed: whether a number must be computed; see `stated`.
 
     Returns:
-        The number; None if there is none, or it was not computed.
+        The number; None if the text has no number, or the number was not computed.
 
     Examples:
         >>> last_number("The answer is 18 (see step 2).").text
@@ -110,7 +110,7 @@ def _statements(text: str) -> list[tuple[int, str]]:
 
 
 def _is_list(text: str, group: list[re.Match[str]], gap: str) -> bool:
-    """Whether a number goes on with a list in brackets, as the 4 of "(3, 4)"."""
+    """Return whether a number continues a list in brackets, as the 4 of "(3, 4)"."""
     before = text[max(0, group[0].start() - 10) : group[0].start()].rstrip("-+ $")
     return bool(_LIST.fullmatch(gap)) and before.endswith(("(", "[", "{"))
 

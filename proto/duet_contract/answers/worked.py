@@ -43,7 +43,7 @@ def reference_text(answer: object) -> str:
         answer: text, a worked solution as GSM8K writes them, a number, or None.
 
     Returns:
-        The reference; "" if there is none.
+        The reference; "" for None.
 
     Raises:
         ValueError: it is anything else, such as `false` or a list, or a number that is not finite.

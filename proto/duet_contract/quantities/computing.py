@@ -83,9 +83,9 @@ def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
         The exact result and every step.
 
     Raises:
-        NoFormula: the reasoner found none.
-        FormulaError: it is no formula, names what is not there, divides by zero, or a result is
-            absurdly large.
+        NoFormula: the reasoner found no formula.
+        FormulaError: the text is not a formula, has an unknown name, or divides by zero; or a
+            result is larger than the bound.
 
     Examples:
         >>> from duet_contract.quantities import mask

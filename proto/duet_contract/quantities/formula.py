@@ -83,8 +83,8 @@ def parse(formula: str) -> tuple[Step, ...]:
         At least one step.
 
     Raises:
-        NoFormula: the reasoner found none.
-        FormulaError: it is none, or it is larger than anything a word problem needs.
+        NoFormula: the reasoner found no formula.
+        FormulaError: the text is not a formula, or it is larger than any word problem needs.
 
     Examples:
         >>> [step.name for step in parse("a*b=A;c-A")]

@@ -47,7 +47,7 @@ def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
         text: any text.
 
     Yields:
-        Start, end and value of each. "one" alone and ordinals are none.
+        Start, end and value of each. "one" alone and ordinals do not count.
 
     Examples:
         >>> list(read_words("two hundred and six of twenty-five"))
@@ -90,7 +90,7 @@ def _longest(match: re.Match[str]) -> tuple[int, int | None]:
 
 
 def _may_continue(words: list[str]) -> bool:
-    """Whether a longer sequence may be a number although this one is none."""
+    """Return whether a longer sequence may be a number although this one is not."""
     return words[-1] == "and" or words == ["a"]
 
 

@@ -34,7 +34,7 @@ class Asked:
     sort: Sort
     """`count`: things that come whole; `number`: anything else."""
     rounding: Literal["up", "down"] | None
-    """How a count that is no whole number is rounded; None if the question does not say."""
+    """How a count that is not whole is rounded; None if the question does not say."""
 
 
 def asked(question: str) -> Asked:
