@@ -1,4 +1,4 @@
-"""Where the device keeps what outlives a question: identities, keys, history."""
+"""Find the directory of what the device stores: identities, keys, history."""
 
 import os
 from pathlib import Path

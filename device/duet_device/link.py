@@ -68,7 +68,7 @@ class Link:
     down: int
     """Bytes of messages received, gRPC's framing included."""
     broken: bool
-    """Whether the call failed in a way that another connection might not."""
+    """Whether the call failed in a way that may not occur on another connection."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Link:
                 return arrival
 
     def poll(self, seconds: float) -> Arrival | Note | None:
-        """Wait for the next message for `seconds`; None if there is none."""
+        """Wait for the next message for `seconds`; return None if no message arrived."""
         try:
             item = self._queue.get(timeout=seconds)
         except queue.Empty:
@@ -181,7 +181,7 @@ class Link:
                     self._queue.put(Note(f"{failure}; asking again in {wait:.1f} s"))
                     if self._cancelled.wait(wait):
                         return
-        except Exception as error:  # `next` must raise it instead of waiting on.
+        except Exception as error:  # `next` must raise it instead of waiting.
             self._over = True
             if not self._cancelled.is_set():
                 self.broken = not isinstance(error, CloudBusy)
@@ -249,7 +249,7 @@ class Link:
             return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
         failure = device_error(error, self._server)
         # Never twice after a chunk, nor where the cloud may be working on it.
-        # The connection's state is told by another thread, perhaps a little later.
+        # Another thread reports the connection's state, perhaps a little later.
         self._settled.wait(_SETTLE_S)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
 PAIR_MISMATCH = "PAIR_MISMATCH"
-# Of a wait that the cloud asks for, in seconds; others are not meant.
+# Longest wait that the cloud may ask for, in seconds; longer ones are ignored.
 _MOST_WAIT = 86_400.0
-# Of what the cloud says, in characters.
+# Longest message from the cloud, in characters.
 _MOST_SAID = 400
 # How gRPC names its limits on messages and metadata, and that this end raised the error.
 _TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
@@ -56,7 +56,7 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code == grpc.StatusCode.CANCELLED and text.startswith("Channel closed"):
         return CloudUnreachable(f"the channel to {server} was closed")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED and (quota := _quota(status)):
-        # What of this device's own is used up; waiting for others would not help.
+        # This device's own quota is exhausted; waiting for others would not help.
         return CloudBusy(f"the cloud at {server} refused: {quota}", _retry_after(status))
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return CloudBusy(f"the cloud at {server} is at capacity: {text}", _retry_after(status))
@@ -83,7 +83,7 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
 
 
 def _tls_problem(text: str) -> str:
-    """Why TLS could not be agreed on, in words; empty if that was not the trouble."""
+    """Return why the TLS handshake failed, in words; empty for any other failure."""
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
         return "its certificate is not one of the authority that this device enrolled with"
     if "Hostname Verification" in text:
@@ -103,7 +103,7 @@ def _status(call: grpc.Call) -> "Status | None":
     try:
         return rpc_status.from_call(call)
     except (ValueError, DecodeError):
-        # Details that contradict the status, or that are no google.rpc.Status: do without them.
+        # Ignore details that contradict the status or are not a google.rpc.Status.
         return None
 
 

@@ -1,4 +1,4 @@
-"""What a signal may be at most: checked message by message, before anything is kept of it."""
+"""Limit the size of a signal: check each message before any of it is stored."""
 
 import math
 

@@ -30,7 +30,7 @@ class PromptLookup:
         self._lookup = LlamaPromptLookupDecoding(LONGEST_MATCH, LONG_GUESS)
         self._ids = np.empty(max(room, len(ids)) + 1, np.intc)
         self._count = 0
-        # Pairs of neighbours. The lookup costs as much as it saves unless at least two tokens
+        # Pairs of neighbors. The lookup costs as much as it saves unless at least two tokens
         # match, and asking this set first is far cheaper than asking the lookup.
         self._pairs: set[tuple[int, int]] = set()
         self._plain_ms = 0.0
@@ -65,11 +65,11 @@ class PromptLookup:
         return [int(token) for token in found[: min(most, self._length)]]
 
     def plain_step(self, ms: float) -> None:
-        """Tells how long a step without a guess took, in milliseconds."""
+        """Record how long a step without a guess took, in milliseconds."""
         self._plain_ms += (ms - self._plain_ms) * (_WEIGHT if self._plain_ms else 1.0)
 
     def guess_step(self, ms: float, guessed: int, right: int) -> None:
-        """Tells how long checking a guess took, and how much of it was right."""
+        """Record how long the check of a guess took, and how many of its tokens were right."""
         self.guessed += guessed
         self.accepted += right
         self._length = LONG_GUESS if right == guessed else SHORT_GUESS

@@ -1,9 +1,9 @@
-"""Guesses the signal's next tokens while the cloud still computes them.
+"""Predict the signal's next tokens while the cloud still computes them.
 
 Reasoner and decoder often agree on what comes next. While it waits, the decoder continues the
 signal by itself, a token at a time; when the chunk arrives, what was guessed right is evaluated
-already. The answer then starts sooner, at the price of computing on the device while it would idle:
-a guess costs a decoding step, evaluating a token that is there costs a fraction of one.
+already. The answer then starts sooner, but the device computes while it would otherwise be idle:
+a guess costs a decoding step, evaluating a known token costs a fraction of one.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""This device's identity with a server: certificate, sealed key, and the authority it trusts.
+"""Store this device's identity with a server: certificate, encrypted key, trusted authority.
 
-One file a server in `identities/` of the device's home, replaced whole. The private key was made
-here, never leaves, and lies sealed by the vault. With your own PKI the file names your certificate
-files instead, which are read anew for each link.
+Each server has one file in `identities/` of the device's home, replaced whole. The private key is
+generated on the device, never leaves it, and is encrypted by the vault. With your own PKI the file
+names your certificate files instead, which are read again for each link.
 """
 
 import base64
@@ -37,21 +37,24 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Identity:
-    """Who this device is to one server.
-
-    `server`: host:port. `authority`, `certificate`: PEM. `sealed_key`: PEM, sealed; empty with
-    files. `begins`, `ends`: of the certificate, seconds since 1970; 0 with files. `files`: your
-    own PKI's certificate, key and authority.
-    """
+    """The identity of this device with one server."""
 
     server: str
+    """The server as host:port."""
     name: str
+    """The device's name."""
     authority: str = ""
+    """Certificate of the authority, PEM."""
     certificate: str = ""
+    """Certificate of the device, PEM."""
     sealed_key: bytes = b""
+    """Private key (PEM), encrypted; empty with `files`."""
     begins: float = 0.0
+    """Start of the certificate's validity, seconds since 1970; 0 with `files`."""
     ends: float = 0.0
+    """End of the certificate's validity, seconds since 1970; 0 with `files`."""
     files: tuple[Path, Path, Path] | None = None
+    """Certificate, key and authority of your own PKI; None after enrollment with a code."""
 
     def credentials(self) -> "grpc.ChannelCredentials":
         """Credentials for mutual TLS 1.3.
@@ -59,7 +62,7 @@ class Identity:
         Raises:
             IdentityExpired: the certificate is not valid now.
             IdentityProblem: something cannot be read, is malformed, or does not belong together.
-            VaultError: the key cannot be unsealed.
+            VaultError: the key cannot be decrypted.
         """
         from duet_contract.channels import Pem, tls_credentials
 
@@ -128,11 +131,11 @@ def canonical(server: str) -> str:
 
 
 def load_identity(server: str) -> Identity | None:
-    """The identity enrolled with `server`; None if there is none.
+    """Return the identity enrolled with `server`; None if the device is not enrolled there.
 
     Raises:
-        IdentityProblem: there is one, and it cannot be read. Never taken for none: what is
-            meant for an enrolled server must not go out in the clear.
+        IdentityProblem: the identity exists and cannot be read. This is not treated as missing,
+            since data for an enrolled server must not be sent in plaintext.
     """
     path = _path(server)
     try:
@@ -196,7 +199,7 @@ def unseal_key(purpose: str, sealed: bytes) -> bytes:
     """Decrypts what `seal_key` gave for the same purpose.
 
     Raises:
-        VaultError: there is no vault, it cannot be opened, or the key was altered.
+        VaultError: there is no vault, it cannot be opened, or the key was modified.
     """
     from duet_device.vault.vault import Vault
 

@@ -1,4 +1,4 @@
-"""Enrolls this device: knows the authority by the code's fingerprint, then spends the code."""
+"""Enroll this device: verify the authority by the code's fingerprint, then redeem the code."""
 
 import socket
 import ssl
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from duet_contract.channels import Pem, open_channel, tls_credentials
 
-# Above, TLS is settled before gRPC is imported.
+# The import above configures TLS before gRPC is imported.
 import grpc  # isort: skip
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -31,22 +31,25 @@ _MOST_PUBLISHERS = 256
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What came of it. `publishers`: how many keys were pinned."""
+    """The result of an enrollment."""
 
     identity: Identity
+    """The new identity."""
     publishers: int
+    """Number of publisher keys that were pinned."""
 
 
 def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
-    """Spends `code` at `address` (host:port of enrollment) for an identity, and keeps it.
+    """Redeem `code` at `address` (host:port of enrollment) for an identity, and store it.
 
-    Everything that must be stored has its place on disk before the code is sent, and the same code
-    sends the same signing request again: repeating a call that failed is safe.
+    The disk space that enrollment needs is reserved before the code is sent, and the same code
+    sends the same signing request again. So it is safe to repeat a call that failed.
 
-    `server`: where the services are, if not on the port that the cloud names.
+    `server`: address of the services, if not on the port that the cloud names.
 
     Raises:
-        DeviceError: the code is none, the server is not the code's authority's, or it refused.
+        DeviceError: the code is invalid, the server does not belong to the code's authority, or
+            the server refused.
     """
     try:
         parsed = EnrollmentCode.parse(code)
@@ -54,7 +57,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         raise UsageProblem(str(error)) from error
     place = parse_address(address)
     services = parse_address(server) if server else None
-    # Whoever cannot read this list could not write it, either.
+    # A process that cannot read this list cannot write it, either.
     pinned()
     leaf = _presented_certificate(place)
     authority = _fetch_authority(place, leaf, parsed)

@@ -1,7 +1,7 @@
-"""An enrollment that was begun: kept from before its code is spent until its certificate is stored.
+"""Store an enrollment from before its code is sent until its certificate is stored.
 
-The same code sends the same signing request again, which a cloud answers with the same certificate:
-neither a cut connection nor a full disk costs the code.
+The same code sends the same signing request again, and a cloud answers it with the same certificate.
+So the code stays usable after a broken connection or a full disk.
 """
 
 import base64
@@ -83,7 +83,7 @@ class PendingEnrollment:
 
 
 def _read(path: Path) -> SigningRequest | None:
-    """The request of an enrollment that was begun; None if there is none that can be read."""
+    """Return the request of an enrollment that was begun; None if it is missing or unreadable."""
     try:
         data = json.loads(path.read_bytes())
         key = unseal_key(_purpose(path), base64.b64decode(data["key"], validate=True))

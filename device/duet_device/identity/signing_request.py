@@ -52,11 +52,11 @@ class SigningRequest:
         )
 
     def identity(self, server: str, name: str, certificate: bytes, authority: bytes) -> Identity:
-        """The identity that a certificate gives, its key sealed. Both certificates in DER.
+        """Return the identity of a certificate, with its key encrypted. Both certificates are DER.
 
         Raises:
             IdentityProblem: the certificate is not for this key, or not of this authority.
-            VaultError: the key cannot be sealed.
+            VaultError: the key cannot be encrypted.
         """
         try:
             issued = x509.load_der_x509_certificate(certificate)

@@ -108,7 +108,7 @@ def find_accounts(text: str) -> Iterable[Found]:
 
 
 def find_phones(text: str) -> Iterable[Found]:
-    """Telephone numbers: those that a country could have issued, and what somebody is to call.
+    """Find telephone numbers: valid numbers of a country, and numbers that the text says to call.
 
     Raises:
         UsageProblem: `phonenumbers` is not installed.

@@ -18,7 +18,7 @@ from duet_device.text import decode_text, encoding_of
 # No decoder's window holds more; files are read no further than this.
 MOST_TEXT_BYTES = 16 << 20
 MOST_DOCUMENT_BYTES = 64 << 20
-# A folder with more is rarely what somebody meant to give.
+# A folder with more is rarely what a user wants to give.
 MOST_FILES = 1000
 # Names that a note lists.
 _FEW = 3
@@ -29,15 +29,17 @@ class _NotText(UsageProblem):
 
 
 class _Empty(UsageProblem):
-    """There is nothing in it."""
+    """The file is empty."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One file's text. `name`: as the user gave it, or inside the folder that the user gave."""
+    """The text of one file."""
 
     name: str
+    """Name as the user gave it, or inside the folder that the user gave."""
     text: str
+    """The file's text."""
 
 
 # What a question comes with: documents in the order given.
@@ -51,12 +53,12 @@ def read_context(
 ) -> Context:
     """Reads every source: files, folders with all that is in them, `-` for stdin.
 
-    Hidden files, empty ones and those that are no text are left out of folders, which `note` is
-    told; a file that was named is read or refused.
+    In folders, hidden, empty and non-text files are skipped, and `note` receives what was skipped.
+    A file that the user named is read or refused.
 
     Args:
         sources: as `--context` names them.
-        note: is told what was left out.
+        note: receives one line about skipped files.
         timeout: seconds that all documents together may take; plain text takes none.
 
     Raises:

@@ -75,7 +75,7 @@ _LIMITS = frozenset(str(2**power + less) for power in (31, 32, 53, 63, 64) for l
 _COUNTED = re.compile(
     r"(?i)\b(?:account|customer|client|number|no|nr|id|konto|kunde)\W{0,3}(?:is\s)?\Z"
 )
-# Wherever it stands, behind letters, too: EUR500, Q3, 1e6.
+# At any position, also after letters: EUR500, Q3, 1e6.
 _NUMBER = re.compile(r"\d+(?:[.,' ]\d+)*")
 
 
@@ -94,7 +94,7 @@ def find_forms(text: str) -> Iterable[Found]:
 
 
 def is_known_quantity(value: str) -> bool:
-    """Whether a long number, or letters with numbers, is one that everybody computes with."""
+    """Return whether a long number, or letters with numbers, is a common quantity or formula."""
     return value in _LIMITS or _QUANTITY.fullmatch(value) is not None
 
 

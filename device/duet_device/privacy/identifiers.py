@@ -1,4 +1,4 @@
-"""What identifies somebody in a question: every finder of `--redact`.
+"""Find what identifies a person in a question: every finder of `--redact`.
 
 Names come from a spaCy model where one is installed, else from `duet_device.privacy.names`. Nothing is
 imported before text needs it, and nothing is ever downloaded.
@@ -20,7 +20,7 @@ def load_finders(note: Callable[[str], None]) -> list[Finder]:
     """Finds identifiers and names.
 
     Args:
-        note: is told where names are found without a model.
+        note: receives one line if names are found without a model.
 
     Returns:
         Finders; of equal spans, the earlier one's label counts.

@@ -3,8 +3,8 @@
 Western writing alone: a capitalised word is a name behind a title, an initial or a word that
 introduces one, or next to another capitalised word where neither is an ordinary word. Words in
 capitals, and words with a comma between, are a name if one of them is a known given name. A lone
-capitalised word elsewhere stays: most are no people, and a question without its subject cannot be
-answered.
+capitalised word elsewhere stays: most do not name people, and a question without its subject cannot
+be answered.
 """
 
 import re
@@ -34,7 +34,7 @@ _INTRODUCTIONS = _words(
     """
 )
 _PHRASES = r"(?:my|his|her|their|whose)\s+name\s+is|(?:I\s+am|I['\u2019]m|this\s+is)(?=\s+[A-Z])"
-# Words that begin sentences, and capitalised words that are no people.
+# Words that begin sentences, and capitalised words that do not name people.
 _ORDINARY = _words(
     """
     A About After All Also Although Am An And Another Any Are As Ask At Be Because Before Both But
@@ -165,7 +165,7 @@ def _without_abbreviation(text: str, run: list[tuple[int, int]]) -> list[tuple[i
 
 
 def _shouted(text: str, start: int, end: int) -> Iterator[Found]:
-    """A given name in capitals, with what follows or, if that is no name, what comes before."""
+    """Find a given name in capitals, with the name after it or else the name before it."""
     words = [(m.start(), m.end()) for m in _SPLIT.finditer(text, start, end)]
     names = [not is_ordinary(_capitalised(text[first:last])) for first, last in words]
     for at, (first, last) in enumerate(words):
@@ -195,6 +195,6 @@ def _capitalised(word: str) -> str:
 
 
 def _is_shouted(word: str) -> bool:
-    """Abbreviations and shouting: NASA, USA, GDP."""
+    """Return whether a word is an abbreviation or in capitals: NASA, USA, GDP."""
     letters = [char for char in word if char.isalpha()]
     return len(letters) > 1 and all(char.isupper() for char in letters)

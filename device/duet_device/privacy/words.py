@@ -1,4 +1,4 @@
-"""One's own dictionary (`--redact-words`): what else must not leave."""
+"""Read the user's dictionary (`--redact-words`) of other text that must not leave the device."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ class Word:
 
 
 def find_words(words: Sequence[Word]) -> Finder:
-    """Finds the entries of a dictionary where they stand alone.
+    """Find the entries of a dictionary where they are whole words.
 
     In any case, with any white space between words, and in any spelling that folds to the same
     (`duet_device.privacy.folding`). All spellings of an entry are one entity.

@@ -71,7 +71,7 @@ def _load() -> dict[str, tuple[bytes, ...]]:
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        # Never taken for an empty list: that would trust anybody's pair.
+        # An error, not an empty list, which would trust every pair.
         raise ModelProblem(
             f"the list of trusted publishers {path} cannot be read: {error}; "
             "restore it, or delete it and trust them again"

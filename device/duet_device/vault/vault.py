@@ -1,13 +1,13 @@
-"""The vault: seals what the device keeps, with a key that lies in the system's keyring.
+"""Encrypt what the device stores, with a key from the system's keyring or a passphrase.
 
-The key is random. The system's keyring holds it; where there is none, a passphrase does, through
-Argon2id. A sealed value is AES-256-GCM with the header and its purpose as associated data, so that
-nothing sealed for one thing can be put in the place of another.
+The key is random and stored in the system's keyring. Without a keyring, a passphrase encrypts it
+through Argon2id. An encrypted value is AES-256-GCM with the header and its purpose as associated
+data, so that a value encrypted for one purpose cannot replace another.
 
-    sealed = b"DV" · version (1 byte) · key's id (8 bytes) · nonce (12 bytes) · ciphertext and tag
+    value = b"DV" · version (1 byte) · key's id (8 bytes) · nonce (12 bytes) · ciphertext and tag
 
-`vault.json` in the device's home says which key is used and how it is had. It holds no secret but,
-with a passphrase, the key sealed by it.
+`vault.json` in the device's home says which key is used and where it is stored. It holds no secret
+but, with a passphrase, the encrypted key.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ _ARGON2 = {"iterations": 3, "lanes": 4, "memory_kib": 64 * 1024}
 _MOST_ARGON2 = {"iterations": 64, "lanes": 64, "memory_kib": 4 * 1024 * 1024}
 _KEY_PURPOSE = "vault key"
 
-# Opened before in this process: a passphrase is asked for, and stretched, once.
+# Opened before in this process: the passphrase is asked for, and its key derived, once.
 _opened: dict[Path, "Vault"] = {}
 
 
 class Vault:
-    """Seals and unseals with one key; `open` finds the key or makes it.
+    """Encrypts and decrypts with one key; `open` finds or creates the key.
 
     Attributes:
         id: of the key, 16 hexadecimal digits.
@@ -56,19 +56,19 @@ class Vault:
 
     @classmethod
     def open(cls, directory: Path | None = None, *, create: bool = True, ask: bool = True) -> Self:
-        """The vault of a directory, its key had from the keyring or by the passphrase.
+        """Open the vault of a directory with its key from the keyring or the passphrase.
 
         The passphrase is `DUET_PASSPHRASE`, or asked for on the terminal. A new vault's key goes
         into the system's keyring, unless `DUET_PASSPHRASE` is set or there is no keyring.
 
         Args:
             directory: the device's home, if None.
-            create: make a vault where there is none.
+            create: create a vault if the directory has no vault.
             ask: ask for the passphrase where there is a terminal.
 
         Raises:
             VaultLocked: there is no keyring that holds the key, and no passphrase.
-            VaultError: the passphrase is wrong, the vault is damaged, or there is none.
+            VaultError: the passphrase is wrong, or the vault is damaged or missing.
         """
         directory = _real(directory or home())
         if directory not in _opened:
@@ -84,16 +84,16 @@ class Vault:
         return vault
 
     def seal(self, data: bytes, purpose: str) -> bytes:
-        """Encrypts `data`; it can be had again only with the same `purpose`."""
+        """Encrypt `data`; only the same `purpose` decrypts it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return self._header + nonce + self._cipher.encrypt(nonce, data, self._bound(purpose))
 
     def unseal(self, sealed: bytes, purpose: str) -> bytes:
-        """What was sealed.
+        """Decrypt a value that was encrypted for `purpose`.
 
         Raises:
-            VaultError: it was sealed with another key, for another purpose, by a newer version,
-                or was altered since.
+            VaultError: it was encrypted with another key, for another purpose, by a newer version,
+                or was modified.
         """
         from cryptography.exceptions import InvalidTag
 
@@ -130,7 +130,7 @@ def passphrase_wanted(directory: Path | None = None) -> bool:
 
 
 def key_place(directory: Path | None = None) -> str:
-    """Where the vault's key lies, in words; empty without a vault."""
+    """Return where the vault's key is stored, in words; empty without a vault."""
     path = _real(directory or home(create=False)) / VAULT_NAME
     if not is_there(path):
         return ""
@@ -138,7 +138,7 @@ def key_place(directory: Path | None = None) -> str:
 
 
 def _real(directory: Path) -> Path:
-    # Unlike Path.resolve, this never fails; what is wrong with the path is told when it is used.
+    # Unlike Path.resolve, this never fails; using the path reports what is wrong with it.
     return Path(os.path.realpath(directory))
 
 
@@ -276,7 +276,7 @@ def _passphrase(ask: bool, *, new: bool) -> str:
 
 
 def _terminal() -> bool:
-    """Whether somebody can be asked, even where the question comes through a pipe."""
+    """Return whether a user can be asked, even if the question comes through a pipe."""
     if not sys.stderr.isatty():
         return False
     if sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""Where a decoder comes from, as the installer sees it, and what all such places share."""
+"""Define the sources of decoders, as the installer uses them, and their shared functions."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,8 +28,8 @@ class Source(Protocol):
         Args:
             pair: as "id@version".
             file: as its manifest describes it.
-            target: where it goes.
-            progress: told how many bytes came.
+            target: path of the file to write.
+            progress: receives the number of bytes that arrived.
         """
         ...
 
@@ -39,7 +39,7 @@ class Source(Protocol):
 
 
 def append(target: Path, file: PairFile, chunks: Iterable[bytes], progress: Progress) -> None:
-    """Writes chunks behind what `target` holds, each as it comes, so that a cut loses none.
+    """Append chunks to `target` as they arrive, so that an interruption loses none.
 
     Raises:
         UntrustedPair: more bytes come than the manifest says.
@@ -62,5 +62,5 @@ def append(target: Path, file: PairFile, chunks: Iterable[bytes], progress: Prog
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, 0 if there is none."""
+    """Return the size of a file in bytes; 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0
