@@ -254,7 +254,7 @@ def _receipt(
 
 
 def _numbers_sent(exchange: Exchange, link: Link | None) -> int:
-    """Counts the numbers in what was sent; placeholders of a redaction do not count."""
+    """Count the numbers in what was sent; placeholders of a redaction do not count."""
     redaction = exchange.question.redaction
     kept = redaction.originals if redaction else ()
     sent = {request.question for request in link.requests} if link else set()

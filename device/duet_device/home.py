@@ -34,7 +34,7 @@ def home(*, create: bool = True) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file.
+    """Return whether there is such a file.
 
     Raises:
         VaultError: its directory cannot be read, or links lead in a circle.

@@ -242,7 +242,7 @@ class Link:
             raise CloudUnreachable("the signal ended without its last message")
 
     def _judge(self, error: grpc.RpcError) -> tuple[DeviceError, float | None]:
-        """The device's error, and after how many seconds to ask again, if at all."""
+        """Return the device's error, and after how many seconds to ask again, if at all."""
         if self._too_late.is_set():
             self._unreached = True
             seconds = f"{self._connect_timeout:g} s"

@@ -1,4 +1,4 @@
-"""Maps what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
+"""Map what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
 
 import re
 from typing import TYPE_CHECKING, TypeVar
@@ -44,7 +44,7 @@ _REFUSALS = {
 
 
 def device_error(error: grpc.RpcError, server: str) -> DeviceError:
-    """The device's error for a failed call to `server`."""
+    """Return the device's error for a failed call to `server`."""
     assert isinstance(error, grpc.Call)
     code, text = error.code(), _said(error.details())
     status = _status(error)
@@ -94,7 +94,7 @@ def _tls_problem(text: str) -> str:
 
 
 def retry_after(error: grpc.RpcError) -> float | None:
-    """Seconds after which the cloud says the call may be tried again; None if it says nothing."""
+    """Return the cloud's retry delay in seconds; None if the cloud names no delay."""
     assert isinstance(error, grpc.Call)
     return _retry_after(_status(error))
 
@@ -119,7 +119,7 @@ def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
 
 
 def _said(text: str | None) -> str:
-    """What the cloud said, as much of it as one line holds."""
+    """Return what the cloud said, as much of it as one line holds."""
     line = (text or "").strip()
     return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
 
@@ -143,7 +143,7 @@ def _quota(status: "Status | None") -> str:
 
 
 def _offer(status: "Status | None", server: str) -> str:
-    """How to get a decoder that belongs to the reasoner; "" if the cloud does not name one."""
+    """Return how to get a decoder for the reasoner; "" if the cloud does not name one."""
     info = _detail(status, error_details_pb2.ErrorInfo)
     if info is None:
         return ""

@@ -1,4 +1,4 @@
-"""Reads the signal: evaluates each chunk as it arrives, so that the answer can start at once.
+"""Read the signal: evaluates each chunk as it arrives, so that the answer can start at once.
 
 Whatever has arrived is evaluated together, in small batches, and the queue is checked between them;
 the prompt's end joins the last batch. So the wait behind the last chunk does not grow with the

@@ -34,7 +34,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str, *, free_port: bool = False) -> Self:
-        """Reads HOST:PORT, and [HOST]:PORT for an IPv6 address.
+        """Read HOST:PORT, and [HOST]:PORT for an IPv6 address.
 
         Blanks around it, upper case and a final dot of a name are ignored.
 

@@ -16,7 +16,7 @@ from duet_contract.private_files import read_private, write_private
 
 
 def builder_key() -> Ed25519PrivateKey:
-    """The builder's key, made on first use, for its owner alone.
+    """Return the builder's key, made on first use, for its owner alone.
 
     Raises:
         KeyProblem: it cannot be read or written, or others may have written it.
@@ -37,7 +37,7 @@ def builder_key() -> Ed25519PrivateKey:
 
 
 def builder_public() -> tuple[bytes, ...]:
-    """The builder's public key, raw; nothing if no pair was built here, or there is no home.
+    """Return the builder's public key, raw; nothing if no pair was built here, or there is no home.
 
     Raises:
         KeyProblem: others may have written it.

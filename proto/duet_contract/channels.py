@@ -1,4 +1,4 @@
-"""Opens every gRPC channel of the project: device, tools and tests use no other way.
+"""Open every gRPC channel of the project: device, tools and tests use only this module.
 
 - A channel to this machine ignores proxies.
 - The target is an address that was parsed, never text that gRPC could read as another scheme.
@@ -63,7 +63,7 @@ def open_channel(
     credentials: grpc.ChannelCredentials | None = None,
     options: Options = (),
 ) -> grpc.Channel:
-    """Opens a channel with a connection of its own.
+    """Open a channel with a connection of its own.
 
     Args:
         address: where the server listens, or HOST:PORT.
@@ -88,7 +88,7 @@ def open_aio_channel(
     credentials: grpc.ChannelCredentials | None = None,
     options: Options = (),
 ) -> grpc.aio.Channel:
-    """Opens an asyncio channel; see `open_channel`."""
+    """Open an asyncio channel; see `open_channel`."""
     target, arguments = _target(address, options)
     if credentials is None:
         return grpc.aio.insecure_channel(target, arguments)
@@ -114,7 +114,7 @@ class Pem:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads a file.
+        """Read a file.
 
         Raises:
             TransportError: it cannot be read.
@@ -128,7 +128,7 @@ class Pem:
 def tls_credentials(
     authority: Pem, certificate: Pem | None = None, key: Pem | None = None
 ) -> grpc.ChannelCredentials:
-    """Checks certificates and key, and returns credentials for TLS 1.3.
+    """Check certificates and key, and return credentials for TLS 1.3.
 
     Args:
         authority: certificates that the server's is checked against.
@@ -191,7 +191,7 @@ def _check_content(source: Pem) -> None:
 
 
 def _check_period(certificates: Sequence[x509.Certificate], name: str) -> None:
-    """Checks that one of the certificates is valid now."""
+    """Check that one of the certificates is valid now."""
     now = datetime.datetime.now(datetime.UTC)
     if any(each.not_valid_before_utc <= now < each.not_valid_after_utc for each in certificates):
         return

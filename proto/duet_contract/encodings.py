@@ -46,7 +46,7 @@ def negotiate(
 
 
 def encode_signal_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Decoder tokens of a whole signal given as text; what training uses, too.
+    """Return the decoder tokens of a whole signal given as text; what training uses, too.
 
     Word by word, so that it is what `TextSignalReader` gives for any split by construction.
     """
@@ -58,7 +58,7 @@ class SignalReader(Protocol):
     """Turns chunks into the decoder's token ids."""
 
     def feed(self, chunk: SignalChunk) -> list[int]:
-        """Token ids that `chunk` completes.
+        """Return the token ids that `chunk` completes.
 
         Raises:
             EncodingError: the chunk is of another encoding, or has ids outside the vocabulary.
@@ -66,7 +66,7 @@ class SignalReader(Protocol):
         ...
 
     def finish(self) -> list[int]:
-        """Token ids held back until now; the signal is complete."""
+        """Return the token ids held back until now; the signal is complete."""
         ...
 
 
@@ -159,7 +159,7 @@ def signal_reader(
     vocabulary: Vocabulary,
     check: Callable[[], None] = lambda: None,
 ) -> SignalReader:
-    """Returns the reader for a negotiated encoding.
+    """Return the reader for a negotiated encoding.
 
     Args:
         encoding: token ids, or else text.

@@ -36,12 +36,12 @@ _FIXED = {"kdf": "scrypt", "r": _BLOCK_SIZE, "p": _PARALLELISM, "cipher": "AES-2
 
 
 def is_encrypted_key(content: bytes) -> bool:
-    """Whether a file's content is of this format, damaged or not; PEM is not."""
+    """Return whether a file's content is of this format, damaged or not; PEM is not."""
     return content.lstrip().startswith(b"{")
 
 
 def encrypt_key(key: bytes, passphrase: str, purpose: str) -> bytes:
-    """Encrypts a key.
+    """Encrypt a key.
 
     Args:
         key: the private key, PKCS #8 in DER.
@@ -70,7 +70,7 @@ def encrypt_key(key: bytes, passphrase: str, purpose: str) -> bytes:
 
 
 def decrypt_key(content: bytes, passphrase: str, purpose: str, name: str) -> bytes:
-    """Decrypts what `encrypt_key` wrote, now or in schema 1.
+    """Decrypt what `encrypt_key` wrote, now or in schema 1.
 
     Args:
         content: the file's.

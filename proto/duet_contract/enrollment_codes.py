@@ -22,7 +22,7 @@ _CHECK_BYTES = 3
 
 
 def fingerprint(certificate: bytes) -> bytes:
-    """SHA-256 of a certificate in DER, as `openssl x509 -fingerprint -sha256` has it."""
+    """Return the SHA-256 of a certificate in DER, as `openssl x509 -fingerprint -sha256` has it."""
     return hashlib.sha256(certificate).digest()
 
 
@@ -37,12 +37,12 @@ class EnrollmentCode:
 
     @classmethod
     def new(cls, authority: bytes) -> "EnrollmentCode":
-        """A fresh code for an authority, whose certificate (DER) is given."""
+        """Return a fresh code for an authority, whose certificate (DER) is given."""
         return cls(fingerprint(authority), secrets.token_bytes(SECRET_BYTES))
 
     @classmethod
     def parse(cls, text: str) -> "EnrollmentCode":
-        """The code that `str` wrote.
+        """Return the code that `str` wrote.
 
         Raises:
             EnrollmentCodeError: the text is not an enrollment code, or was mistyped.

@@ -1,4 +1,4 @@
-"""Checks a pair's files against its manifest before anything is loaded from them."""
+"""Check a pair's files against its manifest before anything is loaded from them."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ _AGAIN = "build or fetch the pair again"
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_file(directory: Path, path: Path) -> PairFile:
-    """The manifest entry of `path`, a file below `directory`."""
+    """Return the manifest entry of `path`, a file below `directory`."""
     return PairFile(
         path=path.relative_to(directory).as_posix(),
         bytes=path.stat().st_size,
@@ -132,7 +132,7 @@ def _compare(path: Path, digest: str, file: PairFile) -> None:
 
 
 def _still(path: Path, before: os.stat_result, after: os.stat_result) -> None:
-    """Refuses a file that was written to while it was read."""
+    """Refuse a file that was written to while it was read."""
     if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
         before.st_size,
         before.st_mtime_ns,

@@ -255,11 +255,11 @@ class Manifest(_Model):
         return self.reasoner.vocabulary.sha256 == self.decoder.vocabulary.sha256
 
     def matches(self, reference: str) -> bool:
-        """Whether `reference` (`id` or `id@version`) names this pair."""
+        """Return whether `reference` (`id` or `id@version`) names this pair."""
         return reference in (self.id, self.reference)
 
     def to_json(self) -> str:
-        """The manifest as it is written to `manifest.json`."""
+        """Return the manifest as it is written to `manifest.json`."""
         return self.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n"
 
 
@@ -270,7 +270,7 @@ def _require_slots(prompt: PromptFormat, wanted: set[str], where: str) -> None:
 
 
 def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
-    """Reads a manifest from JSON text; `source` names it in errors.
+    """Read a manifest from JSON text; `source` names it in errors.
 
     Raises:
         ManifestError: not JSON, of a newer schema, or invalid (every fault is named).
@@ -297,7 +297,7 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
 
 
 def load_manifest(directory: Path) -> Manifest:
-    """Reads `manifest.json` from a pair's directory, without touching the models' files.
+    """Read `manifest.json` from a pair's directory, without touching the models' files.
 
     Raises:
         ManifestError: the file is missing, or `parse_manifest` refuses it.

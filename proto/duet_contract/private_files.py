@@ -8,7 +8,7 @@ from duet_contract.errors import KeyProblem
 
 
 def make_private(directory: Path) -> None:
-    """Makes a directory, and those above it that are missing, for their owner alone.
+    """Make a directory, and those above it that are missing, for their owner alone.
 
     Raises:
         OSError: it cannot be made.
@@ -20,7 +20,7 @@ def make_private(directory: Path) -> None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file of mode 0600 that appears whole or not at all; its directory is made 0700.
+    """Write a file of mode 0600 that appears whole or not at all; its directory is made 0700.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
@@ -40,7 +40,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Whether only this user (or root) could have written `path`, or put another in its place."""
+    """Return whether only this user (or root) could have written or replaced `path`."""
     # Unlike Path.resolve, this never fails: what a loop of links is, `stat` says.
     real = Path(os.path.realpath(path))
     for place in (path.parent, real, real.parent):

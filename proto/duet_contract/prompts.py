@@ -34,7 +34,7 @@ def _cuts(reserved: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def check_text(text: str, what: str) -> str:
-    """Returns `text` if it can be sent and tokenised.
+    """Return `text` if it can be sent and tokenised.
 
     Raises:
         PromptError: it is empty or only white space, holds a NUL, or is not valid Unicode.
@@ -51,7 +51,7 @@ def check_text(text: str, what: str) -> str:
 
 
 def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Token ids of text from outside (question, signal, context); none of them is a control token.
+    """Return the token ids of external text (question, signal, context), without control tokens.
 
     Raises:
         PromptError: the vocabulary has no tokens for a character.
@@ -104,7 +104,7 @@ def encode_context(
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -> list[int]:
-    """Token ids of a whole prompt; `slots` gives each slot's ids (`encode_text`, or a signal)."""
+    """Return the token ids of a prompt; `slots` has each slot's ids (`encode_text`, or a signal)."""
     ids: list[int] = []
     for part in prompt:
         if isinstance(part, SlotPart):
@@ -115,7 +115,7 @@ def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -
 
 
 def split_at_signal(prompt: PromptFormat) -> tuple[PromptFormat, PromptFormat]:
-    """The parts of a decoder's prompt before and after the signal.
+    """Return the parts of a decoder's prompt before and after the signal.
 
     Before can be evaluated while the cloud still works; after, once the last chunk is there.
     """

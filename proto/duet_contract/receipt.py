@@ -94,7 +94,7 @@ class Receipt(_Model):
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:
-    """Large-model FLOPs of a question, and of the reasoner answering it alone.
+    """Return the large-model FLOPs of a question, and of the reasoner answering it alone.
 
     Alone, the reasoner spends what its manifest's evaluation measured; without such a figure, at
     least the signal and the answer, so the estimate then errs towards no saving.

@@ -12,7 +12,7 @@ _ROUNDING = 1e-9
 
 
 def valid_temperature(temperature: float) -> bool:
-    """Whether models can be sampled at `temperature` as it is.
+    """Return whether models can be sampled at `temperature` as it is.
 
     Examples:
         >>> valid_temperature(0.0), valid_temperature(0.7), valid_temperature(1e-6)

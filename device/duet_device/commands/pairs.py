@@ -72,7 +72,7 @@ def rm(pair: str, yes: bool) -> None:
 
 
 def _confirmed(question: str, without: str) -> bool:
-    """Asks on stderr, reads the answer from stdin.
+    """Ask on stderr and read the answer from stdin.
 
     Args:
         question: to be answered with y or n.

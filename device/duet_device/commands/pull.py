@@ -89,7 +89,7 @@ def _renew_identity(source: "Source", server: str) -> None:
 
 
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
-    """Where PAIR comes from, and the name that it must have there."""
+    """Return where PAIR comes from, and the name that it must have there."""
     if pair.startswith(prefix):
         from duet_device.pairs.pulling.hub import HubSource
         from duet_device.pairs.pulling.install import make_scratch

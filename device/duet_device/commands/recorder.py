@@ -91,7 +91,7 @@ class Recorder:
         return is_there(self._directory / HISTORY_NAME)
 
     def _prepare(self) -> bool:
-        """Whether to store; asks for the passphrase where one is needed."""
+        """Return whether to store; ask for the passphrase if one is needed."""
         from duet_device.vault.vault import Vault, passphrase_wanted
 
         if not self._history().enabled:

@@ -44,7 +44,7 @@ class PromptLookup:
             self.append(token)
 
     def append(self, token: int) -> None:
-        """Adds a token that came."""
+        """Add a token that came."""
         if self._count >= 2:
             # The newest pair is left out: it would match itself.
             self._pairs.add((int(self._ids[self._count - 2]), int(self._ids[self._count - 1])))

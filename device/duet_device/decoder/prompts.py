@@ -35,7 +35,7 @@ class Prompts:
 def build_prompts(
     tokenizer: Tokenizer, manifest: Manifest, question: Question, budget: int
 ) -> Prompts:
-    """Builds the prompts; `budget`: most tokens of the signal.
+    """Build the prompts; `budget`: most tokens of the signal.
 
     Raises:
         UsageProblem: the question or the context is too long, or has characters that the decoder's
@@ -68,7 +68,7 @@ def build_prompts(
 
 
 def check_room(manifest: Manifest, prompt: int) -> None:
-    """Refuses a prompt of so many tokens if the decoder could not answer it.
+    """Refuse a prompt of so many tokens if the decoder could not answer it.
 
     Raises:
         ModelProblem: it fills the window.

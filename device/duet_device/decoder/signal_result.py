@@ -1,4 +1,4 @@
-"""Compares the answer with the last result that the signal computed.
+"""Compare the answer with the last result that the signal computed.
 
 A decoder may read a right signal ("4*1.50=6.") and answer something else. Where the signal ends in
 an equation and the answer is a number, the two must agree; the receipt marks an answer that does
@@ -16,7 +16,7 @@ _BOXED = re.compile(rf"\s*\{{\s*\$?\s*({_NUMBER})\.?\s*\}}")
 
 
 def contradicts(signal: str, answer: str) -> bool:
-    r"""Whether the answer gives another number than the signal's last equation.
+    r"""Return whether the answer gives another number than the signal's last equation.
 
     Args:
         signal: whole; one that was cut may end in an equation that is not the last.

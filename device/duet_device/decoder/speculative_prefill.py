@@ -28,7 +28,7 @@ class SpeculativePrefill:
         self._odds = True
 
     def guess(self) -> bool:
-        """Guesses one more token, if that is worth it; False if not."""
+        """Guess one more token, if that is worth it; False if not."""
         decoder = self._decoder
         length = len(decoder.ids)
         if not self._odds or length - self._sure >= self._most or length >= decoder.context:
@@ -40,7 +40,7 @@ class SpeculativePrefill:
         return True
 
     def arrive(self, ids: Sequence[int], *, last: bool = False) -> list[int]:
-        """Takes up tokens that have arrived.
+        """Take up tokens that have arrived.
 
         Args:
             ids: the tokens; they follow all that arrived before.
@@ -70,7 +70,7 @@ class SpeculativePrefill:
         return list(ids[right:])
 
     def evaluate(self, ids: Sequence[int], *, want_next: bool) -> None:
-        """Appends tokens that `arrive` left; the odds behind them only if `want_next`."""
+        """Append tokens that `arrive` left; the odds behind them only if `want_next`."""
         self._decoder.evaluate(ids, want_next=want_next)
         self._sure = len(self._decoder.ids)
         self._odds = want_next

@@ -87,7 +87,7 @@ class History:
 
     @classmethod
     def of(cls, directory: Path) -> Self:
-        """The history in a device's home."""
+        """Return the history in a device's home."""
         return cls(directory / HISTORY_NAME)
 
     @property
@@ -102,7 +102,7 @@ class History:
         return bool(row[0])
 
     def enable(self, wanted: bool) -> None:
-        """Switches storing on or off; answers that are there stay."""
+        """Switch storing on or off; answers that are there stay."""
         if not is_there(self.path):
             if not wanted:
                 return
@@ -117,7 +117,7 @@ class History:
             self._change(lambda database: database.execute("UPDATE settings SET keeping = 0"))
 
     def add(self, vault: Vault, record: Record) -> str:
-        """Encrypts and stores a record; returns its id."""
+        """Encrypt and store a record; return its id."""
         id_ = secrets.token_hex(4)
         sealed = vault.seal(record.model_dump_json().encode("utf-8"), _purpose(id_))
         with self._connected() as database:
@@ -125,7 +125,7 @@ class History:
         return id_
 
     def ids(self) -> list[str]:
-        """Ids of all records, the newest first."""
+        """Return the ids of all records, the newest first."""
         if not is_there(self.path):
             return []
         with self._connected() as database:
@@ -133,7 +133,7 @@ class History:
             return [str(row[0]) for row in rows]
 
     def read(self, vault: Vault, id_: str) -> Record:
-        """Returns a record.
+        """Return a record.
 
         Raises:
             VaultError: it was encrypted with another key, modified, or is of a newer version.
@@ -152,7 +152,7 @@ class History:
     def find_signal(
         self, vault: Vault, key: SignalKey, report: Callable[[str, VaultError], None]
     ) -> StoredSignal | None:
-        """Returns the newest signal of the same question.
+        """Return the newest signal of the same question.
 
         `report` is given the id of each record on the way that cannot be read, and why.
         """
@@ -167,7 +167,7 @@ class History:
         return None
 
     def forget(self, ids: list[str]) -> int:
-        """Removes records for good; returns how many there were. Needs no key."""
+        """Remove records permanently; return how many there were. Needs no key."""
         if not is_there(self.path) or not ids:
             return 0
         count = len(set(self.ids()) & set(ids))
@@ -183,7 +183,7 @@ class History:
         return count
 
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
-        """Changes what is there, on a full disk, too.
+        """Change what is there, on a full disk, too.
 
         SQLite first writes a journal next to the database. Where there is no room for it, it is
         held in memory: a record that stays would be worse than a file at risk.
@@ -226,7 +226,7 @@ class History:
 
 
 def check_ids(wanted: list[str], there: list[str]) -> None:
-    """Refuses ids that are not there.
+    """Refuse ids that are not there.
 
     Raises:
         UsageProblem: names the first.
@@ -237,7 +237,7 @@ def check_ids(wanted: list[str], there: list[str]) -> None:
 
 
 def _no_room(error: BaseException | None) -> bool:
-    """Whether SQLite could not make or fill a file."""
+    """Return whether SQLite could not make or fill a file."""
     codes = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     # The extended codes say more in their upper bytes.
     return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in codes

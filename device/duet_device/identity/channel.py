@@ -10,7 +10,7 @@ from duet_device.identity.credentials import credentials_for, parse_address
 
 
 def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
-    """A channel to `server` (host:port), with a connection of its own.
+    """Return a channel to `server` (host:port), with a connection of its own.
 
     Args:
         server: where the cloud listens.
@@ -31,7 +31,7 @@ def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None
 
 
 def is_loopback(server: str) -> bool:
-    """Whether `server` (host:port) is on this machine.
+    """Return whether `server` (host:port) is on this machine.
 
     Raises:
         UsageProblem: it is not HOST:PORT.

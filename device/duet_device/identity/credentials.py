@@ -57,7 +57,7 @@ class Identity:
     """Certificate, key and authority of your own PKI; None after enrollment with a code."""
 
     def credentials(self) -> "grpc.ChannelCredentials":
-        """Credentials for mutual TLS 1.3.
+        """Return the credentials for mutual TLS 1.3.
 
         Raises:
             IdentityExpired: the certificate is not valid now.
@@ -110,7 +110,7 @@ class Identity:
 
 
 def parse_address(server: str) -> Address:
-    """Reads a server's address.
+    """Read a server's address.
 
     Raises:
         UsageProblem: it is not HOST:PORT.
@@ -122,7 +122,7 @@ def parse_address(server: str) -> Address:
 
 
 def canonical(server: str) -> str:
-    """A server's name as identities are found by.
+    """Return a server's name as identities are found by.
 
     Raises:
         UsageProblem: it is not HOST:PORT.
@@ -153,7 +153,7 @@ def load_identity(server: str) -> Identity | None:
 
 
 def save_identity(identity: Identity) -> Path:
-    """Writes an identity, in place of an earlier one for the same server.
+    """Write an identity, in place of an earlier one for the same server.
 
     Raises:
         IdentityProblem: it cannot be written.
@@ -185,7 +185,7 @@ def key_purpose(server: str) -> str:
 
 
 def seal_key(purpose: str, key: bytes) -> bytes:
-    """Encrypts a private key (PEM) for one purpose.
+    """Encrypt a private key (PEM) for one purpose.
 
     Raises:
         VaultError: the vault cannot be opened.
@@ -196,7 +196,7 @@ def seal_key(purpose: str, key: bytes) -> bytes:
 
 
 def unseal_key(purpose: str, sealed: bytes) -> bytes:
-    """Decrypts what `seal_key` gave for the same purpose.
+    """Decrypt what `seal_key` gave for the same purpose.
 
     Raises:
         VaultError: there is no vault, it cannot be opened, or the key was modified.
@@ -207,7 +207,7 @@ def unseal_key(purpose: str, sealed: bytes) -> bytes:
 
 
 def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
-    """Credentials of the identity with `server`; None where the link is to be plaintext.
+    """Return the credentials of the identity with `server`; None where the link is to be plaintext.
 
     Raises:
         IdentityProblem: there is no identity and the link may not be plaintext, or this device is
@@ -245,7 +245,7 @@ def enrolled_servers() -> list[str]:
 
 
 def _same_server(one: Address, other: Address) -> bool:
-    """Whether two names are of one server for certain: this machine, and the same port."""
+    """Return whether two names are of one server for certain: this machine, and the same port."""
     return one.is_loopback and other.is_loopback and one.port == other.port
 
 

@@ -110,7 +110,7 @@ def _spend(
 
 
 def _check(response: EnrollResponse, address: Address) -> Address:
-    """Checks what the cloud says; where its services are."""
+    """Check what the cloud says; where its services are."""
     if not 0 < response.service_port <= MOST_PORT:
         raise IdentityProblem(f"the cloud at {address} named a port {response.service_port}")
     if len(response.name) > _MOST_NAME or not response.name.isprintable():
@@ -123,7 +123,7 @@ def _check(response: EnrollResponse, address: Address) -> Address:
 
 
 def _presented_certificate(address: Address) -> x509.Certificate:
-    """The certificate that a server shows; not trusted for anything but to ask which authority."""
+    """Return a server's certificate, not verified; it only serves to ask for the authority's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -150,7 +150,7 @@ def _presented_certificate(address: Address) -> x509.Certificate:
 
 
 def _fetch_authority(address: Address, leaf: x509.Certificate, code: EnrollmentCode) -> bytes:
-    """The authority's certificate (DER), which the code's fingerprint proves."""
+    """Return the authority's certificate (DER), which the code's fingerprint proves."""
     shown = leaf.public_bytes(serialization.Encoding.PEM)
     with _channel(address, shown, f"the certificate of {address}") as channel:
         try:

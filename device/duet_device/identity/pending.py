@@ -35,7 +35,7 @@ class PendingEnrollment:
 
     @classmethod
     def begin(cls, code: EnrollmentCode) -> Self:
-        """Returns the enrollment that was begun with this code, or begins one.
+        """Return the enrollment that was begun with this code, or begin one.
 
         Space for what an enrollment stores is occupied until `release`.
 
@@ -60,11 +60,11 @@ class PendingEnrollment:
         return pending
 
     def release(self) -> None:
-        """Frees the space that was occupied."""
+        """Free the space that was occupied."""
         self._reserved.unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Forgets the enrollment: its certificate is stored, or its code was refused."""
+        """Delete the enrollment, once its certificate is stored or its code was refused."""
         self.release()
         self.path.unlink(missing_ok=True)
 

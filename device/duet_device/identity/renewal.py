@@ -1,4 +1,4 @@
-"""Renews this device's certificate once half of its life has passed."""
+"""Renew this device's certificate once half of its life has passed."""
 
 import time
 from collections.abc import Callable

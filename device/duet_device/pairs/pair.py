@@ -29,7 +29,7 @@ class Pair:
 
 
 def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
-    """Finds a pair and reads its manifest; the models' files are not touched.
+    """Find a pair and read its manifest; the models' files are not touched.
 
     Raises:
         ModelProblem: there is no such pair, or its manifest cannot be used.
@@ -42,7 +42,7 @@ def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
 
 
 def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
-    """Verifies signature, files and GGUF header of a pair's decoder, then loads it.
+    """Verify signature, files and GGUF header of a pair's decoder, then load it.
 
     A file that has not changed since it was last hashed is not hashed again.
 

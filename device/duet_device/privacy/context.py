@@ -51,7 +51,7 @@ def read_context(
     note: Callable[[str], None],
     timeout: float = DEFAULT_CONTEXT_TIMEOUT,
 ) -> Context:
-    """Reads every source: files, folders with all that is in them, `-` for stdin.
+    """Read every source: files, folders with all that is in them, `-` for stdin.
 
     In folders, hidden, empty and non-text files are skipped, and `note` receives what was skipped.
     A file that the user named is read or refused.
@@ -126,7 +126,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _readable(name: str) -> str:
-    """A file's name as the prompt can hold it: names of old shares need not be UTF-8."""
+    """Return a file's name as the prompt can hold it: names of old shares need not be UTF-8."""
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -147,7 +147,7 @@ def _read_stdin() -> bytes:
 
 
 def _document(name: str, data: bytes, converter: Converter) -> Document:
-    """A file's text.
+    """Return a file's text.
 
     Raises:
         UsageProblem: see `read_context`.
@@ -183,5 +183,5 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _looks_like_text(data: bytes) -> bool:
-    """Whether bytes that are not UTF-8 may be text of an older encoding."""
+    """Return whether bytes that are not UTF-8 may be text of an older encoding."""
     return not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in data[:4096])

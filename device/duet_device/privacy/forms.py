@@ -99,6 +99,6 @@ def is_known_quantity(value: str) -> bool:
 
 
 def find_numbers(text: str) -> Iterable[Found]:
-    """Every number written in digits; the reasoner cannot compute with any of them."""
+    """Return every number written in digits; the reasoner cannot compute with any of them."""
     for match in _NUMBER.finditer(text):
         yield Found(match.start(), match.end(), NUMBER)

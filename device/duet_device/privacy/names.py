@@ -1,4 +1,4 @@
-"""Names of people by the way they are written, where no language model is installed.
+"""Name of people by the way they are written, where no language model is installed.
 
 Western writing alone: a capitalised word is a name behind a title, an initial or a word that
 introduces one, or next to another capitalised word where neither is an ordinary word. Words in
@@ -105,7 +105,7 @@ def find_names(text: str) -> Iterable[Found]:
 
 
 def is_ordinary(word: str) -> bool:
-    """Whether a capitalised word begins sentences, or is a title or no person."""
+    """Return whether a capitalised word begins sentences, is a title, or does not name a person."""
     stem = _APOSTROPHE.split(word)[0]  # of "I'm" and "What's"
     return not _ORDINARY.isdisjoint((word, stem)) or word.rstrip(".") in _TITLES
 
@@ -154,7 +154,7 @@ def _people(
 
 
 def _without_abbreviation(text: str, run: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The capitalised words of a run, without `U. S.` and the like in front."""
+    """Return the capitalised words of a run, without `U. S.` and the like in front."""
     words = [each for each in run if text[each[0]].isupper()]
     initials = 0
     while initials < len(words) and words[initials][1] - words[initials][0] == 2:
@@ -195,6 +195,6 @@ def _capitalised(word: str) -> str:
 
 
 def _is_shouted(word: str) -> bool:
-    """Return whether a word is an abbreviation or in capitals: NASA, USA, GDP."""
+    """Return whether a word of two or more letters is all capitals: NASA, USA, GDP."""
     letters = [char for char in word if char.isalpha()]
     return len(letters) > 1 and all(char.isupper() for char in letters)

@@ -59,7 +59,7 @@ class Redaction:
         return self._replace(text, exactly=False)
 
     def restore(self, text: str) -> str:
-        """Text with the values in the placeholders' place."""
+        """Return the text with the values in the placeholders' place."""
         restorer = self.restorer()
         return restorer.feed(text) + restorer.finish()
 
@@ -84,7 +84,7 @@ class Redaction:
         return "".join([*pieces, text[end:]])
 
     def _name(self, written: str, label: str, entity: str | None) -> None:
-        """Gives `written` its entity's placeholder, or a new one."""
+        """Give `written` its entity's placeholder, or a new one."""
         if written in self._exact:
             return
         placeholder = self._entities.get(entity or "")
@@ -138,7 +138,7 @@ def redact(
     taken: str = "",
     check: Callable[[], None] = lambda: None,
 ) -> Redaction:
-    """Replaces what the finders find in a question; of equal spans the earlier finder's counts.
+    """Replace what the finders find in a question; of equal spans the earlier finder's counts.
 
     Args:
         question: as typed.
@@ -173,7 +173,7 @@ def _patterns(question: str, spans: Sequence[Found]) -> dict[str, str]:
 
 
 def _alone(value: str, pattern: str) -> str:
-    """A pattern for `value` that does not match inside a longer word or number."""
+    """Return a pattern for `value` that does not match inside a longer word or number."""
     before = r"(?<!\w)" if re.match(r"\w", value[0]) else ""
     after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
     return before + pattern + after

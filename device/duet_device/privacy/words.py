@@ -59,7 +59,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def read_words(path: Path) -> list[Word]:
-    """Reads a dictionary: a word or phrase a line, or `word = LABEL`; `#` begins a comment.
+    """Read a dictionary: a word or phrase a line, or `word = LABEL`; `#` begins a comment.
 
     Args:
         path: a file of UTF-8, or UTF-16 with a byte order mark.

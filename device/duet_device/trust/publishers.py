@@ -15,7 +15,7 @@ BY_HAND = ""
 
 
 def pin(server: str, keys: tuple[bytes, ...]) -> None:
-    """Trusts what these keys sign, in place of all that `server` had pinned before.
+    """Trust what these keys sign, in place of all that `server` had pinned before.
 
     Args:
         server: where they come from, as "host:port"; `BY_HAND` for the user's own choice.
@@ -50,7 +50,7 @@ def pinned(server: str | None = None) -> tuple[bytes, ...]:
 
 
 def pinned_by_server() -> dict[str, tuple[bytes, ...]]:
-    """Every pinned key, by the server that pinned it."""
+    """Return every pinned key, by the server that pinned it."""
     return _load()
 
 

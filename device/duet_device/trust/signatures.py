@@ -90,7 +90,7 @@ def signature_state(directory: Path, manifest: Manifest) -> str:
 
 
 def content_id(manifest_json: bytes) -> str:
-    """Short name of a manifest's content."""
+    """Return the short name of a manifest's content."""
     return hashlib.sha256(manifest_json).hexdigest()[:_SHOWN]
 
 
@@ -108,7 +108,7 @@ def _hint(signature: bytes) -> str:
 
 
 def _known_by(hint: str) -> str:
-    """Why a signer is trusted; "" if it is not."""
+    """Return why a signer is trusted; "" if it is not."""
     for key in builder_public():
         if fingerprint(key) == hint:
             return "this machine's builder"

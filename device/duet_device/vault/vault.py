@@ -119,7 +119,7 @@ class Vault:
 
 
 def passphrase_wanted(directory: Path | None = None) -> bool:
-    """Whether opening the vault would ask for its passphrase; reads one small file."""
+    """Return whether opening the vault would ask for its passphrase; read only one small file."""
     path = _real(directory or home(create=False)) / VAULT_NAME
     return (
         path.parent not in _opened
@@ -143,7 +143,7 @@ def _real(directory: Path) -> Path:
 
 
 def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
-    """Writes vault.json with a new key; None if another process was faster."""
+    """Write vault.json with a new key; None if another process was faster."""
     key, id_ = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_ID_BYTES)
     description: dict[str, Any] = {"version": 1, "id": id_.hex()}
     in_keyring = not os.environ.get(PASSPHRASE_VARIABLE) and system_keyring.put(id_.hex(), key)
@@ -230,7 +230,7 @@ def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
 
 
 def _spellings(passphrase: str) -> list[str]:
-    """The passphrase as given, then as other keyboards, editors and shells write the same one.
+    """Return the passphrase as given, then as other keyboards, editors and shells write it.
 
     They differ in how an accent is composed, and in a byte order mark or line end around it.
     """

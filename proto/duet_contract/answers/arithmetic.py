@@ -1,4 +1,4 @@
-"""Evaluates arithmetic exactly, within bounds: what a device that computes is left to do."""
+"""Evaluate arithmetic exactly, within bounds: what a device that computes is left to do."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ class _RefusedError(Exception):
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The value of an expression of numbers, `+ - * · × / ÷ ^` and brackets.
+    """Return the value of an expression of numbers, `+ - * · × / ÷ ^` and brackets.
 
     Args:
         text: plain text.

@@ -1,4 +1,4 @@
-r"""Finds the letter that an answer chooses, where it chooses exactly one."""
+r"""Find the letter that an answer chooses, where it chooses exactly one."""
 
 import re
 
@@ -26,7 +26,7 @@ _OTHER = re.compile(r"^\W*(?:or|and|/|,|&)\s*\(?[A-Z]\)?(?![\w'’])", re.IGNORE
 
 
 def chosen(final: str) -> str | None:
-    """The letter of a final answer, such as a box holds.
+    """Return the letter of a final answer, such as a box holds.
 
     Args:
         final: plain text.
@@ -52,7 +52,7 @@ def chosen(final: str) -> str | None:
 
 
 def chosen_in_prose(text: str) -> str | None:
-    """The letter that sentences settle on: after "the answer is", else the one that is named.
+    """Return the letter that sentences choose: after "the answer is", else the named letter.
 
     Args:
         text: plain text.

@@ -1,4 +1,4 @@
-"""Reads the number that a statement such as "x = 42" or "12·17 = 204" makes."""
+"""Read the number that a statement such as "x = 42" or "12·17 = 204" makes."""
 
 import re
 from dataclasses import replace
@@ -16,7 +16,7 @@ _ABOUT = Fraction(1, 100)
 
 
 def stated(text: str, *, computed: bool = True) -> tuple[Quantity, ...]:
-    """The number of a statement, read from end to end.
+    """Return the number of a statement, read from end to end.
 
     Of an equation every side that is a number counts, and all of them must agree; another side may
     be a name or arithmetic, but no formula with numbers and unknowns, as of "x + 2 = 20". Around

@@ -37,7 +37,7 @@ class Comparison:
 
 
 def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Comparison:
-    r"""Whether an answer is the reference's expression.
+    r"""Return whether an answer is the reference's expression.
 
     Args:
         reference: its LaTeX, and its plain text.
@@ -69,7 +69,7 @@ def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Compar
 
 
 def same_text(reference: str, given: str) -> bool:
-    """Whether two plain texts are the same expression, as far as text can tell.
+    """Return whether two plain texts are the same expression, as far as text can tell.
 
     Examples:
         >>> same_text("(1/2, 3)", "(0.5,3)")
@@ -161,7 +161,7 @@ def _split(text: str, separators: str) -> list[str]:
 
 
 def _terms(text: str) -> list[str]:
-    """The terms of a sum with their signs."""
+    """Return the terms of a sum with their signs."""
     text = _tight(text)
     cuts, depth = [0], 0
     for index, character in enumerate(text):
@@ -182,13 +182,13 @@ def _tight(text: str) -> str:
 
 
 def _other_case(reference: str, given: str) -> bool:
-    """Whether an answer names an unknown of the reference in the other case, as K for k."""
+    """Return whether an answer names an unknown of the reference in the other case, as K for k."""
     wanted, found = set(_LETTER.findall(reference)), set(_LETTER.findall(given))
     return any(letter.swapcase() in wanted for letter in found - wanted)
 
 
 def _as_computed(reference: str, given: str) -> bool:
-    """Whether an answer has a number wherever the reference has one, and no arithmetic instead."""
+    """Return whether an answer has a number, not arithmetic, wherever the reference has one."""
     if _undone(given, 0) and not _undone(reference, 0):
         return False
     shape, parts = _parts(reference)
@@ -202,7 +202,7 @@ def _as_computed(reference: str, given: str) -> bool:
 
 
 def _undone(text: str, depth: int) -> bool:
-    """Whether a part of a list, or all of it, is arithmetic of numbers that was not done."""
+    """Return whether a part of a list, or all of it, is arithmetic of numbers that was not done."""
     shape, parts = _parts(text)
     if shape and depth <= _MAX_DEPTH:
         return any(_undone(part, depth + 1) for part in parts)

@@ -1,4 +1,4 @@
-r"""Turns the LaTeX, Markdown and Unicode of a final answer into text as a person writes it.
+r"""Turn the LaTeX, Markdown and Unicode of a final answer into text as a person writes it.
 
 Everything else reads this form: `-\frac{3}{4}` is `-3/4`, `2\frac12` is `2 1/2`, `5\text{ cm}` is
 `5 cm`, `1{,}000` is `1,000`, `x^{10}` is `x^10`.
@@ -56,7 +56,7 @@ _TOKEN = re.compile(r"\\(?:[A-Za-z]+\*?|.)|[{}^_~&]|[^\\{}^_~&]", re.DOTALL)
 
 
 def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
-    r"""A final answer as a person writes it.
+    r"""Return a final answer as a person writes it.
 
     Args:
         text: LaTeX, Markdown, Unicode or any mixture. Two dollar signs are math delimiters by
@@ -91,7 +91,7 @@ def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
 
 
 def _standard_characters(text: str) -> str:
-    """Replace Unicode digits, minus signs, blanks and fractions; remove invisible characters."""
+    """Write digits, signs, blanks, fractions and superscripts in ASCII; drop invisible characters."""
     if text.isascii():
         return text.replace("\r\n", "\n")
     out: list[str] = []
@@ -188,7 +188,7 @@ class _Latex:
         return _SYMBOLS.get(name, f"\\{name}")
 
     def _argument(self, depth: int) -> str:
-        """A braced group, or the next part."""
+        """Return a braced group, or the next part."""
         if depth > _MAX_DEPTH:
             raise _TooDeepError
         while self._next < len(self._tokens) and self._tokens[self._next].isspace():
@@ -200,7 +200,7 @@ class _Latex:
         return _place_fractions(self._one(part, depth + 1))
 
     def _number(self) -> str:
-        """A whole number that is raised without braces, as people write 10^12 and 10^-3."""
+        """Return a whole number that is raised without braces, as people write 10^12 and 10^-3."""
         start = self._next
         if self._tokens[start : start + 1] in (["-"], ["+"]):
             self._next += 1

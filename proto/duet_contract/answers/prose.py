@@ -1,4 +1,4 @@
-r"""Finds the number that prose settles on, where no box marks it.
+r"""Find the number that prose settles on, where no box marks it.
 
 It is the number right behind the last "the answer is", else the last number of the text. A number
 is taken with all that belongs to it, never in part: "12*17" gives none, "12*17 = 204" gives 204,
@@ -49,7 +49,7 @@ class Statement:
 
 
 def last_number(text: str, *, computed: bool = True) -> Statement | None:
-    """The number that a text without a box gives as its answer.
+    """Return the number that a text without a box gives as its answer.
 
     Args:
         text: plain text.
@@ -116,7 +116,7 @@ def _is_list(text: str, group: list[re.Match[str]], gap: str) -> bool:
 
 
 def _unit(behind: str) -> str | None:
-    """The known unit behind a number, "" without one; None if the number is part of a word."""
+    """Return the known unit after a number, "" without one; None if it is part of a word."""
     found = _UNIT.match(behind)
     if found:
         attached = not found[0][0].isspace()

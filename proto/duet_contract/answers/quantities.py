@@ -56,7 +56,7 @@ class Quantity:
 
 
 def read_quantity(text: str) -> Quantity | None:
-    """Reads a number, with a currency, a unit, a remark in brackets or "about".
+    """Read a number, with a currency, a unit, a remark in brackets or "about".
 
     Args:
         text: plain text, from `plain`.
@@ -84,7 +84,7 @@ def read_quantity(text: str) -> Quantity | None:
 
 
 def quantity_of(found: re.Match[str], rest: str) -> Quantity | None:
-    """The number that a match of `NUMBER` with its sign found, with the unit that `rest` is.
+    """Return the number that a match of `NUMBER` with its sign found, with the unit that `rest` is.
 
     Returns:
         The number; None if `rest` is not a unit, or the number is too large.
@@ -110,7 +110,7 @@ def quantity_of(found: re.Match[str], rest: str) -> Quantity | None:
 
 
 def same_quantity(reference: Quantity, given: Quantity) -> bool:
-    """Whether an answer's number is the reference's.
+    """Return whether an answer's number is the reference's.
 
     Exact, but for a reference of `ROUNDED_FROM` decimals or more, which may be rounded: equal
     within `TOLERANCE` or half of its last decimal, whichever is more. A unit that one side alone

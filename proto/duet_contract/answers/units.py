@@ -98,7 +98,7 @@ class Unit:
 
 
 def read_unit(text: str, *, attached: bool = False) -> Unit | None:
-    """Reads what follows, or precedes, a number.
+    """Read what follows, or precedes, a number.
 
     Args:
         text: plain text such as "cm^2", "miles per hour" or "red apples".

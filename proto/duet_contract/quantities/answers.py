@@ -1,4 +1,4 @@
-"""Makes the answer of a pair with private quantities from what its two models wrote."""
+"""Make the answer of a pair with private quantities from what its two models wrote."""
 
 from dataclasses import dataclass
 
@@ -37,7 +37,7 @@ class ComputedAnswer:
 def answer_of(
     masked: Masked, signal: str | None, sentence: str = "", *, cut: bool = False
 ) -> ComputedAnswer:
-    """Computes a signal's formula and completes the decoder's sentence; never raises.
+    """Compute a signal's formula and complete the decoder's sentence; never raise.
 
     Args:
         masked: the question.

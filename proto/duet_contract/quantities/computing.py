@@ -1,4 +1,4 @@
-"""Computes formulas exactly, in rational numbers."""
+"""Compute formulas exactly, in rational numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -73,7 +73,7 @@ class Value:
 
 
 def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
-    """Computes a formula over the quantities of a question.
+    """Compute a formula over the quantities of a question.
 
     Args:
         formula: as the reasoner sent it.

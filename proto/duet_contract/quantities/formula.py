@@ -1,4 +1,4 @@
-"""Parses formulas: the language in which a reasoner says how an answer is computed.
+"""Parse formulas: the language in which a reasoner says how an answer is computed.
 
     formula    = step { (";" | ".") step }
     step       = expression [ "=" NAME ] | NAME "=" expression
@@ -74,7 +74,7 @@ class Step:
 
 
 def parse(formula: str) -> tuple[Step, ...]:
-    """Parses a formula.
+    """Parse a formula.
 
     Args:
         formula: text, as a reasoner wrote it.
@@ -110,7 +110,7 @@ def parse(formula: str) -> tuple[Step, ...]:
 
 
 def names_in(expression: Expression) -> frozenset[str]:
-    """All names that an expression uses."""
+    """Return all names that an expression uses."""
     if isinstance(expression, Name):
         return frozenset({expression.name})
     if isinstance(expression, Operation):
@@ -144,7 +144,7 @@ def _split(symbols: list[str]) -> list[list[str]]:
 
 
 def _named(written: list[str], usual: str) -> tuple[str, list[str]]:
-    """The name of a step, and its expression's symbols."""
+    """Return the name of a step, and its expression's symbols."""
     if "=" not in written:
         return usual, written
     if len(written) > 2 and written[-2] == "=" and _is_name(written[-1]):

@@ -1,4 +1,4 @@
-"""Reads English number words: "twenty-five", "two hundred and six", "two thirds of"."""
+"""Read English number words: "twenty-five", "two hundred and six", "two thirds of"."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ _ORDINAL = re.compile(rf"-(?:{_ORDINALS})\b", re.IGNORECASE)
 
 
 def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
-    """Finds numbers in words.
+    """Find numbers in words.
 
     Args:
         text: any text.
@@ -95,7 +95,7 @@ def _may_continue(words: list[str]) -> bool:
 
 
 def _value(words: list[str]) -> int | None:
-    """The number that these words are, if they are one."""
+    """Return the number that these words are, if they are one."""
     total, group, lowest, previous = 0, 0, 10**12, ""
     for word in words:
         if word == "a":

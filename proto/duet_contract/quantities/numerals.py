@@ -1,4 +1,4 @@
-"""Finds numbers in text: digits of every script, fractions, times, dates, and English words.
+"""Find numbers in text: digits of every script, fractions, times, dates, and English words.
 
 Recognized notation, with the value that is read:
 
@@ -75,7 +75,7 @@ class Numeral:
 
 
 def find_numerals(text: str) -> list[Numeral]:
-    """Finds every number of a text; together they cover all its digits.
+    """Find every number of a text; together they cover all its digits.
 
     Args:
         text: any text.
@@ -174,7 +174,7 @@ def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
 
 
 def read_decimal(core: str) -> tuple[int, Fraction | None]:
-    """Reads digits with separators.
+    """Read digits with separators.
 
     Args:
         core: ASCII digits, separated by `.`, `,`, apostrophes or narrow spaces.

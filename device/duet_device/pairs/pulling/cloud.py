@@ -16,7 +16,7 @@ from duet_device.link_errors import device_error, retry_after
 from duet_device.pairs.pulling.source import Progress, append, size_of
 
 _DESCRIBE_S = 15.0
-# A stalled stream fails at this time limit; a stream that still delivers data is started again.
+# Time limit of one stream. A stream that delivered no data failed; others are resumed at once.
 _STREAM_S = 60.0
 _MOST_FAILURES = 5
 _FIRST_WAIT_S, _MOST_WAIT_S = 0.5, 10.0

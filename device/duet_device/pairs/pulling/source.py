@@ -19,11 +19,11 @@ class Source(Protocol):
     name: str
 
     def describe(self) -> tuple[bytes, bytes | None]:
-        """The bytes of manifest and signature (None: not signed)."""
+        """Return the bytes of manifest and signature (None: not signed)."""
         ...
 
     def fetch(self, pair: str, file: PairFile, target: Path, progress: Progress) -> None:
-        """Completes `target`, which may hold the file's first bytes already.
+        """Complete `target`, which may hold the file's first bytes already.
 
         Args:
             pair: as "id@version".
@@ -34,7 +34,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends whatever is open."""
+        """End whatever is open."""
         ...
 
 
