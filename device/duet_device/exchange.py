@@ -1,7 +1,7 @@
 """One question on a loaded decoder, as a generator of events: signal, answer, result.
 
-`duet_device.Client` is the way in for programs; the bench, which plays links and devices of its own,
-uses this module and `duet_device.link` directly.
+Programs use `duet_device.Client`. The bench, which simulates links and devices, uses this module
+and `duet_device.link` directly.
 """
 
 import time
@@ -35,7 +35,7 @@ from duet_device.signal_stream import Signal, read_signal
 
 @dataclass(frozen=True)
 class Exchange:
-    """What one question is answered with."""
+    """Inputs of one answer."""
 
     question: Question
     """The question; its size was checked."""
@@ -147,11 +147,15 @@ class _Answered:
     """A whole answer. Times are `time.perf_counter()` values."""
 
     text: str
+    """The answer's text."""
     tokens: int
+    """Number of answer tokens."""
     generation: Generation
+    """The finished generation."""
     first: float | None
-    """When the first token was there; None without tokens."""
+    """Time of the first token; None without tokens."""
     end: float
+    """Time of the answer's end."""
     computed: ComputedAnswer | None
     """The answer as a result with its work; None if the decoder's text is the answer."""
 

@@ -38,10 +38,12 @@ _JOIN_S = 2.0
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message from the cloud and when it came (`time.perf_counter()`)."""
+    """A message from the cloud."""
 
     at: float
+    """Time of arrival, a `time.perf_counter()` value."""
     message: SignalChunk | SignalEnd
+    """The message."""
 
 
 class Link:

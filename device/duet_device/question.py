@@ -1,4 +1,4 @@
-"""A question with what belongs to it, and the part of it that is sent."""
+"""Define a question with its context and redaction, and build the request that is sent."""
 
 import uuid
 from dataclasses import dataclass, replace

@@ -52,8 +52,8 @@ _COMMON: Options = (
     # Bandwidth probes cost more bytes than a signal has.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
-    # Otherwise a race decides whether gRPC reuses the connection of a channel that is still closing.
-    # A caller that wants to reuse a connection keeps the channel.
+    # Otherwise a race decides whether gRPC reuses the connection of a channel that is closing. A
+    # caller that wants to reuse a connection keeps the channel.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
@@ -109,8 +109,9 @@ class Pem:
     """PEM data from a file or a store."""
 
     data: bytes
+    """PEM text as bytes."""
     name: str
-    """What it is in messages, such as a file's path."""
+    """Name in messages, such as a file's path."""
 
     @classmethod
     def read(cls, path: Path) -> Self:

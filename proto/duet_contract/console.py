@@ -1,4 +1,4 @@
-"""How every command treats its standard streams, and how it ends.
+"""Secure the standard streams of every command, and define how a command ends.
 
 `run` is the outermost call of a command. It guarantees:
 
@@ -133,7 +133,7 @@ def secure_streams() -> None:
 def _reserve_descriptors() -> None:
     """Give each closed standard descriptor a file that fails, as gnulib's `stdopen` does.
 
-    Stderr's swallows instead: notes have nowhere to go, and that is no failure.
+    The file for stderr discards what is written, since a lost note is not a failure.
     """
     for descriptor, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:

@@ -1,7 +1,7 @@
-"""The user's own directories, and what to do where the user has none.
+"""Find the user's directories, also for a user without a home directory.
 
-A service account or a container often has no home: then the directories that variables name are
-used, and only what needs another one fails.
+A service account or a container often has no home directory. Then directories named by variables
+are used, and only calls that need another directory fail.
 """
 
 import os

@@ -2,8 +2,8 @@
 
 `cryptography` 50 writes PKCS #8 with 2,048 rounds of PBKDF2 and no other choice (OWASP asks for
 600,000), and OpenSSH's format needs another package (`bcrypt`), takes 4 KiB of memory a guess, and
-does not authenticate its ciphertext. So both kinds of keys, an authority's and a publisher's, have
-this format, of a memory-hard function and an authenticated cipher that `cryptography` has.
+does not authenticate its ciphertext. So both kinds of keys, an authority's and a publisher's, use
+this format: a memory-hard function and an authenticated cipher of `cryptography`.
 
 Sources: RFC 7914 (scrypt; N is a power of two, memory is 128 * N * r bytes), NIST SP 800-38D (GCM;
 a random nonce of 96 bits, here for a key that encrypts once), and the OWASP Password Storage Cheat

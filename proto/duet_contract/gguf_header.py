@@ -1,4 +1,4 @@
-"""Check a GGUF's header before llama.cpp reads it: nothing in it may promise more than the file.
+"""Check a GGUF's header before llama.cpp reads it: no value in it may exceed the file.
 
 Counts, lengths, types, shapes and offsets are compared with what the file can hold, and nothing is
 allocated for them. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.

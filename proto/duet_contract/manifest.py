@@ -58,12 +58,14 @@ class TemplatePart(_Model):
     """Text of the prompt format itself: control tokens in it are control tokens."""
 
     template: str
+    """Text with control tokens."""
 
 
 class SlotPart(_Model):
     """Where the question or the signal goes: nothing in it is ever a control token."""
 
     slot: Slot
+    """Name of the slot."""
 
 
 PromptFormat = tuple[TemplatePart | SlotPart, ...]
@@ -150,8 +152,11 @@ class Limits(_Model):
     """Limits of the pair in tokens; a service may set lower limits, never higher ones."""
 
     question: Positive
+    """Maximum number of question tokens."""
     budget: Positive
+    """Maximum number of signal tokens."""
     answer: Positive
+    """Maximum number of answer tokens."""
 
 
 class Defaults(_Model):
@@ -201,14 +206,23 @@ class Manifest(_Model):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     description: str
+    """Description for users."""
     licence: str
+    """License of the pair."""
     base_models: tuple[str, ...]
+    """Names of the models that the pair was trained from."""
     made_with: str
+    """Command that built the pair."""
     reasoner: Reasoner
+    """The large model."""
     decoder: Decoder
+    """The small model."""
     limits: Limits
+    """Limits in tokens."""
     defaults: Defaults
+    """Values that apply where a request sets none."""
     evaluation: tuple[Evaluation, ...] = ()
+    """Measured figures, one entry per data set."""
     quantities: Literal["private"] | None = None
     """"private": the device masks the question's numbers before it sends the question, and the
     models read labels (`duet_contract.quantities.mask`). None: they read the question as it is."""

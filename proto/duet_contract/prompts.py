@@ -74,7 +74,7 @@ def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list
 def encode_context(
     tokenizer: Tokenizer, vocabulary: Vocabulary, documents: Sequence[tuple[str, str]]
 ) -> list[list[int]]:
-    """Return the token ids of private documents, which precede the question in the decoder's prompt.
+    """Return the token ids of private documents, which precede the question in a decoder's prompt.
 
     The reasoner never sees them. Names and texts are text from outside, as in `encode_text`.
 
@@ -104,7 +104,7 @@ def encode_context(
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -> list[int]:
-    """Return the token ids of a prompt; `slots` has each slot's ids (`encode_text`, or a signal)."""
+    """Return a prompt's token ids; `slots` has each slot's ids (`encode_text`, or a signal)."""
     ids: list[int] = []
     for part in prompt:
         if isinstance(part, SlotPart):

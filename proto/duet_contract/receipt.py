@@ -66,25 +66,34 @@ class Receipt(_Model):
     """The answer and what it cost."""
 
     answer: str
+    """The answer's text."""
     signal: str
+    """The signal's text; empty without a signal."""
     source: Source
+    """Where the answer comes from."""
     pair: str
+    """The pair as `id@version`."""
     request_id: str
+    """Id of the request."""
     finish: str
     """`end` if the model ended its answer, `limit` if the answer reached its limit; followed by
     `+budget` if the signal was cut at its budget."""
     tokens: Tokens
+    """Token counts."""
     bytes: Bytes
+    """Bytes on the link."""
     ms: Milliseconds
+    """Times since the start, in milliseconds."""
     flops: Flops
+    """Estimated operations of the large model."""
     value: str | None = None
     """The final answer as a person writes it, such as "16" or "3/4"; None if the answer is empty,
     or nothing could be computed."""
     confidence: float | None = None
     """Probability of the decoder's least likely answer token; None if the pair has no threshold."""
     low_confidence: bool = False
-    """Whether `confidence` is below the threshold, the answer is not the last result that the signal
-    computed, or there are `doubts`."""
+    """Whether `confidence` is below the threshold, the answer is not the last result that the
+    signal computed, or there are `doubts`."""
     work: tuple[str, ...] = ()
     """The computed steps, with numbers: `3*8=24`."""
     doubts: tuple[str, ...] = ()

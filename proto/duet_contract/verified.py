@@ -24,10 +24,12 @@ _MOST_RECORDS = 4096
 
 @dataclass(frozen=True)
 class Record:
-    """What was found. `gguf`: whether the file was checked to be a well-formed GGUF."""
+    """The result of hashing a file."""
 
     sha256: str
+    """SHA-256 of the content, in hexadecimal digits."""
     gguf: bool
+    """Whether the file was checked to be a well-formed GGUF."""
 
 
 class Verified:

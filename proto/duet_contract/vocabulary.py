@@ -101,7 +101,7 @@ def _missing_bytes(tokens: Iterable[str]) -> tuple[int, ...]:
 
 
 def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:
-    """Return the Unicode form of a tokenizer.json's normalizers; refuse others, which change text."""
+    """Return the Unicode form of tokenizer.json's normalizers; refuse any that change text."""
     normalizer = tokenizer.get("normalizer")
     if normalizer is None:
         return None

@@ -80,7 +80,7 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
 
 
 def _renew_identity(source: "Source", server: str) -> None:
-    """A device that only ever pulls would otherwise lose its identity with that cloud."""
+    """Renew the identity with the cloud, for devices that only pull and never ask."""
     from duet_device.identity.renewal import renew_if_due
     from duet_device.pairs.pulling.cloud import CloudSource
 

@@ -1,7 +1,7 @@
-"""What `ask` does with history: stores answers, and finds signals that were received before.
+"""Store answers of `ask` in the history, and find signals that were received before.
 
-Nothing is imported for it unless there is a history. A passphrase is asked for before the question
-is sent, so that an answer is not lost for the lack of one.
+It imports the history only if there is one. It asks for a passphrase before the question is sent,
+so that a missing passphrase loses no answer.
 """
 
 import datetime as dt

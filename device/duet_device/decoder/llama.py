@@ -110,7 +110,7 @@ class Decoder:
         return self._tokenize(text, parse_special=False)
 
     def detokenize(self, token: int, *, special: bool = False) -> bytes:
-        """Return the bytes of one token, which may be part of a character; control tokens on request."""
+        """Return a token's bytes, which may be part of a character; control tokens on request."""
         length = self._token_to_piece(token, special)
         if length < 0:
             self._piece = ctypes.create_string_buffer(-length)
@@ -237,7 +237,7 @@ class Decoder:
         """Return the token that a llama.cpp sampler picks behind the sequence."""
         return int(llama_cpp.llama_sampler_sample(sampler, self._context, -1))
 
-    # Inside.
+    # Internal methods.
 
     def _decode(self, ids: Sequence[int], outputs: int) -> None:
         position = len(self.ids)

@@ -1,4 +1,4 @@
-"""Guessing ahead: what follows the last words is often what followed them before.
+"""Predict tokens by prompt lookup: repeated words often have the same continuation.
 
 The guess comes from llama-cpp-python's prompt lookup; the decoder checks all of it in one batch,
 which costs less than as many single steps. Only for greedy answers, which stay what they were.

@@ -1,7 +1,7 @@
 """Answers stored on the device: SQLite, each record encrypted by the vault.
 
-A record's id and order are in the clear, nothing else is. Private context is never stored, only the
-names of what it came from.
+Only a record's id and order are in plaintext. Private context is never stored, only the names of
+its sources.
 """
 
 import datetime as dt
@@ -48,18 +48,24 @@ class StoredSignal(_Model):
 
 
 class SignalKey(_Model):
-    """What must be the same for a stored signal to be used again."""
+    """Values that must be equal for a stored signal to be used again."""
 
     sent: str
+    """The question as it left the device."""
     pair: str
+    """The pair as `id@version`."""
     vocabulary: str
+    """SHA-256 of the decoder's vocabulary."""
     budget: int | None
+    """Maximum number of signal tokens; None is the pair's default."""
     temperature: float | None
+    """Sampling temperature; None is the pair's default."""
     seed: int | None
+    """Sampling seed; None is not reproducible."""
 
 
 class Record(_Model):
-    """What is stored of a question."""
+    """The stored record of a question."""
 
     at: dt.datetime
     """When it was answered, UTC."""
@@ -185,8 +191,8 @@ class History:
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Change what is there, on a full disk, too.
 
-        SQLite first writes a journal next to the database. Where there is no room for it, it is
-        held in memory: a record that stays would be worse than a file at risk.
+        SQLite first writes a journal next to the database. Without space for it, the journal is in
+        memory: failing to delete a record would be worse than risking the file.
         """
         try:
             with self._connected() as database:

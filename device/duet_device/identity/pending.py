@@ -1,7 +1,7 @@
 """Store an enrollment from before its code is sent until its certificate is stored.
 
-The same code sends the same signing request again, and a cloud answers it with the same certificate.
-So the code stays usable after a broken connection or a full disk.
+The same code sends the same signing request again, and a cloud answers it with the same
+certificate. So the code stays usable after a broken connection or a full disk.
 """
 
 import base64

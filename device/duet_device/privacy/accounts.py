@@ -1,7 +1,7 @@
 """Numbers that belong to one person or machine: cards, accounts, telephones, IP addresses.
 
-What has a check digit is checked. Every expression is linear in the text; telephone numbers are
-`phonenumbers`' to know, which gets no more than the digits and what is around them.
+Check digits are verified. Every expression is linear in the text. `phonenumbers` decides about
+telephone numbers; it only gets the digits and the text around them.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Private material for the decoder (`--context`): read here, given to the decoder, never sent.
 
 Text is UTF-8, or UTF-16 with a byte order mark. PDF and office files go through
-`duet_device.privacy.documents`. What a file is, its first bytes say, not its name.
+`duet_device.privacy.documents`. The first bytes of a file decide its type, not its name.
 """
 
 import os

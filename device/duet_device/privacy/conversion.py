@@ -42,7 +42,7 @@ def convert(data: bytes, kind: str) -> dict[str, str]:
     converter = getattr(converters, CONVERTERS[kind])()
     try:
         result = converter.convert(io.BytesIO(data), StreamInfo(extension=f".{kind}"))
-    # Parsers of broken files raise whatever they stumble on.
+    # Parsers of damaged files raise exceptions of any kind.
     except Exception as error:
         return {"error": ENCRYPTED if _is_encrypted(error) else type(error).__name__}
     return {"text": str(result.markdown).replace("\0", "")}

@@ -103,7 +103,7 @@ def _is_host(match: re.Match[str], following: str) -> bool:
 
 @functools.cache
 def _public_suffix() -> Callable[[str], str]:
-    """Return a function that gives a host's public suffix by `tldextract`'s list, without network."""
+    """Return a function that gives a host's public suffix by `tldextract`'s list; offline."""
     import tldextract
 
     extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)

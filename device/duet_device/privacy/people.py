@@ -1,4 +1,4 @@
-"""Which names are the same person's: `Maria Lopez`, `Maria`, `LOPEZ, Maria` are one entity."""
+"""Find names of the same person: `Maria Lopez`, `Maria`, `LOPEZ, Maria` are one entity."""
 
 import re
 from collections.abc import Iterable, Sequence

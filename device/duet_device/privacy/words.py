@@ -21,7 +21,9 @@ class Word:
     """An entry: every occurrence of `text` is a `label`."""
 
     text: str
+    """Word or phrase to replace."""
     label: str = DEFAULT_LABEL
+    """Label of the placeholder."""
 
 
 def find_words(words: Sequence[Word]) -> Finder:

@@ -1,6 +1,6 @@
 r"""Equality of expressions by math-verify, where it is installed.
 
-It may take for ever, and its own time limits need the main thread: call `equal` in a process that
+It may not terminate, and its own time limits need the main thread: call `equal` in a process that
 can be stopped. Its grading is not symmetric: the reference comes first.
 """
 

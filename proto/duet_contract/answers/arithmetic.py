@@ -1,4 +1,4 @@
-"""Evaluate arithmetic exactly, within bounds: what a device that computes is left to do."""
+"""Evaluate arithmetic exactly, within bounds, for a device that computes."""
 
 import re
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _MAX_BITS = 10_000
 
 
 class _RefusedError(Exception):
-    """No arithmetic, or too much of it."""
+    """The text is not arithmetic, or exceeds the bounds."""
 
 
 def evaluate(text: str) -> Fraction | None:

@@ -55,7 +55,7 @@ def _about(one: Quantity, other: Quantity) -> bool:
 
 
 def _is_formula(side: str) -> bool:
-    """Return whether a side has numbers and unknowns, unless it is a number with a one-letter unit."""
+    """Return whether a side has numbers and unknowns, and is not a number with a letter as unit."""
     bare = _OF_NAME.sub("", side)
     mixed = _UNKNOWN.search(bare) and any(character.isdecimal() for character in bare)
     return bool(mixed) and read_quantity(side) is None

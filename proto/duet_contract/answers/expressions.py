@@ -30,10 +30,12 @@ _HUGE = re.compile(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two expressions whose text differs. LaTeX, as the reference and the answer have it."""
+    """Two expressions whose text differs."""
 
     reference: str
+    """LaTeX of the reference."""
     given: str
+    """LaTeX of the answer."""
 
 
 def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Comparison:

@@ -1,4 +1,4 @@
-r"""Whether an answer is right: the one rule of training, evaluation and bench.
+r"""Decide whether an answer is right, by the same rule in training, evaluation and bench.
 
 What the reference is (see `read_reference`) decides how an answer is compared with it. The answer
 is the last `\boxed{...}`, or what follows a last "####"; without either, what the prose settles on.

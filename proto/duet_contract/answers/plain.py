@@ -91,7 +91,7 @@ def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
 
 
 def _standard_characters(text: str) -> str:
-    """Write digits, signs, blanks, fractions and superscripts in ASCII; drop invisible characters."""
+    """Write digits, signs, blanks, fractions, superscripts in ASCII; drop invisible characters."""
     if text.isascii():
         return text.replace("\r\n", "\n")
     out: list[str] = []

@@ -27,11 +27,13 @@ class Work:
     """One computed step."""
 
     name: str
+    """Name of the step."""
     formula: str
-    """With labels: `a-b*c`."""
+    """The step with labels: `a-b*c`."""
     numbers: str
-    """With numbers: `20-3*4`."""
+    """The step with numbers: `20-3*4`."""
     result: Fraction
+    """Exact result of the step."""
 
     def __str__(self) -> str:
         return f"{self.numbers}={plain(self.result)}"

@@ -57,7 +57,9 @@ class Operation:
     """An operator or function with its operands; "%" and "negative" have one."""
 
     sign: str
+    """Operator or name of the function."""
     operands: tuple["Expression", ...]
+    """Operands in order."""
 
 
 Expression = Constant | Name | Operation
@@ -68,7 +70,9 @@ class Step:
     """One expression and the name of its result."""
 
     name: str
+    """Name of the result."""
     expression: Expression
+    """The parsed expression."""
     symbols: tuple[str, ...]
     """The expression as it was written."""
 

@@ -13,8 +13,8 @@ _EXCHANGE = 2  # RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS
 def put_in_place(new: Path, target: Path) -> None:
     """Move `new` to `target`; what was there is deleted.
 
-    At no moment is there nothing, where the system can exchange two names in one step; elsewhere
-    for the time of two renames.
+    Where the system can exchange two names in one step, `target` exists at every moment. Elsewhere
+    it is missing between two renames.
 
     Raises:
         OSError: it cannot be moved; what was there is still there.
