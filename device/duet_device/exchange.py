@@ -55,7 +55,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
     Args:
         exchange: question, pair and decoder.
         request_id: id in the receipt where there is no link.
-        link: brings the signal; whoever made it cancels it (`duet_device.link.cancelled`).
+        link: source of the signal; its creator cancels it (`duet_device.link.cancelled`).
 
     Yields:
         Events as they happen; a `Result` is the last.
@@ -136,7 +136,7 @@ def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
 
 
 def _reserve(exchange: Exchange, prompt: int) -> None:
-    """Make room for `prompt` tokens and the answer, as far as the decoder's window goes."""
+    """Reserve context for `prompt` tokens and the answer, up to the decoder's window."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
     exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
@@ -161,7 +161,7 @@ class _Answered:
 
 
 def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText, None, _Answered]:
-    """Generate the answer behind the decoder's sequence.
+    """Generate the answer after the decoder's sequence.
 
     A computed answer appears whole: its sentence has its numbers only when it is complete.
     """

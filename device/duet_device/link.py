@@ -47,7 +47,7 @@ class Arrival:
 
 
 class Link:
-    """One question's stream. Starts when made; `cancel` stops the cloud's work at once.
+    """One question's stream. The constructor starts it; `cancel` stops the cloud's work at once.
 
     Nothing is printed, and no thread remains, however soon `cancel` follows or the channel's owner
     closes it.
@@ -244,7 +244,7 @@ class Link:
             raise CloudUnreachable("the signal ended without its last message")
 
     def _judge(self, error: grpc.RpcError) -> tuple[DeviceError, float | None]:
-        """Return the device's error, and after how many seconds to ask again, if at all."""
+        """Return the device's error and the delay of a retry in seconds; None for no retry."""
         if self._too_late.is_set():
             self._unreached = True
             seconds = f"{self._connect_timeout:g} s"

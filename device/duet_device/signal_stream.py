@@ -67,10 +67,10 @@ def read_signal(
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
     Args:
-        link: brings the signal; its deadline is checked between batches.
+        link: source of the signal; its deadline is checked between batches.
         decoder: has evaluated the prompt before the signal.
         vocabulary: the decoder's.
-        suffix: the prompt's tokens behind the signal.
+        suffix: the prompt's tokens after the signal.
         reserve: makes room for a prompt of so many tokens.
         speculative_prefill: predict the signal while waiting for it
             (`duet_device.decoder.speculative_prefill`).

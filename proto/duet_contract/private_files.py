@@ -11,7 +11,7 @@ def make_private(directory: Path) -> None:
     """Make a directory, and those above it that are missing, for their owner alone.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the directory cannot be created.
     """
     # mkdir's mode applies only to the last part; the umask decides about the parents.
     if not directory.is_dir():

@@ -1,4 +1,4 @@
-"""Sampling settings that cloud and device both accept, so that neither changes them in silence."""
+"""Validate sampling settings for cloud and device, so that neither changes them silently."""
 
 LEAST_TEMPERATURE = 0.01
 """Least temperature above 0. Below it vLLM samples at 0.01, and says so in its log alone."""

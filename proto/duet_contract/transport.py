@@ -29,7 +29,7 @@ if _IN_TIME:
 
 
 def require_tls13() -> None:
-    """Call before TLS credentials are made.
+    """Require TLS 1.3; call this before creating TLS credentials.
 
     Raises:
         TransportError: gRPC was imported before this call.

@@ -97,7 +97,7 @@ class Generation:
             self._check()
 
     def _odds(self) -> list[float]:
-        """Of the most likely token behind each of the last batch; 1 where it is not needed."""
+        """Return the probability of the next token at each position of the last batch; [] unless judging."""
         return self._decoder.odds() if self._judge else []
 
     def _greedy(self) -> Iterator[tuple[int, float]]:

@@ -166,7 +166,7 @@ class Decoder:
 
         Args:
             ids: the tokens.
-            want_next: whether the next token will be asked for; False saves computing its odds.
+            want_next: whether the next token will be requested; False saves computing its logits.
             check: called between batches; what it raises ends the evaluation there.
 
         Raises:
@@ -183,7 +183,7 @@ class Decoder:
         """Append at most `BATCH` tokens, in one batch.
 
         Returns:
-            for each of them the most likely token behind it.
+            The most likely next token after each of them.
         """
         self._decode(ids, len(ids))
         return [int(token) for token in self._logits().argmax(axis=1)]
@@ -191,7 +191,7 @@ class Decoder:
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
         """Make `ids` the sequence, evaluating only what differs from the one before."""
         same = 0
-        # The last token is always evaluated again: the odds behind it are wanted.
+        # The last token is always evaluated again, since its logits are needed.
         for mine, wanted in zip(self.ids, ids[:-1], strict=False):
             if mine != wanted:
                 break
@@ -227,14 +227,14 @@ class Decoder:
         return [float(share) for share in 1.0 / exponentials.sum(axis=1)]
 
     def log_probabilities(self) -> NDArray[np.float64]:
-        """Natural logarithm of each token's probability behind the sequence (a copy)."""
+        """Return the natural logarithm of each next token's probability (a copy)."""
         logits = self._logits()[-1].astype(np.float64)
         logits -= logits.max()
         result: NDArray[np.float64] = logits - np.log(np.exp(logits).sum())
         return result
 
     def sample(self, sampler: Any) -> int:
-        """Return the token that a llama.cpp sampler picks behind the sequence."""
+        """Return the next token that a llama.cpp sampler picks."""
         return int(llama_cpp.llama_sampler_sample(sampler, self._context, -1))
 
     # Internal methods.

@@ -1,7 +1,7 @@
 """Predict tokens by prompt lookup: repeated words often have the same continuation.
 
 The guess comes from llama-cpp-python's prompt lookup; the decoder checks all of it in one batch,
-which costs less than as many single steps. Only for greedy answers, which stay what they were.
+which costs less than as many single steps. Only for greedy answers, which it does not change.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class PromptLookup:
         self._count += 1
 
     def guess(self, most: int) -> list[int]:
-        """Up to `most` tokens that may follow; none where a plain step is the better bet."""
+        """Return up to `most` predicted tokens; none if a plain step is likely to be faster."""
         if self._paused:
             self._paused -= 1
             return []

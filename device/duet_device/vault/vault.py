@@ -197,7 +197,7 @@ def _load(path: Path) -> dict[str, Any]:
         if data["key"] == "passphrase":
             bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
             given = data["argon2id"]
-            # Of an altered file, too, no more is asked than a machine can do.
+            # A modified file must not request more work than a machine can do.
             sound &= all(
                 type(given[name]) is int and 1 <= given[name] <= most
                 for name, most in _MOST_ARGON2.items()

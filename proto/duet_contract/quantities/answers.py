@@ -30,7 +30,7 @@ class ComputedAnswer:
 
     @property
     def failed(self) -> bool:
-        """Whether another formula is worth asking for: this one gives nothing that can be right."""
+        """Whether the formula gives no result that can be right; another may then be requested."""
         return self.checks.impossible if self.checks else self.text != OUT_OF_REACH
 
 

@@ -19,7 +19,7 @@ from duet_contract.quantities.masking import Quantity
 from duet_contract.quantities.rounding import plain
 
 MOST_BITS = 256
-"""Of numerator and denominator of any result, so that no formula costs time or memory."""
+"""Maximum bits of numerator and denominator of any result, which bounds time and memory."""
 
 
 @dataclass(frozen=True)
