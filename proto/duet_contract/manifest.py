@@ -99,7 +99,7 @@ class Reasoner(_Model):
     vocabulary: Vocabulary
     """The model's vocabulary."""
     prompt: PromptFormat
-    """Prompt format, with one slot for the question."""
+    """Prompt format, with a slot for the question."""
     end_of_reasoning: Annotated[str, Field(min_length=1)]
     """Control token that closes the signal; generation stops there."""
     context: Positive
