@@ -97,7 +97,7 @@ class Generation:
             self._check()
 
     def _odds(self) -> list[float]:
-        """Return the next token's probability at each position of the last batch; [] unless judging."""
+        """Return the top probability at each position of the last batch; empty unless judging."""
         return self._decoder.odds() if self._judge else []
 
     def _greedy(self) -> Iterator[tuple[int, float]]:
