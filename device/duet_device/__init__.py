@@ -10,7 +10,7 @@ Examples:
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# TLS is settled before anything here imports gRPC.
+# Configures TLS before anything here imports gRPC.
 import duet_contract.transport as _transport  # noqa: F401
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ class AnswerWriter:
 def computed_answer(
     question: Question, signal: str | None, sentence: str, *, cut: bool = False
 ) -> ComputedAnswer:
-    """Make the answer of a pair that computes, and restores what was redacted in the question.
+    """Build the answer of a pair that computes, and restore what was redacted in the question.
 
     Args:
         question: masked (`Question.for_pair`).

@@ -12,7 +12,7 @@ INSTALL = console.install_command(__file__, ("proto", "device"), "duet-device")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code (`duet_device.errors.ExitCode`).
+    """Run a command and return its exit code (`duet_device.errors.ExitCode`).
 
     Args:
         arguments: the command line; the process's own, if None. Times count from the process's

@@ -89,7 +89,7 @@ class Client:
         self._decoder: Decoder | None = None
         self._channel: grpc.Channel | None = None
         self._closed = False
-        # Held while a question is answered; whoever holds it owns decoder and channel.
+        # Held while a question is answered; the holder owns decoder and channel.
         self._turn = threading.Lock()
         self._thread: int | None = None
         self._deadline: Deadline | None = None

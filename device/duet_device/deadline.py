@@ -30,7 +30,7 @@ class Deadline:
         self._interrupted = False
 
     def remaining(self) -> float:
-        """Seconds left; negative once the deadline has passed."""
+        """Return the seconds left; negative once the deadline has passed."""
         return self._end - time.perf_counter()
 
     @contextmanager
@@ -45,7 +45,7 @@ class Deadline:
             self._end += waited
 
     def elapsed_ms(self, at: float | None = None) -> float:
-        """Milliseconds from the start until `at` (a `perf_counter` value), or until now."""
+        """Return milliseconds from the start until `at` (a `perf_counter` value), or until now."""
         return ((time.perf_counter() if at is None else at) - self.started) * 1e3
 
     def interrupt(self) -> None:

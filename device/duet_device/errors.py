@@ -1,4 +1,4 @@
-"""Every error that a user of the device can meet, and the exit code it ends the command with."""
+"""Define every error of the device, and the exit code of each."""
 
 from enum import IntEnum
 
@@ -78,7 +78,7 @@ class VaultLocked(VaultError):
 
 
 class IdentityProblem(DeviceError):
-    """No identity for a server that asks for one, or one that ended, was altered or is not ours."""
+    """The identity for a server is missing, ended, modified, or belongs to another device."""
 
     exit_code = ExitCode.IDENTITY
 

@@ -1,4 +1,4 @@
-"""What happens while a question is answered, in order, and what it ends with.
+"""Define the events of a question, in their order, and its result.
 
 A stream of `duet_device.Client` yields these events; the last is the `Result`.
 """

@@ -1,7 +1,7 @@
 """One question on a loaded decoder, as a generator of events: signal, answer, result.
 
-`duet_device.Client` is the way in for programs; the bench, which plays links and devices of its own,
-uses this module and `duet_device.link` directly.
+Programs use `duet_device.Client`. The bench, which simulates links and devices, uses this module
+and `duet_device.link` directly.
 """
 
 import time
@@ -35,7 +35,7 @@ from duet_device.signal_stream import Signal, read_signal
 
 @dataclass(frozen=True)
 class Exchange:
-    """What one question is answered with."""
+    """Inputs of one answer."""
 
     question: Question
     """The question; its size was checked."""
@@ -55,7 +55,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
     Args:
         exchange: question, pair and decoder.
         request_id: id in the receipt where there is no link.
-        link: brings the signal; whoever made it cancels it (`duet_device.link.cancelled`).
+        link: source of the signal; its creator cancels it (`duet_device.link.cancelled`).
 
     Yields:
         Events as they happen; a `Result` is the last.
@@ -136,7 +136,7 @@ def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
 
 
 def _reserve(exchange: Exchange, prompt: int) -> None:
-    """Make room for `prompt` tokens and the answer, as far as the decoder's window goes."""
+    """Reserve context for `prompt` tokens and the answer, up to the decoder's window."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
     exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
@@ -147,17 +147,21 @@ class _Answered:
     """A whole answer. Times are `time.perf_counter()` values."""
 
     text: str
+    """The answer's text."""
     tokens: int
+    """Number of answer tokens."""
     generation: Generation
+    """The finished generation."""
     first: float | None
-    """When the first token was there; None without tokens."""
+    """Time of the first token; None without tokens."""
     end: float
+    """Time of the answer's end."""
     computed: ComputedAnswer | None
     """The answer as a result with its work; None if the decoder's text is the answer."""
 
 
 def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText, None, _Answered]:
-    """Generate the answer behind the decoder's sequence.
+    """Generate the answer after the decoder's sequence.
 
     A computed answer appears whole: its sentence has its numbers only when it is complete.
     """
@@ -254,7 +258,7 @@ def _receipt(
 
 
 def _numbers_sent(exchange: Exchange, link: Link | None) -> int:
-    """Counts the numbers in what was sent; placeholders of a redaction do not count."""
+    """Count the numbers in what was sent; placeholders of a redaction do not count."""
     redaction = exchange.question.redaction
     kept = redaction.originals if redaction else ()
     sent = {request.question for request in link.requests} if link else set()

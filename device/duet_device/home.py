@@ -1,4 +1,4 @@
-"""Where the device keeps what outlives a question: identities, keys, history."""
+"""Find the directory of what the device stores: identities, keys, history."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ def home(*, create: bool = True) -> Path:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file.
+    """Return whether there is such a file.
 
     Raises:
         VaultError: its directory cannot be read, or links lead in a circle.

@@ -38,14 +38,16 @@ _JOIN_S = 2.0
 
 @dataclass(frozen=True)
 class Arrival:
-    """A message from the cloud and when it came (`time.perf_counter()`)."""
+    """A message from the cloud."""
 
     at: float
+    """Time of arrival, a `time.perf_counter()` value."""
     message: SignalChunk | SignalEnd
+    """The message."""
 
 
 class Link:
-    """One question's stream. Starts when made; `cancel` stops the cloud's work at once.
+    """One question's stream. The constructor starts it; `cancel` stops the cloud's work at once.
 
     Nothing is printed, and no thread remains, however soon `cancel` follows or the channel's owner
     closes it.
@@ -68,7 +70,7 @@ class Link:
     down: int
     """Bytes of messages received, gRPC's framing included."""
     broken: bool
-    """Whether the call failed in a way that another connection might not."""
+    """Whether the call failed in a way that may not occur on another connection."""
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class Link:
                 return arrival
 
     def poll(self, seconds: float) -> Arrival | Note | None:
-        """Wait for the next message for `seconds`; None if there is none."""
+        """Wait for the next message for `seconds`; return None if no message arrived."""
         try:
             item = self._queue.get(timeout=seconds)
         except queue.Empty:
@@ -181,7 +183,7 @@ class Link:
                     self._queue.put(Note(f"{failure}; asking again in {wait:.1f} s"))
                     if self._cancelled.wait(wait):
                         return
-        except Exception as error:  # `next` must raise it instead of waiting on.
+        except Exception as error:  # `next` must raise it instead of waiting.
             self._over = True
             if not self._cancelled.is_set():
                 self.broken = not isinstance(error, CloudBusy)
@@ -242,14 +244,14 @@ class Link:
             raise CloudUnreachable("the signal ended without its last message")
 
     def _judge(self, error: grpc.RpcError) -> tuple[DeviceError, float | None]:
-        """The device's error, and after how many seconds to ask again, if at all."""
+        """Return the device's error and the delay of a retry in seconds; None for no retry."""
         if self._too_late.is_set():
             self._unreached = True
             seconds = f"{self._connect_timeout:g} s"
             return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
         failure = device_error(error, self._server)
         # Never twice after a chunk, nor where the cloud may be working on it.
-        # The connection's state is told by another thread, perhaps a little later.
+        # Another thread reports the connection's state, perhaps a little later.
         self._settled.wait(_SETTLE_S)
         unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
         may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)

@@ -1,4 +1,4 @@
-"""Maps what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
+"""Map what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
 
 import re
 from typing import TYPE_CHECKING, TypeVar
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from google.rpc.status_pb2 import Status
 
 PAIR_MISMATCH = "PAIR_MISMATCH"
-# Of a wait that the cloud asks for, in seconds; others are not meant.
+# Longest wait that the cloud may ask for, in seconds; longer ones are ignored.
 _MOST_WAIT = 86_400.0
-# Of what the cloud says, in characters.
+# Longest message from the cloud, in characters.
 _MOST_SAID = 400
 # How gRPC names its limits on messages and metadata, and that this end raised the error.
 _TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
@@ -44,7 +44,7 @@ _REFUSALS = {
 
 
 def device_error(error: grpc.RpcError, server: str) -> DeviceError:
-    """The device's error for a failed call to `server`."""
+    """Return the device's error for a failed call to `server`."""
     assert isinstance(error, grpc.Call)
     code, text = error.code(), _said(error.details())
     status = _status(error)
@@ -56,7 +56,7 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code == grpc.StatusCode.CANCELLED and text.startswith("Channel closed"):
         return CloudUnreachable(f"the channel to {server} was closed")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED and (quota := _quota(status)):
-        # What of this device's own is used up; waiting for others would not help.
+        # This device's own quota is exhausted; waiting for others would not help.
         return CloudBusy(f"the cloud at {server} refused: {quota}", _retry_after(status))
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED:
         return CloudBusy(f"the cloud at {server} is at capacity: {text}", _retry_after(status))
@@ -83,7 +83,7 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
 
 
 def _tls_problem(text: str) -> str:
-    """Why TLS could not be agreed on, in words; empty if that was not the trouble."""
+    """Return why the TLS handshake failed, in words; empty for any other failure."""
     if "CERTIFICATE_VERIFY_FAILED" in text or "certificate signature failure" in text:
         return "its certificate is not one of the authority that this device enrolled with"
     if "Hostname Verification" in text:
@@ -94,7 +94,7 @@ def _tls_problem(text: str) -> str:
 
 
 def retry_after(error: grpc.RpcError) -> float | None:
-    """Seconds after which the cloud says the call may be tried again; None if it says nothing."""
+    """Return the cloud's retry delay in seconds; None if the cloud names no delay."""
     assert isinstance(error, grpc.Call)
     return _retry_after(_status(error))
 
@@ -103,7 +103,7 @@ def _status(call: grpc.Call) -> "Status | None":
     try:
         return rpc_status.from_call(call)
     except (ValueError, DecodeError):
-        # Details that contradict the status, or that are no google.rpc.Status: do without them.
+        # Ignore details that contradict the status or are not a google.rpc.Status.
         return None
 
 
@@ -119,7 +119,7 @@ def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
 
 
 def _said(text: str | None) -> str:
-    """What the cloud said, as much of it as one line holds."""
+    """Return what the cloud said, as much of it as one line holds."""
     line = (text or "").strip()
     return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
 
@@ -143,7 +143,7 @@ def _quota(status: "Status | None") -> str:
 
 
 def _offer(status: "Status | None", server: str) -> str:
-    """How to get a decoder that belongs to the reasoner; "" if the cloud does not name one."""
+    """Return how to get a decoder for the reasoner; "" if the cloud does not name one."""
     info = _detail(status, error_details_pb2.ErrorInfo)
     if info is None:
         return ""

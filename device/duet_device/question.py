@@ -1,4 +1,4 @@
-"""A question with what belongs to it, and the part of it that is sent."""
+"""Define a question with its context and redaction, and build the request that is sent."""
 
 import uuid
 from dataclasses import dataclass, replace
@@ -59,7 +59,7 @@ class Question:
         return self.redaction.text if self.redaction else self.text
 
     def for_pair(self, manifest: Manifest) -> "Question":
-        """The question as a pair reads it: masked if the pair's quantities are private."""
+        """Return the question as a pair reads it: masked if the pair's quantities are private."""
         if manifest.quantities != "private":
             return replace(self, masked=None)
         text = self.redaction.text if self.redaction else self.text

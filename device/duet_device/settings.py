@@ -1,4 +1,4 @@
-"""What a question is asked with, apart from the question itself: defaults, types and limits."""
+"""Define the settings of a question: defaults, types and limits."""
 
 import os
 from dataclasses import dataclass

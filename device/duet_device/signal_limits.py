@@ -1,4 +1,4 @@
-"""What a signal may be at most: checked message by message, before anything is kept of it."""
+"""Limit the size of a signal: check each message before any of it is stored."""
 
 import math
 
@@ -19,7 +19,7 @@ class SignalLimits:
         self._tokens = self._bytes = 0
 
     def check_chunk(self, chunk: SignalChunk) -> None:
-        """Counts a chunk.
+        """Count a chunk.
 
         Raises:
             CloudUnreachable: it is empty, or the signal is longer than its budget.
@@ -43,7 +43,7 @@ class SignalLimits:
             )
 
     def check_done(self, done: SignalEnd) -> None:
-        """Checks what the cloud says of the whole signal.
+        """Check what the cloud says of the whole signal.
 
         Raises:
             CloudUnreachable: it contradicts the budget or what arrived, or a time is not in milliseconds.

@@ -1,4 +1,4 @@
-"""Reads the signal: evaluates each chunk as it arrives, so that the answer can start at once.
+"""Read the signal: evaluates each chunk as it arrives, so that the answer can start at once.
 
 Whatever has arrived is evaluated together, in small batches, and the queue is checked between them;
 the prompt's end joins the last batch. So the wait behind the last chunk does not grow with the
@@ -67,10 +67,10 @@ def read_signal(
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
     Args:
-        link: brings the signal; its deadline is checked between batches.
+        link: source of the signal; its deadline is checked between batches.
         decoder: has evaluated the prompt before the signal.
         vocabulary: the decoder's.
-        suffix: the prompt's tokens behind the signal.
+        suffix: the prompt's tokens after the signal.
         reserve: makes room for a prompt of so many tokens.
         speculative_prefill: predict the signal while waiting for it
             (`duet_device.decoder.speculative_prefill`).

@@ -1,5 +1,5 @@
-"""The contract between cloud, device and training: wire, manifest, prompts, encodings, receipt.
+"""Define the contract of cloud, device and training: wire, manifest, prompts, encodings, receipt.
 
-Imported as `duet_contract`. It imports no other room, and nothing heavier than protobuf and
-pydantic, so that a device command starts at once.
+It imports no other package of this repository, and nothing heavier than protobuf and pydantic.
+Device commands therefore start fast.
 """

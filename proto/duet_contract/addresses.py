@@ -30,11 +30,11 @@ class Address:
     host: str
     """DNS name in lower case, IPv4 address, or IPv6 address without brackets."""
     port: int
-    """TCP port, 1 to 65535; 0 only where `parse` was allowed it: a free one."""
+    """TCP port, 1 to 65535; 0 (a free port) only if `parse` was called with `free_port`."""
 
     @classmethod
     def parse(cls, text: str, *, free_port: bool = False) -> Self:
-        """Reads HOST:PORT, and [HOST]:PORT for an IPv6 address.
+        """Read HOST:PORT, and [HOST]:PORT for an IPv6 address.
 
         Blanks around it, upper case and a final dot of a name are ignored.
 
@@ -43,7 +43,7 @@ class Address:
             free_port: accept port 0, with which a server listens on a free port.
 
         Raises:
-            AddressError: the text is no such address.
+            AddressError: the text is not such an address.
         """
         host, colon, port = text.strip().rpartition(":")
         if not colon or not host:

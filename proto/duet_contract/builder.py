@@ -1,7 +1,8 @@
 """The key of this machine's user, for pairs that are built here.
 
-It says "built here" and nothing more: it is not encrypted, since builds ask nothing, and no other
-machine trusts it. A pair for others is signed by a publisher (`duet-train sign`).
+Its signature only says that this machine built the pair. The key is not encrypted, since builds do
+not ask for a passphrase, and no other machine trusts it. A publisher signs pairs for others
+(`duet-train sign`).
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from duet_contract.private_files import read_private, write_private
 
 
 def builder_key() -> Ed25519PrivateKey:
-    """The builder's key, made on first use, for its owner alone.
+    """Return the builder's key, made on first use, for its owner alone.
 
     Raises:
         KeyProblem: it cannot be read or written, or others may have written it.
@@ -36,7 +37,7 @@ def builder_key() -> Ed25519PrivateKey:
 
 
 def builder_public() -> tuple[bytes, ...]:
-    """The builder's public key, raw; nothing if no pair was built here, or there is no home.
+    """Return the builder's public key, raw; nothing if no pair was built here, or there is no home.
 
     Raises:
         KeyProblem: others may have written it.

@@ -1,4 +1,4 @@
-"""Opens every gRPC channel of the project: device, tools and tests use no other way.
+"""Open every gRPC channel of the project: device, tools and tests use only this module.
 
 - A channel to this machine ignores proxies.
 - The target is an address that was parsed, never text that gRPC could read as another scheme.
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import duet_contract.transport as transport
 
-# TLS is settled before gRPC is imported.
+# Configures TLS before gRPC is imported.
 import grpc  # isort: skip
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -47,13 +47,13 @@ SERVER_KEEPALIVE: Options = (
 _COMMON: Options = (
     *_PING,
     ("grpc.http2.ping_timeout_ms", 5_000),
-    # Retrying is the caller's decision, who knows whether anything was computed already.
+    # The caller decides about retries, since it knows whether anything was computed already.
     ("grpc.enable_retries", 0),
     # Bandwidth probes cost more bytes than a signal has.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.max_receive_message_length", MOST_MESSAGE_BYTES),
-    # gRPC would pass the connection of a channel that is still closing to the next one, or not, as
-    # the race ends: who wants to reuse a connection keeps the channel.
+    # Otherwise a race decides whether gRPC reuses the connection of a channel that is closing. A
+    # caller that wants to reuse a connection keeps the channel.
     ("grpc.use_local_subchannel_pool", 1),
 )
 
@@ -63,7 +63,7 @@ def open_channel(
     credentials: grpc.ChannelCredentials | None = None,
     options: Options = (),
 ) -> grpc.Channel:
-    """Opens a channel with a connection of its own.
+    """Open a channel with a connection of its own.
 
     Args:
         address: where the server listens, or HOST:PORT.
@@ -88,7 +88,7 @@ def open_aio_channel(
     credentials: grpc.ChannelCredentials | None = None,
     options: Options = (),
 ) -> grpc.aio.Channel:
-    """Opens an asyncio channel; see `open_channel`."""
+    """Open an asyncio channel; see `open_channel`."""
     target, arguments = _target(address, options)
     if credentials is None:
         return grpc.aio.insecure_channel(target, arguments)
@@ -109,12 +109,13 @@ class Pem:
     """PEM data from a file or a store."""
 
     data: bytes
+    """PEM text as bytes."""
     name: str
-    """What it is in messages, such as a file's path."""
+    """Name in messages, such as a file's path."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads a file.
+        """Read a file.
 
         Raises:
             TransportError: it cannot be read.
@@ -128,7 +129,7 @@ class Pem:
 def tls_credentials(
     authority: Pem, certificate: Pem | None = None, key: Pem | None = None
 ) -> grpc.ChannelCredentials:
-    """Checks certificates and key, and returns credentials for TLS 1.3.
+    """Check certificates and key, and return credentials for TLS 1.3.
 
     Args:
         authority: certificates that the server's is checked against.
@@ -157,7 +158,7 @@ def tls_credentials(
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Written anew: gRPC's parser gets only what ours understood.
+    # Serialized again, so that gRPC's parser gets only what ours understood.
     return grpc.ssl_channel_credentials(_pem(roots), plain, _pem(chain))
 
 
@@ -191,7 +192,7 @@ def _check_content(source: Pem) -> None:
 
 
 def _check_period(certificates: Sequence[x509.Certificate], name: str) -> None:
-    """Checks that one of the certificates is valid now."""
+    """Check that one of the certificates is valid now."""
     now = datetime.datetime.now(datetime.UTC)
     if any(each.not_valid_before_utc <= now < each.not_valid_after_utc for each in certificates):
         return

@@ -74,7 +74,7 @@ class LazyGroup(click.Group):
         return [*self.lazy, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports a subcommand; None if no subcommand has that name."""
+        """Import a subcommand; None if no subcommand has that name."""
         if cmd_name not in self.lazy:
             return super().get_command(ctx, cmd_name)
         target, short_help = self.lazy[cmd_name]
@@ -139,7 +139,7 @@ class Program:
     """Whether SIGTERM ends a command as Ctrl-C does, so that it ends its child processes."""
 
     def group(self) -> LazyGroup:
-        """Builds the click group."""
+        """Build the click group."""
         prefix = self.environment or self.name.replace("-", "_").upper()
         group = LazyGroup(
             name=self.name,
@@ -158,7 +158,7 @@ class Program:
         return group
 
     def run(self, arguments: Sequence[str] | None = None, obj: object = None) -> int:
-        """Runs a command line and returns its exit code. Call it inside `console.run`.
+        """Run a command line and return its exit code. Call it inside `console.run`.
 
         Args:
             arguments: the command line; None: the process's own.
@@ -256,12 +256,12 @@ def _completion(group: click.Group, name: str) -> click.Command:
 
 
 def _variable(prefix: str | None, name: str) -> str | None:
-    """The environment variable of an option, or the prefix of a command's."""
+    """Return the environment variable of an option, or the prefix of a command's."""
     return f"{prefix}_{name}".replace("-", "_").upper() if prefix else None
 
 
 def _name_variables(command: click.Command, prefix: str) -> None:
-    """Names each option's environment variable after its flag; click would take the parameter."""
+    """Name each option's environment variable after its flag; click would take the parameter."""
     for option in command.params:
         if isinstance(option, click.Option) and option.envvar is None and option.allow_from_autoenv:
             option.envvar = _variable(prefix, max(option.opts, key=len).lstrip("-"))
@@ -271,7 +271,7 @@ def _name_variables(command: click.Command, prefix: str) -> None:
 
 
 def _usage(error: click.ClickException) -> str:
-    """What is wrong with a command line, and the command that shows what is right."""
+    """Return what is wrong with a command line, and the command that shows what is right."""
     message = error.format_message().rstrip(".")
     if len(message) > _LONGEST:
         # It quotes a value that may be of any length.
@@ -281,7 +281,7 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _out_of_memory(error: BaseException | None) -> bool:
-    """Whether a lack of memory or threads is behind an error, such as that of an import."""
+    """Return whether a lack of memory or threads is behind an error, such as that of an import."""
     while error is not None:
         if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
             return True

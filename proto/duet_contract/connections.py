@@ -1,4 +1,4 @@
-"""Watches a channel's connection without gRPC's own subscription.
+"""Watch a channel's connection without gRPC's own subscription.
 
 `grpc.Channel.subscribe` polls from a thread of gRPC's that prints a traceback when the channel is
 closed meanwhile. Here the caller's thread polls, and a closed channel ends the watching.
@@ -45,7 +45,7 @@ def connection_states(channel: grpc.Channel) -> Iterator[grpc.ChannelConnectivit
 
 
 def wait_until_connected(channel: grpc.Channel, timeout_s: float) -> bool:
-    """Connects and waits until the connection is ready.
+    """Connect and wait until the connection is ready.
 
     Args:
         channel: see `connection_states`.
@@ -64,7 +64,7 @@ def wait_until_connected(channel: grpc.Channel, timeout_s: float) -> bool:
 
 
 def _core(channel: Any) -> Any:
-    """Returns the channel of gRPC's C library, which `grpc.Channel.subscribe` polls, too."""
+    """Return the channel of gRPC's C library, which `grpc.Channel.subscribe` polls, too."""
     while channel is not None and not hasattr(channel, "watch_connectivity_state"):
         channel = getattr(channel, "_channel", None)
     return channel

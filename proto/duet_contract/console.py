@@ -1,4 +1,4 @@
-"""How every command treats its standard streams, and how it ends.
+"""Secure the standard streams of every command, and define how a command ends.
 
 `run` is the outermost call of a command. It guarantees:
 
@@ -48,7 +48,7 @@ class OutputLost(ContractError):
 
 
 def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
-    """Runs a command with safe standard streams and returns its exit code.
+    """Run a command with safe standard streams and return its exit code.
 
     Args:
         program: its name at the start of each error line.
@@ -90,7 +90,7 @@ def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
 
 
 def install_command(package_file: str, folders: Sequence[str], distribution: str) -> str:
-    """The command that installs a package with what it imports, for the place it runs from.
+    """Return the command that installs a package with what it imports, for the place it runs from.
 
     Args:
         package_file: `__file__` of a module at the top of the package.
@@ -113,7 +113,7 @@ def install_command(package_file: str, folders: Sequence[str], distribution: str
 
 
 def secure_streams() -> None:
-    """Replaces the process's own stdin, stdout and stderr by the ones that `run` promises.
+    """Replace the process's own stdin, stdout and stderr by the ones that `run` promises.
 
     Streams that something else has replaced, such as a test's capture, stay.
     """
@@ -131,9 +131,9 @@ def secure_streams() -> None:
 
 
 def _reserve_descriptors() -> None:
-    """Gives each closed standard descriptor a file that fails, as gnulib's `stdopen` does.
+    """Give each closed standard descriptor a file that fails, as gnulib's `stdopen` does.
 
-    Stderr's swallows instead: notes have nowhere to go, and that is no failure.
+    The file for stderr discards what is written, since a lost note is not a failure.
     """
     for descriptor, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:

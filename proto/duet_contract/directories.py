@@ -1,7 +1,7 @@
-"""The user's own directories, and what to do where the user has none.
+"""Find the user's directories, also for a user without a home directory.
 
-A service account or a container often has no home: then the directories that variables name are
-used, and only what needs another one fails.
+A service account or a container often has no home directory. Then directories named by variables
+are used, and only calls that need another directory fail.
 """
 
 import os
@@ -14,7 +14,7 @@ from duet_contract.errors import NoDirectoryError
 
 
 def data_directory(variable: str = "XDG_DATA_HOME") -> Path:
-    """The user's data directory for DUET: identities, keys, history.
+    """Return the user's data directory for DUET: identities, keys, history.
 
     Args:
         variable: which one the error advises to set.
@@ -26,7 +26,7 @@ def data_directory(variable: str = "XDG_DATA_HOME") -> Path:
 
 
 def cache_directory(variable: str = "XDG_CACHE_HOME") -> Path:
-    """The user's cache directory for DUET: pairs, unless `DUET_PAIRS` is set.
+    """Return the user's cache directory for DUET: pairs, unless `DUET_PAIRS` is set.
 
     Raises:
         NoDirectoryError: the user has no home directory.
@@ -35,7 +35,7 @@ def cache_directory(variable: str = "XDG_CACHE_HOME") -> Path:
 
 
 def state_directory() -> Path:
-    """The user's state directory for DUET: what can be computed again.
+    """Return the user's state directory for DUET: what can be computed again.
 
     Raises:
         NoDirectoryError: the user has no home directory.
@@ -44,7 +44,7 @@ def state_directory() -> Path:
 
 
 def expand(path: str) -> Path:
-    """A path as a shell reads it: `~` and `~USER` at its start are home directories.
+    """Return a path as a shell reads it: `~` and `~USER` at its start are home directories.
 
     Raises:
         NoDirectoryError: there is no such user, or the user has no home directory.

@@ -19,8 +19,8 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_contract.vocabulary import Tokenizer
 
-# Vocabularies have tokens of up to 128 bytes (runs of spaces or dashes), and a byte that is no
-# UTF-8 becomes three.
+# Vocabularies have tokens of up to 128 bytes (runs of spaces or dashes). A byte that is not valid
+# UTF-8 becomes three bytes.
 MOST_SIGNAL_BYTES_PER_TOKEN = 384
 _WORD_START = re.compile(r"(?<=\S) ")
 
@@ -28,12 +28,12 @@ _WORD_START = re.compile(r"(?<=\S) ")
 def negotiate(
     offered: Sequence[SignalEncoding.ValueType], fingerprint: bytes, vocabulary: Vocabulary
 ) -> SignalEncoding.ValueType:
-    """The encoding to use: the first offered that both ends can read.
+    """Return the first offered encoding that both ends can read.
 
-    `fingerprint` is that of the decoder's vocabulary, `vocabulary` the reasoner's.
+    `fingerprint` is that of the decoder's vocabulary; `vocabulary` is the reasoner's.
 
     Raises:
-        EncodingError: none of those offered can be used.
+        EncodingError: no offered encoding can be used.
     """
     for encoding in offered or (SIGNAL_ENCODING_TEXT,):
         if encoding == SIGNAL_ENCODING_TEXT:
@@ -46,7 +46,7 @@ def negotiate(
 
 
 def encode_signal_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Decoder tokens of a whole signal given as text; what training uses, too.
+    """Return the decoder tokens of a whole signal given as text; what training uses, too.
 
     Word by word, so that it is what `TextSignalReader` gives for any split by construction.
     """
@@ -58,7 +58,7 @@ class SignalReader(Protocol):
     """Turns chunks into the decoder's token ids."""
 
     def feed(self, chunk: SignalChunk) -> list[int]:
-        """Token ids that `chunk` completes.
+        """Return the token ids that `chunk` completes.
 
         Raises:
             EncodingError: the chunk is of another encoding, or has ids outside the vocabulary.
@@ -66,7 +66,7 @@ class SignalReader(Protocol):
         ...
 
     def finish(self) -> list[int]:
-        """Token ids held back until now; the signal is complete."""
+        """Return the token ids held back until now; the signal is complete."""
         ...
 
 
@@ -95,8 +95,8 @@ class TokenSignalReader:
 class TextSignalReader:
     """Reads chunks of text; holds back the last word, which could still merge with what follows.
 
-    A word starts at a space behind a character that is no white space: tokenizers start a new word
-    there, whatever comes later. Time is linear in the text, however it is split.
+    A word starts at a space that follows a character other than white space. Tokenizers start a new
+    word there, whatever comes later. Time is linear in the text, however it is split.
 
     Args:
         tokenizer: the decoder's.
@@ -159,7 +159,7 @@ def signal_reader(
     vocabulary: Vocabulary,
     check: Callable[[], None] = lambda: None,
 ) -> SignalReader:
-    """Returns the reader for a negotiated encoding.
+    """Return the reader for a negotiated encoding.
 
     Args:
         encoding: token ids, or else text.

@@ -2,8 +2,8 @@
 
 `cryptography` 50 writes PKCS #8 with 2,048 rounds of PBKDF2 and no other choice (OWASP asks for
 600,000), and OpenSSH's format needs another package (`bcrypt`), takes 4 KiB of memory a guess, and
-does not authenticate its ciphertext. So both kinds of keys, an authority's and a publisher's, have
-this format, of a memory-hard function and an authenticated cipher that `cryptography` has.
+does not authenticate its ciphertext. So both kinds of keys, an authority's and a publisher's, use
+this format: a memory-hard function and an authenticated cipher of `cryptography`.
 
 Sources: RFC 7914 (scrypt; N is a power of two, memory is 128 * N * r bytes), NIST SP 800-38D (GCM;
 a random nonce of 96 bits, here for a key that encrypts once), and the OWASP Password Storage Cheat
@@ -36,12 +36,12 @@ _FIXED = {"kdf": "scrypt", "r": _BLOCK_SIZE, "p": _PARALLELISM, "cipher": "AES-2
 
 
 def is_encrypted_key(content: bytes) -> bool:
-    """Whether a file's content is of this format, damaged or not; PEM is not."""
+    """Return whether a file's content is of this format, damaged or not; PEM is not."""
     return content.lstrip().startswith(b"{")
 
 
 def encrypt_key(key: bytes, passphrase: str, purpose: str) -> bytes:
-    """Encrypts a key.
+    """Encrypt a key.
 
     Args:
         key: the private key, PKCS #8 in DER.
@@ -70,7 +70,7 @@ def encrypt_key(key: bytes, passphrase: str, purpose: str) -> bytes:
 
 
 def decrypt_key(content: bytes, passphrase: str, purpose: str, name: str) -> bytes:
-    """Decrypts what `encrypt_key` wrote, now or in schema 1.
+    """Decrypt what `encrypt_key` wrote, now or in schema 1.
 
     Args:
         content: the file's.

@@ -3,8 +3,8 @@
     code = "duet-" + base64url(sha256 of the authority's certificate (32 bytes) · secret (16 bytes)
                                · first 3 bytes of the sha256 of both)
 
-The fingerprint lets the device know the authority before it trusts anything else; the secret lets
-the authority know the device; the check tells a mistyped code from an attack.
+With the fingerprint, the device identifies the authority before it trusts anything else. With the
+secret, the authority identifies the device. The check distinguishes a typing error from an attack.
 """
 
 import base64
@@ -22,34 +22,36 @@ _CHECK_BYTES = 3
 
 
 def fingerprint(certificate: bytes) -> bytes:
-    """SHA-256 of a certificate in DER, as `openssl x509 -fingerprint -sha256` has it."""
+    """Return the SHA-256 of a certificate in DER, as `openssl x509 -fingerprint -sha256` has it."""
     return hashlib.sha256(certificate).digest()
 
 
 @dataclass(frozen=True)
 class EnrollmentCode:
-    """A code. `fingerprint`: of the authority's certificate. `secret`: single use."""
+    """An enrollment code."""
 
     fingerprint: bytes
+    """SHA-256 of the authority's certificate, 32 bytes."""
     secret: bytes
+    """Single-use secret, 16 bytes."""
 
     @classmethod
     def new(cls, authority: bytes) -> "EnrollmentCode":
-        """A fresh code for an authority, whose certificate (DER) is given."""
+        """Return a fresh code for an authority, whose certificate (DER) is given."""
         return cls(fingerprint(authority), secrets.token_bytes(SECRET_BYTES))
 
     @classmethod
     def parse(cls, text: str) -> "EnrollmentCode":
-        """The code that `str` wrote.
+        """Return the code that `str` wrote.
 
         Raises:
-            EnrollmentCodeError: it is no enrollment code, or was mistyped.
+            EnrollmentCodeError: the text is not an enrollment code, or was mistyped.
         """
         body = text.strip()
         if not body.startswith(PREFIX):
             raise EnrollmentCodeError(f"an enrollment code begins with {PREFIX!r}")
         try:
-            # Standard library base64 drops characters that it does not know unless told not to.
+            # By default the standard library's base64 drops characters that it does not know.
             standard = body.removeprefix(PREFIX).encode("ascii").translate(_TO_STANDARD)
             data = base64.b64decode(standard, validate=True)
         except (binascii.Error, UnicodeEncodeError) as error:

@@ -50,7 +50,7 @@ class CertificateExpired(TransportError):
 
 
 class EnrollmentCodeError(ContractError):
-    """What was given as an enrollment code is none."""
+    """Text that is not an enrollment code."""
 
 
 class KeyProblem(ContractError):
@@ -58,4 +58,4 @@ class KeyProblem(ContractError):
 
 
 class SignatureError(ContractError):
-    """A pair's signature is missing, malformed, of a key that is not trusted, or does not hold."""
+    """A pair's signature is missing, malformed, invalid, or made with an untrusted key."""

@@ -1,4 +1,4 @@
-"""Checks a GGUF's header before llama.cpp reads it: nothing in it may promise more than the file.
+"""Check a GGUF's header before llama.cpp reads it: no value in it may exceed the file.
 
 Counts, lengths, types, shapes and offsets are compared with what the file can hold, and nothing is
 allocated for them. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
@@ -31,7 +31,7 @@ TENSOR_TYPES = {
 
 
 def check_gguf(file: BinaryIO, size: int, name: str) -> None:
-    """Reads the header of `file`, which has `size` bytes and is called `name` in errors.
+    """Read the header of `file`, which has `size` bytes and is called `name` in errors.
 
     Raises:
         IntegrityError: not a GGUF, or its header promises what the file does not hold.
@@ -72,7 +72,7 @@ class _Reader:
         return int(struct.unpack("<Q", self.take(8))[0])
 
     def count(self, what: str, least_bytes: int) -> int:
-        """A count of things that take at least `least_bytes` each."""
+        """Return a count of things that take at least `least_bytes` each."""
         count = self.u64()
         if count * least_bytes > self.size - self.position:
             raise _Malformed(f"it says {count} {what}, more than its {self.size} bytes can hold")
@@ -108,7 +108,7 @@ def _check(reader: _Reader) -> None:
 
 
 def _check_metadata(reader: _Reader, pairs: int) -> int:
-    """Walks through the metadata; returns the tensors' alignment."""
+    """Walk through the metadata; return the tensors' alignment."""
     alignment = _DEFAULT_ALIGNMENT
     keys = set()
     for _ in range(pairs):
@@ -149,7 +149,7 @@ def _value_bytes(kind: int) -> int:
 
 
 def _check_tensors(reader: _Reader, tensors: int, alignment: int) -> int:
-    """Walks through the tensors' descriptions; returns the bytes that they take together.
+    """Walk through the tensors' descriptions; return the bytes that they take together.
 
     Tensors follow one another, each padded to the alignment: llama.cpp expects just that.
     """

@@ -1,4 +1,4 @@
-"""Checks a pair's files against its manifest before anything is loaded from them."""
+"""Check a pair's files against its manifest before anything is loaded from them."""
 
 import hashlib
 import os
@@ -16,13 +16,13 @@ _AGAIN = "build or fetch the pair again"
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe_file(directory: Path, path: Path) -> PairFile:
-    """The manifest entry of `path`, a file below `directory`."""
+    """Return the manifest entry of `path`, a file below `directory`."""
     return PairFile(
         path=path.relative_to(directory).as_posix(),
         bytes=path.stat().st_size,
@@ -31,7 +31,7 @@ def describe_file(directory: Path, path: Path) -> PairFile:
 
 
 def describe_directory(root: Path, directory: Path) -> tuple[PairFile, ...]:
-    """The manifest entries of all files in `directory`, which lies below the pair's `root`."""
+    """Return the manifest entries of all files in `directory`, a folder of the pair's `root`."""
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     return tuple(describe_file(root, path) for path in files)
 
@@ -44,19 +44,18 @@ def verify_files(
     whole: str | None = None,
     verified: Verified | None = None,
 ) -> None:
-    """Checks size and SHA-256 of each file; sizes first, since a truncated file is told at once.
+    """Check size and SHA-256 of each file; sizes first, which finds truncated files at once.
 
     Args:
         directory: the pair's.
         files: what its manifest says of them.
         gguf: paths of those that llama.cpp will read, whose headers are checked as well.
-        whole: a folder of the pair that is read whole: nothing but `files` may lie in it.
-        verified: files that were hashed before and have not changed since; all are hashed, if None.
+        whole: a folder of the pair that is read whole: it may contain nothing but `files`.
+        verified: files that were hashed before and have not changed since; None hashes all files.
 
     Raises:
-        IntegrityError: naming the first file that is missing, truncated, altered, no file of its
-            own (a link), a GGUF whose header promises what the file does not hold, or one that no
-            manifest describes.
+        IntegrityError: names the first file that is missing, truncated, modified, a link, a GGUF
+            whose header exceeds the file, or absent from the manifest.
     """
     files = tuple(files)
     if whole is not None:
@@ -90,7 +89,7 @@ def _refuse_others(directory: Path, folder: str, known: Collection[str]) -> None
 
 
 def _status(directory: Path, path: str) -> os.stat_result:
-    """Status of a file of a pair. Links are refused: what they point to can be exchanged."""
+    """Return the status of a file of a pair. Refuse links, since their target can be replaced."""
     place = directory
     found = None
     for part in PurePosixPath(path).parts:
@@ -133,7 +132,7 @@ def _compare(path: Path, digest: str, file: PairFile) -> None:
 
 
 def _still(path: Path, before: os.stat_result, after: os.stat_result) -> None:
-    """Refuses a file that was written to while it was read."""
+    """Refuse a file that was written to while it was read."""
     if (after.st_size, after.st_mtime_ns, after.st_ctime_ns) != (
         before.st_size,
         before.st_mtime_ns,

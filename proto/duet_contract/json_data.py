@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 256 << 20
-"""Largest file that is read: a report of 100,000 questions has some 20 MB."""
+"""Largest file that is read: a report of 100,000 questions has about 20 MB."""
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
-    """Parses JSON of any content.
+    """Parse JSON of any content.
 
     Args:
         text: the JSON; bytes in UTF-8.
@@ -33,7 +33,7 @@ def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
 
 
 def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
-    """Reads a UTF-8 file of bounded size, with or without a byte order mark.
+    """Read a UTF-8 file of bounded size, with or without a byte order mark.
 
     Raises:
         OSError: it cannot be read.
@@ -50,7 +50,7 @@ def read_text(path: Path, most_bytes: int = MOST_BYTES) -> str:
 
 
 def read_json(path: Path, most_bytes: int = MOST_BYTES, *, finite: bool = True) -> Any:
-    """Reads a file of JSON; see `parse_json`.
+    """Read a file of JSON; see `parse_json`.
 
     Raises:
         OSError: it cannot be read.
@@ -60,7 +60,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES, *, finite: bool = True) 
 
 
 def json_text(data: Any, *, indent: int | None = None, ensure_ascii: bool = True) -> str:
-    """JSON as it is written to files.
+    """Return JSON as it is written to files.
 
     Args:
         data: what `json.dumps` takes.
@@ -78,7 +78,7 @@ def json_text(data: Any, *, indent: int | None = None, ensure_ascii: bool = True
 
 
 def without_infinities(data: Any) -> Any:
-    """Replaces numbers that are not finite by None, for measurements that may have no value.
+    """Replace numbers that are not finite by None, for measurements that may have no value.
 
     Examples:
         >>> without_infinities({"loss": [float("nan"), 1.0]})

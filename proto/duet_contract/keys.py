@@ -25,15 +25,15 @@ _PURPOSE = "publisher"
 
 
 def public_bytes(key: Ed25519PrivateKey) -> bytes:
-    """The 32 bytes of the public key."""
+    """Return the 32 bytes of the public key."""
     return key.public_key().public_bytes_raw()
 
 
 def public_pem(raw: bytes) -> bytes:
-    """A public key's 32 bytes as PEM.
+    """Return a public key's 32 bytes as PEM.
 
     Raises:
-        KeyProblem: `raw` is no Ed25519 public key.
+        KeyProblem: `raw` is not an Ed25519 public key.
     """
     try:
         key = Ed25519PublicKey.from_public_bytes(raw)
@@ -45,15 +45,15 @@ def public_pem(raw: bytes) -> bytes:
 
 
 def fingerprint(raw: bytes) -> str:
-    """SHA-256 of the public key's PEM file, as `sha256sum` prints it; signatures name keys so."""
+    """Return the SHA-256 of the public key's PEM file, by which signatures name the key."""
     return hashlib.sha256(public_pem(raw)).hexdigest()
 
 
 def load_public_key(path: Path) -> bytes:
-    """The 32 bytes of the public key in a PEM file.
+    """Return the 32 bytes of the public key in a PEM file.
 
     Raises:
-        KeyProblem: unreadable, no PEM, a private key, or a key of another kind.
+        KeyProblem: the file is unreadable, not PEM, a private key, or a key of another kind.
     """
     content = _read(path)
     if b"PRIVATE KEY" in content:
@@ -68,7 +68,7 @@ def load_public_key(path: Path) -> bytes:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Whether a private key needs a passphrase.
+    """Return whether a private key needs a passphrase.
 
     Raises:
         KeyProblem: unreadable.
@@ -78,11 +78,12 @@ def is_encrypted(path: Path) -> bool:
 
 
 def load_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
-    """Loads a private key.
+    """Load a private key.
 
     Raises:
-        KeyProblem: unreadable, no private key, of another kind, encrypted PEM (its passphrase is
-            too easily guessed), or the passphrase is wrong, missing or not needed.
+        KeyProblem: the file is unreadable, not a private key, of another kind, or encrypted PEM
+            (its passphrase is too easily guessed); or the passphrase is wrong, missing or not
+            needed.
     """
     content = _read(path)
     if _is_encrypted_pem(content):
@@ -101,15 +102,15 @@ def load_private_key(path: Path, passphrase: str | None) -> Ed25519PrivateKey:
 
 
 def encrypt_private_key(path: Path, passphrase: str) -> None:
-    """Encrypts a PEM file with a private key in place.
+    """Encrypt a PEM file with a private key in place.
 
     Args:
         path: PEM, not encrypted, or with this passphrase.
-        passphrase: the key's from now on.
+        passphrase: the key's new passphrase.
 
     Raises:
-        KeyProblem: unreadable, no PEM of an Ed25519 key, the passphrase is wrong or too short, or
-            the file cannot be written.
+        KeyProblem: the file is unreadable, not PEM of an Ed25519 key, or cannot be written; or the
+            passphrase is wrong or too short.
     """
     content = _read(path)
     if is_encrypted_key(content):
@@ -119,11 +120,10 @@ def encrypt_private_key(path: Path, passphrase: str) -> None:
 
 
 def save_private_key(path: Path, key: Ed25519PrivateKey, passphrase: str | None) -> None:
-    """Writes a private key for its owner alone, encrypted unless `passphrase` is None.
+    """Write a private key for its owner alone, encrypted unless `passphrase` is None.
 
     Raises:
-        KeyProblem: something is there already, it cannot be written, or the passphrase is too
-            short.
+        KeyProblem: the path exists, the file cannot be written, or the passphrase is too short.
     """
     if path.exists():
         raise KeyProblem(f"{path} exists: a key is never overwritten")

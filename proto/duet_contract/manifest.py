@@ -1,7 +1,7 @@
 """Pair manifest: what a pair is, which files it has, how its prompts are built.
 
-A manifest lies as `manifest.json` in the pair's directory. `schema` rises with every change that an
-older reader would misread; a reader refuses a newer one instead of guessing.
+The manifest is `manifest.json` in the pair's directory. `schema` increases with every change that
+an older reader would misread. A reader refuses a newer schema.
 """
 
 from pathlib import Path, PurePosixPath
@@ -14,13 +14,13 @@ from duet_contract.json_data import parse_json
 from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
 
 SCHEMA = 1
-"""What a pair needs unless it has private quantities."""
+"""Schema of pairs without private quantities."""
 PRIVATE_SCHEMA = 2
-"""With private quantities: a reader of schema 1 would send the numbers. The newest."""
+"""Schema of pairs with private quantities (a reader of schema 1 would send the numbers); newest."""
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "model.sig"
 MOST_MANIFEST_BYTES = 16 << 20
-# Beside these lie the files of a pair; a file of such a name would take their place.
+# The pair's files are in the same directory, so none of them may have one of these names.
 _OWN_NAMES = (MANIFEST_NAME, SIGNATURE_NAME)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -33,11 +33,14 @@ class _Model(BaseModel):
 
 
 class PairFile(_Model):
-    """One file of a pair. `path` is relative to the manifest, with forward slashes."""
+    """One file of a pair."""
 
     path: str
+    """Path relative to the manifest, with forward slashes."""
     bytes: Annotated[int, Field(ge=0)]
+    """Size of the file in bytes."""
     sha256: Sha256
+    """SHA-256 of the content, in hexadecimal digits."""
 
     @field_validator("path")
     @classmethod
@@ -55,48 +58,52 @@ class TemplatePart(_Model):
     """Text of the prompt format itself: control tokens in it are control tokens."""
 
     template: str
+    """Text with control tokens."""
 
 
 class SlotPart(_Model):
     """Where the question or the signal goes: nothing in it is ever a control token."""
 
     slot: Slot
+    """Name of the slot."""
 
 
 PromptFormat = tuple[TemplatePart | SlotPart, ...]
 
 
 class Vocabulary(_Model):
-    """What a model's token ids mean.
-
-    `sha256`: fingerprint over all (id, token) pairs (`duet_contract.vocabulary.fingerprint`).
-    `reserved`: every string that the tokenizer would turn into a control token.
-    `normalization`: Unicode form that the tokenizer applies to text, if any.
-    `missing_bytes`: bytes that no token spells, in a byte-level vocabulary. Tokenizers drop them in
-    silence, each in its own way, so text that has them is refused.
-    """
+    """The vocabulary of a model: what its token ids mean."""
 
     size: Positive
+    """Number of tokens."""
     sha256: Sha256
+    """Fingerprint over all (id, token) pairs (`duet_contract.vocabulary.fingerprint`)."""
     reserved: tuple[Annotated[str, Field(min_length=2)], ...] = ()
+    """Every string that the tokenizer would turn into a control token."""
     normalization: Literal["NFC", "NFKC"] | None = None
+    """Unicode form that the tokenizer applies to text; None if it applies none."""
     missing_bytes: tuple[Annotated[int, Field(ge=0, le=255)], ...] = ()
+    """Bytes that no token spells, in a byte-level vocabulary. Tokenizers drop such bytes silently
+    and in different ways, so text that contains them is refused."""
 
 
 class Reasoner(_Model):
-    """The large model. `path`: its directory (Hugging Face layout), relative to the manifest.
-
-    `end_of_reasoning`: the control token that closes the signal; generation stops there.
-    `context`: tokens that prompt and signal may have together.
-    """
+    """The large model."""
 
     path: str
+    """Directory of the model (Hugging Face layout), relative to the manifest."""
     files: tuple[PairFile, ...]
+    """Every file of the model."""
     parameters: Positive
+    """Number of parameters."""
     vocabulary: Vocabulary
+    """The model's vocabulary."""
     prompt: PromptFormat
+    """Prompt format, with a slot for the question."""
     end_of_reasoning: Annotated[str, Field(min_length=1)]
+    """Control token that closes the signal; generation stops there."""
     context: Positive
+    """Maximum number of tokens of prompt and signal together."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -105,19 +112,24 @@ class Reasoner(_Model):
 
 
 class Decoder(_Model):
-    """The small model. `path`: its GGUF file, relative to the manifest.
-
-    `end_of_answer`: control tokens, any of which ends the answer.
-    """
+    """The small model."""
 
     path: str
+    """GGUF file of the model, relative to the manifest."""
     files: tuple[PairFile, ...]
+    """Every file of the model."""
     parameters: Positive
+    """Number of parameters."""
     vocabulary: Vocabulary
+    """The model's vocabulary."""
     prompt_with_signal: PromptFormat
+    """Prompt format with the question first and then the signal."""
     prompt_alone: PromptFormat
+    """Prompt format of an answer without a signal."""
     end_of_answer: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Control tokens, any of which ends the answer."""
     context: Positive
+    """Size of the context window in tokens."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -137,24 +149,28 @@ class Decoder(_Model):
 
 
 class Limits(_Model):
-    """What the pair was made for, in tokens; a service may set lower limits, never higher ones."""
+    """Limits of the pair in tokens; a service may set lower limits, never higher ones."""
 
     question: Positive
+    """Maximum number of question tokens."""
     budget: Positive
+    """Maximum number of signal tokens."""
     answer: Positive
+    """Maximum number of answer tokens."""
 
 
 class Defaults(_Model):
-    """What applies where a request says nothing. `budget` and `answer` in tokens.
-
-    `confidence`: an answer with a token that the decoder found less probable than this is marked;
-    None where nobody has measured what probabilities tell.
-    """
+    """Values that apply where a request sets none."""
 
     budget: Positive
+    """Maximum number of signal tokens."""
     answer: Positive
+    """Maximum number of answer tokens."""
     temperature: float = 0.0
+    """Sampling temperature of signal and answer."""
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Probability threshold: an answer with a less probable token is marked. None if the threshold
+    was not measured for the pair."""
 
     @field_validator("temperature")
     @classmethod
@@ -165,44 +181,54 @@ class Defaults(_Model):
 
 
 class Evaluation(_Model):
-    """Figures measured for this pair on one data set. Accuracy in [0, 1]; tokens: means.
-
-    `reasoner_alone_tokens`: what the untrained reasoner spends end to end (reasoning and answer).
-    """
+    """Figures measured for this pair on one data set."""
 
     data: str
+    """Name of the data set."""
     questions: Positive
+    """Number of questions."""
     accuracy: Annotated[float, Field(ge=0, le=1)]
+    """Share of right answers, 0 to 1."""
     signal_tokens: Annotated[float, Field(ge=0)]
+    """Mean number of signal tokens per question."""
     answer_tokens: Annotated[float, Field(ge=0)]
+    """Mean number of answer tokens per question."""
     reasoner_alone_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Accuracy of the untrained reasoner alone, 0 to 1; None if not measured."""
     reasoner_alone_tokens: Annotated[float, Field(ge=0)] | None = None
+    """Mean tokens of the untrained reasoner alone (reasoning and answer); None if not measured."""
 
 
 class Manifest(_Model):
-    """A pair: reasoner and decoder made for each other.
-
-    `quantities`: "private" if the device masks the question's numbers before it is sent, and the
-    models read labels (`duet_contract.quantities.mask`); None if they read the question as it is.
-    `answers`: "computed" if the signal is a formula that the device computes, and the decoder
-    writes a sentence around its result (`compute`, `fill`); None if the decoder's text is the
-    answer.
-    """
+    """A pair: a reasoner and a decoder built for each other."""
 
     schema_: int = Field(alias="schema", ge=1)
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
     description: str
+    """Description for users."""
     licence: str
+    """License of the pair."""
     base_models: tuple[str, ...]
+    """Names of the models that the pair was trained from."""
     made_with: str
+    """Command that built the pair."""
     reasoner: Reasoner
+    """The large model."""
     decoder: Decoder
+    """The small model."""
     limits: Limits
+    """Limits in tokens."""
     defaults: Defaults
+    """Values that apply where a request sets none."""
     evaluation: tuple[Evaluation, ...] = ()
+    """Measured figures, one entry per data set."""
     quantities: Literal["private"] | None = None
+    """"private": the device masks the question's numbers before it sends the question, and the
+    models read labels (`duet_contract.quantities.mask`). None: they read the question as it is."""
     answers: Literal["computed"] | None = None
+    """"computed": the signal is a formula that the device computes, and the decoder writes a
+    sentence around its result (`compute`, `fill`). None: the decoder's text is the answer."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -243,11 +269,11 @@ class Manifest(_Model):
         return self.reasoner.vocabulary.sha256 == self.decoder.vocabulary.sha256
 
     def matches(self, reference: str) -> bool:
-        """Whether `reference` (`id` or `id@version`) names this pair."""
+        """Return whether `reference` (`id` or `id@version`) names this pair."""
         return reference in (self.id, self.reference)
 
     def to_json(self) -> str:
-        """The manifest as it is written to `manifest.json`."""
+        """Return the manifest as it is written to `manifest.json`."""
         return self.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n"
 
 
@@ -258,7 +284,7 @@ def _require_slots(prompt: PromptFormat, wanted: set[str], where: str) -> None:
 
 
 def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
-    """Reads a manifest from JSON text; `source` names it in errors.
+    """Read a manifest from JSON text; `source` names it in errors.
 
     Raises:
         ManifestError: not JSON, of a newer schema, or invalid (every fault is named).
@@ -285,10 +311,10 @@ def parse_manifest(text: str, source: str = MANIFEST_NAME) -> Manifest:
 
 
 def load_manifest(directory: Path) -> Manifest:
-    """Reads `manifest.json` from a pair's directory, without touching the models' files.
+    """Read `manifest.json` from a pair's directory, without touching the models' files.
 
     Raises:
-        ManifestError: there is none, or `parse_manifest` refuses it.
+        ManifestError: the file is missing, or `parse_manifest` refuses it.
     """
     path = directory / MANIFEST_NAME
     try:

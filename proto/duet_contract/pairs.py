@@ -1,4 +1,4 @@
-"""Finds a pair by name or directory, the same way for every command."""
+"""Find a pair by name or directory, the same way for every command."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ PAIRS_VARIABLE = "DUET_PAIRS"
 
 
 def pairs_home() -> Path:
-    """Where built and fetched pairs are: `$DUET_PAIRS`, else `duet/pairs` in the user's cache.
+    """Return the directory of pairs: `$DUET_PAIRS`, else `duet/pairs` in the user's cache.
 
     Raises:
         NoDirectoryError: neither is set, and the user has no home directory.
@@ -23,7 +23,7 @@ def pairs_home() -> Path:
 
 
 def pairs_in(root: Path) -> dict[str, Path]:
-    """The pairs of a directory, by name; none if there is no such directory.
+    """Return the pairs of a directory, by name; none if there is no such directory.
 
     Hidden directories, such as unfinished downloads, do not count.
 
@@ -43,13 +43,13 @@ def pairs_in(root: Path) -> dict[str, Path]:
 
 
 def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
-    """The directory of a pair.
+    """Return the directory of a pair.
 
     A value with a path separator, or that is a directory holding a manifest, is a directory; any
     other is a name, looked up in `pairs_home()` and then in each of `also_in`.
 
     Raises:
-        PairNotFoundError: naming the places that were searched and the pairs that are there.
+        PairNotFoundError: names the directories that were searched and the pairs in them.
         NoDirectoryError: the user has no home directory, and `DUET_PAIRS` is not set.
     """
     try:
@@ -74,6 +74,6 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
 
 
 def _is_pair(directory: Path) -> bool:
-    """Whether there is a manifest; one that may not be looked at is none."""
+    """Return whether there is a manifest; False if its directory cannot be read."""
     # Unlike Path.is_file, this is False for a name that is too long and a directory that is closed.
     return os.path.isfile(directory / MANIFEST_NAME)  # noqa: PTH113

@@ -8,19 +8,19 @@ from duet_contract.errors import KeyProblem
 
 
 def make_private(directory: Path) -> None:
-    """Makes a directory, and those above it that are missing, for their owner alone.
+    """Make a directory, and those above it that are missing, for their owner alone.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the directory cannot be created.
     """
-    # mkdir's mode is for the last part alone; what lies above would be as the umask has it.
+    # mkdir's mode applies only to the last part; the umask decides about the parents.
     if not directory.is_dir():
         make_private(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Writes a file of mode 0600 that appears whole or not at all; its directory is made 0700.
+    """Write a file of mode 0600 that appears whole or not at all; its directory is made 0700.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
@@ -40,7 +40,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_private(path: Path) -> bool:
-    """Whether only this user (or root) could have written `path`, or put another in its place."""
+    """Return whether only this user (or root) could have written or replaced `path`."""
     # Unlike Path.resolve, this never fails: what a loop of links is, `stat` says.
     real = Path(os.path.realpath(path))
     for place in (path.parent, real, real.parent):
@@ -51,7 +51,7 @@ def is_private(path: Path) -> bool:
 
 
 def read_private(path: Path) -> bytes:
-    """Content of a file that nobody else could have written.
+    """Return the content of a file that no other user could have written.
 
     Raises:
         OSError: it cannot be read.

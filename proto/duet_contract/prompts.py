@@ -20,7 +20,7 @@ from duet_contract.vocabulary import Tokenizer
 # No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
 # one is refused by its size, before time is spent on tokenising it.
 MOST_BYTES_PER_TOKEN = 16
-# What stands around private documents in the question's slot of the decoder's prompt.
+# Text around private documents in the question's slot of the decoder's prompt.
 _BEFORE_DOCUMENTS = "Documents:\n\n"
 _AFTER_DOCUMENTS = "Question: "
 
@@ -34,7 +34,7 @@ def _cuts(reserved: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def check_text(text: str, what: str) -> str:
-    """Returns `text` if it can be sent and tokenised.
+    """Return `text` if it can be sent and tokenised.
 
     Raises:
         PromptError: it is empty or only white space, holds a NUL, or is not valid Unicode.
@@ -51,7 +51,7 @@ def check_text(text: str, what: str) -> str:
 
 
 def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
-    """Token ids of text from outside (question, signal, context); none of them is a control token.
+    """Return the token ids of external text (question, signal, context), without control tokens.
 
     Raises:
         PromptError: the vocabulary has no tokens for a character.
@@ -74,7 +74,7 @@ def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list
 def encode_context(
     tokenizer: Tokenizer, vocabulary: Vocabulary, documents: Sequence[tuple[str, str]]
 ) -> list[list[int]]:
-    """Token ids of private documents, which stand before the question in the decoder's prompt.
+    """Return the token ids of private documents, which precede the question in a decoder's prompt.
 
     The reasoner never sees them. Names and texts are text from outside, as in `encode_text`.
 
@@ -84,7 +84,7 @@ def encode_context(
         documents: name and text of each.
 
     Returns:
-        ids of each document, what stands around it included; together they precede the question.
+        Ids of each document with the text around it; together they precede the question.
 
     Raises:
         PromptError: the vocabulary has no tokens for a character of a document, which is named.
@@ -104,7 +104,7 @@ def encode_context(
 
 
 def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -> list[int]:
-    """Token ids of a whole prompt; `slots` gives each slot's ids (`encode_text`, or a signal)."""
+    """Return a prompt's token ids; `slots` has each slot's ids (`encode_text`, or a signal)."""
     ids: list[int] = []
     for part in prompt:
         if isinstance(part, SlotPart):
@@ -115,7 +115,7 @@ def prompt_ids(tokenizer: Tokenizer, prompt: PromptFormat, **slots: list[int]) -
 
 
 def split_at_signal(prompt: PromptFormat) -> tuple[PromptFormat, PromptFormat]:
-    """The parts of a decoder's prompt before and after the signal.
+    """Return the parts of a decoder's prompt before and after the signal.
 
     Before can be evaluated while the cloud still works; after, once the last chunk is there.
     """

@@ -14,75 +14,86 @@ class _Model(BaseModel):
 
 
 class Tokens(_Model):
-    """Tokens of the question as sent (decoder's vocabulary), of the signal and of the answer.
-
-    `context`: of private material that the decoder was given beside the question.
-    """
+    """Token counts of a question, in the decoder's vocabulary unless stated."""
 
     question: int
+    """Tokens of the question as sent."""
     signal: int
+    """Tokens of the signal, as the cloud counted them."""
     answer: int
+    """Tokens of the answer."""
     context: int = 0
+    """Tokens of the private context that the decoder read with the question."""
 
 
 class Bytes(_Model):
     """Bytes of the messages on the link, as gRPC frames them (HTTP/2 and TLS excluded)."""
 
     up: int
+    """Bytes from the device to the cloud."""
     down: int
+    """Bytes from the cloud to the device."""
 
 
 class Milliseconds(_Model):
-    """Milliseconds since the command started; None where it did not happen.
-
-    `connect`: the link stood. `first_signal`, `signal`: first and last chunk arrived.
-    `first_answer`: first answer token. `total`: last answer token.
-    """
+    """Milliseconds since the command started; None for events that did not happen."""
 
     connect: float | None
+    """The connection was ready."""
     first_signal: float | None
+    """The first chunk arrived."""
     signal: float | None
+    """The last chunk arrived."""
     first_answer: float | None
+    """The decoder generated the first answer token."""
     total: float
+    """The decoder generated the last answer token."""
 
 
 class Flops(_Model):
     """Estimated floating-point operations of the large model: 2 x parameters x tokens generated.
 
-    `reasoner`: spent on this question. `reasoner_alone`: what it would have spent on reasoning and
-    answer by itself. Paper, section on efficiency; the attention term is left out as small.
+    Source: the paper's section on efficiency. The estimate omits the small attention term.
     """
 
     reasoner: float
+    """Operations for this question."""
     reasoner_alone: float
+    """Operations that the reasoner alone would need for reasoning and answer."""
 
 
 class Receipt(_Model):
-    """The answer and what it cost.
-
-    `finish`: `end` where the model ended its answer, `limit` where the answer reached its limit;
-    followed by `+budget` where the signal was cut at its budget.
-
-    `confidence`: probability that the decoder gave its least likely answer token; None where the
-    pair names no threshold. `low_confidence`: it is below that threshold, the answer is not the
-    last result that the signal computed, or there are `doubts`.
-    """
+    """The answer and what it cost."""
 
     answer: str
+    """The answer's text."""
     signal: str
+    """The signal's text; empty without a signal."""
     source: Source
+    """Where the answer comes from."""
     pair: str
+    """The pair as `id@version`."""
     request_id: str
+    """Id of the request."""
     finish: str
+    """`end` if the model ended its answer, `limit` if the answer reached its limit; followed by
+    `+budget` if the signal was cut at its budget."""
     tokens: Tokens
+    """Token counts."""
     bytes: Bytes
+    """Bytes on the link."""
     ms: Milliseconds
+    """Times since the start, in milliseconds."""
     flops: Flops
+    """Estimated operations of the large model."""
     value: str | None = None
     """The final answer as a person writes it, such as "16" or "3/4"; None if the answer is empty,
     or nothing could be computed."""
     confidence: float | None = None
+    """Probability of the decoder's least likely answer token; None if the pair has no threshold."""
     low_confidence: bool = False
+    """Whether `confidence` is below the threshold, the answer is not the last result that the
+    signal computed, or there are `doubts`."""
     work: tuple[str, ...] = ()
     """The computed steps, with numbers: `3*8=24`."""
     doubts: tuple[str, ...] = ()
@@ -92,7 +103,7 @@ class Receipt(_Model):
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:
-    """Large-model FLOPs of a question, and of the reasoner answering it alone.
+    """Return the large-model FLOPs of a question, and of the reasoner answering it alone.
 
     Alone, the reasoner spends what its manifest's evaluation measured; without such a figure, at
     least the signal and the answer, so the estimate then errs towards no saving.

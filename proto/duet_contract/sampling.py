@@ -1,4 +1,4 @@
-"""Sampling settings that cloud and device both accept, so that neither changes them in silence."""
+"""Validate sampling settings for cloud and device, so that neither changes them silently."""
 
 LEAST_TEMPERATURE = 0.01
 """Least temperature above 0. Below it vLLM samples at 0.01, and says so in its log alone."""
@@ -12,7 +12,7 @@ _ROUNDING = 1e-9
 
 
 def valid_temperature(temperature: float) -> bool:
-    """Whether models can be sampled at `temperature` as it is.
+    """Return whether models can be sampled at `temperature` as it is.
 
     Examples:
         >>> valid_temperature(0.0), valid_temperature(0.7), valid_temperature(1e-6)

@@ -39,7 +39,7 @@ _PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 
 
 def sign_pair(directory: Path, key: Ed25519PrivateKey) -> Manifest:
-    """Checks every file of a pair against its manifest, then writes its signature.
+    """Check every file of a pair against its manifest, then write its signature.
 
     Raises:
         ContractError: the pair is not what its manifest says.
@@ -61,10 +61,10 @@ def sign_pair(directory: Path, key: Ed25519PrivateKey) -> Manifest:
 
 
 def read_signature(directory: Path) -> bytes | None:
-    """Content of a pair's signature; None if there is none.
+    """Return the content of a pair's signature; None if the pair is not signed.
 
     Raises:
-        SignatureError: it is there and cannot be read.
+        SignatureError: the signature exists and cannot be read.
     """
     path = directory / SIGNATURE_NAME
     try:
@@ -79,11 +79,11 @@ def read_signature(directory: Path) -> bytes | None:
 def verify_signature(
     manifest_json: bytes, manifest: Manifest, signature: bytes, trusted: Iterable[bytes]
 ) -> bytes:
-    """Checks that one of the `trusted` keys (raw, 32 bytes each) signed this very pair.
+    """Check that one of the `trusted` keys (raw, 32 bytes each) signed this very pair.
 
     Args:
-        manifest_json: the manifest's bytes, as they lie beside the models.
-        manifest: what they say.
+        manifest_json: the bytes of the pair's `manifest.json`.
+        manifest: the parsed manifest.
         signature: `model.sig`.
         trusted: keys of publishers.
 
@@ -109,7 +109,7 @@ def verify_signature(
 
 
 def signer_hint(signature: bytes) -> str:
-    """The fingerprint that a signature names, not verified; "" if it names none."""
+    """Return the fingerprint that a signature names, not verified; "" if it names none."""
     try:
         return _open_bundle(signature)[1]
     except SignatureError:
@@ -117,7 +117,7 @@ def signer_hint(signature: bytes) -> str:
 
 
 def all_files(manifest: Manifest) -> tuple[PairFile, ...]:
-    """Every file of a pair, apart from manifest and signature."""
+    """Return every file of a pair, apart from manifest and signature."""
     return (*manifest.reasoner.files, *manifest.decoder.files)
 
 
@@ -169,7 +169,7 @@ def _bundle(name: str, digests: dict[str, str], key: Ed25519PrivateKey) -> bytes
 
 
 def _open_bundle(signature: bytes) -> tuple[dict[str, Any], str]:
-    """The envelope, and the fingerprint that the bundle names."""
+    """Return the envelope, and the fingerprint that the bundle names."""
     if len(signature) > MOST_SIGNATURE_BYTES:
         raise SignatureError("the pair's signature is too large to be one")
     bundle = _object(_json(signature))
@@ -202,7 +202,7 @@ def _signer(envelope: dict[str, Any], payload: bytes, hint: str, trusted: Iterab
 
 
 def _digests(payload: bytes) -> dict[str, str]:
-    """SHA-256 by path, out of a statement whose signature holds."""
+    """Return the SHA-256 of each path in a statement whose signature is valid."""
     statement = _object(_json(payload))
     predicate = _object(statement.get("predicate"))
     kinds = (statement.get("_type"), statement.get("predicateType"))

@@ -1,4 +1,4 @@
-"""Escapes text from models, peers, files and errors so that it cannot control a terminal."""
+"""Escape text from models, peers, files and errors so that it cannot control a terminal."""
 
 import json
 import unicodedata
@@ -10,7 +10,7 @@ _UNSAFE_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def printable(text: str) -> str:
-    r"""Escapes every character that controls a terminal or reorders its text.
+    r"""Escape every character that controls a terminal or reorders its text.
 
     C0 and C1 controls, DEL, lone surrogates, line separators and bidirectional formatting
     characters become visible escapes. Line feeds and tabs stay.
@@ -33,7 +33,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Escapes like `printable`, and joins lines with a space.
+    r"""Escape like `printable`, and join lines with a space.
 
     Examples:
         >>> one_line("refused:\n\x07 bell")
@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
 
 
 def json_text(data: Any, *, indent: int | None = None) -> str:
-    r"""JSON that is safe on a terminal: unsafe characters become JSON escapes, the data stays.
+    r"""Return JSON that is safe on a terminal: unsafe characters become JSON escapes.
 
     Args:
         data: what `json.dumps` takes.
@@ -60,7 +60,7 @@ def json_text(data: Any, *, indent: int | None = None) -> str:
 
 
 def json_escaped(text: str) -> str:
-    r"""Replaces unsafe characters inside JSON's strings by JSON escapes; the data is unchanged.
+    r"""Replace unsafe characters inside JSON's strings by JSON escapes; the data is unchanged.
 
     Examples:
         >>> json_escaped('{"answer": "\x7f"}')

@@ -1,12 +1,12 @@
-"""TLS 1.3 and nothing below, for every gRPC connection of this process; a core that is silent.
+"""Require TLS 1.3 for every gRPC connection of this process, and silence gRPC's core.
 
-gRPC's Python interface cannot name a least TLS version. It takes the cipher suites of TLS 1.2 from
+gRPC's Python interface cannot set a minimum TLS version. It takes the cipher suites of TLS 1.2 from
 the environment, while those of TLS 1.3 are fixed. The one suite named here needs a pre-shared key,
-which gRPC never has: TLS 1.2 then has no suite to agree on, and its handshake fails.
+which gRPC never has. So TLS 1.2 finds no common suite, and its handshake fails.
 
-gRPC's core writes a line to stderr for each failed connection: into a user's answer on a device,
-and for each stranger's bytes that are no TLS on a server. Statuses say what went wrong; a
-GRPC_VERBOSITY that is set stays.
+gRPC's core writes a line to stderr for each failed connection. On a device the line would appear in
+the user's answer; on a server it would appear for every client that does not speak TLS. Statuses
+report the same errors. A GRPC_VERBOSITY that is set stays.
 
 gRPC reads the variables when it is imported, so importing this module sets them; `device` and
 `cloud` do so before anything else of theirs.
@@ -29,10 +29,10 @@ if _IN_TIME:
 
 
 def require_tls13() -> None:
-    """Call before TLS credentials are made.
+    """Require TLS 1.3; call this before creating TLS credentials.
 
     Raises:
-        TransportError: gRPC was imported before it could be told.
+        TransportError: gRPC was imported before this call.
     """
     if not _IN_TIME:
         raise TransportError(

@@ -1,4 +1,4 @@
-"""Remembers which files were hashed, so that an unchanged file is not hashed again.
+"""Remember which files were hashed, so that an unchanged file is not hashed again.
 
 A file is unchanged if device, inode, size, modification and change time are those of when it was
 hashed. The change time (`st_ctime`) moves with every write, rename or change of attributes, and no
@@ -24,14 +24,16 @@ _MOST_RECORDS = 4096
 
 @dataclass(frozen=True)
 class Record:
-    """What was found. `gguf`: whether the file was checked to be a well-formed GGUF."""
+    """The result of hashing a file."""
 
     sha256: str
+    """SHA-256 of the content, in hexadecimal digits."""
     gguf: bool
+    """Whether the file was checked to be a well-formed GGUF."""
 
 
 class Verified:
-    """The record of one user, for that user alone: what others may write counts for nothing.
+    """The record of one user, private to that user; a record that others may write is ignored.
 
     Args:
         path: its file; in the user's state directory, if None. Where there is no home directory,
@@ -44,16 +46,16 @@ class Verified:
         self._held = self._load()
 
     def find(self, found: os.stat_result) -> Record | None:
-        """What is known of a file that is now as `found`."""
+        """Return what is known of a file that is now as `found`."""
         return self._held.get(_key(found))
 
     def add(self, found: os.stat_result, record: Record) -> None:
-        """Remembers a file that was hashed while it was as `found`, if that is long enough ago."""
+        """Remember a file that was hashed while it was as `found`, if that is long enough ago."""
         if time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > _SETTLED_NS:
             self._new[_key(found)] = record
 
     def save(self) -> None:
-        """Writes what was added. Where it cannot be written, files are hashed again next time."""
+        """Write what was added. Where it cannot be written, files are hashed again next time."""
         if not (self._new and self._path):
             return
         records = {**self._load(), **self._new}

@@ -17,16 +17,16 @@ class Tokenizer(Protocol):
     """What prompt building needs of a tokenizer. No call adds tokens of its own (BOS, EOS)."""
 
     def encode_template(self, text: str) -> list[int]:
-        """Token ids of `text`, where control tokens written in it are recognised."""
+        """Return the token ids of `text`, where control tokens written in it are recognised."""
         ...
 
     def encode_text(self, text: str) -> list[int]:
-        """Token ids of `text` as plain text. `text` holds no reserved string."""
+        """Return the token ids of `text` as plain text. `text` holds no reserved string."""
         ...
 
 
 def fingerprint(tokens: Mapping[int, str]) -> str:
-    """SHA-256 over a vocabulary, as 64 hexadecimal digits.
+    """Return the SHA-256 over a vocabulary, as 64 hexadecimal digits.
 
     `tokens` maps id to the token as tokenizer files write it (`tokenizer.json` and GGUF agree on
     that). Padding that no text produces is to be left out by the caller.
@@ -38,7 +38,7 @@ def fingerprint(tokens: Mapping[int, str]) -> str:
 
 
 def vocabulary_of(tokenizer_json: Path) -> Vocabulary:
-    """Describes the vocabulary of a Hugging Face `tokenizer.json` for a manifest.
+    """Describe the vocabulary of a Hugging Face `tokenizer.json` for a manifest.
 
     Raises:
         ManifestError: a reserved string of one character, which no text could be kept apart from.
@@ -58,7 +58,7 @@ def vocabulary_of(tokenizer_json: Path) -> Vocabulary:
 
 
 def gguf_vocabulary(tokens: Sequence[str], types: Sequence[int], like: Vocabulary) -> Vocabulary:
-    """Describes a GGUF's vocabulary from `tokenizer.ggml.tokens` and `.token_type`.
+    """Describe a GGUF's vocabulary from `tokenizer.ggml.tokens` and `.token_type`.
 
     Types as in llama.cpp: 3 control, 4 user defined, 5 unused (padding, left out). llama.cpp
     applies no Unicode normalisation, so that of `like`, the tokenizer it was made from, is kept.
@@ -83,10 +83,10 @@ def _reserved(strings: Sequence[str]) -> tuple[str, ...]:
 
 
 def _missing_bytes(tokens: Iterable[str]) -> tuple[int, ...]:
-    """Bytes of UTF-8 that a byte-level vocabulary lacks; none for any other kind of vocabulary.
+    """Return the UTF-8 bytes that a byte-level vocabulary lacks; empty for other vocabularies.
 
     Byte-level vocabularies spell a byte as one printable character (GPT-2's table: bytes that print
-    stand for themselves, the others for U+0100 and up, in order), a space thus as U+0120.
+    map to themselves, the others to U+0100 and up, in order), a space thus as U+0120.
     """
     known = set(tokens)
     if "\u0120" not in known:
@@ -101,7 +101,7 @@ def _missing_bytes(tokens: Iterable[str]) -> tuple[int, ...]:
 
 
 def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:
-    """The Unicode form among a tokenizer.json's normalisers; others change text, so are refused."""
+    """Return the Unicode form of tokenizer.json's normalizers; refuse any that change text."""
     normalizer = tokenizer.get("normalizer")
     if normalizer is None:
         return None
@@ -124,7 +124,7 @@ class HubTokenizer:
 
     @classmethod
     def from_directory(cls, directory: Path) -> "HubTokenizer":
-        """Reads `tokenizer.json` from a model's directory."""
+        """Read `tokenizer.json` from a model's directory."""
         from tokenizers import Tokenizer as FastTokenizer
 
         return cls(FastTokenizer.from_file(str(directory / "tokenizer.json")))

@@ -365,7 +365,7 @@ def _read_stdin() -> str:
 
 
 def _stop_on_interrupt(context: click.Context) -> threading.Event:
-    """An event that Ctrl-C sets, until the command has ended.
+    """Return an event that Ctrl-C sets, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
     event is still set then, and looked at before the next step, so the print says nothing new.

@@ -72,7 +72,7 @@ def enroll(
 
 
 def _next_command(server: str) -> str:
-    """A command that works as printed: the pair comes first where it is not installed."""
+    """Return a command that works as printed: the pair comes first where it is not installed."""
     from duet_contract.errors import PairNotFoundError
     from duet_contract.pairs import DEFAULT_PAIR, find_pair
 

@@ -127,7 +127,7 @@ def forget(ids: tuple[str, ...], everything: bool, before: dt.datetime | None) -
 
 
 def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tuple[list[str], int]:
-    """Ids of answers from before a local time, and how many have no readable date."""
+    """Return the ids of answers from before a local time, and how many have no readable date."""
     if not ids:
         return [], 0
     from duet_device.vault.vault import Vault
@@ -153,7 +153,7 @@ def _from_before(history: "History", ids: list[str], before: dt.datetime) -> tup
 
 
 def _report(damaged: int, count: int) -> None:
-    """Lets the command end with the code of what could not be read."""
+    """Let the command end with the code of what could not be read."""
     if damaged:
         raise VaultError(f"{damaged} of {count} answers cannot be read")
 

@@ -1,4 +1,4 @@
-"""What a question looks like on the terminal: answer on stdout, all else on stderr."""
+"""Write a question's output: the answer to stdout, everything else to stderr."""
 
 import os
 import sys
@@ -22,12 +22,12 @@ _DIM, _PLAIN = "\033[2m", "\033[0m"
 
 
 def _styled() -> bool:
-    """Whether a terminal may be sent styles: no-color.org, and terminals without any."""
+    """Return whether the terminal may get styles: no-color.org, and terminals without styles."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def show(text: str) -> None:
-    """Write lines to stdout, escaped: names of files and pairs are what others chose.
+    """Write lines to stdout, escaped, since others choose the names of files and pairs.
 
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
@@ -51,7 +51,7 @@ def show_path(path: Path) -> None:
 
 
 def note(line: str) -> None:
-    """Write one line to stderr, escaped: much of it is what another side said. Never fails."""
+    """Write one line to stderr, escaped, since much of it comes from other sides. Never fails."""
     _tell(f"duet-device: {one_line(line)}\n")
 
 
@@ -128,12 +128,12 @@ class Output:
         self._write_answer(text)
 
     def note(self, line: str) -> None:
-        """A line that the user should know."""
+        """Write a line that the user should know."""
         self._end_signal()
         note(line)
 
     def sent(self, request: "ReasonRequest") -> None:
-        """Everything that left the device for this question."""
+        """Write everything that left the device for this question."""
         self._sent = True
         if self._show_sent:
             from google.protobuf.json_format import MessageToJson
@@ -147,7 +147,7 @@ class Output:
         """Write the rest of the answer: the end of its line, or the receipt as JSON.
 
         Raises:
-            OutputClosed, OutputLost: whoever asked does not have the answer.
+            OutputClosed, OutputLost: the answer did not reach its reader.
         """
         self._end_signal()
         if self._plain and not self._as_json:
@@ -178,7 +178,7 @@ class Output:
             _tell(line + (f", stored as {stored}" if stored else "") + "\n")
 
     def break_off(self) -> None:
-        """The question fails: what is told next gets a line of its own."""
+        """End the current line after a failed question, so that the error starts a new line."""
         self._end_signal()
         if self._last != "\n" and self._on_terminal:
             self._last = "\n"

@@ -58,7 +58,7 @@ def rm(pair: str, yes: bool) -> None:
     ):
         note(f"{pair} stays")
         return
-    # Out of sight first: a pair is there whole or not at all.
+    # Renamed first, so that a pair is never partly deleted under its name.
     aside = home / f".{pair}.deleted"
     try:
         if aside.exists() or aside.is_symlink():
@@ -72,7 +72,7 @@ def rm(pair: str, yes: bool) -> None:
 
 
 def _confirmed(question: str, without: str) -> bool:
-    """Asks on stderr, reads the answer from stdin.
+    """Ask on stderr and read the answer from stdin.
 
     Args:
         question: to be answered with y or n.

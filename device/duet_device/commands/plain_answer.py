@@ -1,4 +1,4 @@
-"""Shows an answer at the terminal as a person writes it, while it streams."""
+"""Show an answer at the terminal as a person writes it, while it streams."""
 
 import re
 
@@ -45,7 +45,7 @@ class PlainAnswer:
         return held
 
     def _take(self) -> str | None:
-        """Takes a box, or the backslash of anything else; None if the rest is to be waited for."""
+        """Take a box, or the backslash of anything else; None if the rest is to be waited for."""
         box = _BOX.match(self._held)
         if not box:
             if any(mark.startswith(self._held.rstrip()) for mark in _MARKS):
@@ -63,7 +63,7 @@ class PlainAnswer:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """The position of the brace that closes one before `start`."""
+    """Return the position of the brace that closes one before `start`."""
     depth = 1
     for brace in _BRACE.finditer(text, start):
         depth += {"{": 1, "}": -1}.get(brace[0], 0)

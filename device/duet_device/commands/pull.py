@@ -80,7 +80,7 @@ def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, qu
 
 
 def _renew_identity(source: "Source", server: str) -> None:
-    """A device that only ever pulls would otherwise lose its identity with that cloud."""
+    """Renew the identity with the cloud, for devices that only pull and never ask."""
     from duet_device.identity.renewal import renew_if_due
     from duet_device.pairs.pulling.cloud import CloudSource
 
@@ -89,7 +89,7 @@ def _renew_identity(source: "Source", server: str) -> None:
 
 
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
-    """Where PAIR comes from, and the name that it must have there."""
+    """Return where PAIR comes from, and the name that it must have there."""
     if pair.startswith(prefix):
         from duet_device.pairs.pulling.hub import HubSource
         from duet_device.pairs.pulling.install import make_scratch

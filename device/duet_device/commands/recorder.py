@@ -1,7 +1,7 @@
-"""What `ask` does with history: stores answers, and finds signals that were received before.
+"""Store answers of `ask` in the history, and find signals that were received before.
 
-Nothing is imported for it unless there is a history. A passphrase is asked for before the question
-is sent, so that an answer is not lost for the lack of one.
+It imports the history only if there is one. It asks for a passphrase before the question is sent,
+so that a missing passphrase loses no answer.
 """
 
 import datetime as dt
@@ -91,7 +91,7 @@ class Recorder:
         return is_there(self._directory / HISTORY_NAME)
 
     def _prepare(self) -> bool:
-        """Whether to store; asks for the passphrase where one is needed."""
+        """Return whether to store; ask for the passphrase if one is needed."""
         from duet_device.vault.vault import Vault, passphrase_wanted
 
         if not self._history().enabled:

@@ -1,1 +1,1 @@
-"""The decoder at work: its tokens, and guesses ahead of them."""
+"""Run the decoder: evaluate prompts, generate answers, and predict tokens."""

@@ -1,4 +1,4 @@
-"""Generates the answer's tokens: greedily, greedily with prompt lookup, or by sampling."""
+"""Generate the answer's tokens: greedily, greedily with prompt lookup, or by sampling."""
 
 import math
 import time
@@ -67,9 +67,9 @@ class Generation:
         return self._lowest if self._judge else None
 
     def low_confidence(self, threshold: float | None) -> bool | None:
-        """Whether the answer so far is to be marked: its confidence is below a pair's threshold.
+        """Return whether the answer's confidence so far is below a pair's threshold.
 
-        None where the pair names none, or it was not asked to judge.
+        None if the pair has no threshold, or `judge` is false.
         """
         if threshold is None or self.confidence is None:
             return None
@@ -97,7 +97,7 @@ class Generation:
             self._check()
 
     def _odds(self) -> list[float]:
-        """Of the most likely token behind each of the last batch; 1 where it is not needed."""
+        """Return the top probability at each position of the last batch; empty unless judging."""
         return self._decoder.odds() if self._judge else []
 
     def _greedy(self) -> Iterator[tuple[int, float]]:

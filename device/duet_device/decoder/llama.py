@@ -92,7 +92,7 @@ class Decoder:
         self.close()
 
     def close(self) -> None:
-        """Frees the model and its context. The decoder cannot be used afterwards."""
+        """Free the model and its context. The decoder cannot be used afterwards."""
         self._free_context()
         if self._model:
             llama_cpp.llama_batch_free(self._batch)
@@ -110,7 +110,7 @@ class Decoder:
         return self._tokenize(text, parse_special=False)
 
     def detokenize(self, token: int, *, special: bool = False) -> bytes:
-        """The bytes of one token, which may be part of a character. Control tokens only on wish."""
+        """Return a token's bytes, which may be part of a character; control tokens on request."""
         length = self._token_to_piece(token, special)
         if length < 0:
             self._piece = ctypes.create_string_buffer(-length)
@@ -118,7 +118,7 @@ class Decoder:
         return self._piece.raw[:length]
 
     def is_end(self, token: int) -> bool:
-        """Whether the model itself ends a text with `token`."""
+        """Return whether the model itself ends a text with `token`."""
         return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
 
     # The sequence.
@@ -129,7 +129,7 @@ class Decoder:
         return self._capacity
 
     def reserve(self, tokens: int) -> None:
-        """Makes room for a sequence of `tokens`; what was evaluated stays so.
+        """Make room for a sequence of `tokens`; what was evaluated stays so.
 
         Raises:
             ModelProblem: there is not enough memory.
@@ -162,11 +162,11 @@ class Decoder:
         want_next: bool = True,
         check: Callable[[], None] | None = None,
     ) -> None:
-        """Appends tokens to the sequence.
+        """Append tokens to the sequence.
 
         Args:
             ids: the tokens.
-            want_next: whether the next token will be asked for; False saves computing its odds.
+            want_next: whether the next token will be requested; False saves computing its logits.
             check: called between batches; what it raises ends the evaluation there.
 
         Raises:
@@ -180,18 +180,18 @@ class Decoder:
             self._decode(batch, outputs)
 
     def evaluate_all(self, ids: Sequence[int]) -> list[int]:
-        """Appends at most `BATCH` tokens, in one batch.
+        """Append at most `BATCH` tokens, in one batch.
 
         Returns:
-            for each of them the most likely token behind it.
+            The most likely next token after each of them.
         """
         self._decode(ids, len(ids))
         return [int(token) for token in self._logits().argmax(axis=1)]
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
-        """Makes `ids` the sequence, evaluating only what differs from the one before."""
+        """Make `ids` the sequence, evaluating only what differs from the one before."""
         same = 0
-        # The last token is always evaluated again: the odds behind it are wanted.
+        # The last token is always evaluated again, since its logits are needed.
         for mine, wanted in zip(self.ids, ids[:-1], strict=False):
             if mine != wanted:
                 break
@@ -200,7 +200,7 @@ class Decoder:
         self.evaluate(ids[same:], check=check)
 
     def keep(self, count: int) -> None:
-        """Rolls the sequence back to its first `count` tokens."""
+        """Roll the sequence back to its first `count` tokens."""
         kept = self.ids[:count]
         if len(kept) < len(self.ids):
             self._outputs = 0
@@ -217,27 +217,27 @@ class Decoder:
         self.evaluate(kept, want_next=False)
 
     def most_likely(self) -> int:
-        """The most likely token behind the sequence; the last evaluation must have wanted it."""
+        """Return the most likely next token; the last evaluation must have requested it."""
         return int(self._logits()[-1].argmax())
 
     def odds(self) -> list[float]:
-        """Probability of the most likely token behind each that the last evaluation wanted."""
+        """Return the probability of the most likely next token at each requested position."""
         logits = self._logits()
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return [float(share) for share in 1.0 / exponentials.sum(axis=1)]
 
     def log_probabilities(self) -> NDArray[np.float64]:
-        """Natural logarithm of each token's probability behind the sequence (a copy)."""
+        """Return the natural logarithm of each next token's probability (a copy)."""
         logits = self._logits()[-1].astype(np.float64)
         logits -= logits.max()
         result: NDArray[np.float64] = logits - np.log(np.exp(logits).sum())
         return result
 
     def sample(self, sampler: Any) -> int:
-        """The token that a llama.cpp sampler picks behind the sequence."""
+        """Return the next token that a llama.cpp sampler picks."""
         return int(llama_cpp.llama_sampler_sample(sampler, self._context, -1))
 
-    # Inside.
+    # Internal methods.
 
     def _decode(self, ids: Sequence[int], outputs: int) -> None:
         position = len(self.ids)

@@ -1,7 +1,7 @@
-"""Guessing ahead: what follows the last words is often what followed them before.
+"""Predict tokens by prompt lookup: repeated words often have the same continuation.
 
 The guess comes from llama-cpp-python's prompt lookup; the decoder checks all of it in one batch,
-which costs less than as many single steps. Only for greedy answers, which stay what they were.
+which costs less than as many single steps. Only for greedy answers, which it does not change.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class PromptLookup:
         self._lookup = LlamaPromptLookupDecoding(LONGEST_MATCH, LONG_GUESS)
         self._ids = np.empty(max(room, len(ids)) + 1, np.intc)
         self._count = 0
-        # Pairs of neighbours. The lookup costs as much as it saves unless at least two tokens
+        # Pairs of neighbors. The lookup costs as much as it saves unless at least two tokens
         # match, and asking this set first is far cheaper than asking the lookup.
         self._pairs: set[tuple[int, int]] = set()
         self._plain_ms = 0.0
@@ -44,7 +44,7 @@ class PromptLookup:
             self.append(token)
 
     def append(self, token: int) -> None:
-        """Adds a token that came."""
+        """Add a token that came."""
         if self._count >= 2:
             # The newest pair is left out: it would match itself.
             self._pairs.add((int(self._ids[self._count - 2]), int(self._ids[self._count - 1])))
@@ -52,7 +52,7 @@ class PromptLookup:
         self._count += 1
 
     def guess(self, most: int) -> list[int]:
-        """Up to `most` tokens that may follow; none where a plain step is the better bet."""
+        """Return up to `most` predicted tokens; none if a plain step is likely to be faster."""
         if self._paused:
             self._paused -= 1
             return []
@@ -65,11 +65,11 @@ class PromptLookup:
         return [int(token) for token in found[: min(most, self._length)]]
 
     def plain_step(self, ms: float) -> None:
-        """Tells how long a step without a guess took, in milliseconds."""
+        """Record how long a step without a guess took, in milliseconds."""
         self._plain_ms += (ms - self._plain_ms) * (_WEIGHT if self._plain_ms else 1.0)
 
     def guess_step(self, ms: float, guessed: int, right: int) -> None:
-        """Tells how long checking a guess took, and how much of it was right."""
+        """Record how long the check of a guess took, and how many of its tokens were right."""
         self.guessed += guessed
         self.accepted += right
         self._length = LONG_GUESS if right == guessed else SHORT_GUESS

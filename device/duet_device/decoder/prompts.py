@@ -1,8 +1,8 @@
-"""The decoder's prompts for one question, and whether they fit into its window.
+"""Build the decoder's prompts for one question, and check that they fit into its window.
 
-Before the question stands the private context, if any. The decoder sees the question as it was
-sent, placeholders included, and the same placeholders in the context: the signal speaks of them.
-Alone, it sees everything as it was given, unless the pair's quantities are private.
+The private context, if any, precedes the question. The decoder reads the question as it was sent,
+with placeholders, and the same placeholders in the context, since the signal refers to them. Alone,
+it reads the original texts, unless the pair's quantities are private.
 """
 
 from collections.abc import Callable
@@ -18,22 +18,24 @@ from duet_device.question import Question
 
 @dataclass(frozen=True)
 class Prompts:
-    """Token ids around the signal, and counts of what they were built from.
-
-    `alone`: builds the prompt of an answer without a signal.
-    """
+    """Token ids around the signal, and the token counts of question and context."""
 
     prefix: list[int]
+    """Token ids before the signal."""
     suffix: list[int]
+    """Token ids after the signal."""
     alone: Callable[[], list[int]]
+    """Builds the prompt of an answer without a signal."""
     question_tokens: int
+    """Tokens of the question."""
     context_tokens: int
+    """Tokens of the private context."""
 
 
 def build_prompts(
     tokenizer: Tokenizer, manifest: Manifest, question: Question, budget: int
 ) -> Prompts:
-    """Builds the prompts; `budget`: most tokens of the signal.
+    """Build the prompts; `budget`: most tokens of the signal.
 
     Raises:
         UsageProblem: the question or the context is too long, or has characters that the decoder's
@@ -66,7 +68,7 @@ def build_prompts(
 
 
 def check_room(manifest: Manifest, prompt: int) -> None:
-    """Refuses a prompt of so many tokens if the decoder could not answer it.
+    """Refuse a prompt of so many tokens if the decoder could not answer it.
 
     Raises:
         ModelProblem: it fills the window.
@@ -102,7 +104,7 @@ def _context(
 def _check_window(
     manifest: Manifest, lengths: list[tuple[str, int]], question: int, budget: int, prompt: int
 ) -> None:
-    """Nothing of a context is ever cut, and the answer keeps the room that it has by default."""
+    """Refuse a context that does not fit whole next to an answer of the default length."""
     window, answer = manifest.decoder.context, manifest.defaults.answer
     if prompt + answer <= window:
         return

@@ -1,23 +1,22 @@
-"""Compares the answer with the last result that the signal computed.
+"""Compare the answer with the last result that the signal computed.
 
 A decoder may read a right signal ("4*1.50=6.") and answer something else. Where the signal ends in
 an equation and the answer is a number, the two must agree; the receipt marks an answer that does
-not. Where either is anything else (an expression, a fraction, a percentage, prose), nothing is
-said.
+not. Other answers and signals (an expression, a fraction, a percentage, prose) are not compared.
 """
 
 import re
 from decimal import Decimal
 
 _NUMBER = r"-?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?"
-# A number that an expression does not continue: "= 3*4", "= 3/4", "= 1,2", "= 25%" are no result.
+# A number that an expression does not continue: "= 3*4", "= 3/4", "= 1,2", "= 25%" do not count.
 _RESULT = re.compile(rf"\s*\$?\s*({_NUMBER})(?!\d|[.,]\d|\s*[-+*/^%=×·÷(\\])")  # noqa: RUF001
 _NUMBERS = re.compile(rf"(?<![\d.,]){_NUMBER}")
 _BOXED = re.compile(rf"\s*\{{\s*\$?\s*({_NUMBER})\.?\s*\}}")
 
 
 def contradicts(signal: str, answer: str) -> bool:
-    r"""Whether the answer gives another number than the signal's last equation.
+    r"""Return whether the answer gives another number than the signal's last equation.
 
     Args:
         signal: whole; one that was cut may end in an equation that is not the last.

@@ -1,9 +1,9 @@
-"""Guesses the signal's next tokens while the cloud still computes them.
+"""Predict the signal's next tokens while the cloud still computes them.
 
 Reasoner and decoder often agree on what comes next. While it waits, the decoder continues the
 signal by itself, a token at a time; when the chunk arrives, what was guessed right is evaluated
-already. The answer then starts sooner, at the price of computing on the device while it would idle:
-a guess costs a decoding step, evaluating a token that is there costs a fraction of one.
+already. The answer then starts sooner, but the device computes while it would otherwise be idle:
+a guess costs a decoding step, evaluating a known token costs a fraction of one.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ class SpeculativePrefill:
         self._decoder = decoder
         self._most = most
         self._sure = len(decoder.ids)
-        # Whether the odds behind the sequence are known.
+        # Whether the logits after the sequence are available.
         self._odds = True
 
     def guess(self) -> bool:
-        """Guesses one more token, if that is worth it; False if not."""
+        """Predict one more token if that can save time; return whether it did."""
         decoder = self._decoder
         length = len(decoder.ids)
         if not self._odds or length - self._sure >= self._most or length >= decoder.context:
@@ -40,14 +40,14 @@ class SpeculativePrefill:
         return True
 
     def arrive(self, ids: Sequence[int], *, last: bool = False) -> list[int]:
-        """Takes up tokens that have arrived.
+        """Take up tokens that have arrived.
 
         Args:
             ids: the tokens; they follow all that arrived before.
-            last: whether these are the prompt's last, so that the odds behind them are wanted.
+            last: whether these are the prompt's last, so that the logits after them are needed.
 
         Returns:
-            those of them that are still to be evaluated.
+            The tokens that are still to be evaluated.
         """
         guessed = self._decoder.ids[self._sure :]
         right = 0
@@ -56,7 +56,7 @@ class SpeculativePrefill:
                 break
             right += 1
         if last:
-            # The odds behind the very last token come from evaluating it.
+            # The logits after the last token come from evaluating it.
             right = min(right, max(0, len(ids) - 1))
         self._sure += right
         if last and not ids and guessed:
@@ -70,7 +70,7 @@ class SpeculativePrefill:
         return list(ids[right:])
 
     def evaluate(self, ids: Sequence[int], *, want_next: bool) -> None:
-        """Appends tokens that `arrive` left; the odds behind them only if `want_next`."""
+        """Append tokens that `arrive` returned; compute logits after them only if `want_next`."""
         self._decoder.evaluate(ids, want_next=want_next)
         self._sure = len(self._decoder.ids)
         self._odds = want_next

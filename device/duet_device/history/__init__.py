@@ -1,1 +1,1 @@
-"""What outlives a question: the history, and the vault that seals it and the keys."""
+"""Store the answers to questions (the history); the vault encrypts them."""

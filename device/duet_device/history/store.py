@@ -1,7 +1,7 @@
 """Answers stored on the device: SQLite, each record encrypted by the vault.
 
-A record's id and order are in the clear, nothing else is. Private context is never stored, only the
-names of what it came from.
+Only a record's id and order are in plaintext. Private context is never stored, only the names of
+its sources.
 """
 
 import datetime as dt
@@ -48,18 +48,24 @@ class StoredSignal(_Model):
 
 
 class SignalKey(_Model):
-    """What must be the same for a stored signal to be used again."""
+    """Values that must be equal for a stored signal to be used again."""
 
     sent: str
+    """The question as it left the device."""
     pair: str
+    """The pair as `id@version`."""
     vocabulary: str
+    """SHA-256 of the decoder's vocabulary."""
     budget: int | None
+    """Maximum number of signal tokens; None is the pair's default."""
     temperature: float | None
+    """Sampling temperature; None is the pair's default."""
     seed: int | None
+    """Sampling seed; None is not reproducible."""
 
 
 class Record(_Model):
-    """What is stored of a question."""
+    """The stored record of a question."""
 
     at: dt.datetime
     """When it was answered, UTC."""
@@ -87,7 +93,7 @@ class History:
 
     @classmethod
     def of(cls, directory: Path) -> Self:
-        """The history in a device's home."""
+        """Return the history in a device's home."""
         return cls(directory / HISTORY_NAME)
 
     @property
@@ -102,7 +108,7 @@ class History:
         return bool(row[0])
 
     def enable(self, wanted: bool) -> None:
-        """Switches storing on or off; answers that are there stay."""
+        """Switch storing on or off; answers that are there stay."""
         if not is_there(self.path):
             if not wanted:
                 return
@@ -117,7 +123,7 @@ class History:
             self._change(lambda database: database.execute("UPDATE settings SET keeping = 0"))
 
     def add(self, vault: Vault, record: Record) -> str:
-        """Encrypts and stores a record; returns its id."""
+        """Encrypt and store a record; return its id."""
         id_ = secrets.token_hex(4)
         sealed = vault.seal(record.model_dump_json().encode("utf-8"), _purpose(id_))
         with self._connected() as database:
@@ -125,7 +131,7 @@ class History:
         return id_
 
     def ids(self) -> list[str]:
-        """Ids of all records, the newest first."""
+        """Return the ids of all records, the newest first."""
         if not is_there(self.path):
             return []
         with self._connected() as database:
@@ -133,7 +139,7 @@ class History:
             return [str(row[0]) for row in rows]
 
     def read(self, vault: Vault, id_: str) -> Record:
-        """Returns a record.
+        """Return a record.
 
         Raises:
             VaultError: it was encrypted with another key, modified, or is of a newer version.
@@ -152,7 +158,7 @@ class History:
     def find_signal(
         self, vault: Vault, key: SignalKey, report: Callable[[str, VaultError], None]
     ) -> StoredSignal | None:
-        """Returns the newest signal of the same question.
+        """Return the newest signal of the same question.
 
         `report` is given the id of each record on the way that cannot be read, and why.
         """
@@ -167,7 +173,7 @@ class History:
         return None
 
     def forget(self, ids: list[str]) -> int:
-        """Removes records for good; returns how many there were. Needs no key."""
+        """Remove records permanently; return how many there were. Needs no key."""
         if not is_there(self.path) or not ids:
             return 0
         count = len(set(self.ids()) & set(ids))
@@ -183,10 +189,10 @@ class History:
         return count
 
     def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
-        """Changes what is there, on a full disk, too.
+        """Change what is there, on a full disk, too.
 
-        SQLite first writes a journal next to the database. Where there is no room for it, it is
-        held in memory: a record that stays would be worse than a file at risk.
+        SQLite first writes a journal next to the database. Without space for it, the journal is in
+        memory: failing to delete a record would be worse than risking the file.
         """
         try:
             with self._connected() as database:
@@ -226,7 +232,7 @@ class History:
 
 
 def check_ids(wanted: list[str], there: list[str]) -> None:
-    """Refuses ids that are not there.
+    """Refuse ids that are not there.
 
     Raises:
         UsageProblem: names the first.
@@ -237,7 +243,7 @@ def check_ids(wanted: list[str], there: list[str]) -> None:
 
 
 def _no_room(error: BaseException | None) -> bool:
-    """Whether SQLite could not make or fill a file."""
+    """Return whether SQLite could not make or fill a file."""
     codes = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     # The extended codes say more in their upper bytes.
     return isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in codes

@@ -2,7 +2,7 @@
 
 import duet_contract.channels as channels
 
-# Above, TLS is settled before gRPC is imported.
+# The import above configures TLS before gRPC is imported.
 import grpc  # isort: skip
 from grpc.experimental import ChannelOptions
 
@@ -10,28 +10,28 @@ from duet_device.identity.credentials import credentials_for, parse_address
 
 
 def open_channel(server: str, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
-    """A channel to `server` (host:port), with a connection of its own.
+    """Return a channel to `server` (host:port), with a connection of its own.
 
     Args:
         server: where the cloud listens.
-        credentials: those of the identity enrolled with that server, if None; plaintext only where
-            there is none and the server is on this machine.
+        credentials: None uses the identity enrolled with that server, or plaintext if there is no
+            identity and the server is on this machine.
 
     Raises:
         UsageProblem: `server` is not HOST:PORT.
-        IdentityProblem: there is none for a server elsewhere, or it cannot be used.
+        IdentityProblem: the identity for a remote server is missing, or it cannot be used.
     """
     address = parse_address(server)
     if credentials is None:
         credentials = credentials_for(server, may_be_plaintext=address.is_loopback)
-    # Whoever reads a stream waits for it itself: one thread to wake less for every chunk.
+    # The reader of a stream waits for it itself, which saves waking a thread for every chunk.
     return channels.open_channel(
         address, credentials, [(ChannelOptions.SingleThreadedUnaryStream, 1)]
     )
 
 
 def is_loopback(server: str) -> bool:
-    """Whether `server` (host:port) is on this machine.
+    """Return whether `server` (host:port) is on this machine.
 
     Raises:
         UsageProblem: it is not HOST:PORT.

@@ -1,8 +1,8 @@
-"""This device's identity with a server: certificate, sealed key, and the authority it trusts.
+"""Store this device's identity with a server: certificate, encrypted key, trusted authority.
 
-One file a server in `identities/` of the device's home, replaced whole. The private key was made
-here, never leaves, and lies sealed by the vault. With your own PKI the file names your certificate
-files instead, which are read anew for each link.
+Each server has one file in `identities/` of the device's home, replaced whole. The private key is
+generated on the device, never leaves it, and is encrypted by the vault. With your own PKI the file
+names your certificate files instead, which are read again for each link.
 """
 
 import base64
@@ -37,29 +37,32 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Identity:
-    """Who this device is to one server.
-
-    `server`: host:port. `authority`, `certificate`: PEM. `sealed_key`: PEM, sealed; empty with
-    files. `begins`, `ends`: of the certificate, seconds since 1970; 0 with files. `files`: your
-    own PKI's certificate, key and authority.
-    """
+    """The identity of this device with one server."""
 
     server: str
+    """The server as host:port."""
     name: str
+    """The device's name."""
     authority: str = ""
+    """Certificate of the authority, PEM."""
     certificate: str = ""
+    """Certificate of the device, PEM."""
     sealed_key: bytes = b""
+    """Private key (PEM), encrypted; empty with `files`."""
     begins: float = 0.0
+    """Start of the certificate's validity, seconds since 1970; 0 with `files`."""
     ends: float = 0.0
+    """End of the certificate's validity, seconds since 1970; 0 with `files`."""
     files: tuple[Path, Path, Path] | None = None
+    """Certificate, key and authority of your own PKI; None after enrollment with a code."""
 
     def credentials(self) -> "grpc.ChannelCredentials":
-        """Credentials for mutual TLS 1.3.
+        """Return the credentials for mutual TLS 1.3.
 
         Raises:
             IdentityExpired: the certificate is not valid now.
             IdentityProblem: something cannot be read, is malformed, or does not belong together.
-            VaultError: the key cannot be unsealed.
+            VaultError: the key cannot be decrypted.
         """
         from duet_contract.channels import Pem, tls_credentials
 
@@ -107,7 +110,7 @@ class Identity:
 
 
 def parse_address(server: str) -> Address:
-    """Reads a server's address.
+    """Read a server's address.
 
     Raises:
         UsageProblem: it is not HOST:PORT.
@@ -119,7 +122,7 @@ def parse_address(server: str) -> Address:
 
 
 def canonical(server: str) -> str:
-    """A server's name as identities are found by.
+    """Return a server's name as identities are found by.
 
     Raises:
         UsageProblem: it is not HOST:PORT.
@@ -128,11 +131,11 @@ def canonical(server: str) -> str:
 
 
 def load_identity(server: str) -> Identity | None:
-    """The identity enrolled with `server`; None if there is none.
+    """Return the identity enrolled with `server`; None if the device is not enrolled there.
 
     Raises:
-        IdentityProblem: there is one, and it cannot be read. Never taken for none: what is
-            meant for an enrolled server must not go out in the clear.
+        IdentityProblem: the identity exists and cannot be read. This is not treated as missing,
+            since data for an enrolled server must not be sent in plaintext.
     """
     path = _path(server)
     try:
@@ -150,7 +153,7 @@ def load_identity(server: str) -> Identity | None:
 
 
 def save_identity(identity: Identity) -> Path:
-    """Writes an identity, in place of an earlier one for the same server.
+    """Write an identity, in place of an earlier one for the same server.
 
     Raises:
         IdentityProblem: it cannot be written.
@@ -182,7 +185,7 @@ def key_purpose(server: str) -> str:
 
 
 def seal_key(purpose: str, key: bytes) -> bytes:
-    """Encrypts a private key (PEM) for one purpose.
+    """Encrypt a private key (PEM) for one purpose.
 
     Raises:
         VaultError: the vault cannot be opened.
@@ -193,10 +196,10 @@ def seal_key(purpose: str, key: bytes) -> bytes:
 
 
 def unseal_key(purpose: str, sealed: bytes) -> bytes:
-    """Decrypts what `seal_key` gave for the same purpose.
+    """Decrypt what `seal_key` gave for the same purpose.
 
     Raises:
-        VaultError: there is no vault, it cannot be opened, or the key was altered.
+        VaultError: there is no vault, it cannot be opened, or the key was modified.
     """
     from duet_device.vault.vault import Vault
 
@@ -204,7 +207,7 @@ def unseal_key(purpose: str, sealed: bytes) -> bytes:
 
 
 def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
-    """Credentials of the identity with `server`; None where the link is to be plaintext.
+    """Return the credentials of the identity with `server`; None where the link is to be plaintext.
 
     Raises:
         IdentityProblem: there is no identity and the link may not be plaintext, or this device is
@@ -242,7 +245,7 @@ def enrolled_servers() -> list[str]:
 
 
 def _same_server(one: Address, other: Address) -> bool:
-    """Whether two names are of one server for certain: this machine, and the same port."""
+    """Return whether two names are of one server for certain: this machine, and the same port."""
     return one.is_loopback and other.is_loopback and one.port == other.port
 
 

@@ -1,4 +1,4 @@
-"""Enrolls this device: knows the authority by the code's fingerprint, then spends the code."""
+"""Enroll this device: verify the authority by the code's fingerprint, then redeem the code."""
 
 import socket
 import ssl
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from duet_contract.channels import Pem, open_channel, tls_credentials
 
-# Above, TLS is settled before gRPC is imported.
+# The import above configures TLS before gRPC is imported.
 import grpc  # isort: skip
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -31,22 +31,25 @@ _MOST_PUBLISHERS = 256
 
 @dataclass(frozen=True)
 class Enrolled:
-    """What came of it. `publishers`: how many keys were pinned."""
+    """The result of an enrollment."""
 
     identity: Identity
+    """The new identity."""
     publishers: int
+    """Number of publisher keys that were pinned."""
 
 
 def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
-    """Spends `code` at `address` (host:port of enrollment) for an identity, and keeps it.
+    """Redeem `code` at `address` (host:port of enrollment) for an identity, and store it.
 
-    Everything that must be stored has its place on disk before the code is sent, and the same code
-    sends the same signing request again: repeating a call that failed is safe.
+    The disk space that enrollment needs is reserved before the code is sent, and the same code
+    sends the same signing request again. So it is safe to repeat a call that failed.
 
-    `server`: where the services are, if not on the port that the cloud names.
+    `server`: address of the services, if not on the port that the cloud names.
 
     Raises:
-        DeviceError: the code is none, the server is not the code's authority's, or it refused.
+        DeviceError: the code is invalid, the server does not belong to the code's authority, or
+            the server refused.
     """
     try:
         parsed = EnrollmentCode.parse(code)
@@ -54,7 +57,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         raise UsageProblem(str(error)) from error
     place = parse_address(address)
     services = parse_address(server) if server else None
-    # Whoever cannot read this list could not write it, either.
+    # A process that cannot read this list cannot write it, either.
     pinned()
     leaf = _presented_certificate(place)
     authority = _fetch_authority(place, leaf, parsed)
@@ -107,7 +110,7 @@ def _spend(
 
 
 def _check(response: EnrollResponse, address: Address) -> Address:
-    """Checks what the cloud says; where its services are."""
+    """Check what the cloud says; where its services are."""
     if not 0 < response.service_port <= MOST_PORT:
         raise IdentityProblem(f"the cloud at {address} named a port {response.service_port}")
     if len(response.name) > _MOST_NAME or not response.name.isprintable():
@@ -120,7 +123,7 @@ def _check(response: EnrollResponse, address: Address) -> Address:
 
 
 def _presented_certificate(address: Address) -> x509.Certificate:
-    """The certificate that a server shows; not trusted for anything but to ask which authority."""
+    """Return a server's certificate, not verified; it only serves to ask for the authority's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False
@@ -147,7 +150,7 @@ def _presented_certificate(address: Address) -> x509.Certificate:
 
 
 def _fetch_authority(address: Address, leaf: x509.Certificate, code: EnrollmentCode) -> bytes:
-    """The authority's certificate (DER), which the code's fingerprint proves."""
+    """Return the authority's certificate (DER), which the code's fingerprint proves."""
     shown = leaf.public_bytes(serialization.Encoding.PEM)
     with _channel(address, shown, f"the certificate of {address}") as channel:
         try:

@@ -1,7 +1,7 @@
-"""An enrollment that was begun: kept from before its code is spent until its certificate is stored.
+"""Store an enrollment from before its code is sent until its certificate is stored.
 
-The same code sends the same signing request again, which a cloud answers with the same certificate:
-neither a cut connection nor a full disk costs the code.
+The same code sends the same signing request again, and a cloud answers it with the same
+certificate. So the code stays usable after a broken connection or a full disk.
 """
 
 import base64
@@ -35,7 +35,7 @@ class PendingEnrollment:
 
     @classmethod
     def begin(cls, code: EnrollmentCode) -> Self:
-        """Returns the enrollment that was begun with this code, or begins one.
+        """Return the enrollment that was begun with this code, or begin one.
 
         Space for what an enrollment stores is occupied until `release`.
 
@@ -60,11 +60,11 @@ class PendingEnrollment:
         return pending
 
     def release(self) -> None:
-        """Frees the space that was occupied."""
+        """Free the space that was occupied."""
         self._reserved.unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Forgets the enrollment: its certificate is stored, or its code was refused."""
+        """Delete the enrollment, once its certificate is stored or its code was refused."""
         self.release()
         self.path.unlink(missing_ok=True)
 
@@ -83,7 +83,7 @@ class PendingEnrollment:
 
 
 def _read(path: Path) -> SigningRequest | None:
-    """The request of an enrollment that was begun; None if there is none that can be read."""
+    """Return the request of an enrollment that was begun; None if it is missing or unreadable."""
     try:
         data = json.loads(path.read_bytes())
         key = unseal_key(_purpose(path), base64.b64decode(data["key"], validate=True))

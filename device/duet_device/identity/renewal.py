@@ -1,4 +1,4 @@
-"""Renews this device's certificate once half of its life has passed."""
+"""Renew this device's certificate once half of its life has passed."""
 
 import time
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from duet_device.errors import DeviceError
 from duet_device.identity.credentials import Identity, load_identity, save_identity
 
 _TIMEOUT_S = 5.0
-# A device that cannot renew is told so when this part of the certificate's life is left.
+# A failed renewal is reported when this part of the certificate's life is left.
 _TELL_LEFT = 0.25
 
 
 def renew_if_due(server: str, note: Callable[[str], None]) -> bool:
-    """Renews the identity with `server` if it is time; whether it did. Failing is only noted."""
+    """Renew the identity with `server` if it is due; return whether it did. Only note failures."""
     identity = None
     try:
         identity = load_identity(server)
@@ -30,10 +30,10 @@ def renew_if_due(server: str, note: Callable[[str], None]) -> bool:
 
 
 def renew(identity: Identity) -> Identity:
-    """Gets a certificate for a new key, over a link with the present one, and keeps it.
+    """Get a certificate for a new key, over a link with the present one, and store it.
 
     Raises:
-        DeviceError: the cloud cannot be reached or refused, or the certificate cannot be kept.
+        DeviceError: the cloud cannot be reached or refused, or the certificate cannot be stored.
     """
     import grpc
     from cryptography import x509

@@ -22,7 +22,7 @@ class SigningRequest:
 
     @classmethod
     def new(cls) -> "SigningRequest":
-        """Makes the key."""
+        """Make the key."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
         request = builder.sign(key, hashes.SHA256())
@@ -30,7 +30,7 @@ class SigningRequest:
 
     @classmethod
     def load(cls, key: bytes, der: bytes) -> "SigningRequest":
-        """Reads what `key_pem` and `der` gave.
+        """Read what `key_pem` and `der` gave.
 
         Raises:
             ValueError: one is malformed, or they do not belong together.
@@ -44,7 +44,7 @@ class SigningRequest:
         return cls(private, der)
 
     def key_pem(self) -> bytes:
-        """The private key, PEM (PKCS #8), not encrypted."""
+        """Return the private key, PEM (PKCS #8), not encrypted."""
         return self.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -52,11 +52,11 @@ class SigningRequest:
         )
 
     def identity(self, server: str, name: str, certificate: bytes, authority: bytes) -> Identity:
-        """The identity that a certificate gives, its key sealed. Both certificates in DER.
+        """Return the identity of a certificate, with its key encrypted. Both certificates are DER.
 
         Raises:
             IdentityProblem: the certificate is not for this key, or not of this authority.
-            VaultError: the key cannot be sealed.
+            VaultError: the key cannot be encrypted.
         """
         try:
             issued = x509.load_der_x509_certificate(certificate)

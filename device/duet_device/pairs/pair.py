@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair's directory and what its manifest says.
-
-    `allow_unsigned`: see `duet_device.trust.signatures.check_signature`.
-    """
+    """A pair's directory and its manifest."""
 
     directory: Path
+    """Directory of the pair."""
     manifest: Manifest
+    """The parsed manifest."""
     allow_unsigned: bool = False
+    """See `duet_device.trust.signatures.check_signature`."""
 
 
 def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
-    """Finds a pair and reads its manifest; the models' files are not touched.
+    """Find a pair and read its manifest; the models' files are not touched.
 
     Raises:
         ModelProblem: there is no such pair, or its manifest cannot be used.
@@ -42,12 +42,12 @@ def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
 
 
 def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
-    """Verifies signature, files and GGUF header of a pair's decoder, then loads it.
+    """Verify signature, files and GGUF header of a pair's decoder, then load it.
 
     A file that has not changed since it was last hashed is not hashed again.
 
     Raises:
-        UntrustedPair: nobody whom this device trusts has signed the pair.
+        UntrustedPair: no publisher that this device trusts has signed the pair.
         ModelProblem: a file is missing, truncated or altered, or llama.cpp cannot load it.
     """
     # The question is on its way by now: what it did not need is imported here.

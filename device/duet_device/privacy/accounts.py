@@ -1,7 +1,7 @@
 """Numbers that belong to one person or machine: cards, accounts, telephones, IP addresses.
 
-What has a check digit is checked. Every expression is linear in the text; telephone numbers are
-`phonenumbers`' to know, which gets no more than the digits and what is around them.
+Check digits are verified. Every expression is linear in the text. `phonenumbers` decides about
+telephone numbers; it only gets the digits and the text around them.
 """
 
 import functools
@@ -108,7 +108,7 @@ def find_accounts(text: str) -> Iterable[Found]:
 
 
 def find_phones(text: str) -> Iterable[Found]:
-    """Telephone numbers: those that a country could have issued, and what somebody is to call.
+    """Find telephone numbers: valid numbers of a country, and numbers that the text says to call.
 
     Raises:
         UsageProblem: `phonenumbers` is not installed.

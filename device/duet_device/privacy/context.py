@@ -1,7 +1,7 @@
 """Private material for the decoder (`--context`): read here, given to the decoder, never sent.
 
 Text is UTF-8, or UTF-16 with a byte order mark. PDF and office files go through
-`duet_device.privacy.documents`. What a file is, its first bytes say, not its name.
+`duet_device.privacy.documents`. The first bytes of a file decide its type, not its name.
 """
 
 import os
@@ -18,7 +18,7 @@ from duet_device.text import decode_text, encoding_of
 # No decoder's window holds more; files are read no further than this.
 MOST_TEXT_BYTES = 16 << 20
 MOST_DOCUMENT_BYTES = 64 << 20
-# A folder with more is rarely what somebody meant to give.
+# A folder with more is rarely what a user wants to give.
 MOST_FILES = 1000
 # Names that a note lists.
 _FEW = 3
@@ -29,15 +29,17 @@ class _NotText(UsageProblem):
 
 
 class _Empty(UsageProblem):
-    """There is nothing in it."""
+    """The file is empty."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One file's text. `name`: as the user gave it, or inside the folder that the user gave."""
+    """The text of one file."""
 
     name: str
+    """Name as the user gave it, or inside the folder that the user gave."""
     text: str
+    """The file's text."""
 
 
 # What a question comes with: documents in the order given.
@@ -49,14 +51,14 @@ def read_context(
     note: Callable[[str], None],
     timeout: float = DEFAULT_CONTEXT_TIMEOUT,
 ) -> Context:
-    """Reads every source: files, folders with all that is in them, `-` for stdin.
+    """Read every source: files, folders with all that is in them, `-` for stdin.
 
-    Hidden files, empty ones and those that are no text are left out of folders, which `note` is
-    told; a file that was named is read or refused.
+    In folders, hidden, empty and non-text files are skipped, and `note` receives what was skipped.
+    A file that the user named is read or refused.
 
     Args:
         sources: as `--context` names them.
-        note: is told what was left out.
+        note: receives one line about skipped files.
         timeout: seconds that all documents together may take; plain text takes none.
 
     Raises:
@@ -124,7 +126,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _readable(name: str) -> str:
-    """A file's name as the prompt can hold it: names of old shares need not be UTF-8."""
+    """Return a file's name as the prompt can hold it: names of old shares need not be UTF-8."""
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -145,7 +147,7 @@ def _read_stdin() -> bytes:
 
 
 def _document(name: str, data: bytes, converter: Converter) -> Document:
-    """A file's text.
+    """Return a file's text.
 
     Raises:
         UsageProblem: see `read_context`.
@@ -181,5 +183,5 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _looks_like_text(data: bytes) -> bool:
-    """Whether bytes that are not UTF-8 may be text of an older encoding."""
+    """Return whether bytes that are not UTF-8 may be text of an older encoding."""
     return not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in data[:4096])

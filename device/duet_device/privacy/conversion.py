@@ -27,7 +27,7 @@ ENCRYPTED = "encrypted"
 
 
 def convert(data: bytes, kind: str) -> dict[str, str]:
-    """The text of a document.
+    """Return the text of a document.
 
     Args:
         data: the document.
@@ -42,14 +42,14 @@ def convert(data: bytes, kind: str) -> dict[str, str]:
     converter = getattr(converters, CONVERTERS[kind])()
     try:
         result = converter.convert(io.BytesIO(data), StreamInfo(extension=f".{kind}"))
-    # Parsers of broken files raise whatever they stumble on.
+    # Parsers of damaged files raise exceptions of any kind.
     except Exception as error:
         return {"error": ENCRYPTED if _is_encrypted(error) else type(error).__name__}
     return {"text": str(result.markdown).replace("\0", "")}
 
 
 def write_message(stream: BinaryIO, header: dict[str, object], body: bytes = b"") -> None:
-    """Writes a line of JSON with the length of the body, and the body."""
+    """Write a line of JSON with the length of the body, and the body."""
     line = json.dumps({**header, "bytes": len(body)}).encode() + b"\n"
     stream.write(line)
     stream.write(body)
@@ -57,7 +57,7 @@ def write_message(stream: BinaryIO, header: dict[str, object], body: bytes = b""
 
 
 def read_message(stream: BinaryIO) -> tuple[dict[str, str], bytes] | None:
-    """What `write_message` wrote; None where the other side has ended."""
+    """Return what `write_message` wrote; None where the other side has ended."""
     line = stream.readline()
     if not line.endswith(b"\n"):
         return None
@@ -76,7 +76,7 @@ def _is_encrypted(error: BaseException | None) -> bool:
 
 
 def main() -> None:
-    """Converts documents until stdin ends."""
+    """Convert documents until stdin ends."""
     # The device stops this process; a terminal's Ctrl-C is for the device.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "wb")

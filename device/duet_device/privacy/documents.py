@@ -36,7 +36,7 @@ _PDF_HEAD_BYTES = 1024
 
 
 def kind_of(data: bytes) -> str | None:
-    """What kind of document these bytes are (`pdf`, `docx`, `ole`, ...); None if of none."""
+    """Return what kind of document these bytes are (`pdf`, `docx`, `ole`, ...); None if of none."""
     if data.startswith(_OLE):
         return "ole"
     if data.startswith(b"PK\x03\x04"):
@@ -76,7 +76,7 @@ class Converter:
         self._stop()
 
     def text(self, name: str, data: bytes, kind: str) -> str:
-        """The text of a document, as Markdown.
+        """Return the text of a document, as Markdown.
 
         Args:
             name: for errors.

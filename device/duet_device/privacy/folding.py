@@ -59,14 +59,14 @@ class Folded:
         self.text = "".join(pieces)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where `text[start:end]`, which must not be empty, is in the original."""
+        """Return where `text[start:end]`, which must not be empty, is in the original."""
         if self._starts is None:
             return start, end
         return self._starts[start], self._ends[end - 1]
 
 
 def fold(text: str) -> str:
-    """The folded text alone."""
+    """Return the folded text alone."""
     return Folded(text).text
 
 

@@ -75,7 +75,7 @@ _LIMITS = frozenset(str(2**power + less) for power in (31, 32, 53, 63, 64) for l
 _COUNTED = re.compile(
     r"(?i)\b(?:account|customer|client|number|no|nr|id|konto|kunde)\W{0,3}(?:is\s)?\Z"
 )
-# Wherever it stands, behind letters, too: EUR500, Q3, 1e6.
+# At any position, also after letters: EUR500, Q3, 1e6.
 _NUMBER = re.compile(r"\d+(?:[.,' ]\d+)*")
 
 
@@ -94,11 +94,11 @@ def find_forms(text: str) -> Iterable[Found]:
 
 
 def is_known_quantity(value: str) -> bool:
-    """Whether a long number, or letters with numbers, is one that everybody computes with."""
+    """Return whether a long number, or letters with numbers, is a common quantity or formula."""
     return value in _LIMITS or _QUANTITY.fullmatch(value) is not None
 
 
 def find_numbers(text: str) -> Iterable[Found]:
-    """Every number written in digits; the reasoner cannot compute with any of them."""
+    """Return every number written in digits; the reasoner cannot compute with any of them."""
     for match in _NUMBER.finditer(text):
         yield Found(match.start(), match.end(), NUMBER)

@@ -1,4 +1,4 @@
-"""What identifies somebody in a question: every finder of `--redact`.
+"""Find what identifies a person in a question: every finder of `--redact`.
 
 Names come from a spaCy model where one is installed, else from `duet_device.privacy.names`. Nothing is
 imported before text needs it, and nothing is ever downloaded.
@@ -17,10 +17,10 @@ from duet_device.privacy.network import find_network
 
 
 def load_finders(note: Callable[[str], None]) -> list[Finder]:
-    """Finds identifiers and names.
+    """Find identifiers and names.
 
     Args:
-        note: is told where names are found without a model.
+        note: receives one line if names are found without a model.
 
     Returns:
         Finders; of equal spans, the earlier one's label counts.
@@ -45,7 +45,7 @@ def load_finders(note: Callable[[str], None]) -> list[Finder]:
 
 
 def _on_folded(finder: Finder) -> Finder:
-    """The same finder, which sees any text in one spelling."""
+    """Return the same finder, which sees any text in one spelling."""
 
     def find(text: str) -> Iterable[Found]:
         folded = Folded(text)
@@ -57,7 +57,7 @@ def _on_folded(finder: Finder) -> Finder:
 
 
 def _spacy_model() -> str | None:
-    """The largest English model that is installed; nothing is ever downloaded."""
+    """Return the largest English model that is installed; nothing is ever downloaded."""
     names = (f"en_core_web_{size}" for size in ("trf", "lg", "md", "sm"))
     return next((name for name in names if importlib.util.find_spec(name)), None)
 

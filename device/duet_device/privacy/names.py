@@ -1,10 +1,10 @@
-"""Names of people by the way they are written, where no language model is installed.
+"""Name of people by the way they are written, where no language model is installed.
 
 Western writing alone: a capitalised word is a name behind a title, an initial or a word that
 introduces one, or next to another capitalised word where neither is an ordinary word. Words in
 capitals, and words with a comma between, are a name if one of them is a known given name. A lone
-capitalised word elsewhere stays: most are no people, and a question without its subject cannot be
-answered.
+capitalised word elsewhere stays: most do not name people, and a question without its subject cannot
+be answered.
 """
 
 import re
@@ -34,7 +34,7 @@ _INTRODUCTIONS = _words(
     """
 )
 _PHRASES = r"(?:my|his|her|their|whose)\s+name\s+is|(?:I\s+am|I['\u2019]m|this\s+is)(?=\s+[A-Z])"
-# Words that begin sentences, and capitalised words that are no people.
+# Words that begin sentences, and capitalised words that do not name people.
 _ORDINARY = _words(
     """
     A About After All Also Although Am An And Another Any Are As Ask At Be Because Before Both But
@@ -105,7 +105,7 @@ def find_names(text: str) -> Iterable[Found]:
 
 
 def is_ordinary(word: str) -> bool:
-    """Whether a capitalised word begins sentences, or is a title or no person."""
+    """Return whether a capitalised word begins sentences, is a title, or does not name a person."""
     stem = _APOSTROPHE.split(word)[0]  # of "I'm" and "What's"
     return not _ORDINARY.isdisjoint((word, stem)) or word.rstrip(".") in _TITLES
 
@@ -154,7 +154,7 @@ def _people(
 
 
 def _without_abbreviation(text: str, run: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The capitalised words of a run, without `U. S.` and the like in front."""
+    """Return the capitalised words of a run, without `U. S.` and the like in front."""
     words = [each for each in run if text[each[0]].isupper()]
     initials = 0
     while initials < len(words) and words[initials][1] - words[initials][0] == 2:
@@ -165,7 +165,7 @@ def _without_abbreviation(text: str, run: list[tuple[int, int]]) -> list[tuple[i
 
 
 def _shouted(text: str, start: int, end: int) -> Iterator[Found]:
-    """A given name in capitals, with what follows or, if that is no name, what comes before."""
+    """Find a given name in capitals, with the name after it or else the name before it."""
     words = [(m.start(), m.end()) for m in _SPLIT.finditer(text, start, end)]
     names = [not is_ordinary(_capitalised(text[first:last])) for first, last in words]
     for at, (first, last) in enumerate(words):
@@ -195,6 +195,6 @@ def _capitalised(word: str) -> str:
 
 
 def _is_shouted(word: str) -> bool:
-    """Abbreviations and shouting: NASA, USA, GDP."""
+    """Return whether a word of two or more letters is all capitals: NASA, USA, GDP."""
     letters = [char for char in word if char.isalpha()]
     return len(letters) > 1 and all(char.isupper() for char in letters)

@@ -70,7 +70,7 @@ def find_network(text: str) -> Iterable[Found]:
 
 
 def _sentence_left_out(text: str, start: int, end: int) -> int:
-    """The end of an address without the marks of the sentence around it."""
+    """Return the end of an address without the marks of the sentence around it."""
     while end > start:
         last = text[end - 1]
         if last in _BRACKETS:
@@ -103,7 +103,7 @@ def _is_host(match: re.Match[str], following: str) -> bool:
 
 @functools.cache
 def _public_suffix() -> Callable[[str], str]:
-    """The public suffix of a host by the list that `tldextract` brings; nothing is fetched."""
+    """Return a function that gives a host's public suffix by `tldextract`'s list; offline."""
     import tldextract
 
     extract = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)

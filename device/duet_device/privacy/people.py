@@ -1,4 +1,4 @@
-"""Which names are the same person's: `Maria Lopez`, `Maria`, `LOPEZ, Maria` are one entity."""
+"""Find names of the same person: `Maria Lopez`, `Maria`, `LOPEZ, Maria` are one entity."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _WORD = re.compile(r"\w+(?:['\-]\w+)*")
 
 
 def same_people(text: str, found: Sequence[Found]) -> list[Found]:
-    """Gives each name its person, and finds parts of names elsewhere.
+    """Give each name its person, and find parts of names elsewhere.
 
     A name belongs to the one longer name that has all its words. Where several have them ("Maria"
     next to Maria Lopez and Maria Kant), or none, it is an entity of its own.
@@ -49,7 +49,7 @@ def _words(name: str) -> list[str]:
 
 
 def _people(names: set[frozenset[str]]) -> dict[frozenset[str], str]:
-    """The entity of each name and of each single word of one."""
+    """Return the entity of each name and of each single word of one."""
     longer: dict[str, list[frozenset[str]]] = {}
     for name in sorted(names, key=len, reverse=True):
         if not any(name < other for other in _having(name, longer)):
@@ -64,7 +64,7 @@ def _people(names: set[frozenset[str]]) -> dict[frozenset[str], str]:
 
 
 def _having(name: Iterable[str], longer: dict[str, list[frozenset[str]]]) -> list[frozenset[str]]:
-    """The longest names that have all words of `name`."""
+    """Return the longest names that have all words of `name`."""
     words = frozenset(name)
     candidates = min((longer.get(word, []) for word in words), key=len, default=[])
     return [each for each in candidates if words <= each]

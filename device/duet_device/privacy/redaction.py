@@ -1,7 +1,7 @@
-"""Redaction (`--redact`): stable placeholders for what identifies somebody, and back again.
+"""Redact questions (`--redact`): replace identifying text by placeholders, and restore it.
 
 `[NAME_1]` stands for one person, however the name is written in the question and in the private
-context, so that the signal, the decoder and the answer speak of the same one.
+context. So the signal, the decoder and the answer refer to the same person.
 """
 
 import re
@@ -25,7 +25,7 @@ class Redaction:
     """
 
     def __init__(self, question: str, found: Iterable[Found], taken: str = "") -> None:
-        """Replaces what was found, and the same values wherever else they stand alone.
+        """Replace what was found, and the same values elsewhere if they are whole words or numbers.
 
         A number counts within a word, too, since it may be found there: EUR500.
 
@@ -59,12 +59,12 @@ class Redaction:
         return self._replace(text, exactly=False)
 
     def restore(self, text: str) -> str:
-        """Text with the values in the placeholders' place."""
+        """Return the text with the values in the placeholders' place."""
         restorer = self.restorer()
         return restorer.feed(text) + restorer.finish()
 
     def restorer(self) -> "Restorer":
-        """Restores text that comes in pieces."""
+        """Return a restorer for text that arrives in chunks."""
         return Restorer(self.originals)
 
     def _replace(self, text: str, *, exactly: bool) -> str:
@@ -84,7 +84,7 @@ class Redaction:
         return "".join([*pieces, text[end:]])
 
     def _name(self, written: str, label: str, entity: str | None) -> None:
-        """Gives `written` its entity's placeholder, or a new one."""
+        """Give `written` its entity's placeholder, or a new one."""
         if written in self._exact:
             return
         placeholder = self._entities.get(entity or "")
@@ -106,7 +106,7 @@ class Redaction:
 
 
 class Restorer:
-    """Puts values back into text that arrives in pieces, which may cut placeholders."""
+    """Restores values in text that arrives in chunks, which may split placeholders."""
 
     def __init__(self, originals: dict[str, str]) -> None:
         self._originals = originals
@@ -115,7 +115,7 @@ class Restorer:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """The next characters that can be told; what may begin a placeholder is held back."""
+        """Return the next characters that are final; hold back what may begin a placeholder."""
         text = self._held + text
         cut = len(text)
         for start in range(max(0, len(text) - self._longest + 1), len(text)):
@@ -127,7 +127,7 @@ class Restorer:
         return self._pattern.sub(lambda match: self._originals[match[0]], text[:cut])
 
     def finish(self) -> str:
-        """What was held back and turned out to be no placeholder."""
+        """Return the text that was held back, which is not a placeholder."""
         held, self._held = self._held, ""
         return held
 
@@ -138,7 +138,7 @@ def redact(
     taken: str = "",
     check: Callable[[], None] = lambda: None,
 ) -> Redaction:
-    """Replaces what the finders find in a question; of equal spans the earlier finder's counts.
+    """Replace what the finders find in a question; of equal spans the earlier finder's counts.
 
     Args:
         question: as typed.
@@ -173,7 +173,7 @@ def _patterns(question: str, spans: Sequence[Found]) -> dict[str, str]:
 
 
 def _alone(value: str, pattern: str) -> str:
-    """A pattern for `value` that does not match inside a longer word or number."""
+    """Return a pattern for `value` that does not match inside a longer word or number."""
     before = r"(?<!\w)" if re.match(r"\w", value[0]) else ""
     after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
     return before + pattern + after

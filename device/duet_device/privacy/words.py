@@ -1,4 +1,4 @@
-"""One's own dictionary (`--redact-words`): what else must not leave."""
+"""Read the user's dictionary (`--redact-words`) of other text that must not leave the device."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -21,11 +21,13 @@ class Word:
     """An entry: every occurrence of `text` is a `label`."""
 
     text: str
+    """Word or phrase to replace."""
     label: str = DEFAULT_LABEL
+    """Label of the placeholder."""
 
 
 def find_words(words: Sequence[Word]) -> Finder:
-    """Finds the entries of a dictionary where they stand alone.
+    """Find the entries of a dictionary where they are whole words.
 
     In any case, with any white space between words, and in any spelling that folds to the same
     (`duet_device.privacy.folding`). All spellings of an entry are one entity.
@@ -59,7 +61,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def read_words(path: Path) -> list[Word]:
-    """Reads a dictionary: a word or phrase a line, or `word = LABEL`; `#` begins a comment.
+    """Read a dictionary: a word or phrase a line, or `word = LABEL`; `#` begins a comment.
 
     Args:
         path: a file of UTF-8, or UTF-16 with a byte order mark.

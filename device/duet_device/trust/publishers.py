@@ -15,7 +15,7 @@ BY_HAND = ""
 
 
 def pin(server: str, keys: tuple[bytes, ...]) -> None:
-    """Trusts what these keys sign, in place of all that `server` had pinned before.
+    """Trust what these keys sign, in place of all that `server` had pinned before.
 
     Args:
         server: where they come from, as "host:port"; `BY_HAND` for the user's own choice.
@@ -50,7 +50,7 @@ def pinned(server: str | None = None) -> tuple[bytes, ...]:
 
 
 def pinned_by_server() -> dict[str, tuple[bytes, ...]]:
-    """Every pinned key, by the server that pinned it."""
+    """Return every pinned key, by the server that pinned it."""
     return _load()
 
 
@@ -71,7 +71,7 @@ def _load() -> dict[str, tuple[bytes, ...]]:
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        # Never taken for an empty list: that would trust anybody's pair.
+        # An error, not an empty list, which would trust every pair.
         raise ModelProblem(
             f"the list of trusted publishers {path} cannot be read: {error}; "
             "restore it, or delete it and trust them again"

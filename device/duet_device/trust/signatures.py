@@ -1,4 +1,4 @@
-"""Whether a pair may be loaded: who signed it, and whether this device trusts them."""
+"""Decide whether a pair may be loaded: who signed it, and whether this device trusts them."""
 
 import hashlib
 from pathlib import Path
@@ -17,15 +17,15 @@ _SHOWN = 16
 def check_signature(
     manifest_json: bytes, manifest: Manifest, signature: bytes | None, *, allow_unsigned: bool
 ) -> None:
-    """Refuses a pair that nobody whom this device trusts has signed.
+    """Refuse a pair that no publisher trusted by this device has signed.
 
     Trusted are the publishers pinned at enrollment or by hand, and the user's own builds.
 
     Args:
         manifest_json: the manifest's bytes.
-        manifest: what they say.
-        signature: what lies beside them; None if there is nothing.
-        allow_unsigned: take a pair without signature, or of an unknown signer, as long as no
+        manifest: the parsed manifest.
+        signature: the content of `model.sig`; None if the pair has no signature.
+        allow_unsigned: accept a pair without signature, or of an unknown signer, as long as no
             publisher is pinned.
 
     Raises:
@@ -90,7 +90,7 @@ def signature_state(directory: Path, manifest: Manifest) -> str:
 
 
 def content_id(manifest_json: bytes) -> str:
-    """Short name of a manifest's content."""
+    """Return the short name of a manifest's content."""
     return hashlib.sha256(manifest_json).hexdigest()[:_SHOWN]
 
 
@@ -108,7 +108,7 @@ def _hint(signature: bytes) -> str:
 
 
 def _known_by(hint: str) -> str:
-    """Why a signer is trusted; "" if it is not."""
+    """Return why a signer is trusted; "" if it is not."""
     for key in builder_public():
         if fingerprint(key) == hint:
             return "this machine's builder"

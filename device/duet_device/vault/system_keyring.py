@@ -1,4 +1,4 @@
-"""The system's keyring, where keys may lie: Secret Service, KWallet, Keychain."""
+"""Store keys in the system's keyring: Secret Service, KWallet, Keychain."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ SERVICE = "duet-device"
 
 
 def put(name: str, key: bytes) -> bool:
-    """Whether there is a keyring that took the key and gives it back."""
+    """Store a key; return whether a keyring accepted it and returns it."""
     backend = _backend()
     if backend is None:
         return False
-    # Backends raise what their platform raises, beside keyring's own errors.
+    # Backends raise what their platform raises, besides keyring's own errors.
     try:
         backend.set_password(SERVICE, name, key.hex())
         return bool(backend.get_password(SERVICE, name) == key.hex())
@@ -24,7 +24,7 @@ def put(name: str, key: bytes) -> bool:
 
 
 def take(name: str) -> bytes:
-    """The key kept under a name; empty if what lies there is no key.
+    """Return the key stored under a name; empty if the stored value is not a key.
 
     Raises:
         VaultLocked: no keyring can be reached, or it stays locked.
@@ -50,7 +50,7 @@ def take(name: str) -> bytes:
 
 
 def remove(name: str) -> None:
-    """Forgets a key, if the keyring has it."""
+    """Delete a key, if the keyring has it."""
     backend = _backend()
     if backend is None:
         return
@@ -63,7 +63,7 @@ def remove(name: str) -> None:
 
 
 def _backend() -> Any:
-    """The keyring in use; None where there is none that keeps secrets."""
+    """Return the keyring in use; None if no keyring stores secrets."""
     import keyring
 
     chosen = keyring.get_keyring()

@@ -1,13 +1,13 @@
-"""The vault: seals what the device keeps, with a key that lies in the system's keyring.
+"""Encrypt what the device stores, with a key from the system's keyring or a passphrase.
 
-The key is random. The system's keyring holds it; where there is none, a passphrase does, through
-Argon2id. A sealed value is AES-256-GCM with the header and its purpose as associated data, so that
-nothing sealed for one thing can be put in the place of another.
+The key is random and stored in the system's keyring. Without a keyring, a passphrase encrypts it
+through Argon2id. An encrypted value is AES-256-GCM with the header and its purpose as associated
+data, so that a value encrypted for one purpose cannot replace another.
 
-    sealed = b"DV" · version (1 byte) · key's id (8 bytes) · nonce (12 bytes) · ciphertext and tag
+    value = b"DV" · version (1 byte) · key's id (8 bytes) · nonce (12 bytes) · ciphertext and tag
 
-`vault.json` in the device's home says which key is used and how it is had. It holds no secret but,
-with a passphrase, the key sealed by it.
+`vault.json` in the device's home says which key is used and where it is stored. It holds no secret
+but, with a passphrase, the encrypted key.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ _ARGON2 = {"iterations": 3, "lanes": 4, "memory_kib": 64 * 1024}
 _MOST_ARGON2 = {"iterations": 64, "lanes": 64, "memory_kib": 4 * 1024 * 1024}
 _KEY_PURPOSE = "vault key"
 
-# Opened before in this process: a passphrase is asked for, and stretched, once.
+# Opened before in this process: the passphrase is asked for, and its key derived, once.
 _opened: dict[Path, "Vault"] = {}
 
 
 class Vault:
-    """Seals and unseals with one key; `open` finds the key or makes it.
+    """Encrypts and decrypts with one key; `open` finds or creates the key.
 
     Attributes:
         id: of the key, 16 hexadecimal digits.
@@ -56,19 +56,19 @@ class Vault:
 
     @classmethod
     def open(cls, directory: Path | None = None, *, create: bool = True, ask: bool = True) -> Self:
-        """The vault of a directory, its key had from the keyring or by the passphrase.
+        """Open the vault of a directory with its key from the keyring or the passphrase.
 
         The passphrase is `DUET_PASSPHRASE`, or asked for on the terminal. A new vault's key goes
         into the system's keyring, unless `DUET_PASSPHRASE` is set or there is no keyring.
 
         Args:
             directory: the device's home, if None.
-            create: make a vault where there is none.
+            create: create a vault if the directory has no vault.
             ask: ask for the passphrase where there is a terminal.
 
         Raises:
             VaultLocked: there is no keyring that holds the key, and no passphrase.
-            VaultError: the passphrase is wrong, the vault is damaged, or there is none.
+            VaultError: the passphrase is wrong, or the vault is damaged or missing.
         """
         directory = _real(directory or home())
         if directory not in _opened:
@@ -84,16 +84,16 @@ class Vault:
         return vault
 
     def seal(self, data: bytes, purpose: str) -> bytes:
-        """Encrypts `data`; it can be had again only with the same `purpose`."""
+        """Encrypt `data`; only the same `purpose` decrypts it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return self._header + nonce + self._cipher.encrypt(nonce, data, self._bound(purpose))
 
     def unseal(self, sealed: bytes, purpose: str) -> bytes:
-        """What was sealed.
+        """Decrypt a value that was encrypted for `purpose`.
 
         Raises:
-            VaultError: it was sealed with another key, for another purpose, by a newer version,
-                or was altered since.
+            VaultError: it was encrypted with another key, for another purpose, by a newer version,
+                or was modified.
         """
         from cryptography.exceptions import InvalidTag
 
@@ -119,7 +119,7 @@ class Vault:
 
 
 def passphrase_wanted(directory: Path | None = None) -> bool:
-    """Whether opening the vault would ask for its passphrase; reads one small file."""
+    """Return whether opening the vault would ask for its passphrase; read only one small file."""
     path = _real(directory or home(create=False)) / VAULT_NAME
     return (
         path.parent not in _opened
@@ -130,7 +130,7 @@ def passphrase_wanted(directory: Path | None = None) -> bool:
 
 
 def key_place(directory: Path | None = None) -> str:
-    """Where the vault's key lies, in words; empty without a vault."""
+    """Return where the vault's key is stored, in words; empty without a vault."""
     path = _real(directory or home(create=False)) / VAULT_NAME
     if not is_there(path):
         return ""
@@ -138,12 +138,12 @@ def key_place(directory: Path | None = None) -> str:
 
 
 def _real(directory: Path) -> Path:
-    # Unlike Path.resolve, this never fails; what is wrong with the path is told when it is used.
+    # Unlike Path.resolve, this never fails; using the path reports what is wrong with it.
     return Path(os.path.realpath(directory))
 
 
 def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
-    """Writes vault.json with a new key; None if another process was faster."""
+    """Write vault.json with a new key; None if another process was faster."""
     key, id_ = secrets.token_bytes(_KEY_BYTES), secrets.token_bytes(_ID_BYTES)
     description: dict[str, Any] = {"version": 1, "id": id_.hex()}
     in_keyring = not os.environ.get(PASSPHRASE_VARIABLE) and system_keyring.put(id_.hex(), key)
@@ -197,7 +197,7 @@ def _load(path: Path) -> dict[str, Any]:
         if data["key"] == "passphrase":
             bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
             given = data["argon2id"]
-            # Of an altered file, too, no more is asked than a machine can do.
+            # A modified file must not request more work than a machine can do.
             sound &= all(
                 type(given[name]) is int and 1 <= given[name] <= most
                 for name, most in _MOST_ARGON2.items()
@@ -230,7 +230,7 @@ def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
 
 
 def _spellings(passphrase: str) -> list[str]:
-    """The passphrase as given, then as other keyboards, editors and shells write the same one.
+    """Return the passphrase as given, then as other keyboards, editors and shells write it.
 
     They differ in how an accent is composed, and in a byte order mark or line end around it.
     """
@@ -276,7 +276,7 @@ def _passphrase(ask: bool, *, new: bool) -> str:
 
 
 def _terminal() -> bool:
-    """Whether somebody can be asked, even where the question comes through a pipe."""
+    """Return whether a user can be asked, even if the question comes through a pipe."""
     if not sys.stderr.isatty():
         return False
     if sys.stdin.isatty():

@@ -1,6 +1,6 @@
 r"""Equality of expressions by math-verify, where it is installed.
 
-It may take for ever, and its own time limits need the main thread: call `equal` in a process that
+It may not terminate, and its own time limits need the main thread: call `equal` in a process that
 can be stopped. Its grading is not symmetric: the reference comes first.
 """
 
@@ -12,19 +12,19 @@ _CLOSE = 1e-9
 
 
 def available() -> bool:
-    """Whether math-verify is installed (`pip install "math-verify[antlr4_9_3]"`)."""
+    """Return whether math-verify is installed (`pip install "math-verify[antlr4_9_3]"`)."""
     return importlib.util.find_spec("math_verify") is not None
 
 
 def prepare() -> None:
-    """Imports math-verify before the first call's clock starts, and silences its warnings."""
+    """Import math-verify before the first call's clock starts, and silence its warnings."""
     for name in ("math_verify", "latex2sympy2_extended"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     equal("x", "x+1-1")
 
 
 def equal(reference: str, given: str) -> bool:
-    r"""Whether an answer equals the reference as mathematics.
+    r"""Return whether an answer equals the reference as mathematics.
 
     Args:
         reference: LaTeX.
@@ -46,7 +46,7 @@ def equal(reference: str, given: str) -> bool:
 
 
 def _apart(gold: list[object], found: list[object]) -> bool:
-    """Whether both are numbers, and differ by more than rounding."""
+    """Return whether both are numbers, and differ by more than rounding."""
     import sympy
 
     numbers = [

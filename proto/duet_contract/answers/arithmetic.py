@@ -1,4 +1,4 @@
-"""Evaluates arithmetic exactly, within bounds: what a device that computes is left to do."""
+"""Evaluate arithmetic exactly, within bounds, for a device that computes."""
 
 import re
 from collections.abc import Callable
@@ -12,11 +12,11 @@ _MAX_BITS = 10_000
 
 
 class _RefusedError(Exception):
-    """No arithmetic, or too much of it."""
+    """The text is not arithmetic, or exceeds the bounds."""
 
 
 def evaluate(text: str) -> Fraction | None:
-    """The value of an expression of numbers, `+ - * · × / ÷ ^` and brackets.
+    """Return the value of an expression of numbers, `+ - * · × / ÷ ^` and brackets.
 
     Args:
         text: plain text.

@@ -1,13 +1,13 @@
-r"""Finds the answer that a response marks as final: the last complete `\boxed{...}`."""
+r"""Find the answer that a response marks as final: the last complete `\boxed{...}`."""
 
 import re
 
-# An escaped character is passed over, so that "\{" opens nothing.
+# Escaped characters are skipped, so that "\{" opens nothing.
 _MARK = re.compile(r"\\f?box(?:ed)?\s*\{|\\.|[{}]", re.DOTALL)
 
 
 def last_boxed(response: str) -> str | None:
-    r"""The text inside the last `\boxed{...}` or `\fbox{...}` whose braces close.
+    r"""Return the text inside the last `\boxed{...}` or `\fbox{...}` whose braces close.
 
     Empty boxes are ignored: models repeat "put the answer in \boxed{}". Of nested boxes the inner
     one counts. Time is linear in the length of the response.

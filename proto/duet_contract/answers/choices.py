@@ -1,4 +1,4 @@
-r"""Finds the letter that an answer chooses, where it chooses exactly one."""
+r"""Find the letter that an answer chooses, where it chooses exactly one."""
 
 import re
 
@@ -16,7 +16,7 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _ALONE = re.compile(r"(?<![\w'’\\^_(-])\(?([A-Z])\)?(?![\w'’^_])")
-# "A" and "I" are words before a small letter; a letter may be named to be turned down.
+# "A" and "I" are words before a small letter; a letter may be named to be rejected.
 _AS_WORD = re.compile(r"[AI] (?!or |and )[a-z]")
 _DENIED_BEFORE = re.compile(
     r"\b(?:not|isn't|than|nor|reject|exclude)\s+(?:option\s+|choice\s+)?$", re.I
@@ -26,13 +26,13 @@ _OTHER = re.compile(r"^\W*(?:or|and|/|,|&)\s*\(?[A-Z]\)?(?![\w'’])", re.IGNORE
 
 
 def chosen(final: str) -> str | None:
-    """The letter of a final answer, such as a box holds.
+    """Return the letter of a final answer, such as a box holds.
 
     Args:
         final: plain text.
 
     Returns:
-        The letter, a capital; None if it is no letter, several, or part of a formula.
+        The letter, a capital; None for other text, several letters, or part of a formula.
 
     Examples:
         >>> chosen("(C) 5")
@@ -52,7 +52,7 @@ def chosen(final: str) -> str | None:
 
 
 def chosen_in_prose(text: str) -> str | None:
-    """The letter that sentences settle on: after "the answer is", else the one that is named.
+    """Return the letter that sentences choose: after "the answer is", else the named letter.
 
     Args:
         text: plain text.
@@ -85,7 +85,7 @@ def chosen_in_prose(text: str) -> str | None:
 
 
 def _named(text: str) -> set[str]:
-    """Letters that stand alone, less those that are words or turned down."""
+    """Return the letters between word boundaries, without words and rejected letters."""
     return {
         found[1]
         for found in _ALONE.finditer(text)

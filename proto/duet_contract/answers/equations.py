@@ -1,4 +1,4 @@
-"""Reads the number that a statement such as "x = 42" or "12·17 = 204" makes."""
+"""Read the number that a statement such as "x = 42" or "12·17 = 204" makes."""
 
 import re
 from dataclasses import replace
@@ -9,14 +9,14 @@ from duet_contract.answers.quantities import Quantity, read_quantity, same_quant
 
 _EQUAL = re.compile(r"\s*(?:=+|≈)\s*")
 _LABEL = re.compile(r"[^\W\d_][^\d=:()+*/^]{0,80}?(?::|\b(?:is|are|equals))\s+(?=\S)")
-# What may stand in a name: "x_1", "f(2)".
+# Characters that a name may have: "x_1", "f(2)".
 _OF_NAME = re.compile(r"_\w+|\([^()]*\)")
 _UNKNOWN = re.compile(r"(?<![^\W\d_])(?<!\\)[^\W\d_](?![^\W\d_])")
 _ABOUT = Fraction(1, 100)
 
 
 def stated(text: str, *, computed: bool = True) -> tuple[Quantity, ...]:
-    """The number of a statement, read from end to end.
+    """Return the number of a statement, read from end to end.
 
     Of an equation every side that is a number counts, and all of them must agree; another side may
     be a name or arithmetic, but no formula with numbers and unknowns, as of "x + 2 = 20". Around
@@ -55,7 +55,7 @@ def _about(one: Quantity, other: Quantity) -> bool:
 
 
 def _is_formula(side: str) -> bool:
-    """Whether a side has numbers and unknowns, and is no number with a unit of one letter."""
+    """Return whether a side has numbers and unknowns, and is not a number with a letter as unit."""
     bare = _OF_NAME.sub("", side)
     mixed = _UNKNOWN.search(bare) and any(character.isdecimal() for character in bare)
     return bool(mixed) and read_quantity(side) is None

@@ -1,8 +1,8 @@
-r"""Compares what is no number: sets, intervals, tuples, algebra.
+r"""Compare expressions other than numbers: sets, intervals, tuples, algebra.
 
-Without a computer algebra system two expressions are equal where their text is, less what only
-sets it, with numbers read as numbers and sets in any order. `Comparison` is what only such a system
-can decide.
+Without a computer algebra system, two expressions are equal if their texts are equal. Typesetting
+does not count, numbers are compared by value, and sets have no order. A `Comparison` needs a
+computer algebra system.
 """
 
 import re
@@ -30,22 +30,24 @@ _HUGE = re.compile(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two expressions whose text differs. LaTeX, as the reference and the answer have it."""
+    """Two expressions whose text differs."""
 
     reference: str
+    """LaTeX of the reference."""
     given: str
+    """LaTeX of the answer."""
 
 
 def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Comparison:
-    r"""Whether an answer is the reference's expression.
+    r"""Return whether an answer is the reference's expression.
 
     Args:
         reference: its LaTeX, and its plain text.
         given: the answer's.
 
     Returns:
-        True if their text is the same; False if it can never be right: a number that was not
-        computed, or a size that no system should take up; else the comparison that is left.
+        True if their texts are equal. False if the answer cannot be right: a number that was not
+        computed, or an expression that is too large. Otherwise the comparison that remains.
 
     Examples:
         >>> compare((r"\{1, 2\}", "{1, 2}"), (r"\{2,1\}", "{2,1}"))
@@ -69,7 +71,7 @@ def compare(reference: tuple[str, str], given: tuple[str, str]) -> bool | Compar
 
 
 def same_text(reference: str, given: str) -> bool:
-    """Whether two plain texts are the same expression, as far as text can tell.
+    """Return whether two plain texts are the same expression, as far as text can tell.
 
     Examples:
         >>> same_text("(1/2, 3)", "(0.5,3)")
@@ -81,7 +83,7 @@ def same_text(reference: str, given: str) -> bool:
     """
     if _same(reference, given, 0):
         return True
-    # Who asks for a number in base 8 has named the base.
+    # A question that asks for a number in base 8 names the base.
     if (based := _BASED.fullmatch(reference)) and based[1] == given:
         return True
     # "y = 2x" answers "2x", and the other way round.
@@ -122,9 +124,9 @@ def _matched(parts: list[str], others: list[str], same: Callable[[str, str], boo
 
 
 def _parts(text: str) -> tuple[str, list[str]]:
-    """The brackets of a list and its elements; "" and the text for what is none.
+    """Return the brackets of a list and its elements; "" and the text if it is not a list.
 
-    A bare list is a set, since nothing says that its order counts.
+    A list without brackets is a set, since nothing says that its order counts.
     """
     text = text.strip()
     if matrix := _MATRIX.fullmatch(text):
@@ -161,7 +163,7 @@ def _split(text: str, separators: str) -> list[str]:
 
 
 def _terms(text: str) -> list[str]:
-    """The terms of a sum with their signs."""
+    """Return the terms of a sum with their signs."""
     text = _tight(text)
     cuts, depth = [0], 0
     for index, character in enumerate(text):
@@ -175,20 +177,20 @@ def _terms(text: str) -> list[str]:
 
 
 def _tight(text: str) -> str:
-    """Without blanks and without the signs of products that need none."""
+    """Remove blanks and the multiplication signs that can be omitted."""
     text = re.sub(r"\s+", "", text).rstrip(".")
     text = re.sub(r"(?<!\d)[·*×]|[·*×](?!\d)", "", text)
     return re.sub(r"\(([A-Za-z]|\d+)\)(?!\w)", r"\1", text) if "√(" in text else text
 
 
 def _other_case(reference: str, given: str) -> bool:
-    """Whether an answer names an unknown of the reference in the other case, as K for k."""
+    """Return whether an answer names an unknown of the reference in the other case, as K for k."""
     wanted, found = set(_LETTER.findall(reference)), set(_LETTER.findall(given))
     return any(letter.swapcase() in wanted for letter in found - wanted)
 
 
 def _as_computed(reference: str, given: str) -> bool:
-    """Whether an answer has a number wherever the reference has one, and no arithmetic instead."""
+    """Return whether an answer has a number, not arithmetic, wherever the reference has one."""
     if _undone(given, 0) and not _undone(reference, 0):
         return False
     shape, parts = _parts(reference)
@@ -202,7 +204,7 @@ def _as_computed(reference: str, given: str) -> bool:
 
 
 def _undone(text: str, depth: int) -> bool:
-    """Whether a part of a list, or all of it, is arithmetic of numbers that was not done."""
+    """Return whether a part of a list, or all of it, is arithmetic of numbers that was not done."""
     shape, parts = _parts(text)
     if shape and depth <= _MAX_DEPTH:
         return any(_undone(part, depth + 1) for part in parts)

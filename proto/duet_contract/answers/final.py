@@ -24,7 +24,7 @@ class FinalAnswer:
 
 
 def marked(response: str) -> str | None:
-    r"""What a response marks as its answer: the last box, or what follows a last "####".
+    r"""Return what a response marks as its answer: the last box, or what follows a last "####".
 
     Examples:
         >>> marked(r"so \boxed{x=5}")
@@ -34,12 +34,12 @@ def marked(response: str) -> str | None:
 
 
 def end_of(response: str) -> str:
-    """The end of a response in plain text, for an answer that is marked nowhere."""
+    """Return the end of a response in plain text, for an answer that is marked nowhere."""
     return plain(response[-MAX_PROSE:], MAX_PROSE) or ""
 
 
 def statement(text: str) -> str:
-    r"""The sentence of plain text that answers: behind the last "answer is", else the last line.
+    r"""Return the sentence with the answer: after the last "answer is", else the last line.
 
     Examples:
         >>> statement("Well.\nThe answer is Paris.")
@@ -51,7 +51,7 @@ def statement(text: str) -> str:
 
 
 def final_answer(response: str) -> FinalAnswer | None:
-    r"""The final answer of a response: its box, else what its prose settles on.
+    r"""Return the final answer of a response: its box, else what its prose settles on.
 
     Args:
         response: what a model wrote.

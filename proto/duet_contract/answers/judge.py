@@ -1,4 +1,4 @@
-r"""Whether an answer is right: the one rule of training, evaluation and bench.
+r"""Decide whether an answer is right, by the same rule in training, evaluation and bench.
 
 What the reference is (see `read_reference`) decides how an answer is compared with it. The answer
 is the last `\boxed{...}`, or what follows a last "####"; without either, what the prose settles on.
@@ -28,7 +28,7 @@ def decide(
     boxed: bool = False,
     kind: Kind | None = None,
 ) -> bool | Comparison:
-    r"""Whether an answer is right, as far as text and exact numbers can tell.
+    r"""Return whether an answer is right, as far as text and exact numbers can tell.
 
     Args:
         answer: what a model wrote.
@@ -82,7 +82,7 @@ def is_right(
     kind: Kind | None = None,
     equal: Callable[[Comparison], bool] | None = None,
 ) -> bool:
-    r"""Whether an answer is right.
+    r"""Return whether an answer is right.
 
     Args:
         answer: what a model wrote.

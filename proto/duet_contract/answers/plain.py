@@ -1,4 +1,4 @@
-r"""Turns the LaTeX, Markdown and Unicode of a final answer into text as a person writes it.
+r"""Turn the LaTeX, Markdown and Unicode of a final answer into text as a person writes it.
 
 Everything else reads this form: `-\frac{3}{4}` is `-3/4`, `2\frac12` is `2 1/2`, `5\text{ cm}` is
 `5 cm`, `1{,}000` is `1,000`, `x^{10}` is `x^10`.
@@ -8,7 +8,7 @@ import re
 import unicodedata
 
 MAX_LENGTH = 1_000
-"""Characters; a longer text is no final answer, and is refused before anything reads it."""
+"""Characters; a longer text is not a final answer, and is refused before it is parsed."""
 _MAX_DEPTH = 40
 
 # Commands whose argument is what they show.
@@ -56,7 +56,7 @@ _TOKEN = re.compile(r"\\(?:[A-Za-z]+\*?|.)|[{}^_~&]|[^\\{}^_~&]", re.DOTALL)
 
 
 def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
-    r"""A final answer as a person writes it.
+    r"""Return a final answer as a person writes it.
 
     Args:
         text: LaTeX, Markdown, Unicode or any mixture. Two dollar signs are math delimiters by
@@ -91,7 +91,7 @@ def plain(text: str, limit: int = MAX_LENGTH) -> str | None:
 
 
 def _standard_characters(text: str) -> str:
-    """Digits, minus signs, blanks, fractions and superscripts in ASCII; no invisible characters."""
+    """Write digits, signs, blanks, fractions, superscripts in ASCII; drop invisible characters."""
     if text.isascii():
         return text.replace("\r\n", "\n")
     out: list[str] = []
@@ -134,7 +134,7 @@ class _Latex:
 
     def read(self) -> str:
         text = self._until_close(0)
-        while self._next < len(self._tokens):  # Braces that close nothing are passed over.
+        while self._next < len(self._tokens):  # Braces that close nothing are skipped.
             text += self._until_close(0)
         return _place_fractions(text)
 
@@ -188,7 +188,7 @@ class _Latex:
         return _SYMBOLS.get(name, f"\\{name}")
 
     def _argument(self, depth: int) -> str:
-        """A braced group, or the next part."""
+        """Return a braced group, or the next part."""
         if depth > _MAX_DEPTH:
             raise _TooDeepError
         while self._next < len(self._tokens) and self._tokens[self._next].isspace():
@@ -200,7 +200,7 @@ class _Latex:
         return _place_fractions(self._one(part, depth + 1))
 
     def _number(self) -> str:
-        """A whole number that is raised without braces, as people write 10^12 and 10^-3."""
+        """Return a whole number that is raised without braces, as people write 10^12 and 10^-3."""
         start = self._next
         if self._tokens[start : start + 1] in (["-"], ["+"]):
             self._next += 1
@@ -219,7 +219,7 @@ def _grouped(text: str, *, negative: bool = False) -> str:
 
 
 def _place_fractions(text: str) -> str:
-    """Writes each fraction so that it reads as one beside what is next to it."""
+    """Write each fraction so that it stays one number next to its neighbors."""
     if _OPEN not in text:
         return text
 

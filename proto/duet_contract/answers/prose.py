@@ -1,4 +1,4 @@
-r"""Finds the number that prose settles on, where no box marks it.
+r"""Find the number that prose settles on, where no box marks it.
 
 It is the number right behind the last "the answer is", else the last number of the text. A number
 is taken with all that belongs to it, never in part: "12*17" gives none, "12*17 = 204" gives 204,
@@ -49,14 +49,14 @@ class Statement:
 
 
 def last_number(text: str, *, computed: bool = True) -> Statement | None:
-    """The number that a text without a box gives as its answer.
+    """Return the number that a text without a box gives as its answer.
 
     Args:
         text: plain text.
         computed: whether a number must be computed; see `stated`.
 
     Returns:
-        The number; None if there is none, or it was not computed.
+        The number; None if the text has no number, or the number was not computed.
 
     Examples:
         >>> last_number("The answer is 18 (see step 2).").text
@@ -110,13 +110,13 @@ def _statements(text: str) -> list[tuple[int, str]]:
 
 
 def _is_list(text: str, group: list[re.Match[str]], gap: str) -> bool:
-    """Whether a number goes on with a list in brackets, as the 4 of "(3, 4)"."""
+    """Return whether a number continues a list in brackets, as the 4 of "(3, 4)"."""
     before = text[max(0, group[0].start() - 10) : group[0].start()].rstrip("-+ $")
     return bool(_LIST.fullmatch(gap)) and before.endswith(("(", "[", "{"))
 
 
 def _unit(behind: str) -> str | None:
-    """The known unit behind a number, "" without one; None if the number is part of a word."""
+    """Return the known unit after a number, "" without one; None if it is part of a word."""
     found = _UNIT.match(behind)
     if found:
         attached = not found[0][0].isspace()

@@ -1,4 +1,4 @@
-r"""Reads numbers with their units, always whole: what is not a number from end to end is none."""
+r"""Read numbers with their units; a text counts only if all of it is one number."""
 
 import re
 from dataclasses import dataclass
@@ -46,17 +46,17 @@ class Quantity:
     decimals: int
     """Digits after the point."""
     divides: bool = False
-    """It is a fraction that comes out whole, such as 48/2: a division that is left to do."""
+    """Whether it is a fraction with a whole value, such as 48/2: an uncomputed division."""
 
     @property
     def values(self) -> frozenset[Fraction]:
-        """What it may stand for: 25% is 25 where a percentage is asked for, else 1/4."""
+        """Possible values: 25% is 25 where a percentage is asked for, else 1/4."""
         of_hundred = {self.value / 100} if self.unit and self.unit.is_percent else set()
         return frozenset({self.value, *of_hundred})
 
 
 def read_quantity(text: str) -> Quantity | None:
-    """Reads a number, with a currency, a unit, a remark in brackets or "about".
+    """Read a number, with a currency, a unit, a remark in brackets or "about".
 
     Args:
         text: plain text, from `plain`.
@@ -84,10 +84,10 @@ def read_quantity(text: str) -> Quantity | None:
 
 
 def quantity_of(found: re.Match[str], rest: str) -> Quantity | None:
-    """The number that a match of `NUMBER` with its sign found, with the unit that `rest` is.
+    """Return the number that a match of `NUMBER` with its sign found, with the unit that `rest` is.
 
     Returns:
-        The number; None if `rest` is no unit, or the number is too large.
+        The number; None if `rest` is not a unit, or the number is too large.
     """
     if found["sign"] and found["sign2"]:
         return None
@@ -110,7 +110,7 @@ def quantity_of(found: re.Match[str], rest: str) -> Quantity | None:
 
 
 def same_quantity(reference: Quantity, given: Quantity) -> bool:
-    """Whether an answer's number is the reference's.
+    """Return whether an answer's number is the reference's.
 
     Exact, but for a reference of `ROUNDED_FROM` decimals or more, which may be rounded: equal
     within `TOLERANCE` or half of its last decimal, whichever is more. A unit that one side alone

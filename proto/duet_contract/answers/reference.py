@@ -1,4 +1,4 @@
-r"""What a reference is decides how answers are compared with it."""
+r"""Read a reference; its kind decides how answers are compared with it."""
 
 import re
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ class Reference:
     """A reference as it was read."""
 
     kind: Kind
+    """Kind of the reference."""
     raw: str
     """LaTeX, without a box around it."""
     text: str
@@ -37,12 +38,12 @@ class Reference:
     numbers: tuple[Quantity, ...] = ()
     """Of a number, its readings; see `stated`."""
     computed: bool = True
-    """False for arithmetic, which answers may then leave as well."""
+    """False for arithmetic, which answers may then leave uncomputed as well."""
 
 
 @lru_cache(maxsize=4096)
 def read_reference(reference: str, kind: Kind | None = None) -> Reference:
-    r"""Reads what an answer is to be compared with.
+    r"""Read what an answer is to be compared with.
 
     Args:
         reference: LaTeX or text, in a box or not, or a worked solution that ends in "#### 72".

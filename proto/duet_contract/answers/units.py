@@ -82,13 +82,14 @@ _MAX_WORDS = 8
 
 @dataclass(frozen=True)
 class Unit:
-    """A product of powers. `factor`: what one of it is in the base units of `known`."""
+    """A product of powers of units."""
 
     factor: Fraction
+    """Value of one such unit in the base units of `known`."""
     known: tuple[tuple[str, int], ...]
     """Kinds with their powers, such as length to the 1st over time to the -1st; sorted."""
     words: frozenset[str]
-    """Words that are no unit here, such as "apple"; singular, small letters."""
+    """Words that this module does not know as units, such as "apple"; singular, lower case."""
 
     @property
     def is_percent(self) -> bool:
@@ -97,7 +98,7 @@ class Unit:
 
 
 def read_unit(text: str, *, attached: bool = False) -> Unit | None:
-    """Reads what follows, or precedes, a number.
+    """Read what follows, or precedes, a number.
 
     Args:
         text: plain text such as "cm^2", "miles per hour" or "red apples".
@@ -105,7 +106,7 @@ def read_unit(text: str, *, attached: bool = False) -> Unit | None:
             since "5x" is a product.
 
     Returns:
-        The unit; None if the text is none, such as "or 6", "x", "(a)".
+        The unit; None if the text is not a unit, such as "or 6", "x", "(a)".
 
     Examples:
         >>> read_unit("km/h").known
@@ -146,10 +147,10 @@ def read_unit(text: str, *, attached: bool = False) -> Unit | None:
 
 
 def conversion(wanted: Unit | None, given: Unit | None) -> Fraction | None:
-    """What a number in `given` is to be multiplied with to be in `wanted`.
+    """Return the factor that converts a number in `given` to `wanted`.
 
-    A unit that only one side has changes nothing. Words that are no unit agree where one side's
-    hold the other's: "apples" and "red apples".
+    A unit that only one side has changes nothing. Words that are not known units agree if one
+    side's words include the other's: "apples" and "red apples".
 
     Returns:
         The factor; None if the units do not agree, as metres and kilograms, apples and pears.

@@ -1,4 +1,4 @@
-"""Reads the references of data files, worked solutions that end in "#### 72" among them."""
+"""Read the references of data files, worked solutions that end in "#### 72" among them."""
 
 import math
 import re
@@ -7,7 +7,7 @@ _LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
 
 
 def after_hashes(solution: str) -> str | None:
-    r"""The text after the "####" that begins the last line.
+    r"""Return the text after the "####" that begins the last line.
 
     Returns:
         The text, stripped, which may be empty; None if the last line does not begin so.
@@ -24,7 +24,7 @@ def after_hashes(solution: str) -> str | None:
 
 
 def final_line(solution: str) -> str:
-    r"""The text after a last "####", or the whole text without one; stripped.
+    r"""Return the text after a last "####", or the whole text without one; stripped.
 
     Examples:
         >>> final_line("24 clips.\n#### 1,024")
@@ -37,13 +37,13 @@ def final_line(solution: str) -> str:
 
 
 def reference_text(answer: object) -> str:
-    r"""The reference that a row of a JSON file gives as its answer.
+    r"""Return the reference that a row of a JSON file gives as its answer.
 
     Args:
         answer: text, a worked solution as GSM8K writes them, a number, or None.
 
     Returns:
-        The reference; "" if there is none.
+        The reference; "" for None.
 
     Raises:
         ValueError: it is anything else, such as `false` or a list, or a number that is not finite.

@@ -1,4 +1,4 @@
-"""Makes the answer of a pair with private quantities from what its two models wrote."""
+"""Make the answer of a pair with private quantities from what its two models wrote."""
 
 from dataclasses import dataclass
 
@@ -30,14 +30,14 @@ class ComputedAnswer:
 
     @property
     def failed(self) -> bool:
-        """Whether another formula is worth asking for: this one gives nothing that can be right."""
+        """Whether the formula gives no result that can be right; another may then be requested."""
         return self.checks.impossible if self.checks else self.text != OUT_OF_REACH
 
 
 def answer_of(
     masked: Masked, signal: str | None, sentence: str = "", *, cut: bool = False
 ) -> ComputedAnswer:
-    """Computes a signal's formula and completes the decoder's sentence; never raises.
+    """Compute a signal's formula and complete the decoder's sentence; never raise.
 
     Args:
         masked: the question.

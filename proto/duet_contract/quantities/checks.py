@@ -1,4 +1,4 @@
-"""Checks of a computed answer: features that tell right answers from wrong ones."""
+"""Check of a computed answer: features that tell right answers from wrong ones."""
 
 import re
 from collections.abc import Mapping
@@ -58,12 +58,12 @@ class Checks:
         )
 
     def features(self) -> dict[str, float]:
-        """The checks as numbers."""
+        """Return the checks as numbers."""
         return {name: float(value) for name, value in asdict(self).items()}
 
 
 def result_of(masked: Masked, value: Value) -> Fraction:
-    """The number that answers the question.
+    """Return the number that answers the question.
 
     Which of two labels is the larger number, the reasoner cannot know. A formula that is their
     difference and negative, for a question that asks for an amount, is the other way round.
@@ -83,7 +83,7 @@ def result_of(masked: Masked, value: Value) -> Fraction:
 
 
 def check(masked: Masked, value: Value) -> Checks:
-    """Checks a computed answer against its question.
+    """Check a computed answer against its question.
 
     Args:
         masked: the question.
@@ -117,7 +117,7 @@ def check(masked: Masked, value: Value) -> Checks:
 
 
 def _followed(value: Value, known: Mapping[str, Unit]) -> tuple[Unit | None, bool]:
-    """The result's unit, None if unknown, and whether any step adds unlike units."""
+    """Return the result's unit, None if unknown, and whether any step adds unlike units."""
     names = dict(known)
     unit: Unit | None = None
     unlike = False

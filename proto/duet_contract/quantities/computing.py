@@ -1,4 +1,4 @@
-"""Computes formulas exactly, in rational numbers."""
+"""Compute formulas exactly, in rational numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from duet_contract.quantities.masking import Quantity
 from duet_contract.quantities.rounding import plain
 
 MOST_BITS = 256
-"""Of numerator and denominator of any result, so that no formula costs time or memory."""
+"""Maximum bits of numerator and denominator of any result, which bounds time and memory."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,13 @@ class Work:
     """One computed step."""
 
     name: str
+    """Name of the step."""
     formula: str
-    """With labels: `a-b*c`."""
+    """The step with labels: `a-b*c`."""
     numbers: str
-    """With numbers: `20-3*4`."""
+    """The step with numbers: `20-3*4`."""
     result: Fraction
+    """Exact result of the step."""
 
     def __str__(self) -> str:
         return f"{self.numbers}={plain(self.result)}"
@@ -73,7 +75,7 @@ class Value:
 
 
 def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
-    """Computes a formula over the quantities of a question.
+    """Compute a formula over the quantities of a question.
 
     Args:
         formula: as the reasoner sent it.
@@ -83,9 +85,9 @@ def compute(formula: str, quantities: Sequence[Quantity]) -> Value:
         The exact result and every step.
 
     Raises:
-        NoFormula: the reasoner found none.
-        FormulaError: it is no formula, names what is not there, divides by zero, or a result is
-            absurdly large.
+        NoFormula: the reasoner found no formula.
+        FormulaError: the text is not a formula, has an unknown name, or divides by zero; or a
+            result is larger than the bound.
 
     Examples:
         >>> from duet_contract.quantities import mask

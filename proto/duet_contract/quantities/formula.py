@@ -1,4 +1,4 @@
-"""Parses formulas: the language in which a reasoner says how an answer is computed.
+"""Parse formulas: the language in which a reasoner says how an answer is computed.
 
     formula    = step { (";" | ".") step }
     step       = expression [ "=" NAME ] | NAME "=" expression
@@ -57,7 +57,9 @@ class Operation:
     """An operator or function with its operands; "%" and "negative" have one."""
 
     sign: str
+    """Operator or name of the function."""
     operands: tuple["Expression", ...]
+    """Operands in order."""
 
 
 Expression = Constant | Name | Operation
@@ -68,13 +70,15 @@ class Step:
     """One expression and the name of its result."""
 
     name: str
+    """Name of the result."""
     expression: Expression
+    """The parsed expression."""
     symbols: tuple[str, ...]
     """The expression as it was written."""
 
 
 def parse(formula: str) -> tuple[Step, ...]:
-    """Parses a formula.
+    """Parse a formula.
 
     Args:
         formula: text, as a reasoner wrote it.
@@ -83,8 +87,8 @@ def parse(formula: str) -> tuple[Step, ...]:
         At least one step.
 
     Raises:
-        NoFormula: the reasoner found none.
-        FormulaError: it is none, or it is larger than anything a word problem needs.
+        NoFormula: the reasoner found no formula.
+        FormulaError: the text is not a formula, or it is larger than any word problem needs.
 
     Examples:
         >>> [step.name for step in parse("a*b=A;c-A")]
@@ -110,7 +114,7 @@ def parse(formula: str) -> tuple[Step, ...]:
 
 
 def names_in(expression: Expression) -> frozenset[str]:
-    """All names that an expression uses."""
+    """Return all names that an expression uses."""
     if isinstance(expression, Name):
         return frozenset({expression.name})
     if isinstance(expression, Operation):
@@ -144,7 +148,7 @@ def _split(symbols: list[str]) -> list[list[str]]:
 
 
 def _named(written: list[str], usual: str) -> tuple[str, list[str]]:
-    """The name of a step, and its expression's symbols."""
+    """Return the name of a step, and its expression's symbols."""
     if "=" not in written:
         return usual, written
     if len(written) > 2 and written[-2] == "=" and _is_name(written[-1]):

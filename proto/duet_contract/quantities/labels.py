@@ -17,7 +17,7 @@ LABEL = re.compile(r"\[([a-z]+)\]")
 
 
 def label_names(question: str) -> Iterator[str]:
-    """Yields names whose label the question does not contain: a to z, then aa, ab and so on.
+    """Yield names whose label the question does not contain: a to z, then aa, ab and so on.
 
     Examples:
         >>> from itertools import islice
@@ -33,5 +33,5 @@ def label_names(question: str) -> Iterator[str]:
 
 
 def label(name: str) -> str:
-    """The label as a question has it."""
+    """Return the label as a question has it."""
     return f"[{name}]"

@@ -1,4 +1,4 @@
-"""Masks the quantities of a question, so that no digit of it leaves the device."""
+"""Mask the quantities of a question, so that no digit of it leaves the device."""
 
 import re
 from collections.abc import Collection
@@ -32,12 +32,12 @@ class Masked:
     """In the order of the question; these stay on the device."""
 
     def find(self, name: str) -> Quantity | None:
-        """The quantity of that name."""
+        """Return the quantity of that name."""
         return next((each for each in self.quantities if each.name == name), None)
 
 
 def mask(question: str, kept: Collection[str] = ()) -> Masked:
-    """Replaces every quantity of a question by a label.
+    """Replace every quantity of a question by a label.
 
     The same number twice gets two labels, so that a label tells nothing about values. A label that
     the question contains already is skipped. `duet_contract.quantities.numerals` says which
@@ -77,7 +77,7 @@ def mask(question: str, kept: Collection[str] = ()) -> Masked:
 
 
 def unmask(masked: Masked) -> str:
-    """Puts the quantities in again; the inverse of `mask`.
+    """Put the quantities in again; the inverse of `mask`.
 
     Examples:
         >>> unmask(mask("3kg of ½ a 10-year-old's x²"))
@@ -87,6 +87,6 @@ def unmask(masked: Masked) -> str:
 
 
 def fill_labels(text: str, quantities: tuple[Quantity, ...]) -> str:
-    """Replaces the labels of these quantities in any text by their source text."""
+    """Replace the labels of these quantities in any text by their source text."""
     sources = {quantity.name: quantity.source for quantity in quantities}
     return LABEL.sub(lambda found: sources.get(found[1], found[0]), text)

@@ -1,4 +1,4 @@
-"""Reads English number words: "twenty-five", "two hundred and six", "two thirds of"."""
+"""Read English number words: "twenty-five", "two hundred and six", "two thirds of"."""
 
 import re
 from collections.abc import Iterator
@@ -41,13 +41,13 @@ _ORDINAL = re.compile(rf"-(?:{_ORDINALS})\b", re.IGNORECASE)
 
 
 def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
-    """Finds numbers in words.
+    """Find numbers in words.
 
     Args:
         text: any text.
 
     Yields:
-        Start, end and value of each. "one" alone and ordinals are none.
+        Start, end and value of each. "one" alone and ordinals do not count.
 
     Examples:
         >>> list(read_words("two hundred and six of twenty-five"))
@@ -90,12 +90,12 @@ def _longest(match: re.Match[str]) -> tuple[int, int | None]:
 
 
 def _may_continue(words: list[str]) -> bool:
-    """Whether a longer sequence may be a number although this one is none."""
+    """Return whether a longer sequence may be a number although this one is not."""
     return words[-1] == "and" or words == ["a"]
 
 
 def _value(words: list[str]) -> int | None:
-    """The number that these words are, if they are one."""
+    """Return the number that these words are, if they are one."""
     total, group, lowest, previous = 0, 0, 10**12, ""
     for word in words:
         if word == "a":

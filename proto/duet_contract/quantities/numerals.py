@@ -1,4 +1,4 @@
-"""Finds numbers in text: digits of every script, fractions, times, dates, and English words.
+"""Find numbers in text: digits of every script, fractions, times, dates, and English words.
 
 Recognized notation, with the value that is read:
 
@@ -26,9 +26,9 @@ from duet_contract.quantities.number_words import read_words
 
 Kind = Literal["number", "word", "fraction", "ordinal", "time", "date", "exponent", "code"]
 MOST_DIGITS = 30
-"""A number with more digits has no value: nobody computes with it, and it costs time."""
+"""Digits; a longer number has no value, since it is not a quantity and slows computation."""
 
-# Stand-ins for characters of categories No and Nl, of which `re` has no class.
+# Replacements for characters of categories No and Nl, of which `re` has no class.
 _VULGAR, _OTHER, _TAKEN = "\ue000", "\ue001", "\ue002"
 _SUPERSCRIPTS = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -75,7 +75,7 @@ class Numeral:
 
 
 def find_numerals(text: str) -> list[Numeral]:
-    """Finds every number of a text; together they cover all its digits.
+    """Find every number of a text; together they cover all its digits.
 
     Args:
         text: any text.
@@ -98,7 +98,7 @@ def find_numerals(text: str) -> list[Numeral]:
 
 
 def _shadow(text: str) -> str:
-    """The same length, with every decimal digit as ASCII and other numeric signs as stand-ins."""
+    """Return a text of equal length, with ASCII digits and replacements for other numeric signs."""
     if text.isascii():
         return text
     return "".join(map(_shadow_of, text))
@@ -174,7 +174,7 @@ def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
 
 
 def read_decimal(core: str) -> tuple[int, Fraction | None]:
-    """Reads digits with separators.
+    """Read digits with separators.
 
     Args:
         core: ASCII digits, separated by `.`, `,`, apostrophes or narrow spaces.
@@ -202,7 +202,7 @@ def read_decimal(core: str) -> tuple[int, Fraction | None]:
 
 
 def _decimal_point(groups: list[str], separators: list[str]) -> tuple[bool, list[str]]:
-    """Whether the last separator is a decimal point, and the separators that are none."""
+    """Return whether the last separator is a decimal point, and the other separators."""
     if not separators:
         return False, []
     last = separators[-1]

@@ -1,4 +1,4 @@
-"""Says what a question asks for, and writes a result as that: people whole, money to the cent."""
+"""Say what a question asks for, and round a result to it: people whole, money to the cent."""
 
 import math
 import re
@@ -34,11 +34,11 @@ class Asked:
     sort: Sort
     """`count`: things that come whole; `number`: anything else."""
     rounding: Literal["up", "down"] | None
-    """How a count that is no whole number is rounded; None if the question does not say."""
+    """How a count that is not whole is rounded; None if the question does not say."""
 
 
 def asked(question: str) -> Asked:
-    """Reads what a question asks for from its wording.
+    """Read what a question asks for from its wording.
 
     Args:
         question: with quantities or with labels; it makes no difference.
@@ -63,7 +63,7 @@ def asked(question: str) -> Asked:
 
 
 def asked_unit(question: str) -> Unit | None:
-    """The unit of what a question asks for; empty for a count, None if its wording names none.
+    """Return the unit that a question asks for; empty for a count, None if it names no unit.
 
     Examples:
         >>> [dict(asked_unit(f"How many {word} are left?")) for word in ("pens", "hours")]
@@ -77,13 +77,13 @@ def asked_unit(question: str) -> Unit | None:
 
 
 def _asking(question: str) -> str:
-    """The last sentence that asks; the whole text if none does."""
+    """Return the last sentence that asks; the whole text if none does."""
     sentences = [each for each in _SENTENCES.split(question.strip()) if _ASKS.search(each)]
     return sentences[-1] if sentences else question
 
 
 def written(value: Fraction, what: Asked) -> str:
-    """Writes a result as an answer.
+    """Write a result as an answer.
 
     Args:
         value: exact.
@@ -110,7 +110,7 @@ def written(value: Fraction, what: Asked) -> str:
 
 
 def plain(value: Fraction) -> str:
-    """Writes a number exactly: as a decimal if it ends within six places, else as a fraction.
+    """Write a number exactly: as a decimal if it ends within six places, else as a fraction.
 
     Examples:
         >>> plain(Fraction(5, 2)), plain(Fraction(1, 3))

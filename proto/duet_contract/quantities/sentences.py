@@ -17,7 +17,7 @@ _NO_NOUN = frozenset(_NO_NOUN_WORDS.split())
 
 
 def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value]:
-    """Computes the formulas in a sentence and puts its numbers in.
+    """Compute the formulas in a sentence and insert its numbers.
 
     Args:
         sentence: with formulas in braces, `{=}` for the signal's result, and labels. A formula may
@@ -61,7 +61,7 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
 
 
 def plain_sentence(question: str, what: Asked) -> str:
-    """A sentence around `{=}`, the result, for questions that come without one of their own.
+    """Return a sentence around `{=}`, the result, for questions that come without one of their own.
 
     Args:
         question: masked.

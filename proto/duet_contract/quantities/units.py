@@ -41,18 +41,18 @@ _MONEY_SIGN_AFTER = re.compile(r"\s*[€£¥₹$]")
 
 
 def is_measure(word: str) -> bool:
-    """Whether a word is a unit of measure, so that a result in it need not be whole."""
+    """Return whether a word is a unit of measure, so that a result in it need not be whole."""
     return word.lower() in _DIMENSION
 
 
 def unit_of_word(word: str) -> Unit:
-    """The unit that a word names; empty if it names things that are counted."""
+    """Return the unit that a word names; empty if it names things that are counted."""
     dimension = _DIMENSION.get(word.lower())
     return Counter({dimension: 1} if dimension else ())
 
 
 def units(masked: Masked) -> dict[str, Unit]:
-    """Units of the quantities whose next word or sign says one; by name.
+    """Return the units of the quantities whose next word or sign says one; by name.
 
     Examples:
         >>> from duet_contract.quantities import mask
@@ -80,7 +80,7 @@ def _unit_of(before: str, after: str) -> Unit | None:
 
 
 def add_unlike(expression: Expression, known: Mapping[str, Unit]) -> tuple[Unit | None, bool]:
-    """Follows units through an expression.
+    """Follow units through an expression.
 
     Args:
         expression: one step's.

@@ -76,7 +76,7 @@ class DescribePairResponse(_message.Message):
     """Pair id and version."""
     version: _builtins.str
     manifest_json: _builtins.str
-    """The whole manifest as JSON, as it lies beside the models."""
+    """The whole manifest as JSON, as it is in the pair's directory."""
     vocabulary: _builtins.bytes
     """SHA-256 of the reasoner's vocabulary."""
     max_question_bytes: _builtins.int

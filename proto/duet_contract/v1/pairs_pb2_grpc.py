@@ -58,7 +58,7 @@ class PairServiceServicer:
     """
 
     def GetPair(self, request, context):
-        """Manifest and signature of a pair, byte for byte as they lie beside its models.
+        """Manifest and signature of a pair, byte for byte as they are in its directory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,7 @@ class PairServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PairServiceAsyncStub: ...
     GetPair: _grpc.UnaryUnaryMultiCallable[_pairs_pb2.GetPairRequest, _pairs_pb2.GetPairResponse]
-    """Manifest and signature of a pair, byte for byte as they lie beside its models."""
+    """Manifest and signature of a pair, byte for byte as they are in its directory."""
     FetchFile: _grpc.UnaryStreamMultiCallable[_pairs_pb2.FetchFileRequest, _pairs_pb2.FetchFileResponse]
     """Streams a file of the pair's decoder, from any byte on."""
 
@@ -52,7 +52,7 @@ class PairServiceAsyncStub(PairServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetPair: _aio.UnaryUnaryMultiCallable[_pairs_pb2.GetPairRequest, _pairs_pb2.GetPairResponse]  # type: ignore[assignment]
-    """Manifest and signature of a pair, byte for byte as they lie beside its models."""
+    """Manifest and signature of a pair, byte for byte as they are in its directory."""
     FetchFile: _aio.UnaryStreamMultiCallable[_pairs_pb2.FetchFileRequest, _pairs_pb2.FetchFileResponse]  # type: ignore[assignment]
     """Streams a file of the pair's decoder, from any byte on."""
 
@@ -69,7 +69,7 @@ class PairServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pairs_pb2.GetPairRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pairs_pb2.GetPairResponse, _abc.Awaitable[_pairs_pb2.GetPairResponse]]:
-        """Manifest and signature of a pair, byte for byte as they lie beside its models."""
+        """Manifest and signature of a pair, byte for byte as they are in its directory."""
 
     @_abc_1.abstractmethod
     def FetchFile(

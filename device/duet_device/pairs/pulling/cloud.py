@@ -1,4 +1,4 @@
-"""A decoder from the cloud that serves its reasoner: in chunks, going on where a link broke."""
+"""Fetch a decoder from the cloud that serves its reasoner; resume where a link broke."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from duet_device.link_errors import device_error, retry_after
 from duet_device.pairs.pulling.source import Progress, append, size_of
 
 _DESCRIBE_S = 15.0
-# A stream that stands still is noticed when its time is over; one that flows just goes on anew.
+# Time limit of one stream. A stream that delivered no data failed; others are resumed at once.
 _STREAM_S = 60.0
 _MOST_FAILURES = 5
 _FIRST_WAIT_S, _MOST_WAIT_S = 0.5, 10.0
@@ -29,7 +29,7 @@ class CloudSource:
         server: as "host:port".
         pair: "id@version", or "id" for the newest; "" for the pair that the cloud serves first.
         credentials: for the link; plaintext if None.
-        note: told, in one line, when a broken link is taken up again.
+        note: receives one line when a broken link is resumed.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class CloudSource:
         """See `Source`.
 
         Raises:
-            CloudUnreachable, CloudRefused: the link broke again and again without a byte coming,
+            CloudUnreachable, CloudRefused: the link broke repeatedly without delivering a byte,
                 or the cloud has another file.
         """
         failures = 0

@@ -1,7 +1,7 @@
-"""A decoder from a repository on the Hugging Face hub, or on a mirror of it (`HF_ENDPOINT`).
+"""Fetch a decoder from a repository on the Hugging Face hub or a mirror of it (`HF_ENDPOINT`).
 
-`huggingface_hub` fetches, and tries again after a cut, so its tokens, mirrors and offline mode all
-apply. What it brings is checked like what comes from everywhere else.
+`huggingface_hub` fetches, and retries after a broken connection, so its tokens, mirrors and offline
+mode all apply. Its files are checked like those of every other source.
 """
 
 import re
@@ -28,7 +28,7 @@ class HubSource:
 
     Raises:
         UsageProblem: malformed, or `huggingface_hub` is not installed.
-        ModelProblem: there is no such directory to be had.
+        ModelProblem: the directory cannot be created.
     """
 
     def __init__(self, repository: str, make_scratch: Callable[[], Path]) -> None:
@@ -77,7 +77,7 @@ class HubSource:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _download(self, path: str, most: int) -> Path | None:
-        """A file out of the repository; None if it has none of that name."""
+        """Return a file of the repository; None if the repository has no file of that name."""
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
         from huggingface_hub.errors import EntryNotFoundError
 

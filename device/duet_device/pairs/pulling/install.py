@@ -1,4 +1,4 @@
-"""Installs a pair's decoder: signature first, then every byte, then all of it at once."""
+"""Install a pair's decoder: check the signature, then every byte, then move it in one step."""
 
 import fcntl
 import os
@@ -29,9 +29,9 @@ from duet_device.trust.signatures import check_signature, content_id
 
 _PARTS = ".pulling"
 _SCRATCH = ".scratch-"
-# What a killed process left behind is deleted after a day.
+# Files of a killed process are deleted after a day.
 _STALE_S = 86_400
-# What a file system needs beside the files themselves.
+# Space that a file system needs besides the files themselves.
 _SPARE_BYTES = 16 << 20
 
 
@@ -40,8 +40,11 @@ class Offer:
     """A pair as its source describes it; its signature was checked."""
 
     manifest: Manifest
+    """The parsed manifest."""
     manifest_json: bytes
+    """The manifest as the source sent it."""
     signature: bytes | None
+    """The signature as the source sent it; None if the pair is not signed."""
 
     @property
     def bytes(self) -> int:
@@ -50,15 +53,15 @@ class Offer:
 
 
 def look(source: Source, wanted: str, *, allow_unsigned: bool) -> Offer:
-    """What a source offers; refused unless it is signed by somebody whom this device trusts.
+    """Return what a source offers; refuse it unless a trusted publisher signed it.
 
     Args:
-        source: where it comes from.
-        wanted: "id@version" or "id"; "" takes whatever it is.
+        source: the source of the pair.
+        wanted: "id@version" or "id"; "" accepts any pair.
         allow_unsigned: see `duet_device.trust.signatures.check_signature`.
 
     Raises:
-        UntrustedPair: not signed, by a stranger, altered, or another pair than was wanted.
+        UntrustedPair: not signed, signed by an unknown key, modified, or not the wanted pair.
         ModelProblem: its manifest cannot be used.
     """
     content, signature = source.describe()
@@ -75,7 +78,7 @@ def look(source: Source, wanted: str, *, allow_unsigned: bool) -> Offer:
 
 
 def is_installed(offer: Offer) -> bool:
-    """Whether just this is on the device already, unaltered."""
+    """Return whether exactly this offer is on the device already, unmodified."""
     directory = pairs_home() / offer.manifest.id
     try:
         if (directory / MANIFEST_NAME).read_bytes() != offer.manifest_json:
@@ -89,11 +92,11 @@ def is_installed(offer: Offer) -> bool:
 
 
 def check_replacement(offer: Offer, *, allow_downgrade: bool) -> None:
-    """Refuses to put an older version, or a decoder alone, in the place of what is there.
+    """Refuse to replace the installed pair by an older version or by a decoder alone.
 
     Raises:
-        UntrustedPair: it is older, and that was not asked for.
-        ModelProblem: what is there was built here, with its reasoner, or cannot be read.
+        UntrustedPair: the offer is older, and a downgrade is not allowed.
+        ModelProblem: the installed pair was built here, with its reasoner, or cannot be read.
     """
     directory = pairs_home() / offer.manifest.id
     if not directory.exists() and not directory.is_symlink():
@@ -120,15 +123,15 @@ def check_replacement(offer: Offer, *, allow_downgrade: bool) -> None:
 
 
 def install(source: Source, offer: Offer, progress: Progress) -> Path:
-    """Fetches what is missing, checks every file, and puts the pair in place; returns where.
+    """Fetch missing files, check every file, and install the pair; return its directory.
 
-    What was fetched before a cut is kept and gone on with. Nothing is loaded, and nothing on the
-    device is replaced, before all of it is checked. The caller holds the pair (`alone`).
+    Interrupted downloads resume. No file is loaded, and no file on the device is replaced, before
+    all files are checked. The caller holds the pair's lock (`alone`).
 
     Raises:
         UntrustedPair: a file is not what the manifest says.
         ModelProblem: no space, or it cannot be written.
-        CloudUnreachable, CloudRefused: the source failed; what came is kept.
+        CloudUnreachable, CloudRefused: the source failed; received data is stored.
     """
     manifest = offer.manifest
     home = pairs_home()
@@ -160,15 +163,15 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
 
 
 def parts_home() -> Path:
-    """Where what is being fetched lies, beside the pairs: put in place, it need not be copied."""
+    """Return the directory of downloads, next to the pairs, so that a rename installs a pair."""
     return pairs_home() / _PARTS
 
 
 def make_scratch() -> Path:
-    """A directory of its own for a source that has to put files somewhere first.
+    """Create a temporary directory for a source that has to store files first.
 
     Raises:
-        ModelProblem: it cannot be made.
+        ModelProblem: it cannot be created.
     """
     try:
         parts_home().mkdir(parents=True, exist_ok=True)
@@ -181,7 +184,7 @@ def make_scratch() -> Path:
 
 
 def discard_parts(pair: str) -> None:
-    """Deletes what earlier pulls of a pair left half done."""
+    """Delete partial downloads of a pair."""
     for left in parts_home().glob(f"{pair}@*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -202,7 +205,7 @@ def _check_space(offer: Offer, parts: Path) -> None:
 
 
 def _check_own(parts: Path, target: Path) -> None:
-    """Nobody may have put a link where the download goes."""
+    """Refuse links in the path of the download."""
     for place in (target, *target.relative_to(parts).parents):
         if (parts / place).is_symlink():
             raise UntrustedPair(f"{parts / place} is a link that no pull made: delete it")
@@ -222,10 +225,10 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def alone(pair: str) -> Iterator[None]:
-    """Holds a pair's place for this process, so that no other one fetches or replaces it.
+    """Lock a pair for this process, so that no other process fetches or replaces it.
 
     Raises:
-        ModelProblem: another process holds it, or there is no place to write.
+        ModelProblem: another process holds the lock, or the directory cannot be written.
     """
     try:
         parts_home().mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Where a decoder comes from, as the installer sees it, and what all such places share."""
+"""Define the sources of decoders, as the installer uses them, and their shared functions."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,27 +19,27 @@ class Source(Protocol):
     name: str
 
     def describe(self) -> tuple[bytes, bytes | None]:
-        """The bytes of manifest and signature (None: not signed)."""
+        """Return the bytes of manifest and signature (None: not signed)."""
         ...
 
     def fetch(self, pair: str, file: PairFile, target: Path, progress: Progress) -> None:
-        """Completes `target`, which may hold the file's first bytes already.
+        """Complete `target`, which may hold the file's first bytes already.
 
         Args:
             pair: as "id@version".
             file: as its manifest describes it.
-            target: where it goes.
-            progress: told how many bytes came.
+            target: path of the file to write.
+            progress: receives the number of bytes that arrived.
         """
         ...
 
     def close(self) -> None:
-        """Ends whatever is open."""
+        """End whatever is open."""
         ...
 
 
 def append(target: Path, file: PairFile, chunks: Iterable[bytes], progress: Progress) -> None:
-    """Writes chunks behind what `target` holds, each as it comes, so that a cut loses none.
+    """Append chunks to `target` as they arrive, so that an interruption loses none.
 
     Raises:
         UntrustedPair: more bytes come than the manifest says.
@@ -62,5 +62,5 @@ def append(target: Path, file: PairFile, chunks: Iterable[bytes], progress: Prog
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, 0 if there is none."""
+    """Return the size of a file in bytes; 0 if it does not exist."""
     return path.stat().st_size if path.exists() else 0

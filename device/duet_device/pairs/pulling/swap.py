@@ -1,4 +1,4 @@
-"""Puts a directory in another's place, so that there is always one of the two."""
+"""Put a directory in another's place, so that there is always one of the two."""
 
 import ctypes
 import os
@@ -11,10 +11,10 @@ _EXCHANGE = 2  # RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS
 
 
 def put_in_place(new: Path, target: Path) -> None:
-    """Moves `new` to `target`; what was there is deleted.
+    """Move `new` to `target`; what was there is deleted.
 
-    At no moment is there nothing, where the system can exchange two names in one step; elsewhere
-    for the time of two renames.
+    Where the system can exchange two names in one step, `target` exists at every moment. Elsewhere
+    it is missing between two renames.
 
     Raises:
         OSError: it cannot be moved; what was there is still there.
@@ -36,7 +36,7 @@ def put_in_place(new: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Deletes a directory; of a link, the link alone."""
+    """Delete a directory; of a link, the link alone."""
     if path.is_symlink():
         path.unlink()
     else:
@@ -44,7 +44,7 @@ def remove(path: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two names in one step; False where the system or the file system cannot."""
+    """Exchange two names in one step; False where the system or the file system cannot."""
     names = (os.fsencode(one), os.fsencode(other))
     try:
         libc = ctypes.CDLL(None, use_errno=True)
