@@ -95,7 +95,7 @@ class Admission:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> bool:
-        """Stop admitting and wait for running requests; return False if some remain after `grace_s`."""
+        """Stop admitting, wait for running requests; return False if some remain after `grace_s`."""
         self.state = SERVING_STATE_DRAINING
         try:
             await asyncio.wait_for(self._idle.wait(), grace_s)

@@ -1,10 +1,10 @@
 """Limits for each identity: questions a minute, questions at a time, tokens a day.
 
 Tokens are counted for every identity, questions for those that have a limit. Counts are in SQLite
-and change in one transaction each, so that they hold across restarts and between processes. The most
-that a question may take is charged when it begins, and the rest is refunded when it ends: a limit
-is never exceeded, and a question that a crash interrupted counts in full. Questions at a
-time are this process's own.
+and change in one transaction each, so that they hold across restarts and between processes. A
+question is charged its maximum when it begins, and the unused part is refunded when it ends: a
+limit is never exceeded, and a question that a crash interrupted counts in full. Questions at a time
+are counted per process.
 
 Times are the wall clock's, as they outlive the process. A clock that is set back leaves questions
 in the future: those are forgotten, so that no limit of a minute ever waits for more than a minute.

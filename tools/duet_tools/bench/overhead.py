@@ -44,7 +44,7 @@ class Signals:
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return bench.repeats + 1
 
 

@@ -26,14 +26,14 @@ USUAL = tuple(name for name in GROUPS if name != "overhead")
 
 
 def steps(bench: "Bench", groups: Sequence[str]) -> int:
-    """Measurements that these groups take, for the progress bar."""
+    """Return measurements that these groups take, for the progress bar."""
     return sum(_module(name).steps(bench) for name in groups)
 
 
 def run_figures(
     bench: "Bench", groups: Sequence[str], keep: Callable[[Figure], None], command: str
 ) -> None:
-    """Measures groups of figures in order; `keep` is given each figure as it is ready."""
+    """Measure groups of figures in order; `keep` is given each figure as it is ready."""
     facts = {"command": command, "commit": commit()}
     for name in groups:
         before = load_average()

@@ -52,7 +52,7 @@ class Connection:
         self._starting = self._loop.call_at(stands_at, self._start)
 
     def end(self, *, reset: bool) -> None:
-        """Ends both sides; without `reset`, what was delivered is still sent."""
+        """End both sides; without `reset`, what was delivered is still sent."""
         if self.over:
             return
         self.over = True
@@ -169,7 +169,7 @@ class _Side(asyncio.Protocol):
     # What the connection tells.
 
     def end(self, *, reset: bool) -> None:
-        """Closes the socket and drops what this side still had to send."""
+        """Close the socket and drop what this side still had to send."""
         if self.pipe:
             self.pipe.close()
             self.pipe = None
@@ -186,7 +186,7 @@ class _Side(asyncio.Protocol):
             transport.close()
 
     def _block(self, blocked: bool) -> None:
-        """Tells the pipe that delivers to this side whether it may."""
+        """Tell the pipe that delivers to this side whether it may."""
         connection = self._connection
         other = connection.server if self is connection.client else connection.client
         if other.pipe:

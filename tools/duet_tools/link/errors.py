@@ -16,6 +16,6 @@ class BadTimeline(UsageProblem):
 
 
 class ListenFailed(BenchError):
-    """The emulator cannot listen where it was told to. Exit code 3."""
+    """The emulator cannot listen on the given address. Exit code 3."""
 
     exit_code = 3

@@ -37,5 +37,5 @@ else:
 
 
 def fine_event_loop() -> asyncio.AbstractEventLoop:
-    """An event loop with such timers."""
+    """Return an event loop with such timers."""
     return asyncio.SelectorEventLoop(FineSelector())

@@ -30,15 +30,15 @@ class LoopThread:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """What a coroutine returns, or raises, on the loop."""
+        """Return what a coroutine returns, or raises, on the loop."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Calls a function on the loop, and waits until it is done."""
+        """Call a function on the loop, and wait until it is done."""
 
         async def called() -> None:
             function()
@@ -46,7 +46,7 @@ class LoopThread:
         self.wait_for(called())
 
     def stop(self) -> None:
-        """Stops the loop and closes it; one that never ran is only closed."""
+        """Stop the loop and close it; one that never ran is only closed."""
         if not self.running:
             self.loop.close()
             return

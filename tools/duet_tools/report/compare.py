@@ -49,7 +49,7 @@ class Difference:
 
 
 def compare(a: Report, b: Report) -> list[Difference]:
-    """Every metric that both reports have of a cell.
+    """Return every metric that both reports have of a cell.
 
     Raises:
         UsageProblem: they have no cell in common, or one of them lacks the questions' values.
@@ -81,7 +81,7 @@ def comparison_table(a: Report, b: Report, differences: list[Difference]) -> str
 
 
 def row(difference: Difference) -> tuple[str, ...]:
-    """A line of a table. Differences of `correct` are in points."""
+    """Return a line of a table. Differences of `correct` are in points."""
     share = difference.metric == "correct"
     interval = difference.interval
     if interval is None:

@@ -42,7 +42,7 @@ class Target(_Model):
     value: float
 
     def met_by(self, value: float) -> bool:
-        """Whether `value` reaches the target."""
+        """Return whether `value` reaches the target."""
         return value >= self.value if self.comparison == "at least" else value <= self.value
 
 
@@ -118,7 +118,7 @@ class Results(_Model):
     figures: tuple[Figure, ...] = ()
 
     def to_json(self) -> str:
-        """The results as they are written; whether a target was met is written out, too."""
+        """Return the results as they are written; whether a target was met is written out, too."""
         data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for entry, figure in zip(data["figures"], self.figures, strict=True):
             if figure.met is not None:
@@ -133,7 +133,7 @@ class Results(_Model):
 
 
 def read_results(path: Path) -> Results:
-    """Reads a results file.
+    """Read a results file.
 
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.

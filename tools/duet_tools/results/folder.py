@@ -76,30 +76,30 @@ class Folder:
             raise UsageProblem(f"cannot use {path}: {error.strerror}") from error
 
     def add(self, record: Record) -> None:
-        """Keeps a question's record."""
+        """Keep a question's record."""
         self.records.append(record)
         self._append(_QUESTIONS, record)
 
     def add_stretch(self, stretch: Stretch) -> None:
-        """Keeps how long a cell was measured."""
+        """Keep how long a cell was measured."""
         self.stretches.append(stretch)
         self._append(_STRETCHES, stretch)
 
     def keep_probe(self, probe: Probe) -> None:
-        """Keeps what is measured once."""
+        """Keep what is measured once."""
         self.probe = probe
         (self.path / _PROBE).write_text(probe.model_dump_json(indent=1) + "\n", "utf-8")
 
     def asked(self, cell: Cell) -> set[int]:
-        """Places of the questions that a cell has already."""
+        """Return places of the questions that a cell has already."""
         return {record.index for record in self.records if record.cell == cell.id}
 
     def cells(self) -> list[Cell]:
-        """The cells that were measured, in order."""
+        """Return the cells that were measured, in order."""
         return list({stretch.cell.id: stretch.cell for stretch in self.stretches}.values())
 
     def write(self, files: Iterable[tuple[str, str]]) -> None:
-        """Writes files by their names."""
+        """Write files by their names."""
         for name, text in files:
             (self.path / name).write_text(text, "utf-8")
 
@@ -129,7 +129,7 @@ class Folder:
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
-    """A file's rows. What a killed run left of a line is cut off, so that the next one is whole."""
+    """Return a file's rows. What a killed run left of a line is cut off, so that the next one is whole."""
     if not path.exists():
         return []
     # Bytes, since text has more ends of lines than JSON escapes, and a character may be torn.

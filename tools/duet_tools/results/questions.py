@@ -27,7 +27,7 @@ class Question:
 
 
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
-    """The first `limit` questions of a file, in its order.
+    """Return the first `limit` questions of a file, in its order.
 
     Raises:
         UsageProblem: it cannot be read, holds no question, or a row is malformed.
@@ -49,7 +49,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
 
 
 def answered(questions: Sequence[Question]) -> bool:
-    """Whether accuracy can be told: every question has its answer."""
+    """Return whether accuracy can be told: every question has its answer."""
     return all(question.answer is not None for question in questions)
 
 

@@ -107,13 +107,13 @@ class Asked:
 
 
 def failed(error: DeviceError) -> Record:
-    """The record of a question that was not answered."""
+    """Return the record of a question that was not answered."""
     kind = next((name for type_, name in _KINDS if isinstance(error, type_)), "failed")
     return Record(status=kind, message=str(error))
 
 
 def per_step(first_ms: float | None, last_ms: float | None, tokens: int) -> float | None:
-    """Milliseconds a token behind the first; None where there is no second one."""
+    """Return milliseconds a token behind the first; None where there is no second one."""
     if first_ms is None or last_ms is None or tokens < 2:
         return None
     return (last_ms - first_ms) / (tokens - 1)

@@ -41,7 +41,7 @@ class RunSettings(BaseModel):
     engine_flags: tuple[str, ...]
 
     def differs_in(self, other: "RunSettings") -> list[str]:
-        """Names of the settings that another run has otherwise."""
+        """Return names of the settings that another run has otherwise."""
         mine, theirs = self.model_dump(), other.model_dump()
         return [name for name, value in mine.items() if theirs[name] != value]
 

@@ -22,7 +22,7 @@ class Check(Protocol):
     name: str
 
     def right(self, answer: str, question: Question) -> bool:
-        """Whether `answer` is right; the question has its reference."""
+        """Return whether `answer` is right; the question has its reference."""
         ...
 
 
@@ -48,7 +48,7 @@ class Named:
     """A verifier of the interface `score(responses, truths) -> list[float]`; 1 is right."""
 
     def __init__(self, name: str) -> None:
-        """Imports `package.module:Class` and makes one.
+        """Import `package.module:Class` and make one.
 
         Raises:
             UsageProblem: it cannot be imported or made, or is no verifier.
@@ -69,7 +69,7 @@ class Named:
 
 
 def find_check(name: str) -> Check:
-    """The rule by its name, else a verifier.
+    """Return the rule by its name, else a verifier.
 
     Raises:
         UsageProblem: there is none of that name.

@@ -54,7 +54,7 @@ class Endpoint:
         return cls(place, url.path.rstrip("/") or "/v1", tls, key or None)
 
     def client(self, near: str, timeout: httpx.Timeout) -> httpx.Client:
-        """A client that reaches it through the near end of a link to it, HOST:PORT."""
+        """Return a client that reaches it through the near end of a link to it, HOST:PORT."""
         headers = {"Host": self.address}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -78,7 +78,7 @@ OpenAIModel = tuple[Endpoint, str]
 
 
 def served_model(endpoint: Endpoint) -> str:
-    """The name of the model that an OpenAI server serves.
+    """Return the name of the model that an OpenAI server serves.
 
     Raises:
         UsageProblem: there is no such server, or it wants another key.

@@ -23,7 +23,7 @@ class EnergyMeter:
         self._began = self._read()
 
     def joules(self) -> _Reading:
-        """Energy by source (`package-0`, `gpu-0`)."""
+        """Return energy by source (`package-0`, `gpu-0`)."""
         now = self._read()
         wraps = self._wraps()
         found = {}

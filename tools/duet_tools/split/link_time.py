@@ -5,7 +5,7 @@ from duet_tools.results.record import Record
 
 
 def tell_link_from_cloud(record: Record, link: Link, requests: int) -> None:
-    """Corrects `connect_ms`, and sets `cloud_s` where the server did not tell it.
+    """Correct `connect_ms`, and set `cloud_s` where the server did not tell it.
 
     Args:
         record: of a question whose large-model tokens came as `requests` requests, one behind

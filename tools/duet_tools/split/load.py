@@ -55,7 +55,7 @@ class Outcome:
 
 
 def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
-    """Asks some questions one after another that do not count; failures are left to the load."""
+    """Ask some questions one after another that do not count; failures are left to the load."""
     stop = threading.Event()
     with ExitStack() as stack:
         way = _way(stack, load, device=0)
@@ -67,7 +67,7 @@ def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
 
 
 def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
-    """Asks every question once; each comes with its place in the data."""
+    """Ask every question once; each comes with its place in the data."""
     work = _Work(load, questions)
     try:
         work.run()
@@ -123,7 +123,7 @@ class _Work:
         self._raise_broken()
 
     def join(self) -> None:
-        """Waits until the threads see that the run ends, which one at a silent server may not."""
+        """Wait until the threads see that the run ends, which one at a silent server may not."""
         end = time.monotonic() + _END_WITHIN_S
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))

@@ -41,7 +41,7 @@ _PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")
 
 
 def run(options: Options) -> None:
-    """Measures and writes.
+    """Measure and write.
 
     Raises:
         UsageProblem: something cannot be as it was asked for; nothing was measured then.
@@ -266,7 +266,7 @@ def _notes(
     settings: RunSettings,
     has_answers: bool,
 ) -> tuple[str, ...]:
-    """What a reader must know to read the figures right."""
+    """Return what a reader must know to read the figures right."""
     notes = []
     if has_answers:
         notes.append(f"Answers were checked by {settings.verifier}.")

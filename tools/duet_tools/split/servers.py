@@ -52,7 +52,7 @@ class Servers:
         self._openai: OpenAIServer | None = None
 
     def service(self) -> str:
-        """Address of the service.
+        """Return address of the service.
 
         Raises:
             BenchError: it cannot be started or reached. UsageProblem: it serves another pair.
@@ -67,7 +67,7 @@ class Servers:
         return self._service.address
 
     def openai(self) -> OpenAIModel:
-        """The OpenAI server, and the name of its model.
+        """Return the OpenAI server, and the name of its model.
 
         Raises:
             BenchError: it cannot be started. UsageProblem: there is none at the address given.
@@ -81,14 +81,14 @@ class Servers:
         return Endpoint(f"127.0.0.1:{self._openai.port}"), MODEL
 
     def why_gone(self) -> str:
-        """What a server that was started here, and ended, said last; empty where none did."""
+        """Return what a server that was started here, and ended, said last; empty where none did."""
         for started in (self._service, self._openai):
             if started and (said := started.ending()):
                 return f": {said}"
         return ""
 
     def stop(self) -> None:
-        """Ends what was started."""
+        """End what was started."""
         for started in (self._service, self._openai):
             if started:
                 started.stop()
@@ -96,14 +96,14 @@ class Servers:
 
 
 def _telling(engine: Sequence[str]) -> list[str]:
-    """What makes vLLM's OpenAI server tell its own times, unless its statistics are off."""
+    """Return what makes vLLM's OpenAI server tell its own times, unless its statistics are off."""
     return [] if "--disable-log-stats" in engine else ["--enable-per-request-metrics"]
 
 
 def check_pair(
     address: str, reference: str, credentials: grpc.ChannelCredentials | None = None
 ) -> None:
-    """Checks that a running service serves a pair.
+    """Check that a running service serves a pair.
 
     Args:
         address: where it listens.

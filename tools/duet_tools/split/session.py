@@ -58,7 +58,7 @@ class Session:
     _modes: dict[tuple[str, int | None, bool], Mode] = field(default_factory=dict)
 
     def run(self) -> str | None:
-        """Measures every cell that is not measured yet; returns why it ended early, if it did.
+        """Measure every cell that is not measured yet; return why it ended early, if it did.
 
         Raises:
             BenchError: what a cell needs cannot be started. What was measured is in the folder.
@@ -160,7 +160,7 @@ class Session:
             record.correct = self.check.right(record.answer, self.questions[record.index])
 
     def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
-        """Address of the server that a cell asks; the OpenAI server, if it is that."""
+        """Return address of the server that a cell asks; the OpenAI server, if it is that."""
         if cell.mode == "device-alone":
             self.servers.stop()
             return None, None
@@ -215,7 +215,7 @@ class Session:
 
 
 def needs_decoder(plan: Plan) -> bool:
-    """Whether any of the modes runs the small model."""
+    """Return whether any of the modes runs the small model."""
     return bool({"duet", "device-alone"} & set(plan.modes))
 
 

@@ -16,7 +16,7 @@ from duet_tools.link.relay import Relay
 
 
 def main() -> None:
-    """Serves until stdin ends."""
+    """Serve until stdin ends."""
     ways: dict[int, tuple[ExitStack, LinkEmulator | Relay]] = {}
     for line in sys.stdin:
         command = json.loads(line)

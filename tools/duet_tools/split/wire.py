@@ -54,7 +54,7 @@ class Ways:
             self.tell(do="close", number=number)
 
     def tell(self, **command: object) -> dict[str, Any]:
-        """Gives the process a command; returns its answer.
+        """Give the process a command; return its answer.
 
         Raises:
             BenchError: it failed, or the process ended.
@@ -83,13 +83,13 @@ class Wire:
         self.address = address
 
     def taken(self) -> Count:
-        """Bytes since the last call."""
+        """Return bytes since the last call."""
         now = self._count()
         before, self._counted = self._counted, now
         return now - before
 
     def settle(self, rtt_ms: float) -> None:
-        """Waits until nothing more passes: goodbyes trail behind the last message."""
+        """Wait until nothing more passes: goodbyes trail behind the last message."""
         end = time.monotonic() + _SETTLED_WITHIN_S
         before = self._count()
         while time.monotonic() < end:
@@ -107,7 +107,7 @@ class Wire:
 def handshake_bytes(
     ways: Ways, target: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
 ) -> Count:
-    """Bytes of a connection that stands and asks nothing, its closing included.
+    """Return bytes of a connection that stands and asks nothing, its closing included.
 
     Raises:
         BenchError: it does not stand in time.

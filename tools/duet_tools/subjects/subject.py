@@ -44,20 +44,20 @@ class Subject(Protocol):
     name: str
 
     async def run(self, questions: Sequence[str], budget: int) -> Round:
-        """Generates the signals of all questions side by side, greedily."""
+        """Generate the signals of all questions side by side, greedily."""
         ...
 
     def spread_out(self) -> set[int]:
-        """Keeps its processes off its workers' cores; returns the cores left for others."""
+        """Keep its processes off its workers' cores; return the cores left for others."""
         ...
 
     def stop(self) -> None:
-        """Ends its process."""
+        """End its process."""
         ...
 
 
 async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]) -> Round:
-    """Waits for streams that were just started."""
+    """Wait for streams that were just started."""
     began = time.perf_counter()
     done = await asyncio.gather(*streams)
     return Round(tuple(done), time.perf_counter() - began)
@@ -119,7 +119,7 @@ class EngineProcess:
         return spread_out(self._child.process.pid)
 
     def ending(self) -> str | None:
-        """What it said last, if it has ended by itself."""
+        """Return what it said last, if it has ended by itself."""
         return self._child.ending()
 
     def stop(self) -> None:

@@ -33,7 +33,7 @@ class Mode(Protocol):
     """Gets questions answered; `ask` is called from several threads at once."""
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
-        """Asks and waits.
+        """Ask and wait.
 
         Args:
             question: with its reference, which is not looked at here.

@@ -81,7 +81,7 @@ class LargeAloneService:
     """Mode `large-alone-service`, for pairs whose reasoning ends where the answer does."""
 
     def __init__(self, asking: Asking, workload: Workload) -> None:
-        """Checks that the pair's service can answer alone.
+        """Check that the pair's service can answer alone.
 
         Raises:
             UsageProblem: it stops at the end of reasoning, and the answer comes behind it.
@@ -122,13 +122,13 @@ def _as_text(request: ReasonRequest) -> None:
 
 
 def answers_in_reasoning(workload: Workload) -> bool:
-    """Whether the token that closes reasoning also ends the model's turn, so that all is said."""
+    """Return whether the token that closes reasoning also ends the model's turn, so that all is said."""
     manifest = workload.manifest
     return manifest.reasoner.end_of_reasoning in manifest.decoder.end_of_answer
 
 
 def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
-    """Divides a completion into reasoning and answer, and writes both into its record."""
+    """Divide a completion into reasoning and answer, and write both into its record."""
     end = workload.manifest.reasoner.end_of_reasoning
     reasoning, closed, rest = said.text.partition(end)
     if answers_in_reasoning(workload):

@@ -53,7 +53,7 @@ class Completion:
         return self.events[-1][1] if self.events else None
 
     def when(self, characters: int) -> float | None:
-        """When so many characters were there."""
+        """Return when so many characters were there."""
         return next((at for length, at in self.events if length >= characters), None)
 
 
@@ -89,7 +89,7 @@ class Exchange:
         self._client.close()
 
     def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
-        """Posts a completion's request; returns its events and when each came.
+        """Post a completion's request; return its events and when each came.
 
         Raises:
             CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded: it failed.
@@ -105,7 +105,7 @@ class Exchange:
             raise CloudUnreachable(f"the server at {self._address} failed: {error}") from error
 
     def record(self) -> Record:
-        """The part of a record that every question to this server has."""
+        """Return the part of a record that every question to this server has."""
         return Record(app_up=self._up, app_down=self._down, connect_ms=self._connected)
 
     def _post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
@@ -146,7 +146,7 @@ class Exchange:
 
 
 def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
-    """Asks for at most `limit` tokens behind `prompt`; `stop_id` ends them, beside the model's own.
+    """Ask for at most `limit` tokens behind `prompt`; `stop_id` ends them, beside the model's own.
 
     Raises:
         DeviceError: see `Exchange.post`.
@@ -182,7 +182,7 @@ def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = 
 
 
 def _times(metrics: dict[str, Any]) -> CloudTimes | None:
-    """The times among vLLM's metrics of a request; its first token's is without the queue's."""
+    """Return the times among vLLM's metrics of a request; its first token's is without the queue's."""
     names = ("queue_time_ms", "time_to_first_token_ms", "generation_time_ms")
     values = [metrics.get(name) for name in names]
     if any(value is None for value in values):

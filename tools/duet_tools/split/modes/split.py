@@ -106,7 +106,7 @@ def ask_live(
     settings: ClientSettings,
     stop: threading.Event,
 ) -> Result:
-    """Answers a question through a client with a connection of its own.
+    """Answer a question through a client with a connection of its own.
 
     Nothing that the decoder evaluated for the question before is used again.
     """
@@ -123,7 +123,7 @@ def receive(
     stop: threading.Event,
     change: Callable[[ReasonRequest], None] = lambda _: None,
 ) -> tuple[Arrived, Record]:
-    """Asks the service and records what arrives, through the device's own link.
+    """Ask the service and records what arrives, through the device's own link.
 
     `change`: may alter the request before it is sent.
     """
@@ -163,7 +163,7 @@ def receive(
 
 
 def _arrived(link: Link, deadline: Deadline) -> Arrived:
-    """Reads a link to its end."""
+    """Read a link to its end."""
     chunks: list[tuple[float, SignalChunk]] = []
     while True:
         arrival = link.next()
@@ -176,7 +176,7 @@ def _arrived(link: Link, deadline: Deadline) -> Arrived:
 
 
 def live_record(result: Result) -> Record:
-    """The record of a question that the device answered itself, from its receipt."""
+    """Return the record of a question that the device answered itself, from its receipt."""
     receipt, timings = result.receipt, result.timings
     ms = receipt.ms
     record = Record(
