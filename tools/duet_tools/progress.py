@@ -32,7 +32,7 @@ def plain(text: str) -> Text:
 
 
 def progress_bar(console: Console) -> Progress:
-    """Return what is done now, how much of all, the time that passed and the time left."""
+    """Return a bar with the present step, progress, elapsed time and remaining time."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -45,7 +45,7 @@ def progress_bar(console: Console) -> Progress:
 
 
 def public_command() -> str:
-    """Return the command line, without what is private about it."""
+    """Return the command line without private parts."""
     return shlex.join(["duet-bench", *map(_public, sys.argv[1:])])
 
 

@@ -3,8 +3,8 @@ simulated.
 
 The service's engine is measured first and last, with steady streams. Between, requests arrive at
 random: lightly, heavily, and so fast that some are refused. Each load is replayed in the model with
-the arrivals and the tokens that the service saw. So the comparison shows
-the model's error, not differences between random draws.
+the arrivals and the tokens that the service saw. So the comparison shows the model's error, not
+differences between random draws.
 """
 
 import asyncio

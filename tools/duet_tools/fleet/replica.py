@@ -5,9 +5,9 @@ every `step_s(n)`. So it is enough to know how many tokens *each* stream has bee
 (`_given`): a request that starts at g and wants w tokens is done when that reaches g + w. A prompt
 stops the decoding of all for `prefill_s`, as it does in the engine.
 
-Admission is the service's (`cloud/duet_cloud/admission.py`): a limited
-number of requests run, a limited number wait in order, and one more is refused with a retry delay:
-the smoothed time that requests hold their slots.
+Admission is the service's (`cloud/duet_cloud/admission.py`): a limited number of requests run, a
+limited number wait in order, and one more is refused with a retry delay: the smoothed time that
+requests hold their slots.
 """
 
 import functools

@@ -34,7 +34,7 @@ class LoopThread:
         self._thread.start()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """Return what a coroutine returns, or raises, on the loop."""
+        """Run a coroutine on the loop; return its result or raise its error."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def call(self, function: Callable[[], None]) -> None:

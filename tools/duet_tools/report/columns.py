@@ -153,7 +153,7 @@ EFFICIENCY = (
 
 
 def table(columns: Sequence[Column], report: Report) -> tuple[list[str], list[list[str]]]:
-    """Return headings and a row for each cell, without the columns that this report has nothing for."""
+    """Return headings and a row for each cell; leave out columns without values."""
     shown = [column for column in columns if column.shown(report)]
     return [column.name for column in shown], [
         [column.text(cell) for column in shown] for cell in report.cells

@@ -70,7 +70,7 @@ LINK_HEAD = ("link", "round trip", "up", "down", "source")
 
 
 def link_rows(report: Report) -> list[list[str]]:
-    """Return links as they were emulated, a row each."""
+    """Return a row for each emulated link."""
 
     def rate(bits: float | None) -> str:
         return "no limit" if bits is None else f"{number(bits)}bit/s"

@@ -132,7 +132,7 @@ def _names(report: Report) -> list[str]:
 
 
 def _one_of_each(report: Report) -> dict[str, CellReport]:
-    """Return the first cell of each mode and budget: neither link nor load changes what is answered."""
+    """Return the first cell of each mode and budget: link and load do not change the answers."""
     found: dict[str, CellReport] = {}
     for cell in report.cells:
         if cell.answered:

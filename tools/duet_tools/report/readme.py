@@ -1,4 +1,4 @@
-"""A report as a README shows it: verdicts, what each mode gave, its times and break-even by link."""
+"""A report for a README: verdicts, results of each mode, its times and break-even by link."""
 
 from collections.abc import Callable, Iterable
 
@@ -36,7 +36,7 @@ def readme(report: Report) -> str:
 
 
 def _modes(report: Report) -> str:
-    """Return what hardly depends on the link: a row for each mode and load."""
+    """Return the values that hardly depend on the link: a row for each mode and load."""
     rows = [
         [name, *(_least_to_most(map(text, cells)) for text in _COLUMNS.values())]
         for name, cells in _by_name(report).items()
@@ -45,7 +45,7 @@ def _modes(report: Report) -> str:
 
 
 def _least_to_most(texts: Iterable[str]) -> str:
-    """Return the texts of the least and of the most over all links; once, where they are the same."""
+    """Return the texts of the smallest and largest value over all links; one text if equal."""
     known = sorted((text for text in texts if text), key=lambda text: float(_leading(text)))
     if not known:
         return ""

@@ -29,7 +29,10 @@ def summarise_cell(
     objectives: Sequence[Objective] = (),
     prices: Prices | None = None,
 ) -> CellReport:
-    """Return the figures of a cell. `questions`: how many the run has. `seconds`: that the load took."""
+    """Return the figures of a cell.
+
+    `questions`: number of questions in the run. `seconds`: duration of the load.
+    """
     prices = prices or Prices()
     answered = [record for record in records if record.ok]
     judged = all(record.correct is not None for record in answered) and bool(answered)
@@ -71,7 +74,7 @@ def percentiles(values: Sequence[float]) -> Percentiles:
 
 
 def marked_low(records: Sequence[Record]) -> MarkedLow | None:
-    """Count the answers that a device judged; None where there are none.
+    """Count the answers that a device judged; None if there are no such answers.
 
     Left out: those of the large model, of a pair without a threshold, and without a reference.
     """
@@ -93,7 +96,7 @@ def values_of(records: Sequence[Record], metric: str) -> list[float]:
 
 
 def busy_seconds(records: Sequence[Record]) -> float:
-    """Return seconds in which the cloud worked on at least one of the questions.
+    """Return the seconds in which the cloud worked on at least one of the questions.
 
     Each question's `cloud_s`, as if in one go, up to the large model's last token. All of a cell
     pass the same link, so that seeing their ends from the device shifts them alike.

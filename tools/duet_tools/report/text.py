@@ -40,7 +40,7 @@ def as_markdown(report: Report) -> str:
 
 
 def questions_csv(records: Sequence[Record]) -> str:
-    """Return a line for each question, a column for each field of `Record`, its text fields last."""
+    """Return a line for each question and a column for each field of `Record`, text fields last."""
     last = ("message", "signal", "answer")
     names = [name for name in Record.model_fields if name not in last] + list(last)
     out = io.StringIO()

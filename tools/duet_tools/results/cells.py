@@ -55,7 +55,7 @@ class Cell(BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to measure, as it was asked for on the command line; part of `RunSettings`."""
+    """Measurements that the command line asks for; part of `RunSettings`."""
 
     modes: tuple[str, ...]
     links: tuple[str, ...]
@@ -88,7 +88,7 @@ class Plan:
         return found
 
     def most_cells(self, sweep_steps: int) -> int:
-        """Return how many cells there are, with those that a sweep adds where more at once is faster."""
+        """Return the largest number of cells, with those that a sweep adds."""
         cells = self.cells()
         swept = [cell for cell in cells if cell.streams == 1 and cell.mode != "device-alone"]
         return len(cells) + sweep_steps * len(swept) * (self.profile == "sweep")
@@ -108,7 +108,7 @@ class Plan:
 
 
 def sweep_between(slow: Cell, one_at_once: float, most_at_once: float, steps: int) -> list[Cell]:
-    """Return cells at even rates between what one stream and what all of them reached, a second."""
+    """Return cells at even rates between those of one stream and of all streams, per second."""
     if most_at_once <= one_at_once:
         return []
     step = (most_at_once - one_at_once) / (steps + 1)
@@ -126,7 +126,7 @@ def parse_counts(text: str, option: str, most: int) -> tuple[int, ...]:
     """Return whole numbers of a list with commas.
 
     Raises:
-        UsageProblem: one is none, or out of range.
+        UsageProblem: one is not a number, or is out of range.
     """
     return tuple(int(number) for number in _numbers(text, option, 1, most, whole=True))
 
@@ -135,7 +135,7 @@ def parse_rates(text: str, option: str) -> tuple[float, ...]:
     """Return numbers above 0 of a list with commas.
 
     Raises:
-        UsageProblem: one is none, or out of range.
+        UsageProblem: one is not a number, or is out of range.
     """
     return tuple(_numbers(text, option, 0.001, 10_000, whole=False))
 

@@ -30,7 +30,7 @@ def load_average() -> float:
 
 
 def commit() -> str | None:
-    """Return the commit of the code, with `+` behind it where files differ from it; None if unknown."""
+    """Return the commit of the code, with `+` appended if files differ; None if unknown."""
     here = Path(__file__).parent
     try:
         name = _output(["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"])

@@ -223,7 +223,7 @@ def _without_nothing(data: object) -> object:
 
 
 def _flat(text: str) -> str:
-    """Lists and objects of plain numbers on a line each: a series of 200 is no page of its own."""
+    """Put each list or object of plain numbers on one line, even a series of 200 values."""
     for opening, item, closing in (
         (r"\[", r"(?:-?[\d.e+-]+|null)", r"\]"),
         (r"\{", r'"\w+": -?[\d.e+-]+', r"\}"),

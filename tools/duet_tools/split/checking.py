@@ -1,7 +1,7 @@
 r"""Whether an answer is right: the project's rule, or a verifier named on the command line.
 
-The rule is `duet_contract.answers`: the last \boxed{...} of an answer; where there is none, what
-its prose settles on, since models that were not trained for a box rarely draw one.
+The rule is `duet_contract.answers`: the last \boxed{...} of an answer; without a box, the final
+answer in its prose, since models that were not trained for a box rarely write one.
 """
 
 import importlib
@@ -17,7 +17,7 @@ RULE = "last-answer"
 
 
 class Check(Protocol):
-    """Tells right answers from wrong ones. `name`: as the report calls it."""
+    """Decides whether answers are right. `name`: its name in the report."""
 
     name: str
 
@@ -72,7 +72,7 @@ def find_check(name: str) -> Check:
     """Return the rule by its name, else a verifier.
 
     Raises:
-        UsageProblem: there is none of that name.
+        UsageProblem: there is no verifier of that name.
     """
     if name == RULE:
         return LastAnswer()

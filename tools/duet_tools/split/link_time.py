@@ -23,5 +23,5 @@ def tell_link_from_cloud(record: Record, link: Link, requests: int) -> None:
         link_ms = reached + (1 + requests) * link.rtt_ms + up_ms
         record.cloud_s = max(0.0, record.total_ms - link_ms) / 1e3
     if record.connect_ms is not None:
-        # An emulated link stands at once for who connects, and holds what is sent first instead.
+        # An emulated link accepts a connection at once, and delays its first bytes instead.
         record.connect_ms = reached + link.rtt_ms

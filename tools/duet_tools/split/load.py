@@ -16,7 +16,7 @@ from duet_tools.split.arrivals import offsets
 from duet_tools.split.modes.base import Mode
 from duet_tools.split.wire import Ways, Wire
 
-# Questions in a row that reach nobody: the server is gone, and more would only fail likewise.
+# Questions in a row that reach no server: it is gone, and further ones would fail as well.
 GIVE_UP_AFTER = 4
 # Devices that are played at most where questions come at a rate, however long answers take.
 MOST_DEVICES = 512
@@ -26,32 +26,31 @@ _END_WITHIN_S = 5.0
 
 @dataclass
 class Load:
-    """A cell's load. `target`: host:port of the server, None where there is none.
-
-    `ways`: opens a link of its own for each device.
-    `tell`: called with each question that is done, from any thread.
-    """
+    """A cell's load."""
 
     cell: Cell
     mode: Mode
     target: str | None
+    """HOST:PORT of the server; None: the mode needs no server."""
     link: Link
     seed: int
     ways: Ways
+    """Process that opens a link for each device."""
     tell: Callable[[Asked], None] = lambda _: None
+    """Called with each completed question, from any thread."""
 
 
 @dataclass
 class Outcome:
-    """What a load gave. `seconds`: from the first question to the last answer or failure.
-
-    `died`: the server could not be reached any more. `interrupted`: by the user.
-    """
+    """Results of a load."""
 
     asked: list[Asked] = field(default_factory=list)
     seconds: float = 0.0
+    """Seconds from the first question to the last answer or failure."""
     died: bool = False
+    """Whether the server became unreachable."""
     interrupted: bool = False
+    """Whether the user interrupted the load."""
 
 
 def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
@@ -129,7 +128,7 @@ class _Work:
             thread.join(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
-        """What trails behind the last answers belongs to the last question of each device."""
+        """Add bytes that follow the last answers to the last question of each device."""
         if not self.outcome.interrupted and self._ways:
             self._ways[0][0].settle(self.load.link.rtt_ms)
         for way, last in self._ways:

@@ -52,7 +52,7 @@ class Servers:
         self._openai: OpenAIServer | None = None
 
     def service(self) -> str:
-        """Return address of the service.
+        """Return the address of the service.
 
         Raises:
             BenchError: it cannot be started or reached. UsageProblem: it serves another pair.
@@ -70,7 +70,7 @@ class Servers:
         """Return the OpenAI server, and the name of its model.
 
         Raises:
-            BenchError: it cannot be started. UsageProblem: there is none at the address given.
+            BenchError: it cannot be started. UsageProblem: the address has no such server.
         """
         if given := self._given_openai:
             return given, served_model(given)
@@ -81,7 +81,7 @@ class Servers:
         return Endpoint(f"127.0.0.1:{self._openai.port}"), MODEL
 
     def why_gone(self) -> str:
-        """Return what a server that was started here, and ended, said last; empty where none did."""
+        """Return the last log line of a server that this run started and that ended, else ""."""
         for started in (self._service, self._openai):
             if started and (said := started.ending()):
                 return f": {said}"
@@ -96,7 +96,7 @@ class Servers:
 
 
 def _telling(engine: Sequence[str]) -> list[str]:
-    """Return what makes vLLM's OpenAI server tell its own times, unless its statistics are off."""
+    """Return the flags that make vLLM's OpenAI server report its times, unless stats are off."""
     return [] if "--disable-log-stats" in engine else ["--enable-per-request-metrics"]
 
 

@@ -1,4 +1,4 @@
-"""A device's own way to a server over a link, and the bytes that pass on it."""
+"""A device's own link to a server, and the bytes that pass on it."""
 
 import itertools
 import sys
@@ -89,7 +89,7 @@ class Wire:
         return now - before
 
     def settle(self, rtt_ms: float) -> None:
-        """Wait until nothing more passes: goodbyes trail behind the last message."""
+        """Wait until no more bytes pass: closing frames follow the last message."""
         end = time.monotonic() + _SETTLED_WITHIN_S
         before = self._count()
         while time.monotonic() < end:
@@ -107,10 +107,10 @@ class Wire:
 def handshake_bytes(
     ways: Ways, target: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
 ) -> Count:
-    """Return bytes of a connection that stands and asks nothing, its closing included.
+    """Return the bytes of a connection without a question, its closing included.
 
     Raises:
-        BenchError: it does not stand in time.
+        BenchError: it does not open in time.
     """
     with ways.open(target, link_named("none"), seed=0) as way:
         channel = open_channel(way.address, credentials)

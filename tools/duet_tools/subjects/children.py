@@ -111,7 +111,7 @@ class Child:
         return lines[-1].strip() if lines else f"it said nothing (exit {self.process.poll()})"
 
     def ending(self) -> str | None:
-        """Return what it said last, if it has ended by itself."""
+        """Return the last line of its log, if it has ended by itself."""
         return None if self.process.poll() is None else self.last_line()
 
     def stop(self) -> None:
@@ -126,7 +126,7 @@ class Child:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
-                # What it was told last, it may not have taken.
+                # The process may not have read the last line.
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
         self._log.close()

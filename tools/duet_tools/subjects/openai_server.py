@@ -45,7 +45,7 @@ class OpenAIServer(EngineProcess):
             raise
 
     def body(self, prompt: str | list[int], budget: int) -> dict[str, Any]:
-        """Return the request for a greedy signal: same prompt, budget and stop token as the service."""
+        """Return the request for a greedy signal: the service's prompt, budget and stop token."""
         return {
             "model": MODEL,
             "prompt": prompt,

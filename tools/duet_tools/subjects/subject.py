@@ -80,7 +80,7 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
         import torch
 
         if not torch.accelerator.is_available():
-            # As the service decides for itself (`cloud/duet_cloud/engine.py`), quantised weights left alone.
+            # As the service decides (`cloud/duet_cloud/engine.py`), except for quantised weights.
             chosen.append("--enforce-eager")
             quantised = "quantization_config" in (workload.model / "config.json").read_text("utf-8")
             emulated = not torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -90,11 +90,11 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
 
 
 def engine_environment() -> dict[str, str]:
-    """Environment of every engine: quiet, reporting to nobody, with a cache that leaves room."""
+    """Environment of every engine: quiet, without usage reports, with a bounded cache."""
     return {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
-        # For somebody else's server; those that are started here are on loopback, and want none.
+        # For servers of others; those that the bench starts are on loopback and need no key.
         "VLLM_API_KEY": "",
         "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
     }

@@ -42,7 +42,7 @@ class Workload:
         """Find a pair by name or directory.
 
         Raises:
-            UsageProblem: there is none, or its manifest cannot be used.
+            UsageProblem: the pair is missing, or its manifest cannot be used.
         """
         try:
             directory = find_pair(pair)

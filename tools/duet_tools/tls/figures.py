@@ -52,7 +52,7 @@ _FIGURES = ("handshake", "start", "paced", "saturated", "engine")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command was asked for. `seconds`: of a throughput run; `figures`: groups of them."""
+    """Options of the command. `seconds`: of a throughput run; `figures`: groups of them."""
 
     pair: str
     repeats: int
@@ -71,7 +71,7 @@ class Asked:
 
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
-    """Return bytes of a connection until it stands, of its first question, of its second."""
+    """Return the bytes of a connection's opening, of its first question and of its second."""
     with Relay(f"127.0.0.1:{side.port}") as proxy:
         async with side.channel(proxy.port) as channel:
             await channel.channel_ready()
@@ -93,7 +93,7 @@ async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
 
 
 async def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
-    """Return tokens a second over 32 connections with a stream each, begun anew until the time is over."""
+    """Return tokens per second over 32 connections, each with streams until the time ends."""
     channels = [side.channel() for _ in range(_STREAMS)]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
     began = time.perf_counter()
@@ -144,7 +144,7 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
 def _figure(
     id_: str, title: str, values: tuple[Sequence[float], Sequence[float]], **fields: Any
 ) -> Figure:
-    """Return a figure of mutual TLS against plaintext; `values`: of plaintext first, as sides are."""
+    """Return a figure of mutual TLS against plaintext; `values` has plaintext first."""
     plain, secured = values
     return Figure(
         id=id_,
@@ -156,7 +156,7 @@ def _figure(
 
 
 def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
-    """Return the vault's key behind a passphrase, which is stretched anew by each process."""
+    """Measure the start with the vault's key derived from a passphrase in each process."""
     before = load_average()
     took: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):

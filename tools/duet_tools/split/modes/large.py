@@ -122,7 +122,7 @@ def _as_text(request: ReasonRequest) -> None:
 
 
 def answers_in_reasoning(workload: Workload) -> bool:
-    """Return whether the token that closes reasoning also ends the model's turn, so that all is said."""
+    """Return whether the token that closes reasoning also ends the model's turn."""
     manifest = workload.manifest
     return manifest.reasoner.end_of_reasoning in manifest.decoder.end_of_answer
 

@@ -39,21 +39,21 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, and when on the recorded clock. `first_ms`: None where the answer is empty.
-
-    `low_confidence`: see `duet_tools.results.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
-    """
+    """An answer with its times on the recorded clock."""
 
     signal: str
     text: str
     tokens: int
     finish: str
     low_confidence: bool | None
+    """See `duet_tools.results.record.Record`."""
     question_tokens: int
     prefix_ms: float
     first_ms: float | None
+    """None if the answer is empty."""
     total_ms: float
     late_ms: float
+    """See `ReplayedDevice.late_ms`."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class ReplayedDevice:
             raise ModelProblem(str(error)) from error
 
     def _read(self, arrived: Arrived) -> list[tuple[float, list[int]]]:
-        """Return the decoder's tokens that each arrival completes, and when; the end is the last."""
+        """Return the decoder's tokens that each arrival completes, with its time; end last."""
         vocabulary = self.asking.manifest.decoder.vocabulary
         try:
             reader = signal_reader(arrived.done.encoding, self.decoder, vocabulary)
