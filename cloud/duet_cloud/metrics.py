@@ -111,7 +111,7 @@ class Metrics:
             metric.labels(pair)
 
     def keep_engine(self) -> None:
-        """Keep the metrics of an engine that was just loaded."""
+        """Store the metrics of an engine that was just loaded."""
         self._engines.keep()
 
     def serve(self, host: str, port: int) -> int:

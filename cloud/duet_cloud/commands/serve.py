@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path)
 
 
 class _Serve(click.Command):
-    """Passes what it does not know on to vLLM."""
+    """A command that passes unknown flags to vLLM."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""

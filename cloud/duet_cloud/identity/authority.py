@@ -144,7 +144,7 @@ def _create(
     device_days: float,
     server_days: float,
 ) -> "Authority":
-    """In an empty directory, which goes if that fails."""
+    """Create the authority in an empty directory; remove the directory on failure."""
     try:
         key = certificates.new_key()
         certificate = certificates.authority_certificate(key, domain, _now())

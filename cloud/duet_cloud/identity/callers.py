@@ -28,7 +28,7 @@ class Caller:
     name: str
     """The device's name, or the URI name in its certificate with your own PKI."""
     roles: frozenset[Role]
-    """What it may do."""
+    """Its roles."""
     serial: str
     """Serial number of its certificate."""
     expires: float

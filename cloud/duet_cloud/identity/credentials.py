@@ -83,7 +83,7 @@ class ServerCredentials:
         return True
 
     def _dynamic(self, *, client_certificate: bool) -> grpc.ServerCredentials:
-        # gRPC asks at every handshake; each of the two ports remembers what it was given last.
+        # gRPC asks at every handshake; each of the two ports remembers the files it got last.
         given = self._loaded
 
         def configuration(loaded: "_Loaded") -> grpc.ServerCertificateConfiguration:

@@ -21,7 +21,7 @@ GROUPS = {
     "throughput": "throughput",
     "bytes": "wire_bytes",
 }
-# Of the split and its peers; `overhead` is of the bench itself, and kept apart.
+# Of the split and its peers; `overhead` is of the bench itself, and separate.
 USUAL = tuple(name for name in GROUPS if name != "overhead")
 
 
@@ -33,7 +33,7 @@ def steps(bench: "Bench", groups: Sequence[str]) -> int:
 def run_figures(
     bench: "Bench", groups: Sequence[str], keep: Callable[[Figure], None], command: str
 ) -> None:
-    """Measure groups of figures in order; `keep` is given each figure as it is ready."""
+    """Measure groups of figures in order; call `keep` with each figure as it is ready."""
     facts = {"command": command, "commit": commit()}
     for name in groups:
         before = load_average()

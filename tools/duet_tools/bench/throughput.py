@@ -38,7 +38,7 @@ def _measure(bench: Bench, subjects: list[Subject]) -> Iterator[Figure]:
             this = {subject.name: _Repeat() for subject in subjects}
             for number in range(rounds):
                 questions = [question(number) for number in bench.fresh_numbers(streams)]
-                # Each goes first, second and last in turn, so that none gains from its place.
+                # Each runs first, second and last in turn, so that no subject gains from the order.
                 turn = (repeat * rounds + number) % len(subjects)
                 for subject in subjects[turn:] + subjects[:turn]:
                     bench.let_others_rest()

@@ -170,7 +170,7 @@ async def _measure(
 class _Calibration:
     """Steps of each number of streams, and a lone request's first token, in seconds.
 
-    And how long the engine was kept full, with the tokens and prompts of that time.
+    Also the time during which the engine was full, with its tokens and prompts.
     """
 
     steps: dict[int, list[float]]

@@ -129,7 +129,7 @@ class Replica:
             self._start(self._waiting.popleft())
 
     def _advance(self) -> None:
-        """Give every running stream what it got since the last time."""
+        """Credit every running stream with its tokens since the last call."""
         now = self._env.now
         passed = now - self._at
         if self.running and passed > 0:

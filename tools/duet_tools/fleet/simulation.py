@@ -1,4 +1,4 @@
-"""Devices against replicas, in simulated time: one run, and what it saw.
+"""One simulated run of devices and replicas, and its measurements.
 
 With the split a request is the signal's tokens, and the answer is the device's own time. Without,
 the large model's reasoning and its answer are both the replica's. A refused device retries once,

@@ -1,4 +1,4 @@
-"""How true the emulator is to what it is asked for: delays and rates, measured from outside.
+"""Accuracy of the emulator: delays and rates, measured from outside.
 
 The emulator runs as a process of its own, as a user would run it. What is measured is what the
 client sees, against what the same client sees without the emulator.
@@ -218,14 +218,14 @@ def _transfer(address: str, way: str, size: int, shared: int) -> float:
 
 
 def _bulk(address: str, way: str, size: int) -> tuple[float, float, int]:
-    """Return when the first and the last bytes came, and how many behind the first."""
+    """Return when the first and the last bytes arrived, and the number of bytes after the first."""
     with _connect(address) as client:
         if way == "down":
             client.sendall(b"d%d\n" % size)
             return _drain(client, size)
         client.sendall(b"u%d\n" % size)
         client.sendall(b"x" * size)
-        # The far end says what it saw, on the same clock.
+        # The far end reports its times, on the same clock.
         first, last, counted = client.makefile().readline().split()
         return float(first), float(last), int(counted)
 

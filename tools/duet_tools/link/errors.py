@@ -1,4 +1,4 @@
-"""What can be wrong with a link that was asked for. Each message is one line."""
+"""Errors of emulated links. Each message is one line."""
 
 from duet_tools.errors import BenchError, UsageProblem
 

@@ -21,7 +21,7 @@ _MOST_SEGMENT_BYTES = 1 << 16
 _SEGMENT_S = 0.001
 # How far ahead the link is given away: more than timers are late.
 _AHEAD_S = 0.004
-# A link that had bytes to send all along makes up for a timer that was later than that, up to this.
+# A link with a continuous backlog makes up for a timer that was later than that, up to this.
 _CATCH_UP_S = 0.1
 # Above this a connection's sender waits; several milliseconds of the fastest link.
 MOST_BACKLOG = 1 << 19
@@ -172,7 +172,7 @@ class Pipe:
                 self._source.pause()
 
     def end(self, mark: Mark = Mark.END) -> None:
-        """The source is at its end; what it sent before passes first."""
+        """Mark the source's end; bytes that it sent before pass first."""
         if not self._over:
             self._send(mark)
 

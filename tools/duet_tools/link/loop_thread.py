@@ -55,6 +55,6 @@ class LoopThread:
 
     def _run(self) -> None:
         self.loop.run_forever()
-        # What was cancelled ends in order.
+        # Cancelled tasks end in order.
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()

@@ -1,4 +1,4 @@
-"""Links: what each direction does to the bytes that pass, and the links that have a name.
+"""Links: settings of each direction, and presets by name.
 
 Rates count what TCP carries, as the emulator does, not TCP's and IP's own headers.
 """

@@ -96,7 +96,7 @@ class Relay:
             while data := source.recv(_CHUNK):
                 self._add(**{way: len(data)})
                 try:
-                    # What is sent to one who is gone is counted all the same.
+                    # Bytes sent to a client that has disconnected are counted as well.
                     if not gone:
                         sink.sendall(data)
                 except OSError:

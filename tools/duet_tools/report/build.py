@@ -1,4 +1,4 @@
-"""From what a run wrote to its report, in every form."""
+"""Builds a run's report from its files, in every format."""
 
 import statistics
 from collections.abc import Sequence

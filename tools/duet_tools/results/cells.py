@@ -49,7 +49,7 @@ class Cell(BaseModel):
 
     @property
     def live(self) -> bool:
-        """Whether the device answers while the cloud works; behind a load it answers afterwards."""
+        """Whether the device answers while the cloud works; with a load it answers afterwards."""
         return self.streams == 1
 
 

@@ -96,7 +96,7 @@ class Machine(_Model):
 
     @property
     def in_words(self) -> str:
-        """What it is, and the versions of what counts on it."""
+        """The machine, and the versions of the packages that matter."""
         words = f"{self.cpu}, {self.cores} cores, {self.memory_gib:g} GiB"
         if self.accelerator:
             words += f", {self.accelerator}"

@@ -1,4 +1,4 @@
-"""What is measured of one question in one cell."""
+"""Measurements of one question in one cell."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

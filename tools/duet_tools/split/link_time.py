@@ -1,4 +1,4 @@
-"""What a question asked over HTTP spent on its link, by what is known of the link."""
+"""Time that a question over HTTP spent on its link, computed from the link's settings."""
 
 from duet_tools.link.profiles import Link
 from duet_tools.results.record import Record

@@ -1,4 +1,4 @@
-"""Puts one cell's load on: asks its questions at once or at a rate, each over a link of its own."""
+"""Runs one cell's load: asks its questions at once or at a rate, each over a link of its own."""
 
 import queue
 import threading
@@ -76,7 +76,7 @@ def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
         work.join()
     finally:
         work.close()
-    # A short cell ends before so many in a row.
+    # A short cell ends before that many failures in a row.
     statuses = {asked.record.status for asked in work.outcome.asked}
     work.outcome.died = work.outcome.died or statuses == {UNREACHABLE}
     work.outcome.asked.sort(key=lambda asked: asked.record.index)
@@ -84,7 +84,7 @@ def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
 
 
 class _Work:
-    """Questions, the threads that ask them, and what came of it."""
+    """Questions, the threads that ask them, and their results."""
 
     def __init__(self, load: Load, questions: Sequence[tuple[int, Question]]) -> None:
         self.load = load

@@ -1,6 +1,6 @@
-"""The servers that a run asks: given by their address, or started when first needed.
+"""The servers of a run: given by their address, or started when first needed.
 
-Those that are started run one at a time: an idle engine still takes some of a small machine.
+Started servers run one at a time: an idle engine still uses some of a small machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Servers:
         service, openai: running ones; None: started here.
         engine, flags: vLLM's flags, and the service's own, for what is started.
         credentials: for the link to the service; plaintext if None.
-        say: told in one line what is being started.
+        say: called with a line about what is being started.
     """
 
     def __init__(

@@ -128,9 +128,9 @@ class Session:
             )
 
     def _keep(self, cell: Cell, asked: Sequence[Asked]) -> int:
-        """Does what is left to do for each answer, checks it, and keeps its record.
+        """Complete and check each answer, and store its record.
 
-        Returns how many were kept.
+        Returns the number of stored records.
         """
         kept = 0
         if any(each.later for each in asked):

@@ -56,7 +56,7 @@ def _session_members(session: int) -> list[int]:
     found = []
     for entry in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            # The name, in parentheses, may hold anything; the fields behind it are numbers.
+            # The name, in parentheses, may hold anything; the fields after it are numbers.
             fields = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
             if int(fields[_SESSION_FIELD]) == session:
                 found.append(int(entry.name))

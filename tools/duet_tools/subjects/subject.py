@@ -1,4 +1,4 @@
-"""What is measured against what: three ways to the same engine, with the same settings.
+"""Subjects of measurements: three interfaces to the same engine, with the same settings.
 
 `Service` is DUET's, `OpenAIServer` and `DirectEngine` are vLLM's own. Each runs in a process of its
 own, is asked the same questions, and is idle while another is measured.

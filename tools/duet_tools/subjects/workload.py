@@ -1,4 +1,4 @@
-"""What is asked: questions whose signals run to their budget, and their prompts."""
+"""The workload: questions whose signals use their whole budget, and their prompts."""
 
 from dataclasses import dataclass
 from functools import cached_property

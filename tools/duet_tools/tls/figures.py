@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Before gRPC: it says which TLS is spoken.
+# Before gRPC: it selects the TLS versions.
 from duet_tools.tls.services import Side, Sides, engines, scripted
 
 import click  # isort: skip
@@ -187,7 +187,7 @@ def _link_after_s(side: Side, pair: str) -> float:
 async def _turns(
     sides: Sides, requests: Sequence[Iterator[ReasonRequest]], repeats: int, seconds: float
 ) -> tuple[list[float], list[float]]:
-    """Throughput of both sides, repeat by repeat; each goes first in turn."""
+    """Measure the throughput of both sides, repeat by repeat; each runs first in turn."""
     took: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):
         for index in (0, 1) if repeat % 2 else (1, 0):
@@ -239,7 +239,7 @@ def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
             engine = "engine that costs nothing"
             yield _throughput_figure("saturated", engine, sides, same, repeats, asked.seconds)
     if "engine" in wanted:
-        # Both are asked the same, and nothing twice, so that no prefix cache answers.
+        # Both get the same questions, each question once, so that no prefix cache answers.
         fresh = [
             (_request(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
             for _ in range(2)

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before gRPC: it says which TLS is spoken.
+# Before gRPC: it selects the TLS versions.
 from duet_device.identity.credentials import Identity
 from duet_device.identity.enrollment import enroll
 

@@ -41,8 +41,8 @@ class LargeAlone:
 class Truncated:
     """Mode `truncated`: the large model's reasoning is cut at a budget, then it answers itself.
 
-    Two requests on one connection: the reasoning, then the answer behind what the decoder's prompt
-    puts behind a signal.
+    It sends two requests on one connection: for the reasoning, then for the answer after the text
+    that the decoder's prompt puts after a signal.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class LargeAloneService:
         """Check that the pair's service can answer alone.
 
         Raises:
-            UsageProblem: it stops at the end of reasoning, and the answer comes behind it.
+            UsageProblem: it stops at the end of reasoning, before the answer.
         """
         if not answers_in_reasoning(workload):
             raise UsageProblem(

@@ -139,7 +139,7 @@ class ReplayedDevice:
         return text.decode("utf-8", "replace")
 
     def _prompt(self, question: str) -> tuple[list[int], list[int], list[int]]:
-        """Return the question's tokens, and the prompt's before and behind the signal."""
+        """Return the question's tokens, and the prompt's before and after the signal."""
         description = self.asking.manifest.decoder
         before, after = split_at_signal(description.prompt_with_signal)
         try:

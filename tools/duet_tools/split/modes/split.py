@@ -108,7 +108,7 @@ def ask_live(
 ) -> Result:
     """Answer a question through a client with a connection of its own.
 
-    Nothing that the decoder evaluated for the question before is used again.
+    The decoder reuses nothing that it evaluated for the previous question.
     """
     decoder.keep(0)
     deadline = Deadline(asking.timeout, None, stop)
