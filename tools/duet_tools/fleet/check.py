@@ -254,7 +254,7 @@ async def _full(client: "_Client", draws: random.Random) -> tuple[float, int, in
 def requests_of(capacity: float) -> dict[str, int]:
     """Return the number of requests of each load by its name.
 
-    The overload fills every slot twice beyond the engine's capacity, so that some requests are
+    The overload exceeds the capacity by twice all running and waiting slots, so that some are
     refused even if the engine is somewhat faster than measured.
 
     Args:
