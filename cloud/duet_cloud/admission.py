@@ -44,18 +44,18 @@ class Admission:
         self._holding_s = 1.0
 
     def open(self, max_running: int) -> None:
-        """Starts admitting, `max_running` at a time; called when the engine is loaded."""
+        """Start admitting, `max_running` at a time; called when the engine is loaded."""
         self.max_running = max_running
         self._slots = asyncio.Semaphore(max_running)
         self.state = SERVING_STATE_READY
 
     def fail(self) -> None:
-        """Stops admitting, because the engine failed; `open` starts again."""
+        """Stop admitting, because the engine failed; `open` starts again."""
         self.state = SERVING_STATE_FAILED
 
     @asynccontextmanager
     async def admit(self, request_id: str) -> AsyncIterator[None]:
-        """Holds a slot for a request, and waits for one while the queue has room.
+        """Hold a slot for a request, and wait for one while the queue has room.
 
         Raises:
             Refusal: UNAVAILABLE while not ready, ALREADY_EXISTS for an id in flight,
@@ -95,7 +95,7 @@ class Admission:
                 self._idle.set()
 
     async def drain(self, grace_s: float) -> bool:
-        """Stops admitting, waits for what is in flight; False if some is left after `grace_s`."""
+        """Stop admitting, wait for running requests; return False if some remain after `grace_s`."""
         self.state = SERVING_STATE_DRAINING
         try:
             await asyncio.wait_for(self._idle.wait(), grace_s)

@@ -25,14 +25,14 @@ class ChunkBuffer:
         self._first = True
 
     def add(self, ids: list[int], text: str, now: float) -> None:
-        """Takes up what the engine gave."""
+        """Add an output of the engine."""
         if ids and self._oldest is None:
             self._oldest = now
         self._ids += ids
         self._text += text
 
     def due(self, now: float) -> bool:
-        """Whether what is buffered should be sent now."""
+        """Return whether what is buffered should be sent now."""
         if self._oldest is None or not self._content():
             return False
         return (
@@ -40,7 +40,7 @@ class ChunkBuffer:
         )
 
     def take(self) -> SignalChunk | None:
-        """Everything buffered as a chunk; None if there is nothing to send."""
+        """Return everything buffered as a chunk; None if there is nothing to send."""
         if not self._content():
             return None
         if self._encoding == SIGNAL_ENCODING_TOKEN_IDS:

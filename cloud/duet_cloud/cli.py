@@ -8,7 +8,7 @@ INSTALL = console.install_command(__file__, ("proto", "cloud[gpu]"), "duet-cloud
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code (`duet_cloud.errors.Exit`).
+    """Run a command and return its exit code (`duet_cloud.errors.Exit`).
 
     Args:
         arguments: the command line; the process's own, if None.

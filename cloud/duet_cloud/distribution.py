@@ -1,7 +1,7 @@
 """`duet.v1.PairService`: hands the decoders of the pairs that are served to the devices.
 
 Only manifest, signature and the decoder's files ever leave; a request names one of those, never a
-path. What a device makes of them is its own business: it trusts signatures, not this service.
+path. A device trusts signatures, not this service.
 """
 
 import asyncio

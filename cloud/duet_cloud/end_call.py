@@ -27,7 +27,7 @@ WRITE_PENDING: ContextVar[bool] = ContextVar("write_pending", default=False)
 async def end_call(
     context: Context, code: grpc.StatusCode, message: str, metadata: Metadata
 ) -> NoReturn:
-    """Ends a call, and the coroutine that serves it.
+    """End a call, and the coroutine that serves it.
 
     Where a message waits for the client, the call ends without it and without `metadata`.
 
@@ -41,7 +41,7 @@ async def end_call(
 
 
 def _cancel(context: Context, code: grpc.StatusCode, message: str) -> None:
-    """Cancels a call on the server as `cygrpc.Call` does; one that has ended stays as it is.
+    """Cancel a call on the server as `cygrpc.Call` does; one that has ended stays as it is.
 
     A servicer context keeps its call to itself. It passes it to `peer_identities` of its module, in
     place of which it gets this function meanwhile; nothing else runs on the event loop by then.

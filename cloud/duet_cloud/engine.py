@@ -22,7 +22,7 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True)
 class Step:
-    """One output of the engine. Times are seconds on the engine's clock, 0 where unknown."""
+    """One output of the engine. Times are in seconds on the engine's clock; 0 means unknown."""
 
     ids: list[int]
     """New tokens, without the closing token."""
@@ -31,15 +31,15 @@ class Step:
     finish: str | None = None
     """None while generation continues; "stop" (closing token) or "length" (budget)."""
     cached_tokens: int = 0
-    """Prompt tokens that the prefix cache had."""
+    """Prompt tokens that were in the prefix cache."""
     queued_at: float = 0.0
     """When the engine received the request."""
     scheduled_at: float = 0.0
     """When its prefill began."""
     first_token_at: float = 0.0
-    """When the first token was there."""
+    """When the first token was generated."""
     last_token_at: float = 0.0
-    """When the latest token was there."""
+    """When the latest token was generated."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,11 @@ class Engine(Protocol):
     """Seconds in which it always answers `check` or emits a token, unless it hangs."""
 
     def generate(self, job: Job) -> AsyncGenerator[Step]:
-        """Generates; closing the iterator aborts the request in the engine at once."""
+        """Generate; closing the iterator aborts the request in the engine at once."""
         ...
 
     async def check(self) -> None:
-        """Returns once the engine's core has answered a call.
+        """Return once the engine's core has answered a call.
 
         Raises:
             EngineError: the engine died.
@@ -85,7 +85,7 @@ class Engine(Protocol):
         ...
 
     def shutdown(self) -> None:
-        """Ends the engine and every process it started."""
+        """End the engine and every process it started."""
         ...
 
 
@@ -117,7 +117,7 @@ class VllmEngine:
     def load(
         cls, model: Path, arguments: dict[str, Any], max_context: int, name: str
     ) -> "VllmEngine":
-        """Loads a model directory; blocks for as long as that takes.
+        """Load a model directory; block until it is loaded.
 
         `arguments`: vLLM engine arguments by name. `max_context` applies where they set no
         `max_model_len`; `name` is what vLLM's metrics call the model.

@@ -58,7 +58,7 @@ def starting_processes() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """Makes a spawned process of the service's engine, and its forks, end with their parents."""
+    """Make a spawned process of the service's engine, and its forks, end with their parents."""
     parent = multiprocessing.parent_process()
     if _VARIABLE in os.environ and parent is not None and parent.pid is not None:
         _end_with(parent.pid)
@@ -79,7 +79,7 @@ def _register_fork_hooks() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process when `parent`, which started it, ends; now if that has happened already.
+    """End this process when `parent`, which started it, ends; now if that has happened already.
 
     Only Linux has a parent-death signal; elsewhere nothing happens.
     """

@@ -1,6 +1,7 @@
 """Watches an engine: it must answer a call through its core, and running requests need tokens.
 
-vLLM's own `check_health` misses an engine that hangs. Two strikes in a row mean that it failed.
+vLLM's own `check_health` misses an engine that hangs. After two failed checks in a row the engine
+counts as failed.
 """
 
 import asyncio
@@ -44,7 +45,7 @@ class EngineWatch:
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
-        """Covers one request, from its start to its last token.
+        """Cover one request, from its start to its last token.
 
         Raises:
             EngineError: the engine failed meanwhile.
@@ -64,7 +65,7 @@ class EngineWatch:
             self._requests.discard(task)
 
     async def run(self) -> NoReturn:
-        """Watches until the engine fails, then ends every request with the error.
+        """Watch until the engine fails, then end every request with the error.
 
         Raises:
             EngineError: the engine died, does not answer, or emits nothing.
@@ -90,7 +91,7 @@ class EngineWatch:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _problem(self) -> str:
-        """What is wrong with the engine, after one check; "" if nothing is."""
+        """Return what is wrong with the engine, after one check; "" if nothing is."""
         began = time.monotonic()
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -21,7 +21,7 @@ class CloudError(Exception):
 
 
 class UsageError(CloudError):
-    """Options that contradict each other or name something that is not there."""
+    """Options that contradict each other or name something that does not exist."""
 
     exit_code = Exit.USAGE
 

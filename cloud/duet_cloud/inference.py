@@ -118,7 +118,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         arrived: float,
         context: Context,
     ) -> int:
-        """Writes the signal; returns how many tokens it has."""
+        """Write the signal; return how many tokens it has."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
         # is tokenised is bounded in bytes by then.
         serving = route.ready()
@@ -171,7 +171,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
 def _prepare(
     pair: PairReasoner, request: ReasonRequest, request_id: str, limits: RequestLimits
 ) -> tuple[SignalEncoding.ValueType, Job]:
-    """Makes a request that `RequestLimits.check` let pass a job.
+    """Make a request that `RequestLimits.check` let pass a job.
 
     Raises:
         Refusal: for whatever is wrong with it.
@@ -201,7 +201,7 @@ def _prepare(
 
 
 def _finish(done: SignalEnd, step: Step) -> None:
-    """Fills in how generation ended and how long its parts took."""
+    """Fill in how generation ended and how long its phases took."""
     done.finish_reason = (
         FINISH_REASON_BUDGET if step.finish == "length" else FINISH_REASON_END_OF_REASONING
     )

@@ -24,7 +24,7 @@ class Authorizer(Protocol):
     """Decides which calls are served."""
 
     def authorize(self, method: str, context: Context) -> AbstractAsyncContextManager[None]:
-        """Checks identity, role and limits of a call, and terminates it when it loses a right.
+        """Check identity, role and limits of a call, and terminate it when it loses a right.
 
         Args:
             method: `/SERVICE/METHOD`.

@@ -6,7 +6,7 @@ import structlog
 
 
 def configure(log_format: str) -> None:
-    """Sets up logging; `log_format` is `console` or `json`."""
+    """Set up logging; `log_format` is `console` or `json`."""
     renderers: list[structlog.typing.Processor] = (
         [structlog.processors.JSONRenderer()]
         if log_format == "json"
@@ -24,7 +24,7 @@ def configure(log_format: str) -> None:
 
 
 def get() -> structlog.typing.FilteringBoundLogger:
-    """The service's logger."""
+    """Return the service's logger."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
 
@@ -32,7 +32,7 @@ def get() -> structlog.typing.FilteringBoundLogger:
 def _escape(
     _logger: object, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """Text from outside must not steer the operator's terminal, nor look like a further line."""
+    """Escape external text, so that it cannot control the terminal or look like another line."""
     return {
         key: _printable(value) if isinstance(value, str) else value for key, value in event.items()
     }

@@ -18,14 +18,14 @@ class _EngineMetrics:
     """Collector that passes on what vLLM registers with the process-wide registry.
 
     An engine that is loaded removes the metrics of those loaded before from that registry, so they
-    are kept here. vLLM's label `model_name` is the pair.
+    are stored here. vLLM's label `model_name` is the pair.
     """
 
     def __init__(self) -> None:
         self._kept: dict[int, Collector] = {}
 
     def keep(self) -> None:
-        """Keeps what is registered now; called after each engine was loaded."""
+        """Store what is registered now; called after each engine was loaded."""
         for collector in list(REGISTRY._collector_to_names):
             if getattr(collector, "_name", "").startswith("vllm"):
                 self._kept[id(collector)] = collector
@@ -98,7 +98,7 @@ class Metrics:
         )
 
     def watch(self, pair: str, admission: Admission) -> None:
-        """Exports a pair's running and waiting requests, and its counters from 0 on."""
+        """Export a pair's running and waiting requests, and its counters from 0 on."""
         self._running.labels(pair).set_function(lambda: admission.running)
         self._waiting.labels(pair).set_function(lambda: admission.waiting)
         for metric in (
@@ -111,11 +111,11 @@ class Metrics:
             metric.labels(pair)
 
     def keep_engine(self) -> None:
-        """Keeps the metrics of an engine that was just loaded."""
+        """Store the metrics of an engine that was just loaded."""
         self._engines.keep()
 
     def serve(self, host: str, port: int) -> int:
-        """Starts the HTTP endpoint; returns its port.
+        """Start the HTTP endpoint; return its port.
 
         Raises:
             AddressError: the address cannot be bound.

@@ -1,4 +1,4 @@
-"""How to serve: options of ours, and vLLM's engine arguments."""
+"""Options of the service, and vLLM's engine arguments."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ MOST_S = 86_400.0
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """How to serve. The defaults of the command line are these."""
+    """Options of the service; the defaults of the command line."""
 
     pairs: tuple[str, ...] = (DEFAULT_PAIR,)
     """Names or directories of the pairs to serve."""
@@ -99,7 +99,7 @@ def parse_engine(arguments: list[str]) -> dict[str, Any]:
 
 
 def print_engine_help() -> None:
-    """Prints vLLM's engine flags."""
+    """Print vLLM's engine flags."""
     try:
         _engine_parser().parse_args(["--help=all"])
     except SystemExit:

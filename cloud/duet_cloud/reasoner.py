@@ -13,7 +13,7 @@ from duet_contract.vocabulary import HubTokenizer, Tokenizer
 
 @dataclass(frozen=True)
 class PairReasoner:
-    """A pair, seen from the cloud. `directory`: the reasoner's; `root`: the whole pair's."""
+    """A pair on the cloud. `directory`: the reasoner's; `root`: the whole pair's."""
 
     manifest: Manifest
     directory: Path
@@ -23,7 +23,7 @@ class PairReasoner:
 
     @classmethod
     def load(cls, pair: Path) -> "PairReasoner":
-        """Reads the manifest and checks every file of the reasoner against it
+        """Read the manifest and check every file of the reasoner against it
         (files that have not changed since they were last hashed are not hashed again).
 
         Raises:
@@ -44,11 +44,11 @@ class PairReasoner:
         return cls(manifest, directory, tokenizer, stop[0], pair)
 
     def encode_question(self, question: str) -> list[int]:
-        """Token ids of the question alone."""
+        """Return the token ids of the question alone."""
         return encode_text(self.tokenizer, self.manifest.reasoner.vocabulary, question)
 
     def prompt(self, question_ids: list[int]) -> list[int]:
-        """Token ids of the whole prompt."""
+        """Return the token ids of the whole prompt."""
         return prompt_ids(self.tokenizer, self.manifest.reasoner.prompt, question=question_ids)
 
     @property

@@ -29,7 +29,7 @@ class RequestLimits:
 
     @classmethod
     def of(cls, manifest: Manifest, prompt_overhead: int, max_context: int) -> "RequestLimits":
-        """The pair's limits, lowered to what the engine's context holds.
+        """Return the pair's limits, lowered to what the engine's context holds.
 
         `prompt_overhead`: tokens of the prompt around the question.
 
@@ -51,7 +51,7 @@ class RequestLimits:
         )
 
     def check(self, request: ReasonRequest) -> None:
-        """Checks what can be checked without tokenising.
+        """Check what can be checked without tokenising.
 
         Raises:
             Refusal: INVALID_ARGUMENT naming field and limit.
@@ -73,7 +73,7 @@ class RequestLimits:
             raise invalid("request_id", f"longer than {MAX_REQUEST_ID} characters")
 
     def check_question_tokens(self, tokens: int) -> None:
-        """Checks the tokenised question.
+        """Check the tokenised question.
 
         Raises:
             Refusal: INVALID_ARGUMENT naming the limit.

@@ -38,7 +38,7 @@ class Route:
         return self.pair.manifest.reference
 
     def ready(self) -> Serving:
-        """What serves the pair.
+        """Return what serves the pair.
 
         Raises:
             Refusal: UNAVAILABLE while its engine is being loaded.
@@ -63,7 +63,7 @@ class Routes:
         self.default = self.all[0]
 
     def find(self, reference: str) -> Route:
-        """The pair of that name: the default one for none, the newest version for an id alone.
+        """Return the named pair: the default one for no name, the newest version for an id alone.
 
         Raises:
             Refusal: FAILED_PRECONDITION with reason PAIR_MISMATCH, naming what is served.

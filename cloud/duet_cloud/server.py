@@ -42,7 +42,7 @@ CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_na
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 _CHANNEL_OPTIONS = (
-    # Two servers on one port would share its connections in silence.
+    # Two servers on one port would share its connections without an error.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # Signals are far below any flow-control window; probing for one costs bytes on every link.
@@ -121,7 +121,7 @@ class CloudServer:
             raise AddressError(f"cannot listen on {address}: is the port in use?") from error
 
     async def start(self) -> None:
-        """Starts answering: alive, but not ready."""
+        """Start answering: alive, but not ready."""
         serving = health_pb2.HealthCheckResponse.SERVING
         not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set("", serving)
@@ -138,7 +138,7 @@ class CloudServer:
         return self.routes.default.admission
 
     async def open(self, engine: Engine, route: Route | None = None) -> None:
-        """Starts serving a pair, the first if None, with a loaded engine.
+        """Start serving a pair, the first if None, with a loaded engine.
 
         The service is ready when every pair is.
         """
@@ -156,7 +156,7 @@ class CloudServer:
             await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
 
     async def _watch(self, route: Route, watch: EngineWatch) -> None:
-        """Stops serving a pair when its engine fails."""
+        """Stop serving a pair when its engine fails."""
         try:
             await watch.run()
         except EngineError as error:
@@ -167,13 +167,13 @@ class CloudServer:
             await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.NOT_SERVING)
 
     def close_engines(self) -> None:
-        """Ends every engine."""
+        """End every engine."""
         for route in self.routes.all:
             if engine := self._detach(route):
                 engine.shutdown()
 
     async def close_engine(self, route: Route) -> None:
-        """Ends a pair's engine in a thread; one that hangs takes seconds to end."""
+        """End a pair's engine in a thread; one that hangs takes seconds to end."""
         if engine := self._detach(route):
             await asyncio.to_thread(engine.shutdown)
 
@@ -184,14 +184,14 @@ class CloudServer:
         return serving.engine if serving else None
 
     async def drain(self) -> bool:
-        """Not ready any more; waits for requests in flight. False if the grace period ran out."""
+        """Stop being ready, wait for running requests; return False if the grace period ends."""
         await self._health.enter_graceful_shutdown()
         grace_s = self._options.grace_s
         drained = (route.admission.drain(grace_s) for route in self.routes.all)
         return all(await asyncio.gather(*drained))
 
     async def stop(self, grace_s: float | None = None) -> None:
-        """Closes every connection; calls that still run after `grace_s` seconds are cancelled."""
+        """Close every connection; cancel calls that still run after `grace_s` seconds."""
         await self._server.stop(grace_s)
         for watching in self._watches.values():
             watching.cancel()

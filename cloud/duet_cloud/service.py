@@ -19,7 +19,7 @@ _MEMORY_SHARE = 0.9
 
 
 def run(options: ServeOptions) -> None:
-    """Serves until told to stop.
+    """Serve until a signal asks to stop.
 
     Raises:
         CloudError, ContractError: it cannot serve, or the engine died.
@@ -81,7 +81,7 @@ async def _serve(options: ServeOptions) -> None:
 
 
 async def _load(server: CloudServer, options: ServeOptions, stopping: Stopping) -> None:
-    """Loads each pair's engine, one after the other; each serves as soon as it is loaded."""
+    """Load each pair's engine, one after the other; each serves as soon as it is loaded."""
     for route in server.routes.all:
         if stopping.asked.is_set():
             return
@@ -107,7 +107,7 @@ async def _load_engine(
 
 
 def _unfinished(server: CloudServer) -> str:
-    """What stopping has to wait for."""
+    """Return what stopping has to wait for."""
     loading = [route.name for route in server.routes.all if route.serving is None]
     if loading:
         return f"{loading[0]} to be loaded"
@@ -120,7 +120,7 @@ def _running(server: CloudServer) -> int:
 
 
 async def _until_stopped(server: CloudServer, options: ServeOptions, stopping: Stopping) -> None:
-    """Returns when the service is to stop; loads failed engines again where that is wanted.
+    """Return when the service is to stop; load failed engines again where that is wanted.
 
     Raises:
         EngineError: an engine failed, or cannot be loaded again.

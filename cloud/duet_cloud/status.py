@@ -38,7 +38,7 @@ class Refusal(CloudError):
         self.device = device
 
     async def abort(self, context: Context) -> NoReturn:
-        """Ends the call with this status."""
+        """End the call with this status."""
         number: int = self.code.value[0]
         status = status_pb2.Status(code=number, message=str(self))
         for detail in self.details:

@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 class StoppedAtOnce(Exception):
-    """Waiting was abandoned."""
+    """The second signal ended the wait."""
 
 
 class Stopping:
@@ -33,7 +33,7 @@ class Stopping:
         self._waiting_for = waiting_for
 
     def listen(self) -> None:
-        """Listens for the signals from now on."""
+        """Listen for the signals from now on."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._hear)
 
@@ -46,7 +46,7 @@ class Stopping:
             self.asked.set()
 
     async def unless_at_once(self, awaited: Awaitable[_Result]) -> _Result:
-        """What `awaited` gives.
+        """Return what `awaited` gives.
 
         Raises:
             StoppedAtOnce: the second signal came first; `awaited` is cancelled.
@@ -64,11 +64,11 @@ class Stopping:
 
 
 def end_process() -> NoReturn:
-    """Ends this process, with every one that an engine which is being loaded has started.
+    """End this process, with every one that an engine which is being loaded has started.
 
     Loading runs in a thread, which nothing else can end.
     """
-    # vLLM brings it.
+    # vLLM depends on it.
     import psutil
 
     def started() -> list[Any]:

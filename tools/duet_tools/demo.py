@@ -59,7 +59,7 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     address = f"127.0.0.1:{_free_port()}"
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]
-    # Under a name of its own: the folder is everybody's, and another demo may be running.
+    # Under a name of its own: all users share the folder, and another demo may be running.
     with tempfile.NamedTemporaryFile(prefix="duet-demo-", suffix=".log", delete=False) as output:
         log = Path(output.name)
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -86,7 +86,7 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
 
 
 def _ready(address: str) -> bool:
-    """What the service's own health check says of inference."""
+    """Return whether the service's own health check reports inference as serving."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 

@@ -13,7 +13,7 @@ _File = TypeVar("_File", bound=BaseModel)
 
 
 def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
-    """Reads a UTF-8 file of bounded size, with or without a byte order mark.
+    """Read a UTF-8 file of bounded size, with or without a byte order mark.
 
     Raises:
         UsageProblem: it cannot be read, is larger than `most_bytes`, or is not UTF-8.
@@ -46,7 +46,7 @@ def read(
     schema: int,
     prepare: Callable[[Any], None] = lambda _: None,
 ) -> _File:
-    """Reads a file.
+    """Read a file.
 
     Args:
         path: the file.

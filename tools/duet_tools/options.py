@@ -29,7 +29,7 @@ MOST_PRICE = 1e9
 
 
 def flags(text: str, option: str) -> tuple[str, ...]:
-    """Splits an option's value into flags, as a shell does.
+    """Split an option's value into flags, as a shell does.
 
     Raises:
         UsageProblem: a quotation does not end.

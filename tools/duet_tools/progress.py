@@ -19,7 +19,7 @@ from duet_contract.terminal import printable
 
 
 def plain(text: str) -> Text:
-    r"""Text as it is: no markup of rich's, and nothing that controls the terminal.
+    r"""Return text as it is: no markup of rich's, and nothing that controls the terminal.
 
     Args:
         text: of any content: a path, a model's answer, an error.
@@ -32,7 +32,7 @@ def plain(text: str) -> Text:
 
 
 def progress_bar(console: Console) -> Progress:
-    """What is done now, how much of all, the time that passed and the time left."""
+    """Return a bar with the present step, progress, elapsed time and remaining time."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -45,7 +45,7 @@ def progress_bar(console: Console) -> Progress:
 
 
 def public_command() -> str:
-    """The command line, without what is private about it."""
+    """Return the command line without private parts."""
     return shlex.join(["duet-bench", *map(_public, sys.argv[1:])])
 
 

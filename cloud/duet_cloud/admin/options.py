@@ -1,4 +1,4 @@
-"""What several commands share: options, how names are written, what is told."""
+"""Options, name checks and warnings that several commands share."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _DOMAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 def usual_directory() -> Path:
-    """The authority's directory unless `--dir` names another.
+    """Return the authority's directory unless `--dir` names another.
 
     Raises:
         NoDirectoryError: the user has no home directory.
@@ -51,7 +51,7 @@ def passphrase_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_name(name: str, *, domain: bool = False) -> str:
-    """A device's, publisher's or trust domain's name.
+    """Return a device's, publisher's or trust domain's name.
 
     Raises:
         UsageError: it cannot be part of a SPIFFE id.
@@ -66,7 +66,7 @@ def check_name(name: str, *, domain: bool = False) -> str:
 
 
 def counted(number: int, one: str, several: str) -> str:
-    """A number with its noun.
+    """Return a number with its noun.
 
     Examples:
         >>> counted(1, "publisher", "publishers"), counted(0, "publisher", "publishers")
@@ -76,6 +76,6 @@ def counted(number: int, one: str, several: str) -> str:
 
 
 def tell_end(certificate: x509.Certificate) -> None:
-    """Tells on stderr that the authority's certificate ends soon, if so."""
+    """Warn on stderr if the authority's certificate expires soon."""
     if line := near_end(certificate):
         click.echo(f"duet-cloud: {line}", err=True)

@@ -1,4 +1,4 @@
-"""`publisher`: whose pairs devices are told to trust when they enrol."""
+"""`publisher`: manages the keys whose pairs enrolled devices trust."""
 
 import time
 from pathlib import Path

@@ -23,7 +23,7 @@ Exit codes:
 
 class _AdminGroup(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; what it cannot use are credentials, not models."""
+        """Run a command; unusable files are reported as credentials, not as models."""
         try:
             return super().invoke(ctx)
         except (OutputClosed, OutputLost):

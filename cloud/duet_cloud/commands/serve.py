@@ -25,7 +25,7 @@ _FILE = click.Path(path_type=Path)
 
 
 class _Serve(click.Command):
-    """Passes what it does not know on to vLLM."""
+    """A command that passes unknown flags to vLLM."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""
@@ -167,7 +167,7 @@ def serve(engine_flags: tuple[str, ...], **given: Any) -> None:
 
 
 def options_of(engine_flags: tuple[str, ...], **given: Any) -> ServeOptions:
-    """What a command line asks for.
+    """Return what a command line asks for.
 
     vLLM is imported only if there are engine flags, so that a mistyped value of ours is reported
     at once.

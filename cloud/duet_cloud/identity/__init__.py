@@ -1,1 +1,1 @@
-"""Who may talk to the service: the certificate authority, certificates, roles, limits."""
+"""Access to the service: the certificate authority, certificates, roles, limits."""

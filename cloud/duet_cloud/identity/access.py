@@ -30,21 +30,20 @@ _MOST_BYTES = 1 << 20
 
 
 class Limits(BaseModel):
-    """Limits of one identity; None: no limit.
-
-    `rate`: questions in any 60 seconds. `concurrency`: questions at a time. `tokens`: prompt and
-    signal tokens a day (UTC).
-    """
+    """Limits of one identity; None: no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rate: _Count | None = None
+    """Questions in any 60 seconds."""
     concurrency: _Count | None = None
+    """Questions at a time."""
     tokens: _Count | None = None
+    """Prompt and signal tokens per day (UTC)."""
 
 
 class Access(BaseModel):
-    """What the file says."""
+    """Content of the access file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,7 +60,7 @@ class Access(BaseModel):
         return roles
 
     def limits_of(self, name: str) -> Limits:
-        """Limits in force for an identity."""
+        """Return the limits in force for an identity."""
         default = self.limits.get(DEFAULT, Limits())
         own = self.limits.get(name)
         if own is None:
@@ -69,7 +68,7 @@ class Access(BaseModel):
         return default.model_copy(update=own.model_dump(exclude_unset=True))
 
     def roles_of(self, uri: str) -> frozenset[Role]:
-        """Roles of a URI name: of the entry that names it, else of the longest one above it."""
+        """Return the roles of a URI name: of its own entry, else of the longest prefix entry."""
         if uri in self.denied:
             return frozenset()
         found = [
@@ -83,7 +82,7 @@ class Access(BaseModel):
 
 
 def load_access(path: Path) -> Access:
-    """Reads the file.
+    """Read the file.
 
     Raises:
         CredentialsError: unreadable, no TOML, or with an entry that is unknown or malformed.
@@ -104,7 +103,7 @@ class AccessFile:
     """The access file, read again when it changes; an unreadable change has no effect."""
 
     def __init__(self, path: Path | None, *, may_lack: bool = False) -> None:
-        """Reads the file; without one, no one has a role or a limit.
+        """Read the file; without one, no one has a role or a limit.
 
         `may_lack`: the file may be written later; then it counts as soon as it is there.
 
@@ -119,7 +118,7 @@ class AccessFile:
             self.access = load_access(path)
 
     def refresh(self) -> bool:
-        """Reads the file if it changed; whether it did.
+        """Read the file if it changed; return whether it did.
 
         Raises:
             CredentialsError: it changed and cannot be read, or is missing; raised once a change.

@@ -40,29 +40,29 @@ _KEY_PURPOSE = "authority"
 
 DEVICE_DAYS = 14.0
 SERVER_DAYS = 30.0
-# How long a spent code answers the same signing request's key again.
+# How long a spent code returns the same certificate for the same key.
 ANSWER_AGAIN = datetime.timedelta(hours=1)
 # When warnings about the authority's expiry begin: every device must enroll with the next one.
 TELL_LEFT = datetime.timedelta(days=180)
 
 
 def usual_hosts() -> tuple[str, ...]:
-    """Names by which a server on this machine is usually called, as far as they can be used."""
+    """Return the usual names of a server on this machine that a certificate can hold."""
     names = ("localhost", "127.0.0.1", "::1", socket.gethostname(), socket.getfqdn())
     return tuple(dict.fromkeys(name.lower() for name in names if certificates.is_host(name)))
 
 
 def open_registry(directory: Path) -> Registry:
-    """The registry of an authority's directory.
+    """Return the registry of an authority's directory.
 
     Raises:
-        CredentialsError: there is none.
+        CredentialsError: the registry is missing.
     """
     return Registry(directory / REGISTRY_NAME)
 
 
 def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certificate:
-    """The authority's certificate.
+    """Return the authority's certificate.
 
     Raises:
         CredentialsError: missing or malformed, or it has ended: nothing that it signed counts.
@@ -85,7 +85,7 @@ def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certi
 
 
 def near_end(certificate: x509.Certificate) -> str | None:
-    """What to tell about an authority's certificate that ends soon, or has ended."""
+    """Return a warning about an authority's certificate that expires soon or has expired."""
     ends = certificate.not_valid_after_utc
     if _now() < ends - TELL_LEFT:
         return None
@@ -96,7 +96,7 @@ def near_end(certificate: x509.Certificate) -> str | None:
 
 
 def load_server_certificate(directory: Path) -> x509.Certificate:
-    """The server's present certificate, ended or not.
+    """Return the server's present certificate, expired or not.
 
     Raises:
         CredentialsError: missing or malformed.
@@ -117,7 +117,7 @@ def create(
     device_days: float = DEVICE_DAYS,
     server_days: float = SERVER_DAYS,
 ) -> "Authority":
-    """Makes an authority and its server's first certificate.
+    """Make an authority and its server's first certificate.
 
     Raises:
         UsageError: the directory holds something, or the passphrase is too short.
@@ -144,7 +144,7 @@ def _create(
     device_days: float,
     server_days: float,
 ) -> "Authority":
-    """In an empty directory, which goes if that fails."""
+    """Create the authority in an empty directory; remove the directory on failure."""
     try:
         key = certificates.new_key()
         certificate = certificates.authority_certificate(key, domain, _now())
@@ -163,20 +163,20 @@ def _create(
         authority = Authority(directory, certificate, key, registry)
         authority.issue_server()
     except BaseException:
-        # Half an authority would be taken for one.
+        # A partly written authority would be taken for a complete one.
         shutil.rmtree(directory, ignore_errors=True)
         raise
     return authority
 
 
 def discard(authority: "Authority") -> None:
-    """Removes an authority that `create` has just made."""
+    """Remove an authority that `create` has just made."""
     authority.registry.close()
     shutil.rmtree(authority.directory, ignore_errors=True)
 
 
 def unlock(directory: Path, passphrase: str) -> "Authority":
-    """Opens an authority, its key included.
+    """Open an authority, its key included.
 
     Raises:
         CredentialsError: something is missing, altered, or the passphrase is wrong.
@@ -207,7 +207,7 @@ class Authority:
     registry: Registry
 
     def enroll(self, secret: bytes, signing_request: bytes) -> tuple[str, x509.Certificate] | None:
-        """Spends a code for a certificate: the device's name and it; None if the code is no good.
+        """Exchange a code for a certificate; return the device's name and it, None if invalid.
 
         Raises:
             ValueError: the signing request cannot be used; the code is not spent.
@@ -223,9 +223,9 @@ class Authority:
     def answered(
         self, secret: bytes, signing_request: bytes
     ) -> tuple[str, x509.Certificate] | None:
-        """What a code was spent for, asked for again; None if this is no repetition.
+        """Return the certificate of a repeated request; None if this is not a repetition.
 
-        An answer may be lost on its way. For `ANSWER_AGAIN` the code gives the same certificate to
+        A response may be lost on its way. For `ANSWER_AGAIN` the code gives the same certificate to
         whoever has its private key, unless it was revoked meanwhile.
 
         Raises:
@@ -245,7 +245,7 @@ class Authority:
         return name, certificate
 
     def renew(self, serial: str, signing_request: bytes) -> x509.Certificate | None:
-        """The certificate to follow the one of that serial; None if that was revoked.
+        """Return the certificate to follow the one of that serial; None if that was revoked.
 
         Raises:
             ValueError: the signing request cannot be used.
@@ -257,12 +257,12 @@ class Authority:
             return self._issue_device(present.device, signing_request)
 
     def issue_server(self, hosts: Sequence[str] = ()) -> x509.Certificate:
-        """Replaces the server's certificate and key; a running server takes them up by itself.
+        """Replace the server's certificate and key; a running server loads them by itself.
 
-        `hosts`: by what it is called from now on, if that changes.
+        `hosts`: the server's new names or addresses; None keeps the present ones.
 
         Raises:
-            CredentialsError: it is called by what no certificate can hold.
+            CredentialsError: no certificate can hold one of its names.
         """
         key = certificates.new_key()
         registry = self.registry
@@ -283,7 +283,7 @@ class Authority:
                 "duet-cloud admin rotate --host ..."
             ) from error
         if hosts:
-            # Not before: what cannot be issued must not stand in the way of later certificates.
+            # Only now: hosts that no certificate can hold must not block later certificates.
             registry.set("hosts", ",".join(hosts))
         content = certificates.key_pem(key) + certificates.pem(certificate)
         write_private(self.directory / SERVER_NAME, content)
@@ -312,7 +312,7 @@ def invite(
     roles: Sequence[str],
     hours: float,
 ) -> EnrollmentCode:
-    """A code for a device, good once and for some hours. Needs no key."""
+    """Return a code for a device, good once and for some hours. Needs no key."""
     code = EnrollmentCode.new(certificates.der(certificate))
     now = int(_now().timestamp())
     registry.invite(name, roles, code.secret, now, now + round(hours * 3600))

@@ -67,7 +67,7 @@ class CallAuthorizer:
             raise unavailable("the authority's registry cannot be read", 30.0) from error
 
     async def watch(self) -> None:
-        """Terminates running calls that would not be admitted any more; runs until cancelled."""
+        """Terminate running calls that would not be admitted any more; run until cancelled."""
         unsure = False
         while True:
             await asyncio.sleep(WATCH_S)

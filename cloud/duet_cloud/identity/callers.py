@@ -28,7 +28,7 @@ class Caller:
     name: str
     """The device's name, or the URI name in its certificate with your own PKI."""
     roles: frozenset[Role]
-    """What it may do."""
+    """Its roles."""
     serial: str
     """Serial number of its certificate."""
     expires: float
@@ -43,16 +43,16 @@ class Callers(Protocol):
     """Identifies callers."""
 
     def identify(self, auth: AuthContext) -> Caller:
-        """Returns the caller; raises Refusal (UNAUTHENTICATED)."""
+        """Return the caller; raise Refusal (UNAUTHENTICATED)."""
 
     def changed(self) -> bool:
-        """Whether any caller may have lost a right since the last call of this method."""
+        """Return whether any caller may have lost a right since the last call of this method."""
 
     def expired(self, caller: Caller) -> bool:
-        """Whether the caller's certificate has expired."""
+        """Return whether the caller's certificate has expired."""
 
     def current(self, caller: Caller) -> Caller:
-        """Returns the caller with its roles as they are now; raises Refusal if it lost access."""
+        """Return the caller with its roles as they are now; raise Refusal if it lost access."""
 
 
 class EnrolledDevices:
@@ -136,7 +136,7 @@ class _Certificate:
 
 
 def _certificate(auth: AuthContext) -> _Certificate:
-    """The certificate that TLS verified, from gRPC's authentication context."""
+    """Return the certificate that TLS verified, from gRPC's authentication context."""
     versions = tuple(auth.get("ssl_tls_version", ()))
     if versions != (TLS_VERSION.encode(),):
         raise unauthenticated(f"{TLS_VERSION} is required", "TLS_VERSION")
@@ -164,7 +164,7 @@ def _check_expiry(name: str, expires: float, now: float) -> None:
 
 
 def peer_network(peer: str) -> str:
-    """Returns the address behind a peer's name in gRPC: IPv4, or the /64 network of IPv6.
+    """Return the address behind a peer's name in gRPC: IPv4, or the /64 network of IPv6.
 
     Examples:
         >>> peer_network("ipv4:192.0.2.7:4711"), peer_network("ipv6:[2001:db8::7]:4711")

@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from duet_cloud.errors import CredentialsError
 
-# Certificates are valid a little before they are made: clocks differ.
+# Certificates are valid from shortly before they are issued: clocks differ.
 BACKDATED = datetime.timedelta(minutes=5)
 # Far above any request with one P-256 key.
 MOST_SIGNING_REQUEST_BYTES = 4096
@@ -35,7 +35,7 @@ def spiffe_id(domain: str, *path: str) -> str:
 
 
 def is_host(name: str) -> bool:
-    """Whether it is a DNS name or an IP address, as a server's certificate can hold it."""
+    """Return whether a server's certificate can hold it as a DNS name or an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -45,22 +45,22 @@ def is_host(name: str) -> bool:
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
-    """A fresh P-256 key."""
+    """Return a fresh P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """A certificate as PEM."""
+    """Return a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def der(certificate: x509.Certificate) -> bytes:
-    """A certificate as DER."""
+    """Return a certificate as DER."""
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """A private key as PEM (PKCS #8), not encrypted."""
+    """Return a private key as PEM (PKCS #8), not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -69,14 +69,14 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def serial_text(certificate: x509.Certificate) -> str:
-    """The serial number as the registry and the logs write it."""
+    """Return the serial number as the registry and the logs write it."""
     return f"{certificate.serial_number:018x}"
 
 
 def authority_certificate(
     key: ec.EllipticCurvePrivateKey, domain: str, now: datetime.datetime
 ) -> x509.Certificate:
-    """The authority's own certificate; it signs certificates of end entities only."""
+    """Return the authority's own certificate; it signs certificates of end entities only."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"DUET {domain}")])
     builder = _builder(name, name, key.public_key(), now, now + _AUTHORITY_LIFE)
     usage = _usage(digital_signature=False, key_cert_sign=True)
@@ -96,7 +96,7 @@ def server_certificate(
     days: float,
     now: datetime.datetime,
 ) -> x509.Certificate:
-    """A certificate that proves to devices that they talk to the cloud at one of `hosts`."""
+    """Return a certificate that proves to devices that they talk to the cloud at one of `hosts`."""
     ends = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
     return (
         _builder(x509.Name([]), issuer.subject, public_key, now, ends)
@@ -115,7 +115,7 @@ def device_certificate(
     days: float,
     now: datetime.datetime,
 ) -> x509.Certificate:
-    """A certificate that proves to the cloud that a device is the one named `uri`."""
+    """Return a certificate that proves to the cloud that a device is the one named `uri`."""
     ends = min(now + datetime.timedelta(days=days), issuer.not_valid_after_utc)
     return (
         _builder(x509.Name([]), issuer.subject, public_key, now, ends)
@@ -127,7 +127,7 @@ def device_certificate(
 
 
 def signing_request_key(data: bytes) -> ec.EllipticCurvePublicKey:
-    """The public key of a PKCS #10 request whose sender has shown to hold the private one.
+    """Return the public key of a PKCS #10 request whose sender proved to have the private key.
 
     Raises:
         ValueError: malformed, too large, no P-256 key, or the proof does not hold.
@@ -148,10 +148,10 @@ def signing_request_key(data: bytes) -> ec.EllipticCurvePublicKey:
 
 
 def load_chain(content: bytes, what: str) -> list[x509.Certificate]:
-    """Certificates of a PEM file, at least one.
+    """Return the certificates of a PEM file, at least one.
 
     Raises:
-        CredentialsError: there is none, or one is malformed.
+        CredentialsError: the file has no certificate, or one is malformed.
     """
     try:
         return x509.load_pem_x509_certificates(content)

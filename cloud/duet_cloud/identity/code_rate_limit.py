@@ -27,7 +27,7 @@ class CodeRateLimiter:
         self._wrong: deque[tuple[float, str]] = deque(maxlen=MOST_IN_ALL)
 
     def wait_s(self, peer: str) -> float:
-        """Returns the seconds until `peer` (as gRPC names it) may try a code; 0 if it may now."""
+        """Return the seconds until `peer` (as gRPC names it) may try a code; 0 if it may now."""
         now = self._clock()
         while self._wrong and self._wrong[0][0] <= now - WINDOW_S:
             self._wrong.popleft()
@@ -38,7 +38,7 @@ class CodeRateLimiter:
         return max(free - now, 0.0)
 
     def count_wrong(self, peer: str) -> None:
-        """Counts a wrong code that `peer` tried."""
+        """Count a wrong code that `peer` tried."""
         self._wrong.append((self._clock(), peer_network(peer)))
 
 

@@ -28,7 +28,7 @@ class ServerFiles:
 
     @classmethod
     def of_authority(cls, directory: Path) -> "ServerFiles":
-        """The files in an authority's directory."""
+        """Return the files in an authority's directory."""
         server = directory / SERVER_NAME
         return cls(server, server, directory / CERTIFICATE_NAME)
 
@@ -37,7 +37,7 @@ class ServerCredentials:
     """gRPC server credentials whose files may change while it serves."""
 
     def __init__(self, files: ServerFiles) -> None:
-        """Reads and checks the files.
+        """Read and check the files.
 
         Raises:
             CredentialsError: they cannot be used.
@@ -64,7 +64,7 @@ class ServerCredentials:
         return self._dynamic(client_certificate=False)
 
     def refresh(self) -> bool:
-        """Loads changed files; returns whether it did. Unusable files change nothing."""
+        """Load changed files; return whether it did. Unusable files change nothing."""
         signature = _signature(self._files)
         if signature == self._loaded.signature:
             return False
@@ -83,7 +83,7 @@ class ServerCredentials:
         return True
 
     def _dynamic(self, *, client_certificate: bool) -> grpc.ServerCredentials:
-        # gRPC asks at every handshake; each of the two ports remembers what it was given last.
+        # gRPC asks at every handshake; each of the two ports remembers the files it got last.
         given = self._loaded
 
         def configuration(loaded: "_Loaded") -> grpc.ServerCertificateConfiguration:

@@ -81,7 +81,7 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
                 lambda: self._authority.answered(request.secret, request.signing_request)
             )
         ):
-            # The owner of that key had this response before: it tries no code.
+            # The owner of that key got this response before: it does not guess codes.
             return self._response(*answered)
         if wait := self._limiter.wait_s(peer):
             raise exhausted(
@@ -142,7 +142,7 @@ class EnrollmentServer:
         service_port: int,
         refusals: Refusals,
     ) -> None:
-        """Binds the port.
+        """Bind the port.
 
         Raises:
             AddressError: it cannot be bound.
@@ -161,17 +161,17 @@ class EnrollmentServer:
             raise AddressError(f"cannot listen on {address}: is the port in use?") from error
 
     async def start(self) -> None:
-        """Starts answering."""
+        """Start answering."""
         await self._server.start()
 
     async def stop(self) -> None:
-        """Closes every connection."""
+        """Close every connection."""
         await self._server.stop(None)
         await asyncio.sleep(0)
 
 
 def _signed(sign: Callable[[], _Result]) -> _Result:
-    """What `sign` gives.
+    """Return what `sign` gives.
 
     Raises:
         Refusal: INVALID_ARGUMENT, as the signing request cannot be used.

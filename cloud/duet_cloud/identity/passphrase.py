@@ -13,10 +13,10 @@ _MOST_BYTES = 1 << 16
 
 
 def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
-    """The passphrase; asked twice if `confirm`.
+    """Return the passphrase; prompt for it twice if `confirm`.
 
     Raises:
-        UsageError: there is none, it is empty, or the two differ.
+        UsageError: it is missing or empty, or the two entries differ.
     """
     if file is not None:
         try:

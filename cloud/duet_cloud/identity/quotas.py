@@ -1,10 +1,10 @@
 """Limits for each identity: questions a minute, questions at a time, tokens a day.
 
 Tokens are counted for every identity, questions for those that have a limit. Counts are in SQLite
-and change in one transaction each, so that they hold across restarts and between processes. The most
-that a question may take is charged when it begins, and the rest is refunded when it ends: a limit
-is never exceeded, and a question that a crash interrupted counts in full. Questions at a
-time are this process's own.
+and change in one transaction each, so that they hold across restarts and between processes. A
+question is charged its maximum when it begins, and the unused part is refunded when it ends: a
+limit is never exceeded, and a question that a crash interrupted counts in full. Questions at a time
+are counted per process.
 
 Times are the wall clock's, as they outlive the process. A clock that is set back leaves questions
 in the future: those are forgotten, so that no limit of a minute ever waits for more than a minute.
@@ -29,7 +29,7 @@ from duet_cloud.status import Refusal, over_quota, unavailable
 RATE_WINDOW_S = 60.0
 # Usage of older days is deleted.
 _KEEP_DAYS = 400
-# How long others may hold the file's lock: where a limit is to hold, and where there is none.
+# How long others may hold the file's lock: with a limit to enforce, and without one.
 _WAIT_MS, _BRIEF_WAIT_MS = 5000, 50
 
 _SCHEMA = """
@@ -55,7 +55,7 @@ class Quotas:
     def __init__(
         self, path: Path, access: AccessFile, clock: Callable[[], float] = time.time
     ) -> None:
-        """Opens the counts, or begins them.
+        """Open the counts, or begin them.
 
         Raises:
             CredentialsError: they cannot be read or written.
@@ -75,12 +75,12 @@ class Quotas:
             raise CredentialsError(f"{path} cannot be used to count: {error}") from error
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._db.close()
 
     @contextmanager
     def question(self, name: str) -> Iterator[None]:
-        """Counts one of the identity's questions while it runs.
+        """Count one of the identity's questions while it runs.
 
         Raises:
             Refusal: RESOURCE_EXHAUSTED, naming the limit and when it resets; UNAVAILABLE if there
@@ -110,14 +110,14 @@ class Quotas:
                 del self._running[name]
 
     def charge(self, job: Job) -> AbstractContextManager["Charge"]:
-        """Charges a job to the caller of the call that is being served; see `tokens`."""
+        """Charge a job to the caller of the call that is being served; see `tokens`."""
         caller = CALLER.get()
         assert caller is not None, "only calls of an identity are charged"
         return self.tokens(caller.name, len(job.prompt_ids) + job.budget)
 
     @contextmanager
     def tokens(self, name: str, most: int) -> Iterator["Charge"]:
-        """Charges `most` tokens; refunds those that `Charge.spent` does not reach at the end.
+        """Charge `most` tokens; refund those that `Charge.spent` does not reach at the end.
 
         Without a limit, tokens that cannot be counted are served all the same.
 
@@ -145,7 +145,7 @@ class Quotas:
 
     @contextmanager
     def _counting_briefly(self) -> Iterator[None]:
-        """Where nothing depends on the count: all that is served waits for it meanwhile."""
+        """Wait only briefly where no limit depends on the count: every request waits meanwhile."""
         with _counting_if_possible():
             self._db.execute(f"PRAGMA busy_timeout = {_BRIEF_WAIT_MS}")
             try:
@@ -154,7 +154,7 @@ class Quotas:
                 self._db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
 
     def _charge(self, name: str, day: str, most: int, limit: int | None) -> bool:
-        """Whether there was room for it."""
+        """Charge tokens; return whether the limit has room for them."""
         return bool(
             self._db.execute(
                 "INSERT INTO tokens SELECT ?1, ?2, ?3 WHERE ?4 IS NULL OR ?3 <= ?4 "
@@ -165,7 +165,7 @@ class Quotas:
         )
 
     def spent(self, name: str) -> int:
-        """Tokens of an identity today."""
+        """Return the tokens that an identity used today."""
         row = self._db.execute(
             "SELECT spent FROM tokens WHERE identity = ? AND day = ?", (name, self._day())
         ).fetchone()
@@ -180,7 +180,7 @@ class Quotas:
                 "DELETE FROM questions WHERE identity = ? AND (at <= ? OR at > ?)",
                 (name, since, now),
             )
-            # The question whose going makes room for one more, if there is none.
+            # The question whose expiry makes room for one more, if there is no room.
             row = self._db.execute(
                 "SELECT at FROM questions WHERE identity = ? ORDER BY at DESC LIMIT 1 OFFSET ?",
                 (name, max(0, rate - 1)),
@@ -221,7 +221,7 @@ def _date(at: float) -> datetime.date:
 
 @dataclass(frozen=True)
 class Usage:
-    """What an identity has spent on a day (UTC, ISO 8601), and its limit as it is now."""
+    """Tokens that an identity used on a day (UTC, ISO 8601), and its present limit."""
 
     name: str
     day: str
@@ -232,7 +232,7 @@ class Usage:
 def usage_of(
     path: Path, access: Access, days: int = 1, clock: Callable[[], float] = time.time
 ) -> list[Usage]:
-    """Tokens by day, the newest day first, and by identity, who spent most first.
+    """Return tokens by day, the newest day first, and by identity, who spent most first.
 
     `path`: of the counts, which a running service may be writing; nothing if it is not there.
     `days`: how many, today the last.
@@ -257,7 +257,7 @@ def usage_of(
 
 @contextmanager
 def _counting() -> Iterator[None]:
-    """Refuses what cannot be counted, so that a limit always holds.
+    """Refuse what cannot be counted, so that a limit always holds.
 
     Raises:
         Refusal: UNAVAILABLE.
@@ -271,6 +271,6 @@ def _counting() -> Iterator[None]:
 
 @contextmanager
 def _counting_if_possible() -> Iterator[None]:
-    """Serves what cannot be counted; the log reports it."""
+    """Serve what cannot be counted; the log reports it."""
     with suppress(Refusal), _counting():
         yield

@@ -35,7 +35,7 @@ class Refusals:
         self._left_out = 0
 
     def report(self, refusal: Refusal, method: str, peer: str = "") -> None:
-        """Reports a refused call.
+        """Report a refused call.
 
         Args:
             refusal: why it was refused.

@@ -1,7 +1,7 @@
-"""What the authority remembers, in SQLite: devices, certificates, enrollment codes, publishers.
+"""The authority's records in SQLite: devices, certificates, enrollment codes, publishers.
 
-Looked up at every call, so that a revocation counts from the next one on; `changes` tells when to
-look at calls that run. Several processes may share the file. Times are seconds since 1970 (UTC).
+Looked up at every call, so that a revocation counts from the next one on; `changes` reports when to
+check running calls again. Several processes may share the file. Times are seconds since 1970 (UTC).
 """
 
 import hashlib
@@ -60,7 +60,7 @@ class Registry:
     """An open registry. Use from one thread."""
 
     def __init__(self, path: Path, create: bool = False) -> None:
-        """Opens the registry; makes a new one only if `create`.
+        """Open the registry; make a new one only if `create`.
 
         Raises:
             CredentialsError: it is not there, or no registry.
@@ -81,24 +81,24 @@ class Registry:
             self.setting("domain")  # an empty file would pass for a registry
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._db.close()
 
     def changes(self) -> bool:
-        """Whether another connection has changed the registry since the last call."""
+        """Return whether another connection has changed the registry since the last call."""
         version = self._data_version()
         changed, self._version = version != self._version, version
         return changed
 
     def setting(self, name: str) -> str:
-        """A setting that `init` wrote."""
+        """Return a setting that `init` wrote."""
         row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise CredentialsError(f"the registry has no {name!r}: duet-cloud admin init")
         return str(row[0])
 
     def set(self, name: str, value: str) -> None:
-        """Writes a setting."""
+        """Write a setting."""
         self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
 
     @contextmanager
@@ -121,7 +121,7 @@ class Registry:
     def invite(
         self, name: str, roles: Iterable[str], secret: bytes, now: int, expires: int
     ) -> None:
-        """Keeps a code's hash for a device, new or known; its earlier codes are void."""
+        """Store a code's hash for a device, new or known; its earlier codes are void."""
         with self.transaction():
             self._db.execute(
                 "INSERT INTO devices VALUES (?, ?, ?) "
@@ -135,7 +135,7 @@ class Registry:
             )
 
     def spend(self, secret: bytes, now: int) -> str | None:
-        """Spends a code, exactly once among all that try; its device's name, None if it is no good.
+        """Spend a code exactly once among all callers; return its device's name, None if invalid.
 
         What was issued to the name before is revoked: a name belongs to one device. Call inside
         `transaction`, with what the code is spent for.
@@ -151,13 +151,13 @@ class Registry:
         return str(row[0])
 
     def answer(self, secret: bytes, certificate: bytes) -> None:
-        """Remembers the certificate (DER) that a code was spent for."""
+        """Store the certificate (DER) that a code was spent for."""
         self._db.execute(
             "UPDATE codes SET certificate = ? WHERE hash = ?", (certificate, _hash(secret))
         )
 
     def answered(self, secret: bytes, since: int) -> tuple[str, bytes] | None:
-        """Device and certificate (DER) that a code was spent for after `since`."""
+        """Return device and certificate (DER) that a code was spent for after `since`."""
         row = self._db.execute(
             "SELECT device, certificate FROM codes "
             "WHERE hash = ? AND spent > ? AND certificate IS NOT NULL",
@@ -166,14 +166,14 @@ class Registry:
         return (str(row[0]), bytes(row[1])) if row else None
 
     def add_certificate(self, serial: str, device: str, not_before: int, not_after: int) -> None:
-        """Remembers a certificate before it is handed out."""
+        """Store a certificate before it is sent."""
         self._db.execute(
             "INSERT INTO certificates VALUES (?, ?, ?, ?, NULL)",
             (serial, device, not_before, not_after),
         )
 
     def certificate(self, serial: str) -> Issued | None:
-        """What is known of a certificate."""
+        """Return the record of a certificate."""
         row = self._db.execute(
             "SELECT serial, device, roles, not_before, not_after, revoked "
             "FROM certificates JOIN devices ON device = name WHERE serial = ?",
@@ -198,7 +198,7 @@ class Registry:
             return codes + self._revoke(name, now)
 
     def devices(self, now: int) -> list[DeviceEntry]:
-        """Every device, by name."""
+        """Return every device, by name."""
         rows = self._db.execute(
             "SELECT name, roles, serial, not_after, revoked, "
             "  EXISTS (SELECT 1 FROM codes WHERE codes.device = name AND spent IS NULL "
@@ -221,7 +221,7 @@ class Registry:
         ]
 
     def add_publisher(self, name: str, key: bytes, now: int) -> None:
-        """Keeps a publisher's public key.
+        """Store a publisher's public key.
 
         Raises:
             CredentialsError: the name or the key is there already.
@@ -232,10 +232,10 @@ class Registry:
             raise CredentialsError(f"publisher {name!r}, or its key, is there already") from error
 
     def remove_publisher(self, name: str) -> None:
-        """Forgets a publisher's key.
+        """Delete a publisher's key.
 
         Raises:
-            CredentialsError: there is none of that name.
+            CredentialsError: there is no publisher of that name.
         """
         if not self._db.execute("DELETE FROM publishers WHERE name = ?", (name,)).rowcount:
             raise CredentialsError(f"there is no publisher {name!r}")
@@ -246,7 +246,7 @@ class Registry:
         return {str(name): bytes(key) for name, key in rows}
 
     def known(self, name: str) -> bool:
-        """Whether there is a device of that name."""
+        """Return whether there is a device of that name."""
         row = self._db.execute("SELECT 1 FROM devices WHERE name = ?", (name,)).fetchone()
         return row is not None
 
@@ -258,7 +258,7 @@ class Registry:
         ).rowcount
 
     def _add_column(self, table: str, column: str, kind: str) -> None:
-        """Adds what registries of an earlier schema lack."""
+        """Add what registries of an earlier schema lack."""
         query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
         if self._db.execute(query, (table, column)).fetchone():
             return

@@ -26,6 +26,6 @@ _SERVICES = {
 
 
 def permitted(method: str) -> frozenset[Role]:
-    """Roles of which one is enough to call a method (`/SERVICE/METHOD`); control for unknown."""
+    """Return the roles that may call a method (`/SERVICE/METHOD`); control for an unknown one."""
     service = method.split("/")[1] if method.count("/") == 2 else ""
     return _METHODS.get(method) or _SERVICES.get(service, _CONTROL)

@@ -32,13 +32,13 @@ RENEW_LEFT = 1 / 3
 
 
 def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
-    """Security as asked for; None without any: plaintext, for loopback alone.
+    """Return the configured security; None means plaintext, for loopback only.
 
     `refused` counts calls that are refused, by `reason`.
 
     Raises:
         UsageError: options that contradict each other, or lack each other.
-        CredentialsError: something that is asked for cannot be loaded.
+        CredentialsError: a configured file cannot be loaded.
     """
     own_pki = (options.tls_cert, options.tls_key, options.tls_client_ca)
     if options.tls_dir is None and not any(own_pki):
@@ -71,7 +71,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
 
 
 def counts_beside(access: Path) -> Path:
-    """Returns the file of the counts with your own PKI: next to the access file."""
+    """Return the file of the counts with your own PKI: next to the access file."""
     return access.with_name(f"{access.name}.{COUNTS_NAME}")
 
 
@@ -103,7 +103,7 @@ class Security:
 
     @classmethod
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
-        """Security by an authority that `duet-cloud admin` made."""
+        """Return security by an authority that `duet-cloud admin` created."""
         authority = None
         root = authorities.load_certificate(directory)
         if options.enrollment_port is not None or options.passphrase_file is not None:
@@ -126,18 +126,18 @@ class Security:
 
     @property
     def enrollment_port(self) -> int | None:
-        """Where devices enrol, once bound."""
+        """Port where devices enroll, once bound."""
         return self._enrollment.port if self._enrollment else None
 
     def add_services(self, server: grpc.aio.Server) -> None:
-        """Adds renewal, where the authority is unlocked."""
+        """Add renewal, where the authority is unlocked."""
         if self._authority:
             enrollment_pb2_grpc.add_IdentityServiceServicer_to_server(
                 IdentityService(self._authority), server
             )
 
     def bind(self, server: grpc.aio.Server, host: str, port: int) -> int:
-        """Binds the services' port, and enrollment's if asked for; the former.
+        """Bind the services' port, and enrollment's if configured; return the services' port.
 
         Raises:
             RuntimeError: the services' port cannot be bound.
@@ -155,11 +155,11 @@ class Security:
         return bound
 
     def charge(self, job: Job) -> AbstractContextManager[Charge]:
-        """Charges a job's tokens to the caller; see `Quotas.tokens`."""
+        """Charge a job's tokens to the caller; see `Quotas.tokens`."""
         return self._quotas.charge(job)
 
     async def start(self) -> None:
-        """Starts enrollment and the tasks that watch certificates and rights."""
+        """Start enrollment and the tasks that watch certificates and rights."""
         if self._enrollment:
             await self._enrollment.start()
         self._tasks = [
@@ -168,7 +168,7 @@ class Security:
         ]
 
     async def stop(self) -> None:
-        """Stops both."""
+        """Stop both."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -203,7 +203,7 @@ class Security:
             logs.get().error("security maintenance failed", reason=str(error))
 
     def _warn_expiry(self) -> None:
-        """Warns once a day while the authority's certificate expires soon."""
+        """Warn once a day while the authority's certificate expires soon."""
         today = datetime.datetime.now(datetime.UTC).date()
         if self._root and today != self._warned and (line := authorities.near_end(self._root)):
             self._warned = today
@@ -211,7 +211,7 @@ class Security:
 
 
 def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
-    """Whether it is time for the server's next certificate, and that one would last longer."""
+    """Return whether the server's next certificate is due and would last longer."""
     return _due(server) and server.not_valid_after_utc < root.not_valid_after_utc
 
 

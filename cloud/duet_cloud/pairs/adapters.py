@@ -1,6 +1,6 @@
-"""Low-rank adapters (LoRA, arXiv 2106.09685) at build time: added to the weights that they are of.
+"""Merge low-rank adapters (LoRA, arXiv 2106.09685) into their model's weights at build time.
 
-vLLM could serve one beside its model; added once, it costs nothing a token.
+vLLM could serve an adapter next to its model; a merged one costs nothing per token.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ SETTINGS = "adapter_config.json"
 
 
 def add(adapter: Path, model: Path) -> None:
-    """Adds an adapter's weights to those of the model in the directory `model`, in bfloat16.
+    """Add an adapter's weights to those of the model in the directory `model`, in bfloat16.
 
     Raises:
         PairBuildError: it cannot be read, or is of another model.
@@ -28,7 +28,7 @@ def add(adapter: Path, model: Path) -> None:
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise PairBuildError(f"the adapter in {adapter} cannot be added: {reason}") from error
-    # The weights may be hard links to somebody else's files, which are not to be written to.
+    # The weights may be hard links to files of another program, which must not change.
     for file in model.glob("*.safetensors*"):
         file.unlink()
     merged.save_pretrained(model)

@@ -30,7 +30,7 @@ TOKENIZER = "tokenizer.json"
 
 
 def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest:
-    """Builds `recipe` into the directory `target`, which appears whole or not at all.
+    """Build `recipe` into the directory `target`, which appears whole or not at all.
 
     Raises:
         PairBuildError: a source is missing or cannot be made into a pair, or `target` holds

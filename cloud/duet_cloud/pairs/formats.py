@@ -26,7 +26,7 @@ class DecoderFormats:
 
 
 def render(chat_template: str, user: str, *, thinking: bool, **names: str) -> str:
-    """Renders a chat template for one user message, up to where the model's turn begins.
+    """Render a chat template for one user message, up to where the model's turn begins.
 
     `thinking` is passed as `enable_thinking`, which templates without thinking ignore.
     """
@@ -43,13 +43,15 @@ def render(chat_template: str, user: str, *, thinking: bool, **names: str) -> st
 
 
 def is_thinking(chat_template: str) -> bool:
-    """Whether a chat template knows a think block."""
+    """Return whether a chat template knows a think block."""
     return THINK_CLOSE in chat_template
 
 
 def reasoner_format(chat_template: str, instruction: str) -> PromptFormat:
-    """The reasoner's prompt. A thinking model's think block is opened in it, so that the signal is
-    the block's content and nothing else (paper: the text between the think tags).
+    """Return the reasoner's prompt.
+
+    A thinking model's think block is opened in it, so that the signal is only the block's content
+    (paper: the text between the think tags).
     """
     prompt = render(chat_template, QUESTION_MARK + instruction, thinking=True)
     if is_thinking(chat_template):
@@ -60,13 +62,15 @@ def reasoner_format(chat_template: str, instruction: str) -> PromptFormat:
 
 
 def end_of_reasoning(chat_template: str, end_token: str) -> str:
-    """The control token at which the signal ends."""
+    """Return the control token at which the signal ends."""
     return THINK_CLOSE if is_thinking(chat_template) else end_token
 
 
 def decoder_formats(chat_template: str, instruction: str, after_signal: str) -> DecoderFormats:
-    """The decoder's prompts: thinking models read the signal in a closed think block, plain
-    instruct models as the start of their own turn, followed by `after_signal`.
+    """Return the decoder's prompts.
+
+    Thinking models read the signal in a closed think block, plain instruct models as the start of
+    their own turn, followed by `after_signal`.
     """
     alone = render(chat_template, QUESTION_MARK + instruction, thinking=False)
     if is_thinking(chat_template):

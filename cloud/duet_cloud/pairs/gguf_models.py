@@ -22,7 +22,7 @@ class GgufInfo:
 
 
 def inspect(path: Path) -> GgufInfo:
-    """Reads vocabulary, chat template and sizes from a GGUF's header.
+    """Read vocabulary, chat template and sizes from a GGUF's header.
 
     Raises:
         PairBuildError: not a GGUF, or without vocabulary or chat template.
@@ -53,7 +53,7 @@ def inspect(path: Path) -> GgufInfo:
 
 
 def dequantize(gguf: Path, target: Path, *, individual_digits: bool) -> None:
-    """Writes a GGUF model as safetensors with tokenizer, the layout that vLLM serves (bfloat16)."""
+    """Write a GGUF model as safetensors with tokenizer, the layout that vLLM serves (bfloat16)."""
     import torch
     from tokenizers import pre_tokenizers
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -74,14 +74,14 @@ def dequantize(gguf: Path, target: Path, *, individual_digits: bool) -> None:
 
 
 def _forget_origin(config: Path) -> None:
-    """Drops the name that the file was loaded from, so that builds are alike on every machine."""
+    """Drop the name that the file was loaded from, so that builds are alike on every machine."""
     content = json.loads(config.read_text("utf-8"))
     content.pop("_name_or_path", None)
     config.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
 def quantize(source: Path, target: Path, quantization: str) -> None:
-    """Writes `source` in another quantisation with llama.cpp's own quantiser.
+    """Write `source` in another quantisation with llama.cpp's own quantiser.
 
     Raises:
         PairBuildError: llama.cpp refuses the file.

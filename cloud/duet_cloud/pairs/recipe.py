@@ -20,18 +20,20 @@ class _Model(BaseModel):
 
 
 class Source(_Model):
-    """Where a model lies: on the hub, in an installed package, or in a local file or directory.
-
-    `folder` is a directory within that place. `gguf` names the GGUF file in it; without one it is
-    a directory as Hugging Face's libraries write it.
-    """
+    """Location of a model: exactly one of `hub`, `package` and `local`."""
 
     hub: str | None = None
+    """Repository on the Hugging Face hub."""
     revision: str | None = None
+    """Revision of the hub's repository."""
     package: str | None = None
+    """Name of an installed Python package."""
     local: Path | None = None
+    """Local file or directory."""
     folder: str | None = None
+    """Directory within that location."""
     gguf: str | None = None
+    """GGUF file in it; None: a directory as Hugging Face's libraries write it."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -41,19 +43,19 @@ class Source(_Model):
 
 
 class ReasonerRecipe(_Model):
-    """`instruction` follows the question in the reasoner's prompt and in the decoder's.
-
-    `adapter`: LoRA weights as PEFT writes them, added to the source's. A reasoner that was trained
-    with prompts of its own has them in `prompt`, with the control token that ends its reasoning;
-    else both follow from its chat template.
-    """
+    """The reasoner of a pair."""
 
     source: Source
+    """Model that it is built from."""
     adapter: Source | None = None
+    """LoRA weights as PEFT writes them, merged into the source's; None: no adapter."""
     instruction: str = ""
+    """Text after the question, in the reasoner's prompt and in the decoder's."""
     individual_digits: bool = False
     prompt: PromptFormat | None = None
+    """Prompt that the reasoner was trained with; None: its chat template's."""
     end_of_reasoning: str | None = None
+    """Control token that ends its reasoning; set together with `prompt`."""
 
     @model_validator(mode="after")
     def _whole_format(self) -> Self:
@@ -65,17 +67,18 @@ class ReasonerRecipe(_Model):
 
 
 class DecoderRecipe(_Model):
-    """`quantization`: llama.cpp's name; None keeps the source file as it is.
-
-    `after_signal`: what a decoder without a thinking template reads between signal and answer. One
-    that was trained with prompts of its own has them in `prompt_with_signal` and `prompt_alone`.
-    """
+    """The decoder of a pair."""
 
     source: Source
+    """Model that it is built from."""
     quantization: Literal["F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0"] | None = None
+    """llama.cpp's name of the quantization; None: the source file as it is."""
     after_signal: str = "\n\n"
+    """Text between signal and answer for a decoder without a thinking template."""
     prompt_with_signal: PromptFormat | None = None
+    """Prompt with a signal that the decoder was trained with; None: its chat template's."""
     prompt_alone: PromptFormat | None = None
+    """Prompt without a signal; set together with `prompt_with_signal`."""
 
     @model_validator(mode="after")
     def _both_prompts(self) -> Self:
@@ -103,13 +106,13 @@ class Recipe(_Model):
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes that come with DUET."""
+    """Return the names of the recipes in this package."""
     entries = files("duet_cloud.pairs").joinpath("recipes").iterdir()
     return sorted(entry.name.removesuffix(".toml") for entry in entries)
 
 
 def load_recipe(name_or_file: str) -> Recipe:
-    """Reads a shipped recipe by name, or any recipe by its file.
+    """Read a recipe of this package by name, or any recipe by its file.
 
     Raises:
         PairBuildError: no such recipe, or it is malformed.

@@ -1,4 +1,4 @@
-"""Pairs that come with the code: small enough to lie in it, ready to install."""
+"""Released pairs: small enough for a Python package, ready to install."""
 
 import os
 import shutil
@@ -14,18 +14,18 @@ from duet_contract.integrity import verify_files
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_contract.signature import sign_pair
 
-# A reader of the installed pair wants these beside the manifest.
+# A reader of the installed pair needs these files next to the manifest.
 PAPERS = ("README.md", "LICENSE")
 
 
 def shipped_pairs() -> tuple[str, ...]:
-    """Names of the pairs that lie in the code."""
+    """Return the names of the released pairs."""
     home = _home()
     return tuple(sorted(path.parent.name for path in home.glob(f"*/{MANIFEST_NAME}")))
 
 
 def shipped_manifest(name: str) -> Manifest:
-    """What a shipped pair says of itself.
+    """Return the manifest of a released pair.
 
     Raises:
         ContractError: it cannot be used.
@@ -34,7 +34,7 @@ def shipped_manifest(name: str) -> Manifest:
 
 
 def install_shipped(name: str, target: Path, report: Callable[[str], None] = print) -> Manifest:
-    """Copies a shipped pair into `target`, which appears whole or not at all, checked and signed.
+    """Copy a released pair into `target`, which appears whole or not at all, checked and signed.
 
     The signature is the builder's: it says that the pair came with the code that runs here.
 

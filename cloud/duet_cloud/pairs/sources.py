@@ -13,14 +13,14 @@ MODEL_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 
 
 def locate(source: Source, wanted: str = "config.json") -> Path:
-    """The directory that holds a source's files; downloads from the hub where needed.
+    """Return the directory of a source's files; download them from the hub if needed.
 
     `wanted`: a file that has to be there, where the source names no GGUF. Hub downloads go through
     `huggingface_hub`, so its cache, tokens, mirrors (`HF_ENDPOINT`) and offline mode
     (`HF_HUB_OFFLINE=1`) all apply.
 
     Raises:
-        PairBuildError: the source is not there, or cannot be fetched.
+        PairBuildError: the source is missing or cannot be downloaded.
     """
     if source.package is not None:
         try:
@@ -62,7 +62,7 @@ def _from_hub(source: Source) -> Path:
 
 
 def place(file: Path, target: Path) -> None:
-    """Puts a file into a pair's directory: as a hard link where the disk allows, else as a copy."""
+    """Put a file into a pair's directory: as a hard link where the disk allows, else as a copy."""
     real = file.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""Where a pair is built: what lies there already is replaced only if it is a pair itself."""
+"""The directory that a pair is built in; existing content is replaced only if it is a pair."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from duet_contract.manifest import MANIFEST_NAME, MOST_MANIFEST_BYTES
 
 
 def vacant(target: Path) -> Path:
-    """The target as an absolute path: missing, empty, or an earlier pair to be replaced.
+    """Return the target as an absolute path: missing, empty, or an earlier pair to be replaced.
 
     Raises:
         PairBuildError: it holds anything else, which would be lost.

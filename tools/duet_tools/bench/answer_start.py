@@ -34,7 +34,7 @@ _CANDIDATES = 8
 
 @dataclass
 class _Waits:
-    """What was measured for one length of signal; milliseconds, a value a repeat."""
+    """Waits for one length of signal: milliseconds, one value per repeat."""
 
     on_arrival: list[float] = field(default_factory=list)
     speculative: list[float] = field(default_factory=list)
@@ -43,7 +43,7 @@ class _Waits:
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return len(SIGNALS) * (2 * (bench.repeats + 1) + 1)
 
 
@@ -116,7 +116,7 @@ def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figur
 
 
 def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
-    """A question whose signal is as long as the longest wanted, and its signals of every length."""
+    """Return a question with a signal of the longest length, and its signals of every length."""
     for _ in range(_CANDIDATES):
         text = question(bench.fresh_numbers(1)[0])
         recordings: dict[int, Recording] = {}
@@ -146,7 +146,7 @@ def _wait_ms(text: str, pair: Pair, settings: ClientSettings, decoder: Decoder) 
 
 
 def _decode_step_ms(decoder: Decoder) -> float:
-    """Milliseconds of one token, in the median, behind what was just evaluated."""
+    """Return the median milliseconds of one token after what was just evaluated."""
     token = decoder.ids[-1]
     took = []
     for _ in range(_STEPS):

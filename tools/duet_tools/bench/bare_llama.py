@@ -11,7 +11,7 @@ from duet_tools.errors import BenchError
 
 
 class BareLlama:
-    """A model driven with nothing around it: one token a batch, nothing picked from the outcome.
+    """A model without sampling or service: one token per batch, its logits unused.
 
     `like_device`: without flash attention on a processor, as the device's decoder
     (`llama-bench -fa 0`); otherwise llama.cpp's own choice.
@@ -33,7 +33,7 @@ class BareLlama:
             raise BenchError(f"llama.cpp cannot load {path.name}")
 
     def tokens_per_s(self, prompt: Sequence[int], tokens: Sequence[int]) -> float:
-        """Evaluates `prompt`, then times `tokens` one by one."""
+        """Evaluate `prompt`, then time `tokens` one by one."""
         llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(self._context), True)
         self._decode(prompt)
         llama_cpp.llama_synchronize(self._context)
@@ -44,7 +44,7 @@ class BareLlama:
         return len(tokens) / (time.perf_counter() - began)
 
     def close(self) -> None:
-        """Frees the model."""
+        """Free the model."""
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)
 

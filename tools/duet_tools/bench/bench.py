@@ -1,4 +1,4 @@
-"""What every figure is measured with: settings, subjects started when first needed, progress."""
+"""State of a benchmark run: settings, subjects started when first needed, progress."""
 
 import asyncio
 import time
@@ -19,19 +19,19 @@ _Started = TypeVar("_Started", bound=Subject)
 
 @dataclass
 class Bench:
-    """One run of the bench. `engine`: vLLM flags for every subject; `service_flags`: the service's.
-
-    `step`: told what was just measured, for the progress bar. `budget`: tokens of a stream in the
-    throughput figures.
-    """
+    """One run of the bench."""
 
     workload: Workload
     repeats: int
     budget: int
+    """Tokens of a stream in the throughput figures."""
     threads: int
     engine: Sequence[str]
+    """vLLM's flags for every subject."""
     service_flags: Sequence[str]
+    """The service's own flags."""
     step: Callable[[str], None]
+    """Receives what was just measured, for the progress bar."""
     _subjects: dict[type[Subject], Subject] = field(default_factory=dict)
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
     _asked: int = 0
@@ -49,7 +49,7 @@ class Bench:
         return self._start(DirectEngine, lambda: DirectEngine(self.workload, self.engine))
 
     def let_others_rest(self) -> None:
-        """Waits until engines that were just asked have stopped polling; to be called between two.
+        """Wait until engines that were just asked have stopped polling; to be called between two.
 
         vLLM's processes poll for a second behind their last message (`SpinCondition` in its
         `shm_broadcast.py`), on the cores that the next engine needs.
@@ -57,17 +57,17 @@ class Bench:
         time.sleep(_POLLING_S)
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """Runs a coroutine on the bench's one event loop, which clients keep connections on."""
+        """Run a coroutine on the bench's one event loop, which clients keep connections on."""
         return self._runner.run(coroutine)
 
     def fresh_numbers(self, count: int) -> list[int]:
-        """Numbers of questions that no subject was asked yet."""
+        """Return numbers of questions that no subject was asked yet."""
         first = self._asked
         self._asked += count
         return list(range(first, first + count))
 
     def close(self) -> None:
-        """Ends every process that was started."""
+        """End every process that was started."""
         for subject in self._subjects.values():
             subject.stop()
         self._subjects.clear()

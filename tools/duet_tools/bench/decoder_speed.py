@@ -26,7 +26,7 @@ _SUM = (
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return 6 * (bench.repeats + 1)
 
 
@@ -125,7 +125,7 @@ def _figure(
 def _long_story(
     bench: Bench, decoder: Decoder, description: Description
 ) -> tuple[list[int], list[int]]:
-    """A prompt and its greedy answer: of a few, the longest, since short ones cannot be timed."""
+    """Return a prompt and its greedy answer: the longest of a few, since timing needs length."""
     prompts = [
         _prompt(decoder, description, question(number)) for number in bench.fresh_numbers(STORIES)
     ]
@@ -157,7 +157,7 @@ def _library_tokens(library: Llama, prompt: Sequence[int], count: int) -> Iterat
 
 
 def _paced(tokens: Iterable[int]) -> float:
-    """Tokens a second from the first token to the last, so that the prompt's time is not in it."""
+    """Return tokens per second from the first token to the last, without the prompt's time."""
     first = last = 0.0
     count = 0
     for _ in tokens:

@@ -13,7 +13,7 @@ class DirectEngine(EngineProcess):
     name = "vLLM AsyncLLM"
 
     def __init__(self, workload: Workload, engine: Sequence[str]) -> None:
-        """Starts the process and waits until its engine is loaded."""
+        """Start the process and wait until its engine is loaded."""
         self._workload = workload
         super().__init__(
             [

@@ -1,4 +1,4 @@
-"""Child process of `duet_tools.bench.direct`: loads `AsyncLLM`, runs rounds that it is told on stdin.
+"""Child process of `duet_tools.bench.direct`: loads `AsyncLLM` and runs rounds read from stdin.
 
 A line of JSON in, a line of JSON out. It imports vLLM and nothing of DUET's, and asks for what the
 service asks for: new token ids as they come, no text.
@@ -20,7 +20,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 
 
 def main() -> None:
-    """Loads the engine with vLLM's flags from the command line; runs until stdin ends."""
+    """Load the engine with vLLM's flags from the command line; run until stdin ends."""
     # The engine's processes print on stdout, which belongs to the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -17,7 +17,7 @@ _BUDGET = 4
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return bench.repeats + 1
 
 

@@ -2,7 +2,7 @@
 
 A scripted service emits 2,000 tokens a second on each stream. What the bench counts over the time
 that it takes is held against what was emitted. Signals are long, so that what 32 devices take to
-connect, which is theirs and not the bench's, is little of it.
+connect, which is not the bench's time, is a small part of it.
 """
 
 import sys
@@ -32,7 +32,7 @@ TARGET = Target(comparison="at least", value=0.98)
 
 
 class Signals:
-    """Asks for signals alone, through the device's own link, and keeps what arrives."""
+    """Requests only signals, through the device's own link, and stores what arrives."""
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
@@ -44,7 +44,7 @@ class Signals:
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return bench.repeats + 1
 
 

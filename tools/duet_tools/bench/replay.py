@@ -39,7 +39,7 @@ class Recording:
 
 
 def record(address: str, request: ReasonRequest) -> Recording:
-    """Asks the service for a signal of token ids and keeps its chunks."""
+    """Ask the service for a signal of token ids and keep its chunks."""
     with open_channel(address) as channel:
         stub = inference_pb2_grpc.InferenceServiceStub(channel)
         responses = list(stub.Reason(request, timeout=300))
@@ -97,11 +97,11 @@ class ReplayServer:
         self._server.stop(None).wait()
 
     def play(self, recording: Recording, tokens_per_s: float) -> None:
-        """Answers from now on with this signal, at this pace."""
+        """Answer from now on with this signal, at this pace."""
         self._cloud.recording, self._cloud.tokens_per_s = recording, tokens_per_s
 
     def asked_at(self, timeout_s: float) -> float:
-        """When the next request arrived (`time.perf_counter()`); waits for it.
+        """Return when the next request arrived (`time.perf_counter()`); waits for it.
 
         Raises:
             queue.Empty: none came.
@@ -110,5 +110,5 @@ class ReplayServer:
 
 
 def chunk_sizes(recording: Recording) -> Sequence[int]:
-    """Tokens of each chunk."""
+    """Return tokens of each chunk."""
     return [len(chunk) for chunk in recording.chunks]

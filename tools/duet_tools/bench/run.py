@@ -21,19 +21,19 @@ GROUPS = {
     "throughput": "throughput",
     "bytes": "wire_bytes",
 }
-# Of the split and its peers; `overhead` is of the bench itself, and kept apart.
+# Of the split and its peers; `overhead` is of the bench itself, and separate.
 USUAL = tuple(name for name in GROUPS if name != "overhead")
 
 
 def steps(bench: "Bench", groups: Sequence[str]) -> int:
-    """Measurements that these groups take, for the progress bar."""
+    """Return measurements that these groups take, for the progress bar."""
     return sum(_module(name).steps(bench) for name in groups)
 
 
 def run_figures(
     bench: "Bench", groups: Sequence[str], keep: Callable[[Figure], None], command: str
 ) -> None:
-    """Measures groups of figures in order; `keep` is given each figure as it is ready."""
+    """Measure groups of figures in order; call `keep` with each figure as it is ready."""
     facts = {"command": command, "commit": commit()}
     for name in groups:
         before = load_average()

@@ -19,7 +19,7 @@ _WAIT_S = 60.0
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return bench.repeats + 1
 
 

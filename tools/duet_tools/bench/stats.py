@@ -7,7 +7,7 @@ from duet_tools.results.figures import Summary
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Median, smallest, largest, and spread of a figure's repeats."""
+    """Return median, smallest, largest, and spread of a figure's repeats."""
     median = statistics.median(values)
     low, high = min(values), max(values)
     return Summary(

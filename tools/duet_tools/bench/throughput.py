@@ -11,14 +11,14 @@ from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.subject import Round, Subject
 from duet_tools.subjects.workload import question
 
-# Streams, and rounds a repeat: a short round alone would measure the machine's mood.
+# Streams, and rounds a repeat: a short round alone would measure noise.
 ROUNDS = {1: 2, 8: 1, 32: 1}
 AGAINST_ENGINE = Target(comparison="at least", value=0.98)
 AGAINST_OPENAI = Target(comparison="at least", value=1.0)
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return sum(ROUNDS.values()) * 3 * (bench.repeats + 1)
 
 
@@ -38,7 +38,7 @@ def _measure(bench: Bench, subjects: list[Subject]) -> Iterator[Figure]:
             this = {subject.name: _Repeat() for subject in subjects}
             for number in range(rounds):
                 questions = [question(number) for number in bench.fresh_numbers(streams)]
-                # Each goes first, second and last in turn, so that none gains from its place.
+                # Each runs first, second and last in turn, so that no subject gains from the order.
                 turn = (repeat * rounds + number) % len(subjects)
                 for subject in subjects[turn:] + subjects[:turn]:
                     bench.let_others_rest()

@@ -1,8 +1,8 @@
 """Bytes on the wire a signal token, against the OpenAI server's server-sent events.
 
 Counted by a TCP proxy, so everything below gRPC and HTTP is in: prefaces, settings, headers,
-frames, acknowledgements, goodbyes. A cold connection pays for being opened and closed; a kept one
-does not.
+frames, acknowledgements, goodbyes. The count of a cold connection includes its opening and closing;
+that of a reused one does not.
 """
 
 import time
@@ -43,11 +43,13 @@ _QUIET_S = 0.2
 
 @dataclass(frozen=True)
 class Passed:
-    """What one signal cost. `payload`: bytes of the messages alone, both ways."""
+    """Bytes of one signal."""
 
     tokens: int
     wire: Count
+    """Bytes of everything that TCP carried."""
     payload: Count
+    """Bytes of the messages alone, in both directions."""
 
     @property
     def down_per_token(self) -> float:
@@ -57,14 +59,16 @@ class Passed:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The first signal of a connection, and the one after it on the same connection."""
+    """Two signals on one connection."""
 
     cold: Passed
+    """The first signal."""
     kept: Passed
+    """The second signal."""
 
 
 def steps(bench: Bench) -> int:
-    """Measurements that `measure` takes."""
+    """Return measurements that `measure` takes."""
     return 3 * bench.repeats
 
 
@@ -114,7 +118,7 @@ def _down(
 
 
 def _up(name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed]) -> Figure:
-    """Bytes up: the question and its request, whatever the signal's length."""
+    """Return bytes up: the question and its request, whatever the signal's length."""
     subject = summarise([float(each.wire.up) for each in mine])
     peer = summarise([float(each.wire.up) for each in theirs])
     return Figure(
@@ -149,7 +153,7 @@ def _details(who: str, passed: Sequence[Passed]) -> dict[str, float]:
 
 
 def _request(bench: Bench, text: str, encoding: SignalEncoding.ValueType) -> ReasonRequest:
-    """The request that the device itself would send."""
+    """Return the request that the device itself would send."""
     settings = Settings(budget=SIGNAL_TOKENS, temperature=0.0)
     request = build_request(text, bench.workload.manifest, settings)
     del request.encodings[:]
@@ -215,7 +219,7 @@ def _pairing(
 
 
 def _settled(proxy: Relay) -> Count:
-    """The count, once nothing has passed for a while: acknowledgements trail behind messages."""
+    """Return the count once no byte has passed for a while: acknowledgements follow messages."""
     while True:
         before = proxy.count
         time.sleep(_QUIET_S)

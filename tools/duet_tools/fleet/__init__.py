@@ -1,1 +1,1 @@
-"""Devices against replicas of the service, simulated: who waits how long, and what it costs."""
+"""Simulation of devices and replicas of the service: waiting times and costs."""

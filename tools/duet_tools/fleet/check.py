@@ -3,7 +3,8 @@ simulated.
 
 The service's engine is measured first and last, with steady streams. Between, requests arrive at
 random: lightly, heavily, and so fast that some are refused. Each load is replayed in the model with
-the arrivals and the tokens that the service saw. So what is compared is the model, not luck.
+the arrivals and the tokens that the service saw. So the comparison shows the model's error, not
+differences between random draws.
 """
 
 import asyncio
@@ -55,21 +56,24 @@ class _Model(BaseModel):
 
 
 class CheckFigure(_Model):
-    """One figure, in seconds, a second, or as a share. `off`: None where it is not judged."""
+    """One figure: seconds, a rate per second, or a share."""
 
     name: str
     measured: float
     model: float
     off: float | None
+    """Relative error of the model; None: not judged."""
     met: bool
 
 
 class CheckLoad(_Model):
-    """One load: requests a second asked for, and how many there were."""
+    """One load and its figures."""
 
     name: str
     per_s: float
+    """Target rate in requests per second."""
     asked: int
+    """Number of requests."""
     figures: tuple[CheckFigure, ...]
 
 
@@ -103,7 +107,7 @@ class Asked:
 
 
 def check_model(say: Callable[[str], None]) -> CheckReport:
-    """Measures and simulates; takes about three minutes and wants an idle machine.
+    """Measure and simulate; takes about three minutes and needs an idle machine.
 
     Raises:
         BenchError: the service cannot be started, or fails.
@@ -166,7 +170,7 @@ async def _measure(
 class _Calibration:
     """Steps of each number of streams, and a lone request's first token, in seconds.
 
-    And how long the engine was kept full, with the tokens and prompts of that time.
+    Also the time during which the engine was full, with its tokens and prompts.
     """
 
     steps: dict[int, list[float]]
@@ -177,7 +181,7 @@ class _Calibration:
 
 
 def _engine(calibrations: Sequence[_Calibration]) -> Engine:
-    """The engine that calibrations describe together."""
+    """Return the engine that calibrations describe together."""
     steps = {
         streams: statistics.median([step for each in calibrations for step in each.steps[streams]])
         for streams in _STREAMS
@@ -201,7 +205,7 @@ async def _calibrate(client: "_Client") -> _Calibration:
     """Steady streams give the time of a step among n; a full engine gives what a prompt takes.
 
     In the full engine every request that ends is followed by another, so its time is spent on
-    steps among all places, which are known by then, and on prompts.
+    steps among all slots, whose time is known by then, and on prompts.
     """
     await asyncio.gather(*(client.ask(_CALIBRATION_BUDGET) for _ in range(4)))
     steps: dict[int, list[float]] = {streams: [] for streams in _STREAMS}
@@ -219,7 +223,7 @@ async def _calibrate(client: "_Client") -> _Calibration:
 
 
 async def _full(client: "_Client", draws: random.Random) -> tuple[float, int, int]:
-    """Keeps every place taken for a while: seconds, and the tokens and prompts in them."""
+    """Keep every slot busy for a while; return the seconds, and their tokens and prompts."""
     tokens = prompts = 0
     counting = False
 
@@ -248,10 +252,10 @@ async def _full(client: "_Client", draws: random.Random) -> tuple[float, int, in
 
 
 def requests_of(capacity: float) -> dict[str, int]:
-    """Requests of each load, by its name.
+    """Return the number of requests of each load by its name.
 
-    The overload fills every place twice beyond what the engine can carry, so that it is refused
-    some even where the engine is somewhat faster than it was found to be.
+    The overload exceeds the capacity by twice all running and waiting slots, so that some are
+    refused even if the engine is somewhat faster than measured.
 
     Args:
         capacity: requests a second that the engine can carry.
@@ -265,7 +269,7 @@ def requests_of(capacity: float) -> dict[str, int]:
 
 
 def arrivals(count: int, draws: random.Random) -> list[tuple[float, int]]:
-    """A Poisson process of `count` requests in `LOAD_S`: when each is sent, and its budget."""
+    """Return send times and budgets of `count` requests in `LOAD_S`, a Poisson process."""
     return [
         (at, draws.randint(*_BUDGETS))
         for at in sorted(draws.uniform(0, LOAD_S) for _ in range(count))
@@ -273,7 +277,7 @@ def arrivals(count: int, draws: random.Random) -> list[tuple[float, int]]:
 
 
 async def _load(client: "_Client", requests: Sequence[tuple[float, int]]) -> list[Asked]:
-    """Sends requests at their times, whatever becomes of those before them."""
+    """Send requests at their times, independent of the outcome of earlier ones."""
     began = time.perf_counter()
     tasks = []
     for at, budget in requests:
@@ -297,7 +301,7 @@ class _Client:
         began: float | None = None,
         got: Callable[[int, bool], None] = lambda _tokens, _first: None,
     ) -> Asked:
-        """Asks once, and once more when refused; `got` is told of each chunk."""
+        """Ask once, and once more when refused; call `got` with each chunk."""
         self._asked += 1
         request = self._workload.request(question(self._asked), budget)
         now = time.perf_counter()
@@ -322,7 +326,7 @@ class _Client:
 
 
 def _retry_after(error: grpc.aio.AioRpcError) -> float:
-    """Seconds after which the service says to come back."""
+    """Return the retry delay in seconds that the service asks for."""
     status = rpc_status.from_call(error)
     info = error_details_pb2.RetryInfo()
     for detail in status.details if status else ():
@@ -356,7 +360,7 @@ def _compare(name: str, per_s: float, seen: Sequence[Asked], engine: Engine) -> 
 
 
 def replay(seen: Sequence[Asked], engine: Engine) -> Seen:
-    """The same requests at the same times, simulated."""
+    """Simulate the same requests at the same times."""
     costs = Costs(
         engine=engine,
         device=Device(first_answer_s=0.0, answer_tokens_per_s=1.0),

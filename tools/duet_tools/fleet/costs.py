@@ -26,16 +26,14 @@ class Speed(_Model):
 
 
 class Engine(_Model):
-    """One replica's engine.
-
-    `speeds`: measured, by rising number of streams. `prefill_s`: seconds of the whole engine that a
-    prompt takes, during which nobody decodes. `overhead_s`: seconds that a request takes beside
-    that until its first token, which occupy nothing.
-    """
+    """One replica's engine."""
 
     speeds: Annotated[tuple[Speed, ...], Field(min_length=1)]
+    """Measured speeds, by rising number of streams."""
     prefill_s: Seconds = 0.0
+    """Seconds of the whole engine that a prompt takes; no request decodes meanwhile."""
     overhead_s: Seconds = 0.0
+    """Further seconds until a request's first token, which occupy no resource."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -44,7 +42,7 @@ class Engine(_Model):
         return self
 
     def step_s(self, streams: int) -> float:
-        """Seconds in which each of so many streams gets a token.
+        """Return the seconds of a step in which each of `streams` streams gets a token.
 
         Between two measured points it is on the line between them; above the last, on the line
         through the last two, or through the last and nothing, whichever is slower.
@@ -64,34 +62,36 @@ class Engine(_Model):
 
 
 class Device(_Model):
-    """The device's side. `first_answer_s`: from the last chunk to the first answer token."""
+    """The device's costs."""
 
     first_answer_s: Seconds
+    """Seconds from the last chunk to the first answer token."""
     answer_tokens_per_s: Rate
 
 
 class Wire(_Model):
-    """Bytes of a question on the wire: up, and down for each token that the cloud sends."""
+    """Bytes of a question on the wire."""
 
     up_bytes: Bytes = 0.0
+    """Bytes from the device to the cloud."""
     down_bytes_per_token: Bytes = 0.0
+    """Bytes to the device for each token that the cloud sends."""
 
 
 class Costs(_Model):
-    """What a question costs.
-
-    `signal_tokens`: of questions answered with the split, drawn from with replacement.
-    `answer_tokens`: of their answers, by the same rank in the tuple modulo its length.
-    `alone_tokens`: reasoning of the large model where it answers alone; None: as the signal.
-    `split_wire`, `alone_wire`: bytes of the two ways to ask.
-    `source`: where the figures are from.
-    """
+    """Measured costs of a question."""
 
     engine: Engine
     device: Device
     signal_tokens: Tokens
+    """Signal tokens of questions answered with the split; drawn from with replacement."""
     answer_tokens: Tokens
+    """Tokens of their answers, by the same rank in the tuple modulo its length."""
     alone_tokens: Tokens | None = None
+    """Reasoning tokens of the large model alone; None: as the signal."""
     split_wire: Wire = Wire()
+    """Bytes of a question with the split."""
     alone_wire: Wire = Wire()
+    """Bytes of a question to the large model alone."""
     source: str = ""
+    """Source of the figures."""

@@ -18,7 +18,7 @@ _LONE_ROUNDS = 2
 
 
 def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Costs:
-    """Reads costs, or makes them from the bench's report or its results.
+    """Read costs, or make them from the bench's report or its results.
 
     Args:
         path: the file.
@@ -49,7 +49,9 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
 def costs_from_results(
     results: Results, signal_tokens: Tokens, answer_tokens: Tokens, name: str = "results"
 ) -> Costs:
-    """Costs from the bench's figures: throughput, first token, decoder, answer start and bytes.
+    """Return costs from the bench's figures.
+
+    They come from throughput, first token, decoder, answer start and bytes.
 
     Throughput was measured over whole signals, their prompts included; that share is taken off.
 
@@ -102,7 +104,7 @@ def costs_from_results(
 
 
 def costs_from_report(report: Mapping[str, Any], name: str = "report") -> Costs:
-    """Costs from a report of the bench: its cells without an emulated link, by number of streams.
+    """Return costs from the cells of a bench report that have no emulated link.
 
     Medians of the split's cells give the engine and the device; tokens are those of the questions.
     What the large model alone spends is taken from its cell, where there is one.
@@ -164,7 +166,7 @@ def costs_from_report(report: Mapping[str, Any], name: str = "report") -> Costs:
 
 
 def _cells(report: Mapping[str, Any], mode: str) -> dict[int, Mapping[str, Any]]:
-    """Cells of a mode without an emulated link that answered anything, by streams."""
+    """Return a mode's cells without an emulated link and with answers, by streams."""
     found: dict[int, Mapping[str, Any]] = {}
     for entry in report["cells"]:
         cell = entry.get("cell", {})

@@ -29,18 +29,17 @@ _WEIGHTS = (1e-6, 1e6)
 
 @dataclass(frozen=True)
 class Pattern:
-    """How devices ask.
-
-    `per_hour`: questions a device and hour, on average over a day. `hours`: weights of the hours of
-    a day, for `daily`. `session_questions`, `think_s`: mean number of questions of a session, and
-    mean seconds between an answer and the next question.
-    """
+    """A pattern of requests."""
 
     kind: Kind = "poisson"
     per_hour: float = 1.0
+    """Questions per device and hour, on average over a day."""
     hours: Sequence[float] = HOURS
+    """Weights of the hours of a day, for `daily`."""
     session_questions: float = 4.0
+    """Mean number of questions in a session."""
     think_s: float = 30.0
+    """Mean seconds between an answer and the next question."""
 
     def __post_init__(self) -> None:
         for name, (least, most) in RANGES.items():
@@ -56,7 +55,7 @@ class Pattern:
             )
 
     def starts(self, devices: int, draws: random.Random, until: float) -> Iterator[float]:
-        """Times when questions are asked, or sessions begin, in order."""
+        """Yield the times when questions are asked, or sessions begin, in order."""
         rate = devices * self.per_hour / 3600
         if self.kind == "constant":
             return _constant(rate, draws, until)

@@ -5,8 +5,9 @@ every `step_s(n)`. So it is enough to know how many tokens *each* stream has bee
 (`_given`): a request that starts at g and wants w tokens is done when that reaches g + w. A prompt
 stops the decoding of all for `prefill_s`, as it does in the engine.
 
-Admission is the service's (`cloud/duet_cloud/admission.py`): so many run, so many wait in order, one more is
-refused and told when to come back, which is the smoothed time that requests hold their places.
+Admission is the service's (`cloud/duet_cloud/admission.py`): a limited number of requests run, a
+limited number wait in order, and one more is refused with a retry delay: the smoothed time that
+requests hold their slots.
 """
 
 import functools
@@ -28,14 +29,14 @@ _SMOOTHING = 0.2
 
 @dataclass(eq=False)
 class Job:
-    """One request. `first_at`: the token that is worth noting; `tokens`: all of them.
-
-    `ended`: told at which time and whether complete.
-    """
+    """One request."""
 
     tokens: float
+    """Tokens of the whole request."""
     first_at: float
+    """Number of the token whose time `first` holds."""
     ended: Callable[["Job", bool], None]
+    """Called when the request ends, with whether it is complete."""
     asked: float = 0.0
     started: float = 0.0
     first: float = 0.0
@@ -45,7 +46,7 @@ class Job:
 
 @functools.lru_cache(maxsize=8)
 def _step_times(engine: Engine, max_running: int) -> tuple[float, ...]:
-    """Seconds of a step by number of streams; the same for all replicas of a fleet."""
+    """Return the seconds of a step by number of streams, the same for all replicas."""
     return (0.0, *(engine.step_s(streams) for streams in range(1, max_running + 1)))
 
 
@@ -85,7 +86,7 @@ class Replica:
         return self.running + len(self._waiting)
 
     def submit(self, job: Job) -> float | None:
-        """Takes a job; or refuses it and returns the seconds after which to come back."""
+        """Accept a job, or refuse it and return the retry delay in seconds."""
         if self.running < self._max_running:
             self._start(job)
         elif len(self._waiting) < self._max_waiting:
@@ -95,7 +96,7 @@ class Replica:
         return None
 
     def leave(self, job: Job) -> None:
-        """The device gives a job up: its place is free at once."""
+        """Remove a job that its device aborted; free its slot at once."""
         if job.over:
             return
         job.over = True
@@ -108,7 +109,7 @@ class Replica:
         job.ended(job, False)
 
     def settle(self) -> None:
-        """Brings the counts up to now."""
+        """Update the counts to the present time."""
         self._advance()
 
     def _start(self, job: Job) -> None:
@@ -128,7 +129,7 @@ class Replica:
             self._start(self._waiting.popleft())
 
     def _advance(self) -> None:
-        """Gives every running stream what it got since the last time."""
+        """Credit every running stream with its tokens since the last call."""
         now = self._env.now
         passed = now - self._at
         if self.running and passed > 0:
@@ -141,7 +142,7 @@ class Replica:
         self._at = now
 
     def _arm(self) -> None:
-        """Rings when the next mark is reached, if nothing changes until then."""
+        """Schedule the next mark, if nothing changes until then."""
         while self._marks and self._marks[0][3].over:
             heapq.heappop(self._marks)
         self._alarm += 1
@@ -158,7 +159,7 @@ class Replica:
             return
         self._advance()
         reached, *_rest = self._marks[0]
-        # What rounding left is not worth another alarm, which might not move the clock.
+        # A rest that rounding left needs no further event, which might not move the clock.
         self._given = max(self._given, reached)
         while self._marks and self._marks[0][0] <= self._given:
             _, _, last, job = heapq.heappop(self._marks)

@@ -22,10 +22,11 @@ class _Model(BaseModel):
 
 
 class Estimate(_Model):
-    """A mean over replications, and half of its 95% interval; None: one replication alone."""
+    """A mean over replications."""
 
     mean: float
     within: float | None = None
+    """Half of the 95% interval; None: there is only one replication."""
 
 
 class Latency(_Model):
@@ -39,37 +40,41 @@ class Latency(_Model):
 
 
 class Prices(_Model):
-    """What is paid: a replica an hour, and a gigabyte (1e9 bytes) that leaves the cloud."""
+    """Prices in one currency."""
 
     replica_hour: float = 0.0
+    """Price of a replica per hour."""
     egress_gb: float = 0.0
+    """Price of a gigabyte (1e9 bytes) that leaves the cloud."""
 
 
 class Outcome(_Model):
-    """One mode. Shares are of the questions asked, `refused` of those refused at first.
-
-    `questions_per_s`: answered, by the whole fleet. `busy`: share of time that a replica works.
-    `running`: requests running in one, on average. `cost_per_1000`: of answered questions, in the
-    prices' currency. `first_answer`, `total`: None where nothing was answered.
-    """
+    """Results of one mode. Shares are of the questions asked."""
 
     mode: Mode
     questions_per_s: Estimate
+    """Answered questions per second, by the whole fleet."""
     answered: Estimate
     refused: Estimate
+    """Share of questions that were refused at first."""
     gave_up: Estimate
     timed_out: Estimate
     busy: Estimate
+    """Share of time that a replica works."""
     running: Estimate
+    """Mean number of running requests in a replica."""
     tokens_per_s: Estimate
     cost_per_1000: Estimate | None
+    """Cost of 1000 answered questions in the prices' currency."""
     cloud: Latency | None
     first_answer: Latency | None
+    """None if no question was answered."""
     total: Latency | None
+    """None if no question was answered."""
 
 
 class Capacity(_Model):
-    """What `duet-bench capacity` writes. `sampled_replicas`: how many of them were simulated."""
+    """Output of `duet-bench capacity`."""
 
     schema_version: int = SCHEMA
     source: str
@@ -79,6 +84,7 @@ class Capacity(_Model):
     devices: int
     replicas: int
     sampled_replicas: int
+    """Number of replicas that were simulated."""
     max_running: int
     max_waiting: int
     duration_s: float
@@ -91,7 +97,7 @@ class Capacity(_Model):
 
 
 def sampled(setup: Setup, most_questions: float) -> Setup:
-    """A part of a large fleet: as many devices to a replica, so that a run asks at most so much.
+    """Return a part of a large fleet with the same load per replica and fewer questions per run.
 
     A balancer that chooses among fewer replicas chooses a little worse, so waits are if anything
     too long. A fleet of one replica cannot be divided.
@@ -106,7 +112,7 @@ def sampled(setup: Setup, most_questions: float) -> Setup:
 
 
 def check_work(part: Setup, runs: int) -> None:
-    """Checks that so many runs of a setup, sampled already, end within about an hour.
+    """Check that so many runs of a setup, sampled already, end within about an hour.
 
     Raises:
         UsageProblem: they do not.
@@ -132,9 +138,9 @@ def simulate(
     most_questions: float = 100_000,
     step: Callable[[str], None] = lambda _: None,
 ) -> Capacity:
-    """Simulates a setup in each mode; the same seed gives the same figures.
+    """Simulate a setup in each mode; the same seed gives the same figures.
 
-    Both modes meet the same arrivals. `step`: told of each run.
+    Both modes meet the same arrivals. `step` is called after each run.
 
     Raises:
         UsageProblem: it would take hours.
@@ -170,7 +176,7 @@ def simulate(
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of independent values and its 95% interval."""
+    """Return the mean of independent values and its 95% interval."""
     found = mean_of_runs(values)
     return Estimate(mean=found.value, within=found.high - found.value if len(values) > 1 else None)
 

@@ -1,8 +1,8 @@
-"""Devices against replicas, in simulated time: one run, and what it saw.
+"""One simulated run of devices and replicas, and its measurements.
 
 With the split a request is the signal's tokens, and the answer is the device's own time. Without,
-the large model's reasoning and its answer are both the replica's. A refused device comes back once,
-when it was told to (as `device/duet_device/link.py` does); refused again, it gives up.
+the large model's reasoning and its answer are both the replica's. A refused device retries once,
+after the service's retry delay (as `device/duet_device/link.py` does); refused again, it aborts.
 """
 
 import random
@@ -24,12 +24,7 @@ MODES: tuple[Mode, ...] = ("split", "alone")
 
 @dataclass(frozen=True)
 class Setup:
-    """What is simulated.
-
-    `max_running`, `max_waiting`: admission limits of one replica. `timeout_s`: after which a device
-    gives a question up; None: never. `duration_s` of simulated time, of which the first `warm_up_s`
-    do not count. `retries`: how often a refused device comes back.
-    """
+    """Settings of a simulation."""
 
     costs: Costs
     link: Link
@@ -37,24 +32,29 @@ class Setup:
     devices: int
     replicas: int
     max_running: int = 64
+    """Maximum running requests of one replica."""
     max_waiting: int = 64
+    """Maximum waiting requests of one replica."""
     duration_s: float = 3600.0
+    """Simulated time in seconds."""
     warm_up_s: float = 360.0
+    """First seconds of the simulated time, which do not count."""
     timeout_s: float | None = 120.0
+    """Seconds after which a device aborts a question; None: no limit."""
     retries: int = 1
+    """Retries of a refused device."""
 
 
 @dataclass
 class Seen:
-    """One run. Times in seconds, of complete questions; the rest are counts of all that counted.
-
-    `first`: until the first answer token. `total`: until the last. `reason`: the signal's, or the
-    whole of what the cloud does, with the link.
-    """
+    """One run: times of complete questions in seconds, and counts over all questions that count."""
 
     first: "array[float]" = field(default_factory=lambda: array("d"))
+    """Seconds until the first answer token."""
     total: "array[float]" = field(default_factory=lambda: array("d"))
+    """Seconds until the last answer token."""
     reason: "array[float]" = field(default_factory=lambda: array("d"))
+    """Seconds of the signal, or of all that the cloud does, with the link."""
     asked: int = 0
     refused: int = 0
     gave_up: int = 0
@@ -97,7 +97,7 @@ class Fleet:
         self._down_s = down.delay_ms / 1000
 
     def run(self) -> Seen:
-        """Simulates; a fresh `Fleet` for each run."""
+        """Simulate one run; use a new `Fleet` for each run."""
         setup, env = self._setup, self._env
         env.process(self._replay() if self._arrivals is not None else self._arrive())
         if setup.warm_up_s > 0:
@@ -172,7 +172,7 @@ class _Question:
         self._over = False
 
     def ask(self) -> None:
-        """Sends the question; it reaches a replica when the link has carried it."""
+        """Send the question; it reaches a replica when the link has carried it."""
         if self._counts:
             self._fleet._seen.asked += 1
             self._fleet._seen.up_bytes += self._fleet._wire.up_bytes

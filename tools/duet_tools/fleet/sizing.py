@@ -28,10 +28,11 @@ class Sized(_Model):
 
 
 class Needed(_Model):
-    """What a mode takes; `fewest` is None where no number of replicas is enough."""
+    """The replicas that a mode needs."""
 
     mode: Mode
     fewest: Sized | None
+    """Fewest replicas that are enough; None: no number is enough."""
 
 
 class Sizing(_Model):
@@ -48,7 +49,7 @@ def fewest_replicas(
     seed: int = 0,
     step: Callable[[str], None] = lambda _: None,
 ) -> Sized | None:
-    """The fewest replicas, from `setup.replicas` on, that answer 95% within the objective.
+    """Return the fewest replicas, from `setup.replicas` on, that answer 95% within the objective.
 
     Doubles until one number is enough, then halves the gap. None: no number is, because a question
     alone takes longer.

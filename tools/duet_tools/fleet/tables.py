@@ -10,7 +10,7 @@ _Pick = Callable[[Outcome], str]
 
 
 def capacity_table(result: Capacity) -> str:
-    """A column for each mode."""
+    """Return a column for each mode."""
     head = (
         f"{result.devices} devices, {result.per_hour:g} questions an hour each ({result.pattern}), "
         f"link {result.link}\n{result.replicas} replicas, each {result.max_running} running and "
@@ -24,7 +24,7 @@ def capacity_table(result: Capacity) -> str:
 
 
 def check_table(report: CheckReport) -> str:
-    """A line for each figure of each load."""
+    """Return a line for each figure of each load."""
     rows = [
         [
             f"{load.name}: {figure.name}",

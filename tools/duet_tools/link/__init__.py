@@ -1,1 +1,1 @@
-"""Links that are emulated: what they are, and a TCP proxy that behaves like one."""
+"""Emulated links: their settings, and a TCP proxy that behaves like one."""

@@ -1,6 +1,6 @@
-"""How true the emulator is to what it is asked for: delays and rates, measured from outside.
+"""Accuracy of the emulator: delays and rates, measured from outside.
 
-The emulator runs as a process of its own, as somebody would use it. What is measured is what the
+The emulator runs as a process of its own, as a user would run it. What is measured is what the
 client sees, against what the same client sees without the emulator.
 """
 
@@ -33,16 +33,16 @@ _READY = re.compile(r"^(\S+:\d+)$")
 
 @dataclass(frozen=True)
 class Figure:
-    """What was asked, and what each repeat measured, in `unit`.
-
-    `promised`: whether it is among what is to be within `WITHIN`.
-    """
+    """A requested value and its measurements."""
 
     what: str
     unit: str
     asked: float
+    """Requested value, in `unit`."""
     measured: tuple[float, ...]
+    """Value of each repeat, in `unit`."""
     promised: bool = True
+    """Whether it must be within `WITHIN` of the requested value."""
 
     @property
     def error(self) -> float:
@@ -57,10 +57,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Report:
-    """All figures. `bare_rtt_ms`: a round trip without the emulator, which delays do not count."""
+    """All figures."""
 
     figures: tuple[Figure, ...]
     bare_rtt_ms: float
+    """Round trip without the emulator in milliseconds; delays exclude it."""
     load: tuple[float, float]
 
     @property
@@ -69,7 +70,7 @@ class Report:
         return all(figure.met for figure in self.figures if figure.promised)
 
     def as_json(self) -> dict[str, Any]:
-        """The report as it is written."""
+        """Return the report as it is written."""
         machine = describe_machine()
         return {
             "schema": 1,
@@ -93,7 +94,7 @@ class Report:
 
 
 def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
-    """Measures everything; takes about two minutes and wants an idle machine."""
+    """Measure everything; takes about two minutes and needs an idle machine."""
     before = load_average()
     figures: list[Figure] = []
     with _far_end() as target:
@@ -119,7 +120,7 @@ def measure(say: Callable[[str], None], repeats: int = REPEATS) -> Report:
 
 
 def table(report: Report) -> str:
-    """The figures as text."""
+    """Return the figures as text."""
     lines = [f"{'figure':<38} {'asked':>10} {'measured':>10} {'off':>7}  within {WITHIN:.0%}"]
     for figure in report.figures:
         median = statistics.median(figure.measured)
@@ -168,7 +169,7 @@ def _median_ms(address: str, rtt: float) -> float:
 
 
 def _round_trips(address: str, count: int) -> list[float]:
-    """Seconds of each; the connection is open before the first."""
+    """Return seconds of each; the connection is open before the first."""
     times = []
     with _connect(address) as client:
         client.sendall(b"e")
@@ -199,7 +200,7 @@ def _ping(client: socket.socket) -> None:
 
 
 def _transfer(address: str, way: str, size: int, shared: int) -> float:
-    """Bits a second of `size` bytes on each of so many connections, first byte to last."""
+    """Return bits a second of `size` bytes on each of so many connections, first byte to last."""
     marks: list[tuple[float, float, int]] = []
     threads = [
         threading.Thread(target=lambda: marks.append(_bulk(address, way, size)))
@@ -217,14 +218,14 @@ def _transfer(address: str, way: str, size: int, shared: int) -> float:
 
 
 def _bulk(address: str, way: str, size: int) -> tuple[float, float, int]:
-    """When the first and the last bytes came, and how many behind the first."""
+    """Return when the first and the last bytes arrived, and the number of bytes after the first."""
     with _connect(address) as client:
         if way == "down":
             client.sendall(b"d%d\n" % size)
             return _drain(client, size)
         client.sendall(b"u%d\n" % size)
         client.sendall(b"x" * size)
-        # The far end says what it saw, on the same clock.
+        # The far end reports its times, on the same clock.
         first, last, counted = client.makefile().readline().split()
         return float(first), float(last), int(counted)
 
@@ -281,7 +282,7 @@ def _process(command: list[str]) -> Iterator[str]:
 
 
 def far_end() -> None:
-    """Serves until it is ended; prints its address."""
+    """Serve until it is ended; print its address."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         print("{}:{}".format(*server.getsockname()), flush=True)
         while True:

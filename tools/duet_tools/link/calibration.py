@@ -23,9 +23,9 @@ _MOST_S = 0.00025
 
 @functools.cache
 def own_cost_s() -> float:
-    """Seconds that each way takes beyond its delay; measuring takes about 0.1 s.
+    """Return the seconds that each direction adds to its delay; measuring takes about 0.1 s.
 
-    The lower quartile: it is the caller, too, who is woken late here, and others keep it waiting.
+    This is the lower quartile, since the caller, too, is woken late and other processes delay it.
     """
     thread = LoopThread("link-calibration", fine_event_loop())
     thread.start()
@@ -37,7 +37,7 @@ def own_cost_s() -> float:
 
 
 def _late(thread: LoopThread) -> list[float]:
-    """How late each of some bytes is, through a connection that nothing is taken off of yet."""
+    """Return the lateness of some bytes on a connection without the correction."""
     up, down = (Lane(Direction(delay_ms=_DELAY_MS), thread.loop) for _ in range(2))
     late = []
     with socket.create_server(("127.0.0.1", 0)) as target:

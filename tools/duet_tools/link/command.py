@@ -42,7 +42,7 @@ _COUNT = click.IntRange(0, MOST_BYTES)
 
 
 def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:
-    """An option for each direction: --NAME-up and --NAME-down."""
+    """Return an option for each direction: --NAME-up and --NAME-down."""
 
     def add(function: _Command) -> _Command:
         for way in ("down", "up"):
@@ -140,7 +140,7 @@ def link(
 
 
 def _link(link: Link, settings: dict[str, Any]) -> Link:
-    """The preset with what the command line says."""
+    """Return the preset with what the command line says."""
     rtt, jitter = settings.pop("rtt"), settings.pop("jitter")
     ways = {}
     for way in ("up", "down"):
@@ -209,7 +209,7 @@ def _ending() -> threading.Event:
 
 
 def _words(way: Direction) -> str:
-    """What a direction differs in from one that is not emulated."""
+    """Return what a direction differs in from one that is not emulated."""
     plain = Direction()
     told = [
         f"{field.name} {value:g}" if isinstance(value, float) else f"{field.name} {value}"

@@ -52,7 +52,7 @@ class Connection:
         self._starting = self._loop.call_at(stands_at, self._start)
 
     def end(self, *, reset: bool) -> None:
-        """Ends both sides; without `reset`, what was delivered is still sent."""
+        """End both sides; without `reset`, what was delivered is still sent."""
         if self.over:
             return
         self.over = True
@@ -64,7 +64,7 @@ class Connection:
         self._gone(self)
 
     def side_ended(self) -> None:
-        """A side has sent all that it had to; over when both have."""
+        """Note that a side has sent everything; the connection ends when both have."""
         if self.client.finished and self.server.finished:
             self.end(reset=False)
 
@@ -75,7 +75,7 @@ class Connection:
         try:
             await self._loop.create_connection(lambda: self.server, *self._target)
         except OSError:
-            # The client sees what a closed port looks like.
+            # The client sees the same as with a closed port.
             self._reaching = None
             self.end(reset=True)
 
@@ -90,7 +90,7 @@ class _Side(asyncio.Protocol):
         self.pipe: Pipe | None = None
         self.finished = False
 
-    # What asyncio tells.
+    # Calls from asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -124,7 +124,7 @@ class _Side(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._transport = None
         if self.pipe:
-            # Someone reset it: the other side is to see that, behind what is under way.
+            # A peer reset it: the other side sees the reset after the bytes that are in flight.
             self.pipe.end(Mark.RESET)
 
     def pause_writing(self) -> None:
@@ -135,7 +135,7 @@ class _Side(asyncio.Protocol):
         """See `asyncio.Protocol`."""
         self._block(False)
 
-    # What pipes tell.
+    # Calls from pipes.
 
     def pause(self) -> None:
         """See `Source`."""
@@ -166,10 +166,10 @@ class _Side(asyncio.Protocol):
                 self._transport.write_eof()
             self._connection.side_ended()
 
-    # What the connection tells.
+    # Calls from the connection.
 
     def end(self, *, reset: bool) -> None:
-        """Closes the socket and drops what this side still had to send."""
+        """Close the socket and drop the bytes that this side has not sent."""
         if self.pipe:
             self.pipe.close()
             self.pipe = None
@@ -186,7 +186,7 @@ class _Side(asyncio.Protocol):
             transport.close()
 
     def _block(self, blocked: bool) -> None:
-        """Tells the pipe that delivers to this side whether it may."""
+        """Tell the pipe that delivers to this side whether it may."""
         connection = self._connection
         other = connection.server if self is connection.client else connection.client
         if other.pipe:

@@ -37,7 +37,7 @@ class LinkEmulator:
         listen: where it listens, HOST:PORT; port 0 is any that is free.
 
     Raises:
-        BadLink: an address is none.
+        BadLink: an address is malformed.
         ListenFailed: it cannot listen there.
     """
 
@@ -100,7 +100,7 @@ class LinkEmulator:
         return Count(self.bytes_up, self.bytes_down, self._accepted)
 
     def apply(self, step: Step) -> None:
-        """Changes the link now; the step's `t` does not matter.
+        """Change the link now; the step's `t` does not matter.
 
         Raises:
             BadLink: a setting is unknown or out of range.
@@ -143,10 +143,10 @@ class LinkEmulator:
 
 
 def parse_address(address: str) -> tuple[str, int]:
-    """Host and port of "HOST:PORT" or "[IPV6]:PORT".
+    """Return host and port of "HOST:PORT" or "[IPV6]:PORT".
 
     Raises:
-        BadLink: it is none of these.
+        BadLink: it has neither form.
     """
     try:
         parsed = Address.parse(address, free_port=True)

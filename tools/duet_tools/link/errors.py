@@ -1,4 +1,4 @@
-"""What can be wrong with a link that was asked for. Each message is one line."""
+"""Errors of emulated links. Each message is one line."""
 
 from duet_tools.errors import BenchError, UsageProblem
 
@@ -16,6 +16,6 @@ class BadTimeline(UsageProblem):
 
 
 class ListenFailed(BenchError):
-    """The emulator cannot listen where it was told to. Exit code 3."""
+    """The emulator cannot listen on the given address. Exit code 3."""
 
     exit_code = 3

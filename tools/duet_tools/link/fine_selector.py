@@ -2,7 +2,7 @@
 
 `epoll_wait` counts in milliseconds and asyncio rounds up, which on a link of 2 ms would be most of
 the delay. An epoll descriptor can itself be waited for with `select`, which counts in microseconds.
-The longer a processor was idle, the later it wakes; the last stretch of a wait is its own.
+The longer a processor was idle, the later it wakes; so the last part of a wait is separate.
 """
 
 import asyncio
@@ -37,5 +37,5 @@ else:
 
 
 def fine_event_loop() -> asyncio.AbstractEventLoop:
-    """An event loop with such timers."""
+    """Return an event loop with such timers."""
     return asyncio.SelectorEventLoop(FineSelector())

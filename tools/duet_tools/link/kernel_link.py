@@ -2,7 +2,7 @@
 
 Unlike the emulator in user space, packets are really lost and TCP really sends them again. What
 connects to `address` is passed to the target through a connection over the pair, of which the far
-end lies in a network namespace of its own. Needs Linux, the right to make namespaces, iproute2, and
+end is in a network namespace of its own. Needs Linux, the right to make namespaces, iproute2, and
 for delays `sch_netem`. A kernel without it can still make rates (`tbf`) and loss (nftables).
 """
 
@@ -37,7 +37,7 @@ class KernelLinkUnavailable(BenchError):
 
 
 def has_netem() -> bool:
-    """Whether the kernel has `sch_netem`."""
+    """Return whether the kernel has `sch_netem`."""
     name = f"duet-netem-{os.getpid()}"
     try:
         _run(["ip", "netns", "add", name])
@@ -208,7 +208,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _in_namespace(name: str, make: Callable[[], _Result]) -> _Result:
-    """Calls `make` on a thread inside a namespace; sockets stay where they were made."""
+    """Call `make` on a thread inside a namespace; sockets stay where they were made."""
     results: list[_Result] = []
     errors: list[BaseException] = []
 

@@ -21,7 +21,7 @@ _MOST_SEGMENT_BYTES = 1 << 16
 _SEGMENT_S = 0.001
 # How far ahead the link is given away: more than timers are late.
 _AHEAD_S = 0.004
-# A link that had bytes to send all along makes up for a timer that was later than that, up to this.
+# A link with a continuous backlog makes up for a timer that was later than that, up to this.
 _CATCH_UP_S = 0.1
 # Above this a connection's sender waits; several milliseconds of the fastest link.
 MOST_BACKLOG = 1 << 19
@@ -53,10 +53,10 @@ class Source(Protocol):
     """Where they come from."""
 
     def pause(self) -> None:
-        """Stops reading."""
+        """Stop reading."""
 
     def resume(self) -> None:
-        """Reads on."""
+        """Resume reading."""
 
 
 class Lane:
@@ -88,7 +88,7 @@ class Lane:
             pipe.land()
 
     def queue(self, pipe: "Pipe") -> None:
-        """Gives a pipe that has a backlog a turn."""
+        """Give a pipe that has a backlog a turn."""
         if not self._turns and not self._pumping:
             self._free_at = max(self._free_at, self.loop.time())
         self._turns.append(pipe)
@@ -96,7 +96,7 @@ class Lane:
             self.pump()
 
     def pump(self) -> None:
-        """Lets segments enter the link, as far ahead as may be."""
+        """Let segments enter the link, as far ahead as is allowed."""
         self._timer = None
         self._pumping = True
         now = self.loop.time()
@@ -115,7 +115,7 @@ class Lane:
         self._pumping = False
 
     def drop(self, pipe: "Pipe") -> None:
-        """Forgets a pipe."""
+        """Forget a pipe."""
         self.pipes.discard(pipe)
         with contextlib.suppress(ValueError):
             self._turns.remove(pipe)
@@ -163,7 +163,7 @@ class Pipe:
             self._send(self._ending())
 
     def send(self, data: bytes) -> None:
-        """Takes bytes from the source."""
+        """Take bytes from the source."""
         if data and not self._over:
             self._backlog_bytes += len(data)
             self._send(memoryview(data))
@@ -172,7 +172,7 @@ class Pipe:
                 self._source.pause()
 
     def end(self, mark: Mark = Mark.END) -> None:
-        """The source is at its end; what it sent before passes first."""
+        """Mark the source's end; bytes that it sent before pass first."""
         if not self._over:
             self._send(mark)
 
@@ -183,7 +183,7 @@ class Pipe:
             self.land()
 
     def close(self) -> None:
-        """Drops what has not arrived."""
+        """Drop what has not arrived."""
         self._over = True
         self._backlog.clear()
         self._in_flight.clear()
@@ -193,7 +193,7 @@ class Pipe:
         self._lane.drop(self)
 
     def take(self, most: int) -> bytes:
-        """The next segment of the backlog, at most so long; empty before a mark."""
+        """Return the next segment of the backlog, at most so long; empty before a mark."""
         head = self._backlog[0]
         if isinstance(head, Mark):
             return b""
@@ -208,7 +208,7 @@ class Pipe:
         self._backlog_bytes -= len(segment)
         self._taken += len(segment)
         if limit is not None and self._taken >= limit:
-            # What lies behind is lost with the connection.
+            # The bytes after the mark are lost with the connection.
             self._over = True
             self._backlog.clear()
             self._backlog.append(self._ending())
@@ -219,7 +219,7 @@ class Pipe:
         return segment
 
     def fly(self, leaves: float, segment: bytes) -> None:
-        """Sends the segment that was taken on its way, and wants another turn."""
+        """Schedule the arrival of the segment that was taken, and ask for another turn."""
         self._queued = False
         settings = self._lane.settings
         delay = settings.delay_ms
@@ -246,7 +246,7 @@ class Pipe:
         self._enter()
 
     def land(self) -> None:
-        """Delivers what is due, and comes back when more is."""
+        """Deliver what is due, and schedule the next delivery."""
         if self._landing:
             self._landing.cancel()
             self._landing = None
@@ -279,7 +279,7 @@ class Pipe:
         self._enter()
 
     def _enter(self) -> None:
-        """Asks for a turn if there is a backlog, and nothing that it waits for."""
+        """Ask for a turn if there is a backlog, and nothing that it waits for."""
         if not self._backlog or self._queued or self._held:
             return
         if self._loop.time() < self._opens_at:

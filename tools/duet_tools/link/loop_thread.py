@@ -30,15 +30,15 @@ class LoopThread:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def wait_for(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-        """What a coroutine returns, or raises, on the loop."""
+        """Run a coroutine on the loop; return its result or raise its error."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def call(self, function: Callable[[], None]) -> None:
-        """Calls a function on the loop, and waits until it is done."""
+        """Call a function on the loop, and wait until it is done."""
 
         async def called() -> None:
             function()
@@ -46,7 +46,7 @@ class LoopThread:
         self.wait_for(called())
 
     def stop(self) -> None:
-        """Stops the loop and closes it; one that never ran is only closed."""
+        """Stop the loop and close it; one that never ran is only closed."""
         if not self.running:
             self.loop.close()
             return
@@ -55,6 +55,6 @@ class LoopThread:
 
     def _run(self) -> None:
         self.loop.run_forever()
-        # What was cancelled ends in order.
+        # Cancelled tasks end in order.
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()

@@ -1,4 +1,4 @@
-"""Links: what each direction does to the bytes that pass, and the links that have a name.
+"""Links: settings of each direction, and presets by name.
 
 Rates count what TCP carries, as the emulator does, not TCP's and IP's own headers.
 """
@@ -23,29 +23,33 @@ MOST_BYTES = 1 << 50
 class Direction:
     """One direction of a link.
 
-    `rate_bit_s`: bits a second, shared by all connections; None: as fast as can be.
-    `delay_ms`: one way. `jitter_ms`: each segment's delay is drawn evenly from `delay_ms` minus to
-    `delay_ms` plus this, and never below 0; order is kept within a connection, as TCP keeps it.
-    `slice_bytes`, `slice_gap_ms`: bytes are delivered in writes of at most so many, so far apart.
-    `stall_every_bytes`, `stall_ms`: behind each so many bytes of a connection, nothing of it passes
-    for so long. `stalled`: nothing passes at all, and connections stay open.
-    `cut_after_bytes`: a connection is closed once so many bytes were delivered.
-    `reset_after_bytes`: likewise, but reset.
-
     Raises:
         BadLink: a value is out of range.
     """
 
     rate_bit_s: float | None = None
+    """Bits per second, shared by all connections; None: no limit."""
     delay_ms: float = 0.0
+    """Delay of this direction in milliseconds."""
     jitter_ms: float = 0.0
+    """Each segment's delay is uniform in `delay_ms` plus or minus this, at least 0 milliseconds.
+
+    The order of bytes within a connection is preserved, as in TCP.
+    """
     slice_bytes: int | None = None
+    """Most bytes that are delivered in one write; None: no limit."""
     slice_gap_ms: float = 0.0
+    """Milliseconds between two such writes."""
     stall_every_bytes: int | None = None
+    """Bytes of a connection after which it stalls, each time; None: no stalls."""
     stall_ms: float = 0.0
+    """Milliseconds of each such stall."""
     stalled: bool = False
+    """Whether no byte passes at all; connections stay open."""
     cut_after_bytes: int | None = None
+    """Delivered bytes after which a connection is closed; None: never."""
     reset_after_bytes: int | None = None
+    """Delivered bytes after which a connection is reset; None: never."""
 
     def __post_init__(self) -> None:
         for name in ("delay_ms", "jitter_ms", "slice_gap_ms", "stall_ms"):
@@ -84,24 +88,27 @@ class Direction:
 
 @dataclass(frozen=True)
 class Link:
-    """A link. `up`: from the device to the cloud; `down`: back. `source`: of its values."""
+    """A link."""
 
     name: str
     up: Direction
+    """From the device to the cloud."""
     down: Direction
+    """From the cloud to the device."""
     source: str
+    """Source of the values."""
 
     @property
     def rtt_ms(self) -> float:
-        """What both directions' delays make together."""
+        """Round-trip time in milliseconds: the sum of both directions' delays."""
         return self.up.delay_ms + self.down.delay_ms
 
 
 def link_named(name: str) -> Link:
-    """The link of that name.
+    """Return the link of that name.
 
     Raises:
-        UnknownLink: there is none; the message names those that there are.
+        UnknownLink: no link has that name; the message lists the names.
     """
     try:
         return PRESETS[name]
@@ -110,10 +117,10 @@ def link_named(name: str) -> Link:
 
 
 def parse_rate(rate: object) -> float | None:
-    """Bits a second of "10mbit", "1.5mbit/s", "256kbit" or 64000; None of "none".
+    """Return bits a second of "10mbit", "1.5mbit/s", "256kbit" or 64000; None of "none".
 
     Raises:
-        BadLink: it is none of these.
+        BadLink: it has none of these forms.
     """
     if rate == "none":
         return None
@@ -126,10 +133,10 @@ def parse_rate(rate: object) -> float | None:
 
 
 def check_number(name: str, value: object, least: float, most: float) -> None:
-    """Checks a setting that is a number.
+    """Check a setting that is a number.
 
     Raises:
-        BadLink: it is no number, or out of range; NaN is in no range.
+        BadLink: it is not a number, or is out of range; NaN is outside every range.
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not least <= value <= most:  # type: ignore[operator]
@@ -137,7 +144,7 @@ def check_number(name: str, value: object, least: float, most: float) -> None:
 
 
 def _link(name: str, down_bit_s: float, up_bit_s: float, rtt_ms: float, source: str) -> Link:
-    """A link whose round trip is half up, half down: sources give round trips alone."""
+    """Return a link whose round trip is half up, half down: sources give round trips alone."""
     half = rtt_ms / 2
     return Link(name, Direction(up_bit_s, half), Direction(down_bit_s, half), source)
 

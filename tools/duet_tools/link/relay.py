@@ -1,8 +1,8 @@
 """A TCP relay that counts what passes: the bytes below gRPC and below HTTP.
 
 Counts what TCP carries; TCP's and IP's own headers are not in it. Blocking sockets, two threads a
-connection: passing a chunk costs little beside what is measured, where an event loop's clock costs
-several times as much.
+connection: passing a chunk costs little compared to what is measured; an event loop costs several
+times as much.
 """
 
 import contextlib
@@ -96,7 +96,7 @@ class Relay:
             while data := source.recv(_CHUNK):
                 self._add(**{way: len(data)})
                 try:
-                    # What is sent to one who is gone is counted all the same.
+                    # Bytes sent to a client that has disconnected are counted as well.
                     if not gone:
                         sink.sendall(data)
                 except OSError:
@@ -105,7 +105,7 @@ class Relay:
 
     @contextlib.contextmanager
     def _kept(self, end: socket.socket) -> Iterator[None]:
-        """Closes a socket at the end; the relay's own end reaches it before."""
+        """Close a socket at the end; the relay's own end reaches it before."""
         with end:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:

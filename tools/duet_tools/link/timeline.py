@@ -31,20 +31,23 @@ _KEYS = ("t", "link", "rtt_ms", "up", "down", "end")
 
 @dataclass(frozen=True)
 class Step:
-    """What changes at `t` seconds. `up` and `down`: settings of `Direction` by name.
-
-    `end`: how connections that are open then are ended; None: they stay.
-    """
+    """A change of the link."""
 
     t: float
+    """Time of the change, in seconds since the start."""
     link: Link | None = None
+    """Link that replaces the present one; None: it stays."""
     rtt_ms: float | None = None
+    """Round-trip time in milliseconds, half in each direction; None: it stays."""
     up: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `Direction` by name."""
     down: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of `Direction` by name."""
     end: Ending | None = None
+    """How open connections end; None: they stay open."""
 
     def applied(self, link: Link) -> Link:
-        """The link as it is behind this step.
+        """Return the link after this step.
 
         Raises:
             BadLink: a setting is unknown or out of range.
@@ -74,7 +77,7 @@ class Timeline:
 
 
 def read_timeline(path: Path) -> Timeline:
-    """Reads a timeline from a file, TOML unless its name ends in .json.
+    """Read a timeline from a file, TOML unless its name ends in .json.
 
     Raises:
         BadTimeline: it cannot be read, is malformed, or names what there is not.

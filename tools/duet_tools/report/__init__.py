@@ -1,1 +1,1 @@
-"""What was measured, for people and for machines: figures, verdicts, tables, plots, a page."""
+"""Reports of measurements: figures, verdicts, tables, plots, and a page."""

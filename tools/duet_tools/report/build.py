@@ -1,4 +1,4 @@
-"""From what a run wrote to its report, in every form."""
+"""Builds a run's report from its files, in every format."""
 
 import statistics
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ from duet_tools.results.settings import RunSettings
 
 REPORT = "report.json"
 FILES = (REPORT, "report.md", "report.html", "questions.csv", "questions.jsonl")
-"""What a reader wants of a run's folder; the last has each question's record with its answer."""
+"""Files of a run's folder for readers; the last has each question's record with its answer."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report says of itself, beside what was measured; fields of `Report`."""
+    """Facts about a run besides its measurements; fields of `Report`."""
 
     settings: RunSettings
     machine: Machine
@@ -52,7 +52,7 @@ def build(
     questions: Sequence[Question],
     evaluations: Sequence[Evaluation] = (),
 ) -> Report:
-    """The report of what lies in a folder.
+    """Return the report of a run's folder.
 
     `stopped`: why the run ended early, if it did. `evaluations`: those of the pair's manifest.
     """
@@ -97,7 +97,7 @@ def build(
 
 
 def write(folder: Folder, report: Report, questions: Sequence[Question]) -> None:
-    """Writes `report.json`, `.md` and `.html`, and `questions.csv`."""
+    """Write `report.json`, `.md` and `.html`, and `questions.csv`."""
     folder.write(
         (
             (REPORT, report.to_json()),
@@ -109,7 +109,7 @@ def write(folder: Folder, report: Report, questions: Sequence[Question]) -> None
 
 
 def compared(cell: CellReport, cells: Sequence[CellReport]) -> CellReport:
-    """A split's cell with what follows from other modes over its link under its load."""
+    """Return a split's cell with what follows from other modes over its link under its load."""
     if cell.cell.mode != "duet":
         return cell
     peers = [peer for name in ALTERNATIVES if (peer := peer_of(cells, cell, name))]
@@ -131,7 +131,7 @@ def _untrained(evaluations: Sequence[Evaluation]) -> Untrained | None:
 
 
 def link_facts(name: str) -> LinkFacts:
-    """What a report says of a link."""
+    """Return a link's facts for a report."""
     link = link_named(name)
     return LinkFacts(
         name=name,

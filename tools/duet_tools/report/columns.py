@@ -52,12 +52,12 @@ class Column:
 
 
 def mode(cell: CellReport) -> str:
-    """The mode, and its budget if it has one."""
+    """Return the mode, and its budget if it has one."""
     return cell.cell.mode + (f" @{cell.cell.budget}" if cell.cell.budget else "")
 
 
 def answered(cell: CellReport) -> str:
-    """How many questions were answered, and what became of the others."""
+    """Return how many questions were answered, and what became of the others."""
     failures = ", ".join(f"{count} {status}" for status, count in cell.failures.items())
     return (
         f"{cell.answered} of {cell.asked}"
@@ -72,24 +72,24 @@ def accuracy(cell: CellReport) -> str:
 
 
 def mean(name: Metric) -> Callable[[CellReport], str]:
-    """A metric's mean; empty if the cell has none."""
+    """Return a metric's mean; empty if the cell has none."""
     return lambda cell: number(cell.metrics[name].mean) if name in cell.metrics else ""
 
 
 def seconds(name: Metric, which: str) -> Callable[[CellReport], str]:
-    """A metric's percentile in seconds; empty if the cell has none."""
+    """Return a metric's percentile in seconds; empty if the cell has none."""
     return lambda cell: (
         short(getattr(cell.metrics[name], which) / 1e3) if name in cell.metrics else ""
     )
 
 
 def short(value: float) -> str:
-    """Seconds with two digits, or three below a tenth."""
+    """Return seconds with two digits, or three below a tenth."""
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def marked(cell: CellReport) -> str:
-    """Shares of right and of wrong answers that the device marked as low in confidence."""
+    """Return shares of right and of wrong answers that the device marked as low in confidence."""
     return _marked(cell.marked_low) if cell.marked_low else ""
 
 
@@ -153,7 +153,7 @@ EFFICIENCY = (
 
 
 def table(columns: Sequence[Column], report: Report) -> tuple[list[str], list[list[str]]]:
-    """Headings and a row for each cell, without the columns that this report has nothing for."""
+    """Return headings and a row for each cell; leave out columns without values."""
     shown = [column for column in columns if column.shown(report)]
     return [column.name for column in shown], [
         [column.text(cell) for column in shown] for cell in report.cells

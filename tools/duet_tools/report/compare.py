@@ -33,23 +33,26 @@ Verdict = Literal["better", "worse", "noise", "too few"]
 
 @dataclass(frozen=True)
 class Difference:
-    """A metric of a cell in both runs: medians and their ratio B / A; means and B - A of `correct`.
+    """A metric of a cell in both runs.
 
-    `interval`: of that ratio or difference; None where there are too few questions.
+    It compares medians by their ratio B / A, and means of `correct` by B - A.
     """
 
     cell: str
     metric: str
     a: float
+    """Median or mean in run A."""
     b: float
+    """Median or mean in run B."""
     interval: Interval | None
+    """Ratio or difference with its interval; None if there are too few questions."""
     questions: int
     paired: bool
     verdict: Verdict
 
 
 def compare(a: Report, b: Report) -> list[Difference]:
-    """Every metric that both reports have of a cell.
+    """Return every metric that both reports have of a cell.
 
     Raises:
         UsageProblem: they have no cell in common, or one of them lacks the questions' values.
@@ -81,7 +84,7 @@ def comparison_table(a: Report, b: Report, differences: list[Difference]) -> str
 
 
 def row(difference: Difference) -> tuple[str, ...]:
-    """A line of a table. Differences of `correct` are in points."""
+    """Return a line of a table. Differences of `correct` are in points."""
     share = difference.metric == "correct"
     interval = difference.interval
     if interval is None:
@@ -114,7 +117,7 @@ def _difference(a: CellReport, b: CellReport, metric: str, paired: bool) -> Diff
         interval = measure(theirs, mine, paired=together)
     verdict = _verdict(metric, interval, neutral)
     if interval is None and count >= _FEWEST and bool((mine == 0).all() and (theirs == 0).all()):
-        # There is no ratio of nothing to nothing, and no difference either.
+        # Zero over zero has no ratio, and the runs do not differ.
         verdict = "noise"
     return Difference(
         cell=a.id,

@@ -8,7 +8,7 @@ _HEADINGS = ("figure", "DUET", "peer", "judged", "target", "met")
 
 
 def markdown(results: Results) -> str:
-    """The table for a README, with the facts that its figures depend on below it."""
+    """Return the table for a README, with the facts that its figures depend on below it."""
     return (
         f"{tables.markdown(_HEADINGS, [*map(_row, results.figures)])}\n\n"
         "Median over the repeats, smallest to largest in brackets; ratios are taken repeat "
@@ -17,7 +17,7 @@ def markdown(results: Results) -> str:
 
 
 def terminal(results: Results) -> str:
-    """The same table for a terminal."""
+    """Return the same table for a terminal."""
     title = f"{results.pair} on {results.machine.cpu}"
     return printable(f"{title}\n\n{tables.aligned(_HEADINGS, [*map(_row, results.figures)])}")
 
@@ -47,6 +47,6 @@ def _ratio(value: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Three significant digits, never in scientific notation."""
+    """Return three significant digits, never in scientific notation."""
     size = abs(value)
     return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"

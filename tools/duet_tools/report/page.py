@@ -15,7 +15,7 @@ _MOST_QUESTIONS = 500
 
 
 def page(report: Report, records: Sequence[Record] = (), questions: Sequence[Question] = ()) -> str:
-    """The page's HTML.
+    """Return the page's HTML.
 
     Args:
         report: of the run.
@@ -70,7 +70,7 @@ LINK_HEAD = ("link", "round trip", "up", "down", "source")
 
 
 def link_rows(report: Report) -> list[list[str]]:
-    """Links as they were emulated, a row each."""
+    """Return a row for each emulated link."""
 
     def rate(bits: float | None) -> str:
         return "no limit" if bits is None else f"{number(bits)}bit/s"
@@ -82,7 +82,7 @@ def link_rows(report: Report) -> list[list[str]]:
 
 
 def bytes_rows(report: Report) -> list[list[str]]:
-    """Bytes per token of each encoding."""
+    """Return bytes per token of each encoding."""
     return [[name, f"{cost:.2f}"] for name, cost in report.bytes_per_token.items()]
 
 

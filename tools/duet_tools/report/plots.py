@@ -56,7 +56,7 @@ def _latency(report: Report) -> Plot:
 
 
 def _times(report: Report) -> Plot:
-    """Shares of questions answered within a time: the slow ones are seen, too."""
+    """Return shares of questions answered within a time: the slow ones are seen, too."""
     return _distribution(
         report, "total_ms", 1e-3, "times", "Distribution of end-to-end times",
         "end to end (s)", "Left is better.",
@@ -73,7 +73,7 @@ def _tokens(report: Report) -> Plot:
 def _distribution(
     report: Report, metric: str, scale: float, name: str, title: str, x: str, note: str
 ) -> Plot:
-    """Shares of questions up to a value, a line for each mode."""
+    """Return shares of questions up to a value, a line for each mode."""
     found = []
     for number, (label, cell) in enumerate(_one_of_each(report).items()):
         values = series(cell, metric) * scale
@@ -132,7 +132,7 @@ def _names(report: Report) -> list[str]:
 
 
 def _one_of_each(report: Report) -> dict[str, CellReport]:
-    """The first cell of each mode and budget: neither link nor load changes what is answered."""
+    """Return the first cell of each mode and budget: link and load do not change the answers."""
     found: dict[str, CellReport] = {}
     for cell in report.cells:
         if cell.answered:
@@ -141,7 +141,7 @@ def _one_of_each(report: Report) -> dict[str, CellReport]:
 
 
 def _common_load(report: Report) -> str:
-    """The load that most cells have."""
+    """Return the load that most cells have."""
     loads = [cell.cell.load for cell in report.cells if cell.cell.mode != "device-alone"]
     return max(loads, key=loads.count) if loads else ""
 

@@ -1,4 +1,4 @@
-"""A report as a README shows it: verdicts, what each mode gave, its times and break-even by link."""
+"""A report for a README: verdicts, results of each mode, its times and break-even by link."""
 
 from collections.abc import Callable, Iterable
 
@@ -22,7 +22,7 @@ _COLUMNS: dict[str, Callable[[CellReport], str]] = {
 
 
 def readme(report: Report) -> str:
-    """The verdicts, the tables, and the facts that the figures depend on below them."""
+    """Return the verdicts, the tables, and the facts that the figures depend on below them."""
     even = markdown(*break_even_table(report))
     parts = [
         f"**Partial:** {report.partial}" if report.partial else "",
@@ -36,7 +36,7 @@ def readme(report: Report) -> str:
 
 
 def _modes(report: Report) -> str:
-    """What hardly depends on the link: a row for each mode and load."""
+    """Return the values that hardly depend on the link: a row for each mode and load."""
     rows = [
         [name, *(_least_to_most(map(text, cells)) for text in _COLUMNS.values())]
         for name, cells in _by_name(report).items()
@@ -45,7 +45,7 @@ def _modes(report: Report) -> str:
 
 
 def _least_to_most(texts: Iterable[str]) -> str:
-    """The texts of the least and of the most over all links; once, where they are the same."""
+    """Return the texts of the smallest and largest value over all links; one text if equal."""
     known = sorted((text for text in texts if text), key=lambda text: float(_leading(text)))
     if not known:
         return ""
@@ -78,7 +78,7 @@ def _time(cell: CellReport) -> str:
 
 
 def _by_name(report: Report) -> dict[str, list[CellReport]]:
-    """The cells of each mode, and load where there are several: one for each link."""
+    """Return the cells of each mode, and load where there are several: one for each link."""
     # A load is named once below the table, where all cells have the same.
     several = len(_loads(report)) > 1
     found: dict[str, list[CellReport]] = {}
@@ -106,6 +106,6 @@ def _facts(report: Report) -> str:
 
 
 def _loads(report: Report) -> list[str]:
-    """The loads of those cells that can have several."""
+    """Return the loads of those cells that can have several."""
     cells = (cell.cell for cell in report.cells if not _is_alone(cell))
     return list(dict.fromkeys(cell.load for cell in cells))

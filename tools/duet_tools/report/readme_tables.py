@@ -27,7 +27,7 @@ def block(measured: Results | Report) -> tuple[str, str]:
 
 
 def read_measured(path: Path) -> Results | Report:
-    """Reads the bench's figures or its report, whichever the file holds.
+    """Read the bench's figures or its report, whichever the file holds.
 
     Raises:
         UsageProblem: it is neither.

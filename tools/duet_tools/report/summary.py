@@ -29,7 +29,10 @@ def summarise_cell(
     objectives: Sequence[Objective] = (),
     prices: Prices | None = None,
 ) -> CellReport:
-    """The figures of a cell. `questions`: how many the run has. `seconds`: that the load took."""
+    """Return the figures of a cell.
+
+    `questions`: number of questions in the run. `seconds`: duration of the load.
+    """
     prices = prices or Prices()
     answered = [record for record in records if record.ok]
     judged = all(record.correct is not None for record in answered) and bool(answered)
@@ -64,14 +67,14 @@ def summarise_cell(
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """Percentiles with linear interpolation between neighbours."""
+    """Return percentiles with linear interpolation between neighbours."""
     p50, p90, p95, p99 = map(float, np.percentile(values, [50, 90, 95, 99]))
     mean = float(np.mean(values))
     return Percentiles(count=len(values), mean=mean, p50=p50, p90=p90, p95=p95, p99=p99)
 
 
 def marked_low(records: Sequence[Record]) -> MarkedLow | None:
-    """Count the answers that a device judged; None where there are none.
+    """Count the answers that a device judged; None if there are no such answers.
 
     Left out: those of the large model, of a pair without a threshold, and without a reference.
     """
@@ -87,13 +90,13 @@ def marked_low(records: Sequence[Record]) -> MarkedLow | None:
 
 
 def values_of(records: Sequence[Record], metric: str) -> list[float]:
-    """A metric's values, where there are any. Tokens and bytes of 0 are values."""
+    """Return a metric's values, where there are any. Tokens and bytes of 0 are values."""
     values = (getattr(record, metric) for record in records)
     return [float(value) for value in values if value is not None]
 
 
 def busy_seconds(records: Sequence[Record]) -> float:
-    """Seconds in which the cloud worked on at least one of the questions.
+    """Return the seconds in which the cloud worked on at least one of the questions.
 
     Each question's `cloud_s`, as if in one go, up to the large model's last token. All of a cell
     pass the same link, so that seeing their ends from the device shifts them alike.

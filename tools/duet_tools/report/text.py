@@ -40,7 +40,7 @@ def as_markdown(report: Report) -> str:
 
 
 def questions_csv(records: Sequence[Record]) -> str:
-    """A line for each question, a column for each field of `Record`, its text fields last."""
+    """Return a line for each question and a column for each field of `Record`, text fields last."""
     last = ("message", "signal", "answer")
     names = [name for name in Record.model_fields if name not in last] + list(last)
     out = io.StringIO()
@@ -51,5 +51,5 @@ def questions_csv(records: Sequence[Record]) -> str:
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """A Markdown list."""
+    """Return a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)

@@ -21,9 +21,9 @@ FEWEST = 5
 
 
 def verdicts(report: Report) -> list[str]:
-    """A line for each alternative: median time, tokens of the large model, accuracy.
+    """Return a line for each alternative: median time, tokens of the large model, accuracy.
 
-    The split's most accurate budget speaks for it.
+    The split's most accurate budget represents it.
     """
     found = _groups(report.cells)
     if not found:
@@ -38,7 +38,7 @@ def verdicts(report: Report) -> list[str]:
 
 
 def peer_of(cells: Sequence[CellReport], split: CellReport, name: Mode) -> CellReport | None:
-    """The cell of another mode that a cell of the split is compared with."""
+    """Return the cell of another mode that a cell of the split is compared with."""
     for cell in cells:
         other, own = cell.cell, split.cell
         alike = (other.link, other.load) == (own.link, own.load)
@@ -64,10 +64,10 @@ def accuracy_gap(split: CellReport, peer: CellReport) -> Interval | None:
 
 
 def break_even_tokens(split: CellReport, large: CellReport) -> float | None:
-    """Tokens of the large model alone above which the split's median is smaller.
+    """Return tokens of the large model alone above which the split's median is smaller.
 
     The large model's latency is fitted as a line over its tokens; where all answers were cut at the
-    same limit its time per token is the slope. None if neither is there.
+    same limit its time per token is the slope. None if neither is available.
     """
     tokens, total = series(large, "large_tokens"), series(large, "total_ms")
     if not len(tokens) or len(tokens) != len(total) or "total_ms" not in split.metrics:
@@ -98,7 +98,7 @@ def break_even_table(report: Report) -> tuple[list[str], list[list[str]]]:
 
 
 def break_even_note(report: Report) -> str:
-    """What the table of break-even tokens says of this pair."""
+    """Return the note on this pair below the table of break-even tokens."""
     large = [cell for cell in report.cells if cell.cell.mode == "large-alone"]
     needed = [cell.metrics["large_tokens"].p50 for cell in large if "large_tokens" in cell.metrics]
     text = "The split answers sooner where the large model alone needs more tokens than this."
@@ -114,13 +114,13 @@ def break_even_note(report: Report) -> str:
 
 
 def series(cell: CellReport, metric: str) -> NDArray[np.float64]:
-    """A value for each question, NaN where there is none; empty if they were not kept."""
+    """Return a value for each question, NaN if missing; empty if they were not stored."""
     values: tuple[float | None, ...] = {str(k): v for k, v in cell.series.items()}.get(metric, ())
     return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def _groups(cells: Sequence[CellReport]) -> list[list[CellReport]]:
-    """The split's cells of each budget and load, a cell for each link."""
+    """Return the split's cells of each budget and load, a cell for each link."""
     groups: dict[tuple[int | None, str], list[CellReport]] = {}
     for cell in cells:
         if cell.cell.mode == "duet" and cell.answered >= FEWEST:

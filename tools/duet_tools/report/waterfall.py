@@ -1,4 +1,4 @@
-"""One question's time on three lanes: what device, link and cloud did, and when."""
+"""One question's time on three lanes: the work of device, link and cloud."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ from duet_tools.results.report import Lane, Waterfall
 
 
 def waterfall(records: Sequence[Record], rtt_ms: Mapping[str, float]) -> Waterfall | None:
-    """The split's question of median latency, preferably answered live over an emulated link.
+    """Return the split's question of median latency, preferably live over an emulated link.
 
     Where in the device's time the cloud worked follows from the link's round trip, half of which
     each way takes: the cloud's clock is its own.

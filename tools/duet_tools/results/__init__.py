@@ -1,1 +1,1 @@
-"""What is measured, as files: schemas of runs, reports and figures, and the committed ones."""
+"""Result files: schemas of runs, reports and figures, and the committed results."""

@@ -49,13 +49,13 @@ class Cell(BaseModel):
 
     @property
     def live(self) -> bool:
-        """Whether the device answers while the cloud works; behind a load it answers afterwards."""
+        """Whether the device answers while the cloud works; with a load it answers afterwards."""
         return self.streams == 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to measure, as it was asked for on the command line; part of `RunSettings`."""
+    """Measurements that the command line asks for; part of `RunSettings`."""
 
     modes: tuple[str, ...]
     links: tuple[str, ...]
@@ -65,7 +65,7 @@ class Plan:
     rates: tuple[float, ...] = ()
 
     def cells(self) -> list[Cell]:
-        """The cells, grouped by what must run for them.
+        """Return the cells, grouped by what must run for them.
 
         Raises:
             UsageProblem: a mode or profile is unknown, or rates are missing.
@@ -88,7 +88,7 @@ class Plan:
         return found
 
     def most_cells(self, sweep_steps: int) -> int:
-        """How many cells there are, with those that a sweep adds where more at once is faster."""
+        """Return the largest number of cells, with those that a sweep adds."""
         cells = self.cells()
         swept = [cell for cell in cells if cell.streams == 1 and cell.mode != "device-alone"]
         return len(cells) + sweep_steps * len(swept) * (self.profile == "sweep")
@@ -108,7 +108,7 @@ class Plan:
 
 
 def sweep_between(slow: Cell, one_at_once: float, most_at_once: float, steps: int) -> list[Cell]:
-    """Cells at even rates between what one stream and what all of them reached, a second."""
+    """Return cells at even rates between those of one stream and of all streams, per second."""
     if most_at_once <= one_at_once:
         return []
     step = (most_at_once - one_at_once) / (steps + 1)
@@ -118,24 +118,24 @@ def sweep_between(slow: Cell, one_at_once: float, most_at_once: float, steps: in
 
 
 def parse_list(text: str) -> tuple[str, ...]:
-    """The names of a list with commas, each once, in order."""
+    """Return the names of a list with commas, each once, in order."""
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def parse_counts(text: str, option: str, most: int) -> tuple[int, ...]:
-    """Whole numbers of a list with commas.
+    """Return whole numbers of a list with commas.
 
     Raises:
-        UsageProblem: one is none, or out of range.
+        UsageProblem: one is not a number, or is out of range.
     """
     return tuple(int(number) for number in _numbers(text, option, 1, most, whole=True))
 
 
 def parse_rates(text: str, option: str) -> tuple[float, ...]:
-    """Numbers above 0 of a list with commas.
+    """Return numbers above 0 of a list with commas.
 
     Raises:
-        UsageProblem: one is none, or out of range.
+        UsageProblem: one is not a number, or is out of range.
     """
     return tuple(_numbers(text, option, 0.001, 10_000, whole=False))
 

@@ -42,7 +42,7 @@ class Target(_Model):
     value: float
 
     def met_by(self, value: float) -> bool:
-        """Whether `value` reaches the target."""
+        """Return whether `value` reaches the target."""
         return value >= self.value if self.comparison == "at least" else value <= self.value
 
 
@@ -96,7 +96,7 @@ class Machine(_Model):
 
     @property
     def in_words(self) -> str:
-        """What it is, and the versions of what counts on it."""
+        """The machine, and the versions of the packages that matter."""
         words = f"{self.cpu}, {self.cores} cores, {self.memory_gib:g} GiB"
         if self.accelerator:
             words += f", {self.accelerator}"
@@ -118,7 +118,7 @@ class Results(_Model):
     figures: tuple[Figure, ...] = ()
 
     def to_json(self) -> str:
-        """The results as they are written; whether a target was met is written out, too."""
+        """Return the results as they are written; whether a target was met is written out, too."""
         data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         for entry, figure in zip(data["figures"], self.figures, strict=True):
             if figure.met is not None:
@@ -133,7 +133,7 @@ class Results(_Model):
 
 
 def read_results(path: Path) -> Results:
-    """Reads a results file.
+    """Read a results file.
 
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.

@@ -1,7 +1,7 @@
-"""The output folder: what was measured is written question by question, so that a run can go on.
+"""The output folder: measurements are written per question, so that a run can resume.
 
 `run.json` holds the settings, `questions.jsonl` a record a line, `stretches.jsonl` a line for each
-stretch of time that a cell was measured in, `probe.json` what is measured once.
+period of time that a cell was measured in, `probe.json` what is measured once.
 """
 
 import os
@@ -21,35 +21,40 @@ _PROBE = "probe.json"
 
 
 class Stretch(BaseModel):
-    """A stretch of time in which questions of a cell were asked. `joules`: by source.
+    """A period of time in which questions of a cell were asked.
 
-    Below zero: taken back from one before, some of whose questions are asked again.
+    Negative values correct an earlier period, some of whose questions are asked again.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     cell: Cell
     seconds: float
+    """Duration of the period."""
     joules: dict[str, float] = {}
+    """Energy by source."""
 
 
 class Probe(BaseModel):
-    """What is measured once a run. Bytes of a connection that asks nothing; bytes a token."""
+    """Values that are measured once per run."""
 
     model_config = ConfigDict(extra="forbid")
 
     handshake_up: int | None = None
+    """Bytes to the cloud on a connection without a question; None: not measured."""
     handshake_down: int | None = None
+    """Bytes to the device on a connection without a question; None: not measured."""
     bytes_per_token: dict[str, float] = {}
+    """Bytes per signal token, by encoding."""
 
 
 class Folder:
     """What a run wrote so far.
 
     Args:
-        path: made if it is not there.
+        path: created if it does not exist.
         settings: of this run.
-        resume: whether to go on with what is there.
+        resume: whether to continue an existing run.
 
     Raises:
         UsageProblem: it exists and `resume` is not set, or holds another run, or cannot be used.
@@ -76,30 +81,30 @@ class Folder:
             raise UsageProblem(f"cannot use {path}: {error.strerror}") from error
 
     def add(self, record: Record) -> None:
-        """Keeps a question's record."""
+        """Store a question's record."""
         self.records.append(record)
         self._append(_QUESTIONS, record)
 
     def add_stretch(self, stretch: Stretch) -> None:
-        """Keeps how long a cell was measured."""
+        """Store how long a cell was measured."""
         self.stretches.append(stretch)
         self._append(_STRETCHES, stretch)
 
     def keep_probe(self, probe: Probe) -> None:
-        """Keeps what is measured once."""
+        """Store the values that are measured once."""
         self.probe = probe
         (self.path / _PROBE).write_text(probe.model_dump_json(indent=1) + "\n", "utf-8")
 
     def asked(self, cell: Cell) -> set[int]:
-        """Places of the questions that a cell has already."""
+        """Return the indices of the questions that a cell has already."""
         return {record.index for record in self.records if record.cell == cell.id}
 
     def cells(self) -> list[Cell]:
-        """The cells that were measured, in order."""
+        """Return the cells that were measured, in order."""
         return list({stretch.cell.id: stretch.cell for stretch in self.stretches}.values())
 
     def write(self, files: Iterable[tuple[str, str]]) -> None:
-        """Writes files by their names."""
+        """Write files by their names."""
         for name, text in files:
             (self.path / name).write_text(text, "utf-8")
 
@@ -124,12 +129,12 @@ class Folder:
             raise UsageProblem(f"{self.path} holds no run to resume: {error.strerror}") from error
         except ValidationError as error:
             raise UsageProblem(f"{self.path} holds no run of this bench") from error
-        # A question that nobody could be reached for is asked again.
+        # A question whose server was unreachable is asked again.
         self.records = [record for record in self.records if record.status != "unreachable"]
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
-    """A file's rows. What a killed run left of a line is cut off, so that the next one is whole."""
+    """Return a file's rows; remove a partial line of a killed run, so that the next is whole."""
     if not path.exists():
         return []
     # Bytes, since text has more ends of lines than JSON escapes, and a character may be torn.

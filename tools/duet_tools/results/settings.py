@@ -1,4 +1,4 @@
-"""What a run was asked for: kept with its results, and what a resumed run must agree with."""
+"""Settings of a run: stored with its results; a resumed run must have the same ones."""
 
 import hashlib
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class RunSettings(BaseModel):
     engine_flags: tuple[str, ...]
 
     def differs_in(self, other: "RunSettings") -> list[str]:
-        """Names of the settings that another run has otherwise."""
+        """Return the names of the settings that differ from another run's."""
         mine, theirs = self.model_dump(), other.model_dump()
         return [name for name, value in mine.items() if theirs[name] != value]
 

@@ -1,1 +1,1 @@
-"""Runs the same questions through the split and what one would run instead, over given links."""
+"""Runs the same questions through the split and its alternatives, over given links."""

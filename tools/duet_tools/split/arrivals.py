@@ -7,7 +7,7 @@ from typing import Literal
 def offsets(
     count: int, rate: float, spread: Literal["constant", "poisson"], seed: int
 ) -> list[float]:
-    """Seconds from the start to each of `count` questions; the same for the same seed."""
+    """Return seconds from the start to each of `count` questions; the same for the same seed."""
     if spread == "constant":
         return [number / rate for number in range(count)]
     draw = random.Random(seed)

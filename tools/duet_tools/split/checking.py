@@ -1,7 +1,7 @@
 r"""Whether an answer is right: the project's rule, or a verifier named on the command line.
 
-The rule is `duet_contract.answers`: the last \boxed{...} of an answer; where there is none, what
-its prose settles on, since models that were not trained for a box rarely draw one.
+The rule is `duet_contract.answers`: the last \boxed{...} of an answer; without a box, the final
+answer in its prose, since models that were not trained for a box rarely write one.
 """
 
 import importlib
@@ -17,12 +17,12 @@ RULE = "last-answer"
 
 
 class Check(Protocol):
-    """Tells right answers from wrong ones. `name`: as the report calls it."""
+    """Decides whether answers are right. `name`: its name in the report."""
 
     name: str
 
     def right(self, answer: str, question: Question) -> bool:
-        """Whether `answer` is right; the question has its reference."""
+        """Return whether `answer` is right; the question has its reference."""
         ...
 
 
@@ -48,7 +48,7 @@ class Named:
     """A verifier of the interface `score(responses, truths) -> list[float]`; 1 is right."""
 
     def __init__(self, name: str) -> None:
-        """Imports `package.module:Class` and makes one.
+        """Import `package.module:Class` and make one.
 
         Raises:
             UsageProblem: it cannot be imported or made, or is no verifier.
@@ -69,10 +69,10 @@ class Named:
 
 
 def find_check(name: str) -> Check:
-    """The rule by its name, else a verifier.
+    """Return the rule by its name, else a verifier.
 
     Raises:
-        UsageProblem: there is none of that name.
+        UsageProblem: there is no verifier of that name.
     """
     if name == RULE:
         return LastAnswer()

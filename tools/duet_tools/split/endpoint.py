@@ -1,4 +1,4 @@
-"""Where an OpenAI server is, and how it is spoken to."""
+"""Address of an OpenAI server, and the client for it."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ KEY_VARIABLE = "VLLM_API_KEY"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An OpenAI server.
-
-    `address`: HOST:PORT. `base`: the path that `completions` and `models` are below. `tls`: how its
-    certificate is checked; None: plain HTTP. `key`: sent as a bearer token.
-    """
+    """An OpenAI server."""
 
     address: str
+    """HOST:PORT."""
     base: str = "/v1"
+    """Path prefix of `completions` and `models`."""
     tls: ssl.SSLContext | None = None
+    """Context that verifies its certificate; None: plain HTTP."""
     key: str | None = field(default=None, repr=False)
+    """API key, sent as a bearer token; None: no key."""
 
     @classmethod
     def parse(cls, text: str, key: str | None = None) -> Self:
@@ -54,7 +54,7 @@ class Endpoint:
         return cls(place, url.path.rstrip("/") or "/v1", tls, key or None)
 
     def client(self, near: str, timeout: httpx.Timeout) -> httpx.Client:
-        """A client that reaches it through the near end of a link to it, HOST:PORT."""
+        """Return a client that reaches it through the near end of a link to it, HOST:PORT."""
         headers = {"Host": self.address}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -78,7 +78,7 @@ OpenAIModel = tuple[Endpoint, str]
 
 
 def served_model(endpoint: Endpoint) -> str:
-    """The name of the model that an OpenAI server serves.
+    """Return the name of the model that an OpenAI server serves.
 
     Raises:
         UsageProblem: there is no such server, or it wants another key.

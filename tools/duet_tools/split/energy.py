@@ -1,4 +1,4 @@
-"""Energy of a stretch of time where it can be read: RAPL for processors, NVML for GPUs."""
+"""Energy of a period of time where it can be read: RAPL for processors, NVML for GPUs."""
 
 import contextlib
 import importlib
@@ -23,21 +23,21 @@ class EnergyMeter:
         self._began = self._read()
 
     def joules(self) -> _Reading:
-        """Energy by source (`package-0`, `gpu-0`)."""
+        """Return energy by source (`package-0`, `gpu-0`)."""
         now = self._read()
         wraps = self._wraps()
         found = {}
         for name, value in now.items():
             if name in self._began:
                 spent = value - self._began[name]
-                # The counter starts anew at its range; a stretch is far shorter than one round.
+                # The counter wraps at its range; a period is far shorter than one wrap.
                 found[name] = spent if spent >= 0 else spent + wraps.get(name, 0.0)
         return found
 
     def _read(self) -> _Reading:
         found = {name: value / 1e6 for name, value in self._counters("energy_uj").items()}
         for name, read in self._gpus.items():
-            with contextlib.suppress(Exception):  # A GPU that stops telling is left out.
+            with contextlib.suppress(Exception):  # A GPU that stops reporting is left out.
                 found[name] = read()
         return found
 

@@ -1,11 +1,11 @@
-"""What a question asked over HTTP spent on its link, by what is known of the link."""
+"""Time that a question over HTTP spent on its link, computed from the link's settings."""
 
 from duet_tools.link.profiles import Link
 from duet_tools.results.record import Record
 
 
 def tell_link_from_cloud(record: Record, link: Link, requests: int) -> None:
-    """Corrects `connect_ms`, and sets `cloud_s` where the server did not tell it.
+    """Correct `connect_ms`, and set `cloud_s` where the server did not tell it.
 
     Args:
         record: of a question whose large-model tokens came as `requests` requests, one behind
@@ -23,5 +23,5 @@ def tell_link_from_cloud(record: Record, link: Link, requests: int) -> None:
         link_ms = reached + (1 + requests) * link.rtt_ms + up_ms
         record.cloud_s = max(0.0, record.total_ms - link_ms) / 1e3
     if record.connect_ms is not None:
-        # An emulated link stands at once for who connects, and holds what is sent first instead.
+        # An emulated link accepts a connection at once, and delays its first bytes instead.
         record.connect_ms = reached + link.rtt_ms

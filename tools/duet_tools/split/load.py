@@ -1,4 +1,4 @@
-"""Puts one cell's load on: asks its questions at once or at a rate, each over a link of its own."""
+"""Runs one cell's load: asks its questions at once or at a rate, each over a link of its own."""
 
 import queue
 import threading
@@ -16,7 +16,7 @@ from duet_tools.split.arrivals import offsets
 from duet_tools.split.modes.base import Mode
 from duet_tools.split.wire import Ways, Wire
 
-# Questions in a row that reach nobody: the server is gone, and more would only fail likewise.
+# Questions in a row that reach no server: it is gone, and further ones would fail as well.
 GIVE_UP_AFTER = 4
 # Devices that are played at most where questions come at a rate, however long answers take.
 MOST_DEVICES = 512
@@ -26,36 +26,35 @@ _END_WITHIN_S = 5.0
 
 @dataclass
 class Load:
-    """A cell's load. `target`: host:port of the server, None where there is none.
-
-    `ways`: opens a link of its own for each device.
-    `tell`: called with each question that is done, from any thread.
-    """
+    """A cell's load."""
 
     cell: Cell
     mode: Mode
     target: str | None
+    """HOST:PORT of the server; None: the mode needs no server."""
     link: Link
     seed: int
     ways: Ways
+    """Process that opens a link for each device."""
     tell: Callable[[Asked], None] = lambda _: None
+    """Called with each completed question, from any thread."""
 
 
 @dataclass
 class Outcome:
-    """What a load gave. `seconds`: from the first question to the last answer or failure.
-
-    `died`: the server could not be reached any more. `interrupted`: by the user.
-    """
+    """Results of a load."""
 
     asked: list[Asked] = field(default_factory=list)
     seconds: float = 0.0
+    """Seconds from the first question to the last answer or failure."""
     died: bool = False
+    """Whether the server became unreachable."""
     interrupted: bool = False
+    """Whether the user interrupted the load."""
 
 
 def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
-    """Asks some questions one after another that do not count; failures are left to the load."""
+    """Ask some questions one after another that do not count; failures are left to the load."""
     stop = threading.Event()
     with ExitStack() as stack:
         way = _way(stack, load, device=0)
@@ -67,7 +66,7 @@ def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:
 
 
 def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
-    """Asks every question once; each comes with its place in the data."""
+    """Ask every question once; each comes with its place in the data."""
     work = _Work(load, questions)
     try:
         work.run()
@@ -77,7 +76,7 @@ def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
         work.join()
     finally:
         work.close()
-    # A short cell ends before so many in a row.
+    # A short cell ends before that many failures in a row.
     statuses = {asked.record.status for asked in work.outcome.asked}
     work.outcome.died = work.outcome.died or statuses == {UNREACHABLE}
     work.outcome.asked.sort(key=lambda asked: asked.record.index)
@@ -85,7 +84,7 @@ def run(load: Load, questions: Sequence[tuple[int, Question]]) -> Outcome:
 
 
 class _Work:
-    """Questions, the threads that ask them, and what came of it."""
+    """Questions, the threads that ask them, and their results."""
 
     def __init__(self, load: Load, questions: Sequence[tuple[int, Question]]) -> None:
         self.load = load
@@ -123,13 +122,13 @@ class _Work:
         self._raise_broken()
 
     def join(self) -> None:
-        """Waits until the threads see that the run ends, which one at a silent server may not."""
+        """Wait until the threads see that the run ends, which one at a silent server may not."""
         end = time.monotonic() + _END_WITHIN_S
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
-        """What trails behind the last answers belongs to the last question of each device."""
+        """Add bytes that follow the last answers to the last question of each device."""
         if not self.outcome.interrupted and self._ways:
             self._ways[0][0].settle(self.load.link.rtt_ms)
         for way, last in self._ways:

@@ -23,7 +23,7 @@ ENCODINGS = {"token ids": SIGNAL_ENCODING_TOKEN_IDS, "text": SIGNAL_ENCODING_TEX
 def bytes_per_token(
     ways: Ways, target: str, asking: Asking, questions: Sequence[Question], budget: int
 ) -> dict[str, float]:
-    """Bytes down the wire a signal token, by encoding: the median over `questions`.
+    """Return bytes down the wire a signal token, by encoding: the median over `questions`.
 
     An encoding that the pair does not share, or that fails, is left out.
     """

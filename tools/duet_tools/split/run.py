@@ -41,10 +41,10 @@ _PREFIX_CACHING = ("--enable-prefix-caching", "--no-enable-prefix-caching")
 
 
 def run(options: Options) -> None:
-    """Measures and writes.
+    """Measure and write.
 
     Raises:
-        UsageProblem: something cannot be as it was asked for; nothing was measured then.
+        UsageProblem: an option cannot be satisfied; nothing was measured.
         BenchError: something failed; what was measured is in the folder.
         KeyboardInterrupt: interrupted; likewise.
     """
@@ -152,7 +152,7 @@ def _check_reasoner(options: Options, plan: Plan, workload: Workload) -> None:
         missing.append("--server")
     if by_openai and not options.openai:
         missing.append("--openai")
-    # Where the answer begins behind the reasoning is counted in tokens.
+    # The start of the answer after the reasoning is counted in tokens.
     divided = by_openai if not answers_in_reasoning(workload) else by_openai - {"large-alone"}
     if not (missing or divided):
         return
@@ -169,7 +169,7 @@ def _asking(options: Options, workload: Workload) -> Asking:
     manifest = workload.manifest
     defaults, limits = manifest.defaults, manifest.limits
     answer = options.answer_limit or defaults.answer
-    # What the engines' context holds behind the longest question; see `Workload.max_context`.
+    # Room in the engines' context after the longest question; see `Workload.max_context`.
     most = min(limits.budget, manifest.reasoner.context - limits.question)
     large = options.large_limit or min(defaults.budget + answer, most)
     if large > most:
@@ -266,7 +266,7 @@ def _notes(
     settings: RunSettings,
     has_answers: bool,
 ) -> tuple[str, ...]:
-    """What a reader must know to read the figures right."""
+    """Return what a reader must know to read the figures right."""
     notes = []
     if has_answers:
         notes.append(f"Answers were checked by {settings.verifier}.")

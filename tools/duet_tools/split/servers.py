@@ -1,6 +1,6 @@
-"""The servers that a run asks: given by their address, or started when first needed.
+"""The servers of a run: given by their address, or started when first needed.
 
-Those that are started run one at a time: an idle engine still takes some of a small machine.
+Started servers run one at a time: an idle engine still uses some of a small machine.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ class Servers:
         service, openai: running ones; None: started here.
         engine, flags: vLLM's flags, and the service's own, for what is started.
         credentials: for the link to the service; plaintext if None.
-        say: told in one line what is being started.
+        say: called with a line about what is being started.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Servers:
         self._openai: OpenAIServer | None = None
 
     def service(self) -> str:
-        """Address of the service.
+        """Return the address of the service.
 
         Raises:
             BenchError: it cannot be started or reached. UsageProblem: it serves another pair.
@@ -67,10 +67,10 @@ class Servers:
         return self._service.address
 
     def openai(self) -> OpenAIModel:
-        """The OpenAI server, and the name of its model.
+        """Return the OpenAI server, and the name of its model.
 
         Raises:
-            BenchError: it cannot be started. UsageProblem: there is none at the address given.
+            BenchError: it cannot be started. UsageProblem: the address has no such server.
         """
         if given := self._given_openai:
             return given, served_model(given)
@@ -81,14 +81,14 @@ class Servers:
         return Endpoint(f"127.0.0.1:{self._openai.port}"), MODEL
 
     def why_gone(self) -> str:
-        """What a server that was started here, and ended, said last; empty where none did."""
+        """Return the last log line of a server that this run started and that ended, else ""."""
         for started in (self._service, self._openai):
             if started and (said := started.ending()):
                 return f": {said}"
         return ""
 
     def stop(self) -> None:
-        """Ends what was started."""
+        """End what was started."""
         for started in (self._service, self._openai):
             if started:
                 started.stop()
@@ -96,14 +96,14 @@ class Servers:
 
 
 def _telling(engine: Sequence[str]) -> list[str]:
-    """What makes vLLM's OpenAI server tell its own times, unless its statistics are off."""
+    """Return the flags that make vLLM's OpenAI server report its times, unless stats are off."""
     return [] if "--disable-log-stats" in engine else ["--enable-per-request-metrics"]
 
 
 def check_pair(
     address: str, reference: str, credentials: grpc.ChannelCredentials | None = None
 ) -> None:
-    """Checks that a running service serves a pair.
+    """Check that a running service serves a pair.
 
     Args:
         address: where it listens.

@@ -35,10 +35,7 @@ _PROBED = 3
 
 @dataclass
 class Session:
-    """One run. `say`: told what is done now. `step`: told that so many questions are done.
-
-    `stopped`: why it ended early, if it did.
-    """
+    """One run."""
 
     plan: Plan
     asking: Asking
@@ -53,12 +50,15 @@ class Session:
     warm_up: int
     sweep_steps: int
     say: Callable[[str], None]
+    """Called with a line about the present work."""
     step: Callable[[int], None]
+    """Called with the number of further questions that are done."""
     stopped: str | None = None
+    """Why the run ended early; None: it did not."""
     _modes: dict[tuple[str, int | None, bool], Mode] = field(default_factory=dict)
 
     def run(self) -> str | None:
-        """Measures every cell that is not measured yet; returns why it ended early, if it did.
+        """Measure every cell that is not measured yet; return why it ended early, if it did.
 
         Raises:
             BenchError: what a cell needs cannot be started. What was measured is in the folder.
@@ -120,7 +120,7 @@ class Session:
             )
         kept = self._keep(cell, outcome.asked)
         if kept < len(outcome.asked):
-            # What is asked again takes its time again: its share of this stretch is given back.
+            # Questions that are asked again take time again: subtract their share of this period.
             share = 1 - kept / len(outcome.asked)
             back = {source: -share * spent for source, spent in joules.items()}
             self.folder.add_stretch(
@@ -128,9 +128,9 @@ class Session:
             )
 
     def _keep(self, cell: Cell, asked: Sequence[Asked]) -> int:
-        """Does what is left to do for each answer, checks it, and keeps its record.
+        """Complete and check each answer, and store its record.
 
-        Returns how many were kept.
+        Returns the number of stored records.
         """
         kept = 0
         if any(each.later for each in asked):
@@ -160,7 +160,7 @@ class Session:
             record.correct = self.check.right(record.answer, self.questions[record.index])
 
     def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
-        """Address of the server that a cell asks; the OpenAI server, if it is that."""
+        """Return the address of the server that a cell asks; the OpenAI server, if it is that."""
         if cell.mode == "device-alone":
             self.servers.stop()
             return None, None
@@ -215,7 +215,7 @@ class Session:
 
 
 def needs_decoder(plan: Plan) -> bool:
-    """Whether any of the modes runs the small model."""
+    """Return whether any of the modes runs the small model."""
     return bool({"duet", "device-alone"} & set(plan.modes))
 
 

@@ -1,4 +1,4 @@
-"""Links in a process of their own, so that passing bytes on takes no time of who measures.
+"""Links in a process of their own, so that relaying takes no time from the measuring process.
 
 A line of JSON in, a line out: `open` a way to a target over a link, `count` its bytes, `close` it.
 `duet_tools.split.wire` starts this process.
@@ -16,7 +16,7 @@ from duet_tools.link.relay import Relay
 
 
 def main() -> None:
-    """Serves until stdin ends."""
+    """Serve until stdin ends."""
     ways: dict[int, tuple[ExitStack, LinkEmulator | Relay]] = {}
     for line in sys.stdin:
         command = json.loads(line)

@@ -1,4 +1,4 @@
-"""A device's own way to a server over a link, and the bytes that pass on it."""
+"""A device's own link to a server, and the bytes that pass on it."""
 
 import itertools
 import sys
@@ -54,7 +54,7 @@ class Ways:
             self.tell(do="close", number=number)
 
     def tell(self, **command: object) -> dict[str, Any]:
-        """Gives the process a command; returns its answer.
+        """Give the process a command; return its answer.
 
         Raises:
             BenchError: it failed, or the process ended.
@@ -83,13 +83,13 @@ class Wire:
         self.address = address
 
     def taken(self) -> Count:
-        """Bytes since the last call."""
+        """Return bytes since the last call."""
         now = self._count()
         before, self._counted = self._counted, now
         return now - before
 
     def settle(self, rtt_ms: float) -> None:
-        """Waits until nothing more passes: goodbyes trail behind the last message."""
+        """Wait until no more bytes pass: closing frames follow the last message."""
         end = time.monotonic() + _SETTLED_WITHIN_S
         before = self._count()
         while time.monotonic() < end:
@@ -107,10 +107,10 @@ class Wire:
 def handshake_bytes(
     ways: Ways, target: str, credentials: grpc.ChannelCredentials | None, timeout_s: float
 ) -> Count:
-    """Bytes of a connection that stands and asks nothing, its closing included.
+    """Return the bytes of a connection without a question, its closing included.
 
     Raises:
-        BenchError: it does not stand in time.
+        BenchError: it does not open in time.
     """
     with ways.open(target, link_named("none"), seed=0) as way:
         channel = open_channel(way.address, credentials)

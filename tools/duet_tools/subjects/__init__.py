@@ -1,1 +1,1 @@
-"""What is measured: services and engines as processes, and the prompts they are given."""
+"""Subjects of measurements: services and engines as processes, and their prompts."""

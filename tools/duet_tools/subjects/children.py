@@ -18,7 +18,7 @@ _POLL_S = 0.1
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that was free a moment ago."""
+    """Return a TCP port of the loopback address that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -66,7 +66,7 @@ class Child:
         self.stop()
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Waits until `ready` says so.
+        """Wait until `ready` says so.
 
         Raises:
             BenchError: the process ended, or the time passed.
@@ -80,7 +80,7 @@ class Child:
             time.sleep(_POLL_S)
 
     def tell(self, message: object) -> None:
-        """Writes a line of JSON to a process that talks.
+        """Write a line of JSON to a process that talks.
 
         Raises:
             BenchError: the process ended.
@@ -93,7 +93,7 @@ class Child:
             raise BenchError(f"{self.name} ended: {self.last_line()}") from error
 
     def hear(self) -> Any:
-        """The next line of JSON from a process that talks; waits for it.
+        """Return the next line of JSON from a process that talks; waits for it.
 
         Raises:
             BenchError: the process ended.
@@ -105,17 +105,17 @@ class Child:
         return json.loads(line)
 
     def last_line(self) -> str:
-        """The last line that the process logged."""
+        """Return the last line that the process logged."""
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1].strip() if lines else f"it said nothing (exit {self.process.poll()})"
 
     def ending(self) -> str | None:
-        """What it said last, if it has ended by itself."""
+        """Return the last line of its log, if it has ended by itself."""
         return None if self.process.poll() is None else self.last_line()
 
     def stop(self) -> None:
-        """Ends the process and everything it started."""
+        """End the process and everything it started."""
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -126,7 +126,7 @@ class Child:
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
             if stream:
-                # What it was told last, it may not have taken.
+                # The process may not have read the last line.
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
         self._log.close()

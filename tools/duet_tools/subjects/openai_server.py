@@ -27,7 +27,7 @@ class OpenAIServer(EngineProcess):
     name = "vLLM OpenAI server"
 
     def __init__(self, workload: Workload, engine: Sequence[str]) -> None:
-        """Starts the server and waits until it is ready."""
+        """Start the server and wait until it is ready."""
         self._workload = workload
         self.port = free_port()
         super().__init__(
@@ -45,7 +45,7 @@ class OpenAIServer(EngineProcess):
             raise
 
     def body(self, prompt: str | list[int], budget: int) -> dict[str, Any]:
-        """The request for a greedy signal: same prompt, budget and stop token as the service."""
+        """Return the request for a greedy signal: the service's prompt, budget and stop token."""
         return {
             "model": MODEL,
             "prompt": prompt,
@@ -95,7 +95,7 @@ async def _stream(client: httpx.AsyncClient, body: dict[str, Any]) -> Stream:
 
 
 def signal_tokens(last_event: str, usage_event: str) -> int:
-    """Tokens of a streamed signal, its closing token left out, from its last two events."""
+    """Return tokens of a streamed signal, its closing token left out, from its last two events."""
     tokens = json.loads(usage_event.removeprefix("data: "))["usage"]["completion_tokens"]
     ended = json.loads(last_event.removeprefix("data: "))["choices"][0]["finish_reason"] == "stop"
     return int(tokens) - int(ended)

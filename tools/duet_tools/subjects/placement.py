@@ -14,7 +14,7 @@ _SESSION_FIELD = 3
 
 
 def spread_out(session: int) -> set[int]:
-    """Moves what is not bound to cores, of all processes of a session, to the other cores.
+    """Move what is not bound to cores, of all processes of a session, to the other cores.
 
     Returns:
         the cores that are left for others; all of them where nothing is bound, or nothing is left.
@@ -34,7 +34,7 @@ def spread_out(session: int) -> set[int]:
 
 @contextlib.contextmanager
 def staying_on(cores: set[int]) -> Iterator[None]:
-    """Keeps the calling thread on `cores` meanwhile."""
+    """Keep the calling thread on `cores` meanwhile."""
     if not hasattr(os, "sched_setaffinity") or not cores:
         yield
         return
@@ -56,7 +56,7 @@ def _session_members(session: int) -> list[int]:
     found = []
     for entry in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError, ValueError, IndexError):
-            # The name, in parentheses, may hold anything; the fields behind it are numbers.
+            # The name, in parentheses, may hold anything; the fields after it are numbers.
             fields = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
             if int(fields[_SESSION_FIELD]) == session:
                 found.append(int(entry.name))

@@ -22,7 +22,7 @@ class Service(EngineProcess):
     name = "DUET service"
 
     def __init__(self, workload: Workload, engine: Sequence[str], flags: Sequence[str]) -> None:
-        """Starts the service and waits until it is ready.
+        """Start the service and wait until it is ready.
 
         `engine`: vLLM's flags. `flags`: the service's own.
         """

@@ -1,4 +1,4 @@
-"""What is measured against what: three ways to the same engine, with the same settings.
+"""Subjects of measurements: three interfaces to the same engine, with the same settings.
 
 `Service` is DUET's, `OpenAIServer` and `DirectEngine` are vLLM's own. Each runs in a process of its
 own, is asked the same questions, and is idle while another is measured.
@@ -44,20 +44,20 @@ class Subject(Protocol):
     name: str
 
     async def run(self, questions: Sequence[str], budget: int) -> Round:
-        """Generates the signals of all questions side by side, greedily."""
+        """Generate the signals of all questions side by side, greedily."""
         ...
 
     def spread_out(self) -> set[int]:
-        """Keeps its processes off its workers' cores; returns the cores left for others."""
+        """Keep its processes off its workers' cores; return the cores left for others."""
         ...
 
     def stop(self) -> None:
-        """Ends its process."""
+        """End its process."""
         ...
 
 
 async def timed(streams: Sequence[asyncio.Future[Stream] | asyncio.Task[Stream]]) -> Round:
-    """Waits for streams that were just started."""
+    """Wait for streams that were just started."""
     began = time.perf_counter()
     done = await asyncio.gather(*streams)
     return Round(tuple(done), time.perf_counter() - began)
@@ -80,7 +80,7 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
         import torch
 
         if not torch.accelerator.is_available():
-            # As the service decides for itself (`cloud/duet_cloud/engine.py`), quantised weights left alone.
+            # As the service decides (`cloud/duet_cloud/engine.py`), except for quantised weights.
             chosen.append("--enforce-eager")
             quantised = "quantization_config" in (workload.model / "config.json").read_text("utf-8")
             emulated = not torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -90,11 +90,11 @@ def engine_flags(workload: Workload, extra: Sequence[str]) -> list[str]:
 
 
 def engine_environment() -> dict[str, str]:
-    """Environment of every engine: quiet, reporting to nobody, with a cache that leaves room."""
+    """Environment of every engine: quiet, without usage reports, with a bounded cache."""
     return {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
-        # For somebody else's server; those that are started here are on loopback, and want none.
+        # For servers of others; those that the bench starts are on loopback and need no key.
         "VLLM_API_KEY": "",
         "VLLM_CPU_KVCACHE_SPACE": os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1"),
     }
@@ -119,7 +119,7 @@ class EngineProcess:
         return spread_out(self._child.process.pid)
 
     def ending(self) -> str | None:
-        """What it said last, if it has ended by itself."""
+        """Return what it said last, if it has ended by itself."""
         return self._child.ending()
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""What is asked: questions whose signals run to their budget, and their prompts."""
+"""The workload: questions whose signals use their whole budget, and their prompts."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ _THINGS = (
 
 
 def question(number: int) -> str:
-    """The question of that number; each is another, so that no prefix cache answers it."""
+    """Return the question of that number; each is another, so that no prefix cache answers it."""
     thing = _THINGS[number % len(_THINGS)]
     return (
         f"Write a long story about {thing}, number {number}. "
@@ -39,10 +39,10 @@ class Workload:
 
     @classmethod
     def open(cls, pair: str) -> "Workload":
-        """Finds a pair by name or directory.
+        """Find a pair by name or directory.
 
         Raises:
-            UsageProblem: there is none, or its manifest cannot be used.
+            UsageProblem: the pair is missing, or its manifest cannot be used.
         """
         try:
             directory = find_pair(pair)
@@ -93,7 +93,7 @@ class Workload:
         return min(len(around) + limits.question + limits.budget, reasoner.context)
 
     def request(self, text: str, budget: int) -> ReasonRequest:
-        """What the service is asked for: a greedy signal, as token ids."""
+        """Return what the service is asked for: a greedy signal, as token ids."""
         return ReasonRequest(
             question=text,
             budget=budget,
@@ -103,12 +103,12 @@ class Workload:
         )
 
     def prompt(self, text: str) -> list[int]:
-        """Token ids of the reasoner's prompt for a question."""
+        """Return token ids of the reasoner's prompt for a question."""
         reasoner = self.manifest.reasoner
         ids = encode_text(self.tokenizer, reasoner.vocabulary, text)
         return prompt_ids(self.tokenizer, reasoner.prompt, question=ids)
 
     def prompt_text(self, text: str) -> str:
-        """The same prompt as text, as one would send it to an OpenAI server."""
+        """Return the same prompt as text, as one would send it to an OpenAI server."""
         parts = self.manifest.reasoner.prompt
         return "".join(text if isinstance(part, SlotPart) else part.template for part in parts)

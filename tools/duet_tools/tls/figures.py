@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Before gRPC: it says which TLS is spoken.
+# Before gRPC: it selects the TLS versions.
 from duet_tools.tls.services import Side, Sides, engines, scripted
 
 import click  # isort: skip
@@ -52,7 +52,7 @@ _FIGURES = ("handshake", "start", "paced", "saturated", "engine")
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command was asked for. `seconds`: of a throughput run; `figures`: groups of them."""
+    """Options of the command. `seconds`: of a throughput run; `figures`: groups of them."""
 
     pair: str
     repeats: int
@@ -71,7 +71,7 @@ class Asked:
 
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
-    """Bytes of a connection until it stands, of its first question, of its second."""
+    """Return the bytes of a connection's opening, of its first question and of its second."""
     with Relay(f"127.0.0.1:{side.port}") as proxy:
         async with side.channel(proxy.port) as channel:
             await channel.channel_ready()
@@ -93,7 +93,7 @@ async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
 
 
 async def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
-    """Tokens a second over 32 connections with a stream each, begun anew until the time is over."""
+    """Return tokens per second over 32 connections, each with streams until the time ends."""
     channels = [side.channel() for _ in range(_STREAMS)]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
     began = time.perf_counter()
@@ -144,7 +144,7 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
 def _figure(
     id_: str, title: str, values: tuple[Sequence[float], Sequence[float]], **fields: Any
 ) -> Figure:
-    """A figure of mutual TLS against plaintext; `values`: of plaintext first, as sides are."""
+    """Return a figure of mutual TLS against plaintext; `values` has plaintext first."""
     plain, secured = values
     return Figure(
         id=id_,
@@ -156,7 +156,7 @@ def _figure(
 
 
 def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
-    """The vault's key behind a passphrase, which is stretched anew by each process."""
+    """Measure the start with the vault's key derived from a passphrase in each process."""
     before = load_average()
     took: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):
@@ -187,7 +187,7 @@ def _link_after_s(side: Side, pair: str) -> float:
 async def _turns(
     sides: Sides, requests: Sequence[Iterator[ReasonRequest]], repeats: int, seconds: float
 ) -> tuple[list[float], list[float]]:
-    """Throughput of both sides, repeat by repeat; each goes first in turn."""
+    """Measure the throughput of both sides, repeat by repeat; each runs first in turn."""
     took: tuple[list[float], list[float]] = ([], [])
     for repeat in range(repeats + 1):
         for index in (0, 1) if repeat % 2 else (1, 0):
@@ -239,7 +239,7 @@ def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
             engine = "engine that costs nothing"
             yield _throughput_figure("saturated", engine, sides, same, repeats, asked.seconds)
     if "engine" in wanted:
-        # Both are asked the same, and nothing twice, so that no prefix cache answers.
+        # Both get the same questions, each question once, so that no prefix cache answers.
         fresh = [
             (_request(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
             for _ in range(2)

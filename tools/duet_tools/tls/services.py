@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-# Before gRPC: it says which TLS is spoken.
+# Before gRPC: it selects the TLS versions.
 from duet_device.identity.credentials import Identity
 from duet_device.identity.enrollment import enroll
 
@@ -38,11 +38,11 @@ class Side:
     credentials: grpc.ChannelCredentials | None
 
     def channel(self, port: int | None = None) -> grpc.aio.Channel:
-        """A connection of its own, to the service or to a proxy in front of it."""
+        """Return a connection of its own, to the service or to a proxy in front of it."""
         return open_aio_channel(f"127.0.0.1:{port or self.port}", self.credentials)
 
     def ready(self) -> bool:
-        """Whether the service answers questions."""
+        """Return whether the service answers questions."""
         with open_channel(f"127.0.0.1:{self.port}", self.credentials) as channel:
             try:
                 answer = health_pb2_grpc.HealthStub(channel).Check(_READY, timeout=2)

@@ -1,1 +1,1 @@
-"""Ways of getting a question answered, one a file: the split, and what one would run instead."""
+"""Modes of answering a question, one per file: the split and its alternatives."""

@@ -1,4 +1,4 @@
-"""What a mode is, and what all modes are asked with."""
+"""The interface of a mode, and the settings that all modes share."""
 
 import threading
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from duet_tools.results.record import Asked
 
 @dataclass(frozen=True)
 class Asking:
-    """Settings of every question of a run, whatever answers it.
-
-    `large_limit`: most tokens of the large model where it answers alone. `seed`: of the first
-    question; each later one has the next. `timeout`, `connect_timeout`: seconds.
-    """
+    """Settings of every question of a run, in every mode."""
 
     manifest: Manifest
     large_limit: int
+    """Most tokens of the large model where it answers alone."""
     temperature: float
     seed: int
+    """Seed of the first question; each later question has the next number."""
     timeout: float
+    """Total time limit of a question in seconds."""
     connect_timeout: float
+    """Connection timeout in seconds."""
     threads: int
     credentials: grpc.ChannelCredentials | None = None
 
@@ -33,12 +33,12 @@ class Mode(Protocol):
     """Gets questions answered; `ask` is called from several threads at once."""
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
-        """Asks and waits.
+        """Ask and wait.
 
         Args:
             question: with its reference, which is not looked at here.
             index: its place in the data, which its seed depends on.
-            address: the near end of a link to the mode's server; empty where there is none.
+            address: the near end of a link to the mode's server; empty without a server.
             stop: set when the run ends early.
 
         Raises:

@@ -41,8 +41,8 @@ class LargeAlone:
 class Truncated:
     """Mode `truncated`: the large model's reasoning is cut at a budget, then it answers itself.
 
-    Two requests on one connection: the reasoning, then the answer behind what the decoder's prompt
-    puts behind a signal.
+    It sends two requests on one connection: for the reasoning, then for the answer after the text
+    that the decoder's prompt puts after a signal.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class LargeAloneService:
     """Mode `large-alone-service`, for pairs whose reasoning ends where the answer does."""
 
     def __init__(self, asking: Asking, workload: Workload) -> None:
-        """Checks that the pair's service can answer alone.
+        """Check that the pair's service can answer alone.
 
         Raises:
-            UsageProblem: it stops at the end of reasoning, and the answer comes behind it.
+            UsageProblem: it stops at the end of reasoning, before the answer.
         """
         if not answers_in_reasoning(workload):
             raise UsageProblem(
@@ -122,13 +122,13 @@ def _as_text(request: ReasonRequest) -> None:
 
 
 def answers_in_reasoning(workload: Workload) -> bool:
-    """Whether the token that closes reasoning also ends the model's turn, so that all is said."""
+    """Return whether the token that closes reasoning also ends the model's turn."""
     manifest = workload.manifest
     return manifest.reasoner.end_of_reasoning in manifest.decoder.end_of_answer
 
 
 def whole_answer(record: Record, said: Completion, workload: Workload) -> None:
-    """Divides a completion into reasoning and answer, and writes both into its record."""
+    """Divide a completion into reasoning and answer, and write both into its record."""
     end = workload.manifest.reasoner.end_of_reasoning
     reasoning, closed, rest = said.text.partition(end)
     if answers_in_reasoning(workload):

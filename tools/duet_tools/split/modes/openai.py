@@ -31,16 +31,16 @@ class CloudTimes:
 
 @dataclass(frozen=True)
 class Completion:
-    """What came. `finish`: `end` or `limit`. `events`: characters so far, and when they came.
-
-    `times`: None where the server does not tell them (vLLM: `--enable-per-request-metrics`).
-    """
+    """A completion as it was received."""
 
     text: str
     tokens: int
     finish: str
+    """`end` or `limit`."""
     events: tuple[tuple[int, float], ...]
+    """Characters so far, and the milliseconds at which they arrived."""
     times: CloudTimes | None = None
+    """None if the server does not report times (vLLM: `--enable-per-request-metrics`)."""
 
     @property
     def first_ms(self) -> float | None:
@@ -53,7 +53,7 @@ class Completion:
         return self.events[-1][1] if self.events else None
 
     def when(self, characters: int) -> float | None:
-        """When so many characters were there."""
+        """Return when the text had that many characters."""
         return next((at for length, at in self.events if length >= characters), None)
 
 
@@ -89,7 +89,7 @@ class Exchange:
         self._client.close()
 
     def post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
-        """Posts a completion's request; returns its events and when each came.
+        """Post a completion's request; return its events and when each came.
 
         Raises:
             CloudBusy, CloudRefused, CloudUnreachable, DeadlineExceeded: it failed.
@@ -105,7 +105,7 @@ class Exchange:
             raise CloudUnreachable(f"the server at {self._address} failed: {error}") from error
 
     def record(self) -> Record:
-        """The part of a record that every question to this server has."""
+        """Return the part of a record that every question to this server has."""
         return Record(app_up=self._up, app_down=self._down, connect_ms=self._connected)
 
     def _post(self, body: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
@@ -139,14 +139,14 @@ class Exchange:
         return found
 
     def _on_event(self, name: str, info: dict[str, Any]) -> None:
-        # With TLS, a connection stands once that does.
+        # With TLS, a connection is open once its handshake is done.
         last = "start_tls" if self._endpoint.tls else "connect_tcp"
         if name == f"connection.{last}.complete" and self._connected is None:
             self._connected = self.deadline.elapsed_ms()
 
 
 def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = None) -> Completion:
-    """Asks for at most `limit` tokens behind `prompt`; `stop_id` ends them, beside the model's own.
+    """Request up to `limit` tokens after `prompt`; `stop_id` or the model's own ends them.
 
     Raises:
         DeviceError: see `Exchange.post`.
@@ -177,12 +177,12 @@ def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = 
         tokens = (event.get("usage") or {}).get("completion_tokens", tokens)
         times = _times(event.get("metrics") or {}) or times
     ended = reason == "stop"
-    # The token that ended it is counted, and is no part of the text.
+    # The token that ended it is counted, but not part of the text.
     return Completion(text, tokens - ended, "end" if ended else "limit", tuple(marks), times)
 
 
 def _times(metrics: dict[str, Any]) -> CloudTimes | None:
-    """The times among vLLM's metrics of a request; its first token's is without the queue's."""
+    """Return the times in vLLM's request metrics; its first-token time excludes the queue."""
     names = ("queue_time_ms", "time_to_first_token_ms", "generation_time_ms")
     values = [metrics.get(name) for name in names]
     if any(value is None for value in values):

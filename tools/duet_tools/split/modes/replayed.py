@@ -39,21 +39,21 @@ class Arrived:
 
 @dataclass(frozen=True)
 class Answered:
-    """An answer, and when on the recorded clock. `first_ms`: None where the answer is empty.
-
-    `low_confidence`: see `duet_tools.results.record.Record`. `late_ms`: see `ReplayedDevice.late_ms`.
-    """
+    """An answer with its times on the recorded clock."""
 
     signal: str
     text: str
     tokens: int
     finish: str
     low_confidence: bool | None
+    """See `duet_tools.results.record.Record`."""
     question_tokens: int
     prefix_ms: float
     first_ms: float | None
+    """None if the answer is empty."""
     total_ms: float
     late_ms: float
+    """See `ReplayedDevice.late_ms`."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class ReplayedDevice:
     _late: dict[tuple[str, tuple[int, ...]], float] = field(default_factory=dict)
 
     def answer(self, question: str, arrived: Arrived, seed: int) -> Answered:
-        """Evaluates the signal on the recorded clock, then answers.
+        """Evaluate the signal on the recorded clock, then answer.
 
         Raises:
             CloudUnreachable: the signal cannot be read. ModelProblem: it does not fit.
@@ -115,7 +115,7 @@ class ReplayedDevice:
         )
 
     def late_ms(self, question: str, signal: Sequence[int], seed: int | None) -> float:
-        """Measures from a whole signal to the first answer token, on an evaluated prefix."""
+        """Measure from a whole signal to the first answer token, on an evaluated prefix."""
         key = (question, tuple(signal))
         if key not in self._late:
             _, prefix, suffix = self._prompt(question)
@@ -129,7 +129,7 @@ class ReplayedDevice:
         return self._late[key]
 
     def _low_confidence(self, spoken: _Spoken, signal: list[int], done: SignalEnd) -> bool | None:
-        """Whether `duet_device.exchange` would mark the answer."""
+        """Return whether `duet_device.exchange` would mark the answer."""
         if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
             return spoken.low_confidence
         return spoken.low_confidence or contradicts(self._text(signal), spoken.text)
@@ -139,7 +139,7 @@ class ReplayedDevice:
         return text.decode("utf-8", "replace")
 
     def _prompt(self, question: str) -> tuple[list[int], list[int], list[int]]:
-        """The question's tokens, and the prompt's before and behind the signal."""
+        """Return the question's tokens, and the prompt's before and after the signal."""
         description = self.asking.manifest.decoder
         before, after = split_at_signal(description.prompt_with_signal)
         try:
@@ -150,7 +150,7 @@ class ReplayedDevice:
             raise ModelProblem(str(error)) from error
 
     def _read(self, arrived: Arrived) -> list[tuple[float, list[int]]]:
-        """The decoder's tokens that each arrival completes, and when; the end is the last."""
+        """Return the decoder's tokens that each arrival completes, with its time; end last."""
         vocabulary = self.asking.manifest.decoder.vocabulary
         try:
             reader = signal_reader(arrived.done.encoding, self.decoder, vocabulary)
@@ -160,7 +160,7 @@ class ReplayedDevice:
             raise CloudUnreachable(f"the signal cannot be read: {error}") from error
 
     def _evaluate(self, queue: Sequence[tuple[float, list[int]]], clock: float) -> float:
-        """Evaluates what has arrived whenever it has; returns the clock when all is evaluated."""
+        """Evaluate what has arrived whenever it has; return the clock when all is evaluated."""
         pending: list[int] = []
         coming = list(queue)
         while coming or pending:

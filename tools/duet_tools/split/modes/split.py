@@ -106,9 +106,9 @@ def ask_live(
     settings: ClientSettings,
     stop: threading.Event,
 ) -> Result:
-    """Answers a question through a client with a connection of its own.
+    """Answer a question through a client with a connection of its own.
 
-    Nothing that the decoder evaluated for the question before is used again.
+    The decoder reuses nothing that it evaluated for the previous question.
     """
     decoder.keep(0)
     deadline = Deadline(asking.timeout, None, stop)
@@ -123,7 +123,7 @@ def receive(
     stop: threading.Event,
     change: Callable[[ReasonRequest], None] = lambda _: None,
 ) -> tuple[Arrived, Record]:
-    """Asks the service and records what arrives, through the device's own link.
+    """Ask the service and record what arrives, through the device's own link.
 
     `change`: may alter the request before it is sent.
     """
@@ -163,7 +163,7 @@ def receive(
 
 
 def _arrived(link: Link, deadline: Deadline) -> Arrived:
-    """Reads a link to its end."""
+    """Read a link to its end."""
     chunks: list[tuple[float, SignalChunk]] = []
     while True:
         arrival = link.next()
@@ -176,7 +176,7 @@ def _arrived(link: Link, deadline: Deadline) -> Arrived:
 
 
 def live_record(result: Result) -> Record:
-    """The record of a question that the device answered itself, from its receipt."""
+    """Return the record of a question that the device answered itself, from its receipt."""
     receipt, timings = result.receipt, result.timings
     ms = receipt.ms
     record = Record(
@@ -207,7 +207,7 @@ def live_record(result: Result) -> Record:
 
 
 def add_cloud(record: Record, done: SignalEnd) -> None:
-    """What the cloud says of its own work."""
+    """Add the cloud's own report of its work."""
     record.signal_tokens = record.large_tokens = done.signal_tokens
     record.queue_ms, record.prefill_ms, record.decode_ms = (
         done.queue_ms,
@@ -219,7 +219,7 @@ def add_cloud(record: Record, done: SignalEnd) -> None:
 
 
 def add_saving(record: Record, late_ms: float, done_ms: float | None) -> None:
-    """What evaluating on arrival saved: the wait behind the last chunk, against a late one.
+    """Add the time that evaluation on arrival saved against a late evaluation.
 
     `late_ms`: from a whole signal to the first answer token. `done_ms`: when the cloud's last
     message came, which alone says that the signal is whole, so that both waits have it.
