@@ -80,7 +80,7 @@ def _split(
 
 
 def prepare(arguments: SimpleNamespace) -> dict[str, object]:
-    """Reads, splits, measures and writes; returns the report that is printed and saved."""
+    """Read, split, measure and write; return the report that is printed and saved."""
     prompts = PairPrompts(load_pair(arguments.pair)) if arguments.pair else None
     excluded = frozenset(questions_of(arguments.exclude))
     splits, without, too_long = _split(arguments, prompts, excluded)

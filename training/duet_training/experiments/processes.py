@@ -25,7 +25,7 @@ class Processes:
     """The commands that run now, each in the thread that started it."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        """Creates an empty set.
+        """Create an empty set.
 
         Args:
             patience_s: Seconds that a command has to end after it was asked to.
@@ -34,7 +34,7 @@ class Processes:
         self._patience_s, self._stopped = patience_s, False
 
     def stop(self) -> None:
-        """Ends all commands; none starts after that."""
+        """End all commands; none starts after that."""
         self._stopped = True
         for process in list(self.running):
             _end(process, self._patience_s)
@@ -48,7 +48,7 @@ class Processes:
         limit_s: float | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Runs a command to its end. When interrupted, ends it and all that it started.
+        """Run a command to its end. When interrupted, end it and all that it started.
 
         Args:
             name: Its name in messages.
@@ -91,7 +91,7 @@ class Processes:
 
 
 def _end(process: subprocess.Popen[bytes], patience_s: float) -> None:
-    """Ends a process that runs: asks it to, waits, then kills it and what it leaves running."""
+    """End a running process: ask it to, wait, then kill it and the processes that it leaves."""
     if process.poll() is not None:
         return
     import psutil

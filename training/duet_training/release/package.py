@@ -96,7 +96,7 @@ def tell(out: Path, into: Path) -> None:
 def collect(out: Path) -> dict[str, Any]:
     """Collect the trainer's figures of the generated sets, parity, and serving figures.
 
-    Figures that were not measured are None or empty.
+    A figure that was not measured has the value None or is empty.
 
     Raises:
         DataError: A file cannot be read, or is of another pair.

@@ -130,7 +130,7 @@ def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict
 def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
     """Count the answers to out-of-domain questions that the device marks.
 
-    The count is None if the pair has no confidence threshold.
+    Without a confidence threshold the device marks no answer, and the count is null (None).
     """
     count = _count(ELSEWHERE)
     asked = BenchRun(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)

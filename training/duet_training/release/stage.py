@@ -80,7 +80,7 @@ class StageRecords:
                 path.unlink(missing_ok=True)
 
     def write(self, stage: ReleaseStage) -> None:
-        """Records the arguments that a stage was run with."""
+        """Record the arguments that a stage was run with."""
         file = self._file(stage)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json_text(self._arguments(stage), indent=1) + "\n", "utf-8")

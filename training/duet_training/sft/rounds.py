@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def in_rounds(items: Sequence[T], first: int, count: int, seed: int) -> list[T]:
-    """Takes `count` items of endless rounds, from the `first` on.
+    """Take `count` items of endless rounds, from the `first` on.
 
     Args:
         items: at least one.

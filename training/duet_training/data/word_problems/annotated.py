@@ -65,7 +65,7 @@ class Conversion:
 
 
 def read_annotated(file: Path) -> Conversion:
-    """Converts a JSONL file as GSM8K writes it.
+    """Convert a JSONL file as GSM8K writes it.
 
     A line has a `question` and an `answer`: the worked solution with annotated equations, up to
     "#### 72". The solution may be in `solution` instead.
@@ -90,7 +90,7 @@ def read_annotated(file: Path) -> Conversion:
 
 
 def annotated_rows(file: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Reads names, questions, solutions and answers of a file.
+    """Read names, questions, solutions and answers of a file.
 
     Raises:
         DataError: The file is unreadable, or a line lacks these fields.
@@ -108,7 +108,7 @@ def annotated_rows(file: Path) -> Iterator[tuple[str, str, str, str]]:
 def to_formula(
     masked: Masked, solution: str, answer: str, most_unused: int | None = MOST_UNUSED
 ) -> str:
-    """Rewrites an annotated solution over labels.
+    """Rewrite an annotated solution over labels.
 
     Args:
         masked: the question.

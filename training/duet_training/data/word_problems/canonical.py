@@ -42,7 +42,7 @@ _Term = Constant | Name | _Percent | _Chain | _Call
 
 
 def canonical(formula: str) -> str:
-    """Writes a formula in its canonical form, with the same value.
+    """Write a formula in its canonical form, with the same value.
 
     Args:
         formula: what `duet_contract.quantities.compute` takes.

@@ -31,7 +31,7 @@ class Equation:
 
 
 def find_equations(solution: str) -> list[Equation]:
-    """Finds the equations of a solution, in order.
+    """Find the equations of a solution, in order.
 
     Left out are bare numbers, and equations in the text whose left side does not give the right.
 

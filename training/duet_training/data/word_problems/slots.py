@@ -148,7 +148,7 @@ _ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO])")
 
 
 def with_articles(text: str) -> str:
-    """Writes "an" before vowels, as in "an apple"."""
+    """Write "an" before vowels, as in "an apple"."""
     return _ARTICLE.sub(r"\1n ", text)
 
 

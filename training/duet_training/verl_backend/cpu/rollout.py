@@ -65,7 +65,7 @@ class HubServer:
         return await future
 
     async def _all_arrived(self) -> None:
-        """Waits until requests stop arriving: whole batches cost no more than single rows."""
+        """Wait until requests stop arriving: whole batches cost no more than single rows."""
         count = 0
         while count != len(self._waiting):
             count = len(self._waiting)

@@ -27,7 +27,7 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]
         self.log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores (rows, vocabulary) with the chosen tokens at 0 and all others at -inf."""
+        """Return scores (rows, vocabulary) with the chosen tokens at 0 and all others at -inf."""
         logits = scores.float() / (self._temperature or 1.0)
         log_probs = torch.log_softmax(logits, dim=-1)
         if self._temperature:
