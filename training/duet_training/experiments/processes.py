@@ -59,7 +59,7 @@ class Processes:
 
         Raises:
             CommandError: It cannot start or ended with an error; `CommandTimeout` at the limit.
-            KeyboardInterrupt: Nothing of the command runs any more.
+            KeyboardInterrupt: The run was interrupted; all processes of the command have ended.
         """
         if self._stopped:
             raise CommandError(f"{name} was not started: interrupted")

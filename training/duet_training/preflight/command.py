@@ -55,7 +55,7 @@ class Preflight:
         try:
             return {name: shape_of(paths[name]) for name in self._settings.policies}
         except ConfigError:
-            return {}  # told by the model's own check
+            return {}  # the model's own check reports it
 
     def _model(self, name: str, path: Path) -> Iterator[Finding]:
         settings = self._settings
@@ -70,7 +70,7 @@ class Preflight:
         check: Callable[[], Iterator[Finding | Made]],
         makes: type[Made] | None = None,
     ) -> Made | None:
-        """Add a check's findings; return the thing of type `makes` that it yields, if any."""
+        """Add a check's findings; return the object of type `makes` that it yields, if any."""
         made = None
         try:
             for found in check():

@@ -36,7 +36,7 @@ def measure_wall_clock(out: Path, python: Path) -> None:
 
     Raises:
         TrainingError: a server or the bench failed, or a report is not whole.
-        KeyboardInterrupt: interrupted; nothing runs any more.
+        KeyboardInterrupt: The run was interrupted; all its processes have ended.
     """
     work = out / "wall_clock"
     work.mkdir(parents=True, exist_ok=True)

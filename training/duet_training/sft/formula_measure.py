@@ -273,7 +273,7 @@ def _problems(arguments: SimpleNamespace) -> dict[str, list[MaskedProblem]]:
 
 
 def _state(out: Path) -> dict[str, Any]:
-    """Which weights were measured: their digest, and how many steps they have had."""
+    """Identify the measured weights: their digest, and their number of training steps."""
     file = out / "adapter" / "adapter_model.safetensors"
     state = out / "state" / "reasoner.pt"
     steps = int(torch.load(state, weights_only=True)["step"]) if state.is_file() else None

@@ -1,4 +1,4 @@
-"""Items shown once a round, each round in an order of its own."""
+"""Items used once per round, with a separate order in each round."""
 
 import random
 from collections.abc import Sequence

@@ -98,7 +98,7 @@ class Policy:
     def sample(
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[Response]:
-        """One response for each prompt, each with a seed of its own."""
+        """Generate one response for each prompt, each with its own seed."""
         common = {
             "max_tokens": sampling.tokens,
             "temperature": sampling.temperature,

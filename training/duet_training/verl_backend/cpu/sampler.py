@@ -1,6 +1,6 @@
-"""Samples one token a row, the same whatever else is in the batch.
+"""Samples one token per row, independently of the other rows of the batch.
 
-Each row draws from a generator of its own, seeded by its request, so that a resumed run samples
+Each row draws from its own generator, seeded by its request, so that a resumed run samples
 what an uninterrupted one would have. Log-probabilities are taken on the way: keeping every step's
 logits, as `generate` offers, would take batch x length x vocabulary floats.
 """
