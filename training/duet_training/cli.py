@@ -10,7 +10,7 @@ INSTALL = console.install_command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code.
+    """Run a command and return its exit code.
 
     Args:
         arguments: the command line; the process's own, if None.

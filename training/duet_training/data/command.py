@@ -46,7 +46,7 @@ def _option(text: str) -> tuple[str, object]:
 def _split(
     arguments: SimpleNamespace, prompts: PairPrompts | None, excluded: frozenset[str]
 ) -> tuple[Splits, int, int]:
-    """The splits, and how many problems had no answer or were too long."""
+    """The splits, and the numbers of problems without an answer and of too long problems."""
     if arguments.name.startswith("stories:"):
         validation = 100 if arguments.validation is None else arguments.validation
         counts: dict[Split, int] = {
@@ -80,7 +80,7 @@ def _split(
 
 
 def prepare(arguments: SimpleNamespace) -> dict[str, object]:
-    """Reads, splits, measures and writes; returns the report that is printed and saved."""
+    """Read, split, measure and write; return the report that is printed and saved."""
     prompts = PairPrompts(load_pair(arguments.pair)) if arguments.pair else None
     excluded = frozenset(questions_of(arguments.exclude))
     splits, without, too_long = _split(arguments, prompts, excluded)

@@ -1,6 +1,6 @@
-"""Problems of one's own: JSONL, a line an object with `question`, `answer` and maybe `id`.
+"""User-supplied problems: JSONL, one object per line with `question`, `answer` and optional `id`.
 
-An answer may be a worked solution that ends in "#### 72", as GSM8K's files have it.
+An answer may be a worked solution that ends in "#### 72", as in GSM8K's files.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from duet_training.errors import DataError
 
 
 def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
-    """All problems of a file, and how many lines were left out for want of an answer.
+    """Read all problems of a file, and count the lines without an answer, which are skipped.
 
     Raises:
-        DataError: unreadable, a line that is not an object, an answer that is neither text nor a
-            number, or no line with an answer.
+        DataError: The file is unreadable, a line is not an object, an answer is neither text nor a
+            number, or no line has an answer.
     """
     problems, without = [], 0
     for number, row in json_lines(file):
@@ -38,14 +38,14 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
 
 
 def json_lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each object of a file with its line's number, from 1; empty lines are passed over.
+    """Yield each object of a file with its line number, from 1; skip empty lines.
 
     Raises:
-        DataError: unreadable, or a line that is not an object.
+        DataError: The file is unreadable, or a line is not an object.
     """
     try:
-        # Not `splitlines`: JSON may hold other separators of lines as they are. Windows' editors
-        # begin a file with a byte order mark.
+        # Not `splitlines`: JSON may contain other line separators unescaped. Windows editors begin
+        # a file with a byte order mark.
         lines = read_text(file).split("\n")
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error

@@ -1,8 +1,8 @@
-"""One problem, and how it is written: VERL's parquet rows.
+"""One problem and its storage format: VERL's parquet rows.
 
 Columns: `data_source`, `prompt` (chat messages), `ability`, `reward_model` (`style`,
-`ground_truth`), `extra_info`. The last holds what DUET reads beside them: `id`, `question`,
-`verifier`, `split`, and `metadata` as JSON text (columns of parquet must be alike in every row).
+`ground_truth`), `extra_info`. The last holds DUET's own fields: `id`, `question`, `verifier`,
+`split`, and `metadata` as JSON text (a parquet column has the same structure in every row).
 """
 
 import json
@@ -21,29 +21,31 @@ from duet_training.evaluation.verifiers import Truth
 
 @dataclass(frozen=True)
 class Problem:
-    """A question with what is known of its answer. `group`: its template, if it was generated."""
+    """A question with its reference answer."""
 
     id: str
     question: str
     answer: str
     source: str
     verifier: str = "math"
+    """Name of the verifier that scores answers."""
     metadata: dict[str, Any] = field(default_factory=dict)
     group: str | None = None
+    """Template of a generated problem; None for other problems."""
 
     @property
     def truth(self) -> Truth:
-        """What the verifier is given."""
+        """The verifier's input."""
         return Truth(self.answer, self.metadata)
 
     @property
     def key(self) -> str:
-        """Equal for questions that differ in white space and case only."""
+        """Deduplication key: equal for questions that differ only in white space and case."""
         return " ".join(self.question.split()).casefold()
 
 
 def write_rows(problems: Sequence[Problem], split: str, file: Path) -> None:
-    """Writes one split as parquet."""
+    """Write one split as parquet."""
     rows = [
         {
             "data_source": problem.source,
@@ -64,10 +66,10 @@ def write_rows(problems: Sequence[Problem], split: str, file: Path) -> None:
 
 
 def paths_of(named: object) -> tuple[Path, ...]:
-    """One file, or several, as settings name them: paths or text, alone or in a list.
+    """Return the paths that a setting names: a path or text, alone or in a list.
 
     Raises:
-        TypeError: it is neither. ValueError: a list of none.
+        TypeError: The value is neither. ValueError: The list is empty.
     """
     if isinstance(named, str | Path):
         return (Path(named),)
@@ -79,10 +81,10 @@ def paths_of(named: object) -> tuple[Path, ...]:
 
 
 def read_rows(files: Path | Sequence[Path]) -> list[Problem]:
-    """Reads splits that `write_rows` wrote, one after another.
+    """Read splits that `write_rows` wrote, one after another.
 
     Raises:
-        DataError: no such file, not parquet, or rows without what a problem needs, an answer say.
+        DataError: A file is missing or not parquet, or a row lacks a required field.
     """
     return [problem for file in paths_of(files) for problem in _read(file)]
 
@@ -121,5 +123,5 @@ def _problem(row: dict[str, Any]) -> Problem:
 
 
 def questions_of(files: Iterable[Path]) -> set[str]:
-    """Keys of all questions in some splits, to keep them out of another."""
+    """Return the keys of all questions in some splits, to exclude them from another split."""
     return {problem.key for file in files for problem in read_rows(file)}

@@ -1,16 +1,18 @@
-"""The data sets of arXiv 2605.01111: where each lies on the hub, and what its columns mean."""
+"""The data sets of arXiv 2605.01111: hub repository and columns of each."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class HubSet:
-    """A data set in the hub's layout. `answer`: its column, or `boxed:COLUMN` to cut it out."""
+    """A data set in the hub's layout."""
 
     repository: str
     split: str
     question: str
+    """Column of the question."""
     answer: str
+    """Column of the answer, or `boxed:COLUMN` to extract the boxed answer from a column."""
     config: str | None = None
     training: bool = True
     wrong_answers: tuple[str, ...] = ()

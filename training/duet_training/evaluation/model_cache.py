@@ -60,7 +60,7 @@ class ModelCache:
         return policies
 
     def close(self) -> None:
-        """Ends Ray and all that runs in it."""
+        """End Ray and all that runs in it."""
         self._of, self._policies, self._weights = {}, {}, {}
         if ray.is_initialized():
             ray.shutdown()

@@ -74,9 +74,11 @@ class EvaluationSettings(Settings):
 
 
 def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
-    """Answers every question once in each of `runs` runs; returns what is written as JSON.
+    """Answer every question once in each of `runs` runs; return the content of the JSON file.
 
-    `models`: started again if they are not what the settings ask for, and left as they are.
+    Args:
+        settings: The evaluation.
+        models: Restarted if they do not match the settings; left running.
     """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
@@ -120,7 +122,7 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
 
 
 def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapters:
-    """Whether a checkpoint can be read here; the adapters that its weights are for."""
+    """Check that a checkpoint is readable; return the adapters that its weights are for."""
     file = weights / "state.json"
     if not file.is_file():
         raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
@@ -155,11 +157,11 @@ def summary(
     seconds: Sequence[float],
     sizes: dict[str, int],
 ) -> dict[str, Any]:
-    """Figures from outcomes (runs, questions), scores (questions, runs) and each run's seconds.
+    """Summarize outcomes (runs, questions), scores (questions, runs) and each run's seconds.
 
-    Tokens and FLOPs are means of one question; `accuracy_95` is an interval over questions, and
-    `over_runs` the spread over seeds. A run's `right` has a character for each question, in order:
-    1 where it was right, so that two methods can be compared question by question.
+    Token counts and FLOPs are means per question; `accuracy_95` is an interval over questions, and
+    `over_runs` is the spread over seeds. A run's `right` has one character per question, in order:
+    1 for a right answer, so that two methods can be compared question by question.
     """
     by_run: list[dict[str, Any]] = [
         {
@@ -205,7 +207,7 @@ def write_answers(
     outcomes: Sequence[Sequence[Outcome]],
     scores: np.ndarray[Any, np.dtype[np.float64]],
 ) -> None:
-    """JSONL of every answer, run by run: what was asked, signalled, answered, and its score."""
+    """Write JSONL of every answer, run by run: question, signal, answer and score."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8") as output:
         for run, answered in enumerate(outcomes):
@@ -221,7 +223,7 @@ def _sizes(pair: Pair) -> dict[str, int]:
 
 
 def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]:
-    """Evaluates, and writes `out`: whole or not at all."""
+    """Evaluate, and write `out` atomically."""
     result = evaluate(settings, models)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     partial = settings.out.with_name(f"{settings.out.name}.partial")
@@ -231,7 +233,7 @@ def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any
 
 
 def outcome(settings: EvaluationSettings, result: dict[str, Any]) -> str:
-    """What came of an evaluation, in a line."""
+    """Summarize an evaluation in one line."""
     low, high = result["accuracy_95"]
     return (
         f"{settings.method} on {result['data']}: accuracy {result['accuracy']:.3f} "
@@ -241,10 +243,10 @@ def outcome(settings: EvaluationSettings, result: dict[str, Any]) -> str:
 
 
 def run(overrides: list[str]) -> None:
-    """Evaluates, writes JSON, and prints what came of it.
+    """Evaluate, write JSON, and print a summary.
 
     Raises:
-        TrainingError: the settings are invalid, or it cannot be done.
+        TrainingError: The settings are invalid, or the evaluation fails.
     """
     models = ModelCache()
     try:

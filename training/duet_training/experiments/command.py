@@ -1,8 +1,8 @@
 """`duet-train experiments`: every comparison at small scale, from scratch, on a CPU.
 
-Stages whose result lies in the results' directory are done; called again, it goes on. Weights, data
-and logs lie in the working directory, and what is missing there is made again. At the end, and with
---report alone, EXPERIMENTS.md is written from the results.
+A stage is done if its result is in the results directory; a second call continues with the stages
+that are left. Weights, data and logs are in the working directory; missing files there are rebuilt.
+At the end, and with --report alone, the command writes EXPERIMENTS.md from the results.
 """
 
 import fnmatch
@@ -17,10 +17,10 @@ from duet_training.experiments.runner import ExperimentRunner
 
 
 def run_experiments(arguments: SimpleNamespace) -> None:
-    """Does what is asked.
+    """Run the requested stages, or only write the report.
 
     Raises:
-        TrainingError: a stage failed, or a result cannot be read.
+        TrainingError: A stage failed, or a result cannot be read.
     """
     plan = make_plan(SCALES[arguments.scale])
     run_with = {stage.name: stage.arguments for stage in plan}

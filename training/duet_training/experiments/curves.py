@@ -6,7 +6,7 @@ from duet_training.evaluation.report.curves import Band, band_of
 from duet_training.experiments.results import Results
 
 Metrics = tuple[str, ...]
-# Metrics that stand for one thing; a run has the first or the next.
+# Alternative names of one metric; a run has the first or the next.
 LENGTH: Metrics = ("tokens/response",)
 PRICE: Metrics = ("price",)
 # With a split, of answers to the question and the signal; else of whole responses.

@@ -1,4 +1,4 @@
-"""Figures of evaluations: of one seed, and of all together."""
+"""Figures of evaluations: per seed, and pooled over seeds."""
 
 from dataclasses import dataclass
 from statistics import fmean
@@ -11,7 +11,7 @@ from duet_training.experiments.results import Results
 
 
 def each_seed(results: Results, name: str, data: str = "easy") -> list[dict[str, Any]]:
-    """What the evaluations of a method say, one for each seed that is done."""
+    """Return the evaluations of a method, one for each finished seed."""
     names = [f"{name}@{data}", *(f"{name}-{seed}@{data}" for seed in range(10))]
     return [results.read(stage)["result"] for stage in names if results.done(stage)]
 
@@ -29,28 +29,30 @@ class Figure:
 
     @property
     def cells(self) -> list[str]:
-        """For a table's row."""
+        """Format the figure as cells of a table's row."""
         return [f"{self.accuracy:.3f} ({self.low:.3f} to {self.high:.3f})", f"{self.tokens:.1f}"]
 
 
 def figure(results: Results, name: str, data: str = "easy") -> Figure | None:
-    """What evaluations of a method say, over those seeds that are done; None if none is."""
+    """Pool a method's evaluations over the finished seeds; None without a finished seed."""
     found = each_seed(results, name, data)
     if not found:
         return None
 
     accuracy = fmean([one["accuracy"] for one in found])
-    # Seeds share their questions, so pooling them narrows nothing: the mean of the bounds stands.
+    # Seeds share their questions, so pooling does not narrow the interval: use the mean bounds.
     low, high = (fmean([one["accuracy_95"][side] for one in found]) for side in (0, 1))
     tokens = fmean([one["reasoner_tokens"] for one in found])
     return Figure(accuracy, low, high, tokens, len(found), found[0]["questions"])
 
 
 def paired(results: Results, name: str, base: str, data: str = "greedy") -> Interval | None:
-    """Accuracy of `name` less that of `base` on the same questions; None if either is not there,
-    or was kept without which questions were right.
+    """Compute accuracy of `name` minus accuracy of `base` on the same questions.
 
-    Bootstrap interval: questions are drawn anew, and so are the seeds of each.
+    The interval is a bootstrap over questions and over the seeds of each method.
+
+    Returns:
+        The interval; None if a result is missing or lacks scores per question.
     """
     ours, theirs = (_right(results, each, data) for each in (name, base))
     if ours is None or theirs is None:
@@ -59,7 +61,7 @@ def paired(results: Results, name: str, base: str, data: str = "greedy") -> Inte
 
 
 def _right(results: Results, name: str, data: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
-    """(seeds, questions): 1 where the answer was right."""
+    """Return scores (seeds, questions): 1 for a right answer."""
     runs = [one["by_run"] for one in each_seed(results, name, data)]
     if not all(run.get("right") for each in runs for run in each):
         return None

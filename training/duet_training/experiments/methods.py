@@ -1,7 +1,7 @@
-"""What is compared: each method as switches of the trainer, all from one start.
+"""The compared methods: each one as overrides of the trainer's settings, all from one start.
 
-The settings are the paper's, brought to this scale (responses of 77 tokens instead of 4,358): B,
-eta and learning rates in proportion, KL higher because collapse is nearer.
+The settings are the paper's at this scale (responses of 77 tokens instead of 4,358): B, eta and
+learning rates in proportion, and a higher KL because collapse is more likely.
 """
 
 from dataclasses import dataclass
@@ -9,24 +9,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainedMethod:
-    """A trained method: overrides beside `COMMON`, and what it is to show.
-
-    `pair`: the start it trains from; `method`: the trainer's; `rated`: the method of the main
-    comparison whose learning rate it has; `seeds`: how many of the plan's, where not all; `times`:
-    steps, as a multiple of the others'.
-    """
+    """A trained method."""
 
     overrides: tuple[str, ...]
+    """Overrides in addition to `COMMON`."""
     why: str
+    """Purpose of the comparison."""
     pair: str = "start"
+    """The start that training begins with."""
     method: str = "duet"
+    """The trainer's method."""
     rated: str = "duet"
+    """Method of the main comparison whose learning rate this one uses."""
     seeds: int | None = None
+    """Number of the plan's seeds; None uses all."""
     times: float = 1.0
+    """Steps, as a multiple of the other methods' steps."""
 
     @property
     def switches(self) -> tuple[str, ...]:
-        """All overrides of the trainer."""
+        """All overrides of the trainer's settings."""
         joint = JOINT if self.method == "duet" else ()
         return (f"method={self.method}", *COMMON, *joint, *self.overrides)
 
@@ -49,7 +51,7 @@ COMMON = (
     "samples=4",
 )
 
-# As serving does; a model that answers by itself has to go on.
+# As in serving. A model that answers by itself must continue after its reasoning.
 JOINT = ("objective.stop_at_end_of_reasoning=true",)
 
 # Our variant: length costs on success only, and advantages keep their size.
@@ -160,7 +162,7 @@ COMPARED = {**MAIN, **{name: FROM_SECOND[name] for name in ("second-duet", "seco
 
 
 def untrained_of(name: str) -> tuple[str, str]:
-    """What a method started from: the reasoner by itself, the decoder by itself."""
+    """Return the evaluations of a method's start: the reasoner alone, the decoder alone."""
     return ("original", "alone") if name in MAIN else ("second-original", "second-alone")
 
 

@@ -25,7 +25,7 @@ class Processes:
     """The commands that run now, each in the thread that started it."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        """Creates an empty set.
+        """Create an empty set.
 
         Args:
             patience_s: Seconds that a command has to end after it was asked to.
@@ -34,7 +34,7 @@ class Processes:
         self._patience_s, self._stopped = patience_s, False
 
     def stop(self) -> None:
-        """Ends all commands; none starts after that."""
+        """End all commands; none starts after that."""
         self._stopped = True
         for process in list(self.running):
             _end(process, self._patience_s)
@@ -48,7 +48,7 @@ class Processes:
         limit_s: float | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Runs a command to its end. When interrupted, ends it and all that it started.
+        """Run a command to its end. When interrupted, end it and all that it started.
 
         Args:
             name: Its name in messages.
@@ -59,7 +59,7 @@ class Processes:
 
         Raises:
             CommandError: It cannot start or ended with an error; `CommandTimeout` at the limit.
-            KeyboardInterrupt: Nothing of the command runs any more.
+            KeyboardInterrupt: The run was interrupted; all processes of the command have ended.
         """
         if self._stopped:
             raise CommandError(f"{name} was not started: interrupted")
@@ -91,7 +91,7 @@ class Processes:
 
 
 def _end(process: subprocess.Popen[bytes], patience_s: float) -> None:
-    """Ends a process that runs: asks it to, waits, then kills it and what it leaves running."""
+    """End a running process: ask it to, wait, then kill it and the processes that it leaves."""
     if process.poll() is not None:
         return
     import psutil

@@ -68,14 +68,15 @@ SAMPLES = (
     "reasoner before joint training, and of those that DUET, its gated variant, and DUET with a "
     "fixed decoder made of it."
 )
-# Beside the report.
+# Relative to the report's directory.
 PLOTS = "experiments/plots"
 READING = Path(__file__).with_name("reading.md")
 
 
 def write_report(plan: Sequence[Stage], results: Results, file: Path) -> None:
-    """Writes the report, and its plots into `experiments/plots` beside it; the same results always
-    give the same bytes.
+    """Write the report, and its plots into `experiments/plots` in the same directory.
+
+    The same results always give the same bytes.
     """
     seeds = _seeds(plan)
     drawn = write_plots(plots(results, seeds), file.parent / PLOTS)
@@ -150,7 +151,7 @@ def _start(measured: dict[str, float]) -> str:
 
 
 def _samples(results: Results, runs: Mapping[str, str], most: int | None = None) -> str:
-    """The same questions before joint training and after it; `runs`: by what they are called."""
+    """Show the same questions before and after joint training; `runs` maps labels to runs."""
     found: dict[str, list[dict[str, Any]]] = {
         when: results.read(f"{run}@greedy")["result"]["samples"][:most]
         for when, run in runs.items()

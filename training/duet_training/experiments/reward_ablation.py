@@ -1,9 +1,9 @@
-"""What marginal utility does under GRPO, measured on the trainer's own reward and advantages.
+"""The effect of marginal utility under GRPO, measured on the trainer's own reward and advantages.
 
-r_m is a property of the question, so a group's mean takes it away: it cannot tell one signal from
-another. What is left of it, sampled anew for each signal, is noise in the group's rewards, and
-through the division by their standard deviation that noise decides how hard a price presses. Groups
-are drawn here as a step draws them: four signals of one question, four answers to each.
+r_m is a property of the question, so subtracting the group's mean removes it: it cannot distinguish
+signals. Its estimate, sampled again for each signal, adds noise to the group's rewards. GRPO
+divides by their standard deviation, so that noise determines the effective length penalty. Groups
+are drawn as in a training step: four signals of one question, four answers to each.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,13 @@ PRICES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class Question:
-    """How likely the decoder is right: alone, and with each of the four signals."""
+    """A question with the decoder's probabilities of a right answer."""
 
     name: str
     alone: float
+    """Probability without a signal."""
     guided: tuple[float, float, float, float]
+    """Probability with each of the four signals."""
 
 
 QUESTIONS = (
@@ -55,7 +57,7 @@ def pressure(
     on_success: bool,
     draws: int,
 ) -> float:
-    """Mean advantage of the shortest signal less that of the longest; above 0 signals shorten."""
+    """Compute the shortest signal's mean advantage minus the longest's; above 0 signals shorten."""
     rng = np.random.default_rng(0)
     shape = (draws, len(LENGTHS), ANSWERS)
     likely = np.array(question.guided)[None, :, None]
@@ -77,7 +79,7 @@ def pressure(
 
 
 def measured(draws: int = 400) -> list[dict[str, Any]]:
-    """Pressure by question, switches and price."""
+    """Measure the pressure by question, switches and length penalty."""
     rows: list[dict[str, Any]] = []
     switches: Sequence[tuple[UtilityBaseline, bool, bool]] = list(
         product(UtilityBaseline, (True, False), (False, True))

@@ -1,4 +1,4 @@
-"""Runs stages, some at a time; a stage that was interrupted goes on where it stopped."""
+"""Runs stages, some in parallel; an interrupted stage resumes where it stopped."""
 
 import os
 import re
@@ -26,7 +26,7 @@ from duet_training.rl.metrics_log import read_metrics_log
 TRAINING = 4000
 HELD: tuple[tuple[Split, int], ...] = (("validation", 200), ("test", 1000))
 _CHECKPOINT, _RATE = re.compile(r"\{checkpoint:([^}]+)\}"), re.compile(r"\{rate:([^}]+)\}")
-# Answers that a result keeps, where they are written.
+# Answers that a result stores, if the command writes answers.
 ANSWERS = 6
 SCOPES_OF_DATA = ("easy", "long", "other", "hard")
 
@@ -45,7 +45,7 @@ class ExperimentRunner:
     def run(
         self, stages: Sequence[Stage], until: float, names: Set[str], jobs: int = 1
     ) -> list[Stage]:
-        """Runs the stages of these `names` that are not done yet.
+        """Run the stages of these `names` that are not done yet.
 
         Args:
             stages: The whole plan.
@@ -59,7 +59,7 @@ class ExperimentRunner:
         Raises:
             CommandError: A command failed, or the result that a stage reads is missing.
         """
-        # Two that both take every core would wait for each other's threads most of the time.
+        # Two stages that both use every core would mostly wait for each other's threads.
         cores = len(os.sched_getaffinity(0))
 
         def run(together: Sequence[Stage], alone: bool) -> None:
@@ -88,7 +88,7 @@ class ExperimentRunner:
         )
 
     def _keep(self, stage: Stage, result: dict[str, Any], whole: bool, seconds: float) -> None:
-        """Writes what a stage has left, and the minutes that it took."""
+        """Write a stage's result with its duration in minutes."""
         minutes = seconds / 60
         content = {"stage": stage.name, "kind": stage.kind, "seed": stage.seed}
         content |= {"why": stage.why, "arguments": stage.arguments}
@@ -97,7 +97,7 @@ class ExperimentRunner:
         self._say(f"    {stage.name}: {_summary(result)}  {minutes:.1f} min")
 
     def _remake(self, stage: Stage, stages: Sequence[Stage], threads: int) -> None:
-        """Runs again what a stage needs and whose result exists without its files (a new clone)."""
+        """Rerun required stages whose result exists without their files (a new clone)."""
         for need in stage.needs:
             needed = next(other for other in stages if other.name == need)
             if not self._files(needed).exists():
@@ -111,7 +111,7 @@ class ExperimentRunner:
         return self._work / stage.name / "done" if stage.kind == "start" else self._work / "data"
 
     def _do(self, stage: Stage, threads: int) -> tuple[dict[str, Any], bool]:
-        """The stage's result, and whether it ended before its limit."""
+        """Run a stage; return its result, and whether it ended before its limit."""
         if stage.kind == "mechanism":
             return {"pressure": measured()}, True
         if stage.kind == "data":
@@ -124,7 +124,7 @@ class ExperimentRunner:
             if stage.kind == "measure":
                 return parse_json(log.strip().splitlines()[-1]), whole
             self._files(stage).touch()
-            # Between them are the progress bars of what it loads and saves.
+            # Progress bars of loading and saving are between these lines.
             told = [line for line in log.splitlines() if "loss" in line]
             return {"last": told[-1] if told else ""}, whole
         run = self._work / "runs" / stage.name
@@ -136,9 +136,9 @@ class ExperimentRunner:
         return of_run(run), whole
 
     def _evaluate(self, stages: Sequence[Stage], threads: int) -> None:
-        """Does evaluations in one process; interrupted, what is done is kept.
+        """Run evaluations in one process; an interruption keeps the finished ones.
 
-        The first one's time is that of starting the models, too.
+        The first one's duration includes the start of the models.
         """
         first, directory = stages[0], self._work / "evaluations"
         directory.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ class ExperimentRunner:
         threads: int = 1,
         limit: float | None = None,
     ) -> bool:
-        """Runs it; False if it was stopped at its `limit` in minutes (None: the stage's)."""
+        """Run it; return False if it hit its `limit` in minutes (None: the stage's limit)."""
         log = self._log(stage)
         log.unlink(missing_ok=True)
         try:
@@ -220,7 +220,7 @@ class ExperimentRunner:
 
 
 def _summary(result: dict[str, Any]) -> str:
-    """What of a result is worth a line."""
+    """Summarize a result in one line."""
     if "accuracy" in result:
         low, high = result["accuracy_95"]
         tokens = result["reasoner_tokens"]

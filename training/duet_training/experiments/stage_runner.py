@@ -57,7 +57,7 @@ def run_stages(
     interrupt: Callable[[], None] = lambda: None,
     say: Callable[[str], None] = print,
 ) -> list[S]:
-    """Runs the stages that are not done, in their order as far as their needs allow.
+    """Run the stages that are not done, in their order as far as their needs allow.
 
     Args:
         stages: The plan; stages that are needed but not in it count as done.

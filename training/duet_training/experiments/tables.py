@@ -1,4 +1,4 @@
-"""The report's tables, from results, beside the paper's figures (arXiv 2605.01111)."""
+"""The report's tables: measured results next to the paper's figures (arXiv 2605.01111)."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,7 @@ def _by_seed(seeds: Sequence[dict[str, Any]]) -> str:
 
 
 def main_table(results: Results, data: str = "easy") -> str:
-    """Every method on problems of the trained kind; `data`: easy, sampled, or greedy."""
+    """Compare every method on problems of the trained kind; `data`: easy, sampled, or greedy."""
     base = figure(results, "original", data)
     rows = []
     for name in [*UNTRAINED, *MAIN]:
@@ -79,7 +79,7 @@ def main_table(results: Results, data: str = "easy") -> str:
 
 
 def runs_table(results: Results, names: Mapping[str, str]) -> str:
-    """Runs by name, each with what it is; sampled and greedily."""
+    """Compare runs by sampled and greedy answers; `names` maps each run to its description."""
     rows = []
     for name, why in names.items():
         found = {data: figure(results, name, data) for data in ("easy", "greedy")}
@@ -97,7 +97,7 @@ def runs_table(results: Results, names: Mapping[str, str]) -> str:
 
 
 def jointly_table(results: Results) -> str:
-    """A decoder that learns with the reasoner, and one that stays as it was."""
+    """Compare a decoder that trains with the reasoner to a fixed decoder."""
     whys = {"start-split": "untrained", "duet": "both learn", **OTHERS}
     whys |= {name: method.why for name, method in JOINTLY.items()}
     names = ("start-split", "duet", "decoder-fixed", "weak-split", "weak", "weak-fixed")
@@ -105,14 +105,14 @@ def jointly_table(results: Results) -> str:
 
 
 def second_table(results: Results) -> str:
-    """The second start and what was trained from it."""
+    """Compare the second start and the runs trained from it."""
     names = {name: why for name, why in OTHERS.items() if name.startswith("second-")}
     names |= {name: method.why for name, method in FROM_SECOND.items()}
     return runs_table(results, names)
 
 
 def ablation_table(results: Results, seed: int) -> str:
-    """Each switch, one seed, beside DUET of the same seed and the paper's."""
+    """Compare each switch, one seed, to DUET of the same seed and to the paper's figures."""
     rows = []
     for name in ["original", "start-split", "duet", *ABLATIONS]:
         trained = name in MAIN or name in ABLATIONS
@@ -123,7 +123,7 @@ def ablation_table(results: Results, seed: int) -> str:
             ):
                 paper = PAPER_ABLATIONS.get(name, "") if data == "easy" else ""
                 rows.append([name, why, data, *one.cells, paper])
-    # The untrained ones belong to the set that only one run was trained on.
+    # The untrained models belong to the set that only one run was trained on.
     rows.sort(key=lambda row: row[2] == "hard")
     head = ["run", "what differs", "tested on", "accuracy (95%)", "tokens", "paper, AMC23"]
     return markdown(head, rows)
@@ -145,7 +145,7 @@ def generalisation_table(results: Results, seed: int) -> str:
 
 
 def rates_table(results: Results) -> str:
-    """What each learning rate tried gave on validation questions, and which was taken."""
+    """Compare the tried learning rates on validation questions, and mark the selected one."""
     rows = []
     for name in MAIN:
         if not all(results.done(stage_of(name, rate)) for rate in RATES):
@@ -163,7 +163,7 @@ def rates_table(results: Results) -> str:
 
 
 def pressure_table(results: Results) -> str:
-    """What a price does to a group of signals, by question and switches."""
+    """Show the effect of a length penalty on a group of signals, by question and switches."""
     if not results.done("mechanism"):
         return ""
     prices = ("0.0", "0.02", "0.2", "1.0")
@@ -183,7 +183,7 @@ def pressure_table(results: Results) -> str:
 
 
 def curve_table(results: Results, runs: Sequence[str]) -> str:
-    """Validation while training: accuracy / signal tokens, by step."""
+    """Show validation during training: accuracy / signal tokens, by step."""
     curves = {}
     for run in runs:
         found: dict[str, Any] = results.read(run)["result"]["curves"]
@@ -198,15 +198,15 @@ def curve_table(results: Results, runs: Sequence[str]) -> str:
     return markdown(["run", *(f"step {step}" for step in steps)], rows)
 
 
-# Mean tokens of a step's responses, upper bounds; the last stands for everything above.
+# Upper bounds of a step's mean response tokens; the last covers everything above.
 LENGTHS = (15, 20, 30, 45, 60, 200)
 
 
 def by_length(runs: Sequence[dict[str, list[list[float]]]]) -> list[list[float]]:
-    """Shares of right answers, a list for each of LENGTHS: one for each step of these runs whose
-    responses had a mean length between the bound before (not included) and this one.
+    """Group shares of right answers by mean response length, one list for each of LENGTHS.
 
-    `runs`: curves, each a list of [step, value].
+    A list holds one share for each step of these runs whose mean response length is above the
+    previous bound and at most this one. `runs` are curves, each a list of [step, value].
     """
     found: list[list[float]] = [[] for _ in LENGTHS]
     for curves in runs:
@@ -219,7 +219,7 @@ def by_length(runs: Sequence[dict[str, list[list[float]]]]) -> list[list[float]]
 
 
 def matched_table(results: Results, seeds: Sequence[int]) -> str:
-    """Accuracy at equal tokens of the large model, over the steps of training."""
+    """Compare accuracy at equal tokens of the large model, over the steps of training."""
     rows = []
     for name in MAIN:
         runs = [run for run in (f"{name}-{seed}" for seed in seeds) if results.done(run)]
@@ -239,7 +239,7 @@ def _of_steps(values: Sequence[float]) -> str:
 
 
 def ran(plan: Sequence[Stage], results: Results) -> str:
-    """What was run, with its minutes, and what was not."""
+    """List the stages that ran, with their minutes, and the stages that did not."""
     done = [stage for stage in plan if results.done(stage.name)]
     minutes = sum(_minutes(results.read(stage.name)) for stage in done)
     missing = [f"`{stage.name}`" for stage in plan if not results.done(stage.name)]
@@ -256,6 +256,6 @@ def ran(plan: Sequence[Stage], results: Results) -> str:
 
 
 def _minutes(done: dict[str, Any]) -> float:
-    """Of a run that was interrupted, the minutes kept are those since."""
+    """Return a stage's minutes; of a resumed run only those since the interruption are stored."""
     steps = done["result"].get("curves", {}).get("seconds/step", [])
     return max(float(done["minutes"]), float(sum(seconds for _, seconds in steps)) / 60)

@@ -1,4 +1,4 @@
-"""What was to be reached, and whether it was."""
+"""The targets, and whether the results meet them."""
 
 from itertools import combinations_with_replacement
 
@@ -13,7 +13,7 @@ from duet_training.experiments.results import Results
 Point = tuple[float, float]
 # Accuracy by which joint training is clearly better, beyond one evaluation's interval.
 CLEARLY = 0.05
-# What is trained jointly, the same with a fixed decoder, and how much better the first is to be.
+# A joint run, the same run with a fixed decoder, and the required difference in accuracy.
 FIXED_OF = (
     ("duet", "decoder-fixed", 0.0),
     ("weak", "weak-fixed", CLEARLY),
@@ -28,7 +28,7 @@ BASELINES = (
 
 
 def targets_table(results: Results) -> str:
-    """Every target whose runs are there."""
+    """List every target whose runs are available."""
     rows = []
     for name in _ours():
         one, alone = figure(results, name), figure(results, untrained_of(name)[1])
@@ -58,7 +58,7 @@ def _ours() -> list[str]:
 
 
 def _shorter(results: Results, name: str, data: str) -> list[list[str]]:
-    """Judged by the interval of the difference, where it was kept which questions were right."""
+    """Judge by the interval of the difference, if results have scores per question."""
     started, _ = untrained_of(name)
     one, original = (figure(results, each, data) for each in (name, started))
     if not (one and original):
@@ -78,7 +78,7 @@ def _shorter(results: Results, name: str, data: str) -> list[list[str]]:
 
 
 def _judged(more: Interval, least: float) -> str:
-    """Whether a difference is at least so much, by its interval."""
+    """Judge by its interval whether a difference is at least `least`."""
     return "not decided" if more.low < least <= more.high else _word(more.low >= least)
 
 
@@ -91,7 +91,7 @@ def _better_than_alone(name: str, one: Figure, alone: Figure) -> list[str]:
 
 
 def _joint_pays(results: Results, joint: str, fixed: str, least: float) -> list[list[str]]:
-    """Seeds that both have, question by question."""
+    """Compare the seeds that both runs have, question by question."""
     rows = []
     for data, how in (("easy", "sampled"), ("greedy", "greedy")):
         ours, theirs = (figure(results, each, data) for each in (joint, fixed))
@@ -116,15 +116,15 @@ def _on_frontier(results: Results, name: str) -> list[list[str]]:
 
 
 def points_of(results: Results, name: str) -> list[Point]:
-    """Where a method's seeds stand on held-out questions."""
+    """Return each seed's (tokens, accuracy) on held-out questions."""
     return [(one["reasoner_tokens"], one["accuracy"]) for one in each_seed(results, name)]
 
 
 def frontier(reached: list[Point], tokens: float) -> float:
-    """The best accuracy that points `reached` give for so many tokens in the mean.
+    """Return the best accuracy that the points `reached` allow at a mean number of tokens.
 
-    Two methods can share the questions, so a line between two points is reached as well; fewer
-    tokens than allowed are. 0 where every point needs more.
+    Two methods can share the questions, so every point on the line between two points is reachable,
+    and so is a point with fewer tokens. The result is 0 if every point needs more tokens.
     """
     best = 0.0
     for (few, low), (many, high) in combinations_with_replacement(sorted(reached), 2):

@@ -16,17 +16,17 @@ from duet_training.pair.lora import adapter_only, settle_config
 
 
 class AdapterShape(NamedTuple):
-    """Of an adapter: what it adds is multiplied by `alpha` / `rank`."""
+    """Rank and scale of an adapter: its output is multiplied by `alpha` / `rank`."""
 
     rank: int
     alpha: int
 
 
 def adapter_shape(checkpoint: Path) -> AdapterShape:
-    """The shape of the adapter in a policy's checkpoint, which VERL writes beside the shards.
+    """Read the adapter's shape, which VERL writes next to the shards of a policy's checkpoint.
 
     Raises:
-        CheckpointError: it is not there.
+        CheckpointError: The file is missing.
     """
     file = checkpoint / "lora_train_meta.json"
     try:
@@ -37,18 +37,18 @@ def adapter_shape(checkpoint: Path) -> AdapterShape:
 
 
 def write_adapter(saved: Mapping[str, torch.Tensor], shape: AdapterShape, target: Path) -> None:
-    """Writes an adapter for the model that its run began with.
+    """Write an adapter for the model that its run began with.
 
-    `PeftModel.from_pretrained(MODEL, target)` loads it. Which model that is the files do not say:
-    a run knows it as a directory of its machine.
+    `PeftModel.from_pretrained(MODEL, target)` loads it. The files do not name the model, because a
+    run only knows it as a local directory.
 
     Args:
-        saved: all weights of the checkpoint, by PEFT's names.
-        shape: the adapter's.
-        target: the directory to write.
+        saved: All weights of the checkpoint, by PEFT's names.
+        shape: Shape of the adapter.
+        target: The directory to write.
 
     Raises:
-        ExportError: it cannot be written, a full disk say.
+        ExportError: The adapter cannot be written, for example because the disk is full.
     """
     weights = {name: weight.contiguous() for name, weight in adapter_only(saved).items()}
     config = LoraConfig(
@@ -68,7 +68,7 @@ def write_adapter(saved: Mapping[str, torch.Tensor], shape: AdapterShape, target
 
 
 def _places(weights: Iterable[str], saved: Iterable[str]) -> dict[str, Any]:
-    """Which modules have an adapter, in which layers if not in all of them, as PEFT says it."""
+    """Name the modules, and layers if not all, that have an adapter, in PEFT's format."""
     places: dict[str, Any] = {"target_modules": sorted({name.split(".")[-3] for name in weights})}
     layers = _layers(weights)
     if layers != _layers(saved):

@@ -1,8 +1,8 @@
-"""Builds a pair's directory out of a run; it appears whole, or not at all.
+"""Builds a pair's directory from a run, atomically.
 
 `OUT/` holds `manifest.json`, `reasoner/` (Hugging Face layout), `decoder/model.TYPE.gguf`,
-`manifests/TYPE.json` (the manifest with another of the decoders) and `parity.json`; of a run that
-trained an adapter `adapter/reasoner/` or `adapter/decoder/`, too, which is no part of the pair.
+`manifests/TYPE.json` (the manifest with another of the decoders) and `parity.json`. If the run
+trained an adapter, also `adapter/reasoner/` or `adapter/decoder/`, which are not part of the pair.
 """
 
 import os
@@ -39,22 +39,22 @@ from duet_training.export.tokenizers_agree import check_tokenizers
 from duet_training.export.verdict import beyond
 from duet_training.pair.description import parameters
 
-# Bytes a weight at most, by what a quantisation's name begins with.
+# Maximum bytes per weight, by prefix of the quantization's name.
 _WIDTHS = {"F32": 4.0, "F16": 2.0, "BF16": 2.0, "Q8": 1.1, "Q6": 0.9, "Q5": 0.8}
 _OTHER_WIDTH = 0.7
 
 
 def export(run: Path, out: Path, settings: ExportSettings) -> tuple[Manifest, dict[str, Any]]:
-    """Exports a run; returns the manifest and what `parity.json` holds.
+    """Export a run; return the manifest and the content of `parity.json`.
 
     Raises:
-        TrainingError: anything wrong with run, settings, data, disk or engines.
-        ParityError: a figure is beyond its limit; the figures are left in `OUT.parity.json`.
+        TrainingError: The run, settings, data, disk or engines have a fault.
+        ParityError: A figure is beyond its limit; `OUT.parity.json` holds the figures.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} exists: an export does not overwrite, name another directory")
     trained = find_trained(run, settings.checkpoint, settings.pair)
-    # What can fail at once fails before the long work.
+    # Run the fast checks before the long work.
     evaluation_from(settings.figures)
     serving_interpreter(settings.parity.serving_python)
     converter = converter_directory(settings.converter)
@@ -138,7 +138,7 @@ def _build(
 
 
 def _weights(trained: Trained, name: str, model: Path, scratch: Path) -> Weights:
-    """A policy's weights; those it began with if the run did not train it. Writes its adapter."""
+    """Return a policy's weights, the initial ones if it was not trained. Write its adapter."""
     if (trained.directory / name).is_dir():
         return merge_shards(trained.directory / name, model, scratch / "adapter" / name)
     from transformers import AutoModelForCausalLM
@@ -156,7 +156,7 @@ def _manifests(
     settings: ExportSettings,
     report: dict[str, Any],
 ) -> Manifest:
-    """Writes a manifest for each decoder; returns the one that the pair has."""
+    """Write a manifest for each decoder; return the pair's own."""
     reasoner, manifests = build_reasoner(scratch, trained), {}
     (scratch / "manifests").mkdir()
     for kind in settings.quantizations:
@@ -180,7 +180,7 @@ def _settle(scratch: Path, out: Path, report: dict[str, Any], settings: ExportSe
         raise ParityError(f"{'; '.join(report['beyond'])} (all figures: {kept})")
     (scratch / "parity.json").write_text(text, "utf-8")
     shutil.copyfile(scratch / "manifests" / f"{settings.decoder}.json", scratch / MANIFEST_NAME)
-    # This user's devices load what was built here; for others a publisher signs it.
+    # This user's devices load a locally built pair; for other users a publisher signs it.
     sign_pair(scratch, builder_key())
     scratch.rename(out)
 

@@ -15,7 +15,7 @@ UNKNOWN_TOKENIZER = 4
 
 
 def main(arguments: list[str]) -> int:
-    """Converts; `UNKNOWN_TOKENIZER`, or what the converter makes of it."""
+    """Convert; `UNKNOWN_TOKENIZER`, or what the converter makes of it."""
     directory, model, out, kind, pretokenizer = arguments
     sys.path[:0] = [directory, str(Path(directory) / "gguf-py")]
     converter = importlib.import_module("convert_hf_to_gguf")

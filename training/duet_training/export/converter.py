@@ -1,8 +1,8 @@
-"""llama.cpp's own converter to GGUF: where it comes from.
+"""Fetches llama.cpp's own converter to GGUF.
 
-It lies in llama-cpp-python's source archive and in no wheel, so that of the installed version is
-fetched once with pip and kept in the user's cache: conversion and run time are then of one commit.
-A repackaged converter on PyPI is of other commits and brings a second `gguf` to the same place.
+llama-cpp-python's source archive contains the converter, its wheels do not. This module fetches the
+archive of the installed version once with pip and caches it: conversion and run time then have the
+same commit. A repackaged converter on PyPI has other commits and installs a second `gguf`.
 
 `duet-train converter` fetches it in advance, for hosts that are offline later.
 """
@@ -28,12 +28,12 @@ _SECONDS = 600
 
 
 def converter_directory(given: Path | None) -> Path:
-    """A directory with `convert_hf_to_gguf.py` and what it imports.
+    """Return a directory with `convert_hf_to_gguf.py` and its imports.
 
-    `given`: a llama.cpp source tree, or one of llama-cpp-python; None takes that of the cache.
+    `given` is a source tree of llama.cpp or llama-cpp-python; None uses the cache.
 
     Raises:
-        ExportError: it is not there, or cannot be fetched.
+        ExportError: The converter is missing, or cannot be fetched.
     """
     if given is not None:
         for directory in (given, given / "vendor" / "llama.cpp"):
@@ -70,7 +70,7 @@ def _cannot(release: str, reason: str) -> str:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    """Takes the converter out of the archive; `target` appears whole or not at all."""
+    """Extract the converter from the archive to `target`, atomically."""
     partial = target.with_name(f"{target.name}.partial-{os.getpid()}")
     with tarfile.open(archive) as source:
         for member in source:

@@ -11,7 +11,7 @@ from duet_report.intervals import bootstrap_share, bounds
 
 Array = NDArray[np.floating[Any]]
 
-# What is left of 1 is exact to some 1e-15: of less than this, its logarithm tells nothing.
+# The remainder of 1 is exact to about 1e-15: the logarithm of a smaller remainder is meaningless.
 _LEAST = 1e-9
 
 

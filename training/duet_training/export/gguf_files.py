@@ -33,7 +33,7 @@ class GgufInfo:
 
 
 def convert(model: Path, target: Path, kind: str, converter: Path) -> None:
-    """Writes a Hugging Face directory as GGUF, unquantised.
+    """Write a Hugging Face directory as GGUF, unquantised.
 
     Raises:
         ExportError: llama.cpp does not know the tokenizer or the architecture, or the disk is full.
@@ -52,7 +52,7 @@ def convert(model: Path, target: Path, kind: str, converter: Path) -> None:
 
 
 def quantize(source: Path, target: Path, kind: str, threads: int) -> None:
-    """Writes `source` in another type with llama.cpp's quantiser.
+    """Write `source` in another type with llama.cpp's quantiser.
 
     Weights whose rows do not divide into the type's blocks get a neighbouring type.
 
@@ -73,7 +73,7 @@ def quantize(source: Path, target: Path, kind: str, threads: int) -> None:
 
 
 def inspect(file: Path) -> GgufInfo:
-    """Reads a GGUF's vocabulary, context and types."""
+    """Read a GGUF's vocabulary, context and types."""
     reader = GGUFReader(file)
     fields = {
         key: reader.get_field(key).contents()
@@ -92,7 +92,7 @@ def inspect(file: Path) -> GgufInfo:
 def write_gguf(
     model: Path, directory: Path, kinds: tuple[str, ...], converter: Path, threads: int
 ) -> dict[str, Path]:
-    """Writes a model in each of `kinds` as `directory/model.KIND.gguf`; their paths by kind.
+    """Write a model in each of `kinds` as `directory/model.KIND.gguf`; their paths by kind.
 
     Raises:
         ExportError: see `convert` and `quantize`; or llama.cpp cannot load what was written.

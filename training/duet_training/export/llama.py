@@ -30,7 +30,7 @@ llama_cpp.llama_log_set(_log, ctypes.c_void_p(0))
 
 @contextmanager
 def llama_error() -> Iterator[Callable[[], str]]:
-    """Gives a function that says what llama.cpp complained of inside, as an error's tail."""
+    """Give a function that says what llama.cpp complained of inside, as an error's tail."""
     _lines.clear()
     yield lambda: f": {_lines[-1]}" if _lines else ""
 

@@ -28,7 +28,7 @@ from duet_training.pair.prompting import PairPrompts
 
 
 def build_reasoner(root: Path, trained: Trained) -> Reasoner:
-    """Describes `root/reasoner`."""
+    """Describe `root/reasoner`."""
     directory, model = root / "reasoner", trained.pair.reasoner
     return Reasoner(
         path="reasoner",
@@ -42,10 +42,10 @@ def build_reasoner(root: Path, trained: Trained) -> Reasoner:
 
 
 def build_decoder(root: Path, file: Path, trained: Trained) -> Decoder:
-    """Describes one GGUF below `root`.
+    """Describe one GGUF below `root`.
 
     Raises:
-        ExportError: its vocabulary is not that of the model it was made from.
+        ExportError: Its vocabulary differs from the vocabulary of its source model.
     """
     model, info = trained.pair.decoder, inspect(file)
     own = vocabulary_of(model.path / "tokenizer.json")
@@ -73,10 +73,10 @@ def build_manifest(
     evaluation: tuple[Evaluation, ...],
     confidence: float | None = None,
 ) -> Manifest:
-    """The whole manifest. `confidence`: see `duet_contract.manifest.Defaults`.
+    """Build the whole manifest. `confidence`: see `duet_contract.manifest.Defaults`.
 
     Raises:
-        ConfigError: name, version, limits or defaults are not such that a manifest can hold them.
+        ConfigError: Name, version, limits or defaults are invalid in a manifest.
     """
     lengths = trained.lengths
     chosen, defaults = settings.limits, settings.default
@@ -114,7 +114,7 @@ def build_manifest(
 
 
 def evaluation_of(measured: Mapping[str, Any], kind: str) -> Evaluation:
-    """What parity measured of the pair with one quantisation of its decoder."""
+    """Return the parity figures of the pair with one quantization of its decoder."""
     row = measured["decoder"][kind]
     return Evaluation(
         data=measured["data"]["source"],
@@ -126,10 +126,10 @@ def evaluation_of(measured: Mapping[str, Any], kind: str) -> Evaluation:
 
 
 def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
-    """What `duet-train evaluate` measured, if it is named.
+    """Return the figures of `duet-train evaluate`, if the settings name its results.
 
     Raises:
-        ConfigError: a file is no such result, or they are of different questions.
+        ConfigError: A file is not such a result, or the results are of different questions.
     """
     if not figures.split:
         return ()
@@ -166,10 +166,10 @@ def _result(file: Path) -> dict[str, Any]:
 
 
 def check_shared(manifest: Manifest, prompts: PairPrompts) -> None:
-    """Refuses a pair that would send signals another way than it was trained with.
+    """Reject a pair that would send signals in another form than in training.
 
     Raises:
-        ExportError: token ids in training and text when served, or the other way round.
+        ExportError: Signals are token ids in training and text in serving, or the reverse.
     """
     if manifest.shared_vocabulary != prompts.shared_vocabulary:
         raise ExportError("reasoner and decoder no longer agree on their vocabularies")

@@ -19,11 +19,11 @@ from duet_training.pair.lora import has_adapter, merged
 
 Weights = dict[str, torch.Tensor]
 
-# It warns of every shard read outside of the group of processes that wrote it.
+# It warns about every shard that is read outside of the process group that wrote it.
 logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
 hub_logging.disable_progress_bar()
 
-# What a model's directory holds beside weights and `config.json`.
+# Files of a model's directory in addition to weights and `config.json`.
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "*.model"),
@@ -31,7 +31,7 @@ TOKENIZER_FILES = (
 
 
 class _ExactMerger(FSDPModelMerger):  # type: ignore[misc]
-    """VERL's merger, which would round every weight to bfloat16 on its way."""
+    """VERL's merger without its rounding of every weight to bfloat16."""
 
     def merged(self) -> Weights:
         """All weights as they were saved."""
@@ -63,17 +63,17 @@ class _ExactMerger(FSDPModelMerger):  # type: ignore[misc]
 
 
 def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> Weights:
-    """All weights of a policy's checkpoint, in the precision that they were saved in.
+    """Merge all weights of a policy's checkpoint, in the precision of the saved weights.
 
     Args:
-        checkpoint: what VERL's FSDP engine saved, on any number of ranks.
-        model: the directory of the model that was trained.
-        adapter: the directory to write the checkpoint's adapter to, if it has one. It is added to
-            the weights in any case.
+        checkpoint: Shards from VERL's FSDP engine, of any number of ranks.
+        model: The directory of the trained model.
+        adapter: The directory to write the checkpoint's adapter to, if it has one. The adapter is
+            added to the weights in any case.
 
     Raises:
-        CheckpointError: shards are missing or damaged, or they are of another architecture.
-        ExportError: the adapter cannot be written.
+        CheckpointError: Shards are missing or damaged, or have another architecture.
+        ExportError: The adapter cannot be written.
     """
     config = ModelMergerConfig(
         operation="merge",
@@ -83,7 +83,7 @@ def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> 
     )
     try:
         weights = _ExactMerger(config).merged()
-    except Exception as error:  # whatever torch makes of a damaged file
+    except Exception as error:  # torch raises many types for a damaged file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise CheckpointError(f"cannot merge the shards in {checkpoint}: {reason}") from error
     if has_adapter(weights):
@@ -119,17 +119,17 @@ def _is_tied(model: Path) -> bool:
 def write_model(
     weights: Weights, model: Path, target: Path, dtype: str | None, end_tokens: list[int]
 ) -> None:
-    """Writes weights as a directory that transformers and vLLM load: config, tokenizer, how to end.
+    """Write weights, config, tokenizer and end tokens as a directory for transformers and vLLM.
 
     Args:
-        weights: by the names of the architecture.
-        model: the directory of the model that was trained; its tokenizer is kept.
-        target: the directory to write.
+        weights: Weights by the names of the architecture.
+        model: The directory of the trained model; its tokenizer is copied.
+        target: The directory to write.
         dtype: torch's name; None keeps the weights' own.
-        end_tokens: ids that end a text, beside those that the model names itself.
+        end_tokens: Ids that end a text, in addition to the model's own.
 
     Raises:
-        ExportError: it cannot be written, a full disk say.
+        ExportError: The directory cannot be written, for example because the disk is full.
     """
     network = empty_model(model)
     converted = {n: w.to(getattr(torch, dtype)) if dtype else w for n, w in weights.items()}

@@ -1,8 +1,8 @@
-"""Which of llama.cpp's pre-tokenizers a tokenizer has.
+"""Maps a tokenizer to llama.cpp's name of its pre-tokenizer.
 
-A GGUF names how text is cut before byte pairs are merged; llama.cpp has each way in its own code.
-Its converter knows them by a hash over one published vocabulary each, so that a vocabulary of
-one's own is unknown to it even where the way of cutting is known. Here the way itself is compared.
+A GGUF names the pre-tokenizer, which splits text before byte pairs are merged; llama.cpp implements
+each one in code. Its converter recognizes them by a hash over one published vocabulary each, so it
+does not recognize a custom vocabulary with a known pre-tokenizer. This module compares the steps.
 """
 
 from pathlib import Path
@@ -26,10 +26,10 @@ KNOWN: dict[tuple[tuple[object, ...], ...], str] = {
 
 
 def pretokenizer_of(model: Path) -> str | None:
-    """llama.cpp's name for the pre-tokenizer in a model's `tokenizer.json`; None: not in `KNOWN`.
+    """Return llama.cpp's name of the pre-tokenizer in `tokenizer.json`; None: not in `KNOWN`.
 
     Raises:
-        ExportError: not byte pairs over bytes, the one kind that every engine builds alike.
+        ExportError: The tokenizer is not byte-level BPE, the only kind that all engines share.
     """
     content = read_json((model / "tokenizer.json"), finite=False)
     kind = content["model"].get("type")

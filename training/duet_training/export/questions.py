@@ -39,13 +39,13 @@ class Questions:
         return score(self.verifiers, self.problems, answers)
 
     def close(self) -> None:
-        """Ends the verifiers' processes."""
+        """End the verifiers' processes."""
         for verifier in self.verifiers.values():
             verifier.close()
 
 
 def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
-    """Reads the data set that the settings name, or the run's own.
+    """Read the data set that the settings name, or the run's own.
 
     Raises:
         DataError: it cannot be read, or no question fits.

@@ -1,4 +1,4 @@
-"""vLLM's side of the comparison, under whichever interpreter has vLLM."""
+"""vLLM's side of the comparison, in the interpreter that has vLLM."""
 
 import json
 import subprocess
@@ -17,19 +17,22 @@ _SCRIPT = Path(__file__).with_name("serving_side.py")
 
 @dataclass(frozen=True)
 class Served:
-    """What vLLM made of the reasoner. `log_probs`: by token id, text by text, token by token."""
+    """vLLM's responses and log-probs for the reasoner."""
 
     version: str
+    """Version of vLLM."""
     dtype: str
     responses: list[list[int]]
+    """Token ids of each response."""
     log_probs: list[list[dict[int, float]]]
+    """Log-probs by token id, for each token of each text."""
 
 
 def serving_interpreter(given: Path | None) -> Path | None:
-    """The interpreter to run vLLM in: the one given, this one if it has vLLM, or None.
+    """Return the interpreter for vLLM: `given`, this one if it has vLLM, or None.
 
     Raises:
-        ExportError: the one given is not there.
+        ExportError: `given` does not exist.
     """
     if given is None:
         return Path(sys.executable) if find_spec("vllm") else None
@@ -49,7 +52,7 @@ def serve(
     top: int,
     seconds: float,
 ) -> Served:
-    """Lets vLLM answer the prompts greedily and read the responses given.
+    """Answer the prompts greedily with vLLM, and compute log-probs of the given responses.
 
     Raises:
         ExportError: vLLM cannot load or run the model.
@@ -71,8 +74,8 @@ def serve(
             code, reason = run(command, seconds)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ExportError(f"cannot run vLLM under {interpreter}: {error}") from error
-        # An engine that has answered may still abort while its threads end: vLLM 0.32 does on a
-        # CPU, now and then.
+        # An engine that has answered may still abort while its threads end: vLLM 0.32 sometimes
+        # does on a CPU.
         if not answered.is_file():
             reason = reason if code else "it ended without an answer"
             raise ExportError(f"vLLM cannot serve the exported reasoner: {reason}")

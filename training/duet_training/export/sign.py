@@ -1,4 +1,4 @@
-"""`duet-train sign`: makes a publisher's key, and signs a pair with it.
+"""`duet-train sign`: creates a publisher's key, and signs a pair with it.
 
 The signature (`model.sig`) covers the manifest and every file of the pair; see
 `duet_contract.signature` for its format.
@@ -30,10 +30,10 @@ PASSPHRASE_VARIABLE = "DUET_KEY_PASSPHRASE"  # noqa: S105 (its name)
 
 
 def create_key(path: Path, *, encrypted: bool) -> None:
-    """Creates a publisher's key, and `path`.pub for devices.
+    """Create a publisher's key, and `path`.pub for devices.
 
     Raises:
-        SigningError: a file exists or cannot be written, or there is no passphrase.
+        SigningError: A file exists or cannot be written, or there is no passphrase.
     """
     public = path.with_name(path.name + ".pub")
     for file in (path, public):
@@ -55,23 +55,23 @@ def create_key(path: Path, *, encrypted: bool) -> None:
 
 
 def encrypt_key(path: Path) -> None:
-    """Encrypts a key in PEM, in place, with the same passphrase.
+    """Encrypt a PEM key in place, with the same passphrase.
 
     Raises:
-        SigningError, ContractError: no such key, or no passphrase.
+        SigningError, ContractError: The key or the passphrase is missing.
     """
     encrypt_private_key(path, _passphrase(path))
     print(f"{path}: encrypted again, with the same passphrase")
 
 
 def sign_with(pair: str, path: Path, *, encrypted: bool) -> None:
-    """Signs a pair with the key in `path`.
+    """Sign a pair with the key in `path`.
 
     Raises:
-        SigningError, ContractError: no such pair or key, or no passphrase.
+        SigningError, ContractError: The pair, the key or the passphrase is missing.
     """
     directory = find_pair(pair)
-    # A key that is not encrypted needs no passphrase, whatever was said.
+    # A key that is not encrypted needs no passphrase, whatever the options say.
     ask = encrypted and is_encrypted(path)
     key = load_private_key(path, _passphrase(path) if ask else None)
     manifest = sign_pair(directory, key)

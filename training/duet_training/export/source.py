@@ -1,4 +1,4 @@
-"""What is exported: a checkpoint of a run, what it was trained with, and its pair."""
+"""The source of an export: a checkpoint of a run, its training lengths, and its pair."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,35 +12,38 @@ from duet_training.pair.description import Pair, load_pair
 
 @dataclass(frozen=True)
 class Lengths:
-    """What a run trained with, in tokens: longest prompt and response of the reasoner, longest
-    answer and whole prompt of the decoder.
-    """
+    """Maximum lengths of a training run, in tokens."""
 
     prompt: int
+    """Prompt of the reasoner."""
     response: int
+    """Response of the reasoner."""
     answer: int
+    """Answer of the decoder."""
     decoder_prompt: int
+    """Whole prompt of the decoder."""
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint and what it was trained with. `data`: its training set."""
+    """A checkpoint with the pair and data of its run."""
 
     directory: Path
     step: int
     pair: Pair
     data: tuple[Path, ...]
+    """Files of the training set."""
     lengths: Lengths
 
 
 def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> Trained:
-    """The newest checkpoint of a run or the one named, with its pair.
+    """Find the newest or the named checkpoint of a run, with its pair.
 
     `run` may also be the directory of one checkpoint.
 
     Raises:
-        CheckpointError: there is none, or its `state.json` cannot be read.
-        ConfigError: the pair is not there.
+        CheckpointError: There is no checkpoint, or its `state.json` cannot be read.
+        ConfigError: The pair is missing.
     """
     directory = _checkpoint(run, checkpoint)
     try:
@@ -60,8 +63,10 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
 
 
 def served_pair(pair: Pair) -> Pair:
-    """The pair as it is served: a block of reasoning that the reasoner opens itself is opened in
-    its prompt, so that the signal is the block's content and nothing else.
+    """Convert a pair to its served form.
+
+    If the reasoner opens the reasoning block itself, the served prompt opens it, so that the
+    signal is only the block's content.
     """
     reasoner = pair.reasoner
     begin, last = reasoner.begin_of_reasoning, reasoner.prompt[-1]

@@ -32,7 +32,7 @@ STRINGS = (
 
 
 def check_tokenizers(file: Path, model: DecoderModel, texts: Iterable[str]) -> None:
-    """Compares both tokenizers on known hard strings, on `texts`, and on the prompts' templates.
+    """Compare both tokenizers on known hard strings, on `texts`, and on the prompts' templates.
 
     Raises:
         ExportError: naming the first text that they cut differently.

@@ -3,7 +3,7 @@
     A_i = (R_i - mean(group)) / (std(group) + 1e-6)      std with n - 1; or without the division
 
 Groups as in arXiv 2605.01111's released code: for M the signals of one question; for m all guided
-answers of one question, whichever signal they had.
+answers of one question, regardless of their signal.
 """
 
 import numpy as np
@@ -46,6 +46,6 @@ def advantages(
 
 
 def tied_groups(rewards: NDArray[np.float64], groups: NDArray[np.int64]) -> float:
-    """Share of groups whose rewards are all equal, which teach nothing. In [0, 1]."""
+    """Compute the share in [0, 1] of groups with equal rewards, which give no gradient."""
     ties = [np.ptp(rewards[groups == group]) < 1e-12 for group in np.unique(groups)]
     return float(np.mean(ties))

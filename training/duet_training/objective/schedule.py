@@ -1,4 +1,4 @@
-"""The price of length over time.
+"""The length penalty (lambda) over time.
 
 Dual ascent on the budget constraint E|z| <= B (arXiv 2605.01111):
 
@@ -13,16 +13,16 @@ from typing import Protocol
 
 
 class Schedule(Protocol):
-    """Gives the price for the next step."""
+    """Computes the length penalty for the next step."""
 
     def next(self, price: float, mean_length: float) -> float:
-        """lambda_{t+1} from lambda_t and the step's mean |z| in tokens."""
+        """Compute lambda_{t+1} from lambda_t and the step's mean |z| in tokens."""
         ...
 
 
 @dataclass(frozen=True)
 class DualAscent:
-    """Raises the price while signals are longer than `budget` tokens, lowers it while shorter."""
+    """Raises lambda while signals are longer than `budget` tokens, lowers it while shorter."""
 
     budget: float
     rate: float
@@ -39,7 +39,7 @@ class DualAscent:
 
 @dataclass(frozen=True)
 class Constant:
-    """Keeps the price."""
+    """Keeps lambda constant."""
 
     def next(self, price: float, mean_length: float) -> float:
         """See `Schedule`."""

@@ -28,18 +28,17 @@ class _Model(BaseModel):
 
 
 class ReasonerModel(_Model):
-    """The large model.
-
-    `path`: its directory (Hugging Face layout with `tokenizer.json`). `begin_of_reasoning` is left
-    out of the signal if the model writes it; `end_of_reasoning` closes the signal; any of
-    `end_of_text` ends the response.
-    """
+    """The large model."""
 
     path: Path
+    """Its directory (Hugging Face layout with `tokenizer.json`)."""
     prompt: PromptFormat
     end_of_reasoning: Annotated[str, Field(min_length=1)]
+    """Token that ends the signal."""
     begin_of_reasoning: str | None = None
+    """Token that is left out of the signal if the model writes it."""
     end_of_text: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Any of these tokens ends the response."""
 
     @field_validator("prompt")
     @classmethod
@@ -50,12 +49,13 @@ class ReasonerModel(_Model):
 
 
 class DecoderModel(_Model):
-    """The small model. Any of `end_of_answer` ends its answer."""
+    """The small model."""
 
     path: Path
     prompt_with_signal: PromptFormat
     prompt_alone: PromptFormat
     end_of_answer: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Any of these tokens ends the answer."""
 
     @field_validator("prompt_with_signal")
     @classmethod
@@ -80,13 +80,14 @@ class Pair(_Model):
 
 
 def load_pair(file: Path) -> Pair:
-    """Reads a pair's YAML file, or the built-in pair of that name, with both models on this machine.
+    """Read a pair's YAML file, or the built-in pair of that name, with both models available.
 
-    Model paths are relative to the file; what is no directory is a repository of the hub
-    ("Qwen/Qwen3-4B") and is fetched into its cache.
+    Model paths are relative to the file. A path that is not a directory names a hub repository
+    ("Qwen/Qwen3-4B"), which is fetched into the hub's cache.
 
     Raises:
-        ConfigError: unreadable, invalid (every fault is named), or a model is missing.
+        ConfigError: The file is unreadable or invalid (every fault is named), or a model is
+            missing.
     """
     pair = read_pair(file)
     reasoner = pair.reasoner.model_copy(update={"path": _directory(file, pair.reasoner.path)})
@@ -95,10 +96,10 @@ def load_pair(file: Path) -> Pair:
 
 
 def read_pair(file: Path) -> Pair:
-    """As `load_pair`, with model paths as the file names them.
+    """Read a pair as `load_pair` does, with model paths unchanged.
 
     Raises:
-        ConfigError: unreadable or invalid.
+        ConfigError: The file is unreadable or invalid.
     """
     built_in = BUILT_IN / f"{file.name}.yaml"
     if not file.exists() and file.name == str(file) and built_in.is_file():
@@ -120,7 +121,7 @@ def read_pair(file: Path) -> Pair:
 
 
 def hub_id(file: Path, path: Path) -> str | None:
-    """The hub's repository that a pair's `path` names, or None if it is a directory's."""
+    """Return the hub repository that a pair's `path` names, or None for a directory."""
     if (file.parent / path.expanduser()).exists():
         return None
     return str(path) if _HUB_ID.fullmatch(str(path)) else None
@@ -136,12 +137,12 @@ def _directory(file: Path, path: Path) -> Path:
 
 
 def fetch(repository: str, *, cached: bool = False) -> Path:
-    """A hub repository's directory in the hub's cache; only looks there if `cached`.
+    """Return a hub repository's directory in the hub's cache; do not fetch it if `cached`.
 
     `HF_HOME`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` apply.
 
     Raises:
-        ConfigError: it is not there and cannot be fetched.
+        ConfigError: The repository is not in the cache and cannot be fetched.
     """
     from huggingface_hub import snapshot_download
 
@@ -156,7 +157,7 @@ def fetch(repository: str, *, cached: bool = False) -> Path:
 
 
 def empty_model(model: Path) -> Any:
-    """The model in a directory, without memory for its weights."""
+    """Load the model in a directory without allocating its weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -165,5 +166,5 @@ def empty_model(model: Path) -> Any:
 
 
 def parameters(model: Path) -> int:
-    """How many weights the model in a directory has, without reading them."""
+    """Count the weights of the model in a directory without reading them."""
     return sum(int(weight.numel()) for weight in empty_model(model).parameters())

@@ -1,4 +1,4 @@
-"""Low-rank adapters among a model's weights: PEFT's names, and the weights that they amount to."""
+"""Low-rank adapters among a model's weights: PEFT's names, and the merged weights."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,14 +25,14 @@ def merged(
     scale: float,
     whole: Callable[[Any], torch.Tensor] = lambda weight: weight,
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Each weight of the model by its own name, W + scale B A where it has an adapter.
+    """Yield each weight of the model by its own name, W + scale B A if it has an adapter.
 
-    The sum is a new tensor: the model's weights stay as they are.
+    The sum is a new tensor; the model's weights do not change.
 
     Args:
-        weights: by PEFT's names: W (out, in), A (rank, in), B (out, rank).
+        weights: Weights by PEFT's names: W (out, in), A (rank, in), B (out, rank).
         scale: alpha / rank.
-        whole: gathers a weight that is sharded.
+        whole: Function that collects the shards of a weight.
     """
     for name, weight in weights.items():
         if name.endswith((_LOW, _HIGH)):
@@ -45,7 +45,7 @@ def merged(
 
 
 def adapter_only(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The adapter's weights by the names that PEFT's files have."""
+    """Return the adapter's weights by the names in PEFT's files."""
     return {
         name.replace(".default.weight", ".weight"): weight
         for name, weight in weights.items()
@@ -54,9 +54,9 @@ def adapter_only(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]
 
 
 def settle_config(directory: Path, base: str | None = None) -> None:
-    """Makes PEFT's `adapter_config.json` the same for the same adapter.
+    """Make PEFT's `adapter_config.json` deterministic.
 
-    PEFT writes a set as it comes. `base`: the hub's name of the model that it is of.
+    PEFT writes sets in arbitrary order. `base` is the hub name of the adapter's base model.
     """
     file = directory / "adapter_config.json"
     content = read_json(file, finite=False)
@@ -66,18 +66,18 @@ def settle_config(directory: Path, base: str | None = None) -> None:
 
 
 def excluded_modules(adapter: AdapterSettings) -> str | None:
-    """The modules that have no adapter, as a pattern of whole names; None if all have one."""
+    """Return a pattern of the full names of modules without an adapter; None if all have one."""
     if not adapter.first_layer:
         return None
     return rf".*\.layers\.({'|'.join(map(str, range(adapter.first_layer)))})\..*"
 
 
 def check_adapter(name: str, model: Path, adapter: AdapterSettings) -> int:
-    """How many weights an adapter on the model in a directory has.
+    """Count the weights of an adapter on the model in a directory.
 
     Raises:
-        ConfigError: no linear layer of the model would have one, or the adapter to begin with
-            cannot be read or is of another shape.
+        ConfigError: No linear layer of the model would have one, or the initial adapter cannot be
+            read or has another shape.
     """
     excluded = excluded_modules(adapter)
     try:
@@ -103,7 +103,7 @@ def _plain(rank: int, excluded: str | None) -> Any:
 
 
 def _trained(model: Path, wanted: Any) -> dict[str, int]:
-    """Names and sizes of the weights that PEFT would train."""
+    """Return names and sizes of the weights that PEFT would train."""
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -125,7 +125,7 @@ def _check_start(
         found = LoraConfig.from_pretrained(str(path))
         found.inference_mode = False
         theirs = _trained(model, found)
-    except Exception as error:  # whatever PEFT makes of a damaged file
+    except Exception as error:  # PEFT raises many types for a damaged file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"lora.{name}.path: no adapter for {model} in {path}: {reason}"

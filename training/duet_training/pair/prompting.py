@@ -15,10 +15,10 @@ class PairPrompts:
     """Builds every prompt of a pair, and cuts signals and answers out of responses."""
 
     def __init__(self, pair: Pair) -> None:
-        """Reads both tokenizers.
+        """Read both tokenizers.
 
         Raises:
-            ConfigError: an end token is not a single token of its vocabulary.
+            ConfigError: An end token is not a single token of its vocabulary.
         """
         self._pair = pair
         files = [model.path / "tokenizer.json" for model in (pair.reasoner, pair.decoder)]
@@ -41,30 +41,30 @@ class PairPrompts:
         return self._reasoner_words.sha256 == self._decoder_words.sha256
 
     def reasoner(self, question: str) -> list[int]:
-        """The reasoner's prompt."""
+        """Build the reasoner's prompt."""
         check_text(question, "question")
         ids = encode_text(self._reasoner_text, self._reasoner_words, question)
         return prompt_ids(self._reasoner_text, self._pair.reasoner.prompt, question=ids)
 
     def alone(self, question: str) -> list[int]:
-        """The decoder's prompt without a signal."""
+        """Build the decoder's prompt without a signal."""
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_alone
         return prompt_ids(self._decoder_text, prompt, question=ids)
 
     def guided(self, question: str, signal: Sequence[int]) -> list[int]:
-        """The decoder's prompt with a signal, given as the reasoner's token ids."""
+        """Build the decoder's prompt with a signal, given as the reasoner's token ids."""
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_with_signal
         read = self._read(signal)
         return prompt_ids(self._decoder_text, prompt, question=ids, signal=read)
 
     def signal(self, response: Sequence[int]) -> list[int]:
-        """The signal in a response of the reasoner, as its token ids.
+        """Extract the signal from a response of the reasoner, as its token ids.
 
-        What stands between the tokens that begin and end the reasoning; all before the end if
-        there is no beginning, and the whole response if there is neither (arXiv 2605.01111). No
-        control token is left in it, since a slot never holds one.
+        The signal is the text between the tokens that begin and end the reasoning. It is all text
+        before the end token if the begin token is missing, and the whole response if both are
+        missing (arXiv 2605.01111). It contains no control token, because a slot never holds one.
         """
         ids = list(response)
         if self.end_of_reasoning in ids:
@@ -74,17 +74,17 @@ class PairPrompts:
         return [token for token in ids if token not in self._control]
 
     def signal_text(self, signal: Sequence[int]) -> str:
-        """A signal as text."""
+        """Decode a signal to text."""
         text: str = self._reasoner.decode(list(signal), skip_special_tokens=False)
         return text
 
     def answer_text(self, response: Sequence[int]) -> str:
-        """The decoder's answer as text, without the token that ended it."""
+        """Decode the decoder's answer to text, without its end token."""
         text: str = self._decoder.decode(list(response), skip_special_tokens=True)
         return text
 
     def response_text(self, response: Sequence[int]) -> str:
-        """The reasoner's whole response as text."""
+        """Decode the reasoner's whole response to text."""
         text: str = self._reasoner.decode(list(response), skip_special_tokens=True)
         return text
 

@@ -19,7 +19,7 @@ _ASK = " Let's think step by step and output the final answer within \\boxed{}."
 
 
 def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
-    """Writes both models and `pair.yaml` under `out`; returns the latter's path.
+    """Write both models and `pair.yaml` under `out`; return the latter's path.
 
     Unless they are `alike`, the decoder has another vocabulary, so that signals travel as text.
     """

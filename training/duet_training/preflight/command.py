@@ -28,7 +28,7 @@ class Preflight:
         self.phases: dict[str, dict[str, float]] = {}
 
     def look(self) -> None:
-        """Runs every check that can be run."""
+        """Run every check that can be run."""
         settings, hardware = self._settings, self._settings.hardware
         self._do("versions", lambda: host.versions(hardware.platform))
         self._do("GPUs", lambda: host.gpus(hardware))
@@ -55,7 +55,7 @@ class Preflight:
         try:
             return {name: shape_of(paths[name]) for name in self._settings.policies}
         except ConfigError:
-            return {}  # told by the model's own check
+            return {}  # the model's own check reports it
 
     def _model(self, name: str, path: Path) -> Iterator[Finding]:
         settings = self._settings
@@ -70,7 +70,7 @@ class Preflight:
         check: Callable[[], Iterator[Finding | Made]],
         makes: type[Made] | None = None,
     ) -> Made | None:
-        """Adds a check's findings; returns the thing of type `makes` that it yields, if any."""
+        """Add a check's findings; return the object of type `makes` that it yields, if any."""
         made = None
         try:
             for found in check():
@@ -84,7 +84,7 @@ class Preflight:
 
 
 def run_checks(overrides: list[str]) -> int:
-    """Prints the table of checks.
+    """Print the table of checks.
 
     Args:
         overrides: settings, see `duet_training.rl.run.settings_from`.

@@ -1,6 +1,6 @@
-"""GPU memory of a run on paper: what lies on one device in each phase of a step, in GiB.
+"""Estimate of a run's GPU memory on one device in each phase of a step, in GiB.
 
-Nothing here touches a device: shapes come from the models' config.json, the rest from the settings.
+The estimate uses no device: shapes come from the models' config.json, the rest from the settings.
 
     masters      4 P / n      float32 weights, sharded over n ranks (FSDP)
     moments      8 P / n      Adam, from the first update on
@@ -36,17 +36,17 @@ RESTING = 2.0
 
 @dataclass(frozen=True)
 class ModelShape:
-    """A decoder-only transformer with gated MLP and grouped keys, as Qwen3 or Llama.
-
-    `queries` and `keys`: heads times head dimension. `parameters` counts everything.
-    """
+    """Shape of a decoder-only transformer with gated MLP and grouped keys, as Qwen3 or Llama."""
 
     parameters: int
+    """Number of all weights."""
     layers: int
     hidden: int
     intermediate: int
     queries: int
+    """Query heads times head dimension."""
     keys: int
+    """Key heads times head dimension."""
     vocabulary: int
 
     def adapter(self, rank: int, first_layer: int = 0) -> int:
@@ -63,29 +63,29 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Engine:
-    """How one model is trained and served on each of `ranks` devices.
-
-    `longest`: tokens of a micro-batch that is trained on; `read` of one whose log-probs alone are
-    taken. `served`: share of the device that its server takes while awake. `adapter`: weights of
-    the adapter that alone is trained; 0 where all are.
-    """
+    """How one model is trained and served on each of its devices."""
 
     shape: ModelShape
     ranks: int
+    """Number of devices."""
     longest: int
+    """Tokens of a micro-batch in training."""
     read: int
+    """Tokens of a micro-batch whose log-probs are computed without training."""
     served: float
+    """Share of the device that the model's server uses while awake."""
     offload_parameters: bool = False
     offload_optimizer: bool = False
     bucket: float = 2.0
     adapter: int = 0
+    """Weights of the adapter, if only the adapter is trained; 0 if all weights are trained."""
 
 
 def shape_of(model: Path) -> ModelShape:
-    """The shape of the model in a directory, from its config.json.
+    """Read the shape of the model in a directory from its config.json.
 
     Raises:
-        ConfigError: not a readable config.json of such a model.
+        ConfigError: The config.json is unreadable or not of such a model.
     """
     try:
         config: dict[str, Any] = read_json((model / "config.json"), finite=False)
@@ -106,7 +106,7 @@ def shape_of(model: Path) -> ModelShape:
 
 
 def resident(engine: Engine, *, updating: bool) -> dict[str, float]:
-    """What a trained model keeps on a device; more while it is `updating`."""
+    """Estimate a trained model's resident memory; it is larger while `updating`."""
     held = (engine.shape.parameters + engine.adapter) / engine.ranks / GIB
     learnt = (engine.adapter or engine.shape.parameters) / engine.ranks / GIB
     parts = {}
@@ -120,7 +120,7 @@ def resident(engine: Engine, *, updating: bool) -> dict[str, float]:
 
 
 def adapter_sizes(settings: Settings, shapes: Mapping[str, ModelShape]) -> dict[str, int]:
-    """Weights of each policy's adapter; 0 where all weights are trained."""
+    """Count the weights of each policy's adapter; 0 if all weights are trained."""
     chosen = {name: settings.lora.of(name) for name in shapes}
     return {
         name: shape.adapter(chosen[name].rank, chosen[name].first_layer)
@@ -129,7 +129,7 @@ def adapter_sizes(settings: Settings, shapes: Mapping[str, ModelShape]) -> dict[
 
 
 def activations(engine: Engine) -> dict[str, float]:
-    """What one forward and backward pass over `longest` tokens needs beside that."""
+    """Estimate the additional memory of one forward and backward pass over `longest` tokens."""
     shape, tokens = engine.shape, engine.longest
     embeddings = shape.vocabulary * shape.hidden
     layer = max(0, shape.parameters - embeddings) / shape.layers
@@ -145,9 +145,9 @@ def activations(engine: Engine) -> dict[str, float]:
 def phases(
     engines: Mapping[str, Engine], device: float, *, shared: bool
 ) -> dict[str, dict[str, float]]:
-    """GiB by part for each phase of a step on one device of `device` GiB.
+    """Estimate GiB by part for each phase of a step on one device of `device` GiB.
 
-    `engines` by "reasoner" and "decoder". Where devices are `shared` both lie on each of them.
+    `engines` has the keys "reasoner" and "decoder". If devices are `shared`, each holds both.
     """
     found = {}
     for name, engine in engines.items():
@@ -192,14 +192,14 @@ def phases(
 
 
 def cached_tokens(engine: Engine, device: float) -> int:
-    """Tokens that fit the KV cache of one awake server of `engine`."""
+    """Compute how many tokens fit the KV cache of one awake server of `engine`."""
     weights = 2 * engine.shape.parameters / GIB
     free = engine.served * device - weights - RESTING
     return max(0, math.floor(free * GIB / engine.shape.cache_bytes))
 
 
 def memory_table(found: Mapping[str, Mapping[str, float]], device: float) -> list[str]:
-    """Lines of a Markdown table: a phase, its GiB of `device`, and the parts of 0.1 GiB up."""
+    """Write a Markdown table: phase, GiB of `device`, and the parts of at least 0.1 GiB."""
     rows = []
     for phase, parts in found.items():
         named = ", ".join(f"{part} {size:.1f}" for part, size in parts.items() if size >= 0.05)
@@ -208,7 +208,7 @@ def memory_table(found: Mapping[str, Mapping[str, float]], device: float) -> lis
 
 
 def engine_of(config: Any, shape: ModelShape, ranks: int, adapter: int = 0) -> Engine:
-    """An `Engine` from VERL's configuration of a policy (`duet_training.verl_backend.config`)."""
+    """Make an `Engine` from VERL's configuration of a policy (see `verl_backend.config`)."""
     part = config.actor_rollout_ref
     return Engine(
         shape,

@@ -1,4 +1,4 @@
-"""The run: models, prompts, data, VERL's configuration, memory, what `out` holds already."""
+"""Checks of a run: models, prompts, data, VERL's configuration, memory, contents of `out`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ from duet_training.verl_backend.config import policy_config
 
 
 def local_pair(settings: Settings) -> Iterator[Finding | Pair]:
-    """Findings about the models that take part, then the pair if all are on this machine."""
+    """Yield findings about the models, then the pair if all models are on this machine."""
     pair = read_pair(settings.pair)
     paths: dict[str, Path] = {}
     for name, model in (("reasoner", pair.reasoner), ("decoder", pair.decoder)):
@@ -66,7 +66,7 @@ def _on_the_hub(name: str, repository: str) -> Finding:
 
 
 def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
-    """A model's weights, tokenizer and context. `needed`: tokens of its longest sequence."""
+    """Check a model's weights, tokenizer and context; `needed`: tokens of the longest sequence."""
     config: dict[str, Any] = read_json((path / "config.json"), finite=False)
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
         yield Finding("fail", name, f"{path} has no weights")
@@ -96,7 +96,7 @@ def model(name: str, path: Path, needed: int) -> Iterator[Finding]:
 
 
 def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
-    """Whether prompts can be built: end tokens, vocabularies."""
+    """Check that prompts can be built: end tokens, vocabularies."""
     built = PairPrompts(pair)
     how = "token ids" if built.shared_vocabulary else "text: the vocabularies differ"
     yield Finding("ok", "prompts", f"signals travel as {how}")
@@ -104,7 +104,7 @@ def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
 
 
 def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
-    """Files, rows, over-long prompts, and whether the verifiers tell right from wrong."""
+    """Check files, rows, too long prompts, and the verifiers' own examples."""
     files = {"training data": settings.data.train}
     if settings.data.validation and settings.validate_.every:
         files["validation data"] = settings.data.validation
@@ -129,7 +129,7 @@ def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
 
 
 def adapters(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding]:
-    """Whether each adapter fits its model, and how large it is."""
+    """Check that each adapter fits its model, and report its size."""
     for name in settings.policies:
         adapter = settings.lora.of(name)
         if adapter.rank and name in paths:
@@ -138,7 +138,7 @@ def adapters(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding]:
 
 
 def verl(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding | dict[str, Any]]:
-    """Whether VERL knows every setting; then its configuration of each policy."""
+    """Check that VERL knows every setting, then yield its configuration of each policy."""
     configs = {
         name: policy_config(settings, name, str(paths.get(name, "unknown")))
         for name in settings.policies
@@ -150,7 +150,7 @@ def verl(settings: Settings, paths: dict[str, Path]) -> Iterator[Finding | dict[
 def memory(
     settings: Settings, shapes: dict[str, ModelShape], configs: dict[str, Any]
 ) -> Iterator[Finding | dict[str, dict[str, float]]]:
-    """The estimate of each phase against the devices' memory; then the phases."""
+    """Compare the estimate of each phase to the devices' memory, then yield the phases."""
     hardware = settings.hardware
     if hardware.platform == "cpu":
         return
@@ -180,7 +180,7 @@ def _size(pair: tuple[str, float]) -> float:
 
 
 def earlier_run(settings: Settings) -> Iterator[Finding]:
-    """What `out` holds already, and whether this run may go on from it."""
+    """Report the contents of `out`, and whether this run may resume from them."""
     checkpoints = Checkpoints(
         settings.out / "checkpoints", settings.binding(), settings.checkpoint.keep
     )
@@ -197,5 +197,5 @@ def earlier_run(settings: Settings) -> Iterator[Finding]:
 
 
 def as_finding(what: str, error: TrainingError | ContractError | OSError) -> Finding:
-    """An error that a check ran into."""
+    """Convert a check's error to a finding."""
     return Finding("fail", what, one_line(error))

@@ -1,7 +1,7 @@
-"""The bench (`duet-bench split`) as a command: what it is asked, and the report that counts.
+"""Runs the bench (`duet-bench split`) as a command, and reuses its complete reports.
 
-It runs in the interpreter that has vLLM. It starts what it asks, service and vLLM's OpenAI server
-with the same flags in the same environment, one at a time.
+It runs in the interpreter that has vLLM. It starts the service and vLLM's OpenAI server with the
+same flags in the same environment, one at a time.
 """
 
 import shutil
@@ -18,33 +18,34 @@ from duet_training.experiments.processes import Processes
 
 SPLIT, ALONE = "duet", "large-alone"
 _BENCH = "tools/bench_split.py"
-# What the large model may write by itself; as in `stories.LENGTHS`.
+# Token limit of the large model by itself; as in `stories.LENGTHS`.
 LARGE_LIMIT = 320
 
 
 @dataclass(frozen=True)
 class BenchRun:
-    """One run of the bench.
-
-    `pair`: name or directory. `questions`: how many of `data`, from its first. `streams`: at once.
-    `folder`: where the bench writes. `engine`: vLLM's flags. `no_failures`: whether a question
-    that failed makes the run worthless, as where seconds are compared.
-    """
+    """One run of the bench."""
 
     pair: str
+    """Name or directory of the pair."""
     data: Path
     questions: int
+    """Number of questions, from the first of `data`."""
     modes: tuple[str, ...]
     streams: int
+    """Concurrent questions."""
     folder: Path
+    """Output directory of the bench."""
     engine: tuple[str, ...] = ()
+    """vLLM's flags."""
     no_failures: bool = False
+    """Whether a failed question invalidates the run, as in a comparison of durations."""
 
     def settings(self) -> dict[str, Any]:
-        """What a report must have been made with to count: no paths, but what lies there.
+        """Return the settings that a reused report must match: file contents instead of paths.
 
         Raises:
-            ContractError: there is no such pair. OSError: no such file.
+            ContractError: The pair does not exist. OSError: A file does not exist.
         """
         return {
             "pair_sha256": sha256_of(find_pair(self.pair) / MANIFEST_NAME),
@@ -66,7 +67,7 @@ class BenchRun:
         ]
 
     def lacks(self, report: dict[str, Any]) -> str | None:
-        """What a report lacks of a whole one; None if it is one."""
+        """Describe what is missing in a report; return None if it is complete."""
         if report.get("partial"):
             return str(report["partial"])
         for mode in self.modes:
@@ -85,7 +86,7 @@ class BenchRun:
 
 
 def whole_report(asked: BenchRun) -> dict[str, Any] | None:
-    """The report of a run that was asked the same and is whole; None if there is none."""
+    """Read the complete report of a run with the same settings; None without such a report."""
     report = _read(asked.folder / "report.json")
     if report is None or _read(_beside(asked.folder)) != asked.settings():
         return None
@@ -93,13 +94,13 @@ def whole_report(asked: BenchRun) -> dict[str, Any] | None:
 
 
 def run_bench(asked: BenchRun, python: Path, limit_s: float, *, resume: bool) -> dict[str, Any]:
-    """Runs the bench unless its report is there already.
+    """Run the bench unless its report exists.
 
-    `resume`: what a run left that was stopped counts, and is gone on from; else it is taken again.
+    If `resume`, an interrupted run continues; otherwise it starts again.
 
     Raises:
-        TrainingError: it failed, took longer than `limit_s`, or its report is not whole.
-        KeyboardInterrupt: interrupted; nothing of it runs any more.
+        TrainingError: The bench failed, exceeded `limit_s`, or its report is incomplete.
+        KeyboardInterrupt: The run was interrupted; all its processes have ended.
     """
     if found := whole_report(asked):
         return found
@@ -125,10 +126,10 @@ def run_bench(asked: BenchRun, python: Path, limit_s: float, *, resume: bool) ->
 
 
 def cell(report: dict[str, Any], mode: str) -> dict[str, Any]:
-    """A report's only cell of a mode.
+    """Return a report's only cell of a mode.
 
     Raises:
-        DataError: there is none, or more than one.
+        DataError: The report has no such cell, or more than one.
     """
     found: list[dict[str, Any]] = [c for c in report["cells"] if c["cell"]["mode"] == mode]
     if len(found) != 1:
@@ -137,7 +138,7 @@ def cell(report: dict[str, Any], mode: str) -> dict[str, Any]:
 
 
 def _beside(folder: Path) -> Path:
-    """Where the settings of the run are kept: the bench wants its folder for itself."""
+    """Return the file of the run's settings, outside the folder that the bench owns."""
     return folder.with_name(f"{folder.name}.asked.json")
 
 

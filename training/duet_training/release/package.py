@@ -1,4 +1,4 @@
-"""What is released of a finished pair: one decoder, its figures, and a page that shows them."""
+"""Packages a finished pair: one decoder, its figures, and a page that shows them."""
 
 import shutil
 from pathlib import Path
@@ -19,12 +19,12 @@ _SAMPLE = ("question", "signal", "answer", "score", "step")
 
 
 def package(out: Path, into: Path) -> None:
-    """Copies manifest, models and figures of `out/pair` into `into`, which must hold no other pair.
+    """Copy manifest, models and figures of `out/pair` into `into`, which must hold no other pair.
 
-    The signature stays behind: whoever installs the pair signs it for that machine.
+    The signature is not copied: the user who installs the pair signs it for that machine.
 
     Raises:
-        ContractError: the pair is not what its manifest says.
+        ContractError: The pair does not match its manifest.
         DataError: `into` holds something else, or figures cannot be read.
     """
     pair = out / "pair"
@@ -44,11 +44,11 @@ def package(out: Path, into: Path) -> None:
 
 
 def renew_figures(out: Path, into: Path) -> None:
-    """Writes figures and page of `out/pair` anew into `into`, which holds a copy of that pair.
+    """Rewrite figures and page of `out/pair` in `into`, which holds a copy of that pair.
 
     Raises:
-        ContractError: there is no pair in `out`.
-        DataError: `into` holds another pair or none, or figures cannot be read.
+        ContractError: `out` has no pair.
+        DataError: `into` holds another pair or no pair, or figures cannot be read.
     """
     manifest = load_manifest(out / "pair")
     there = into / MANIFEST_NAME
@@ -58,11 +58,11 @@ def renew_figures(out: Path, into: Path) -> None:
 
 
 def served_of(pair: Path) -> dict[str, Any] | None:
-    """What the figures beside a pair say of it as it is served; None if they say nothing.
+    """Read the serving figures in a pair's directory; None if they are missing.
 
     Raises:
-        ContractError: there is no pair.
-        DataError: its figures cannot be read, or are of another.
+        ContractError: The pair does not exist.
+        DataError: Its figures cannot be read, or are of another pair.
     """
     found = (_read(pair / FIGURES) or {}).get("served")
     if found and found["pair_sha256"] != sha256_of(pair / MANIFEST_NAME):
@@ -71,10 +71,10 @@ def served_of(pair: Path) -> dict[str, Any] | None:
 
 
 def renew_served(pair: Path, served: dict[str, Any]) -> None:
-    """Writes figures and page of a pair anew, with what was measured of it as it is served.
+    """Rewrite figures and page of a pair with new serving figures.
 
     Raises:
-        ContractError: there is no pair. DataError: it has no figures that can be read.
+        ContractError: The pair does not exist. DataError: Its figures cannot be read.
     """
     figures = _read(pair / FIGURES)
     if figures is None:
@@ -83,25 +83,25 @@ def renew_served(pair: Path, served: dict[str, Any]) -> None:
 
 
 def tell(out: Path, into: Path) -> None:
-    """Writes figures, page and licence of `out/pair` into `into`, which holds parts to build it of.
+    """Write figures, page and license of `out/pair` into `into`, which holds the pair's parts.
 
     Raises:
-        ContractError: there is no pair in `out`.
-        DataError: figures cannot be read.
+        ContractError: `out` has no pair.
+        DataError: Figures cannot be read.
     """
     _write(into, load_manifest(out / "pair"), collect(out))
     _write_licence(into)
 
 
 def collect(out: Path) -> dict[str, Any]:
-    """Figures of the generated sets by the trainer, of parity, and of what is served.
+    """Collect the trainer's figures of the generated sets, parity, and serving figures.
 
-    None, or empty, where something was not measured.
+    A figure that was not measured has the value None or is empty.
 
     Raises:
-        DataError: a file cannot be read, or is of another pair.
+        DataError: A file cannot be read, or is of another pair.
     """
-    # A pair that is built of parts lies apart from what was exported.
+    # A pair that is built from parts is in another directory than the export.
     parity = _read(out / "exported" / "parity.json") or _read(out / "pair" / "parity.json")
     try:
         evaluations: dict[str, dict[str, Any]] = {name: {} for name in HELD_OUT}
@@ -127,7 +127,7 @@ def collect(out: Path) -> dict[str, Any]:
 
 
 def _of_this_pair(out: Path, name: str) -> dict[str, Any] | None:
-    """What was measured of the pair as it is now; it may have been exported anew."""
+    """Read figures of the current pair; reject those of an earlier export."""
     found = _read(out / name)
     if found and found.get("pair_sha256") != sha256_of(out / "pair" / MANIFEST_NAME):
         raise DataError(f"{out / name} was measured of another pair: take it away, measure again")

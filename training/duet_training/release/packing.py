@@ -1,8 +1,8 @@
-"""`duet-train release pack OUT NAME VERSION --into DIR`: what ships of an adapter.
+"""`duet-train release pack OUT NAME VERSION --into DIR`: packs the released parts of an adapter.
 
-Copies the adapter of the pair in OUT/exported, in bfloat16, its decoder, and the decoder's
-tokenizer, to where the recipe NAME reads them. A recipe of another version, or with another
-threshold of confidence than the export found, is refused: both are written there by hand.
+The command copies the adapter of the pair in OUT/exported, in bfloat16, its decoder, and the
+decoder's tokenizer, to the directory that the recipe NAME reads. It rejects a recipe with another
+version or confidence threshold than the export's: a recipe contains both as hand-written values.
 """
 
 import shutil
@@ -24,16 +24,16 @@ RECIPES = ROOT / "cloud" / "pairs" / "recipes"
 
 
 def pack_release(out: Path, name: str, version: str, into: Path) -> None:
-    """Packs what is released of the pair in `out`.
+    """Pack the released parts of the pair in `out`.
 
     Args:
-        out: what `duet-train release build` has made.
-        name: the recipe.
-        version: the pair's version, as in the recipe.
-        into: directory to write.
+        out: Output of `duet-train release build`.
+        name: The recipe.
+        version: The pair's version, as in the recipe.
+        into: Directory to write.
 
     Raises:
-        TrainingError: a file cannot be read or written, or the recipe says something else.
+        TrainingError: A file cannot be read or written, or the recipe does not match.
     """
     manifest = load_manifest(out / "exported")
     check_recipe(RECIPES / f"{name}.toml", version, manifest)
@@ -41,10 +41,10 @@ def pack_release(out: Path, name: str, version: str, into: Path) -> None:
 
 
 def check_recipe(recipe: Path, version: str, manifest: Manifest) -> None:
-    """Whether a recipe says of the pair what its export found.
+    """Check that a recipe matches the pair's export.
 
     Raises:
-        DataError: it does not, or cannot be read; the message says what to write.
+        DataError: It does not, or cannot be read; the message names the values to write.
     """
     try:
         content: dict[str, Any] = tomllib.loads(recipe.read_text("utf-8"))
@@ -60,10 +60,10 @@ def check_recipe(recipe: Path, version: str, manifest: Manifest) -> None:
 
 
 def pack(out: Path, manifest: Manifest, into: Path) -> None:
-    """Writes `into/adapter` and `into/decoder`; what else is there stays.
+    """Write `into/adapter` and `into/decoder`; keep all other files.
 
     Raises:
-        DataError: a file cannot be read or written.
+        DataError: A file cannot be read or written.
     """
     adapter, decoder = (
         out / "exported" / path for path in ("adapter/reasoner", manifest.decoder.path)
@@ -74,7 +74,7 @@ def pack(out: Path, manifest: Manifest, into: Path) -> None:
         for name in ("adapter", "decoder"):
             shutil.rmtree(into / name, ignore_errors=True)
         shutil.copytree(adapter, into / "adapter")
-        # Which model it is of, a run knows as a directory of its machine.
+        # A run only knows the adapter's base model as a local directory.
         base = read_json(settings, finite=False)["base_model_name_or_path"]
         settle_config(into / "adapter", base)
         weights = into / "adapter" / "adapter_model.safetensors"

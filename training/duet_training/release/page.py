@@ -1,4 +1,4 @@
-"""The page beside a shipped pair: what it answers, what it does not, what was measured."""
+"""The README of a released pair: its scope, its limits and its figures."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from duet_training.release.words import Asked, Words, words_of
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
-    """The README of the pair, in Markdown; what was not measured is left out, or said to be."""
+    """Write the pair's README in Markdown; omit missing figures or state that they are missing."""
     kind, words = _kind(manifest), words_of(manifest.id)
     evaluations = figures["evaluations"]
     parts = [
@@ -34,7 +34,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
 
 
 def _real(figures: dict[str, Any]) -> dict[str, Any]:
-    """The sets that were not generated, as served."""
+    """Select the serving figures of the sets that were not generated."""
     sets = figures["served"]["sets"] if figures["served"] else {}
     return {name: found for name, found in sets.items() if name not in tables.SETS}
 
@@ -114,7 +114,7 @@ def _short(text: str) -> str:
 
 
 def _joint(figures: dict[str, Any]) -> list[str]:
-    """What joint training costs, and what of the saving is its own."""
+    """Describe the cost of joint training, and its part of the saving."""
     sentences = []
     longer = figures["evaluations"].get("wide-long", {})
     if "original" in longer and "duet" in longer:
@@ -152,11 +152,11 @@ def _parity(parity: dict[str, Any], kind: str) -> str:
 
 
 def _compared_on(parity: dict[str, Any]) -> str:
-    """Of which problems the answers were that the threshold was set on."""
+    """Name the problems whose answers set the threshold."""
     other = parity.get("source") == "stories:wide-other"
     return "problems of plots that were never trained on" if other else "held-out problems"
 
 
 def _kind(manifest: Manifest) -> str:
-    """Such as Q8_0, out of `decoder/model.Q8_0.gguf`."""
+    """Return the quantization, such as Q8_0 for `decoder/model.Q8_0.gguf`."""
     return manifest.decoder.path.rsplit("/", 1)[-1].removeprefix("model.").removesuffix(".gguf")

@@ -58,7 +58,7 @@ def _question(row: dict[str, Any]) -> dict[str, str]:
 
 
 def write_real(name: str, file: Path, to: Path) -> None:
-    """Writes a set's questions as JSON lines.
+    """Write a set's questions as JSON lines.
 
     Raises:
         DataError: `file` is not the file that the figures were measured with.

@@ -1,9 +1,9 @@
-"""`duet-train release build OUT`: a pair that comes with the code, from nothing.
+"""`duet-train release build OUT`: builds a released pair from scratch.
 
-Supervised training of both models, joint training, evaluation, export, and how it does as it is
-served. By its logged speed, supervised training of stories-5m alone takes about 3.5 hours on two
-cores; the whole was never timed from nothing. Called again, it goes on where it stopped. `--into
-DIR` then copies what is shipped.
+The stages are SFT of both models, joint training, evaluation, export, and the measurement of the
+served pair. By its logged speed, SFT of stories-5m alone takes about 3.5 hours on two cores; the
+whole build has no measured duration. A second call continues where the first one stopped. `--into
+DIR` then copies the released files.
 """
 
 import sys
@@ -42,7 +42,7 @@ def _run(stage: ReleaseStage, logs: Path, processes: Processes) -> None:
 
 
 def _run_plan(plan: Sequence[ReleaseStage], out: Path) -> None:
-    """Runs what is left of a plan, stage by stage."""
+    """Run the remaining stages of a plan, one by one."""
     records, processes = StageRecords(out), Processes(_PATIENCE_S)
 
     def done(stage: ReleaseStage) -> bool:
@@ -68,10 +68,10 @@ def _run_plan(plan: Sequence[ReleaseStage], out: Path) -> None:
 
 
 def build(arguments: SimpleNamespace) -> None:
-    """Does what is left.
+    """Run the remaining stages.
 
     Raises:
-        TrainingError: a command failed, or what is there was made with other arguments.
+        TrainingError: A command failed, or existing results were made with other arguments.
     """
     out: Path = arguments.out.resolve()
     private = arguments.pair == private_sums.NAME
@@ -108,7 +108,7 @@ def build(arguments: SimpleNamespace) -> None:
 
 
 def _given(arguments: SimpleNamespace, python: Path | None) -> tuple[tuple[Path, Path, Path], Path]:
-    """The paths that pairs with an adapter need: base, worked problems, target; interpreter."""
+    """Return the inputs of a pair with an adapter: (base, worked problems, target), interpreter."""
     base, worked, into = arguments.base, arguments.worked, arguments.into
     if not (base and worked and into and python):
         raise DataError(f"{arguments.pair} needs --base, --worked, --into and --serving-python")

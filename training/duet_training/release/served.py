@@ -1,12 +1,11 @@
-"""`duet-train release served OUT`: the built pair as it is served, over whole sets.
+"""`duet-train release served OUT`: measures the built pair in serving, over whole sets.
 
-The bench asks the pair's service and, by itself, the reasoner that ships, through vLLM's OpenAI
-server: every question of the generated held-out sets, and of each file given. A question that is
-refused, or fails otherwise, counts as wrong. The pair is also asked what no arithmetic answers
-(`elsewhere.jsonl`), to see which answers it marks. `--peer` asks another pair's reasoner the first
-questions of each of those files. `--of` measures a pair that is there already, such as one that
-ships: sets that its figures tell of, as many questions, are not asked again, and its figures and
-page are written anew.
+The bench asks the pair's service and, through vLLM's OpenAI server, the released reasoner alone:
+every question of the generated held-out sets and of each given file. A question that is rejected or
+fails counts as wrong. The bench also asks out-of-domain questions (`elsewhere.jsonl`), to count the
+answers that the pair marks. `--peer` asks another pair's reasoner the first questions of each given
+file. `--of` measures an existing pair, such as a released one: it skips sets for which the pair has
+figures of as many questions, and rewrites its figures and page.
 """
 
 import shutil
@@ -27,18 +26,18 @@ from duet_training.release.package import renew_served, served_of
 from duet_training.release.stages import HELD_OUT, QUESTIONS
 
 STREAMS = 16
-# Of each file, for a peer, which may be many times the size.
+# Questions of each file for a peer, which may be many times larger.
 PEER_QUESTIONS = 50
-# Of facts, languages, small talk: none that a number answers.
+# Questions about facts, languages and small talk, without a numeric answer.
 ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
 _LIMIT_S = 6 * 3600.0
 
 
 def read_sets(given: list[str]) -> dict[str, Path]:
-    """Files by name, of `NAME=FILE`.
+    """Parse `NAME=FILE` arguments to files by name.
 
     Raises:
-        DataError: one is no such thing, its name is another's, or its file is not there.
+        DataError: An argument is malformed, a name is repeated, or a file is missing.
     """
     found: dict[str, Path] = {}
     for each in given:
@@ -57,16 +56,16 @@ def read_sets(given: list[str]) -> dict[str, Path]:
 def measure_served(
     out: Path, python: Path, real: Mapping[str, Path], peer: str | None, of: Path | None = None
 ) -> dict[str, Any]:
-    """Writes `out/served.json`; sets that are whole in `out/served` are not asked again.
+    """Write `out/served.json`; skip sets that are complete in `out/served`.
 
-    `of`: a pair with figures, whose sets are not asked again either, and which are renewed.
+    `of` is a pair with figures: the run skips its measured sets and updates its figures.
 
     Returns:
-        What was written.
+        The content of the file.
 
     Raises:
-        TrainingError: a server or the bench failed; called again, it goes on.
-        KeyboardInterrupt: interrupted; nothing runs any more, and what was answered is kept.
+        TrainingError: A server or the bench failed; a second call continues.
+        KeyboardInterrupt: The run was interrupted; its processes have ended, answers are stored.
     """
     work = out / "served"
     told = served_of(of) if of else None
@@ -105,10 +104,10 @@ def measure_served(
 
 
 def _signed(pair: Path, work: Path) -> Path:
-    """A copy that the device loads: a pair is signed where it is installed, not among the code.
+    """Make a signed copy for the device: the pair in the repository has no signature.
 
     Raises:
-        ContractError: there is no pair, or it is not what its manifest says.
+        ContractError: The pair does not exist, or does not match its manifest.
     """
     if (pair / SIGNATURE_NAME).is_file():
         return pair
@@ -120,7 +119,7 @@ def _signed(pair: Path, work: Path) -> Path:
 
 
 def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict[str, Any]:
-    """What another pair's reasoner makes of a file's first questions, by itself."""
+    """Measure another pair's reasoner alone on a file's first questions."""
     questions = min(count, PEER_QUESTIONS)
     found = str(find_pair(peer).resolve())
     asked = BenchRun(found, file, questions, (ALONE,), STREAMS, folder)
@@ -129,9 +128,9 @@ def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict
 
 
 def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
-    """How many answers the device marks of those to questions of another kind.
+    """Count the answers to out-of-domain questions that the device marks.
 
-    None where it never marks any.
+    Without a confidence threshold the device marks no answer, and the count is null (None).
     """
     count = _count(ELSEWHERE)
     asked = BenchRun(str(pair), ELSEWHERE, count, (SPLIT,), STREAMS, folder)
@@ -142,7 +141,7 @@ def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
 
 
 def of_report(report: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a set's report: both modes, and how many answers the device marked."""
+    """Extract the stored part of a set's report: both modes, and the count of marked answers."""
     split = cell(report, SPLIT)
     return {
         "questions": split["asked"],
@@ -165,7 +164,7 @@ def _figures(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _generated(name: str, directory: Path) -> Path:
-    """The same questions that the trainer's evaluation asks."""
+    """Write the same questions that the trainer's evaluation asks."""
     file = directory / f"{name}.jsonl"
     file.write_text(question_lines(name, "test", QUESTIONS, 0), "utf-8")
     return file

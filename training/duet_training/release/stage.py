@@ -22,7 +22,7 @@ class ReleaseStage:
     output: Path
     """Exists when the stage is done."""
     locations: tuple[str, ...] = ()
-    """Arguments that say where something is and change nothing of the output."""
+    """Arguments that name locations and do not affect the output."""
     replaces: tuple[Path, ...] = ()
     """What is deleted before it runs again with other arguments. If empty, it cannot run again."""
     python: Path | None = None
@@ -32,7 +32,7 @@ class ReleaseStage:
     usual: float = 0.0
     """Expected minutes: not known."""
     together: None = None
-    """It has a process of its own."""
+    """Always None: each stage runs in a separate process."""
 
     @property
     def kind(self) -> str:
@@ -80,7 +80,7 @@ class StageRecords:
                 path.unlink(missing_ok=True)
 
     def write(self, stage: ReleaseStage) -> None:
-        """Records the arguments that a stage was run with."""
+        """Record the arguments that a stage was run with."""
         file = self._file(stage)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json_text(self._arguments(stage), indent=1) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""What the plans of both pairs have in common: data, joint training, evaluation, what is served."""
+"""Stages that the plans of both pairs share: data, joint training, evaluation, serving."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from duet_training.release.stage import ReleaseStage
 
 QUESTIONS = 500
-# Questions in other words than those trained on: longer ones, other plots.
+# Questions unlike those in training: longer ones, held-out templates.
 HELD_OUT = ("wide", "wide-long", "wide-other")
 
 
@@ -16,7 +16,7 @@ def generated_problems(out: Path, scope: str) -> ReleaseStage:
     size = "6000" if scope == "wide" else "0"
     counts = ("--size", size, "--validation", "200", "--test", str(QUESTIONS))
     arguments = (f"stories:{scope}", "--out", str(directory), *counts)
-    # What joint training has seen is not drawn anew under it.
+    # Training data must not change after joint training has read it.
     replaces = (
         ()
         if scope == "wide"
@@ -50,12 +50,12 @@ def joint_training(
 
 
 def checkpoint(out: Path, steps: int) -> Path:
-    """Where joint training ends."""
+    """Return the last checkpoint of joint training."""
     return out / "run" / "checkpoints" / f"step_{steps}"
 
 
 def evaluation_file(out: Path, method: str, name: str) -> Path:
-    """The result of a method on a generated set."""
+    """Return the result file of a method on a generated set."""
     return out / "evaluations" / f"{method}@{name}.json"
 
 

@@ -1,4 +1,4 @@
-"""What makes `stories-5m`: commands in order, each skipped once what it leaves is there."""
+"""The plan of `stories-5m`: commands in order, each skipped if its output exists."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from duet_training.release.stage import ReleaseStage
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
-# Role, lessons, and the steps of that role when they end.
+# Role, data mixture, and the role's total steps at the end of that mixture.
 SUPERVISED = (
     ("reasoner", "broad", 3400),
     ("reasoner", "terse", 4600),
@@ -48,10 +48,10 @@ JOINT = (
 def make_plan(
     out: Path, real: Mapping[str, Path], serving_python: Path | None, peer: str | None = None
 ) -> list[ReleaseStage]:
-    """Every command.
+    """List every command.
 
-    `real`: JSONL files of real questions, by name, and `peer`: a pair whose reasoner answers those,
-    too. What is served is measured where there is an interpreter that has vLLM.
+    `real` holds JSONL files of real questions by name; `peer` is a pair whose reasoner also answers
+    them. The served pair is measured if an interpreter with vLLM is given.
     """
     pair, wide = out / "start" / "pair.yaml", out / "data" / "wide"
 

@@ -18,7 +18,7 @@ _METHODS = {
 
 
 def targets(figures: dict[str, Any], kind: str) -> str:
-    """What was to be reached; `kind`: of the shipped decoder."""
+    """Write the table of targets; `kind`: quantization of the released decoder."""
     return (
         "Met or missed by the point estimate; intervals are of 95%. The reasoner compared with is "
         "the one before joint training, where nothing else is said.\n\n"
@@ -27,7 +27,7 @@ def targets(figures: dict[str, Any], kind: str) -> str:
 
 
 def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
-    """Generated sets, as the trainer answers them; `before`: what the reasoner once wrote."""
+    """Write the trainer's figures of generated sets; `before`: the earlier reasoner's output."""
     rows = []
     for name, words in SETS.items():
         if found := evaluations.get(name):
@@ -42,7 +42,7 @@ def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
 
 
 def served(found: dict[str, Any]) -> str:
-    """Whole sets, as the pair is served."""
+    """Write the serving figures of whole sets."""
     sets, peer = found["sets"], found["peer"]
     real = [name for name in sets if name not in SETS]
     rows = []
@@ -79,7 +79,7 @@ def served(found: dict[str, Any]) -> str:
 
 
 def seconds(measured: dict[str, Any]) -> str:
-    """Seconds of the split and of the reasoner by itself."""
+    """Write the durations of the split and of the reasoner alone, in seconds."""
     share, machine = measured["share_of_seconds"], measured["machine"]
     rows = [
         (
@@ -114,7 +114,7 @@ def _evaluated(found: dict[str, Any] | None) -> str:
 
 
 def _answered(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
-    """A cell of what was served; `of`: its set."""
+    """Format a cell of serving figures; `of`: its set."""
     if not found:
         return ""
     text = f"{percent(found)}, {found['large_tokens']:.0f} tokens"

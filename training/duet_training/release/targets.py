@@ -1,4 +1,4 @@
-"""What a released pair was to reach, what was measured of it, and whether that is met."""
+"""The targets of a released pair, its measured figures, and whether they meet the targets."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +16,16 @@ MISSING = "not measured"
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured, in words, and whether it is met; `met` is judged by the point estimate."""
+    """The measured figures of a target."""
 
     measured: str
+    """Description of the figures."""
     met: bool
+    """Whether the point estimate meets the target."""
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """The verdict in one word."""
         return "met" if self.met else "missed"
 
 
@@ -31,9 +33,9 @@ _Rule = Callable[[dict[str, Any], str], Found | None]
 
 
 def target_rows(figures: dict[str, Any], kind: str) -> list[tuple[str, str, str]]:
-    """Rows of what was to be reached, what was measured, and whether it is met.
+    """Return rows of target, measured figures and verdict.
 
-    `kind`: of the released decoder, such as Q8_0.
+    `kind` is the quantization of the released decoder, such as Q8_0.
     """
     rows = []
     for words, rule in _RULES:
@@ -43,7 +45,7 @@ def target_rows(figures: dict[str, Any], kind: str) -> list[tuple[str, str, str]
 
 
 def percent(found: dict[str, Any]) -> str:
-    """An accuracy with its 95% interval."""
+    """Format an accuracy with its 95% interval."""
     low, high = found["accuracy_95"]
     return share(Interval(value=found["accuracy"], low=low, high=high), 1)
 

@@ -32,11 +32,11 @@ _LIMIT_S = 3600.0
 
 
 def measure_wall_clock(out: Path, python: Path) -> None:
-    """Writes `out/wall_clock.json`; repeats that are whole in `out/wall_clock` are not run again.
+    """Write `out/wall_clock.json`; repeats that are whole in `out/wall_clock` are not run again.
 
     Raises:
         TrainingError: a server or the bench failed, or a report is not whole.
-        KeyboardInterrupt: interrupted; nothing runs any more.
+        KeyboardInterrupt: The run was interrupted; all its processes have ended.
     """
     work = out / "wall_clock"
     work.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""What makes `word-problems-135m`: a model of others with an adapter, and a decoder from scratch.
+"""The plan of `word-problems-135m`: a public model with an adapter, and a decoder from scratch.
 
-What ships is the adapter and the decoder; the pair is built from them by its recipe, and that one
-is measured as it is served.
+The release contains the adapter and the decoder. Its recipe builds the pair from them, and the
+plan measures that pair in serving.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from duet_training.release.stage import ReleaseStage
 NAME, VERSION = "word-problems-135m", "1.2.1"
 REASONER_STEPS, DECODER_STEPS = 2000, 3600
 JOINT_STEPS = 20
-# Nearer to what users ask than plots that both have seen: of those the decoder is so sure that a
-# threshold that some right answers fall under marks half of those to anything else.
+# Closer to users' questions than templates that both have seen: the decoder is so sure of those
+# that a threshold above some of its right answers marks half of the answers to anything else.
 COMPARED = "wide-other"
 LENGTHS = (
     *("data.max_prompt=200", "tokens.response=160", "tokens.answer=24"),
@@ -34,7 +34,7 @@ JOINT = (
     "learning_rate.decoder=1e-4",
     "objective.budget=15",
     "objective.kl.coefficient=0.005",
-    # So few steps would end before a price that starts at nothing is felt.
+    # With so few steps, a length penalty that starts at 0 would have no effect.
     "objective.price.start=0.3",
     "objective.price.rate=0.005",
     "objective.stop_at_end_of_reasoning=true",
@@ -51,15 +51,14 @@ JOINT = (
 
 @dataclass(frozen=True)
 class Given:
-    """Directories and files that the plan begins with.
-
-    `base`: of the reasoner as others trained it. `worked`: JSONL of problems with annotated
-    solutions. `into`: where the recipe finds adapter and decoder.
-    """
+    """Input directories and files of the plan."""
 
     base: Path
+    """Directory of the public base model of the reasoner."""
     worked: Path
+    """JSONL of problems with annotated solutions."""
     into: Path
+    """Directory in which the recipe finds adapter and decoder."""
 
 
 def make_plan(
@@ -69,7 +68,7 @@ def make_plan(
     real: Mapping[str, Path],
     peer: str | None = None,
 ) -> list[ReleaseStage]:
-    """Every command; `real` and `peer` as in `duet_training.release.stories`."""
+    """List every command; `real` and `peer` as in `duet_training.release.stories`."""
     start, data = out / "start", out / "data"
     untouched, exported = start / "base.yaml", out / "exported"
     lora = ("rank=4", "alpha=8", "first_layer=10", f"path={start / 'adapter'}")

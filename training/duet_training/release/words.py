@@ -1,4 +1,4 @@
-"""What the page beside each pair says of its reach, and how it was made."""
+"""Texts of each pair's README about its scope and its training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,29 +8,32 @@ from duet_training.release import stories, word_problems
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked as it is served: files' names, another pair, whether an engine was there."""
+    """Inputs of the measurement in serving."""
 
     real: tuple[str, ...]
+    """Names of the files of real questions."""
     peer: str | None
+    """Another pair to compare with; None without a comparison."""
     served: bool
+    """Whether an interpreter with vLLM was available."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """One pair's.
-
-    `reach`: what it answers; a figure of real questions follows. `before`: what its reasoner wrote
-    before joint training. `commands`: those that made it, by its name and what was asked.
-    """
+    """The texts of one pair."""
 
     reach: str
+    """Questions that the pair answers; a figure of real questions follows."""
     before: str
+    """Description of the reasoner's output before joint training."""
     how: tuple[str, ...]
+    """How the pair was trained."""
     commands: Callable[[str, Asked], list[str]]
+    """Function from the pair's name and the measured inputs to its build commands."""
 
 
 def words_of(pair: str) -> Words:
-    """Those of a pair that ships; of any other, those of the one that `duet-train release build` makes."""
+    """Return a released pair's texts; any other pair uses those of `stories.NAME`."""
     return _WORDS.get(pair, _WORDS[stories.NAME])
 
 

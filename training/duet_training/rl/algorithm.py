@@ -1,4 +1,4 @@
-"""What a step does: the interface between the trainer's loop and a method."""
+"""The interface between the trainer's loop and a method."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,18 +10,21 @@ from duet_training.rl.updates import Update
 
 @dataclass(frozen=True)
 class StepResult:
-    """One step done. `solved`: share of right answers. `examples`: rows for `samples.jsonl`."""
+    """The result of one step."""
 
     update: Update
     solved: float
+    """Share of right answers."""
     examples: list[dict[str, Any]]
+    """Rows for `samples.jsonl`."""
 
 
 class Algorithm(Protocol):
-    """A method at work on its models. `priced`: whether lambda takes part and moves."""
+    """A method with its models."""
 
     priced: bool
+    """Whether the method uses and updates the length penalty (lambda)."""
 
     def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
-        """Samples answers to `problems` and learns from them."""
+        """Sample answers to `problems` and update the models with them."""
         ...

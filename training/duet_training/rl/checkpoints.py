@@ -1,8 +1,8 @@
-"""Checkpoints of a run: whole or absent, and only read by the run that they belong to.
+"""Checkpoints of a run: written atomically, and only read by the run that wrote them.
 
-`OUT/checkpoints/step_N/` holds `reasoner/`, `decoder/` (VERL's shards: weights, optimiser,
+`OUT/checkpoints/step_N/` holds `reasoner/`, `decoder/` (VERL's shards: weights, optimizer,
 schedule, random state) and `state.json` (step, price, settings). Data order and sampling seeds are
-functions of the run's seed and the step, so nothing else is needed to go on exactly.
+functions of the run's seed and the step, so an exact resume needs nothing else.
 """
 
 import shutil
@@ -17,10 +17,12 @@ from duet_training.verl_backend.policy import Policy
 
 @dataclass(frozen=True)
 class State:
-    """Where a run stands. `step` steps are done; `price` is lambda for the next."""
+    """The progress of a run."""
 
     step: int
+    """Number of finished steps."""
     price: float
+    """Length penalty (lambda) of the next step."""
 
 
 class Checkpoints:
@@ -30,10 +32,11 @@ class Checkpoints:
         self._directory, self._binding, self._keep = directory, binding, keep
 
     def save(self, state: State, policies: dict[str, Policy]) -> Path:
-        """Writes beside, then renames: a checkpoint that is there is whole.
+        """Write a checkpoint to a temporary directory, then rename it, so that it is never partial.
 
         Raises:
-            CheckpointError: it cannot be written, a full disk say; older ones are untouched.
+            CheckpointError: The checkpoint cannot be written, for example because the disk is full.
+                Older checkpoints do not change.
         """
         target = self._directory / f"step_{state.step}"
         partial = self._directory / f"step_{state.step}.partial"
@@ -59,16 +62,16 @@ class Checkpoints:
         return target
 
     def steps(self) -> list[int]:
-        """Steps that have a checkpoint, ascending."""
+        """List the steps that have a checkpoint, ascending."""
         names = [path.parent.name for path in self._directory.glob("step_*/state.json")]
         whole = [name.removeprefix("step_") for name in names]
         return sorted(int(step) for step in whole if step.isdigit())
 
     def last(self) -> tuple[State, Path] | None:
-        """The newest checkpoint, or None if there is none.
+        """Return the newest checkpoint, or None without a checkpoint.
 
         Raises:
-            CheckpointError: it belongs to other settings, which are named, or cannot be read.
+            CheckpointError: It belongs to other settings, which are named, or cannot be read.
         """
         if not self.steps():
             return None
@@ -93,7 +96,7 @@ class Checkpoints:
         return state, directory
 
     def _room(self) -> str:
-        """What is free there: torch says of a full disk that a position was unexpected."""
+        """Describe the free disk space: torch's error on a full disk does not mention the disk."""
         try:
             return f" ({shutil.disk_usage(self._directory).free / 2**30:.1f} GiB free)"
         except OSError:
@@ -105,15 +108,15 @@ class Checkpoints:
 
 
 def load_policies(directory: Path, policies: dict[str, Policy]) -> None:
-    """Puts a checkpoint's weights and optimisers into the policies.
+    """Load a checkpoint's weights and optimizers into the policies.
 
     Raises:
-        CheckpointError: a file is missing or damaged.
+        CheckpointError: A file is missing or damaged.
     """
     for name, policy in policies.items():
         try:
             policy.load(directory / name)
-        except Exception as error:  # whatever torch and Ray make of a damaged file
+        except Exception as error:  # torch and Ray raise many types for a damaged file
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise CheckpointError(f"cannot load {directory / name}: {reason}") from error
 

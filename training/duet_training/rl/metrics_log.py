@@ -1,4 +1,4 @@
-"""What a run writes while it runs, and what is read of it: progress, metrics, samples."""
+"""Writes and reads a run's output: progress, metrics, samples."""
 
 import os
 import time
@@ -25,7 +25,7 @@ class MetricsLog:
             _keep_until(file, done)
         os.environ["TENSORBOARD_DIR"] = str(out / "tensorboard")
         os.environ.setdefault("WANDB_DIR", str(out))
-        # VERL looks for its own trainer's settings in what it hands to W&B.
+        # VERL looks for its own trainer's settings in the configuration for W&B.
         shown = {"trainer": {}, **config}
         try:
             self._tracking = Tracking("duet", out.name, list(track), shown) if track else None
@@ -36,7 +36,7 @@ class MetricsLog:
             ) from error
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Records one step, and prints a line with the time left."""
+        """Record one step, and print a line with the remaining time."""
         _append(self._metrics, {"step": step, **metrics})
         if self._tracking:
             self._tracking.log(dict(metrics), step)
@@ -54,27 +54,27 @@ class MetricsLog:
         print("  ".join(parts), flush=True)
 
     def samples(self, step: int, examples: Sequence[Mapping[str, Any]]) -> None:
-        """Writes down what was sampled for a few questions of the step."""
+        """Write the samples of a few questions of the step."""
         for example in examples:
             _append(self._samples, {"step": step, **example})
 
     def close(self) -> None:
-        """Ends tracking: what is not written yet is written."""
+        """Flush and end tracking."""
         if self._tracking:
             self._tracking.finish()
 
 
 def read_metrics_log(file: Path) -> list[dict[str, Any]]:
-    """The rows of a run's `metrics.jsonl` or `samples.jsonl`.
+    """Read the rows of a run's `metrics.jsonl` or `samples.jsonl`.
 
-    A last row that is written in part only is left out: the run goes on, or was killed.
+    A partial last row is skipped: the run is still writing, or was killed.
 
     Raises:
-        DataError: it cannot be read, or another row is no JSON.
+        DataError: The file cannot be read, or another row is not JSON.
     """
     try:
-        # Not `splitlines`: what models write may hold other separators of lines. And bytes: a row
-        # may end in the middle of a letter.
+        # Not `splitlines`: models' output may contain other line separators. Bytes, because a
+        # partial row may end within a character.
         *lines, last = file.read_bytes().split(b"\n")
         rows = [parse_json(line, finite=False) for line in lines]
     except (OSError, ValueError) as error:
@@ -85,7 +85,7 @@ def read_metrics_log(file: Path) -> list[dict[str, Any]]:
 
 
 def warn(text: str) -> None:
-    """Prints a warning where it is seen."""
+    """Print a warning to the terminal."""
     print(f"WARNING: {text}", flush=True)
 
 
@@ -95,7 +95,7 @@ def _append(file: Path, row: dict[str, Any]) -> None:
 
 
 def _keep_until(file: Path, step: int) -> None:
-    """Drops rows after `step`, which a resumed run does again, and rows written in part only."""
+    """Drop partial rows, and rows after `step`, which a resumed run repeats."""
     if file.is_file():
         # Not `splitlines`: what models write may hold other separators of lines.
         rows = file.read_text("utf-8", errors="replace").split("\n")

@@ -1,4 +1,4 @@
-"""Alarms of a running training: numbers that are no numbers, and two engines that disagree."""
+"""Monitors of a training run: NaN or infinite metrics, and rollout that disagrees with training."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,12 @@ from duet_training.verl_backend.generation import Response
 
 
 def log_prob_differences(responses: Sequence[Response], trained: torch.Tensor) -> dict[str, float]:
-    """Difference, in nats, between tokens' log-probs in rollout and in training.
+    """Compare tokens' log-probs in rollout and in training.
 
-    `trained`: nested (N, *), the trainer's log-probs of the same tokens under the same weights.
-    Largest and mean absolute difference over all tokens.
+    `trained` is nested (N, *): the trainer's log-probs of the same tokens under the same weights.
+
+    Returns:
+        Largest and mean absolute difference over all tokens, in nats.
     """
     apart = np.concatenate(
         [
@@ -29,10 +31,10 @@ def log_prob_differences(responses: Sequence[Response], trained: torch.Tensor) -
 
 
 def agree(policy: str, metrics: Mapping[str, float], of: str, tolerance: float) -> str | None:
-    """A warning if rollout and trainer disagree, else None. `of`: "largest" or "mean".
+    """Return a warning if rollout and trainer disagree, else None. `of`: "largest" or "mean".
 
-    A difference means that the model was sampled with other weights, another temperature or other
-    arithmetic than it is trained with, so that the gradient is of another policy.
+    A difference means that sampling and training use different weights, temperatures or arithmetic,
+    so the gradient is of another policy.
     """
     suffix = "" if of == "largest" else "_mean"
     difference = metrics[f"{policy}/log_prob_difference{suffix}"]
@@ -45,10 +47,10 @@ def agree(policy: str, metrics: Mapping[str, float], of: str, tolerance: float) 
 
 
 def finite(metrics: Mapping[str, float], step: int) -> None:
-    """Stops a run whose numbers are no longer numbers.
+    """Stop a run with invalid metrics.
 
     Raises:
-        DivergenceError: a metric is NaN or infinite.
+        DivergenceError: A metric is NaN or infinite.
     """
     wrong = [name for name, value in metrics.items() if not math.isfinite(value)]
     if wrong:
@@ -56,11 +58,11 @@ def finite(metrics: Mapping[str, float], step: int) -> None:
 
 
 def nothing_to_learn(right: float, step: int, questions: int) -> str | None:
-    """A warning if no answer of the first step was right, or every one was. `right`: their share.
+    """Return a warning if the share `right` of the first step's answers is 0 or 1.
 
-    LIMO fails for the first reason in arXiv 2605.01111: reward cannot point anywhere, and the
-    method cannot compress reasoning that does not solve the problem. Where all are right, no
-    answer is worth more than another, and a signal adds nothing.
+    LIMO fails for the first reason in arXiv 2605.01111: the reward has no gradient, and the method
+    cannot compress reasoning that does not solve the problem. If all answers are right, their
+    rewards are equal, and a signal adds nothing.
     """
     if step > 1 or 0 < right < 1:
         return None

@@ -20,7 +20,7 @@ def settings_from(overrides: list[str]) -> Settings:
 
 
 def train(overrides: list[str]) -> None:
-    """Trains a pair.
+    """Train a pair.
 
     Args:
         overrides: see `settings_from`.

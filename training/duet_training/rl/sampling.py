@@ -64,7 +64,7 @@ def seeds(run: int, step: int, stream: int, count: int) -> list[int]:
 def fit_signal(
     prompts: PairPrompts, question: str, signal: list[int], limit: int
 ) -> tuple[list[int], bool]:
-    """The decoder's prompt, and whether the signal had to lose its end to stay within `limit`.
+    """Build the decoder's prompt, and report whether `limit` truncated the signal.
 
     Raises:
         DataError: the question alone does not fit.
@@ -104,7 +104,7 @@ def sample_responses(
     step: int,
     clock: Clock,
 ) -> list[Response]:
-    """Responses of a policy as it is now: its servers get its weights, and rest afterwards."""
+    """Sample responses of the current policy: update its servers' weights, then let them sleep."""
     with clock("weights"):
         policy.to_rollout(step)
         policy.check_in_sync()

@@ -14,7 +14,7 @@ class Clock:
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
-        """Counts what runs inside to `phase`."""
+        """Add the duration of the block to `phase`."""
         since = time.monotonic()
         try:
             yield

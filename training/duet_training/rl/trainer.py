@@ -1,7 +1,7 @@
-"""Training: one loop over steps, whatever the method; checks, checkpoints and the log.
+"""The training loop, common to all methods: steps, monitors, checkpoints and the metrics log.
 
-The two models' rollout servers are never awake together, nor while a model trains, so that all of
-them fit into the same memory.
+The two models' rollout servers are never awake at the same time or while a model trains, so that
+they share the same memory.
 """
 
 from collections.abc import Sequence
@@ -32,13 +32,13 @@ from duet_training.verl_backend.policy import Policy
 
 
 class Trainer:
-    """A run. Everything that can be wrong with its input is found before Ray starts."""
+    """A training run. It validates all input before Ray starts."""
 
     def __init__(self, settings: Settings) -> None:
-        """Reads pair and data, checks the verifiers, starts both policies, loads a checkpoint.
+        """Read pair and data, check the verifiers, start both policies, load a checkpoint.
 
         Raises:
-            TrainingError: anything wrong with settings, pair, data, verifiers or checkpoint.
+            TrainingError: Settings, pair, data, verifiers or checkpoint have a fault.
         """
         self.settings = settings
         pair = load_pair(settings.pair)
@@ -68,7 +68,7 @@ class Trainer:
             settings, pair, settings.policies, reference=reference
         )
         self._algorithm = self._make_algorithm()
-        # A method without a price has none, whatever `objective.price` says.
+        # `objective.price` has no effect in a method without a length penalty.
         self.state = State(0, settings.objective.price.start if self._algorithm.priced else 0.0)
         if found:
             self.state, directory = found
@@ -112,10 +112,10 @@ class Trainer:
         return problems
 
     def run(self) -> State:
-        """All steps that are left; returns where the run stands.
+        """Run all remaining steps; return the state of the run.
 
         Raises:
-            TrainingError: a check failed; the last good checkpoint stays.
+            TrainingError: A monitor failed; the last good checkpoint is kept.
         """
         while self.state.step < self.settings.steps:
             self.step()
@@ -125,7 +125,7 @@ class Trainer:
         return self.state
 
     def step(self) -> dict[str, float]:
-        """One step; returns its metrics."""
+        """Run one step; return its metrics."""
         settings, step, clock = self.settings, self.state.step + 1, Clock()
         problems = problems_of_step(self.problems, step, settings.batch.questions, settings.seed)
         done = self._algorithm.step(problems, step, self.state.price, clock)
@@ -160,7 +160,7 @@ class Trainer:
             warn(warning)
 
     def close(self) -> None:
-        """Stops tracking, verifiers and Ray."""
+        """Stop tracking, verifiers and Ray."""
         with suppress(Exception):
             if self._log:
                 self._log.close()

@@ -1,4 +1,4 @@
-"""The settings of a run, checked before anything starts. `training/duet_training/settings/conf/` has the values."""
+"""The settings of a run, validated before it starts. `settings/conf/` has the default values."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -34,30 +34,33 @@ from duet_training.verl_backend.generation import Sampling
 
 
 class Data(Part):
-    """Parquet files of `duet-train data prepare`, one to train on or several; `max_prompt` in
-    tokens of the reasoner.
-    """
+    """Parquet files of `duet-train data prepare`."""
 
     train: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
+    """One file or several files to train on."""
     validation: Path | None
     max_prompt: Count
+    """Maximum prompt length in tokens of the reasoner."""
     verifier_processes: Count
     verifier_seconds: Positive
 
 
 class BatchSettings(Part):
-    """Questions a step, signals a question, answers a signal; size of a mini-batch.
-
-    A mini-batch holds the signals of `mini_batch` questions. For the decoder it holds the answers
-    to so many signals (the released code: 8 updates a step by default), or to all signals of so
-    many questions (2 updates).
-    """
+    """Sizes of a step and of a mini-batch."""
 
     questions: Count
+    """Questions per step."""
     signals: Annotated[int, Field(ge=2, le=2**31 - 1)]
+    """Signals per question."""
     answers: Count
+    """Answers per signal."""
     mini_batch: Count
+    """Questions per mini-batch of the reasoner, which holds all their signals."""
     decoder_counts: Literal["signals", "questions"]
+    """What `mini_batch` counts for the decoder, whose mini-batch holds the answers to that many
+    signals (the released code: 8 updates a step by default), or to all signals of that many
+    questions (2 updates).
+    """
 
 
 class Tokens(Part):
@@ -78,15 +81,16 @@ class LearningRates(Part):
 class AdapterSettings(Part):
     """A low-rank adapter (LoRA, arXiv 2106.09685) on every linear layer of a model's blocks.
 
-    `rank` 0: none, all weights are trained. What an adapter adds is multiplied by `alpha` / `rank`.
-    Layers below `first_layer` have none, and gradients need not go through them. `path`: PEFT's
-    files of an adapter of the same shape, which is then the one that the run begins with.
+    The adapter's output is multiplied by `alpha` / `rank`.
     """
 
     rank: Whole = 0
+    """Rank; 0 trains all weights without an adapter."""
     alpha: Count = 16
     first_layer: Whole = 0
+    """First layer with an adapter; gradients need not go through the layers below it."""
     path: Path | None = None
+    """PEFT's files of the initial adapter, of the same shape; None starts a new adapter."""
 
     @model_validator(mode="after")
     def _has_a_rank(self) -> Self:
@@ -98,25 +102,27 @@ class AdapterSettings(Part):
 
 
 class Adapters(Part):
-    """The adapter of each model: with one it alone is trained, and the model's weights stay."""
+    """The adapter of each model. A model with an adapter trains only the adapter."""
 
     reasoner: AdapterSettings = AdapterSettings()
     decoder: AdapterSettings = AdapterSettings()
 
     def of(self, policy: str) -> AdapterSettings:
-        """The adapter of a policy, "reasoner" or "decoder"."""
+        """Return the adapter of a policy, "reasoner" or "decoder"."""
         return self.reasoner if policy == "reasoner" else self.decoder
 
 
 class Kl(Part):
-    """KL to the initial reasoner: beta and VERL's estimator. With 0 no reference is kept."""
+    """KL to the initial reasoner."""
 
     coefficient: NotNegative
+    """beta; with 0 the run has no reference model."""
     kind: Literal["k1", "k2", "k3", "abs"]
+    """VERL's estimator."""
 
 
 class Price(Part):
-    """lambda: its start and how it moves (`duet_training.objective.schedule`)."""
+    """Length penalty (lambda): start value and schedule (`duet_training.objective.schedule`)."""
 
     schedule: Literal["dual_ascent", "constant"]
     start: Signed
@@ -139,35 +145,36 @@ class Objective(Part):
     price: Price
 
     def schedule(self) -> Schedule:
-        """The schedule of the price."""
+        """Make the schedule of the length penalty."""
         if self.price.schedule == "constant":
             return Constant()
         return DualAscent(self.budget, self.price.rate, self.price.clip)
 
 
 class Validation(Part):
-    """Answers to held-out questions every so many steps; 0 is never.
-
-    `temperature`: of the reasoner, 0 is greedy; the decoder is greedy always.
-    """
+    """Answers to held-out questions during training."""
 
     every: Whole
+    """Steps between validations; 0 disables validation."""
     questions: Count
     temperature: Temperature
+    """Temperature of the reasoner; 0 is greedy. The decoder is always greedy."""
 
 
 class CheckpointSettings(Part):
-    """Saved every so many steps and at the end; the last `keep` are kept."""
+    """Checkpoints during training; the run also saves one at the end."""
 
     every: Count
+    """Steps between checkpoints."""
     keep: Count
+    """Number of newest checkpoints to keep."""
 
 
 class Checks(Part):
-    """How far rollout's and trainer's log-probs may differ, and what follows if they do.
+    """Tolerance of the difference between rollout's and trainer's log-probs.
 
     In float32 no token may differ by more than `log_prob_tolerance`. In bfloat16 single tokens
-    always do, so there the mean over all tokens is watched (`log_prob_of=mean`).
+    always do, so the monitor uses the mean over all tokens (`log_prob_of=mean`).
     """
 
     log_prob_of: Literal["largest", "mean"]
@@ -176,7 +183,7 @@ class Checks(Part):
 
 
 class Hardware(Part):
-    """What runs where."""
+    """Devices, processes and engine settings."""
 
     name: str
     platform: Literal["cpu", "cuda"]
@@ -184,16 +191,16 @@ class Hardware(Part):
     """On each node; both models share them unless `shared_pool` is false."""
     nodes: Count
     threads: Count
-    """Of the processor, for each process."""
+    """CPU threads per process."""
     shared_pool: bool
     decoder_devices: Count | None = None
-    """The decoder's own on each node without a shared pool; None: as many as the reasoner's."""
+    """The decoder's devices per node without a shared pool; None: as many as the reasoner's."""
     seeded_requests: bool = True
     """Each response has its own seed, so a resumed run samples what an uninterrupted one would."""
     device_memory: NotNegative = 0.0
-    """GiB of a device, for the estimate of memory."""
+    """Memory of a device in GiB, for the memory estimate."""
     micro_batch_tokens: Count = 16384
-    """Of a forward and backward pass; at least those of the longest sequence."""
+    """Maximum tokens of a forward and backward pass; at least the longest sequence."""
     log_prob_of: Literal["largest", "mean"]
     """The default of `checks.log_prob_of`."""
     log_prob_tolerance: Positive
@@ -201,7 +208,7 @@ class Hardware(Part):
     verifier_processes: Count
     """The default of `data.verifier_processes`."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables of every process."""
+    """Environment variables of every process."""
     verl: tuple[str, ...]
     """Overrides of VERL's settings."""
     reasoner: tuple[str, ...] = ()
@@ -210,13 +217,13 @@ class Hardware(Part):
     """Overrides for the decoder alone."""
 
     def devices_of(self, policy: str) -> int:
-        """Devices on each node for a policy, "reasoner" or "decoder"."""
+        """Return the devices per node for a policy, "reasoner" or "decoder"."""
         if policy == "decoder" and not self.shared_pool:
             return self.decoder_devices or self.devices
         return self.devices
 
     def ranks_of(self, policy: str) -> int:
-        """Workers of a policy on all nodes, one a device."""
+        """Return the workers of a policy on all nodes, one per device."""
         return self.devices_of(policy) * self.nodes
 
 
@@ -302,11 +309,11 @@ class Settings(Part):
         return batch.mini_batch * each * batch.answers
 
     def sampling(self, tokens: int, stops: Sequence[int]) -> Sampling:
-        """How training samples a response of at most `tokens` that ends at any of `stops`."""
+        """Make the sampling parameters of a response of at most `tokens` that ends at `stops`."""
         return Sampling(tokens, self.temperature, tuple(stops), self.top_p, self.top_k)
 
     def binding(self) -> dict[str, Any]:
-        """What a checkpoint is only good for: changing any of it makes another run."""
+        """Return the settings that a checkpoint is bound to: a change makes another run."""
         kept = {"method", "pair", "seed", "temperature", "top_p", "top_k", "data", "batch"}
         kept |= {"tokens", "learning_rate", "objective"}
         if self.method in type(self).model_fields:
@@ -314,7 +321,7 @@ class Settings(Part):
         values = self.model_dump(mode="json", by_alias=True)
         bound = {key: values[key] for key in sorted(kept)}
         bound["data"].pop("validation")
-        # Not named where all weights are trained: earlier checkpoints of such runs do not name it.
+        # Omitted if all weights are trained: checkpoints of such runs do not have this key.
         adapters = {name: values["lora"][name] for name in self.policies if self.lora.of(name).rank}
         if adapters:
             bound["lora"] = adapters
@@ -327,10 +334,10 @@ Kind = TypeVar("Kind", bound=BaseModel)
 
 
 def compose_settings(name: str, overrides: list[str], kind: type[Kind]) -> Kind:
-    """The settings that `conf/NAME.yaml` and the overrides give.
+    """Compose the settings from `conf/NAME.yaml` and the overrides.
 
     Raises:
-        ConfigError: one line that names every fault.
+        ConfigError: The settings are invalid; the message names every fault in one line.
     """
     if options := [each for each in overrides if each.startswith("-")]:
         raise ConfigError(f"there is no option {options[0]}: settings are KEY=VALUE; see --help")

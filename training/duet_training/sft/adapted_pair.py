@@ -1,9 +1,9 @@
-"""`duet-train sft adapter OUT --base DIR --worked FILE`: a model of others reasons.
+"""`duet-train sft adapter OUT --base DIR --worked FILE`: trains a pair from a public reasoner.
 
-The reasoner is a model that has been trained already, and learns a low-rank adapter; the decoder is
-made from scratch. Both learn from worked problems and generated stories that are solved by
-equations. Called again, it goes on where it stopped. OUT then holds `pair.yaml`, both models,
-`adapter/`, and `base.yaml`: the pair without the adapter, for joint training to go on with it.
+The reasoner is a pretrained model with a low-rank adapter; the decoder is trained from scratch.
+Both train on worked problems and synthetic word problems that are solved by equations. A second
+call continues where the first one stopped. OUT then holds `pair.yaml`, both models, `adapter/`, and
+`base.yaml`: the pair without the adapter, for joint training to continue with the adapter.
 """
 
 import random
@@ -32,14 +32,14 @@ from duet_training.sft.trainer import Plan, Student
 from duet_training.sft.worked import EquationTeacher, Worked, from_story, read_worked
 from duet_training.verl_backend.precision import has_fast_bfloat16
 
-# It reads equations and copies a result, and solves the easiest questions alone: 1.1M parameters.
+# 1.1M parameters: the decoder reads equations, copies a result, and solves easy questions alone.
 DECODER, VOCABULARY = Shape(128, 4, 384, 32), 2048
 PAIR = "pair.yaml"
 _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
 
 
 def make_pair(out: Path, base: Path, problems: list[Worked], scope: Scope, seed: int) -> Path:
-    """Writes `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
+    """Write `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
 
     Also `base.yaml`, which names the reasoner in `base`.
     """
@@ -60,7 +60,7 @@ def _texts(problems: list[Worked], scope: Scope, seed: int) -> Iterator[str]:
 
 
 def reasoner_format(path: str) -> dict[str, Any]:
-    """Prompts as ChatML, without a system message; its document mark ends the reasoning."""
+    """Return ChatML prompts without a system message; the document token ends the reasoning."""
     return {
         "path": path,
         "prompt": [
@@ -74,10 +74,10 @@ def reasoner_format(path: str) -> dict[str, Any]:
 
 
 def train(arguments: SimpleNamespace) -> int:
-    """Trains; the exit code.
+    """Train the pair; return the exit code.
 
     Raises:
-        ConfigError: `--base` is no model.
+        ConfigError: `--base` is not a model.
     """
     hub_logging.disable_progress_bar()
     if arguments.threads:

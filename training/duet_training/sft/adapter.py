@@ -1,8 +1,8 @@
-"""Supervised training of a low-rank adapter on a model that someone else has trained.
+"""SFT of a low-rank adapter on a public model.
 
-LoRA (arXiv 2106.09685) by PEFT: the model's own weights stay as they are, in bfloat16, and what is
-learnt is a hundredth of them, so that it can be shipped where the model cannot. Resumable, as
-`duet_training.sft.trainer` is.
+LoRA (arXiv 2106.09685) by PEFT: the model's own weights do not change and are in bfloat16. The
+adapter has a hundredth of their size, so a release can contain the adapter without the model.
+Training is resumable, as in `duet_training.sft.trainer`.
 """
 
 from contextlib import nullcontext
@@ -25,32 +25,33 @@ _LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter's shape.
-
-    `first`: the first layer that has one; gradients need not go below it, which saves a third of
-    the time for a third of the layers. `base`: the hub's name of the model, for whoever loads it.
-    """
+    """An adapter's shape and base model."""
 
     rank: int
     first: int
+    """First layer with an adapter. Gradients need not go below it, which saves a third of the time
+    for a third of the layers.
+    """
     base: str
+    """Hub name of the base model, for users who load the adapter."""
 
 
 class AdapterStudent(Student):
-    """A model whose adapter is in training; `out` is where PEFT's two files are written."""
+    """A model whose adapter is in training; `out` is the directory of PEFT's two files."""
 
     def __init__(self, model: Path, out: Path, state: Path, plan: Plan, adapter: Adapter) -> None:
         self._adapter, self._out = adapter, out
         super().__init__(model, state, plan)
 
     def merge(self, target: Path) -> None:
-        """Writes the model with its adapter added to its weights, as bfloat16."""
+        """Write the model with the adapter merged into its weights, as bfloat16."""
         merged = self.model.merge_and_unload()
         merged.to(torch.bfloat16).save_pretrained(target)
 
     def _made(self) -> Any:
         dtype = torch.bfloat16 if self._plan.bfloat16 else torch.float32
-        # For rows as short as questions, other kernels' backward pass is a third of the time.
+        # For rows as short as questions, the backward pass of other kernels takes a third of the
+        # time.
         model = AutoModelForCausalLM.from_pretrained(
             self._directory, dtype=dtype, attn_implementation="eager"
         )
@@ -83,7 +84,7 @@ class AdapterStudent(Student):
         settle_config(self._out, self._adapter.base)
 
     def _loss(self, batch: Batch) -> torch.Tensor:
-        # Only what is learnt goes through the head: a vocabulary of 49,152 is a fifth of this work.
+        # Only trained tokens go through the head: a vocabulary of 49,152 is a fifth of this work.
         ids, labels = batch.tensors()
         wanted = labels[:, 1:].flatten()
         kept = wanted != IGNORED

@@ -1,4 +1,4 @@
-"""What the models are shown: prompts as in serving, and the responses they should give."""
+"""Training examples of SFT: prompts as in serving, with their target responses."""
 
 import random
 from collections.abc import Sequence
@@ -37,20 +37,18 @@ DRILL = "Practise."
 
 @dataclass(frozen=True)
 class Lessons:
-    """What examples are drawn from.
-
-    `drills`: share of the reasoner's examples; the others are solutions in `styles`. `alone`: share
-    of the decoder's without a signal; the others read signals in `read`.
-    """
+    """A data mixture."""
 
     drills: float
+    """Share of drills in the reasoner's examples; the others are solutions in `styles`."""
     styles: tuple[tuple[TraceStyle, int], ...]
     alone: float
+    """Share of the decoder's examples without a signal; the others have signals in `read`."""
     read: tuple[tuple[TraceStyle, int], ...]
 
 
-# Most of a decoder's are without a signal at first: reading one is soon learnt, and what it knows
-# by itself is what signals can spare.
+# Most of the decoder's first examples have no signal: it learns quickly to read signals, and its
+# own knowledge shortens them.
 BROAD = Lessons(0.4, REASONER, 0.62, READ)
 LESSONS = {
     "broad": BROAD,
@@ -59,19 +57,20 @@ LESSONS = {
     "terse": replace(BROAD, drills=0.1, styles=TERSE, alone=0.3, read=READ_TERSE),
     # And to end with: a reasoner that thinks at length unless something makes it terse.
     "at-length": replace(BROAD, drills=0.1, styles=AT_LENGTH),
-    # Instead of the first: a decoder that has something left to learn with the reasoner. What it
-    # reads is learnt sooner than from all styles, so that more of them go without a signal.
+    # Alternative to the first mixture: the decoder can still improve in joint training. It learns
+    # to read one style sooner than all styles, so more of its examples have no signal.
     "concluded": replace(BROAD, alone=0.7, read=READ_CONCLUDED),
 }
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids; only the response is learnt, or what of it `learnt` says."""
+    """Token ids of one example; only the response contributes to the loss."""
 
     prompt: list[int]
     response: list[int]
     learnt: list[bool] | None = None
+    """For each token of the response, whether it contributes to the loss; None: all do."""
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.response)
@@ -88,7 +87,7 @@ class Teacher:
         self._end_of_reasoning = self._text.encode_template(pair.reasoner.end_of_reasoning)
 
     def examples(self, role: str, rng: random.Random, count: int) -> list[Example]:
-        """`count` of them for "reasoner" or "decoder"."""
+        """Draw `count` examples for "reasoner" or "decoder"."""
         drawn = stories(rng, self._scope, "train")
         if role == "decoder":
             return [self.decoder(next(drawn), rng) for _ in range(count)]
@@ -100,7 +99,7 @@ class Teacher:
         ]
 
     def reasoner(self, story: Story, rng: random.Random) -> Example:
-        """Reasoning in a drawn style, its end, the answer."""
+        """Make an example of reasoning in a drawn style, its end token, and the answer."""
         style, question = draw_style(rng, self._lessons.styles), story.question
         if rng.random() < NOTED:
             style, question = PROSE, f"{question} {NOTE}"
@@ -109,7 +108,7 @@ class Teacher:
         return Example(self._prompts.reasoner(question), response)
 
     def drill(self, stories: Sequence[Story]) -> Example:
-        """The equations of all of them; only results are learnt, as nothing tells the rest."""
+        """Make a drill of all equations; only results are trained, the rest is unpredictable."""
         response: list[int] = []
         learnt: list[bool] = []
         for step in (step for story in stories for step in story.steps):
@@ -121,7 +120,7 @@ class Teacher:
         return Example(self._prompts.reasoner(DRILL), response, learnt)
 
     def decoder(self, story: Story, rng: random.Random) -> Example:
-        """The answer alone, after no signal, an empty one, one that ends early or a whole one."""
+        """Make an example of the answer, after no, an empty, a truncated or a whole signal."""
         dice, question = rng.random(), story.question
         alone = self._lessons.alone
         if dice < alone:
@@ -136,7 +135,7 @@ class Teacher:
         return Example(prompt, self._answer(story))
 
     def signal(self, text: str) -> list[int]:
-        """A signal's token ids."""
+        """Encode a signal to token ids."""
         return self._text.encode_text(text)
 
     def _answer(self, story: Story) -> list[int]:

@@ -78,7 +78,7 @@ class Formulas:
     """A reasoner that writes formulas."""
 
     def __init__(self, pair: Pair, base: Path | None, adapter: Path, *, limit: int = LIMIT) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             pair: its prompts, and its own reasoner.
@@ -115,7 +115,7 @@ class Formulas:
 
 
 def judge(problem: MaskedProblem, formula: str, log_probs: Sequence[float]) -> Outcome:
-    """Computes a formula as the device does, and compares the answer with the reference."""
+    """Compute a formula as the device does, and compare the answer with the reference."""
     masked = problem.masked
     found = answer_of(masked, formula)
     right, earlier = problem.formula == formula == NO_FORMULA, False
@@ -273,7 +273,7 @@ def _problems(arguments: SimpleNamespace) -> dict[str, list[MaskedProblem]]:
 
 
 def _state(out: Path) -> dict[str, Any]:
-    """Which weights were measured: their digest, and how many steps they have had."""
+    """Identify the measured weights: their digest, and their number of training steps."""
     file = out / "adapter" / "adapter_model.safetensors"
     state = out / "state" / "reasoner.pt"
     steps = int(torch.load(state, weights_only=True)["step"]) if state.is_file() else None
@@ -281,7 +281,7 @@ def _state(out: Path) -> dict[str, Any]:
 
 
 def measure_formulas(arguments: SimpleNamespace) -> None:
-    """Measures and prints a table."""
+    """Measure and print a table."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if arguments.formulas:

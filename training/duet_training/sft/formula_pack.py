@@ -55,7 +55,7 @@ answer = 64
 
 
 def pack(pair: Pair, adapter: Path, base: Path, base_name: str, into: Path, threads: int) -> None:
-    """Writes adapter, decoder and recipe; what else is in `into` stays.
+    """Write adapter, decoder and recipe; what else is in `into` stays.
 
     Args:
         pair: trained.

@@ -1,9 +1,9 @@
 """`duet-train sft formulas OUT --base DIR --annotated FILE`: private quantities.
 
-The reasoner is a model of others with a low-rank adapter, and learns to write formulas over the
-labels of masked questions. The decoder is made from scratch, and learns to write the sentence
-around the result. Both learn from GSM8K's annotated solutions and from generated problems. Called
-again, it continues where it stopped. OUT then holds `pair.yaml`, both models, `adapter/`, and
+The reasoner is a public model with a low-rank adapter, and learns to write formulas over the labels
+of masked questions. The decoder is trained from scratch, and learns to write the sentence around
+the result. Both train on GSM8K's annotated solutions and on generated problems. A second call
+continues where the first one stopped. OUT then holds `pair.yaml`, both models, `adapter/`, and
 `base.yaml`: the pair without the adapter, for joint training.
 """
 
@@ -46,7 +46,7 @@ _IM_START, _IM_END = "<|im_start|>", "<|im_end|>"
 
 
 def make_pair(out: Path, base: Path, problems: list[MaskedProblem], seed: int) -> Path:
-    """Writes `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
+    """Write `pair.yaml`, the decoder with random weights, and the reasoner without its weights.
 
     Also `base.yaml`, which names the reasoner in `base`.
     """
@@ -76,10 +76,10 @@ def reasoner_format(path: str) -> dict[str, Any]:
 
 
 def train(arguments: SimpleNamespace) -> int:
-    """Trains; 0 when done, 3 when the time was up before.
+    """Train the pair; return 0 when done, 3 if the time limit ended training.
 
     Raises:
-        ConfigError: `--base` is no model.
+        ConfigError: `--base` is not a model.
     """
     hub_logging.disable_progress_bar()
     if arguments.threads:

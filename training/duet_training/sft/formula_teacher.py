@@ -22,7 +22,7 @@ class FormulaTeacher:
     def __init__(
         self, pair: Pair, annotated: list[MaskedProblem], *, generated: float, seed: int
     ) -> None:
-        """Reads the pair's tokenizers.
+        """Read the pair's tokenizers.
 
         Args:
             pair: its prompts and end tokens.

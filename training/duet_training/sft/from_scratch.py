@@ -1,7 +1,7 @@
-"""`duet-train sft scratch OUT --size SIZE`: a pair that can read, reason and answer.
+"""`duet-train sft scratch OUT --size SIZE`: trains a pair from scratch.
 
-Makes both models from scratch if OUT holds none, and trains each on generated stories until its
-steps are done or the time is up; called again, it goes on where it stopped.
+The command initializes both models if OUT has no pair, and trains each on synthetic word problems
+until its steps are done or the time limit ends. A second call continues where the first stopped.
 """
 
 import shutil
@@ -24,7 +24,7 @@ from duet_training.verl_backend.precision import has_fast_bfloat16
 
 
 def train(arguments: SimpleNamespace) -> int:
-    """Trains or measures; the exit code."""
+    """Train or measure; return the exit code."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     until = time.monotonic() + 60 * arguments.minutes

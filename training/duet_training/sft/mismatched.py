@@ -1,7 +1,7 @@
-"""Questions with signals that are not theirs, for a decoder to doubt.
+"""Questions with mismatched signals, which lower a decoder's confidence.
 
-Their answer is drawn at random. Nothing foretells it, so that none of its digits becomes likely,
-and devices mark such an answer as low in confidence.
+Their answer is drawn at random. It is unpredictable, so none of its digits becomes likely, and
+devices mark such an answer as low in confidence.
 """
 
 import random
@@ -9,13 +9,13 @@ import re
 
 _SENTENCES = re.compile(r"(?<=[.?!])\s+")
 _DIGIT = re.compile(r"\d")
-# Of these examples: with another question's equations, and with one's own but no number to have
-# them from. The rest asks of something else.
+# Shares of these examples: with another question's equations, and with the question's equations but
+# without its numbers. The rest are out-of-domain questions.
 OTHERS, NUMBERLESS = 0.4, 0.3
 
 
 def strange(question: str, equations: str, others: str, rng: random.Random) -> tuple[str, str]:
-    """A question, and equations that do not answer it; `others`: another question's."""
+    """Pair a question with equations that do not answer it; `others`: another question's."""
     dice = rng.random()
     if dice < OTHERS:
         return question, others
@@ -28,14 +28,14 @@ def strange(question: str, equations: str, others: str, rng: random.Random) -> t
 
 
 def _without_numbers(question: str) -> str:
-    """Its sentences without numbers; if all have some, its words without."""
+    """Keep the sentences without numbers; if all contain numbers, keep the words without."""
     sentences = _SENTENCES.split(question)
     kept = [sentence for sentence in sentences if not _DIGIT.search(sentence)]
     return " ".join(kept or (word for word in question.split() if not _DIGIT.search(word))) or "?"
 
 
 def _idle(rng: random.Random) -> str:
-    """Equations out of nowhere, as a reasoner writes them where there is nothing to compute."""
+    """Make up equations, as a reasoner does for a question without a computation."""
     size = rng.choice((4, 20, 100, 2000))
     written = []
     for _ in range(rng.randint(1, 3)):

@@ -1,4 +1,4 @@
-"""Items shown once a round, each round in an order of its own."""
+"""Items used once per round, with a separate order in each round."""
 
 import random
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def in_rounds(items: Sequence[T], first: int, count: int, seed: int) -> list[T]:
-    """Takes `count` items of endless rounds, from the `first` on.
+    """Take `count` items of endless rounds, from the `first` on.
 
     Args:
         items: at least one.

@@ -82,7 +82,7 @@ class SolutionTeacher:
     def __init__(
         self, pair: Pair, worked: Sequence[tuple[str, str]], *, share: float, seed: int
     ) -> None:
-        """Reads the reasoner's tokenizer.
+        """Read the reasoner's tokenizer.
 
         Args:
             pair: its prompts and end tokens.
@@ -115,7 +115,7 @@ class SolutionTeacher:
 
 
 def train_solutions(arguments: SimpleNamespace) -> int:
-    """Trains or measures; 0 when done, 3 when the time was up before."""
+    """Train or measure; return 0 when done, 3 if the time limit ended training."""
     hub_logging.disable_progress_bar()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -54,7 +54,7 @@ SIZES = {
 
 
 def make_start(out: Path, size_name: str, seed: int) -> Path:
-    """Writes `reasoner/`, `decoder/` and `pair.yaml` under `out`; returns the latter's path.
+    """Write `reasoner/`, `decoder/` and `pair.yaml` under `out`; return the latter's path.
 
     Raises:
         ConfigError: no such size.
@@ -71,7 +71,7 @@ def make_start(out: Path, size_name: str, seed: int) -> Path:
 
 
 def make_model(out: Path, shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> None:
-    """Writes a model with random weights, and its tokenizer, into `out`."""
+    """Write a model with random weights, and its tokenizer, into `out`."""
     torch.manual_seed(seed)
     model = Qwen3ForCausalLM(_config(shape, tokenizer))
     model.save_pretrained(out)

@@ -1,9 +1,9 @@
-"""Supervised training of one model: resumable, the same whenever it is interrupted.
+"""SFT of one model: resumable, with the same result after any interruption.
 
-Examples are drawn by the chunk, a function of the seed and the chunk's number, and cut into batches
-of rows of like length, of few different shapes: little is padding, and oneDNN, which compiles a
-kernel for each shape, compiles few. Hidden matrices are trained with Muon, which learns faster from
-few tokens, everything else with AdamW.
+Examples are drawn in chunks, a function of the seed and the chunk's number, and split into batches
+of rows of similar length, with few different shapes. So batches have little padding, and oneDNN,
+which compiles a kernel for each shape, compiles few. Muon trains the hidden matrices, because it
+learns faster from few tokens; AdamW trains all other weights.
 """
 
 import random
@@ -26,36 +26,37 @@ from duet_training.sft.examples import Example
 from duet_training.sft.muon import Float32Muon
 from duet_training.verl_backend.precision import has_fast_bfloat16
 
-# Examples drawn together: the more, the less padding.
+# Examples per chunk: more examples need less padding.
 CHUNK = 512
-# Widths are multiples of it.
+# Batch widths are multiples of this number.
 GRAIN = 32
 IGNORED = -100
-# Steps between two saves: what an interruption may cost.
+# Steps between two saves: the most that an interruption can lose.
 SAVE_EVERY = 200
 WEIGHT_DECAY = 0.01
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast.
-
-    `tokens`: of a batch, padding included. `decay`: share of the steps in which the rate falls.
-    `bfloat16`: whether to multiply in it; what the processor does fast, unless said. `grain`:
-    widths of batches are multiples of it; a small one suits short examples.
-    """
+    """Duration and learning rate of training."""
 
     steps: int
     tokens: int = 3072
+    """Tokens of a batch, including padding."""
     rate: float = 2e-3
+    """Highest learning rate."""
     warmup: int = 50
+    """Steps of warm-up."""
     decay: float = 0.3
+    """Share of the steps in which the learning rate falls."""
     seed: int = 0
     bfloat16: bool = field(default_factory=has_fast_bfloat16)
+    """Whether to multiply in bfloat16; by default if the processor is fast at it."""
     grain: int = GRAIN
+    """Batch widths are multiples of this number; a small one suits short examples."""
 
     def rate_at(self, step: int) -> float:
-        """Warm-up, a level stretch, and a straight line down to a fiftieth."""
+        """Compute the rate: warm-up, a constant phase, and a linear decay to a fiftieth."""
         falling = max(1, int(self.steps * self.decay))
         down = (self.steps - step) / falling
         return self.rate * min(1.0, (step + 1) / self.warmup, max(0.02, down))
@@ -70,7 +71,7 @@ def _muon(matrices: list[torch.Tensor], plan: Plan) -> torch.optim.Optimizer:
 
 
 class Student:
-    """A model in training. `state`: file with what is needed to go on. `chunk`: which is drawn."""
+    """A model in training. `state`: file of the resume state. `chunk`: number of the chunk."""
 
     def __init__(self, model: Path, state: Path, plan: Plan) -> None:
         self._directory, self._state, self._plan = model, state, plan
@@ -111,7 +112,7 @@ class Student:
             raise CheckpointError(f"cannot go on from {self._state}: {reason}") from error
 
     def save(self) -> None:
-        """Writes the state, and the model as transformers reads it."""
+        """Write the state, and the model in the format of transformers."""
         partial = self._state.with_suffix(".partial")
         partial.parent.mkdir(parents=True, exist_ok=True)
         content = {
@@ -132,12 +133,12 @@ class Student:
         until: float,
         report: Callable[[int, float, float], None],
     ) -> bool:
-        """Trains until the plan is done (True), or saves and stops before (False).
+        """Train until the plan is done (True), or save and stop early (False).
 
         Args:
-            draw: examples of a chunk.
-            until: when to stop, on the monotonic clock. SIGTERM stops it, too, after the step.
-            report: called now and then with step, loss and tokens a second.
+            draw: Function that draws the examples of a chunk.
+            until: Time to stop, on the monotonic clock. SIGTERM also stops training after the step.
+            report: Function that training calls at intervals with step, loss and tokens per second.
         """
         with _terminated() as terminated:
             return self._train(draw, until, report, terminated)
@@ -156,7 +157,7 @@ class Student:
             if time.monotonic() > until or terminated.is_set():
                 self.save()
                 return False
-            # Other lessons than those that were interrupted may make fewer of a chunk.
+            # A data mixture that differs from the interrupted one may give fewer batches per chunk.
             if self._place >= len(batches):
                 self.chunk, self._place = self.chunk + 1, 0
                 batches = self._batches(draw)
@@ -198,7 +199,7 @@ class Student:
 
 @contextmanager
 def _terminated() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, in the main thread; elsewhere nothing does."""
+    """Yield an event that SIGTERM sets in the main thread; in other threads it stays unset."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -212,14 +213,14 @@ def _terminated() -> Iterator[threading.Event]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples in a tensor of `rows` x `width`; rows may be left empty."""
+    """Examples of a tensor of `rows` x `width`; rows may be empty."""
 
     examples: tuple[Example, ...]
     rows: int
     width: int
 
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids and labels: padded at the end, where causal attention never looks back from."""
+        """Make ids and labels, padded at the end, which causal attention of real tokens ignores."""
         ids = torch.zeros((self.rows, self.width), dtype=torch.long)
         labels = torch.full((self.rows, self.width), IGNORED)
         for row, example in enumerate(self.examples):
@@ -235,7 +236,7 @@ class Batch:
 def batched(
     examples: Sequence[Example], tokens: int, rng: random.Random, grain: int = GRAIN
 ) -> list[Batch]:
-    """Batches of at most `tokens`, rows of like length together, in random order."""
+    """Make batches of at most `tokens`, with rows of similar length, in random order."""
     ordered = sorted(examples, key=len, reverse=True)
     batches = []
     while ordered:

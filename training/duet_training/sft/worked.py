@@ -1,4 +1,4 @@
-"""Problems solved by a chain of equations: from generated stories, and from files of real ones."""
+"""Problems solved by a chain of equations: synthetic word problems, and files of real ones."""
 
 import random
 import re
@@ -22,8 +22,8 @@ from duet_training.sft.rounds import in_rounds
 
 # GSM8K's calculator annotations: `48/2 = <<48/2=24>>24 clips`.
 _ANNOTATION = re.compile(r"<<([^<>=]*)=([^<>=]*)>>")
-# Of the decoder's examples: without a signal, with one whose last equation is left to it, and with
-# one that is not the question's.
+# Shares of the decoder's examples: without a signal, with a signal that lacks the last equation,
+# and with a mismatched signal.
 ALONE, SHORTENED, STRANGE = 0.2, 0.1, 0.15
 _BARE_POINT = re.compile(r"(?<!\d)\.(?=\d)")
 
@@ -38,21 +38,21 @@ class Worked:
 
 
 def from_story(story: Story) -> Worked:
-    """A generated story's."""
+    """Convert a synthetic word problem."""
     return Worked(story.question, trace(story, SHORT), str(story.answer))
 
 
 def read_worked(file: Path) -> list[Worked]:
-    """The problems of a JSONL file as GSM8K writes them.
+    """Read the problems of a JSONL file in GSM8K's format.
 
     A line has a `question` and an `answer`: the worked solution with annotated equations, up to
-    "#### 72". The solution may stand in `solution` instead.
+    "#### 72". The solution may be in `solution` instead.
 
-    Left out is a problem without a question, and one whose annotated equations do not lead to its
-    answer.
+    The function skips a problem without a question, and one whose annotated equations do not give
+    its answer.
 
     Raises:
-        DataError: unreadable, a line without these fields, or no problem is left.
+        DataError: The file is unreadable, a line lacks these fields, or no problem is left.
     """
     problems = [_worked(row, f"{file}, line {number}") for number, row in json_lines(file)]
     kept = [problem for problem in problems if problem]
@@ -64,7 +64,7 @@ def read_worked(file: Path) -> list[Worked]:
 def _worked(row: dict[str, Any], where: str) -> Worked | None:
     try:
         question, worked = row["question"], row["answer"]
-        # Equations have no commas, and so neither has what is learnt to follow them.
+        # Equations have no commas, so the trained answer after them has none either.
         answer, solution = final_line(worked).replace(",", ""), row.get("solution") or worked
     except (KeyError, AttributeError) as error:
         raise DataError(f"{where}: not an object with question and worked answer") from error
@@ -86,14 +86,15 @@ def _number(text: str) -> Fraction | str:
 
 
 class EquationTeacher:
-    """Examples of a pair whose signals are equations: of real problems, each once a round, and
-    of stories, new ones each time.
+    """Examples of a pair whose signals are equations.
+
+    Each real problem is used once per round; synthetic word problems are new each time.
     """
 
     def __init__(
         self, pair: Pair, problems: list[Worked], scope: Scope, *, told: float, seed: int
     ) -> None:
-        """`told`: the share of stories among the examples."""
+        """Set the sources; `told`: share of synthetic word problems among the examples."""
         self._prompts, self._problems, self._scope = PairPrompts(pair), problems, scope
         self._told, self._seed = told, seed
         self._reasons = HubTokenizer.from_directory(pair.reasoner.path)
@@ -101,7 +102,7 @@ class EquationTeacher:
         self._pair = pair
 
     def examples(self, role: str, rng: random.Random, count: int, chunk: int) -> list[Example]:
-        """`count` of them for "reasoner" or "decoder": those of the `chunk`-th draw."""
+        """Draw `count` examples of the `chunk`-th draw for "reasoner" or "decoder"."""
         drawn, real = stories(rng, self._scope, "train"), count - round(count * self._told)
         shown = in_rounds(self._problems, chunk * real, real, self._seed)
         shown += [from_story(next(drawn)) for _ in range(count - real)]
@@ -110,7 +111,7 @@ class EquationTeacher:
         return [self.decoder(problem, shown, rng) for problem in shown]
 
     def reasoner(self, problem: Worked) -> Example:
-        """The equations, the end of reasoning, the answer."""
+        """Make an example of the equations, the end of reasoning, and the answer."""
         response = [
             *self._reasons.encode_text(problem.equations),
             *self._reasons.encode_template(self._pair.reasoner.end_of_reasoning),
@@ -120,9 +121,9 @@ class EquationTeacher:
         return Example(self._prompts.reasoner(problem.question), response)
 
     def decoder(self, problem: Worked, others: list[Worked], rng: random.Random) -> Example:
-        """The answer alone: after the equations, after those but the last, or after none.
+        """Make an example of the answer: after all equations, all but the last, or no equations.
 
-        Now and then the signal is not the question's, and the answer that of any of `others`.
+        Some examples have a mismatched signal, and the answer of any of `others`.
         """
         dice, question, signal = rng.random(), problem.question, problem.equations
         if dice < ALONE:

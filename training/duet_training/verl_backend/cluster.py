@@ -14,7 +14,7 @@ from duet_training.verl_backend.cpu.platform import ENVIRONMENT
 
 
 def start_ray(hardware: Hardware) -> None:
-    """Starts Ray, or joins the cluster in `RAY_ADDRESS`; the platform is set in every process.
+    """Start Ray, or join the cluster in `RAY_ADDRESS`; the platform is set in every process.
 
     Raises:
         ClusterError: Ray does not start in time, or the cluster does not answer.

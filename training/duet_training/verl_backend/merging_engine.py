@@ -55,5 +55,5 @@ def _whole(weight: torch.Tensor) -> torch.Tensor:
 
 
 def use() -> None:
-    """Makes VERL choose this engine in this process."""
+    """Make VERL choose this engine in this process."""
     os.environ["VERL_ENGINE_VENDOR"] = _VENDOR

@@ -15,7 +15,7 @@ from duet_training.verl_backend.policy import Policy
 def start_policies(
     settings: Settings, pair: Pair, names: Sequence[str], *, reference: bool
 ) -> dict[str, Policy]:
-    """Starts Ray, then the policies in `names` ("reasoner", "decoder"), engines and servers.
+    """Start Ray, then the policies in `names` ("reasoner", "decoder"), engines and servers.
 
     `reference`: keep the initial reasoner, too, for the KL term.
 

@@ -56,7 +56,7 @@ class Policy:
         )
 
     def start(self) -> None:
-        """Builds engines and rollout servers, and lets the latter rest."""
+        """Build engines and rollout servers, and let the latter rest."""
         config = self._config
         self.workers.init_model()
         self._servers = PolicyServers.create(config=config, worker_group=self.workers)
@@ -72,11 +72,11 @@ class Policy:
         self._weights.update_weights(global_steps=step)
 
     def rest(self) -> None:
-        """Lets the rollout servers free their memory for training."""
+        """Let the rollout servers free their memory for training."""
         self._weights.sleep_replicas()
 
     def check_in_sync(self) -> None:
-        """Compares every weight of the rollout servers with the trainer's, byte by byte.
+        """Compare every weight of the rollout servers with the trainer's, byte by byte.
 
         For servers that can tell (the CPU's). vLLM's are watched by their log-probs alone.
 
@@ -98,7 +98,7 @@ class Policy:
     def sample(
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[Response]:
-        """One response for each prompt, each with a seed of its own."""
+        """Generate one response for each prompt, each with its own seed."""
         common = {
             "max_tokens": sampling.tokens,
             "temperature": sampling.temperature,
@@ -186,11 +186,11 @@ class Policy:
         return {name: float(np.mean(metrics[key])) for name, key in wanted.items()}
 
     def save(self, directory: Path, step: int) -> None:
-        """Writes weights, optimiser, schedule and random state."""
+        """Write weights, optimiser, schedule and random state."""
         self.workers.save_checkpoint(str(directory), None, step)
 
     def load(self, directory: Path) -> None:
-        """Reads what `save` wrote."""
+        """Read what `save` wrote."""
         self.workers.load_checkpoint(str(directory))
 
 

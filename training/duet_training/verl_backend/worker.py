@@ -47,7 +47,7 @@ class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[untyped-decorator]
     def init_model(self) -> None:
-        """Builds the engines, then points the rollout adapter at this policy's replicas."""
+        """Build the engines, then point the rollout adapter at this policy's replicas."""
         if self.config.model.lora_rank:
             # An adapter begins with random weights: the run's, not the process's.
             torch.manual_seed(self.config.rollout.seed)
@@ -98,7 +98,7 @@ class PolicyServers(LLMServerManager):  # type: ignore[misc]
             await super()._init_global_load_balancer()
 
     def client(self) -> LLMServerClient:
-        """Asks the servers, whichever has least to do; on a CPU each in its turn."""
+        """Ask the servers, whichever has least to do; on a CPU each in its turn."""
         if self.global_load_balancer is not None:
             return self.get_client()
         return self.get_client(InTurn, servers=self.server_handles)

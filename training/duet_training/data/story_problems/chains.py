@@ -56,7 +56,7 @@ THEN = ("Then ", "After that, ", "Later, ", "Next, ", "The next day, ", "")
 
 
 class _Chain:
-    """A story being told. `now`: the amount; `clauses`: what happened since the beginning."""
+    """A story in progress. `now`: the current amount; `clauses`: the events so far."""
 
     def __init__(self, dice: Dice) -> None:
         self.dice = dice
@@ -70,7 +70,7 @@ class _Chain:
         return ("has", "had")[self.past]
 
     def add(self, why: str, sign: Sign, right: int) -> None:
-        """One step from the amount as it is."""
+        """Make one step from the current amount."""
         before, self.now = self.now, compute(self.now, sign, right)
         fact = f"Now {self.hero.name} {self.have()} {self.now} {self.things}"
         self.steps.append(Step(why, before, sign, right, fact))

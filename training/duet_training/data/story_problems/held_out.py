@@ -1,4 +1,4 @@
-"""Stories that are only tested on: nothing a model is trained with is told like them."""
+"""Held-out templates: tests use them, and training never does."""
 
 from duet_training.data.story_problems.story import Step, Story
 from duet_training.data.story_problems.words import DAYS, Dice

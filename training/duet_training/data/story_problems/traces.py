@@ -1,7 +1,7 @@
 r"""Worked solutions, from verbose to bare, and answers.
 
-A style is drawn once a trace, so that compact traces of every length are seen: a model that learnt
-them step by step at random has no short way through a long problem.
+A style is drawn once per trace, so that training data has compact traces of every length. A model
+trained on a style drawn per step has no short trace for a long problem.
 """
 
 import random
@@ -12,9 +12,10 @@ from duet_training.data.story_problems.story import Step, Story
 
 @dataclass(frozen=True)
 class TraceStyle:
-    """How a trace is written. `steps`: in prose, as equations, or their results alone."""
+    """How a trace is written."""
 
     steps: str
+    """Form of the steps: prose, equations, or results only."""
     restated: bool = False
     checked: bool = False
     concluded: bool = False
@@ -78,12 +79,12 @@ READ_CONCLUDED = ((VERBOSE, 8), (PROSE, 3), (EQUATIONS, 3))
 
 
 def draw_style(rng: random.Random, styles: tuple[tuple[TraceStyle, int], ...]) -> TraceStyle:
-    """One of them by its weight."""
+    """Draw a style with probability proportional to its weight."""
     return rng.choices([style for style, _ in styles], [weight for _, weight in styles])[0]
 
 
 def trace(story: Story, style: TraceStyle) -> str:
-    """A worked solution of all steps."""
+    """Write a worked solution of all steps."""
     parts = []
     if style.restated:
         known = " ".join(story.body)
@@ -103,14 +104,14 @@ def trace(story: Story, style: TraceStyle) -> str:
 
 
 def shortened(story: Story, style: TraceStyle, rng: random.Random) -> str:
-    """A trace that ends early: some of its last sentences are missing."""
+    """Write a truncated trace: some of its last sentences are missing."""
     sentences = trace(story, style).split(". ")
     kept = rng.randint(0, max(0, len(sentences) - 1))
     return ". ".join(sentences[:kept]) + ("." if kept else "")
 
 
 def answer(story: Story) -> str:
-    r"""The answer as a sentence, and boxed."""
+    r"""Write the answer as a sentence, and boxed."""
     return f"{story.statement}. \\boxed{{{story.answer}}}"
 
 

@@ -1,4 +1,4 @@
-"""Plots that only wide scopes have: two operations each, told in several ways."""
+"""Templates of wide scopes only: two operations each, in several wordings."""
 
 from duet_training.data.story_problems.story import Step, Story
 from duet_training.data.story_problems.words import COLOURS, HOLDERS, Dice, plural

@@ -1,4 +1,4 @@
-"""Names, things and places that stories are told with, and the dice that choose among them."""
+"""Names, objects and places of synthetic word problems, and the random choice among them."""
 
 import random
 from collections.abc import Sequence

@@ -58,14 +58,14 @@ RELATIONS = {
 
 @dataclass
 class Conversion:
-    """How many solutions became formulas, and why others did not."""
+    """The converted problems, and the number of solutions left out for each reason."""
 
     problems: list[MaskedProblem]
     left_out: Counter[str]
 
 
 def read_annotated(file: Path) -> Conversion:
-    """Converts a JSONL file as GSM8K writes it.
+    """Convert a JSONL file as GSM8K writes it.
 
     A line has a `question` and an `answer`: the worked solution with annotated equations, up to
     "#### 72". The solution may be in `solution` instead.
@@ -74,7 +74,7 @@ def read_annotated(file: Path) -> Conversion:
         file: of the training set.
 
     Raises:
-        DataError: unreadable, a line without these fields, or no solution converts.
+        DataError: The file is unreadable, a line lacks these fields, or no solution converts.
     """
     found = Conversion([], Counter())
     for name, question, solution, answer in annotated_rows(file):
@@ -90,10 +90,10 @@ def read_annotated(file: Path) -> Conversion:
 
 
 def annotated_rows(file: Path) -> Iterator[tuple[str, str, str, str]]:
-    """Reads names, questions, solutions and answers of a file.
+    """Read names, questions, solutions and answers of a file.
 
     Raises:
-        DataError: unreadable, or a line without these fields.
+        DataError: The file is unreadable, or a line lacks these fields.
     """
     for number, row in json_lines(file):
         try:
@@ -108,7 +108,7 @@ def annotated_rows(file: Path) -> Iterator[tuple[str, str, str, str]]:
 def to_formula(
     masked: Masked, solution: str, answer: str, most_unused: int | None = MOST_UNUSED
 ) -> str:
-    """Rewrites an annotated solution over labels.
+    """Rewrite an annotated solution over labels.
 
     Args:
         masked: the question.
@@ -147,7 +147,7 @@ def to_formula(
     if value.value != wanted:
         raise FormulaError("the formula does not give the answer")
     if most_unused is not None and check(masked, value).unused > most_unused:
-        # Right by coincidence, more often than not.
+        # Such a formula is usually right by coincidence.
         raise FormulaError("the formula leaves too many quantities out")
     return formula
 

@@ -25,7 +25,7 @@ class _Chain:
 
 @dataclass(frozen=True)
 class _Call:
-    """What is neither sum nor product: `//`, `mod` and functions."""
+    """An operation that is neither sum nor product: `//`, `mod` and functions."""
 
     sign: str
     operands: tuple["_Term", ...]
@@ -42,7 +42,7 @@ _Term = Constant | Name | _Percent | _Chain | _Call
 
 
 def canonical(formula: str) -> str:
-    """Writes a formula in its canonical form, with the same value.
+    """Write a formula in its canonical form, with the same value.
 
     Args:
         formula: what `duet_contract.quantities.compute` takes.
@@ -64,7 +64,7 @@ def _once(formula: str) -> str:
 
 
 def _inline(steps: tuple[Step, ...]) -> list[tuple[str, _Term]]:
-    """Steps that the answer needs; those used once stand where they are used."""
+    """Return the steps that the answer needs; inline the steps that are used once."""
     terms = {step.name: _term(step.expression) for step in steps}
     order = [step.name for step in steps]
     uses = dict.fromkeys(order, 0)
@@ -106,7 +106,7 @@ def _term(expression: Expression) -> _Term:
 
 
 def _chain(additive: bool, terms: tuple[tuple[bool, _Term], ...]) -> _Term:
-    """A chain whose terms of the same sort are merged into it; a term if it is alone."""
+    """Make a chain and merge nested chains of the same sort into it; a lone term stays a term."""
     flat: list[tuple[bool, _Term]] = []
     for turned, term in terms:
         if isinstance(term, _Chain) and term.additive == additive:
@@ -137,7 +137,7 @@ def _replace(term: _Term, given: dict[str, _Term]) -> _Term:
 
 
 def _names(term: _Term) -> list[str]:
-    """Names in a term, each as often as it is there."""
+    """Return the names in a term, one entry per occurrence."""
     if isinstance(term, Name):
         return [term.name]
     if isinstance(term, _Percent):
@@ -164,18 +164,18 @@ class _Writer:
         self._last = ""
 
     def text(self) -> str:
-        """All steps up to the last one named, which is written without its name."""
+        """Join all steps; the last one is written without its name."""
         answer = next(text for name, text in self._written if name == self._last)
         parts = [f"{text}={name}" for name, text in self._written if name < self._last]
         return ";".join([*parts, answer])
 
     def answer(self, term: _Term) -> str:
-        """Writes a step that the answer is, unless another follows; its name."""
+        """Write the step that gives the answer, unless another follows; return its name."""
         self._last = self.step(term)
         return self._last
 
     def step(self, term: _Term) -> str:
-        """Writes a step, and those that it needs before it; its name."""
+        """Write a step after the steps that it needs; return its name."""
         place, text = self._place(term), self._inside(term)
         for name, written in self._written:
             if written == text:
@@ -202,7 +202,7 @@ class _Writer:
         return self._atom(term)
 
     def _chained(self, chain: _Chain) -> str:
-        """Terms in order; the first is one that is neither subtracted nor divided by."""
+        """Order the terms; the first is neither subtracted nor a divisor."""
         plus, minus = ("+", "-") if chain.additive else ("*", "/")
         ordered = sorted(
             chain.terms,
@@ -216,7 +216,7 @@ class _Writer:
         return "".join(atoms)
 
     def _place(self, term: _Term) -> tuple[int, int, str, bool]:
-        """Where the question has its first quantity; constants come last, labels before steps."""
+        """Return the sort key: position of the first quantity, labels first, constants last."""
         if isinstance(term, Name):
             name = self.renamed.get(term.name, term.name)
             return self._places.get(name, (0, len(name), name, False))

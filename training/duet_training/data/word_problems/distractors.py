@@ -1,4 +1,4 @@
-"""What problems tell besides what they need: numbers, scenes, times and places."""
+"""Distractors in problems, which the answer does not need: numbers, scenes, times and places."""
 
 CONTEXTS = (
     "On <day>, ",

@@ -16,7 +16,7 @@ _SIGNS = str.maketrans({"\u00d7": "*", "\u00f7": "/", "\u2212": "-", "\u2013": "
 _TIMES = re.compile(r"(?<=[\d)\s])[xX](?=[\d($.\s])")
 _SENTENCE = re.compile(r"[.;:!?]\s|,\s|\n|=")
 _NEAR = 60
-"""Characters before an equation that tell what it is about."""
+"""Characters before an equation that count as its context."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Equation:
 
 
 def find_equations(solution: str) -> list[Equation]:
-    """Finds the equations of a solution, in order.
+    """Find the equations of a solution, in order.
 
     Left out are bare numbers, and equations in the text whose left side does not give the right.
 
@@ -39,7 +39,7 @@ def find_equations(solution: str) -> list[Equation]:
         solution: as GSM8K writes it.
 
     Raises:
-        FormulaError: an annotation is no equation.
+        FormulaError: An annotation is not an equation.
 
     Examples:
         >>> found = find_equations("Half is 48/2 = <<48/2=24>>24, and 24 pens + 2 = 26.")
@@ -59,12 +59,12 @@ def find_equations(solution: str) -> list[Equation]:
 
 
 def is_number(symbol: str) -> bool:
-    """Whether it is one, and not a sign."""
+    """Whether the symbol is a number, not a sign."""
     return bool(_NUMBER.fullmatch(symbol))
 
 
 def read_symbols(text: str) -> list[str] | None:
-    """Numbers and signs of an annotation; None if it has anything else."""
+    """Split an annotation into numbers and signs; return None if it has anything else."""
     plain = _TIMES.sub("*", text.translate(_SIGNS).replace("$", "").replace(",", ""))
     symbols: list[str] = []
     for found in _SYMBOL.finditer(plain.strip()):
@@ -76,7 +76,7 @@ def read_symbols(text: str) -> list[str] | None:
 
 
 def _in_text(solution: str) -> Iterator[tuple[int, Equation]]:
-    """Equations that no annotation repeats: "57 + 10 = 67 people", "44(.50)=22"."""
+    """Yield equations that no annotation repeats: "57 + 10 = 67 people", "44(.50)=22"."""
     for place in _WRITTEN.finditer(solution):
         before = solution[: place.start()]
         if before.rfind("<<") > before.rfind(">>"):
@@ -90,14 +90,14 @@ def _in_text(solution: str) -> Iterator[tuple[int, Equation]]:
 
 
 def _matching(left: str, result: Fraction) -> tuple[str, ...] | None:
-    """The longest end of a text whose numbers and signs give the result; words are passed over."""
+    """Find the longest suffix whose numbers and signs give the result; skip words."""
     plain = _TIMES.sub("*", left.translate(_SIGNS).replace("$", "").replace(",", ""))
     symbols = [found[1] for found in _SYMBOL.finditer(plain) if found[1]]
     for start in range(len(symbols)):
         end = _multiplied(symbols[start:])
         if sum(map(is_number, end)) < 2:
             return None
-        # Of "2/50*100% = 4%", the signs say the unit alone.
+        # The signs of "2/50*100% = 4%" only name the unit.
         for signs in (end, [symbol for symbol in end if symbol != "%"]):
             try:
                 if compute("".join(signs), ()).value == result:
@@ -108,7 +108,7 @@ def _matching(left: str, result: Fraction) -> tuple[str, ...] | None:
 
 
 def _multiplied(symbols: list[str]) -> list[str]:
-    """With the sign that is left out before parentheses."""
+    """Insert the multiplication sign that is left out before parentheses."""
     written: list[str] = []
     for symbol in symbols:
         if symbol == "(" and written and (is_number(written[-1]) or written[-1] == ")"):

@@ -25,7 +25,7 @@ from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
 TRIES = 400
-"""Draws of a template's numbers before it is given up."""
+"""Maximum draws of a template's numbers before generation fails."""
 _AS_THEY_ARE = ("bare", "outside")
 _SHUFFLED = re.compile(r"\(([^()]* ~ [^()]*)\)")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
@@ -39,10 +39,10 @@ _PUNCTUATION = re.compile(r"(?<=[\w%\]])([.,?!])(?=\s|$)")
 
 @dataclass(frozen=True)
 class Style:
-    """Shares of problems that are put in another way."""
+    """Shares of problems that are rephrased."""
 
     distracted: float = 0.22
-    """Something that is not needed is told as well."""
+    """The problem contains a fact that the answer does not need."""
     scene: float = 0.1
     """A sentence without numbers comes first."""
     context: float = 0.12
@@ -54,7 +54,7 @@ class Style:
     lower: float = 0.05
     """Everything is in lower case."""
     spaced: float = 0.05
-    """A space stands before punctuation, as in old collections of problems."""
+    """A space precedes punctuation, as in old collections of problems."""
 
 
 def generated(
@@ -65,17 +65,17 @@ def generated(
     style: Style | None = None,
     families: Sequence[str] | None = None,
 ) -> Iterator[MaskedProblem]:
-    """Problems of a split, without end; they may repeat.
+    """Generate an endless stream of problems of a split; problems may repeat.
 
     Args:
-        rng: decides everything.
-        split: which questions; no question is in two splits.
-        held_out: of the templates that are never trained on, instead of the others.
-        style: how often problems are put in other ways.
-        families: of which files of templates; all if None.
+        rng: Source of all random choices.
+        split: Name of the split; no question is in two splits.
+        held_out: Use the held-out templates instead of the training templates.
+        style: Shares of rephrased problems.
+        families: Template files to use; None uses all.
 
     Raises:
-        DataError: a template has no numbers that give an answer.
+        DataError: A template has no numbers that give an answer.
     """
     templates = [
         template
@@ -91,7 +91,7 @@ def generated(
 
 
 def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedProblem:
-    """One problem of a template.
+    """Generate one problem of a template.
 
     Raises:
         DataError: the template has no numbers that give an answer.
@@ -162,16 +162,16 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
 
 
 def _filled(text: str, rng: random.Random, words: Words) -> str:
-    """A sentence, or its beginning, with choices and slots filled."""
+    """Fill the choices and slots of a sentence or of its beginning."""
     told = _SLOT.sub(lambda found: words.slot(found[1]), _choose(text, rng))
     return _upper_first(with_articles(told))
 
 
 def _numbers(question: str, template: Template, rng: random.Random) -> dict[str, Number]:
-    """Numbers with which the template's formula gives a plausible answer."""
+    """Draw numbers with which the template's formula gives a plausible answer."""
     sorts = {hole[1]: hole[2] or "" for hole in _NUMBER.finditer(question)}
     whole = asked(question).sort == "count"
-    # Labels are found by value, so that no other number may have it.
+    # Labels are found by value, so values must be unique.
     taken = [quantity.value for quantity in mask(question).quantities]
     for tried in range(TRIES):
         numbers: dict[str, Number] = {}
@@ -209,7 +209,7 @@ def _text(hole: re.Match[str], numbers: dict[str, Number], words: Words) -> str:
 
 
 def _units_once(question: str) -> str:
-    """Leaves out the currency's word behind its sign, as of "$5 dollars"."""
+    """Remove the currency word after its sign, as in "$5 dollars"."""
     return re.sub(r"([$€£]\d[\d.,]*) (?:dollars|euros|pounds)\b", r"\1", question)
 
 
@@ -222,7 +222,7 @@ def _noisy(question: str, rng: random.Random, style: Style) -> str:
 
 
 def _relabelled(template: Template, masked: Masked, numbers: dict[str, Number]) -> str:
-    """The template's formula over the labels of the question."""
+    """Rewrite the template's formula over the labels of the question."""
     labels: dict[str, str] = {}
     for name, number in numbers.items():
         found = [each.name for each in masked.quantities if each.value == number.value]

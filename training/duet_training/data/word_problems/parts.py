@@ -88,7 +88,7 @@ def read_parts(file: Path) -> list[MaskedProblem]:
 
 
 def parts_of(question: str, solution: str, name: str, rng: random.Random) -> list[MaskedProblem]:
-    r"""Makes questions for the results of single lines, but the last.
+    r"""Make questions for the results of single lines, but the last.
 
     Half of them come without the facts at the end whose numbers they do not need.
 

@@ -7,7 +7,7 @@ from duet_contract.quantities import Masked, mask
 
 @dataclass(frozen=True)
 class MaskedProblem:
-    """A problem that a pair with private quantities is taught and tested on."""
+    """A training or test problem of a pair with private quantities."""
 
     id: str
     question: str
@@ -17,9 +17,9 @@ class MaskedProblem:
     answer: str
     """The reference: a whole number or decimal."""
     kind: str
-    """Where it is from: `annotated`, or the family of its template."""
+    """Source: `annotated`, or the family of its template."""
     sentence: str = ""
-    """The answer as a sentence around a formula in braces; empty if there is none."""
+    """The answer as a sentence around a formula in braces; empty if the problem has no sentence."""
 
     @property
     def masked(self) -> Masked:

@@ -148,7 +148,7 @@ _ARTICLE = re.compile(r"\b([Aa]) (?=[aeioAEIO])")
 
 
 def with_articles(text: str) -> str:
-    """Writes "an" before vowels, as in "an apple"."""
+    """Write "an" before vowels, as in "an apple"."""
     return _ARTICLE.sub(r"\1n ", text)
 
 
@@ -195,7 +195,7 @@ class Words:
         return self._money.format(amount)
 
     def continued(self, sentence: str) -> str:
-        """A sentence as it stands inside another: its first letter small, but for names."""
+        """Put a sentence inside another: lower its first letter, except in names."""
         names = [person.name for person in self._people.values() if person.name[0].isupper()]
         proper = [*names, *_PLAIN["day"], *_PLAIN["month"], "I "]
         if sentence.startswith(tuple(proper)):
@@ -241,7 +241,7 @@ class Words:
         return self._known[name]
 
     def _kind(self, base: str) -> str:
-        """Two things of a problem are often of one kind."""
+        """Draw a kind; two items of a problem are often of the same kind."""
         if not self._sort or (base != "t" and self._rng.random() < 0.4):
             drawn = self._rng.choice(_THING)
             self._sort = self._sort or drawn

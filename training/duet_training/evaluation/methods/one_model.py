@@ -1,4 +1,4 @@
-"""One model answers by itself: the decoder alone, the reasoner as it is, or asked to be concise."""
+"""Methods with one model: decoder alone, reasoner alone, or reasoner with a note to be concise."""
 
 from collections.abc import Sequence
 

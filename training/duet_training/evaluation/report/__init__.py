@@ -1,1 +1,1 @@
-"""The paper's tables and figures from what was run, beside the paper's own."""
+"""The paper's tables and figures: measured results next to the paper's own."""

@@ -13,7 +13,7 @@ from duet_training.evaluation.report.tables import build_tables, everything, pap
 
 
 def report(places: list[Path], out: Path) -> None:
-    """Writes the report.
+    """Write the report.
 
     Raises:
         TrainingError: a place that cannot be read.

@@ -23,7 +23,7 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class Band:
-    """A metric by step, over runs that differ in their seeds."""
+    """A metric by step, over runs that differ only in the seed."""
 
     steps: list[int]
     mean: list[float]
@@ -33,9 +33,9 @@ class Band:
 
 
 def band_of(runs: Sequence[Mapping[int, float]]) -> Band | None:
-    """Join runs, each values by step, over the steps that all have; None if there are none.
+    """Join runs, each values by step, over their common steps; None without a common step.
 
-    The mean of fewer runs would jump where one ended early.
+    The mean of fewer runs would jump at the step where one run ends.
     """
     steps = sorted(set.intersection(*map(set, runs))) if runs else []
     at = [[run[step] for run in runs] for step in steps]
@@ -63,7 +63,7 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def _label(run: Run) -> str:
-    """Equal for runs that differ in their seeds only."""
+    """Return a label that is equal for runs that differ only in the seed."""
     training = run.training
     if training is None:
         return run.directory.name

@@ -23,7 +23,10 @@ def page(
     figures: Sequence[Plot],
     names: Mapping[str, str],
 ) -> str:
-    """The whole page. `names`: how data sets are written; `figures`: the plots that were written."""
+    """Write the whole page.
+
+    `names` holds the display name of each data set, `figures` the plots that exist.
+    """
     parts = [_HEAD.format(cells=_CELLS)]
     parts += [_table(table, names) for table in tables]
     parts.append(_everything(rows, names))
@@ -105,13 +108,13 @@ def _measured_cell(cell: Mapping[str, Any] | None, figures: Sequence[str]) -> st
 
 
 def accuracy_text(cell: Mapping[str, Any]) -> str:
-    """Accuracy with spread and interval."""
+    """Format accuracy with spread and interval."""
     low, high = cell["accuracy_95"]
     spread = "" if cell["spread"] is None else f" ± {cell['spread']:.3f}"
     return f"{cell['accuracy']:.3f}{spread} [{low:.3f}, {high:.3f}]"
 
 
 def tokens_text(cell: Mapping[str, Any]) -> str:
-    """Tokens of the reasoner with their spread."""
+    """Format the reasoner's token count with its spread."""
     spread = cell["reasoner_tokens_spread"]
     return f"{cell['reasoner_tokens']:.0f}" + ("" if spread is None else f" ± {spread:.0f}")

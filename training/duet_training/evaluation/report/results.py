@@ -16,22 +16,21 @@ UNTRAINED = frozenset({"original", "prompted", "truncated", "alone"})
 
 @dataclass(frozen=True)
 class Training:
-    """How a checkpoint was trained. `data`: its training set; `variant`: see `variant_of`."""
+    """How a checkpoint was trained."""
 
     run: Path
     data: str
+    """Name of the training set."""
     seed: int
     variant: str
+    """See `variant_of`."""
     budget: float | None
     constant: float | None
 
 
 @dataclass(frozen=True)
 class Result:
-    """One evaluation. Tokens and `flops` are means of one question; `accuracy_95` over questions.
-
-    `seconds`: of the whole evaluation, on whatever machine it ran.
-    """
+    """One evaluation. Token counts are means per question."""
 
     file: Path
     method: str
@@ -39,6 +38,7 @@ class Result:
     questions: int
     accuracy: float
     accuracy_95: tuple[float, float]
+    """95% interval over questions."""
     reasoner_tokens: float
     decoder_tokens: float
     seed: int
@@ -47,7 +47,9 @@ class Result:
     trained: bool
     training: Training | None
     seconds: float | None
+    """Duration of the whole evaluation on the machine that ran it; None if not recorded."""
     flops: float | None
+    """Mean FLOPs per question; None if not recorded."""
 
     @property
     def ipt(self) -> float | None:
@@ -57,7 +59,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """A run's `metrics.jsonl`, a row a step."""
+    """A run's `metrics.jsonl`, one row per step."""
 
     directory: Path
     training: Training | None
@@ -66,7 +68,7 @@ class Run:
 
 
 def variant_of(objective: Mapping[str, Any]) -> str:
-    """What a run changed of the method's defaults; "default" if nothing."""
+    """Name the run's changes to the method's defaults; "default" without changes."""
     price = objective["price"]
     constant = price["schedule"] == "constant"
     switches = {
@@ -87,10 +89,10 @@ def variant_of(objective: Mapping[str, Any]) -> str:
 
 
 def read(places: Sequence[Path]) -> tuple[list[Result], list[Run]]:
-    """Everything in files and directories given: JSON of evaluations, `metrics.jsonl` of runs.
+    """Read the given files and directories: JSON of evaluations, `metrics.jsonl` of runs.
 
     Raises:
-        DataError: a place that is not there, a file that is neither, or nothing at all.
+        DataError: A path is missing, a file is neither, or there is nothing to read.
     """
     results, runs = [], []
     for place in places:
@@ -108,10 +110,10 @@ def read(places: Sequence[Path]) -> tuple[list[Result], list[Run]]:
 
 
 def read_result(file: Path) -> Result:
-    """One evaluation's JSON.
+    """Read the JSON of one evaluation.
 
     Raises:
-        DataError: it cannot be read, or is none.
+        DataError: The file cannot be read, or is not the result of an evaluation.
     """
     try:
         content = read_json(file)
@@ -123,7 +125,7 @@ def read_result(file: Path) -> Result:
 
 
 def _result_or_none(file: Path) -> Result | None:
-    """For files met in a directory, which may hold other JSON, too."""
+    """Read a file of a directory, which may also contain other JSON; return None for those."""
     try:
         content = read_json(file)
     except (OSError, ValueError):
@@ -163,7 +165,7 @@ def _step(checkpoint: Path) -> int | None:
 
 
 def _training(checkpoint: Path) -> Training | None:
-    """What a checkpoint's `state.json` says; None where it is gone."""
+    """Read a checkpoint's `state.json`; return None if the file is missing."""
     try:
         content = read_json(checkpoint / "state.json")["settings"]
     except (OSError, ValueError, KeyError):
@@ -181,7 +183,7 @@ def _training(checkpoint: Path) -> Training | None:
 
 
 def _source(files: tuple[Path, ...]) -> str:
-    """The names of training sets; of its directory where a file is gone."""
+    """Name the training sets; use the directory's name if a file is missing."""
     return " + ".join(map(_name, files))
 
 
@@ -193,10 +195,10 @@ def _name(file: Path) -> str:
 
 
 def read_run(directory: Path) -> Run:
-    """A run's metrics.
+    """Read a run's metrics.
 
     Raises:
-        DataError: they cannot be read.
+        DataError: The metrics cannot be read.
     """
     rows = read_metrics_log(directory / "metrics.jsonl")
     states = sorted(directory.glob("checkpoints/step_*/state.json"))

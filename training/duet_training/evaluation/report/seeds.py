@@ -1,4 +1,4 @@
-"""Several seeds of the same thing as one: mean, interval, spread."""
+"""Statistics over several seeds of the same run: mean, interval, spread."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The paper's tables with measured rows beside its own. `paper.json` holds the paper's numbers."""
+"""The paper's tables with measured values added. `paper.json` holds the paper's numbers."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ NOT_RUN = "not run"
 
 
 def paper() -> dict[str, Any]:
-    """The paper's figures: tables with rows, what identifies each row, and their values."""
+    """Load the paper's tables: rows, what identifies each row, and values."""
     content: dict[str, Any] = parse_json(
         files("duet_training.evaluation.report").joinpath("paper.json").read_text("utf-8")
     )
@@ -22,7 +22,7 @@ def paper() -> dict[str, Any]:
 
 
 def attribute(result: Result, key: str) -> Any:
-    """What a row of `paper.json` may ask of a result, by the row's own word."""
+    """Return the attribute of a result that a row of `paper.json` names."""
     training = result.training
     match key:
         case "train":
@@ -38,9 +38,9 @@ def attribute(result: Result, key: str) -> Any:
 
 
 def matches(result: Result, wanted: Mapping[str, Any]) -> bool:
-    """Whether a result belongs into a row."""
+    """Whether a result belongs in a row."""
     if result.method in UNTRAINED and result.trained:
-        return False  # a trained reasoner, asked in a way that is not its own
+        return False  # a trained reasoner with another method's prompt
     for key, value in wanted.items():
         if key == "train_not":
             if attribute(result, "train") == value:
@@ -51,9 +51,9 @@ def matches(result: Result, wanted: Mapping[str, Any]) -> bool:
 
 
 def build_tables(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Every table: `columns`, and `rows` with `paper` and `measured` cells by data set.
+    """Build every table: `columns`, and `rows` with `paper` and `measured` cells by data set.
 
-    Rows of the paper stand first, in its order; then those that only were measured (`vary`).
+    The paper's rows come first, in its order, then rows that were only measured (`vary`).
     """
     return [_table(table, results) for table in paper()["tables"]]
 
@@ -91,10 +91,10 @@ def _varied(vary: Mapping[str, Any] | None, results: Sequence[Result]) -> list[d
 
 
 def _cells(results: Sequence[Result]) -> dict[str, Any]:
-    """A cell for each data set: the latest step where the row asks for none, seeds averaged.
+    """Make a cell for each data set: the latest step unless the row names one, seeds averaged.
 
-    What differs in more than seeds (two budgets in a row for any) is not averaged: the largest
-    group of seeds stands, and `others` says how many results do not.
+    Results that differ in more than the seed (two budgets in a row for any budget) are not
+    averaged: the cell shows the largest group of seeds, and `others` counts the other results.
     """
     by_data = defaultdict(list)
     for result in results:
@@ -114,7 +114,7 @@ def _cells(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def everything(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Every result, seeds averaged, whether a table of the paper has a row for it or not."""
+    """List every result, seeds averaged, including results without a row in the paper's tables."""
     groups = defaultdict(list)
     for result in results:
         groups[same_but_for_seed(result)].append(result)

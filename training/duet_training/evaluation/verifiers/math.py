@@ -20,7 +20,7 @@ class MathVerifier:
     """
 
     def __init__(self, processes: int = 1, seconds: float = 5.0, *, computed: bool = True) -> None:
-        """Prepares the processes, which start with the first comparison.
+        """Prepare the processes, which start with the first comparison.
 
         Raises:
             VerifierError: math-verify is not installed.

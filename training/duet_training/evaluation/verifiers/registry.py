@@ -1,4 +1,4 @@
-"""Verifiers by name, and the check that one tells right from wrong before a run relies on it."""
+"""Verifiers by name, and a check that a verifier distinguishes right from wrong answers."""
 
 import importlib
 from collections.abc import Callable
@@ -19,12 +19,12 @@ VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
 
 
 def make_verifier(name: str, processes: int = 1, seconds: float = 5.0) -> Verifier:
-    """The verifier `name`, or `package.module:Class` made without arguments; checked.
+    """Make and check the verifier `name`, or `package.module:Class` without arguments.
 
-    `processes` and `seconds` are for the built-in ones that compare in processes of their own.
+    `processes` and `seconds` apply to built-in verifiers that compare in separate processes.
 
     Raises:
-        VerifierError: there is none of that name, or it fails its own examples.
+        VerifierError: No verifier has that name, or it fails its own examples.
     """
     built_in = VERIFIERS.get(name)
     verifier = built_in(processes, seconds) if built_in else _imported(name)()
@@ -33,12 +33,12 @@ def make_verifier(name: str, processes: int = 1, seconds: float = 5.0) -> Verifi
 
 
 def check_verifier(verifier: Verifier, name: str) -> None:
-    """Scores the verifier's examples: known right answers and known wrong ones.
+    """Score the verifier's examples: known right answers and known wrong ones.
 
-    A verifier that scores everything 0, or everything 1, trains a model on noise and looks healthy.
+    A verifier that scores everything 0, or everything 1, trains a model on noise without an error.
 
     Raises:
-        VerifierError: an example got another score, or the examples are one-sided.
+        VerifierError: An example has another score, or the examples are one-sided.
     """
     examples = verifier.examples()
     wanted = [score for *_, score in examples]

@@ -54,6 +54,6 @@ class TimedPool:
             return otherwise
 
     def close(self) -> None:
-        """Stops all processes."""
+        """Stop all processes."""
         self._pool.stop()
         self._pool.join()

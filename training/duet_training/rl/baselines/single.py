@@ -11,7 +11,7 @@ from duet_training.objective.rewards import Array, length_price
 
 
 class SingleModel:
-    """`budget`: B in tokens. With `on_success_only` wrong answers pay nothing."""
+    """`budget`: B in tokens. With `on_success_only` wrong answers have no length penalty."""
 
     priced = True
 

@@ -1,11 +1,11 @@
-"""ThinkPrune: right answers count only if they come before a limit, which falls in stages.
+"""ThinkPrune: right answers count only within a token limit, which falls in stages.
 
     R(z) = r(the first L_t tokens of z)
     L_t  = max(floor, start - less * floor_div(t - 1, every))      t = 1, 2, ...
 
 Hou et al., arXiv 2504.01296, with the stages of arXiv 2605.01111 (appendix D): start 8000, less
 1000 every 20 steps, floor 1000. Responses are sampled with L_t as their limit, which gives the same
-first L_t tokens as cutting longer ones. There is no price of length below the limit.
+first L_t tokens as cutting longer ones. There is no length penalty below the limit.
 """
 
 from typing import ClassVar

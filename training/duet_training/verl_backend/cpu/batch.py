@@ -1,7 +1,8 @@
 """A batch of prompts through Hugging Face `generate`, without waiting for its longest response.
 
-On a CPU a step costs what its rows cost, and `generate` goes on with all of them until the last one
-has ended. Here it stops as soon as enough have, and goes on with the others.
+On a CPU the cost of a step is proportional to its rows, and `generate` continues with all rows
+until the last one has ended. This module stops it when enough rows have ended, and continues with
+the others.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,12 @@ from transformers import DynamicCache, LogitsProcessorList, StoppingCriteria, St
 
 from duet_training.verl_backend.cpu.sampler import SeededSampler
 
-# The share of rows that have ended at which the others go on alone.
+# Share of ended rows at which the other rows continue alone.
 ENDED = 0.25
 
 
 class _EnoughEnded(StoppingCriteria):  # type: ignore[misc]
-    """Ends a pass of `generate` for every row once a share of them has drawn a stop token."""
+    """Ends a pass of `generate` for every row when a share of them has drawn a stop token."""
 
     def __init__(self, rows: int, stops: torch.Tensor) -> None:
         self._ended, self._stops = torch.zeros(rows, dtype=torch.bool), stops
@@ -36,10 +37,10 @@ def respond(
     limit: int,
     stops: list[int],
 ) -> list[tuple[list[int], list[float]]]:
-    """Each prompt's response, at most `limit` tokens, and their log-probs in nats.
+    """Generate each prompt's response, at most `limit` tokens, and their log-probs in nats.
 
-    A response ends with one of `stops` unless it was cut off at the limit. `sampler`: has a row for
-    each prompt.
+    A response ends with one of `stops` unless the limit truncates it. `sampler` has a row for each
+    prompt.
     """
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])

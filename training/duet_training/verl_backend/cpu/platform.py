@@ -1,7 +1,7 @@
 """VERL's platform for machines without an accelerator.
 
 VERL imports this module in every process (`VERL_USE_EXTERNAL_MODULES`) and picks the platform by
-`VERL_PLATFORM=cpu`. It ships none of its own for CPUs.
+`VERL_PLATFORM=cpu`. VERL itself has no platform for CPUs.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def _device_module() -> ModuleType:
-    """`torch.cpu` and the functions of `torch.cuda` that VERL calls without asking first."""
+    """Make `torch.cpu` with the functions of `torch.cuda` that VERL calls without a check."""
     module = ModuleType("torch_cpu_for_verl")
     public = {name: getattr(torch.cpu, name) for name in dir(torch.cpu) if name[:2] != "__"}
     module.__dict__.update(public)
@@ -47,7 +47,7 @@ def _device_module() -> ModuleType:
 
 @PlatformRegistry.register(platform="cpu")
 class CpuPlatform(PlatformBase):  # type: ignore[misc]
-    """One device without memory of its own; processes talk over gloo."""
+    """One device without its own memory; processes communicate over gloo."""
 
     device_name = "cpu"
     vendor_name = "cpu"
@@ -57,7 +57,7 @@ class CpuPlatform(PlatformBase):  # type: ignore[misc]
         return True
 
     def is_platform_available(self, use_smi_check: bool = False) -> bool:
-        return False  # never chosen unasked
+        return False  # only chosen explicitly
 
     def current_device(self) -> Any:
         return torch.device("cpu")
@@ -103,7 +103,7 @@ class CpuPlatform(PlatformBase):  # type: ignore[misc]
         pass
 
     def ray_resource_name(self) -> str:
-        return "GPU"  # never asked for: CPU pools are made with use_gpu=False
+        return "GPU"  # never requested: CPU pools are created with use_gpu=False
 
     def ray_noset_envvars(self) -> list[str]:
         return []

@@ -1,6 +1,6 @@
 """A rollout server for CPUs: Hugging Face `generate` behind VERL's server protocol.
 
-VERL talks to vLLM the same way, so that the trainer cannot tell them apart: `HubServer` answers
+VERL uses the same protocol with vLLM, so the trainer has one code path: `HubServer` answers
 `generate`, `HubReplica` launches it, and `HubAdapter`, inside the training worker, sends weights.
 """
 
@@ -26,7 +26,7 @@ def server_name(replica_rank: int) -> str:
 
 
 def _shared(request: _Request) -> tuple[int, float, float, int, list[int]]:
-    """What must be equal within a batch."""
+    """Return the parameters that must be equal within a batch."""
     settings = request[1]
     truncation = settings["top_p"], settings["top_k"]
     return settings["max_tokens"], settings["temperature"], *truncation, settings["stop_token_ids"]
@@ -65,7 +65,7 @@ class HubServer:
         return await future
 
     async def _all_arrived(self) -> None:
-        """Waits until requests stop arriving: whole batches cost no more than single rows."""
+        """Wait until requests stop arriving: whole batches cost no more than single rows."""
         count = 0
         while count != len(self._waiting):
             count = len(self._waiting)
@@ -115,25 +115,25 @@ class HubServer:
         ]
 
     async def update_weights(self, weights: dict[str, torch.Tensor]) -> None:
-        """Takes the trainer's weights."""
+        """Load the trainer's weights."""
         async with self._busy:
             result = self._model.load_state_dict(weights, strict=False)
         if result.unexpected_keys:
             raise ValueError(f"the rollout's model has no weights {result.unexpected_keys[:3]}")
 
     async def digest(self) -> dict[str, int]:
-        """What the server generates with, see `digest`."""
+        """Return the digest of the server's weights, see `digest`."""
         return digest(iter(self._model.state_dict().items()))
 
     async def nothing(self, *_: Any, **__: Any) -> None:
-        """There is no cache to free between steps, and no memory to hand over."""
+        """Do nothing: there is no cache to free between steps, and no memory to release."""
 
     sleep = wake_up = clear_kv_cache = release_kv_cache = resume_kv_cache = nothing
     abort_all_requests = resume_generation = start_profile = stop_profile = nothing
 
 
 class HubReplica(RolloutReplica):  # type: ignore[misc]
-    """Launches a `HubServer` beside the training workers."""
+    """Launches a `HubServer` next to the training workers."""
 
     async def launch_servers(self) -> None:
         """See VERL's `RolloutReplica`."""
@@ -162,13 +162,13 @@ class HubAdapter(BaseRollout):  # type: ignore[misc]
     @torch.no_grad()
     async def update_weights(self, weights: Iterator[tuple[str, torch.Tensor]], **_: Any) -> None:
         """See VERL's `BaseRollout`."""
-        # Every rank takes part in gathering the shards.
+        # Every rank takes part in collecting the shards.
         full = {name: tensor.detach().to("cpu", torch.float32) for name, tensor in weights}
         await ray.get_actor(server_name(self.replica_rank)).update_weights.remote(full)
 
 
 def register() -> None:
-    """Makes `rollout.name=hub_cpu` known to VERL in this process."""
+    """Register `rollout.name=hub_cpu` with VERL in this process."""
     from verl.workers.rollout import base
     from verl.workers.rollout.replica import RolloutReplicaRegistry
 

@@ -1,6 +1,6 @@
-"""Samples one token a row, the same whatever else is in the batch.
+"""Samples one token per row, independently of the other rows of the batch.
 
-Each row draws from a generator of its own, seeded by its request, so that a resumed run samples
+Each row draws from its own generator, seeded by its request, so that a resumed run samples
 what an uninterrupted one would have. Log-probabilities are taken on the way: keeping every step's
 logits, as `generate` offers, would take batch x length x vocabulary floats.
 """
@@ -27,7 +27,7 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]
         self.log_probs: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores (rows, vocabulary) with the chosen tokens at 0 and all others at -inf."""
+        """Return scores (rows, vocabulary) with the chosen tokens at 0 and all others at -inf."""
         logits = scores.float() / (self._temperature or 1.0)
         log_probs = torch.log_softmax(logits, dim=-1)
         if self._temperature:
@@ -41,20 +41,20 @@ class SeededSampler(LogitsProcessor):  # type: ignore[misc]
         return torch.full_like(scores, float("-inf")).scatter(-1, chosen, 0.0)
 
     def taken(self) -> list[torch.Tensor]:
-        """The log-probs so far, which are kept no longer."""
+        """Return and clear the log-probs so far."""
         taken, self.log_probs = self.log_probs, []
         return taken
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Goes on with these rows alone, in this order; each keeps its own generator."""
+        """Continue with only these rows, in this order; each keeps its own generator."""
         self._generators = [self._generators[row] for row in rows]
 
 
 def likeliest(log_probs: torch.Tensor, top_p: float, top_k: int) -> torch.Tensor:
-    """Log-probs (rows, vocabulary) with -inf for the tokens that are left out.
+    """Set the log-probs (rows, vocabulary) of excluded tokens to -inf.
 
-    Kept are the `top_k` likeliest tokens and, of those, the fewest whose renormalised probabilities
-    come to `top_p`; in that order, as vLLM does.
+    The function keeps the `top_k` likeliest tokens and, of those, the fewest whose renormalized
+    probabilities sum to `top_p`; in that order, as vLLM does.
     """
     if 0 < top_k < log_probs.shape[-1]:
         least = log_probs.topk(top_k, dim=-1).values[:, -1:]
