@@ -33,7 +33,7 @@ def test_the_question_arrives_as_it_was_given(question: str, tmp_path: Path) -> 
     python.chmod(0o755)
     (tmp_path / ".ready").touch()
     (tmp_path / "tree").mkdir()
-    for name in ("Makefile", "requirements", "proto", "device", "cloud", "tools"):
+    for name in ("Makefile", "requirements", "proto", "device", "cloud", "tools", "training"):
         (tmp_path / "tree" / name).symlink_to(ROOT / name)
     command = ["make", "demo", f"VENV={tmp_path}", f"Q={question}"]
     environment = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
