@@ -1,7 +1,5 @@
 """Builds a pair from its recipe: models in place, formats derived, manifest written, signed."""
 
-import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +7,7 @@ from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs import adapters, formats, gguf_models
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_cloud.pairs.sources import MODEL_FILES, locate, place
-from duet_cloud.pairs.target import vacant
-from duet_contract.builder import builder_key
-from duet_contract.errors import ContractError
+from duet_cloud.pairs.target import replacing, vacant
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
@@ -22,7 +18,6 @@ from duet_contract.manifest import (
     Reasoner,
     Vocabulary,
 )
-from duet_contract.signature import sign_pair
 from duet_contract.vocabulary import HubTokenizer, gguf_vocabulary, vocabulary_of
 
 Report = Callable[[str], None]
@@ -37,21 +32,10 @@ def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest
             something else.
     """
     target = vacant(target)
-    scratch = target.with_name(f".{target.name}.building-{os.getpid()}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    try:
+    with replacing(target, f"{recipe.id} cannot be built") as scratch:
         scratch.mkdir(parents=True)
         manifest = _build(recipe, scratch, report)
         (scratch / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
-        sign_pair(scratch, builder_key())
-        shutil.rmtree(target, ignore_errors=True)
-        scratch.rename(target)
-    except ContractError as error:
-        raise PairBuildError(f"{recipe.id} cannot be built: {error}") from error
-    except OSError as error:
-        raise PairBuildError(f"cannot write {target}: {error}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 

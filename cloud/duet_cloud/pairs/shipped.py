@@ -1,18 +1,13 @@
 """Released pairs: small enough for a Python package, ready to install."""
 
-import os
 import shutil
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
-from duet_cloud.errors import PairBuildError
-from duet_cloud.pairs.target import vacant
-from duet_contract.builder import builder_key
-from duet_contract.errors import ContractError
+from duet_cloud.pairs.target import replacing, vacant
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
-from duet_contract.signature import sign_pair
 
 # A reader of the installed pair needs these files next to the manifest.
 PAPERS = ("README.md", "LICENSE")
@@ -44,8 +39,7 @@ def install_shipped(name: str, target: Path, report: Callable[[str], None] = pri
     """
     origin = _home() / name
     target = vacant(target)
-    scratch = target.with_name(f".{target.name}.building-{os.getpid()}")
-    try:
+    with replacing(target, f"{name} cannot be installed") as scratch:
         manifest = load_manifest(origin)
         described = (*manifest.reasoner.files, *manifest.decoder.files)
         papers = [paper for paper in PAPERS if (origin / paper).is_file()]
@@ -53,15 +47,6 @@ def install_shipped(name: str, target: Path, report: Callable[[str], None] = pri
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(origin / path, scratch / path)
         verify_files(scratch, described, gguf=(manifest.decoder.path,))
-        sign_pair(scratch, builder_key())
-        shutil.rmtree(target, ignore_errors=True)
-        scratch.rename(target)
-    except ContractError as error:
-        raise PairBuildError(f"{name} cannot be installed: {error}") from error
-    except OSError as error:
-        raise PairBuildError(f"cannot write {target}: {error}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 
