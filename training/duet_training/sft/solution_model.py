@@ -32,11 +32,12 @@ from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import Pair, load_pair
 from duet_training.pair.prompting import PairPrompts
+from duet_training.sft.adapted_training import PAIR
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
 from duet_training.sft.formula_measure import Formulas, is_right
-from duet_training.sft.formula_pair import GRAIN, PAIR, make_pair
+from duet_training.sft.formula_pair import GRAIN, make_pair
 from duet_training.sft.rounds import in_rounds
 from duet_training.sft.trainer import Plan
 
