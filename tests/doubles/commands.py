@@ -2,53 +2,57 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import click
 
-from duet_cloud.cli import main as cloud
 from duet_contract import console
 from duet_contract.commands import Program
-from duet_tools.cli import main as bench
-from duet_training.cli import main as train
 
 Command = Callable[[Sequence[str]], int]
 
 
-def _subcommand(main: Command, *words: str) -> Command:
-    return lambda arguments: main([*words, *arguments])
+def _subcommand(package: str, *words: str) -> Command:
+    """A package is imported when it is called: no environment has them all, and Ray's workers import tests."""
+
+    def run(arguments: Sequence[str]) -> int:
+        main: Command = import_module(f"{package}.cli").main
+        return main([*words, *arguments])
+
+    return run
 
 
-cloud_admin = _subcommand(cloud, "admin")
-cloud_pairs = _subcommand(cloud, "pairs")
-bench_capacity = _subcommand(bench, "capacity")
-bench_demo = _subcommand(bench, "demo")
-bench_link = _subcommand(bench, "link")
-bench_split = _subcommand(bench, "split")
-bench_tables = _subcommand(bench, "tables")
-bench_tls = _subcommand(bench, "tls")
-train_run = _subcommand(train, "run")
-train_preflight = _subcommand(train, "preflight")
-train_evaluate = _subcommand(train, "evaluate")
-train_batch = _subcommand(train, "evaluate", "--batch")
-train_report = _subcommand(train, "report")
-train_export = _subcommand(train, "export")
-train_sign = _subcommand(train, "sign")
-train_pair = _subcommand(train, "pair")
-train_data = _subcommand(train, "data", "prepare")
-train_stories = _subcommand(train, "data", "story-problems")
-train_word_problems = _subcommand(train, "data", "word-problems")
-train_scratch = _subcommand(train, "sft", "scratch")
-train_adapter = _subcommand(train, "sft", "adapter")
-train_experiments = _subcommand(train, "experiments")
-train_release = _subcommand(train, "release", "build")
-train_real = _subcommand(train, "release", "real")
-train_served = _subcommand(train, "release", "served")
-train_wall_clock = _subcommand(train, "release", "wall-clock")
-train_formulas = _subcommand(train, "sft", "formulas")
-train_formula_accuracy = _subcommand(train, "sft", "formula-accuracy")
-train_solutions = _subcommand(train, "sft", "solutions")
-train_pack = _subcommand(train, "release", "pack")
+cloud_admin = _subcommand("duet_cloud", "admin")
+cloud_pairs = _subcommand("duet_cloud", "pairs")
+bench_capacity = _subcommand("duet_tools", "capacity")
+bench_demo = _subcommand("duet_tools", "demo")
+bench_link = _subcommand("duet_tools", "link")
+bench_split = _subcommand("duet_tools", "split")
+bench_tables = _subcommand("duet_tools", "tables")
+bench_tls = _subcommand("duet_tools", "tls")
+train_run = _subcommand("duet_training", "run")
+train_preflight = _subcommand("duet_training", "preflight")
+train_evaluate = _subcommand("duet_training", "evaluate")
+train_batch = _subcommand("duet_training", "evaluate", "--batch")
+train_report = _subcommand("duet_training", "report")
+train_export = _subcommand("duet_training", "export")
+train_sign = _subcommand("duet_training", "sign")
+train_pair = _subcommand("duet_training", "pair")
+train_data = _subcommand("duet_training", "data", "prepare")
+train_stories = _subcommand("duet_training", "data", "story-problems")
+train_word_problems = _subcommand("duet_training", "data", "word-problems")
+train_scratch = _subcommand("duet_training", "sft", "scratch")
+train_adapter = _subcommand("duet_training", "sft", "adapter")
+train_experiments = _subcommand("duet_training", "experiments")
+train_release = _subcommand("duet_training", "release", "build")
+train_real = _subcommand("duet_training", "release", "real")
+train_served = _subcommand("duet_training", "release", "served")
+train_wall_clock = _subcommand("duet_training", "release", "wall-clock")
+train_formulas = _subcommand("duet_training", "sft", "formulas")
+train_formula_accuracy = _subcommand("duet_training", "sft", "formula-accuracy")
+train_solutions = _subcommand("duet_training", "sft", "solutions")
+train_pack = _subcommand("duet_training", "release", "pack")
 
 it: click.Command
 
