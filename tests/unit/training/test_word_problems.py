@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from collections import defaultdict
 from fractions import Fraction
 from itertools import islice
 
@@ -15,13 +17,14 @@ from duet_training.data.story_problems.draw import split_of
 from duet_training.data.word_problems.annotated import read_annotated, to_formula
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.equations import find_equations
-from duet_training.data.word_problems.generate import Style, generated, instantiate
+from duet_training.data.word_problems.generate import Style, choose, generated, instantiate
 from duet_training.data.word_problems.parts import parts_of, read_parts
 from duet_training.data.word_problems.slots import Words, plural
-from duet_training.data.word_problems.templates import parse_templates, read_templates
+from duet_training.data.word_problems.templates import Template, parse_templates, read_templates
 from duet_training.errors import DataError
 from tests.doubles.commands import train_word_problems as main
 
+_SLOTS = re.compile(r"<[^>]*>|\{[^}]*\}|[()~]")
 QUANTITIES = mask("20 boxes, 3 pens, 1/2 litre, 7 people").quantities
 EXPRESSIONS = st.recursive(
     st.sampled_from(["a", "b", "c", "d", "2", "1", "a%"]),
@@ -155,10 +158,50 @@ def test_every_template_makes_problems_whose_formula_gives_the_answer(template) 
         assert not mask(problem.sentence).quantities
 
 
+def _trigrams(template: Template, rng: random.Random) -> frozenset[tuple[str, ...]]:
+    """Three words in a row of one choice of a template's text, slots and numbers left open."""
+    text = _SLOTS.sub(" _ ", choose(template.text, rng)).lower()
+    words = re.findall(r"[a-z']+|_", text)
+    return frozenset(zip(words, words[1:], words[2:], strict=False)) - {("_", "_", "_")}
+
+
+def test_no_training_template_is_like_a_held_out_one() -> None:
+    rng = random.Random(0)
+    held, trained = (
+        [
+            (template.id, _trigrams(template, rng))
+            for template in read_templates()
+            if template.held_out == is_held_out
+            for _ in range(4)
+        ]
+        for is_held_out in (True, False)
+    )
+    found: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
+    for place, (_, trigrams) in enumerate(trained):
+        for trigram in trigrams:
+            found[trigram].add(place)
+    for name, trigrams in held:
+        for place in set().union(*(found[trigram] for trigram in trigrams)):
+            other, others = trained[place]
+            assert len(trigrams & others) < 0.45 * len(trigrams | others), (name, other)
+
+
+@pytest.mark.parametrize("family", sorted({each.family for each in read_templates()}))
+def test_no_formula_writes_a_number_that_the_question_masks(family: str) -> None:
+    for template in read_templates():
+        if template.family != family:
+            continue
+        problem = instantiate(template, random.Random(template.id), Style(*[0.0] * 7))
+        constants = set(map(Fraction, re.findall(r"(?<![\w.])\d+(?:\.\d+)?", problem.formula)))
+        used = set(re.findall(r"\b[a-z]+\b", problem.formula))
+        for quantity in problem.masked.quantities:
+            if quantity.kind == "word" and quantity.name not in used:
+                assert quantity.value not in constants, (template.id, quantity.source)
+
+
 def test_splits_and_held_out_templates_are_apart() -> None:
     held = {template.id for template in read_templates() if template.held_out}
-    total = len(read_templates())
-    assert 0.05 * total < len(held) < 0.3 * total
+    assert len(held) >= 50
     for split in ("train", "test"):
         drawn = list(islice(generated(random.Random(1), split), 200))
         assert {split_of(problem.question) for problem in drawn} == {split}
