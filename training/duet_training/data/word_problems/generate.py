@@ -25,7 +25,7 @@ from duet_training.data.word_problems.slots import SORTS, Number, Words, with_ar
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
-TRIES = 400
+TRIES = 2000
 """Maximum draws of a template's numbers before generation fails."""
 _SHARES = {"bare": 0.02, "outside": 0.06}
 """Share of problems of families that are not word problems, and not rephrased, of all others."""
