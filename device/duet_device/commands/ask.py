@@ -176,12 +176,20 @@ class _Ask(click.Command):
     help="Private file, folder or - (stdin) for the decoder, never sent. Repeatable.",
 )
 @click.option(
+    "--notes",
+    "note_sources",
+    type=_Sources(),
+    multiple=True,
+    metavar="FILE",
+    help="File with numbers; lines that QUESTION names are sent without them. Repeatable.",
+)
+@click.option(
     "--context-timeout",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit for reading the documents of --context.",
+    help="Time limit for reading the documents of --context and --notes.",
 )
 @click.option(
     "--redact",
@@ -229,6 +237,7 @@ def ask(
     speculative_prefill: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
+    note_sources: tuple[str, ...],
     context_timeout: float,
     redact: bool,
     redact_words: Path | None,
@@ -251,8 +260,10 @@ def ask(
     stop = _stop_on_interrupt(context)
     deadline = Deadline(timeout, context.find_root().obj, stop)
     from_stdin = question in (None, "-")
-    if from_stdin and "-" in sources:
+    if from_stdin and "-" in (*sources, *note_sources):
         raise UsageProblem("stdin holds the context: give the question as an argument")
+    if "-" in sources and "-" in note_sources:
+        raise UsageProblem("stdin can be read once: give --context or --notes a file")
     text = question or ""
     if from_stdin:
         with deadline.waiting():
@@ -295,6 +306,10 @@ def ask(
         if sources:
             with deadline.waiting():
                 asked = replace(asked, context=read_context(sources, output.note, context_timeout))
+        if note_sources:
+            with deadline.waiting():
+                notes = read_context(note_sources, output.note, context_timeout, "--notes")
+                asked = replace(asked, notes=notes)
         if redact or redact_words or redact_numbers:
             asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
         # Either may ask for a passphrase.
@@ -343,7 +358,7 @@ def _redacted(
     if numbers:
         finders.append(find_numbers)
     taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.text, finders, taken, check))
+    return replace(question, redaction=redact(question.whole, finders, taken, check))
 
 
 def _read_stdin() -> str:
