@@ -135,7 +135,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 pair="" if request.pair == route.name else route.name,
                 request_id="" if request.request_id else request_id,
             )
-            first_chunk = True
+            sent_at: float | None = None
             with self._charge(job) as charge:
                 # Counted before the first token, too: the engine has computed the prompt by then.
                 charge.spent = len(job.prompt_ids)
@@ -152,19 +152,22 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                         chunk = buffer.take()
                         if chunk is None:
                             continue
-                        if first_chunk:
+                        if sent_at is None:
                             self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
-                            first_chunk = False
+                        else:
+                            self._metrics.chunk_gap_s.labels(route.name).observe(now - sent_at)
+                        sent_at = now
+                        message = ReasonResponse(chunk=chunk)
                         self._metrics.chunks.labels(route.name).inc()
+                        self._metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
                         watch.writing += 1
                         try:
-                            await context.write(ReasonResponse(chunk=chunk))
+                            await context.write(message)
                         finally:
                             watch.writing -= 1
-            self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
-            if done.finish_reason == FINISH_REASON_BUDGET:
-                self._metrics.budget_cuts.labels(route.name).inc()
-            await context.write(ReasonResponse(end=done))
+            last = ReasonResponse(end=done)
+            self._metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
+            await context.write(last)
             return done.signal_tokens
 
 
