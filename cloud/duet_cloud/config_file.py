@@ -38,7 +38,7 @@ def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, 
         engine, which nothing has checked.
 
     Raises:
-        UsageError: the file cannot be read, is no such mapping, has a key twice, or has a key that
+        UsageError: the file cannot be read, is not such a mapping, has a key twice, or has a key that
             is nearly an option.
     """
     own = {_name(option): option for option in options if _name(option) not in _NOT_IN_A_FILE}
@@ -70,7 +70,7 @@ def nearest(flag: str, known: Iterable[str]) -> str:
 
 def _mapping(file: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.load(file.read_text("utf-8"), _Once)  # noqa: S506 (a SafeLoader)
+        content = yaml.load(file.read_text("utf-8"), _Once)  # noqa: S506  # nosec B506 (a SafeLoader)
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
