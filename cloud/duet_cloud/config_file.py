@@ -70,7 +70,7 @@ def nearest(flag: str, known: Iterable[str]) -> str:
 
 def _mapping(file: Path) -> Mapping[str, Any]:
     try:
-        content = yaml.load(file.read_text("utf-8"), _Once)  # noqa: S506  # nosec B506 (a SafeLoader)
+        content = yaml.load(file.read_text("utf-8"), _Once)  # noqa: S506  # nosec B506
     except OSError as error:
         raise UsageError(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
