@@ -2,20 +2,22 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass
 
 from duet_cloud import logs
+from duet_cloud.admission import Place
 from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.quotas import Charge
 from duet_cloud.metrics import Metrics
+from duet_cloud.read_ahead import read_ahead
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
-from duet_cloud.routing import Route, Routes
+from duet_cloud.routing import Route, Routes, Serving
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
@@ -27,6 +29,7 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     ReasonRequest,
     ReasonResponse,
+    SignalChunk,
     SignalEncoding,
     SignalEnd,
 )
@@ -81,7 +84,10 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            signal_tokens = await self._reason(route, request, request_id, arrived, context)
+            identity = caller.name if caller else ""
+            signal_tokens = await self._reason(
+                route, request, request_id, arrived, identity, context
+            )
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -116,6 +122,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         request: ReasonRequest,
         request_id: str,
         arrived: float,
+        identity: str,
         context: Context,
     ) -> int:
         """Write the signal; return how many tokens it has."""
@@ -124,48 +131,62 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         serving = route.ready()
         serving.limits.check(request)
         encoding, job = _prepare(route.pair, request, request_id, serving.limits)
-        watch = serving.watch
-        async with watch.request(), route.admission.admit(request_id):
-            started = time.monotonic()
-            buffer = ChunkBuffer(encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
+        async with (
+            serving.watch.request(),
+            route.admission.admit(request_id, identity) as place,
+        ):
             done = SignalEnd(
                 encoding=encoding,
                 prompt_tokens=len(job.prompt_ids),
-                queue_ms=(started - arrived) * 1000,
+                queue_ms=(time.monotonic() - arrived) * 1000,
                 pair="" if request.pair == route.name else route.name,
                 request_id="" if request.request_id else request_id,
             )
-            first_chunk = True
-            with self._charge(job) as charge:
-                # Counted before the first token, too: the engine has computed the prompt by then.
-                charge.spent = len(job.prompt_ids)
-                async with aclosing(serving.engine.generate(job)) as steps:
-                    async for step in steps:
-                        now = watch.progressed = time.monotonic()
-                        charge.spent += len(step.ids)
-                        done.signal_tokens += len(step.ids)
-                        buffer.add(step.ids, step.text, now)
-                        if step.finish is None and not buffer.due(now):
-                            continue
-                        if step.finish is not None:
-                            _finish(done, step)
-                        chunk = buffer.take()
-                        if chunk is None:
-                            continue
-                        if first_chunk:
-                            self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
-                            first_chunk = False
-                        self._metrics.chunks.labels(route.name).inc()
-                        watch.writing += 1
-                        try:
-                            await context.write(ReasonResponse(chunk=chunk))
-                        finally:
-                            watch.writing -= 1
-            self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
-            if done.finish_reason == FINISH_REASON_BUDGET:
-                self._metrics.budget_cuts.labels(route.name).inc()
+            chunks = self._generate(route, serving, job, done, arrived, place)
+            # A device that reads slowly holds no slot: the slot ends with generation.
+            async with aclosing(read_ahead(chunks)) as ready:
+                async for chunk in ready:
+                    await context.write(ReasonResponse(chunk=chunk))
             await context.write(ReasonResponse(end=done))
             return done.signal_tokens
+
+    async def _generate(
+        self,
+        route: Route,
+        serving: Serving,
+        job: Job,
+        done: SignalEnd,
+        arrived: float,
+        place: Place,
+    ) -> AsyncGenerator[SignalChunk]:
+        """Yield the signal's chunks, complete `done`, and release the slot."""
+        buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
+        first_chunk = True
+        with self._charge(job) as charge:
+            # Counted before the first token, too: the engine has computed the prompt by then.
+            charge.spent = len(job.prompt_ids)
+            async with aclosing(serving.engine.generate(job)) as steps:
+                async for step in steps:
+                    now = serving.watch.progressed = time.monotonic()
+                    charge.spent += len(step.ids)
+                    done.signal_tokens += len(step.ids)
+                    buffer.add(step.ids, step.text, now)
+                    if step.finish is None and not buffer.due(now):
+                        continue
+                    if step.finish is not None:
+                        _finish(done, step)
+                    chunk = buffer.take()
+                    if chunk is None:
+                        continue
+                    if first_chunk:
+                        self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
+                        first_chunk = False
+                    self._metrics.chunks.labels(route.name).inc()
+                    yield chunk
+        place.release()
+        self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
+        if done.finish_reason == FINISH_REASON_BUDGET:
+            self._metrics.budget_cuts.labels(route.name).inc()
 
 
 def _prepare(
