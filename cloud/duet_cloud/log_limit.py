@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable
+from typing import Any
 
 WINDOW_S = 60.0
 MOST_LINES = 60
@@ -23,7 +24,7 @@ class LogLimit:
         self._logged: Counter[Hashable] = Counter()
         self._left_out = 0
 
-    def admit(self, *key: Hashable) -> dict[str, int] | None:
+    def admit(self, *key: Hashable) -> dict[str, Any] | None:
         """Return fields to add to the line; None if the line is to be left out.
 
         The fields say how many lines were left out since the last one, if any were.
@@ -35,6 +36,6 @@ class LogLimit:
             self._left_out += 1
             return None
         self._logged[key] += 1
-        more = {"left_out": self._left_out} if self._left_out else {}
+        more: dict[str, Any] = {"left_out": self._left_out} if self._left_out else {}
         self._left_out = 0
         return more

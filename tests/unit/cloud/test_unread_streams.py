@@ -97,7 +97,7 @@ async def test_unread_files_do_not_stop_others(cloud, toy_pair, tmp_path, monkey
         stub = PairServiceStub(channel)
         unread = [stub.FetchFile(request) for _ in range(2)]
         # Before others ask, who could take one of the two slots.
-        await until(lambda: cloud.server.pairs._fetching == 2)
+        await until(lambda: cloud.server.pairs._fetching.total() == 2)
         others = PairServiceStub(cloud.channel)
 
         async def full() -> bool:
