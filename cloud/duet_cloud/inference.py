@@ -16,6 +16,7 @@ from duet_cloud.metrics import Metrics
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.routing import Route, Routes
+from duet_cloud.signal_prefix import prefix_ids
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
@@ -124,17 +125,23 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         serving = route.ready()
         serving.limits.check(request)
         encoding, job = _prepare(route.pair, request, request_id, serving.limits)
+        done = SignalEnd(
+            encoding=encoding,
+            prompt_tokens=len(job.prompt_ids),
+            pair="" if request.pair == route.name else route.name,
+            request_id="" if request.request_id else request_id,
+            prefix_tokens=job.prefix_tokens,
+        )
+        if job.budget == 0:
+            # The device holds the whole signal: its link was cut before the last message.
+            done.finish_reason = FINISH_REASON_BUDGET
+            await context.write(ReasonResponse(end=done))
+            return 0
         watch = serving.watch
         async with watch.request(), route.admission.admit(request_id):
             started = time.monotonic()
             buffer = ChunkBuffer(encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
-            done = SignalEnd(
-                encoding=encoding,
-                prompt_tokens=len(job.prompt_ids),
-                queue_ms=(started - arrived) * 1000,
-                pair="" if request.pair == route.name else route.name,
-                request_id="" if request.request_id else request_id,
-            )
+            done.queue_ms = (started - arrived) * 1000
             first_chunk = True
             with self._charge(job) as charge:
                 # Counted before the first token, too: the engine has computed the prompt by then.
@@ -187,10 +194,13 @@ def _prepare(
     except PromptError as error:
         raise invalid("question", str(error)) from error
     limits.check_question_tokens(len(question_ids))
+    budget = request.budget if request.HasField("budget") else limits.default_budget
+    prefix = prefix_ids(pair, request.signal_prefix, encoding, budget)
     return encoding, Job(
         request_id=request_id,
-        prompt_ids=pair.prompt(question_ids),
-        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        prompt_ids=pair.prompt(question_ids) + prefix,
+        prefix_tokens=len(prefix),
+        budget=budget - len(prefix),
         stop_id=pair.stop_id,
         temperature=(
             request.temperature if request.HasField("temperature") else limits.default_temperature
