@@ -1,0 +1,73 @@
+"""The fault matrix: all rows, and how they are run."""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from duet_contract.manifest import load_manifest
+from duet_tools.faults import power_cuts
+from duet_tools.faults.services import variables
+from duet_tools.faults.trials import NotRun, Row, Setting, Trials
+from duet_tools.results.faults import FaultResult
+
+ROWS: tuple[Row, ...] = power_cuts.ROWS
+
+
+def run(
+    pair: Path,
+    rows: Sequence[Row],
+    *,
+    quick: bool,
+    vllm: bool,
+    seed: int,
+    say: Callable[[str], None],
+) -> Iterator[FaultResult]:
+    """Run rows of the matrix.
+
+    Args:
+        pair: directory of the pair.
+        rows: those to run.
+        quick: whether to run the short version.
+        vllm: whether rows about the engine start vLLM.
+        seed: what random choices follow from.
+        say: is given a line at the start of each row.
+
+    Yields:
+        The result of each row.
+    """
+    manifest = load_manifest(pair)
+    for row in rows:
+        say(row.name)
+        with tempfile.TemporaryDirectory(prefix="duet-faults-") as scratch:
+            setting = Setting(
+                pair, manifest, quick, vllm, Path(scratch), random.Random(f"{seed}/{row.name}")
+            )
+            with variables(DUET_HOME=f"{scratch}/own", XDG_STATE_HOME=f"{scratch}/state"):
+                yield _result(row, setting)
+
+
+def _result(row: Row, setting: Setting) -> FaultResult:
+    began, trials, not_run = time.monotonic(), Trials(), ""
+    try:
+        row.run(setting, trials)
+    except NotRun as error:
+        not_run = str(error)
+    engine = row.engine
+    return FaultResult(
+        name=row.name,
+        fault=row.fault,
+        expected=row.expected,
+        engine="none"
+        if engine == "none"
+        else "vLLM"
+        if engine == "engine" and setting.vllm
+        else "scripted",
+        trials=trials.count,
+        held=trials.held,
+        otherwise=dict(trials.otherwise),
+        figures=trials.figures,
+        seconds=time.monotonic() - began,
+        not_run=not_run,
+    )
