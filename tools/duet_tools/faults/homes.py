@@ -49,6 +49,8 @@ class Home:
     """What one device stores: its home, and its pairs."""
 
     directory: Path
+    wrapper: tuple[str, ...] = ()
+    """Command in front of each command of the device."""
 
     @property
     def data(self) -> Path:
@@ -81,7 +83,7 @@ class Home:
         """Start a command of the device, or another Python module with arguments."""
         return Command(
             subprocess.Popen(
-                [sys.executable, "-m", *module, *arguments],
+                [*self.wrapper, sys.executable, "-m", *module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

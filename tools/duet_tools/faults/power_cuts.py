@@ -5,6 +5,7 @@ reach the disk before a real power cut is not tried.
 """
 
 import json
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -79,7 +80,7 @@ class _Operation:
 
 def _pull(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "pull")
-    old = _older(setting)
+    old = older(setting)
     home.run("pull", str(old), "--allow-unsigned", "--quiet").check(0)
     name = setting.manifest.id
 
@@ -104,7 +105,7 @@ def _pull(setting: Setting, trials: Trials) -> None:
         operation.cut(setting, trials, setting.count(30, 2))
 
 
-def _older(setting: Setting) -> Path:
+def older(setting: Setting) -> Path:
     """Return a copy of the pair's decoder, without signature, as an older version."""
     old = setting.scratch / "older" / setting.manifest.id
     for file in setting.manifest.decoder.files:
@@ -124,9 +125,9 @@ def authority(setting: Setting) -> Iterator[Path]:
         yield directory
 
 
-def invite(name: str) -> str:
-    """Return a code for a device."""
-    return _admin("invite", name, "--again").strip()
+def invite() -> str:
+    """Return a code for a device that has none yet."""
+    return _admin("invite", f"device-{secrets.token_hex(4)}").strip()
 
 
 def _admin(*arguments: str) -> str:
@@ -143,7 +144,7 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
     ):
         port = service.events("loading")[0]["enrollment_port"]
         address = f"127.0.0.1:{port}"
-        home.run("enroll", address, invite("before")).check(0)
+        home.run("enroll", address, invite()).check(0)
 
         def check(home: Home) -> None:
             with variables(**home.environment):
@@ -161,7 +162,7 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
 
         def arguments() -> tuple[str, ...]:
             # A code is spent once.
-            return ("enroll", address, invite("device"))
+            return ("enroll", address, invite())
 
         operation = _Operation(home, arguments, home.data, check, finished)
         operation.cut(setting, trials, setting.count(15, 2))
