@@ -7,12 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from duet_contract.manifest import load_manifest
-from duet_tools.faults import links, power_cuts, stores
+from duet_tools.faults import endurance, engines, garbage, links, overload, power_cuts, stores
 from duet_tools.faults.services import variables
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials
 from duet_tools.results.faults import FaultResult
 
-ROWS: tuple[Row, ...] = (*links.ROWS, *power_cuts.ROWS, *stores.ROWS)
+ROWS: tuple[Row, ...] = (
+    *links.ROWS,
+    *engines.ROWS,
+    *overload.ROWS,
+    *garbage.ROWS,
+    *endurance.ROWS,
+    *power_cuts.ROWS,
+    *stores.ROWS,
+)
 
 
 def run(
