@@ -1,6 +1,5 @@
 """`duet-bench faults`: runs the fault matrix."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,7 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
     # Imported here, so that --help comes at once.
     from duet_tools.faults.matrix import ROWS, run
     from duet_tools.results.faults import FaultMatrix, read_matrix
-    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.results.machine import describe_machine
 
     words = [word.strip() for word in rows.split(",") if word.strip()]
     chosen = [row for row in ROWS if not words or any(word in row.name for word in words)]
@@ -70,11 +69,8 @@ def faults(rows: str, quick: bool, seed: int, pair: str, out: Path | None, liste
         failed |= result.held < result.trials
         click.echo(_line(result), err=True)
         matrix = FaultMatrix(
-            date=datetime.now(UTC).date().isoformat(),
-            commit=commit(),
             machine=describe_machine(),
             pair=reference,
-            quick=quick,
             rows=tuple(found[row.name] for row in ROWS if row.name in found),
         )
         if out:

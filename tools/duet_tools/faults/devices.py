@@ -10,7 +10,7 @@ from duet_device.client import Client
 from duet_device.errors import DeviceError
 from duet_device.events import Note, Result
 from duet_device.pairs.pair import Pair, load_decoder
-from duet_device.settings import ClientSettings
+from duet_device.settings import QuestionSettings
 from duet_tools.faults.trials import Setting, Unheld
 
 QUESTION = "Nina had 40 euros. She bought 3 books for 8 euros each. How much is left?"
@@ -64,7 +64,7 @@ class Device:
     def __exit__(self, *_: object) -> None:
         self._decoder.close()
 
-    def ask(self, server: str, **settings: Unpack[ClientSettings]) -> Asked:
+    def ask(self, server: str, **settings: Unpack[QuestionSettings]) -> Asked:
         """Ask one question on connections of its own, greedily.
 
         Args:
@@ -75,7 +75,8 @@ class Device:
             What became of it, at the latest some seconds after its time limit.
         """
         asked = Asked()
-        given: ClientSettings = {"timeout": 20.0, "temperature": 0.0, **settings}
+        given: QuestionSettings = {"timeout": 20.0, "temperature": 0.0}
+        given.update(settings)
         began = time.monotonic()
 
         def ask() -> None:

@@ -6,16 +6,21 @@ import random
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, cast
 
 import grpc
 
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1 import control_pb2, inference_pb2, pairs_pb2
-from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEncoding
 from duet_tools.faults.devices import QUESTION, Device
 from duet_tools.faults.services import Script, Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
 from duet_tools.link.relay import Relay
+
+if TYPE_CHECKING:
+    # Generic in grpc's stubs alone.
+    _Calling = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)
@@ -77,7 +82,10 @@ def _request(draws: random.Random) -> bytes:
                 "🙂" * 40,
             ]
         ),
-        encodings=[draws.randrange(-3, 6) for _ in range(draws.randrange(6))],
+        encodings=cast(
+            "list[SignalEncoding.ValueType]",
+            [draws.randrange(-3, 6) for _ in range(draws.randrange(6))],
+        ),
         vocabulary=draws.randbytes(draws.choice([0, 1, 31, 32, 33, 4000])),
         request_id=draws.choice(["", "same", "\n\x1b[31m", "i" * 5000]),
         pair=draws.choice(["", "stories-5m", "nothing@1.0.0", "../../etc", "\x1b]0;a\x07" * 30]),
@@ -132,7 +140,8 @@ async def _send_calls(address: str, draws: random.Random, count: int) -> None:
         async with limit:
             method = draws.choice(_METHODS[:1] * len(_METHODS) + _METHODS)
             data, cancel = _request(draws), draws.random() < 0.2
-            stream = channel.unary_stream(method)(data, timeout=_CALL_S)
+            calling: _Calling = channel.unary_stream(method)
+            stream = calling(data, timeout=_CALL_S)
             try:
                 async for _ in stream:
                     if cancel:

@@ -1,6 +1,6 @@
 """`python -m duet_tools.faults.history_writer COUNT`: stores answers, one after the other.
 
-Prints the id of each once it is stored. COUNT 0 goes on until the process ends.
+Prints the id of each once it is stored. COUNT 0 continues until the process ends.
 """
 
 import datetime as dt

@@ -4,19 +4,33 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from duet_contract.manifest import load_manifest
-from duet_tools.faults import endurance, engines, garbage, links, overload, power_cuts, stores
+from duet_tools.faults import (
+    clouds,
+    endurance,
+    engines,
+    garbage,
+    hostile,
+    links,
+    overload,
+    power_cuts,
+    stores,
+)
 from duet_tools.faults.services import variables
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials
 from duet_tools.results.faults import FaultResult
+from duet_tools.results.machine import commit
 
 ROWS: tuple[Row, ...] = (
     *links.ROWS,
+    *clouds.ROWS,
     *engines.ROWS,
     *overload.ROWS,
     *garbage.ROWS,
+    *hostile.ROWS,
     *endurance.ROWS,
     *power_cuts.ROWS,
     *stores.ROWS,
@@ -62,20 +76,19 @@ def _result(row: Row, setting: Setting) -> FaultResult:
         row.run(setting, trials)
     except NotRun as error:
         not_run = str(error)
-    engine = row.engine
+    by_vllm = row.engine == "engine" and setting.vllm
     return FaultResult(
         name=row.name,
         fault=row.fault,
         expected=row.expected,
-        engine="none"
-        if engine == "none"
-        else "vLLM"
-        if engine == "engine" and setting.vllm
-        else "scripted",
+        engine="none" if row.engine == "none" else "vLLM" if by_vllm else "scripted",
         trials=trials.count,
         held=trials.held,
         otherwise=dict(trials.otherwise),
         figures=trials.figures,
         seconds=time.monotonic() - began,
+        quick=setting.quick,
+        date=datetime.now(UTC).date().isoformat(),
+        commit=commit(),
         not_run=not_run,
     )

@@ -37,6 +37,12 @@ class FaultResult(_Model):
     """Measured values by name, with their unit."""
     seconds: float
     """Time that the row took."""
+    quick: bool
+    """Whether this is the short version, with few trials."""
+    date: str
+    """Day of the measurement, UTC."""
+    commit: str | None
+    """Commit of the code; None if unknown."""
     not_run: str = ""
     """Why there were no trials; empty if there were."""
 
@@ -45,16 +51,10 @@ class FaultMatrix(_Model):
     """All rows, and where they were measured."""
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA
-    date: str
-    """Day of the measurement, UTC."""
-    commit: str | None
-    """Commit of the code; None if unknown."""
     machine: Machine
     """Where it was measured."""
     pair: str
     """The pair as `id@version`."""
-    quick: bool
-    """Whether this is the short version."""
     rows: tuple[FaultResult, ...]
     """In the matrix's order."""
 
