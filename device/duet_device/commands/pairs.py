@@ -1,13 +1,13 @@
 """`duet-device pairs` and `duet-device rm`: the pairs on this device."""
 
 import shlex
-import sys
 
 import click
 
 from duet_contract.terminal import one_line
+from duet_device.commands.confirm import confirmed
 from duet_device.commands.output import note, show
-from duet_device.errors import DeviceError, ModelProblem, UsageProblem
+from duet_device.errors import DeviceError, ModelProblem
 
 
 @click.command()
@@ -29,7 +29,7 @@ def pairs() -> None:
             continue
         rows.append((name, manifest.version, f"{size / 1e6:,.1f} MB", state))
     if not rows:
-        note("no pairs yet; fetch one with: duet-device pull")
+        note("no pairs yet; the first duet-device ask fetches one")
         return
     # Names and manifests are what others wrote: a line feed in them must not begin another row.
     lines = [[one_line(cell) for cell in row] for row in rows]
@@ -54,7 +54,11 @@ def rm(pair: str, yes: bool) -> None:
         there = f"there are: {', '.join(known)}" if known else "there are none"
         raise ModelProblem(f"there is no pair {pair!r} in {home}; {there}")
     if not (
-        yes or _confirmed(f"Delete {home / pair}?", f"duet-device rm --yes {shlex.quote(pair)}")
+        yes
+        or confirmed(
+            f"Delete {home / pair}?",
+            f"duet-device rm --yes {shlex.quote(pair)} deletes without asking",
+        )
     ):
         note(f"{pair} stays")
         return
@@ -69,25 +73,3 @@ def rm(pair: str, yes: bool) -> None:
         raise ModelProblem(f"cannot delete {home / pair}: {error}") from error
     discard_parts(pair)
     show(f"deleted: {pair}")
-
-
-def _confirmed(question: str, without: str) -> bool:
-    """Ask on stderr and read the answer from stdin.
-
-    Args:
-        question: to be answered with y or n.
-        without: the command that does not ask.
-
-    Raises:
-        UsageProblem: there is no one who could answer.
-    """
-    sys.stderr.write(one_line(question) + " [y/N]: ")
-    sys.stderr.flush()
-    try:
-        answer = sys.stdin.readline()
-    except (OSError, ValueError):
-        answer = ""
-    if not answer:
-        sys.stderr.write("\n")
-        raise UsageProblem(f"no one answered on stdin: {without} deletes without asking")
-    return answer.strip().lower() in ("y", "yes")
