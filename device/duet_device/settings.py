@@ -63,7 +63,7 @@ class Settings:
     require_cloud: bool = False
     """Raise an error instead of answering without the cloud."""
     threads: int | None = None
-    """Processors used for decoding; None is `default_threads()`."""
+    """Threads for decoding; None is what was measured here, or `default_threads()`."""
     prompt_lookup: bool = True
     """Speculative decoding by prompt lookup, while that is faster (greedy answers only)."""
     speculative_prefill: bool = False
@@ -99,6 +99,13 @@ class Settings:
             raise UsageProblem("device_only and require_cloud contradict each other")
 
 
+def usable_processors() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def default_threads() -> int:
     """Return the number of processors that this process may use, less one, and at most 8.
 
@@ -106,7 +113,4 @@ def default_threads() -> int:
     processors, anything else that runs makes a step many times slower. Beyond 8, decoding is bound
     by memory.
     """
-    usable = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, min(usable - 1, MOST_DEFAULT_THREADS))
+    return max(1, min(usable_processors() - 1, MOST_DEFAULT_THREADS))

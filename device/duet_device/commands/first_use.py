@@ -17,8 +17,8 @@ from duet_device.errors import (
     Interrupted,
     ModelProblem,
     UntrustedPair,
-    UsageProblem,
 )
+from duet_device.pairs.pair import default_pair
 from duet_device.settings import ClientSettings
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def installed_pair(
         allow_unsigned: see `duet_device.trust.signatures.check_signature`.
 
     Raises:
-        UsageProblem: several pairs are installed, and none is the default.
         DeviceError: the pair cannot be fetched.
     """
     name = pair or default_pair()
@@ -66,21 +65,6 @@ def installed_pair(
         raise ModelProblem(
             f"{what}, and it cannot be fetched: {error}; try another cloud with --server HOST:PORT"
         ) from error
-
-
-def default_pair() -> str:
-    """Return the pair of a question that names none; "" if none is installed.
-
-    Raises:
-        UsageProblem: several are installed, and none is the default.
-    """
-    names = list(pairs_in(pairs_home()))
-    if len(names) > 1 and DEFAULT_PAIR not in names:
-        raise UsageProblem(
-            f"several pairs are installed ({', '.join(names)}): give --pair, or choose one with: "
-            f"duet-device config set pair {names[0]}"
-        )
-    return DEFAULT_PAIR if DEFAULT_PAIR in names else "".join(names)
 
 
 def _fetch(

@@ -1,6 +1,7 @@
 """`duet-device pairs` and `duet-device rm`: the pairs on this device."""
 
 import shlex
+from pathlib import Path
 
 import click
 
@@ -13,21 +14,9 @@ from duet_device.errors import DeviceError, ModelProblem
 @click.command()
 def pairs() -> None:
     """List the installed pairs: version, decoder size, and who signed them."""
-    from duet_contract.errors import ContractError
-    from duet_contract.manifest import load_manifest
     from duet_contract.pairs import pairs_home, pairs_in
-    from duet_device.trust.signatures import signature_state
 
-    rows = []
-    for name, directory in pairs_in(pairs_home()).items():
-        try:
-            manifest = load_manifest(directory)
-            size = sum(file.bytes for file in manifest.decoder.files)
-            state = signature_state(directory, manifest)
-        except (ContractError, DeviceError) as error:
-            rows.append((name, "-", "-", f"unusable: {error}"))
-            continue
-        rows.append((name, manifest.version, f"{size / 1e6:,.1f} MB", state))
+    rows = [describe(name, directory) for name, directory in pairs_in(pairs_home()).items()]
     if not rows:
         note("no pairs yet; the first duet-device ask fetches one")
         return
@@ -37,6 +26,20 @@ def pairs() -> None:
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         show("  ".join([*cells, line[3]]))
+
+
+def describe(name: str, directory: Path) -> tuple[str, str, str, str]:
+    """Return name, version, size and state of an installed pair, for people."""
+    from duet_contract.errors import ContractError
+    from duet_contract.manifest import load_manifest
+    from duet_device.trust.signatures import signature_state
+
+    try:
+        manifest = load_manifest(directory)
+        size = sum(file.bytes for file in manifest.decoder.files)
+        return name, manifest.version, f"{size / 1e6:,.1f} MB", signature_state(directory, manifest)
+    except (ContractError, DeviceError) as error:
+        return name, "-", "-", f"unusable: {error}"
 
 
 @click.command()

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import click
 
 from duet_device.commands.options import ConfiguredCommand
 from duet_device.commands.output import note, show
+from duet_device.errors import DeviceError
 from duet_device.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def install_offer(
     source: "Source", offer: "Offer", *, allow_downgrade: bool = False, quiet: bool = False
 ) -> str:
     """Fetch and install what `look` returned, with a progress bar; return the result in words."""
+    from duet_device.decoder.threads import measure
     from duet_device.pairs.pulling.install import alone, check_replacement, install, is_installed
 
     name = offer.manifest.reference
@@ -79,7 +81,11 @@ def install_offer(
         check_replacement(offer, allow_downgrade=allow_downgrade)
         label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
         with _bar(label, offer.bytes, quiet=quiet) as progress:
-            return f"{name} is ready in {install(source, offer, progress)}"
+            directory = install(source, offer, progress)
+    # A decoder that cannot be loaded is reported by the command that uses it.
+    with suppress(DeviceError):
+        measure(directory, offer.manifest)
+    return f"{name} is ready in {directory}"
 
 
 def _renew_identity(source: "Source", server: str) -> None:
