@@ -24,6 +24,7 @@ from duet_device.errors import (
     VaultLocked,
 )
 from duet_device.home import home
+from duet_device.settings import DEFAULT_PORT, ENROLLMENT_PORT
 
 if TYPE_CHECKING:
     import grpc
@@ -109,14 +110,21 @@ class Identity:
             raise VaultError(f"this device's key for {self.server}: {error}") from error
 
 
-def parse_address(server: str) -> Address:
+def parse_address(server: str, port: int = DEFAULT_PORT) -> Address:
     """Read a server's address.
 
+    Args:
+        server: HOST:PORT, or HOST.
+        port: what HOST alone means.
+
     Raises:
-        UsageProblem: it is not HOST:PORT.
+        UsageProblem: it is neither.
     """
+    text = server.strip()
+    if text.endswith("]") or (text and ":" not in text):
+        text = f"{text}:{port}"
     try:
-        return Address.parse(server)
+        return Address.parse(text)
     except AddressError as error:
         raise UsageProblem(str(error)) from error
 
@@ -228,7 +236,7 @@ def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCred
     known = f" but with {', '.join(enrolled[:_MOST_NAMED])}" if enrolled else ""
     raise IdentityProblem(
         f"this device is not enrolled with {address}{known}, and nothing is sent to other machines "
-        "in the clear: duet-device enroll HOST:PORT CODE"
+        f"in the clear: duet-device enroll {Address(address.host, ENROLLMENT_PORT)} CODE"
     )
 
 
