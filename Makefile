@@ -1,7 +1,7 @@
 # Everything a user or a contributor runs. `make help` lists it.
 #
 # The CPU environment is installed from a full lock with --no-deps (see requirements/README.md).
-# PYTHON: 3.11 or 3.12. PIP_ARGS: anything pip should be told, e.g. an index of CPU builds of torch.
+# PYTHON: 3.11 or 3.12. PIP_ARGS: options for pip, e.g. an index of CPU builds of torch.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 PIP_ARGS ?=

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from duet_cloud import logs
@@ -20,7 +20,9 @@ from duet_cloud.read_ahead import read_ahead
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
+from duet_cloud.signal_prefix import prefix_ids
 from duet_cloud.status import Context, Refusal, invalid, unavailable
+from duet_cloud.tracing import IDENTITY, OUTCOME, QuestionSpan, question_span
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN
@@ -82,6 +84,10 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self, request: ReasonRequest, context: Context
     ) -> None:
         """See inference.proto."""
+        with question_span(context) as span:
+            await self._serve(request, context, span)
+
+    async def _serve(self, request: ReasonRequest, context: Context, span: QuestionSpan) -> None:
         arrived = time.monotonic()
         peer, caller = context.peer(), CALLER.get()
         request_id = request.request_id or uuid.uuid4().hex
@@ -92,7 +98,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            await self._reason(route, request, request_id, arrived, identity, done, context)
+            await self._reason(route, request, request_id, arrived, identity, done, context, span)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -106,6 +112,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             seconds = time.monotonic() - arrived
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
+            span.set({OUTCOME: outcome} | ({IDENTITY: identity} if identity else {}))
             more: dict[str, Any] | None = {}
             if not done.prompt_tokens:
                 # It cost the engine nothing, so that nothing bounds how many there are.
@@ -136,6 +143,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         identity: str,
         done: SignalEnd,
         context: Context,
+        span: QuestionSpan,
     ) -> None:
         """Write the signal, and fill in its last message."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
@@ -143,20 +151,33 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         serving = route.ready()
         serving.limits.check(request)
         encoding, job = _prepare(route.pair, request, request_id, serving.limits)
+        done.encoding = encoding
+        done.pair = "" if request.pair == route.name else route.name
+        done.request_id = "" if request.request_id else request_id
+        done.prefix_tokens = job.prefix_tokens
+        if job.budget == 0:
+            # The device holds the whole signal: its link was cut before the last message.
+            done.finish_reason = FINISH_REASON_BUDGET
+            await context.write(ReasonResponse(end=done))
+            return
+        span.served(route.name, request_id, job.budget)
+        job = replace(job, trace=span.headers())
         async with (
             serving.watch.request(),
             route.admission.admit(request_id, identity) as place,
         ):
-            done.encoding = encoding
             done.queue_ms = (time.monotonic() - arrived) * 1000
-            done.pair = "" if request.pair == route.name else route.name
-            done.request_id = "" if request.request_id else request_id
             chunks = self._generate(route, serving, job, done, arrived, place)
             # A device that reads slowly holds no slot: the slot ends with generation.
             async with aclosing(read_ahead(chunks)) as ready:
                 async for chunk in ready:
-                    await context.write(ReasonResponse(chunk=chunk))
-            await context.write(ReasonResponse(end=done))
+                    message = ReasonResponse(chunk=chunk)
+                    self._metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
+                    await context.write(message)
+            span.ended(done)
+            last = ReasonResponse(end=done)
+            self._metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
+            await context.write(last)
 
     async def _generate(
         self,
@@ -169,7 +190,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
     ) -> AsyncGenerator[SignalChunk]:
         """Yield the signal's chunks, complete `done`, and release the slot."""
         buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
-        first_chunk = True
+        made_at: float | None = None
         with self._charge(job) as charge:
             # Counted before the first token, too: the engine has computed the prompt by then.
             charge.spent = done.prompt_tokens = len(job.prompt_ids)
@@ -186,15 +207,14 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     chunk = buffer.take()
                     if chunk is None:
                         continue
-                    if first_chunk:
+                    if made_at is None:
                         self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
-                        first_chunk = False
+                    else:
+                        self._metrics.chunk_gap_s.labels(route.name).observe(now - made_at)
+                    made_at = now
                     self._metrics.chunks.labels(route.name).inc()
                     yield chunk
         place.release()
-        self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
-        if done.finish_reason == FINISH_REASON_BUDGET:
-            self._metrics.budget_cuts.labels(route.name).inc()
 
 
 def _prepare(
@@ -216,10 +236,13 @@ def _prepare(
     except PromptError as error:
         raise invalid("question", str(error)) from error
     limits.check_question_tokens(len(question_ids))
+    budget = request.budget if request.HasField("budget") else limits.default_budget
+    prefix = prefix_ids(pair, request.signal_prefix, encoding, budget)
     return encoding, Job(
         request_id=request_id,
-        prompt_ids=pair.prompt(question_ids),
-        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        prompt_ids=pair.prompt(question_ids) + prefix,
+        prefix_tokens=len(prefix),
+        budget=budget - len(prefix),
         stop_id=pair.stop_id,
         temperature=(
             request.temperature if request.HasField("temperature") else limits.default_temperature

@@ -16,7 +16,7 @@ from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.private_files import drop_scratch, write_private
 from duet_device.errors import IdentityProblem, VaultError, VaultLocked
 from duet_device.home import home
-from duet_device.identity.credentials import seal_key, unseal_key
+from duet_device.identity.credentials import decrypt_key, encrypt_key
 from duet_device.identity.signing_request import SigningRequest
 
 _SCHEMA = 1
@@ -75,10 +75,10 @@ class PendingEnrollment:
         return self.path.with_suffix(".reserved")
 
     def _content(self) -> bytes:
-        sealed = seal_key(_purpose(self.path), self.request.key_pem())
+        encrypted = encrypt_key(_purpose(self.path), self.request.key_pem())
         data = {
             "schema": _SCHEMA,
-            "key": base64.b64encode(sealed).decode("ascii"),
+            "key": base64.b64encode(encrypted).decode("ascii"),
             "request": base64.b64encode(self.request.der).decode("ascii"),
         }
         return json.dumps(data).encode() + b"\n"
@@ -88,7 +88,7 @@ def _read(path: Path) -> SigningRequest | None:
     """Return the request of an enrollment that was begun; None if it is missing or unreadable."""
     try:
         data = json.loads(path.read_bytes())
-        key = unseal_key(_purpose(path), base64.b64decode(data["key"], validate=True))
+        key = decrypt_key(_purpose(path), base64.b64decode(data["key"], validate=True))
         return SigningRequest.load(key, base64.b64decode(data["request"], validate=True))
     except VaultLocked:
         raise
