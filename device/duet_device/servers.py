@@ -10,7 +10,7 @@ from duet_contract.connections import connection_states
 from duet_device.errors import CloudUnreachable
 from duet_device.link_errors import Failure, Kind, device_error
 
-# RFC 8305: how long one connection attempt runs before the next one begins beside it.
+# RFC 8305: how long one connection attempt runs before the next one begins next to it.
 _HEAD_START_S = 0.25
 # How long a server that failed is tried after the others.
 _AVOID_S = 30.0
@@ -48,7 +48,7 @@ class Server:
         return self._channel
 
     def failed(self) -> None:
-        """Prefer other servers for a while, and connect anew: gRPC would wait before it does."""
+        """Prefer other servers for a while, and connect again at once, as gRPC would not."""
         self._avoid_until = time.monotonic() + _AVOID_S
         self.close()
 

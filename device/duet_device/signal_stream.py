@@ -83,7 +83,7 @@ def read_signal(
         reserve: makes room for a prompt of so many tokens.
         speculative_prefill: predict the signal while waiting for it
             (`duet_device.decoder.speculative_prefill`).
-        accept_part: return the signal so far where the rest cannot be had.
+        accept_part: return the signal so far where the rest does not come.
 
     Yields:
         The signal's text as it arrives, and what the link notes.
