@@ -36,7 +36,7 @@ from duet_device.identity import enrollment
 from duet_device.identity.channel import open_channel
 from duet_device.identity.credentials import (
     canonical,
-    credentials_for,
+    identity_for,
     load_identity,
     save_identity,
 )
@@ -374,7 +374,7 @@ async def test_a_modified_encrypted_key(enrolled, at_home):
 async def test_a_server_elsewhere_without_an_identity_gets_nothing(at_home):
     with pytest.raises(IdentityProblem, match="not enrolled with 192.0.2.1:50151"):
         open_channel("192.0.2.1:50151")
-    assert credentials_for("127.0.0.1:50151", may_be_plaintext=True) is None
+    assert identity_for("127.0.0.1:50151") is None
 
 
 async def test_plaintext_to_a_server_with_identities_says_what_to_do(secure, at_home):
