@@ -99,6 +99,11 @@ class Admission:
         # Smoothed seconds a request holds its slot; the retry delay of refused clients.
         self._holding_s = 1.0
 
+    @property
+    def why_not(self) -> str | None:
+        """Why no request is admitted; None while they are."""
+        return _WHY_NOT.get(self.state)
+
     def open(self, max_running: int) -> None:
         """Start admitting, `max_running` at a time; called when the engine is loaded."""
         self.max_running = max_running
@@ -140,8 +145,12 @@ class Admission:
     async def drain(self, grace_s: float) -> bool:
         """Stop admitting, wait for running requests; return False if some remain after `grace_s`."""
         self.state = SERVING_STATE_DRAINING
+        return await self.idle(grace_s)
+
+    async def idle(self, within_s: float) -> bool:
+        """Wait until no request is in flight; return False if some are after `within_s`."""
         try:
-            await asyncio.wait_for(self._idle.wait(), grace_s)
+            await asyncio.wait_for(self._idle.wait(), within_s)
         except TimeoutError:
             return False
         return True
