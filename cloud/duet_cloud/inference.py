@@ -123,6 +123,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     more["question"] = request.question[:most_logged]
                 if caller:
                     more["device"] = caller.name
+                if done.prefix_tokens:
+                    more["prefix_tokens"] = done.prefix_tokens
                 logs.get().info(
                     "reasoned",
                     request_id=request_id[:MAX_REQUEST_ID],
