@@ -143,6 +143,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     more["question"] = request.question[:most_logged]
                 if caller:
                     more["device"] = asked.identity
+                if asked.done.prefix_tokens:
+                    more["prefix_tokens"] = asked.done.prefix_tokens
                 logs.get().info(
                     "reasoned",
                     request_id=asked.request_id[:MAX_REQUEST_ID],
