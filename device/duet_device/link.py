@@ -11,6 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 
@@ -27,13 +28,19 @@ from duet_device.events import Event, Note, Sent
 from duet_device.held_signal import HeldSignal
 from duet_device.link_errors import Failure, Kind, failure_of
 from duet_device.retries import Next, Retries
-from duet_device.servers import NotConnected, Server, by_preference, connect
+from duet_device.servers import Connected, NotConnected, Server, by_preference, connect
 
 _REASON = f"/{DESCRIPTOR.services_by_name['InferenceService'].full_name}/Reason"
 # What gRPC puts before each message: a flag and the length.
 FRAME_BYTES = 5
 # Seconds that `cancel` waits for the thread, which ends at once.
 _JOIN_S = 2.0
+
+
+class _Call(Protocol):
+    def __iter__(self) -> Iterator[ReasonResponse]: ...
+
+    def cancel(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class Link:
         self._retries = Retries(by_preference(servers))
         self._held = HeldSignal(budget or request.budget or None, vocabulary)
         self._queue: queue.SimpleQueue[Item | Exception] = queue.SimpleQueue()
-        self._call: grpc.Call | None = None
+        self._call: _Call | None = None
         self._cancelled = threading.Event()
         # Held while a call begins, so that none begins after `cancel`.
         self._beginning = threading.Lock()
@@ -196,26 +203,15 @@ class Link:
             raise _Stopped
         began = time.monotonic()
         try:
-            server, unreached = connect(following.servers, self._connect_timeout, self._check)
+            connected = connect(following.servers, self._connect_timeout, self._check)
         except NotConnected as error:
             for server, failure in error.failures.items():
                 self._failed(server, failure, began)
             return False
-        for other, failure in unreached.items():
-            self._failed(other, failure, began)
-        self.connected = self.connected or time.perf_counter()
-        try:
-            self._call_and_read(server)
+        lost = self._call_and_read(connected, began)
+        if lost is None:
             return True
-        except grpc.RpcError as error:
-            failure = failure_of(error, server.name)
-        except BrokenSignal as error:
-            failure = Failure(Kind.REFUSED, error)
-        except CloudUnreachable as error:
-            failure = Failure(Kind.FAILED, error)
-        if self._is_complete:
-            return True
-        if isinstance(failure.error, BrokenSignal):
+        if isinstance(lost.error, BrokenSignal):
             if not self._held.is_empty:
                 self._held.drop()
                 self.sources.clear()
@@ -224,7 +220,7 @@ class Link:
             # Only the last message is missing, which says nothing that is not known.
             self._queue.put(Arrival(time.perf_counter(), self._held.end()))
             return True
-        self._failed(server, failure, began)
+        self._failed(connected.server, lost, began)
         return False
 
     def _check(self) -> None:
@@ -236,27 +232,49 @@ class Link:
         """Note what happened, and say what follows from it."""
         if self._cancelled.is_set():
             raise _Stopped
-        if failure.kind in (Kind.UNREACHED, Kind.LOST, Kind.FAILED):
-            server.failed()
         now = time.monotonic()
         holds = not self._held.is_empty
         self._retries.failed(server, failure, now, lasted=now - began, holds=holds)
         following = self._retries.next(now, now + self.deadline.remaining() - self.kept_back)
         if following is None:
             return
-        what = "continuing" if holds else "asking"
-        names = [other.name for other in following.servers if other is not server]
-        where = "again" if server in following.servers else f"at {names[0]}"
-        note = f"{failure.error}; {what} {where}"
+        same = server in following.servers
+        other = following.servers[0].name
+        if holds:
+            what = "the signal continues" + ("" if same else f" at {other}")
+        else:
+            what = "asking " + ("again" if same else other)
+        note = f"{failure.error}; {what}"
         if note != self._noted:
             self._noted = note
             wait = f" in {following.wait:.1f} s" if following.wait >= 0.1 else ""
             self._queue.put(Note(note + wait))
 
-    def _call_and_read(self, server: Server) -> None:
+    def _call_and_read(self, connected: Connected, began: float) -> Failure | None:
+        """Ask a server; return what went wrong before the signal was complete."""
+        server, failure = connected.server, None
+        self.connected = self.connected or time.perf_counter()
+        try:
+            for other, unreached in connected.failures.items():
+                self._failed(other, unreached, began)
+            self._read(self._begin(connected), server)
+        except grpc.RpcError as error:
+            failure = failure_of(error, server.name)
+        except BrokenSignal as error:
+            failure = Failure(Kind.REFUSED, error)
+        except CloudUnreachable as error:
+            failure = Failure(Kind.FAILED, error)
+        finally:
+            if self._is_complete:
+                failure = None
+            failed = failure is not None and failure.kind in (Kind.LOST, Kind.FAILED)
+            server.release(connected.channel, failed=failed)
+        return failure
+
+    def _begin(self, connected: Connected) -> _Call:
         # Not the generated stub, which ends the process by a segmentation fault if another thread
         # has closed the channel: it registers its methods with a channel that is gone.
-        reason = server.channel.unary_stream(
+        reason = connected.channel.unary_stream(
             _REASON,
             request_serializer=ReasonRequest.SerializeToString,
             response_deserializer=ReasonResponse.FromString,
@@ -268,12 +286,15 @@ class Link:
             self._held.begin()
             self.requests.append(request)
             try:
-                call = reason(request, timeout=max(0.0, self.deadline.remaining()))
+                self._call = reason(request, timeout=max(0.0, self.deadline.remaining()))
             except ValueError as error:
-                raise CloudUnreachable(f"the channel to {server.name} was closed") from error
-            self._call = call
+                closed = f"the channel to {connected.server.name} was closed"
+                raise CloudUnreachable(closed) from error
+            return self._call
+
+    def _read(self, call: _Call, server: Server) -> None:
         try:
-            self._read(call, server)
+            self._take(call, server)
         finally:
             # The rest is not needed; gRPC frees a call once it is read to its end.
             call.cancel()
@@ -281,9 +302,9 @@ class Link:
                 for _ in call:
                     pass
 
-    def _read(self, call: Iterable[ReasonResponse], server: Server) -> None:
+    def _take(self, responses: Iterable[ReasonResponse], server: Server) -> None:
         begun = False
-        for response in call:
+        for response in responses:
             if self._is_complete:
                 return
             at = time.perf_counter()

@@ -1,7 +1,10 @@
 """The servers that a question may be asked at, and the connection to the one that answers first."""
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -15,11 +18,10 @@ _HEAD_START_S = 0.25
 # How long a server that failed is tried after the others.
 _AVOID_S = 30.0
 _HEALTH = "/grpc.health.v1.Health/Check"
-_States = Iterator[grpc.ChannelConnectivity | None]
 
 
 class Server:
-    """One server and its channel, which is opened when needed.
+    """One server and its channel, which is opened when needed and shared by concurrent questions.
 
     Args:
         name: its address in messages.
@@ -37,31 +39,54 @@ class Server:
         self.name = name
         self._open = open_channel
         self._channel = channel
+        self._users: Counter[grpc.Channel] = Counter()
+        self._lock = threading.Lock()
         self._avoid_until = 0.0
-
-    @property
-    def channel(self) -> grpc.Channel:
-        """The channel."""
-        if self._channel is None:
-            assert self._open is not None
-            self._channel = self._open()
-        return self._channel
-
-    def failed(self) -> None:
-        """Prefer other servers for a while, and connect again at once, as gRPC would not."""
-        self._avoid_until = time.monotonic() + _AVOID_S
-        self.close()
-
-    def close(self) -> None:
-        """Close the channel unless it was given; the next use opens another one."""
-        if self._open is not None and (channel := self._channel):
-            self._channel = None
-            channel.close()
 
     @property
     def is_avoided(self) -> bool:
         """Whether it failed a short time ago."""
         return time.monotonic() < self._avoid_until
+
+    def acquire(self) -> grpc.Channel:
+        """Return the channel for one call; `release` is to be called after it."""
+        with self._lock:
+            if self._channel is None:
+                assert self._open is not None
+                self._channel = self._open()
+            self._users[self._channel] += 1
+            return self._channel
+
+    def release(self, channel: grpc.Channel, *, failed: bool = False) -> None:
+        """End the use of a channel.
+
+        Args:
+            channel: what `acquire` returned.
+            failed: whether to prefer other servers for a while, and to open another channel for the
+                next call: gRPC would wait before it connects again.
+        """
+        with self._lock:
+            self._users[channel] -= 1
+            if failed:
+                self._avoid_until = time.monotonic() + _AVOID_S
+                if self._open is not None and channel is self._channel:
+                    self._channel = None
+            unused = not self._users[channel]
+            if unused:
+                del self._users[channel]
+            unwanted = self._open is not None and channel is not self._channel
+        if unused and unwanted:
+            channel.close()
+
+    def close(self) -> None:
+        """Close every channel that was opened; the next use opens another one."""
+        with self._lock:
+            channels = {*self._users, *([self._channel] if self._channel else [])}
+            if self._open is None:
+                return
+            self._channel = None
+        for channel in channels:
+            channel.close()
 
 
 def by_preference(servers: Sequence[Server]) -> list[Server]:
@@ -77,9 +102,19 @@ class NotConnected(Exception):
         self.failures = failures
 
 
-def connect(
-    servers: Sequence[Server], timeout_s: float, check: Callable[[], None]
-) -> tuple[Server, dict[Server, Failure]]:
+@dataclass(frozen=True)
+class Connected:
+    """A connection that is ready."""
+
+    server: Server
+    """The server."""
+    channel: grpc.Channel
+    """Its channel, acquired: to be released after the call."""
+    failures: dict[Server, Failure]
+    """What happened to servers that could not be connected to until then."""
+
+
+def connect(servers: Sequence[Server], timeout_s: float, check: Callable[[], None]) -> Connected:
     """Connect to the first server that answers; each has a head start over the next.
 
     Nothing of a question is sent.
@@ -89,61 +124,78 @@ def connect(
         timeout_s: seconds for each.
         check: called often; what it raises ends the attempt.
 
-    Returns:
-        The server, and what happened to those that could not be connected to until then.
-
     Raises:
         NotConnected: none could be connected to.
     """
     waiting = list(servers)
-    trying: dict[Server, tuple[_States, float]] = {}
+    trying: dict[Server, _Attempt] = {}
     failures: dict[Server, Failure] = {}
     next_at = 0.0
-    while waiting or trying:
-        check()
-        now = time.monotonic()
-        if waiting and (not trying or now >= next_at):
-            server = waiting.pop(0)
-            trying[server] = connection_states(server.channel), now + timeout_s
-            next_at = now + _HEAD_START_S
-        for server, (states, end) in list(trying.items()):
-            failure: Failure | None = None
-            state = next(states, grpc.ChannelConnectivity.SHUTDOWN)
-            if state is grpc.ChannelConnectivity.SHUTDOWN:
-                failure = _closed(server)
-            elif state is grpc.ChannelConnectivity.READY:
-                return server, failures
-            elif state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                failure = _failure(server, end - time.monotonic())
-                if failure is None:
-                    return server, failures
-            elif time.monotonic() >= end:
-                late = f"no cloud at {server.name}: no link within {timeout_s:g} s"
-                failure = Failure(Kind.UNREACHED, CloudUnreachable(late))
-            if failure:
-                failures[server] = failure
-                del trying[server]
-    raise NotConnected(failures)
-
-
-def _failure(server: Server, timeout_s: float) -> Failure | None:
-    """Return why there is no connection; None if there is one by now.
-
-    Only a call tells. This one holds nothing, as it may reach the server after all.
-    """
     try:
-        check = server.channel.unary_unary(
-            _HEALTH,
-            request_serializer=Empty.SerializeToString,
-            response_deserializer=Empty.FromString,
-        )
-        check(Empty(), timeout=max(0.0, timeout_s))
-    except ValueError:
-        return _closed(server)
-    except grpc.RpcError as error:
-        if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE:
-            return Failure(Kind.UNREACHED, device_error(error, server.name))
-    return None
+        while waiting or trying:
+            check()
+            now = time.monotonic()
+            if waiting and (not trying or now >= next_at):
+                server = waiting.pop(0)
+                trying[server] = _Attempt(server, timeout_s)
+                next_at = now + _HEAD_START_S
+            for server, attempt in list(trying.items()):
+                result = attempt.look()
+                if result is None:
+                    continue
+                del trying[server]
+                if isinstance(result, grpc.Channel):
+                    return Connected(server, result, failures)
+                server.release(attempt.channel, failed=True)
+                failures[server] = result
+        raise NotConnected(failures)
+    finally:
+        for server, attempt in trying.items():
+            server.release(attempt.channel)
+
+
+class _Attempt:
+    """One connection attempt."""
+
+    def __init__(self, server: Server, timeout_s: float) -> None:
+        self.channel = server.acquire()
+        self._server = server
+        self._timeout_s = timeout_s
+        self._end = time.monotonic() + timeout_s
+        self._states = connection_states(self.channel)
+
+    def look(self) -> grpc.Channel | Failure | None:
+        """Return the channel once it is ready, what went wrong, or None meanwhile."""
+        match next(self._states, grpc.ChannelConnectivity.SHUTDOWN):
+            case grpc.ChannelConnectivity.READY:
+                return self.channel
+            case grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                return self._failure() or self.channel
+            case grpc.ChannelConnectivity.SHUTDOWN:
+                return _closed(self._server)
+        if time.monotonic() < self._end:
+            return None
+        late = f"no cloud at {self._server.name}: no link within {self._timeout_s:g} s"
+        return Failure(Kind.UNREACHED, CloudUnreachable(late))
+
+    def _failure(self) -> Failure | None:
+        """Return why there is no connection; None if there is one by now.
+
+        Only a call tells. This one holds nothing, as it may reach the server after all.
+        """
+        try:
+            check = self.channel.unary_unary(
+                _HEALTH,
+                request_serializer=Empty.SerializeToString,
+                response_deserializer=Empty.FromString,
+            )
+            check(Empty(), timeout=max(0.0, self._end - time.monotonic()))
+        except ValueError:
+            return _closed(self._server)
+        except grpc.RpcError as error:
+            if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE:
+                return Failure(Kind.UNREACHED, device_error(error, self._server.name))
+        return None
 
 
 def _closed(server: Server) -> Failure:

@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
@@ -86,6 +87,23 @@ class Identity:
             raise IdentityExpired(str(error)) from error
         except TransportError as error:
             raise IdentityProblem(str(error)) from error
+
+    def with_servers(self, servers: Sequence[str], server_name: str) -> Self:
+        """Return the identity with all servers that it is for, as the cloud names them.
+
+        Raises:
+            IdentityProblem: they are malformed, or too many.
+        """
+        try:
+            found = tuple(str(Address.parse(server)) for server in servers[: MOST_SERVERS + 1])
+            if server_name:
+                # As strict as for the host of an address.
+                Address.parse(f"{server_name}:1")
+        except AddressError as error:
+            raise IdentityProblem(f"{self.server} names servers that are none: {error}") from error
+        if len(found) > MOST_SERVERS:
+            raise IdentityProblem(f"{self.server} names more than {MOST_SERVERS} servers")
+        return replace(self, servers=found, server_name=server_name)
 
     def _check_period(self) -> None:
         now = time.time()

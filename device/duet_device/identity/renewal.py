@@ -65,5 +65,9 @@ def renew(identity: Identity, server: str | None = None) -> Identity:
         response.certificate,
         authority.public_bytes(serialization.Encoding.DER),
     )
+    if response.servers:
+        renewed = renewed.with_servers(response.servers, response.server_name)
+    else:
+        renewed = renewed.with_servers(identity.servers, identity.server_name)
     save_identity(renewed)
     return renewed

@@ -96,7 +96,7 @@ def test_a_cut_anywhere_changes_neither_signal_nor_answer(
     ]
     assert receipt.bytes.up == sum(request.ByteSize() + 5 for request in cloud.requests)
     (note,) = notes(events)
-    assert note.endswith("cut; continuing again")
+    assert note.endswith("cut; the signal continues")
 
 
 @pytest.mark.parametrize("code", [UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
@@ -128,7 +128,12 @@ def test_another_server_continues_where_one_died(pair: Pair, decoder: ScriptedDe
 
         first = ScriptedCloud(dies)
         first.__enter__()
-        threading.Thread(target=lambda: (gone.wait(5), first.__exit__())).start()
+
+        def end() -> None:
+            gone.wait(5)
+            first.__exit__()
+
+        threading.Thread(target=end).start()
         servers = f"{first.address},{second.address}"
         receipt = answer(pair, decoder, server=servers, budget=20).receipt
     assert receipt.signal.encode() == bytes(SIGNAL)
