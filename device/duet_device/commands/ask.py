@@ -41,7 +41,7 @@ EXIT_CODES = """\b
 Exit codes:
     0  answered
     2  usage: empty, malformed or too long question, bad option
-    3  no cloud, or the link broke (only with --require-cloud)
+    3  no cloud, and the device does not answer alone
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
@@ -166,8 +166,8 @@ def ask(
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
-    The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
-    alone and says so. The answer goes to stdout, everything else to stderr.
+    The cloud reasons briefly, the model on this device answers. A link that breaks is continued,
+    here or at another server. The answer goes to stdout, everything else to stderr.
 
     Where no pair is installed, the decoder of the server's pair is fetched first.
 

@@ -70,6 +70,22 @@ def test_a_cut_is_gone_on_with_at_the_exact_byte(
     assert is_installed(home, origin)
 
 
+def test_another_server_continues_a_download(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    with PairCloud(origin) as other:
+        gone = other.address
+    with PairCloud(origin) as other:
+        cloud.cuts = [250]
+        servers = f"{gone},{cloud.address},{other.address}"
+        assert main(["pull", "toy", "--server", servers]) == ExitCode.OK
+    assert (cloud.offsets, other.offsets) == ([0], [250])
+    assert is_installed(home, origin)
+    err = capsys.readouterr().err
+    assert f"; asking {cloud.address}\n" in err
+    assert f"; continuing at {other.address} at byte 250 in " in err
+
+
 def test_a_link_that_stays_broken_keeps_what_came(
     cloud: PairCloud, origin: Path, home: Path, capsys: Captured
 ) -> None:
