@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,8 @@ from duet_device.pairs.pair import default_pair
 from duet_device.settings import ClientSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from duet_device.pairs.pulling.install import Offer
 
 
@@ -78,11 +81,7 @@ def _fetch(
 
     server = canonical(server)
     source = CloudSource(server, wanted, note=note)
-
-    def consent(offer: "Offer") -> None:
-        if not allow_unsigned:
-            _trust(offer, server, yes=yes)
-
+    consent = ask_to_trust(server, yes=yes)
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
         note(install_offer(source, offer))
@@ -94,12 +93,21 @@ def _fetch(
     return name
 
 
-def _trust(offer: "Offer", server: str, *, yes: bool) -> None:
-    """Pin the publisher of an offer, if this device trusts none yet and the user agrees.
+def ask_to_trust(server: str, *, yes: bool) -> "Callable[[Offer], None]":
+    """Return a function that pins the publisher of an offer, if it is new and the user agrees.
 
-    Raises:
-        UntrustedPair: no one could be asked, or the user does not agree.
+    It raises `UntrustedPair` where no one can be asked, and `Interrupted` if the user refuses.
+
+    Args:
+        server: HOST:PORT, whose offers they are.
+        yes: agree without asking.
     """
+    from duet_device.identity.credentials import canonical
+
+    return partial(_trust, canonical(server), yes)
+
+
+def _trust(server: str, yes: bool, offer: "Offer") -> None:
     from duet_contract.keys import fingerprint
     from duet_device.trust.publishers import pin
     from duet_device.trust.signatures import first_key
@@ -112,7 +120,7 @@ def _trust(offer: "Offer", server: str, *, yes: bool) -> None:
     if not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UntrustedPair(
-                f"{name} ({size}) is not installed, and its publisher {mark} is not trusted yet: "
+                f"{name} ({size}) is not fetched, since its publisher {mark} is not trusted yet: "
                 "repeat with --yes to fetch it and trust this publisher"
             )
         note(f"{server} offers {name} ({size})")
