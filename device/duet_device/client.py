@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
+from duet_contract.connections import wait_until_connected
 from duet_contract.errors import ContractError
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import IdentityExpired, Interrupted, ModelProblem, UsageProblem
@@ -182,6 +183,26 @@ class Client:
         reference.append(weakref.ref(stream))
         return stream
 
+    def warm(self) -> None:
+        """Load the decoder, connect, and evaluate what every prompt begins with.
+
+        The next question waits for none of these. An unreachable cloud is no error.
+
+        Raises:
+            ModelProblem: the pair or its decoder cannot be used.
+            IdentityProblem: there is no usable identity for the server; the decoder is loaded.
+        """
+        from duet_device.exchange import warm
+
+        deadline = Deadline(self.settings.timeout)
+        with self._my_turn(deadline, None):
+            warm(self._load_decoder(), self.pair.manifest, self.settings, deadline)
+            if not self.settings.device_only:
+                for note in self._open_channel(self.settings, deadline):
+                    log.info(note.text)
+            if self._channel:
+                wait_until_connected(self._channel, self.settings.connect_timeout)
+
     def close(self) -> None:
         """Stop the question that is being answered, and free decoder and connection.
 
@@ -233,7 +254,9 @@ class Client:
                 raise ModelProblem(str(error)) from error
 
     @contextmanager
-    def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Event]]) -> Iterator[None]:
+    def _my_turn(
+        self, deadline: Deadline, stream: weakref.ref[Generator[Event]] | None
+    ) -> Iterator[None]:
         """Wait until no other question is being answered."""
         thread = threading.get_ident()
         while not self._turn.acquire(timeout=POLL_S):

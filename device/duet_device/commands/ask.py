@@ -4,8 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import click
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
 from duet_contract.sampling import MOST_SEED
+from duet_device.ask_request import AskRequest
 from duet_device.commands.options import Temperature
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
@@ -37,10 +37,9 @@ from duet_device.settings import (
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
-    from duet_device.client import Client
     from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Recorder
-    from duet_device.question import Question
+    from duet_device.privacy.context import Context
+    from duet_device.privacy.words import Word
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
@@ -257,31 +256,9 @@ def ask(
     if from_stdin:
         with deadline.waiting():
             text = _read_stdin()
-    # Imported here, so that --help and errors of usage come at once.
-    from duet_contract.pairs import DEFAULT_PAIR
-    from duet_device.client import Client
+    # Imported here and below, so that --help and errors of usage come at once.
     from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Recorder
-    from duet_device.privacy.context import read_context
-    from duet_device.question import Question
 
-    client = Client(
-        pair_name or DEFAULT_PAIR,
-        allow_unsigned=allow_unsigned,
-        server=server,
-        budget=budget,
-        temperature=temperature,
-        seed=seed,
-        timeout=timeout,
-        connect_timeout=connect_timeout,
-        device_only=device_only,
-        require_cloud=require_cloud,
-        threads=threads,
-        prompt_lookup=prompt_lookup,
-        speculative_prefill=speculative_prefill,
-    )
-    if allow_unsigned:
-        note("--allow-unsigned: the signer of this pair is not verified")
     output = Output(
         as_json=as_json,
         show_signal=show_signal,
@@ -290,60 +267,66 @@ def ask(
         show_work=show_work,
         verbose=verbose,
     )
-    with client:
-        asked = Question(text)
-        if sources:
-            with deadline.waiting():
-                asked = replace(asked, context=read_context(sources, output.note, context_timeout))
-        if redact or redact_words or redact_numbers:
-            asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
-        # Either may ask for a passphrase.
+    if allow_unsigned:
+        note("--allow-unsigned: the signer of this pair is not verified")
+    documents: Context = ()
+    if sources:
+        from duet_device.privacy.context import read_context
+
         with deadline.waiting():
-            recorder = Recorder(not no_log, output.note)
-            if reuse:
-                asked = replace(asked, signal=recorder.find(asked, client))
-        _answer(client, asked, deadline, output, recorder)
+            documents = read_context(sources, output.note, context_timeout)
+    words: list[Word] = []
+    if redact_words:
+        from duet_device.privacy.words import read_words
+
+        words = read_words(redact_words)
+    request = AskRequest(
+        text,
+        pair_name,
+        server,
+        {
+            "budget": budget,
+            "temperature": temperature,
+            "seed": seed,
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "device_only": device_only,
+            "require_cloud": require_cloud,
+            "prompt_lookup": prompt_lookup,
+            "speculative_prefill": speculative_prefill,
+        },
+        threads=threads,
+        allow_unsigned=allow_unsigned,
+        context=tuple((document.name, document.text) for document in documents),
+        redact=redact,
+        redact_words=tuple((word.text, word.label) for word in words),
+        redact_numbers=redact_numbers,
+        reuse=reuse,
+        store=not no_log,
+    )
+    _answer(request, deadline, output)
 
 
-def _answer(
-    client: "Client",
-    question: "Question",
-    deadline: Deadline,
-    output: "Output",
-    recorder: "Recorder",
-) -> None:
-    """Show the events of a question, and store its result."""
-    from duet_device.events import Result
+def _answer(request: AskRequest, deadline: Deadline, output: "Output") -> None:
+    """Ask the local server if one runs, else answer here; show the events."""
+    from duet_device.events import Stored
+    from duet_device.serve.connect import connect
 
+    events = connect(request, deadline, output.note)
+    if events is None:
+        from duet_device.asking import answer_here
+
+        events = answer_here(request, deadline)
     try:
-        for event in client.stream(question, deadline=deadline):
-            output.show(event)
-            if isinstance(event, Result):
-                # Only an answer that was written is stored.
-                output.receipt(event.receipt, recorder.store(question, client, event))
+        with closing(events):
+            for event in events:
+                if isinstance(event, Stored):
+                    output.receipt(event.result.receipt, event.id)
+                else:
+                    output.show(event)
     except DeviceError:
         output.break_off()
         raise
-
-
-def _redacted(
-    question: "Question",
-    words: Path | None,
-    numbers: bool,
-    note: Callable[[str], None],
-    check: Callable[[], None],
-) -> "Question":
-    from duet_device.privacy.forms import find_numbers
-    from duet_device.privacy.identifiers import load_finders
-    from duet_device.privacy.redaction import redact
-    from duet_device.privacy.words import find_words, read_words
-
-    finders = [find_words(read_words(words))] if words else []
-    finders += load_finders(note)
-    if numbers:
-        finders.append(find_numbers)
-    taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.text, finders, taken, check))
 
 
 def _read_stdin() -> str:

@@ -11,6 +11,7 @@ PROGRAM = Program(
     help="Answer questions with a small local model and a large model's short signal.",
     commands={
         "ask": (f"{_HERE}.ask:ask", "Answer a question."),
+        "serve": (f"{_HERE}.serve:serve", "Keep a warm server for ask, an API, a page."),
         "pull": (f"{_HERE}.pull:pull", "Fetch and install a pair's decoder."),
         "pairs": (f"{_HERE}.pairs:pairs", "List the installed pairs."),
         "rm": (f"{_HERE}.pairs:rm", "Delete an installed pair."),
@@ -19,7 +20,7 @@ PROGRAM = Program(
         "logs": (f"{_HERE}.logs:logs", "Show stored answers; switch storing on."),
         "forget": (f"{_HERE}.logs:forget", "Remove stored answers."),
     },
-    epilog="Options can also be set by environment variables: DUET_OPTION for ask and pull, "
+    epilog="Options can also be set by environment variables: DUET_OPTION for ask, serve and pull, "
     "DUET_COMMAND_OPTION for the others.",
     environment="DUET",
     errors=(DeviceError,),
