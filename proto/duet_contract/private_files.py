@@ -1,7 +1,6 @@
 """Files for their owner alone: keys, and records that decide what is trusted."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from duet_contract.errors import KeyProblem
@@ -25,6 +24,8 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
+    import tempfile  # Slow to import, for readers.
+
     make_private(path.parent)
     # mkstemp's files are their owner's alone from the start.
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

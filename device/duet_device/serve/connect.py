@@ -43,7 +43,10 @@ def connect(
         if not path.is_socket():
             return None
         if not is_private(path):
-            note(f"the local server is not used: others may write {path.parent}: chmod go-w it")
+            note(
+                f"the local server is not used, since others than you may write {path.parent}: "
+                f"chmod go-w {path.parent}"
+            )
             return None
     except (OSError, VaultError):
         return None
@@ -80,6 +83,9 @@ def _from_anywhere(request: AskRequest) -> AskRequest:
 def _events(
     connection: socket.socket, lines: Iterator[Message], deadline: Deadline
 ) -> Generator[AskEvent]:
+    # Imported while the server works: the first event needs it.
+    import duet_contract.v1.inference_pb2  # noqa: F401
+
     reader = EventReader()
     answered = False
     with closing(connection):

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 import socket
 import struct
 from collections.abc import Iterator
@@ -109,6 +108,8 @@ def token() -> str:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
+        import secrets
+
         made = secrets.token_urlsafe(32)
         write_private(path, made.encode() + b"\n")
         return made

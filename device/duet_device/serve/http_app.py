@@ -22,7 +22,7 @@ from duet_contract.pairs import DEFAULT_PAIR, pairs_home, pairs_in
 from duet_device.ask_request import AskRequest
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError
-from duet_device.events import AskEvent, Result, Sent, Stored
+from duet_device.events import AnswerText, AskEvent, Result, Sent, SignalText, Stored
 from duet_device.serve.api_errors import ApiError, api_error
 from duet_device.serve.api_request import ApiRequest, chat_turns, read_request, response_turns
 from duet_device.serve.chat_completions import ChatCompletion
@@ -34,6 +34,7 @@ from duet_device.serve.stream import stream
 from duet_device.settings import DEFAULT_TIMEOUT
 
 _MOST_BODY_BYTES = 8 << 20
+_SHOWN = (SignalText, AnswerText, Result)
 _NO_STORE = {"cache-control": "no-store"}
 # The page loads nothing, is not framed, and sends its questions here alone.
 _PAGE_POLICY = (
@@ -161,7 +162,7 @@ class HttpInterface:
             named: whether each event of a stream has its type as its name, and there is no `[DONE]`.
         """
         if asked.stream:
-            events = await _begun(self._events(asked.ask))
+            events = await _begun(self._events(asked.ask), _SHOWN)
             lines = _server_sent(events, renderer, named=named)
             return StreamingResponse(lines, media_type="text/event-stream", headers=_NO_STORE)
 
@@ -172,6 +173,8 @@ class HttpInterface:
                         pass
 
         await _unless_disconnected(request, collect())
+        for _ in renderer.end():
+            pass
         return JSONResponse(renderer.whole())
 
     async def _ask(self, request: Request) -> StreamingResponse:
@@ -181,7 +184,7 @@ class HttpInterface:
         turns = [{"role": "user", "content": question}]
         asked = read_request({**body, "model": body.get("model")}, turns, self._base)
         ask = replace(asked.ask, pair=self._find(asked.model)) if asked.model else asked.ask
-        lines = _lines(await _begun(self._events(ask)))
+        lines = _lines(await _begun(self._events(ask), object))
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=_NO_STORE)
 
     def _events(self, ask: AskRequest) -> AsyncGenerator[AskEvent]:
@@ -217,16 +220,19 @@ async def _body(request: Request) -> dict[str, Any]:
     return body
 
 
-async def _begun(events: AsyncGenerator[AskEvent]) -> AsyncGenerator[AskEvent]:
-    """Wait for the first event, so that an error before it has a status of its own."""
+async def _begun(events: AsyncGenerator[AskEvent], kinds: Any) -> AsyncGenerator[AskEvent]:
+    """Wait for the first event of these kinds: an error before it has a status of its own."""
+    first: list[AskEvent] = []
     try:
-        first = await anext(events)
+        while not first or not isinstance(first[-1], kinds):
+            first.append(await anext(events))
     except DeviceError as error:
         raise api_error(error) from error
 
     async def all_events() -> AsyncGenerator[AskEvent]:
         async with aclosing(events):
-            yield first
+            for event in first:
+                yield event
             async for event in events:
                 yield event
 

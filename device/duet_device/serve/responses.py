@@ -60,8 +60,6 @@ class Response:
         """Return the response as one object."""
         assert self._stored, "the events of a question end with what was stored"
         receipt = self._stored.result.receipt
-        if not self._items or self._items[-1]["type"] != _MESSAGE:
-            self._items.append(_item(_MESSAGE, receipt.answer))
         cut = receipt.finish.startswith("limit")
         return {
             **self._response("incomplete" if cut else "completed"),
