@@ -103,7 +103,7 @@ def chat_turns(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the messages of a chat completion.
 
     Raises:
-        ApiError: there are none, or they are not objects.
+        ApiError: the list is empty, or it holds other things than objects.
     """
     return _turns(body.get("messages"), "messages")
 
@@ -112,7 +112,7 @@ def response_turns(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the messages of a response; reasoning items of earlier ones are left out.
 
     Raises:
-        ApiError: there are none, or they are not messages.
+        ApiError: the list is empty, or it holds other things than messages.
     """
     given = body.get("input")
     if isinstance(given, str):
