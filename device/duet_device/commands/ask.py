@@ -206,6 +206,12 @@ class _Ask(click.Command):
     is_flag=True,
     help="Use the stored signal if the same question was answered before.",
 )
+@click.option(
+    "--linger",
+    type=Number(0, MOST_TIMEOUT, min_open=True),
+    metavar="SECONDS",
+    help="Keep a warm server for later questions, until it is idle so long.",
+)
 @click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
@@ -236,6 +242,7 @@ def ask(
     show_sent: bool,
     no_log: bool,
     reuse: bool,
+    linger: float | None,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -304,15 +311,18 @@ def ask(
         reuse=reuse,
         store=not no_log,
     )
-    _answer(request, deadline, output)
+    _answer(request, deadline, output, linger)
 
 
-def _answer(request: AskRequest, deadline: Deadline, output: "Output") -> None:
+def _answer(
+    request: AskRequest, deadline: Deadline, output: "Output", linger: float | None
+) -> None:
     """Ask the local server if one runs, else answer here; show the events."""
     from duet_device.events import Stored
     from duet_device.serve.connect import connect
 
     events = connect(request, deadline, output.note)
+    start_server = linger if events is None else None
     if events is None:
         from duet_device.asking import answer_here
 
@@ -327,6 +337,10 @@ def _answer(request: AskRequest, deadline: Deadline, output: "Output") -> None:
     except DeviceError:
         output.break_off()
         raise
+    if start_server:
+        from duet_device.serve.linger import start
+
+        start(request, start_server)
 
 
 def _read_stdin() -> str:
