@@ -19,6 +19,14 @@ class Sent:
     request: "ReasonRequest"
     """All that the cloud was given for this question."""
 
+    def as_json(self) -> str:
+        """Return the request as one JSON object in a line."""
+        from google.protobuf.json_format import MessageToJson
+
+        return MessageToJson(
+            self.request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
+        )
+
 
 @dataclass(frozen=True)
 class SignalText:

@@ -83,9 +83,6 @@ def _from_anywhere(request: AskRequest) -> AskRequest:
 def _events(
     connection: socket.socket, lines: Iterator[Message], deadline: Deadline
 ) -> Generator[AskEvent]:
-    # Imported while the server works: the first event needs it.
-    import duet_contract.v1.inference_pb2  # noqa: F401
-
     reader = EventReader()
     answered = False
     with closing(connection):

@@ -8,7 +8,6 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any, Protocol
 
-from google.protobuf.json_format import MessageToDict
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -274,7 +273,7 @@ async def _lines(events: AsyncGenerator[AskEvent]) -> AsyncIterator[str]:
 def _shown(event: AskEvent) -> dict[str, Any]:
     """Return an event as the page shows it."""
     if isinstance(event, Sent):
-        return {"sent": MessageToDict(event.request, preserving_proto_field_name=True)}
+        return {"sent": json.loads(event.as_json())}
     if isinstance(event, Result):
         return {"result": event.receipt.model_dump(mode="json")}
     if isinstance(event, Stored):

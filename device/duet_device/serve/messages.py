@@ -5,7 +5,6 @@ the result it waits for a line, which says that the answer was delivered, before
 end of the connection stops the question. Imports nothing that is slow.
 """
 
-import base64
 import json
 import os
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from duet_device.events import AnswerText, AskEvent, Note, Result, Sent, SignalT
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
+    from duet_contract.v1.inference_pb2 import ReasonRequest
 
 Message = dict[str, Any]
 
@@ -76,8 +76,8 @@ def message_of(event: AskEvent) -> Message:
             return {"answer": text}
         case Note(text):
             return {"note": text}
-        case Sent(request):
-            return {"sent": base64.b64encode(request.SerializeToString()).decode()}
+        case Sent():
+            return {"sent": event.as_json()}
         case Result(receipt):
             return {"result": receipt.model_dump_json()}
         case Stored(_, id_, enabled):
@@ -112,10 +112,8 @@ class EventReader:
                 return AnswerText(text)
             case {"note": text}:
                 return Note(text)
-            case {"sent": data}:
-                from duet_contract.v1.inference_pb2 import ReasonRequest
-
-                return Sent(ReasonRequest.FromString(base64.b64decode(data)))
+            case {"sent": text}:
+                return _ReceivedSent(text)
             case {"result": receipt}:
                 # Programs that want timings use `duet_device.Client`.
                 self._result = Result(_receipt(receipt), Timings(0.0, None, None, None, 0, 0))
@@ -127,6 +125,27 @@ class EventReader:
                 kind = getattr(errors, name, ModelProblem)
                 raise kind(text)
         raise ModelProblem("the local server sent an unknown message")
+
+
+class _ReceivedSent(Sent):
+    """A request that left the device, as JSON; parsed where it is looked at."""
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "_text", text)
+
+    @property
+    def request(self) -> "ReasonRequest":
+        """All that the cloud was given for this question."""
+        from google.protobuf.json_format import Parse
+
+        from duet_contract.v1.inference_pb2 import ReasonRequest
+
+        return Parse(self.as_json(), ReasonRequest())
+
+    def as_json(self) -> str:
+        """Return the request as one JSON object in a line."""
+        text: str = vars(self)["_text"]
+        return text
 
 
 class _Receipt(SimpleNamespace):
