@@ -16,7 +16,7 @@ from duet_device.ask_request import AskRequest
 from duet_device.cli import main
 from duet_device.deadline import Deadline
 from duet_device.errors import ExitCode
-from duet_device.events import Result, SignalText, Stored
+from duet_device.events import Result, Sent, SignalText, Stored
 from duet_device.history.store import History
 from duet_device.serve import messages, socket_server
 from duet_device.serve.connect import connect
@@ -282,6 +282,9 @@ def test_what_is_not_a_request_is_declined(served: Service, installed: Path) -> 
 def test_events_arrive_in_the_order_of_a_client(served: Service, request_to: Requests) -> None:
     events = connect(request_to(), Deadline(60), print)
     assert events
-    kinds = [type(event).__name__ for event in events]
-    assert kinds[:2] == ["Sent", "SignalText"]
-    assert kinds[-2:] == [Result.__name__, Stored.__name__]
+    sent, signal_text, *_, result, stored = list(events)
+    assert isinstance(sent, Sent)
+    assert sent.request.question == "why?"
+    assert isinstance(signal_text, SignalText)
+    assert isinstance(result, Result)
+    assert isinstance(stored, Stored)
