@@ -4,31 +4,46 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import grpc
 
 from duet_contract.errors import ContractError
 from duet_device.deadline import POLL_S, Deadline
-from duet_device.errors import IdentityExpired, Interrupted, ModelProblem, UsageProblem
+from duet_device.errors import (
+    DeviceError,
+    IdentityExpired,
+    Interrupted,
+    ModelProblem,
+    UsageProblem,
+)
 from duet_device.events import Event, Note, Result
 from duet_device.identity.channel import open_channel
 from duet_device.identity.credentials import canonical
 from duet_device.identity.renewal import renew_if_due
 from duet_device.link import Link, cancelled
 from duet_device.pairs.pair import Pair, load_decoder, open_pair
+from duet_device.pipeline import Asked, answer_in_order
 from duet_device.question import Question, build_request
-from duet_device.settings import ClientSettings, QuestionSettings, Settings
+from duet_device.settings import (
+    DEFAULT_IN_FLIGHT,
+    MOST_TIMEOUT,
+    ClientSettings,
+    QuestionSettings,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
 
 log = logging.getLogger("duet_device")
+
+_References = list[weakref.ref[Generator[Any]]]
 
 
 class Client:
@@ -88,13 +103,14 @@ class Client:
         self._given_decoder, self._given_channel = decoder, channel
         self._decoder: Decoder | None = None
         self._channel: grpc.Channel | None = None
+        self._retired: list[grpc.Channel] = []
         self._closed = False
         # Held while a question is answered; the holder owns decoder and channel.
         self._turn = threading.Lock()
         self._thread: int | None = None
         self._deadline: Deadline | None = None
         # Weak, so that a stream that is dropped is closed at once.
-        self._stream: weakref.ref[Generator[Event]] | None = None
+        self._stream: weakref.ref[Generator[Any]] | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -170,15 +186,53 @@ class Client:
             9
         """
         self._check_open()
-        settings = replace(self.settings, **changes)
-        if changes:
-            settings.check(self.pair.manifest)
-        if isinstance(question, str):
-            question = Question(question)
-        question = question.for_pair(self.pair.manifest)
-        question.check_size(self.pair.manifest)
-        reference: list[weakref.ref[Generator[Event]]] = []
-        stream = self._answer(question, settings, deadline, reference)
+        settings = self._changed(changes)
+        reference: _References = []
+        stream = self._answer(self._fitted(question), settings, deadline, reference)
+        reference.append(weakref.ref(stream))
+        return stream
+
+    def stream_all(
+        self,
+        questions: Iterable[str | Question | DeviceError],
+        *,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        stop: threading.Event | None = None,
+        **changes: Unpack[QuestionSettings],
+    ) -> Generator[tuple[int, Event | DeviceError]]:
+        """Answer questions in their order; the signals of the next ones arrive meanwhile.
+
+        A question that fails does not end the others.
+
+        Args:
+            questions: read one by one, up to `in_flight` ahead; an error, for a question that could
+                not be made, is yielded in its turn.
+            in_flight: most questions that were sent and are not answered.
+            stop: set from any thread to stop all.
+            **changes: settings of these questions; `timeout` counts from when each is sent.
+
+        Returns:
+            A generator of the question's number, from 0, and an event of it, or its error.
+
+        Raises:
+            UsageProblem: a setting is out of range, or the client is closed.
+
+        Examples:
+            >>> from duet_device import Client, Result
+            >>> with Client("word-problems-135m", device_only=True) as client:
+            ...     for number, event in client.stream_all(["How many cars?", "How many?"]):
+            ...         if isinstance(event, Result):
+            ...             print(number, event.answer)
+            0 9
+            1 9
+        """
+        self._check_open()
+        if in_flight < 1:
+            raise UsageProblem(f"in_flight is {in_flight}: give 1 or more")
+        reference: _References = []
+        stream = self._answer_all(
+            questions, self._changed(changes), in_flight, stop or threading.Event(), reference
+        )
         reference.append(weakref.ref(stream))
         return stream
 
@@ -222,7 +276,7 @@ class Client:
         question: Question,
         settings: Settings,
         deadline: Deadline | None,
-        stream: list[weakref.ref[Generator[Event]]],
+        stream: _References,
     ) -> Generator[Event]:
         deadline = deadline or Deadline(settings.timeout)
         with self._my_turn(deadline, stream[0]):
@@ -232,8 +286,37 @@ class Client:
             except ContractError as error:
                 raise ModelProblem(str(error)) from error
 
+    def _answer_all(
+        self,
+        questions: Iterable[str | Question | DeviceError],
+        settings: Settings,
+        in_flight: int,
+        stop: threading.Event,
+        stream: _References,
+    ) -> Generator[tuple[int, Event | DeviceError]]:
+        def begin(question: str | Question) -> Asked:
+            deadline = Deadline(settings.timeout, stop=stop)
+            return self._begin(self._fitted(question), settings, deadline)
+
+        with self._my_turn(Deadline(MOST_TIMEOUT, stop=stop), stream[0]):
+            yield from answer_in_order(questions, begin, self._finish, in_flight)
+
+    def _changed(self, changes: QuestionSettings) -> Settings:
+        settings = replace(self.settings, **changes)
+        if changes:
+            settings.check(self.pair.manifest)
+        return settings
+
+    def _fitted(self, question: str | Question) -> Question:
+        """Return the question as the pair reads it; refuse one that cannot fit."""
+        if isinstance(question, str):
+            question = Question(question)
+        question = question.for_pair(self.pair.manifest)
+        question.check_size(self.pair.manifest)
+        return question
+
     @contextmanager
-    def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Event]]) -> Iterator[None]:
+    def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Any]]) -> Iterator[None]:
         """Wait until no other question is being answered."""
         thread = threading.get_ident()
         while not self._turn.acquire(timeout=POLL_S):
@@ -256,10 +339,28 @@ class Client:
     def _events(
         self, question: Question, settings: Settings, deadline: Deadline
     ) -> Generator[Event]:
+        asked = self._begin(question, settings, deadline)
+        source = None
+        for event in self._finish(asked):
+            if isinstance(event, Result):
+                source = event.receipt.source
+            yield event
+        if source == "duet":
+            # Only now, and only over a link that works: it delays no answer.
+            yield from self._renew()
+
+    def _begin(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
+        """Send a question."""
         request = build_request(question, self.pair.manifest, settings)
         channel = None
+        notes: list[Note] = []
         if not settings.device_only and question.signal is None:
-            channel = yield from self._open_channel(settings, deadline)
+            try:
+                channel = self._open_channel(settings, deadline)
+            except IdentityExpired as error:
+                if settings.require_cloud:
+                    raise
+                notes.append(Note(f"{error}; the device answers alone"))
         link = None
         if channel is not None:
             link = Link(
@@ -270,45 +371,47 @@ class Client:
                 settings.connect_timeout,
                 budget=settings.budget_for(self.pair.manifest),
             )
+        return Asked(question, settings, deadline, request.request_id, channel, link, tuple(notes))
+
+    def _finish(
+        self, asked: Asked, in_use: frozenset[grpc.Channel] = frozenset()
+    ) -> Generator[Event]:
+        """Answer a question that was sent.
+
+        Args:
+            asked: the question; its link is cancelled in the end.
+            in_use: channels to leave open, because other links use them.
+        """
+        yield from asked.notes
+        self._deadline = asked.deadline
 
         def answer() -> Generator[Event]:
             # Loaded and imported while the cloud already works.
             decoder = self._load_decoder()
             from duet_device.exchange import Exchange, answer
 
-            exchange = Exchange(question, self.pair.manifest, settings, decoder, deadline)
-            yield from answer(exchange, request.request_id, link)
+            exchange = Exchange(
+                asked.question, self.pair.manifest, asked.settings, decoder, asked.deadline
+            )
+            yield from answer(exchange, asked.request_id, asked.link)
 
-        source = None
+        link = asked.link
         try:
             with closing(cancelled(link, answer()) if link else answer()) as events:
-                for event in events:
-                    if isinstance(event, Result):
-                        source = event.receipt.source
-                    yield event
+                yield from events
         finally:
             if link and link.broken:
                 # gRPC would wait before it connects again; a new channel does not.
-                self._close_channel()
-        if source == "duet" and self._credentials is None and self._given_channel is None:
-            # Only now, and only over a link that works: it delays no answer.
-            yield from self._renew()
+                self._retire_channel(asked.channel)
+            self._close_retired(in_use)
 
-    def _open_channel(
-        self, settings: Settings, deadline: Deadline
-    ) -> Generator[Note, None, grpc.Channel | None]:
-        """Open the channel; None if the identity has expired and the device may answer alone."""
+    def _open_channel(self, settings: Settings, deadline: Deadline) -> grpc.Channel:
         if self._given_channel is not None:
             return self._given_channel
         if self._channel is None:
-            try:
-                # The identity may be encrypted with a passphrase that is asked for.
-                with deadline.waiting():
-                    self._channel = open_channel(settings.server, self._credentials)
-            except IdentityExpired as error:
-                if settings.require_cloud:
-                    raise
-                yield Note(f"{error}; the device answers alone")
+            # The identity may be encrypted with a passphrase that is asked for.
+            with deadline.waiting():
+                self._channel = open_channel(settings.server, self._credentials)
         return self._channel
 
     def _load_decoder(self) -> "Decoder":
@@ -320,10 +423,13 @@ class Client:
 
     def _renew(self) -> Iterator[Note]:
         """Renew this device's certificate if it is time."""
+        if self._credentials is not None or self._given_channel is not None:
+            return
         notes: list[str] = []
         if renew_if_due(self.settings.server, notes.append):
             # The next question uses the new certificate.
-            self._close_channel()
+            self._retire_channel(self._channel)
+            self._close_retired()
         for note in notes:
             yield Note(note)
 
@@ -331,13 +437,20 @@ class Client:
         if self._closed:
             raise UsageProblem("this client is closed: open another Client")
 
-    def _close_channel(self) -> None:
-        if channel := self._channel:
+    def _retire_channel(self, channel: grpc.Channel | None) -> None:
+        """Use a channel for no further question."""
+        if channel is not None and channel is self._channel:
             self._channel = None
+            self._retired.append(channel)
+
+    def _close_retired(self, in_use: frozenset[grpc.Channel] = frozenset()) -> None:
+        for channel in [each for each in self._retired if each not in in_use]:
+            self._retired.remove(channel)
             channel.close()
 
     def _free(self) -> None:
-        self._close_channel()
+        self._retire_channel(self._channel)
+        self._close_retired()
         if decoder := self._decoder:
             self._decoder = None
             decoder.close()

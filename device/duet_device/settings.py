@@ -18,6 +18,8 @@ DEFAULT_CONTEXT_TIMEOUT = 60.0
 MOST_TIMEOUT = 365 * 86_400.0
 """A year; clocks of threads and of gRPC end somewhere beyond."""
 MOST_DEFAULT_THREADS = 8
+DEFAULT_IN_FLIGHT = 4
+"""Questions of a batch that are sent and not answered."""
 
 
 class QuestionSettings(TypedDict, total=False):

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -29,6 +29,7 @@ from duet_device.errors import (
 from duet_device.settings import (
     DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_CONTEXT_TIMEOUT,
+    DEFAULT_IN_FLIGHT,
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
     MOST_DEFAULT_THREADS,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from duet_device.client import Client
     from duet_device.commands.output import Output
     from duet_device.commands.recorder import Recorder
+    from duet_device.privacy.found import Finder
     from duet_device.question import Question
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
@@ -58,6 +60,7 @@ Exit codes:
     7  encrypted store unavailable: key missing, wrong key, or data modified
     8  no identity for that server, or it expired or was modified (enroll)
     9  stdout is closed, or its disk is full
+   10  some questions of --in were not answered
   130  interrupted
   141  the reader of stdout is gone
 """
@@ -207,6 +210,29 @@ class _Ask(click.Command):
     is_flag=True,
     help="Use the stored signal if the same question was answered before.",
 )
+@click.option(
+    "--in",
+    "questions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Answer each line of FILE (- is stdin): {"id": ..., "question": ...}.',
+)
+@click.option(
+    "--out",
+    "answers",
+    type=click.Path(path_type=Path),
+    default="-",
+    metavar="FILE",
+    help="Write a JSON line for each question of --in; rows that are there are kept.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_IN_FLIGHT,
+    show_default=True,
+    metavar="N",
+    help="Questions of --in that the cloud may work on at once.",
+)
 @click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
@@ -237,6 +263,9 @@ def ask(
     show_sent: bool,
     no_log: bool,
     reuse: bool,
+    questions: Path | None,
+    answers: Path,
+    in_flight: int,
     quiet: bool,
     verbose: bool,
 ) -> None:
@@ -249,8 +278,12 @@ def ask(
     separates several paths as PATH does.
     """
     stop = _stop_on_interrupt(context)
-    deadline = Deadline(timeout, context.find_root().obj, stop)
-    from_stdin = question in (None, "-")
+    # The time limit of a batch counts for each of its questions.
+    limit = MOST_TIMEOUT if questions else timeout
+    deadline = Deadline(limit, context.find_root().obj, stop)
+    if questions and question:
+        raise UsageProblem("give a QUESTION or --in, not both")
+    from_stdin = question in (None, "-") and not questions
     if from_stdin and "-" in sources:
         raise UsageProblem("stdin holds the context: give the question as an argument")
     text = question or ""
@@ -262,7 +295,8 @@ def ask(
     from duet_device.client import Client
     from duet_device.commands.output import Output
     from duet_device.commands.recorder import Recorder
-    from duet_device.privacy.context import read_context
+    from duet_device.events import Result
+    from duet_device.privacy.context import Context, read_context
     from duet_device.question import Question
 
     client = Client(
@@ -291,18 +325,35 @@ def ask(
         verbose=verbose,
     )
     with client:
-        asked = Question(text)
+        documents: Context = ()
         if sources:
             with deadline.waiting():
-                asked = replace(asked, context=read_context(sources, output.note, context_timeout))
+                documents = read_context(sources, output.note, context_timeout)
+        finders: Sequence[Finder] | None = None
         if redact or redact_words or redact_numbers:
-            asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
-        # Either may ask for a passphrase.
+            finders = _finders(redact_words, redact_numbers, output.note)
+        # It may ask for a passphrase, as may a search for a stored signal.
         with deadline.waiting():
             recorder = Recorder(not no_log, output.note)
-            if reuse:
-                asked = replace(asked, signal=recorder.find(asked, client))
-        _answer(client, asked, deadline, output, recorder)
+
+        def prepare(text: str) -> Question:
+            asked = Question(text, documents)
+            if finders is not None:
+                asked = _redacted(asked, finders, deadline.check)
+            if not reuse:
+                return asked
+            with deadline.waiting():
+                return replace(asked, signal=recorder.find(asked, client))
+
+        if questions:
+            from duet_device.commands.batch import Batch
+
+            def store(asked: Question, result: Result) -> None:
+                recorder.store(asked, client, result)
+
+            Batch(questions, answers, in_flight, prepare, store, stop).run(client)
+        else:
+            _answer(client, prepare(text), deadline, output, recorder)
 
 
 def _answer(
@@ -326,22 +377,23 @@ def _answer(
         raise
 
 
-def _redacted(
-    question: "Question",
-    words: Path | None,
-    numbers: bool,
-    note: Callable[[str], None],
-    check: Callable[[], None],
-) -> "Question":
+def _finders(words: Path | None, numbers: bool, note: Callable[[str], None]) -> "Sequence[Finder]":
     from duet_device.privacy.forms import find_numbers
     from duet_device.privacy.identifiers import load_finders
-    from duet_device.privacy.redaction import redact
     from duet_device.privacy.words import find_words, read_words
 
-    finders = [find_words(read_words(words))] if words else []
-    finders += load_finders(note)
-    if numbers:
-        finders.append(find_numbers)
+    return [
+        *([find_words(read_words(words))] if words else []),
+        *load_finders(note),
+        *([find_numbers] if numbers else []),
+    ]
+
+
+def _redacted(
+    question: "Question", finders: "Sequence[Finder]", check: Callable[[], None]
+) -> "Question":
+    from duet_device.privacy.redaction import redact
+
     taken = "\n".join(document.text for document in question.context)
     return replace(question, redaction=redact(question.text, finders, taken, check))
 

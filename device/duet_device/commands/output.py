@@ -201,8 +201,13 @@ def show_error(error: DeviceError) -> None:
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
     """
+    _write(json_text(error_data(error)) + "\n")
+
+
+def error_data(error: DeviceError) -> dict[str, object]:
+    """Return an error as the object that `--json` and the rows of a batch hold."""
     what = {"type": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-    _write(json_text({"error": what}) + "\n")
+    return {"error": what}
 
 
 def receipt_line(receipt: "Receipt") -> str:
