@@ -17,6 +17,7 @@ PROGRAM = Program(
         "enroll": (f"{_HERE}.enroll:enroll", "Give this device an identity with a server."),
         "trust": (f"{_HERE}.trust:trust", "Trust a publisher, or list trusted ones."),
         "logs": (f"{_HERE}.logs:logs", "Show stored answers; switch storing on."),
+        "stats": (f"{_HERE}.stats:stats", "Show what the stored answers saved."),
         "forget": (f"{_HERE}.logs:forget", "Remove stored answers."),
     },
     epilog="Options can also be set by environment variables: DUET_OPTION for ask and pull, "
