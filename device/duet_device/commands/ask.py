@@ -277,7 +277,7 @@ def ask(
     Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
     separates several paths as PATH does.
     """
-    stop = _stop_on_interrupt(context)
+    stop = stop_on_interrupt(context)
     # The time limit of a batch counts for each of its questions.
     limit = MOST_TIMEOUT if questions else timeout
     deadline = Deadline(limit, context.find_root().obj, stop)
@@ -331,7 +331,7 @@ def ask(
                 documents = read_context(sources, output.note, context_timeout)
         finders: Sequence[Finder] | None = None
         if redact or redact_words or redact_numbers:
-            finders = _finders(redact_words, redact_numbers, output.note)
+            finders = finders_for(redact_words, redact_numbers, output.note)
         # It may ask for a passphrase, as may a search for a stored signal.
         with deadline.waiting():
             recorder = Recorder(not no_log, output.note)
@@ -377,7 +377,10 @@ def _answer(
         raise
 
 
-def _finders(words: Path | None, numbers: bool, note: Callable[[str], None]) -> "Sequence[Finder]":
+def finders_for(
+    words: Path | None, numbers: bool, note: Callable[[str], None]
+) -> "Sequence[Finder]":
+    """Return what `--redact` and its variants look for."""
     from duet_device.privacy.forms import find_numbers
     from duet_device.privacy.identifiers import load_finders
     from duet_device.privacy.words import find_words, read_words
@@ -416,7 +419,18 @@ def _read_stdin() -> str:
         ) from error
 
 
-def _stop_on_interrupt(context: click.Context) -> threading.Event:
+def read_line() -> str | None:
+    """Return the next line of stdin; None at its end."""
+    try:
+        line = sys.stdin.buffer.readline(_MOST_STDIN_BYTES)
+        return decode_text(line).rstrip("\r\n") if line else None
+    except OSError as error:
+        raise UsageProblem(f"cannot read stdin: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem("the line on stdin is not UTF-8") from error
+
+
+def stop_on_interrupt(context: click.Context) -> threading.Event:
     """Return an event that Ctrl-C sets, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the

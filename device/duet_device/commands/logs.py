@@ -184,7 +184,8 @@ def _show(id_: str, record: "Record", as_json: bool) -> None:
     from duet_device.commands.output import receipt_details
 
     at = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    lines = [f"{id_}  {at}  {record.receipt.pair}", f"question: {record.question}"]
+    chat = f"  chat {record.conversation}" if record.conversation else ""
+    lines = [f"{id_}  {at}  {record.receipt.pair}{chat}", f"question: {record.question}"]
     if record.key.sent != record.question:
         lines.append(f"sent: {record.key.sent}")
     if record.context:

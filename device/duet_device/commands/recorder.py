@@ -57,8 +57,14 @@ class Recorder:
             self._note(unreadable[0] + more)
         return signal
 
-    def store(self, question: "Question", client: "Client", result: "Result") -> str | None:
-        """Store an answer; return the record's id, None if it was not stored."""
+    def store(
+        self,
+        question: "Question",
+        client: "Client",
+        result: "Result",
+        conversation: str | None = None,
+    ) -> str | None:
+        """Store an answer, perhaps of a chat; return the record's id, None if it was not stored."""
         if not self._enabled:
             return None
         from duet_device.history.store import Record, StoredSignal
@@ -80,6 +86,7 @@ class Recorder:
             context=tuple(document.name for document in question.context),
             signal=signal,
             receipt=receipt,
+            conversation=conversation,
         )
         try:
             return self._history().add(Vault.open(self._directory, create=False), record)
