@@ -59,7 +59,7 @@ class Question:
     shared: str = ""
     """Earlier turns of a conversation, redacted, that are sent before the question."""
     earlier: tuple[Turn, ...] | None = None
-    """Earlier turns that the decoder reads; None if this is no conversation."""
+    """Earlier turns that the decoder reads; None outside conversations."""
 
     def __post_init__(self) -> None:
         try:

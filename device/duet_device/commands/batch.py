@@ -220,7 +220,7 @@ def _read_rows(file: IO[bytes], path: Path) -> dict[str, Row]:
                 file.truncate(file.tell() - len(line))
                 break
             raise UsageProblem(
-                f"{path}, line {number} is no answer of a batch: give another --out"
+                f"{path}, line {number} is not an answer of a batch: give another --out"
             ) from error
     return rows
 

@@ -11,7 +11,7 @@ PROGRAM = Program(
     help="Answer questions with a small local model and a large model's short signal.",
     commands={
         "ask": (f"{_HERE}.ask:ask", "Answer a question."),
-        "chat": (f"{_HERE}.chat:chat", "Answer several questions, with earlier turns."),
+        "chat": (f"{_HERE}.chat:chat", "Answer questions in turn, as a chat."),
         "pull": (f"{_HERE}.pull:pull", "Fetch and install a pair's decoder."),
         "pairs": (f"{_HERE}.pairs:pairs", "List the installed pairs."),
         "rm": (f"{_HERE}.pairs:rm", "Delete an installed pair."),

@@ -12,7 +12,7 @@ from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.vocabulary import Tokenizer
 from duet_device.question import Turn
 
-# Parts of the room for turns that are freed at once.
+# The part of the window that is freed at once: one of these many.
 _STEPS = 4
 
 

@@ -106,14 +106,14 @@ def test_a_question_that_fails_ends_no_other(pair: Pair, decoder: ScriptedDecode
 
 
 def test_leaving_early_cancels_what_is_in_flight(pair: Pair, decoder: ScriptedDecoder) -> None:
-    over = threading.Event()
+    there, over = threading.Event(), threading.Event()
 
     def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         if request.question == "b?":
-            context.add_callback(over.set)
-            time.sleep(0.2)
+            there.set()
             while context.is_active():
                 time.sleep(0.01)
+            over.set()
         yield from BECAUSE(request, context)
 
     with (
@@ -122,6 +122,7 @@ def test_leaving_early_cancels_what_is_in_flight(pair: Pair, decoder: ScriptedDe
     ):
         for _, event in asking.stream_all(["a?", "b?"]):
             if isinstance(event, Result):
+                assert there.wait(20)
                 break
         assert asking.ask("c?").answer == "häppy 🙂"
         assert over.wait(20)
