@@ -43,6 +43,11 @@ class Admission:
         # Smoothed seconds a request holds its slot; the retry delay of refused clients.
         self._holding_s = 1.0
 
+    @property
+    def why_not(self) -> str | None:
+        """Why no request is admitted; None while they are."""
+        return _WHY_NOT.get(self.state)
+
     def open(self, max_running: int) -> None:
         """Start admitting, `max_running` at a time; called when the engine is loaded."""
         self.max_running = max_running

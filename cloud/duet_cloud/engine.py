@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -60,6 +60,8 @@ class Job:
     """Sampling seed; None leaves it to the engine."""
     text: bool
     """Whether the signal's text is wanted, too; detokenising costs time."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the trace that the engine's span belongs to; empty for none."""
 
 
 class Engine(Protocol):
@@ -178,7 +180,10 @@ class VllmEngine:
         )
         prompt = TokensPrompt(prompt_token_ids=job.prompt_ids)
         try:
-            async with aclosing(self._llm.generate(prompt, sampling, job.request_id)) as outputs:
+            generated = self._llm.generate(
+                prompt, sampling, job.request_id, trace_headers=job.trace or None
+            )
+            async with aclosing(generated) as outputs:
                 async for output in outputs:
                     yield _step(output)
         except (EngineDeadError, EngineGenerateError) as error:

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_cloud import logs
 from duet_cloud.chunks import ChunkBuffer
@@ -17,6 +17,7 @@ from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.routing import Route, Routes
 from duet_cloud.status import Context, Refusal, invalid, unavailable
+from duet_cloud.tracing import IDENTITY, OUTCOME, QuestionSpan, question_span
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN
@@ -73,6 +74,10 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self, request: ReasonRequest, context: Context
     ) -> None:
         """See inference.proto."""
+        with question_span(context) as span:
+            await self._serve(request, context, span)
+
+    async def _serve(self, request: ReasonRequest, context: Context, span: QuestionSpan) -> None:
         arrived = time.monotonic()
         peer, caller = context.peer(), CALLER.get()
         request_id = request.request_id or uuid.uuid4().hex
@@ -81,7 +86,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            signal_tokens = await self._reason(route, request, request_id, arrived, context)
+            signal_tokens = await self._reason(route, request, request_id, arrived, context, span)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -97,6 +102,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             self._metrics.total_s.labels(pair).observe(seconds)
             # Cut, as what was refused may be as long as a message can be.
             more = {"question": request.question[:most_logged]} if self._log_questions else {}
+            span.set({OUTCOME: outcome} | ({IDENTITY: caller.name} if caller else {}))
             if caller:
                 more["device"] = caller.name
             logs.get().info(
@@ -117,6 +123,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         request_id: str,
         arrived: float,
         context: Context,
+        span: QuestionSpan,
     ) -> int:
         """Write the signal; return how many tokens it has."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
@@ -124,6 +131,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         serving = route.ready()
         serving.limits.check(request)
         encoding, job = _prepare(route.pair, request, request_id, serving.limits)
+        span.served(route.name, request_id, job.budget)
+        job = replace(job, trace=span.headers())
         watch = serving.watch
         async with watch.request(), route.admission.admit(request_id):
             started = time.monotonic()
@@ -135,7 +144,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                 pair="" if request.pair == route.name else route.name,
                 request_id="" if request.request_id else request_id,
             )
-            first_chunk = True
+            sent_at: float | None = None
             with self._charge(job) as charge:
                 # Counted before the first token, too: the engine has computed the prompt by then.
                 charge.spent = len(job.prompt_ids)
@@ -152,19 +161,23 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                         chunk = buffer.take()
                         if chunk is None:
                             continue
-                        if first_chunk:
+                        if sent_at is None:
                             self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
-                            first_chunk = False
+                        else:
+                            self._metrics.chunk_gap_s.labels(route.name).observe(now - sent_at)
+                        sent_at = now
+                        message = ReasonResponse(chunk=chunk)
                         self._metrics.chunks.labels(route.name).inc()
+                        self._metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
                         watch.writing += 1
                         try:
-                            await context.write(ReasonResponse(chunk=chunk))
+                            await context.write(message)
                         finally:
                             watch.writing -= 1
-            self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
-            if done.finish_reason == FINISH_REASON_BUDGET:
-                self._metrics.budget_cuts.labels(route.name).inc()
-            await context.write(ReasonResponse(end=done))
+            span.ended(done)
+            last = ReasonResponse(end=done)
+            self._metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
+            await context.write(last)
             return done.signal_tokens
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from duet_cloud.config_file import nearest
 from duet_cloud.errors import UsageError
 from duet_contract.pairs import DEFAULT_PAIR
 
@@ -27,6 +28,12 @@ class ServeOptions:
     """Address of the Prometheus endpoint."""
     metrics_port: int | None = None
     """Port of the Prometheus endpoint; None: no endpoint."""
+    health_host: str = "127.0.0.1"
+    """Address of the health endpoints."""
+    health_port: int | None = None
+    """Port of the health endpoint over HTTP; None: no endpoint."""
+    health_grpc_port: int | None = None
+    """Port of `grpc.health.v1` without transport security; None: no endpoint."""
     max_running: int | None = None
     """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
     max_waiting: int = 64
@@ -112,6 +119,8 @@ def _engine_parser() -> Any:
 
     class EngineParser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> NoReturn:
-            raise UsageError(f"{message}; see: duet-cloud serve --help-engine")
+            flag = message.rpartition(" ")[2].partition("=")[0]
+            near = nearest(flag, self._option_string_actions) if flag.startswith("--") else ""
+            raise UsageError(f"{message}{near}; see: duet-cloud serve --help-engine")
 
     return AsyncEngineArgs.add_cli_args(EngineParser(prog="duet-cloud serve"))

@@ -254,6 +254,16 @@ class Manifest(_Model):
         return self
 
     @property
+    def reasoner_alone_tokens(self) -> float | None:
+        """Mean tokens of the untrained reasoner alone over its data sets; None if not measured."""
+        measured = [
+            figure.reasoner_alone_tokens
+            for figure in self.evaluation
+            if figure.reasoner_alone_tokens is not None
+        ]
+        return sum(measured) / len(measured) if measured else None
+
+    @property
     def reference(self) -> str:
         """`id@version`, as the wire and receipts name the pair."""
         return f"{self.id}@{self.version}"

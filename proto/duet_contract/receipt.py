@@ -109,12 +109,8 @@ def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -
     least the signal and the answer, so the estimate then errs towards no saving.
     """
     per_token = 2.0 * manifest.reasoner.parameters
-    measured = [
-        figure.reasoner_alone_tokens
-        for figure in manifest.evaluation
-        if figure.reasoner_alone_tokens is not None
-    ]
-    alone = sum(measured) / len(measured) if measured else signal_tokens + answer_tokens
+    measured = manifest.reasoner_alone_tokens
+    alone = signal_tokens + answer_tokens if measured is None else measured
     return Flops(
         reasoner=per_token * signal_tokens,
         reasoner_alone=per_token * max(alone, signal_tokens),

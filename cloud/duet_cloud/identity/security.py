@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -40,6 +41,41 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
         UsageError: options that contradict each other, or lack each other.
         CredentialsError: a configured file cannot be loaded.
     """
+    files = _files(options)
+    if files is None:
+        return None
+    if options.tls_dir is not None:
+        return Security.of_authority(options, options.tls_dir, refused)
+    assert options.access is not None
+    access = _access(options)
+    return Security(
+        ServerCredentials(files),
+        OperatorNames(access),
+        access,
+        Quotas(counts_beside(options.access), access),
+        refused,
+    )
+
+
+def check_security(options: ServeOptions) -> bool:
+    """Check options and files; return whether there is transport security. Changes nothing.
+
+    Raises:
+        UsageError: options that contradict each other, or lack each other.
+        CredentialsError: a configured file cannot be loaded.
+    """
+    files = _files(options)
+    if files is None:
+        return False
+    if options.tls_dir is not None:
+        authorities.load_certificate(options.tls_dir)
+    _access(options)
+    ServerCredentials(files)
+    return True
+
+
+def _files(options: ServeOptions) -> ServerFiles | None:
+    """Return the server's files; None without transport security."""
     own_pki = (options.tls_cert, options.tls_key, options.tls_client_ca)
     if options.tls_dir is None and not any(own_pki):
         for value, name in (
@@ -52,22 +88,27 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     if options.tls_dir is not None:
         if any(own_pki):
             raise UsageError("--tls-dir and --tls-cert with its like are alternatives")
-        return Security.of_authority(options, options.tls_dir, refused)
+        return ServerFiles.of_authority(options.tls_dir)
     cert, key, authority = own_pki
     if cert is None or key is None or authority is None or options.access is None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
     if options.enrollment_port is not None or options.passphrase_file is not None:
         raise UsageError("enrollment needs an authority of duet-cloud admin: --tls-dir")
+    return ServerFiles(cert, key, authority)
+
+
+def _access(options: ServeOptions) -> AccessFile:
+    """Return the access file, whose roles are right for this kind of identities."""
+    if options.tls_dir is not None:
+        usual = options.tls_dir / ACCESS_NAME
+        access = AccessFile(options.access or usual, may_lack=options.access is None)
+        _check_roles_unset(access.access)
+        return access
+    assert options.access is not None
     access = AccessFile(options.access)
     if not access.access.roles:
         raise UsageError(f"{options.access} gives no one a role")
-    return Security(
-        ServerCredentials(ServerFiles(cert, key, authority)),
-        OperatorNames(access),
-        access,
-        Quotas(counts_beside(options.access), access),
-        refused,
-    )
+    return access
 
 
 def counts_beside(access: Path) -> Path:
@@ -109,9 +150,7 @@ class Security:
         if options.enrollment_port is not None or options.passphrase_file is not None:
             authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
             _replace_if_ended(authority)
-        usual = directory / ACCESS_NAME
-        access = AccessFile(options.access or usual, may_lack=options.access is None)
-        _check_roles_unset(access.access)
+        access = _access(options)
         return cls(
             ServerCredentials(ServerFiles.of_authority(directory)),
             # A connection of its own, so that it sees what enrollment changes.
@@ -128,6 +167,13 @@ class Security:
     def enrollment_port(self) -> int | None:
         """Port where devices enroll, once bound."""
         return self._enrollment.port if self._enrollment else None
+
+    def certificates(self) -> dict[str, Callable[[], float]]:
+        """Return when the server's certificate and the authority's end, in Unix time, by name."""
+        ends = {"server": lambda: self._credentials.certificate.not_valid_after_utc.timestamp()}
+        if root := self._root:
+            ends["authority"] = lambda: root.not_valid_after_utc.timestamp()
+        return ends
 
     def add_services(self, server: grpc.aio.Server) -> None:
         """Add renewal, where the authority is unlocked."""
