@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
-from duet_contract.sampling import MOST_SEED
-from duet_device.commands.options import Temperature
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
 from duet_device.errors import (
@@ -27,13 +26,10 @@ from duet_device.errors import (
     UsageProblem,
 )
 from duet_device.settings import (
-    DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_CONTEXT_TIMEOUT,
     DEFAULT_IN_FLIGHT,
-    DEFAULT_SERVER,
-    DEFAULT_TIMEOUT,
-    MOST_DEFAULT_THREADS,
     MOST_TIMEOUT,
+    ClientSettings,
 )
 from duet_device.text import decode_text
 
@@ -46,8 +42,6 @@ if TYPE_CHECKING:
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
-# What the wire carries; a pair takes far fewer.
-_MOST_BUDGET = 2**31 - 1
 
 EXIT_CODES = """\b
 Exit codes:
@@ -76,7 +70,7 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
-class _Ask(click.Command):
+class _Ask(ConfiguredCommand):
     """Ends in one JSON object with --json, whether the question was answered or not."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -93,9 +87,14 @@ class _Ask(click.Command):
             ctx.exit(failure.exit_code)
 
 
-# DUET_SERVER, not DUET_ASK_SERVER.
-@click.command(cls=_Ask, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
-@click.argument("question", required=False)
+@click.command(cls=_Ask, epilog=EXIT_CODES, params=[*SETTINGS])
+@click.argument("words", metavar="[QUESTION]...", nargs=-1)
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Fetch a missing pair and trust its publisher without asking.",
+)
 @click.option(
     "--json",
     "as_json",
@@ -103,68 +102,6 @@ class _Ask(click.Command):
     help="Print the receipt, or the error, as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
-@click.option(
-    "--budget",
-    type=click.IntRange(1, _MOST_BUDGET),
-    metavar="N",
-    help="Maximum number of signal tokens [pair's default].",
-)
-@click.option(
-    "--timeout",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="Total time limit in seconds, from when the question is read.",
-)
-@click.option(
-    "--connect-timeout",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    default=DEFAULT_CONNECT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="Connection timeout in seconds.",
-)
-@click.option(
-    "--temperature",
-    type=Temperature(),
-    metavar="T",
-    help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, MOST_SEED),
-    metavar="N",
-    help="Sampling seed [random].",
-)
-@click.option("--device-only", is_flag=True, help="Answer without the cloud; open no connection.")
-@click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
-@click.option(
-    "--server",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Address of the cloud.",
-)
-@click.option("--pair", "pair_name", metavar="NAME_OR_DIR", help="Pair to use.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 512),
-    metavar="N",
-    help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
-)
-@click.option(
-    "--prompt-lookup/--no-prompt-lookup",
-    default=True,
-    show_default=True,
-    help="Speculative decoding by prompt lookup, while that is faster.",
-)
-@click.option(
-    "--speculative-prefill/--no-speculative-prefill",
-    default=False,
-    show_default=True,
-    help="Speculative prefill of the signal: earlier answers, more computation.",
-)
 @click.option(
     "--allow-unsigned",
     is_flag=True,
@@ -238,21 +175,11 @@ class _Ask(click.Command):
 @click.pass_context
 def ask(
     context: click.Context,
-    question: str | None,
+    words: tuple[str, ...],
+    yes: bool,
     as_json: bool,
     show_signal: bool,
-    budget: int | None,
-    timeout: float,
-    connect_timeout: float,
-    temperature: float | None,
-    seed: int | None,
-    device_only: bool,
-    require_cloud: bool,
-    server: str,
     pair_name: str | None,
-    threads: int | None,
-    prompt_lookup: bool,
-    speculative_prefill: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
     context_timeout: float,
@@ -268,52 +195,45 @@ def ask(
     in_flight: int,
     quiet: bool,
     verbose: bool,
+    **settings: Unpack[ClientSettings],
 ) -> None:
-    """Answer QUESTION (read from stdin if omitted or "-").
+    """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
     The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
     alone and says so. The answer goes to stdout, everything else to stderr.
 
+    Where no pair is installed, the decoder of the server's pair is fetched first.
+
     Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
-    separates several paths as PATH does.
+    separates several paths as PATH does. Settings that stay: duet-device config.
     """
     stop = stop_on_interrupt(context)
     # The time limit of a batch counts for each of its questions.
-    limit = MOST_TIMEOUT if questions else timeout
+    limit = MOST_TIMEOUT if questions else settings["timeout"]
     deadline = Deadline(limit, context.find_root().obj, stop)
-    if questions and question:
+    text = " ".join(words)
+    if questions and words:
         raise UsageProblem("give a QUESTION or --in, not both")
-    from_stdin = question in (None, "-") and not questions
-    if from_stdin and "-" in sources:
-        raise UsageProblem("stdin holds the context: give the question as an argument")
-    text = question or ""
-    if from_stdin:
+    if words in ((), ("-",)) and not questions:
+        if "-" in sources:
+            raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
     # Imported here, so that --help and errors of usage come at once.
-    from duet_contract.pairs import DEFAULT_PAIR
     from duet_device.client import Client
+    from duet_device.commands.first_use import installed_pair
     from duet_device.commands.output import Output
     from duet_device.commands.recorder import Recorder
     from duet_device.events import Result
     from duet_device.privacy.context import Context, read_context
     from duet_device.question import Question
 
-    client = Client(
-        pair_name or DEFAULT_PAIR,
-        allow_unsigned=allow_unsigned,
-        server=server,
-        budget=budget,
-        temperature=temperature,
-        seed=seed,
-        timeout=timeout,
-        connect_timeout=connect_timeout,
-        device_only=device_only,
-        require_cloud=require_cloud,
-        threads=threads,
-        prompt_lookup=prompt_lookup,
-        speculative_prefill=speculative_prefill,
-    )
+    if not questions:
+        # An empty one fetches no pair.
+        Question(text)
+    with deadline.waiting():
+        pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
+    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
     output = Output(
@@ -403,6 +323,9 @@ def _redacted(
 
 def _read_stdin() -> str:
     try:
+        if sys.stdin.buffer.isatty():
+            sys.stderr.write("Question (end with Enter, Ctrl-D): ")
+            sys.stderr.flush()
         data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     except OSError as error:
         raise UsageProblem(

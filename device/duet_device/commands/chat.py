@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from duet_device.commands.ask import ask, finders_for, read_line, stop_on_interrupt
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import Output, note, show
 from duet_device.deadline import Deadline
 from duet_device.errors import (
@@ -22,6 +23,7 @@ from duet_device.errors import (
     UsageProblem,
     VaultError,
 )
+from duet_device.settings import ClientSettings
 
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
@@ -31,13 +33,11 @@ if TYPE_CHECKING:
     from duet_device.conversation import Conversation, Past
 
 _PROMPT = "> "
-_NOT_HERE = {
-    "question", "as_json", "sources", "context_timeout", "show_work", "show_sent", "reuse",
-    "questions", "answers", "in_flight",
-}  # fmt: skip
-_OPTIONS = [
-    each for each in ask.params if isinstance(each, click.Option) and each.name not in _NOT_HERE
-]
+# Of `ask`, in addition to the settings.
+_OPTIONS = (
+    "yes", "show_signal", "allow_unsigned", "redact", "redact_words", "redact_numbers", "no_log",
+    "quiet", "verbose",
+)  # fmt: skip
 _COMMANDS = {
     "/signal": "show the last signal and those that follow, or stop that",
     "/share": "/share N: send up to N earlier turns with a question",
@@ -50,8 +50,8 @@ _COMMANDS = {
 
 
 @click.command(
-    params=_OPTIONS,
-    context_settings={"auto_envvar_prefix": "DUET"},
+    cls=ConfiguredCommand,
+    params=[*SETTINGS, *(each for each in ask.params if each.name in _OPTIONS)],
 )
 @click.option(
     "--share-history",
@@ -76,6 +76,7 @@ def chat(
     /,
     share_history: int,
     continued: str | None,
+    yes: bool,
     pair_name: str | None,
     allow_unsigned: bool,
     show_signal: bool,
@@ -85,7 +86,7 @@ def chat(
     no_log: bool,
     quiet: bool,
     verbose: bool,
-    **settings: Any,
+    **settings: Unpack[ClientSettings],
 ) -> None:
     """Answer questions one after the other; the decoder reads the earlier turns.
 
@@ -93,12 +94,13 @@ def chat(
     answer, Ctrl-D ends the chat, /help lists commands. Questions on a pipe are one a line.
     """
     stop = stop_on_interrupt(context)
-    from duet_contract.pairs import DEFAULT_PAIR
     from duet_device.client import Client
+    from duet_device.commands.first_use import installed_pair
     from duet_device.commands.recorder import Recorder
     from duet_device.conversation import Conversation
 
-    client = Client(pair_name or DEFAULT_PAIR, allow_unsigned=allow_unsigned, **settings)
+    pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
+    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
     manifest = client.pair.manifest

@@ -129,9 +129,9 @@ class History:
         id_ = secrets.token_hex(4)
         # Without defaults: an older version reads what it knows.
         data = record.model_dump_json(exclude_defaults=True)
-        sealed = vault.seal(data.encode("utf-8"), _purpose(id_))
+        encrypted = vault.encrypt(data.encode("utf-8"), _purpose(id_))
         with self._connected() as database:
-            database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, sealed))
+            database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, encrypted))
         return id_
 
     def ids(self) -> list[str]:
@@ -155,7 +155,7 @@ class History:
         if row is None or not isinstance(row[0], bytes):
             raise VaultError("it is gone, or damaged")
         try:
-            return Record.model_validate_json(vault.unseal(row[0], _purpose(id_)))
+            return Record.model_validate_json(vault.decrypt(row[0], _purpose(id_)))
         except ValidationError as error:
             raise VaultError("it was written by another version of DUET") from error
 

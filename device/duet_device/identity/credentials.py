@@ -24,6 +24,7 @@ from duet_device.errors import (
     VaultLocked,
 )
 from duet_device.home import home
+from duet_device.settings import DEFAULT_PORT, ENROLLMENT_PORT
 
 if TYPE_CHECKING:
     import grpc
@@ -47,7 +48,7 @@ class Identity:
     """Certificate of the authority, PEM."""
     certificate: str = ""
     """Certificate of the device, PEM."""
-    sealed_key: bytes = b""
+    encrypted_key: bytes = b""
     """Private key (PEM), encrypted; empty with `files`."""
     begins: float = 0.0
     """Start of the certificate's validity, seconds since 1970; 0 with `files`."""
@@ -102,21 +103,28 @@ class Identity:
 
     def _key(self) -> bytes:
         try:
-            return unseal_key(key_purpose(self.server), self.sealed_key)
+            return decrypt_key(key_purpose(self.server), self.encrypted_key)
         except VaultLocked:
             raise
         except VaultError as error:
             raise VaultError(f"this device's key for {self.server}: {error}") from error
 
 
-def parse_address(server: str) -> Address:
+def parse_address(server: str, port: int = DEFAULT_PORT) -> Address:
     """Read a server's address.
 
+    Args:
+        server: HOST:PORT, or HOST.
+        port: what HOST alone means.
+
     Raises:
-        UsageProblem: it is not HOST:PORT.
+        UsageProblem: it is neither.
     """
+    text = server.strip()
+    if text.endswith("]") or (text and ":" not in text):
+        text = f"{text}:{port}"
     try:
-        return Address.parse(server)
+        return Address.parse(text)
     except AddressError as error:
         raise UsageProblem(str(error)) from error
 
@@ -167,7 +175,7 @@ def save_identity(identity: Identity) -> Path:
         data |= {
             "authority": identity.authority,
             "certificate": identity.certificate,
-            "key": base64.b64encode(identity.sealed_key).decode("ascii"),
+            "key": base64.b64encode(identity.encrypted_key).decode("ascii"),
             "begins": identity.begins,
             "ends": identity.ends,
         }
@@ -184,7 +192,7 @@ def key_purpose(server: str) -> str:
     return f"identity key for {server}"
 
 
-def seal_key(purpose: str, key: bytes) -> bytes:
+def encrypt_key(purpose: str, key: bytes) -> bytes:
     """Encrypt a private key (PEM) for one purpose.
 
     Raises:
@@ -192,18 +200,18 @@ def seal_key(purpose: str, key: bytes) -> bytes:
     """
     from duet_device.vault.vault import Vault
 
-    return Vault.open().seal(key, purpose)
+    return Vault.open().encrypt(key, purpose)
 
 
-def unseal_key(purpose: str, sealed: bytes) -> bytes:
-    """Decrypt what `seal_key` gave for the same purpose.
+def decrypt_key(purpose: str, encrypted: bytes) -> bytes:
+    """Decrypt what `encrypt_key` gave for the same purpose.
 
     Raises:
         VaultError: there is no vault, it cannot be opened, or the key was modified.
     """
     from duet_device.vault.vault import Vault
 
-    return Vault.open(create=False).unseal(sealed, purpose)
+    return Vault.open(create=False).decrypt(encrypted, purpose)
 
 
 def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
@@ -228,7 +236,7 @@ def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCred
     known = f" but with {', '.join(enrolled[:_MOST_NAMED])}" if enrolled else ""
     raise IdentityProblem(
         f"this device is not enrolled with {address}{known}, and nothing is sent to other machines "
-        "in the clear: duet-device enroll HOST:PORT CODE"
+        f"in the clear: duet-device enroll {Address(address.host, ENROLLMENT_PORT)} CODE"
     )
 
 
@@ -273,7 +281,7 @@ def _parse(data: dict[str, Any], server: str) -> Identity:
         name,
         authority=str(data["authority"]),
         certificate=str(data["certificate"]),
-        sealed_key=base64.b64decode(data["key"], validate=True),
+        encrypted_key=base64.b64decode(data["key"], validate=True),
         begins=float(data["begins"]),
         ends=float(data["ends"]),
     )

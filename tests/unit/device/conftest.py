@@ -89,7 +89,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Lets nobody look up or reach another machine; lists who was looked for."""
+    """Block connections and look-ups of other machines; list what was looked up."""
     tried: list[object] = []
 
     def refuse(*address: object, **_: object) -> None:

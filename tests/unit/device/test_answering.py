@@ -126,7 +126,7 @@ def test_the_cloud_is_asked_while_the_decoder_loads(
 
 
 def test_everything_is_evaluated_on_arrival(pair: Pair, decoder: ScriptedDecoder) -> None:
-    """The cloud goes on only once the device has evaluated what came before."""
+    """The cloud continues only once the device has evaluated what came before."""
     prefix = f"Q:{QUESTION} S:".encode()
     seen: list[bool] = []
 

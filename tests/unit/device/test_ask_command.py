@@ -30,7 +30,7 @@ from tests.doubles.decoder import ScriptedDecoder
 
 @pytest.fixture
 def home(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with the pair `bytes`, the default one, whose decoder file is no GGUF."""
+    """A directory with the pair `bytes`, the default one, whose decoder file is not a GGUF."""
     directory = pair.directory / "bytes"
     directory.mkdir()
     (directory / "decoder.gguf").write_bytes(b"abc")
@@ -300,7 +300,7 @@ def test_newer_manifest(home: Path, capsys: Captured) -> None:
         (None, "is missing"),
         (b"ab", "has 2 bytes"),
         (b"abd", "was altered"),
-        (b"abc", "no well-formed GGUF"),
+        (b"abc", "not a well-formed GGUF"),
     ],
 )
 def test_damaged_decoder_file(

@@ -35,7 +35,7 @@ BUDGET = 16
 
 
 def drips(response: ReasonResponse, *last: ReasonResponse) -> Script:
-    """The same message for ever, or as long as somebody wants it."""
+    """The same message forever, or as long as it is wanted."""
 
     def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         yield from itertools.takewhile(lambda _: context.is_active(), itertools.repeat(response))
@@ -172,7 +172,7 @@ def test_details_that_cannot_be_read(pair: Pair, decoder: ScriptedDecoder) -> No
 
 class _Raw(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        # A chunk of text whose two bytes are no UTF-8, then the end.
+        # A chunk of text whose two bytes are not UTF-8, then the end.
         message = ReasonResponse(chunk=SignalChunk(text="ab")).SerializeToString()
         responses = [message.replace(b"ab", b"\xff\xfe"), done_text(1).SerializeToString()]
         return grpc.unary_stream_rpc_method_handler(lambda *_: iter(responses))

@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from duet_device.cli import main
 from duet_device.errors import ExitCode, IdentityExpired, IdentityProblem
 from duet_device.events import Event
-from duet_device.identity.credentials import Identity, credentials_for, load_identity, save_identity
+from duet_device.identity.credentials import (
+    Identity,
+    canonical,
+    credentials_for,
+    load_identity,
+    save_identity,
+)
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import answer, notes
 from tests.doubles.decoder import ScriptedDecoder
@@ -75,6 +80,14 @@ def test_a_malformed_address_is_misuse(
     (line,) = capsys.readouterr().err.splitlines()
     assert "is not HOST:PORT" in line
     assert "cloud.example.org:50151" in line
+
+
+@pytest.mark.parametrize(
+    ("typed", "address"),
+    [("Cloud.example.org ", "cloud.example.org:50151"), ("[::1]", "[::1]:50151"), ("a:1", "a:1")],
+)
+def test_a_host_alone_means_the_default_port(typed: str, address: str) -> None:
+    assert canonical(typed) == address
 
 
 @pytest.mark.parametrize("bad", ["cert", "key", "ca"])
@@ -161,7 +174,9 @@ def test_enrolling_ends_with_a_command_that_works(
     authority, _ = write_certificate(tmp_path, "ca")
     command = ["enroll", SERVER, f"--cert={certificate}", f"--key={key}", f"--ca={authority}"]
     assert main(command) == ExitCode.OK
-    assert f'next: duet-device ask --server {SERVER} "' in capsys.readouterr().err
-    shutil.rmtree(pair.directory / "pairs")
+    assert capsys.readouterr().err.endswith('next: duet-device ask "What is 17 + 25?"\n')
+    assert main(["config", "get", "server"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{SERVER}\n"
+    assert main(["config", "set", "server", "another.example.org"]) == ExitCode.OK
     assert main(command) == ExitCode.OK
-    assert capsys.readouterr().err.endswith(f"next: duet-device pull --server {SERVER}\n")
+    assert f'next: duet-device ask --server {SERVER} "' in capsys.readouterr().err

@@ -82,7 +82,7 @@ class CloudSource:
                 raise failure
             if not (isinstance(failure, DeadlineExceeded) and not failures):
                 pause = wait or min(_MOST_WAIT_S, _FIRST_WAIT_S * 2**failures)
-                self._note(f"{failure}; going on at byte {size_of(target)} in {pause:.1f} s")
+                self._note(f"{failure}; continuing at byte {size_of(target)} in {pause:.1f} s")
                 time.sleep(pause)
 
     def close(self) -> None:

@@ -156,7 +156,7 @@ async def test_a_server_with_tls_below_13_is_told_nothing(secure, enrolled, code
 
 
 async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
-    """Somebody in between, or the wrong address: the code's secret is not sent there."""
+    """A man in the middle, or a wrong address, does not receive the code's secret."""
     other = identities.make_authority(tmp_path / "other")
     foreign = invite(other.certificate, other.registry, "laptop", ["inference"], 1.0)
     address = f"localhost:{secure.enrollment_port}"
@@ -361,7 +361,7 @@ async def test_a_damaged_identity_is_never_taken_for_none(enrolled, at_home):
             open_channel(identity.server)
 
 
-async def test_an_altered_sealed_key(enrolled, at_home):
+async def test_a_modified_encrypted_key(enrolled, at_home):
     identity = await enrolled()
     (path,) = (at_home / "identities").iterdir()
     data = json.loads(path.read_bytes())

@@ -162,7 +162,7 @@ def test_an_altered_file(
     content[position] ^= 1
     cloud.content = bytes(content)
     refused(pull(cloud, "toy"), capsys, "sent what was not signed", home)
-    # What was kept of it is not gone on with.
+    # The partial download is not resumed.
     cloud.content, cloud.offsets = None, []
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [0]
@@ -186,7 +186,7 @@ def test_a_signed_gguf_bomb(tmp_path: Path, home: Path, capsys: Captured) -> Non
     (tmp_path / "bomb" / "manifest.json").write_text(json.dumps(manifest))
     sign_pair(tmp_path / "bomb", KEY)
     with PairCloud(tmp_path / "bomb") as cloud:
-        refused(pull(cloud, "toy"), capsys, "no well-formed GGUF", home)
+        refused(pull(cloud, "toy"), capsys, "not a well-formed GGUF", home)
 
 
 @pytest.mark.parametrize(
