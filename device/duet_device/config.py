@@ -7,13 +7,11 @@ order stay; what the change would do is checked before the file is written.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
 from duet_contract.directories import config_directory, expand
 from duet_contract.errors import NoDirectoryError
-from duet_contract.private_files import write_private
 from duet_device.errors import UsageProblem
 from duet_device.home import HOME_VARIABLE
 
@@ -40,8 +38,14 @@ def load() -> dict[str, object]:
     Raises:
         UsageProblem: it cannot be read.
     """
+    text = read()
+    if not text:
+        return {}
+    # Imported here: each question starts with this call.
+    import tomllib
+
     try:
-        return tomllib.loads(read())
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise problem(str(error)) from error
 
@@ -76,6 +80,8 @@ def store(changes: Mapping[str, object], template: str = "") -> None:
     Raises:
         UsageProblem: the file cannot be read or written, or the change must be made by hand.
     """
+    import tomllib
+
     text = read() or template
     wanted = load() | {name: value for name, value in changes.items() if value is not None}
     for name, value in changes.items():
@@ -97,6 +103,8 @@ def write(text: str) -> None:
     Raises:
         UsageProblem: it cannot be written.
     """
+    from duet_contract.private_files import write_private
+
     # Of a link, such as managers of such files make, the target is replaced.
     path = Path(os.path.realpath(config_path()))
     try:

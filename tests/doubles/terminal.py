@@ -24,6 +24,8 @@ text = os.environ.get("TEST_ANSWER", "h\xe4ppy \U0001f642")
 client.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))
 sys.exit(main())
 """
+# The installed program as it is.
+REAL_PROGRAM = "import sys; from duet_device.cli import main; sys.exit(main())"
 CTRL_C, CTRL_D = "\x03", "\x04"
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
@@ -35,16 +37,21 @@ class Terminal:
         arguments: of `duet-device`.
         environment: added to this process's.
         columns: width of the terminal.
+        program: what Python runs.
     """
 
     def __init__(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, columns: int = 80
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        columns: int = 80,
+        program: str = PROGRAM,
     ) -> None:
         self._ours, theirs = pty.openpty()
         self.resize(columns)
         self.output = ""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *arguments],
+            [sys.executable, "-c", program, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

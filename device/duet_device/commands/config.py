@@ -23,13 +23,13 @@ def config() -> None:
     """
 
 
-@config.command()
+@config.command(short_help="Print the path of the file.")
 def path() -> None:
     """Print the path of the file, which may not exist."""
     show_path(file.config_path())
 
 
-@config.command()
+@config.command(short_help="Print the value of a setting.")
 @click.argument("name")
 @click.pass_context
 def get(context: click.Context, name: str) -> None:
@@ -38,7 +38,7 @@ def get(context: click.Context, name: str) -> None:
     show(str(value).lower() if isinstance(value, bool) else "" if value is None else str(value))
 
 
-@config.command("set")
+@config.command("set", short_help="Set a setting in the file.")
 @click.argument("name")
 @click.argument("value", required=False)
 @click.pass_context
@@ -56,7 +56,7 @@ def set_(context: click.Context, name: str, value: str | None) -> None:
         note(f"{variable(name)} is set, and overrides the file")
 
 
-@config.command()
+@config.command(short_help="Open the file in an editor.")
 @click.pass_context
 def edit(context: click.Context) -> None:
     """Open the file in $VISUAL or $EDITOR, then check it."""
@@ -69,7 +69,7 @@ def edit(context: click.Context) -> None:
     _note_unknown(command, settings)
 
 
-@config.command("show")
+@config.command("show", short_help="Print each setting and its source.")
 @click.pass_context
 def show_(context: click.Context) -> None:
     """Print each setting with its value and what sets it, as TOML."""

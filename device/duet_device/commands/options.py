@@ -81,8 +81,7 @@ SETTINGS = (
         ["--threads"],
         type=click.IntRange(1, 512),
         metavar="N",
-        help="Decoder threads [as measured by duet-device doctor, else one per processor but one, "
-        f"at most {MOST_DEFAULT_THREADS}].",
+        help=f"Decoder threads [as measured, else processors less one, at most {MOST_DEFAULT_THREADS}].",
     ),
     click.Option(
         ["--prompt-lookup/--no-prompt-lookup"],

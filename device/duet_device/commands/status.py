@@ -11,7 +11,9 @@ from duet_device.errors import DeviceError, ModelProblem
 
 
 @click.command(cls=ConfiguredCommand, params=[each for each in SETTINGS if each.name == "server"])
-@click.option("--next", "only_next", is_flag=True, hidden=True, allow_from_autoenv=False)
+@click.option(
+    "--next", "only_next", is_flag=True, allow_from_autoenv=False, help="Show only what to do next."
+)
 def status(server: str, only_next: bool) -> None:
     """Show server, pairs, identities, trusted publishers, and where everything is stored.
 

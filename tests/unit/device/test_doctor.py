@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -29,10 +30,12 @@ from tests.doubles.cloud import ScriptedCloud, says
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY
 from tests.doubles.small_pairs import write_gguf
+from tests.doubles.terminal import CTRL_C, Terminal
 from tests.unit.device.conftest import manifest_data
 
 Captured = pytest.CaptureFixture[str]
 NOWHERE = "127.0.0.1:9"
+USER = "user:secret@"
 
 
 @pytest.fixture
@@ -228,7 +231,7 @@ def test_certificates(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None
     ("variables", "address", "status"),
     [
         ({}, "cloud.example.org", "ok"),
-        ({"https_proxy": "http://user:secret@proxy:3128"}, "cloud.example.org", "warning"),
+        ({"https_proxy": f"http://{USER}proxy:3128"}, "cloud.example.org", "warning"),
         ({"https_proxy": "http://proxy"}, "127.0.0.1", "ok"),
         ({"grpc_proxy": "http://proxy", "no_proxy": "a, example.org"}, "cloud.example.org", "ok"),
         ({"http_proxy": "http://proxy", "no_proxy": "other.org,"}, "cloud.example.org", "warning"),
@@ -264,6 +267,19 @@ def test_a_server_that_serves_the_pair_and_one_that_does_not(
         assert found.status == "warning"
         assert found.fix == f"duet-device pull bytes --server {cloud.address}"
     assert match.check(machine).value.startswith("not known: no cloud at")
+
+
+def test_ctrl_c_does_not_wait_for_a_silent_server(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with Terminal("doctor", "proxy", "server", "--server", address) as terminal:
+            terminal.expect("proxy")
+            silent.accept()
+            began = time.monotonic()
+            terminal.type(CTRL_C)
+            assert terminal.end() == ExitCode.INTERRUPTED
+            assert time.monotonic() - began < 5
+            assert terminal.shown.endswith("duet-device: interrupted\n")
 
 
 class Stepped:
