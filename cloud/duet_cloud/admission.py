@@ -145,8 +145,12 @@ class Admission:
     async def drain(self, grace_s: float) -> bool:
         """Stop admitting, wait for running requests; return False if some remain after `grace_s`."""
         self.state = SERVING_STATE_DRAINING
+        return await self.idle(grace_s)
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until no request is in flight; return False if some remain after `seconds`."""
         try:
-            await asyncio.wait_for(self._idle.wait(), grace_s)
+            await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:
             return False
         return True

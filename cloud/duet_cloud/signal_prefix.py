@@ -1,6 +1,6 @@
 """The start of a signal that the device already holds: checked, and turned into token ids.
 
-The signal continues after it, as if this request had generated it. So a device can go on after a
+The signal continues after it, as if this request had generated it. So a device can continue after a
 cut, here or on another replica, and nothing of an earlier request is stored.
 """
 

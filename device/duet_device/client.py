@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -18,18 +19,20 @@ from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import (
     DeviceError,
     IdentityExpired,
+    IdentityProblem,
     Interrupted,
     ModelProblem,
     UsageProblem,
 )
 from duet_device.events import Event, Note, Result
 from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import canonical
+from duet_device.identity.credentials import identity_for, parse_addresses
 from duet_device.identity.renewal import renew_if_due
 from duet_device.link import Link, cancelled
 from duet_device.pairs.pair import Pair, load_decoder, open_pair
 from duet_device.pipeline import Asked, answer_in_order
 from duet_device.question import Question, build_request
+from duet_device.servers import Server
 from duet_device.settings import (
     DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
@@ -62,7 +65,7 @@ class Client:
             itself).
         credentials: for the connection; those of this device's identity with the server, if None.
         decoder: a loaded decoder to use; the caller closes it.
-        channel: an open channel to `server` to use; the caller closes it.
+        channel: an open channel to use for every server; the caller closes it.
         **settings: fields of `duet_device.settings.Settings`, such as `server` and `budget`.
 
     Raises:
@@ -102,8 +105,7 @@ class Client:
         self._credentials = credentials
         self._given_decoder, self._given_channel = decoder, channel
         self._decoder: Decoder | None = None
-        self._channel: grpc.Channel | None = None
-        self._retired: list[grpc.Channel] = []
+        self._servers: list[Server] = []
         self._closed = False
         # Held while a question is answered; the holder owns decoder and channel.
         self._turn = threading.Lock()
@@ -298,8 +300,15 @@ class Client:
             deadline = Deadline(settings.timeout, stop=stop)
             return self._begin(self._fitted(question), settings, deadline)
 
+        server = None
         with self._my_turn(Deadline(MOST_TIMEOUT, stop=stop), stream[0]):
-            yield from answer_in_order(questions, begin, self._finish, in_flight)
+            for number, event in answer_in_order(questions, begin, self._finish, in_flight):
+                if isinstance(event, Result):
+                    server = event.receipt.server or server
+                yield number, event
+            # Only now: it closes connections.
+            for note in self._renew(server):
+                log.info(note.text)
 
     def _changed(self, changes: QuestionSettings) -> Settings:
         settings = replace(self.settings, **changes)
@@ -340,52 +349,39 @@ class Client:
         self, question: Question, settings: Settings, deadline: Deadline
     ) -> Generator[Event]:
         asked = self._begin(question, settings, deadline)
-        source = None
+        server = None
         for event in self._finish(asked):
-            if isinstance(event, Result):
-                source = event.receipt.source
+            if isinstance(event, Result) and event.receipt.source == "duet":
+                server = event.receipt.server
             yield event
-        if source == "duet":
-            # Only now, and only over a link that works: it delays no answer.
-            yield from self._renew()
+        # Only now, and only over a link that works: it delays no answer.
+        yield from self._renew(server)
 
     def _begin(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
         """Send a question."""
         request = build_request(question, self.pair.manifest, settings)
-        channel = None
+        link = None
         notes: list[Note] = []
         if not settings.device_only and question.signal is None:
-            try:
-                channel = self._open_channel(settings, deadline)
-            except IdentityExpired as error:
-                if settings.require_cloud:
-                    raise
-                notes.append(Note(f"{error}; the device answers alone"))
-        link = None
-        if channel is not None:
-            link = Link(
-                channel,
-                canonical(settings.server),
-                request,
-                deadline,
-                settings.connect_timeout,
-                budget=settings.budget_for(self.pair.manifest),
-            )
-        return Asked(question, settings, deadline, request.request_id, channel, link, tuple(notes))
+            servers = self._open_servers(settings, deadline, notes)
+            if servers:
+                link = Link(
+                    servers,
+                    request,
+                    deadline,
+                    settings.connect_timeout,
+                    budget=settings.budget_for(self.pair.manifest),
+                    vocabulary=self.pair.manifest.decoder.vocabulary.size,
+                )
+        return Asked(question, settings, deadline, request.request_id, link, tuple(notes))
 
-    def _finish(
-        self, asked: Asked, in_use: frozenset[grpc.Channel] = frozenset()
-    ) -> Generator[Event]:
-        """Answer a question that was sent.
-
-        Args:
-            asked: the question; its link is cancelled in the end.
-            in_use: channels to leave open, because other links use them.
-        """
-        yield from asked.notes
+    def _finish(self, asked: Asked) -> Generator[Event]:
+        """Answer a question that was sent; its link is cancelled in the end."""
+        link = asked.link
         self._deadline = asked.deadline
 
         def answer() -> Generator[Event]:
+            yield from asked.notes
             # Loaded and imported while the cloud already works.
             decoder = self._load_decoder()
             from duet_device.exchange import Exchange, answer
@@ -393,26 +389,58 @@ class Client:
             exchange = Exchange(
                 asked.question, self.pair.manifest, asked.settings, decoder, asked.deadline
             )
-            yield from answer(exchange, asked.request_id, asked.link)
+            yield from answer(exchange, asked.request_id, link)
 
-        link = asked.link
-        try:
-            with closing(cancelled(link, answer()) if link else answer()) as events:
-                yield from events
-        finally:
-            if link and link.broken:
-                # gRPC would wait before it connects again; a new channel does not.
-                self._retire_channel(asked.channel)
-            self._close_retired(in_use)
+        with closing(cancelled(link, answer()) if link else answer()) as events:
+            yield from events
 
-    def _open_channel(self, settings: Settings, deadline: Deadline) -> grpc.Channel:
+    def _open_servers(
+        self, settings: Settings, deadline: Deadline, notes: list[Note]
+    ) -> list[Server]:
+        """Return the servers to ask; none if the device may answer without one.
+
+        Raises:
+            IdentityProblem: no server can be asked.
+        """
+        if self._servers:
+            return self._servers
         if self._given_channel is not None:
-            return self._given_channel
-        if self._channel is None:
-            # The identity may be encrypted with a passphrase that is asked for.
-            with deadline.waiting():
-                self._channel = open_channel(settings.server, self._credentials)
-        return self._channel
+            self._servers = [Server(settings.server, channel=self._given_channel)]
+            return self._servers
+        problems: list[IdentityProblem] = []
+        for address in parse_addresses(settings.server):
+            try:
+                # The identity may be encrypted with a passphrase that is asked for.
+                with deadline.waiting():
+                    self._add_server(str(address))
+            except IdentityProblem as error:
+                problems.append(error)
+        may_be_alone = isinstance(next(iter(problems), None), IdentityExpired)
+        if problems and not self._servers and (settings.require_cloud or not may_be_alone):
+            raise problems[0]
+        for problem in problems:
+            alone = "" if self._servers else "; the device answers alone"
+            notes.append(Note(f"{problem}{alone}"))
+        return self._servers
+
+    def _add_server(self, name: str) -> None:
+        """Add a server, and all others that its identity is for.
+
+        Raises:
+            IdentityProblem: the identity for a remote server is missing, or it cannot be used.
+        """
+        known = {server.name for server in self._servers}
+        if name in known:
+            return
+        identity = None if self._credentials else identity_for(name)
+        credentials = identity.credentials() if identity else self._credentials
+        server_name = identity.server_name if identity else ""
+        for each in (name, *(identity.servers if identity else ())):
+            if each not in known:
+                known.add(each)
+                self._servers.append(
+                    Server(each, partial(open_channel, each, credentials, server_name))
+                )
 
     def _load_decoder(self) -> "Decoder":
         if self._given_decoder is not None:
@@ -421,15 +449,15 @@ class Client:
             self._decoder = load_decoder(self.pair, self.settings.threads)
         return self._decoder
 
-    def _renew(self) -> Iterator[Note]:
-        """Renew this device's certificate if it is time."""
-        if self._credentials is not None or self._given_channel is not None:
+    def _renew(self, server: str | None) -> Iterator[Note]:
+        """Renew this device's certificate if it is time, at a server that works, if one did."""
+        # Other credentials are the caller's to renew.
+        if server is None or self._credentials is not None or self._given_channel is not None:
             return
         notes: list[str] = []
-        if renew_if_due(self.settings.server, notes.append):
+        if renew_if_due(server, notes.append):
             # The next question uses the new certificate.
-            self._retire_channel(self._channel)
-            self._close_retired()
+            self._close_servers()
         for note in notes:
             yield Note(note)
 
@@ -437,20 +465,13 @@ class Client:
         if self._closed:
             raise UsageProblem("this client is closed: open another Client")
 
-    def _retire_channel(self, channel: grpc.Channel | None) -> None:
-        """Use a channel for no further question."""
-        if channel is not None and channel is self._channel:
-            self._channel = None
-            self._retired.append(channel)
-
-    def _close_retired(self, in_use: frozenset[grpc.Channel] = frozenset()) -> None:
-        for channel in [each for each in self._retired if each not in in_use]:
-            self._retired.remove(channel)
-            channel.close()
+    def _close_servers(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
 
     def _free(self) -> None:
-        self._retire_channel(self._channel)
-        self._close_retired()
+        self._close_servers()
         if decoder := self._decoder:
             self._decoder = None
             decoder.close()

@@ -38,6 +38,10 @@ class CloudUnreachable(DeviceError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class BrokenSignal(CloudUnreachable):
+    """The cloud sent what is not a signal by the contract."""
+
+
 class CloudRefused(DeviceError):
     """The cloud refused the question."""
 
@@ -56,6 +60,10 @@ class DeadlineExceeded(DeviceError):
     """The time limit of the question has passed."""
 
     exit_code = ExitCode.DEADLINE
+
+
+class SignalLate(DeadlineExceeded):
+    """The signal is not whole, and only the time for the device's own part is left."""
 
 
 class ModelProblem(DeviceError):

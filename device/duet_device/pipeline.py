@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
-import grpc
-
 from duet_contract.errors import ContractError
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError, Interrupted, ModelProblem
@@ -27,10 +25,8 @@ class Asked:
     """When to stop."""
     request_id: str
     """Id of the request."""
-    channel: grpc.Channel | None
-    """Channel of the link; None if the device answers alone."""
     link: Link | None
-    """Source of the signal."""
+    """Source of the signal; None if there is none from the cloud."""
     notes: tuple[Note, ...]
     """What the user should know before any other event."""
 
@@ -38,7 +34,7 @@ class Asked:
 def answer_in_order(
     questions: Iterable[str | Question | DeviceError],
     begin: Callable[[str | Question], Asked],
-    finish: Callable[[Asked, frozenset[grpc.Channel]], Generator[Event]],
+    finish: Callable[[Asked], Generator[Event]],
     in_flight: int,
 ) -> Generator[tuple[int, Event | DeviceError]]:
     """Keep up to `in_flight` questions sent ahead, and answer them in their order.
@@ -46,7 +42,7 @@ def answer_in_order(
     Args:
         questions: read one by one, as there is room for them; an error is yielded in its turn.
         begin: sends a question.
-        finish: answers a question that was sent, given the channels that later ones use.
+        finish: answers a question that was sent.
         in_flight: most questions that were sent and are not answered, the current one included.
 
     Yields:
@@ -74,11 +70,8 @@ def answer_in_order(
             if isinstance(asked, DeviceError):
                 yield number, asked
                 continue
-            later = frozenset(
-                each.channel for _, each in waiting if isinstance(each, Asked) and each.channel
-            )
             try:
-                for event in finish(asked, later):
+                for event in finish(asked):
                     yield number, event
             except (ContractError, DeviceError) as error:
                 yield number, _failure(error)

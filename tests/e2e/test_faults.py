@@ -11,14 +11,9 @@ from duet_tools.faults.trials import Row
 # Without a signature, which a home of no publisher takes.
 PAIR = Path(str(files("duet_pairs"))) / "stories-5m"
 
-# Do not hold yet: a device cannot continue a signal, nor ask another replica.
-_LATER = {"link cut", "cloud killed, second replica", "rolling restart"}
-
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name.replace(" ", "-") for row in ROWS])
 def test_row_holds(row: Row) -> None:
-    if row.name in _LATER:
-        pytest.xfail("a device cannot continue a signal, nor ask another replica")
     (result,) = run(PAIR, [row], quick=True, vllm=False, seed=0, say=lambda _: None)
     if result.not_run:
         pytest.skip(result.not_run)

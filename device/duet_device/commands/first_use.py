@@ -72,16 +72,16 @@ def _fetch(
 ) -> str:
     from duet_device.commands.config import remember
     from duet_device.commands.pull import install_offer
-    from duet_device.identity.credentials import canonical
+    from duet_device.identity.credentials import parse_addresses
     from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.install import look
 
-    server = canonical(server)
-    source = CloudSource(server, wanted, note=note)
+    servers = ",".join(map(str, parse_addresses(server)))
+    source = CloudSource(servers, wanted, note=note)
 
     def consent(offer: "Offer") -> None:
         if not allow_unsigned:
-            _trust(offer, server, yes=yes)
+            _trust(offer, source.server, yes=yes)
 
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
@@ -89,7 +89,7 @@ def _fetch(
     finally:
         source.close()
     name = offer.manifest.id
-    if remember(context, server=server, pair=name):
+    if remember(context, server=servers, pair=name):
         note("server and pair are remembered; see: duet-device config show")
     return name
 

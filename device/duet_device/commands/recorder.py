@@ -72,7 +72,8 @@ class Recorder:
 
         receipt = result.receipt
         signal = None
-        if receipt.source != "device":
+        # The start of a signal would be used again in place of a whole one.
+        if receipt.source != "device" and receipt.outcome != "partial":
             signal = StoredSignal(
                 ids=result.signal_ids,
                 text=receipt.signal,

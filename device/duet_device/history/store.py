@@ -76,7 +76,7 @@ class Record(_Model):
     context: tuple[str, ...]
     """Names of the private documents that the decoder was given."""
     signal: StoredSignal | None
-    """The signal; None if the device answered alone."""
+    """The signal; None if the device answered alone, or from the start of a signal."""
     receipt: Receipt
     """Answer and cost."""
     conversation: str | None = None

@@ -69,7 +69,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         answered = str(services or named)
         identity = pending.request.identity(
             answered, response.name, response.certificate, authority
-        )
+        ).with_servers(response.servers, response.server_name)
         pending.release()
         try:
             pin(answered, tuple(response.publishers))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from duet_tools.errors import UsageProblem
 from duet_tools.faults import matrix
-from duet_tools.faults.cutting import CuttingRelay, Frames
+from duet_tools.faults.cutting import Cut, CuttingRelay, Frames
 from duet_tools.faults.homes import Said
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld
 from duet_tools.report.fault_table import fault_table
@@ -67,7 +67,7 @@ def _through(address: str, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_only_the_first_connection_is_cut_and_only_after_so_many_bytes(reset: bool) -> None:
-    with serving(echo) as address, CuttingRelay(address, after_bytes=5, reset=reset) as relay:
+    with serving(echo) as address, CuttingRelay(address, Cut(bytes=5, reset=reset)) as relay:
         assert _through(relay.address, b"0123456789") in (b"01234", b"reset")
         assert relay.is_cut
         assert _through(relay.address, b"0123456789") == b"0123456789"

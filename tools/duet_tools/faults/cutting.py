@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import struct
+from dataclasses import dataclass
 
 from duet_tools.link.relay import Relay
 
@@ -48,28 +49,30 @@ class Frames:
         return None
 
 
+@dataclass(frozen=True)
+class Cut:
+    """When a connection is cut, and how."""
+
+    bytes: int | None = None
+    """Bytes of the server that pass before; None: no limit."""
+    messages: int | None = None
+    """Messages of the server that pass before; None: no limit."""
+    reset: bool = False
+    """Whether the client sees a reset in place of an end."""
+
+
 class CuttingRelay(Relay):
     """A relay that cuts its first connection once, and passes everything else.
 
     Args:
         target: HOST:PORT of the server.
-        after_bytes: bytes of the server that pass before; None: no limit.
-        after_messages: messages of the server that pass before; None: no limit.
-        reset: whether the client sees a reset in place of an end.
+        cut: None passes the first connection, too.
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        after_bytes: int | None = None,
-        after_messages: int | None = None,
-        reset: bool = False,
-    ) -> None:
+    def __init__(self, target: str, cut: Cut | None = None) -> None:
         super().__init__(target)
-        self._bytes_left = after_bytes
-        self._messages = after_messages
-        self._reset = reset
+        self._cutting = cut or Cut()
+        self._bytes_left = self._cutting.bytes
         self.frames = Frames()
         """Messages that have passed on the first connection."""
         self.is_cut = False
@@ -87,7 +90,7 @@ class CuttingRelay(Relay):
         super()._forward(source, sink, way, data)
 
     def _length_to_cut(self, data: bytes) -> int | None:
-        lengths = [self.frames.length_to(data, self._messages or 0)]
+        lengths = [self.frames.length_to(data, self._cutting.messages or 0)]
         if self._bytes_left is not None:
             lengths.append(self._bytes_left if self._bytes_left <= len(data) else None)
             self._bytes_left -= min(self._bytes_left, len(data))
@@ -97,8 +100,8 @@ class CuttingRelay(Relay):
         self.is_cut = True
         for end in (sink, source):
             with contextlib.suppress(OSError):
-                if self._reset:
+                if self._cutting.reset:
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 # Wakes the threads that read from it; the relay then closes both ends.
-                end.shutdown(socket.SHUT_RD if self._reset else socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RD if self._cutting.reset else socket.SHUT_RDWR)
         raise ConnectionAbortedError("the relay cut the connection")

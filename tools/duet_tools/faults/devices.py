@@ -16,6 +16,11 @@ from duet_tools.faults.trials import Setting, Unheld
 QUESTION = "Nina had 40 euros. She bought 3 books for 8 euros each. How much is left?"
 # A question that takes so much longer than its time limit hangs.
 _PATIENCE_S = 5.0
+SPLIT = "answered by the split"
+PART = "answered from a part of the signal"
+ALONE = "the device alone"
+UNREACHED = frozenset({PART, ALONE, "error: unreachable", "error: deadline"})
+"""Outcomes that are defined where no cloud completes the signal."""
 
 
 @dataclass
@@ -25,7 +30,7 @@ class Asked:
     receipt: Receipt | None = None
     """The receipt; None if there is no answer."""
     error: str = ""
-    """Name of the error; empty if there is an answer."""
+    """The error in a word or two; empty if there is an answer."""
     notes: tuple[str, ...] = ()
     """Notes for the user."""
     seconds: float = 0.0
@@ -36,9 +41,9 @@ class Asked:
         """How it ended, in a word or two."""
         if self.receipt is None:
             return self.error or "hangs"
-        return {"duet": "answered by the split", "device": "the device alone"}.get(
-            self.receipt.source, self.receipt.source
-        )
+        if self.receipt.source != "duet":
+            return ALONE
+        return PART if self.receipt.outcome == "partial" else SPLIT
 
     def check_split(self) -> Receipt:
         """Return the receipt of an answer of the split.
@@ -46,7 +51,7 @@ class Asked:
         Raises:
             Unheld: it ended otherwise.
         """
-        if self.receipt is None or self.receipt.source != "duet":
+        if self.receipt is None or self.outcome != SPLIT:
             raise Unheld(self.outcome)
         return self.receipt
 
@@ -89,7 +94,7 @@ class Device:
                         elif isinstance(event, Result):
                             asked.receipt = event.receipt
             except DeviceError as error:
-                asked.error = type(error).__name__
+                asked.error = f"error: {error.exit_code.name.lower()}"
                 notes.append(str(error))
             except Exception as error:
                 asked.error = f"{type(error).__name__} is raised"

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import ExitStack
+from functools import partial
 
 import grpc
 
@@ -101,7 +102,7 @@ def _unread(setting: Setting, trials: Trials) -> None:
     ):
         device.ask(service.address, budget=8).check_split()
         before = service.held()
-        for _ in range(setting.count(10, 1)):
+        for number in range(1, setting.count(10, 1) + 1):
             with trials.trial(), ExitStack() as stack:
                 for _ in range(slots):
                     channel = open_channel(service.address, options=_CLOSED_WINDOW)
@@ -117,9 +118,18 @@ def _unread(setting: Setting, trials: Trials) -> None:
                 longest = max(longest, time.monotonic() - began)
                 if longest > _WRITE_S + _FREE_S:
                     raise Unheld("slots are free too late")
+                due = number * slots
+                if not settled(partial(_ended, service, due), _WRITE_S + _FREE_S):
+                    raise Unheld("the calls do not end")
                 device.ask(service.address, budget=8).check_split()
         trials.figures["slots free, longest, s"] = longest
         _check_held(trials, service, before)
+
+
+def _ended(service: Service, count: int) -> bool:
+    """Return whether the service has ended so many calls."""
+    ended = [each for each in service.events("reasoned") if each["outcome"] == "unavailable"]
+    return len(ended) >= count
 
 
 def _killed_device(setting: Setting, trials: Trials) -> None:

@@ -28,6 +28,11 @@ class Said:
     err: str
     """Its stderr."""
 
+    @property
+    def both(self) -> str:
+        """Its stdout and stderr."""
+        return self.out + self.err
+
     def check(self, *codes: int) -> "Said":
         """Check that it ended with one of these codes, and said so in lines meant for a user.
 

@@ -102,7 +102,7 @@ def _pull(setting: Setting, trials: Trials) -> None:
     with Service(setting, script=Script()) as service:
         arguments = ("pull", name, "--server", service.address, "--allow-unsigned", "--quiet")
         operation = _Operation(home, lambda: arguments, home.pairs, check, finished)
-        operation.cut(setting, trials, setting.count(30, 2))
+        operation.cut(setting, trials, setting.count(10, 2))
 
 
 def older(setting: Setting) -> Path:
@@ -165,14 +165,14 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
             return ("enroll", address, invite())
 
         operation = _Operation(home, arguments, home.data, check, finished)
-        operation.cut(setting, trials, setting.count(15, 2))
+        operation.cut(setting, trials, setting.count(8, 2))
 
 
 def _history(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "history")
     home.run("logs", "on").check(0)
     stored: list[str] = []
-    for _ in range(setting.count(60, 3)):
+    for _ in range(setting.count(30, 3)):
         with trials.trial():
             command = home.start("0", module=(_WRITER,))
             assert command.process.stdout
@@ -206,7 +206,7 @@ def _first_use(setting: Setting, trials: Trials) -> None:
         check_history(home, home.run("3", module=(_WRITER,)).check(0).out.split())
 
     operation = _Operation(home, lambda: ("logs", "on"), home.data, lambda _: None, finished)
-    operation.cut(setting, trials, setting.count(15, 1))
+    operation.cut(setting, trials, setting.count(8, 1))
 
 
 _SOUND = "the files are sound, what was stored is there, and the same command completes the work"

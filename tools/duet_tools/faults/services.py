@@ -83,6 +83,9 @@ class Service:
         command = [sys.executable, "-m", module, "serve", "--pair", str(setting.pair)]
         command += ["--port", str(self.port), "--log-format", "json", *options]
         environment = script.environment if script else engine_environment()
+        self._began = time.monotonic()
+        self.started_s = 0.0
+        """Seconds until it was ready."""
         self._child = Child("the service", command, environment)
         self._process = psutil.Process(self._child.process.pid)
 
@@ -92,6 +95,7 @@ class Service:
         except BaseException:
             self._child.stop()
             raise
+        self.started_s = time.monotonic() - self._began
         return self
 
     def __exit__(self, *_: object) -> None:
