@@ -2,20 +2,25 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from duet_cloud import logs
+from duet_cloud.admission import Place
 from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.quotas import Charge
+from duet_cloud.log_limit import LogLimit
 from duet_cloud.metrics import Metrics
+from duet_cloud.read_ahead import read_ahead
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
-from duet_cloud.routing import Route, Routes
+from duet_cloud.routing import Route, Routes, Serving
+from duet_cloud.signal_prefix import prefix_ids
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_cloud.tracing import IDENTITY, OUTCOME, QuestionSpan, question_span
 from duet_contract.encodings import negotiate
@@ -28,9 +33,13 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     ReasonRequest,
     ReasonResponse,
+    SignalChunk,
     SignalEncoding,
     SignalEnd,
 )
+
+# Lines a minute about requests of one device that ended alike and never ran.
+_LINES_EACH = 10
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self._chunk_limits = chunk_limits
         self._charge = charge
         self._log_questions = log_questions
+        self._log_limit = LogLimit(_LINES_EACH)
 
     # The stubs have generators alone; gRPC serves coroutines that write to the context, too.
     async def Reason(  # type: ignore[override]  # noqa: N802 (gRPC's name)
@@ -81,12 +91,14 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         arrived = time.monotonic()
         peer, caller = context.peer(), CALLER.get()
         request_id = request.request_id or uuid.uuid4().hex
-        outcome, signal_tokens, pair, most_logged = "cancelled", 0, "", 0
+        outcome, pair, most_logged = "cancelled", "", 0
+        identity = caller.name if caller else ""
+        done = SignalEnd()
         try:
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            signal_tokens = await self._reason(route, request, request_id, arrived, context, span)
+            await self._reason(route, request, request_id, arrived, identity, done, context, span)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -100,21 +112,27 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             seconds = time.monotonic() - arrived
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
-            # Cut, as what was refused may be as long as a message can be.
-            more = {"question": request.question[:most_logged]} if self._log_questions else {}
-            span.set({OUTCOME: outcome} | ({IDENTITY: caller.name} if caller else {}))
-            if caller:
-                more["device"] = caller.name
-            logs.get().info(
-                "reasoned",
-                request_id=request_id[:MAX_REQUEST_ID],
-                pair=pair,
-                outcome=outcome,
-                signal_tokens=signal_tokens,
-                ms=round(seconds * 1000, 1),
-                peer=peer,
-                **more,
-            )
+            span.set({OUTCOME: outcome} | ({IDENTITY: identity} if identity else {}))
+            more: dict[str, Any] | None = {}
+            if not done.prompt_tokens:
+                # It cost the engine nothing, so that nothing bounds how many there are.
+                more = self._log_limit.admit(outcome, identity)
+            if more is not None:
+                if self._log_questions:
+                    # Cut, as what was refused may be as long as a message can be.
+                    more["question"] = request.question[:most_logged]
+                if caller:
+                    more["device"] = caller.name
+                logs.get().info(
+                    "reasoned",
+                    request_id=request_id[:MAX_REQUEST_ID],
+                    pair=pair,
+                    outcome=outcome,
+                    signal_tokens=done.signal_tokens,
+                    ms=round(seconds * 1000, 1),
+                    peer=peer,
+                    **more,
+                )
 
     async def _reason(
         self,
@@ -122,63 +140,81 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         request: ReasonRequest,
         request_id: str,
         arrived: float,
+        identity: str,
+        done: SignalEnd,
         context: Context,
         span: QuestionSpan,
-    ) -> int:
-        """Write the signal; return how many tokens it has."""
+    ) -> None:
+        """Write the signal, and fill in its last message."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
         # is tokenised is bounded in bytes by then.
         serving = route.ready()
         serving.limits.check(request)
         encoding, job = _prepare(route.pair, request, request_id, serving.limits)
+        done.encoding = encoding
+        done.pair = "" if request.pair == route.name else route.name
+        done.request_id = "" if request.request_id else request_id
+        done.prefix_tokens = job.prefix_tokens
+        if job.budget == 0:
+            # The device holds the whole signal: its link was cut before the last message.
+            done.finish_reason = FINISH_REASON_BUDGET
+            await context.write(ReasonResponse(end=done))
+            return
         span.served(route.name, request_id, job.budget)
         job = replace(job, trace=span.headers())
-        watch = serving.watch
-        async with watch.request(), route.admission.admit(request_id):
-            started = time.monotonic()
-            buffer = ChunkBuffer(encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
-            done = SignalEnd(
-                encoding=encoding,
-                prompt_tokens=len(job.prompt_ids),
-                queue_ms=(started - arrived) * 1000,
-                pair="" if request.pair == route.name else route.name,
-                request_id="" if request.request_id else request_id,
-            )
-            sent_at: float | None = None
-            with self._charge(job) as charge:
-                # Counted before the first token, too: the engine has computed the prompt by then.
-                charge.spent = len(job.prompt_ids)
-                async with aclosing(serving.engine.generate(job)) as steps:
-                    async for step in steps:
-                        now = watch.progressed = time.monotonic()
-                        charge.spent += len(step.ids)
-                        done.signal_tokens += len(step.ids)
-                        buffer.add(step.ids, step.text, now)
-                        if step.finish is None and not buffer.due(now):
-                            continue
-                        if step.finish is not None:
-                            _finish(done, step)
-                        chunk = buffer.take()
-                        if chunk is None:
-                            continue
-                        if sent_at is None:
-                            self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
-                        else:
-                            self._metrics.chunk_gap_s.labels(route.name).observe(now - sent_at)
-                        sent_at = now
-                        message = ReasonResponse(chunk=chunk)
-                        self._metrics.chunks.labels(route.name).inc()
-                        self._metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
-                        watch.writing += 1
-                        try:
-                            await context.write(message)
-                        finally:
-                            watch.writing -= 1
+        async with (
+            serving.watch.request(),
+            route.admission.admit(request_id, identity) as place,
+        ):
+            done.queue_ms = (time.monotonic() - arrived) * 1000
+            chunks = self._generate(route, serving, job, done, arrived, place)
+            # A device that reads slowly holds no slot: the slot ends with generation.
+            async with aclosing(read_ahead(chunks)) as ready:
+                async for chunk in ready:
+                    message = ReasonResponse(chunk=chunk)
+                    self._metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
+                    await context.write(message)
             span.ended(done)
             last = ReasonResponse(end=done)
             self._metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
             await context.write(last)
-            return done.signal_tokens
+
+    async def _generate(
+        self,
+        route: Route,
+        serving: Serving,
+        job: Job,
+        done: SignalEnd,
+        arrived: float,
+        place: Place,
+    ) -> AsyncGenerator[SignalChunk]:
+        """Yield the signal's chunks, complete `done`, and release the slot."""
+        buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
+        made_at: float | None = None
+        with self._charge(job) as charge:
+            # Counted before the first token, too: the engine has computed the prompt by then.
+            charge.spent = done.prompt_tokens = len(job.prompt_ids)
+            async with aclosing(serving.engine.generate(job)) as steps:
+                async for step in steps:
+                    now = serving.watch.progressed = time.monotonic()
+                    charge.spent += len(step.ids)
+                    done.signal_tokens += len(step.ids)
+                    buffer.add(step.ids, step.text, now)
+                    if step.finish is None and not buffer.due(now):
+                        continue
+                    if step.finish is not None:
+                        _finish(done, step)
+                    chunk = buffer.take()
+                    if chunk is None:
+                        continue
+                    if made_at is None:
+                        self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
+                    else:
+                        self._metrics.chunk_gap_s.labels(route.name).observe(now - made_at)
+                    made_at = now
+                    self._metrics.chunks.labels(route.name).inc()
+                    yield chunk
+        place.release()
 
 
 def _prepare(
@@ -200,10 +236,13 @@ def _prepare(
     except PromptError as error:
         raise invalid("question", str(error)) from error
     limits.check_question_tokens(len(question_ids))
+    budget = request.budget if request.HasField("budget") else limits.default_budget
+    prefix = prefix_ids(pair, request.signal_prefix, encoding, budget)
     return encoding, Job(
         request_id=request_id,
-        prompt_ids=pair.prompt(question_ids),
-        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        prompt_ids=pair.prompt(question_ids) + prefix,
+        prefix_tokens=len(prefix),
+        budget=budget - len(prefix),
         stop_id=pair.stop_id,
         temperature=(
             request.temperature if request.HasField("temperature") else limits.default_temperature

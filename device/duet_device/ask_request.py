@@ -30,6 +30,8 @@ class AskRequest:
     """Private documents for the decoder, each a name and a text."""
     context_optional: bool = False
     """Leave out the context, with a note, if the pair reads none."""
+    earlier: tuple[tuple[str, str], ...] = ()
+    """Earlier turns of a conversation, each a question and its answer, for the decoder alone."""
     redact: bool = False
     """Replace what identifies a person before the question is sent."""
     redact_words: tuple[tuple[str, str], ...] = ()
@@ -55,5 +57,7 @@ class AskRequest:
             >>> AskRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
             True
         """
-        pairs = {name: tuple(map(tuple, data[name])) for name in ("context", "redact_words")}
+        pairs = {
+            name: tuple(map(tuple, data[name])) for name in ("context", "earlier", "redact_words")
+        }
         return cls(**{**data, **pairs})

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     VAULT = 7
     IDENTITY = 8
     OUTPUT = 9
+    INCOMPLETE = 10
     INTERRUPTED = 130
     STDOUT_CLOSED = 141
 
@@ -37,6 +38,10 @@ class CloudUnreachable(DeviceError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class BrokenSignal(CloudUnreachable):
+    """The cloud sent what is not a signal by the contract."""
+
+
 class CloudRefused(DeviceError):
     """The cloud refused the question."""
 
@@ -55,6 +60,10 @@ class DeadlineExceeded(DeviceError):
     """The time limit of the question has passed."""
 
     exit_code = ExitCode.DEADLINE
+
+
+class SignalLate(DeadlineExceeded):
+    """The signal is not whole, and only the time for the device's own part is left."""
 
 
 class ModelProblem(DeviceError):
@@ -101,6 +110,12 @@ class OutputLost(DeviceError):
     """Stdout cannot take the output: it is closed, its disk is full, or it failed."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class BatchIncomplete(DeviceError):
+    """Some questions of a batch were not answered."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 class Interrupted(DeviceError):

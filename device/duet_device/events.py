@@ -80,6 +80,8 @@ class Result:
     """Moments that the receipt leaves out."""
     signal_ids: tuple[int, ...] = ()
     """The signal in the decoder's tokens."""
+    answer_ids: tuple[int, ...] = ()
+    """The answer in the decoder's tokens, before redacted values are restored."""
 
     @property
     def answer(self) -> str:

@@ -14,6 +14,7 @@ from duet_contract.quantities import ComputedAnswer, mask
 from duet_contract.receipt import (
     Bytes,
     Milliseconds,
+    Outcome,
     Receipt,
     Source,
     Tokens,
@@ -25,7 +26,7 @@ from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.decoder.signal_result import contradicts
-from duet_device.errors import CloudBusy, CloudUnreachable
+from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError, SignalLate
 from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
 from duet_device.link import Link
 from duet_device.question import Question
@@ -34,6 +35,12 @@ from duet_device.signal_stream import Signal, read_signal
 
 # Tokens of a question that is not long.
 _USUAL_QUESTION = 256
+# Tokens of context that a conversation has from the start.
+_CONVERSATION = 4096
+# The device's own part, in seconds, on a machine that computes it in no time.
+_LEAST_OWN_S = 0.2
+# Of an answer, where the pair has no figures.
+_LIKELY_ANSWER_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,19 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
     prefix: float | None = None
     signal: Signal | None = None
     source: Source = "device"
+    outcome: Outcome | None = None
     if exchange.question.signal:
         signal, source = _evaluate_stored(exchange, prompts), "history"
         if signal.text:
             yield SignalText(signal.text)
     elif link:
+        # The order of fallback. The link continues a signal that was cut, on the same server or on
+        # another; then the signal so far has to do, then the device alone, then an error.
+        require_cloud = exchange.settings.require_cloud
         try:
-            prefix = _evaluate_prefix(exchange, prompts)
+            prefix, own_part_s = _evaluate_prefix(exchange, prompts)
+            if not require_cloud:
+                link.kept_back = own_part_s
             signal = yield from read_signal(
                 link,
                 decoder,
@@ -88,17 +101,23 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
                 prompts.suffix,
                 lambda prompt: _reserve(exchange, prompt),
                 speculative_prefill=exchange.settings.speculative_prefill,
+                accept_part=not require_cloud,
             )
-            source = "duet"
-        except (CloudUnreachable, CloudBusy) as error:
-            if exchange.settings.require_cloud:
+            source, outcome = "duet", _outcome(link, signal)
+            if signal.missing:
+                yield Note(f"{signal.missing}; answering from the signal so far")
+        except (CloudUnreachable, CloudBusy, SignalLate) as error:
+            if require_cloud:
                 raise
+            if exchange.manifest.alone is None:
+                raise _refused_alone(error, exchange.manifest) from error
             yield Note(f"{error}; the device answers alone")
+            outcome = "alone"
     if signal is None:
         _evaluate_alone(exchange, prompts)
     answered = yield from _generate(exchange, signal)
     yield Result(
-        _receipt(exchange, prompts, source, signal, answered, request_id, link),
+        _receipt(exchange, prompts, source, outcome, signal, answered, request_id, link),
         Timings(
             decoder_ready=ready,
             prefix=prefix,
@@ -108,6 +127,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
             accepted=answered.generation.guesses[1],
         ),
         signal.ids if signal else (),
+        answered.ids,
     )
 
 
@@ -125,16 +145,48 @@ def warm(decoder: Decoder, manifest: Manifest, settings: Settings, deadline: Dea
     decoder.become(prompts.prefix, deadline.check)
 
 
-def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> float:
-    """Evaluate the prompt before the signal; return when that was done, in milliseconds.
+def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> tuple[float, float]:
+    """Evaluate the prompt before the signal.
 
     The suffix may be empty, and then the first answer token comes from the last chunk, or from the
     prefix where the signal is empty.
+
+    Returns:
+        When that was done, in milliseconds; seconds that the device needs for its own part.
     """
-    budget = exchange.settings.budget_for(exchange.manifest)
+    decoder, budget = exchange.decoder, exchange.settings.budget_for(exchange.manifest)
     _reserve(exchange, len(prompts.prefix) + budget + len(prompts.suffix))
-    exchange.decoder.become(prompts.prefix, exchange.deadline.check)
-    return exchange.deadline.elapsed_ms()
+    began = time.perf_counter()
+    decoder.become(prompts.prefix, exchange.deadline.check)
+    done = time.perf_counter()
+    # One token again, to learn how long one of the answer will take; the cloud is at work meanwhile.
+    decoder.keep(len(prompts.prefix) - 1)
+    decoder.evaluate(prompts.prefix[-1:])
+    step_s = time.perf_counter() - done
+    own_part_s = done - began + step_s * _answer_tokens(exchange.manifest)
+    limit = exchange.deadline.seconds
+    return exchange.deadline.elapsed_ms(), min(max(own_part_s, _LEAST_OWN_S), limit / 2)
+
+
+def _answer_tokens(manifest: Manifest) -> float:
+    """Return how long an answer may well be: twice the mean of the pair's figures."""
+    means = [figure.answer_tokens for figure in manifest.evaluation]
+    likely = 2 * max(means) if means else _LIKELY_ANSWER_TOKENS
+    return min(likely, manifest.defaults.answer)
+
+
+def _outcome(link: Link, signal: Signal) -> Outcome:
+    if signal.missing:
+        return "partial"
+    if len(link.sources) < 2:
+        return "complete"
+    return "continued" if len(set(link.sources)) == 1 else "moved"
+
+
+def _refused_alone(error: DeviceError, manifest: Manifest) -> DeviceError:
+    """Return the error where the device does not answer alone."""
+    text = f"{error}; the decoder of {manifest.id} cannot answer alone (--device-only has it try)"
+    return CloudBusy(text) if isinstance(error, CloudBusy) else type(error)(text)
 
 
 def _evaluate_stored(exchange: Exchange, prompts: Prompts) -> Signal:
@@ -156,7 +208,11 @@ def _reserve(exchange: Exchange, prompt: int) -> None:
     """Reserve context for `prompt` tokens and the answer, up to the decoder's window."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
-    exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
+    room = prompt + exchange.manifest.defaults.answer
+    if exchange.question.earlier is not None:
+        # A context that grows is evaluated again: in a conversation it grows rarely.
+        room = max(_CONVERSATION, 1 << room.bit_length())
+    exchange.decoder.reserve(min(most, room))
 
 
 @dataclass(frozen=True)
@@ -165,8 +221,8 @@ class _Answered:
 
     text: str
     """The answer's text."""
-    tokens: int
-    """Number of answer tokens."""
+    ids: tuple[int, ...]
+    """The answer's tokens."""
     generation: Generation
     """The finished generation."""
     first: float | None
@@ -185,18 +241,18 @@ def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText
     generation = _generation(exchange)
     is_computed = exchange.manifest.answers == "computed"
     writer = AnswerWriter(exchange.decoder, None if is_computed else exchange.question)
-    count = 0
+    ids: list[int] = []
     first: float | None = None
     for token in generation:
         if first is None:
             first = time.perf_counter()
-        count += 1
+        ids.append(token)
         if (text := writer.feed(token)) and not is_computed:
             yield AnswerText(text)
     if (text := writer.finish()) and not is_computed:
         yield AnswerText(text)
     if not is_computed:
-        return _Answered(writer.text, count, generation, first, time.perf_counter(), None)
+        return _Answered(writer.text, tuple(ids), generation, first, time.perf_counter(), None)
     computed = computed_answer(
         exchange.question,
         signal.text if signal else None,
@@ -204,7 +260,7 @@ def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText
         cut=signal.cut if signal else False,
     )
     yield AnswerText(computed.text)
-    return _Answered(computed.text, count, generation, first, time.perf_counter(), computed)
+    return _Answered(computed.text, tuple(ids), generation, first, time.perf_counter(), computed)
 
 
 def _generation(exchange: Exchange) -> Generation:
@@ -227,6 +283,7 @@ def _receipt(
     exchange: Exchange,
     prompts: Prompts,
     source: Source,
+    outcome: Outcome | None,
     signal: Signal | None,
     answered: _Answered,
     request_id: str,
@@ -236,10 +293,10 @@ def _receipt(
     tokens = signal.tokens if signal else 0
     computed = answered.computed
     doubts = computed.doubts if computed else ()
-    doubtful = bool(doubts)
+    doubtful = bool(doubts) or outcome == "partial"
     # What a cut signal computed last need not be its result.
     if signal and not signal.cut and computed is None:
-        doubtful = contradicts(signal.text, answered.text)
+        doubtful = doubtful or contradicts(signal.text, answered.text)
     final = None if computed else final_answer(answered.text)
     value = (computed.value if computed else final.text if final else "") or None
     low = generation.low_confidence(manifest.defaults.confidence)
@@ -249,11 +306,12 @@ def _receipt(
         source=source,
         pair=manifest.reference,
         request_id=link.request.request_id if link else request_id,
-        finish=generation.finish + ("+budget" if signal and signal.cut else ""),
+        finish=generation.finish
+        + ("+budget" if signal and signal.cut and not signal.missing else ""),
         tokens=Tokens(
             question=prompts.question_tokens,
             signal=tokens,
-            answer=answered.tokens,
+            answer=len(answered.ids),
             context=prompts.context_tokens,
         ),
         bytes=Bytes(up=link.up if link else 0, down=link.down if link else 0),
@@ -264,13 +322,16 @@ def _receipt(
             first_answer=_ms(exchange, answered.first),
             total=exchange.deadline.elapsed_ms(answered.end),
         ),
-        flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
+        flops=estimate_flops(manifest, tokens if source == "duet" else 0, len(answered.ids)),
         confidence=generation.confidence,
         low_confidence=doubtful or bool(low),
         value=value,
         work=computed.work if computed else (),
         doubts=doubts,
         numbers_sent=_numbers_sent(exchange, link),
+        outcome=outcome,
+        server=link.sources[-1] if link and link.sources else None,
+        resumed=max(0, len(link.sources) - 1) if link else 0,
     )
 
 

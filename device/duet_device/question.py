@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier turn of a conversation, as the decoder reads it."""
+
+    question: str
+    """The question as the decoder read it."""
+    signal: tuple[int, ...] | None
+    """The signal in the decoder's tokens; None if the device answered alone."""
+    answer: tuple[int, ...] | str
+    """The answer in the decoder's tokens, or its text."""
+
+
+@dataclass(frozen=True)
 class Question:
     """What the user asks.
 
@@ -43,7 +55,11 @@ class Question:
     signal: "StoredSignal | None" = None
     """A signal that the same question had before; no connection is opened then."""
     masked: Masked | None = None
-    """The text, after redaction, without its numbers; None if the pair reads numbers."""
+    """All that is sent, without its numbers; None if the pair reads numbers."""
+    shared: str = ""
+    """Earlier turns of a conversation, redacted, that are sent before the question."""
+    earlier: tuple[Turn, ...] | None = None
+    """Earlier turns that the decoder reads; None outside conversations."""
 
     def __post_init__(self) -> None:
         try:
@@ -56,14 +72,25 @@ class Question:
         """The question as it leaves the device: all of it that a request holds."""
         if self.masked:
             return self.masked.text
+        return self._with_shared()
+
+    @property
+    def asked(self) -> str:
+        """The question as the decoder reads it."""
+        if self.masked:
+            return self.masked.text
         return self.redaction.text if self.redaction else self.text
 
     def for_pair(self, manifest: Manifest) -> "Question":
         """Return the question as a pair reads it: masked if the pair's quantities are private."""
         if manifest.quantities != "private":
             return replace(self, masked=None)
+        originals = self.redaction.originals if self.redaction else ()
+        return replace(self, masked=mask(self._with_shared(), originals))
+
+    def _with_shared(self) -> str:
         text = self.redaction.text if self.redaction else self.text
-        return replace(self, masked=mask(text, self.redaction.originals if self.redaction else ()))
+        return f"{self.shared}Question: {text}" if self.shared else text
 
     def check_size(self, manifest: Manifest) -> None:
         """Refuse a question that cannot fit a pair, before anything is loaded or sent.

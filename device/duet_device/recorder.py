@@ -75,8 +75,14 @@ class Recorder:
             self._note(unreadable[0] + more)
         return signal
 
-    def store(self, question: "Question", asker: Asker, result: "Result") -> str | None:
-        """Store an answer; return the record's id, None if it was not stored."""
+    def store(
+        self,
+        question: "Question",
+        asker: Asker,
+        result: "Result",
+        conversation: str | None = None,
+    ) -> str | None:
+        """Store an answer, perhaps of a chat; return the record's id, None if it was not stored."""
         if not self._enabled:
             return None
         from duet_device.history.store import Record, StoredSignal
@@ -84,7 +90,8 @@ class Recorder:
 
         receipt = result.receipt
         signal = None
-        if receipt.source != "device":
+        # The start of a signal would be used again in place of a whole one.
+        if receipt.source != "device" and receipt.outcome != "partial":
             signal = StoredSignal(
                 ids=result.signal_ids,
                 text=receipt.signal,
@@ -98,6 +105,7 @@ class Recorder:
             context=tuple(document.name for document in question.context),
             signal=signal,
             receipt=receipt,
+            conversation=conversation,
         )
         try:
             return self._history().add(Vault.open(self._directory, create=False), record)

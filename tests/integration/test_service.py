@@ -51,7 +51,7 @@ def ask(real_manifest):
 
 
 async def _settles(service, name, value):
-    """Waits for one of the engine's own figures; they are told once an engine step."""
+    """Waits for one of the engine's own figures; they are reported once per engine step."""
     until = time.monotonic() + 5
     while service.metric(name) != value:
         assert time.monotonic() < until, f"{name} is {service.metric(name)}, not {value}"
@@ -135,7 +135,7 @@ async def test_leaving_before_the_first_token(service, ask):
         await _settles(service, "duet_requests_running", 1)
         call.cancel()
         spent = service.metric("vllm:generation_tokens_total")
-        await asyncio.sleep(0.5)  # an engine that went on would have begun by then
+        await asyncio.sleep(0.5)  # an engine that continued would have begun by then
     await _settles(service, "duet_requests_running", 0)
     await _settles(service, "vllm:num_requests_running", 0)
     assert service.metric("vllm:generation_tokens_total") - spent <= MOST_AFTER

@@ -11,6 +11,7 @@ from duet_cloud.identity.callers import CALLER, Caller, Callers
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import permitted
+from duet_cloud.log_limit import LogLimit
 from duet_cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
 
 WATCH_S = 0.5
@@ -28,6 +29,8 @@ class CallAuthorizer:
         self._callers = callers
         self._quotas = quotas
         self._refusals = refusals
+        # Once a minute, not at each call.
+        self._log_limit = LogLimit()
         self._running: dict[asyncio.Task[Any], tuple[Caller, str]] = {}
         self._terminated: dict[asyncio.Task[Any], Refusal] = {}
 
@@ -63,8 +66,12 @@ class CallAuthorizer:
         try:
             return self._callers.identify(context.auth_context())
         except sqlite3.Error as error:
-            logs.get().error("registry cannot be read", reason=str(error))
+            self._log_unreadable(error)
             raise unavailable("the authority's registry cannot be read", 30.0) from error
+
+    def _log_unreadable(self, error: sqlite3.Error) -> None:
+        if (more := self._log_limit.admit()) is not None:
+            logs.get().error("registry cannot be read", reason=str(error), **more)
 
     async def watch(self) -> None:
         """Terminate running calls that would not be admitted any more; run until cancelled."""
@@ -77,7 +84,7 @@ class CallAuthorizer:
             except sqlite3.Error as error:
                 # Tried again, as long as it takes; new calls are refused meanwhile.
                 unsure = True
-                logs.get().error("registry cannot be read", reason=str(error))
+                self._log_unreadable(error)
 
     def _terminate(self, changed: bool) -> None:
         for task, (caller, method) in list(self._running.items()):

@@ -15,6 +15,7 @@ from duet_cloud.identity.certificates import der, serial_text
 from duet_cloud.identity.code_rate_limit import MOST_PER_ADDRESS, CodeRateLimiter
 from duet_cloud.identity.credentials import ServerCredentials
 from duet_cloud.identity.refusals import Refusals
+from duet_cloud.identity.replicas import Replicas
 from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
@@ -50,10 +51,16 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
     """Spends enrollment codes."""
 
     def __init__(
-        self, authority: Authority, service_port: int, limiter: CodeRateLimiter, refusals: Refusals
+        self,
+        authority: Authority,
+        service_port: int,
+        replicas: Replicas,
+        limiter: CodeRateLimiter,
+        refusals: Refusals,
     ) -> None:
         self._authority = authority
         self._service_port = service_port
+        self._replicas = replicas
         self._limiter = limiter
         self._refusals = refusals
 
@@ -109,14 +116,17 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
             certificate=der(certificate),
             service_port=self._service_port,
             publishers=list(self._authority.registry.publishers().values()),
+            servers=self._replicas.servers,
+            server_name=self._replicas.name,
         )
 
 
 class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
     """Renews the certificate of the device that calls, whose identity was checked before."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, replicas: Replicas) -> None:
         self._authority = authority
+        self._replicas = replicas
 
     async def Renew(  # noqa: N802 (gRPC's name)
         self, request: RenewRequest, context: Context
@@ -128,7 +138,11 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         if certificate is None:
             raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
         logs.get().info("renewed", device=caller.name, serial=serial_text(certificate))
-        return RenewResponse(certificate=der(certificate))
+        return RenewResponse(
+            certificate=der(certificate),
+            servers=self._replicas.servers,
+            server_name=self._replicas.name,
+        )
 
 
 class EnrollmentServer:
@@ -140,6 +154,7 @@ class EnrollmentServer:
         credentials: ServerCredentials,
         address: str,
         service_port: int,
+        replicas: Replicas,
         refusals: Refusals,
     ) -> None:
         """Bind the port.
@@ -153,7 +168,8 @@ class EnrollmentServer:
             maximum_concurrent_rpcs=_MOST_CALLS,
         )
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(
-            EnrollmentService(authority, service_port, CodeRateLimiter(), refusals), self._server
+            EnrollmentService(authority, service_port, replicas, CodeRateLimiter(), refusals),
+            self._server,
         )
         try:
             self.port = int(self._server.add_secure_port(address, credentials.server_only()))

@@ -4,18 +4,19 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
-from duet_contract.sampling import MOST_SEED
 from duet_device.ask_request import AskRequest
-from duet_device.commands.options import Temperature
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
 from duet_device.errors import (
@@ -27,12 +28,11 @@ from duet_device.errors import (
     UsageProblem,
 )
 from duet_device.settings import (
-    DEFAULT_CONNECT_TIMEOUT,
     DEFAULT_CONTEXT_TIMEOUT,
-    DEFAULT_SERVER,
-    DEFAULT_TIMEOUT,
-    MOST_DEFAULT_THREADS,
+    DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
+    ClientSettings,
+    question_settings,
 )
 from duet_device.text import decode_text
 
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
-# What the wire carries; a pair takes far fewer.
-_MOST_BUDGET = 2**31 - 1
 
 EXIT_CODES = """\b
 Exit codes:
@@ -57,6 +55,7 @@ Exit codes:
     7  encrypted store unavailable: key missing, wrong key, or data modified
     8  no identity for that server, or it expired or was modified (enroll)
     9  stdout is closed, or its disk is full
+   10  some questions of --in were not answered
   130  interrupted
   141  the reader of stdout is gone
 """
@@ -72,7 +71,7 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
-class _Ask(click.Command):
+class _Ask(ConfiguredCommand):
     """Ends in one JSON object with --json, whether the question was answered or not."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -89,9 +88,14 @@ class _Ask(click.Command):
             ctx.exit(failure.exit_code)
 
 
-# DUET_SERVER, not DUET_ASK_SERVER.
-@click.command(cls=_Ask, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
-@click.argument("question", required=False)
+@click.command(cls=_Ask, epilog=EXIT_CODES, params=[*SETTINGS])
+@click.argument("words", metavar="[QUESTION]...", nargs=-1)
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Fetch a missing pair and trust its publisher without asking.",
+)
 @click.option(
     "--json",
     "as_json",
@@ -99,68 +103,6 @@ class _Ask(click.Command):
     help="Print the receipt, or the error, as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
-@click.option(
-    "--budget",
-    type=click.IntRange(1, _MOST_BUDGET),
-    metavar="N",
-    help="Maximum number of signal tokens [pair's default].",
-)
-@click.option(
-    "--timeout",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="Total time limit in seconds, from when the question is read.",
-)
-@click.option(
-    "--connect-timeout",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    default=DEFAULT_CONNECT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="Connection timeout in seconds.",
-)
-@click.option(
-    "--temperature",
-    type=Temperature(),
-    metavar="T",
-    help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, MOST_SEED),
-    metavar="N",
-    help="Sampling seed [random].",
-)
-@click.option("--device-only", is_flag=True, help="Answer without the cloud; open no connection.")
-@click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
-@click.option(
-    "--server",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Address of the cloud.",
-)
-@click.option("--pair", "pair_name", metavar="NAME_OR_DIR", help="Pair to use.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 512),
-    metavar="N",
-    help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
-)
-@click.option(
-    "--prompt-lookup/--no-prompt-lookup",
-    default=True,
-    show_default=True,
-    help="Speculative decoding by prompt lookup, while that is faster.",
-)
-@click.option(
-    "--speculative-prefill/--no-speculative-prefill",
-    default=False,
-    show_default=True,
-    help="Speculative prefill of the signal: earlier answers, more computation.",
-)
 @click.option(
     "--allow-unsigned",
     is_flag=True,
@@ -207,6 +149,29 @@ class _Ask(click.Command):
     help="Use the stored signal if the same question was answered before.",
 )
 @click.option(
+    "--in",
+    "questions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Answer each line of FILE (- is stdin): {"id": ..., "question": ...}.',
+)
+@click.option(
+    "--out",
+    "answers",
+    type=click.Path(path_type=Path),
+    default="-",
+    metavar="FILE",
+    help="Write a JSON line for each question of --in; rows that are there are kept.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_IN_FLIGHT,
+    show_default=True,
+    metavar="N",
+    help="Questions of --in that the cloud may work on at once.",
+)
+@click.option(
     "--linger",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     metavar="SECONDS",
@@ -217,21 +182,11 @@ class _Ask(click.Command):
 @click.pass_context
 def ask(
     context: click.Context,
-    question: str | None,
+    words: tuple[str, ...],
+    yes: bool,
     as_json: bool,
     show_signal: bool,
-    budget: int | None,
-    timeout: float,
-    connect_timeout: float,
-    temperature: float | None,
-    seed: int | None,
-    device_only: bool,
-    require_cloud: bool,
-    server: str,
     pair_name: str | None,
-    threads: int | None,
-    prompt_lookup: bool,
-    speculative_prefill: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
     context_timeout: float,
@@ -242,27 +197,47 @@ def ask(
     show_sent: bool,
     no_log: bool,
     reuse: bool,
+    questions: Path | None,
+    answers: Path,
+    in_flight: int,
     linger: float | None,
     quiet: bool,
     verbose: bool,
+    **settings: Unpack[ClientSettings],
 ) -> None:
-    """Answer QUESTION (read from stdin if omitted or "-").
+    """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
     The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
     alone and says so. The answer goes to stdout, everything else to stderr.
 
+    Where no pair is installed, the decoder of the server's pair is fetched first.
+
     Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
-    separates several paths as PATH does.
+    separates several paths as PATH does. Settings that stay: duet-device config.
     """
-    stop = _stop_on_interrupt(context)
-    deadline = Deadline(timeout, context.find_root().obj, stop)
-    from_stdin = question in (None, "-")
-    if from_stdin and "-" in sources:
-        raise UsageProblem("stdin holds the context: give the question as an argument")
-    text = question or ""
-    if from_stdin:
+    stop = stop_on_interrupt(context)
+    # The time limit of a batch counts for each of its questions.
+    limit = MOST_TIMEOUT if questions else settings["timeout"]
+    deadline = Deadline(limit, context.find_root().obj, stop)
+    text = " ".join(words)
+    if questions and words:
+        raise UsageProblem("give a QUESTION or --in, not both")
+    if words in ((), ("-",)) and not questions:
+        if "-" in sources:
+            raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
+    if allow_unsigned:
+        note("--allow-unsigned: the signer of this pair is not verified")
+
+    def installed() -> str:
+        from duet_device.commands.first_use import installed_pair
+
+        with deadline.waiting():
+            return installed_pair(
+                context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned
+            )
+
     # Imported here and below, so that --help and errors of usage come at once.
     from duet_device.commands.output import Output
 
@@ -274,58 +249,64 @@ def ask(
         show_work=show_work,
         verbose=verbose,
     )
-    if allow_unsigned:
-        note("--allow-unsigned: the signer of this pair is not verified")
     documents: Context = ()
     if sources:
         from duet_device.privacy.context import read_context
 
         with deadline.waiting():
             documents = read_context(sources, output.note, context_timeout)
-    words: list[Word] = []
+    words_to_redact: list[Word] = []
     if redact_words:
         from duet_device.privacy.words import read_words
 
-        words = read_words(redact_words)
+        words_to_redact = read_words(redact_words)
     request = AskRequest(
         text,
         pair_name,
-        server,
-        {
-            "budget": budget,
-            "temperature": temperature,
-            "seed": seed,
-            "timeout": timeout,
-            "connect_timeout": connect_timeout,
-            "device_only": device_only,
-            "require_cloud": require_cloud,
-            "prompt_lookup": prompt_lookup,
-            "speculative_prefill": speculative_prefill,
-        },
-        threads=threads,
+        settings["server"],
+        question_settings(settings),
+        threads=settings["threads"],
         allow_unsigned=allow_unsigned,
         context=tuple((document.name, document.text) for document in documents),
         redact=redact,
-        redact_words=tuple((word.text, word.label) for word in words),
+        redact_words=tuple((word.text, word.label) for word in words_to_redact),
         redact_numbers=redact_numbers,
         reuse=reuse,
         store=not no_log,
     )
-    _answer(request, deadline, output, linger)
+    if questions:
+        from duet_device.asking import Preparation, open_client
+        from duet_device.commands.batch import Batch
+
+        request = replace(request, pair=installed())
+        with open_client(request, request.settings) as client:
+            prepared = Preparation(request, client, deadline, output.note)
+            batch = Batch(questions, answers, in_flight, prepared.question, prepared.store, stop)
+            batch.run(client)
+    else:
+        _answer(request, deadline, output, installed, linger)
 
 
 def _answer(
-    request: AskRequest, deadline: Deadline, output: "Output", linger: float | None
+    request: AskRequest,
+    deadline: Deadline,
+    output: "Output",
+    installed: Callable[[], str],
+    linger: float | None,
 ) -> None:
     """Ask the local server if one runs, else answer here; show the events."""
     from duet_device.events import Stored
     from duet_device.serve.connect import connect
 
     events = connect(request, deadline, output.note)
-    start_server = linger if events is None else None
+    served = events is not None
     if events is None:
         from duet_device.asking import answer_here
+        from duet_device.question import Question
 
+        # An empty one fetches no pair.
+        Question(request.question)
+        request = replace(request, pair=installed())
         events = answer_here(request, deadline)
     try:
         with closing(events):
@@ -337,14 +318,17 @@ def _answer(
     except DeviceError:
         output.break_off()
         raise
-    if start_server:
+    if linger and not served:
         from duet_device.serve.linger import start
 
-        start(request, start_server)
+        start(request, linger)
 
 
 def _read_stdin() -> str:
     try:
+        if sys.stdin.buffer.isatty():
+            sys.stderr.write("Question (end with Enter, Ctrl-D): ")
+            sys.stderr.flush()
         data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     except OSError as error:
         raise UsageProblem(
@@ -361,7 +345,18 @@ def _read_stdin() -> str:
         ) from error
 
 
-def _stop_on_interrupt(context: click.Context) -> threading.Event:
+def read_line() -> str | None:
+    """Return the next line of stdin; None at its end."""
+    try:
+        line = sys.stdin.buffer.readline(_MOST_STDIN_BYTES)
+        return decode_text(line).rstrip("\r\n") if line else None
+    except OSError as error:
+        raise UsageProblem(f"cannot read stdin: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem("the line on stdin is not UTF-8") from error
+
+
+def stop_on_interrupt(context: click.Context) -> threading.Event:
     """Return an event that Ctrl-C sets, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the

@@ -194,8 +194,13 @@ def show_error(error: DeviceError) -> None:
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
     """
+    _write(json_text(error_data(error)) + "\n")
+
+
+def error_data(error: DeviceError) -> dict[str, object]:
+    """Return an error as the object that `--json` and the rows of a batch hold."""
     what = {"type": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-    _write(json_text({"error": what}) + "\n")
+    return {"error": what}
 
 
 def receipt_line(receipt: "Receipt") -> str:
@@ -214,6 +219,8 @@ def receipt_line(receipt: "Receipt") -> str:
         )
     if receipt.finish.endswith("+budget"):
         parts[-1] += " (budget)"
+    if receipt.outcome == "partial":
+        parts[-1] += " (incomplete)"
     if receipt.finish.startswith("limit"):
         parts.append("answer cut")
     if receipt.bytes.up:
@@ -229,6 +236,12 @@ def receipt_details(receipt: "Receipt") -> str:
         parts.append(f"{tokens.signal} signal tokens")
         if receipt.finish.endswith("+budget"):
             parts[-1] += " (cut at the budget)"
+        if receipt.outcome == "partial":
+            parts[-1] += " (incomplete)"
+        if receipt.server:
+            parts.append(f"from {receipt.server}")
+        if receipt.resumed:
+            parts.append(f"resumed: {receipt.resumed}")
     if tokens.context:
         parts.append(f"{tokens.context} context tokens")
     parts.append(f"{tokens.answer} answer tokens")
@@ -248,6 +261,8 @@ def receipt_details(receipt: "Receipt") -> str:
 def _doubt(receipt: "Receipt") -> str:
     if receipt.doubts:
         return ", ".join(receipt.doubts)
+    if receipt.outcome == "partial":
+        return "the signal is incomplete"
     from duet_device.decoder.signal_result import contradicts
 
     if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):

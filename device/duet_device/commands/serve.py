@@ -1,11 +1,14 @@
 """`duet-device serve`: keep decoder and connection warm for `ask`, an API and a page."""
 
+from typing import Unpack
+
 import click
 
 from duet_contract.commands import Number
 from duet_device.ask_request import AskRequest
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note
-from duet_device.settings import DEFAULT_SERVER, MOST_DEFAULT_THREADS, MOST_TIMEOUT
+from duet_device.settings import MOST_TIMEOUT, ClientSettings, question_settings
 
 DEFAULT_PORT = 50153
 
@@ -18,8 +21,7 @@ Exit codes:
 """
 
 
-# DUET_SERVER, not DUET_SERVE_SERVER.
-@click.command(epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS])
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -43,41 +45,44 @@ Exit codes:
     help="Origin of other web pages that may use the API. Repeatable.",
 )
 @click.option(
-    "--server",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Address of the cloud.",
-)
-@click.option("--pair", metavar="NAME_OR_DIR", help="Pair to load at the start.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 512),
-    metavar="N",
-    help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
-)
-@click.option(
     "--allow-unsigned",
     is_flag=True,
     help="Load a pair without a trusted signature, if no publisher is pinned.",
 )
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Fetch a missing pair and trust its publisher without asking.",
+)
+@click.pass_context
 def serve(
+    context: click.Context,
     port: int,
     socket_only: bool,
     idle: float | None,
     origins: tuple[str, ...],
-    server: str,
-    pair: str | None,
-    threads: int | None,
     allow_unsigned: bool,
+    yes: bool,
+    pair_name: str | None,
+    **settings: Unpack[ClientSettings],
 ) -> None:
     """Keep decoder and connection warm, for `duet-device ask`, programs and a page.
 
-    `ask` uses this server while it runs. Programs use OpenAI's API at http://127.0.0.1:PORT/v1 with
-    the API key of serve.token. The page is at http://127.0.0.1:PORT/.
+    `ask` uses this server while it runs, with its own settings. Programs use OpenAI's API at
+    http://127.0.0.1:PORT/v1 with the API key of serve.token. The page is at http://127.0.0.1:PORT/.
     """
+    from duet_device.commands.first_use import installed_pair
     from duet_device.serve.run import ServeOptions
     from duet_device.serve.run import serve as run
 
-    base = AskRequest("", pair, server, {}, threads=threads, allow_unsigned=allow_unsigned)
+    pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
+    base = AskRequest(
+        "",
+        pair,
+        settings["server"],
+        question_settings(settings),
+        threads=settings["threads"],
+        allow_unsigned=allow_unsigned,
+    )
     run(base, ServeOptions(None if socket_only else port, idle, origins), note)

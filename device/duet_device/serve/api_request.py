@@ -1,7 +1,7 @@
 """Read the requests of OpenAI's API: a question with options, or an error that names the field.
 
-The newest message of the user is the question. Instructions and earlier turns are private context:
-the decoder reads them, and they never leave the device. What would change the answer and is not
+The newest message of the user is the question. The decoder reads instructions as private context, and
+earlier turns as turns; neither leaves the device. What would change the answer and is not
 supported is refused; what would not is ignored.
 """
 
@@ -74,7 +74,7 @@ def read_request(
         ApiError: a field is malformed, or asks for what is not supported.
     """
     _refuse_unsupported(body)
-    question, context = _question(turns)
+    question, instructions, earlier = _question(turns)
     settings: QuestionSettings = {**base.settings}
     for name in ("max_output_tokens", "max_tokens", "max_completion_tokens"):
         if (most := _of(body, name, int)) is not None:
@@ -86,7 +86,9 @@ def read_request(
     effort = body.get("reasoning_effort") or (_of(body, "reasoning", dict) or {}).get("effort")
     if effort == "none":
         settings["device_only"] = True
-    ask = replace(base, question=question, context=tuple(context), context_optional=True)
+    ask = replace(
+        base, question=question, context=instructions, context_optional=True, earlier=earlier
+    )
     ask = _with_options(ask, settings, _of(body, "duet", dict) or {})
     if _of(body, "store", bool) is False:
         ask = replace(ask, store=False)
@@ -132,8 +134,11 @@ def _turns(given: object, name: str) -> list[dict[str, Any]]:
     return given
 
 
-def _question(turns: list[dict[str, Any]]) -> tuple[str, list[tuple[str, str]]]:
-    """Return the question, and the documents of the instructions and the earlier turns."""
+_Texts = tuple[tuple[str, str], ...]
+
+
+def _question(turns: list[dict[str, Any]]) -> tuple[str, _Texts, _Texts]:
+    """Return the question, the document of the instructions, and the earlier turns."""
     texts: list[tuple[str, str]] = []
     for turn in turns:
         role = turn.get("role")
@@ -145,13 +150,17 @@ def _question(turns: list[dict[str, Any]]) -> tuple[str, list[tuple[str, str]]]:
         texts.append((role, _text(turn.get("content"))))
     if texts[-1][0] != "user":
         raise ApiError("the last message must be the user's", parameter="messages")
-    instructions = [text for role, text in texts if role in ("system", "developer")]
-    earlier = [(role, text) for role, text in texts[:-1] if role in ("user", "assistant")]
-    documents = {
-        "instructions": "\n".join(instructions),
-        "earlier turns": "\n".join(f"{role}: {text}" for role, text in earlier),
-    }
-    return texts[-1][1], [(name, text) for name, text in documents.items() if text.strip()]
+    instructions = "\n".join(text for role, text in texts if role in ("system", "developer"))
+    earlier: list[tuple[str, str]] = []
+    asked = ""
+    for role, text in texts[:-1]:
+        if role == "user":
+            asked = f"{asked}\n{text}".strip()
+        elif role == "assistant" and asked:
+            earlier.append((asked, text))
+            asked = ""
+    document = (("instructions", instructions),) if instructions.strip() else ()
+    return texts[-1][1], document, tuple(earlier)
 
 
 def _text(content: object) -> str:

@@ -17,8 +17,9 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
 from duet_contract.errors import ContractError
-from duet_contract.pairs import DEFAULT_PAIR, pairs_home, pairs_in
+from duet_contract.pairs import pairs_home, pairs_in
 from duet_device.ask_request import AskRequest
+from duet_device.asking import pair_of
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError
 from duet_device.events import AnswerText, AskEvent, Result, Sent, SignalText, Stored
@@ -30,7 +31,7 @@ from duet_device.serve.messages import message_of
 from duet_device.serve.responses import Response
 from duet_device.serve.service import Service
 from duet_device.serve.stream import stream
-from duet_device.settings import DEFAULT_TIMEOUT
+from duet_device.settings import Settings
 
 _MOST_BODY_BYTES = 8 << 20
 _SHOWN = (SignalText, AnswerText, Result)
@@ -108,7 +109,7 @@ class HttpInterface:
 
     def models(self) -> dict[str, str]:
         """Return the pairs that can be asked, by model name; the server's own is the first."""
-        own = self._base.pair or DEFAULT_PAIR
+        own = pair_of(self._base)
         try:
             installed = pairs_in(pairs_home())
         except ContractError:
@@ -187,7 +188,7 @@ class HttpInterface:
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=_NO_STORE)
 
     def _events(self, ask: AskRequest) -> AsyncGenerator[AskEvent]:
-        seconds = ask.settings.get("timeout", DEFAULT_TIMEOUT)
+        seconds = ask.settings.get("timeout", Settings.timeout)
         return stream(self._service, ask, Deadline(seconds))
 
 

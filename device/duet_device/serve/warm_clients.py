@@ -4,12 +4,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME
+from duet_contract.pairs import find_pair
 from duet_device.ask_request import AskRequest
-from duet_device.asking import open_client
+from duet_device.asking import open_client, pair_of
 from duet_device.client import Client
 from duet_device.home import home
 from duet_device.pairs.pair import Pair
@@ -17,7 +18,7 @@ from duet_device.pairs.pair import Pair
 # Each holds a decoder in memory.
 MOST_CLIENTS = 2
 
-_Key = tuple[str | None, str, int | None, bool]
+_Key = tuple[str, str, int | None, bool]
 _Stamp = tuple[tuple[int, ...] | None, ...]
 
 
@@ -46,16 +47,19 @@ class WarmClients:
         """Lend a client of a request's pair and server; it is not closed meanwhile.
 
         Raises:
-            ModelProblem: there is no such pair.
+            ModelProblem: the pair's manifest cannot be used.
+            PairNotFoundError: there is no such pair.
         """
-        key = (request.pair, request.server, request.threads, request.allow_unsigned)
+        # However the pair is named, its decoder is loaded once.
+        directory = os.path.realpath(find_pair(pair_of(request)))
+        key = (directory, request.server, request.threads, request.allow_unsigned)
         with self._lock:
             warm = self._warm.pop(key, None)
             if warm and _stamp(warm.client.pair) != warm.stamp:
                 self._retire(warm)
                 warm = None
             if warm is None:
-                client = open_client(request)
+                client = open_client(replace(request, pair=directory))
                 warm = _Warm(client, _stamp(client.pair))
             self._warm[key] = warm
             warm.users += 1

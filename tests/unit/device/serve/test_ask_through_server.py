@@ -134,9 +134,18 @@ def test_the_end_of_the_command_stops_the_question(
 
 
 def test_a_deadline_passes_in_the_server(
-    served: Service, waiting: ScriptedCloud, capsys: Captured
+    served: Service, cloud: ScriptedCloud, capsys: Captured
 ) -> None:
-    assert main(["ask", "why?", "--timeout", "0.5"]) == ExitCode.DEADLINE
+    over = threading.Event()
+
+    def script(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
+        context.add_callback(over.set)
+        over.wait(30)
+        yield from ()
+
+    cloud.script = script
+    code = main(["ask", "why?", "--timeout", "0.5", "--require-cloud"])
+    assert code == ExitCode.DEADLINE
     assert "--timeout" in capsys.readouterr().err
 
 

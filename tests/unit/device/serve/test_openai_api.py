@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from duet_contract.receipt import Receipt
+from duet_device.errors import ModelProblem
 from duet_device.history.store import History
 from duet_device.serve.service import Service
 from duet_device.vault.vault import Vault
@@ -96,7 +97,7 @@ def test_earlier_turns_and_instructions_stay_on_the_device(
     assert completion.choices[0].message.content == ANSWER
     assert [request.question for request in cloud.requests] == ["why?"]
     read = bytes(token for token in decoder.ids if token < 256).decode()
-    for private in ("Be kind.", "user: who?", "assistant: Ann"):
+    for private in ("Be kind.", "who?", "Ann"):
         assert private in read
     items: Any = [*messages[1:], {"type": "reasoning", "summary": []}]
     items[1] = {"type": "message", "role": "assistant", "content": "Ann"}
@@ -219,15 +220,17 @@ def test_an_error_of_the_cloud_has_its_status(
     assert (caught.value.status_code, caught.value.type) == (status, kind)
 
 
-def test_an_error_within_a_stream_is_an_event(api: Api, cloud: ScriptedCloud) -> None:
-    def script(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
-        yield tokens(*b"be")
-        abort(context, grpc.StatusCode.UNAVAILABLE, "gone")
+def test_an_error_within_a_stream_is_an_event(api: Api, decoder: ScriptedDecoder) -> None:
+    follows = decoder.most_likely
 
-    cloud.script = script
-    required = {"duet": {"require_cloud": True}}
-    with pytest.raises(openai.APIError, match="gone"):
-        list(api.client().chat.completions.create(**ASKED, extra_body=required, stream=True))
+    def fail() -> int:
+        if decoder.ids[-1:] == list(b"p"):
+            raise ModelProblem("llama.cpp cannot evaluate")
+        return follows()
+
+    decoder.most_likely = fail  # type: ignore[method-assign]
+    with pytest.raises(openai.APIError, match=r"llama\.cpp cannot"):
+        list(api.client().chat.completions.create(**ASKED, stream=True))
 
 
 @pytest.fixture
