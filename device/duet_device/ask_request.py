@@ -28,6 +28,8 @@ class AskRequest:
     """Load a pair without a trusted signature."""
     context: tuple[tuple[str, str], ...] = ()
     """Private documents for the decoder, each a name and a text."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Documents with quantities, of which lines are sent without numbers, each a name and a text."""
     context_optional: bool = False
     """Leave out the context, with a note, if the pair reads none."""
     earlier: tuple[tuple[str, str], ...] = ()
@@ -58,6 +60,7 @@ class AskRequest:
             True
         """
         pairs = {
-            name: tuple(map(tuple, data[name])) for name in ("context", "earlier", "redact_words")
+            name: tuple(map(tuple, data[name]))
+            for name in ("context", "notes", "earlier", "redact_words")
         }
         return cls(**{**data, **pairs})

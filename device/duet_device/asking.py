@@ -39,6 +39,7 @@ class Preparation:
         self._asker = asker
         self._deadline = deadline
         self._documents = tuple(Document(name, text) for name, text in request.context)
+        self._documents_with_numbers = tuple(Document(name, text) for name, text in request.notes)
         manifest = asker.pair.manifest
         if self._documents and request.context_optional and manifest.quantities == "private":
             names = ", ".join(document.name for document in self._documents)
@@ -77,11 +78,11 @@ class Preparation:
     def _single(self, text: str) -> Question:
         from duet_device.privacy.redaction import redact
 
-        asked = Question(text, self._documents)
+        asked = Question(text, self._documents, notes=self._documents_with_numbers)
         if self._finders is None:
             return asked
         taken = "\n".join(document.text for document in self._documents)
-        redaction = redact(asked.text, self._finders, taken, self._deadline.check)
+        redaction = redact(asked.whole, self._finders, taken, self._deadline.check)
         return replace(asked, redaction=redaction)
 
     def _conversation(self, text: str) -> Question:

@@ -48,7 +48,7 @@ EXIT_CODES = """\b
 Exit codes:
     0  answered
     2  usage: empty, malformed or too long question, bad option
-    3  no cloud, or the link broke (only with --require-cloud)
+    3  no cloud, and the device does not answer alone
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
@@ -117,12 +117,20 @@ class _Ask(ConfiguredCommand):
     help="Private file, folder or - (stdin) for the decoder, never sent. Repeatable.",
 )
 @click.option(
+    "--notes",
+    "note_sources",
+    type=_Sources(),
+    multiple=True,
+    metavar="FILE",
+    help="File with numbers; lines that QUESTION names are sent without them. Repeatable.",
+)
+@click.option(
     "--context-timeout",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit for reading the documents of --context.",
+    help="Time limit for reading the documents of --context and --notes.",
 )
 @click.option(
     "--redact",
@@ -189,6 +197,7 @@ def ask(
     pair_name: str | None,
     allow_unsigned: bool,
     sources: tuple[str, ...],
+    note_sources: tuple[str, ...],
     context_timeout: float,
     redact: bool,
     redact_words: Path | None,
@@ -207,8 +216,8 @@ def ask(
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
-    The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
-    alone and says so. The answer goes to stdout, everything else to stderr.
+    The cloud reasons briefly, the model on this device answers. A link that breaks is continued,
+    here or at another server. The answer goes to stdout, everything else to stderr.
 
     Where no pair is installed, the decoder of the server's pair is fetched first.
 
@@ -219,11 +228,13 @@ def ask(
     # The time limit of a batch counts for each of its questions.
     limit = MOST_TIMEOUT if questions else settings["timeout"]
     deadline = Deadline(limit, context.find_root().obj, stop)
+    if "-" in sources and "-" in note_sources:
+        raise UsageProblem("stdin can be read once: give --context or --notes a file")
     text = " ".join(words)
     if questions and words:
         raise UsageProblem("give a QUESTION or --in, not both")
     if words in ((), ("-",)) and not questions:
-        if "-" in sources:
+        if "-" in (*sources, *note_sources):
             raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
@@ -250,11 +261,13 @@ def ask(
         verbose=verbose,
     )
     documents: Context = ()
-    if sources:
+    notes: Context = ()
+    if sources or note_sources:
         from duet_device.privacy.context import read_context
 
         with deadline.waiting():
             documents = read_context(sources, output.note, context_timeout)
+            notes = read_context(note_sources, output.note, context_timeout, "--notes")
     words_to_redact: list[Word] = []
     if redact_words:
         from duet_device.privacy.words import read_words
@@ -268,6 +281,7 @@ def ask(
         threads=settings["threads"],
         allow_unsigned=allow_unsigned,
         context=tuple((document.name, document.text) for document in documents),
+        notes=tuple((document.name, document.text) for document in notes),
         redact=redact,
         redact_words=tuple((word.text, word.label) for word in words_to_redact),
         redact_numbers=redact_numbers,
