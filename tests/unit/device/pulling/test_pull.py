@@ -146,7 +146,7 @@ def test_a_signature_of_another_key(
 
 def test_nobody_is_pinned(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
     pin(BY_HAND, ())
-    refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
+    refused(pull(cloud, "toy"), capsys, "repeat with --yes", home)
     assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
     assert is_installed(home, origin)
 
