@@ -20,6 +20,7 @@ from duet_cloud.read_ahead import read_ahead
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
+from duet_cloud.signal_prefix import prefix_ids
 from duet_cloud.status import Context, Refusal, invalid, unavailable
 from duet_cloud.tracing import IDENTITY, OUTCOME, QuestionSpan, question_span
 from duet_contract.encodings import negotiate
@@ -142,6 +143,8 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     more["question"] = request.question[:most_logged]
                 if caller:
                     more["device"] = asked.identity
+                if asked.done.prefix_tokens:
+                    more["prefix_tokens"] = asked.done.prefix_tokens
                 logs.get().info(
                     "reasoned",
                     request_id=asked.request_id[:MAX_REQUEST_ID],
@@ -161,16 +164,23 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         serving = route.ready()
         serving.limits.check(request)
         encoding, job = _prepare(route.pair, request, asked.request_id, serving.limits)
+        done = asked.done
+        done.encoding = encoding
+        done.pair = "" if request.pair == route.name else route.name
+        done.request_id = "" if request.request_id else asked.request_id
+        done.prefix_tokens = job.prefix_tokens
+        if job.budget == 0:
+            # The device holds the whole signal: its link was cut before the last message.
+            done.finish_reason = FINISH_REASON_BUDGET
+            await context.write(ReasonResponse(end=done))
+            return
         asked.span.served(route.name, asked.request_id, job.budget)
         job = replace(job, trace=asked.span.headers())
         async with (
             serving.watch.request(),
             route.admission.admit(asked.request_id, asked.identity) as place,
         ):
-            asked.done.encoding = encoding
-            asked.done.queue_ms = (time.monotonic() - asked.arrived) * 1000
-            asked.done.pair = "" if request.pair == route.name else route.name
-            asked.done.request_id = "" if request.request_id else asked.request_id
+            done.queue_ms = (time.monotonic() - asked.arrived) * 1000
             # A device that reads slowly holds no slot: the slot ends with generation.
             messages = read_ahead(self._generate(route, serving, job, asked, place))
             async with aclosing(messages):
@@ -235,10 +245,13 @@ def _prepare(
     except PromptError as error:
         raise invalid("question", str(error)) from error
     limits.check_question_tokens(len(question_ids))
+    budget = request.budget if request.HasField("budget") else limits.default_budget
+    prefix = prefix_ids(pair, request.signal_prefix, encoding, budget)
     return encoding, Job(
         request_id=request_id,
-        prompt_ids=pair.prompt(question_ids),
-        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        prompt_ids=pair.prompt(question_ids) + prefix,
+        prefix_tokens=len(prefix),
+        budget=budget - len(prefix),
         stop_id=pair.stop_id,
         temperature=(
             request.temperature if request.HasField("temperature") else limits.default_temperature

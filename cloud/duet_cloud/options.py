@@ -69,6 +69,10 @@ class ServeOptions:
     """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
     enrollment_port: int | None = None
     """Port where devices enroll; 0 takes a free one; None: no enrollment."""
+    replicas: tuple[str, ...] = ()
+    """HOST:PORT of every replica, which devices learn when they enroll or renew."""
+    replica_name: str | None = None
+    """Name in the certificates of all replicas; None: each has its own host's."""
     passphrase_file: Path | None = None
     """Passphrase of the authority's key; None: the environment, or the terminal."""
     engine: dict[str, Any] = field(default_factory=dict)

@@ -163,6 +163,18 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     help="Port for enrollment; 0 takes a free one [no enrollment].",
 )
 @click.option(
+    "--replica",
+    "replicas",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Replica that devices learn at enrollment, this one included. Repeatable.",
+)
+@click.option(
+    "--replica-name",
+    metavar="NAME",
+    help="Name in the certificates of all replicas [each has its host's].",
+)
+@click.option(
     "--passphrase-file",
     type=_FILE,
     metavar="FILE",

@@ -22,6 +22,7 @@ from duet_device.errors import CloudUnreachable, DeviceError, IdentityProblem, U
 from duet_device.identity.credentials import Identity, parse_address, save_identity
 from duet_device.identity.pending import PendingEnrollment
 from duet_device.link_errors import device_error
+from duet_device.settings import ENROLLMENT_PORT
 from duet_device.trust.publishers import pin, pinned
 
 _TIMEOUT_S = 10.0
@@ -43,7 +44,7 @@ class Enrolled:
 
 
 def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
-    """Redeem `code` at `address` (host:port of enrollment) for an identity, and store it.
+    """Redeem `code` at `address` (host:port of enrollment, or host) for an identity, and store it.
 
     The disk space that enrollment needs is reserved before the code is sent, and the same code
     sends the same signing request again. So it is safe to repeat a call that failed.
@@ -58,7 +59,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         parsed = EnrollmentCode.parse(code)
     except EnrollmentCodeError as error:
         raise UsageProblem(str(error)) from error
-    place = parse_address(address)
+    place = parse_address(address, ENROLLMENT_PORT)
     services = parse_address(server) if server else None
     # A process that cannot read this list cannot write it, either.
     pinned()
@@ -71,7 +72,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         answered = str(services or named)
         identity = pending.request.identity(
             answered, response.name, response.certificate, authority
-        )
+        ).with_servers(response.servers, response.server_name)
         pending.release()
         try:
             pin(answered, tuple(response.publishers))

@@ -19,16 +19,24 @@ from hypothesis import strategies as st
 from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
 from duet_contract.terminal import one_line
 from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    SIGNAL_ENCODING_TEXT,
     ReasonRequest,
     ReasonResponse,
     SignalChunk,
     SignalEnd,
     TokenIds,
 )
-from duet_device.errors import CloudRefused, CloudUnreachable, DeadlineExceeded, ExitCode
+from duet_device.errors import (
+    BrokenSignal,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    ExitCode,
+)
 from duet_device.events import Event
+from duet_device.held_signal import HeldSignal
 from duet_device.pairs.pair import Pair
-from duet_device.signal_limits import SignalLimits
 from tests.doubles.asking import answer, ask, notes
 from tests.doubles.cloud import Script, abort, done, done_text, says, text, tokens
 from tests.doubles.decoder import ScriptedDecoder
@@ -37,7 +45,7 @@ BUDGET = 16
 
 
 def drips(response: ReasonResponse, *last: ReasonResponse) -> Script:
-    """The same message for ever, or as long as somebody wants it."""
+    """The same message forever, or as long as it is wanted."""
 
     def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         yield from itertools.takewhile(lambda _: context.is_active(), itertools.repeat(response))
@@ -133,16 +141,17 @@ def test_what_follows_the_last_message_is_not_read(pair: Pair, decoder: Scripted
     assert cloud.ended.wait(5)
 
 
-def test_a_slow_drip_ends_with_the_deadline(pair: Pair, decoder: ScriptedDecoder) -> None:
+def test_a_slow_drip_leaves_time_for_an_answer(pair: Pair, decoder: ScriptedDecoder) -> None:
     def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         while context.is_active():
             yield text("a ")
             time.sleep(0.05)
 
-    began = time.perf_counter()
+    outcome, cloud = ask(script, pair, decoder, timeout=1)
+    assert outcome.receipt.outcome == "partial"
+    assert cloud.ended.wait(2)
     with pytest.raises(DeadlineExceeded):
-        ask(script, pair, decoder, timeout=0.5)
-    assert time.perf_counter() - began < 2
+        ask(script, pair, decoder, timeout=0.5, require_cloud=True)
 
 
 @pytest.mark.parametrize("seconds", [-5, -315_576_000_000, 10**11, 315_576_000_000])
@@ -219,13 +228,13 @@ chunks = st.lists(
 
 @given(chunks=chunks, budget=st.integers(1, 20))
 def test_no_more_than_the_budget_passes(chunks: list[SignalChunk], budget: int) -> None:
-    limits = SignalLimits(budget)
+    limits = HeldSignal(budget)
     passed: list[SignalChunk] = []
     try:
         for chunk in chunks:
-            limits.check_chunk(chunk)
+            limits.add(chunk)
             passed.append(chunk)
-    except CloudUnreachable:
+    except BrokenSignal:
         pass
     else:
         assert len(passed) == len(chunks)
@@ -243,13 +252,21 @@ def test_no_count_above_the_budget_and_no_odd_time_passes(
     count: int, times: tuple[float, float, float]
 ) -> None:
     queue, prefill, decode = times
-    said = SignalEnd(signal_tokens=count, queue_ms=queue, prefill_ms=prefill, decode_ms=decode)
-    good = count <= BUDGET and all(0 <= each < math.inf for each in times)
-    if good:
-        SignalLimits(BUDGET).check_done(said)
+    said = SignalEnd(
+        finish_reason=FINISH_REASON_BUDGET,
+        encoding=SIGNAL_ENCODING_TEXT,
+        signal_tokens=count,
+        queue_ms=queue,
+        prefill_ms=prefill,
+        decode_ms=decode,
+    )
+    held = HeldSignal(BUDGET)
+    held.add(SignalChunk(text="so"))
+    if 1 <= count <= BUDGET and all(0 <= each < math.inf for each in times):
+        held.check_end(said)
     else:
-        with pytest.raises(CloudUnreachable):
-            SignalLimits(BUDGET).check_done(said)
+        with pytest.raises(BrokenSignal):
+            held.check_end(said)
 
 
 any_count = st.integers(0, 2**32 - 1)
@@ -293,20 +310,25 @@ def test_no_stream_of_messages_does_more_than_end_in_a_line(
     raw = _Raw()
 
     @settings(
-        max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
     )
     @given(messages=st.lists(any_message(), max_size=5))
     def ask_it(messages: list[bytes]) -> None:
         raw.messages = tuple(messages)
         events: list[Event] = []
         began = time.perf_counter()
-        outcome = answer(pair, decoder, events, server=address, budget=BUDGET, timeout=30)
-        assert time.perf_counter() - began < 20
+        try:
+            outcome = answer(pair, decoder, events, server=address, budget=BUDGET, timeout=1.5)
+        except DeadlineExceeded:
+            # A cut signal continues for as long as there is time.
+            assert 1.4 < time.perf_counter() - began < 5
+            return
+        assert time.perf_counter() - began < 5
         receipt = outcome.receipt
         assert receipt.answer == "häppy 🙂"
-        assert receipt.tokens.signal <= BUDGET
+        # Of a part of a text, the decoder's own tokens are counted.
+        assert receipt.outcome == "partial" or receipt.tokens.signal <= BUDGET
         assert len(receipt.signal.encode()) <= BUDGET * MOST_SIGNAL_BYTES_PER_TOKEN
-        assert receipt.source == "duet" or notes(events)
         assert all(len(note) < 600 and one_line(note) == note for note in notes(events))
 
     with raw.served() as address:

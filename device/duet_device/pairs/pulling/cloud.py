@@ -12,7 +12,7 @@ from duet_contract.v1.pairs_pb2 import FetchFileRequest, GetPairRequest
 from duet_contract.v1.pairs_pb2_grpc import PairServiceStub
 from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, DeviceError
 from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import canonical
+from duet_device.identity.credentials import parse_addresses
 from duet_device.link_errors import device_error, retry_after
 from duet_device.pairs.pulling.source import Progress, append, size_of
 
@@ -32,10 +32,10 @@ _random = random.random
 
 
 class CloudSource:
-    """The cloud at `server` (host:port).
+    """The cloud at one of several servers: another one is used where a link to one breaks.
 
     Args:
-        server: as "host:port".
+        servers: one "host:port", or several separated by commas, the preferred one first.
         pair: "id@version", or "id" for the newest; "" for the pair that the cloud serves first.
         credentials: for the link; plaintext if None.
         note: receives one line when a broken link is resumed.
@@ -43,17 +43,21 @@ class CloudSource:
 
     def __init__(
         self,
-        server: str,
+        servers: str,
         pair: str,
         credentials: grpc.ChannelCredentials | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._server = canonical(server)
-        self.name = f"the cloud at {self._server}"
+        self._servers = [str(address) for address in parse_addresses(servers)]
         self._pair = pair
+        self._credentials = credentials
         self._note = note
-        self._channel = open_channel(server, credentials)
-        self._stub = PairServiceStub(self._channel)
+        self._open()
+
+    @property
+    def server(self) -> str:
+        """The server in use, as "host:port"."""
+        return self._servers[0]
 
     def describe(self) -> tuple[bytes, bytes | None]:
         """See `Source`.
@@ -61,10 +65,16 @@ class CloudSource:
         Raises:
             CloudUnreachable, CloudRefused, PairMismatch: the call failed.
         """
-        try:
-            found = self._stub.GetPair(GetPairRequest(pair=self._pair), timeout=_DESCRIBE_S)
-        except grpc.RpcError as error:
-            raise self._failure(error) from error
+        for others in reversed(range(len(self._servers))):
+            try:
+                found = self._stub.GetPair(GetPairRequest(pair=self._pair), timeout=_DESCRIBE_S)
+                break
+            except grpc.RpcError as error:
+                failure = self._failure(error)
+                if not others:
+                    raise failure from error
+                self._use_next()
+                self._note(f"{failure}; asking {self.server}")
         return found.manifest, found.signature or None
 
     def fetch(self, pair: str, file: PairFile, target: Path, progress: Progress) -> None:
@@ -93,12 +103,27 @@ class CloudSource:
             if not (isinstance(failure, DeadlineExceeded) and came):
                 backoff = min(_MOST_WAIT_S, _FIRST_WAIT_S * 2**failures)
                 pause = min(_MOST_RETRY_S, wait or backoff) * (1 + _JITTER * _random())
-                self._note(f"{failure}; going on at byte {size_of(target)} in {pause:.1f} s")
+                self._use_next()
+                where = f" at {self.server}" if len(self._servers) > 1 else ""
+                self._note(
+                    f"{failure}; continuing{where} at byte {size_of(target)} in {pause:.1f} s"
+                )
                 time.sleep(pause)
 
     def close(self) -> None:
         """See `Source`."""
         self._channel.close()
+
+    def _open(self) -> None:
+        self.name = f"the cloud at {self.server}"
+        self._channel = open_channel(self.server, self._credentials)
+        self._stub = PairServiceStub(self._channel)
+
+    def _use_next(self) -> None:
+        if len(self._servers) > 1:
+            self._servers.append(self._servers.pop(0))
+            self._channel.close()
+            self._open()
 
     def _chunks(self, pair: str, file: PairFile, offset: int) -> Iterator[bytes]:
         request = FetchFileRequest(
@@ -112,7 +137,7 @@ class CloudSource:
             call.cancel()
 
     def _failure(self, error: grpc.RpcError) -> DeviceError:
-        failure = device_error(error, self._server)
+        failure = device_error(error, self.server)
         if isinstance(failure, DeadlineExceeded):
             return DeadlineExceeded(f"{self.name} did not answer in time")
         return failure

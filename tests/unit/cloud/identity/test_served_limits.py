@@ -118,7 +118,7 @@ async def test_limits_that_are_gone_while_it_serves_stay_in_force(secure, refuse
 
 @pytest.mark.parametrize("text", ['denied = ["spiffe://a/b"]', '[roles]\n"spiffe://a/b" = []'])
 async def test_roles_in_the_access_file_of_an_authority_are_told(secure, refused, capsys, text):
-    """They have no effect: roles are in the registry. Limits beside them count."""
+    """They have no effect: roles are in the registry. Limits in the same file have an effect."""
     path = secure.authority.directory / "access.toml"
     path.write_text(f"{text}\n[limits.default]\nrate = 0\n")
     await asyncio.sleep(1.7)

@@ -1,4 +1,4 @@
-"""What the operator sees of calls that the gate refuses, and of whose question was served."""
+"""Logs and metrics of calls that the auth interceptor refuses, and of whose question was served."""
 
 import asyncio
 import contextlib

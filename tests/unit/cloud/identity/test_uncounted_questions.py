@@ -1,4 +1,4 @@
-"""Counts that cannot be written: nobody is served beyond a limit, and it is told as what it is."""
+"""Counts that cannot be written: no device exceeds a limit, and the error says what is wrong."""
 
 import json
 import sqlite3

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 import shutil
 import sys
 from collections import namedtuple
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from duet_contract.manifest import PairFile
 from duet_contract.signature import sign_pair
 from duet_device.cli import main
-from duet_device.errors import ExitCode
+from duet_device.errors import ExitCode, ModelProblem
 from duet_device.identity import renewal
 from duet_device.pairs.pulling import cloud as cloud_module
 from duet_device.pairs.pulling.install import alone
+from duet_device.pairs.pulling.source import append
 from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused
@@ -66,6 +69,22 @@ def test_a_cut_is_gone_on_with_at_the_exact_byte(
     expected = [sum(cuts[:n]) for n in range(len(cuts) + 1)]
     assert cloud.offsets == expected
     assert is_installed(home, origin)
+
+
+def test_another_server_continues_a_download(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    with PairCloud(origin) as other:
+        gone = other.address
+    with PairCloud(origin) as other:
+        cloud.cuts = [250]
+        servers = f"{gone},{cloud.address},{other.address}"
+        assert main(["pull", "toy", "--server", servers]) == ExitCode.OK
+    assert (cloud.offsets, other.offsets) == ([0], [250])
+    assert is_installed(home, origin)
+    err = capsys.readouterr().err
+    assert f"; asking {cloud.address}\n" in err
+    assert f"; continuing at {other.address} at byte 250 in " in err
 
 
 def test_a_link_that_stays_broken_keeps_what_came(
@@ -127,7 +146,7 @@ def test_a_signature_of_another_key(
 
 def test_nobody_is_pinned(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
     pin(BY_HAND, ())
-    refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
+    refused(pull(cloud, "toy"), capsys, "repeat with --yes", home)
     assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
     assert is_installed(home, origin)
 
@@ -184,7 +203,7 @@ def test_an_altered_file(
     content[position] ^= 1
     cloud.content = bytes(content)
     refused(pull(cloud, "toy"), capsys, "sent what was not signed", home)
-    # What was kept of it is not gone on with.
+    # The partial download is not resumed.
     cloud.content, cloud.offsets = None, []
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [0]
@@ -208,7 +227,7 @@ def test_a_signed_gguf_bomb(tmp_path: Path, home: Path, capsys: Captured) -> Non
     (tmp_path / "bomb" / "manifest.json").write_text(json.dumps(manifest))
     sign_pair(tmp_path / "bomb", KEY)
     with PairCloud(tmp_path / "bomb") as cloud:
-        refused(pull(cloud, "toy"), capsys, "no well-formed GGUF", home)
+        refused(pull(cloud, "toy"), capsys, "not a well-formed GGUF", home)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +283,19 @@ def test_no_space(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 100, 0))
     refused(pull(cloud, "toy"), capsys, "0 MB are free", home)
     assert cloud.offsets == []
+
+
+def test_a_disk_that_takes_a_part_of_a_chunk_has_no_room(tmp_path: Path) -> None:
+    target, file = tmp_path / "part", PairFile(path="part", bytes=32, sha256="ab" * 32)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(ModelProblem, match="cannot write"):
+            append(target, file, [b"a" * 16, b"b" * 16], lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    # What was written is the start of the file, so that the next pull resumes.
+    assert target.read_bytes() == b"a" * 16 + b"b" * 4
 
 
 def test_a_directory_is_a_source(origin: Path, home: Path, capsys: Captured) -> None:
