@@ -34,7 +34,7 @@ _WHY_NOT = {
     SERVING_STATE_FAILED: "the service's engine has failed",
 }
 # Complete signals of one identity that it may always leave unread, however many others ask.
-_MOST_UNREAD = 4
+_MOST_UNREAD = 16
 
 
 class _Phase(Enum):

@@ -9,6 +9,7 @@ from google.rpc import error_details_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duet_cloud import admission as admission_module
 from duet_cloud.admission import Admission
 from duet_cloud.status import Refusal
 
@@ -128,7 +129,8 @@ async def test_a_slot_ends_with_generation_not_with_sending():
         assert admission.running == 0
 
 
-async def test_unread_signals_are_bounded_and_others_go_on():
+async def test_unread_signals_are_bounded_and_others_go_on(monkeypatch):
+    monkeypatch.setattr(admission_module, "_MOST_UNREAD", 4)
     admission = opened(2, 2)
     held = []
     for number in range(4):
