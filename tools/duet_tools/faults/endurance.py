@@ -128,7 +128,7 @@ def _killed_device(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "device")
     script = Script(tokens=400, pause_s=0.05)
     longest = 0.0
-    with Service(setting, script=None if setting.vllm else script) as service:
+    with Service(setting, script=script) as service:
         ask = ["ask", "--pair", str(setting.pair), "--allow-unsigned", "--budget", "64"]
         ask += ["--temperature", "1", "--server", service.address, QUESTION]
         for _ in range(setting.count(20, 2)):
