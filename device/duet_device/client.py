@@ -46,6 +46,9 @@ class Client:
     Decoder and connection are opened for the first question, and used again for those that follow;
     `close`, or the end of a `with` block, frees them.
 
+    Several servers (`server="a.example.org,b.example.org"`, or what enrollment named) replace
+    each other: where one fails, another continues the signal. `Receipt.outcome` says what happened.
+
     A client may be used from several threads: it answers one question at a time, and the others
     wait for their turn within their time limit. `close` may be called from any thread at any time:
     it stops the question that is being answered.

@@ -117,6 +117,20 @@ def test_what_is_dropped_does_not_come_back() -> None:
     assert held.request(FIRST).signal_prefix.text == "so"
 
 
+@given(seed=st.integers(0, 2**63 - 1), lengths=st.sets(st.integers(1, 99), min_size=2, max_size=5))
+def test_each_continuation_draws_again(seed: int, lengths: set[int]) -> None:
+    seeds = {seed}
+    for length in lengths:
+        held = HeldSignal(200)
+        first = ReasonRequest(question="why?", seed=seed)
+        assert held.request(first).seed == seed
+        held.add(ids_chunk([1] * length))
+        again = held.request(first)
+        assert again.seed == held.request(first).seed < 2**63
+        seeds.add(again.seed)
+    assert len(seeds) == len(lengths) + 1
+
+
 @pytest.mark.parametrize("prefix", [0, 5])
 def test_a_text_whose_start_was_not_read(prefix: int) -> None:
     held = HeldSignal(9)

@@ -15,7 +15,7 @@ from duet_contract.private_files import write_private
 from duet_device.cli import main
 from duet_device.decoder import threads
 from duet_device.errors import ExitCode
-from duet_device.identity.credentials import Identity, save_identity, encrypt_key
+from duet_device.identity.credentials import Identity, encrypt_key, save_identity
 from duet_device.stored import everything
 from duet_device.trust.publishers import BY_HAND, pin
 from duet_device.vault import vault
