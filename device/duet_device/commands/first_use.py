@@ -74,13 +74,13 @@ def _fetch(
     context: click.Context, wanted: str, server: str, *, yes: bool, allow_unsigned: bool
 ) -> str:
     from duet_device.commands.config import remember
-    from duet_device.commands.pull import install_offer
+    from duet_device.commands.pull import install_offer, note_below_bar
     from duet_device.identity.credentials import canonical
     from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.install import look
 
     server = canonical(server)
-    source = CloudSource(server, wanted, note=note)
+    source = CloudSource(server, wanted, note=note_below_bar)
     consent = ask_to_trust(server, yes=yes)
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,17 +209,24 @@ def test_an_interrupted_fetch_goes_on_where_it_was(cloud: Cloud) -> None:
     data["decoder"]["files"] = [described.model_dump()]
     (cloud.pairs.directory / "manifest.json").write_text(json.dumps(data))
     sign_pair(cloud.pairs.directory, KEY)
-    cloud.pairs.chunk = 1 << 19
+    cloud.pairs.chunk, cloud.pairs.cuts = 1 << 19, [1 << 20]
     with Terminal("ask", "--yes", "--server", cloud.address, "why?", columns=40) as terminal:
-        terminal.expect("1%")
+        terminal.expect("the link broke; continuing at byte 1048576")
+        terminal.expect("9%")
         terminal.type(CTRL_C)
         assert terminal.end() == ExitCode.INTERRUPTED
         assert terminal.shown.endswith("\nduet-device: interrupted\n")
+        bars = [
+            line.partition("^C")[0] for line in re.split("[\r\n]", terminal.shown) if "%" in line
+        ]
+        assert bars
+        assert max(map(len, bars)) <= 40
     assert not load()
     with Terminal("ask", "--server", cloud.address, "why?") as terminal:
         assert terminal.end() == ExitCode.OK
-    first, second = cloud.pairs.offsets
-    assert first == 0 < second
+    first, second, third = cloud.pairs.offsets
+    assert (first, second) == (0, 1 << 20)
+    assert third > second
 
 
 def test_an_empty_terminal_prompts(cloud: Cloud) -> None:
