@@ -1,4 +1,4 @@
-"""Generates the protobuf stubs beside their .proto files; `--check` says whether they are fresh.
+"""Generates the protobuf stubs next to their .proto files; `--check` says whether they are fresh.
 
 The check generates into a scratch folder and compares byte for byte. It needs `protoc-gen-mypy` on
 the PATH (`make stubs` and `make lint` see to that).

@@ -49,9 +49,9 @@ class Job:
     request_id: str
     """Unique among requests in flight."""
     prompt_ids: list[int]
-    """Token ids of the whole prompt."""
+    """Token ids of the whole prompt, with the start of the signal that the device holds."""
     budget: int
-    """Most tokens of the signal."""
+    """Most tokens of the signal after that."""
     stop_id: int
     """The end-of-reasoning token."""
     temperature: float
@@ -60,6 +60,8 @@ class Job:
     """Sampling seed; None leaves it to the engine."""
     text: bool
     """Whether the signal's text is wanted, too; detokenising costs time."""
+    prefix_tokens: int = 0
+    """Tokens of the signal at the end of `prompt_ids`."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """Headers of the trace that the engine's span belongs to; empty for none."""
 

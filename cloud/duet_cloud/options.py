@@ -36,8 +36,8 @@ class ServeOptions:
     """Port of `grpc.health.v1` without transport security; None: no endpoint."""
     max_running: int | None = None
     """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
-    max_waiting: int = 64
-    """Most requests waiting for each pair."""
+    max_waiting: int | None = None
+    """Most requests waiting for each pair; None: a quarter of those running."""
     chunk_tokens: int = 20
     """Most tokens in a chunk."""
     chunk_ms: float = 500.0
@@ -69,6 +69,10 @@ class ServeOptions:
     """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
     enrollment_port: int | None = None
     """Port where devices enroll; 0 takes a free one; None: no enrollment."""
+    replicas: tuple[str, ...] = ()
+    """HOST:PORT of every replica, which devices learn when they enroll or renew."""
+    replica_name: str | None = None
+    """Name in the certificates of all replicas; None: each has its own host's."""
     passphrase_file: Path | None = None
     """Passphrase of the authority's key; None: the environment, or the terminal."""
     engine: dict[str, Any] = field(default_factory=dict)

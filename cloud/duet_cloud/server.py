@@ -42,10 +42,22 @@ CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_na
 # Larger requests are refused by gRPC itself, before they are read into memory.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
+# Time for the handlers of cancelled calls.
+_END_S = 1.0
+
 _CHANNEL_OPTIONS = (
     # Two servers on one port would share its connections without an error.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+    # Of one connection; more wait at the client, whereas admission refuses at once.
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_allowed_incoming_connections", 4096),
+    # gRPC's default is two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # Of a device that has gone without a word between two questions: pings need a running call.
+    ("grpc.max_connection_idle_ms", 900_000),
     # Signals are far below any flow-control window; probing for one costs bytes on every link.
     ("grpc.http2.bdp_probe", 0),
     *SERVER_KEEPALIVE,
@@ -227,8 +239,8 @@ class CloudServer:
             watching.cancel()
         if self.security:
             await self.security.stop()
-        # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
-        await asyncio.sleep(0)
+        # Handlers of cancelled calls abort their generation on the loop's next turns.
+        await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
 
 
 def check_address(options: ServeOptions, *, secured: bool) -> None:

@@ -41,6 +41,7 @@ QUEUE_MS = "duet.queue_ms"
 PREFILL_MS = "duet.prefill_ms"
 DECODE_MS = "duet.decode_ms"
 IDENTITY = "duet.identity"
+PREFIX_TOKENS = "duet.prefix_tokens"
 
 
 class QuestionSpan:
@@ -59,6 +60,7 @@ class QuestionSpan:
             {
                 INPUT_TOKENS: end.prompt_tokens,
                 OUTPUT_TOKENS: end.signal_tokens,
+                PREFIX_TOKENS: end.prefix_tokens,
                 CACHED_TOKENS: end.cached_tokens,
                 FINISH_REASONS: [_finish(end)],
                 QUEUE_MS: end.queue_ms,

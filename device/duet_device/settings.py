@@ -47,7 +47,8 @@ class Settings:
     """Settings of a question; the defaults are those of `duet-device ask`."""
 
     server: str = f"127.0.0.1:{DEFAULT_PORT}"
-    """HOST:PORT of the cloud, or HOST for its default port."""
+    """HOST:PORT of the cloud, or HOST for its default port; several, the preferred one first, are
+    separated by commas."""
     budget: int | None = None
     """Maximum number of signal tokens; None is the pair's default."""
     temperature: float | None = None

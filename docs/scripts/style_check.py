@@ -30,7 +30,7 @@ RULES = {
     r"nobody|somebody|anybody": "no one, anyone, or the actor: a user, a caller",
     r"anew": "again",
     r"beside": "next to; besides (in addition)",
-    r"(is|are|was|were) none": "there is no X; X is missing",
+    r"(is|are|was|were) (?-i:none)": "there is no X; X is missing",
     r"(?<!there\s)(is|are) no(?! longer| more)": "is not a X; there is no X",
     r"(be|is|are|was|were|been) had": "is available; cannot be read",
     r"(is|are|was|were|be|been) told": "is reported; receives; the log says",
@@ -41,7 +41,7 @@ RULES = {
     r"(stand|stands|stood)(?! for)": "is",
     r"enrol|enrols|enrolment|enrolments": "enroll, enrollment",
     r"learnt": "learned; updated",
-    r"gather|gathers|gathered": "buffer; collect",
+    r"(?<!all-)gather(s|ed)?": "buffer; collect; all-gather (of shards)",
     r"expel|expels|expelled": "terminate",
     r"seal|seals|sealed|sealing": "encrypt, encrypted",
     r"(the|this|each|every|another|other|which) (room|rooms|house)": "package; repository",
@@ -68,6 +68,8 @@ _DATA = re.compile(
     r"(templates/.*|words|open_words|(\w+_)?families|held_out|distractors)(\.py)?"
     r"|.*_pb2(_grpc)?\.pyi?"
 )
+# Statements of SQL name the columns of files that exist.
+_SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|CREATE) ")
 _COMMENTED = {".toml", ".yaml", ".yml", ".sh", ".cfg", ".proto"}
 _LINE_COMMENT = re.compile(r"(?:^|\s)(?:#|//)\s?(.*)$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
@@ -120,7 +122,12 @@ def _strings(text: str) -> Iterator[tuple[int, str]]:
                     for part in node.values
                 ),
             )
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+        elif (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and " " in node.value
+            and not _SQL.match(node.value)
+        ):
             yield node.lineno, node.value
 
 

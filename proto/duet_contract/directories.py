@@ -70,7 +70,7 @@ def expand(path: str) -> Path:
     except RuntimeError:
         whose = path.split(os.sep, 1)[0]
         raise NoDirectoryError(
-            f"{path}: {whose} is no one's home directory; give a full path"
+            f"{path}: there is no home directory {whose}; give a full path"
         ) from None
 
 

@@ -39,7 +39,7 @@ def check_gguf(file: BinaryIO, size: int, name: str) -> None:
     try:
         _check(_Reader(file, size))
     except _Malformed as error:
-        raise IntegrityError(f"{name} is no well-formed GGUF: {error}") from error
+        raise IntegrityError(f"{name} is not a well-formed GGUF: {error}") from error
 
 
 class _Malformed(Exception):
@@ -120,7 +120,7 @@ def _check_metadata(reader: _Reader, pairs: int) -> int:
         if key == b"general.alignment":
             alignment = reader.u32() if kind == _UINT32 else 0
             if not 0 < alignment <= _MOST_ALIGNMENT or alignment & (alignment - 1):
-                raise _Malformed("its alignment is no power of two that tensors have")
+                raise _Malformed("its alignment is not a valid power of two")
         else:
             _skip_value(reader, kind)
     return alignment

@@ -101,7 +101,7 @@ def _status(directory: Path, path: str) -> os.stat_result:
         if stat.S_ISLNK(found.st_mode):
             raise IntegrityError(f"{place} is a link, a pair's files must be its own: {_AGAIN}")
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise IntegrityError(f"{directory / path} is no file: {_AGAIN}")
+        raise IntegrityError(f"{directory / path} is not a file: {_AGAIN}")
     return found
 
 
@@ -138,4 +138,6 @@ def _still(path: Path, before: os.stat_result, after: os.stat_result) -> None:
         before.st_mtime_ns,
         before.st_ctime_ns,
     ):
-        raise IntegrityError(f"{path} is being changed by somebody: try again when that is over")
+        raise IntegrityError(
+            f"{path} is being modified by another program: try again when it has finished"
+        )

@@ -61,9 +61,9 @@ def load_public_key(path: Path) -> bytes:
     try:
         key = serialization.load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyProblem(f"{path} is no public key in PEM") from error
+        raise KeyProblem(f"{path} is not a public key in PEM") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise KeyProblem(f"{path} is no Ed25519 key")
+        raise KeyProblem(f"{path} is not an Ed25519 key")
     return key.public_bytes_raw()
 
 
@@ -153,13 +153,13 @@ def _load_pem(path: Path, content: bytes, passphrase: str | None) -> Ed25519Priv
     try:
         return _ed25519(serialization.load_pem_private_key(content, secret), path)
     except (TypeError, ValueError, UnsupportedAlgorithm) as error:
-        why = "is no private key in PEM" + (", or the passphrase is wrong" if secret else "")
+        why = "is not a private key in PEM" + (", or the passphrase is wrong" if secret else "")
         raise KeyProblem(f"{path} {why}") from error
 
 
 def _ed25519(key: object, path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyProblem(f"{path} is no Ed25519 key")
+        raise KeyProblem(f"{path} is not an Ed25519 key")
     return key
 
 

@@ -229,6 +229,9 @@ class Manifest(_Model):
     answers: Literal["computed"] | None = None
     """"computed": the signal is a formula that the device computes, and the decoder writes a
     sentence around its result (`compute`, `fill`). None: the decoder's text is the answer."""
+    alone: Literal["useful"] | None = None
+    """"useful": without the cloud the decoder answers alone, since its answers are worth something.
+    None: a device without the cloud reports an error, unless its user asks for an answer alone."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -59,7 +59,7 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
     if _is_pair(direct):
         return direct
     if os.sep in name_or_directory or name_or_directory in (".", "..", ""):
-        raise PairNotFoundError(f"{name_or_directory!r} is no pair: it has no {MANIFEST_NAME}")
+        raise PairNotFoundError(f"{name_or_directory!r} is not a pair: it has no {MANIFEST_NAME}")
     roots = (pairs_home(), *also_in)
     for root in roots:
         if _is_pair(root / name_or_directory):
@@ -67,7 +67,7 @@ def find_pair(name_or_directory: str, also_in: Sequence[Path] = ()) -> Path:
     known = sorted({name for root in roots for name in pairs_in(root)})
     raise PairNotFoundError(
         f"there is no pair {name_or_directory!r} in {', '.join(map(str, roots))}; "
-        + (f"there are: {', '.join(known)}" if known else "there are none yet")
+        + (f"there are: {', '.join(known)}" if known else "no pairs are installed")
         + "; build one with: duet-cloud pairs build NAME, or fetch one from a cloud with: "
         "duet-device pull"
     )

@@ -193,7 +193,7 @@ def _open_bundle(signature: bytes) -> tuple[dict[str, Any], str]:
         raise SignatureError("the pair's signature is too large to be one")
     bundle = _object(_json(signature))
     if bundle.get("mediaType") != _MEDIA_TYPE:
-        raise SignatureError("the pair's signature is no Sigstore bundle of version 0.3")
+        raise SignatureError("the pair's signature is not a Sigstore bundle of version 0.3")
     material = _object(bundle.get("verificationMaterial"))
     hint = _object(material.get("publicKey")).get("hint", "")
     if not isinstance(hint, str):

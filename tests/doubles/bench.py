@@ -1,4 +1,4 @@
-"""A script that stands in for `duet-bench split`: reports at once, or what it is told to do."""
+"""A double of `duet-bench split`: a script that reports at once, or does what its arguments say."""
 
 import json
 from pathlib import Path

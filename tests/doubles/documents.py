@@ -18,7 +18,7 @@ _WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def pdf(text: str, *, encrypted: bool = False) -> bytes:
-    """A page with `text` on it; an encrypted one has a password that nobody knows."""
+    """A page with `text` on it; an encrypted one has a random password."""
     content = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode("latin-1") if text else b""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",

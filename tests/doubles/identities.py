@@ -63,7 +63,7 @@ def device(
 
 
 def self_signed(name: str = "laptop") -> KeyPair:
-    """A certificate that nobody but its owner vouches for."""
+    """A self-signed certificate."""
     key = certificates.new_key()
     now = datetime.datetime.now(datetime.UTC)
     certificate = (

@@ -39,7 +39,7 @@ def make_home(home: Path) -> None:
 
 
 def overrides_of(home: Path, run: str, *more: str, pair: str = "pair") -> list[str]:
-    """What the command is told to train in `home/RUN`."""
+    """Overrides of the command that trains in `home/RUN`."""
     return [
         f"pair={home}/{pair}/pair.yaml",
         f"data.train={home}/data/train.parquet",

@@ -12,7 +12,7 @@ Handler = Callable[[socket.socket], None]
 def serving(handler: Handler) -> Iterator[str]:
     """Address (HOST:PORT) of a server that gives each connection to `handler`, on its own thread.
 
-    A connection is closed when its handler is done; one that breaks is nobody's error.
+    A connection is closed when its handler is done; one that breaks is not an error.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

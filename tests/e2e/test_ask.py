@@ -32,7 +32,7 @@ def _ask(*arguments, stdin=None, **environment):
 
 
 def _one_line(result):
-    """What the user is told: one line, no traceback."""
+    """The message for the user: one line, no traceback."""
     message = result.stderr.decode()
     assert "Traceback" not in message
     assert len(message.strip().splitlines()) == 1, message

@@ -80,7 +80,7 @@ class Device:
 
 @pytest.fixture
 def enrolled(operator, tmp_path):
-    """Makes a device, invites it under a name, and lets it enrol."""
+    """Makes a device, invites it under a name, and enrolls it."""
 
     def make(name: str) -> Device:
         device = Device(tmp_path / name)

@@ -67,7 +67,7 @@ def test_roll_back_forgets_what_it_rolls_back(decoder: Decoder, ids: list[int]) 
     restart(decoder, ids)
     whole = decoder.log_probabilities()
     decoder.keep(20)
-    decoder.evaluate(decoder.encode_text(" Something else entirely, about stars and ships."))
+    decoder.evaluate(decoder.encode_text(" Something else entirely, about stars and boats."))
     decoder.keep(20)
     decoder.evaluate(ids[20:])
     assert decoder.ids == ids
@@ -205,7 +205,7 @@ def test_evaluation_stops_between_chunks(decoder: Decoder, ids: list[int]) -> No
         decoder.evaluate(ids * 3, check=check)
     assert calls == [0, 32]
     assert len(decoder.ids) == 32
-    # What was evaluated can go on.
+    # The evaluated tokens can be continued.
     decoder.evaluate(ids[:4])
 
 

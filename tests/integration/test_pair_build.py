@@ -151,7 +151,7 @@ def test_an_adapter_is_added_and_prompts_are_the_recipes(tmp_path):
     assert _text(manifest.decoder.prompt_alone) == "{question}<|im_end|>"
     verify_files(tmp_path / "pair", (*manifest.reasoner.files, *manifest.decoder.files))
     after = load_file(tmp_path / "pair" / "reasoner" / "model.safetensors")
-    # The model that it was made from is somebody else's, and may share its blocks on the disk.
+    # The model that it was made from belongs to another program, and may share its blocks on the disk.
     again = load_file(tmp_path / "model" / "model.safetensors")
     assert all(torch.equal(weight, again[name]) for name, weight in before.items())
     factors = load_file(tmp_path / "adapters" / "words" / "adapter_model.safetensors")

@@ -124,6 +124,6 @@ def _all_hosts(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not is_host(name):
             raise UsageError(
-                f"{name!r} is no host: a DNS name or an IP address, without port or brackets"
+                f"{name!r} is not a host: give a DNS name or an IP address, without port or brackets"
             )
     return tuple(dict.fromkeys(name.lower() for name in names))

@@ -59,7 +59,7 @@ def check_name(name: str, *, domain: bool = False) -> str:
     if not (_DOMAIN if domain else _NAME).fullmatch(name):
         letters = "small letters" if domain else "letters"
         raise UsageError(
-            f"{name!r} is no name: up to 64 {letters}, digits, '.', '_', '-', the first of them a "
+            f"{name!r} is not a name: give up to 64 {letters}, digits, '.', '_', '-', the first of them a "
             "letter or digit"
         )
     return name

@@ -104,9 +104,8 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
 @click.option(
     "--max-waiting",
     type=click.IntRange(0, _MOST_COUNT),
-    default=ServeOptions.max_waiting,
     metavar="N",
-    help="Maximum number of waiting requests.",
+    help="Maximum number of waiting requests [a quarter of the running ones].",
 )
 @click.option(
     "--chunk-tokens",
@@ -162,6 +161,18 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     type=_PORT,
     metavar="PORT",
     help="Port for enrollment; 0 takes a free one [no enrollment].",
+)
+@click.option(
+    "--replica",
+    "replicas",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Replica that devices learn at enrollment, this one included. Repeatable.",
+)
+@click.option(
+    "--replica-name",
+    metavar="NAME",
+    help="Name in the certificates of all replicas [each has its host's].",
 )
 @click.option(
     "--passphrase-file",

@@ -56,7 +56,7 @@ class Access(BaseModel):
     def _names_are_uris(cls, roles: dict[str, frozenset[Role]]) -> dict[str, frozenset[Role]]:
         for name in roles:
             if "://" not in name or "*" in name.removesuffix("/*"):
-                raise ValueError(f"{name!r} is no URI name, nor one that ends in /*")
+                raise ValueError(f"{name!r} is not a URI, nor a URI prefix that ends in /*")
         return roles
 
     def limits_of(self, name: str) -> Limits:

@@ -79,7 +79,7 @@ def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certi
     if not even_ended and _now() >= ends:
         raise CredentialsError(
             f"the authority in {directory} ended on {ends:%Y-%m-%d}: make another one "
-            "(duet-cloud admin init) and let every device enrol with it"
+            "(duet-cloud admin init) and let every device enroll with it"
         )
     return certificate
 

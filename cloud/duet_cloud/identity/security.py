@@ -23,6 +23,7 @@ from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_cloud.identity.quotas import Charge, Quotas
 from duet_cloud.identity.refusals import Refusals
+from duet_cloud.identity.replicas import Replicas
 from duet_cloud.options import ServeOptions
 from duet_contract.v1 import enrollment_pb2_grpc
 
@@ -70,7 +71,8 @@ def check_security(options: ServeOptions) -> bool:
     if options.tls_dir is not None:
         authorities.load_certificate(options.tls_dir)
     _access(options)
-    ServerCredentials(files)
+    replicas = Replicas.parse(options.replicas, options.replica_name)
+    replicas.check(ServerCredentials(files).certificate)
     return True
 
 
@@ -81,6 +83,7 @@ def _files(options: ServeOptions) -> ServerFiles | None:
         for value, name in (
             (options.access, "--access"),
             (options.enrollment_port, "--enrollment-port"),
+            (options.replicas or None, "--replica"),
         ):
             if value is not None:
                 raise UsageError(f"{name} needs identities: give --tls-dir, or --tls-cert and more")
@@ -94,6 +97,8 @@ def _files(options: ServeOptions) -> ServerFiles | None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
     if options.enrollment_port is not None or options.passphrase_file is not None:
         raise UsageError("enrollment needs an authority of duet-cloud admin: --tls-dir")
+    if options.replicas:
+        raise UsageError("--replica needs an authority of duet-cloud admin: --tls-dir")
     return ServerFiles(cert, key, authority)
 
 
@@ -128,6 +133,7 @@ class Security:
         refused: Counter,
         authority: authorities.Authority | None = None,
         enrollment_port: int | None = None,
+        replicas: Replicas | None = None,
         root: x509.Certificate | None = None,
     ) -> None:
         self._credentials = credentials
@@ -135,6 +141,8 @@ class Security:
         self._quotas = quotas
         self._authority = authority
         self._enrollment_port = enrollment_port
+        self._replicas = replicas or Replicas()
+        self._replicas.check(credentials.certificate)
         self._root = root
         self._warned: datetime.date | None = None
         self._enrollment: EnrollmentServer | None = None
@@ -160,6 +168,7 @@ class Security:
             refused,
             authority,
             options.enrollment_port,
+            Replicas.parse(options.replicas, options.replica_name),
             root,
         )
 
@@ -179,7 +188,7 @@ class Security:
         """Add renewal, where the authority is unlocked."""
         if self._authority:
             enrollment_pb2_grpc.add_IdentityServiceServicer_to_server(
-                IdentityService(self._authority), server
+                IdentityService(self._authority, self._replicas), server
             )
 
     def bind(self, server: grpc.aio.Server, host: str, port: int) -> int:
@@ -196,6 +205,7 @@ class Security:
                 self._credentials,
                 _address(host, self._enrollment_port),
                 bound,
+                self._replicas,
                 self._enrollment_refusals,
             )
         return bound

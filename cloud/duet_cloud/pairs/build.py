@@ -59,6 +59,7 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
         defaults=recipe.defaults,
         quantities=recipe.quantities,
         answers=recipe.answers,
+        alone=recipe.alone,
     )
 
 
@@ -123,7 +124,7 @@ def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
         own = origin / TOKENIZER
         if not own.is_file():
             raise PairBuildError(
-                f"the decoder's vocabulary is not the reasoner's; put its tokenizer.json beside "
+                f"the decoder's vocabulary is not the reasoner's; put its tokenizer.json next to "
                 f"{origin / source.gguf}, so that its text normalisation is known"
             )
         vocabulary = gguf_vocabulary(info.tokens, info.token_types, vocabulary_of(own))

@@ -61,8 +61,8 @@ def vacant(target: Path) -> Path:
         raise PairBuildError(f"cannot write {target}: {error.strerror}") from error
     if held is not None and not _is_pair(target):
         raise PairBuildError(
-            f"{target} holds {held.name} and is no pair: name a directory of the pair's own, "
-            "or move away what lies there"
+            f"{target} holds {held.name} and is not a pair: name a directory for the pair alone, "
+            "or move away what is in it"
         )
     return target
 

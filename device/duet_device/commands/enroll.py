@@ -2,10 +2,14 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from duet_device.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from duet_device.identity.credentials import Identity
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -63,11 +67,16 @@ def enroll(
     ends = time.strftime("%Y-%m-%d", time.gmtime(identity.ends))
     trusted = "1 publisher" if done.publishers == 1 else f"{done.publishers} publishers"
     click.echo(
-        f"enrolled as {identity.name} with {identity.server}; the certificate lasts until {ends} "
+        f"enrolled as {identity.name} with {identity.server}{_others(identity)}; the certificate lasts until {ends} "
         f"and renews itself; {trusted} trusted",
         err=True,
     )
     _note_next(identity.server)
+
+
+def _others(identity: "Identity") -> str:
+    count = len({*identity.servers} - {identity.server})
+    return f" and {count} other servers" if count > 1 else " and 1 other server" if count else ""
 
 
 def _note_next(server: str) -> None:

@@ -25,6 +25,7 @@ from duet_device.settings import ClientSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.install import Offer
 
 
@@ -75,43 +76,42 @@ def _fetch(
 ) -> str:
     from duet_device.commands.config import remember
     from duet_device.commands.pull import install_offer, note_below_bar
-    from duet_device.identity.credentials import canonical
+    from duet_device.identity.credentials import parse_addresses
     from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.install import look
 
-    server = canonical(server)
-    source = CloudSource(server, wanted, note=note_below_bar)
-    consent = ask_to_trust(server, yes=yes)
+    servers = ",".join(map(str, parse_addresses(server)))
+    source = CloudSource(servers, wanted, note=note_below_bar)
+    consent = ask_to_trust(source, yes=yes)
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
         note(install_offer(source, offer))
     finally:
         source.close()
     name = offer.manifest.id
-    if remember(context, server=server, pair=name):
+    if remember(context, server=servers, pair=name):
         note("server and pair are remembered; see: duet-device config show")
     return name
 
 
-def ask_to_trust(server: str, *, yes: bool) -> "Callable[[Offer], None]":
+def ask_to_trust(source: "CloudSource", *, yes: bool) -> "Callable[[Offer], None]":
     """Return a function that pins the publisher of an offer, if it is new and the user agrees.
 
     It raises `UntrustedPair` where no one can be asked, and `Interrupted` if the user refuses.
 
     Args:
-        server: HOST:PORT, whose offers they are.
+        source: the cloud whose offers they are.
         yes: agree without asking.
     """
-    from duet_device.identity.credentials import canonical
-
-    return partial(_trust, canonical(server), yes)
+    return partial(_trust, source, yes)
 
 
-def _trust(server: str, yes: bool, offer: "Offer") -> None:
+def _trust(source: "CloudSource", yes: bool, offer: "Offer") -> None:
     from duet_contract.keys import fingerprint
     from duet_device.trust.publishers import pin
     from duet_device.trust.signatures import first_key
 
+    server = source.server
     key = first_key(offer.manifest_json, offer.manifest, offer.signature, server)
     if key is None:
         return

@@ -31,8 +31,8 @@ SETTINGS = (
     click.Option(
         ["--server"],
         default=Settings.server,
-        metavar="HOST[:PORT]",
-        help="Address of the cloud.",
+        metavar="HOST[:PORT],...",
+        help="Address of the cloud, or several: another one answers where one fails.",
     ),
     click.Option(
         ["--pair", "pair_name"],

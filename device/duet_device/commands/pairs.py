@@ -54,7 +54,7 @@ def rm(pair: str, yes: bool) -> None:
     home = pairs_home()
     known = pairs_in(home)
     if pair not in known:
-        there = f"there are: {', '.join(known)}" if known else "there are none"
+        there = f"there are: {', '.join(known)}" if known else "no pairs are installed"
         raise ModelProblem(f"there is no pair {pair!r} in {home}; {there}")
     if not (
         yes

@@ -37,8 +37,8 @@ Exit codes:
     "--server",
     default=Settings.server,
     show_default=True,
-    metavar="HOST[:PORT]",
-    help="Address of the cloud that serves the pair.",
+    metavar="HOST[:PORT],...",
+    help="Address of the cloud that serves the pair, or several.",
 )
 @click.option("--allow-downgrade", is_flag=True, help="Replace a newer installed version.")
 @click.option(
@@ -70,13 +70,13 @@ def pull(
     source, wanted = _source(pair, server, PREFIX)
     try:
         # Files from elsewhere come without a server to pin the publisher for.
-        consent = ask_to_trust(server, yes=yes) if isinstance(source, CloudSource) else None
+        consent = ask_to_trust(source, yes=yes) if isinstance(source, CloudSource) else None
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
         end = install_offer(source, offer, allow_downgrade=allow_downgrade, quiet=quiet)
     finally:
         source.close()
     show(end)
-    _renew_identity(source, server)
+    _renew_identity(source)
 
 
 def install_offer(
@@ -100,13 +100,13 @@ def install_offer(
     return f"{name} is ready in {directory}"
 
 
-def _renew_identity(source: "Source", server: str) -> None:
+def _renew_identity(source: "Source") -> None:
     """Renew the identity with the cloud, for devices that only pull and never ask."""
     from duet_device.identity.renewal import renew_if_due
     from duet_device.pairs.pulling.cloud import CloudSource
 
     if isinstance(source, CloudSource):
-        renew_if_due(server, note)
+        renew_if_due(source.server, note)
 
 
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":

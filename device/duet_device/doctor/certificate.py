@@ -4,16 +4,15 @@ import time
 
 from duet_device.doctor.check import Finding, Machine
 from duet_device.errors import IdentityExpired
-from duet_device.identity.credentials import credentials_for, load_identity, parse_address
+from duet_device.identity.credentials import identity_for, parse_address
 from duet_device.vault.vault import passphrase_wanted
 
 
 def check(machine: Machine) -> Finding:
     """See `duet_device.doctor.check`."""
     address = parse_address(machine.server)
-    identity = load_identity(machine.server)
+    identity = identity_for(machine.server)
     if identity is None:
-        credentials_for(machine.server, may_be_plaintext=address.is_loopback)
         return Finding("ok", f"none is needed for {address}, which is on this machine")
     name = f"{identity.name or 'own certificate'} with {identity.server}"
     if identity.files is None and passphrase_wanted():

@@ -25,8 +25,12 @@ CHECKS = (
     "threads",
 )
 """Modules of this package with a function `check`."""
+# These look at each server that is set.
+_PER_SERVER = ("certificate", "proxy", "server", "match")
 # It would measure the other checks.
 _ALONE = "threads"
+# From good to bad.
+_STATUSES = ("ok", "warning", "error")
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Machine:
     """What the checks are about."""
 
     server: str
-    """HOST:PORT of the cloud."""
+    """HOST:PORT of the cloud, or several separated by commas; one of them for each check."""
     pair_name: str | None
     """Name or directory of the pair; the default pair, if None."""
     threads: int | None
@@ -111,14 +115,25 @@ def load(name: str) -> Check:
 
 def _finding(name: str, machine: Machine, load: Callable[[str], Check]) -> Finding:
     began = time.perf_counter()
+    servers = machine.server.split(",") if name in _PER_SERVER else [machine.server]
+    found = [_one(name, replace(machine, server=server), load) for server in servers]
+    worst = max(found, key=lambda each: _STATUSES.index(each.status))
+    return replace(
+        worst,
+        name=name,
+        value="; ".join(dict.fromkeys(each.value for each in found)),
+        seconds=round(time.perf_counter() - began, 3),
+    )
+
+
+def _one(name: str, machine: Machine, load: Callable[[str], Check]) -> Finding:
     try:
-        found = load(name)(machine)
+        return load(name)(machine)
     except DeviceError as error:
-        found = Finding("error", str(error))
+        return Finding("error", str(error))
     except Exception as error:
-        found = Finding(
+        return Finding(
             "error",
             f"the check failed: {type(error).__name__}: {error}",
             "report it with the output of: duet-device doctor --json",
         )
-    return replace(found, name=name, seconds=round(time.perf_counter() - began, 3))

@@ -74,9 +74,9 @@ class Record(_Model):
     key: SignalKey
     """When the signal may be used again."""
     context: tuple[str, ...]
-    """Names of the private documents that the decoder was given."""
+    """Names of the private documents and notes."""
     signal: StoredSignal | None
-    """The signal; None if the device answered alone."""
+    """The signal; None if the device answered alone, or from the start of a signal."""
     receipt: Receipt
     """Answer and cost."""
 
@@ -125,9 +125,9 @@ class History:
     def add(self, vault: Vault, record: Record) -> str:
         """Encrypt and store a record; return its id."""
         id_ = secrets.token_hex(4)
-        sealed = vault.seal(record.model_dump_json().encode("utf-8"), _purpose(id_))
+        encrypted = vault.encrypt(record.model_dump_json().encode("utf-8"), _purpose(id_))
         with self._connected() as database:
-            database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, sealed))
+            database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, encrypted))
         return id_
 
     def ids(self) -> list[str]:
@@ -151,7 +151,7 @@ class History:
         if row is None or not isinstance(row[0], bytes):
             raise VaultError("it is gone, or damaged")
         try:
-            return Record.model_validate_json(vault.unseal(row[0], _purpose(id_)))
+            return Record.model_validate_json(vault.decrypt(row[0], _purpose(id_)))
         except ValidationError as error:
             raise VaultError("it was written by another version of DUET") from error
 

@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Renewed when this part of the certificate's life has passed.
 RENEW_AFTER = 0.5
 _SCHEMA = 1
+MOST_SERVERS = 16
 # Servers named in one message.
 _MOST_NAMED = 3
 
@@ -48,7 +50,7 @@ class Identity:
     """Certificate of the authority, PEM."""
     certificate: str = ""
     """Certificate of the device, PEM."""
-    sealed_key: bytes = b""
+    encrypted_key: bytes = b""
     """Private key (PEM), encrypted; empty with `files`."""
     begins: float = 0.0
     """Start of the certificate's validity, seconds since 1970; 0 with `files`."""
@@ -56,6 +58,10 @@ class Identity:
     """End of the certificate's validity, seconds since 1970; 0 with `files`."""
     files: tuple[Path, Path, Path] | None = None
     """Certificate, key and authority of your own PKI; None after enrollment with a code."""
+    servers: tuple[str, ...] = ()
+    """All servers (host:port) that this identity is for, best first; empty: `server` alone."""
+    server_name: str = ""
+    """Name that the certificates of all these servers have; empty: each has its host's."""
 
     def credentials(self) -> "grpc.ChannelCredentials":
         """Return the credentials for mutual TLS 1.3.
@@ -82,6 +88,23 @@ class Identity:
         except TransportError as error:
             raise IdentityProblem(str(error)) from error
 
+    def with_servers(self, servers: Sequence[str], server_name: str) -> Self:
+        """Return the identity with all servers that it is for, as the cloud names them.
+
+        Raises:
+            IdentityProblem: they are malformed, or too many.
+        """
+        try:
+            found = tuple(str(Address.parse(server)) for server in servers[: MOST_SERVERS + 1])
+            if server_name:
+                # As strict as for the host of an address.
+                Address.parse(f"{server_name}:1")
+        except AddressError as error:
+            raise IdentityProblem(f"{self.server} names a malformed server: {error}") from error
+        if len(found) > MOST_SERVERS:
+            raise IdentityProblem(f"{self.server} names more than {MOST_SERVERS} servers")
+        return replace(self, servers=found, server_name=server_name)
+
     def _check_period(self) -> None:
         now = time.time()
         if now >= self.ends:
@@ -103,7 +126,7 @@ class Identity:
 
     def _key(self) -> bytes:
         try:
-            return unseal_key(key_purpose(self.server), self.sealed_key)
+            return decrypt_key(key_purpose(self.server), self.encrypted_key)
         except VaultLocked:
             raise
         except VaultError as error:
@@ -127,6 +150,18 @@ def parse_address(server: str, port: int = DEFAULT_PORT) -> Address:
         return Address.parse(text)
     except AddressError as error:
         raise UsageProblem(str(error)) from error
+
+
+def parse_addresses(servers: str) -> tuple[Address, ...]:
+    """Read the addresses of one or several servers, separated by commas; each counts once.
+
+    Raises:
+        UsageProblem: one is not HOST:PORT, or there are too many.
+    """
+    found = tuple(dict.fromkeys(map(parse_address, servers.split(","))))
+    if len(found) > MOST_SERVERS:
+        raise UsageProblem(f"{len(found)} servers are given, at most {MOST_SERVERS} are possible")
+    return found
 
 
 def canonical(server: str) -> str:
@@ -175,9 +210,11 @@ def save_identity(identity: Identity) -> Path:
         data |= {
             "authority": identity.authority,
             "certificate": identity.certificate,
-            "key": base64.b64encode(identity.sealed_key).decode("ascii"),
+            "key": base64.b64encode(identity.encrypted_key).decode("ascii"),
             "begins": identity.begins,
             "ends": identity.ends,
+            "servers": identity.servers,
+            "server_name": identity.server_name,
         }
     try:
         path = _path(identity.server)
@@ -192,7 +229,7 @@ def key_purpose(server: str) -> str:
     return f"identity key for {server}"
 
 
-def seal_key(purpose: str, key: bytes) -> bytes:
+def encrypt_key(purpose: str, key: bytes) -> bytes:
     """Encrypt a private key (PEM) for one purpose.
 
     Raises:
@@ -200,30 +237,32 @@ def seal_key(purpose: str, key: bytes) -> bytes:
     """
     from duet_device.vault.vault import Vault
 
-    return Vault.open().seal(key, purpose)
+    return Vault.open().encrypt(key, purpose)
 
 
-def unseal_key(purpose: str, sealed: bytes) -> bytes:
-    """Decrypt what `seal_key` gave for the same purpose.
+def decrypt_key(purpose: str, encrypted: bytes) -> bytes:
+    """Decrypt what `encrypt_key` gave for the same purpose.
 
     Raises:
         VaultError: there is no vault, it cannot be opened, or the key was modified.
     """
     from duet_device.vault.vault import Vault
 
-    return Vault.open(create=False).unseal(sealed, purpose)
+    return Vault.open(create=False).decrypt(encrypted, purpose)
 
 
-def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
-    """Return the credentials of the identity with `server`; None where the link is to be plaintext.
+def identity_for(server: str) -> Identity | None:
+    """Return the identity for `server` (host:port); None where the link is to be plaintext.
+
+    It is enrolled with that server, or with one that is served together with it.
 
     Raises:
-        IdentityProblem: there is no identity and the link may not be plaintext, or this device is
-            enrolled with that server by another name, or the identity cannot be used.
+        IdentityProblem: there is no identity and the server is on another machine, or this device
+            is enrolled with that server by another name, or the identity cannot be read.
     """
-    identity = load_identity(server)
+    identity = load_identity(server) or _listing(canonical(server))
     if identity:
-        return identity.credentials()
+        return identity
     address = parse_address(server)
     enrolled = enrolled_servers()
     same = [each for each in enrolled if _same_server(Address.parse(each), address)]
@@ -231,13 +270,22 @@ def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCred
         raise IdentityProblem(
             f"this device is enrolled with {same[0]}, not with {address}: use --server {same[0]}"
         )
-    if may_be_plaintext:
+    if address.is_loopback:
         return None
     known = f" but with {', '.join(enrolled[:_MOST_NAMED])}" if enrolled else ""
     raise IdentityProblem(
         f"this device is not enrolled with {address}{known}, and nothing is sent to other machines "
         f"in the clear: duet-device enroll {Address(address.host, ENROLLMENT_PORT)} CODE"
     )
+
+
+def _listing(server: str) -> Identity | None:
+    """Return the identity of another server that names this one."""
+    for enrolled in enrolled_servers():
+        identity = load_identity(enrolled)
+        if identity and server in identity.servers:
+            return identity
+    return None
 
 
 def enrolled_servers() -> list[str]:
@@ -281,7 +329,10 @@ def _parse(data: dict[str, Any], server: str) -> Identity:
         name,
         authority=str(data["authority"]),
         certificate=str(data["certificate"]),
-        sealed_key=base64.b64decode(data["key"], validate=True),
+        encrypted_key=base64.b64decode(data["key"], validate=True),
         begins=float(data["begins"]),
         ends=float(data["ends"]),
+        # Absent in files of older versions.
+        servers=tuple(str(Address.parse(each)) for each in data.get("servers", ())),
+        server_name=str(data.get("server_name", "")),
     )

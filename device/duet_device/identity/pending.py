@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from duet_contract.enrollment_codes import EnrollmentCode
-from duet_contract.private_files import write_private
+from duet_contract.private_files import drop_scratch, write_private
 from duet_device.errors import IdentityProblem, VaultError, VaultLocked
 from duet_device.home import home
-from duet_device.identity.credentials import seal_key, unseal_key
+from duet_device.identity.credentials import decrypt_key, encrypt_key
 from duet_device.identity.signing_request import SigningRequest
 
 _SCHEMA = 1
@@ -67,16 +67,18 @@ class PendingEnrollment:
         """Delete the enrollment, once its certificate is stored or its code was refused."""
         self.release()
         self.path.unlink(missing_ok=True)
+        for path in (self.path, self._reserved):
+            drop_scratch(path)
 
     @property
     def _reserved(self) -> Path:
         return self.path.with_suffix(".reserved")
 
     def _content(self) -> bytes:
-        sealed = seal_key(_purpose(self.path), self.request.key_pem())
+        encrypted = encrypt_key(_purpose(self.path), self.request.key_pem())
         data = {
             "schema": _SCHEMA,
-            "key": base64.b64encode(sealed).decode("ascii"),
+            "key": base64.b64encode(encrypted).decode("ascii"),
             "request": base64.b64encode(self.request.der).decode("ascii"),
         }
         return json.dumps(data).encode() + b"\n"
@@ -86,7 +88,7 @@ def _read(path: Path) -> SigningRequest | None:
     """Return the request of an enrollment that was begun; None if it is missing or unreadable."""
     try:
         data = json.loads(path.read_bytes())
-        key = unseal_key(_purpose(path), base64.b64decode(data["key"], validate=True))
+        key = decrypt_key(_purpose(path), base64.b64decode(data["key"], validate=True))
         return SigningRequest.load(key, base64.b64decode(data["request"], validate=True))
     except VaultLocked:
         raise

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_device.errors import IdentityProblem
-from duet_device.identity.credentials import Identity, key_purpose, seal_key
+from duet_device.identity.credentials import Identity, encrypt_key, key_purpose
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class SigningRequest:
             name,
             authority=issuer.public_bytes(serialization.Encoding.PEM).decode(),
             certificate=issued.public_bytes(serialization.Encoding.PEM).decode(),
-            sealed_key=seal_key(key_purpose(server), self.key_pem()),
+            encrypted_key=encrypt_key(key_purpose(server), self.key_pem()),
             begins=issued.not_valid_before_utc.timestamp(),
             ends=issued.not_valid_after_utc.timestamp(),
         )

@@ -77,5 +77,7 @@ def _load() -> dict[str, tuple[bytes, ...]]:
             "restore it, or delete it and trust them again"
         ) from error
     if any(len(key) != PUBLIC_KEY_BYTES for keys in pins.values() for key in keys):
-        raise ModelProblem(f"the list of trusted publishers {path} holds what is no key")
+        raise ModelProblem(
+            f"the list of trusted publishers {path} contains an entry that is not a key"
+        )
     return pins

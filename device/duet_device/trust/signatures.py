@@ -139,7 +139,7 @@ def _read(directory: Path) -> bytes | None:
 def _hint(signature: bytes) -> str:
     hint = signer_hint(signature)
     plain = hint.isascii() and hint.isalnum()
-    return f"{hint[:_SHOWN]}..." if plain else "somebody unnamed"
+    return f"{hint[:_SHOWN]}..." if plain else "an unnamed key"
 
 
 def _known_by(hint: str) -> str:

@@ -33,7 +33,7 @@ def take(name: str) -> bytes:
     backend = _backend()
     if backend is None:
         raise VaultLocked(
-            "the vault's key lies in the system's keyring, which cannot be reached here"
+            "the vault's key is in the system's keyring, which cannot be reached here"
         )
     try:
         kept = backend.get_password(SERVICE, name)

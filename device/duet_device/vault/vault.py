@@ -83,12 +83,12 @@ class Vault:
         assert isinstance(vault, cls)
         return vault
 
-    def seal(self, data: bytes, purpose: str) -> bytes:
+    def encrypt(self, data: bytes, purpose: str) -> bytes:
         """Encrypt `data`; only the same `purpose` decrypts it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return self._header + nonce + self._cipher.encrypt(nonce, data, self._bound(purpose))
 
-    def unseal(self, sealed: bytes, purpose: str) -> bytes:
+    def decrypt(self, encrypted: bytes, purpose: str) -> bytes:
         """Decrypt a value that was encrypted for `purpose`.
 
         Raises:
@@ -97,22 +97,27 @@ class Vault:
         """
         from cryptography.exceptions import InvalidTag
 
-        if len(sealed) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES or sealed[:2] != _MAGIC[:2]:
-            raise VaultError("it is not sealed data, or was cut short")
-        if sealed[:3] != _MAGIC:
-            raise VaultError(f"it is sealed in format {sealed[2]}, this DUET reads {_MAGIC[2]}")
-        owner = sealed[len(_MAGIC) : _HEADER_BYTES].hex()
+        if (
+            len(encrypted) < _HEADER_BYTES + _NONCE_BYTES + _TAG_BYTES
+            or encrypted[:2] != _MAGIC[:2]
+        ):
+            raise VaultError("it is not encrypted data, or was cut short")
+        if encrypted[:3] != _MAGIC:
+            raise VaultError(
+                f"it is encrypted in format {encrypted[2]}, this DUET reads {_MAGIC[2]}"
+            )
+        owner = encrypted[len(_MAGIC) : _HEADER_BYTES].hex()
         if owner != self.id:
             raise VaultError(
-                f"it was sealed with another key ({owner}, this device's is {self.id})"
+                f"it was encrypted with another key ({owner}, this device's is {self.id})"
             )
-        nonce = sealed[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
+        nonce = encrypted[_HEADER_BYTES : _HEADER_BYTES + _NONCE_BYTES]
         try:
             return self._cipher.decrypt(
-                nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], self._bound(purpose)
+                nonce, encrypted[_HEADER_BYTES + _NONCE_BYTES :], self._bound(purpose)
             )
         except InvalidTag:
-            raise VaultError("it was altered, or sealed for something else") from None
+            raise VaultError("it was modified, or encrypted for another purpose") from None
 
     def _bound(self, purpose: str) -> bytes:
         return self._header + purpose.encode("utf-8")
@@ -160,7 +165,7 @@ def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
     else:
         passphrase = _passphrase(ask, new=True)
         salt = secrets.token_bytes(16)
-        wrapped = Vault(_stretch(passphrase, salt, _ARGON2), id_).seal(key, _KEY_PURPOSE)
+        wrapped = Vault(_stretch(passphrase, salt, _ARGON2), id_).encrypt(key, _KEY_PURPOSE)
         description |= {
             "key": "passphrase",
             "argon2id": _ARGON2,
@@ -215,7 +220,9 @@ def _load(path: Path) -> dict[str, Any]:
     except (KeyError, TypeError, ValueError):
         sound = False
     if not sound:
-        raise VaultError(f"the vault {path} is damaged; what it sealed needs that file as it was")
+        raise VaultError(
+            f"the vault {path} is damaged; restore it to decrypt what was encrypted with it"
+        )
     result: dict[str, Any] = data
     return result
 
@@ -229,11 +236,11 @@ def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
         if len(key) != _KEY_BYTES:
             raise VaultError(f"the system's keyring holds no valid key of the vault {path}")
         return key, id_
-    salt, sealed = bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
+    salt, encrypted = bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
     for passphrase in _spellings(_passphrase(ask, new=False)):
         vault = Vault(_stretch(passphrase, salt, data["argon2id"]), id_)
         with contextlib.suppress(VaultError):
-            return vault.unseal(sealed, _KEY_PURPOSE), id_
+            return vault.decrypt(encrypted, _KEY_PURPOSE), id_
     raise VaultError(f"wrong passphrase, or {path} was altered")
 
 

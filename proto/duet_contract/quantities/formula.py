@@ -130,7 +130,7 @@ def _symbols(formula: str) -> list[str]:
         found = _SYMBOL.match(text, place)
         if not found:
             raise FormulaError(
-                f"the formula has {text[place:].lstrip()[0]!r}, which is no part of formulas"
+                f"the formula has {text[place:].lstrip()[0]!r}, which formulas cannot contain"
             )
         symbols.append(found[0].strip())
         place = found.end()

@@ -1,4 +1,4 @@
-"""Whatever becomes of a question, the service tells nobody and keeps nothing of it."""
+"""However a question ends, the service logs and stores nothing of it."""
 
 import gc
 import types

@@ -26,7 +26,7 @@ class Engine(ScriptedEngine):
     def shutdown(self):
         logs.get().info("engine ended", running=self.running)
 
-# Does not even end when it is told to.
+# Ignores the signal to terminate.
 CHILD = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

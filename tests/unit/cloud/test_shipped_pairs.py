@@ -1,4 +1,4 @@
-"""Pairs that lie in the code: found, checked, copied whole, signed for this machine."""
+"""Pairs of the package `duet_pairs`: found, checked, copied whole, signed for this machine."""
 
 import pytest
 
@@ -96,7 +96,7 @@ def test_what_is_no_pair_is_not_replaced(home, capsys, manifest):
 
 def test_nothing_is_built_for_a_target_that_is_no_pair(home):
     target = _other(home / "mine")
-    with pytest.raises(PairBuildError, match="is no pair"):
+    with pytest.raises(PairBuildError, match="is not a pair"):
         build_pair(load_recipe("smollm2-135m"), target, report=pytest.fail)
     assert _kept(target)
 

@@ -145,4 +145,4 @@ def test_no_bytes_make_the_check_fail_in_another_way(small, data):
         check(bytes(content))
     except IntegrityError as error:
         said = str(error)
-    assert not said or said.startswith("m.gguf is no well-formed GGUF: ")
+    assert not said or said.startswith("m.gguf is not a well-formed GGUF: ")

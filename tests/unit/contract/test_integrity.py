@@ -12,7 +12,7 @@ from duet_contract.integrity import describe_directory, describe_file, verify_fi
 from duet_contract.verified import Verified
 from tests.doubles.small_pairs import write_gguf
 
-# Longer than a file system's clock may stand still: what `_SETTLED_NS` is for.
+# Longer than a tick of a file system's clock: what `_SETTLED_NS` is for.
 TICK_S = 0.05
 
 
@@ -50,7 +50,7 @@ def test_a_directory_is_described_whole_and_in_order(tmp_path):
 def test_a_folder_that_is_read_whole_holds_nothing_else(described, tmp_path):
     directory, path, entry = described
     verify_files(directory, [entry], whole="sub")
-    # Weights that nobody described, which a loader that takes every file would take.
+    # Weights that the manifest does not list, which a loader of all files would load.
     (path.parent / "extra").mkdir()
     other = path.parent / "extra" / "model-2.safetensors"
     other.write_bytes(b"")
@@ -202,7 +202,7 @@ def test_a_record_does_not_vouch_for_another_hash(described, record):
 def test_a_hash_alone_does_not_vouch_for_a_gguf(described, record):
     directory, _, entry = described
     verify_files(directory, [entry], verified=Verified(record))
-    with pytest.raises(IntegrityError, match="no well-formed GGUF"):
+    with pytest.raises(IntegrityError, match="not a well-formed GGUF"):
         verify_files(directory, [entry], gguf=[entry.path], verified=Verified(record))
 
 
@@ -221,5 +221,5 @@ def test_a_pipe_in_place_of_a_file(described):
     directory, path, entry = described
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(IntegrityError, match="no file"):
+    with pytest.raises(IntegrityError, match="not a file"):
         verify_files(directory, [entry.model_copy(update={"bytes": 0})])

@@ -52,6 +52,7 @@ def manifest_data(**changes: Any) -> dict[str, Any]:
         },
         "limits": {"question": 64, "budget": 32, "answer": 64},
         "defaults": {"budget": 16, "answer": 64},
+        "alone": "useful",
     }
     return {**data, **changes}
 
@@ -89,7 +90,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Lets nobody look up or reach another machine; lists who was looked for."""
+    """Block connections and look-ups of other machines; list what was looked up."""
     tried: list[object] = []
 
     def refuse(*address: object, **_: object) -> None:

@@ -32,7 +32,7 @@ def cloud(
 
 
 class Slow(io.BytesIO):
-    """What somebody takes an hour to type."""
+    """A text that takes an hour to type."""
 
     def __init__(self, data: bytes, clock: SteppedClock) -> None:
         super().__init__(data)

@@ -1,4 +1,4 @@
-"""Private material for the decoder: what can be read, and what each file that cannot is told."""
+"""Private material for the decoder: what can be read, and the error for each file that cannot."""
 
 import io
 import os

@@ -352,3 +352,13 @@ def test_a_damaged_record_of_threads_is_no_record(
     threads.file().parent.mkdir(parents=True)
     threads.file().write_text(content, "latin-1")
     assert threads.stored_threads(machine.pair.manifest) is None
+
+
+def test_every_server_is_looked_at(machine: Machine) -> None:
+    servers = replace(machine, server=f"{NOWHERE},192.0.2.1:50151,127.0.0.1:8")
+    certificate, server = run(["certificate", "server"], servers, load)
+    assert (certificate.status, server.status) == ("error", "error")
+    assert f"none is needed for {NOWHERE}" in certificate.value
+    assert "not enrolled with 192.0.2.1:50151" in certificate.value
+    assert f"no cloud at {NOWHERE}" in server.value
+    assert "no cloud at 127.0.0.1:8" in server.value

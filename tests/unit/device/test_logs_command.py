@@ -65,7 +65,7 @@ def alter(home: Path, id_: str, statement: str) -> None:
     database.close()
 
 
-def sealed(home: Path, id_: str) -> bytes:
+def encrypted(home: Path, id_: str) -> bytes:
     with sqlite3.connect(home / "history.db") as database:
         row = database.execute("SELECT sealed FROM answers WHERE id = ?", (id_,)).fetchone()
     database.close()
@@ -206,7 +206,7 @@ def test_forget(cloud: ScriptedCloud, home: Path, capsys: Captured) -> None:
     for _ in range(4):
         main(["ask", QUESTION])
     first, second, *_ = ids(home)
-    kept = sealed(home, first)
+    kept = encrypted(home, first)
     assert kept in (home / "history.db").read_bytes()
     assert main(["forget", first, second]) == ExitCode.OK
     assert kept not in (home / "history.db").read_bytes()
@@ -258,7 +258,7 @@ def test_another_key_or_none(
     out, err = capsys.readouterr()
     assert out == "häppy 🙂\n"
     assert "duet-device: answer not stored: " in err
-    # A vault made anew does not open what the old one sealed.
+    # A new vault does not decrypt what the old one encrypted.
     (home / "vault.json").unlink()
     monkeypatch.setenv("DUET_PASSPHRASE", "new")
     monkeypatch.setattr(vault, "_ARGON2", {"iterations": 1, "lanes": 1, "memory_kib": 64})
@@ -364,7 +364,7 @@ def test_forgetting_needs_no_room(
 ) -> None:
     main(["logs", "on"])
     main(["ask", QUESTION])
-    record = sealed(home, ids(home)[0])
+    record = encrypted(home, ids(home)[0])
     connect = sqlite3.connect
     monkeypatch.setattr(
         sqlite3, "connect", lambda *given, **named: connect(*given, **named, factory=FullDisk)
@@ -472,8 +472,8 @@ def test_a_damaged_record_on_the_way_is_named_and_passed_by(
     capsys.readouterr()
     assert main(["ask", QUESTION, "--reuse", "--quiet"]) == ExitCode.OK
     assert capsys.readouterr().err == (
-        f"duet-device: answer {there[2]} cannot be read: it was altered, or sealed for something "
-        "else; 1 more: duet-device logs\n"
+        f"duet-device: answer {there[2]} cannot be read: it was modified, or encrypted "
+        "for another purpose; 1 more: duet-device logs\n"
     )
     assert len(cloud.requests) == 3
 

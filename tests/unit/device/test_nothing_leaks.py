@@ -188,7 +188,7 @@ def test_no_run_of_the_context_leaves(
     left = wire.recorder.taken()
     if mode in ("device only", "reuse", "too little time"):
         assert not sent(events)
-    # Not that nothing went up: a call that an earlier example gave up may still be arriving.
+    # Not that nothing went up: a call that an earlier example cancelled may still be arriving.
     wire.asked.update(request.request_id for request in sent(events))
     assert {request.request_id for request in wire.cloud.requests} <= wire.asked
     told += [*notes(events), *wire.metadata, caplog.text, *capfd.readouterr()]
@@ -205,7 +205,7 @@ def test_the_request_is_the_same_with_and_without_context(
     wire.mode = "tokens"
     left: list[bytes] = []
     metadata: list[list[str]] = []
-    for given_context in ((), (Document("diary", "dear diary, nobody may know"),)):
+    for given_context in ((), (Document("diary", "dear diary, no one may know"),)):
         wire.metadata.clear()
         events: list[Event] = []
         answer(

@@ -1,4 +1,4 @@
-"""Pinned publishers: what is kept, for whom, and that a damaged list trusts nobody."""
+"""Pinned publishers: what is stored, for whom, and that a damaged list trusts no key."""
 
 import os
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_trust_refuses_what_is_no_public_key(
     (tmp_path / "text").write_text("hello")
     for file, said in (
         (private, "private key"),
-        (tmp_path / "text", "no public key"),
+        (tmp_path / "text", "not a public key"),
         (tmp_path / "none", "cannot read"),
     ):
         assert main(["trust", str(file)]) == ExitCode.MODEL

@@ -31,7 +31,7 @@ def test_another_number(signal: str, answer: str) -> None:
         ("4*1.50 = $6", "She pays 6 dollars for 4."),
         ("x=1,250", r"\boxed{1250}"),
         ("x=1250.", r"\boxed{1,250}"),
-        # What is no result, or no number:
+        # Not a result, or not a number:
         ("", r"\boxed{6}"),
         ("add both", r"\boxed{6}"),
         ("x = y", r"\boxed{6}"),

@@ -41,7 +41,7 @@ def test_the_new_one_is_there_and_nothing_else(way: str, before: str, tmp_path: 
     assert not target.is_symlink()
     assert [path.name for path in target.parent.iterdir()] == ["toy"]
     assert not (tmp_path / "new").exists()
-    # What a link points to is somebody else's.
+    # The target of a link belongs to another program.
     assert there(linked) == "linked"
 
 

@@ -1,4 +1,4 @@
-"""The vault: what it seals, whom it opens for, and what it says when it does not."""
+"""The vault: what it encrypts, for whom it opens, and its errors."""
 
 import getpass
 import json
@@ -50,44 +50,44 @@ def again(directory: Path) -> Vault:
 
 
 @given(st.binary(max_size=300), st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
-def test_what_was_sealed_is_had_again_for_its_purpose_alone(data: bytes, purpose: str) -> None:
+def test_encrypted_data_decrypts_for_its_purpose_alone(data: bytes, purpose: str) -> None:
     safe = Vault(KEY, bytes(8))
-    sealed = safe.seal(data, purpose)
-    assert safe.unseal(sealed, purpose) == data
-    assert safe.seal(data, purpose) != sealed
+    encrypted = safe.encrypt(data, purpose)
+    assert safe.decrypt(encrypted, purpose) == data
+    assert safe.encrypt(data, purpose) != encrypted
     if len(data) > 3:
-        assert data not in sealed
-    with pytest.raises(VaultError, match="something else"):
-        safe.unseal(sealed, purpose + "x")
+        assert data not in encrypted
+    with pytest.raises(VaultError, match="another purpose"):
+        safe.decrypt(encrypted, purpose + "x")
 
 
 def test_every_altered_bit_and_every_cut_is_reported() -> None:
     safe = Vault(KEY, bytes(8))
-    sealed = safe.seal(b"a secret of some length", "test")
-    for position in range(len(sealed) * 8):
-        altered = bytearray(sealed)
+    encrypted = safe.encrypt(b"a secret of some length", "test")
+    for position in range(len(encrypted) * 8):
+        altered = bytearray(encrypted)
         altered[position // 8] ^= 1 << position % 8
         with pytest.raises(VaultError):
-            safe.unseal(bytes(altered), "test")
-    for length in range(len(sealed)):
+            safe.decrypt(bytes(altered), "test")
+    for length in range(len(encrypted)):
         with pytest.raises(VaultError):
-            safe.unseal(sealed[:length], "test")
+            safe.decrypt(encrypted[:length], "test")
     with pytest.raises(VaultError):
-        safe.unseal(sealed + b"x", "test")
+        safe.decrypt(encrypted + b"x", "test")
 
 
 def test_another_key_and_a_newer_format_are_named() -> None:
-    sealed = Vault(bytes(32), b"\1" * 8).seal(b"x", "test")
+    encrypted = Vault(bytes(32), b"\1" * 8).encrypt(b"x", "test")
     with pytest.raises(VaultError, match="another key .0101010101010101, this device's is 00000"):
-        Vault(KEY, bytes(8)).unseal(sealed, "test")
+        Vault(KEY, bytes(8)).decrypt(encrypted, "test")
     with pytest.raises(VaultError, match="format 2, this DUET reads 1"):
-        Vault(KEY, b"\1" * 8).unseal(b"DV\2" + sealed[3:], "test")
+        Vault(KEY, b"\1" * 8).decrypt(b"DV\2" + encrypted[3:], "test")
 
 
 def test_key_lies_in_the_keyring_alone(system: MemoryKeyring, tmp_path: Path) -> None:
     first = Vault.open(tmp_path)
-    sealed = first.seal(b"kept", "test")
-    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    encrypted = first.encrypt(b"kept", "test")
+    assert again(tmp_path).decrypt(encrypted, "test") == b"kept"
     (kept,) = system.kept.values()
     path = tmp_path / vault.VAULT_NAME
     assert kept not in path.read_text()
@@ -133,9 +133,9 @@ def test_passphrase_from_the_environment(
     system: MemoryKeyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DUET_PASSPHRASE", "häppy horse")
-    sealed = Vault.open(tmp_path).seal(b"kept", "test")
+    encrypted = Vault.open(tmp_path).encrypt(b"kept", "test")
     assert system.kept == {}
-    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    assert again(tmp_path).decrypt(encrypted, "test") == b"kept"
     assert not vault.passphrase_wanted(tmp_path)
     assert vault.key_place(tmp_path) == "a passphrase"
     monkeypatch.setenv("DUET_PASSPHRASE", "happy horse")
@@ -168,11 +168,11 @@ def test_passphrase_typed_twice_and_then_once(
 ) -> None:
     use(NoKeyring())
     typed += ["one", "one"]
-    sealed = Vault.open(tmp_path).seal(b"kept", "test")
+    encrypted = Vault.open(tmp_path).encrypt(b"kept", "test")
     # Known to this process by now.
-    assert Vault.open(tmp_path).unseal(sealed, "test") == b"kept"
+    assert Vault.open(tmp_path).decrypt(encrypted, "test") == b"kept"
     typed += ["one"]
-    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    assert again(tmp_path).decrypt(encrypted, "test") == b"kept"
     typed += ["two"]
     with pytest.raises(VaultError, match="wrong passphrase"):
         again(tmp_path)
@@ -254,10 +254,10 @@ def test_another_process_makes_the_vault_first(
 ) -> None:
     path = tmp_path / vault.VAULT_NAME
     mine = Vault.open(tmp_path)
-    sealed = mine.seal(b"kept", "test")
+    encrypted = mine.encrypt(b"kept", "test")
     # As if the file had come into being after the look for it.
     vault._create(path, ask=False)
-    assert again(tmp_path).unseal(sealed, "test") == b"kept"
+    assert again(tmp_path).decrypt(encrypted, "test") == b"kept"
     assert len(system.kept) == 1
     assert [file.name for file in tmp_path.iterdir()] == [vault.VAULT_NAME]
 
@@ -275,9 +275,9 @@ def test_a_passphrase_opens_however_it_is_written(
     made: str, given: str, tmp_path: Path, system: MemoryKeyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, made)
-    sealed = Vault.open(tmp_path).seal(b"data", "test")
+    encrypted = Vault.open(tmp_path).encrypt(b"data", "test")
     monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, given)
-    assert again(tmp_path).unseal(sealed, "test") == b"data"
+    assert again(tmp_path).decrypt(encrypted, "test") == b"data"
     monkeypatch.setenv(vault.PASSPHRASE_VARIABLE, "secret ")
     with pytest.raises(VaultError, match="wrong passphrase"):
         again(tmp_path)

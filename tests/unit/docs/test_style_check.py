@@ -19,6 +19,9 @@ def phrases(path: str, text: str) -> list[tuple[int, str]]:
     [
         ("Nobody reads it.", ["Nobody"]),
         ("There is none.", ["is none"]),
+        ("Without a limit it is None.", []),
+        ("Shards are gathered.", ["gathered"]),
+        ("Shards are all-gathered.", []),
         ("It is no pair.", ["is no"]),
         ("There is no pair, and there are no files.", []),
         ("It is no longer valid.", []),
@@ -44,6 +47,7 @@ def test_python_is_read_in_strings_docstrings_and_comments_only() -> None:
         '"beside"\n'
         "# what is\n"
         "# told here\n"
+        'run("SELECT sealed FROM answers")\n'
     )
     assert phrases("a.py", text) == [
         (3, "Nobody"),

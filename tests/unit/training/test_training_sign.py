@@ -151,7 +151,7 @@ def test_a_key_of_another_kind(pair, tmp_path, capsys):
     key = generate_private_key(SECP256R1())
     other.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     error = refusal(capsys, [str(pair), "--key", str(other), "--no-passphrase"])
-    assert "no Ed25519 key" in error
+    assert "not an Ed25519 key" in error
     assert read_signature(pair) is None
 
 

@@ -157,6 +157,7 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
             _drop_if_too_large(target, file.bytes)
             progress(size_of(target))
             source.fetch(manifest.reference, file, target, progress)
+            _sync(target)
         try:
             _verify(parts, manifest)
         except IntegrityError as error:
@@ -231,6 +232,12 @@ def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Let a file survive a power cut as it is: once verified, it is not hashed again."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

@@ -109,7 +109,7 @@ def test_what_is_no_host_is_refused_and_changes_nothing(run, made, tmp_path, hos
     for command in (["rotate"], ["init", "--dir", str(tmp_path / "other")]):
         code, _, err = run(*command, "--host", "fine.example.org", "--host", host)
         assert code == Exit.USAGE
-        assert f"{host!r} is no host" in err
+        assert f"{host!r} is not a host" in err
     assert not (tmp_path / "other").exists()
     after = (made / "server.pem").read_bytes(), authorities.open_registry(made).setting("hosts")
     assert before == after
@@ -155,7 +155,7 @@ def test_an_authority_past_its_end_signs_nothing(run, monkeypatch):
     for command in (["invite", "x"], ["rotate"]):
         code, out, err = run(*command)
         assert (code, out) == (Exit.CREDENTIALS, "")
-        assert "let every device enrol with it" in err
+        assert "let every device enroll with it" in err
         assert err.count("\n") == 1
     code, out, _ = run("show")
     assert code == Exit.OK
@@ -281,7 +281,7 @@ def test_what_was_spent(run, made):
     for name, tokens in (("desk", 250), ("laptop", 3000)):
         with quotas.tokens(name, tokens) as charge:
             charge.spent = tokens
-    # Beside a service that has the counts open.
+    # Next to a service that has the counts open.
     rows = [line.split() for line in run("usage")[1].splitlines()[1:]]
     assert [row[1:] for row in rows] == [
         ["3,000", "4,000", "25%", "laptop"],

@@ -43,7 +43,7 @@ def ask(toy_pair):
 
 @pytest.fixture
 def identity(secure, tmp_path, monkeypatch):
-    """Enrols this process; the identity as it is kept."""
+    """Enroll this process and return the stored identity."""
     monkeypatch.setenv("DUET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DUET_PASSPHRASE", "correct horse battery")
     cost = {"iterations": 1, "lanes": 1, "memory_kib": 64}

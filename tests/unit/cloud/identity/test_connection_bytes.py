@@ -26,7 +26,7 @@ async def settled(proxy: Relay) -> Count:
 
 
 async def until_ready(port: int, credentials: grpc.ChannelCredentials | None) -> Count:
-    """Bytes until a connection stands."""
+    """Bytes until a connection is established."""
     with Relay(f"127.0.0.1:{port}") as proxy:
         async with open_aio_channel(proxy.address, credentials) as channel:
             await channel.channel_ready()

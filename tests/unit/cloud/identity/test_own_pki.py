@@ -27,7 +27,7 @@ ACCESS = """
 denied = ["spiffe://example.org/laptop/stolen"]
 [roles]
 "spiffe://example.org/laptop/*" = ["inference"]
-"spiffe://example.org/laptop/nobody" = []
+"spiffe://example.org/laptop/none" = []
 "spiffe://example.org/ops" = ["control", "inference"]
 [limits."spiffe://example.org/laptop/slow"]
 rate = 0
@@ -141,7 +141,7 @@ async def test_a_uri_name_has_the_roles_of_what_covers_it(served, pki, refused):
     ("uris", "why"),
     [
         (["spiffe://example.org/other"], "no role"),
-        (["spiffe://example.org/laptop/nobody"], "no role"),
+        (["spiffe://example.org/laptop/none"], "no role"),
         (["spiffe://example.org/laptop/stolen"], "denied"),
         ([], "exactly one URI"),
         (["spiffe://example.org/ops", "spiffe://example.org/laptop/1"], "exactly one URI"),
@@ -198,7 +198,7 @@ async def test_files_that_are_replaced_one_after_the_other_are_taken_up(
     fresh = pki.issue(x509.DNSName("localhost"))
     (tmp_path / "cert.pem").write_bytes(fresh.certificate)
     await asyncio.sleep(1.2)
-    # The key is still the old one's: what was goes on.
+    # The key is still the old one's: the old certificate stays in use.
     assert "is not the key of" in capsys.readouterr().err
     assert await _taken_up(served, client, None) == before
     (tmp_path / "key.pem").write_bytes(fresh.key)

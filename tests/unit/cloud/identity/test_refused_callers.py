@@ -99,7 +99,7 @@ async def test_revoked_on_an_open_connection(secure, refused):
 
 @pytest.mark.parametrize("stuck", [False, True])
 async def test_revoked_while_a_call_runs(secure, refused, stuck):
-    """Ends within two seconds, between tokens and while it waits for one; others go on."""
+    """Ends within two seconds, between tokens and while it waits for one; others continue."""
     secure.engine.pause_s = 30.0 if stuck else 0.05
     secure.engine.script = list(range(100, 1000))
     laptop = secure.connect(identities.device(secure.authority))

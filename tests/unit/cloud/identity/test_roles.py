@@ -1,4 +1,4 @@
-"""Which role each method asks for; a new method fails here until somebody decided."""
+"""The role that each method requires; a new method fails here until it has one."""
 
 import pytest
 

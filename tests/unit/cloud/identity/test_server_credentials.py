@@ -33,7 +33,7 @@ LOCALHOST = ["localhost", "127.0.0.1"]
 
 @pytest.fixture
 def own_pki(authority, tmp_path):
-    """Options of a server with certificate files of one's own."""
+    """Options of a server with its own certificate files."""
     key = certificates.new_key()
     write_server(authority, tmp_path, key, days=1)
     (tmp_path / "ca.pem").write_bytes(pem(authority.certificate))
@@ -248,7 +248,7 @@ async def test_the_servers_certificate_is_replaced_while_it_serves(secure):
             break
         await asyncio.sleep(0.1)
     assert await _serial(secure, pair) == fresh.serial_number
-    # The connection that stood goes on, and new ones are trusted.
+    # The open connection continues, and new ones are trusted.
     assert await client.ask() == await secure.connect(pair).ask() == 10
 
 
@@ -309,7 +309,7 @@ def brief_authority(monkeypatch):
 
 
 async def test_near_the_authoritys_end(brief_authority, secure, monkeypatch, capsys):
-    """It is told once a day, and no certificate takes the place of one that lasts as long."""
+    """It is logged once a day, and no certificate replaces one that is valid as long."""
     ends = secure.authority.certificate.not_valid_after_utc
     pair = identities.device(secure.authority)
     before = await _serial(secure, pair)

@@ -1,4 +1,4 @@
-"""What the operator sees of calls that the gate refuses, and of whose question was served."""
+"""Logs and metrics of calls that the auth interceptor refuses, and of whose question was served."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from duet_cloud import logs
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.refusals import MOST_LINES, WINDOW_S, Refusals
+from duet_cloud.identity.refusals import Refusals
+from duet_cloud.log_limit import MOST_LINES, WINDOW_S
 from duet_cloud.status import unauthenticated
 from duet_contract.v1.control_pb2 import GetCapacityRequest
 from tests.doubles import identities
