@@ -108,10 +108,13 @@ def ask_to_trust(source: "CloudSource", *, yes: bool) -> "Callable[[Offer], None
 
 def _trust(source: "CloudSource", yes: bool, offer: "Offer") -> None:
     from duet_contract.keys import fingerprint
+    from duet_device.identity.credentials import identity_for
     from duet_device.trust.publishers import pin
     from duet_device.trust.signatures import first_key
 
-    server = source.server
+    # Servers of one identity have the publishers that were named at its enrollment.
+    identity = identity_for(source.server)
+    server = identity.server if identity else source.server
     key = first_key(offer.manifest_json, offer.manifest, offer.signature, server)
     if key is None:
         return

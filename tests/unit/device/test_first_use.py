@@ -7,18 +7,25 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from duet_contract.integrity import describe_file
 from duet_contract.keys import fingerprint, public_bytes
-from duet_contract.manifest import SIGNATURE_NAME
+from duet_contract.manifest import SIGNATURE_NAME, parse_manifest
 from duet_contract.signature import sign_pair
 from duet_contract.v1.pairs_pb2_grpc import add_PairServiceServicer_to_server
 from duet_device import client
 from duet_device.cli import main
+from duet_device.commands.first_use import ask_to_trust
 from duet_device.config import load
 from duet_device.errors import ExitCode
+from duet_device.identity.credentials import Identity, save_identity
+from duet_device.pairs.pulling.cloud import CloudSource
+from duet_device.pairs.pulling.install import Offer
+from duet_device.pairs.pulling.local import LocalSource
 from duet_device.trust.publishers import BY_HAND, pin, pinned
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
@@ -137,6 +144,23 @@ def test_no_one_takes_the_place_of_a_pinned_publisher(
     assert "whom this device does not trust" in capsys.readouterr().err
     assert pinned() == (public_bytes(OTHER),)
     assert cloud.pairs.offsets == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_servers_of_one_identity_have_the_same_publishers(
+    named: bool, cloud: Cloud, capsys: Captured
+) -> None:
+    first, second = "a.example.org:50151", "b.example.org:50151"
+    save_identity(Identity(first, "laptop", servers=(first, second)))
+    if named:
+        pin(first, (public_bytes(OTHER),))
+    # What the second server offers, without a connection to it.
+    manifest, signature = LocalSource(cloud.pairs.directory).describe()
+    offer = Offer(parse_manifest(manifest.decode(), "it"), manifest, signature)
+    source = cast("CloudSource", SimpleNamespace(server=second))
+    ask_to_trust(source, yes=True)(offer)
+    assert pinned(first) == (public_bytes(OTHER if named else KEY),)
+    assert pinned() == pinned(first)
 
 
 @pytest.mark.parametrize("fault", ["altered", "unsigned", "key of another", "without a key"])
