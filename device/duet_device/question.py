@@ -151,11 +151,3 @@ def build_request(
         temperature=settings.temperature,
         seed=settings.seed,
     )
-
-
-def asked_again(request: ReasonRequest) -> ReasonRequest:
-    """Return the same request with an id of its own."""
-    again = ReasonRequest()
-    again.CopyFrom(request)
-    again.request_id = uuid.uuid4().hex
-    return again
