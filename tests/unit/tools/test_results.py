@@ -59,7 +59,7 @@ def test_measuring_again_replaces_in_place_and_keeps_the_rest(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "no results file"), ("[]", "no results file"), ("{}", "no results file"),
+    [("{", "valid results file"), ("[]", "valid results file"), ("{}", "valid results file"),
      ('{"schema": 99}', "schema 99"), ('{"schema": 1, "figures": []}', "Field required")],
 )  # fmt: skip
 def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:

@@ -166,7 +166,7 @@ def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
                 values.append(seconds)
     return _figure(
         "tls.start",
-        "Start of duet-device ask until the link stands",
+        "Start of duet-device ask until the link is ready",
         took,
         unit="s",
         judged=summarise(took[1]),
