@@ -34,7 +34,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint docs docs-serve docs-update docs-demo stubs lock bench report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -142,6 +142,11 @@ lock: $(READY) ## resolve every environment again
 bench: $(READY) measured-pair ## measure, write tools/duet_tools/results, update docs/benchmarks.md
 	$(BIN)/python -m duet_tools figures --budget 64 --out tools/duet_tools/results/split_cpu.json
 	$(BIN)/python -m duet_tools tables --update docs/benchmarks.md
+
+FAULTS ?= tools/duet_tools/results/faults.json
+faults: $(READY) reported-pair ## break links, processes, disks and peers, update docs/faults.md
+	$(BIN)/python -m duet_tools faults --pair $(REPORTED_PAIR) --out $(FAULTS) ; failed=$$?; \
+	  $(BIN)/python docs/scripts/generate.py; exit $$failed
 
 # REPORT: a folder that is not there yet.
 report: $(READY) $(TRAINING_READY) reported-pair ## ask a pair over every link, update docs/benchmarks.md

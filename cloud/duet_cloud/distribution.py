@@ -6,12 +6,15 @@ path. A device trusts signatures, not this service.
 
 import asyncio
 import os
+from collections import Counter
 from io import FileIO
 from pathlib import Path
 
 import grpc
 
 from duet_cloud import logs
+from duet_cloud.identity.callers import CALLER
+from duet_cloud.log_limit import LogLimit
 from duet_cloud.routing import Routes
 from duet_cloud.status import Context, Refusal, exhausted, invalid
 from duet_contract.errors import ContractError
@@ -29,6 +32,8 @@ from duet_contract.v1.pairs_pb2 import (
 CHUNK_BYTES = 64 * 1024
 # A decoder is large and a link may be slow: fetching must not take the service from those who ask.
 MOST_FETCHES = 16
+MOST_OF_ONE = 4
+"""Downloads of one identity at a time; `duet-device pull` runs one."""
 _RETRY_AFTER_S = 10.0
 
 
@@ -37,7 +42,8 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
 
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
-        self._fetching = 0
+        self._fetching: Counter[str] = Counter()
+        self._log_limit = LogLimit()
 
     async def GetPair(  # noqa: N802 (gRPC's name)
         self, request: GetPairRequest, context: Context
@@ -52,15 +58,18 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
     ) -> None:
         """See pairs.proto."""
         sent, pair, path = 0, "", ""
-        peer = context.peer()
+        peer, caller = context.peer(), CALLER.get()
+        identity = caller.name if caller else ""
         try:
             route = self._routes.find(request.pair)
             pair = route.name
             entry = _entry(route.pair.manifest.decoder.files, request)
             path = entry.path
-            if self._fetching >= MOST_FETCHES:
-                raise exhausted(f"{MOST_FETCHES} devices are fetching already", _RETRY_AFTER_S)
-            self._fetching += 1
+            if self._fetching.total() >= MOST_FETCHES:
+                raise exhausted(f"{MOST_FETCHES} downloads are running", _RETRY_AFTER_S)
+            if identity and self._fetching[identity] >= MOST_OF_ONE:
+                raise exhausted(f"{identity} has {MOST_OF_ONE} downloads running", _RETRY_AFTER_S)
+            self._fetching[identity] += 1
             try:
                 file = await asyncio.to_thread(
                     _open, route.pair.root / entry.path, entry.bytes, request.offset
@@ -70,17 +79,23 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
                         await context.write(FetchFileResponse(data=data))
                         sent += len(data)
             finally:
-                self._fetching -= 1
+                self._fetching[identity] -= 1
+                if not self._fetching[identity]:
+                    del self._fetching[identity]
         finally:
-            logs.get().info(
-                "fetched",
-                # As they are here, not as they were asked for: that may be any text of any length.
-                pair=pair,
-                path=path,
-                offset=request.offset,
-                bytes=sent,
-                peer=peer,
-            )
+            # Calls that sent nothing cost little, so that nothing bounds how many there are.
+            more = {} if sent else self._log_limit.admit(pair, path, identity)
+            if more is not None:
+                logs.get().info(
+                    "fetched",
+                    # As they are here, not as they were asked for: that may be any text.
+                    pair=pair,
+                    path=path,
+                    offset=request.offset,
+                    bytes=sent,
+                    peer=peer,
+                    **more,
+                )
 
 
 def _describe(directory: Path) -> GetPairResponse:

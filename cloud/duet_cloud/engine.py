@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,9 +49,9 @@ class Job:
     request_id: str
     """Unique among requests in flight."""
     prompt_ids: list[int]
-    """Token ids of the whole prompt."""
+    """Token ids of the whole prompt, with the start of the signal that the device holds."""
     budget: int
-    """Most tokens of the signal."""
+    """Most tokens of the signal after that."""
     stop_id: int
     """The end-of-reasoning token."""
     temperature: float
@@ -60,6 +60,10 @@ class Job:
     """Sampling seed; None leaves it to the engine."""
     text: bool
     """Whether the signal's text is wanted, too; detokenising costs time."""
+    prefix_tokens: int = 0
+    """Tokens of the signal at the end of `prompt_ids`."""
+    trace: Mapping[str, str] = field(default_factory=dict)
+    """Headers of the trace that the engine's span belongs to; empty for none."""
 
 
 class Engine(Protocol):
@@ -178,7 +182,10 @@ class VllmEngine:
         )
         prompt = TokensPrompt(prompt_token_ids=job.prompt_ids)
         try:
-            async with aclosing(self._llm.generate(prompt, sampling, job.request_id)) as outputs:
+            generated = self._llm.generate(
+                prompt, sampling, job.request_id, trace_headers=job.trace or None
+            )
+            async with aclosing(generated) as outputs:
                 async for output in outputs:
                     yield _step(output)
         except (EngineDeadError, EngineGenerateError) as error:

@@ -40,8 +40,6 @@ class EngineWatch:
         self._error: EngineError | None = None
         self.progressed = time.monotonic()
         """When a request began or got a token, on the monotonic clock."""
-        self.writing = 0
-        """Running requests whose device does not read, so that they take no token."""
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -101,7 +99,7 @@ class EngineWatch:
             if self.progressed < began:
                 return f"no answer within {self._timeout_s:g} s"
         stalled_s = time.monotonic() - self.progressed
-        if self._running() > self.writing and stalled_s > _STALL_TIMEOUTS * self._timeout_s:
+        if self._running() and stalled_s > _STALL_TIMEOUTS * self._timeout_s:
             await asyncio.sleep(_PAUSE_S)
             return f"requests are running, and no token came for {stalled_s:.0f} s"
         return ""

@@ -2,21 +2,27 @@
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from duet_cloud import logs
+from duet_cloud.admission import Place
 from duet_cloud.chunks import ChunkBuffer
 from duet_cloud.engine import Job, Step
 from duet_cloud.errors import EngineError
 from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.quotas import Charge
+from duet_cloud.log_limit import LogLimit
 from duet_cloud.metrics import Metrics
+from duet_cloud.read_ahead import read_ahead
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import MAX_REQUEST_ID, RequestLimits
-from duet_cloud.routing import Route, Routes
+from duet_cloud.routing import Route, Routes, Serving
+from duet_cloud.signal_prefix import prefix_ids
 from duet_cloud.status import Context, Refusal, invalid, unavailable
+from duet_cloud.tracing import IDENTITY, OUTCOME, QuestionSpan, question_span
 from duet_contract.encodings import negotiate
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN
@@ -31,6 +37,9 @@ from duet_contract.v1.inference_pb2 import (
     SignalEnd,
 )
 
+# Lines a minute about requests of one device that ended alike and never ran.
+_LINES_EACH = 10
+
 
 @dataclass(frozen=True)
 class ChunkLimits:
@@ -40,6 +49,24 @@ class ChunkLimits:
     """Most tokens in a chunk."""
     ms: float
     """Maximum time a token is buffered before it is sent, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request while it is served."""
+
+    request: ReasonRequest
+    """As it came."""
+    request_id: str
+    """The device's, or one of ours."""
+    arrived: float
+    """When it came, on the monotonic clock."""
+    identity: str
+    """Name of the device; "" without transport security."""
+    span: QuestionSpan
+    """Traces it."""
+    done: SignalEnd = field(default_factory=SignalEnd)
+    """The last message, filled in meanwhile; `prompt_tokens` is 0 until the engine has it."""
 
 
 class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
@@ -67,21 +94,31 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         self._chunk_limits = chunk_limits
         self._charge = charge
         self._log_questions = log_questions
+        self._log_limit = LogLimit(_LINES_EACH)
 
     # The stubs have generators alone; gRPC serves coroutines that write to the context, too.
     async def Reason(  # type: ignore[override]  # noqa: N802 (gRPC's name)
         self, request: ReasonRequest, context: Context
     ) -> None:
         """See inference.proto."""
-        arrived = time.monotonic()
-        peer, caller = context.peer(), CALLER.get()
-        request_id = request.request_id or uuid.uuid4().hex
-        outcome, signal_tokens, pair, most_logged = "cancelled", 0, "", 0
+        with question_span(context) as span:
+            await self._serve(request, context, span)
+
+    async def _serve(self, request: ReasonRequest, context: Context, span: QuestionSpan) -> None:
+        caller = CALLER.get()
+        asked = _Asked(
+            request,
+            request.request_id or uuid.uuid4().hex,
+            time.monotonic(),
+            caller.name if caller else "",
+            span,
+        )
+        outcome, pair, most_logged = "cancelled", "", 0
         try:
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            signal_tokens = await self._reason(route, request, request_id, arrived, context)
+            await self._reason(route, asked, context)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -92,80 +129,101 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         finally:
             # "cancelled" is cancelled by the device, past its deadline, or a device that is gone:
             # gRPC does not say which. The engine's request is aborted by now.
-            seconds = time.monotonic() - arrived
+            seconds = time.monotonic() - asked.arrived
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
-            # Cut, as what was refused may be as long as a message can be.
-            more = {"question": request.question[:most_logged]} if self._log_questions else {}
-            if caller:
-                more["device"] = caller.name
-            logs.get().info(
-                "reasoned",
-                request_id=request_id[:MAX_REQUEST_ID],
-                pair=pair,
-                outcome=outcome,
-                signal_tokens=signal_tokens,
-                ms=round(seconds * 1000, 1),
-                peer=peer,
-                **more,
-            )
+            span.set({OUTCOME: outcome} | ({IDENTITY: asked.identity} if caller else {}))
+            more: dict[str, Any] | None = {}
+            if not asked.done.prompt_tokens:
+                # It cost the engine nothing, so that nothing bounds how many there are.
+                more = self._log_limit.admit(outcome, asked.identity)
+            if more is not None:
+                if self._log_questions:
+                    # Cut, as what was refused may be as long as a message can be.
+                    more["question"] = request.question[:most_logged]
+                if caller:
+                    more["device"] = asked.identity
+                if asked.done.prefix_tokens:
+                    more["prefix_tokens"] = asked.done.prefix_tokens
+                logs.get().info(
+                    "reasoned",
+                    request_id=asked.request_id[:MAX_REQUEST_ID],
+                    pair=pair,
+                    outcome=outcome,
+                    signal_tokens=asked.done.signal_tokens,
+                    ms=round(seconds * 1000, 1),
+                    peer=context.peer(),
+                    **more,
+                )
 
-    async def _reason(
-        self,
-        route: Route,
-        request: ReasonRequest,
-        request_id: str,
-        arrived: float,
-        context: Context,
-    ) -> int:
-        """Write the signal; return how many tokens it has."""
+    async def _reason(self, route: Route, asked: _Asked, context: Context) -> None:
+        """Write the signal."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
         # is tokenised is bounded in bytes by then.
+        request = asked.request
         serving = route.ready()
         serving.limits.check(request)
-        encoding, job = _prepare(route.pair, request, request_id, serving.limits)
-        watch = serving.watch
-        async with watch.request(), route.admission.admit(request_id):
-            started = time.monotonic()
-            buffer = ChunkBuffer(encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
-            done = SignalEnd(
-                encoding=encoding,
-                prompt_tokens=len(job.prompt_ids),
-                queue_ms=(started - arrived) * 1000,
-                pair="" if request.pair == route.name else route.name,
-                request_id="" if request.request_id else request_id,
-            )
-            first_chunk = True
-            with self._charge(job) as charge:
-                # Counted before the first token, too: the engine has computed the prompt by then.
-                charge.spent = len(job.prompt_ids)
-                async with aclosing(serving.engine.generate(job)) as steps:
-                    async for step in steps:
-                        now = watch.progressed = time.monotonic()
-                        charge.spent += len(step.ids)
-                        done.signal_tokens += len(step.ids)
-                        buffer.add(step.ids, step.text, now)
-                        if step.finish is None and not buffer.due(now):
-                            continue
-                        if step.finish is not None:
-                            _finish(done, step)
-                        chunk = buffer.take()
-                        if chunk is None:
-                            continue
-                        if first_chunk:
-                            self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
-                            first_chunk = False
-                        self._metrics.chunks.labels(route.name).inc()
-                        watch.writing += 1
-                        try:
-                            await context.write(ReasonResponse(chunk=chunk))
-                        finally:
-                            watch.writing -= 1
-            self._metrics.signal_tokens.labels(route.name).observe(done.signal_tokens)
-            if done.finish_reason == FINISH_REASON_BUDGET:
-                self._metrics.budget_cuts.labels(route.name).inc()
+        encoding, job = _prepare(route.pair, request, asked.request_id, serving.limits)
+        done = asked.done
+        done.encoding = encoding
+        done.pair = "" if request.pair == route.name else route.name
+        done.request_id = "" if request.request_id else asked.request_id
+        done.prefix_tokens = job.prefix_tokens
+        if job.budget == 0:
+            # The device holds the whole signal: its link was cut before the last message.
+            done.finish_reason = FINISH_REASON_BUDGET
             await context.write(ReasonResponse(end=done))
-            return done.signal_tokens
+            return
+        asked.span.served(route.name, asked.request_id, job.budget)
+        job = replace(job, trace=asked.span.headers())
+        async with (
+            serving.watch.request(),
+            route.admission.admit(asked.request_id, asked.identity) as place,
+        ):
+            done.queue_ms = (time.monotonic() - asked.arrived) * 1000
+            # A device that reads slowly holds no slot: the slot ends with generation.
+            messages = read_ahead(self._generate(route, serving, job, asked, place))
+            async with aclosing(messages):
+                async for message in messages:
+                    await context.write(message)
+
+    async def _generate(
+        self, route: Route, serving: Serving, job: Job, asked: _Asked, place: Place
+    ) -> AsyncGenerator[ReasonResponse]:
+        """Yield the signal's messages; release the slot before the last one."""
+        done, metrics = asked.done, self._metrics
+        buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
+        made_at: float | None = None
+        with self._charge(job) as charge:
+            # Counted before the first token, too: the engine has computed the prompt by then.
+            charge.spent = done.prompt_tokens = len(job.prompt_ids)
+            async with aclosing(serving.engine.generate(job)) as steps:
+                async for step in steps:
+                    now = serving.watch.progressed = time.monotonic()
+                    charge.spent += len(step.ids)
+                    done.signal_tokens += len(step.ids)
+                    buffer.add(step.ids, step.text, now)
+                    if step.finish is None and not buffer.due(now):
+                        continue
+                    if step.finish is not None:
+                        _finish(done, step)
+                    chunk = buffer.take()
+                    if chunk is None:
+                        continue
+                    if made_at is None:
+                        metrics.first_chunk_s.labels(route.name).observe(now - asked.arrived)
+                    else:
+                        metrics.chunk_gap_s.labels(route.name).observe(now - made_at)
+                    made_at = now
+                    message = ReasonResponse(chunk=chunk)
+                    metrics.chunks.labels(route.name).inc()
+                    metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
+                    yield message
+        place.release()
+        asked.span.ended(done)
+        last = ReasonResponse(end=done)
+        metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
+        yield last
 
 
 def _prepare(
@@ -187,10 +245,13 @@ def _prepare(
     except PromptError as error:
         raise invalid("question", str(error)) from error
     limits.check_question_tokens(len(question_ids))
+    budget = request.budget if request.HasField("budget") else limits.default_budget
+    prefix = prefix_ids(pair, request.signal_prefix, encoding, budget)
     return encoding, Job(
         request_id=request_id,
-        prompt_ids=pair.prompt(question_ids),
-        budget=request.budget if request.HasField("budget") else limits.default_budget,
+        prompt_ids=pair.prompt(question_ids) + prefix,
+        prefix_tokens=len(prefix),
+        budget=budget - len(prefix),
         stop_id=pair.stop_id,
         temperature=(
             request.temperature if request.HasField("temperature") else limits.default_temperature

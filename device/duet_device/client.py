@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
@@ -15,14 +16,22 @@ import grpc
 
 from duet_contract.errors import ContractError
 from duet_device.deadline import POLL_S, Deadline
-from duet_device.errors import IdentityExpired, Interrupted, ModelProblem, UsageProblem
+from duet_device.errors import (
+    IdentityExpired,
+    IdentityProblem,
+    Interrupted,
+    ModelProblem,
+    UsageProblem,
+    refused_alone,
+)
 from duet_device.events import Event, Note, Result
 from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import canonical
+from duet_device.identity.credentials import identity_for, parse_addresses
 from duet_device.identity.renewal import renew_if_due
 from duet_device.link import Link, cancelled
 from duet_device.pairs.pair import Pair, load_decoder, open_pair
 from duet_device.question import Question, build_request
+from duet_device.servers import Server
 from duet_device.settings import ClientSettings, QuestionSettings, Settings
 
 if TYPE_CHECKING:
@@ -37,6 +46,9 @@ class Client:
     Decoder and connection are opened for the first question, and used again for those that follow;
     `close`, or the end of a `with` block, frees them.
 
+    Several servers (`server="a.example.org,b.example.org"`, or what enrollment named) replace
+    each other: where one fails, another continues the signal. `Receipt.outcome` says what happened.
+
     A client may be used from several threads: it answers one question at a time, and the others
     wait for their turn within their time limit. `close` may be called from any thread at any time:
     it stops the question that is being answered.
@@ -47,7 +59,7 @@ class Client:
             itself).
         credentials: for the connection; those of this device's identity with the server, if None.
         decoder: a loaded decoder to use; the caller closes it.
-        channel: an open channel to `server` to use; the caller closes it.
+        channel: an open channel to use for every server; the caller closes it.
         **settings: fields of `duet_device.settings.Settings`, such as `server` and `budget`.
 
     Raises:
@@ -87,7 +99,7 @@ class Client:
         self._credentials = credentials
         self._given_decoder, self._given_channel = decoder, channel
         self._decoder: Decoder | None = None
-        self._channel: grpc.Channel | None = None
+        self._servers: list[Server] = []
         self._closed = False
         # Held while a question is answered; the holder owns decoder and channel.
         self._turn = threading.Lock()
@@ -257,19 +269,18 @@ class Client:
         self, question: Question, settings: Settings, deadline: Deadline
     ) -> Generator[Event]:
         request = build_request(question, self.pair.manifest, settings)
-        channel = None
-        if not settings.device_only and question.signal is None:
-            channel = yield from self._open_channel(settings, deadline)
         link = None
-        if channel is not None:
-            link = Link(
-                channel,
-                canonical(settings.server),
-                request,
-                deadline,
-                settings.connect_timeout,
-                budget=settings.budget_for(self.pair.manifest),
-            )
+        if not settings.device_only and question.signal is None:
+            servers = yield from self._open_servers(settings, deadline)
+            if servers:
+                link = Link(
+                    servers,
+                    request,
+                    deadline,
+                    settings.connect_timeout,
+                    budget=settings.budget_for(self.pair.manifest),
+                    vocabulary=self.pair.manifest.decoder.vocabulary.size,
+                )
 
         def answer() -> Generator[Event]:
             # Loaded and imported while the cloud already works.
@@ -279,37 +290,72 @@ class Client:
             exchange = Exchange(question, self.pair.manifest, settings, decoder, deadline)
             yield from answer(exchange, request.request_id, link)
 
-        source = None
-        try:
-            with closing(cancelled(link, answer()) if link else answer()) as events:
-                for event in events:
-                    if isinstance(event, Result):
-                        source = event.receipt.source
-                    yield event
-        finally:
-            if link and link.broken:
-                # gRPC would wait before it connects again; a new channel does not.
-                self._close_channel()
-        if source == "duet" and self._credentials is None and self._given_channel is None:
+        receipt = None
+        with closing(cancelled(link, answer()) if link else answer()) as events:
+            for event in events:
+                if isinstance(event, Result):
+                    receipt = event.receipt
+                yield event
+        if receipt and receipt.source == "duet" and self._renews:
             # Only now, and only over a link that works: it delays no answer.
-            yield from self._renew()
+            assert receipt.server
+            yield from self._renew(receipt.server)
 
-    def _open_channel(
+    @property
+    def _renews(self) -> bool:
+        """Whether links use an identity of this device, which may have to be renewed."""
+        return self._credentials is None and self._given_channel is None
+
+    def _open_servers(
         self, settings: Settings, deadline: Deadline
-    ) -> Generator[Note, None, grpc.Channel | None]:
-        """Open the channel; None if the identity has expired and the device may answer alone."""
+    ) -> Generator[Note, None, list[Server]]:
+        """Return the servers to ask; none if the device may answer without one.
+
+        Raises:
+            IdentityProblem: no server can be asked.
+        """
+        if self._servers:
+            return self._servers
         if self._given_channel is not None:
-            return self._given_channel
-        if self._channel is None:
+            self._servers = [Server(settings.server, channel=self._given_channel)]
+            return self._servers
+        problems: list[IdentityProblem] = []
+        for address in parse_addresses(settings.server):
             try:
                 # The identity may be encrypted with a passphrase that is asked for.
                 with deadline.waiting():
-                    self._channel = open_channel(settings.server, self._credentials)
-            except IdentityExpired as error:
-                if settings.require_cloud:
-                    raise
-                yield Note(f"{error}; the device answers alone")
-        return self._channel
+                    self._add_server(str(address))
+            except IdentityProblem as error:
+                problems.append(error)
+        if problems and not self._servers:
+            # Only a certificate that has expired is like a cloud that is away.
+            if settings.require_cloud or not isinstance(problems[0], IdentityExpired):
+                raise problems[0]
+            if self.pair.manifest.alone is None:
+                raise refused_alone(problems[0], self.pair.manifest.id)
+        for problem in problems:
+            alone = "" if self._servers else "; the device answers alone"
+            yield Note(f"{problem}{alone}")
+        return self._servers
+
+    def _add_server(self, name: str) -> None:
+        """Add a server, and all others that its identity is for.
+
+        Raises:
+            IdentityProblem: the identity for a remote server is missing, or it cannot be used.
+        """
+        known = {server.name for server in self._servers}
+        if name in known:
+            return
+        identity = None if self._credentials else identity_for(name)
+        credentials = identity.credentials() if identity else self._credentials
+        server_name = identity.server_name if identity else ""
+        for each in (name, *(identity.servers if identity else ())):
+            if each not in known:
+                known.add(each)
+                self._servers.append(
+                    Server(each, partial(open_channel, each, credentials, server_name))
+                )
 
     def _load_decoder(self) -> "Decoder":
         if self._given_decoder is not None:
@@ -318,12 +364,12 @@ class Client:
             self._decoder = load_decoder(self.pair, self.settings.threads)
         return self._decoder
 
-    def _renew(self) -> Iterator[Note]:
-        """Renew this device's certificate if it is time."""
+    def _renew(self, server: str) -> Iterator[Note]:
+        """Renew this device's certificate if it is time, at a server that works."""
         notes: list[str] = []
-        if renew_if_due(self.settings.server, notes.append):
+        if renew_if_due(server, notes.append):
             # The next question uses the new certificate.
-            self._close_channel()
+            self._close_servers()
         for note in notes:
             yield Note(note)
 
@@ -331,13 +377,13 @@ class Client:
         if self._closed:
             raise UsageProblem("this client is closed: open another Client")
 
-    def _close_channel(self) -> None:
-        if channel := self._channel:
-            self._channel = None
-            channel.close()
+    def _close_servers(self) -> None:
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
 
     def _free(self) -> None:
-        self._close_channel()
+        self._close_servers()
         if decoder := self._decoder:
             self._decoder = None
             decoder.close()

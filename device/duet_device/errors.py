@@ -37,6 +37,10 @@ class CloudUnreachable(DeviceError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class BrokenSignal(CloudUnreachable):
+    """The cloud sent what is not a signal by the contract."""
+
+
 class CloudRefused(DeviceError):
     """The cloud refused the question."""
 
@@ -55,6 +59,10 @@ class DeadlineExceeded(DeviceError):
     """The time limit of the question has passed."""
 
     exit_code = ExitCode.DEADLINE
+
+
+class SignalLate(DeadlineExceeded):
+    """The signal is not whole, and only the time for the device's own part is left."""
 
 
 class ModelProblem(DeviceError):
@@ -107,3 +115,14 @@ class Interrupted(DeviceError):
     """The user, or the program that asked, stopped the question."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def refused_alone(error: DeviceError, pair: str) -> DeviceError:
+    """Return the error of a question that was not answered, where the device does not answer alone.
+
+    Args:
+        error: why there is no signal.
+        pair: id of the pair.
+    """
+    text = f"{error}; the decoder of {pair} cannot answer alone (--device-only has it try)"
+    return type(error)(text)

@@ -14,6 +14,7 @@ from duet_contract.quantities import ComputedAnswer, mask
 from duet_contract.receipt import (
     Bytes,
     Milliseconds,
+    Outcome,
     Receipt,
     Source,
     Tokens,
@@ -25,12 +26,17 @@ from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.decoder.signal_result import contradicts
-from duet_device.errors import CloudBusy, CloudUnreachable
+from duet_device.errors import CloudBusy, CloudUnreachable, SignalLate, refused_alone
 from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
 from duet_device.link import Link
 from duet_device.question import Question
 from duet_device.settings import Settings
 from duet_device.signal_stream import Signal, read_signal
+
+# The device's own part, in seconds, on a machine that computes it in no time.
+_LEAST_OWN_S = 0.2
+# Of an answer, where the pair has no figures.
+_LIKELY_ANSWER_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -71,13 +77,19 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
     prefix: float | None = None
     signal: Signal | None = None
     source: Source = "device"
+    outcome: Outcome | None = None
     if exchange.question.signal:
         signal, source = _evaluate_stored(exchange, prompts), "history"
         if signal.text:
             yield SignalText(signal.text)
     elif link:
+        # The order of fallback. The link continues a signal that was cut, on the same server or on
+        # another; then the signal so far has to do, then the device alone, then an error.
+        require_cloud = exchange.settings.require_cloud
         try:
-            prefix = _evaluate_prefix(exchange, prompts)
+            prefix, own_part_s = _evaluate_prefix(exchange, prompts)
+            if not require_cloud:
+                link.kept_back = own_part_s
             signal = yield from read_signal(
                 link,
                 decoder,
@@ -85,17 +97,23 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
                 prompts.suffix,
                 lambda prompt: _reserve(exchange, prompt),
                 speculative_prefill=exchange.settings.speculative_prefill,
+                accept_part=not require_cloud,
             )
-            source = "duet"
-        except (CloudUnreachable, CloudBusy) as error:
-            if exchange.settings.require_cloud:
+            source, outcome = "duet", _outcome(link, signal)
+            if signal.missing:
+                yield Note(f"{signal.missing}; answering from the signal so far")
+        except (CloudUnreachable, CloudBusy, SignalLate) as error:
+            if require_cloud:
                 raise
+            if exchange.manifest.alone is None:
+                raise refused_alone(error, exchange.manifest.id) from error
             yield Note(f"{error}; the device answers alone")
+            outcome = "alone"
     if signal is None:
         _evaluate_alone(exchange, prompts)
     answered = yield from _generate(exchange, signal)
     yield Result(
-        _receipt(exchange, prompts, source, signal, answered, request_id, link),
+        _receipt(exchange, prompts, source, outcome, signal, answered, request_id, link),
         Timings(
             decoder_ready=ready,
             prefix=prefix,
@@ -108,16 +126,42 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
     )
 
 
-def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> float:
-    """Evaluate the prompt before the signal; return when that was done, in milliseconds.
+def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> tuple[float, float]:
+    """Evaluate the prompt before the signal.
 
     The suffix may be empty, and then the first answer token comes from the last chunk, or from the
     prefix where the signal is empty.
+
+    Returns:
+        When that was done, in milliseconds; seconds that the device needs for its own part.
     """
-    budget = exchange.settings.budget_for(exchange.manifest)
+    decoder, budget = exchange.decoder, exchange.settings.budget_for(exchange.manifest)
     _reserve(exchange, len(prompts.prefix) + budget + len(prompts.suffix))
-    exchange.decoder.become(prompts.prefix, exchange.deadline.check)
-    return exchange.deadline.elapsed_ms()
+    began = time.perf_counter()
+    decoder.become(prompts.prefix, exchange.deadline.check)
+    done = time.perf_counter()
+    # One token again, to learn how long one of the answer will take; the cloud is at work meanwhile.
+    decoder.keep(len(prompts.prefix) - 1)
+    decoder.evaluate(prompts.prefix[-1:])
+    step_s = time.perf_counter() - done
+    own_part_s = done - began + step_s * _answer_tokens(exchange.manifest)
+    limit = exchange.deadline.seconds
+    return exchange.deadline.elapsed_ms(), min(max(own_part_s, _LEAST_OWN_S), limit / 2)
+
+
+def _answer_tokens(manifest: Manifest) -> float:
+    """Return how long an answer may well be: twice the mean of the pair's figures."""
+    means = [figure.answer_tokens for figure in manifest.evaluation]
+    likely = 2 * max(means) if means else _LIKELY_ANSWER_TOKENS
+    return min(likely, manifest.defaults.answer)
+
+
+def _outcome(link: Link, signal: Signal) -> Outcome:
+    if signal.missing:
+        return "partial"
+    if len(link.sources) < 2:
+        return "complete"
+    return "continued" if len(set(link.sources)) == 1 else "moved"
 
 
 def _evaluate_stored(exchange: Exchange, prompts: Prompts) -> Signal:
@@ -210,6 +254,7 @@ def _receipt(
     exchange: Exchange,
     prompts: Prompts,
     source: Source,
+    outcome: Outcome | None,
     signal: Signal | None,
     answered: _Answered,
     request_id: str,
@@ -219,10 +264,10 @@ def _receipt(
     tokens = signal.tokens if signal else 0
     computed = answered.computed
     doubts = computed.doubts if computed else ()
-    doubtful = bool(doubts)
+    doubtful = bool(doubts) or outcome == "partial"
     # What a cut signal computed last need not be its result.
     if signal and not signal.cut and computed is None:
-        doubtful = contradicts(signal.text, answered.text)
+        doubtful = doubtful or contradicts(signal.text, answered.text)
     final = None if computed else final_answer(answered.text)
     value = (computed.value if computed else final.text if final else "") or None
     low = generation.low_confidence(manifest.defaults.confidence)
@@ -232,7 +277,8 @@ def _receipt(
         source=source,
         pair=manifest.reference,
         request_id=link.request.request_id if link else request_id,
-        finish=generation.finish + ("+budget" if signal and signal.cut else ""),
+        finish=generation.finish
+        + ("+budget" if signal and signal.cut and not signal.missing else ""),
         tokens=Tokens(
             question=prompts.question_tokens,
             signal=tokens,
@@ -254,6 +300,9 @@ def _receipt(
         work=computed.work if computed else (),
         doubts=doubts,
         numbers_sent=_numbers_sent(exchange, link),
+        outcome=outcome,
+        server=link.sources[-1] if link and link.sources else None,
+        resumed=max(0, len(link.sources) - 1) if link else 0,
     )
 
 

@@ -1,18 +1,20 @@
-"""One call to the cloud for a signal; its chunks are handed over as they arrive.
+"""One question's signal from the cloud; its chunks are handed over as they arrive.
 
-A thread reads the stream into a queue, so that the decoder can load and evaluate meanwhile.
+A thread reads the stream into a queue, so that the decoder can load and evaluate meanwhile. After a
+cut it asks again, on the same server or on another, and the signal continues after what arrived:
+the reader of the queue sees one stream.
 """
 
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 
-from duet_contract.connections import connection_states
 from duet_contract.v1.inference_pb2 import (
     DESCRIPTOR,
     ReasonRequest,
@@ -21,19 +23,24 @@ from duet_contract.v1.inference_pb2 import (
     SignalEnd,
 )
 from duet_device.deadline import POLL_S, Deadline
-from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError
+from duet_device.errors import BrokenSignal, CloudUnreachable, DeviceError, SignalLate
 from duet_device.events import Event, Note, Sent
-from duet_device.link_errors import device_error, retry_after
-from duet_device.question import asked_again
-from duet_device.signal_limits import SignalLimits
+from duet_device.held_signal import HeldSignal
+from duet_device.link_errors import Failure, Kind, failure_of
+from duet_device.retries import Next, Retries
+from duet_device.servers import Connected, NotConnected, Server, by_preference, connect
 
 _REASON = f"/{DESCRIPTOR.services_by_name['InferenceService'].full_name}/Reason"
 # What gRPC puts before each message: a flag and the length.
 FRAME_BYTES = 5
-# Seconds that a failed call waits to learn from the other thread whether it was connected.
-_SETTLE_S = 0.1
-# Seconds that `cancel` waits for a thread, which ends at once.
+# Seconds that `cancel` waits for the thread, which ends at once.
 _JOIN_S = 2.0
+
+
+class _Call(Protocol):
+    def __iter__(self) -> Iterator[ReasonResponse]: ...
+
+    def cancel(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -46,92 +53,110 @@ class Arrival:
     """The message."""
 
 
-class Link:
-    """One question's stream. The constructor starts it; `cancel` stops the cloud's work at once.
+@dataclass(frozen=True)
+class Restart:
+    """What arrived before does not count: another server begins the signal."""
 
-    Nothing is printed, and no thread remains, however soon `cancel` follows or the channel's owner
+
+Item = Arrival | Note | Restart
+
+
+class _Stopped(Exception):
+    """`cancel` was called."""
+
+
+class Link:
+    """One question's signal. The constructor asks; `cancel` stops the cloud's work at once.
+
+    Nothing is printed, and no thread remains, however soon `cancel` follows or a channel's owner
     closes it.
 
     Args:
-        channel: to the cloud; its owner closes it after `cancel`, which is to be called in any case.
-        server: its name in messages.
+        servers: the preferred one first; their owner closes them after `cancel`, which is to be
+            called in any case.
         request: the question.
-        deadline: becomes the call's deadline.
-        connect_timeout: time limit for the connection in seconds.
+        deadline: becomes the calls' deadline.
+        connect_timeout: time limit for a connection in seconds.
         budget: maximum number of signal tokens; that of the request, if None.
+        vocabulary: size of the decoder's vocabulary; None if the reader checks token ids.
     """
 
-    request: ReasonRequest
-    """What was asked last."""
     requests: list[ReasonRequest]
-    """All that was asked: two, if the first call was repeated."""
+    """All that left the device."""
     connected: float | None
-    """When the connection was ready, as a `time.perf_counter()` value; None before."""
+    """When a connection was first ready, as a `time.perf_counter()` value; None before."""
     down: int
     """Bytes of messages received, gRPC's framing included."""
-    broken: bool
-    """Whether the call failed in a way that may not occur on another connection."""
+    kept_back: float
+    """Seconds before the deadline that the device needs for its own part."""
+    sources: list[str]
+    """Names of the servers that the signal came from, one for each call."""
 
     def __init__(
         self,
-        channel: grpc.Channel,
-        server: str,
+        servers: Sequence[Server],
         request: ReasonRequest,
         deadline: Deadline,
         connect_timeout: float,
         *,
         budget: int | None = None,
+        vocabulary: int | None = None,
     ) -> None:
-        self._channel = channel
-        self._server = server
-        self.request = request
         self.deadline = deadline
-        self._connect_timeout = connect_timeout
-        self._budget = budget or request.budget or None
-        self._queue: queue.SimpleQueue[Arrival | Note | Exception] = queue.SimpleQueue()
-        self._call: grpc.Call | None = None
-        self._cancelled = threading.Event()
-        self._too_late = threading.Event()
-        self._settled = threading.Event()
-        # Held while a call begins, so that none begins after `cancel`.
-        self._beginning = threading.Lock()
-        self._received = self._unreached = self._over = self.broken = False
+        self.kept_back = 0.0
         self.requests = []
         self.connected = None
         self.down = 0
-        self._threads = [
-            threading.Thread(target=self._watch, name="duet-link-connection", daemon=True),
-            threading.Thread(target=self._run, name="duet-link", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self.sources = []
+        self._first = request
+        self._connect_timeout = connect_timeout
+        self._retries = Retries(by_preference(servers))
+        self._held = HeldSignal(budget or request.budget or None, vocabulary)
+        self._queue: queue.SimpleQueue[Item | Exception] = queue.SimpleQueue()
+        self._call: _Call | None = None
+        self._cancelled = threading.Event()
+        # Held while a call begins, so that none begins after `cancel`.
+        self._beginning = threading.Lock()
+        self._noted = ""
+        self._is_complete = False
+        self._thread = threading.Thread(target=self._run, name="duet-link", daemon=True)
+        self._thread.start()
+
+    @property
+    def request(self) -> ReasonRequest:
+        """What was asked last."""
+        return self.requests[-1] if self.requests else self._first
 
     @property
     def up(self) -> int:
         """Bytes of requests sent."""
-        return len(self.requests) * (self.request.ByteSize() + FRAME_BYTES) if self.connected else 0
+        return sum(request.ByteSize() + FRAME_BYTES for request in self.requests)
 
-    @property
-    def sent(self) -> list[ReasonRequest]:
-        """The requests that left the device; after a failed call, those that may have left."""
-        if self.connected or (self._over and not self._unreached):
-            return self.requests
-        return []
+    def check_time(self) -> None:
+        """Return while there is time for the signal.
 
-    def next(self) -> Arrival | Note:
+        Raises:
+            SignalLate: only the time for the device's own part is left.
+        """
+        if self.kept_back and self.deadline.remaining() <= self.kept_back:
+            raise SignalLate("the cloud did not finish within the time given (--timeout)")
+
+    def next(self) -> Item:
         """Wait for the next message.
 
         Raises:
-            CloudUnreachable, CloudRefused, PairMismatch: the call failed.
+            CloudUnreachable, CloudRefused, PairMismatch: no server gives the signal, or the rest.
+            SignalLate: it would come too late.
             DeadlineExceeded, Interrupted: see `Deadline`.
         """
         while True:
             self.deadline.check()
-            arrival = self.poll(max(0.0, min(POLL_S, self.deadline.remaining())))
-            if arrival is not None:
-                return arrival
+            left = self.deadline.remaining() - self.kept_back
+            if (item := self.poll(max(0.0, min(POLL_S, left)))) is not None:
+                return item
+            self.check_time()
 
-    def poll(self, seconds: float) -> Arrival | Note | None:
+    def poll(self, seconds: float) -> Item | None:
         """Wait for the next message for `seconds`; return None if no message arrived."""
         try:
             item = self._queue.get(timeout=seconds)
@@ -142,77 +167,134 @@ class Link:
         return item
 
     def cancel(self) -> None:
-        """End the call and its threads; do nothing once the call is over."""
+        """End the call and its thread; do nothing once the signal is complete."""
         with self._beginning:
             self._cancelled.set()
-        self._settled.set()
         if self._call is not None:
             self._call.cancel()
-        for thread in self._threads:
-            thread.join(_JOIN_S)
-        self._over = True
-
-    def _watch(self) -> None:
-        """Note when the connection is ready, and end the call if that takes too long."""
-        end = time.monotonic() + self._connect_timeout
-        for state in connection_states(self._channel):
-            if self._cancelled.is_set() or self._received:
-                break
-            if state is grpc.ChannelConnectivity.READY:
-                self.connected = time.perf_counter()
-                break
-            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                break
-            if time.monotonic() >= end:
-                self._too_late.set()
-                if self._call is not None:
-                    self._call.cancel()
-                break
-        self._settled.set()
+        self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         try:
-            while True:
-                try:
-                    self._attempt()
-                    return
-                except grpc.RpcError as error:
-                    failure, wait = self._judge(error)
-                    if wait is None:
-                        raise failure from error
-                    self._queue.put(Note(f"{failure}; asking again in {wait:.1f} s"))
-                    if self._cancelled.wait(wait):
-                        return
+            following = self._following()
+            while not self._ask(following):
+                following = self._following()
+        except _Stopped:
+            return
         except Exception as error:  # `next` must raise it instead of waiting.
-            self._over = True
             if not self._cancelled.is_set():
-                self.broken = not isinstance(error, CloudBusy)
                 self._queue.put(error)
 
-    def _attempt(self) -> None:
+    def _following(self) -> Next:
+        """Return what to do next.
+
+        Raises:
+            DeviceError: nothing can help before the signal would be late.
+        """
+        now = time.monotonic()
+        following = self._retries.next(now, now + self.deadline.remaining() - self.kept_back)
+        if following is None:
+            raise self._retries.error()
+        return following
+
+    def _ask(self, following: Next) -> bool:
+        """Connect and ask; return whether the signal is complete."""
+        if self._cancelled.wait(following.wait):
+            raise _Stopped
+        began = time.monotonic()
+        try:
+            connected = connect(following.servers, self._connect_timeout, self._check)
+        except NotConnected as error:
+            for server, failure in error.failures.items():
+                self._failed(server, failure, began)
+            return False
+        lost = self._call_and_read(connected, began)
+        if lost is None:
+            return True
+        if isinstance(lost.error, BrokenSignal):
+            if not self._held.is_empty:
+                self._held.drop()
+                self.sources.clear()
+                self._queue.put(Restart())
+        elif self._held.is_full:
+            # Only the last message is missing, which says nothing that is not known.
+            self._queue.put(Arrival(time.perf_counter(), self._held.end()))
+            return True
+        self._failed(connected.server, lost, began)
+        return False
+
+    def _check(self) -> None:
+        if self._cancelled.is_set():
+            raise _Stopped
+        self.deadline.check()
+
+    def _failed(self, server: Server, failure: Failure, began: float) -> None:
+        """Note what happened, and say what follows from it."""
+        if self._cancelled.is_set():
+            raise _Stopped
+        now = time.monotonic()
+        holds = not self._held.is_empty
+        self._retries.failed(server, failure, now, lasted=now - began, holds=holds)
+        following = self._retries.next(now, now + self.deadline.remaining() - self.kept_back)
+        if following is None:
+            return
+        same = server in following.servers
+        other = following.servers[0].name
+        if holds:
+            what = "the signal continues" + ("" if same else f" at {other}")
+        else:
+            what = "asking " + ("again" if same else other)
+        note = f"{failure.error}; {what}"
+        if note != self._noted:
+            self._noted = note
+            wait = f" in {following.wait:.1f} s" if following.wait >= 0.1 else ""
+            self._queue.put(Note(note + wait))
+
+    def _call_and_read(self, connected: Connected, began: float) -> Failure | None:
+        """Ask a server; return what went wrong before the signal was complete."""
+        server, failure = connected.server, None
+        self.connected = self.connected or time.perf_counter()
+        try:
+            for other, unreached in connected.failures.items():
+                self._failed(other, unreached, began)
+            self._read(self._begin(connected), server)
+        except grpc.RpcError as error:
+            failure = failure_of(error, server.name)
+        except BrokenSignal as error:
+            failure = Failure(Kind.REFUSED, error)
+        except CloudUnreachable as error:
+            failure = Failure(Kind.FAILED, error)
+        finally:
+            if self._is_complete:
+                failure = None
+            failed = failure is not None and failure.kind in (Kind.LOST, Kind.FAILED)
+            server.release(connected.channel, failed=failed)
+        return failure
+
+    def _begin(self, connected: Connected) -> _Call:
         # Not the generated stub, which ends the process by a segmentation fault if another thread
         # has closed the channel: it registers its methods with a channel that is gone.
-        reason = self._channel.unary_stream(
+        reason = connected.channel.unary_stream(
             _REASON,
             request_serializer=ReasonRequest.SerializeToString,
             response_deserializer=ReasonResponse.FromString,
         )
         with self._beginning:
             if self._cancelled.is_set():
-                return
-            if self.requests:
-                # The cloud may not have seen yet that the first call's link is gone.
-                self.request = asked_again(self.request)
-            self.requests.append(self.request)
+                raise _Stopped
+            request = self._held.request(self._first) if self.requests else self._first
+            self._held.begin()
+            self.requests.append(request)
             try:
-                call = reason(self.request, timeout=max(0.0, self.deadline.remaining()))
+                self._call = reason(request, timeout=max(0.0, self.deadline.remaining()))
             except ValueError as error:
-                raise CloudUnreachable(f"the channel to {self._server} was closed") from error
-            self._call = call
-        if self._too_late.is_set():
-            call.cancel()
+                closed = f"the channel to {connected.server.name} was closed"
+                raise CloudUnreachable(closed) from error
+            return self._call
+
+    def _read(self, call: _Call, server: Server) -> None:
         try:
-            self._read(call)
+            self._take(call, server)
         finally:
             # The rest is not needed; gRPC frees a call once it is read to its end.
             call.cancel()
@@ -220,50 +302,30 @@ class Link:
                 for _ in call:
                     pass
 
-    def _read(self, call: Iterable[ReasonResponse]) -> None:
-        limits = SignalLimits(self._budget)
-        done = False
-        for response in call:
-            at = time.perf_counter()
-            if done:
+    def _take(self, responses: Iterable[ReasonResponse], server: Server) -> None:
+        begun = False
+        for response in responses:
+            if self._is_complete:
                 return
-            self._received = True
-            self.connected = self.connected or at
+            at = time.perf_counter()
             self.down += response.ByteSize() + FRAME_BYTES
             event = response.WhichOneof("event")
-            if event is None:
-                raise CloudUnreachable(f"the cloud at {self._server} sent an unknown message")
-            done = event == "end"
-            # Before it is queued: a queue that is not read yet must not grow beyond a signal.
-            if done:
-                limits.check_done(response.end)
+            # Checked before it is queued: a queue that is not read yet must not grow beyond a signal.
+            if event == "chunk":
+                self._held.add(response.chunk)
+                self._retries.progressed()
+            elif event == "end":
+                self._held.check_end(response.end)
             else:
-                limits.check_chunk(response.chunk)
-            self._queue.put(Arrival(at, response.end if done else response.chunk))
-        if not done:
+                raise BrokenSignal(f"the cloud at {server.name} sent an unknown message")
+            if not begun:
+                begun = True
+                self.sources.append(server.name)
+            # The end of the stream is awaited after it: a cancelled call would not count as answered.
+            self._is_complete = event == "end"
+            self._queue.put(Arrival(at, response.end if event == "end" else response.chunk))
+        if not self._is_complete:
             raise CloudUnreachable("the signal ended without its last message")
-
-    def _judge(self, error: grpc.RpcError) -> tuple[DeviceError, float | None]:
-        """Return the device's error and the delay of a retry in seconds; None for no retry."""
-        if self._too_late.is_set():
-            self._unreached = True
-            seconds = f"{self._connect_timeout:g} s"
-            return CloudUnreachable(f"no cloud at {self._server}: no link within {seconds}"), None
-        failure = device_error(error, self._server)
-        # Never twice after a chunk, nor where the cloud may be working on it.
-        # Another thread reports the connection's state, perhaps a little later.
-        self._settled.wait(_SETTLE_S)
-        unavailable = isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
-        may_repeat = isinstance(failure, CloudBusy) or (unavailable and self.connected)
-        self._unreached = unavailable and not self.connected
-        if self._received or not may_repeat or len(self.requests) > 1:
-            return failure, None
-        wait = retry_after(error)
-        if wait is None:
-            wait = 0.0 if unavailable else None
-        if wait is not None and wait >= self.deadline.remaining():
-            wait = None
-        return failure, wait
 
 
 def cancelled(link: Link, events: Generator[Event]) -> Generator[Event]:
@@ -277,9 +339,9 @@ def cancelled(link: Link, events: Generator[Event]) -> Generator[Event]:
 
     def new() -> Iterator[Sent]:
         nonlocal reported
-        while reported < len(link.sent):
+        while reported < len(link.requests):
             reported += 1
-            yield Sent(link.sent[reported - 1])
+            yield Sent(link.requests[reported - 1])
 
     try:
         with closing(events):

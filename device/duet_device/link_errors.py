@@ -1,6 +1,8 @@
 """Map what gRPC raises to the device's own errors; the only file that reads gRPC statuses."""
 
 import re
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, TypeVar
 
 import grpc
@@ -8,7 +10,9 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
+from duet_contract.terminal import one_line
 from duet_device.errors import (
+    BrokenSignal,
     CloudBusy,
     CloudRefused,
     CloudUnreachable,
@@ -28,6 +32,7 @@ _MOST_SAID = 400
 # How gRPC names its limits on messages and metadata, and that this end raised the error.
 _TOO_LARGE = re.compile(r"message larger than max|metadata size exceeds")
 _RAISED_HERE = re.compile(r"CLIENT:|Stream removed")
+_NOT_READ = "Exception deserializing response!"
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}@\d+\.\d+\.\d+")
 _Detail = TypeVar("_Detail", bound=Message)
 
@@ -42,6 +47,40 @@ _REFUSALS = {
     grpc.StatusCode.UNIMPLEMENTED: "that server is not a DUET cloud, or is of another version",
 }
 
+# What every server would say of the same question.
+_WRONG = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE)
+
+
+class Kind(Enum):
+    """What happened to a call."""
+
+    UNREACHED = auto()
+    """There was no connection, so nothing was sent."""
+    LOST = auto()
+    """The link broke before the signal ended."""
+    FAILED = auto()
+    """The server ended the call before the signal ended, and did not say that it is away."""
+    BUSY = auto()
+    """The server is at capacity, or the quota is exhausted."""
+    UNAVAILABLE = auto()
+    """The server is stopping or starting, as it says."""
+    REFUSED = auto()
+    """This server will not serve the question."""
+    WRONG = auto()
+    """No server will: the question itself is refused."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A call that failed."""
+
+    kind: Kind
+    """What happened."""
+    error: DeviceError
+    """The error, if nothing else can be done."""
+    wait: float | None = None
+    """The server's retry delay in seconds; None if it names none."""
+
 
 def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     """Return the device's error for a failed call to `server`."""
@@ -52,7 +91,9 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
         # gRPC's own limits, which neither place nor time would change.
         if "SERVER:" in text or not _RAISED_HERE.search(text):
             return CloudRefused(f"the request is larger than the cloud at {server} takes: {text}")
-        return CloudUnreachable(f"the cloud at {server} sent more than a device takes: {text}")
+        return BrokenSignal(f"the cloud at {server} sent more than a device takes: {text}")
+    if code == grpc.StatusCode.INTERNAL and text.startswith(_NOT_READ):
+        return BrokenSignal(f"the cloud at {server} sent what is not a message")
     if code == grpc.StatusCode.CANCELLED and text.startswith("Channel closed"):
         return CloudUnreachable(f"the channel to {server} was closed")
     if code == grpc.StatusCode.RESOURCE_EXHAUSTED and (quota := _quota(status)):
@@ -80,6 +121,21 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
         # gRPC lists every address that it tried; why the last one failed is the useful part.
         return CloudUnreachable(f"no cloud at {server}: {text.rsplit('remote host: ', 1)[-1]}")
     return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")
+
+
+def failure_of(error: grpc.RpcError, server: str) -> Failure:
+    """Return what happened to a call to `server` that was connected."""
+    assert isinstance(error, grpc.Call)
+    code, failure, wait = error.code(), device_error(error, server), retry_after(error)
+    if isinstance(failure, CloudBusy):
+        return Failure(Kind.BUSY, failure, wait)
+    if code == grpc.StatusCode.UNAVAILABLE and wait is not None:
+        return Failure(Kind.UNAVAILABLE, failure, wait)
+    if code in _WRONG:
+        return Failure(Kind.WRONG, failure)
+    if isinstance(failure, (CloudRefused, PairMismatch, BrokenSignal)):
+        return Failure(Kind.REFUSED, failure)
+    return Failure(Kind.LOST if code == grpc.StatusCode.UNAVAILABLE else Kind.FAILED, failure)
 
 
 def _tls_problem(text: str) -> str:
@@ -119,8 +175,11 @@ def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
 
 
 def _said(text: str | None) -> str:
-    """Return what the cloud said, as much of it as one line holds."""
-    line = (text or "").strip()
+    """Return what the cloud said, escaped, as much of it as one line holds.
+
+    Here, since programs print an error without a thought of terminals.
+    """
+    line = one_line((text or "").strip())
     return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
 
 

@@ -2,12 +2,14 @@
 
 import uuid
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
 from duet_contract.quantities import Masked, mask
+from duet_contract.quantities.notes import facts, needed, with_facts
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
@@ -20,6 +22,10 @@ from duet_device.settings import Settings
 
 if TYPE_CHECKING:
     from duet_device.history.store import StoredSignal
+
+
+MOST_NOTE_BYTES = 1 << 20
+"""Maximum bytes of notes, which are searched for each question."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,23 @@ class Question:
     """A signal that the same question had before; no connection is opened then."""
     masked: Masked | None = None
     """The text, after redaction, without its numbers; None if the pair reads numbers."""
+    notes: Context = ()
+    """Documents with quantities. The lines that the question names are sent without numbers."""
 
     def __post_init__(self) -> None:
         try:
             check_text(self.text, "question")
         except PromptError as error:
             raise UsageProblem(str(error)) from error
+        size = sum(len(note.text.encode("utf-8")) for note in self.notes)
+        if size > MOST_NOTE_BYTES:
+            raise UsageProblem(f"the notes have {size} bytes, at most {MOST_NOTE_BYTES} are read")
+
+    @cached_property
+    def whole(self) -> str:
+        """The question after the facts that it needs from the notes; this is what is redacted."""
+        known = [fact for note in self.notes for fact in facts(note.text)]
+        return with_facts(self.text, needed(self.text, known))
 
     @property
     def sent(self) -> str:
@@ -62,18 +79,34 @@ class Question:
         """Return the question as a pair reads it: masked if the pair's quantities are private."""
         if manifest.quantities != "private":
             return replace(self, masked=None)
-        text = self.redaction.text if self.redaction else self.text
-        return replace(self, masked=mask(text, self.redaction.originals if self.redaction else ()))
+        kept = self.redaction.originals if self.redaction else ()
+        masked = mask(self.redaction.text if self.redaction else self.whole, kept)
+        if self.notes:
+            own = self.redaction.apply(self.text) if self.redaction else self.text
+            count = len(masked.quantities) - len(mask(own, kept).quantities)
+            masked = replace(masked, from_notes=max(0, count))
+        return replace(self, masked=masked)
 
     def check_size(self, manifest: Manifest) -> None:
         """Refuse a question that cannot fit a pair, before anything is loaded or sent.
 
         Raises:
-            UsageProblem: the question or its context is too long, or the pair reads no context.
+            UsageProblem: the question or its context is too long; the pair reads no context, or no
+                notes; or no line of the notes fits the question.
         """
+        if self.notes and manifest.quantities != "private":
+            raise UsageProblem(
+                f"{manifest.id} sends the numbers that it computes with: give the file with "
+                "--context, which is never sent, or use a pair with private quantities"
+            )
+        if self.notes and self.whole == self.text:
+            raise UsageProblem(
+                "no line of the notes has a number and a word of the question: name things as the "
+                "notes do"
+            )
         if manifest.quantities == "private" and self.context:
             raise UsageProblem(
-                f"{manifest.id} computes with the numbers of the question alone: leave out "
+                f"{manifest.id} computes with the numbers of the question and of --notes: leave out "
                 "--context, or use another --pair"
             )
         limits = manifest.limits

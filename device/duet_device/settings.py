@@ -10,9 +10,10 @@ from duet_device.errors import UsageProblem
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
 
-DEFAULT_SERVER = "127.0.0.1:50151"
-DEFAULT_TIMEOUT = 120.0
-DEFAULT_CONNECT_TIMEOUT = 3.0
+DEFAULT_PORT = 50151
+"""Port of a cloud's services, where an address names none."""
+ENROLLMENT_PORT = 50152
+"""Port of a cloud's enrollment, where an address names none."""
 DEFAULT_CONTEXT_TIMEOUT = 60.0
 """Time limit for all documents of a question together, in seconds."""
 MOST_TIMEOUT = 365 * 86_400.0
@@ -45,24 +46,25 @@ class ClientSettings(QuestionSettings, total=False):
 class Settings:
     """Settings of a question; the defaults are those of `duet-device ask`."""
 
-    server: str = DEFAULT_SERVER
-    """HOST:PORT of the cloud."""
+    server: str = f"127.0.0.1:{DEFAULT_PORT}"
+    """HOST:PORT of the cloud, or HOST for its default port; several, the preferred one first, are
+    separated by commas."""
     budget: int | None = None
     """Maximum number of signal tokens; None is the pair's default."""
     temperature: float | None = None
     """Sampling temperature of signal and answer, 0 or 0.01 to 2; None is the pair's default."""
     seed: int | None = None
     """Sampling seed, 0 to 2**32 - 2; None is not reproducible above temperature 0."""
-    timeout: float = DEFAULT_TIMEOUT
+    timeout: float = 120.0
     """Time limit for the whole question in seconds, at most a year."""
-    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    connect_timeout: float = 3.0
     """Time limit for the connection to the cloud in seconds, at most a year."""
     device_only: bool = False
     """Never open a connection."""
     require_cloud: bool = False
     """Raise an error instead of answering without the cloud."""
     threads: int | None = None
-    """Processors used for decoding; None is `default_threads()`."""
+    """Threads for decoding; None is what was measured here, or `default_threads()`."""
     prompt_lookup: bool = True
     """Speculative decoding by prompt lookup, while that is faster (greedy answers only)."""
     speculative_prefill: bool = False
@@ -98,6 +100,13 @@ class Settings:
             raise UsageProblem("device_only and require_cloud contradict each other")
 
 
+def usable_processors() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def default_threads() -> int:
     """Return the number of processors that this process may use, less one, and at most 8.
 
@@ -105,7 +114,4 @@ def default_threads() -> int:
     processors, anything else that runs makes a step many times slower. Beyond 8, decoding is bound
     by memory.
     """
-    usable = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return max(1, min(usable - 1, MOST_DEFAULT_THREADS))
+    return max(1, min(usable_processors() - 1, MOST_DEFAULT_THREADS))

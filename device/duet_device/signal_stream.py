@@ -14,7 +14,6 @@ from duet_contract.errors import EncodingError
 from duet_contract.manifest import Vocabulary
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
-    FINISH_REASON_END_OF_REASONING,
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
     SignalChunk,
@@ -22,9 +21,16 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_device.decoder.llama import BATCH, Decoder
 from duet_device.decoder.speculative_prefill import SpeculativePrefill
-from duet_device.errors import CloudUnreachable, ModelProblem
+from duet_device.errors import (
+    CloudRefused,
+    CloudUnreachable,
+    DeviceError,
+    ModelProblem,
+    PairMismatch,
+    SignalLate,
+)
 from duet_device.events import Note, SignalText
-from duet_device.link import Link
+from duet_device.link import Arrival, Item, Link, Restart
 
 # Tokens evaluated between two looks at the queue.
 _STEP = 16
@@ -35,22 +41,24 @@ _PATIENCE_S = 0.001
 
 @dataclass(frozen=True)
 class Signal:
-    """A whole signal, already evaluated. Times are `time.perf_counter()` values."""
+    """A signal, already evaluated. Times are `time.perf_counter()` values."""
 
     text: str
     """Text for people to read."""
     ids: tuple[int, ...]
     """The decoder's tokens."""
     tokens: int
-    """Tokens as the cloud counted them."""
+    """Tokens as the cloud counted them; without its count, the decoder's."""
     cut: bool
-    """Whether the budget cut the signal short."""
+    """Whether its end is missing: the budget cut it short, or the rest did not arrive."""
+    missing: DeviceError | None = None
+    """Why the rest did not arrive; None if the signal is whole."""
     first_chunk: float | None = None
     """When the first chunk arrived; None if the signal is empty or stored."""
     last_chunk: float | None = None
     """When the last chunk arrived; None if the signal is empty or stored."""
     done: SignalEnd | None = None
-    """The cloud's last message; None if the signal is stored."""
+    """The cloud's last message; None if the signal is stored, or not whole."""
     done_at: float | None = None
     """When that message arrived."""
 
@@ -63,6 +71,7 @@ def read_signal(
     reserve: Callable[[int], None],
     *,
     speculative_prefill: bool = False,
+    accept_part: bool = False,
 ) -> Generator[Note | SignalText, None, Signal]:
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
@@ -74,71 +83,73 @@ def read_signal(
         reserve: makes room for a prompt of so many tokens.
         speculative_prefill: predict the signal while waiting for it
             (`duet_device.decoder.speculative_prefill`).
+        accept_part: return the signal so far where the rest does not come.
 
     Yields:
         The signal's text as it arrives, and what the link notes.
 
     Returns:
-        The whole signal.
+        The signal.
 
     Raises:
-        CloudUnreachable: the link broke, or something of the signal is missing or cannot be read.
-            The sequence then holds a part of the signal.
+        CloudUnreachable, CloudRefused, PairMismatch, SignalLate: there is no signal, or it is not
+            whole and no part of it is accepted. The sequence then holds a part of the signal.
         DeviceError: see `Link.next`.
     """
+    before = list(decoder.ids)
+    ahead_tokens = None if speculative_prefill else 0
     reader = _ChunkReader(decoder, vocabulary, link.deadline.check)
-    ahead = SpeculativePrefill(decoder) if speculative_prefill else SpeculativePrefill(decoder, 0)
+    ahead = SpeculativePrefill(decoder, ahead_tokens)
     pending: list[int] = []
-    done: SignalEnd | None = None
-    done_at = 0.0
-    while done is None or pending:
+    is_over = False
+    arrival: Item | DeviceError | None
+    while not is_over or pending:
         patience = 0.0 if len(pending) >= _STEP else _PATIENCE_S
-        while done is None:
-            if pending:
-                arrival = link.poll(patience)
-            elif (arrival := link.poll(0)) is None:
-                link.deadline.check()
-                if ahead.guess():
-                    continue
-                arrival = link.next()
+        while not is_over:
+            try:
+                if pending:
+                    if (arrival := link.poll(patience)) is None:
+                        link.check_time()
+                elif (arrival := link.poll(0)) is None:
+                    link.deadline.check()
+                    if ahead.guess():
+                        continue
+                    arrival = link.next()
+            except (CloudUnreachable, CloudRefused, PairMismatch, SignalLate) as error:
+                if not (accept_part and reader.received):
+                    raise
+                arrival = error
             if arrival is None:
                 break
             if isinstance(arrival, Note):
                 yield arrival
                 continue
-            if isinstance(arrival.message, SignalEnd):
-                done, done_at = arrival.message, arrival.at
-                ids, text = reader.finish(done)
-            else:
-                ids, text = reader.feed(arrival.message, arrival.at)
-            if done is not None:
+            if isinstance(arrival, Restart):
+                decoder.become(before, link.deadline.check)
+                reader = _ChunkReader(decoder, vocabulary, link.deadline.check)
+                ahead = SpeculativePrefill(decoder, ahead_tokens)
+                pending = []
+                continue
+            ids, text = reader.take(arrival)
+            if is_over := reader.is_over:
                 ids = ids + suffix
-            pending += ids if pending else ahead.arrive(ids, last=done is not None)
+            pending += ids if pending else ahead.arrive(ids, last=is_over)
             if text:
                 yield SignalText(text)
         if pending:
             link.deadline.check()
-            size = _STEP if done is None else BATCH
+            size = BATCH if is_over else _STEP
             step, pending = pending[:size], pending[size:]
             try:
-                reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (done is None))
+                reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (not is_over))
             except ModelProblem as error:
                 raise CloudUnreachable(f"the signal is too long: {error}") from error
             ahead.evaluate(step, want_next=not pending)
-    return Signal(
-        text="".join(reader.text),
-        ids=tuple(reader.ids),
-        tokens=done.signal_tokens,
-        cut=done.finish_reason == FINISH_REASON_BUDGET,
-        first_chunk=reader.first_chunk,
-        last_chunk=reader.last_chunk,
-        done=done,
-        done_at=done_at,
-    )
+    return reader.signal()
 
 
 class _ChunkReader:
-    """Turns chunks into tokens and text, and checks that none of the signal is missing."""
+    """Turns what arrives into tokens and text."""
 
     def __init__(self, decoder: Decoder, vocabulary: Vocabulary, check: Callable[[], None]) -> None:
         self._decoder = decoder
@@ -146,54 +157,75 @@ class _ChunkReader:
         self._check = check
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader: SignalReader | None = None
-        self._encoding = SIGNAL_ENCODING_TEXT
-        self._received = 0
-        self.text: list[str] = []
-        self.ids: list[int] = []
-        self.first_chunk: float | None = None
-        self.last_chunk: float | None = None
+        self._text: list[str] = []
+        self._ids: list[int] = []
+        self._first_chunk: float | None = None
+        self._last_chunk: float | None = None
+        self._end: Arrival | None = None
+        self._missing: DeviceError | None = None
 
-    def feed(self, chunk: SignalChunk, at: float) -> tuple[list[int], str]:
-        """Return the decoder's tokens that a chunk completes, and its text."""
-        if self._reader is None:
-            self.first_chunk = at
-            if chunk.WhichOneof("content") == "tokens":
-                self._encoding = SIGNAL_ENCODING_TOKEN_IDS
-            self._reader = signal_reader(
-                self._encoding, self._decoder, self._vocabulary, self._check
-            )
-        self.last_chunk = at
+    @property
+    def received(self) -> bool:
+        """Whether a part of the signal arrived."""
+        return self._reader is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more follows."""
+        return self._end is not None or self._missing is not None
+
+    def take(self, arrival: Arrival | DeviceError) -> tuple[list[int], str]:
+        """Return the decoder's tokens that an arrival completes, and its text.
+
+        Args:
+            arrival: a message, or why the rest of the signal is missing.
+
+        Raises:
+            CloudUnreachable: the chunk cannot be read.
+        """
         try:
-            ids = self._reader.feed(chunk)
+            if isinstance(arrival, DeviceError):
+                self._missing = arrival
+            elif isinstance(arrival.message, SignalChunk):
+                return self._feed(arrival.message, arrival.at)
+            else:
+                self._end = arrival
+            ids = self._reader.finish() if self._reader else []
+            return self._add(ids, self._utf8.decode(b"", True))
         except EncodingError as error:
             raise CloudUnreachable(f"the signal cannot be read: {error}") from error
-        if self._encoding == SIGNAL_ENCODING_TOKEN_IDS:
-            self._received += len(ids)
-            spelled = b"".join(self._decoder.detokenize(i, special=True) for i in ids)
-            return self._add(ids, self._utf8.decode(spelled))
-        return self._add(ids, chunk.text)
 
-    def finish(self, done: SignalEnd) -> tuple[list[int], str]:
-        """Return what was held back; check what came against what the cloud says it sent."""
-        if done.finish_reason not in (FINISH_REASON_END_OF_REASONING, FINISH_REASON_BUDGET):
-            raise CloudUnreachable("the signal ended for a reason that this version does not know")
+    def signal(self) -> Signal:
+        """Return the signal, once nothing more follows."""
+        end = self._end.message if self._end else None
+        assert end is None or isinstance(end, SignalEnd)
+        counted = end.prefix_tokens + end.signal_tokens if end else len(self._ids)
+        return Signal(
+            text="".join(self._text),
+            ids=tuple(self._ids),
+            tokens=counted,
+            cut=end is None or end.finish_reason == FINISH_REASON_BUDGET,
+            missing=self._missing,
+            first_chunk=self._first_chunk,
+            last_chunk=self._last_chunk,
+            done=end,
+            done_at=self._end.at if self._end else None,
+        )
+
+    def _feed(self, chunk: SignalChunk, at: float) -> tuple[list[int], str]:
+        is_tokens = chunk.WhichOneof("content") == "tokens"
         if self._reader is None:
-            if done.signal_tokens:
-                raise CloudUnreachable(f"all {done.signal_tokens} tokens of the signal got lost")
-            return [], ""
-        if done.encoding != self._encoding:
-            raise CloudUnreachable("the signal's chunks are not of the encoding that was agreed")
-        if self._encoding == SIGNAL_ENCODING_TOKEN_IDS and self._received != done.signal_tokens:
-            raise CloudUnreachable(
-                f"the cloud sent {done.signal_tokens} signal tokens, {self._received} arrived"
-            )
-        try:
-            ids = self._reader.finish()
-        except EncodingError as error:
-            raise CloudUnreachable(f"the signal cannot be read: {error}") from error
-        return self._add(ids, self._utf8.decode(b"", True))
+            self._first_chunk = at
+            encoding = SIGNAL_ENCODING_TOKEN_IDS if is_tokens else SIGNAL_ENCODING_TEXT
+            self._reader = signal_reader(encoding, self._decoder, self._vocabulary, self._check)
+        self._last_chunk = at
+        ids = self._reader.feed(chunk)
+        if not is_tokens:
+            return self._add(ids, chunk.text)
+        spelled = b"".join(self._decoder.detokenize(i, special=True) for i in ids)
+        return self._add(ids, self._utf8.decode(spelled))
 
     def _add(self, ids: list[int], text: str) -> tuple[list[int], str]:
-        self.ids += ids
-        self.text.append(text)
+        self._ids += ids
+        self._text.append(text)
         return ids, text

@@ -17,9 +17,12 @@ import pictures
 import style_check
 from drawing import SCHEMES
 from duet_report.blocks import put_block
+from duet_tools.report.fault_table import fault_table
+from duet_tools.results.faults import read_matrix
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
+FAULTS = ROOT / "tools/duet_tools/results/faults.json"
 
 
 def documents() -> Iterator[tuple[Path, str]]:
@@ -30,6 +33,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     table = figures.pairs_table(pairs)
     yield _with_block("README.md", "pairs", table)
     yield _with_block("docs/benchmarks.md", "pairs", table)
+    yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
     yield _with_block("docs/experiments.md", "greedy", _experiments_table("Methods, greedy"))
     for scheme in SCHEMES:
         for name, draw in pictures.PICTURES.items():

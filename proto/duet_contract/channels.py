@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from duet_contract.addresses import Address
 from duet_contract.errors import CertificateExpired, TransportError
 
-Options = Sequence[tuple[str, int]]
+Options = Sequence[tuple[str, int | str]]
 MOST_MESSAGE_BYTES = 1 << 20
 """Limit of a received message; chunks of signals and files are far smaller."""
 _PING: Options = (
@@ -95,9 +95,9 @@ def open_aio_channel(
     return grpc.aio.secure_channel(target, credentials, arguments)
 
 
-def _target(address: Address | str, options: Options) -> tuple[str, list[tuple[str, int]]]:
+def _target(address: Address | str, options: Options) -> tuple[str, list[tuple[str, int | str]]]:
     parsed = Address.parse(address) if isinstance(address, str) else address
-    arguments = dict([*_COMMON, *options])
+    arguments: dict[str, int | str] = dict([*_COMMON, *options])
     if parsed.is_loopback:
         arguments["grpc.enable_http_proxy"] = 0
     # With its scheme, since a host's name may be the name of a scheme, such as "unix".

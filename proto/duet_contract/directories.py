@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from platformdirs import user_cache_path, user_data_path, user_state_path
+from platformdirs import user_cache_path, user_config_path, user_data_path, user_state_path
 
 from duet_contract.errors import NoDirectoryError
 
@@ -23,6 +23,18 @@ def data_directory(variable: str = "XDG_DATA_HOME") -> Path:
         NoDirectoryError: the user has no home directory.
     """
     return _known(lambda: user_data_path("duet", appauthor=False), variable)
+
+
+def config_directory(variable: str = "XDG_CONFIG_HOME") -> Path:
+    """Return the user's configuration directory for DUET.
+
+    Args:
+        variable: which one the error advises to set.
+
+    Raises:
+        NoDirectoryError: the user has no home directory.
+    """
+    return _known(lambda: user_config_path("duet", appauthor=False), variable)
 
 
 def cache_directory(variable: str = "XDG_CACHE_HOME") -> Path:

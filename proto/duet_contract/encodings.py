@@ -4,13 +4,12 @@ Token ids where reasoner and decoder share a vocabulary, UTF-8 text otherwise. R
 a signal into chunks gives the same decoder tokens as reading it whole.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from duet_contract.errors import EncodingError, PromptError
 from duet_contract.manifest import Vocabulary
-from duet_contract.prompts import encode_text
+from duet_contract.prompts import WORD_START, encode_text
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
@@ -22,7 +21,6 @@ from duet_contract.vocabulary import Tokenizer
 # Vocabularies have tokens of up to 128 bytes (runs of spaces or dashes). A byte that is not valid
 # UTF-8 becomes three bytes.
 MOST_SIGNAL_BYTES_PER_TOKEN = 384
-_WORD_START = re.compile(r"(?<=\S) ")
 
 
 def negotiate(
@@ -101,7 +99,8 @@ class TextSignalReader:
     Args:
         tokenizer: the decoder's.
         vocabulary: the decoder's.
-        check: called before each word is encoded; what it raises ends the reading.
+        check: called before each word, and each part of a long one, is encoded; what it raises
+            ends the reading.
     """
 
     def __init__(
@@ -142,13 +141,12 @@ class TextSignalReader:
     def _word_starts(self, text: str) -> Iterator[int]:
         if self._held and text.startswith(" ") and not self._held[-1][-1].isspace():
             yield 0
-        for match in _WORD_START.finditer(text):
+        for match in WORD_START.finditer(text):
             yield match.start()
 
     def _encode(self, text: str) -> list[int]:
-        self._check()
         try:
-            return encode_text(self._tokenizer, self._vocabulary, text)
+            return encode_text(self._tokenizer, self._vocabulary, text, self._check)
         except PromptError as error:
             raise EncodingError(f"the signal cannot be tokenised: {error}") from error
 

@@ -229,6 +229,9 @@ class Manifest(_Model):
     answers: Literal["computed"] | None = None
     """"computed": the signal is a formula that the device computes, and the decoder writes a
     sentence around its result (`compute`, `fill`). None: the decoder's text is the answer."""
+    alone: Literal["useful"] | None = None
+    """"useful": without the cloud the decoder answers alone, since its answers are worth something.
+    None: a device without the cloud reports an error, unless its user asks for an answer alone."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -252,6 +255,16 @@ class Manifest(_Model):
                     f"limits.question plus limits.budget do not fit into {name}.context"
                 )
         return self
+
+    @property
+    def reasoner_alone_tokens(self) -> float | None:
+        """Mean tokens of the untrained reasoner alone over its data sets; None if not measured."""
+        measured = [
+            figure.reasoner_alone_tokens
+            for figure in self.evaluation
+            if figure.reasoner_alone_tokens is not None
+        ]
+        return sum(measured) / len(measured) if measured else None
 
     @property
     def reference(self) -> str:

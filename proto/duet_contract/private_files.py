@@ -1,10 +1,16 @@
 """Files for their owner alone: keys, and records that decide what is trusted."""
 
+import glob
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from duet_contract.errors import KeyProblem
+
+# Seconds after which no process still writes a scratch file.
+_STALE_S = 60.0
 
 
 def make_private(directory: Path) -> None:
@@ -26,6 +32,7 @@ def write_private(path: Path, content: bytes) -> None:
         OSError: it cannot be written; what was there before is untouched.
     """
     make_private(path.parent)
+    drop_scratch(path, _STALE_S)
     # mkstemp's files are their owner's alone from the start.
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -37,6 +44,19 @@ def write_private(path: Path, content: bytes) -> None:
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
+
+
+def drop_scratch(path: Path, older_s: float = 0.0) -> None:
+    """Delete scratch files that a killed process left next to `path`.
+
+    Args:
+        path: the file that was being written.
+        older_s: least age in seconds of what is deleted.
+    """
+    with suppress(OSError):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            if time.time() - left.stat().st_mtime >= older_s:
+                left.unlink(missing_ok=True)
 
 
 def is_private(path: Path) -> bool:

@@ -10,7 +10,7 @@ user-defined tokens in plain text, `tokenizers` recognises added tokens not mark
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from duet_contract.errors import PromptError
@@ -20,6 +20,13 @@ from duet_contract.vocabulary import Tokenizer
 # No vocabulary's tokens spell more bytes than this on average over a whole question, so a longer
 # one is refused by its size, before time is spent on tokenising it.
 MOST_BYTES_PER_TOKEN = 16
+# Where a word begins: at a space after another character. Tokenizers start a new word there, whatever
+# comes later.
+WORD_START = re.compile(r"(?<=\S) ")
+# Longer words are cut. llama.cpp matches the patterns of some vocabularies (DeepSeek, GPT-NeoX) with
+# `std::regex`, which recurses: 2,000 characters without a space overflow a stack of 512 KiB, 32,000
+# one of 8 MiB, and the process ends.
+MOST_WORD = 1024
 # Text around private documents in the question's slot of the decoder's prompt.
 _BEFORE_DOCUMENTS = "Documents:\n\n"
 _AFTER_DOCUMENTS = "Question: "
@@ -50,8 +57,21 @@ def check_text(text: str, what: str) -> str:
     return text
 
 
-def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list[int]:
+def encode_text(
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    text: str,
+    check: Callable[[], None] = lambda: None,
+) -> list[int]:
     """Return the token ids of external text (question, signal, context), without control tokens.
+
+    Words of more than `MOST_WORD` characters are cut, and their parts are tokenised apart.
+
+    Args:
+        tokenizer: of the model that reads the text.
+        vocabulary: the same model's.
+        text: the text.
+        check: called before each part; what it raises ends the work.
 
     Raises:
         PromptError: the vocabulary has no tokens for a character.
@@ -66,9 +86,23 @@ def encode_text(tokenizer: Tokenizer, vocabulary: Vocabulary, text: str) -> list
     starts = [match.start() + 1 for match in pattern.finditer(text)] if pattern else []
     ids: list[int] = []
     for start, end in zip([0, *starts], [*starts, len(text)], strict=True):
-        if start < end:
-            ids += tokenizer.encode_text(text[start:end])
+        for part in _without_long_words(text[start:end]):
+            check()
+            ids += tokenizer.encode_text(part)
     return ids
+
+
+def _without_long_words(text: str) -> Iterator[str]:
+    """Yield the parts of a text, none with a word of more than `MOST_WORD` characters."""
+    start = word = 0
+    if len(text) > MOST_WORD:
+        for end in [*(match.start() for match in WORD_START.finditer(text)), len(text)]:
+            for cut in range(word + MOST_WORD, end, MOST_WORD):
+                yield text[start:cut]
+                start = cut
+            word = end
+    if start < len(text):
+        yield text[start:]
 
 
 def encode_context(

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict
 from duet_contract.manifest import Manifest
 
 Source = Literal["duet", "device", "history"]
+Outcome = Literal["complete", "continued", "moved", "partial", "alone"]
+"""How a question to the cloud ended, best first; the order of fallback."""
 
 
 class _Model(BaseModel):
@@ -93,13 +95,21 @@ class Receipt(_Model):
     """Probability of the decoder's least likely answer token; None if the pair has no threshold."""
     low_confidence: bool = False
     """Whether `confidence` is below the threshold, the answer is not the last result that the
-    signal computed, or there are `doubts`."""
+    signal computed, the signal is `partial`, or there are `doubts`."""
     work: tuple[str, ...] = ()
     """The computed steps, with numbers: `3*8=24`."""
     doubts: tuple[str, ...] = ()
     """Why a computed answer may be wrong, each a phrase."""
     numbers_sent: int | None = None
     """Numbers in what left the device for the question; None in receipts of older versions."""
+    outcome: Outcome | None = None
+    """What became of the signal: `complete`; after a cut, `continued` on the same server or `moved`
+    to another; `partial` if the answer had to do with the start of it; `alone` if the device answered
+    without it. None if no server was asked."""
+    server: str | None = None
+    """Server that the signal came from, the last one if it moved; None without a signal."""
+    resumed: int = 0
+    """How often the signal was continued after a cut."""
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:
@@ -109,12 +119,8 @@ def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -
     least the signal and the answer, so the estimate then errs towards no saving.
     """
     per_token = 2.0 * manifest.reasoner.parameters
-    measured = [
-        figure.reasoner_alone_tokens
-        for figure in manifest.evaluation
-        if figure.reasoner_alone_tokens is not None
-    ]
-    alone = sum(measured) / len(measured) if measured else signal_tokens + answer_tokens
+    measured = manifest.reasoner_alone_tokens
+    alone = signal_tokens + answer_tokens if measured is None else measured
     return Flops(
         reasoner=per_token * signal_tokens,
         reasoner_alone=per_token * max(alone, signal_tokens),

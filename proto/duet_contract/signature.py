@@ -1,8 +1,9 @@
 """A pair's signature: `model.sig`, as the OpenSSF model-signing convention lays it out.
 
 A Sigstore bundle (v0.3) holds a DSSE envelope; its payload is an in-toto statement that lists the
-SHA-256 of every file of the pair, the manifest among them. The key is Ed25519 and named by its
-fingerprint (`duet_contract.keys.fingerprint`).
+SHA-256 of every file of the pair, the manifest among them. The key is Ed25519, named by its
+fingerprint (`duet_contract.keys.fingerprint`) and part of the statement, so that a device can pin
+it on first use.
 See https://github.com/ossf/model-signing-spec and https://docs.sigstore.dev/about/bundle/.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from duet_contract.errors import SignatureError
+from duet_contract.errors import ContractError, SignatureError
 from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.json_data import parse_json
 from duet_contract.keys import fingerprint, public_bytes
@@ -116,6 +117,23 @@ def signer_hint(signature: bytes) -> str:
         return ""
 
 
+def enclosed_key(signature: bytes) -> bytes | None:
+    """Return the signer's public key as the signature itself states it, not verified.
+
+    `verify_signature` with this key says that its owner signed the pair, not who that is.
+
+    Returns:
+        The raw key; None if it is missing, or not the one that the signature names.
+    """
+    try:
+        envelope, hint = _open_bundle(signature)
+        statement = _object(_json(_base64(envelope.get("payload"))))
+        key = bytes.fromhex(_object(statement.get("predicate")).get("publicKey", ""))
+        return key if fingerprint(key) == hint else None
+    except (ContractError, TypeError, ValueError):
+        return None
+
+
 def all_files(manifest: Manifest) -> tuple[PairFile, ...]:
     """Return every file of a pair, apart from manifest and signature."""
     return (*manifest.reasoner.files, *manifest.decoder.files)
@@ -148,6 +166,7 @@ def _bundle(name: str, digests: dict[str, str], key: Ed25519PrivateKey) -> bytes
                 "allow_symlinks": False,
                 "ignore_paths": [SIGNATURE_NAME],
             },
+            "publicKey": public_bytes(key).hex(),
             "resources": resources,
         },
     }

@@ -23,10 +23,12 @@ def _subcommand(package: str, *words: str) -> Command:
     return run
 
 
+bench = _subcommand("duet_tools")
 cloud_admin = _subcommand("duet_cloud", "admin")
 cloud_pairs = _subcommand("duet_cloud", "pairs")
 bench_capacity = _subcommand("duet_tools", "capacity")
 bench_demo = _subcommand("duet_tools", "demo")
+bench_faults = _subcommand("duet_tools", "faults")
 bench_link = _subcommand("duet_tools", "link")
 bench_split = _subcommand("duet_tools", "split")
 bench_tables = _subcommand("duet_tools", "tables")

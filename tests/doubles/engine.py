@@ -12,6 +12,8 @@ from duet_cloud.errors import EngineError
 class ScriptedEngine:
     """Emits `script` (ids; text is `<id>`), one token every `pause_s`; honours the budget.
 
+    A job that holds the start of a signal gets what follows it.
+
     `fail_after`: fail after that many tokens. `pauses`: seconds before the token of that index, in
     place of `pause_s`. `running`: requests that have begun and not ended. `emitted`: tokens. `hang`
     and `crash` may be called at any time.
@@ -38,7 +40,7 @@ class ScriptedEngine:
         self.running += 1
         ended = False
         try:
-            for index, token in enumerate(self.script[: job.budget]):
+            for index, token in enumerate(self.script[job.prefix_tokens :][: job.budget]):
                 await asyncio.sleep(self.pauses.get(index, self.pause_s))
                 self._check_alive()
                 if self._hung:

@@ -7,4 +7,4 @@ from duet_cloud.options import ServeOptions
 def parse_options(arguments: list[str]) -> ServeOptions:
     """What the command line asks for."""
     with serve.make_context("serve", list(arguments)) as context:
-        return options_of(**context.params)
+        return options_of(context)

@@ -11,6 +11,7 @@ PROGRAM = Program(
     help="Serve a pair's large model, build pairs, and control who may connect.",
     commands={
         "serve": (f"{_HERE}.serve:serve", "Serve a pair's reasoner over gRPC."),
+        "check-config": (f"{_HERE}.check_config:check_config", "Check a configuration file."),
         "pairs": (f"{_HERE}.pairs:pairs", "Build, check and list pairs."),
         "admin": (f"{_HERE}.admin:admin", "Manage the certificate authority."),
     },

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from duet_cloud.config_file import read_config
 from duet_cloud.options import MOST_PORT, MOST_S, ServeOptions, parse_engine, print_engine_help
 from duet_contract.commands import Number
 from duet_contract.pairs import DEFAULT_PAIR
@@ -34,6 +35,24 @@ class _Serve(click.Command):
         return super().parse_args(ctx, ["--help" if each == "-h" else each for each in args])
 
 
+# In `click.Context.meta`: flags of the engine in the configuration file.
+_FLAGS = "duet_cloud.engine_flags"
+
+
+def _read_config(context: click.Context, _option: click.Parameter, file: Path | None) -> None:
+    if file is None or context.resilient_parsing:
+        return
+    options = [each for each in context.command.params if isinstance(each, click.Option)]
+    defaults, context.meta[_FLAGS] = read_config(file, options)
+    for each in options:
+        if each.name in defaults:
+            try:
+                each.type_cast_value(context, defaults[each.name])
+            except click.BadParameter as error:
+                raise click.BadParameter(f"{file}: {error.message}", param=each) from error
+    context.default_map = {**(context.default_map or {}), **defaults}
+
+
 def _show_engine_help(context: click.Context, _option: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
         print_engine_help()
@@ -44,6 +63,15 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     cls=_Serve,
     epilog=_EPILOG,
     context_settings={"ignore_unknown_options": True, "show_default": True},
+)
+@click.option(
+    "--config",
+    type=_FILE,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="YAML file of options by name, vLLM's too; the command line takes precedence.",
 )
 @click.option(
     "--pair",
@@ -57,6 +85,16 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
 @click.option("--port", type=_PORT, default=ServeOptions.port, help="Port; 0 takes a free one.")
 @click.option("--metrics-host", default=ServeOptions.metrics_host, help="Address for Prometheus.")
 @click.option("--metrics-port", type=_PORT, metavar="PORT", help="Port for Prometheus [none].")
+@click.option("--health-host", default=ServeOptions.health_host, help="Address for health checks.")
+@click.option(
+    "--health-port", type=_PORT, metavar="PORT", help="HTTP port for /livez and /readyz [none]."
+)
+@click.option(
+    "--health-grpc-port",
+    type=_PORT,
+    metavar="PORT",
+    help="Port for gRPC health checks without TLS [none].",
+)
 @click.option(
     "--max-running",
     type=click.IntRange(1, _MOST_COUNT),
@@ -66,9 +104,8 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
 @click.option(
     "--max-waiting",
     type=click.IntRange(0, _MOST_COUNT),
-    default=ServeOptions.max_waiting,
     metavar="N",
-    help="Maximum number of waiting requests.",
+    help="Maximum number of waiting requests [a quarter of the running ones].",
 )
 @click.option(
     "--chunk-tokens",
@@ -126,6 +163,18 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     help="Port for enrollment; 0 takes a free one [no enrollment].",
 )
 @click.option(
+    "--replica",
+    "replicas",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Replica that devices learn at enrollment, this one included. Repeatable.",
+)
+@click.option(
+    "--replica-name",
+    metavar="NAME",
+    help="Name in the certificates of all replicas [each has its host's].",
+)
+@click.option(
     "--passphrase-file",
     type=_FILE,
     metavar="FILE",
@@ -155,19 +204,20 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     help="List vLLM's engine flags and exit.",
 )
 @click.argument("engine_flags", nargs=-1, type=click.UNPROCESSED)
-def serve(engine_flags: tuple[str, ...], **given: Any) -> None:
+@click.pass_context
+def serve(context: click.Context, /, **_given: Any) -> None:
     """Serve a pair's reasoner: vLLM behind gRPC, until SIGTERM or Ctrl-C.
 
     ENGINE_FLAGS are vLLM's, such as --tensor-parallel-size 2; --help-engine lists them.
     """
-    options = options_of(engine_flags, **given)
+    options = options_of(context)
     from duet_cloud.service import run
 
     run(options)
 
 
-def options_of(engine_flags: tuple[str, ...], **given: Any) -> ServeOptions:
-    """Return what a command line asks for.
+def options_of(context: click.Context) -> ServeOptions:
+    """Return what a command line and its configuration file ask for.
 
     vLLM is imported only if there are engine flags, so that a mistyped value of ours is reported
     at once.
@@ -175,5 +225,7 @@ def options_of(engine_flags: tuple[str, ...], **given: Any) -> ServeOptions:
     Raises:
         UsageError: an engine flag is unknown, malformed, or not the user's to set.
     """
-    engine = parse_engine(list(engine_flags)) if engine_flags else {}
-    return ServeOptions(engine=engine, **given)
+    given = dict(context.params)
+    # Of a flag that is given twice, argparse takes the last one.
+    flags = [*context.meta.get(_FLAGS, ()), *given.pop("engine_flags")]
+    return ServeOptions(engine=parse_engine(flags) if flags else {}, **given)

@@ -24,6 +24,7 @@ from duet_cloud.engine import Job
 from duet_cloud.errors import CredentialsError
 from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.callers import CALLER
+from duet_cloud.log_limit import LogLimit
 from duet_cloud.status import Refusal, over_quota, unavailable
 
 RATE_WINDOW_S = 60.0
@@ -63,6 +64,8 @@ class Quotas:
         self._access = access
         self._clock = clock
         self._running: Counter[str] = Counter()
+        # Once a minute, not at each question.
+        self._log_limit = LogLimit()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, timeout=_WAIT_MS / 1000)
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -96,7 +99,7 @@ class Quotas:
                 "resets when one of them ends",
                 1.0,
             )
-        with _counting():
+        with self._counting():
             if limits.tokens is not None and self.spent(name) >= limits.tokens:
                 raise self._out_of_tokens(name, limits.tokens, 0)
             if limits.rate is not None:
@@ -127,7 +130,7 @@ class Quotas:
         limit = self._access.access.limits_of(name).tokens
         day = self._day()
         charged = False
-        with _counting() if limit is not None else self._counting_briefly():
+        with self._counting() if limit is not None else self._counting_briefly():
             charged = self._charge(name, day, most, limit)
             if not charged and limit is not None:
                 raise self._out_of_tokens(name, limit, most)
@@ -136,7 +139,7 @@ class Quotas:
             yield counted
         finally:
             # The signal is sent: without a refund the question counts in full.
-            with _counting_if_possible() if limit is not None else self._counting_briefly():
+            with self._counting_if_possible() if limit is not None else self._counting_briefly():
                 if charged:
                     self._db.execute(
                         "UPDATE tokens SET spent = spent - ? WHERE identity = ? AND day = ?",
@@ -144,9 +147,29 @@ class Quotas:
                     )
 
     @contextmanager
+    def _counting(self) -> Iterator[None]:
+        """Refuse what cannot be counted, so that a limit always holds.
+
+        Raises:
+            Refusal: UNAVAILABLE.
+        """
+        try:
+            yield
+        except sqlite3.Error as error:
+            if (more := self._log_limit.admit()) is not None:
+                logs.get().error("questions cannot be counted", reason=str(error), **more)
+            raise unavailable("the service cannot count questions at present", 30.0) from error
+
+    @contextmanager
+    def _counting_if_possible(self) -> Iterator[None]:
+        """Serve what cannot be counted; the log reports it."""
+        with suppress(Refusal), self._counting():
+            yield
+
+    @contextmanager
     def _counting_briefly(self) -> Iterator[None]:
         """Wait only briefly where no limit depends on the count: every request waits meanwhile."""
-        with _counting_if_possible():
+        with self._counting_if_possible():
             self._db.execute(f"PRAGMA busy_timeout = {_BRIEF_WAIT_MS}")
             try:
                 yield
@@ -253,24 +276,3 @@ def usage_of(
     except sqlite3.Error as error:
         raise CredentialsError(f"{path} cannot be read: {error}") from error
     return [Usage(name, day, spent, access.limits_of(name).tokens) for name, day, spent in rows]
-
-
-@contextmanager
-def _counting() -> Iterator[None]:
-    """Refuse what cannot be counted, so that a limit always holds.
-
-    Raises:
-        Refusal: UNAVAILABLE.
-    """
-    try:
-        yield
-    except sqlite3.Error as error:
-        logs.get().error("questions cannot be counted", reason=str(error))
-        raise unavailable("the service cannot count questions at present", 30.0) from error
-
-
-@contextmanager
-def _counting_if_possible() -> Iterator[None]:
-    """Serve what cannot be counted; the log reports it."""
-    with suppress(Refusal), _counting():
-        yield

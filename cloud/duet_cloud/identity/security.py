@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import sqlite3
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_cloud.identity.quotas import Charge, Quotas
 from duet_cloud.identity.refusals import Refusals
+from duet_cloud.identity.replicas import Replicas
 from duet_cloud.options import ServeOptions
 from duet_contract.v1 import enrollment_pb2_grpc
 
@@ -40,11 +42,48 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
         UsageError: options that contradict each other, or lack each other.
         CredentialsError: a configured file cannot be loaded.
     """
+    files = _files(options)
+    if files is None:
+        return None
+    if options.tls_dir is not None:
+        return Security.of_authority(options, options.tls_dir, refused)
+    assert options.access is not None
+    access = _access(options)
+    return Security(
+        ServerCredentials(files),
+        OperatorNames(access),
+        access,
+        Quotas(counts_beside(options.access), access),
+        refused,
+    )
+
+
+def check_security(options: ServeOptions) -> bool:
+    """Check options and files; return whether there is transport security. Changes nothing.
+
+    Raises:
+        UsageError: options that contradict each other, or lack each other.
+        CredentialsError: a configured file cannot be loaded.
+    """
+    files = _files(options)
+    if files is None:
+        return False
+    if options.tls_dir is not None:
+        authorities.load_certificate(options.tls_dir)
+    _access(options)
+    replicas = Replicas.parse(options.replicas, options.replica_name)
+    replicas.check(ServerCredentials(files).certificate)
+    return True
+
+
+def _files(options: ServeOptions) -> ServerFiles | None:
+    """Return the server's files; None without transport security."""
     own_pki = (options.tls_cert, options.tls_key, options.tls_client_ca)
     if options.tls_dir is None and not any(own_pki):
         for value, name in (
             (options.access, "--access"),
             (options.enrollment_port, "--enrollment-port"),
+            (options.replicas or None, "--replica"),
         ):
             if value is not None:
                 raise UsageError(f"{name} needs identities: give --tls-dir, or --tls-cert and more")
@@ -52,22 +91,29 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
     if options.tls_dir is not None:
         if any(own_pki):
             raise UsageError("--tls-dir and --tls-cert with its like are alternatives")
-        return Security.of_authority(options, options.tls_dir, refused)
+        return ServerFiles.of_authority(options.tls_dir)
     cert, key, authority = own_pki
     if cert is None or key is None or authority is None or options.access is None:
         raise UsageError("--tls-cert, --tls-key, --tls-client-ca and --access belong together")
     if options.enrollment_port is not None or options.passphrase_file is not None:
         raise UsageError("enrollment needs an authority of duet-cloud admin: --tls-dir")
+    if options.replicas:
+        raise UsageError("--replica needs an authority of duet-cloud admin: --tls-dir")
+    return ServerFiles(cert, key, authority)
+
+
+def _access(options: ServeOptions) -> AccessFile:
+    """Return the access file, whose roles are right for this kind of identities."""
+    if options.tls_dir is not None:
+        usual = options.tls_dir / ACCESS_NAME
+        access = AccessFile(options.access or usual, may_lack=options.access is None)
+        _check_roles_unset(access.access)
+        return access
+    assert options.access is not None
     access = AccessFile(options.access)
     if not access.access.roles:
         raise UsageError(f"{options.access} gives no one a role")
-    return Security(
-        ServerCredentials(ServerFiles(cert, key, authority)),
-        OperatorNames(access),
-        access,
-        Quotas(counts_beside(options.access), access),
-        refused,
-    )
+    return access
 
 
 def counts_beside(access: Path) -> Path:
@@ -87,6 +133,7 @@ class Security:
         refused: Counter,
         authority: authorities.Authority | None = None,
         enrollment_port: int | None = None,
+        replicas: Replicas | None = None,
         root: x509.Certificate | None = None,
     ) -> None:
         self._credentials = credentials
@@ -94,6 +141,8 @@ class Security:
         self._quotas = quotas
         self._authority = authority
         self._enrollment_port = enrollment_port
+        self._replicas = replicas or Replicas()
+        self._replicas.check(credentials.certificate)
         self._root = root
         self._warned: datetime.date | None = None
         self._enrollment: EnrollmentServer | None = None
@@ -109,9 +158,7 @@ class Security:
         if options.enrollment_port is not None or options.passphrase_file is not None:
             authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
             _replace_if_ended(authority)
-        usual = directory / ACCESS_NAME
-        access = AccessFile(options.access or usual, may_lack=options.access is None)
-        _check_roles_unset(access.access)
+        access = _access(options)
         return cls(
             ServerCredentials(ServerFiles.of_authority(directory)),
             # A connection of its own, so that it sees what enrollment changes.
@@ -121,6 +168,7 @@ class Security:
             refused,
             authority,
             options.enrollment_port,
+            Replicas.parse(options.replicas, options.replica_name),
             root,
         )
 
@@ -129,11 +177,18 @@ class Security:
         """Port where devices enroll, once bound."""
         return self._enrollment.port if self._enrollment else None
 
+    def certificates(self) -> dict[str, Callable[[], float]]:
+        """Return when the server's certificate and the authority's end, in Unix time, by name."""
+        ends = {"server": lambda: self._credentials.certificate.not_valid_after_utc.timestamp()}
+        if root := self._root:
+            ends["authority"] = lambda: root.not_valid_after_utc.timestamp()
+        return ends
+
     def add_services(self, server: grpc.aio.Server) -> None:
         """Add renewal, where the authority is unlocked."""
         if self._authority:
             enrollment_pb2_grpc.add_IdentityServiceServicer_to_server(
-                IdentityService(self._authority), server
+                IdentityService(self._authority, self._replicas), server
             )
 
     def bind(self, server: grpc.aio.Server, host: str, port: int) -> int:
@@ -150,6 +205,7 @@ class Security:
                 self._credentials,
                 _address(host, self._enrollment_port),
                 bound,
+                self._replicas,
                 self._enrollment_refusals,
             )
         return bound

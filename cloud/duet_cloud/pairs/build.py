@@ -59,6 +59,7 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
         defaults=recipe.defaults,
         quantities=recipe.quantities,
         answers=recipe.answers,
+        alone=recipe.alone,
     )
 
 

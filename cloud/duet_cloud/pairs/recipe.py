@@ -103,6 +103,8 @@ class Recipe(_Model):
     """See `duet_contract.manifest.Manifest`."""
     answers: Literal["computed"] | None = None
     """See `duet_contract.manifest.Manifest`."""
+    alone: Literal["useful"] | None = None
+    """See `duet_contract.manifest.Manifest`."""
 
 
 def shipped_recipes() -> list[str]:

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
-from duet_contract.sampling import MOST_SEED
-from duet_device.commands.options import Temperature
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
 from duet_device.errors import (
@@ -26,14 +25,7 @@ from duet_device.errors import (
     OutputLost,
     UsageProblem,
 )
-from duet_device.settings import (
-    DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_CONTEXT_TIMEOUT,
-    DEFAULT_SERVER,
-    DEFAULT_TIMEOUT,
-    MOST_DEFAULT_THREADS,
-    MOST_TIMEOUT,
-)
+from duet_device.settings import DEFAULT_CONTEXT_TIMEOUT, MOST_TIMEOUT, ClientSettings
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
@@ -44,14 +36,12 @@ if TYPE_CHECKING:
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
-# What the wire carries; a pair takes far fewer.
-_MOST_BUDGET = 2**31 - 1
 
 EXIT_CODES = """\b
 Exit codes:
     0  answered
     2  usage: empty, malformed or too long question, bad option
-    3  no cloud, or the link broke (only with --require-cloud)
+    3  no cloud, and the device does not answer alone
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
@@ -73,7 +63,7 @@ class _Sources(click.types.StringParamType):
         return [source for source in super().split_envvar_value(rv) if source]
 
 
-class _Ask(click.Command):
+class _Ask(ConfiguredCommand):
     """Ends in one JSON object with --json, whether the question was answered or not."""
 
     def invoke(self, ctx: click.Context) -> object:
@@ -90,9 +80,14 @@ class _Ask(click.Command):
             ctx.exit(failure.exit_code)
 
 
-# DUET_SERVER, not DUET_ASK_SERVER.
-@click.command(cls=_Ask, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
-@click.argument("question", required=False)
+@click.command(cls=_Ask, epilog=EXIT_CODES, params=[*SETTINGS])
+@click.argument("words", metavar="[QUESTION]...", nargs=-1)
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Fetch a missing pair and trust its publisher without asking.",
+)
 @click.option(
     "--json",
     "as_json",
@@ -100,68 +95,6 @@ class _Ask(click.Command):
     help="Print the receipt, or the error, as one JSON object.",
 )
 @click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
-@click.option(
-    "--budget",
-    type=click.IntRange(1, _MOST_BUDGET),
-    metavar="N",
-    help="Maximum number of signal tokens [pair's default].",
-)
-@click.option(
-    "--timeout",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="Total time limit in seconds, from when the question is read.",
-)
-@click.option(
-    "--connect-timeout",
-    type=Number(0, MOST_TIMEOUT, min_open=True),
-    default=DEFAULT_CONNECT_TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="Connection timeout in seconds.",
-)
-@click.option(
-    "--temperature",
-    type=Temperature(),
-    metavar="T",
-    help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, MOST_SEED),
-    metavar="N",
-    help="Sampling seed [random].",
-)
-@click.option("--device-only", is_flag=True, help="Answer without the cloud; open no connection.")
-@click.option("--require-cloud", is_flag=True, help="Fail instead of answering without the cloud.")
-@click.option(
-    "--server",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Address of the cloud.",
-)
-@click.option("--pair", "pair_name", metavar="NAME_OR_DIR", help="Pair to use.")
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 512),
-    metavar="N",
-    help=f"Decoder threads [one per processor but one, at most {MOST_DEFAULT_THREADS}].",
-)
-@click.option(
-    "--prompt-lookup/--no-prompt-lookup",
-    default=True,
-    show_default=True,
-    help="Speculative decoding by prompt lookup, while that is faster.",
-)
-@click.option(
-    "--speculative-prefill/--no-speculative-prefill",
-    default=False,
-    show_default=True,
-    help="Speculative prefill of the signal: earlier answers, more computation.",
-)
 @click.option(
     "--allow-unsigned",
     is_flag=True,
@@ -176,12 +109,20 @@ class _Ask(click.Command):
     help="Private file, folder or - (stdin) for the decoder, never sent. Repeatable.",
 )
 @click.option(
+    "--notes",
+    "note_sources",
+    type=_Sources(),
+    multiple=True,
+    metavar="FILE",
+    help="File with numbers; lines that QUESTION names are sent without them. Repeatable.",
+)
+@click.option(
     "--context-timeout",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit for reading the documents of --context.",
+    help="Time limit for reading the documents of --context and --notes.",
 )
 @click.option(
     "--redact",
@@ -212,23 +153,14 @@ class _Ask(click.Command):
 @click.pass_context
 def ask(
     context: click.Context,
-    question: str | None,
+    words: tuple[str, ...],
+    yes: bool,
     as_json: bool,
     show_signal: bool,
-    budget: int | None,
-    timeout: float,
-    connect_timeout: float,
-    temperature: float | None,
-    seed: int | None,
-    device_only: bool,
-    require_cloud: bool,
-    server: str,
     pair_name: str | None,
-    threads: int | None,
-    prompt_lookup: bool,
-    speculative_prefill: bool,
     allow_unsigned: bool,
     sources: tuple[str, ...],
+    note_sources: tuple[str, ...],
     context_timeout: float,
     redact: bool,
     redact_words: Path | None,
@@ -239,47 +171,40 @@ def ask(
     reuse: bool,
     quiet: bool,
     verbose: bool,
+    **settings: Unpack[ClientSettings],
 ) -> None:
-    """Answer QUESTION (read from stdin if omitted or "-").
+    """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
-    The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
-    alone and says so. The answer goes to stdout, everything else to stderr.
+    The cloud reasons briefly, the model on this device answers. A link that breaks is continued,
+    here or at another server. The answer goes to stdout, everything else to stderr.
+
+    Where no pair is installed, the decoder of the server's pair is fetched first.
 
     Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
-    separates several paths as PATH does.
+    separates several paths as PATH does. Settings that stay: duet-device config.
     """
     stop = _stop_on_interrupt(context)
-    deadline = Deadline(timeout, context.find_root().obj, stop)
-    from_stdin = question in (None, "-")
-    if from_stdin and "-" in sources:
-        raise UsageProblem("stdin holds the context: give the question as an argument")
-    text = question or ""
-    if from_stdin:
+    deadline = Deadline(settings["timeout"], context.find_root().obj, stop)
+    if "-" in sources and "-" in note_sources:
+        raise UsageProblem("stdin can be read once: give --context or --notes a file")
+    text = " ".join(words)
+    if words in ((), ("-",)):
+        if "-" in (*sources, *note_sources):
+            raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
     # Imported here, so that --help and errors of usage come at once.
-    from duet_contract.pairs import DEFAULT_PAIR
     from duet_device.client import Client
+    from duet_device.commands.first_use import installed_pair
     from duet_device.commands.output import Output
     from duet_device.commands.recorder import Recorder
     from duet_device.privacy.context import read_context
     from duet_device.question import Question
 
-    client = Client(
-        pair_name or DEFAULT_PAIR,
-        allow_unsigned=allow_unsigned,
-        server=server,
-        budget=budget,
-        temperature=temperature,
-        seed=seed,
-        timeout=timeout,
-        connect_timeout=connect_timeout,
-        device_only=device_only,
-        require_cloud=require_cloud,
-        threads=threads,
-        prompt_lookup=prompt_lookup,
-        speculative_prefill=speculative_prefill,
-    )
+    asked = Question(text)
+    with deadline.waiting():
+        pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
+    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
     output = Output(
@@ -291,10 +216,13 @@ def ask(
         verbose=verbose,
     )
     with client:
-        asked = Question(text)
         if sources:
             with deadline.waiting():
                 asked = replace(asked, context=read_context(sources, output.note, context_timeout))
+        if note_sources:
+            with deadline.waiting():
+                notes = read_context(note_sources, output.note, context_timeout, "--notes")
+                asked = replace(asked, notes=notes)
         if redact or redact_words or redact_numbers:
             asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
         # Either may ask for a passphrase.
@@ -343,11 +271,14 @@ def _redacted(
     if numbers:
         finders.append(find_numbers)
     taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.text, finders, taken, check))
+    return replace(question, redaction=redact(question.whole, finders, taken, check))
 
 
 def _read_stdin() -> str:
     try:
+        if sys.stdin.buffer.isatty():
+            sys.stderr.write("Question (end with Enter, Ctrl-D): ")
+            sys.stderr.flush()
         data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
     except OSError as error:
         raise UsageProblem(

@@ -1,12 +1,15 @@
 """`duet-device enroll`: gives this device an identity with a server."""
 
-import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from duet_device.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from duet_device.identity.credentials import Identity
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -20,7 +23,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=Tru
 
 
 @click.command(epilog=_EXIT_CODES)
-@click.argument("address", metavar="HOST:PORT")
+@click.argument("address", metavar="HOST[:PORT]")
 @click.argument("code", required=False)
 @click.option(
     "--server",
@@ -42,13 +45,13 @@ def enroll(
     key: Path | None,
     ca: Path | None,
 ) -> None:
-    """Enroll this device at HOST:PORT with the one-time CODE of its operator.
+    """Enroll this device at HOST (port 50152) with the one-time CODE of its operator.
 
     Creates a key that never leaves this device and requests a certificate, which renews itself.
     All later traffic with this server uses mutual TLS 1.3.
 
-    With your own PKI, give --cert, --key and --ca instead of CODE; HOST:PORT is then the address
-    for questions.
+    With your own PKI, give --cert, --key and --ca instead of CODE; HOST is then the address for
+    questions (port 50151).
     """
     if code is None:
         if cert is None or key is None or ca is None:
@@ -64,23 +67,26 @@ def enroll(
     ends = time.strftime("%Y-%m-%d", time.gmtime(identity.ends))
     trusted = "1 publisher" if done.publishers == 1 else f"{done.publishers} publishers"
     click.echo(
-        f"enrolled as {identity.name} with {identity.server}; the certificate lasts until {ends} "
+        f"enrolled as {identity.name} with {identity.server}{_others(identity)}; the certificate lasts until {ends} "
         f"and renews itself; {trusted} trusted",
         err=True,
     )
-    click.echo(f"next: {_next_command(identity.server)}", err=True)
+    _note_next(identity.server)
 
 
-def _next_command(server: str) -> str:
-    """Return a command that works as printed: the pair comes first where it is not installed."""
-    from duet_contract.errors import PairNotFoundError
-    from duet_contract.pairs import DEFAULT_PAIR, find_pair
+def _others(identity: "Identity") -> str:
+    count = len({*identity.servers} - {identity.server})
+    return f" and {count} other servers" if count > 1 else " and 1 other server" if count else ""
 
-    try:
-        find_pair(os.environ.get("DUET_PAIR") or DEFAULT_PAIR)
-    except PairNotFoundError:
-        return f"duet-device pull --server {server}"
-    return f'duet-device ask --server {server} "What is 17 + 25?"'
+
+def _note_next(server: str) -> None:
+    """Remember the server, and print a command that works as printed."""
+    from duet_device.commands.config import effective, remember
+
+    context = click.get_current_context()
+    remember(context, server=server)
+    option = "" if effective(context).params["server"] == server else f" --server {server}"
+    click.echo(f'next: duet-device ask{option} "What is 17 + 25?"', err=True)
 
 
 def _keep_files(address: str, cert: Path, key: Path, ca: Path) -> None:
@@ -91,4 +97,4 @@ def _keep_files(address: str, cert: Path, key: Path, ca: Path) -> None:
     identity.credentials()
     save_identity(identity)
     click.echo(f"certificate files stored for {identity.server}", err=True)
-    click.echo(f"next: {_next_command(identity.server)}", err=True)
+    _note_next(identity.server)

@@ -1,10 +1,17 @@
-"""Types of options."""
+"""Settings of a question as options, and what sets them: command line, environment, file."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
 
-from duet_contract.sampling import TEMPERATURE_RULE, valid_temperature
+from duet_contract.commands import Number
+from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
+from duet_device.settings import MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
+
+PREFIX = "DUET"
+# What the wire carries; a pair takes far fewer.
+_MOST_BUDGET = 2**31 - 1
 
 
 class Temperature(click.types.FloatParamType):
@@ -18,3 +25,154 @@ class Temperature(click.types.FloatParamType):
         if not valid_temperature(number):
             self.fail(f"{value!r}: {TEMPERATURE_RULE}", param, ctx)
         return number
+
+
+SETTINGS = (
+    click.Option(
+        ["--server"],
+        default=Settings.server,
+        metavar="HOST[:PORT],...",
+        help="Address of the cloud, or several: another one answers where one fails.",
+    ),
+    click.Option(
+        ["--pair", "pair_name"],
+        metavar="NAME_OR_DIR",
+        help="Pair to use [the only installed one].",
+    ),
+    click.Option(
+        ["--budget"],
+        type=click.IntRange(1, _MOST_BUDGET),
+        metavar="N",
+        help="Maximum number of signal tokens [pair's default].",
+    ),
+    click.Option(
+        ["--timeout"],
+        type=Number(0, MOST_TIMEOUT, min_open=True),
+        default=Settings.timeout,
+        metavar="SECONDS",
+        help="Total time limit in seconds, from when the question is read.",
+    ),
+    click.Option(
+        ["--connect-timeout"],
+        type=Number(0, MOST_TIMEOUT, min_open=True),
+        default=Settings.connect_timeout,
+        metavar="SECONDS",
+        help="Connection timeout in seconds.",
+    ),
+    click.Option(
+        ["--temperature"],
+        type=Temperature(),
+        metavar="T",
+        help="Sampling temperature, 0 or 0.01 to 2 [pair's default].",
+    ),
+    click.Option(
+        ["--seed"],
+        type=click.IntRange(0, MOST_SEED),
+        metavar="N",
+        help="Sampling seed [random].",
+    ),
+    click.Option(
+        ["--device-only"], is_flag=True, help="Answer without the cloud; open no connection."
+    ),
+    click.Option(
+        ["--require-cloud"], is_flag=True, help="Fail instead of answering without the cloud."
+    ),
+    click.Option(
+        ["--threads"],
+        type=click.IntRange(1, 512),
+        metavar="N",
+        help=f"Decoder threads [as measured, else processors less one, at most {MOST_DEFAULT_THREADS}].",
+    ),
+    click.Option(
+        ["--prompt-lookup/--no-prompt-lookup"],
+        default=Settings.prompt_lookup,
+        help="Speculative decoding by prompt lookup, while that is faster.",
+    ),
+    click.Option(
+        ["--speculative-prefill/--no-speculative-prefill"],
+        default=Settings.speculative_prefill,
+        help="Speculative prefill of the signal: earlier answers, more computation.",
+    ),
+)
+"""The settings of `duet_device.settings.Settings` and the pair, for each command that asks."""
+
+
+class ConfiguredCommand(click.Command):
+    """Takes its options from the configuration file where neither line nor environment sets them.
+
+    Its environment variables are DUET_OPTION, not DUET_COMMAND_OPTION.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        settings["context_settings"] = {"auto_envvar_prefix": PREFIX}
+        super().__init__(*arguments, **settings)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """See `click.Command`."""
+        if not extra.get("resilient_parsing"):
+            from duet_device.config import load
+
+            extra["default_map"] = values_of(self, load())
+        return super().make_context(info_name, args, parent, **extra)
+
+
+def storable(command: click.Command) -> dict[str, click.Option]:
+    """Return the options of a command that a file may set, by their names there."""
+    return {
+        max(option.opts, key=len).lstrip("-"): option
+        for option in command.params
+        if isinstance(option, click.Option) and option.allow_from_autoenv and not option.multiple
+    }
+
+
+def values_of(command: click.Command, settings: Mapping[str, object]) -> dict[str, object]:
+    """Return settings of a file by the names of a command's parameters, those of others left out.
+
+    Raises:
+        UsageProblem: a value is not one that the option takes.
+    """
+    from duet_device.config import problem
+
+    values = {}
+    for name, option in storable(command).items():
+        if name in settings:
+            try:
+                values[str(option.name)] = convert(option, settings[name])
+            except click.UsageError as error:
+                raise problem(f"{name}: {error.message}") from error
+    return values
+
+
+def convert(option: click.Option, value: object) -> object:
+    """Return a value as an option takes it.
+
+    Raises:
+        click.UsageError: the option does not take it.
+    """
+    # TOML's true is not a number or a name.
+    if not option.is_flag and isinstance(value, bool | list | dict):
+        raise click.BadParameter(f"{value!r} is not a value of --{option.name}.")
+    return option.type.convert(value, option, None)
+
+
+def note_source(context: click.Context) -> Callable[[str], str]:
+    """Return a function that says what set a parameter of `context`, in words."""
+    from click.core import ParameterSource
+
+    words = {
+        ParameterSource.COMMANDLINE: "option",
+        ParameterSource.ENVIRONMENT: "environment",
+        ParameterSource.DEFAULT_MAP: "file",
+    }
+
+    def source(name: str) -> str:
+        found = context.get_parameter_source(name)
+        return words.get(found, "default") if found else "default"
+
+    return source

@@ -221,6 +221,8 @@ def receipt_line(receipt: "Receipt") -> str:
         )
     if receipt.finish.endswith("+budget"):
         parts[-1] += " (budget)"
+    if receipt.outcome == "partial":
+        parts[-1] += " (incomplete)"
     if receipt.finish.startswith("limit"):
         parts.append("answer cut")
     if receipt.bytes.up:
@@ -236,6 +238,12 @@ def receipt_details(receipt: "Receipt") -> str:
         parts.append(f"{tokens.signal} signal tokens")
         if receipt.finish.endswith("+budget"):
             parts[-1] += " (cut at the budget)"
+        if receipt.outcome == "partial":
+            parts[-1] += " (incomplete)"
+        if receipt.server:
+            parts.append(f"from {receipt.server}")
+        if receipt.resumed:
+            parts.append(f"resumed: {receipt.resumed}")
     if tokens.context:
         parts.append(f"{tokens.context} context tokens")
     parts.append(f"{tokens.answer} answer tokens")
@@ -255,6 +263,8 @@ def receipt_details(receipt: "Receipt") -> str:
 def _doubt(receipt: "Receipt") -> str:
     if receipt.doubts:
         return ", ".join(receipt.doubts)
+    if receipt.outcome == "partial":
+        return "the signal is incomplete"
     if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):
         return "the answer is not the signal's last result"
     return "this pair may not know how to answer that"

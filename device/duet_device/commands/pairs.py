@@ -1,35 +1,24 @@
 """`duet-device pairs` and `duet-device rm`: the pairs on this device."""
 
 import shlex
-import sys
+from pathlib import Path
 
 import click
 
 from duet_contract.terminal import one_line
+from duet_device.commands.confirm import confirmed
 from duet_device.commands.output import note, show
-from duet_device.errors import DeviceError, ModelProblem, UsageProblem
+from duet_device.errors import DeviceError, ModelProblem
 
 
 @click.command()
 def pairs() -> None:
     """List the installed pairs: version, decoder size, and who signed them."""
-    from duet_contract.errors import ContractError
-    from duet_contract.manifest import load_manifest
     from duet_contract.pairs import pairs_home, pairs_in
-    from duet_device.trust.signatures import signature_state
 
-    rows = []
-    for name, directory in pairs_in(pairs_home()).items():
-        try:
-            manifest = load_manifest(directory)
-            size = sum(file.bytes for file in manifest.decoder.files)
-            state = signature_state(directory, manifest)
-        except (ContractError, DeviceError) as error:
-            rows.append((name, "-", "-", f"unusable: {error}"))
-            continue
-        rows.append((name, manifest.version, f"{size / 1e6:,.1f} MB", state))
+    rows = [describe(name, directory) for name, directory in pairs_in(pairs_home()).items()]
     if not rows:
-        note("no pairs yet; fetch one with: duet-device pull")
+        note("no pairs yet; the first duet-device ask fetches one")
         return
     # Names and manifests are what others wrote: a line feed in them must not begin another row.
     lines = [[one_line(cell) for cell in row] for row in rows]
@@ -37,6 +26,20 @@ def pairs() -> None:
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False)]
         show("  ".join([*cells, line[3]]))
+
+
+def describe(name: str, directory: Path) -> tuple[str, str, str, str]:
+    """Return name, version, size and state of an installed pair, for people."""
+    from duet_contract.errors import ContractError
+    from duet_contract.manifest import load_manifest
+    from duet_device.trust.signatures import signature_state
+
+    try:
+        manifest = load_manifest(directory)
+        size = sum(file.bytes for file in manifest.decoder.files)
+        return name, manifest.version, f"{size / 1e6:,.1f} MB", signature_state(directory, manifest)
+    except (ContractError, DeviceError) as error:
+        return name, "-", "-", f"unusable: {error}"
 
 
 @click.command()
@@ -54,7 +57,11 @@ def rm(pair: str, yes: bool) -> None:
         there = f"there are: {', '.join(known)}" if known else "no pairs are installed"
         raise ModelProblem(f"there is no pair {pair!r} in {home}; {there}")
     if not (
-        yes or _confirmed(f"Delete {home / pair}?", f"duet-device rm --yes {shlex.quote(pair)}")
+        yes
+        or confirmed(
+            f"Delete {home / pair}?",
+            f"duet-device rm --yes {shlex.quote(pair)} deletes without asking",
+        )
     ):
         note(f"{pair} stays")
         return
@@ -69,25 +76,3 @@ def rm(pair: str, yes: bool) -> None:
         raise ModelProblem(f"cannot delete {home / pair}: {error}") from error
     discard_parts(pair)
     show(f"deleted: {pair}")
-
-
-def _confirmed(question: str, without: str) -> bool:
-    """Ask on stderr and read the answer from stdin.
-
-    Args:
-        question: to be answered with y or n.
-        without: the command that does not ask.
-
-    Raises:
-        UsageProblem: there is no one who could answer.
-    """
-    sys.stderr.write(one_line(question) + " [y/N]: ")
-    sys.stderr.flush()
-    try:
-        answer = sys.stdin.readline()
-    except (OSError, ValueError):
-        answer = ""
-    if not answer:
-        sys.stderr.write("\n")
-        raise UsageProblem(f"no one answered on stdin: {without} deletes without asking")
-    return answer.strip().lower() in ("y", "yes")

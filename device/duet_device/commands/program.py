@@ -17,6 +17,10 @@ PROGRAM = Program(
         "enroll": (f"{_HERE}.enroll:enroll", "Give this device an identity with a server."),
         "trust": (f"{_HERE}.trust:trust", "Trust a publisher, or list trusted ones."),
         "logs": (f"{_HERE}.logs:logs", "Show stored answers; switch storing on."),
+        "config": (f"{_HERE}.config:config", "Show and change settings."),
+        "doctor": (f"{_HERE}.doctor:doctor", "Find what keeps this device from answering."),
+        "status": (f"{_HERE}.status:status", "Show server, pairs, identities, files."),
+        "purge": (f"{_HERE}.status:purge", "Delete all that DUET stored here."),
         "forget": (f"{_HERE}.logs:forget", "Remove stored answers."),
     },
     epilog="Options can also be set by environment variables: DUET_OPTION for ask and pull, "

@@ -3,16 +3,19 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from duet_device.commands.options import ConfiguredCommand
 from duet_device.commands.output import note, show
-from duet_device.settings import DEFAULT_SERVER
+from duet_device.errors import DeviceError
+from duet_device.settings import Settings
 
 if TYPE_CHECKING:
+    from duet_device.pairs.pulling.install import Offer
     from duet_device.pairs.pulling.source import Progress, Source
 
 EXIT_CODES = """\b
@@ -28,15 +31,14 @@ Exit codes:
 """
 
 
-# DUET_SERVER, not DUET_PULL_SERVER.
-@click.command(epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": "DUET"})
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES)
 @click.argument("pair", required=False, default="")
 @click.option(
     "--server",
-    default=DEFAULT_SERVER,
+    default=Settings.server,
     show_default=True,
-    metavar="HOST:PORT",
-    help="Address of the cloud that serves the pair.",
+    metavar="HOST[:PORT],...",
+    help="Address of the cloud that serves the pair, or several.",
 )
 @click.option("--allow-downgrade", is_flag=True, help="Replace a newer installed version.")
 @click.option(
@@ -44,48 +46,67 @@ Exit codes:
     is_flag=True,
     help="Accept a pair without a trusted signature, if no publisher is pinned.",
 )
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Trust the publisher of the cloud's pair without asking.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
-def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, quiet: bool) -> None:
+def pull(
+    pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, yes: bool, quiet: bool
+) -> None:
     """Fetch the decoder of PAIR, verify it, and install it.
 
     PAIR is ID or ID@VERSION of a pair that the cloud serves (its first if omitted),
     hub:ORG/NAME[@REVISION], or a directory. The signature and every file are verified before
     anything is replaced. Interrupted downloads resume.
     """
+    from duet_device.commands.first_use import ask_to_trust
+    from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.hub import PREFIX
-    from duet_device.pairs.pulling.install import (
-        alone,
-        check_replacement,
-        install,
-        is_installed,
-        look,
-    )
+    from duet_device.pairs.pulling.install import look
 
     source, wanted = _source(pair, server, PREFIX)
     try:
-        offer = look(source, wanted, allow_unsigned=allow_unsigned)
-        name = offer.manifest.reference
-        if is_installed(offer):
-            end = f"{name} is here already"
-        else:
-            with alone(offer.manifest.id):
-                check_replacement(offer, allow_downgrade=allow_downgrade)
-                label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
-                with _bar(label, offer.bytes, quiet=quiet) as progress:
-                    end = f"{name} is ready in {install(source, offer, progress)}"
+        # Files from elsewhere come without a server to pin the publisher for.
+        consent = ask_to_trust(source, yes=yes) if isinstance(source, CloudSource) else None
+        offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
+        end = install_offer(source, offer, allow_downgrade=allow_downgrade, quiet=quiet)
     finally:
         source.close()
     show(end)
-    _renew_identity(source, server)
+    _renew_identity(source)
 
 
-def _renew_identity(source: "Source", server: str) -> None:
+def install_offer(
+    source: "Source", offer: "Offer", *, allow_downgrade: bool = False, quiet: bool = False
+) -> str:
+    """Fetch and install what `look` returned, with a progress bar; return the result in words."""
+    from duet_device.decoder.threads import measure
+    from duet_device.pairs.pulling.install import alone, check_replacement, install, is_installed
+
+    name = offer.manifest.reference
+    if is_installed(offer):
+        return f"{name} is here already"
+    with alone(offer.manifest.id):
+        check_replacement(offer, allow_downgrade=allow_downgrade)
+        label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
+        with _bar(label, offer.bytes, quiet=quiet) as progress:
+            directory = install(source, offer, progress)
+    # A decoder that cannot be loaded is reported by the command that uses it.
+    with suppress(DeviceError):
+        measure(directory, offer.manifest)
+    return f"{name} is ready in {directory}"
+
+
+def _renew_identity(source: "Source") -> None:
     """Renew the identity with the cloud, for devices that only pull and never ask."""
     from duet_device.identity.renewal import renew_if_due
     from duet_device.pairs.pulling.cloud import CloudSource
 
     if isinstance(source, CloudSource):
-        renew_if_due(server, note)
+        renew_if_due(source.server, note)
 
 
 def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":

@@ -66,7 +66,8 @@ class Recorder:
 
         receipt = result.receipt
         signal = None
-        if receipt.source != "device":
+        # The start of a signal would be used again in place of a whole one.
+        if receipt.source != "device" and receipt.outcome != "partial":
             signal = StoredSignal(
                 ids=result.signal_ids,
                 text=receipt.signal,
@@ -77,7 +78,7 @@ class Recorder:
             at=dt.datetime.now(dt.UTC),
             question=question.text,
             key=_key(question, client),
-            context=tuple(document.name for document in question.context),
+            context=tuple(each.name for each in (*question.context, *question.notes)),
             signal=signal,
             receipt=receipt,
         )

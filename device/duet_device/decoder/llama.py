@@ -155,6 +155,12 @@ class Decoder:
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.evaluate(evaluated)
 
+    def use_threads(self, threads: int) -> None:
+        """Evaluate with another number of threads from now on."""
+        self.threads = threads
+        if self._context:
+            llama_cpp.llama_set_n_threads(self._context, threads, threads)
+
     def evaluate(
         self,
         ids: Sequence[int],

@@ -17,12 +17,12 @@ _MOST = 32
 class SpeculativePrefill:
     """The decoder's sequence, of which the end may be guessed.
 
-    `most`: guesses ahead at a time; 0 for none.
+    `most`: guesses ahead at a time; 0 for none, None for as many as help.
     """
 
-    def __init__(self, decoder: Decoder, most: int = _MOST) -> None:
+    def __init__(self, decoder: Decoder, most: int | None = None) -> None:
         self._decoder = decoder
-        self._most = most
+        self._most = _MOST if most is None else most
         self._sure = len(decoder.ids)
         # Whether the logits after the sequence are available.
         self._odds = True

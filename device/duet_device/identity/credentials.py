@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
@@ -24,6 +25,7 @@ from duet_device.errors import (
     VaultLocked,
 )
 from duet_device.home import home
+from duet_device.settings import DEFAULT_PORT, ENROLLMENT_PORT
 
 if TYPE_CHECKING:
     import grpc
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 # Renewed when this part of the certificate's life has passed.
 RENEW_AFTER = 0.5
 _SCHEMA = 1
+MOST_SERVERS = 16
 # Servers named in one message.
 _MOST_NAMED = 3
 
@@ -55,6 +58,10 @@ class Identity:
     """End of the certificate's validity, seconds since 1970; 0 with `files`."""
     files: tuple[Path, Path, Path] | None = None
     """Certificate, key and authority of your own PKI; None after enrollment with a code."""
+    servers: tuple[str, ...] = ()
+    """All servers (host:port) that this identity is for, best first; empty: `server` alone."""
+    server_name: str = ""
+    """Name that the certificates of all these servers have; empty: each has its host's."""
 
     def credentials(self) -> "grpc.ChannelCredentials":
         """Return the credentials for mutual TLS 1.3.
@@ -80,6 +87,23 @@ class Identity:
             raise IdentityExpired(str(error)) from error
         except TransportError as error:
             raise IdentityProblem(str(error)) from error
+
+    def with_servers(self, servers: Sequence[str], server_name: str) -> Self:
+        """Return the identity with all servers that it is for, as the cloud names them.
+
+        Raises:
+            IdentityProblem: they are malformed, or too many.
+        """
+        try:
+            found = tuple(str(Address.parse(server)) for server in servers[: MOST_SERVERS + 1])
+            if server_name:
+                # As strict as for the host of an address.
+                Address.parse(f"{server_name}:1")
+        except AddressError as error:
+            raise IdentityProblem(f"{self.server} names a malformed server: {error}") from error
+        if len(found) > MOST_SERVERS:
+            raise IdentityProblem(f"{self.server} names more than {MOST_SERVERS} servers")
+        return replace(self, servers=found, server_name=server_name)
 
     def _check_period(self) -> None:
         now = time.time()
@@ -109,16 +133,35 @@ class Identity:
             raise VaultError(f"this device's key for {self.server}: {error}") from error
 
 
-def parse_address(server: str) -> Address:
+def parse_address(server: str, port: int = DEFAULT_PORT) -> Address:
     """Read a server's address.
 
+    Args:
+        server: HOST:PORT, or HOST.
+        port: what HOST alone means.
+
     Raises:
-        UsageProblem: it is not HOST:PORT.
+        UsageProblem: it is neither.
     """
+    text = server.strip()
+    if text.endswith("]") or (text and ":" not in text):
+        text = f"{text}:{port}"
     try:
-        return Address.parse(server)
+        return Address.parse(text)
     except AddressError as error:
         raise UsageProblem(str(error)) from error
+
+
+def parse_addresses(servers: str) -> tuple[Address, ...]:
+    """Read the addresses of one or several servers, separated by commas; each counts once.
+
+    Raises:
+        UsageProblem: one is not HOST:PORT, or there are too many.
+    """
+    found = tuple(dict.fromkeys(map(parse_address, servers.split(","))))
+    if len(found) > MOST_SERVERS:
+        raise UsageProblem(f"{len(found)} servers are given, at most {MOST_SERVERS} are possible")
+    return found
 
 
 def canonical(server: str) -> str:
@@ -170,6 +213,8 @@ def save_identity(identity: Identity) -> Path:
             "key": base64.b64encode(identity.encrypted_key).decode("ascii"),
             "begins": identity.begins,
             "ends": identity.ends,
+            "servers": identity.servers,
+            "server_name": identity.server_name,
         }
     try:
         path = _path(identity.server)
@@ -206,16 +251,18 @@ def decrypt_key(purpose: str, encrypted: bytes) -> bytes:
     return Vault.open(create=False).decrypt(encrypted, purpose)
 
 
-def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCredentials | None":
-    """Return the credentials of the identity with `server`; None where the link is to be plaintext.
+def identity_for(server: str) -> Identity | None:
+    """Return the identity for `server` (host:port); None where the link is to be plaintext.
+
+    It is enrolled with that server, or with one that is served together with it.
 
     Raises:
-        IdentityProblem: there is no identity and the link may not be plaintext, or this device is
-            enrolled with that server by another name, or the identity cannot be used.
+        IdentityProblem: there is no identity and the server is on another machine, or this device
+            is enrolled with that server by another name, or the identity cannot be read.
     """
-    identity = load_identity(server)
+    identity = load_identity(server) or _listing(canonical(server))
     if identity:
-        return identity.credentials()
+        return identity
     address = parse_address(server)
     enrolled = enrolled_servers()
     same = [each for each in enrolled if _same_server(Address.parse(each), address)]
@@ -223,13 +270,22 @@ def credentials_for(server: str, *, may_be_plaintext: bool) -> "grpc.ChannelCred
         raise IdentityProblem(
             f"this device is enrolled with {same[0]}, not with {address}: use --server {same[0]}"
         )
-    if may_be_plaintext:
+    if address.is_loopback:
         return None
     known = f" but with {', '.join(enrolled[:_MOST_NAMED])}" if enrolled else ""
     raise IdentityProblem(
         f"this device is not enrolled with {address}{known}, and nothing is sent to other machines "
-        "in the clear: duet-device enroll HOST:PORT CODE"
+        f"in the clear: duet-device enroll {Address(address.host, ENROLLMENT_PORT)} CODE"
     )
+
+
+def _listing(server: str) -> Identity | None:
+    """Return the identity of another server that names this one."""
+    for enrolled in enrolled_servers():
+        identity = load_identity(enrolled)
+        if identity and server in identity.servers:
+            return identity
+    return None
 
 
 def enrolled_servers() -> list[str]:
@@ -276,4 +332,7 @@ def _parse(data: dict[str, Any], server: str) -> Identity:
         encrypted_key=base64.b64decode(data["key"], validate=True),
         begins=float(data["begins"]),
         ends=float(data["ends"]),
+        # Absent in files of older versions.
+        servers=tuple(str(Address.parse(each)) for each in data.get("servers", ())),
+        server_name=str(data.get("server_name", "")),
     )

@@ -15,16 +15,20 @@ from duet_contract.addresses import MOST_PORT, Address
 from duet_contract.enrollment_codes import EnrollmentCode, fingerprint
 from duet_contract.errors import EnrollmentCodeError, TransportError
 from duet_contract.keys import PUBLIC_KEY_BYTES
+from duet_contract.terminal import one_line
 from duet_contract.v1.enrollment_pb2 import EnrollRequest, EnrollResponse, GetAuthorityRequest
 from duet_contract.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from duet_device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageProblem
 from duet_device.identity.credentials import Identity, parse_address, save_identity
 from duet_device.identity.pending import PendingEnrollment
 from duet_device.link_errors import device_error
+from duet_device.settings import ENROLLMENT_PORT
 from duet_device.trust.publishers import pin, pinned
 
 _TIMEOUT_S = 10.0
 # Far more than any cloud has.
+# Longest message of the cloud that is shown, in characters.
+_MOST_SAID = 400
 _MOST_NAME = 255
 _MOST_PUBLISHERS = 256
 
@@ -40,7 +44,7 @@ class Enrolled:
 
 
 def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
-    """Redeem `code` at `address` (host:port of enrollment) for an identity, and store it.
+    """Redeem `code` at `address` (host:port of enrollment, or host) for an identity, and store it.
 
     The disk space that enrollment needs is reserved before the code is sent, and the same code
     sends the same signing request again. So it is safe to repeat a call that failed.
@@ -55,7 +59,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         parsed = EnrollmentCode.parse(code)
     except EnrollmentCodeError as error:
         raise UsageProblem(str(error)) from error
-    place = parse_address(address)
+    place = parse_address(address, ENROLLMENT_PORT)
     services = parse_address(server) if server else None
     # A process that cannot read this list cannot write it, either.
     pinned()
@@ -68,7 +72,7 @@ def enroll(address: str, code: str, server: str | None = None) -> Enrolled:
         answered = str(services or named)
         identity = pending.request.identity(
             answered, response.name, response.certificate, authority
-        )
+        ).with_servers(response.servers, response.server_name)
         pending.release()
         try:
             pin(answered, tuple(response.publishers))
@@ -196,7 +200,7 @@ def _failure(error: grpc.RpcError, address: Address, leaf: x509.Certificate) -> 
             f"these, or let its operator add it (duet-cloud admin rotate --host {host} ...)"
         )
     if _is(error, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED):
-        return IdentityProblem(f"the cloud at {address} refused: {text}")
+        return IdentityProblem(f"the cloud at {address} refused: {one_line(text)[:_MOST_SAID]}")
     if _is(error, grpc.StatusCode.DEADLINE_EXCEEDED):
         return CloudUnreachable(f"the cloud at {address} did not answer within {_TIMEOUT_S:g} s")
     return device_error(error, str(address))

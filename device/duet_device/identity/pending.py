@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from duet_contract.enrollment_codes import EnrollmentCode
-from duet_contract.private_files import write_private
+from duet_contract.private_files import drop_scratch, write_private
 from duet_device.errors import IdentityProblem, VaultError, VaultLocked
 from duet_device.home import home
 from duet_device.identity.credentials import decrypt_key, encrypt_key
@@ -67,6 +67,8 @@ class PendingEnrollment:
         """Delete the enrollment, once its certificate is stored or its code was refused."""
         self.release()
         self.path.unlink(missing_ok=True)
+        for path in (self.path, self._reserved):
+            drop_scratch(path)
 
     @property
     def _reserved(self) -> Path:

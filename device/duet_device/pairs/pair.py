@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest, load_manifest
-from duet_contract.pairs import find_pair
+from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home, pairs_in
 from duet_contract.verified import Verified
-from duet_device.errors import ModelProblem
+from duet_device.errors import ModelProblem, UsageProblem
 from duet_device.settings import default_threads
 
 if TYPE_CHECKING:
@@ -41,6 +41,21 @@ def open_pair(name_or_directory: str, *, allow_unsigned: bool = False) -> Pair:
         raise ModelProblem(str(error)) from error
 
 
+def default_pair() -> str:
+    """Return the pair of a question that names none; "" if none is installed.
+
+    Raises:
+        UsageProblem: several are installed, and none is the default.
+    """
+    names = list(pairs_in(pairs_home()))
+    if len(names) > 1 and DEFAULT_PAIR not in names:
+        raise UsageProblem(
+            f"several pairs are installed ({', '.join(names)}): give --pair, or choose one with: "
+            f"duet-device config set pair {names[0]}"
+        )
+    return DEFAULT_PAIR if DEFAULT_PAIR in names else "".join(names)
+
+
 def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
     """Verify signature, files and GGUF header of a pair's decoder, then load it.
 
@@ -60,5 +75,7 @@ def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     from duet_device.decoder.llama import Decoder
+    from duet_device.decoder.threads import stored_threads
 
-    return Decoder(pair.directory / decoder.path, threads or default_threads())
+    threads = threads or stored_threads(pair.manifest) or default_threads()
+    return Decoder(pair.directory / decoder.path, threads)

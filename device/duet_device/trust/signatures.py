@@ -7,9 +7,14 @@ from duet_contract.builder import builder_public
 from duet_contract.errors import ContractError
 from duet_contract.keys import fingerprint
 from duet_contract.manifest import MANIFEST_NAME, Manifest, parse_manifest
-from duet_contract.signature import read_signature, signer_hint, verify_signature
+from duet_contract.signature import (
+    enclosed_key,
+    read_signature,
+    signer_hint,
+    verify_signature,
+)
 from duet_device.errors import ModelProblem, UntrustedPair
-from duet_device.trust.publishers import pinned, pinned_by_server
+from duet_device.trust.publishers import BY_HAND, pinned, pinned_by_server
 
 _SHOWN = 16
 
@@ -51,6 +56,36 @@ def check_signature(
             f"{name} {said}; trust its publisher with: duet-device trust FILE, or take it all the "
             "same with --allow-unsigned"
         )
+
+
+def first_key(
+    manifest_json: bytes, manifest: Manifest, signature: bytes | None, server: str
+) -> bytes | None:
+    """Return the publisher's key that a signature holds, for the user to trust on first use.
+
+    Args:
+        manifest_json: the manifest's bytes.
+        manifest: the parsed manifest.
+        signature: the content of `model.sig`; None if the pair has no signature.
+        server: where the pair comes from.
+
+    Returns:
+        The key; None if the publisher is trusted already, if `server` or the user has named
+        publishers, in whose place no other comes, or if there is no signature with a key.
+
+    Raises:
+        UntrustedPair: the signature is invalid.
+        ModelProblem: the trusted keys cannot be read.
+    """
+    if signature is None or pinned(server) or pinned(BY_HAND):
+        return None
+    try:
+        key = enclosed_key(signature)
+        if key is None or key in (*pinned(), *builder_public()):
+            return None
+        return verify_signature(manifest_json, manifest, signature, (key,))
+    except ContractError as error:
+        raise UntrustedPair(str(error)) from error
 
 
 def check_installed(directory: Path, manifest: Manifest, *, allow_unsigned: bool) -> None:

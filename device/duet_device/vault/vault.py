@@ -142,6 +142,14 @@ def key_place(directory: Path | None = None) -> str:
     return {"keyring": "the system's keyring", "passphrase": "a passphrase"}[_load(path)["key"]]
 
 
+def forget_key(directory: Path | None = None) -> None:
+    """Delete the vault's key from the system's keyring, if it is there."""
+    path = _real(directory or home(create=False)) / VAULT_NAME
+    with contextlib.suppress(VaultError):
+        if is_there(path) and (data := _load(path))["key"] == "keyring":
+            system_keyring.remove(data["id"])
+
+
 def _real(directory: Path) -> Path:
     # Unlike Path.resolve, this never fails; using the path reports what is wrong with it.
     return Path(os.path.realpath(directory))

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!duet_contract/v1/enrollment.proto\x12\x07\x64uet.v1\"\x15\n\x13GetAuthorityRequest\")\n\x14GetAuthorityResponse\x12\x11\n\tauthority\x18\x01 \x01(\x0c\"8\n\rEnrollRequest\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\"]\n\x0e\x45nrollResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12\x14\n\x0cservice_port\x18\x03 \x01(\r\x12\x12\n\npublishers\x18\x04 \x03(\x0c\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"$\n\rRenewResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x32\x9b\x01\n\x11\x45nrollmentService\x12K\n\x0cGetAuthority\x12\x1c.duet.v1.GetAuthorityRequest\x1a\x1d.duet.v1.GetAuthorityResponse\x12\x39\n\x06\x45nroll\x12\x16.duet.v1.EnrollRequest\x1a\x17.duet.v1.EnrollResponse2I\n\x0fIdentityService\x12\x36\n\x05Renew\x12\x15.duet.v1.RenewRequest\x1a\x16.duet.v1.RenewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!duet_contract/v1/enrollment.proto\x12\x07\x64uet.v1\"\x15\n\x13GetAuthorityRequest\")\n\x14GetAuthorityResponse\x12\x11\n\tauthority\x18\x01 \x01(\x0c\"8\n\rEnrollRequest\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12\x17\n\x0fsigning_request\x18\x02 \x01(\x0c\"\x83\x01\n\x0e\x45nrollResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0c\x12\x14\n\x0cservice_port\x18\x03 \x01(\r\x12\x12\n\npublishers\x18\x04 \x03(\x0c\x12\x0f\n\x07servers\x18\x05 \x03(\t\x12\x13\n\x0bserver_name\x18\x06 \x01(\t\"\'\n\x0cRenewRequest\x12\x17\n\x0fsigning_request\x18\x01 \x01(\x0c\"J\n\rRenewResponse\x12\x13\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0c\x12\x0f\n\x07servers\x18\x02 \x03(\t\x12\x13\n\x0bserver_name\x18\x03 \x01(\t2\x9b\x01\n\x11\x45nrollmentService\x12K\n\x0cGetAuthority\x12\x1c.duet.v1.GetAuthorityRequest\x1a\x1d.duet.v1.GetAuthorityResponse\x12\x39\n\x06\x45nroll\x12\x16.duet.v1.EnrollRequest\x1a\x17.duet.v1.EnrollResponse2I\n\x0fIdentityService\x12\x36\n\x05Renew\x12\x15.duet.v1.RenewRequest\x1a\x16.duet.v1.RenewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETAUTHORITYRESPONSE']._serialized_end=110
   _globals['_ENROLLREQUEST']._serialized_start=112
   _globals['_ENROLLREQUEST']._serialized_end=168
-  _globals['_ENROLLRESPONSE']._serialized_start=170
-  _globals['_ENROLLRESPONSE']._serialized_end=263
-  _globals['_RENEWREQUEST']._serialized_start=265
-  _globals['_RENEWREQUEST']._serialized_end=304
-  _globals['_RENEWRESPONSE']._serialized_start=306
-  _globals['_RENEWRESPONSE']._serialized_end=342
-  _globals['_ENROLLMENTSERVICE']._serialized_start=345
-  _globals['_ENROLLMENTSERVICE']._serialized_end=500
-  _globals['_IDENTITYSERVICE']._serialized_start=502
-  _globals['_IDENTITYSERVICE']._serialized_end=575
+  _globals['_ENROLLRESPONSE']._serialized_start=171
+  _globals['_ENROLLRESPONSE']._serialized_end=302
+  _globals['_RENEWREQUEST']._serialized_start=304
+  _globals['_RENEWREQUEST']._serialized_end=343
+  _globals['_RENEWRESPONSE']._serialized_start=345
+  _globals['_RENEWRESPONSE']._serialized_end=419
+  _globals['_ENROLLMENTSERVICE']._serialized_start=422
+  _globals['_ENROLLMENTSERVICE']._serialized_end=577
+  _globals['_IDENTITYSERVICE']._serialized_start=579
+  _globals['_IDENTITYSERVICE']._serialized_end=652
 # @@protoc_insertion_point(module_scope)

@@ -87,15 +87,23 @@ class EnrollResponse(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     SERVICE_PORT_FIELD_NUMBER: _builtins.int
     PUBLISHERS_FIELD_NUMBER: _builtins.int
+    SERVERS_FIELD_NUMBER: _builtins.int
+    SERVER_NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name that the operator gave to the device."""
     certificate: _builtins.bytes
     """X.509 certificate, DER."""
     service_port: _builtins.int
     """Port of the services that take this certificate, on the same host."""
+    server_name: _builtins.str
+    """The name that the certificates of all these servers have. Empty: each has its own host's."""
     @_builtins.property
     def publishers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Ed25519 public keys (32 bytes each) of those whose pairs the device is to load."""
+
+    @_builtins.property
+    def servers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Every address (HOST:PORT) of the services, best first. Empty: service_port alone."""
 
     def __init__(
         self,
@@ -104,10 +112,12 @@ class EnrollResponse(_message.Message):
         certificate: _builtins.bytes = ...,
         service_port: _builtins.int = ...,
         publishers: _abc.Iterable[_builtins.bytes] | None = ...,
+        servers: _abc.Iterable[_builtins.str] | None = ...,
+        server_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "name", b"name", "publishers", b"publishers", "service_port", b"service_port"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "name", b"name", "publishers", b"publishers", "server_name", b"server_name", "servers", b"servers", "service_port", b"service_port"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,16 +148,25 @@ class RenewResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CERTIFICATE_FIELD_NUMBER: _builtins.int
+    SERVERS_FIELD_NUMBER: _builtins.int
+    SERVER_NAME_FIELD_NUMBER: _builtins.int
     certificate: _builtins.bytes
     """X.509 certificate, DER."""
+    server_name: _builtins.str
+    @_builtins.property
+    def servers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in EnrollResponse. Empty: as before."""
+
     def __init__(
         self,
         *,
         certificate: _builtins.bytes = ...,
+        servers: _abc.Iterable[_builtins.str] | None = ...,
+        server_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate", "server_name", b"server_name", "servers", b"servers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -69,6 +69,7 @@ class ReasonRequest(_message.Message):
     PAIR_FIELD_NUMBER: _builtins.int
     TEMPERATURE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    SIGNAL_PREFIX_FIELD_NUMBER: _builtins.int
     question: _builtins.str
     """The question, as the user typed it. UTF-8, never empty. Private context is never part of it."""
     budget: _builtins.int
@@ -91,6 +92,14 @@ class ReasonRequest(_message.Message):
     def encodings(self) -> _containers.RepeatedScalarFieldContainer[Global___SignalEncoding.ValueType]:
         """Encodings that the device can read, best first. Empty: text only."""
 
+    @_builtins.property
+    def signal_prefix(self) -> Global___SignalChunk:
+        """The start of the signal, which the device already holds, in the encoding that is negotiated: the
+        chunks received so far, joined. The signal continues after it, and only the rest is sent.
+        Counts against the budget. Token ids are refused where one is not of the vocabulary or is a
+        control token; text is tokenised again. Absent: the signal begins.
+        """
+
     def __init__(
         self,
         *,
@@ -102,10 +111,11 @@ class ReasonRequest(_message.Message):
         pair: _builtins.str = ...,
         temperature: _builtins.float | None = ...,
         seed: _builtins.int | None = ...,
+        signal_prefix: Global___SignalChunk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "seed", b"seed", "temperature", b"temperature"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "encodings", b"encodings", "pair", b"pair", "question", b"question", "request_id", b"request_id", "seed", b"seed", "temperature", b"temperature", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_budget", b"_budget", "_seed", b"_seed", "_temperature", b"_temperature", "budget", b"budget", "encodings", b"encodings", "pair", b"pair", "question", b"question", "request_id", b"request_id", "seed", b"seed", "signal_prefix", b"signal_prefix", "temperature", b"temperature", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__budget: _TypeAlias = _typing.Literal["budget"]  # noqa: Y015
     _WhichOneofArgType__budget: _TypeAlias = _typing.Literal["_budget", b"_budget"]  # noqa: Y015
@@ -212,14 +222,17 @@ class SignalEnd(_message.Message):
     DECODE_MS_FIELD_NUMBER: _builtins.int
     PAIR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PREFIX_TOKENS_FIELD_NUMBER: _builtins.int
     finish_reason: Global___FinishReason.ValueType
     encoding: Global___SignalEncoding.ValueType
     """Encoding that the chunks used."""
     prompt_tokens: _builtins.int
-    """Tokens of the reasoner's prompt, and how many of them its prefix cache held."""
+    """Tokens of the reasoner's prompt, those of signal_prefix included, and how many of them its prefix
+    cache held.
+    """
     cached_tokens: _builtins.int
     signal_tokens: _builtins.int
-    """Tokens of the signal as sent: the end-of-reasoning token is not among them."""
+    """Tokens of the signal as sent: neither the end-of-reasoning token nor signal_prefix is among them."""
     queue_ms: _builtins.float
     """Milliseconds from arrival until the engine took the request up, from there to the first
     token, and from the first token to the last.
@@ -230,6 +243,8 @@ class SignalEnd(_message.Message):
     """The pair that reasoned, as "id@version"; absent where the request named exactly that."""
     request_id: _builtins.str
     """The request's id, where the cloud chose it."""
+    prefix_tokens: _builtins.int
+    """Tokens of signal_prefix. The whole signal has these and signal_tokens."""
     def __init__(
         self,
         *,
@@ -243,10 +258,11 @@ class SignalEnd(_message.Message):
         decode_ms: _builtins.float = ...,
         pair: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        prefix_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "decode_ms", b"decode_ms", "encoding", b"encoding", "finish_reason", b"finish_reason", "pair", b"pair", "prefill_ms", b"prefill_ms", "prompt_tokens", b"prompt_tokens", "queue_ms", b"queue_ms", "request_id", b"request_id", "signal_tokens", b"signal_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_tokens", b"cached_tokens", "decode_ms", b"decode_ms", "encoding", b"encoding", "finish_reason", b"finish_reason", "pair", b"pair", "prefill_ms", b"prefill_ms", "prefix_tokens", b"prefix_tokens", "prompt_tokens", b"prompt_tokens", "queue_ms", b"queue_ms", "request_id", b"request_id", "signal_tokens", b"signal_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

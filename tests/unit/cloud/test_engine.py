@@ -34,7 +34,7 @@ class FakeLlm:
         """A call through the core, which answers once `paused` is set."""
         await self.paused.wait()
 
-    async def generate(self, prompt, sampling, request_id):
+    async def generate(self, prompt, sampling, request_id, trace_headers=None):
         self.asked = (prompt["prompt_token_ids"], sampling, request_id)
         for ids, finish in self.outputs:
             completion = SimpleNamespace(token_ids=ids, text="t" * len(ids), finish_reason=finish)

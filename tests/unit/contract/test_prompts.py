@@ -1,3 +1,4 @@
+import re
 import unicodedata
 
 import pytest
@@ -6,7 +7,13 @@ from hypothesis import strategies as st
 
 from duet_contract.errors import PromptError
 from duet_contract.manifest import SlotPart, TemplatePart
-from duet_contract.prompts import check_text, encode_text, prompt_ids, split_at_signal
+from duet_contract.prompts import (
+    MOST_WORD,
+    check_text,
+    encode_text,
+    prompt_ids,
+    split_at_signal,
+)
 from tests.doubles import vocabularies
 
 LOOK_ALIKES = [*vocabularies.SPECIAL, *vocabularies.ADDED, "<", "|im_end|>", "</", "think>", "<|"]
@@ -89,3 +96,46 @@ def test_characters_without_tokens_are_told_not_dropped(vocabulary):
         with pytest.raises(PromptError, match=r"no token for U\+(0016|40000)"):
             encode_text(tokenizer, lacking, text)
     assert encode_text(tokenizer, lacking, "ab") == encode_text(tokenizer, described, "ab")
+
+
+class _Parts:
+    """A tokenizer that fails on long words, as llama.cpp does with some vocabularies."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def encode_text(self, text: str) -> list[int]:
+        assert all(len(word) <= MOST_WORD for word in re.split(r"(?<=\S)(?= )", text))
+        self.parts.append(text)
+        return [ord(character) for character in text]
+
+
+words = st.builds(
+    lambda character, count: character * count,
+    st.sampled_from(["7", "中", " ", "\n", "a b", "x"]),
+    st.integers(0, 3 * MOST_WORD),
+)
+
+
+@given(texts=st.lists(words, max_size=4))
+def test_long_words_are_cut_and_others_are_not(vocabulary, texts):
+    text = "".join(texts)
+    tokenizer = _Parts()
+    plain = vocabulary[1].model_copy(update={"normalization": None})
+    assert encode_text(tokenizer, plain, text) == [ord(character) for character in text]
+    whole = max(map(len, re.split(r"(?<=\S)(?= )", text))) <= MOST_WORD
+    assert not whole or tokenizer.parts == [text] * bool(text)
+
+
+def test_a_long_word_can_be_stopped(vocabulary):
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise TimeoutError
+
+    tokenizer = _Parts()
+    with pytest.raises(TimeoutError):
+        encode_text(tokenizer, vocabulary[1], "7" * 1_000_000, check)
+    assert len(tokenizer.parts) == 2

@@ -52,6 +52,7 @@ def manifest_data(**changes: Any) -> dict[str, Any]:
         },
         "limits": {"question": 64, "budget": 32, "answer": 64},
         "defaults": {"budget": 16, "answer": 64},
+        "alone": "useful",
     }
     return {**data, **changes}
 

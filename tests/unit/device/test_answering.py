@@ -97,7 +97,12 @@ def test_last_chunk_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDe
     decoder.evaluate = slow_prefix  # type: ignore[method-assign, assignment]
     ask(script, pair, decoder)
     prefix = len(f"Q:{QUESTION} S:")
-    assert decoder.evaluations[:2] == [(0, prefix), (prefix, 4 + len(" A:"))]
+    # One token of the prefix again, to measure a step.
+    assert decoder.evaluations[:3] == [
+        (0, prefix),
+        (prefix - 1, 1),
+        (prefix, 4 + len(" A:")),
+    ]
 
 
 def happens(condition: Callable[[], bool]) -> bool:

@@ -75,7 +75,8 @@ def test_answer_on_stdout_receipt_on_stderr(cloud: ScriptedCloud, capsys: Captur
     assert len(err) < 80
     assert err.count("\n") == 1
     assert main(["ask", "why?", "-v"]) == ExitCode.OK
-    assert "\nduet · 7 signal tokens · 11 answer tokens · " in capsys.readouterr().err
+    details = f"\nduet · 7 signal tokens · from {cloud.address} · 11 answer tokens · "
+    assert details in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -143,7 +144,7 @@ def test_signal_is_shown_on_wish(cloud: ScriptedCloud, capsys: Captured) -> None
     assert err == "because\n\n"
 
 
-def test_a_refusal_in_the_middle_of_a_signal_has_a_line_of_its_own(
+def test_an_error_in_the_middle_of_a_signal_has_a_line_of_its_own(
     cloud: ScriptedCloud, capsys: Captured
 ) -> None:
     def revoked(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
@@ -151,10 +152,15 @@ def test_a_refusal_in_the_middle_of_a_signal_has_a_line_of_its_own(
         abort(context, grpc.StatusCode.UNAUTHENTICATED, "revoked")
 
     cloud.script = revoked
-    assert main(["ask", "--show-signal", "why?"]) == ExitCode.REFUSED
+    assert main(["ask", "--show-signal", "--require-cloud", "why?"]) == ExitCode.REFUSED
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "beca\n\nduet-device: the cloud does not know this device: revoked\n"
+    assert main(["ask", "--show-signal", "why?"]) == ExitCode.OK
+    _, err = capsys.readouterr()
+    said = "the cloud does not know this device: revoked; answering from the signal so far"
+    assert err.startswith(f"beca\n\nduet-device: {said}\n")
+    assert "low confidence: the signal is incomplete; check it" in err
 
 
 def test_the_certificate_is_renewed_behind_an_answer_of_the_cloud(

@@ -28,23 +28,7 @@ from tests.doubles.cloud import (
 )
 from tests.doubles.decoder import ScriptedDecoder
 
-
-def broken_after_a_chunk(
-    _: ReasonRequest, context: grpc.ServicerContext
-) -> Iterator[ReasonResponse]:
-    yield tokens(65)
-    abort(context, grpc.StatusCode.UNAVAILABLE, "going away")
-
-
-def internal_error(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
-    yield tokens(65)
-    abort(context, grpc.StatusCode.INTERNAL, "engine died")
-
-
 BROKEN = {
-    "breaks": broken_after_a_chunk,
-    "fails": internal_error,
-    "no done": says(tokens(65)),
     "nothing": says(),
     "lost tokens": says(tokens(65), done(2)),
     "lost all": says(done(2)),

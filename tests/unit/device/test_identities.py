@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from duet_device.cli import main
 from duet_device.errors import ExitCode, IdentityExpired, IdentityProblem
 from duet_device.events import Event
-from duet_device.identity.credentials import Identity, credentials_for, load_identity, save_identity
+from duet_device.identity.channel import open_channel
+from duet_device.identity.credentials import (
+    Identity,
+    canonical,
+    identity_for,
+    load_identity,
+    save_identity,
+)
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import answer, notes
 from tests.doubles.decoder import ScriptedDecoder
@@ -77,6 +83,14 @@ def test_a_malformed_address_is_misuse(
     assert "cloud.example.org:50151" in line
 
 
+@pytest.mark.parametrize(
+    ("typed", "address"),
+    [("Cloud.example.org ", "cloud.example.org:50151"), ("[::1]", "[::1]:50151"), ("a:1", "a:1")],
+)
+def test_a_host_alone_means_the_default_port(typed: str, address: str) -> None:
+    assert canonical(typed) == address
+
+
 @pytest.mark.parametrize("bad", ["cert", "key", "ca"])
 @pytest.mark.parametrize("content", [b"", b"\0\xff random", b"-----BEGIN CERTIFICATE-----\nAA"])
 def test_enrolling_with_bad_files_is_refused_at_once(
@@ -109,9 +123,9 @@ def test_a_file_that_was_emptied_since(tmp_path: Path) -> None:
         content = path.read_bytes()
         path.write_bytes(b"")
         with pytest.raises(IdentityProblem, match=f"{path.name} is empty"):
-            credentials_for(SERVER, may_be_plaintext=True)
+            open_channel(SERVER)
         path.write_bytes(content)
-    assert credentials_for(SERVER, may_be_plaintext=True) is not None
+    open_channel(SERVER).close()
 
 
 def test_a_device_with_an_expired_certificate_answers_alone(
@@ -126,24 +140,27 @@ def test_a_device_with_an_expired_certificate_answers_alone(
     assert note.endswith("the device answers alone")
     with pytest.raises(IdentityExpired):
         answer(pair, decoder, server=SERVER, require_cloud=True)
+    helpless = Pair(pair.directory, pair.manifest.model_copy(update={"alone": None}))
+    with pytest.raises(IdentityExpired, match="cannot answer alone"):
+        answer(helpless, decoder, server=SERVER)
 
 
 @pytest.mark.parametrize("other", ["127.0.0.1:50151", "[::1]:50151", "127.0.0.2:50151"])
 def test_another_spelling_of_the_server_is_told_the_right_one(other: str, tmp_path: Path) -> None:
     with_files(tmp_path)
     with pytest.raises(IdentityProblem, match=f"use --server {SERVER}$"):
-        credentials_for(other, may_be_plaintext=True)
-    assert credentials_for("127.0.0.1:50152", may_be_plaintext=True) is None
+        identity_for(other)
+    assert identity_for("127.0.0.1:50152") is None
     with pytest.raises(
         IdentityProblem, match=f"not enrolled with 192.0.2.1:50151 but with {SERVER}"
     ):
-        credentials_for("192.0.2.1:50151", may_be_plaintext=False)
+        identity_for("192.0.2.1:50151")
 
 
 def test_a_home_that_is_no_directory_holds_no_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUET_HOME", "/dev/null/duet")
     assert load_identity(SERVER) is None
-    assert credentials_for(SERVER, may_be_plaintext=True) is None
+    assert identity_for(SERVER) is None
 
 
 def test_a_damaged_identity_does_not_hide_the_others(tmp_path: Path, home: Path) -> None:
@@ -151,7 +168,7 @@ def test_a_damaged_identity_does_not_hide_the_others(tmp_path: Path, home: Path)
     for number, content in enumerate(["", "[]", '{"server": 7}', json.dumps({"server": "x"})]):
         (home / "identities" / f"{number}.json").write_text(content)
     with pytest.raises(IdentityProblem, match=f"use --server {SERVER}"):
-        credentials_for("127.0.0.1:50151", may_be_plaintext=True)
+        identity_for("127.0.0.1:50151")
 
 
 def test_enrolling_ends_with_a_command_that_works(
@@ -161,7 +178,9 @@ def test_enrolling_ends_with_a_command_that_works(
     authority, _ = write_certificate(tmp_path, "ca")
     command = ["enroll", SERVER, f"--cert={certificate}", f"--key={key}", f"--ca={authority}"]
     assert main(command) == ExitCode.OK
-    assert f'next: duet-device ask --server {SERVER} "' in capsys.readouterr().err
-    shutil.rmtree(pair.directory / "pairs")
+    assert capsys.readouterr().err.endswith('next: duet-device ask "What is 17 + 25?"\n')
+    assert main(["config", "get", "server"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{SERVER}\n"
+    assert main(["config", "set", "server", "another.example.org"]) == ExitCode.OK
     assert main(command) == ExitCode.OK
-    assert capsys.readouterr().err.endswith(f"next: duet-device pull --server {SERVER}\n")
+    assert f'next: duet-device ask --server {SERVER} "' in capsys.readouterr().err

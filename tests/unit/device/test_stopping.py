@@ -15,7 +15,6 @@ from duet_contract.v1.inference_pb2 import (
 from duet_device import client
 from duet_device.deadline import Deadline
 from duet_device.errors import DeadlineExceeded, ExitCode, Interrupted, UsageProblem
-from duet_device.identity.channel import open_channel
 from duet_device.pairs.pair import Pair
 from duet_device.settings import MOST_TIMEOUT
 from tests.doubles.asking import answer
@@ -39,7 +38,7 @@ def test_deadline_ends_device_and_cloud(pair: Pair, decoder: ScriptedDecoder) ->
     with ScriptedCloud(hangs) as cloud:
         began = time.perf_counter()
         with pytest.raises(DeadlineExceeded) as caught:
-            answer(pair, decoder, server=cloud.address, timeout=0.3)
+            answer(pair, decoder, server=cloud.address, timeout=0.3, require_cloud=True)
         assert time.perf_counter() - began < 1
         assert cloud.ended.wait(2)
     assert caught.value.exit_code == ExitCode.DEADLINE
@@ -56,11 +55,10 @@ def test_deadline_already_passed_sends_nothing(pair: Pair, decoder: ScriptedDeco
 def test_the_deadline_waits_for_the_passphrase_of_the_identity(
     pair: Pair, decoder: ScriptedDecoder, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def asks(server: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    def asks(_: str) -> None:
         clock.ahead += 3600
-        return open_channel(server, credentials)
 
-    monkeypatch.setattr(client, "open_channel", asks)
+    monkeypatch.setattr(client, "identity_for", asks)
     with ScriptedCloud(says(done(0))) as cloud:
         receipt = answer(pair, decoder, server=cloud.address).receipt
     assert receipt.source == "duet"

@@ -54,6 +54,9 @@ FULL = b"duet-device: cannot write to stdout: No space left on device\n"
         ((*ASK, "--json"), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
         (("logs", "path"), ">&-", ExitCode.OUTPUT, b"", CLOSED),
         (("--help",), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
+        (("config", "show"), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
+        (("doctor", "proxy", "memory"), ">/dev/full", ExitCode.OUTPUT, b"", FULL),
+        (("status",), ">&-", ExitCode.OUTPUT, b"", CLOSED),
         (("ask", "why?", "--device-only"), "2>&-", ExitCode.OK, ANSWER, b""),
         (("ask", "why?", "--device-only"), "2>/dev/full", ExitCode.OK, ANSWER, b""),
     ],
@@ -69,7 +72,7 @@ def test_an_answer_is_written_or_its_loss_is_told(
     assert ends(start(*arguments, redirection=redirection)) == (code, out, err)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("pairs",)])
+@pytest.mark.parametrize("arguments", [("--help",), ("pairs",), ("status",), ("doctor", "proxy")])
 def test_no_one_reads(arguments: tuple[str, ...], installed: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)

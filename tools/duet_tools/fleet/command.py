@@ -11,6 +11,7 @@ from duet_contract.commands import Number
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
+from duet_tools.fleet.prometheus import Fleet, read_fleet
 from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import FILE, MOST_PRICE, SEED
@@ -49,6 +50,9 @@ def _range(setting: str) -> Number:
               help="Signal lengths to draw from, if the costs have none.")  # fmt: skip
 @click.option("--answer-tokens", default="32", metavar="N,...",
               help="Answer lengths, in the same order.")  # fmt: skip
+@click.option("--prometheus", metavar="URL",
+              help="Rate, replicas, slots and signal lengths of a running fleet, as defaults.")  # fmt: skip
+@click.option("--window", default="1h", metavar="TIME", help="Time that --prometheus looks back.")
 @click.option("--devices", type=_NUMBER, default=1000, metavar="N", help="Number of devices.")
 @click.option("--replicas", type=click.IntRange(1, 100_000), default=1, metavar="N",
               help="Number of replicas.")  # fmt: skip
@@ -92,7 +96,8 @@ def _range(setting: str) -> Number:
               help="Maximum questions per run; a larger fleet is sampled at equal load.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the model against the real service and exit.")
 @click.option("--out", type=FILE, metavar="FILE", help="JSON file for the result.")
-def capacity(out: Path | None, check: bool, **options: Any) -> None:
+@click.pass_context
+def capacity(context: click.Context, /, out: Path | None, check: bool, **options: Any) -> None:
     """Simulate devices that ask replicas of the service.
 
     Reports latency percentiles, refusals, utilisation and cost, each with its 95% interval over
@@ -106,6 +111,8 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     from duet_tools.fleet.report import Prices, simulate
     from duet_tools.fleet.tables import capacity_table
 
+    lengths = _numbers("--signal-tokens", options["signal_tokens"])
+    fleet = _fleet(context, options) if options["prometheus"] else None
     daily = options["pattern"] == "daily"
     duration = options["duration"] or (86400.0 if daily else 3600.0)
     warm_up = options["warm_up"]
@@ -113,12 +120,13 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
         warm_up = 0.0 if daily else duration / 10
     if warm_up >= duration:
         raise UsageProblem("--warm-up leaves nothing of --duration")
+    costs = read_costs(
+        options["costs_file"], lengths, _numbers("--answer-tokens", options["answer_tokens"])
+    )
+    if fleet and _is_default(context, "signal_tokens"):
+        costs = costs.model_copy(update={"signal_tokens": fleet.signal_tokens})
     setup = Setup(
-        costs=read_costs(
-            options["costs_file"],
-            _numbers("--signal-tokens", options["signal_tokens"]),
-            _numbers("--answer-tokens", options["answer_tokens"]),
-        ),
+        costs=costs,
         link=link_named(options["link"]),
         pattern=Pattern(
             kind=options["pattern"],
@@ -152,6 +160,29 @@ def capacity(out: Path | None, check: bool, **options: Any) -> None:
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print(capacity_table(result))
+
+
+def _is_default(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
+
+
+def _fleet(context: click.Context, options: dict[str, Any]) -> Fleet:
+    """Return the running fleet; put what it does into the options that were not given."""
+    fleet = read_fleet(options["prometheus"], options["window"])
+    found = {
+        "per_hour": fleet.questions_per_s * 3600 / options["devices"],
+        "replicas": fleet.replicas,
+        "max_running": fleet.slots,
+    }
+    options |= {name: value for name, value in found.items() if _is_default(context, name)}
+    begun = fleet.first_chunk_p95_s
+    print(
+        f"{options['prometheus']}: {fleet.questions_per_s:.2f} questions a second, "
+        f"{fleet.replicas} replicas of {fleet.slots} slots"
+        + (f", 95% of the signals began within {begun:.2f} s" if begun else ""),
+        file=sys.stderr,
+    )
+    return fleet
 
 
 def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:

@@ -98,10 +98,14 @@ class Relay:
                 try:
                     # Bytes sent to a client that has disconnected are counted as well.
                     if not gone:
-                        sink.sendall(data)
+                        self._forward(source, sink, way, data)
                 except OSError:
                     gone = True
         _shut(sink, socket.SHUT_WR)
+
+    def _forward(self, source: socket.socket, sink: socket.socket, way: str, data: bytes) -> None:
+        """Send what came from `source`; `way` is `up` or `down`. An `OSError` ends the direction."""
+        sink.sendall(data)
 
     @contextlib.contextmanager
     def _kept(self, end: socket.socket) -> Iterator[None]:

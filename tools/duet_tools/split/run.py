@@ -11,8 +11,7 @@ from rich.console import Console
 from duet_contract.channels import Pem, tls_credentials
 from duet_contract.errors import TransportError
 from duet_device.errors import DeviceError
-from duet_device.identity.channel import is_loopback
-from duet_device.identity.credentials import credentials_for
+from duet_device.identity.credentials import identity_for
 from duet_device.pairs.pair import Pair, load_decoder
 from duet_device.settings import default_threads
 from duet_tools.errors import BenchError, UsageProblem
@@ -202,7 +201,8 @@ def _credentials(options: Options) -> grpc.ChannelCredentials | None:
             return None
         # Links are reached on this machine; what counts is where they lead.
         try:
-            return credentials_for(options.server, may_be_plaintext=is_loopback(options.server))
+            identity = identity_for(options.server)
+            return identity.credentials() if identity else None
         except DeviceError as error:
             raise UsageProblem(str(error)) from error
     try:

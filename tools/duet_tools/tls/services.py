@@ -1,7 +1,6 @@
 """Two services alike but for mutual TLS, with this process enrolled at the one that has it."""
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -58,13 +57,10 @@ Sides = tuple[Side, Side]
 @contextmanager
 def scripted(pair: str, tokens: int, pause_s: float) -> Iterator[Sides]:
     """Services with the tests' scripted engine: signals of `tokens`, one each `pause_s`."""
-    with (
-        _invited() as (tls, code),
-        _scripted(pair, tokens, pause_s) as plain,
-        _scripted(pair, tokens, pause_s, *tls, "--enrollment-port", "0") as secured,
-    ):
-        credentials = _enrolled(secured["enrollment_port"], code).credentials()
-        yield Side(plain["port"], None), Side(secured["port"], credentials)
+    environment = {"SCRIPT_TOKENS": str(tokens), "SCRIPT_PAUSE_S": str(pause_s)}
+    command = ["-m", "tests.doubles.scripted_service", "serve", "--pair", pair]
+    with _started(command, environment) as (_, sides):
+        yield sides
 
 
 @contextmanager
@@ -75,21 +71,26 @@ def engines(pair: str) -> Iterator[Sides]:
         BenchError: one of them does not start.
     """
     workload = Workload.open(pair)
-    flags = [
-        "-m",
-        "duet_cloud",
-        "serve",
-        "--pair",
-        str(workload.directory),
-        *engine_flags(workload, []),
-    ]
+    command = ["-m", "duet_cloud", "serve", "--pair", str(workload.directory)]
+    command += engine_flags(workload, [])
+    with _started(command, engine_environment()) as (children, sides):
+        plain, secured = (spread_out(child.process.pid) for child in children)
+        with staying_on(plain & secured):
+            yield sides
+
+
+@contextmanager
+def _started(
+    command: list[str], environment: dict[str, str]
+) -> Iterator[tuple[tuple[Child, Child], Sides]]:
+    """The same service twice, ready, and the processes; this process is enrolled at the second."""
     ports, enrollment = (free_port(), free_port()), free_port()
     with ExitStack() as stack:
         tls, code = stack.enter_context(_invited())
 
         def start(name: str, port: int, *options: str) -> Child:
-            command = [sys.executable, *flags, "--port", str(port), *options]
-            return stack.enter_context(Child(name, command, engine_environment()))
+            started = [sys.executable, *command, "--port", str(port), *options]
+            return stack.enter_context(Child(name, started, environment))
 
         plain = start("the service in the clear", ports[0])
         more = (*tls, "--enrollment-port", str(enrollment))
@@ -99,9 +100,7 @@ def engines(pair: str) -> Iterator[Sides]:
         sides = Side(ports[0], None), Side(ports[1], identity.credentials())
         for child, side in zip((plain, secured), sides, strict=True):
             child.wait_until(side.ready, READY_S)
-        left = spread_out(plain.process.pid) & spread_out(secured.process.pid)
-        stack.enter_context(staying_on(left))
-        yield sides
+        yield (plain, secured), sides
 
 
 @contextmanager
@@ -132,14 +131,3 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
-
-
-@contextmanager
-def _scripted(pair: str, tokens: int, pause_s: float, *options: str) -> Iterator[dict[str, int]]:
-    """A scripted service; its ports."""
-    environment = {"SCRIPT_TOKENS": str(tokens), "SCRIPT_PAUSE_S": str(pause_s)}
-    command = [sys.executable, "-m", "tests.doubles.scripted_service", pair, *options]
-    with Child("the scripted service", command, environment, talks=True) as child:
-        assert child.process.stdout
-        ports: dict[str, int] = json.loads(child.process.stdout.readline())
-        yield ports

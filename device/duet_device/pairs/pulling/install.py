@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,7 @@ _SPARE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Offer:
-    """A pair as its source describes it; its signature was checked."""
+    """A pair as its source describes it; what `look` returns has a checked signature."""
 
     manifest: Manifest
     """The parsed manifest."""
@@ -52,13 +52,21 @@ class Offer:
         return sum(file.bytes for file in self.manifest.decoder.files)
 
 
-def look(source: Source, wanted: str, *, allow_unsigned: bool) -> Offer:
+def look(
+    source: Source,
+    wanted: str,
+    *,
+    allow_unsigned: bool,
+    consent: Callable[[Offer], None] | None = None,
+) -> Offer:
     """Return what a source offers; refuse it unless a trusted publisher signed it.
 
     Args:
         source: the source of the pair.
         wanted: "id@version" or "id"; "" accepts any pair.
         allow_unsigned: see `duet_device.trust.signatures.check_signature`.
+        consent: called with the offer before its signature is checked, unless any is accepted;
+            may trust its publisher.
 
     Raises:
         UntrustedPair: not signed, signed by an unknown key, modified, or not the wanted pair.
@@ -71,10 +79,13 @@ def look(source: Source, wanted: str, *, allow_unsigned: bool) -> Offer:
         manifest = parse_manifest(content.decode("utf-8"), f"the manifest of {source.name}")
     except (UnicodeDecodeError, ContractError) as error:
         raise ModelProblem(str(error)) from error
-    check_signature(content, manifest, signature, allow_unsigned=allow_unsigned)
     if wanted and not manifest.matches(wanted):
         raise UntrustedPair(f"{source.name} gave {manifest.reference} in place of {wanted}")
-    return Offer(manifest, content, signature)
+    offer = Offer(manifest, content, signature)
+    if consent and not allow_unsigned:
+        consent(offer)
+    check_signature(content, manifest, signature, allow_unsigned=allow_unsigned)
+    return offer
 
 
 def is_installed(offer: Offer) -> bool:
@@ -146,6 +157,7 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
             _drop_if_too_large(target, file.bytes)
             progress(size_of(target))
             source.fetch(manifest.reference, file, target, progress)
+            _sync(target)
         try:
             _verify(parts, manifest)
         except IntegrityError as error:
@@ -220,6 +232,12 @@ def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Let a file survive a power cut as it is: once verified, it is not hashed again."""
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

@@ -55,7 +55,10 @@ def append(target: Path, file: PairFile, chunks: Iterable[bytes], progress: Prog
                         f"{file.path} is larger there than the {file.bytes} bytes that its "
                         "manifest says"
                     )
-                out.write(chunk)
+                rest = memoryview(chunk)
+                while rest:
+                    # A disk that is nearly full takes a part, and refuses the next.
+                    rest = rest[out.write(rest) :]
                 progress(len(chunk))
     except OSError as error:
         raise ModelProblem(f"cannot write {target}: {error.strerror}") from error

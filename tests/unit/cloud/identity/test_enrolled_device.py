@@ -36,7 +36,7 @@ from duet_device.identity import enrollment
 from duet_device.identity.channel import open_channel
 from duet_device.identity.credentials import (
     canonical,
-    credentials_for,
+    identity_for,
     load_identity,
     save_identity,
 )
@@ -173,7 +173,7 @@ async def test_a_code_of_another_authority(secure, code, at_home, tmp_path):
 async def test_what_cannot_be_kept_does_not_cost_the_code(secure, code, at_home):
     address = f"localhost:{secure.enrollment_port}"
     with pytest.raises(UsageProblem):
-        await asyncio.to_thread(enroll, address, str(code), "localhost")  # no port
+        await asyncio.to_thread(enroll, address, str(code), "localhost:")  # no port
     publishers = at_home / "publishers.json"
     write_private(publishers, b"damaged")
     with pytest.raises(DeviceError, match="publishers"):
@@ -374,7 +374,7 @@ async def test_a_modified_encrypted_key(enrolled, at_home):
 async def test_a_server_elsewhere_without_an_identity_gets_nothing(at_home):
     with pytest.raises(IdentityProblem, match="not enrolled with 192.0.2.1:50151"):
         open_channel("192.0.2.1:50151")
-    assert credentials_for("127.0.0.1:50151", may_be_plaintext=True) is None
+    assert identity_for("127.0.0.1:50151") is None
 
 
 async def test_plaintext_to_a_server_with_identities_says_what_to_do(secure, at_home):
@@ -447,7 +447,7 @@ async def test_certificate_files_of_ones_own_pki(secure, at_home, tmp_path, caps
         open_channel(server)
 
 
-@pytest.mark.parametrize("server", ["host", "host:", ":1", "host:0", "host:70000", "a/b:1"])
+@pytest.mark.parametrize("server", ["host:", ":1", "host:0", "host:70000", "a/b:1"])
 def test_what_is_no_server(server):
     with pytest.raises(UsageProblem, match="HOST:PORT"):
         canonical(server)

@@ -30,11 +30,12 @@ async def test_a_signal(secure):
         f"127.0.0.1:{secure.port}", pair.credentials(secure.roots), CLOSED_WINDOW
     ) as channel:
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
-        await until(lambda: secure.engine.running == 1)
+        # Complete, and blocked in sending.
+        await until(lambda: secure.engine.emitted == 10)
         await asyncio.sleep(0.1)
+        assert secure.server.admission._in_flight
         secure.authority.registry.revoke("laptop", int(time.time()))
-        assert await until(lambda: secure.server.admission.running == 0) < 1.5
-        assert secure.engine.aborted == 1
+        assert await until(lambda: not secure.server.admission._in_flight) < 1.5
         error = await refused(call)
     assert error.code() == grpc.StatusCode.UNAUTHENTICATED
     assert "revoked" in error.details()

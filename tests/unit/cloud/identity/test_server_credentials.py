@@ -324,3 +324,12 @@ async def test_past_the_authoritys_end(toy_pair, secure_options, authority, monk
     monkeypatch.setattr("duet_cloud.identity.authority._now", lambda: later)
     with pytest.raises(CredentialsError, match="authority in .* ended on"):
         start(toy_pair, secure_options)
+
+
+async def test_metrics_tell_when_certificates_end(secure):
+    value = secure.server.metrics.registry.get_sample_value
+    name = "duet_certificate_end_timestamp_seconds"
+    ends = secure.server.security._credentials.certificate.not_valid_after_utc
+    assert value(name, {"certificate": "server"}) == ends.timestamp()
+    root = secure.authority.certificate.not_valid_after_utc
+    assert value(name, {"certificate": "authority"}) == root.timestamp()

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from duet_cloud import logs
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.refusals import MOST_LINES, WINDOW_S, Refusals
+from duet_cloud.identity.refusals import Refusals
+from duet_cloud.log_limit import MOST_LINES, WINDOW_S
 from duet_cloud.status import unauthenticated
 from duet_contract.v1.control_pb2 import GetCapacityRequest
 from tests.doubles import identities

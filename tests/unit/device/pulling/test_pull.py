@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 import shutil
 import sys
 from collections import namedtuple
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from duet_contract.manifest import PairFile
 from duet_contract.signature import sign_pair
 from duet_device.cli import main
-from duet_device.errors import ExitCode
+from duet_device.errors import ExitCode, ModelProblem
 from duet_device.identity import renewal
+from duet_device.pairs.pulling import cloud as cloud_module
 from duet_device.pairs.pulling.install import alone
+from duet_device.pairs.pulling.source import append
 from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused
@@ -67,6 +71,22 @@ def test_a_cut_is_gone_on_with_at_the_exact_byte(
     assert is_installed(home, origin)
 
 
+def test_another_server_continues_a_download(
+    cloud: PairCloud, origin: Path, home: Path, capsys: Captured
+) -> None:
+    with PairCloud(origin) as other:
+        gone = other.address
+    with PairCloud(origin) as other:
+        cloud.cuts = [250]
+        servers = f"{gone},{cloud.address},{other.address}"
+        assert main(["pull", "toy", "--server", servers]) == ExitCode.OK
+    assert (cloud.offsets, other.offsets) == ([0], [250])
+    assert is_installed(home, origin)
+    err = capsys.readouterr().err
+    assert f"; asking {cloud.address}\n" in err
+    assert f"; continuing at {other.address} at byte 250 in " in err
+
+
 def test_a_link_that_stays_broken_keeps_what_came(
     cloud: PairCloud, origin: Path, home: Path, capsys: Captured
 ) -> None:
@@ -76,6 +96,27 @@ def test_a_link_that_stays_broken_keeps_what_came(
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [333]
     assert is_installed(home, origin)
+
+
+def test_a_cloud_that_drips_comes_to_an_end(
+    cloud: PairCloud, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_module, "_MOST_WAIT_S", 0.01)
+    cloud.cuts = [1] * 100
+    refused(pull(cloud, "toy"), capsys, "the link broke", home, ExitCode.UNREACHABLE)
+    assert len(cloud.offsets) == 20
+
+
+@pytest.mark.parametrize(("asked", "most"), [(0.25, 0.32), (86_000.0, 75.0)])
+def test_a_busy_cloud_s_delay_is_followed_within_a_minute_and_not_by_all_at_once(
+    cloud: PairCloud, monkeypatch: pytest.MonkeyPatch, asked: float, most: float
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    cloud.retry_after = [asked] * 3
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert len(set(pauses)) == 3
+    assert all(min(asked, 60.0) <= pause <= most for pause in pauses)
 
 
 def test_no_cloud(cloud: PairCloud, home: Path, capsys: Captured) -> None:
@@ -105,7 +146,7 @@ def test_a_signature_of_another_key(
 
 def test_nobody_is_pinned(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
     pin(BY_HAND, ())
-    refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
+    refused(pull(cloud, "toy"), capsys, "repeat with --yes", home)
     assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
     assert is_installed(home, origin)
 
@@ -242,6 +283,19 @@ def test_no_space(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 100, 0))
     refused(pull(cloud, "toy"), capsys, "0 MB are free", home)
     assert cloud.offsets == []
+
+
+def test_a_disk_that_takes_a_part_of_a_chunk_has_no_room(tmp_path: Path) -> None:
+    target, file = tmp_path / "part", PairFile(path="part", bytes=32, sha256="ab" * 32)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+    try:
+        with pytest.raises(ModelProblem, match="cannot write"):
+            append(target, file, [b"a" * 16, b"b" * 16], lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    # What was written is the start of the file, so that the next pull resumes.
+    assert target.read_bytes() == b"a" * 16 + b"b" * 4
 
 
 def test_a_directory_is_a_source(origin: Path, home: Path, capsys: Captured) -> None:

@@ -20,9 +20,10 @@ from duet_device.client import Client
 from duet_device.deadline import Deadline
 from duet_device.events import Note, Result
 from duet_device.identity.channel import open_channel
-from duet_device.link import Link
+from duet_device.link import Link, Restart
 from duet_device.pairs.pair import Pair
 from duet_device.question import build_request
+from duet_device.servers import Server
 from duet_device.settings import ClientSettings, Settings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked, Record, per_step
@@ -132,8 +133,7 @@ def receive(
     change(request)
     with open_channel(settings.server, asking.credentials) as channel:
         link = Link(
-            channel,
-            settings.server,
+            [Server(settings.server, channel=channel)],
             request,
             deadline,
             settings.connect_timeout,
@@ -168,6 +168,9 @@ def _arrived(link: Link, deadline: Deadline) -> Arrived:
     while True:
         arrival = link.next()
         if isinstance(arrival, Note):
+            continue
+        if isinstance(arrival, Restart):
+            chunks.clear()
             continue
         at = deadline.elapsed_ms(arrival.at)
         if isinstance(arrival.message, SignalEnd):

@@ -2,6 +2,7 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,20 +21,25 @@ from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import SORTS, Number, Words, with_articles
+from duet_training.data.word_problems.slots import SLOT, SORTS, Number, Words, with_articles
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
-TRIES = 400
+TRIES = 2000
 """Maximum draws of a template's numbers before generation fails."""
-_AS_THEY_ARE = ("bare", "outside")
+_SHARES = {"bare": 0.02, "outside": 0.06}
+"""Share of problems of families that are not word problems, and not rephrased, of all others."""
 _SHUFFLED = re.compile(r"\(([^()]* ~ [^()]*)\)")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_SLOT = re.compile(r"<([A-Za-z]+\d?)>")
-_NUMBER = re.compile(r"\{([a-z])(?::([a-z]+))?\}")
+# `{a}`, `{a:money}`, or `{a=five}`: a number that the template says and the formula uses.
+_NUMBER = re.compile(r"\{([a-z])(?::([a-z]+)|=([^{}]+))?\}")
 _SENTENCE_END = re.compile(r"(?<!Mr\.)(?<!Ms\.)(?<!Mrs\.)(?<=[.?!])\s+")
+_SENTENCE_START = re.compile(r"(?<=[.?!] )[a-z]")
 _FIRST_WORD = re.compile(r"[^\W\d_]+")
-_NOT_A_CONDITION = frozenset(["then", "later", "now", "after", "if", "when", "next", "on", "last"])
+_NOT_A_CONDITION = re.compile(
+    r"(?:then|later|now|after|if|when|next|on|last|once|had|think|mix|stir|split|divide|buy)\b|.*[;:]",
+    re.IGNORECASE,
+)
 _PUNCTUATION = re.compile(r"(?<=[\w%\]])([.,?!])(?=\s|$)")
 
 
@@ -82,7 +88,8 @@ def generated(
         for template in read_templates()
         if template.held_out == held_out and (families is None or template.family in families)
     ]
-    weights = [0.4 if template.family in _AS_THEY_ARE else 1.0 for template in templates]
+    counts = Counter(template.family for template in templates)
+    weights = [_weight(template.family, counts) for template in templates]
     while True:
         template = rng.choices(templates, weights)[0]
         problem = instantiate(template, rng, style or Style())
@@ -98,15 +105,16 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     """
     words = Words(rng)
     text = _SHUFFLED.sub(lambda found: _shuffled(found[1], rng), template.text)
-    text = _choose(f"{text} :: {template.sentence}", rng)
-    text = with_articles(_SLOT.sub(lambda slot: words.slot(slot[1]), text))
+    text = choose(f"{text} :: {template.sentence}", rng)
+    text = with_articles(SLOT.sub(lambda slot: words.slot(slot[1]), text))
     body, _, sentence = text.partition(" :: ")
     sentences = [_upper_first(each) for each in _SENTENCE_END.split(" ".join(body.split()))]
-    if template.family not in _AS_THEY_ARE:
+    if template.family not in _SHARES:
         sentences = _restyled(sentences, rng, style, words)
     question = " ".join(sentences)
     numbers = _numbers(question, template, rng)
     question = _NUMBER.sub(lambda hole: _text(hole, numbers, words), question)
+    question = _SENTENCE_START.sub(lambda found: found[0].upper(), question)
     question = _noisy(_units_once(question), rng, style)
     masked = mask(question)
     if template.formula == NO_FORMULA:
@@ -118,7 +126,16 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     )
 
 
-def _choose(text: str, rng: random.Random) -> str:
+def _weight(family: str, counts: Counter[str]) -> float:
+    """Return how often a template of a family is drawn, relative to most others."""
+    if family not in _SHARES:
+        return 1.0
+    others = sum(count for name, count in counts.items() if name not in _SHARES)
+    return _SHARES[family] * max(others, 1) / counts[family]
+
+
+def choose(text: str, rng: random.Random) -> str:
+    """Make the choices `[one|other]` of a template's text."""
     while _CHOICE.search(text):
         text = _CHOICE.sub(lambda choice: rng.choice(choice[1].split("|")), text)
     return text
@@ -144,9 +161,7 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
     dice = rng.random()
     if facts and question.startswith(("How", "What")) and question.endswith("?"):
         fact = facts[-1]
-        first = _FIRST_WORD.match(fact)
-        usable = first is not None and first[0].lower() not in _NOT_A_CONDITION
-        if usable and fact.endswith("."):
+        if fact.endswith(".") and _FIRST_WORD.match(fact) and not _NOT_A_CONDITION.match(fact):
             condition = words.continued(fact.removesuffix("."))
             if dice < style.conditional:
                 joint = rng.choice((", ", " ", ", then "))
@@ -163,18 +178,20 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
 
 def _filled(text: str, rng: random.Random, words: Words) -> str:
     """Fill the choices and slots of a sentence or of its beginning."""
-    told = _SLOT.sub(lambda found: words.slot(found[1]), _choose(text, rng))
+    told = SLOT.sub(lambda found: words.slot(found[1]), choose(text, rng))
     return _upper_first(with_articles(told))
 
 
 def _numbers(question: str, template: Template, rng: random.Random) -> dict[str, Number]:
     """Draw numbers with which the template's formula gives a plausible answer."""
-    sorts = {hole[1]: hole[2] or "" for hole in _NUMBER.finditer(question)}
+    holes = list(_NUMBER.finditer(question))
+    sorts = {hole[1]: hole[2] or "" for hole in holes if not hole[3]}
+    said = {hole[1]: _said(hole[3]) for hole in holes if hole[3]}
     whole = asked(question).sort == "count"
     # Labels are found by value, so values must be unique.
-    taken = [quantity.value for quantity in mask(question).quantities]
+    taken = [quantity.value for quantity in mask(_NUMBER.sub("", question)).quantities]
     for tried in range(TRIES):
-        numbers: dict[str, Number] = {}
+        numbers = dict(said)
         for name, sort in sorts.items():
             draw, low, high = SORTS[sort]
             numbers[name] = draw(rng, low, high)
@@ -192,6 +209,11 @@ def _numbers(question: str, template: Template, rng: random.Random) -> dict[str,
         if _is_plausible([work.result for work in value.work], whole, strict):
             return numbers
     raise DataError(f"template {template.id} has no numbers that give an answer")
+
+
+def _said(text: str) -> Number:
+    """Read a number that is part of a template."""
+    return Number(mask(text).quantities[0].value or Fraction(), text)
 
 
 def _is_plausible(results: list[Fraction], whole: bool, strict: bool) -> bool:

@@ -7,7 +7,8 @@ A template is one line of a file in `templates/`:
 
 - `[one|other]` is a choice, which may be empty and may hold others.
 - `<A>` is a name, `<t>` a thing (`duet_training.data.word_problems.slots`). A slot keeps its value.
-- `{a}` is a number; `{p:money}` says what sort.
+- `{a}` is a number; `{p:money}` says what sort, `{n=five}` which. A number that the text has and the
+  formula uses is written so: the reasoner sees its label only.
 - `(One. ~ Other.)` are sentences that may come in any order.
 - After `=>` is the formula, after `::` the answer as a sentence.
 - A line that begins with `!` is held out: no question of it is trained on.

@@ -1,0 +1,124 @@
+"""`duet-cloud serve --config FILE`: options of a YAML file, ours and vLLM's, by their names.
+
+    pair: [qwen3-4b-0.6b]
+    host: 0.0.0.0
+    tls-dir: /etc/duet/authority
+    tensor-parallel-size: 2
+    speculative-config: {method: ngram, num_speculative_tokens: 3}
+
+The command line takes precedence, then environment variables, then the file.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from duet_cloud.errors import UsageError
+from duet_contract.json_data import json_text
+
+# Options that a file cannot set: each shows something and ends the command, or names the file.
+_NOT_IN_A_FILE = {"config", "help", "help-engine"}
+# Of difflib: 1 is the same word.
+_NEAR = 0.75
+
+
+def read_config(file: Path, options: Iterable[click.Option]) -> tuple[dict[str, Any], list[str]]:
+    """Read a configuration file.
+
+    Args:
+        file: YAML, a mapping from option names, with dashes or underscores, to values.
+        options: the command's own.
+
+    Returns:
+        Values by parameter name, as `click.Context.default_map` takes them, and flags of the
+        engine, which nothing has checked.
+
+    Raises:
+        UsageError: the file cannot be read, is not such a mapping, has a key twice, or has a key that
+            is nearly an option.
+    """
+    own = {_name(option): option for option in options if _name(option) not in _NOT_IN_A_FILE}
+    defaults: dict[str, Any] = {}
+    flags: list[str] = []
+    for key, value in _mapping(file).items():
+        name = key.replace("_", "-")
+        if value is None:
+            raise UsageError(f"{file}: {key} has no value; remove the line, or give it one")
+        if option := own.get(name):
+            defaults[str(option.name)] = _value(file, key, option, value)
+        elif near := get_close_matches(name, own, 1, _NEAR):
+            raise UsageError(f"{file}: {key} is unknown; did you mean {near[0]}?")
+        else:
+            flags += _flags(name, value)
+    return defaults, flags
+
+
+def nearest(flag: str, known: Iterable[str]) -> str:
+    """Return " (did you mean --x?)" for an unknown flag, or "" where none is near.
+
+    Examples:
+        >>> nearest("--tensor-paralel-size", ["--tensor-parallel-size", "--seed"])
+        ' (did you mean --tensor-parallel-size?)'
+    """
+    found = get_close_matches(flag, list(known), 1, _NEAR)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def _mapping(file: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.load(file.read_text("utf-8"), _Once)  # noqa: S506  # nosec B506
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {file}: it is not UTF-8") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise UsageError(f"{file} is nested too deeply") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise UsageError(f"{file} must map names of options to values, such as: port: 50151")
+    return content
+
+
+class _Once(yaml.SafeLoader):  # type: ignore[misc]
+    """Refuses a key that a mapping has twice; PyYAML takes the last one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See `yaml.SafeLoader`."""
+        keys = [key.value for key, _ in node.value]
+        if twice := {key for key in map(str, keys) if list(map(str, keys)).count(key) > 1}:
+            raise yaml.YAMLError(f"{', '.join(sorted(twice))} is given twice{node.start_mark}")
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+
+def _name(option: click.Option) -> str:
+    return max(option.opts, key=len).lstrip("-")
+
+
+def _value(file: Path, key: str, option: click.Option, value: Any) -> Any:
+    """Return a value as click takes it; click itself would take `true` for a number."""
+    values = value if option.multiple and isinstance(value, list) else [value]
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{file}: {key} is true or false, not {value!r}")
+    elif not values or any(isinstance(each, bool | list | dict | None) for each in values):
+        raise UsageError(f"{file}: {key} cannot be {json_text(value, ensure_ascii=False)}")
+    return list(map(str, values)) if option.multiple else value
+
+
+def _flags(name: str, value: Any) -> list[str]:
+    """Write a key of vLLM's as its command line has it."""
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, dict):
+        return [f"--{name}", json_text(value)]
+    if isinstance(value, list):
+        return [f"--{name}", *map(str, value)]
+    return [f"--{name}={value}"]

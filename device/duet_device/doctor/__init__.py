@@ -1,0 +1,1 @@
+"""Checks of this device, one a module; `duet-device doctor` runs them."""

@@ -1,0 +1,20 @@
+"""Whether the decoder's files are what their manifest says."""
+
+from duet_contract.errors import ContractError
+from duet_contract.integrity import verify_files
+from duet_device.doctor.check import Finding, Machine
+
+
+def check(machine: Machine) -> Finding:
+    """See `duet_device.doctor.check`."""
+    pair = machine.pair
+    decoder = pair.manifest.decoder
+    try:
+        # Hashed again, whatever is remembered of them.
+        verify_files(pair.directory, decoder.files, gguf=(decoder.path,))
+    except ContractError as error:
+        built = (pair.directory / pair.manifest.reasoner.path).exists()
+        again = f"duet-cloud pairs build {pair.manifest.id}" if built else machine.pull
+        return Finding("error", str(error), again)
+    size = sum(file.bytes for file in decoder.files)
+    return Finding("ok", f"{pair.manifest.reference}, {size / 1e6:,.1f} MB in {pair.directory}")

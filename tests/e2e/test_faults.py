@@ -1,0 +1,21 @@
+"""The short version of the fault matrix: each row, with a scripted engine."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from duet_tools.faults.matrix import ROWS, run
+from duet_tools.faults.trials import Row
+
+# Without a signature, which a home of no publisher takes.
+PAIR = Path(str(files("duet_pairs"))) / "stories-5m"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.name.replace(" ", "-") for row in ROWS])
+def test_row_holds(row: Row) -> None:
+    (result,) = run(PAIR, [row], quick=True, vllm=False, seed=0, say=lambda _: None)
+    if result.not_run:
+        pytest.skip(result.not_run)
+    assert result.trials > 0
+    assert not result.otherwise

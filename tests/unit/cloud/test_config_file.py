@@ -1,0 +1,110 @@
+import json
+
+import pytest
+
+from duet_cloud.cli import main
+from duet_cloud.options import ServeOptions
+from tests.doubles.options import parse_options
+
+
+@pytest.fixture
+def config(tmp_path):
+    file = tmp_path / "serve.yaml"
+
+    def written(text):
+        file.write_text(text, "utf-8")
+        return str(file)
+
+    return written
+
+
+def test_our_options_and_the_engines(config):
+    file = config(
+        "pair: [a, b]\nport: 0\nchunk_ms: 20\nreflection: true\ntensor-parallel-size: 2\n"
+        "enable-prefix-caching: false\nspeculative-config: {method: ngram}\n"
+    )
+    assert parse_options(["--config", file]) == ServeOptions(
+        pairs=("a", "b"),
+        port=0,
+        chunk_ms=20,
+        reflection=True,
+        engine={
+            "tensor_parallel_size": 2,
+            "enable_prefix_caching": False,
+            "speculative_config": {"method": "ngram"},
+        },
+    )
+
+
+def test_the_command_line_takes_precedence_then_the_environment(config, monkeypatch):
+    file = config("max-waiting: 1\nport: 1\nhost: localhost\ntensor-parallel-size: 2\n")
+    monkeypatch.setenv("DUET_CLOUD_SERVE_MAX_WAITING", "2")
+    monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "2")
+    monkeypatch.setenv("DUET_CLOUD_SERVE_CONFIG", file)
+    served = []
+    monkeypatch.setattr("duet_cloud.service.run", served.append)
+    assert main(["serve", "--port", "3", "--tensor-parallel-size", "4"]) == 0
+    (options,) = served
+    assert (options.port, options.max_waiting, options.host) == (3, 2, "localhost")
+    assert options.engine == {"tensor_parallel_size": 4}
+
+
+def test_one_pair_needs_no_list_and_an_empty_file_nothing(config):
+    assert parse_options(["--config", config("pair: one")]).pairs == ("one",)
+    assert parse_options(["--config", config("# nothing\n")]) == ServeOptions()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("chunk-token: 3", "chunk-token is unknown; did you mean chunk-tokens?"),
+        ("tensor-paralel-size: 2", "did you mean --tensor-parallel-size?"),
+        ("no-such-key-anywhere: 2", "--no-such-key-anywhere"),
+        ("port: 70000", "serve.yaml: 70000 is not in the range"),
+        ("port: [1]", "port cannot be [1]"),
+        ("port: true", "port cannot be true"),
+        ("port:", "port has no value"),
+        ("reflection: 1", "reflection is true or false, not 1"),
+        ("pair: []", "pair cannot be []"),
+        ("port: 1\nport: 2", "port is given twice"),
+        ("- port", "must map names"),
+        ("1: 2", "must map names"),
+        ("port: {", "not valid YAML"),
+        ("help-engine: true", "help-engine"),
+        ("!!python/object:os.system {}", "not valid YAML"),
+    ],
+)
+def test_what_is_wrong_is_one_line(config, capsys, text, told):
+    assert main(["serve", "--config", config(text)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("duet-cloud: ")
+    assert told in line
+
+
+def test_a_file_that_is_not_there(tmp_path, capsys):
+    assert main(["check-config", str(tmp_path / "none.yaml")]) == 2
+    assert "none.yaml: No such file" in capsys.readouterr().err
+
+
+def test_a_checked_file(config, capsys, toy_pair):
+    assert main(["check-config", config(f"pair: {json.dumps(str(toy_pair))}")]) == 0
+    out = capsys.readouterr().out
+    assert "serve.yaml: ok" in out
+    assert "loopback only" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        ("pair: {pair}\nhost: 0.0.0.0", 3, "without transport security"),
+        ("pair: no-such-pair", 6, "no-such-pair"),
+        ("pair: {pair}\ntls-dir: /nowhere", 4, "/nowhere"),
+        ("pair: {pair}\nenrollment-port: 1", 2, "--enrollment-port needs identities"),
+        ("pair: [{pair}, {pair}]", 2, "twice"),
+    ],
+)
+def test_what_the_service_would_refuse(config, capsys, toy_pair, text, code, told):
+    file = config(text.replace("{pair}", json.dumps(str(toy_pair))))
+    assert main(["check-config", file]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line

@@ -1,0 +1,101 @@
+import asyncio
+import socket
+import time
+
+import httpx
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from duet_cloud import systemd
+from duet_cloud.errors import AddressError
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import INFERENCE_NAME, CloudServer
+from duet_contract.channels import open_aio_channel
+
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+@pytest.fixture
+async def server(toy_pair):
+    options = ServeOptions(port=0, health_port=0, health_grpc_port=0)
+    server = CloudServer(options, PairReasoner.load(toy_pair))
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def ask(server, path):
+    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+        answer = await client.get(f"http://127.0.0.1:{server.health_port}{path}")
+        return answer.status_code, answer.text
+
+
+async def test_alive_and_ready_over_http(server, engine):
+    assert await ask(server, "/livez") == (200, "ok\n")
+    code, text = await ask(server, "/readyz")
+    assert (code, "the service is loading its model" in text) == (503, True)
+    await server.open(engine)
+    assert await ask(server, "/readyz?verbose") == (200, "ok\n")
+    await server.drain()
+    code, text = await ask(server, "/readyz")
+    assert (code, "stopping" in text) == (503, True)
+    assert (await ask(server, "/livez"))[0] == 200
+    assert (await ask(server, "/metrics"))[0] == 404
+
+
+async def test_health_over_grpc_without_a_certificate(server, engine):
+    async with open_aio_channel(f"127.0.0.1:{server.health_grpc_port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def status():
+            request = health_pb2.HealthCheckRequest(service=INFERENCE_NAME)
+            return (await stub.Check(request)).status
+
+        assert await status() == NOT_SERVING
+        await server.open(engine)
+        assert await status() == SERVING
+
+
+async def test_a_loop_that_hangs_is_not_alive(server):
+    asked = asyncio.create_task(asyncio.to_thread(_livez, server.health_port))
+    await asyncio.sleep(0.1)
+    time.sleep(1.5)  # noqa: ASYNC251 (the loop hangs)
+    assert await asked == 503
+
+
+def _livez(port):
+    time.sleep(0.2)
+    return httpx.get(f"http://127.0.0.1:{port}/livez", timeout=5, trust_env=False).status_code
+
+
+async def test_a_port_in_use(server, toy_pair):
+    other = ServeOptions(port=0, health_port=server.health_port)
+    second = CloudServer(other, PairReasoner.load(toy_pair))
+    with pytest.raises(AddressError, match="cannot serve health on 127.0.0.1"):
+        await second.start()
+    await second.stop()
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+async def test_systemd_hears_that_the_loop_runs(tmp_path, monkeypatch, abstract):
+    name = f"duet-{tmp_path.name}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(f"\0{name}" if abstract else name)
+        heard.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if abstract else name)
+        systemd.notify("READY=1", "STATUS=serving")
+        assert heard.recv(1000) == b"READY=1\nSTATUS=serving"
+        monkeypatch.setenv("WATCHDOG_USEC", "100000")
+        alive = asyncio.create_task(systemd.keep_alive())
+        await asyncio.sleep(0.3)
+        alive.cancel()
+        assert [heard.recv(1000) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+
+
+async def test_systemd_that_did_not_start_it_hears_nothing(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("WATCHDOG_USEC", raising=False)
+    systemd.notify("READY=1")
+    await asyncio.wait_for(systemd.keep_alive(), 1)

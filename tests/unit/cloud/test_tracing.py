@@ -1,0 +1,71 @@
+"""Spans of questions, exported in memory by the real SDK."""
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from duet_cloud import tracing
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from tests.doubles.refusals import refused
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def spans(monkeypatch):
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    # The global one can be set only once in a process.
+    monkeypatch.setattr(trace, "get_tracer", provider.get_tracer)
+    return exporter
+
+
+def _request(cloud, **fields):
+    asked = {"question": "a secret plan", "vocabulary": cloud.vocabulary, "budget": 3, **fields}
+    return ReasonRequest(**asked)
+
+
+async def test_a_question_has_one_span_without_its_content(cloud, spans):
+    call = cloud.inference.Reason(
+        _request(cloud, request_id="mine"), metadata=(("traceparent", PARENT),)
+    )
+    got = [each async for each in call]
+    (span,) = spans.get_finished_spans()
+    assert span.name == "reason"
+    assert format(span.context.trace_id, "032x") == PARENT.split("-")[1]
+    assert format(span.parent.span_id, "016x") == PARENT.split("-")[2]
+    assert span.attributes[tracing.MODEL] == "toy@1.2.3"
+    assert span.attributes[tracing.RESPONSE_ID] == "mine"
+    assert span.attributes[tracing.MOST_TOKENS] == 3
+    assert span.attributes[tracing.OUTPUT_TOKENS] == got[-1].end.signal_tokens
+    assert span.attributes[tracing.FINISH_REASONS] == ("budget",)
+    assert span.attributes[tracing.OUTCOME] == "ok"
+    assert "secret" not in span.to_json()
+
+
+async def test_the_engines_span_is_a_child(cloud, spans):
+    jobs = []
+    generate = cloud.engine.generate
+    cloud.engine.generate = lambda job: (jobs.append(job), generate(job))[1]
+    _ = [each async for each in cloud.inference.Reason(_request(cloud))]
+    (span,) = spans.get_finished_spans()
+    (job,) = jobs
+    assert format(span.context.span_id, "016x") == job.trace["traceparent"].split("-")[2]
+
+
+async def test_a_refusal_is_an_error_of_the_span(cloud, spans):
+    await refused(cloud.inference.Reason(_request(cloud, budget=0)))
+    (span,) = spans.get_finished_spans()
+    assert span.attributes[tracing.ERROR_TYPE] == "INVALID_ARGUMENT"
+    assert span.status.status_code is trace.StatusCode.ERROR
+
+
+async def test_nothing_is_traced_without_a_provider(cloud):
+    jobs = []
+    generate = cloud.engine.generate
+    cloud.engine.generate = lambda job: (jobs.append(job), generate(job))[1]
+    _ = [each async for each in cloud.inference.Reason(_request(cloud))]
+    assert jobs[0].trace == {}

@@ -1,0 +1,102 @@
+"""Connections that never become useful, or stop being so, do not stay."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import pytest
+
+from duet_cloud import server as server_module
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from tests.doubles.refusals import refused
+from tests.doubles.unread import until
+
+# The first bytes of a TLS client that says no more.
+HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(20)
+
+
+def changed(**values):
+    """The server's arguments, some of them changed; dots are written as double underscores."""
+    given = {name.replace("__", "."): value for name, value in values.items()}
+    missing = given.keys() - dict(server_module._CHANNEL_OPTIONS).keys()
+    assert not missing, f"the service sets no {missing}"
+    return tuple({**dict(server_module._CHANNEL_OPTIONS), **given}.items())
+
+
+@pytest.fixture
+def options(options, monkeypatch):
+    arguments = changed(
+        grpc__server_handshake_timeout_ms=700,
+        grpc__max_connection_idle_ms=2000,
+        grpc__max_allowed_incoming_connections=8,
+    )
+    monkeypatch.setattr(server_module, "_CHANNEL_OPTIONS", arguments)
+    return options
+
+
+async def closed_after(port: int, data: bytes) -> float:
+    """Seconds until the server closes a connection that sends `data` and no more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = asyncio.get_running_loop().time()
+    try:
+        writer.write(data)
+        async with asyncio.timeout(10):
+            while await reader.read(4096):
+                pass
+        return asyncio.get_running_loop().time() - began
+    finally:
+        writer.close()
+
+
+def sockets() -> int:
+    found = 0
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += str(each.readlink()).startswith("socket:")
+    return found
+
+
+@pytest.mark.parametrize("data", [b"", HALF_A_HELLO[:1]], ids=["nothing", "a byte"])
+async def test_a_connection_that_says_nothing_is_closed(cloud, data):
+    assert await closed_after(cloud.server.port, data) < 5
+
+
+async def test_an_idle_connection_is_closed_and_the_channel_lasts(cloud):
+    assert [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
+    busy = sockets()
+    await until(lambda: sockets() < busy, within_s=8)
+    assert [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
+
+
+async def test_connections_are_bounded(cloud):
+    """Those beyond the limit are closed, and there is room again once others have gone."""
+    port = cloud.server.port
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(40)]
+    # Sooner than the handshake's time limit would close them.
+    opened = asyncio.get_running_loop().time()
+    reads = [asyncio.create_task(reader.read()) for reader, _ in held]
+    done, waiting = await asyncio.wait(reads, timeout=0.5)
+    assert asyncio.get_running_loop().time() - opened < 0.7
+    assert len(done) >= 30
+    for read in waiting:
+        read.cancel()
+    for _, writer in held:
+        writer.close()
+
+    async def served():
+        try:
+            return [one async for one in cloud.inference.Reason(ReasonRequest(question="What?"))]
+        except grpc.aio.AioRpcError:
+            return []
+
+    async with asyncio.timeout(20):
+        while not await served():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+async def test_metadata_is_bounded(cloud):
+    call = cloud.inference.Reason(
+        ReasonRequest(question="What?"), metadata=[("x-large", "x" * 64_000)]
+    )
+    assert (await refused(call)).code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -1,0 +1,112 @@
+"""The Helm chart, rendered by Helm and checked against Kubernetes' own schemas."""
+
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.doubles.helm import Helm
+from tests.doubles.options import parse_options
+
+CHART = Path(__file__).parents[3] / "cloud" / "deploy" / "helm" / "duet-cloud"
+LEAST = {"tls": {"secret": "duet-tls"}}  # pragma: allowlist secret
+MOST = {
+    **LEAST,
+    "pairs": {"claim": "pairs"},
+    "service": {"external": {"enabled": True, "annotations": {"a": "b"}}},
+    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
+    "autoscaling": {"enabled": True},
+    "inferencePool": {"enabled": True},
+    "env": [{"name": "HF_HOME", "value": "/tmp"}],
+    "podAnnotations": {"a": "b"},
+    "nodeSelector": {"gpu": "h100"},
+    "tolerations": [{"key": "gpu", "operator": "Exists"}],
+    "imagePullSecrets": [{"name": "registry"}],
+    "config": {"pair": ["a", "b"], "grace-s": 90, "tensor-parallel-size": 2},
+}
+# Of other projects, whose schemas Kubernetes does not have.
+CUSTOM = {"ServiceMonitor", "ScaledObject", "InferencePool"}
+
+
+@pytest.fixture(scope="module")
+def helm():
+    with Helm() as running:
+        yield running
+
+
+def _rendered(helm, values):
+    text = helm.template(CHART, values)
+    assert not text.startswith("Error"), text
+    found = [each for each in yaml.safe_load_all(text) if each]
+    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+
+
+def _pod(rendered):
+    return rendered["Deployment", "duet"]["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("values", [LEAST, MOST], ids=["least", "most"])
+def test_it_is_kubernetes(helm, values):
+    assert helm.lint(CHART, values)["passed"]
+    rendered = _rendered(helm, values)
+    for (kind, _), manifest in rendered.items():
+        if kind not in CUSTOM:
+            kubernetes_validate.validate(manifest, "1.33", strict=True)
+    assert CUSTOM & {kind for kind, _ in rendered} == (CUSTOM if values is MOST else set())
+
+
+@pytest.mark.parametrize("values", [LEAST, MOST], ids=["least", "most"])
+def test_its_configuration_is_ours(helm, tmp_path, values):
+    rendered = _rendered(helm, values)
+    file = tmp_path / "serve.yaml"
+    file.write_text(rendered["ConfigMap", "duet"]["data"]["serve.yaml"])
+    options = parse_options(["--config", str(file)])
+    (container,) = _pod(rendered)["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {
+        "grpc": options.port,
+        "metrics": options.metrics_port,
+        "health": options.health_port,
+    }
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert str(options.access) in mounts
+    assert str(options.tls_cert.parent) in mounts
+    # Killed only after the grace period of a drain that begins after the pause.
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert _pod(rendered)["terminationGracePeriodSeconds"] > options.grace_s + pause
+
+
+def test_selectors_select_the_pods(helm):
+    rendered = _rendered(helm, MOST)
+    labels = rendered["Deployment", "duet"]["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        rendered["Deployment", "duet"]["spec"]["selector"]["matchLabels"],
+        rendered["PodDisruptionBudget", "duet"]["spec"]["selector"]["matchLabels"],
+        rendered["InferencePool", "duet"]["spec"]["selector"]["matchLabels"],
+        rendered["Service", "duet"]["spec"]["selector"],
+        rendered["Service", "duet-external"]["spec"]["selector"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+    service = rendered["Service", "duet"]["metadata"]["labels"]
+    monitored = rendered["ServiceMonitor", "duet"]["spec"]["selector"]["matchLabels"]
+    assert monitored.items() <= service.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, "tls.secret is required"),
+        ({**LEAST, "replicas": -1}, "/replicas"),
+        ({**LEAST, "replica": 1}, "'replica' not allowed"),
+        ({**LEAST, "service": {"port": 70000}}, "/service/port"),
+        ({**LEAST, "config": {"pair": ["x"], "port": 3}}, "'port'"),
+        ({**LEAST, "startup": {"minutes": 0}}, "/startup/minutes"),
+        ({**LEAST, "sharedMemory": "8"}, "/sharedMemory"),
+    ],
+)
+def test_values_out_of_range_are_refused(helm, values, told):
+    text = helm.template(CHART, values)
+    assert text.startswith("Error")
+    assert told in text

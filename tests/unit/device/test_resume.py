@@ -1,0 +1,311 @@
+"""A signal that is cut is continued: here, elsewhere, or the answer has to do with what is held."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+
+from duet_contract.manifest import Manifest
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_BUDGET,
+    FINISH_REASON_END_OF_REASONING,
+    SIGNAL_ENCODING_TEXT,
+    SIGNAL_ENCODING_TOKEN_IDS,
+    ReasonRequest,
+    ReasonResponse,
+)
+from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded
+from duet_device.events import Event
+from duet_device.pairs.pair import Pair
+from tests.doubles.asking import QUESTION, answer, notes
+from tests.doubles.cloud import Script, ScriptedCloud, abort, done, text, tokens
+from tests.doubles.decoder import ScriptedDecoder
+from tests.unit.device.conftest import manifest_data
+
+SIGNAL = list(b"because 3 is odd")
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+CHUNK = 4
+
+
+def serves(
+    cuts: Sequence[int | None] = (), *, as_text: bool = False, code: grpc.StatusCode = UNAVAILABLE
+) -> Script:
+    """A cloud that continues `SIGNAL`, greedily: what follows depends on what is held alone.
+
+    Args:
+        cuts: for each call, how many tokens of the whole signal are out when it breaks; None and
+            calls after these end well.
+        as_text: whether it sends text.
+        code: how a call breaks.
+    """
+    left = list(cuts)
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        prefix = request.signal_prefix
+        held = [*prefix.text.encode()] if as_text else [*prefix.tokens.ids]
+        assert held == SIGNAL[: len(held)]
+        budget = request.budget or 16
+        cut = left.pop(0) if left else None
+        most = min(len(SIGNAL), budget)
+        place = len(held)
+        while place < most:
+            if cut is not None and place >= cut:
+                abort(context, code, "cut")
+            chunk = SIGNAL[place : min(place + CHUNK, most if cut is None else cut)]
+            yield text(bytes(chunk).decode()) if as_text else tokens(*chunk)
+            place += len(chunk)
+        if cut is not None:
+            abort(context, code, "cut")
+        yield done(
+            most - len(held),
+            prefix_tokens=len(held),
+            encoding=SIGNAL_ENCODING_TEXT if as_text else SIGNAL_ENCODING_TOKEN_IDS,
+            finish_reason=(
+                FINISH_REASON_END_OF_REASONING if budget > len(SIGNAL) else FINISH_REASON_BUDGET
+            ),
+        )
+
+    return script
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("cut", range(1, len(SIGNAL) + 1))
+def test_a_cut_anywhere_changes_neither_signal_nor_answer(
+    cut: int, as_text: bool, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    events: list[Event] = []
+    with ScriptedCloud(serves([cut], as_text=as_text)) as cloud:
+        receipt = answer(pair, decoder, events, server=cloud.address, budget=20).receipt
+    assert receipt.signal.encode() == bytes(SIGNAL)
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{receipt.signal} A:")
+    assert (receipt.source, receipt.outcome, receipt.resumed) == ("duet", "continued", 1)
+    assert receipt.tokens.signal == len(SIGNAL)
+    assert receipt.server == cloud.address
+    assert receipt.finish == "end"
+    assert not receipt.low_confidence
+    first, second = cloud.requests
+    assert first.request_id != second.request_id
+    assert not first.HasField("signal_prefix")
+    assert list(second.encodings) == [
+        SIGNAL_ENCODING_TEXT if as_text else SIGNAL_ENCODING_TOKEN_IDS
+    ]
+    assert receipt.bytes.up == sum(request.ByteSize() + 5 for request in cloud.requests)
+    (note,) = notes(events)
+    assert note.endswith("cut; the signal continues")
+
+
+@pytest.mark.parametrize("code", [UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN])
+def test_several_cuts(code: grpc.StatusCode, pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(serves([4, 8, 12], code=code)) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, budget=20).receipt
+    assert receipt.signal.encode() == bytes(SIGNAL)
+    assert (receipt.outcome, receipt.resumed) == ("continued", 3)
+
+
+def test_a_signal_that_is_whole_by_its_budget_needs_no_other_call(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with ScriptedCloud(serves([8])) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, budget=8).receipt
+    assert (receipt.tokens.signal, receipt.finish, receipt.resumed) == (8, "end+budget", 0)
+    assert len(cloud.requests) == 1
+
+
+def test_another_server_continues_where_one_died(pair: Pair, decoder: ScriptedDecoder) -> None:
+    gone = threading.Event()
+    with ExitStack() as stack:
+        second = stack.enter_context(ScriptedCloud(serves()))
+
+        def dies(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+            yield tokens(*SIGNAL[:5])
+            gone.set()
+            time.sleep(5)
+
+        first = ScriptedCloud(dies)
+        first.__enter__()
+
+        def end() -> None:
+            gone.wait(5)
+            first.__exit__()
+
+        threading.Thread(target=end).start()
+        servers = f"{first.address},{second.address}"
+        receipt = answer(pair, decoder, server=servers, budget=20).receipt
+    assert receipt.signal.encode() == bytes(SIGNAL)
+    assert (receipt.outcome, receipt.resumed, receipt.server) == ("moved", 1, second.address)
+    assert receipt.tokens.signal == len(SIGNAL)
+
+
+def test_a_server_that_is_not_there_costs_nothing(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(serves()) as cloud:
+        with ScriptedCloud(serves()) as other:
+            gone = other.address
+        events: list[Event] = []
+        servers = f"{gone},{cloud.address}"
+        receipt = answer(pair, decoder, events, server=servers, budget=20).receipt
+    assert (receipt.outcome, receipt.server) == ("complete", cloud.address)
+    assert len(cloud.requests) == 1
+    assert other.requests == []
+
+
+def stops(seconds: float, code: grpc.StatusCode = UNAVAILABLE) -> Script:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        wait = RetryInfo(retry_delay=Duration(nanos=int(seconds % 1 * 1e9), seconds=int(seconds)))
+        abort(context, code, "the service is stopping", wait)
+        yield ReasonResponse()
+
+    return script
+
+
+@pytest.mark.parametrize("code", [UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED])
+def test_a_server_that_stops_or_is_full_is_left_at_once(
+    code: grpc.StatusCode, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with ScriptedCloud(stops(3, code)) as full, ScriptedCloud(serves()) as cloud:
+        servers = f"{full.address},{cloud.address}"
+        began = time.perf_counter()
+        receipt = answer(pair, decoder, server=servers, budget=20).receipt
+        assert time.perf_counter() - began < 2
+    assert (receipt.outcome, receipt.server) == ("complete", cloud.address)
+
+
+def test_a_long_delay_of_a_server_that_stops_is_not_waited_for(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with ScriptedCloud(stops(30)) as cloud:
+        began = time.perf_counter()
+        receipt = answer(pair, decoder, server=cloud.address).receipt
+        assert time.perf_counter() - began < 2
+    assert (receipt.outcome, receipt.source) == ("alone", "device")
+
+
+def test_refused_by_one_server_and_answered_by_the_next(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    def refuses(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        abort(context, grpc.StatusCode.PERMISSION_DENIED, "no")
+        yield ReasonResponse()
+
+    with ScriptedCloud(refuses) as first, ScriptedCloud(serves()) as second:
+        servers = f"{first.address},{second.address}"
+        assert answer(pair, decoder, server=servers, budget=20).receipt.server == second.address
+
+
+def hangs_after(count: int) -> Script:
+    def script(_: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if count:
+            yield tokens(*SIGNAL[:count])
+        while context.is_active():
+            time.sleep(0.01)
+
+    return script
+
+
+def test_the_signal_so_far_has_to_do_when_the_deadline_nears(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    events: list[Event] = []
+    with ScriptedCloud(hangs_after(5)) as cloud:
+        receipt = answer(pair, decoder, events, server=cloud.address, timeout=1).receipt
+        assert cloud.ended.wait(1)
+    assert receipt.ms.total < 1000
+    assert (receipt.source, receipt.outcome, receipt.tokens.signal) == ("duet", "partial", 5)
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:becau A:")
+    assert receipt.low_confidence
+    assert notes(events)[-1].endswith("; answering from the signal so far")
+
+
+def test_the_device_answers_alone_when_nothing_came_in_time(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with ScriptedCloud(hangs_after(0)) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, timeout=1).receipt
+    assert receipt.ms.total < 1000
+    assert (receipt.source, receipt.outcome) == ("device", "alone")
+
+
+def test_time_is_kept_back_by_what_a_step_takes(pair: Pair) -> None:
+    def slow(ids: Sequence[int]) -> int:
+        return 65 if len(ids) < 40 else 256
+
+    decoder = ScriptedDecoder(slow)
+    evaluate = decoder.evaluate
+
+    def takes_time(ids: Sequence[int], **options: object) -> None:
+        time.sleep(0.02)
+        evaluate(ids, **options)  # type: ignore[arg-type]
+
+    decoder.evaluate = takes_time  # type: ignore[method-assign]
+    with ScriptedCloud(hangs_after(5)) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, timeout=4).receipt
+    # 64 answer tokens of 20 ms each are kept back, of which this answer uses a part.
+    assert receipt.outcome == "partial"
+    assert receipt.ms.first_answer is not None
+    assert 2000 < receipt.ms.first_answer < 3200
+
+
+def test_a_required_cloud_means_a_whole_signal(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with (
+        ScriptedCloud(hangs_after(5)) as cloud,
+        pytest.raises(DeadlineExceeded),
+    ):
+        answer(pair, decoder, server=cloud.address, timeout=0.5, require_cloud=True)
+
+
+@pytest.fixture
+def helpless(pair: Pair) -> Pair:
+    """A pair whose decoder alone is worth nothing."""
+    return Pair(pair.directory, Manifest.model_validate(manifest_data(alone=None)))
+
+
+def test_a_decoder_that_is_worth_nothing_alone_does_not_answer(
+    helpless: Pair, decoder: ScriptedDecoder
+) -> None:
+    with ScriptedCloud(serves()) as other:
+        gone = other.address
+    with pytest.raises(CloudUnreachable, match="decoder of bytes cannot answer alone") as caught:
+        answer(helpless, decoder, server=gone)
+    assert gone in str(caught.value)
+    with (
+        ScriptedCloud(stops(9, grpc.StatusCode.RESOURCE_EXHAUSTED)) as full,
+        pytest.raises(CloudBusy, match="cannot answer alone"),
+    ):
+        answer(helpless, decoder, server=full.address, timeout=2)
+    assert answer(helpless, decoder, device_only=True).receipt.outcome is None
+    with ScriptedCloud(hangs_after(5)) as cloud:
+        receipt = answer(helpless, decoder, server=cloud.address, timeout=1).receipt
+    assert receipt.outcome == "partial"
+
+
+def test_a_cloud_that_begins_again_is_not_believed(pair: Pair, decoder: ScriptedDecoder) -> None:
+    """As one does that does not know the field."""
+
+    def begins(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        yield tokens(*SIGNAL[:4])
+        if not request.HasField("signal_prefix"):
+            abort(context, UNAVAILABLE, "cut")
+        yield done(4)
+
+    events: list[Event] = []
+    with ScriptedCloud(begins) as old, ScriptedCloud(serves()) as cloud:
+        servers = f"{old.address},{cloud.address}"
+        receipt = answer(pair, decoder, events, server=servers, budget=20).receipt
+    assert receipt.signal.encode() == bytes(SIGNAL)
+    assert bytes(decoder.ids).decode().startswith(f"Q:{QUESTION} S:{receipt.signal} A:")
+    assert (receipt.outcome, receipt.server, receipt.resumed) == ("complete", cloud.address, 0)
+    assert any("cannot continue one" in note for note in notes(events))
+
+
+def test_a_server_that_loses_every_call_is_not_asked_for_ever(
+    pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    script = serves([4, 4, 4, 4, 4])
+    with ScriptedCloud(script) as cloud:
+        receipt = answer(pair, decoder, server=cloud.address, budget=20).receipt
+    assert (receipt.outcome, receipt.tokens.signal) == ("partial", 4)
+    assert len(cloud.requests) == 3

@@ -1,0 +1,150 @@
+"""Services that are killed or restarted while devices ask, with and without a second replica."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+
+from duet_tools.faults.devices import SPLIT, UNREACHED, Asked, Device
+from duet_tools.faults.services import Script, Service
+from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.subject import READY_S
+
+_DEVICES = 8
+_STREAMS = 16
+_SCRIPT = Script(tokens=60, pause_s=0.02)
+_OPTIONS = ("--chunk-ms", "100")
+_BUDGET = 64
+_TIMEOUT_S = 20.0
+_SIGNAL_S = _SCRIPT.tokens * _SCRIPT.pause_s
+# Between two restarts.
+_SETTLE_S = 2.0
+
+
+class _Replica:
+    """A service that can be started again on its port."""
+
+    def __init__(self, setting: Setting, stack: ExitStack) -> None:
+        self._setting = setting
+        self._stack = stack
+        self.service = stack.enter_context(Service(setting, *_OPTIONS, script=_SCRIPT))
+        self.address = self.service.address
+
+    def start_again(self) -> None:
+        port = self.service.port
+        service = Service(self._setting, *_OPTIONS, script=_SCRIPT, port=port)
+        self.service = self._stack.enter_context(service)
+
+
+@contextmanager
+def _devices(setting: Setting, count: int) -> Iterator[list[Device]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(Device(setting)) for _ in range(count)]
+
+
+def _ask_all(
+    setting: Setting, devices: Sequence[Device], server: str, killed: _Replica
+) -> list[Asked]:
+    """Let all devices ask at about the same time, and kill a replica meanwhile."""
+    delays = [setting.draws.uniform(0.0, 0.3) for _ in devices]
+
+    def ask(device: Device, delay_s: float) -> Asked:
+        time.sleep(delay_s)
+        return device.ask(server, budget=_BUDGET, timeout=_TIMEOUT_S)
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        asking = pool.map(ask, devices, delays)
+        time.sleep(setting.draws.uniform(0.0, _SIGNAL_S))
+        killed.service.kill()
+        return list(asking)
+
+
+def _killed(setting: Setting, trials: Trials) -> None:
+    with ExitStack() as stack, _devices(setting, setting.count(_DEVICES, 3)) as devices:
+        replicas = [_Replica(setting, stack) for _ in range(2)]
+        longest = 0.0
+        for number in range(setting.count(50, 2)):
+            # Devices prefer the one that is named first, which is killed in turn.
+            first, second = replicas if number % 2 else replicas[::-1]
+            killed = first if number % 4 < 3 else second
+            with trials.trial():
+                asked = _ask_all(setting, devices, f"{first.address},{second.address}", killed)
+                longest = max(longest, *(each.seconds for each in asked))
+                for each in asked:
+                    each.check_split()
+            killed.start_again()
+    trials.figures["devices"] = len(devices)
+    trials.figures["question, longest, s"] = longest
+
+
+def _killed_alone(setting: Setting, trials: Trials) -> None:
+    with ExitStack() as stack, _devices(setting, setting.count(_DEVICES, 3)) as devices:
+        replica = _Replica(setting, stack)
+        longest, split = 0.0, 0
+        for _ in range(setting.count(20, 1)):
+            with trials.trial():
+                asked = _ask_all(setting, devices, replica.address, replica)
+                longest = max(longest, *(each.seconds for each in asked))
+                split += sum(each.outcome == SPLIT for each in asked)
+                if others := {each.outcome for each in asked} - UNREACHED - {SPLIT}:
+                    raise Unheld(", ".join(sorted(others)))
+            replica.start_again()
+    trials.figures[SPLIT] = split
+    trials.figures["question, longest, s"] = longest
+
+
+def _rolling(setting: Setting, trials: Trials) -> None:
+    over = threading.Event()
+    with ExitStack() as stack, _devices(setting, setting.count(_STREAMS, 4)) as devices:
+        replicas = [_Replica(setting, stack) for _ in range(2)]
+        server = ",".join(replica.address for replica in replicas)
+
+        def keep_asking(device: Device) -> list[Asked]:
+            asked = []
+            while not over.is_set():
+                asked.append(device.ask(server, budget=_BUDGET, timeout=_TIMEOUT_S))
+            return asked
+
+        with ThreadPoolExecutor(len(devices)) as pool:
+            asking = [pool.submit(keep_asking, device) for device in devices]
+            try:
+                for _ in range(setting.count(5, 1)):
+                    for replica in replicas:
+                        time.sleep(_SETTLE_S)
+                        replica.service.send(signal.SIGTERM)
+                        if not replica.service.wait_ended(READY_S):
+                            raise Unheld("a service does not stop")
+                        replica.start_again()
+            finally:
+                over.set()
+        longest = 0.0
+        for each in (each for asked in asking for each in asked.result()):
+            longest = max(longest, each.seconds)
+            with trials.trial():
+                each.check_split()
+    trials.figures["streams"] = len(devices)
+    trials.figures["question, longest, s"] = longest
+
+
+ROWS = (
+    Row(
+        "cloud killed, second replica",
+        f"SIGKILL of a replica at a random moment while {_DEVICES} devices ask",
+        f"the split answers every question within its {_TIMEOUT_S:g} s",
+        _killed,
+    ),
+    Row(
+        "cloud killed, no other",
+        f"SIGKILL of the only replica at a random moment while {_DEVICES} devices ask",
+        "in time: the split's answer, one from the signal so far, or a defined error",
+        _killed_alone,
+    ),
+    Row(
+        "rolling restart",
+        f"two replicas are restarted in turn (SIGTERM) under {_STREAMS} streams",
+        "the split answers every question",
+        _rolling,
+    ),
+)

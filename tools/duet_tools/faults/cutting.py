@@ -1,0 +1,107 @@
+"""The TCP relay, cutting its first connection once: after so many bytes, or messages, of the server."""
+
+import contextlib
+import socket
+import struct
+from dataclasses import dataclass
+
+from duet_tools.link.relay import Relay
+
+_FRAME_BYTES = 9
+_DATA = 0
+# SO_LINGER of 0 s: closing sends a reset instead of an end.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Frames:
+    """Counts the DATA frames of a server's HTTP/2 connection; each of ours is one message."""
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._left = 0
+        self._is_data = False
+        self.count = 0
+        """DATA frames that have passed whole."""
+
+    def length_to(self, data: bytes, frames: int) -> int | None:
+        """Return how many bytes of `data` there are up to the end of DATA frame `frames`.
+
+        None, and all of `data` is counted, if it does not end there.
+        """
+        at = 0
+        while at < len(data):
+            if self._left == 0:
+                taken = data[at : at + _FRAME_BYTES - len(self._head)]
+                self._head += taken
+                at += len(taken)
+                if len(self._head) < _FRAME_BYTES:
+                    return None
+                self._left = int.from_bytes(self._head[:3], "big")
+                self._is_data, self._head = self._head[3] == _DATA, b""
+            step = min(self._left, len(data) - at)
+            self._left -= step
+            at += step
+            if self._left == 0 and self._is_data:
+                self._is_data = False
+                self.count += 1
+                if self.count == frames:
+                    return at
+        return None
+
+
+@dataclass(frozen=True)
+class Cut:
+    """When a connection is cut, and how."""
+
+    bytes: int | None = None
+    """Bytes of the server that pass before; None: no limit."""
+    messages: int | None = None
+    """Messages of the server that pass before; None: no limit."""
+    reset: bool = False
+    """Whether the client sees a reset in place of an end."""
+
+
+class CuttingRelay(Relay):
+    """A relay that cuts its first connection once, and passes everything else.
+
+    Args:
+        target: HOST:PORT of the server.
+        cut: None passes the first connection, too.
+    """
+
+    def __init__(self, target: str, cut: Cut | None = None) -> None:
+        super().__init__(target)
+        self._cutting = cut or Cut()
+        self._bytes_left = self._cutting.bytes
+        self.frames = Frames()
+        """Messages that have passed on the first connection."""
+        self.is_cut = False
+        """Whether the cut has happened."""
+        self._first: socket.socket | None = None
+
+    def _forward(self, source: socket.socket, sink: socket.socket, way: str, data: bytes) -> None:
+        if way == "down" and self._first in (None, source):
+            self._first = source
+            length = self._length_to_cut(data)
+            if length is not None:
+                super()._forward(source, sink, way, data[:length])
+                self._cut(source, sink)
+                return
+        super()._forward(source, sink, way, data)
+
+    def _length_to_cut(self, data: bytes) -> int | None:
+        lengths = [self.frames.length_to(data, self._cutting.messages or 0)]
+        if self._bytes_left is not None:
+            lengths.append(self._bytes_left if self._bytes_left <= len(data) else None)
+            self._bytes_left -= min(self._bytes_left, len(data))
+        return min((each for each in lengths if each is not None), default=None)
+
+    def _cut(self, source: socket.socket, sink: socket.socket) -> None:
+        self.is_cut = True
+        for end in (sink, source):
+            with contextlib.suppress(OSError):
+                if self._cutting.reset:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                # Wakes the threads that read from it; the relay then closes both ends.
+                end.shutdown(socket.SHUT_RD if self._cutting.reset else socket.SHUT_RDWR)
+        raise ConnectionAbortedError("the relay cut the connection")

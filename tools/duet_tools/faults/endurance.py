@@ -1,0 +1,180 @@
+"""Many short requests, clients that read nothing, and devices that die: what a service still holds."""
+
+import asyncio
+import time
+from contextlib import ExitStack
+from functools import partial
+
+import grpc
+
+from duet_contract.channels import open_aio_channel, open_channel
+from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from duet_tools.faults.devices import QUESTION, Device
+from duet_tools.faults.garbage import check_flat
+from duet_tools.faults.homes import Home
+from duet_tools.faults.services import Held, Script, Service, settled
+from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+
+# The smallest window that gRPC's core announces: no message of ours fits into it.
+_CLOSED_WINDOW = [
+    ("grpc.http2.lookahead_bytes", 5),
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+_WARM_UP = 200
+_AT_ONCE = 8
+# The service ends a call whose reader does not read after this time; 30 s by default.
+_WRITE_S = 2.0
+_FREE_S = 1.0
+# gRPC's pool of threads grows and shrinks with what there is to do.
+_POOL_THREADS = 4
+_CLOSED_S = 5.0
+
+
+def request(setting: Setting, budget: int) -> ReasonRequest:
+    """Return a question for a greedy signal, as token ids."""
+    return ReasonRequest(
+        question=QUESTION,
+        budget=budget,
+        temperature=0.0,
+        encodings=[SIGNAL_ENCODING_TOKEN_IDS],
+        vocabulary=bytes.fromhex(setting.manifest.decoder.vocabulary.sha256),
+    )
+
+
+async def _ask_many(address: str, asked: ReasonRequest, count: int) -> int:
+    """Ask on one connection; return how many signals were whole."""
+    limit = asyncio.Semaphore(_AT_ONCE)
+    async with open_aio_channel(address) as channel:
+        stub = InferenceServiceStub(channel)
+
+        async def ask() -> bool:
+            async with limit:
+                tokens, end = 0, 0
+                try:
+                    async for response in stub.Reason(asked, timeout=20):
+                        tokens += len(response.chunk.tokens.ids)
+                        end = response.end.signal_tokens
+                except grpc.aio.AioRpcError:
+                    return False
+                return tokens == end == asked.budget
+
+        return sum(await asyncio.gather(*(ask() for _ in range(count))))
+
+
+def _many(setting: Setting, trials: Trials) -> None:
+    asked = request(setting, 8)
+    with Service(setting, script=Script(pause_s=0.0)) as service:
+        asyncio.run(_ask_many(service.address, asked, _WARM_UP))
+        before = service.held()
+        count = setting.count(5000, 300)
+        began = time.monotonic()
+        whole = asyncio.run(_ask_many(service.address, asked, count))
+        trials.figures["requests per second"] = count / (time.monotonic() - began)
+        trials.held += whole
+        if whole < count:
+            trials.otherwise["no whole signal"] += count - whole
+        _check_held(trials, service, before)
+
+
+def _check_held(trials: Trials, service: Service, before: Held) -> None:
+    with trials.trial():
+        service.check_sound()
+        if not settled(lambda: service.capacity().running == 0, _FREE_S):
+            raise Unheld("requests are still in the engine")
+        after = service.held()
+        trials.figures["growth, MiB"] = after.memory_mib - before.memory_mib
+        check_flat(after.memory_mib - before.memory_mib)
+        if after.threads > before.threads + _POOL_THREADS:
+            raise Unheld("threads grow")
+        # Connections of the last requests may just be closing.
+        if not settled(lambda: service.held().handles <= before.handles, _CLOSED_S):
+            raise Unheld("file descriptors grow")
+
+
+def _unread(setting: Setting, trials: Trials) -> None:
+    slots, longest = 4, 0.0
+    script = Script(tokens=400, pause_s=0.001, slots=slots)
+    with (
+        Service(setting, "--write-s", str(_WRITE_S), script=script) as service,
+        Device(setting) as device,
+    ):
+        device.ask(service.address, budget=8).check_split()
+        before = service.held()
+        for number in range(1, setting.count(10, 1) + 1):
+            with trials.trial(), ExitStack() as stack:
+                for _ in range(slots):
+                    channel = open_channel(service.address, options=_CLOSED_WINDOW)
+                    stack.enter_context(channel)
+                    # Messages are read when they are asked for.
+                    call = InferenceServiceStub(channel).Reason(request(setting, 64), timeout=30)
+                    stack.callback(call.cancel)
+                if not settled(lambda: service.capacity().running == slots, 5):
+                    raise Unheld("the calls do not arrive")
+                began = time.monotonic()
+                if not settled(lambda: service.capacity().running == 0, 30):
+                    raise Unheld("a client that reads nothing keeps its slot")
+                longest = max(longest, time.monotonic() - began)
+                if longest > _WRITE_S + _FREE_S:
+                    raise Unheld("slots are free too late")
+                due = number * slots
+                if not settled(partial(_ended, service, due), _WRITE_S + _FREE_S):
+                    raise Unheld("the calls do not end")
+                device.ask(service.address, budget=8).check_split()
+        trials.figures["slots free, longest, s"] = longest
+        _check_held(trials, service, before)
+
+
+def _ended(service: Service, count: int) -> bool:
+    """Return whether the service has ended so many calls."""
+    ended = [each for each in service.events("reasoned") if each["outcome"] == "unavailable"]
+    return len(ended) >= count
+
+
+def _killed_device(setting: Setting, trials: Trials) -> None:
+    home = Home(setting.scratch / "device")
+    script = Script(tokens=400, pause_s=0.05)
+    longest = 0.0
+    with Service(setting, script=None if setting.vllm else script) as service:
+        ask = ["ask", "--pair", str(setting.pair), "--allow-unsigned", "--budget", "64"]
+        ask += ["--temperature", "1", "--server", service.address, QUESTION]
+        for _ in range(setting.count(20, 2)):
+            with trials.trial():
+                command = home.start(*ask)
+                if not settled(lambda: service.capacity().running == 1, 20):
+                    command.kill()
+                    raise Unheld("the question does not arrive")
+                time.sleep(setting.draws.uniform(0.0, 0.3))
+                command.process.kill()
+                killed = time.monotonic()
+                if not settled(lambda: service.capacity().running == 0, 30):
+                    raise Unheld("the slot stays taken")
+                seconds = time.monotonic() - killed
+                longest = max(longest, seconds)
+                if seconds > _FREE_S:
+                    raise Unheld("the slot is free after more than a second")
+                command.wait()
+    trials.figures["slot free, longest, s"] = longest
+
+
+ROWS = (
+    Row(
+        "many requests in a row",
+        f"5,000 requests for 8 tokens each, {_AT_ONCE} at a time",
+        "all signals are whole; memory, descriptors, threads and engine requests do not grow",
+        _many,
+    ),
+    Row(
+        "clients that read nothing",
+        "as many clients as the engine has slots, with closed HTTP/2 windows",
+        f"each call ends after --write-s ({_WRITE_S:g} s) and the next question is answered; nothing grows",
+        _unread,
+    ),
+    Row(
+        "device killed mid-answer",
+        "SIGKILL of a device that receives a signal",
+        "the engine's slot is free within a second",
+        _killed_device,
+    ),
+)

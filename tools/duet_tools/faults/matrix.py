@@ -1,0 +1,94 @@
+"""The fault matrix: all rows, and how they are run."""
+
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from duet_contract.manifest import load_manifest
+from duet_tools.faults import (
+    clouds,
+    endurance,
+    engines,
+    garbage,
+    hostile,
+    links,
+    overload,
+    power_cuts,
+    stores,
+)
+from duet_tools.faults.services import variables
+from duet_tools.faults.trials import NotRun, Row, Setting, Trials
+from duet_tools.results.faults import FaultResult
+from duet_tools.results.machine import commit
+
+ROWS: tuple[Row, ...] = (
+    *links.ROWS,
+    *clouds.ROWS,
+    *engines.ROWS,
+    *overload.ROWS,
+    *garbage.ROWS,
+    *hostile.ROWS,
+    *endurance.ROWS,
+    *power_cuts.ROWS,
+    *stores.ROWS,
+)
+
+
+def run(
+    pair: Path,
+    rows: Sequence[Row],
+    *,
+    quick: bool,
+    vllm: bool,
+    seed: int,
+    say: Callable[[str], None],
+) -> Iterator[FaultResult]:
+    """Run rows of the matrix.
+
+    Args:
+        pair: directory of the pair.
+        rows: those to run.
+        quick: whether to run the short version.
+        vllm: whether rows about the engine start vLLM.
+        seed: what random choices follow from.
+        say: is given a line at the start of each row.
+
+    Yields:
+        The result of each row.
+    """
+    manifest = load_manifest(pair)
+    for row in rows:
+        say(row.name)
+        with tempfile.TemporaryDirectory(prefix="duet-faults-") as scratch:
+            setting = Setting(
+                pair, manifest, quick, vllm, Path(scratch), random.Random(f"{seed}/{row.name}")
+            )
+            with variables(DUET_HOME=f"{scratch}/own", XDG_STATE_HOME=f"{scratch}/state"):
+                yield _result(row, setting)
+
+
+def _result(row: Row, setting: Setting) -> FaultResult:
+    began, trials, not_run = time.monotonic(), Trials(), ""
+    try:
+        row.run(setting, trials)
+    except NotRun as error:
+        not_run = str(error)
+    by_vllm = row.engine == "engine" and setting.vllm
+    return FaultResult(
+        name=row.name,
+        fault=row.fault,
+        expected=row.expected,
+        engine="none" if row.engine == "none" else "vLLM" if by_vllm else "scripted",
+        trials=trials.count,
+        held=trials.held,
+        otherwise=dict(trials.otherwise),
+        figures=trials.figures,
+        seconds=time.monotonic() - began,
+        quick=setting.quick,
+        date=datetime.now(UTC).date().isoformat(),
+        commit=commit(),
+        not_run=not_run,
+    )

@@ -1,0 +1,73 @@
+"""Results of the fault matrix: for each fault, how many trials there were and how many held."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from duet_contract.json_data import json_text
+from duet_tools.files import read, rounded
+from duet_tools.results.figures import Machine
+
+SCHEMA = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class FaultResult(_Model):
+    """One row of the matrix."""
+
+    name: str
+    """Name of the row, unique in a file."""
+    fault: str
+    """What was done."""
+    expected: str
+    """What a trial has to show to hold."""
+    engine: Literal["scripted", "vLLM", "none"]
+    """The engine of the service that was asked."""
+    trials: int
+    """Number of trials."""
+    held: int
+    """Trials that showed what was expected."""
+    otherwise: dict[str, int] = {}
+    """What the other trials showed, with their number."""
+    figures: dict[str, float] = {}
+    """Measured values by name, with their unit."""
+    seconds: float
+    """Time that the row took."""
+    quick: bool
+    """Whether this is the short version, with few trials."""
+    date: str
+    """Day of the measurement, UTC."""
+    commit: str | None
+    """Commit of the code; None if unknown."""
+    not_run: str = ""
+    """Why there were no trials; empty if there were."""
+
+
+class FaultMatrix(_Model):
+    """All rows, and where they were measured."""
+
+    schema_: Annotated[int, Field(alias="schema")] = SCHEMA
+    machine: Machine
+    """Where it was measured."""
+    pair: str
+    """The pair as `id@version`."""
+    rows: tuple[FaultResult, ...]
+    """In the matrix's order."""
+
+    def to_json(self) -> str:
+        """Return the file's text."""
+        data = self.model_dump(mode="json", by_alias=True)
+        return json_text(rounded(data), indent=1) + "\n"
+
+
+def read_matrix(path: Path) -> FaultMatrix:
+    """Read a file of results.
+
+    Raises:
+        UsageProblem: it is missing or malformed.
+    """
+    return read(path, FaultMatrix, "fault matrix", SCHEMA)
