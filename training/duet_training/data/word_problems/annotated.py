@@ -131,7 +131,7 @@ def to_formula(
     try:
         wanted = Fraction(answer)
     except (ValueError, ZeroDivisionError) as error:
-        raise FormulaError("the answer is no number") from error
+        raise FormulaError("the answer is not a number") from error
     equations = find_equations(solution)
     converter = _Converter(masked, equations)
     last = 0
