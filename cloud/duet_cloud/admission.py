@@ -79,12 +79,18 @@ class Place:
 
 
 class Admission:
-    """Counts requests in flight; at most `max_running` generate and `max_waiting` wait."""
+    """Counts requests in flight; at most `max_running` generate and `max_waiting` wait.
 
-    def __init__(self, max_running: int, max_waiting: int) -> None:
+    Args:
+        max_running: most requests that generate, until `open` says more.
+        max_waiting: most requests that wait; None: a quarter of those that generate, so that waiting
+            adds at most a quarter to the time of a request.
+    """
+
+    def __init__(self, max_running: int, max_waiting: int | None = None) -> None:
         self.state: ServingState.ValueType = SERVING_STATE_LOADING
-        self.max_running = max_running
-        self.max_waiting = max_waiting
+        self._given_waiting = max_waiting
+        self._set_limits(max_running)
         self.running = 0
         self.waiting = 0
         self._in_flight: set[str] = set()
@@ -106,8 +112,13 @@ class Admission:
 
     def open(self, max_running: int) -> None:
         """Start admitting, `max_running` at a time; called when the engine is loaded."""
-        self.max_running = max_running
+        self._set_limits(max_running)
         self.state = SERVING_STATE_READY
+
+    def _set_limits(self, max_running: int) -> None:
+        self.max_running = max_running
+        given = self._given_waiting
+        self.max_waiting = max(1, max_running // 4) if given is None else given
 
     def fail(self) -> None:
         """Stop admitting, because the engine failed; `open` starts again."""
@@ -147,10 +158,10 @@ class Admission:
         self.state = SERVING_STATE_DRAINING
         return await self.idle(grace_s)
 
-    async def idle(self, seconds: float) -> bool:
-        """Wait until no request is in flight; return False if some remain after `seconds`."""
+    async def idle(self, within_s: float) -> bool:
+        """Wait until no request is in flight; return False if some are after `within_s`."""
         try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
+            await asyncio.wait_for(self._idle.wait(), within_s)
         except TimeoutError:
             return False
         return True

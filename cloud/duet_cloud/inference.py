@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from duet_cloud import logs
@@ -33,7 +33,6 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     ReasonRequest,
     ReasonResponse,
-    SignalChunk,
     SignalEncoding,
     SignalEnd,
 )
@@ -50,6 +49,24 @@ class ChunkLimits:
     """Most tokens in a chunk."""
     ms: float
     """Maximum time a token is buffered before it is sent, in milliseconds."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request while it is served."""
+
+    request: ReasonRequest
+    """As it came."""
+    request_id: str
+    """The device's, or one of ours."""
+    arrived: float
+    """When it came, on the monotonic clock."""
+    identity: str
+    """Name of the device; "" without transport security."""
+    span: QuestionSpan
+    """Traces it."""
+    done: SignalEnd = field(default_factory=SignalEnd)
+    """The last message, filled in meanwhile; `prompt_tokens` is 0 until the engine has it."""
 
 
 class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
@@ -88,17 +105,20 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
             await self._serve(request, context, span)
 
     async def _serve(self, request: ReasonRequest, context: Context, span: QuestionSpan) -> None:
-        arrived = time.monotonic()
-        peer, caller = context.peer(), CALLER.get()
-        request_id = request.request_id or uuid.uuid4().hex
+        caller = CALLER.get()
+        asked = _Asked(
+            request,
+            request.request_id or uuid.uuid4().hex,
+            time.monotonic(),
+            caller.name if caller else "",
+            span,
+        )
         outcome, pair, most_logged = "cancelled", "", 0
-        identity = caller.name if caller else ""
-        done = SignalEnd()
         try:
             route = self._routes.find(request.pair)
             pair = route.name
             most_logged = route.pair.manifest.limits.question * MOST_BYTES_PER_TOKEN
-            await self._reason(route, request, request_id, arrived, identity, done, context, span)
+            await self._reason(route, asked, context)
             outcome = "ok"
         except Refusal as refusal:
             outcome = refusal.code.name.lower()
@@ -109,86 +129,69 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         finally:
             # "cancelled" is cancelled by the device, past its deadline, or a device that is gone:
             # gRPC does not say which. The engine's request is aborted by now.
-            seconds = time.monotonic() - arrived
+            seconds = time.monotonic() - asked.arrived
             self._metrics.requests.labels(pair, outcome).inc()
             self._metrics.total_s.labels(pair).observe(seconds)
-            span.set({OUTCOME: outcome} | ({IDENTITY: identity} if identity else {}))
+            span.set({OUTCOME: outcome} | ({IDENTITY: asked.identity} if caller else {}))
             more: dict[str, Any] | None = {}
-            if not done.prompt_tokens:
+            if not asked.done.prompt_tokens:
                 # It cost the engine nothing, so that nothing bounds how many there are.
-                more = self._log_limit.admit(outcome, identity)
+                more = self._log_limit.admit(outcome, asked.identity)
             if more is not None:
                 if self._log_questions:
                     # Cut, as what was refused may be as long as a message can be.
                     more["question"] = request.question[:most_logged]
                 if caller:
-                    more["device"] = caller.name
+                    more["device"] = asked.identity
+                if asked.done.prefix_tokens:
+                    more["prefix_tokens"] = asked.done.prefix_tokens
                 logs.get().info(
                     "reasoned",
-                    request_id=request_id[:MAX_REQUEST_ID],
+                    request_id=asked.request_id[:MAX_REQUEST_ID],
                     pair=pair,
                     outcome=outcome,
-                    signal_tokens=done.signal_tokens,
+                    signal_tokens=asked.done.signal_tokens,
                     ms=round(seconds * 1000, 1),
-                    peer=peer,
+                    peer=context.peer(),
                     **more,
                 )
 
-    async def _reason(
-        self,
-        route: Route,
-        request: ReasonRequest,
-        request_id: str,
-        arrived: float,
-        identity: str,
-        done: SignalEnd,
-        context: Context,
-        span: QuestionSpan,
-    ) -> None:
-        """Write the signal, and fill in its last message."""
+    async def _reason(self, route: Route, asked: _Asked, context: Context) -> None:
+        """Write the signal."""
         # A malformed request is refused at once: only generating waits for a slot. The text that
         # is tokenised is bounded in bytes by then.
+        request = asked.request
         serving = route.ready()
         serving.limits.check(request)
-        encoding, job = _prepare(route.pair, request, request_id, serving.limits)
+        encoding, job = _prepare(route.pair, request, asked.request_id, serving.limits)
+        done = asked.done
         done.encoding = encoding
         done.pair = "" if request.pair == route.name else route.name
-        done.request_id = "" if request.request_id else request_id
+        done.request_id = "" if request.request_id else asked.request_id
         done.prefix_tokens = job.prefix_tokens
         if job.budget == 0:
             # The device holds the whole signal: its link was cut before the last message.
             done.finish_reason = FINISH_REASON_BUDGET
             await context.write(ReasonResponse(end=done))
             return
-        span.served(route.name, request_id, job.budget)
-        job = replace(job, trace=span.headers())
+        asked.span.served(route.name, asked.request_id, job.budget)
+        job = replace(job, trace=asked.span.headers())
         async with (
             serving.watch.request(),
-            route.admission.admit(request_id, identity) as place,
+            route.admission.admit(asked.request_id, asked.identity) as place,
         ):
-            done.queue_ms = (time.monotonic() - arrived) * 1000
-            chunks = self._generate(route, serving, job, done, arrived, place)
+            done.queue_ms = (time.monotonic() - asked.arrived) * 1000
             # A device that reads slowly holds no slot: the slot ends with generation.
-            async with aclosing(read_ahead(chunks)) as ready:
-                async for chunk in ready:
-                    message = ReasonResponse(chunk=chunk)
-                    self._metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
+            messages = read_ahead(self._generate(route, serving, job, asked, place))
+            async with aclosing(messages):
+                async for message in messages:
                     await context.write(message)
-            span.ended(done)
-            last = ReasonResponse(end=done)
-            self._metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
-            await context.write(last)
 
     async def _generate(
-        self,
-        route: Route,
-        serving: Serving,
-        job: Job,
-        done: SignalEnd,
-        arrived: float,
-        place: Place,
-    ) -> AsyncGenerator[SignalChunk]:
-        """Yield the signal's chunks, complete `done`, and release the slot."""
+        self, route: Route, serving: Serving, job: Job, asked: _Asked, place: Place
+    ) -> AsyncGenerator[ReasonResponse]:
+        """Yield the signal's messages; release the slot before the last one."""
+        done, metrics = asked.done, self._metrics
         buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
         made_at: float | None = None
         with self._charge(job) as charge:
@@ -208,13 +211,19 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     if chunk is None:
                         continue
                     if made_at is None:
-                        self._metrics.first_chunk_s.labels(route.name).observe(now - arrived)
+                        metrics.first_chunk_s.labels(route.name).observe(now - asked.arrived)
                     else:
-                        self._metrics.chunk_gap_s.labels(route.name).observe(now - made_at)
+                        metrics.chunk_gap_s.labels(route.name).observe(now - made_at)
                     made_at = now
-                    self._metrics.chunks.labels(route.name).inc()
-                    yield chunk
+                    message = ReasonResponse(chunk=chunk)
+                    metrics.chunks.labels(route.name).inc()
+                    metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
+                    yield message
         place.release()
+        asked.span.ended(done)
+        last = ReasonResponse(end=done)
+        metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)
+        yield last
 
 
 def _prepare(

@@ -36,8 +36,8 @@ class ServeOptions:
     """Port of `grpc.health.v1` without transport security; None: no endpoint."""
     max_running: int | None = None
     """Most requests generating at a time for each pair; None: vLLM's `max_num_seqs`."""
-    max_waiting: int = 64
-    """Most requests waiting for each pair."""
+    max_waiting: int | None = None
+    """Most requests waiting for each pair; None: a quarter of those running."""
     chunk_tokens: int = 20
     """Most tokens in a chunk."""
     chunk_ms: float = 500.0

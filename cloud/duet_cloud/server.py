@@ -42,8 +42,8 @@ CONTROL_NAME = control_pb2.DESCRIPTOR.services_by_name["ControlService"].full_na
 # Larger requests are refused by gRPC itself, before they are read into memory.
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
-# Seconds in which cancelled calls abort their generation, which takes a few turns of the loop.
-_ABORT_S = 1.0
+# Time for the handlers of cancelled calls.
+_END_S = 1.0
 
 _CHANNEL_OPTIONS = (
     # Two servers on one port would share its connections without an error.
@@ -239,8 +239,8 @@ class CloudServer:
             watching.cancel()
         if self.security:
             await self.security.stop()
-        # Handlers of cancelled calls end, and abort their generation, on the loop's next turns.
-        await asyncio.gather(*(route.admission.idle(_ABORT_S) for route in self.routes.all))
+        # Handlers of cancelled calls abort their generation on the loop's next turns.
+        await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
 
 
 def check_address(options: ServeOptions, *, secured: bool) -> None:

@@ -23,6 +23,7 @@ from duet_device.errors import (
     Interrupted,
     ModelProblem,
     UsageProblem,
+    refused_alone,
 )
 from duet_device.events import Event, Note, Result
 from duet_device.identity.channel import open_channel
@@ -54,6 +55,9 @@ class Client:
 
     Decoder and connection are opened for the first question, and used again for those that follow;
     `close`, or the end of a `with` block, frees them.
+
+    Several servers (`server="a.example.org,b.example.org"`, or what enrollment named) replace
+    each other: where one fails, another continues the signal. `Receipt.outcome` says what happened.
 
     A client may be used from several threads: it answers one question at a time, and the others
     wait for their turn within their time limit. `close` may be called from any thread at any time:
@@ -415,9 +419,12 @@ class Client:
                     self._add_server(str(address))
             except IdentityProblem as error:
                 problems.append(error)
-        may_be_alone = isinstance(next(iter(problems), None), IdentityExpired)
-        if problems and not self._servers and (settings.require_cloud or not may_be_alone):
-            raise problems[0]
+        if problems and not self._servers:
+            # Only a certificate that has expired is like a cloud that is away.
+            if settings.require_cloud or not isinstance(problems[0], IdentityExpired):
+                raise problems[0]
+            if self.pair.manifest.alone is None:
+                raise refused_alone(problems[0], self.pair.manifest.id)
         for problem in problems:
             alone = "" if self._servers else "; the device answers alone"
             notes.append(Note(f"{problem}{alone}"))

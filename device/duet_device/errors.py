@@ -122,3 +122,14 @@ class Interrupted(DeviceError):
     """The user, or the program that asked, stopped the question."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def refused_alone(error: DeviceError, pair: str) -> DeviceError:
+    """Return the error of a question that was not answered, where the device does not answer alone.
+
+    Args:
+        error: why there is no signal.
+        pair: id of the pair.
+    """
+    text = f"{error}; the decoder of {pair} cannot answer alone (--device-only has it try)"
+    return type(error)(text)

@@ -26,7 +26,7 @@ from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.decoder.signal_result import contradicts
-from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError, SignalLate
+from duet_device.errors import CloudBusy, CloudUnreachable, SignalLate, refused_alone
 from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
 from duet_device.link import Link
 from duet_device.question import Question
@@ -108,7 +108,7 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
             if require_cloud:
                 raise
             if exchange.manifest.alone is None:
-                raise _refused_alone(error, exchange.manifest) from error
+                raise refused_alone(error, exchange.manifest.id) from error
             yield Note(f"{error}; the device answers alone")
             outcome = "alone"
     if signal is None:
@@ -165,12 +165,6 @@ def _outcome(link: Link, signal: Signal) -> Outcome:
     if len(link.sources) < 2:
         return "complete"
     return "continued" if len(set(link.sources)) == 1 else "moved"
-
-
-def _refused_alone(error: DeviceError, manifest: Manifest) -> DeviceError:
-    """Return the error where the device does not answer alone."""
-    text = f"{error}; the decoder of {manifest.id} cannot answer alone (--device-only has it try)"
-    return CloudBusy(text) if isinstance(error, CloudBusy) else type(error)(text)
 
 
 def _evaluate_stored(exchange: Exchange, prompts: Prompts) -> Signal:

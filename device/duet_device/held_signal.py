@@ -21,6 +21,10 @@ from duet_contract.v1.inference_pb2 import (
 )
 from duet_device.errors import BrokenSignal
 
+# Odd, so that no two lengths get one seed; the golden ratio, as in splitmix64.
+_SEED_STEP = 0x9E3779B97F4A7C15
+_SEEDS = 2**63
+
 
 class HeldSignal:
     """Collects one signal, and counts what arrives against its budget.
@@ -77,6 +81,10 @@ class HeldSignal:
             again.signal_prefix.CopyFrom(self.prefix())
             # Another server could offer another encoding, which what is held does not continue in.
             again.encodings[:] = [self._encoding]
+            if first.HasField("seed"):
+                # The same seed would draw for the rest what it drew for the start.
+                held = len(self._ids) + self._bytes
+                again.seed = (first.seed + held * _SEED_STEP) % _SEEDS
         return again
 
     def add(self, chunk: SignalChunk) -> None:

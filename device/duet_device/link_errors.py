@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
+from duet_contract.terminal import one_line
 from duet_device.errors import (
     BrokenSignal,
     CloudBusy,
@@ -174,8 +175,11 @@ def _detail(status: "Status | None", kind: type[_Detail]) -> _Detail | None:
 
 
 def _said(text: str | None) -> str:
-    """Return what the cloud said, as much of it as one line holds."""
-    line = (text or "").strip()
+    """Return what the cloud said, escaped, as much of it as one line holds.
+
+    Here, since programs print an error without a thought of terminals.
+    """
+    line = one_line((text or "").strip())
     return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
 
 

@@ -2,12 +2,14 @@
 
 import uuid
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from duet_contract.errors import PromptError
 from duet_contract.manifest import Manifest
 from duet_contract.prompts import MOST_BYTES_PER_TOKEN, check_text
 from duet_contract.quantities import Masked, mask
+from duet_contract.quantities.notes import facts, needed, with_facts
 from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
@@ -20,6 +22,10 @@ from duet_device.settings import Settings
 
 if TYPE_CHECKING:
     from duet_device.history.store import StoredSignal
+
+
+MOST_NOTE_BYTES = 1 << 20
+"""Maximum bytes of notes, which are searched for each question."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,8 @@ class Question:
     """A signal that the same question had before; no connection is opened then."""
     masked: Masked | None = None
     """All that is sent, without its numbers; None if the pair reads numbers."""
+    notes: Context = ()
+    """Documents with quantities. The lines that the question names are sent without numbers."""
     shared: str = ""
     """Earlier turns of a conversation, redacted, that are sent before the question."""
     earlier: tuple[Turn, ...] | None = None
@@ -66,6 +74,15 @@ class Question:
             check_text(self.text, "question")
         except PromptError as error:
             raise UsageProblem(str(error)) from error
+        size = sum(len(note.text.encode("utf-8")) for note in self.notes)
+        if size > MOST_NOTE_BYTES:
+            raise UsageProblem(f"the notes have {size} bytes, at most {MOST_NOTE_BYTES} are read")
+
+    @cached_property
+    def whole(self) -> str:
+        """The question after the facts that it needs from the notes; this is what is redacted."""
+        known = [fact for note in self.notes for fact in facts(note.text)]
+        return with_facts(self.text, needed(self.text, known))
 
     @property
     def sent(self) -> str:
@@ -79,28 +96,44 @@ class Question:
         """The question as the decoder reads it."""
         if self.masked:
             return self.masked.text
-        return self.redaction.text if self.redaction else self.text
+        return self.redaction.text if self.redaction else self.whole
 
     def for_pair(self, manifest: Manifest) -> "Question":
         """Return the question as a pair reads it: masked if the pair's quantities are private."""
         if manifest.quantities != "private":
             return replace(self, masked=None)
-        originals = self.redaction.originals if self.redaction else ()
-        return replace(self, masked=mask(self._with_shared(), originals))
+        kept = self.redaction.originals if self.redaction else ()
+        masked = mask(self._with_shared(), kept)
+        if self.notes:
+            own = self.redaction.apply(self.text) if self.redaction else self.text
+            count = len(masked.quantities) - len(mask(own, kept).quantities)
+            masked = replace(masked, from_notes=max(0, count))
+        return replace(self, masked=masked)
 
     def _with_shared(self) -> str:
-        text = self.redaction.text if self.redaction else self.text
+        text = self.redaction.text if self.redaction else self.whole
         return f"{self.shared}Question: {text}" if self.shared else text
 
     def check_size(self, manifest: Manifest) -> None:
         """Refuse a question that cannot fit a pair, before anything is loaded or sent.
 
         Raises:
-            UsageProblem: the question or its context is too long, or the pair reads no context.
+            UsageProblem: the question or its context is too long; the pair reads no context, or no
+                notes; or no line of the notes fits the question.
         """
+        if self.notes and manifest.quantities != "private":
+            raise UsageProblem(
+                f"{manifest.id} sends the numbers that it computes with: give the file with "
+                "--context, which is never sent, or use a pair with private quantities"
+            )
+        if self.notes and self.whole == self.text:
+            raise UsageProblem(
+                "no line of the notes has a number and a word of the question: name things as the "
+                "notes do"
+            )
         if manifest.quantities == "private" and self.context:
             raise UsageProblem(
-                f"{manifest.id} computes with the numbers of the question alone: leave out "
+                f"{manifest.id} computes with the numbers of the question and of --notes: leave out "
                 "--context, or use another --pair"
             )
         limits = manifest.limits
@@ -145,11 +178,3 @@ def build_request(
         temperature=settings.temperature,
         seed=settings.seed,
     )
-
-
-def asked_again(request: ReasonRequest) -> ReasonRequest:
-    """Return the same request with an id of its own."""
-    again = ReasonRequest()
-    again.CopyFrom(request)
-    again.request_id = uuid.uuid4().hex
-    return again

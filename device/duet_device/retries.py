@@ -21,7 +21,7 @@ from duet_device.link_errors import Failure, Kind
 from duet_device.servers import Server
 
 _MOST_LOST = 3
-_MOST_LOST_AT_FIRST = 2
+_MOST_AT_FIRST = 2
 _FIRST_BACKOFF_S, _MOST_BACKOFF_S = 0.1, 2.0
 # A call that lasted longer than this does not count as one of several failures in quick succession.
 _QUICK_S = 1.0
@@ -45,8 +45,8 @@ class Next:
 @dataclass
 class _State:
     out: bool = False
+    tries: int = 0
     lost: int = 0
-    delayed: bool = False
     quick: int = 0
     not_before: float = 0.0
     error: DeviceError | None = None
@@ -87,40 +87,26 @@ class Retries:
         """
         state = self._states[server]
         state.error = failure.error
+        state.tries += 1
         state.quick = state.quick + 1 if lasted < _QUICK_S else 1
-        backoff = min(_MOST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** (state.quick - 2))
-        if state.quick == 1 and failure.kind in (Kind.LOST, Kind.FAILED):
-            backoff = 0.0
+        broke = failure.kind in (Kind.LOST, Kind.FAILED)
+        wait = 0.0
+        if broke and state.quick == 1:
+            # A server that had the question has its prompt in a cache.
             self._last = server
-        state.not_before = now + backoff * (1 + _JITTER * self._jitter())
-        match failure.kind:
-            case Kind.UNREACHED:
-                state.out = not holds
-            case Kind.LOST:
-                state.lost += 1
-                state.out = state.lost >= (_MOST_LOST if holds else _MOST_LOST_AT_FIRST)
-            case Kind.FAILED:
-                state.lost += 1
-                state.out = not holds or state.lost >= _MOST_LOST
-            case Kind.BUSY | Kind.UNAVAILABLE:
-                self._delay(state, failure, now, holds)
-            case Kind.REFUSED:
-                state.out = True
-            case Kind.WRONG:
-                state.out = True
-                self._is_wrong = not holds
-
-    def _delay(self, state: _State, failure: Failure, now: float, holds: bool) -> None:
-        wait = failure.wait
-        if wait is not None and failure.kind is Kind.UNAVAILABLE and wait > _MOST_UNAVAILABLE_S:
-            wait = None
-        if not holds and (wait is None or state.delayed):
-            state.out = True
-            return
-        state.delayed = True
-        if wait is not None:
-            earliest = now + wait * (1 + _JITTER * self._jitter())
-            state.not_before = max(state.not_before, earliest)
+        else:
+            wait = min(_MOST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** (state.quick - 2))
+        if failure.wait is not None and _is_short(failure):
+            wait = max(wait, failure.wait)
+        state.not_before = now + wait * (1 + _JITTER * self._jitter())
+        if broke:
+            state.lost += 1
+        if holds:
+            state.out = failure.kind in (Kind.REFUSED, Kind.WRONG) or state.lost >= _MOST_LOST
+        else:
+            again = failure.kind is Kind.LOST or (failure.wait is not None and _is_short(failure))
+            state.out = not again or state.tries >= _MOST_AT_FIRST
+            self._is_wrong = self._is_wrong or failure.kind is Kind.WRONG
 
     def next(self, now: float, until: float) -> Next | None:
         """Return what to do next; None if nothing can help before `until`."""
@@ -131,13 +117,17 @@ class Retries:
         if earliest >= until:
             return None
         servers = [server for server in left if self._states[server].not_before <= earliest]
-        # A server that had the question has its prompt in a cache.
         servers.sort(key=lambda server: server is not self._last)
         return Next(earliest - now, tuple(servers))
 
     def error(self) -> DeviceError:
         """Return the error of the question: of all servers', the one that says most."""
         return max((state.error for state in self._states.values() if state.error), key=_weight)
+
+
+def _is_short(failure: Failure) -> bool:
+    """Return whether the delay that a server names is one to wait for."""
+    return failure.kind is Kind.BUSY or (failure.wait or 0.0) <= _MOST_UNAVAILABLE_S
 
 
 def _weight(error: DeviceError) -> int:

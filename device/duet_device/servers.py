@@ -145,6 +145,10 @@ def connect(servers: Sequence[Server], timeout_s: float, check: Callable[[], Non
                     continue
                 del trying[server]
                 if isinstance(result, grpc.Channel):
+                    late = [each for each in trying if servers.index(each) < servers.index(server)]
+                    for each in late:
+                        # It had a head start: the next question begins elsewhere.
+                        each.release(trying.pop(each).channel, failed=True)
                     return Connected(server, result, failures)
                 server.release(attempt.channel, failed=True)
                 failures[server] = result

@@ -23,6 +23,7 @@ def _subcommand(package: str, *words: str) -> Command:
     return run
 
 
+bench = _subcommand("duet_tools")
 cloud_admin = _subcommand("duet_cloud", "admin")
 cloud_pairs = _subcommand("duet_cloud", "pairs")
 bench_capacity = _subcommand("duet_tools", "capacity")

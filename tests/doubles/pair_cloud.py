@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Self
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
 
 from duet_contract.v1.pairs_pb2 import (
     FetchFileRequest,
@@ -15,6 +17,7 @@ from duet_contract.v1.pairs_pb2 import (
     GetPairResponse,
 )
 from duet_contract.v1.pairs_pb2_grpc import PairServiceServicer, add_PairServiceServicer_to_server
+from tests.doubles.cloud import abort
 
 
 @dataclass
@@ -22,7 +25,8 @@ class PairCloud(PairServiceServicer):
     """Serves `directory` while used as a context manager.
 
     `cuts`: the stream breaks after so many bytes, one number for each fetch. `extra`: bytes sent
-    behind the file. `signature`, `manifest`, `content`: sent in place of what is there.
+    behind the file. `retry_after`: delays that fetches are refused with, before any is served.
+    `signature`, `manifest`, `content`: sent in place of what is there.
     `offsets`: where fetches began.
     """
 
@@ -34,6 +38,7 @@ class PairCloud(PairServiceServicer):
     manifest: bytes | None = None
     content: bytes | None = None
     offsets: list[int] = field(default_factory=list)
+    retry_after: list[float] = field(default_factory=list)
 
     def GetPair(  # noqa: N802
         self, request: GetPairRequest, context: grpc.ServicerContext
@@ -47,6 +52,15 @@ class PairCloud(PairServiceServicer):
     def FetchFile(  # noqa: N802
         self, request: FetchFileRequest, context: grpc.ServicerContext
     ) -> Iterator[FetchFileResponse]:
+        if self.retry_after:
+            delay = Duration()
+            delay.FromMilliseconds(round(self.retry_after.pop() * 1000))
+            abort(
+                context,
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "too many downloads",
+                RetryInfo(retry_delay=delay),
+            )
         content = self.content
         if content is None:
             content = (self.directory / request.path).read_bytes() + self.extra

@@ -17,6 +17,8 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TEXT,
     SIGNAL_ENCODING_TOKEN_IDS,
     ReasonRequest,
+    SignalChunk,
+    TokenIds,
 )
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_contract.vocabulary import HubTokenizer
@@ -74,6 +76,41 @@ async def test_budget_cuts_and_says_so(stub, ask):
     *chunks, last = [response async for response in stub.Reason(ask(budget=7))]
     assert sum(len(response.chunk.tokens.ids) for response in chunks) == 7
     assert last.end.finish_reason == FINISH_REASON_BUDGET
+
+
+async def test_a_greedy_signal_continues_as_if_it_was_never_cut(stub, ask):
+    """After each chunk, and in between."""
+    *chunks, last = [response async for response in stub.Reason(ask())]
+    whole = [token for response in chunks for token in response.chunk.tokens.ids]
+    for cut in range(1, len(whole), 3):
+        prefix = SignalChunk(tokens=TokenIds(ids=whole[:cut]))
+        *rest, end = [r async for r in stub.Reason(ask(signal_prefix=prefix))]
+        ids = [token for response in rest for token in response.chunk.tokens.ids]
+        assert whole[:cut] + ids == whole
+        assert end.end.finish_reason == last.end.finish_reason
+        assert (end.end.prefix_tokens, end.end.signal_tokens) == (cut, len(whole) - cut)
+        assert end.end.prompt_tokens == last.end.prompt_tokens + cut
+
+
+async def test_a_text_signal_continues(stub, ask):
+    text = ask(encodings=[SIGNAL_ENCODING_TEXT])
+    *chunks, _ = [response async for response in stub.Reason(text)]
+    parts = [response.chunk.text for response in chunks]
+    for cut in range(1, len(parts)):
+        text.signal_prefix.text = "".join(parts[:cut])
+        *rest, end = [response async for response in stub.Reason(text)]
+        assert text.signal_prefix.text + "".join(r.chunk.text for r in rest) == "".join(parts)
+        assert end.end.prefix_tokens > 0
+
+
+async def test_a_sampled_signal_continues(stub, ask):
+    sampled = ask(temperature=1.0, seed=3)
+    *chunks, _ = [response async for response in stub.Reason(sampled)]
+    held = [token for response in chunks for token in response.chunk.tokens.ids][:9]
+    sampled.signal_prefix.tokens.ids[:] = held
+    *rest, end = [response async for response in stub.Reason(sampled)]
+    ids = [token for response in rest for token in response.chunk.tokens.ids]
+    assert len(ids) == end.end.signal_tokens <= 96 - len(held)
 
 
 async def test_text_and_token_ids_are_the_same_signal(stub, ask, real_pair, real_manifest):

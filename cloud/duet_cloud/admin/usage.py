@@ -11,6 +11,7 @@ from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.quotas import Usage, usage_of
 from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside
+from duet_contract.terminal import printable
 
 
 @click.command()
@@ -43,7 +44,7 @@ def usage(directory: Path, access: Path | None, days: int, as_json: bool) -> Non
         return
     click.echo(f"{'DAY':10} {'TOKENS':>12} {'LIMIT':>12} {'LEFT':>6}  NAME")
     for entry in entries:
-        click.echo(_line(entry))
+        click.echo(printable(_line(entry)))
 
 
 def _line(entry: Usage) -> str:

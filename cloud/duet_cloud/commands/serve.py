@@ -104,9 +104,8 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
 @click.option(
     "--max-waiting",
     type=click.IntRange(0, _MOST_COUNT),
-    default=ServeOptions.max_waiting,
     metavar="N",
-    help="Maximum number of waiting requests.",
+    help="Maximum number of waiting requests [a quarter of the running ones].",
 )
 @click.option(
     "--chunk-tokens",

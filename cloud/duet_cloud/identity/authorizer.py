@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from duet_cloud import logs
@@ -12,10 +13,13 @@ from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import permitted
 from duet_cloud.log_limit import LogLimit
-from duet_cloud.status import Context, Refusal, forbidden, unauthenticated, unavailable
+from duet_cloud.status import Context, Refusal, forbidden, over_quota, unauthenticated, unavailable
 
 WATCH_S = 0.5
 """Seconds between two looks at the identities of running calls."""
+MOST_CALLS = 1024
+"""Calls of one identity at a time, of any kind: more than a service's slots and queue take."""
+_RETRY_AFTER_S = 1.0
 _QUESTIONS = "/duet.v1.InferenceService/"
 
 
@@ -32,6 +36,7 @@ class CallAuthorizer:
         # Once a minute, not at each call.
         self._log_limit = LogLimit()
         self._running: dict[asyncio.Task[Any], tuple[Caller, str]] = {}
+        self._calls: Counter[str] = Counter()
         self._terminated: dict[asyncio.Task[Any], Refusal] = {}
 
     @asynccontextmanager
@@ -41,6 +46,7 @@ class CallAuthorizer:
             try:
                 caller = self._identify(context)
                 _check_role(caller, method)
+                held.enter_context(self._count(caller.name))
                 if method.startswith(_QUESTIONS):
                     held.enter_context(self._quotas.question(caller.name))
             except Refusal as found:
@@ -61,6 +67,25 @@ class CallAuthorizer:
             finally:
                 del self._running[task]
                 self._terminated.pop(task, None)
+
+    @contextmanager
+    def _count(self, name: str) -> Iterator[None]:
+        """Count one of the identity's calls while it runs.
+
+        Raises:
+            Refusal: RESOURCE_EXHAUSTED, as too many run.
+        """
+        if self._calls[name] >= MOST_CALLS:
+            raise over_quota(
+                name, "calls", f"limit of {name}: {MOST_CALLS} calls at a time", _RETRY_AFTER_S
+            )
+        self._calls[name] += 1
+        try:
+            yield
+        finally:
+            self._calls[name] -= 1
+            if not self._calls[name]:
+                del self._calls[name]
 
     def _identify(self, context: Context) -> Caller:
         try:

@@ -1,6 +1,8 @@
 """Enrollment and renewal: `duet.v1.EnrollmentService` and `duet.v1.IdentityService`."""
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,7 +19,7 @@ from duet_cloud.identity.credentials import ServerCredentials
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.interceptor import CallInterceptor
-from duet_cloud.status import Context, Refusal, exhausted, invalid, unauthenticated
+from duet_cloud.status import Context, Refusal, exhausted, invalid, over_quota, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
 from duet_contract.v1 import enrollment_pb2_grpc
 from duet_contract.v1.enrollment_pb2 import (
@@ -42,6 +44,8 @@ _SERVER_OPTIONS = (
 )
 _MOST_CALLS = 32
 _WRITE_S = 5.0
+MOST_RENEWALS = 10
+_RENEWAL_WINDOW_S = 3600.0
 _ENROLL = "/duet.v1.EnrollmentService/Enroll"
 
 _Result = TypeVar("_Result")
@@ -124,9 +128,17 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
 class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
     """Renews the certificate of the device that calls, whose identity was checked before."""
 
-    def __init__(self, authority: Authority, replicas: Replicas) -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        replicas: Replicas,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._authority = authority
         self._replicas = replicas
+        self._clock = clock
+        # Of each device, when it renewed; each renewal adds a row to the registry.
+        self._renewed: dict[str, deque[float]] = {}
 
     async def Renew(  # noqa: N802 (gRPC's name)
         self, request: RenewRequest, context: Context
@@ -134,6 +146,7 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         """See enrollment.proto."""
         caller = CALLER.get()
         assert caller is not None
+        self._check_rate(caller.name)
         certificate = _signed(lambda: self._authority.renew(caller.serial, request.signing_request))
         if certificate is None:
             raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
@@ -143,6 +156,18 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
             servers=self._replicas.servers,
             server_name=self._replicas.name,
         )
+
+    def _check_rate(self, name: str) -> None:
+        now = self._clock()
+        times = self._renewed.setdefault(name, deque(maxlen=MOST_RENEWALS))
+        if len(times) == MOST_RENEWALS and (wait := times[0] + _RENEWAL_WINDOW_S - now) > 0:
+            raise over_quota(
+                name,
+                "renewals",
+                f"limit of {name}: {MOST_RENEWALS} renewals an hour; resets in {wait:.0f} s",
+                wait,
+            )
+        times.append(now)
 
 
 class EnrollmentServer:

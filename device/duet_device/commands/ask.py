@@ -47,7 +47,7 @@ EXIT_CODES = """\b
 Exit codes:
     0  answered
     2  usage: empty, malformed or too long question, bad option
-    3  no cloud, or the link broke (only with --require-cloud)
+    3  no cloud, and the device does not answer alone
     4  the cloud refused
     5  the timeout passed
     6  a problem with the pair or its decoder
@@ -116,12 +116,20 @@ class _Ask(ConfiguredCommand):
     help="Private file, folder or - (stdin) for the decoder, never sent. Repeatable.",
 )
 @click.option(
+    "--notes",
+    "note_sources",
+    type=_Sources(),
+    multiple=True,
+    metavar="FILE",
+    help="File with numbers; lines that QUESTION names are sent without them. Repeatable.",
+)
+@click.option(
     "--context-timeout",
     type=Number(0, MOST_TIMEOUT, min_open=True),
     default=DEFAULT_CONTEXT_TIMEOUT,
     show_default=True,
     metavar="SECONDS",
-    help="Time limit for reading the documents of --context.",
+    help="Time limit for reading the documents of --context and --notes.",
 )
 @click.option(
     "--redact",
@@ -182,6 +190,7 @@ def ask(
     pair_name: str | None,
     allow_unsigned: bool,
     sources: tuple[str, ...],
+    note_sources: tuple[str, ...],
     context_timeout: float,
     redact: bool,
     redact_words: Path | None,
@@ -199,8 +208,8 @@ def ask(
 ) -> None:
     """Answer QUESTION (read from stdin if omitted or "-"); its words need no quotes.
 
-    The cloud reasons briefly, the model on this device answers. Without a cloud the device answers
-    alone and says so. The answer goes to stdout, everything else to stderr.
+    The cloud reasons briefly, the model on this device answers. A link that breaks is continued,
+    here or at another server. The answer goes to stdout, everything else to stderr.
 
     Where no pair is installed, the decoder of the server's pair is fetched first.
 
@@ -211,11 +220,13 @@ def ask(
     # The time limit of a batch counts for each of its questions.
     limit = MOST_TIMEOUT if questions else settings["timeout"]
     deadline = Deadline(limit, context.find_root().obj, stop)
+    if "-" in sources and "-" in note_sources:
+        raise UsageProblem("stdin can be read once: give --context or --notes a file")
     text = " ".join(words)
     if questions and words:
         raise UsageProblem("give a QUESTION or --in, not both")
     if words in ((), ("-",)) and not questions:
-        if "-" in sources:
+        if "-" in (*sources, *note_sources):
             raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
@@ -249,6 +260,10 @@ def ask(
         if sources:
             with deadline.waiting():
                 documents = read_context(sources, output.note, context_timeout)
+        notes: Context = ()
+        if note_sources:
+            with deadline.waiting():
+                notes = read_context(note_sources, output.note, context_timeout, "--notes")
         finders: Sequence[Finder] | None = None
         if redact or redact_words or redact_numbers:
             finders = finders_for(redact_words, redact_numbers, output.note)
@@ -257,7 +272,7 @@ def ask(
             recorder = Recorder(not no_log, output.note)
 
         def prepare(text: str) -> Question:
-            asked = Question(text, documents)
+            asked = Question(text, documents, notes=notes)
             if finders is not None:
                 asked = _redacted(asked, finders, deadline.check)
             if not reuse:
@@ -318,7 +333,7 @@ def _redacted(
     from duet_device.privacy.redaction import redact
 
     taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.text, finders, taken, check))
+    return replace(question, redaction=redact(question.whole, finders, taken, check))
 
 
 def _read_stdin() -> str:

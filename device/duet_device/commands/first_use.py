@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +23,9 @@ from duet_device.pairs.pair import default_pair
 from duet_device.settings import ClientSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.install import Offer
 
 
@@ -78,11 +82,7 @@ def _fetch(
 
     servers = ",".join(map(str, parse_addresses(server)))
     source = CloudSource(servers, wanted, note=note)
-
-    def consent(offer: "Offer") -> None:
-        if not allow_unsigned:
-            _trust(offer, source.server, yes=yes)
-
+    consent = ask_to_trust(source, yes=yes)
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
         note(install_offer(source, offer))
@@ -94,16 +94,24 @@ def _fetch(
     return name
 
 
-def _trust(offer: "Offer", server: str, *, yes: bool) -> None:
-    """Pin the publisher of an offer, if this device trusts none yet and the user agrees.
+def ask_to_trust(source: "CloudSource", *, yes: bool) -> "Callable[[Offer], None]":
+    """Return a function that pins the publisher of an offer, if it is new and the user agrees.
 
-    Raises:
-        UntrustedPair: no one could be asked, or the user does not agree.
+    It raises `UntrustedPair` where no one can be asked, and `Interrupted` if the user refuses.
+
+    Args:
+        source: the cloud whose offers they are.
+        yes: agree without asking.
     """
+    return partial(_trust, source, yes)
+
+
+def _trust(source: "CloudSource", yes: bool, offer: "Offer") -> None:
     from duet_contract.keys import fingerprint
     from duet_device.trust.publishers import pin
     from duet_device.trust.signatures import first_key
 
+    server = source.server
     key = first_key(offer.manifest_json, offer.manifest, offer.signature, server)
     if key is None:
         return
@@ -112,7 +120,7 @@ def _trust(offer: "Offer", server: str, *, yes: bool) -> None:
     if not yes:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UntrustedPair(
-                f"{name} ({size}) is not installed, and its publisher {mark} is not trusted yet: "
+                f"{name} ({size}) is not fetched, since its publisher {mark} is not trusted yet: "
                 "repeat with --yes to fetch it and trust this publisher"
             )
         note(f"{server} offers {name} ({size})")

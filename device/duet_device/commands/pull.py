@@ -46,20 +46,32 @@ Exit codes:
     is_flag=True,
     help="Accept a pair without a trusted signature, if no publisher is pinned.",
 )
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Trust the publisher of the cloud's pair without asking.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress bar.")
-def pull(pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, quiet: bool) -> None:
+def pull(
+    pair: str, server: str, allow_downgrade: bool, allow_unsigned: bool, yes: bool, quiet: bool
+) -> None:
     """Fetch the decoder of PAIR, verify it, and install it.
 
     PAIR is ID or ID@VERSION of a pair that the cloud serves (its first if omitted),
     hub:ORG/NAME[@REVISION], or a directory. The signature and every file are verified before
     anything is replaced. Interrupted downloads resume.
     """
+    from duet_device.commands.first_use import ask_to_trust
+    from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.hub import PREFIX
     from duet_device.pairs.pulling.install import look
 
     source, wanted = _source(pair, server, PREFIX)
     try:
-        offer = look(source, wanted, allow_unsigned=allow_unsigned)
+        # Files from elsewhere come without a server to pin the publisher for.
+        consent = ask_to_trust(source, yes=yes) if isinstance(source, CloudSource) else None
+        offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
         end = install_offer(source, offer, allow_downgrade=allow_downgrade, quiet=quiet)
     finally:
         source.close()

@@ -84,7 +84,7 @@ class Recorder:
             at=dt.datetime.now(dt.UTC),
             question=question.text,
             key=_key(question, client),
-            context=tuple(document.name for document in question.context),
+            context=tuple(each.name for each in (*question.context, *question.notes)),
             signal=signal,
             receipt=receipt,
             conversation=conversation,

@@ -74,7 +74,7 @@ class Record(_Model):
     key: SignalKey
     """When the signal may be used again."""
     context: tuple[str, ...]
-    """Names of the private documents that the decoder was given."""
+    """Names of the private documents and notes."""
     signal: StoredSignal | None
     """The signal; None if the device answered alone, or from the start of a signal."""
     receipt: Receipt

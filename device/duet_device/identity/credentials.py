@@ -100,7 +100,7 @@ class Identity:
                 # As strict as for the host of an address.
                 Address.parse(f"{server_name}:1")
         except AddressError as error:
-            raise IdentityProblem(f"{self.server} names servers that are none: {error}") from error
+            raise IdentityProblem(f"{self.server} names a malformed server: {error}") from error
         if len(found) > MOST_SERVERS:
             raise IdentityProblem(f"{self.server} names more than {MOST_SERVERS} servers")
         return replace(self, servers=found, server_name=server_name)

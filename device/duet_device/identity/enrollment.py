@@ -15,6 +15,7 @@ from duet_contract.addresses import MOST_PORT, Address
 from duet_contract.enrollment_codes import EnrollmentCode, fingerprint
 from duet_contract.errors import EnrollmentCodeError, TransportError
 from duet_contract.keys import PUBLIC_KEY_BYTES
+from duet_contract.terminal import one_line
 from duet_contract.v1.enrollment_pb2 import EnrollRequest, EnrollResponse, GetAuthorityRequest
 from duet_contract.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from duet_device.errors import CloudUnreachable, DeviceError, IdentityProblem, UsageProblem
@@ -26,6 +27,8 @@ from duet_device.trust.publishers import pin, pinned
 
 _TIMEOUT_S = 10.0
 # Far more than any cloud has.
+# Longest message of the cloud that is shown, in characters.
+_MOST_SAID = 400
 _MOST_NAME = 255
 _MOST_PUBLISHERS = 256
 
@@ -197,7 +200,7 @@ def _failure(error: grpc.RpcError, address: Address, leaf: x509.Certificate) -> 
             f"these, or let its operator add it (duet-cloud admin rotate --host {host} ...)"
         )
     if _is(error, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED):
-        return IdentityProblem(f"the cloud at {address} refused: {text}")
+        return IdentityProblem(f"the cloud at {address} refused: {one_line(text)[:_MOST_SAID]}")
     if _is(error, grpc.StatusCode.DEADLINE_EXCEEDED):
         return CloudUnreachable(f"the cloud at {address} did not answer within {_TIMEOUT_S:g} s")
     return device_error(error, str(address))

@@ -50,6 +50,7 @@ def read_context(
     sources: Sequence[str],
     note: Callable[[str], None],
     timeout: float = DEFAULT_CONTEXT_TIMEOUT,
+    option: str = "--context",
 ) -> Context:
     """Read every source: files, folders with all that is in them, `-` for stdin.
 
@@ -60,15 +61,16 @@ def read_context(
         sources: as `--context` names them.
         note: receives one line about skipped files.
         timeout: seconds that all documents together may take; plain text takes none.
+        option: name of the option, for errors.
 
     Raises:
         UsageProblem: something cannot be read, is empty, too large, or no text.
     """
     if sources.count("-") > 1:
-        raise UsageProblem("--context - reads stdin, which can be given once")
+        raise UsageProblem(f"{option} - reads stdin, which can be given once")
     # The name of the current folder, to pathlib.
     if "" in sources:
-        raise UsageProblem("--context is empty: give a file, a folder, or - for stdin")
+        raise UsageProblem(f"{option} is empty: give a file, a folder, or - for stdin")
     documents: list[Document] = []
     with Converter(timeout) as converter:
         for source in sources:

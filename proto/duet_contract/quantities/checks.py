@@ -96,7 +96,9 @@ def check(masked: Masked, value: Value) -> Checks:
         >>> found.unused, found.turned
         (1, True)
     """
-    expected = [each.name for each in masked.quantities if each.kind not in _NAMING]
+    optional = masked.from_notes if any(q.name in value.used for q in masked.quantities) else 0
+    own = masked.quantities[optional:]
+    expected = [each.name for each in own if each.kind not in _NAMING]
     unused = sum(name not in value.used for name in expected)
     last = value.steps[-1].name
     symbols = [symbol for step in value.steps for symbol in step.symbols]

@@ -30,6 +30,8 @@ class Masked:
     """What may leave the device: no character of category Nd, Nl or No."""
     quantities: tuple[Quantity, ...]
     """In the order of the question; these stay on the device."""
+    from_notes: int = 0
+    """So many of the first quantities are from notes, and a formula need not use them."""
 
     def find(self, name: str) -> Quantity | None:
         """Return the quantity of that name."""

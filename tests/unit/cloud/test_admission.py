@@ -111,6 +111,13 @@ async def test_a_full_queue_drops_the_newest_of_who_has_most():
     assert order == ["a0", DROPPED, "b0", "a1", "a2"]
 
 
+@pytest.mark.parametrize(("running", "waiting"), [(1, 1), (8, 2), (256, 64)])
+def test_a_quarter_as_many_wait_as_run(running, waiting):
+    admission = Admission(1)
+    admission.open(running)
+    assert admission.max_waiting == waiting
+
+
 async def test_a_slot_ends_with_generation_not_with_sending():
     admission = opened(1, 1)
     async with admission.admit("first", "a") as place:

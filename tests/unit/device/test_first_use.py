@@ -250,3 +250,15 @@ def test_a_plain_terminal_of_another_language(cloud: Cloud) -> None:
         assert terminal.end() == ExitCode.OK
         assert "because\n\nh?ppy ?\n" in terminal.shown
         assert "\x1b[2m" not in terminal.output
+
+
+def test_a_pull_asks_as_well(cloud: Cloud, capsys: Captured) -> None:
+    arguments = ["pull", "--server", cloud.address]
+    assert main(arguments) == ExitCode.MODEL
+    assert "repeat with --yes" in capsys.readouterr().err
+    with Terminal(*arguments) as terminal:
+        terminal.expect("[y/N]: ")
+        terminal.type("y\n")
+        assert terminal.end() == ExitCode.OK
+    assert main(["ask", "why?", "--server", cloud.address]) == ExitCode.OK
+    assert pinned(cloud.address) == (public_bytes(KEY),)

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
+from duet_contract.terminal import one_line
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,
@@ -99,6 +100,7 @@ def test_the_device_continues_alone(name: str, pair: Pair, decoder: ScriptedDeco
     assert outcome.receipt.flops.reasoner == 0
     (note,) = notes(events)
     assert len(note) < 600
+    assert one_line(note) == note
     assert note.endswith("; the device answers alone")
     assert cloud.ended.wait(5)
 
@@ -111,6 +113,7 @@ def test_it_ends_with_one_error_where_the_cloud_is_required(
         ask(HOSTILE[name], pair, decoder, budget=BUDGET, require_cloud=True)
     assert caught.value.exit_code == ExitCode.UNREACHABLE
     assert len(str(caught.value)) < 600
+    assert one_line(str(caught.value)) == str(caught.value)
 
 
 def test_a_message_over_the_limit_is_not_a_busy_cloud(pair: Pair, decoder: ScriptedDecoder) -> None:

@@ -140,6 +140,9 @@ def test_a_device_with_an_expired_certificate_answers_alone(
     assert note.endswith("the device answers alone")
     with pytest.raises(IdentityExpired):
         answer(pair, decoder, server=SERVER, require_cloud=True)
+    helpless = Pair(pair.directory, pair.manifest.model_copy(update={"alone": None}))
+    with pytest.raises(IdentityExpired, match="cannot answer alone"):
+        answer(helpless, decoder, server=SERVER)
 
 
 @pytest.mark.parametrize("other", ["127.0.0.1:50151", "[::1]:50151", "127.0.0.2:50151"])

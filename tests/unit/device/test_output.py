@@ -1,7 +1,9 @@
 """What the receipt line says, and what a terminal is kept from."""
 
+import contextlib
 import io
 import sys
+import unicodedata
 from unittest.mock import Mock
 
 import click
@@ -11,8 +13,9 @@ from hypothesis import strategies as st
 
 from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Tokens
 from duet_device.cli import main
-from duet_device.commands.output import Output, receipt_details, receipt_line
+from duet_device.commands.output import Output, receipt_details, receipt_line, show_error
 from duet_device.errors import CloudRefused, ExitCode
+from duet_device.events import AnswerText, Note, Result, SignalText, Timings
 
 
 def receipt(**changes: object) -> Receipt:
@@ -207,3 +210,47 @@ def test_what_ends_a_question_is_told_on_a_line_of_its_own(
     assert both.getvalue() == "half of an ans\n"
     output.break_off()
     assert both.getvalue() == "half of an ans\n"
+
+
+# What a hostile model or cloud would choose from: controls, escapes, reordering, line ends, boxes.
+hostile_text = st.text(
+    alphabet="\x1b\x9b\x07\x08\r\x7f\0\u2028\u202e\u2066\u200f\udcff\n\t[]0;2JHk\\boxed{}ab é中",
+    max_size=60,
+)
+_REORDERS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def controls(text: str) -> set[str]:
+    """Characters in a text that do more on a terminal than being shown."""
+    return {
+        each
+        for each in text
+        if each in _REORDERS
+        or (unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") and each not in "\n\t")
+    }
+
+
+@given(texts=st.lists(hostile_text, max_size=4), as_json=st.booleans())
+def test_nothing_that_a_model_or_a_cloud_says_reaches_a_terminal_unescaped(
+    texts: list[str], as_json: bool
+) -> None:
+    out, err = Terminal(), Terminal()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.setenv("NO_COLOR", "1")
+        output = Output(as_json=as_json, show_signal=True, quiet=False, show_work=True)
+        for text in texts:
+            output.show(SignalText(text))
+            output.show(AnswerText(text))
+            output.show(Note(text))
+        said = "".join(texts).encode("utf-8", "replace").decode()
+        whole = receipt(answer=said, signal=said, work=(said,), doubts=(said,), value=said)
+        output.show(Result(whole, Timings(0.0, None, None, None, 0, 0), ()))
+        output.receipt(whole)
+        for text in texts:
+            show_error(CloudRefused(text))
+    assert not controls(out.getvalue())
+    assert not controls(err.getvalue())

@@ -206,3 +206,26 @@ def test_show_work_of_a_pair_that_computes(
     receipt = json.loads(out)
     found = [receipt[name] for name in ("answer", "value", "work", "numbers_sent")]
     assert found == ["35 pens.", "35", ["12*3-1=35"], 0]
+
+
+def test_notes_give_the_numbers_that_a_question_names(
+    cloud: ScriptedCloud, installed: Path, notes: str, tmp_path: Path, capsys: Captured
+) -> None:
+    assert main(["ask", "How does the safe open?", "--notes", notes]) == ExitCode.USAGE
+    assert "give the file with --context" in capsys.readouterr().err
+    data = manifest_data(schema=2, quantities="private", answers="computed")
+    installed_pair = installed.parent / "pairs" / "bytes" / "manifest.json"
+    installed_pair.write_text(Manifest.model_validate(data).to_json())
+    cloud.script = says(tokens(*b"a"), done(1))
+    arguments = ["--notes", notes, "--allow-unsigned", "--redact", "--json"]
+    assert main(["ask", "How does the safe open?", *arguments]) == ExitCode.OK
+    assert cloud.requests[0].question == "the safe opens with [a]. How does the safe open?"
+    receipt = json.loads(capsys.readouterr().out)
+    assert (receipt["value"], receipt["numbers_sent"]) == ("4711", 0)
+
+
+def test_stdin_is_read_once(cloud: ScriptedCloud, capsys: Captured) -> None:
+    assert main(["ask", "open?", "--notes", "-", "--context", "-"]) == ExitCode.USAGE
+    assert "stdin can be read once" in capsys.readouterr().err
+    assert main(["ask", "open?", "--notes", ""]) == ExitCode.USAGE
+    assert "--notes is empty" in capsys.readouterr().err

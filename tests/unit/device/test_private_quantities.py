@@ -3,6 +3,7 @@
 import random
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,52 @@ def test_such_a_pair_reads_no_context(computing: Pair) -> None:
     question = Question(QUESTION, (Document("a.txt", "one"),))
     with pytest.raises(UsageProblem, match="leave out --context"):
         ask(formula("a"), computing, ScriptedDecoder(answering("", " A:")), question=question)
+
+
+NOTE = Document("trip.txt", "Museum ticket: $7.50\nChildren: 24\nRent: $900\nAnn Bo owes $31\n")
+ASKED = "What do museum tickets for all children cost?"
+
+
+def test_lines_of_notes_are_sent_without_numbers_and_others_are_not(computing: Pair) -> None:
+    decoder = ScriptedDecoder(answering("They cost {=} dollars.", " A:"))
+    question = Question(ASKED, notes=(NOTE,))
+    result, cloud = ask(formula("a*b"), computing, decoder, question=question)
+    assert cloud.requests[0].question == f"Museum ticket: $[a]. Children: [b]. {ASKED}"
+    receipt = result.receipt
+    assert (receipt.answer, receipt.work) == ("They cost 180 dollars.", ("7.5*24=180",))
+    assert (receipt.numbers_sent, receipt.doubts, receipt.low_confidence) == (0, (), False)
+
+
+def test_a_fact_that_the_formula_leaves_out_is_no_reason_to_doubt(computing: Pair) -> None:
+    decoder = ScriptedDecoder(answering("It is {=}.", " A:"))
+    question = Question(ASKED.replace("all", "2"), notes=(NOTE,))
+    result, _ = ask(formula("a*c"), computing, decoder, question=question)
+    assert (result.answer, result.receipt.doubts) == ("It is 15.", ())
+    result, _ = ask(formula("a*b"), computing, decoder, question=question)
+    assert result.receipt.doubts == ("the formula leaves out 1 of the question's numbers",)
+
+
+def test_names_in_lines_of_notes_are_redacted_as_in_the_question(private: Manifest) -> None:
+    question = Question("What does Ann owe, 2 times?", notes=(NOTE,))
+    assert question.whole == "Ann Bo owes $31. What does Ann owe, 2 times?"
+    redaction = redact(question.whole, [lambda text: [Found(0, 6, "NAME", "ann bo")]])
+    masked = replace(question, redaction=redaction).for_pair(private).masked
+    assert masked.text == "[NAME_1] owes $[a]. What does [NAME_1] owe, [b] times?"
+    assert masked.from_notes == 1
+
+
+def test_no_digit_of_any_note_leaves_the_device(private: Manifest) -> None:
+    lines = list(questions(1500))
+    for text, *note in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
+        question = Question(text, notes=(Document("n", "\n".join(note)),))
+        assert not numeric(build_request(question, private, Settings()).question)
+
+
+def test_notes_that_cannot_be_used_are_refused(computing: Pair, pair: Pair) -> None:
+    decoder = ScriptedDecoder(answering("", " A:"))
+    with pytest.raises(UsageProblem, match="give the file with --context"):
+        ask(formula("a"), pair, decoder, question=Question(ASKED, notes=(NOTE,)))
+    with pytest.raises(UsageProblem, match="no line of the notes"):
+        ask(formula("a"), computing, decoder, question=Question("How old?", notes=(NOTE,)))
+    with pytest.raises(UsageProblem, match="the notes have 1048577 bytes, at most 1048576"):
+        Question(ASKED, notes=(Document("n", "x" * ((1 << 20) + 1)),))

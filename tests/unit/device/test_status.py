@@ -15,7 +15,7 @@ from duet_contract.private_files import write_private
 from duet_device.cli import main
 from duet_device.decoder import threads
 from duet_device.errors import ExitCode
-from duet_device.identity.credentials import Identity, save_identity, seal_key
+from duet_device.identity.credentials import Identity, encrypt_key, save_identity
 from duet_device.stored import everything
 from duet_device.trust.publishers import BY_HAND, pin
 from duet_device.vault import vault
@@ -50,9 +50,9 @@ def filled(places: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeyr
         builder_key()
         write_pair(pairs_home() / "toy", KEY)
         pin(BY_HAND, (public_bytes(KEY),))
-        sealed = seal_key("a test", b"key")
+        encrypted = encrypt_key("a test", b"key")
         save_identity(
-            Identity("a.example.org:1", "laptop", sealed_key=sealed, ends=2_000_000_000.0)
+            Identity("a.example.org:1", "laptop", encrypted_key=encrypted, ends=2_000_000_000.0)
         )
         assert main(["config", "set", "server", "a.example.org:1"]) == ExitCode.OK
         assert main(["logs", "on"]) == ExitCode.OK

@@ -222,13 +222,15 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
     assert "| train | 3 |" in first
     assert "| held-out templates | 2 |" in first
     outcomes = [json.loads(line) for line in rows.read_text().splitlines()]
-    assert len(outcomes) == 7
+    assert len(outcomes) == 11
     figures = json.loads(results.read_text())
     assert (figures["tries"], figures["reasoner"]["steps"]) == (2, 2)
     assert [(each["set"], each["questions"]) for each in figures["sets"]] == [
         ("train", 3),
         ("generated", 2),
         ("held-out templates", 2),
+        ("notes", 2),
+        ("notes in other words", 2),
     ]
     again = [str(out), str(annotated), "--formulas", str(rows), "--results", str(results)]
     assert train_formula_accuracy(again) == 0

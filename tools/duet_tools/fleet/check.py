@@ -309,7 +309,7 @@ class _Client:
         for _ in range(2):
             try:
                 async for response in self.stub.Reason(request):  # type: ignore[attr-defined]
-                    if response.HasField("done"):
+                    if response.HasField("end"):
                         asked.tokens = response.end.signal_tokens
                     else:
                         got(len(response.chunk.tokens.ids), not asked.first_s)

@@ -2,7 +2,8 @@
 
 Greedy formulas of a reasoner in training (OUT as `duet-train sft formulas` writes it),
 computed exactly, over files of problems (JSONL with `question` and `answer`) and over generated
-problems that no model was trained on.
+problems that no model was trained on. Of those with notes, an answer is also wrong if the device
+chose no line of the note that has a needed number.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ from duet_report.intervals import bootstrap_mean, bounds
 from duet_report.tables import markdown
 from duet_training.data.jsonl import json_lines, read_jsonl
 from duet_training.data.word_problems.generate import generated
+from duet_training.data.word_problems.notes import generated_notes
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.errors import DataError
 from duet_training.pair.description import Pair, load_pair
@@ -269,6 +271,10 @@ def _problems(arguments: SimpleNamespace) -> dict[str, list[MaskedProblem]]:
         for name, held_out in (("generated", False), ("held-out templates", True)):
             drawn = generated(random.Random(f"{name}/{arguments.seed}"), "test", held_out=held_out)
             sets[name] = list(islice(drawn, count))
+        for name, held_out in (("notes", False), ("notes in other words", True)):
+            rng = random.Random(f"{name}/{arguments.seed}")
+            notes = islice(generated_notes(rng, "test", held_out=held_out), count)
+            sets[name] = [each.problem for each in notes]
     return sets
 
 

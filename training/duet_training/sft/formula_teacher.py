@@ -5,6 +5,7 @@ import random
 from duet_contract.quantities import asked, plain_sentence
 from duet_contract.vocabulary import HubTokenizer
 from duet_training.data.word_problems.generate import generated
+from duet_training.data.word_problems.notes import generated_notes
 from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import Pair
 from duet_training.pair.prompting import PairPrompts
@@ -13,6 +14,8 @@ from duet_training.sft.rounds import in_rounds
 
 ALONE, SHORTENED = 0.2, 0.15
 """Shares of the decoder's examples without a signal, and with one that lacks its last step."""
+NOTED = 0.06
+"""Share of the generated problems whose numbers are from a note."""
 _RESULT = "{=}"
 
 
@@ -38,10 +41,11 @@ class FormulaTeacher:
 
     def examples(self, role: str, rng: random.Random, count: int, chunk: int) -> list[Example]:
         """`count` of them for "reasoner" or "decoder": those of the `chunk`-th draw."""
-        made = generated(rng, "train")
+        made, notes = generated(rng, "train"), generated_notes(rng, "train")
+        noted = (each.problem for each in notes if each.complete)
         real = count - round(count * self._share)
         shown = in_rounds(self._annotated, chunk * real, real, self._seed)
-        shown += [next(made) for _ in range(count - real)]
+        shown += [next(noted if rng.random() < NOTED else made) for _ in range(count - real)]
         if role == "reasoner":
             return [self.reasoner(problem) for problem in shown]
         return [self.decoder(problem, rng) for problem in shown]

@@ -57,7 +57,7 @@ def look(
     wanted: str,
     *,
     allow_unsigned: bool,
-    consent: Callable[[Offer], None] = lambda _: None,
+    consent: Callable[[Offer], None] | None = None,
 ) -> Offer:
     """Return what a source offers; refuse it unless a trusted publisher signed it.
 
@@ -65,7 +65,8 @@ def look(
         source: the source of the pair.
         wanted: "id@version" or "id"; "" accepts any pair.
         allow_unsigned: see `duet_device.trust.signatures.check_signature`.
-        consent: called with the offer before its signature is checked; may trust its publisher.
+        consent: called with the offer before its signature is checked, unless any is accepted;
+            may trust its publisher.
 
     Raises:
         UntrustedPair: not signed, signed by an unknown key, modified, or not the wanted pair.
@@ -81,7 +82,8 @@ def look(
     if wanted and not manifest.matches(wanted):
         raise UntrustedPair(f"{source.name} gave {manifest.reference} in place of {wanted}")
     offer = Offer(manifest, content, signature)
-    consent(offer)
+    if consent and not allow_unsigned:
+        consent(offer)
     check_signature(content, manifest, signature, allow_unsigned=allow_unsigned)
     return offer
 

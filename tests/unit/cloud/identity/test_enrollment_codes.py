@@ -18,6 +18,7 @@ from duet_cloud.identity.authority import invite
 from duet_cloud.identity.callers import peer_network
 from duet_cloud.identity.certificates import der
 from duet_cloud.identity.code_rate_limit import MOST_IN_ALL, MOST_PER_ADDRESS, CodeRateLimiter
+from duet_cloud.identity.enrollment import MOST_RENEWALS
 from duet_contract.channels import Pem, open_aio_channel, tls_credentials
 from duet_contract.enrollment_codes import EnrollmentCode
 from duet_contract.errors import EnrollmentCodeError
@@ -247,3 +248,15 @@ def test_a_mistyped_code_is_told(position, character):
 def test_what_is_no_code(text):
     with pytest.raises(EnrollmentCodeError):
         EnrollmentCode.parse(text)
+
+
+async def test_renewals_of_a_device_are_bounded(secure, refused):
+    client = secure.connect(identities.device(secure.authority))
+    request = RenewRequest(signing_request=identities.signing_request())
+    for _ in range(MOST_RENEWALS):
+        await client.identity.Renew(request)
+    error = await refused(client.identity.Renew(request))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "10 renewals an hour" in error.details()
+    other = secure.connect(identities.device(secure.authority, "other"))
+    await other.identity.Renew(request)

@@ -7,8 +7,11 @@ from contextlib import suppress
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from duet_cloud.identity import authorizer
 from tests.doubles import identities
+from tests.doubles.unread import until
 
 SLOTS = 4
 
@@ -45,3 +48,22 @@ async def test_one_device_with_61_connections_and_three_with_two(secure):
     shares = {name: round(tokens / served.total(), 3) for name, tokens in served.items()}
     assert shares["many"] < 0.4, shares
     assert min(shares.values()) > 0.15
+
+
+async def test_the_calls_of_one_device_are_bounded_and_others_go_on(secure, refused, monkeypatch):
+    """Calls of any kind, such as health watches, which end when their client wants."""
+    monkeypatch.setattr(authorizer, "MOST_CALLS", 3)
+    one, other = (
+        secure.connect(identities.device(secure.authority, name)) for name in ("one", "other")
+    )
+    watch = health_pb2_grpc.HealthStub(one.channel).Watch
+    calls = [watch(health_pb2.HealthCheckRequest()) for _ in range(3)]
+    for call in calls:
+        await call.read()
+    error = await refused(watch(health_pb2.HealthCheckRequest()))
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "limit of one: 3 calls at a time" in error.details()
+    assert await other.ask() == 10
+    calls[0].cancel()
+    await until(lambda: secure.server.security.authorizer._calls["one"] == 2)
+    assert await one.ask() == 10

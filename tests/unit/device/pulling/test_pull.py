@@ -16,6 +16,7 @@ from duet_contract.signature import sign_pair
 from duet_device.cli import main
 from duet_device.errors import ExitCode, ModelProblem
 from duet_device.identity import renewal
+from duet_device.pairs.pulling import cloud as cloud_module
 from duet_device.pairs.pulling.install import alone
 from duet_device.pairs.pulling.source import append
 from duet_device.trust.publishers import BY_HAND, pin
@@ -97,6 +98,27 @@ def test_a_link_that_stays_broken_keeps_what_came(
     assert is_installed(home, origin)
 
 
+def test_a_cloud_that_drips_comes_to_an_end(
+    cloud: PairCloud, home: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_module, "_MOST_WAIT_S", 0.01)
+    cloud.cuts = [1] * 100
+    refused(pull(cloud, "toy"), capsys, "the link broke", home, ExitCode.UNREACHABLE)
+    assert len(cloud.offsets) == 20
+
+
+@pytest.mark.parametrize(("asked", "most"), [(0.25, 0.32), (86_000.0, 75.0)])
+def test_a_busy_cloud_s_delay_is_followed_within_a_minute_and_not_by_all_at_once(
+    cloud: PairCloud, monkeypatch: pytest.MonkeyPatch, asked: float, most: float
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    cloud.retry_after = [asked] * 3
+    assert pull(cloud, "toy") == ExitCode.OK
+    assert len(set(pauses)) == 3
+    assert all(min(asked, 60.0) <= pause <= most for pause in pauses)
+
+
 def test_no_cloud(cloud: PairCloud, home: Path, capsys: Captured) -> None:
     cloud.__exit__()
     refused(pull(cloud, "toy"), capsys, "no cloud at", home, ExitCode.UNREACHABLE)
@@ -124,7 +146,7 @@ def test_a_signature_of_another_key(
 
 def test_nobody_is_pinned(cloud: PairCloud, origin: Path, home: Path, capsys: Captured) -> None:
     pin(BY_HAND, ())
-    refused(pull(cloud, "toy"), capsys, "--allow-unsigned", home)
+    refused(pull(cloud, "toy"), capsys, "repeat with --yes", home)
     assert pull(cloud, "toy", "--allow-unsigned") == ExitCode.OK
     assert is_installed(home, origin)
 

@@ -21,7 +21,7 @@ from duet_training.data.story_problems.draw import Split, split_of
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.distractors import CONTEXTS, DISTRACTORS, SCENES
 from duet_training.data.word_problems.problem import MaskedProblem
-from duet_training.data.word_problems.slots import SORTS, Number, Words, with_articles
+from duet_training.data.word_problems.slots import SLOT, SORTS, Number, Words, with_articles
 from duet_training.data.word_problems.templates import Template, read_templates
 from duet_training.errors import DataError
 
@@ -31,7 +31,6 @@ _SHARES = {"bare": 0.02, "outside": 0.06}
 """Share of problems of families that are not word problems, and not rephrased, of all others."""
 _SHUFFLED = re.compile(r"\(([^()]* ~ [^()]*)\)")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_SLOT = re.compile(r"<([A-Za-z]+\d?)>")
 # `{a}`, `{a:money}`, or `{a=five}`: a number that the template says and the formula uses.
 _NUMBER = re.compile(r"\{([a-z])(?::([a-z]+)|=([^{}]+))?\}")
 _SENTENCE_END = re.compile(r"(?<!Mr\.)(?<!Ms\.)(?<!Mrs\.)(?<=[.?!])\s+")
@@ -107,7 +106,7 @@ def instantiate(template: Template, rng: random.Random, style: Style) -> MaskedP
     words = Words(rng)
     text = _SHUFFLED.sub(lambda found: _shuffled(found[1], rng), template.text)
     text = choose(f"{text} :: {template.sentence}", rng)
-    text = with_articles(_SLOT.sub(lambda slot: words.slot(slot[1]), text))
+    text = with_articles(SLOT.sub(lambda slot: words.slot(slot[1]), text))
     body, _, sentence = text.partition(" :: ")
     sentences = [_upper_first(each) for each in _SENTENCE_END.split(" ".join(body.split()))]
     if template.family not in _SHARES:
@@ -179,7 +178,7 @@ def _restyled(sentences: list[str], rng: random.Random, style: Style, words: Wor
 
 def _filled(text: str, rng: random.Random, words: Words) -> str:
     """Fill the choices and slots of a sentence or of its beginning."""
-    told = _SLOT.sub(lambda found: words.slot(found[1]), choose(text, rng))
+    told = SLOT.sub(lambda found: words.slot(found[1]), choose(text, rng))
     return _upper_first(with_articles(told))
 
 
@@ -213,7 +212,7 @@ def _numbers(question: str, template: Template, rng: random.Random) -> dict[str,
 
 
 def _said(text: str) -> Number:
-    """Read a number that stands in a template."""
+    """Read a number that is part of a template."""
     return Number(mask(text).quantities[0].value or Fraction(), text)
 
 

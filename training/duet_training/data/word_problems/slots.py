@@ -106,6 +106,7 @@ _PLAIN: dict[str, tuple[str, ...]] = {
 _PLURALS = {name: "goodses" if name == "goods" else f"{name}s" for name in CLASSES}
 _PLURALS["dish"] = "dishes"
 _SINGULAR = {plural: name for name, plural in _PLURALS.items()}
+SLOT = re.compile(r"<([A-Za-z]+\d?)>")
 _BASE = re.compile(r"([a-z]+?)(\d?)")
 _IRREGULAR = {
     "shelf": "shelves",
