@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import grpc
 
+from duet_contract.connections import wait_until_connected
 from duet_contract.errors import ContractError
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import (
@@ -242,6 +243,29 @@ class Client:
         reference.append(weakref.ref(stream))
         return stream
 
+    def warm(self) -> None:
+        """Load the decoder, connect, and evaluate what every prompt begins with.
+
+        The next question waits for none of these. An unreachable cloud is no error.
+
+        Raises:
+            ModelProblem: the pair or its decoder cannot be used.
+            IdentityProblem: there is no usable identity for the server; the decoder is loaded.
+        """
+        from duet_device.exchange import warm
+
+        deadline = Deadline(self.settings.timeout)
+        with self._my_turn(deadline, None):
+            warm(self._load_decoder(), self.pair.manifest, self.settings, deadline)
+            notes: list[Note] = []
+            if not self.settings.device_only:
+                for server in self._open_servers(self.settings, deadline, notes)[:1]:
+                    channel = server.acquire()
+                    wait_until_connected(channel, self.settings.connect_timeout)
+                    server.release(channel)
+            for note in notes:
+                log.info(note.text)
+
     def close(self) -> None:
         """Stop the question that is being answered, and free decoder and connection.
 
@@ -329,7 +353,9 @@ class Client:
         return question
 
     @contextmanager
-    def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Any]]) -> Iterator[None]:
+    def _my_turn(
+        self, deadline: Deadline, stream: weakref.ref[Generator[Any]] | None
+    ) -> Iterator[None]:
         """Wait until no other question is being answered."""
         thread = threading.get_ident()
         while not self._turn.acquire(timeout=POLL_S):

@@ -33,6 +33,8 @@ from duet_device.question import Question
 from duet_device.settings import Settings
 from duet_device.signal_stream import Signal, read_signal
 
+# Tokens of a question that is not long.
+_USUAL_QUESTION = 256
 # Tokens of context that a conversation has from the start.
 _CONVERSATION = 4096
 # The device's own part, in seconds, on a machine that computes it in no time.
@@ -127,6 +129,20 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
         signal.ids if signal else (),
         answered.ids,
     )
+
+
+def warm(decoder: Decoder, manifest: Manifest, settings: Settings, deadline: Deadline) -> None:
+    """Make room for a usual question, and evaluate what every prompt begins with.
+
+    Raises:
+        ModelProblem: the decoder cannot be used, or there is not enough memory.
+    """
+    budget = settings.budget_for(manifest)
+    prompts = build_prompts(decoder, manifest, Question("?").for_pair(manifest), budget)
+    question = min(manifest.limits.question, _USUAL_QUESTION)
+    room = len(prompts.prefix) + question + budget + len(prompts.suffix) + manifest.defaults.answer
+    decoder.reserve(min(room, manifest.decoder.context))
+    decoder.become(prompts.prefix, deadline.check)
 
 
 def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> tuple[float, float]:
@@ -248,7 +264,7 @@ def _generation(exchange: Exchange) -> Generation:
     return Generation(
         decoder,
         ends=frozenset(ends),
-        limit=manifest.defaults.answer,
+        limit=settings.answer_limit(manifest),
         temperature=manifest.defaults.temperature if temperature is None else temperature,
         seed=settings.seed,
         prompt_lookup=settings.prompt_lookup,

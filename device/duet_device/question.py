@@ -62,12 +62,12 @@ class Question:
     """A signal that the same question had before; no connection is opened then."""
     masked: Masked | None = None
     """All that is sent, without its numbers; None if the pair reads numbers."""
-    notes: Context = ()
-    """Documents with quantities. The lines that the question names are sent without numbers."""
     shared: str = ""
     """Earlier turns of a conversation, redacted, that are sent before the question."""
     earlier: tuple[Turn, ...] | None = None
     """Earlier turns that the decoder reads; None outside conversations."""
+    notes: Context = ()
+    """Documents with quantities. The lines that the question names are sent without numbers."""
 
     def __post_init__(self) -> None:
         try:
@@ -89,29 +89,29 @@ class Question:
         """The question as it leaves the device: all of it that a request holds."""
         if self.masked:
             return self.masked.text
-        return self._with_shared()
+        return self._with_shared(self.redaction.text if self.redaction else self.text)
 
     @property
     def asked(self) -> str:
         """The question as the decoder reads it."""
         if self.masked:
             return self.masked.text
-        return self.redaction.text if self.redaction else self.whole
+        return self.redaction.text if self.redaction else self.text
 
     def for_pair(self, manifest: Manifest) -> "Question":
         """Return the question as a pair reads it: masked if the pair's quantities are private."""
         if manifest.quantities != "private":
             return replace(self, masked=None)
         kept = self.redaction.originals if self.redaction else ()
-        masked = mask(self._with_shared(), kept)
+        whole = self.redaction.text if self.redaction else self.whole
+        masked = mask(self._with_shared(whole), kept)
         if self.notes:
             own = self.redaction.apply(self.text) if self.redaction else self.text
-            count = len(masked.quantities) - len(mask(own, kept).quantities)
+            count = len(masked.quantities) - len(mask(self._with_shared(own), kept).quantities)
             masked = replace(masked, from_notes=max(0, count))
         return replace(self, masked=masked)
 
-    def _with_shared(self) -> str:
-        text = self.redaction.text if self.redaction else self.whole
+    def _with_shared(self, text: str) -> str:
         return f"{self.shared}Question: {text}" if self.shared else text
 
     def check_size(self, manifest: Manifest) -> None:

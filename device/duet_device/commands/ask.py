@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
+from duet_device.ask_request import AskRequest
 from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
@@ -30,15 +32,14 @@ from duet_device.settings import (
     DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
     ClientSettings,
+    question_settings,
 )
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
-    from duet_device.client import Client
     from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Recorder
-    from duet_device.privacy.found import Finder
-    from duet_device.question import Question
+    from duet_device.privacy.context import Context
+    from duet_device.privacy.words import Word
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
@@ -178,6 +179,12 @@ class _Ask(ConfiguredCommand):
     metavar="N",
     help="Questions of --in that the cloud may work on at once.",
 )
+@click.option(
+    "--linger",
+    type=Number(0, MOST_TIMEOUT, min_open=True),
+    metavar="SECONDS",
+    help="Keep a warm server for later questions, until it is idle so long.",
+)
 @click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
@@ -202,6 +209,7 @@ def ask(
     questions: Path | None,
     answers: Path,
     in_flight: int,
+    linger: float | None,
     quiet: bool,
     verbose: bool,
     **settings: Unpack[ClientSettings],
@@ -230,23 +238,20 @@ def ask(
             raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
-    # Imported here, so that --help and errors of usage come at once.
-    from duet_device.client import Client
-    from duet_device.commands.first_use import installed_pair
-    from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Recorder
-    from duet_device.events import Result
-    from duet_device.privacy.context import Context, read_context
-    from duet_device.question import Question
-
-    if not questions:
-        # An empty one fetches no pair.
-        Question(text)
-    with deadline.waiting():
-        pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
-    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
+
+    def installed() -> str:
+        from duet_device.commands.first_use import installed_pair
+
+        with deadline.waiting():
+            return installed_pair(
+                context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned
+            )
+
+    # Imported here and below, so that --help and errors of usage come at once.
+    from duet_device.commands.output import Output
+
     output = Output(
         as_json=as_json,
         show_signal=show_signal,
@@ -255,85 +260,82 @@ def ask(
         show_work=show_work,
         verbose=verbose,
     )
-    with client:
-        documents: Context = ()
-        if sources:
-            with deadline.waiting():
-                documents = read_context(sources, output.note, context_timeout)
-        notes: Context = ()
-        if note_sources:
-            with deadline.waiting():
-                notes = read_context(note_sources, output.note, context_timeout, "--notes")
-        finders: Sequence[Finder] | None = None
-        if redact or redact_words or redact_numbers:
-            finders = finders_for(redact_words, redact_numbers, output.note)
-        # It may ask for a passphrase, as may a search for a stored signal.
+    documents: Context = ()
+    notes: Context = ()
+    if sources or note_sources:
+        from duet_device.privacy.context import read_context
+
         with deadline.waiting():
-            recorder = Recorder(not no_log, output.note)
+            documents = read_context(sources, output.note, context_timeout)
+            notes = read_context(note_sources, output.note, context_timeout, "--notes")
+    words_to_redact: list[Word] = []
+    if redact_words:
+        from duet_device.privacy.words import read_words
 
-        def prepare(text: str) -> Question:
-            asked = Question(text, documents, notes=notes)
-            if finders is not None:
-                asked = _redacted(asked, finders, deadline.check)
-            if not reuse:
-                return asked
-            with deadline.waiting():
-                return replace(asked, signal=recorder.find(asked, client))
+        words_to_redact = read_words(redact_words)
+    request = AskRequest(
+        text,
+        pair_name,
+        settings["server"],
+        question_settings(settings),
+        threads=settings["threads"],
+        allow_unsigned=allow_unsigned,
+        context=tuple((document.name, document.text) for document in documents),
+        notes=tuple((document.name, document.text) for document in notes),
+        redact=redact,
+        redact_words=tuple((word.text, word.label) for word in words_to_redact),
+        redact_numbers=redact_numbers,
+        reuse=reuse,
+        store=not no_log,
+    )
+    if questions:
+        from duet_device.asking import Preparation, open_client
+        from duet_device.commands.batch import Batch
 
-        if questions:
-            from duet_device.commands.batch import Batch
-
-            def store(asked: Question, result: Result) -> None:
-                recorder.store(asked, client, result)
-
-            Batch(questions, answers, in_flight, prepare, store, stop).run(client)
-        else:
-            _answer(client, prepare(text), deadline, output, recorder)
+        request = replace(request, pair=installed())
+        with open_client(request, request.settings) as client:
+            prepared = Preparation(request, client, deadline, output.note)
+            batch = Batch(questions, answers, in_flight, prepared.question, prepared.store, stop)
+            batch.run(client)
+    else:
+        _answer(request, deadline, output, installed, linger)
 
 
 def _answer(
-    client: "Client",
-    question: "Question",
+    request: AskRequest,
     deadline: Deadline,
     output: "Output",
-    recorder: "Recorder",
+    installed: Callable[[], str],
+    linger: float | None,
 ) -> None:
-    """Show the events of a question, and store its result."""
-    from duet_device.events import Result
+    """Ask the local server if one runs, else answer here; show the events."""
+    from duet_device.events import Stored
+    from duet_device.serve.connect import connect
 
+    events = connect(request, deadline, output.note)
+    served = events is not None
+    if events is None:
+        from duet_device.asking import answer_here
+        from duet_device.question import Question
+
+        # An empty one fetches no pair.
+        Question(request.question)
+        request = replace(request, pair=installed())
+        events = answer_here(request, deadline)
     try:
-        for event in client.stream(question, deadline=deadline):
-            output.show(event)
-            if isinstance(event, Result):
-                # Only an answer that was written is stored.
-                output.receipt(event.receipt, recorder.store(question, client, event))
+        with closing(events):
+            for event in events:
+                if isinstance(event, Stored):
+                    output.receipt(event.result.receipt, event.id)
+                else:
+                    output.show(event)
     except DeviceError:
         output.break_off()
         raise
+    if linger and not served:
+        from duet_device.serve.linger import start
 
-
-def finders_for(
-    words: Path | None, numbers: bool, note: Callable[[str], None]
-) -> "Sequence[Finder]":
-    """Return what `--redact` and its variants look for."""
-    from duet_device.privacy.forms import find_numbers
-    from duet_device.privacy.identifiers import load_finders
-    from duet_device.privacy.words import find_words, read_words
-
-    return [
-        *([find_words(read_words(words))] if words else []),
-        *load_finders(note),
-        *([find_numbers] if numbers else []),
-    ]
-
-
-def _redacted(
-    question: "Question", finders: "Sequence[Finder]", check: Callable[[], None]
-) -> "Question":
-    from duet_device.privacy.redaction import redact
-
-    taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.whole, finders, taken, check))
+        start(request, linger)
 
 
 def _read_stdin() -> str:

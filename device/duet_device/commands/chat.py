@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from duet_device.commands.ask import ask, finders_for, read_line, stop_on_interrupt
+from duet_device.commands.ask import ask, read_line, stop_on_interrupt
 from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import Output, note, show
 from duet_device.deadline import Deadline
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
     from duet_contract.receipt import Receipt
     from duet_device.client import Client
-    from duet_device.commands.recorder import Recorder
     from duet_device.conversation import Conversation, Past
+    from duet_device.recorder import Recorder
 
 _PROMPT = "> "
 # Of `ask`, in addition to the settings.
@@ -96,8 +96,8 @@ def chat(
     stop = stop_on_interrupt(context)
     from duet_device.client import Client
     from duet_device.commands.first_use import installed_pair
-    from duet_device.commands.recorder import Recorder
     from duet_device.conversation import Conversation
+    from duet_device.recorder import Recorder
 
     pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
     client = Client(pair, allow_unsigned=allow_unsigned, **settings)
@@ -107,7 +107,11 @@ def chat(
     past, id_ = _stored(manifest, continued) if continued is not None else ([], None)
     finders = None
     if redact or redact_words or redact_numbers:
-        finders = finders_for(redact_words, redact_numbers, note)
+        from duet_device.asking import finders_for
+        from duet_device.privacy.words import read_words
+
+        words = read_words(redact_words) if redact_words else []
+        finders = finders_for(words, redact_numbers, note)
     talk = Conversation(manifest, share=share_history, finders=finders, past=past)
     with client:
         styles = {"show_signal": show_signal, "quiet": quiet, "verbose": verbose}

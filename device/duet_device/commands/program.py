@@ -12,6 +12,7 @@ PROGRAM = Program(
     commands={
         "ask": (f"{_HERE}.ask:ask", "Answer a question."),
         "chat": (f"{_HERE}.chat:chat", "Answer questions in turn, as a chat."),
+        "serve": (f"{_HERE}.serve:serve", "Keep a warm server for ask, an API, a page."),
         "pull": (f"{_HERE}.pull:pull", "Fetch and install a pair's decoder."),
         "pairs": (f"{_HERE}.pairs:pairs", "List the installed pairs."),
         "rm": (f"{_HERE}.pairs:rm", "Delete an installed pair."),
@@ -25,7 +26,7 @@ PROGRAM = Program(
         "purge": (f"{_HERE}.status:purge", "Delete all that DUET stored here."),
         "forget": (f"{_HERE}.logs:forget", "Remove stored answers."),
     },
-    epilog="Options can also be set by environment variables: DUET_OPTION for ask and pull, "
+    epilog="Options can also be set by environment variables: DUET_OPTION for ask, serve and pull, "
     "DUET_COMMAND_OPTION for the others.",
     environment="DUET",
     errors=(DeviceError,),

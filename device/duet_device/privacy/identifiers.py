@@ -4,6 +4,7 @@ Names come from a spaCy model where one is installed, else from `duet_device.pri
 imported before text needs it, and nothing is ever downloaded.
 """
 
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable
@@ -63,6 +64,7 @@ def _spacy_model() -> str | None:
     return next((name for name in names if importlib.util.find_spec(name)), None)
 
 
+@functools.cache
 def _names_by_model(model: str) -> Finder:
     # With torch, or with another package's components, the import takes many times as long. Only
     # transformer models need them.

@@ -188,9 +188,11 @@ def test_without_out_rows_go_to_stdout(
 def test_redaction_is_of_each_question(cloud: ScriptedCloud, tmp_path: Path) -> None:
     questions = write(tmp_path / "q", "ask Anna Berg", "ask Otto Kant and then Otto!")
     assert run(questions, tmp_path / "a", "--redact") == ExitCode.OK
-    # Sent together, they arrive in any order.
-    sent = sorted(each.question for each in cloud.requests)
-    assert sent == ["ask [NAME_1]", "ask [NAME_1] and then [NAME_1]!"]
+    # Both are sent at once; which one arrives first is chance.
+    assert {each.question for each in cloud.requests} == {
+        "ask [NAME_1]",
+        "ask [NAME_1] and then [NAME_1]!",
+    }
 
 
 def test_a_batch_stops_when_all_fail_alike(
