@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from duet_contract.connections import connection_states
 from duet_device.errors import CloudUnreachable
-from duet_device.link_errors import Failure, Kind, device_error
+from duet_device.link_errors import Failure, Kind, device_error, was_accepted
 
 # RFC 8305: how long one connection attempt runs before the next one begins next to it.
 _HEAD_START_S = 0.25
@@ -145,6 +145,10 @@ def connect(servers: Sequence[Server], timeout_s: float, check: Callable[[], Non
                     continue
                 del trying[server]
                 if isinstance(result, grpc.Channel):
+                    late = [each for each in trying if servers.index(each) < servers.index(server)]
+                    for each in late:
+                        # It had a head start: the next question begins elsewhere.
+                        each.release(trying.pop(each).channel, failed=True)
                     return Connected(server, result, failures)
                 server.release(attempt.channel, failed=True)
                 failures[server] = result
@@ -194,7 +198,9 @@ class _Attempt:
             return _closed(self._server)
         except grpc.RpcError as error:
             if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE:
-                return Failure(Kind.UNREACHED, device_error(error, self._server.name))
+                # There is a server: a link that broke so early works the next time.
+                kind = Kind.LOST if was_accepted(error) else Kind.UNREACHED
+                return Failure(kind, device_error(error, self._server.name))
         return None
 
 

@@ -369,6 +369,10 @@ def _exported(out: Path, confidence: float) -> None:
     (start / "decoder" / "tokenizer.json").write_text("{}")
 
 
+def test_the_recipe_that_a_release_is_packed_for_is_there():
+    assert (packing.RECIPES / f"{word_problems.NAME}.toml").is_file()
+
+
 def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):
     out, into, recipes = (tmp_path / name for name in ("out", "into", "recipes"))
     _exported(out, 0.61234)

@@ -2,7 +2,7 @@
 
 With the split a request is the signal's tokens, and the answer is the device's own time. Without,
 the large model's reasoning and its answer are both the replica's. A refused device retries once,
-after the service's retry delay (as `device/duet_device/link.py` does); refused again, it aborts.
+after the service's retry delay (as `device/duet_device/retries.py` does); refused again, it aborts.
 """
 
 import random
