@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError
+from duet_device.errors import CloudBusy, CloudUnreachable, DeviceError, SignalLate
 from duet_device.link_errors import Failure, Kind
 from duet_device.servers import Server
 
@@ -122,7 +122,10 @@ class Retries:
 
     def error(self) -> DeviceError:
         """Return the error of the question: of all servers', the one that says most."""
-        return max((state.error for state in self._states.values() if state.error), key=_weight)
+        errors = [state.error for state in self._states.values() if state.error]
+        return max(
+            errors, key=_weight, default=SignalLate("no server was asked in time (--timeout)")
+        )
 
 
 def _is_short(failure: Failure) -> bool:

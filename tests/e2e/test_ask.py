@@ -44,7 +44,7 @@ def test_json_is_one_receipt_and_nothing_else(service):
     assert result.returncode == 0, result.stderr
     receipt = Receipt.model_validate_json(result.stdout)
     assert receipt.source == "duet"
-    assert receipt.pair == "smollm2-135m@1.0.0"
+    assert receipt.pair == "smollm2-135m@1.0.1"
     assert receipt.answer.strip()
     assert receipt.signal.strip()
     assert receipt.tokens.signal > 0
@@ -115,7 +115,7 @@ def test_device_only_never_connects(service):
 def test_a_server_of_another_pair(service, thinking_pair):
     result = _ask("--pair", str(thinking_pair), "--server", service.address, QUESTION)
     assert result.returncode == 6
-    assert "qwen3-4b-0.6b@1.0.0" in _one_line(result)
+    assert "qwen3-4b-0.6b@1.0.1" in _one_line(result)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_a_pull_killed_midway_is_gone_on_with_and_the_pair_answers(
     assert not installed.exists(), "it was faster than the test"
     code, out, err = device("pull", *server)
     assert (code, err) == (0, "")
-    assert "smollm2-135m@1.0.0 is ready" in out
+    assert "smollm2-135m@1.0.1 is ready" in out
     assert not (installed / "reasoner").exists()
     for name in ("manifest.json", "model.sig", "decoder/model.Q4_0.gguf"):
         assert filecmp.cmp(installed / name, real_pair / name, shallow=False)
@@ -75,7 +75,7 @@ def test_a_pull_killed_midway_is_gone_on_with_and_the_pair_answers(
 def test_a_pair_that_the_service_does_not_have(service, device):
     code, out, err = device("pull", "other@1.0.0", "--server", service.address)
     assert (code, out) == (6, "")
-    assert f"duet-device pull smollm2-135m@1.0.0 --server {service.address}" in err
+    assert f"duet-device pull smollm2-135m@1.0.1 --server {service.address}" in err
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
+import json
+from importlib.resources import files
+
 import pytest
 
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.recipe import Source, load_recipe, shipped_recipes
+from duet_cloud.pairs.shipped import shipped_manifest, shipped_pairs
 from duet_cloud.pairs.sources import locate
 from tests.doubles.commands import cloud_pairs as main
 
@@ -10,6 +14,19 @@ def test_every_shipped_recipe_is_sound():
     assert {"smollm2-135m", "qwen3-4b-0.6b"} <= set(shipped_recipes())
     for name in shipped_recipes():
         assert load_recipe(name).id == name
+
+
+def test_a_decoder_answers_alone_where_that_is_worth_something():
+    """The figures of released pairs decide; base models that were instructed answer by themselves."""
+    for home in files("duet_pairs").iterdir():
+        if not (figures := home / "figures.json").is_file():
+            continue
+        measured = json.loads(figures.read_text("utf-8"))["evaluations"]["wide"]
+        made = shipped_manifest if home.name in shipped_pairs() else load_recipe
+        is_useful = measured["alone"]["accuracy"] > 0.5 * measured["duet"]["accuracy"]
+        assert (made(home.name).alone == "useful") == is_useful, home.name
+    for name in ("smollm2-135m", "qwen3-4b-0.6b"):
+        assert load_recipe(name).alone == "useful"
 
 
 def test_unknown_recipe_names_those_there_are(capsys):

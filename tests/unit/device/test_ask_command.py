@@ -144,6 +144,21 @@ def test_signal_is_shown_on_wish(cloud: ScriptedCloud, capsys: Captured) -> None
     assert err == "because\n\n"
 
 
+def test_servers_of_the_environment(
+    cloud: ScriptedCloud, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedCloud(says()) as other:
+        gone = other.address
+    monkeypatch.setenv("DUET_SERVER", f"{gone},{cloud.address}")
+    assert main(["ask", "--json", "why?"]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    receipt = json.loads(out)
+    assert (receipt["outcome"], receipt["server"]) == ("complete", cloud.address)
+    assert receipt["resumed"] == 0
+    assert err.startswith(f"duet-device: no cloud at {gone}: ")
+    assert f"; asking {cloud.address}\n" in err
+
+
 def test_an_error_in_the_middle_of_a_signal_has_a_line_of_its_own(
     cloud: ScriptedCloud, capsys: Captured
 ) -> None:

@@ -19,7 +19,8 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded
+from duet_device.async_client import AsyncClient
+from duet_device.errors import CloudBusy, CloudUnreachable, DeadlineExceeded, UsageProblem
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import QUESTION, answer, notes
@@ -309,3 +310,23 @@ def test_a_server_that_loses_every_call_is_not_asked_for_ever(
         receipt = answer(pair, decoder, server=cloud.address, budget=20).receipt
     assert (receipt.outcome, receipt.tokens.signal) == ("partial", 4)
     assert len(cloud.requests) == 3
+
+
+async def test_an_asyncio_client_continues_as_well(pair: Pair, decoder: ScriptedDecoder) -> None:
+    with ScriptedCloud(serves([6])) as cloud:
+        async with AsyncClient(
+            pair,
+            decoder=decoder,  # type: ignore[arg-type]
+            server=f" {cloud.address} , {cloud.address}",
+            budget=20,
+        ) as client:
+            receipt = (await client.ask(QUESTION)).receipt
+    assert (receipt.signal.encode(), receipt.outcome) == (bytes(SIGNAL), "continued")
+
+
+@pytest.mark.parametrize(
+    "server", ["", "a:1,", "a:1,,b:2", ",".join(f"a:{n}" for n in range(1, 18))]
+)
+def test_malformed_lists_of_servers(server: str, pair: Pair, decoder: ScriptedDecoder) -> None:
+    with pytest.raises(UsageProblem):
+        answer(pair, decoder, server=server)

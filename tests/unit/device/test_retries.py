@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeviceError
+from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, DeviceError, SignalLate
 from duet_device.link_errors import Failure, Kind
 from duet_device.retries import Next, Retries
 from duet_device.servers import Server
@@ -86,6 +86,12 @@ def test_the_error_that_says_most_is_raised() -> None:
     for server, kind in ((first, Kind.REFUSED), (second, Kind.BUSY), (third, Kind.UNREACHED)):
         after(retries, server, kind=kind)
     assert str(retries.error()) == "no"
+
+
+def test_no_time_at_all() -> None:
+    retries = Retries(servers(2))
+    assert retries.next(5.0, 5.0) is None
+    assert isinstance(retries.error(), SignalLate)
 
 
 calls = st.lists(
