@@ -8,7 +8,7 @@ connections gets one share, and a device that is alone gets all slots.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -34,7 +34,7 @@ _WHY_NOT = {
     SERVING_STATE_FAILED: "the service's engine has failed",
 }
 # Complete signals of one identity that it may always leave unread, however many others ask.
-_MOST_UNREAD = 4
+_MOST_UNREAD = 16
 
 
 class _Phase(Enum):
@@ -85,10 +85,17 @@ class Admission:
         max_running: most requests that generate, until `open` says more.
         max_waiting: most requests that wait; None: a quarter of those that generate, so that waiting
             adds at most a quarter to the time of a request.
+        clock: seconds on a steady clock.
     """
 
-    def __init__(self, max_running: int, max_waiting: int | None = None) -> None:
+    def __init__(
+        self,
+        max_running: int,
+        max_waiting: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.state: ServingState.ValueType = SERVING_STATE_LOADING
+        self._clock = clock
         self._given_waiting = max_waiting
         self._set_limits(max_running)
         self.running = 0
@@ -213,7 +220,7 @@ class Admission:
             )
 
     def _grant(self, place: Place) -> None:
-        place.phase, place.since = _Phase.RUNNING, time.monotonic()
+        place.phase, place.since = _Phase.RUNNING, self._clock()
         place.share.running += 1
         self.running += 1
         self._virtual_s = max(self._virtual_s, place.share.used_s)
@@ -225,7 +232,7 @@ class Admission:
         """End the running phase of a request; give its slot to the next one."""
         if place.phase != _Phase.RUNNING:
             return
-        held_s = time.monotonic() - place.since
+        held_s = self._clock() - place.since
         self._holding_s += 0.2 * (held_s - self._holding_s)
         share = place.share
         place.phase = _Phase.SENDING

@@ -39,7 +39,7 @@ class EngineWatch:
         self._requests: set[asyncio.Task[Any]] = set()
         self._error: EngineError | None = None
         self.progressed = time.monotonic()
-        """When a request began or got a token, on the monotonic clock."""
+        """When a request got a token, or the first one began, on the monotonic clock."""
 
     @asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
@@ -50,7 +50,9 @@ class EngineWatch:
         """
         task = asyncio.current_task()
         assert task is not None
-        self.progressed = time.monotonic()
+        if not self._running():
+            # Later ones must not hide that those before get no token.
+            self.progressed = time.monotonic()
         self._requests.add(task)
         try:
             yield

@@ -112,8 +112,8 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
     if code == grpc.StatusCode.UNAVAILABLE:
         if problem := _tls_problem(text):
             return CloudUnreachable(f"no trusted cloud at {server}: {problem}")
-        if "failed to connect" in text and ("Socket closed" in text or "reset by peer" in text):
-            # What a server with identities does to plaintext; which of the two is chance.
+        if was_accepted(error):
+            # What a server with identities does to plaintext.
             return CloudUnreachable(
                 f"no cloud at {server}: it closed the connection; if it asks for an identity: "
                 "duet-device enroll HOST:PORT CODE"
@@ -121,6 +121,14 @@ def device_error(error: grpc.RpcError, server: str) -> DeviceError:
         # gRPC lists every address that it tried; why the last one failed is the useful part.
         return CloudUnreachable(f"no cloud at {server}: {text.rsplit('remote host: ', 1)[-1]}")
     return CloudUnreachable(f"the cloud at {server} failed: {text or code.name} ({code.name})")
+
+
+def was_accepted(error: grpc.RpcError) -> bool:
+    """Return whether a server accepted the connection of a failed call, and closed it at once."""
+    assert isinstance(error, grpc.Call)
+    text = error.details() or ""
+    # Which of the two is chance.
+    return "failed to connect" in text and ("Socket closed" in text or "reset by peer" in text)
 
 
 def failure_of(error: grpc.RpcError, server: str) -> Failure:

@@ -11,7 +11,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from duet_contract.connections import connection_states
 from duet_device.errors import CloudUnreachable
-from duet_device.link_errors import Failure, Kind, device_error
+from duet_device.link_errors import Failure, Kind, device_error, was_accepted
 
 # RFC 8305: how long one connection attempt runs before the next one begins next to it.
 _HEAD_START_S = 0.25
@@ -198,7 +198,9 @@ class _Attempt:
             return _closed(self._server)
         except grpc.RpcError as error:
             if isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE:
-                return Failure(Kind.UNREACHED, device_error(error, self._server.name))
+                # There is a server: a link that broke so early works the next time.
+                kind = Kind.LOST if was_accepted(error) else Kind.UNREACHED
+                return Failure(kind, device_error(error, self._server.name))
         return None
 
 

@@ -35,7 +35,8 @@ def connection_states(channel: grpc.Channel) -> Iterator[grpc.ChannelConnectivit
         yield _STATES[state]
         while True:
             if core.watch_connectivity_state(state, time.time() + _SLICE_S).success:
-                state = core.check_connectivity_state(False)
+                # A connection that was lost at once leaves the channel idle: it connects again.
+                state = core.check_connectivity_state(True)
                 yield _STATES[state]
             else:
                 yield None

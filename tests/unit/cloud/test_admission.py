@@ -1,6 +1,7 @@
 """Slots and queue places are shared among identities, whatever the order in which they ask."""
 
 import asyncio
+import itertools
 from collections import Counter
 from contextlib import suppress
 
@@ -9,12 +10,14 @@ from google.rpc import error_details_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duet_cloud import admission as admission_module
 from duet_cloud.admission import Admission
 from duet_cloud.status import Refusal
 
 
 def opened(max_running: int, max_waiting: int) -> Admission:
-    admission = Admission(max_running, max_waiting)
+    # A second passes with each grant and release, whatever else the machine does.
+    admission = Admission(max_running, max_waiting, itertools.count().__next__)
     admission.open(max_running)
     return admission
 
@@ -50,6 +53,13 @@ class Load:
     def start(self, identity: str, connections: int) -> None:
         self.tasks += [asyncio.create_task(self.keep_asking(identity)) for _ in range(connections)]
 
+    async def serve(self, requests: int) -> None:
+        """Counts from zero, until so many were served."""
+        self.served.clear()
+        async with asyncio.timeout(30):
+            while self.served.total() < requests:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
     async def stop(self) -> None:
         for task in self.tasks:
             task.cancel()
@@ -60,13 +70,12 @@ class Load:
 async def test_one_identity_with_many_connections_gets_one_share(max_running, max_waiting):
     load = Load(opened(max_running, max_waiting))
     load.start("many", 61)
-    await asyncio.sleep(0.02)
+    await load.serve(20)
     for identity in ("one", "two", "three"):
         # Enough at a time for a share of the slots.
         load.start(identity, max(1, max_running // 2))
-    await asyncio.sleep(0.05)
-    load.served.clear()
-    await asyncio.sleep(0.3)
+    await load.serve(20)
+    await load.serve(120)
     await load.stop()
     share = {name: count / load.served.total() for name, count in load.served.items()}
     assert share.pop("many") < 0.35
@@ -128,7 +137,8 @@ async def test_a_slot_ends_with_generation_not_with_sending():
         assert admission.running == 0
 
 
-async def test_unread_signals_are_bounded_and_others_go_on():
+async def test_unread_signals_are_bounded_and_others_go_on(monkeypatch):
+    monkeypatch.setattr(admission_module, "_MOST_UNREAD", 4)
     admission = opened(2, 2)
     held = []
     for number in range(4):

@@ -68,6 +68,23 @@ async def test_a_failed_engine_is_not_serving_and_its_requests_end(cloud, fail, 
     assert "engine has failed" in error.details()
 
 
+async def test_requests_that_keep_coming_do_not_hide_a_stall(cloud):
+    """They are refused, as all slots are held by requests that get no token."""
+    cloud.engine.hang(answers=True)
+    calls = [asyncio.create_task(refused(cloud.inference.Reason(QUESTION))) for _ in range(3)]
+
+    async def keep_asking():
+        while True:
+            await refused(cloud.inference.Reason(QUESTION))
+            await asyncio.sleep(0.02)
+
+    asking = asyncio.create_task(keep_asking())
+    await asyncio.wait_for(cloud.server.engine_failed.wait(), 10)
+    asking.cancel()
+    for error in await asyncio.gather(*calls):
+        assert "no token came" in error.details()
+
+
 async def test_an_engine_loaded_again_serves(cloud):
     route = cloud.server.routes.default
     calls = [cloud.inference.Reason(QUESTION) for _ in range(2)]

@@ -7,7 +7,7 @@ import shutil
 import grpc
 import pytest
 
-from duet_cloud import distribution
+from duet_cloud import admission, distribution
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
@@ -23,13 +23,13 @@ def options(options):
 
 
 async def test_a_signal_that_is_not_read_holds_no_slot_and_ends(cloud):
-    admission = cloud.server.admission
+    places = cloud.server.admission
     async with (
         tapped(cloud.server.port) as (address, sent),
         open_aio_channel(address, options=CLOSED_WINDOW) as channel,
     ):
         call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?"))
-        await until(lambda: cloud.engine.emitted == 10 and admission.running == 0)
+        await until(lambda: cloud.engine.emitted == 10 and places.running == 0)
         # Its one slot serves others while the signal is unread.
         for _ in range(3):
             request = ReasonRequest(question="What?")
@@ -56,7 +56,8 @@ async def test_a_long_signal_that_is_not_read_stops_being_generated(cloud):
         assert (await refused(call)).code() == grpc.StatusCode.UNAVAILABLE
 
 
-async def test_a_device_that_reads_nothing_is_refused_more(cloud):
+async def test_a_device_that_reads_nothing_is_refused_more(cloud, monkeypatch):
+    monkeypatch.setattr(admission, "_MOST_UNREAD", 4)
     address = f"127.0.0.1:{cloud.server.port}"
     async with open_aio_channel(address, options=CLOSED_WINDOW) as channel:
         stub = InferenceServiceStub(channel)

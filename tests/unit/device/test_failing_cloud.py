@@ -15,6 +15,7 @@ from duet_contract.v1.inference_pb2 import (
 from duet_device.errors import CloudBusy, CloudRefused, CloudUnreachable, ExitCode, PairMismatch
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
+from duet_tools.faults.cutting import Cut, CuttingRelay
 from tests.doubles.asking import QUESTION, answer, ask, notes
 from tests.doubles.cloud import (
     Script,
@@ -191,3 +192,18 @@ def test_a_cloud_that_closes_a_plaintext_link_may_want_an_identity(
     said = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: {how}"
     with pytest.raises(CloudUnreachable, match="duet-device enroll HOST:PORT CODE"):
         ask(refusing(grpc.StatusCode.UNAVAILABLE, said), pair, decoder, require_cloud=True)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("after", [1, 9, 20, 30, 33, 36, 39, 42, 45])
+def test_a_link_that_breaks_while_it_connects_is_tried_again(
+    after: int, reset: bool, pair: Pair, decoder: ScriptedDecoder
+) -> None:
+    with (
+        ScriptedCloud(says(tokens(65), done(1))) as cloud,
+        CuttingRelay(cloud.address, Cut(bytes=after, reset=reset)) as relay,
+    ):
+        outcome = answer(pair, decoder, server=relay.address, require_cloud=True)
+    assert relay.is_cut
+    assert outcome.receipt.source == "duet"
+    assert outcome.receipt.signal == "A"

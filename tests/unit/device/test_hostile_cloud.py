@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -12,7 +13,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from duet_contract.encodings import MOST_SIGNAL_BYTES_PER_TOKEN
@@ -183,24 +184,34 @@ def test_details_that_cannot_be_read(pair: Pair, decoder: ScriptedDecoder) -> No
 
 
 class _Raw(grpc.GenericRpcHandler):
+    """Sends `messages`, whatever their bytes."""
+
+    def __init__(self, *messages: bytes) -> None:
+        self.messages = messages
+
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        # A chunk of text whose two bytes are not UTF-8, then the end.
-        message = ReasonResponse(chunk=SignalChunk(text="ab")).SerializeToString()
-        responses = [message.replace(b"ab", b"\xff\xfe"), done_text(1).SerializeToString()]
-        return grpc.unary_stream_rpc_method_handler(lambda *_: iter(responses))
+        return grpc.unary_stream_rpc_method_handler(lambda *_: iter(self.messages))
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        server = grpc.server(ThreadPoolExecutor(2), [self])
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        try:
+            yield address
+        finally:
+            server.stop(None)
 
 
 def test_text_that_is_no_utf8(
     pair: Pair, decoder: ScriptedDecoder, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[Event] = []
-    server = grpc.server(ThreadPoolExecutor(1), [_Raw()])
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    try:
+    # A chunk of text whose two bytes are not UTF-8, then the end.
+    message = ReasonResponse(chunk=SignalChunk(text="ab")).SerializeToString()
+    raw = _Raw(message.replace(b"ab", b"\xff\xfe"), done_text(1).SerializeToString())
+    with raw.served() as address:
         outcome = answer(pair, decoder, events, server=address)
-    finally:
-        server.stop(None)
     assert outcome.receipt.source == "device"
     assert len(notes(events)) == 1
     assert "Traceback" not in capfd.readouterr().err
@@ -256,3 +267,70 @@ def test_no_count_above_the_budget_and_no_odd_time_passes(
     else:
         with pytest.raises(BrokenSignal):
             held.check_end(said)
+
+
+any_count = st.integers(0, 2**32 - 1)
+any_response = st.one_of(
+    st.builds(
+        lambda ids: tokens(*ids),
+        st.lists(st.integers(0, 255) | any_count, max_size=2 * BUDGET),
+    ),
+    st.builds(text, st.text(max_size=40) | st.text(" \x1b\u202ea\n", max_size=2000)),
+    st.builds(
+        lambda count, finish, encoding, when: done(
+            count, finish_reason=finish, encoding=encoding, queue_ms=when
+        ),
+        st.integers(0, BUDGET) | any_count,
+        st.integers(0, 4),
+        st.integers(0, 3),
+        st.floats(width=32),
+    ),
+    st.just(ReasonResponse()),
+)
+
+
+@st.composite
+def any_message(draw: st.DrawFn) -> bytes:
+    """A message as it should be, or one with bytes changed, cut or made up."""
+    data: bytes = draw(any_response).SerializeToString()
+    match draw(st.sampled_from(["whole", "whole", "cut", "changed", "made up"])):
+        case "cut":
+            return data[: draw(st.integers(0, len(data)))]
+        case "changed" if data:
+            place = draw(st.integers(0, len(data) - 1))
+            return data[:place] + draw(st.binary(min_size=1, max_size=3)) + data[place + 1 :]
+        case "made up":
+            return draw(st.binary(max_size=60))
+    return data
+
+
+def test_no_stream_of_messages_does_more_than_end_in_a_line(
+    pair: Pair, decoder: ScriptedDecoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    raw = _Raw()
+
+    @settings(
+        max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(messages=st.lists(any_message(), max_size=5))
+    def ask_it(messages: list[bytes]) -> None:
+        raw.messages = tuple(messages)
+        events: list[Event] = []
+        began = time.perf_counter()
+        try:
+            outcome = answer(pair, decoder, events, server=address, budget=BUDGET, timeout=1.5)
+        except DeadlineExceeded:
+            # A cut signal continues for as long as there is time.
+            assert 1.4 < time.perf_counter() - began < 5
+            return
+        assert time.perf_counter() - began < 5
+        receipt = outcome.receipt
+        assert receipt.answer == "häppy 🙂"
+        # Of a part of a text, the decoder's own tokens are counted.
+        assert receipt.outcome == "partial" or receipt.tokens.signal <= BUDGET
+        assert len(receipt.signal.encode()) <= BUDGET * MOST_SIGNAL_BYTES_PER_TOKEN
+        assert all(len(note) < 600 and one_line(note) == note for note in notes(events))
+
+    with raw.served() as address:
+        ask_it()
+    assert "Traceback" not in capfd.readouterr().err

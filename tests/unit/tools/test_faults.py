@@ -15,7 +15,7 @@ from duet_tools.errors import UsageProblem
 from duet_tools.faults import matrix
 from duet_tools.faults.cutting import Cut, CuttingRelay, Frames
 from duet_tools.faults.homes import Said
-from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld
+from duet_tools.faults.trials import NotRun, Row, Setting, Trials, Unheld, Void
 from duet_tools.report.fault_table import fault_table
 from duet_tools.results.faults import FaultMatrix, FaultResult, read_matrix
 from duet_tools.results.figures import Machine
@@ -122,6 +122,8 @@ def _row(name: str, setting: list[Setting] | None = None) -> Row:
             with trials.trial():
                 if number == 0:
                     raise Unheld("a | b")
+                if number == 1:
+                    raise Void
         trials.figures["longest, s"] = 1.23456
 
     return Row(name, "breaks", "stays whole", run, "engine")
@@ -140,13 +142,13 @@ def test_rows_are_run_counted_written_and_read_again(
     assert not settings[0].scratch.exists()
     found = read_matrix(out)
     first, absent = found.rows
-    assert (first.trials, first.held, first.otherwise) == (3, 2, {"a | b": 1})
+    assert (first.trials, first.held, first.otherwise) == (2, 1, {"a | b": 1})
     assert (first.engine, first.quick) == ("scripted", True)
     assert (absent.trials, absent.not_run) == (0, "no disk")
     # A row that is run again takes the place of the earlier one, the others stay.
     assert bench_faults([*arguments, "--rows", "first"]) == 1
     first, absent = read_matrix(out).rows
-    assert (first.trials, first.engine, absent.not_run) == (10, "vLLM", "no disk")
+    assert (first.trials, first.engine, absent.not_run) == (9, "vLLM", "no disk")
     assert str(tmp_path) not in out.read_text()
 
 

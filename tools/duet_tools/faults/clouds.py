@@ -1,13 +1,12 @@
 """Services that are killed or restarted while devices ask, with and without a second replica."""
 
 import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
-from duet_tools.faults.devices import SPLIT, UNREACHED, Asked, Device
+from duet_tools.faults.devices import SPLIT, UNREACHED, Asked, Device, devices, keep_asking
 from duet_tools.faults.services import Script, Service
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
 from duet_tools.subjects.subject import READY_S
@@ -38,31 +37,25 @@ class _Replica:
         self.service = self._stack.enter_context(service)
 
 
-@contextmanager
-def _devices(setting: Setting, count: int) -> Iterator[list[Device]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(Device(setting)) for _ in range(count)]
-
-
 def _ask_all(
-    setting: Setting, devices: Sequence[Device], server: str, killed: _Replica
+    setting: Setting, asking: Sequence[Device], server: str, killed: _Replica
 ) -> list[Asked]:
     """Let all devices ask at about the same time, and kill a replica meanwhile."""
-    delays = [setting.draws.uniform(0.0, 0.3) for _ in devices]
+    delays = [setting.draws.uniform(0.0, 0.3) for _ in asking]
 
     def ask(device: Device, delay_s: float) -> Asked:
         time.sleep(delay_s)
         return device.ask(server, budget=_BUDGET, timeout=_TIMEOUT_S)
 
-    with ThreadPoolExecutor(len(devices)) as pool:
-        asking = pool.map(ask, devices, delays)
+    with ThreadPoolExecutor(len(asking)) as pool:
+        asked = pool.map(ask, asking, delays)
         time.sleep(setting.draws.uniform(0.0, _SIGNAL_S))
         killed.service.kill()
-        return list(asking)
+        return list(asked)
 
 
 def _killed(setting: Setting, trials: Trials) -> None:
-    with ExitStack() as stack, _devices(setting, setting.count(_DEVICES, 3)) as devices:
+    with ExitStack() as stack, devices(setting, setting.count(_DEVICES, 3)) as asking:
         replicas = [_Replica(setting, stack) for _ in range(2)]
         longest = 0.0
         for number in range(setting.count(50, 2)):
@@ -70,22 +63,22 @@ def _killed(setting: Setting, trials: Trials) -> None:
             first, second = replicas if number % 2 else replicas[::-1]
             killed = first if number % 4 < 3 else second
             with trials.trial():
-                asked = _ask_all(setting, devices, f"{first.address},{second.address}", killed)
+                asked = _ask_all(setting, asking, f"{first.address},{second.address}", killed)
                 longest = max(longest, *(each.seconds for each in asked))
                 for each in asked:
                     each.check_split()
             killed.start_again()
-    trials.figures["devices"] = len(devices)
+    trials.figures["devices"] = len(asking)
     trials.figures["question, longest, s"] = longest
 
 
 def _killed_alone(setting: Setting, trials: Trials) -> None:
-    with ExitStack() as stack, _devices(setting, setting.count(_DEVICES, 3)) as devices:
+    with ExitStack() as stack, devices(setting, setting.count(_DEVICES, 3)) as asking:
         replica = _Replica(setting, stack)
         longest, split = 0.0, 0
         for _ in range(setting.count(20, 1)):
             with trials.trial():
-                asked = _ask_all(setting, devices, replica.address, replica)
+                asked = _ask_all(setting, asking, replica.address, replica)
                 longest = max(longest, *(each.seconds for each in asked))
                 split += sum(each.outcome == SPLIT for each in asked)
                 if others := {each.outcome for each in asked} - UNREACHED - {SPLIT}:
@@ -96,36 +89,24 @@ def _killed_alone(setting: Setting, trials: Trials) -> None:
 
 
 def _rolling(setting: Setting, trials: Trials) -> None:
-    over = threading.Event()
-    with ExitStack() as stack, _devices(setting, setting.count(_STREAMS, 4)) as devices:
+    asked: list[Asked] = []
+    with ExitStack() as stack, devices(setting, setting.count(_STREAMS, 4)) as asking:
         replicas = [_Replica(setting, stack) for _ in range(2)]
         server = ",".join(replica.address for replica in replicas)
-
-        def keep_asking(device: Device) -> list[Asked]:
-            asked = []
-            while not over.is_set():
-                asked.append(device.ask(server, budget=_BUDGET, timeout=_TIMEOUT_S))
-            return asked
-
-        with ThreadPoolExecutor(len(devices)) as pool:
-            asking = [pool.submit(keep_asking, device) for device in devices]
-            try:
-                for _ in range(setting.count(5, 1)):
-                    for replica in replicas:
-                        time.sleep(_SETTLE_S)
-                        replica.service.send(signal.SIGTERM)
+        with keep_asking(asking, server, asked, budget=_BUDGET, timeout=_TIMEOUT_S):
+            for _ in range(setting.count(5, 1)):
+                for replica in replicas:
+                    time.sleep(_SETTLE_S)
+                    replica.service.send(signal.SIGTERM)
+                    with trials.trial():
                         if not replica.service.wait_ended(READY_S):
                             raise Unheld("a service does not stop")
-                        replica.start_again()
-            finally:
-                over.set()
-        longest = 0.0
-        for each in (each for asked in asking for each in asked.result()):
-            longest = max(longest, each.seconds)
-            with trials.trial():
-                each.check_split()
-    trials.figures["streams"] = len(devices)
-    trials.figures["question, longest, s"] = longest
+                    replica.start_again()
+    for each in asked:
+        with trials.trial():
+            each.check_split()
+    trials.figures["streams"] = len(asking)
+    trials.figures["question, longest, s"] = max(each.seconds for each in asked)
 
 
 ROWS = (

@@ -2,6 +2,9 @@
 
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Self, Unpack
 
@@ -105,3 +108,31 @@ class Device:
         thread.join(given["timeout"] + _PATIENCE_S)
         asked.seconds = time.monotonic() - began
         return asked
+
+
+@contextmanager
+def devices(setting: Setting, count: int) -> Iterator[list[Device]]:
+    """Several devices."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Device(setting)) for _ in range(count)]
+
+
+@contextmanager
+def keep_asking(
+    asking: Sequence[Device], server: str, asked: list[Asked], **settings: Unpack[QuestionSettings]
+) -> Iterator[None]:
+    """Let each device ask one question after the other meanwhile; `asked` gets all of them."""
+    over = threading.Event()
+
+    def ask(device: Device) -> None:
+        while not over.is_set():
+            asked.append(device.ask(server, **settings))
+
+    with ThreadPoolExecutor(len(asking)) as pool:
+        running = [pool.submit(ask, device) for device in asking]
+        try:
+            yield
+        finally:
+            over.set()
+    for each in running:
+        each.result()

@@ -1,13 +1,13 @@
 """Many short requests, clients that read nothing, and devices that die: what a service still holds."""
 
 import asyncio
+import sys
 import time
-from contextlib import ExitStack
 from functools import partial
 
 import grpc
 
-from duet_contract.channels import open_aio_channel, open_channel
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools.faults.devices import QUESTION, Device
@@ -15,13 +15,8 @@ from duet_tools.faults.garbage import check_flat
 from duet_tools.faults.homes import Home
 from duet_tools.faults.services import Held, Script, Service, settled
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.children import Child
 
-# The smallest window that gRPC's core announces: no message of ours fits into it.
-_CLOSED_WINDOW = [
-    ("grpc.http2.lookahead_bytes", 5),
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-]
 _WARM_UP = 200
 _AT_ONCE = 8
 # The service ends a call whose reader does not read after this time; 30 s by default.
@@ -102,14 +97,11 @@ def _unread(setting: Setting, trials: Trials) -> None:
     ):
         device.ask(service.address, budget=8).check_split()
         before = service.held()
+        asked = request(setting, 64).SerializeToString().hex()
+        clients = [sys.executable, "-m", "duet_tools.faults.unread", service.address, asked]
+        clients.append(str(slots))
         for number in range(1, setting.count(10, 1) + 1):
-            with trials.trial(), ExitStack() as stack:
-                for _ in range(slots):
-                    channel = open_channel(service.address, options=_CLOSED_WINDOW)
-                    stack.enter_context(channel)
-                    # Messages are read when they are asked for.
-                    call = InferenceServiceStub(channel).Reason(request(setting, 64), timeout=30)
-                    stack.callback(call.cancel)
+            with trials.trial(), Child("clients that read nothing", clients):
                 if not settled(lambda: service.capacity().running == slots, 5):
                     raise Unheld("the calls do not arrive")
                 began = time.monotonic()
@@ -136,7 +128,7 @@ def _killed_device(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "device")
     script = Script(tokens=400, pause_s=0.05)
     longest = 0.0
-    with Service(setting, script=None if setting.vllm else script) as service:
+    with Service(setting, script=script) as service:
         ask = ["ask", "--pair", str(setting.pair), "--allow-unsigned", "--budget", "64"]
         ask += ["--temperature", "1", "--server", service.address, QUESTION]
         for _ in range(setting.count(20, 2)):

@@ -4,31 +4,26 @@ What a process has written stays in the system's memory when it is killed: wheth
 reach the disk before a real power cut is not tried.
 """
 
-import json
-import secrets
-import shutil
-import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from duet_contract.errors import ContractError
-from duet_contract.integrity import verify_files
-from duet_contract.manifest import MANIFEST_NAME, load_manifest
-from duet_device.errors import DeviceError
-from duet_device.home import HISTORY_NAME
+from duet_device.errors import DeviceError, ExitCode
 from duet_device.identity.credentials import load_identity
-from duet_tools.faults.homes import PASSPHRASE, Home, Said
+from duet_tools.faults.homes import Home, Said
 from duet_tools.faults.services import Script, Service, variables
+from duet_tools.faults.stored import (
+    HISTORY_WRITER,
+    authority,
+    check_history,
+    check_pair,
+    invite,
+    older,
+)
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
 
 _KILLED_AT = "duet_tools.faults.killed_at"
-_WRITER = "duet_tools.faults.history_writer"
-_OLD = "0.0.1"
 
 
 @dataclass(frozen=True)
@@ -41,10 +36,12 @@ class _Operation:
     """Returns the command of a trial."""
     folder: Path
     """The part of the home that the command changes."""
-    check: Callable[[Home], None]
+    check: Callable[[Home], object]
     """Raises `Unheld` if the home is damaged."""
     finished: Callable[[Home], None]
     """Raises `Unheld` if the command, repeated, left the home unfinished."""
+    codes: tuple[int, ...] = (0,)
+    """Exit codes of the repeated command."""
 
     def cut(self, setting: Setting, trials: Trials, times: int) -> None:
         """Kill the command at each of its changes, and at random moments; then repeat it."""
@@ -73,7 +70,7 @@ class _Operation:
 
     def _repeat(self, home: Home, arguments: tuple[str, ...]) -> None:
         self.check(home)
-        home.run(*arguments).check(0)
+        home.run(*arguments).check(*self.codes)
         self.check(home)
         self.finished(home)
 
@@ -85,15 +82,10 @@ def _pull(setting: Setting, trials: Trials) -> None:
     name = setting.manifest.id
 
     def check(home: Home) -> None:
-        directory = home.pairs / name
-        try:
-            manifest = load_manifest(directory)
-            verify_files(directory, manifest.decoder.files)
-        except ContractError as error:
-            raise Unheld("the installed pair is damaged") from error
+        check_pair(home, name)
 
     def finished(home: Home) -> None:
-        if load_manifest(home.pairs / name).version != setting.manifest.version:
+        if check_pair(home, name).version != setting.manifest.version:
             raise Unheld("the new pair is not installed")
         left = [path.name for path in (home.pairs / ".pulling").iterdir()]
         if any(not name.endswith(".lock") for name in left):
@@ -103,36 +95,6 @@ def _pull(setting: Setting, trials: Trials) -> None:
         arguments = ("pull", name, "--server", service.address, "--allow-unsigned", "--quiet")
         operation = _Operation(home, lambda: arguments, home.pairs, check, finished)
         operation.cut(setting, trials, setting.count(10, 2))
-
-
-def older(setting: Setting) -> Path:
-    """Return a copy of the pair's decoder, without signature, as an older version."""
-    old = setting.scratch / "older" / setting.manifest.id
-    for file in setting.manifest.decoder.files:
-        (old / file.path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(setting.pair / file.path, old / file.path)
-    data = json.loads((setting.pair / MANIFEST_NAME).read_text("utf-8"))
-    (old / MANIFEST_NAME).write_text(json.dumps(data | {"version": _OLD}), "utf-8")
-    return old
-
-
-@contextmanager
-def authority(setting: Setting) -> Iterator[Path]:
-    """An authority, for this process's `duet-cloud admin` and for a service's `--tls-dir`."""
-    directory = setting.scratch / "authority"
-    with variables(DUET_AUTHORITY=str(directory), DUET_AUTHORITY_PASSPHRASE=PASSPHRASE):
-        _admin("init")
-        yield directory
-
-
-def invite() -> str:
-    """Return a code for a device that has none yet."""
-    return _admin("invite", f"device-{secrets.token_hex(4)}").strip()
-
-
-def _admin(*arguments: str) -> str:
-    command = [sys.executable, "-m", "duet_cloud", "admin", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def _enrollment(setting: Setting, trials: Trials) -> None:
@@ -146,7 +108,7 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
         address = f"127.0.0.1:{port}"
         home.run("enroll", address, invite()).check(0)
 
-        def check(home: Home) -> None:
+        def certificate(home: Home) -> str:
             with variables(**home.environment):
                 try:
                     identity = load_identity(service.address)
@@ -155,8 +117,13 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
                     identity.credentials()
                 except DeviceError as error:
                     raise Unheld("the stored identity is damaged") from error
+            return identity.certificate
+
+        earlier = certificate(home)
 
         def finished(home: Home) -> None:
+            if certificate(home) == earlier:
+                raise Unheld("the new identity is not stored")
             if any((home.data / "enrollments").iterdir()):
                 raise Unheld("parts of an enrollment are left")
 
@@ -164,7 +131,9 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
             # A code is spent once.
             return ("enroll", address, invite())
 
-        operation = _Operation(home, arguments, home.data, check, finished)
+        # A command that was killed after its work has spent its code: repeated, it is refused.
+        codes = (int(ExitCode.OK), int(ExitCode.IDENTITY))
+        operation = _Operation(home, arguments, home.data, certificate, finished, codes)
         operation.cut(setting, trials, setting.count(8, 2))
 
 
@@ -174,7 +143,7 @@ def _history(setting: Setting, trials: Trials) -> None:
     stored: list[str] = []
     for _ in range(setting.count(30, 3)):
         with trials.trial():
-            command = home.start("0", module=(_WRITER,))
+            command = home.start("0", module=(HISTORY_WRITER,))
             assert command.process.stdout
             stored.append(command.process.stdout.readline().strip())
             time.sleep(setting.draws.uniform(0.0, 0.2))
@@ -183,27 +152,12 @@ def _history(setting: Setting, trials: Trials) -> None:
     trials.figures["answers stored"] = len(stored)
 
 
-def check_history(home: Home, stored: list[str]) -> None:
-    """Check that a history is sound, and holds every answer that was stored.
-
-    Raises:
-        Unheld: it is not, or an answer is lost.
-    """
-    said = home.run("logs", "--count", "0", "--json").check(0)
-    there = {json.loads(line)["id"] for line in said.out.splitlines()}
-    if not there.issuperset(stored):
-        raise Unheld("stored answers are lost")
-    with closing(sqlite3.connect(home.data / HISTORY_NAME)) as database:
-        if database.execute("PRAGMA integrity_check").fetchone()[0] != "ok":
-            raise Unheld("the history's database is damaged")
-
-
 def _first_use(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "first")
     home.data.mkdir(parents=True)
 
     def finished(home: Home) -> None:
-        check_history(home, home.run("3", module=(_WRITER,)).check(0).out.split())
+        check_history(home, home.run("3", module=(HISTORY_WRITER,)).check(0).out.split())
 
     operation = _Operation(home, lambda: ("logs", "on"), home.data, lambda _: None, finished)
     operation.cut(setting, trials, setting.count(8, 1))

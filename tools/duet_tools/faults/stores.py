@@ -5,18 +5,21 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from duet_contract.errors import ContractError
-from duet_contract.integrity import verify_files
-from duet_contract.manifest import load_manifest
 from duet_device.errors import ExitCode
 from duet_tools.faults.disks import Disk
 from duet_tools.faults.homes import Home, Said
-from duet_tools.faults.power_cuts import authority, check_history, invite, older
 from duet_tools.faults.services import Script, Service
+from duet_tools.faults.stored import (
+    HISTORY_WRITER,
+    authority,
+    check_history,
+    check_pair,
+    invite,
+    older,
+)
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
 
 _CLOCK_JUMP = "duet_tools.faults.clock_jump"
-_WRITER = "duet_tools.faults.history_writer"
 _QUESTION = "Nina had 40 euros. She bought 3 books for 8 euros each. How much is left?"
 _KIB = 1024
 _HOUR, _DAY, _YEAR = 3600, 86_400, 365 * 86_400
@@ -77,7 +80,7 @@ def _with_stored(run: Callable[[_Stored, Trials], None]) -> Callable[[Setting, T
             home.run("enroll", enrollment, invite()).check(_OK)
             home.run("logs", "on").check(_OK)
             home.run("pull", str(older(setting)), "--allow-unsigned", "--quiet").check(_OK)
-            answers = home.run("20", module=(_WRITER,)).check(_OK).out.split()
+            answers = home.run("20", module=(HISTORY_WRITER,)).check(_OK).out.split()
             run(_Stored(home, service, enrollment, answers, setting), trials)
 
     return row
@@ -155,7 +158,7 @@ def _clock(stored: _Stored, trials: Trials) -> None:
             stored.check(home)
         with trials.trial():
             home = stored.home.copy("jumped")
-            _jumped(home, 0.0, offset, "3", module=_WRITER).check(_OK)
+            _jumped(home, 0.0, offset, "3", module=HISTORY_WRITER).check(_OK)
             _jumped(home, 0.0, offset, "logs").check(_OK)
             stored.check(home)
 
@@ -171,7 +174,7 @@ def _several(stored: _Stored, trials: Trials) -> None:
     for _ in range(setting.count(3, 1)):
         with trials.trial():
             home = stored.home.copy("shared")
-            started = [home.start("25", module=(_WRITER,)) for _ in range(4)]
+            started = [home.start("25", module=(HISTORY_WRITER,)) for _ in range(4)]
             ended = [command.wait().check(_OK) for command in started]
             check_history(
                 home, [*stored.answers, *(id_ for each in ended for id_ in each.out.split())]
@@ -182,12 +185,7 @@ def _several(stored: _Stored, trials: Trials) -> None:
             codes = [command.wait().check(_OK, _MODEL).code for command in pulls]
             if _OK not in codes:
                 raise Unheld("no pull succeeded")
-            try:
-                manifest = load_manifest(home.pairs / setting.manifest.id)
-                verify_files(home.pairs / manifest.id, manifest.decoder.files)
-            except ContractError as error:
-                raise Unheld("the installed pair is damaged") from error
-            if manifest.version != setting.manifest.version:
+            if check_pair(home, setting.manifest.id).version != setting.manifest.version:
                 raise Unheld("the new pair is not installed")
         with trials.trial():
             home = stored.home.copy("shared")
@@ -203,7 +201,7 @@ def _several(stored: _Stored, trials: Trials) -> None:
             first = [home.start("logs", "on") for _ in range(3)]
             for command in first:
                 command.wait().check(_OK)
-            check_history(home, home.run("3", module=(_WRITER,)).check(_OK).out.split())
+            check_history(home, home.run("3", module=(HISTORY_WRITER,)).check(_OK).out.split())
 
 
 _SOUND = "a defined message, and all that was stored is there and can be used"

@@ -15,6 +15,10 @@ class Unheld(Exception):
     """A trial showed something else than its row expects; the message says what, in few words."""
 
 
+class Void(Exception):
+    """The fault of a trial did not happen; the trial does not count."""
+
+
 class NotRun(Exception):
     """A row cannot be run here; the message says why."""
 
@@ -40,6 +44,8 @@ class Trials:
         """Count one trial, which holds unless it raises `Unheld`."""
         try:
             yield
+        except Void:
+            return
         except Unheld as error:
             self.otherwise[str(error)] += 1
         else:
