@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vllm.v1.engine.async_llm import AsyncLLM
 
 
-_DIED = "the engine died; vLLM's log above says why"
+_DIED = "the engine died; vLLM's log on the server says why"
 _POLL_S = 0.5
 
 
@@ -188,7 +188,10 @@ class VllmEngine:
             async with aclosing(generated) as outputs:
                 async for output in outputs:
                     yield _step(output)
-        except (EngineDeadError, EngineGenerateError) as error:
+        except EngineDeadError as error:
+            # vLLM's own words point to a stack trace, which a device does not see.
+            raise EngineError(_DIED) from error
+        except EngineGenerateError as error:
             raise EngineError(f"the engine failed: {error}") from error
 
     async def check(self) -> None:

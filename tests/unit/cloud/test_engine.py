@@ -41,6 +41,16 @@ class FakeLlm:
             yield SimpleNamespace(outputs=[completion], num_cached_tokens=None, metrics=None)
 
 
+async def test_a_request_of_an_engine_that_died_ends_with_that():
+    class Dead(FakeLlm):
+        async def generate(self, *_, **__):
+            raise EngineDeadError
+            yield
+
+    with pytest.raises(EngineError, match="^the engine died; vLLM's log on the server says why$"):
+        await _steps(Dead())
+
+
 async def test_a_check_lasts_until_the_core_answers():
     llm = FakeLlm()
     check = asyncio.create_task(VllmEngine(llm).check())
