@@ -41,7 +41,7 @@ help: ## list the targets
 
 setup: $(READY) ## make the environment (.venv)
 
-PROJECTS := proto device cloud cloud/pairs tools/report tools training
+PROJECTS := proto device device/llm-duet cloud cloud/pairs tools/report tools training
 TRAINING_PROJECTS := proto tools/report training
 editable = $(foreach project,$(1),-e ./$(project))
 
@@ -135,7 +135,7 @@ stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock: $(READY) ## resolve every environment again
-	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' 'cloud[cpu]' tools/report tools \
+	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' device/llm-duet 'cloud[cpu]' tools/report tools \
 	  --group dev --with torch==2.13.0
 	$(BIN)/python requirements/lock.py training-cpu.txt proto tools/report 'training[cpu]' --group test --with torch==2.13.0
 

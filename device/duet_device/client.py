@@ -4,19 +4,21 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import grpc
 
+from duet_contract.connections import wait_until_connected
 from duet_contract.errors import ContractError
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import (
+    DeviceError,
     IdentityExpired,
     IdentityProblem,
     Interrupted,
@@ -30,14 +32,23 @@ from duet_device.identity.credentials import identity_for, parse_addresses
 from duet_device.identity.renewal import renew_if_due
 from duet_device.link import Link, cancelled
 from duet_device.pairs.pair import Pair, load_decoder, open_pair
+from duet_device.pipeline import Asked, answer_in_order
 from duet_device.question import Question, build_request
 from duet_device.servers import Server
-from duet_device.settings import ClientSettings, QuestionSettings, Settings
+from duet_device.settings import (
+    DEFAULT_IN_FLIGHT,
+    MOST_TIMEOUT,
+    ClientSettings,
+    QuestionSettings,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
 
 log = logging.getLogger("duet_device")
+
+_References = list[weakref.ref[Generator[Any]]]
 
 
 class Client:
@@ -106,7 +117,7 @@ class Client:
         self._thread: int | None = None
         self._deadline: Deadline | None = None
         # Weak, so that a stream that is dropped is closed at once.
-        self._stream: weakref.ref[Generator[Event]] | None = None
+        self._stream: weakref.ref[Generator[Any]] | None = None
 
     @property
     def is_closed(self) -> bool:
@@ -182,17 +193,78 @@ class Client:
             9
         """
         self._check_open()
-        settings = replace(self.settings, **changes)
-        if changes:
-            settings.check(self.pair.manifest)
-        if isinstance(question, str):
-            question = Question(question)
-        question = question.for_pair(self.pair.manifest)
-        question.check_size(self.pair.manifest)
-        reference: list[weakref.ref[Generator[Event]]] = []
-        stream = self._answer(question, settings, deadline, reference)
+        settings = self._changed(changes)
+        reference: _References = []
+        stream = self._answer(self._fitted(question), settings, deadline, reference)
         reference.append(weakref.ref(stream))
         return stream
+
+    def stream_all(
+        self,
+        questions: Iterable[str | Question | DeviceError],
+        *,
+        in_flight: int = DEFAULT_IN_FLIGHT,
+        stop: threading.Event | None = None,
+        **changes: Unpack[QuestionSettings],
+    ) -> Generator[tuple[int, Event | DeviceError]]:
+        """Answer questions in their order; the signals of the next ones arrive meanwhile.
+
+        A question that fails does not end the others.
+
+        Args:
+            questions: read one by one, up to `in_flight` ahead; an error, for a question that could
+                not be made, is yielded in its turn.
+            in_flight: most questions that were sent and are not answered.
+            stop: set from any thread to stop all.
+            **changes: settings of these questions; `timeout` counts from when each is sent.
+
+        Returns:
+            A generator of the question's number, from 0, and an event of it, or its error.
+
+        Raises:
+            UsageProblem: a setting is out of range, or the client is closed.
+
+        Examples:
+            >>> from duet_device import Client, Result
+            >>> with Client("word-problems-135m", device_only=True) as client:
+            ...     for number, event in client.stream_all(["How many cars?", "How many?"]):
+            ...         if isinstance(event, Result):
+            ...             print(number, event.answer)
+            0 9
+            1 9
+        """
+        self._check_open()
+        if in_flight < 1:
+            raise UsageProblem(f"in_flight is {in_flight}: give 1 or more")
+        reference: _References = []
+        stream = self._answer_all(
+            questions, self._changed(changes), in_flight, stop or threading.Event(), reference
+        )
+        reference.append(weakref.ref(stream))
+        return stream
+
+    def warm(self) -> None:
+        """Load the decoder, connect, and evaluate what every prompt begins with.
+
+        The next question waits for none of these. An unreachable cloud is no error.
+
+        Raises:
+            ModelProblem: the pair or its decoder cannot be used.
+            IdentityProblem: there is no usable identity for the server; the decoder is loaded.
+        """
+        from duet_device.exchange import warm
+
+        deadline = Deadline(self.settings.timeout)
+        with self._my_turn(deadline, None):
+            warm(self._load_decoder(), self.pair.manifest, self.settings, deadline)
+            notes: list[Note] = []
+            if not self.settings.device_only:
+                for server in self._open_servers(self.settings, deadline, notes)[:1]:
+                    channel = server.acquire()
+                    wait_until_connected(channel, self.settings.connect_timeout)
+                    server.release(channel)
+            for note in notes:
+                log.info(note.text)
 
     def close(self) -> None:
         """Stop the question that is being answered, and free decoder and connection.
@@ -234,7 +306,7 @@ class Client:
         question: Question,
         settings: Settings,
         deadline: Deadline | None,
-        stream: list[weakref.ref[Generator[Event]]],
+        stream: _References,
     ) -> Generator[Event]:
         deadline = deadline or Deadline(settings.timeout)
         with self._my_turn(deadline, stream[0]):
@@ -244,8 +316,46 @@ class Client:
             except ContractError as error:
                 raise ModelProblem(str(error)) from error
 
+    def _answer_all(
+        self,
+        questions: Iterable[str | Question | DeviceError],
+        settings: Settings,
+        in_flight: int,
+        stop: threading.Event,
+        stream: _References,
+    ) -> Generator[tuple[int, Event | DeviceError]]:
+        def begin(question: str | Question) -> Asked:
+            deadline = Deadline(settings.timeout, stop=stop)
+            return self._begin(self._fitted(question), settings, deadline)
+
+        server = None
+        with self._my_turn(Deadline(MOST_TIMEOUT, stop=stop), stream[0]):
+            for number, event in answer_in_order(questions, begin, self._finish, in_flight):
+                if isinstance(event, Result):
+                    server = event.receipt.server or server
+                yield number, event
+            # Only now: it closes connections.
+            for note in self._renew(server):
+                log.info(note.text)
+
+    def _changed(self, changes: QuestionSettings) -> Settings:
+        settings = replace(self.settings, **changes)
+        if changes:
+            settings.check(self.pair.manifest)
+        return settings
+
+    def _fitted(self, question: str | Question) -> Question:
+        """Return the question as the pair reads it; refuse one that cannot fit."""
+        if isinstance(question, str):
+            question = Question(question)
+        question = question.for_pair(self.pair.manifest)
+        question.check_size(self.pair.manifest)
+        return question
+
     @contextmanager
-    def _my_turn(self, deadline: Deadline, stream: weakref.ref[Generator[Event]]) -> Iterator[None]:
+    def _my_turn(
+        self, deadline: Deadline, stream: weakref.ref[Generator[Any]] | None
+    ) -> Iterator[None]:
         """Wait until no other question is being answered."""
         thread = threading.get_ident()
         while not self._turn.acquire(timeout=POLL_S):
@@ -268,10 +378,22 @@ class Client:
     def _events(
         self, question: Question, settings: Settings, deadline: Deadline
     ) -> Generator[Event]:
+        asked = self._begin(question, settings, deadline)
+        server = None
+        for event in self._finish(asked):
+            if isinstance(event, Result) and event.receipt.source == "duet":
+                server = event.receipt.server
+            yield event
+        # Only now, and only over a link that works: it delays no answer.
+        yield from self._renew(server)
+
+    def _begin(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
+        """Send a question."""
         request = build_request(question, self.pair.manifest, settings)
         link = None
+        notes: list[Note] = []
         if not settings.device_only and question.signal is None:
-            servers = yield from self._open_servers(settings, deadline)
+            servers = self._open_servers(settings, deadline, notes)
             if servers:
                 link = Link(
                     servers,
@@ -281,34 +403,30 @@ class Client:
                     budget=settings.budget_for(self.pair.manifest),
                     vocabulary=self.pair.manifest.decoder.vocabulary.size,
                 )
+        return Asked(question, settings, deadline, request.request_id, link, tuple(notes))
+
+    def _finish(self, asked: Asked) -> Generator[Event]:
+        """Answer a question that was sent; its link is cancelled in the end."""
+        link = asked.link
+        self._deadline = asked.deadline
 
         def answer() -> Generator[Event]:
+            yield from asked.notes
             # Loaded and imported while the cloud already works.
             decoder = self._load_decoder()
             from duet_device.exchange import Exchange, answer
 
-            exchange = Exchange(question, self.pair.manifest, settings, decoder, deadline)
-            yield from answer(exchange, request.request_id, link)
+            exchange = Exchange(
+                asked.question, self.pair.manifest, asked.settings, decoder, asked.deadline
+            )
+            yield from answer(exchange, asked.request_id, link)
 
-        receipt = None
         with closing(cancelled(link, answer()) if link else answer()) as events:
-            for event in events:
-                if isinstance(event, Result):
-                    receipt = event.receipt
-                yield event
-        if receipt and receipt.source == "duet" and self._renews:
-            # Only now, and only over a link that works: it delays no answer.
-            assert receipt.server
-            yield from self._renew(receipt.server)
-
-    @property
-    def _renews(self) -> bool:
-        """Whether links use an identity of this device, which may have to be renewed."""
-        return self._credentials is None and self._given_channel is None
+            yield from events
 
     def _open_servers(
-        self, settings: Settings, deadline: Deadline
-    ) -> Generator[Note, None, list[Server]]:
+        self, settings: Settings, deadline: Deadline, notes: list[Note]
+    ) -> list[Server]:
         """Return the servers to ask; none if the device may answer without one.
 
         Raises:
@@ -335,7 +453,7 @@ class Client:
                 raise refused_alone(problems[0], self.pair.manifest.id)
         for problem in problems:
             alone = "" if self._servers else "; the device answers alone"
-            yield Note(f"{problem}{alone}")
+            notes.append(Note(f"{problem}{alone}"))
         return self._servers
 
     def _add_server(self, name: str) -> None:
@@ -364,8 +482,11 @@ class Client:
             self._decoder = load_decoder(self.pair, self.settings.threads)
         return self._decoder
 
-    def _renew(self, server: str) -> Iterator[Note]:
-        """Renew this device's certificate if it is time, at a server that works."""
+    def _renew(self, server: str | None) -> Iterator[Note]:
+        """Renew this device's certificate if it is time, at a server that works, if one did."""
+        # Other credentials are the caller's to renew.
+        if server is None or self._credentials is not None or self._given_channel is not None:
+            return
         notes: list[str] = []
         if renew_if_due(server, notes.append):
             # The next question uses the new certificate.

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     VAULT = 7
     IDENTITY = 8
     OUTPUT = 9
+    INCOMPLETE = 10
     INTERRUPTED = 130
     STDOUT_CLOSED = 141
 
@@ -109,6 +110,12 @@ class OutputLost(DeviceError):
     """Stdout cannot take the output: it is closed, its disk is full, or it failed."""
 
     exit_code = ExitCode.OUTPUT
+
+
+class BatchIncomplete(DeviceError):
+    """Some questions of a batch were not answered."""
+
+    exit_code = ExitCode.INCOMPLETE
 
 
 class Interrupted(DeviceError):

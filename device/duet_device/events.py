@@ -4,17 +4,28 @@ A stream of `duet_device.Client` yields these events; the last is the `Result`.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from duet_contract.receipt import Receipt
-from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEnd
+if TYPE_CHECKING:
+    # Not imported here, so that `ask` through a local server starts at once.
+    from duet_contract.receipt import Receipt
+    from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEnd
 
 
 @dataclass(frozen=True)
 class Sent:
     """A request that left the device, before any other event that follows from it."""
 
-    request: ReasonRequest
+    request: "ReasonRequest"
     """All that the cloud was given for this question."""
+
+    def as_json(self) -> str:
+        """Return the request as one JSON object in a line."""
+        from google.protobuf.json_format import MessageToJson
+
+        return MessageToJson(
+            self.request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
+        )
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Timings:
     """The prompt before the signal is evaluated; None without a signal from the cloud."""
     done: float | None
     """The cloud's last message arrived; None without a signal from the cloud."""
-    cloud: SignalEnd | None
+    cloud: "SignalEnd | None"
     """That message, with the cloud's own milliseconds."""
     guessed: int
     """Answer tokens predicted by prompt lookup."""
@@ -63,12 +74,14 @@ class Timings:
 class Result:
     """The answer and what it cost; the last event of a question but for notes."""
 
-    receipt: Receipt
+    receipt: "Receipt"
     """Answer, signal, tokens, bytes, milliseconds."""
     timings: Timings
     """Moments that the receipt leaves out."""
     signal_ids: tuple[int, ...] = ()
     """The signal in the decoder's tokens."""
+    answer_ids: tuple[int, ...] = ()
+    """The answer in the decoder's tokens, before redacted values are restored."""
 
     @property
     def answer(self) -> str:
@@ -77,3 +90,18 @@ class Result:
 
 
 Event = Sent | SignalText | AnswerText | Note | Result
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of an answer, after its `Result` (`duet_device.asking`)."""
+
+    result: Result
+    """The answer."""
+    id: str | None
+    """Id of the answer's record in history; None if it was not stored."""
+    enabled: bool = False
+    """Whether this answer was to be stored."""
+
+
+AskEvent = Event | Stored

@@ -33,6 +33,10 @@ from duet_device.question import Question
 from duet_device.settings import Settings
 from duet_device.signal_stream import Signal, read_signal
 
+# Tokens of a question that is not long.
+_USUAL_QUESTION = 256
+# Tokens of context that a conversation has from the start.
+_CONVERSATION = 4096
 # The device's own part, in seconds, on a machine that computes it in no time.
 _LEAST_OWN_S = 0.2
 # Of an answer, where the pair has no figures.
@@ -123,7 +127,22 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
             accepted=answered.generation.guesses[1],
         ),
         signal.ids if signal else (),
+        answered.ids,
     )
+
+
+def warm(decoder: Decoder, manifest: Manifest, settings: Settings, deadline: Deadline) -> None:
+    """Make room for a usual question, and evaluate what every prompt begins with.
+
+    Raises:
+        ModelProblem: the decoder cannot be used, or there is not enough memory.
+    """
+    budget = settings.budget_for(manifest)
+    prompts = build_prompts(decoder, manifest, Question("?").for_pair(manifest), budget)
+    question = min(manifest.limits.question, _USUAL_QUESTION)
+    room = len(prompts.prefix) + question + budget + len(prompts.suffix) + manifest.defaults.answer
+    decoder.reserve(min(room, manifest.decoder.context))
+    decoder.become(prompts.prefix, deadline.check)
 
 
 def _evaluate_prefix(exchange: Exchange, prompts: Prompts) -> tuple[float, float]:
@@ -183,7 +202,11 @@ def _reserve(exchange: Exchange, prompt: int) -> None:
     """Reserve context for `prompt` tokens and the answer, up to the decoder's window."""
     check_room(exchange.manifest, prompt)
     most = exchange.manifest.decoder.context
-    exchange.decoder.reserve(min(most, prompt + exchange.manifest.defaults.answer))
+    room = prompt + exchange.manifest.defaults.answer
+    if exchange.question.earlier is not None:
+        # A context that grows is evaluated again: in a conversation it grows rarely.
+        room = max(_CONVERSATION, 1 << room.bit_length())
+    exchange.decoder.reserve(min(most, room))
 
 
 @dataclass(frozen=True)
@@ -192,8 +215,8 @@ class _Answered:
 
     text: str
     """The answer's text."""
-    tokens: int
-    """Number of answer tokens."""
+    ids: tuple[int, ...]
+    """The answer's tokens."""
     generation: Generation
     """The finished generation."""
     first: float | None
@@ -212,18 +235,18 @@ def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText
     generation = _generation(exchange)
     is_computed = exchange.manifest.answers == "computed"
     writer = AnswerWriter(exchange.decoder, None if is_computed else exchange.question)
-    count = 0
+    ids: list[int] = []
     first: float | None = None
     for token in generation:
         if first is None:
             first = time.perf_counter()
-        count += 1
+        ids.append(token)
         if (text := writer.feed(token)) and not is_computed:
             yield AnswerText(text)
     if (text := writer.finish()) and not is_computed:
         yield AnswerText(text)
     if not is_computed:
-        return _Answered(writer.text, count, generation, first, time.perf_counter(), None)
+        return _Answered(writer.text, tuple(ids), generation, first, time.perf_counter(), None)
     computed = computed_answer(
         exchange.question,
         signal.text if signal else None,
@@ -231,7 +254,7 @@ def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText
         cut=signal.cut if signal else False,
     )
     yield AnswerText(computed.text)
-    return _Answered(computed.text, count, generation, first, time.perf_counter(), computed)
+    return _Answered(computed.text, tuple(ids), generation, first, time.perf_counter(), computed)
 
 
 def _generation(exchange: Exchange) -> Generation:
@@ -241,7 +264,7 @@ def _generation(exchange: Exchange) -> Generation:
     return Generation(
         decoder,
         ends=frozenset(ends),
-        limit=manifest.defaults.answer,
+        limit=settings.answer_limit(manifest),
         temperature=manifest.defaults.temperature if temperature is None else temperature,
         seed=settings.seed,
         prompt_lookup=settings.prompt_lookup,
@@ -282,7 +305,7 @@ def _receipt(
         tokens=Tokens(
             question=prompts.question_tokens,
             signal=tokens,
-            answer=answered.tokens,
+            answer=len(answered.ids),
             context=prompts.context_tokens,
         ),
         bytes=Bytes(up=link.up if link else 0, down=link.down if link else 0),
@@ -293,7 +316,7 @@ def _receipt(
             first_answer=_ms(exchange, answered.first),
             total=exchange.deadline.elapsed_ms(answered.end),
         ),
-        flops=estimate_flops(manifest, tokens if source == "duet" else 0, answered.tokens),
+        flops=estimate_flops(manifest, tokens if source == "duet" else 0, len(answered.ids)),
         confidence=generation.confidence,
         low_confidence=doubtful or bool(low),
         value=value,

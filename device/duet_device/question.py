@@ -29,6 +29,18 @@ MOST_NOTE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
+class Turn:
+    """An earlier turn of a conversation, as the decoder reads it."""
+
+    question: str
+    """The question as the decoder read it."""
+    signal: tuple[int, ...] | None
+    """The signal in the decoder's tokens; None if the device answered alone."""
+    answer: tuple[int, ...] | str
+    """The answer in the decoder's tokens, or its text."""
+
+
+@dataclass(frozen=True)
 class Question:
     """What the user asks.
 
@@ -49,7 +61,11 @@ class Question:
     signal: "StoredSignal | None" = None
     """A signal that the same question had before; no connection is opened then."""
     masked: Masked | None = None
-    """The text, after redaction, without its numbers; None if the pair reads numbers."""
+    """All that is sent, without its numbers; None if the pair reads numbers."""
+    shared: str = ""
+    """Earlier turns of a conversation, redacted, that are sent before the question."""
+    earlier: tuple[Turn, ...] | None = None
+    """Earlier turns that the decoder reads; None outside conversations."""
     notes: Context = ()
     """Documents with quantities. The lines that the question names are sent without numbers."""
 
@@ -73,6 +89,13 @@ class Question:
         """The question as it leaves the device: all of it that a request holds."""
         if self.masked:
             return self.masked.text
+        return self._with_shared(self.redaction.text if self.redaction else self.text)
+
+    @property
+    def asked(self) -> str:
+        """The question as the decoder reads it."""
+        if self.masked:
+            return self.masked.text
         return self.redaction.text if self.redaction else self.text
 
     def for_pair(self, manifest: Manifest) -> "Question":
@@ -80,12 +103,16 @@ class Question:
         if manifest.quantities != "private":
             return replace(self, masked=None)
         kept = self.redaction.originals if self.redaction else ()
-        masked = mask(self.redaction.text if self.redaction else self.whole, kept)
+        whole = self.redaction.text if self.redaction else self.whole
+        masked = mask(self._with_shared(whole), kept)
         if self.notes:
             own = self.redaction.apply(self.text) if self.redaction else self.text
-            count = len(masked.quantities) - len(mask(own, kept).quantities)
+            count = len(masked.quantities) - len(mask(self._with_shared(own), kept).quantities)
             masked = replace(masked, from_notes=max(0, count))
         return replace(self, masked=masked)
+
+    def _with_shared(self, text: str) -> str:
+        return f"{self.shared}Question: {text}" if self.shared else text
 
     def check_size(self, manifest: Manifest) -> None:
         """Refuse a question that cannot fit a pair, before anything is loaded or sent.

@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_device.errors import UsageProblem
@@ -19,12 +19,15 @@ DEFAULT_CONTEXT_TIMEOUT = 60.0
 MOST_TIMEOUT = 365 * 86_400.0
 """A year; clocks of threads and of gRPC end somewhere beyond."""
 MOST_DEFAULT_THREADS = 8
+DEFAULT_IN_FLIGHT = 4
+"""Questions of a batch that are sent and not answered."""
 
 
 class QuestionSettings(TypedDict, total=False):
     """Fields of `Settings` that may change from question to question."""
 
     budget: int | None
+    answer_tokens: int | None
     temperature: float | None
     seed: int | None
     timeout: float
@@ -42,6 +45,12 @@ class ClientSettings(QuestionSettings, total=False):
     threads: int | None
 
 
+def question_settings(settings: ClientSettings) -> QuestionSettings:
+    """Return those settings that may change from question to question."""
+    names = QuestionSettings.__annotations__
+    return cast("QuestionSettings", {k: v for k, v in settings.items() if k in names})
+
+
 @dataclass(frozen=True)
 class Settings:
     """Settings of a question; the defaults are those of `duet-device ask`."""
@@ -51,6 +60,8 @@ class Settings:
     separated by commas."""
     budget: int | None = None
     """Maximum number of signal tokens; None is the pair's default."""
+    answer_tokens: int | None = None
+    """Maximum number of answer tokens; at most, and for None, the pair's default."""
     temperature: float | None = None
     """Sampling temperature of signal and answer, 0 or 0.01 to 2; None is the pair's default."""
     seed: int | None = None
@@ -74,6 +85,11 @@ class Settings:
         """Maximum number of signal tokens with a pair."""
         return self.budget or manifest.defaults.budget
 
+    def answer_limit(self, manifest: "Manifest") -> int:
+        """Maximum number of answer tokens with a pair."""
+        most = manifest.defaults.answer
+        return most if self.answer_tokens is None else min(self.answer_tokens, most)
+
     def check(self, manifest: "Manifest") -> None:
         """Refuse values that are out of range for a pair.
 
@@ -85,6 +101,8 @@ class Settings:
             raise UsageProblem(
                 f"a budget of {self.budget} is not possible: this pair takes 1 to {most}"
             )
+        if self.answer_tokens is not None and self.answer_tokens < 1:
+            raise UsageProblem(f"answer_tokens is {self.answer_tokens}: give 1 or more")
         for name in ("timeout", "connect_timeout"):
             # Written so that it refuses NaN, too.
             if not 0 < (seconds := getattr(self, name)) <= MOST_TIMEOUT:

@@ -2,7 +2,6 @@
 
 import glob
 import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +30,8 @@ def write_private(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
+    import tempfile  # Slow to import, for readers.
+
     make_private(path.parent)
     drop_scratch(path, _STALE_S)
     # mkstemp's files are their owner's alone from the start.

@@ -25,7 +25,7 @@ class Tokens(_Model):
     answer: int
     """Tokens of the answer."""
     context: int = 0
-    """Tokens of the private context that the decoder read with the question."""
+    """Tokens of the private context and of earlier turns that the decoder read as well."""
 
 
 class Bytes(_Model):

@@ -69,8 +69,8 @@ def read(
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
-        raise UsageProblem(f"{path.name} is no {kind}: {where}: {fault['msg']}") from error
+        raise UsageProblem(f"{path.name} is not a valid {kind}: {where}: {fault['msg']}") from error
     except KeyError as error:
-        raise UsageProblem(f"{path.name} is no {kind}: it has no {error}") from error
+        raise UsageProblem(f"{path.name} is not a valid {kind}: it has no {error}") from error
     except (ValueError, TypeError, AttributeError) as error:
-        raise UsageProblem(f"{path.name} is no {kind}: {error}") from error
+        raise UsageProblem(f"{path.name} is not a valid {kind}: {error}") from error

@@ -59,8 +59,8 @@ def check_name(name: str, *, domain: bool = False) -> str:
     if not (_DOMAIN if domain else _NAME).fullmatch(name):
         letters = "small letters" if domain else "letters"
         raise UsageError(
-            f"{name!r} is not a name: give up to 64 {letters}, digits, '.', '_', '-', the first of them a "
-            "letter or digit"
+            f"{name!r} is not a name: use at most 64 {letters}, digits, '.', '_', '-', starting with "
+            "a letter or digit"
         )
     return name
 

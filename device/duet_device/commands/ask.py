@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
+from duet_device.ask_request import AskRequest
 from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note, show_error
 from duet_device.deadline import Deadline
@@ -25,14 +27,19 @@ from duet_device.errors import (
     OutputLost,
     UsageProblem,
 )
-from duet_device.settings import DEFAULT_CONTEXT_TIMEOUT, MOST_TIMEOUT, ClientSettings
+from duet_device.settings import (
+    DEFAULT_CONTEXT_TIMEOUT,
+    DEFAULT_IN_FLIGHT,
+    MOST_TIMEOUT,
+    ClientSettings,
+    question_settings,
+)
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
-    from duet_device.client import Client
     from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Recorder
-    from duet_device.question import Question
+    from duet_device.privacy.context import Context
+    from duet_device.privacy.words import Word
 
 # Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
 _MOST_STDIN_BYTES = 16 << 20
@@ -48,6 +55,7 @@ Exit codes:
     7  encrypted store unavailable: key missing, wrong key, or data modified
     8  no identity for that server, or it expired or was modified (enroll)
     9  stdout is closed, or its disk is full
+   10  some questions of --in were not answered
   130  interrupted
   141  the reader of stdout is gone
 """
@@ -148,6 +156,35 @@ class _Ask(ConfiguredCommand):
     is_flag=True,
     help="Use the stored signal if the same question was answered before.",
 )
+@click.option(
+    "--in",
+    "questions",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Answer each line of FILE (- is stdin): {"id": ..., "question": ...}.',
+)
+@click.option(
+    "--out",
+    "answers",
+    type=click.Path(path_type=Path),
+    default="-",
+    metavar="FILE",
+    help="Write a JSON line for each question of --in; rows that are there are kept.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 64),
+    default=DEFAULT_IN_FLIGHT,
+    show_default=True,
+    metavar="N",
+    help="Questions of --in that the cloud may work on at once.",
+)
+@click.option(
+    "--linger",
+    type=Number(0, MOST_TIMEOUT, min_open=True),
+    metavar="SECONDS",
+    help="Keep a warm server for later questions, until it is idle so long.",
+)
 @click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
@@ -169,6 +206,10 @@ def ask(
     show_sent: bool,
     no_log: bool,
     reuse: bool,
+    questions: Path | None,
+    answers: Path,
+    in_flight: int,
+    linger: float | None,
     quiet: bool,
     verbose: bool,
     **settings: Unpack[ClientSettings],
@@ -183,30 +224,34 @@ def ask(
     Environment variables set options: DUET_SERVER, DUET_PAIR, DUET_TIMEOUT and so on. DUET_CONTEXT
     separates several paths as PATH does. Settings that stay: duet-device config.
     """
-    stop = _stop_on_interrupt(context)
-    deadline = Deadline(settings["timeout"], context.find_root().obj, stop)
+    stop = stop_on_interrupt(context)
+    # The time limit of a batch counts for each of its questions.
+    limit = MOST_TIMEOUT if questions else settings["timeout"]
+    deadline = Deadline(limit, context.find_root().obj, stop)
     if "-" in sources and "-" in note_sources:
         raise UsageProblem("stdin can be read once: give --context or --notes a file")
     text = " ".join(words)
-    if words in ((), ("-",)):
+    if questions and words:
+        raise UsageProblem("give a QUESTION or --in, not both")
+    if words in ((), ("-",)) and not questions:
         if "-" in (*sources, *note_sources):
             raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
             text = _read_stdin()
-    # Imported here, so that --help and errors of usage come at once.
-    from duet_device.client import Client
-    from duet_device.commands.first_use import installed_pair
-    from duet_device.commands.output import Output
-    from duet_device.commands.recorder import Recorder
-    from duet_device.privacy.context import read_context
-    from duet_device.question import Question
-
-    asked = Question(text)
-    with deadline.waiting():
-        pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
-    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
+
+    def installed() -> str:
+        from duet_device.commands.first_use import installed_pair
+
+        with deadline.waiting():
+            return installed_pair(
+                context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned
+            )
+
+    # Imported here and below, so that --help and errors of usage come at once.
+    from duet_device.commands.output import Output
+
     output = Output(
         as_json=as_json,
         show_signal=show_signal,
@@ -215,63 +260,82 @@ def ask(
         show_work=show_work,
         verbose=verbose,
     )
-    with client:
-        if sources:
-            with deadline.waiting():
-                asked = replace(asked, context=read_context(sources, output.note, context_timeout))
-        if note_sources:
-            with deadline.waiting():
-                notes = read_context(note_sources, output.note, context_timeout, "--notes")
-                asked = replace(asked, notes=notes)
-        if redact or redact_words or redact_numbers:
-            asked = _redacted(asked, redact_words, redact_numbers, output.note, deadline.check)
-        # Either may ask for a passphrase.
+    documents: Context = ()
+    notes: Context = ()
+    if sources or note_sources:
+        from duet_device.privacy.context import read_context
+
         with deadline.waiting():
-            recorder = Recorder(not no_log, output.note)
-            if reuse:
-                asked = replace(asked, signal=recorder.find(asked, client))
-        _answer(client, asked, deadline, output, recorder)
+            documents = read_context(sources, output.note, context_timeout)
+            notes = read_context(note_sources, output.note, context_timeout, "--notes")
+    words_to_redact: list[Word] = []
+    if redact_words:
+        from duet_device.privacy.words import read_words
+
+        words_to_redact = read_words(redact_words)
+    request = AskRequest(
+        text,
+        pair_name,
+        settings["server"],
+        question_settings(settings),
+        threads=settings["threads"],
+        allow_unsigned=allow_unsigned,
+        context=tuple((document.name, document.text) for document in documents),
+        notes=tuple((document.name, document.text) for document in notes),
+        redact=redact,
+        redact_words=tuple((word.text, word.label) for word in words_to_redact),
+        redact_numbers=redact_numbers,
+        reuse=reuse,
+        store=not no_log,
+    )
+    if questions:
+        from duet_device.asking import Preparation, open_client
+        from duet_device.commands.batch import Batch
+
+        request = replace(request, pair=installed())
+        with open_client(request, request.settings) as client:
+            prepared = Preparation(request, client, deadline, output.note)
+            batch = Batch(questions, answers, in_flight, prepared.question, prepared.store, stop)
+            batch.run(client)
+    else:
+        _answer(request, deadline, output, installed, linger)
 
 
 def _answer(
-    client: "Client",
-    question: "Question",
+    request: AskRequest,
     deadline: Deadline,
     output: "Output",
-    recorder: "Recorder",
+    installed: Callable[[], str],
+    linger: float | None,
 ) -> None:
-    """Show the events of a question, and store its result."""
-    from duet_device.events import Result
+    """Ask the local server if one runs, else answer here; show the events."""
+    from duet_device.events import Stored
+    from duet_device.serve.connect import connect
 
+    events = connect(request, deadline, output.note)
+    served = events is not None
+    if events is None:
+        from duet_device.asking import answer_here
+        from duet_device.question import Question
+
+        # An empty one fetches no pair.
+        Question(request.question)
+        request = replace(request, pair=installed())
+        events = answer_here(request, deadline)
     try:
-        for event in client.stream(question, deadline=deadline):
-            output.show(event)
-            if isinstance(event, Result):
-                # Only an answer that was written is stored.
-                output.receipt(event.receipt, recorder.store(question, client, event))
+        with closing(events):
+            for event in events:
+                if isinstance(event, Stored):
+                    output.receipt(event.result.receipt, event.id)
+                else:
+                    output.show(event)
     except DeviceError:
         output.break_off()
         raise
+    if linger and not served:
+        from duet_device.serve.linger import start
 
-
-def _redacted(
-    question: "Question",
-    words: Path | None,
-    numbers: bool,
-    note: Callable[[str], None],
-    check: Callable[[], None],
-) -> "Question":
-    from duet_device.privacy.forms import find_numbers
-    from duet_device.privacy.identifiers import load_finders
-    from duet_device.privacy.redaction import redact
-    from duet_device.privacy.words import find_words, read_words
-
-    finders = [find_words(read_words(words))] if words else []
-    finders += load_finders(note)
-    if numbers:
-        finders.append(find_numbers)
-    taken = "\n".join(document.text for document in question.context)
-    return replace(question, redaction=redact(question.whole, finders, taken, check))
+        start(request, linger)
 
 
 def _read_stdin() -> str:
@@ -295,7 +359,18 @@ def _read_stdin() -> str:
         ) from error
 
 
-def _stop_on_interrupt(context: click.Context) -> threading.Event:
+def read_line() -> str | None:
+    """Return the next line of stdin; None at its end."""
+    try:
+        line = sys.stdin.buffer.readline(_MOST_STDIN_BYTES)
+        return decode_text(line).rstrip("\r\n") if line else None
+    except OSError as error:
+        raise UsageProblem(f"cannot read stdin: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem("the line on stdin is not UTF-8") from error
+
+
+def stop_on_interrupt(context: click.Context) -> threading.Event:
     """Return an event that Ctrl-C sets, until the command has ended.
 
     Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the

@@ -75,13 +75,13 @@ def _fetch(
     context: click.Context, wanted: str, server: str, *, yes: bool, allow_unsigned: bool
 ) -> str:
     from duet_device.commands.config import remember
-    from duet_device.commands.pull import install_offer
+    from duet_device.commands.pull import install_offer, note_below_bar
     from duet_device.identity.credentials import parse_addresses
     from duet_device.pairs.pulling.cloud import CloudSource
     from duet_device.pairs.pulling.install import look
 
     servers = ",".join(map(str, parse_addresses(server)))
-    source = CloudSource(servers, wanted, note=note)
+    source = CloudSource(servers, wanted, note=note_below_bar)
     consent = ask_to_trust(source, yes=yes)
     try:
         offer = look(source, wanted, allow_unsigned=allow_unsigned, consent=consent)
@@ -108,10 +108,13 @@ def ask_to_trust(source: "CloudSource", *, yes: bool) -> "Callable[[Offer], None
 
 def _trust(source: "CloudSource", yes: bool, offer: "Offer") -> None:
     from duet_contract.keys import fingerprint
+    from duet_device.identity.credentials import identity_for
     from duet_device.trust.publishers import pin
     from duet_device.trust.signatures import first_key
 
-    server = source.server
+    # Servers of one identity have the publishers that were named at its enrollment.
+    identity = identity_for(source.server)
+    server = identity.server if identity else source.server
     key = first_key(offer.manifest_json, offer.manifest, offer.signature, server)
     if key is None:
         return

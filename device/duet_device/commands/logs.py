@@ -29,9 +29,14 @@ _WHAT = (
     metavar="N",
     help="Number of newest answers; 0 shows all.",
 )
+@click.option(
+    "--search",
+    metavar="TEXT",
+    help="Only answers whose question or answer has TEXT, in any case.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.pass_context
-def logs(context: click.Context, count: int, as_json: bool) -> None:
+def logs(context: click.Context, count: int, search: str | None, as_json: bool) -> None:
     """Show the newest stored answers, the newest last.
 
     Nothing is stored before `duet-device logs on`.
@@ -48,17 +53,31 @@ def logs(context: click.Context, count: int, as_json: bool) -> None:
     from duet_device.vault.vault import Vault
 
     vault = Vault.open(history.path.parent, create=False)
-    damaged = 0
-    shown = ids[: count or None]
-    for id_ in reversed(shown):
+    damaged = other = 0
+    found: list[tuple[str, Record]] = []
+    for id_ in ids:
+        if count and len(found) == count:
+            break
         try:
             record = history.read(vault, id_)
         except VaultError as error:
             note(f"answer {id_} cannot be read: {error}")
             damaged += 1
             continue
+        if search is None or _holds(record, search):
+            found.append((id_, record))
+        else:
+            other += 1
+    for id_, record in reversed(found):
         _show(id_, record, as_json)
-    _report(damaged, len(shown))
+    if search is not None and not found:
+        note("no stored answer has that text")
+    _report(damaged, damaged + other + len(found))
+
+
+def _holds(record: "Record", text: str) -> bool:
+    wanted = text.casefold()
+    return any(wanted in each.casefold() for each in (record.question, record.receipt.answer))
 
 
 @logs.command("on")
@@ -165,7 +184,8 @@ def _show(id_: str, record: "Record", as_json: bool) -> None:
     from duet_device.commands.output import receipt_details
 
     at = record.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    lines = [f"{id_}  {at}  {record.receipt.pair}", f"question: {record.question}"]
+    chat = f"  chat {record.conversation}" if record.conversation else ""
+    lines = [f"{id_}  {at}  {record.receipt.pair}{chat}", f"question: {record.question}"]
     if record.key.sent != record.question:
         lines.append(f"sent: {record.key.sent}")
     if record.context:

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import duet_contract.console as console
 from duet_contract.terminal import json_escaped, json_text, one_line, printable
 from duet_device.commands.plain_answer import PlainAnswer
-from duet_device.decoder.signal_result import contradicts
 from duet_device.errors import DeviceError, OutputClosed, OutputLost
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
-    from duet_contract.v1.inference_pb2 import ReasonRequest
-    from duet_device.events import Event
+    from duet_device.events import Event, Sent
 
 _DIM, _PLAIN = "\033[2m", "\033[0m"
 
@@ -105,8 +103,8 @@ class Output:
                 self.answer(text)
             case Note(text):
                 self.note(text)
-            case Sent(request):
-                self.sent(request)
+            case Sent():
+                self.sent(event)
             case Result(receipt):
                 self.end(receipt)
 
@@ -132,16 +130,11 @@ class Output:
         self._end_signal()
         note(line)
 
-    def sent(self, request: "ReasonRequest") -> None:
+    def sent(self, event: "Sent") -> None:
         """Write everything that left the device for this question."""
         self._sent = True
         if self._show_sent:
-            from google.protobuf.json_format import MessageToJson
-
-            said = MessageToJson(
-                request, preserving_proto_field_name=True, indent=None, ensure_ascii=False
-            )
-            self.note(f"sent: {json_escaped(said)}")
+            self.note(f"sent: {json_escaped(event.as_json())}")
 
     def end(self, receipt: "Receipt") -> None:
         """Write the rest of the answer: the end of its line, or the receipt as JSON.
@@ -201,8 +194,13 @@ def show_error(error: DeviceError) -> None:
     Raises:
         OutputClosed, OutputLost: see `duet_device.errors`.
     """
+    _write(json_text(error_data(error)) + "\n")
+
+
+def error_data(error: DeviceError) -> dict[str, object]:
+    """Return an error as the object that `--json` and the rows of a batch hold."""
     what = {"type": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-    _write(json_text({"error": what}) + "\n")
+    return {"error": what}
 
 
 def receipt_line(receipt: "Receipt") -> str:
@@ -265,6 +263,8 @@ def _doubt(receipt: "Receipt") -> str:
         return ", ".join(receipt.doubts)
     if receipt.outcome == "partial":
         return "the signal is incomplete"
+    from duet_device.decoder.signal_result import contradicts
+
     if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):
         return "the answer is not the signal's last result"
     return "this pair may not know how to answer that"

@@ -126,7 +126,14 @@ def _source(pair: str, server: str, prefix: str) -> "tuple[Source, str]":
         return LocalSource(expand(pair)), ""
     from duet_device.pairs.pulling.cloud import CloudSource
 
-    return CloudSource(server, pair, note=note), pair
+    return CloudSource(server, pair, note=note_below_bar), pair
+
+
+def note_below_bar(line: str) -> None:
+    """Write a note while a file is fetched, below the progress bar of a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\n")
+    note(line)
 
 
 @contextmanager
@@ -135,5 +142,5 @@ def _bar(label: str, length: int, *, quiet: bool) -> "Iterator[Progress]":
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+    with click.progressbar(length=length, label=label, file=sys.stderr, width=0) as bar:
         yield bar.update

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from duet_contract.errors import PromptError
-from duet_contract.manifest import Manifest
+from duet_contract.manifest import Manifest, PromptFormat
 from duet_contract.prompts import encode_context, encode_text, prompt_ids, split_at_signal
 from duet_contract.vocabulary import Tokenizer
+from duet_device.decoder.earlier_turns import earlier_ids, later_format
 from duet_device.errors import ModelProblem, UsageProblem
 from duet_device.question import Question
 
@@ -29,7 +30,7 @@ class Prompts:
     question_tokens: int
     """Tokens of the question."""
     context_tokens: int
-    """Tokens of the private context."""
+    """Tokens of the private context and of earlier turns."""
 
 
 def build_prompts(
@@ -43,12 +44,17 @@ def build_prompts(
     """
     before, after = split_at_signal(manifest.decoder.prompt_with_signal)
     replace = question.redaction.apply if question.redaction else str
-    asked = _question(tokenizer, manifest, question.sent)
+    asked = _question(tokenizer, manifest, question.asked)
+    sent = asked
+    if question.shared:
+        sent = _question(tokenizer, manifest, question.sent, "; share fewer earlier turns")
     documents = [(each.name, replace(each.text)) for each in question.context]
     sizes = _context(tokenizer, manifest, documents)
     context = [token for ids in sizes for token in ids]
-    prefix = prompt_ids(tokenizer, before, question=context + asked)
     suffix = prompt_ids(tokenizer, after)
+    room = manifest.decoder.context - budget - len(suffix) - manifest.defaults.answer
+    earlier, before = _earlier(tokenizer, manifest, question, before, room - len(context + asked))
+    prefix = earlier + prompt_ids(tokenizer, before, question=context + asked)
     if context:
         names = (each.name for each in question.context)
         lengths = list(zip(names, map(len, sizes), strict=True))
@@ -62,9 +68,11 @@ def build_prompts(
             plain = [(each.name, each.text) for each in question.context]
             ids = [token for each in _context(tokenizer, manifest, plain) for token in each]
             ids += _question(tokenizer, manifest, question.text)
-        return prompt_ids(tokenizer, manifest.decoder.prompt_alone, question=ids)
+        prompt = manifest.decoder.prompt_alone
+        before, prompt = _earlier(tokenizer, manifest, question, prompt, room - len(ids))
+        return before + prompt_ids(tokenizer, prompt, question=ids)
 
-    return Prompts(prefix, suffix, alone, len(asked), len(context))
+    return Prompts(prefix, suffix, alone, len(sent), len(context) + len(earlier))
 
 
 def check_room(manifest: Manifest, prompt: int) -> None:
@@ -81,15 +89,40 @@ def check_room(manifest: Manifest, prompt: int) -> None:
         )
 
 
-def _question(tokenizer: Tokenizer, manifest: Manifest, text: str) -> list[int]:
+def _question(tokenizer: Tokenizer, manifest: Manifest, text: str, advice: str = "") -> list[int]:
     try:
         ids = encode_text(tokenizer, manifest.decoder.vocabulary, text)
     except PromptError as error:
         raise UsageProblem(f"the question cannot be asked: {error}") from error
     most = manifest.limits.question
     if len(ids) > most:
-        raise UsageProblem(f"the question has {len(ids)} tokens, at most {most} fit this pair")
+        raise UsageProblem(
+            f"the question has {len(ids)} tokens, at most {most} fit this pair{advice}"
+        )
     return ids
+
+
+def _earlier(
+    tokenizer: Tokenizer, manifest: Manifest, question: Question, prompt: PromptFormat, room: int
+) -> tuple[list[int], PromptFormat]:
+    """Return the tokens of earlier turns, and the prompt format of a turn that follows them.
+
+    Args:
+        tokenizer: the decoder's.
+        manifest: the pair's.
+        question: has the turns.
+        prompt: the format of a first turn, or its part before the signal.
+        room: most tokens of the turns and of `prompt`.
+    """
+    if not question.earlier:
+        return [], prompt
+    later = later_format(manifest.decoder, prompt)
+    own = len(prompt_ids(tokenizer, later, question=[]))
+    try:
+        ids = earlier_ids(tokenizer, manifest, question.earlier, room - own)
+    except PromptError as error:
+        raise UsageProblem(f"the earlier turns cannot be read: {error}") from error
+    return (ids, later) if ids else ([], prompt)
 
 
 def _context(

@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -79,6 +79,8 @@ class Record(_Model):
     """The signal; None if the device answered alone, or from the start of a signal."""
     receipt: Receipt
     """Answer and cost."""
+    conversation: str | None = None
+    """Id of the chat; None of an answer of `ask`."""
 
 
 class History:
@@ -125,7 +127,9 @@ class History:
     def add(self, vault: Vault, record: Record) -> str:
         """Encrypt and store a record; return its id."""
         id_ = secrets.token_hex(4)
-        encrypted = vault.encrypt(record.model_dump_json().encode("utf-8"), _purpose(id_))
+        # Without defaults: an older version reads what it knows.
+        data = record.model_dump_json(exclude_defaults=True)
+        encrypted = vault.encrypt(data.encode("utf-8"), _purpose(id_))
         with self._connected() as database:
             database.execute("INSERT INTO answers (id, sealed) VALUES (?, ?)", (id_, encrypted))
         return id_
@@ -171,6 +175,24 @@ class History:
             if record.signal and record.key == key:
                 return record.signal
         return None
+
+    def conversation(self, vault: Vault, wanted: str = "") -> list[Record]:
+        """Return the records of a chat, the oldest first; records that cannot be read are left out.
+
+        Args:
+            vault: opens them.
+            wanted: id of the chat or of a record in it; empty for the last chat.
+        """
+        found: list[Record] = []
+        chat = ""
+        for id_ in self.ids():
+            with suppress(VaultError):
+                record = self.read(vault, id_)
+                if record.conversation:
+                    found.insert(0, record)
+                    if not chat and wanted in ("", id_, record.conversation):
+                        chat = record.conversation
+        return [record for record in found if record.conversation == chat]
 
     def forget(self, ids: list[str]) -> int:
         """Remove records permanently; return how many there were. Needs no key."""

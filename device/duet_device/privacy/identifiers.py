@@ -4,7 +4,9 @@ Names come from a spaCy model where one is installed, else from `duet_device.pri
 imported before text needs it, and nothing is ever downloaded.
 """
 
+import functools
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable
 
 from duet_device.errors import UsageProblem
@@ -62,10 +64,22 @@ def _spacy_model() -> str | None:
     return next((name for name in names if importlib.util.find_spec(name)), None)
 
 
+@functools.cache
 def _names_by_model(model: str) -> Finder:
-    import spacy
-
-    pipeline = spacy.load(model)
+    # With torch, or with another package's components, the import takes many times as long. Only
+    # transformer models need them.
+    alone = not model.endswith("_trf") and "torch" not in sys.modules
+    if alone:
+        sys.modules["torch"] = None  # type: ignore[assignment]
+    try:
+        import spacy
+        from spacy.util import registry
+    finally:
+        if alone:
+            del sys.modules["torch"]
+    if alone:
+        registry._entry_point_factories.entry_points = False
+    pipeline = spacy.load(model, exclude=["attribute_ruler", "lemmatizer", "parser", "tagger"])
 
     def find(text: str) -> Iterable[Found]:
         for entity in pipeline(text).ents:

@@ -7,7 +7,7 @@ from duet_contract.quantities.checks import Checks, check, result_of
 from duet_contract.quantities.computing import Value, compute
 from duet_contract.quantities.masking import Masked
 from duet_contract.quantities.rounding import asked, written
-from duet_contract.quantities.sentences import fill, plain_sentence
+from duet_contract.quantities.sentences import asked_by, fill, plain_sentence
 
 OUT_OF_REACH = "This pair answers arithmetic word problems in English."
 """The answer to a question that no formula answers."""
@@ -78,14 +78,14 @@ def answer_of(
         # With a signal, its own failure says more than the sentence's.
         reason = str(failure)
         return ComputedAnswer(f"No answer: {reason}.", doubts=(reason,))
-    what = asked(masked.text)
     if not text:
-        text, value = fill(plain_sentence(masked.text, what), masked, value)
+        sentence = plain_sentence(masked.text, asked(masked.text))
+        text, value = fill(sentence, masked, value)
     found = check(masked, value)
     doubts = [*(["the signal was cut at its budget"] if cut else []), *_doubts(found, masked)]
     return ComputedAnswer(
         text,
-        written(result_of(masked, value), what),
+        written(result_of(masked, value), asked_by(masked.text, sentence)),
         tuple(map(str, value.work)),
         tuple(doubts),
         found,

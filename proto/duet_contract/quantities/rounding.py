@@ -17,7 +17,10 @@ _MONEY = re.compile(
     rf"\b(?:money|cost|costs|price|pay|pays|paid|spend|spent|earn|earns|earned|{'|'.join(MONEY_WORDS)})\b",
     re.IGNORECASE,
 )
-_PERCENT = re.compile(r"\bpercent(?:age)?\b|\bper cent\b|%", re.IGNORECASE)
+# After a number or a label, it says of what: "What is [a]% of [b]?".
+_PERCENT = re.compile(
+    r"(?<![\d\]}])(?<![\d\]}][ -])(?:\bpercent(?:age)?\b|\bper cent\b|%)", re.IGNORECASE
+)
 _UP = re.compile(
     r"\b(?:need|needs|needed|require|required|necessary|at least|minimum)\b", re.IGNORECASE
 )

@@ -11,9 +11,12 @@ from duet_contract.quantities.rounding import Asked, asked, written
 RESULT = "{=}"
 """Takes the result of the signal's formula."""
 _HOLE = re.compile(r"\{([^{}]*)\}")
+# Labels, and placeholders of a redaction, which may have digits.
+_BRACKETS = re.compile(r"\[[^\[\]]*\]")
 _MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
 _NO_NOUN_WORDS = "did does do is are was were will would can could has have of"
 _NO_NOUN = frozenset(_NO_NOUN_WORDS.split())
+_OF_MONEY = re.compile(r"[$\u20ac\u00a3]\{|\} (?:dollars|euros)\b|\} pounds\b(?=.*\0.*\u00a3)")
 
 
 def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value]:
@@ -29,7 +32,8 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
         The sentence, and what it says: the signal's result if it has that, else its last formula's.
 
     Raises:
-        FormulaError: the sentence has no formula in braces, or one cannot be computed.
+        FormulaError: the sentence has no formula in braces, or one cannot be computed; with a
+            signal, also if it has the result twice, a single brace, or digits of its own.
 
     Examples:
         >>> from duet_contract.quantities import compute, mask
@@ -43,7 +47,13 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
     holes = [hole.strip() for hole in _HOLE.findall(sentence)]
     if not holes:
         raise FormulaError("the sentence has no formula in braces")
-    what, signal = asked(masked.text), RESULT.strip("{}")
+    rest = _BRACKETS.sub("", _HOLE.sub("", sentence))
+    stray = holes.count(RESULT.strip("{}")) > 1 or any(c in "{}" or c.isdecimal() for c in rest)
+    if value and stray:
+        raise FormulaError(
+            "the sentence has the result twice, a single brace, or digits of its own"
+        )
+    what, signal = asked_by(masked.text, sentence), RESULT.strip("{}")
     if signal in holes and value is None:
         raise FormulaError("the sentence takes the signal's result, and there is no signal")
     before = "".join(f"{step.formula}={step.name};" for step in value.work) if value else ""
@@ -58,6 +68,22 @@ def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value
         fill_labels(sentence, masked.quantities),
     )
     return text, value if value and signal in holes else results[-1]
+
+
+def asked_by(question: str, sentence: str) -> Asked:
+    """Return what a question asks for; the sentence of its answer may say that it is money.
+
+    Args:
+        question: masked.
+        sentence: with `{=}` or other formulas in braces.
+
+    Examples:
+        >>> asked_by("One pen is $[a]. What is it for [b]?", "It is {=} dollars.").sort
+        'money'
+    """
+    what = asked(question)
+    is_money = what.sort == "number" and _OF_MONEY.search(f"{sentence}\0{question}")
+    return Asked("money", None) if is_money else what
 
 
 def plain_sentence(question: str, what: Asked) -> str:

@@ -1,4 +1,4 @@
-"""What real runs start from. Without VERL (another room's environment) nothing is collected."""
+"""What real runs start from. Without VERL (another environment) nothing is collected."""
 
 from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""A run becomes a pair: shards, GGUF, manifest, parity; and what stands in the way."""
+"""A run becomes a pair: shards, GGUF, manifest, parity; and the errors."""
 
 import json
 import os

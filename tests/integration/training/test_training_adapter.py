@@ -126,7 +126,7 @@ def test_it_is_evaluated_and_exported(adapted):
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
-    # Another run goes on with it; its initial model is the one with the adapter as it was.
+    # Another run continues it; its initial model is the one with the adapter as it was.
     trainer = Trainer(settings_of(home, "further", *TUNING, f"lora.reasoner.path={files}"))
     try:
         reasoner = trainer.policies["reasoner"]

@@ -43,7 +43,7 @@ def test_a_baseline_trains_the_reasoner_and_starts_no_decoder(alone, capsys):
         trainer.step()
     finally:
         DigitVerifier.never = False
-    # Nothing is right, so all rewards are equal: a warning, and nothing is learnt.
+    # Nothing is right, so all rewards are equal: a warning, and nothing is learned.
     assert "WARNING: no answer to any of the 2 questions was right" in capsys.readouterr().out
     trainer.run()
     first, second = metrics_of(home, "alone")

@@ -50,7 +50,7 @@ def ended(prepared):
     update, numbers = Policy.update, count(1)
 
     def killed(policy, *arguments):
-        # The decoder has learnt already: this is the middle of the step.
+        # The decoder is updated already: this is the middle of the step.
         if policy.name == "reasoner" and next(numbers) == 5:
             os.kill(_process(policy), signal.SIGKILL)
         return update(policy, *arguments)
@@ -118,7 +118,7 @@ def test_a_checkpoint_of_another_configuration_is_refused(finished):
 
 @pytest.fixture(scope="class")
 def resumed(finished):
-    """What a run leaves behind that was killed while it wrote step 3 down; and it went on."""
+    """Files of a run that was killed while it wrote step 3, and was continued."""
     run = finished / "killed"
     shutil.copytree(finished / "whole", run)
     shutil.rmtree(run / "checkpoints/step_4")

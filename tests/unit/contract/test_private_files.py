@@ -16,7 +16,7 @@ def test_scratch_files_of_killed_writes_are_deleted(tmp_path: Path) -> None:
     os.utime(left, (0, 0))
     write_private(path, b"content")
     assert {each.name for each in tmp_path.iterdir()} == {path.name, fresh.name, other.name}
-    # A present write is not disturbed; without one, all of them are deleted.
+    # A write in progress is not disturbed; without one, all scratch files are deleted.
     drop_scratch(path)
     assert {each.name for each in tmp_path.iterdir()} == {path.name, other.name}
     assert path.read_bytes() == b"content"

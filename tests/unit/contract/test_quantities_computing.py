@@ -223,6 +223,42 @@ def test_a_sentence_that_cannot_be_filled_is_refused(sentence: str) -> None:
         fill(sentence, QUESTION, compute("a", QUESTION.quantities))
 
 
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [
+        ("It is {=} dollars.", "It is 71.20 dollars."),
+        ("It is ${=}.", "It is $71.20."),
+        ("It is {=} pounds.", "It is 71.2 pounds."),  # of weight
+        ("It is {=} pens.", "It is 71.2 pens."),
+    ],
+)
+def test_a_sentence_about_money_has_cents(sentence: str, text: str) -> None:
+    question = mask("One pen is $17.80. What is it for 4?")
+    found = answer_of(question, "a*b", sentence)
+    assert (found.text, found.value in found.text) == (text, True)
+    pounds = answer_of(
+        mask("One pen is \u00a317.80. What is it for 4?"), "a*b", "It is {=} pounds."
+    )
+    assert pounds.text == "It is 71.20 pounds."
+
+
+@pytest.mark.parametrize(
+    ("question", "sort"),
+    [
+        ("What percent of 50 pens is that?", "percent"),
+        ("By how many percent did it rise?", "percent"),
+        ("What is the percentage?", "percent"),
+        ("What is it in %?", "percent"),
+        ("What is 20% of 50?", "number"),
+        ("How much is 20 percent of 50?", "number"),
+        ("How much does it cost with 20% off?", "money"),
+    ],
+)
+def test_percent_is_asked_for_where_no_number_comes_before(question: str, sort: str) -> None:
+    assert asked(question).sort == sort
+    assert asked(mask(question).text).sort == sort
+
+
 def test_a_result_needs_a_signal() -> None:
     with pytest.raises(FormulaError, match="there is no signal"):
         fill("Nina has {=} euros.", QUESTION, None)
@@ -234,6 +270,10 @@ def test_a_result_needs_a_signal() -> None:
         ("b*c=A;a-A", "Nina has {=} euros left.", "Nina has 16 euros left.", "16", []),
         ("b*c=A;a-A", "", "The answer is 16.", "16", []),
         ("b*c=A;a-A", "Nina has {q} euros left.", "The answer is 16.", "16", []),
+        ("b*c=A;a-A", "Nina has {=} of {=} euros.", "The answer is 16.", "16", []),
+        ("b*c=A;a-A", "Nina has {=}, A*d} euros.", "The answer is 16.", "16", []),
+        ("b*c=A;a-A", "Nina has {=} of 12 euros.", "The answer is 16.", "16", []),
+        ("b*c=A;a-A", "[NAME_1] has {=} euros left.", "[NAME_1] has 16 euros left.", "16", []),
         ("b*c", "Nina has {a-A} euros left.", "Nina has 16 euros left.", "16", []),
         ("b*c=", "{a-b*c} euros are left.", "16 euros are left.", "16", []),
         (None, "{b*c=A;a-A} euros are left.", "16 euros are left.", "16", []),

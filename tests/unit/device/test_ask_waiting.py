@@ -11,8 +11,8 @@ import pytest
 from duet_contract.receipt import Receipt
 from duet_device import client
 from duet_device.cli import main
-from duet_device.commands.recorder import Recorder
 from duet_device.errors import ExitCode
+from duet_device.recorder import Recorder
 from tests.doubles.clock import SteppedClock
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder

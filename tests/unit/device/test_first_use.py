@@ -3,21 +3,29 @@
 import base64
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from duet_contract.integrity import describe_file
 from duet_contract.keys import fingerprint, public_bytes
-from duet_contract.manifest import SIGNATURE_NAME
+from duet_contract.manifest import SIGNATURE_NAME, parse_manifest
 from duet_contract.signature import sign_pair
 from duet_contract.v1.pairs_pb2_grpc import add_PairServiceServicer_to_server
 from duet_device import client
 from duet_device.cli import main
+from duet_device.commands.first_use import ask_to_trust
 from duet_device.config import load
 from duet_device.errors import ExitCode
+from duet_device.identity.credentials import Identity, save_identity
+from duet_device.pairs.pulling.cloud import CloudSource
+from duet_device.pairs.pulling.install import Offer
+from duet_device.pairs.pulling.local import LocalSource
 from duet_device.trust.publishers import BY_HAND, pin, pinned
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder
@@ -138,6 +146,23 @@ def test_no_one_takes_the_place_of_a_pinned_publisher(
     assert cloud.pairs.offsets == []
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_servers_of_one_identity_have_the_same_publishers(
+    named: bool, cloud: Cloud, capsys: Captured
+) -> None:
+    first, second = "a.example.org:50151", "b.example.org:50151"
+    save_identity(Identity(first, "laptop", servers=(first, second)))
+    if named:
+        pin(first, (public_bytes(OTHER),))
+    # What the second server offers, without a connection to it.
+    manifest, signature = LocalSource(cloud.pairs.directory).describe()
+    offer = Offer(parse_manifest(manifest.decode(), "it"), manifest, signature)
+    source = cast("CloudSource", SimpleNamespace(server=second))
+    ask_to_trust(source, yes=True)(offer)
+    assert pinned(first) == (public_bytes(OTHER if named else KEY),)
+    assert pinned() == pinned(first)
+
+
 @pytest.mark.parametrize("fault", ["altered", "unsigned", "key of another", "without a key"])
 def test_a_pair_without_a_signature_that_holds_is_refused(
     fault: str, cloud: Cloud, capsys: Captured, places: Path
@@ -208,17 +233,24 @@ def test_an_interrupted_fetch_goes_on_where_it_was(cloud: Cloud) -> None:
     data["decoder"]["files"] = [described.model_dump()]
     (cloud.pairs.directory / "manifest.json").write_text(json.dumps(data))
     sign_pair(cloud.pairs.directory, KEY)
-    cloud.pairs.chunk = 1 << 19
+    cloud.pairs.chunk, cloud.pairs.cuts = 1 << 19, [1 << 20]
     with Terminal("ask", "--yes", "--server", cloud.address, "why?", columns=40) as terminal:
-        terminal.expect("1%")
+        terminal.expect("the link broke; continuing at byte 1048576")
+        terminal.expect("9%")
         terminal.type(CTRL_C)
         assert terminal.end() == ExitCode.INTERRUPTED
         assert terminal.shown.endswith("\nduet-device: interrupted\n")
+        bars = [
+            line.partition("^C")[0] for line in re.split("[\r\n]", terminal.shown) if "%" in line
+        ]
+        assert bars
+        assert max(map(len, bars)) <= 40
     assert not load()
     with Terminal("ask", "--server", cloud.address, "why?") as terminal:
         assert terminal.end() == ExitCode.OK
-    first, second = cloud.pairs.offsets
-    assert first == 0 < second
+    first, second, third = cloud.pairs.offsets
+    assert (first, second) == (0, 1 << 20)
+    assert third > second
 
 
 def test_an_empty_terminal_prompts(cloud: Cloud) -> None:

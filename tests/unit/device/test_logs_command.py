@@ -20,12 +20,12 @@ from duet_contract.receipt import Receipt
 from duet_contract.terminal import printable
 from duet_device import client
 from duet_device.cli import main
-from duet_device.commands.recorder import Recorder
 from duet_device.errors import ExitCode, VaultError
 from duet_device.history import store as history
 from duet_device.history.store import History
 from duet_device.privacy import identifiers
 from duet_device.privacy.names import find_names
+from duet_device.recorder import Recorder
 from duet_device.vault import vault
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder

@@ -59,6 +59,7 @@ def filled(places: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeyr
         (pairs_home() / ".pulling").mkdir()
         write_private(places / "state" / "duet" / "verified.json", b"{}")
         write_private(threads.file(), b"{}")
+        write_private(places / "data" / "duet" / "serve.token", b"token")
         yield backend
     finally:
         keyring.set_keyring(before)

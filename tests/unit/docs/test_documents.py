@@ -3,6 +3,7 @@
 import importlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ import record
 from drawing import SCHEMES, Scheme
 
 ROOT = Path(__file__).parents[3]
+PROJECTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["uv"]["workspace"][
+    "members"
+]
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 _FENCED = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -189,7 +193,7 @@ def test_modules_and_files_exist(page: Path) -> None:
 def _is_there(name: str) -> bool:
     parts = name.split(".")
     found: Path | None = None
-    for folder in ("proto", "device", "cloud", "cloud/pairs", "tools", "tools/report", "training"):
+    for folder in PROJECTS:
         for end in range(len(parts), 0, -1):
             path = (ROOT / folder).joinpath(*parts[:end])
             if path.with_suffix(".py").is_file() or path.is_dir():

@@ -67,7 +67,7 @@ def test_more_devices_wait_longer_and_more_replicas_less() -> None:
 
 def test_shares_add_up_under_overload() -> None:
     for each in outcome(replace(SETUP, devices=1000, timeout_s=3.0)).outcomes:
-        total = each.answered.mean + each.gave_up.mean + each.timed_out.mean
+        total = each.answered.mean + each.abandoned.mean + each.timed_out.mean
         assert total == pytest.approx(1)
         assert each.refused.mean > 0
         assert each.timed_out.mean > 0

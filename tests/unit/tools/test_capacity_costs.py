@@ -144,10 +144,10 @@ def test_a_report_that_lacks_a_metric_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[]", "costs: Input should be"),
         ('{"engine": {"speeds": []}}', "engine.speeds: Tuple should have at least 1 item"),
-        ('{"schema": 1, "figures": [], "pair": "p", "machine": {}}', "is no results file"),
+        ('{"schema": 1, "figures": [], "pair": "p", "machine": {}}', "is not a valid results file"),
         ('{"schema": 99, "figures": []}', "has schema 99"),
     ],
 )

@@ -88,7 +88,7 @@ def test_refusals_are_those_of_erlang_b(servers: int, load: float) -> None:
     tokens = (50.0, 150.0)  # Erlang B holds for any service of that mean
     seen = run(engine(servers, 100.0), tokens, load, 30_000 / load, servers, max_waiting=0)
     assert seen.refused / seen.asked == pytest.approx(erlang_b(servers, load), rel=0.06)
-    assert seen.gave_up == seen.refused
+    assert seen.abandoned == seen.refused
 
 
 @pytest.mark.parametrize("tokens", [(100.0,), (10.0, 190.0)])
@@ -183,5 +183,5 @@ def test_the_time_to_come_back_is_the_smoothed_holding_time() -> None:
 def test_a_refused_device_comes_back_once() -> None:
     patient = run(engine(1, 100.0), (100.0,), 1.0, 5000, 1, max_waiting=0, retries=1)
     hasty = run(engine(1, 100.0), (100.0,), 1.0, 5000, 1, max_waiting=0)
-    assert hasty.gave_up == hasty.refused
-    assert patient.gave_up < patient.refused
+    assert hasty.abandoned == hasty.refused
+    assert patient.abandoned < patient.refused

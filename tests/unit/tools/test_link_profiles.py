@@ -48,7 +48,7 @@ def test_rates_are_read(text: object, rate: float | None) -> None:
 
 @pytest.mark.parametrize("text", ["", "fast", "10 apples", "-1mbit", "1e6", True, None, "10 mb"])
 def test_what_is_no_rate_is_refused(text: object) -> None:
-    with pytest.raises(BadLink, match="is no rate"):
+    with pytest.raises(BadLink, match="is not a rate"):
         parse_rate(text)
 
 

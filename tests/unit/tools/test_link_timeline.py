@@ -55,7 +55,7 @@ def test_json_has_the_same_shape(tmp_path: Path) -> None:
         ("[[at]]\nt = 1\nlink = '6g'", "step 1: no link named '6g'; there are: none, 2g"),
         ("[[at]]\nt = 1\nspeed = 3", "step 1: no key 'speed'; there are: t, link"),
         ("[[at]]\nt = 1\nup = { speed = 3 }", "step 1: no setting 'speed'; there are: rate"),
-        ("[[at]]\nt = 1\nup = 3", "step 1: up is no table"),
+        ("[[at]]\nt = 1\nup = 3", "step 1: up is not a table"),
         ("[[at]]\nt = 1\nrtt_ms = 'far'", "step 1: rtt_ms is 'far'"),
         ("[[at]]\nt = 1\nrtt_ms = -3", "step 1: rtt_ms is -3"),
         ("[[at]]\nt = 1\nend = 'bang'", "step 1: end is 'bang'"),

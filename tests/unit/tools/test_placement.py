@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
     reason="needs two cores and a scheduler that binds to them",
 )
 
-# A bound thread, as vLLM's workers are, beside an unbound one.
+# A bound thread, as vLLM's workers are, next to an unbound one.
 PROGRAM = """
 import os, threading, time
 first = min(os.sched_getaffinity(0))

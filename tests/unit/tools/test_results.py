@@ -1,12 +1,17 @@
 """The results file: written, read back, merged, judged."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from duet_tools.errors import UsageProblem
+from duet_tools.report.figures import markdown
 from duet_tools.results.figures import Figure, Results, Target, read_results
+
+ROOT = Path(__file__).parents[3]
+RESULTS, COMMANDS = ROOT / "tools/duet_tools/results", ROOT / "docs/commands.md"
 
 
 def test_results_survive_writing_and_reading(results: Results, tmp_path: Path) -> None:
@@ -59,7 +64,7 @@ def test_measuring_again_replaces_in_place_and_keeps_the_rest(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("{", "no results file"), ("[]", "no results file"), ("{}", "no results file"),
+    [("{", "valid results file"), ("[]", "valid results file"), ("{}", "valid results file"),
      ('{"schema": 99}', "schema 99"), ('{"schema": 1, "figures": []}', "Field required")],
 )  # fmt: skip
 def test_other_files_are_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -76,3 +81,11 @@ def test_committed_results_can_be_read_and_name_no_machine() -> None:
         assert read_results(path).figures
         text = path.read_text("utf-8")
         assert not any(private in text for private in ("/home/", "/root/", "/tmp/", "/work/"))
+
+
+@pytest.mark.parametrize("name", ["split_cpu", "split_avx2", "tls_cost"])
+def test_tables_of_committed_results_name_options_that_exist(name: str) -> None:
+    table = markdown(read_results(RESULTS / f"{name}.json"))
+    options = set(re.findall(r"--[a-z][a-z-]+", table.split("Median over", 1)[0]))
+    assert options <= set(re.findall(r"--[a-z][a-z-]+", COMMANDS.read_text("utf-8")))
+    assert "kept connection" not in table

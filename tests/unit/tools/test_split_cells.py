@@ -75,7 +75,7 @@ def test_what_cannot_be_planned_is_told(changes: dict[str, object], said: str) -
 
 @pytest.mark.parametrize("text", ["0", "many", "1,-2", "1.5", "99999"])
 def test_counts_are_whole_and_in_range(text: str) -> None:
-    with pytest.raises(UsageProblem, match=r"--concurrency: .* is no number from 1 to 1024"):
+    with pytest.raises(UsageProblem, match=r"--concurrency: .* is not a number from 1 to 1024"):
         parse_counts(text, "--concurrency", 1024)
 
 

@@ -132,7 +132,7 @@ def test_an_answer_is_judged_where_a_device_judges_it(
     pair = manifest.model_copy(update={"defaults": defaults})
     device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
     signal = arrived((1.0, "signal"), done_ms=2.0)
-    # The second time it is not generated anew.
+    # The second time it is not generated again.
     first, again = (device.answer("What?", signal, 0) for _ in range(2))
     assert first.text == "it is 7"
     assert (first.low_confidence, again.low_confidence) == (low, low)
@@ -197,7 +197,7 @@ def test_a_folder_gives_back_what_was_put_in(tmp_path: Path) -> None:
     folder.add(Record(cell=cell.id, index=2, id="b", status="unreachable"))
     folder.add_stretch(Stretch(cell=cell, seconds=2.0, joules={"package-0": 4.0}))
     again = Folder(tmp_path / "run", settings(), resume=True)
-    # Whom nobody could be reached for is asked again.
+    # A question whose server was unreachable is asked again.
     assert again.asked(cell) == {1}
     assert again.records == folder.records[:1]
     assert again.stretches == folder.stretches
@@ -237,7 +237,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 
 def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
-    with pytest.raises(UsageProblem, match="is no folder"):
+    with pytest.raises(UsageProblem, match="is not a folder"):
         Folder(tmp_path / "file", settings(), resume=False)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x").write_text("", "utf-8")

@@ -21,7 +21,7 @@ from duet_tools.split.modes.large import LargeAlone, Truncated, answers_in_reaso
 from tests.doubles.service import ScriptedCompletions
 
 QUESTION = Question("1", "What?", "7")
-# Its questions go to whatever stands at the near end of a link to it.
+# Its questions go to the near end of a link to it.
 SERVER = (Endpoint("gpu-host:8000"), "reasoner")
 
 
@@ -59,7 +59,7 @@ def test_the_whole_answer_is_the_large_models(
 ) -> None:
     record = ask(LargeAlone(asking(workload), workload, SERVER), completions.address, 3)
     assert (record.answer, record.finish) == ("I think it is 7", "end")
-    # The token that ended it is no part of the answer.
+    # The end token is not part of the answer.
     assert (record.large_tokens, record.answer_tokens, record.signal_tokens) == (5, 5, 0)
     assert record.flops == 2 * 1000 * 5
     assert record.connect_ms is not None
@@ -92,7 +92,7 @@ def test_the_links_time_is_no_time_of_the_cloud(
 ) -> None:
     completions.says = lambda prompt: time.sleep(0.2) or "I think it is 7"
     completions.metrics = TIMES if tells else None
-    # The request takes some 90 ms up, beside two round trips of 300 ms.
+    # The request takes some 90 ms up, in addition to two round trips of 300 ms.
     link = Link("slow", Direction(32e3, 150.0), Direction(None, 150.0), "")
     mode = LargeAlone(asking(workload), workload, SERVER)
     with LinkEmulator(completions.address, link) as way:
@@ -108,7 +108,7 @@ def test_the_links_time_is_no_time_of_the_cloud(
         assert asked.record.cloud_s == pytest.approx(0.2)
     # No more is taken off than the link took, and no less: a busy machine only adds to the rest.
     assert 0.19 <= asked.record.cloud_s <= asked.record.total_ms / 1e3 - 0.65
-    # An emulated link stands at once for who connects; its round trip is told all the same.
+    # An emulated link connects at once; its round trip is reported all the same.
     assert asked.record.connect_ms is not None
     assert asked.record.connect_ms >= 300
 

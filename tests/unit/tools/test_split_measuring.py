@@ -109,7 +109,7 @@ def stop_at(service: ScriptedService, question: int) -> None:
 def test_ctrl_c_among_several_devices_writes_what_there_is(
     bench: SimpleNamespace, service: ScriptedService
 ) -> None:
-    # The fifth: with two devices, three are answered by then; those in flight may be given up.
+    # The fifth: with two devices, three are answered by then; those in flight may be cancelled.
     stop_at(service, 4)
     more = ["--modes", "duet", "--warm-up", "0", "--concurrency", "2"]
     assert main(bench, service, *more) == 130

@@ -47,15 +47,15 @@ def test_limit_takes_the_first(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("", "holds no questions"),
-        ("{", "line 1 is no JSON"),
-        ("[" * 200_000, "line 1 is no JSON: nested too deeply"),
+        ("{", "line 1 is not JSON"),
+        ("[" * 200_000, "line 1 is not JSON: nested too deeply"),
         ('{"question": "a", "answer": NaN}', "NaN is not a JSON number"),
         ('{"question": "a", "answer": 1e400}', "1e400 is out of range"),
         ('{"answer": 1}', "line 1 has no 'question'"),
         ("[1]", "line 1 has no 'question'"),
         ('{"question": ""}', "line 1: "),
         ('{"question": "a", "answer": [1]}', "neither text nor a number"),
-        ('{"question": "a", "metadata": 3}', "'metadata' is no object"),
+        ('{"question": "a", "metadata": 3}', "'metadata' is not an object"),
         ('{"question": "a", "id": 1}\n{"question": "b", "id": 1}', "two questions of id '1'"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_server_that_cannot_be_started_behind_others_keeps_what_was_measured(
     monkeypatch.setattr(OpenAI, "start", fails)
     given = ["--data", str(bench.data), "--pair", str(bench.pair), "--out", str(bench.out)]
     assert bench_split([*given, "--modes", "duet,large-alone", "--warm-up", "0"]) == 1
-    assert "no such model; --resume goes on from here" in capsys.readouterr().err
+    assert "no such model; continue with --resume" in capsys.readouterr().err
     found = read_report(bench.out / "report.json")
     assert found.partial == "vLLM's OpenAI server ended at once: no such model"
     assert [cell.cell.mode for cell in found.cells] == ["duet"]

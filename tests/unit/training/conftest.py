@@ -1,4 +1,4 @@
-"""A tiny random pair, made once. Without VERL (another room's environment) nothing is collected."""
+"""A tiny random pair, made once. Without VERL (another environment) nothing is collected."""
 
 from importlib.util import find_spec
 

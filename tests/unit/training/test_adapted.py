@@ -241,7 +241,7 @@ def test_the_command_goes_on_and_leaves_a_pair(base, worked, tmp_path, capsys):
     reasoner = AutoModelForCausalLM.from_pretrained(pair.reasoner.path)
     assert reasoner.config.num_hidden_layers == 2
     assert not PairPrompts(pair).shared_vocabulary
-    # Joint training goes on with the adapter, on the model as it was.
+    # Joint training continues the adapter, on the unmodified model.
     untouched = load_pair(out / "base.yaml")
     assert untouched.reasoner.path == base
     assert untouched.reasoner.prompt == pair.reasoner.prompt

@@ -1,4 +1,4 @@
-"""The evidence run: its plan, going on after an interruption, and the report."""
+"""The experiments: their plan, resuming after an interruption, and the report."""
 
 import json
 import shlex

@@ -72,7 +72,7 @@ def test_a_point_for_each_seed_of_each_method(results):
         "original": [[80.0, 0.8]],
         "alone": [[0.0, 0.2]],
     }
-    # Of baselines alone, though duet is above; level where more tokens are no better.
+    # Of baselines alone, though duet is above; level where more tokens do not help.
     assert frontier == [[0.0, 0.2], [30.0, 0.9], [80.0, 0.9]]
 
 

@@ -57,7 +57,7 @@ def test_targets_are_judged_seed_by_seed(tmp_path):
 
 
 def test_a_difference_is_paired_by_question(tmp_path):
-    """Where both are right and wrong together, no question drawn anew makes a difference."""
+    """Where both are right and wrong together, no resample makes a difference."""
     results = Results(tmp_path, tmp_path)
     right = "10" * 50
     _evaluated(results, "original", 0.5, 100, "greedy", right)

@@ -65,7 +65,7 @@ def test_an_interpreter_without_vllm_is_told(tmp_path):
 
 
 def test_an_interpreter_that_is_not_there(tmp_path):
-    with pytest.raises(ExportError, match="is no interpreter"):
+    with pytest.raises(ExportError, match="is not an interpreter"):
         serving_interpreter(tmp_path / "none")
 
 

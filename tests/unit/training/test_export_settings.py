@@ -1,4 +1,4 @@
-"""What an export is told: quantisations, limits of parity, exit codes of misuse."""
+"""Settings of an export: quantizations, limits of parity, exit codes of misuse."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Vocabularies of one's own, in each known way of cutting text: the same tokens in llama.cpp."""
+"""New vocabularies, in each known way of cutting text: the same tokens in llama.cpp."""
 
 import json
 

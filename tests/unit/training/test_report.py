@@ -1,4 +1,4 @@
-"""Tables and figures of what was run, beside the paper's."""
+"""Tables and figures of runs, compared with the paper's."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The command that makes the shipped pair: its plan, what is done of it, and what it packs."""
+"""The command that builds the released pair: its plan, its progress, and its package."""
 
 import json
 import os
@@ -204,7 +204,7 @@ def test_what_all_rests_on_is_not_made_again(tmp_path, called, monkeypatch, caps
 
 
 def test_what_keeps_no_arguments_is_taken_as_it_is(tmp_path, called, monkeypatch):
-    """A directory made before arguments were kept; and one that lies elsewhere now."""
+    """A directory without stored arguments; and one that was moved."""
     assert train_release([str(tmp_path / "a")]) == 0
     shutil.rmtree(tmp_path / "a" / "made")
     called.clear()
@@ -317,7 +317,7 @@ def test_nothing_but_a_pair_is_replaced(tmp_path):
     _finished(out)
     into.mkdir()
     (into / "mine.txt").write_text("keep")
-    with pytest.raises(DataError, match="is no pair"):
+    with pytest.raises(DataError, match="is not a pair"):
         package(out, into)
     assert (into / "mine.txt").read_text() == "keep"
 
@@ -367,6 +367,10 @@ def _exported(out: Path, confidence: float) -> None:
     (start / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
     save_file({"a": torch.full((2, 2), 1 / 3)}, adapter / "adapter_model.safetensors")
     (start / "decoder" / "tokenizer.json").write_text("{}")
+
+
+def test_the_recipe_that_a_release_is_packed_for_is_there():
+    assert (packing.RECIPES / f"{word_problems.NAME}.toml").is_file()
 
 
 def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""What the bench measures of the shipped pair: seconds in turns, and whole sets as served."""
+"""What the bench measures of the released pair: seconds in turns, and whole sets as served."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The page beside the shipped pair: targets met or missed, tables, and what it does not hide."""
+"""The README of the released pair: targets met or missed, tables, and its limits."""
 
 import copy
 import json
@@ -161,11 +161,10 @@ def test_what_was_not_measured_is_said(manifest):
 
 def test_intervals_are_shown(figures):
     assert _measured(figures, "2 points") == (
-        "1.5 points fewer (0.1 to 2.9 fewer, as if they had been asked separate questions): "
-        "96.5% (95.5% to 97.5%)"
+        "1.5 points fewer (0.1 to 2.9 fewer, as of independent samples): 96.5% (95.5% to 97.5%)"
     )
-    assert _measured(figures, "seconds") == "0.30 (least 0.25, most 0.55 of 5 repeats)"
-    # The shipped reasoner's own tokens stand beside.
+    assert _measured(figures, "seconds") == "0.30 (minimum 0.25, maximum 0.55 of 5 repeats)"
+    # The released reasoner's own tokens are in the same cell.
     assert "own, as served, 0.52 (16.0 of 31.0)" in _measured(figures, "reasoner's tokens")
 
 
@@ -174,12 +173,12 @@ def test_the_page_tells_what_was_measured(manifest, figures):
     assert (
         "| 500 | 98.0% (97.0% to 99.0%), 122 tokens | 96.5% (95.5% to 97.5%), 16 tokens |" in text
     )
-    assert "40% of the wrong ones to held-out problems fall" in text
+    assert "held-out problems: it marks 5% of the right answers and 40% of the wrong ones." in text
     figures["parity"]["source"] = "stories:wide-other"
-    assert "to problems of plots that were never trained on fall" in write_page(manifest, figures)
+    assert "on answers to problems of held-out templates:" in write_page(manifest, figures)
     assert "`signal 1`; at the last: `signal 160`" in text
     assert "99.8% of the prompts" in text
-    assert "repeat by repeat: 0.30 (0.25 to 0.55)" in text
+    assert "per repeat: 0.30 (0.25 to 0.55)" in text
     assert "| split | 1.3 s (1.0 to 2.0) | 95.0% | 16.0 |" in text
 
 
@@ -192,12 +191,12 @@ def test_sets_as_served_have_all_their_columns(manifest, figures):
         "31 tokens | 2.0% (1.0% to 3.0%), 90 tokens; first 50 |  |  |"
     )
     assert "| 5% of 480 | 35% of 20 |" in text
-    assert "of a set of them it gets 5% to 5% right" not in text
-    assert "it gets 5% right" in text
+    assert "it answers 5% to 5%" not in text
+    assert "it answers 5% of each set right" in text
 
 
 def test_what_it_marks_of_what_it_was_never_to_answer_is_said(manifest, figures):
-    said = "it marks 51 of its 60 answers"
+    said = "it marks 51 of its 60 answers as low in confidence"
     assert "elsewhere.jsonl" not in write_page(manifest, figures)
     figures["served"]["elsewhere"] = {"questions": 60, "answered": 60, "marked": 51}
     assert said in write_page(manifest, figures).split("## Figures")[0]
@@ -226,19 +225,19 @@ def test_the_command_has_every_argument(manifest, figures):
 
 
 def test_what_joint_training_costs_is_said(manifest, figures):
-    assert "Joint training costs accuracy on longer problems" in write_page(manifest, figures)
+    assert "Joint training costs accuracy on problems longer" in write_page(manifest, figures)
     figures["evaluations"]["wide-long"]["duet"]["accuracy"] = 0.2
-    assert "Joint training costs nothing on longer problems" in write_page(manifest, figures)
+    assert "Joint training costs nothing on problems longer" in write_page(manifest, figures)
 
 
-def test_each_pair_has_words_of_its_own(figures):
+def test_each_pair_has_its_own_texts(figures):
     data = manifest_data() | {"id": "word-problems-135m"}
     data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
     data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
     page = write_page(parse_manifest(json.dumps(data)), figures)
-    assert "real ones, too" in page.split("## Figures")[0]
+    assert "freely worded real ones" in page.split("## Figures")[0]
     assert "*reasoner before joint training* writes equations" in page
-    commands = page.split("## How it was made")[1]
+    commands = page.split("## How it was trained")[1]
     assert "OUT --pair word-problems-135m --base SMOLLM2" in commands
     assert "--real multiarith.jsonl --real addsub.jsonl" in commands
     assert "--peer big-1b" in commands

@@ -43,7 +43,7 @@ def test_a_story_is_sound(drawn):
         assert 0 < step.left <= scope.largest
         assert 0 < step.right <= scope.largest
     assert re.search(rf"\b{story.answer}\b", story.statement)
-    # Every number that a computation starts from is told, or came out of an earlier one; what is
+    # Every number that a computation starts from is given, or is an earlier result; what is
     # said in words (half, twice, doubles, triples) counts.
     told = {int(n) for n in re.findall(r"\d+", story.question)}
     for step in story.steps:

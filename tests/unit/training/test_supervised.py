@@ -1,4 +1,4 @@
-"""The supervised start: tokenizer, examples, batches, and going on exactly."""
+"""SFT: tokenizer, examples, batches, and exact resuming."""
 
 import json
 import os
@@ -125,7 +125,7 @@ def test_training_goes_on_where_it_stopped(start, teacher, tmp_path, monkeypatch
         if not model.is_dir():
             shutil.copytree(load_pair(start).decoder.path, model)
         student = Student(model, tmp_path / name / "state.pt", plan)
-        # The clock stands still for so many steps, and then the time is up.
+        # The clock stops for so many steps, and then the time is up.
         ticks = chain(repeat(0.0, steps + 1), repeat(100.0))
         monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda: next(ticks))
         done = student.train(
@@ -178,7 +178,7 @@ def test_a_time_limit_stops_and_the_loss_falls(tmp_path, capsys):
 def test_a_damaged_state_is_one_clear_line(start, tmp_path):
     state = tmp_path / "state.pt"
     torch.save({"step": 3}, state)
-    with pytest.raises(CheckpointError, match=r"cannot go on from .*state.pt"):
+    with pytest.raises(CheckpointError, match=r"cannot continue from .*state.pt"):
         Student(load_pair(start).decoder.path, state, Plan(5))
 
 
@@ -242,10 +242,10 @@ def test_terse_lessons_have_fewer_drills_and_more_bare_equations(start):
         )
         for lessons in ("broad", "terse")
     }
-    drills = {name: sum(e.learnt is not None for e in drawn[name]) for name in drawn}
+    drills = {name: sum(e.loss_mask is not None for e in drawn[name]) for name in drawn}
     assert drills["terse"] < drills["broad"] / 2
     lengths = {
-        name: sorted(len(e.response) for e in drawn[name] if e.learnt is None) for name in drawn
+        name: sorted(len(e.response) for e in drawn[name] if e.loss_mask is None) for name in drawn
     }
     middle = {name: found[len(found) // 2] for name, found in lengths.items()}
     assert middle["terse"] < middle["broad"]
@@ -267,7 +267,7 @@ def test_at_last_a_reasoner_thinks_at_length_and_a_decoder_reads_more(start):
 
     def at_length(name):
         examples = drawn[name].examples("reasoner", random.Random(5), 600)
-        whole = [len(e.response) for e in examples if e.learnt is None]
+        whole = [len(e.response) for e in examples if e.loss_mask is None]
         return sum(length > 60 for length in whole) / len(whole)
 
     def prompt(name):
@@ -296,15 +296,15 @@ def test_other_lessons_go_on_from_where_the_first_were_stopped(start, tmp_path, 
         assert student.step == steps
 
 
-def test_of_a_drill_only_results_are_learnt(start, teacher):
+def test_of_a_drill_only_results_are_trained(start, teacher):
     prompts = PairPrompts(load_pair(start))
-    drills = [e for e in teacher.examples("reasoner", random.Random(3), 40) if e.learnt]
+    drills = [e for e in teacher.examples("reasoner", random.Random(3), 40) if e.loss_mask]
     assert drills
     for example in drills:
         ids, labels = (t[0].tolist() for t in Batch((example,), 1, len(example)).tensors())
         equations = prompts.signal_text(example.response).strip(" .").split(". ")
         assert len(equations) >= DRILLED
-        learnt = [i for i, label in enumerate(labels) if label != IGNORED]
-        assert all(labels[i] == ids[i] for i in learnt)
-        results = prompts.signal_text([labels[i] for i in learnt])
+        trained = [i for i, label in enumerate(labels) if label != IGNORED]
+        assert all(labels[i] == ids[i] for i in trained)
+        results = prompts.signal_text([labels[i] for i in trained])
         assert results == "".join(f"{each.split('=')[1]}." for each in equations)

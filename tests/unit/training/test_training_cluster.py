@@ -41,7 +41,7 @@ def asked(monkeypatch):
 def test_a_cluster_that_is_named_is_joined(asked, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     cluster.start_ray(_hardware("hardware=h100x4", "hardware.nodes=2"))
-    # Ray refuses to be told the size of a cluster that is there already.
+    # Ray refuses the size of a cluster that exists already.
     assert not {"num_cpus", "include_dashboard"} & asked.keys()
     # Processes on other nodes have no other way to learn of it.
     assert asked["runtime_env"]["env_vars"]["NCCL_DEBUG"] == "WARN"

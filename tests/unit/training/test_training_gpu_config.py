@@ -127,7 +127,7 @@ def test_bfloat16_is_watched_by_its_mean():
     ("overrides", "says"),
     [
         (["temperature=0.9", "top_p=0.9"], "temperature=1"),
-        (["hardware.devices=3"], "no multiple of the devices"),
+        (["hardware.devices=3"], "not a multiple of the devices"),
         (["hardware.decoder_devices=0"], "decoder_devices"),
         (["top_p=0"], "top_p"),
     ],

@@ -144,7 +144,7 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_is_saved(run, capsys):
     assert error == "duet-train: step 3: decoder/loss is not a finite number\n"
     assert run.saved() == ["step_1", "step_2"]
     assert [row["step"] for row in run.rows()] == [1, 2]
-    # From there it goes on.
+    # From there it continues.
     _, decoder = run.made_of()
     assert run.start("resume=true") == 0
     assert decoder.loaded == "2"

@@ -119,7 +119,7 @@ def test_parts_by_hand():
     assert parts["kept"] * GIB == pytest.approx(2 * 7 * 10 * 2)
     assert parts["layer"] * GIB == pytest.approx(2 * 7 * (4 * 20 + 2 * 10 + 2 * (10 + 2 * 5)))
     # Two layers of (1000 - 500) / 2 weights, and the embeddings.
-    assert parts["gathered"] * GIB == pytest.approx(2 * (2 * 250 + 500))
+    assert parts["all-gathered"] * GIB == pytest.approx(2 * (2 * 250 + 500))
     # 20 GiB times 0.5, less weights and what rests; 4 x 2 x 5 bytes a token.
     free = 10 * GIB - 2000 - RESTING * GIB
     assert cached_tokens(engine, 20) == int(free // 40)

@@ -144,7 +144,7 @@ def test_weights_that_are_no_checkpoint_are_one_line(pair_file, tmp_path, capsys
     write_rows(PROBLEMS, "test", tmp_path / "test.parquet")
     command = [f"pair={pair_file}", f"data.train={tmp_path}/test.parquet", "out=o"]
     assert main([*command, f"weights={tmp_path}"]) == 1
-    assert "is no checkpoint" in capsys.readouterr().err
+    assert "is not a checkpoint" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_weights_of_another_number_of_ranks_are_one_line(
     saved, says, pair_file, tmp_path, capsys, monkeypatch
 ):
     def start(*_, **__):
-        pytest.fail("it is told before anything starts")
+        pytest.fail("the error comes before anything starts")
 
     monkeypatch.setattr("duet_training.evaluation.model_cache.start_policies", start)
     write_rows(PROBLEMS, "test", tmp_path / "test.parquet")

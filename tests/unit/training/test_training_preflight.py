@@ -148,7 +148,7 @@ def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
     assert main(run) == 1
     assert "holds a run" in capsys.readouterr().out
     assert main([*run, "resume=true"]) == 0
-    assert "goes on after step 3" in capsys.readouterr().out
+    assert "continues after step 3" in capsys.readouterr().out
     assert main([*run, "resume=true", "objective.budget=7"]) == 1
     assert "belongs to another configuration" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""Commands that the shipped pair's commands start: their failures, their limits, their end."""
+"""Subprocesses of the commands that build the released pair: their failures, their limits, their end."""
 
 import os
 import signal

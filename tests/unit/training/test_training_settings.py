@@ -76,7 +76,7 @@ ABLATIONS = [
 
 @pytest.mark.parametrize(("overrides", "what"), ABLATIONS)
 def test_every_ablation_is_a_documented_switch(overrides, what):
-    """It changes the run, so that a checkpoint of one is none of the other; the README has it."""
+    """It changes the run, so that checkpoints are not compatible; the README has it."""
     changed = settings_from([*NEEDED, *overrides.split()])
     assert changed.binding() != settings_from(NEEDED).binding()
     page = (Path(__file__).parents[3] / "training/README.md").read_text()
@@ -103,7 +103,7 @@ def test_schedules_are_switches(override, schedule):
         ([*NEEDED, "objective.budgte=3"], "budgte"),
         ([*NEEDED, "objective.budget=0"], "objective.budget"),
         ([*NEEDED, "objective.baseline=nobody"], "per_question"),
-        ([*NEEDED, "batch.mini_batch=7"], "no multiple"),
+        ([*NEEDED, "batch.mini_batch=7"], "not a multiple"),
         ([*NEEDED, "hardware.devices=3"], "devices"),
         ([*NEEDED, "batch.signals=1"], "batch.signals"),
         ([*NEEDED, "objective.price.clip=[1,0]"], "low, high"),

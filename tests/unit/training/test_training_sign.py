@@ -62,7 +62,7 @@ def test_a_key_without_passphrase(pair, tmp_path, monkeypatch):
     monkeypatch.delenv(PASSPHRASE_VARIABLE, raising=False)
     plain = str(tmp_path / "plain.pem")
     assert main(["--new-key", plain, "--no-passphrase"]) == 0
-    # Not asked for one, though nobody said again that there is none.
+    # It does not ask for one, although --no-passphrase is not repeated.
     assert main([str(pair), "--key", plain]) == 0
     assert main([str(pair), "--key", plain, "--no-passphrase"]) == 0
     assert read_signature(pair) is not None

@@ -15,6 +15,7 @@ from duet_contract.errors import FormulaError
 from duet_contract.quantities import OUT_OF_REACH, asked, compute, mask, plain_sentence
 from duet_training.data.story_problems.draw import split_of
 from duet_training.data.word_problems.annotated import read_annotated, to_formula
+from duet_training.data.word_problems.answer_sentences import answer_sentence, last_sentence
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.equations import find_equations
 from duet_training.data.word_problems.generate import Style, choose, generated, instantiate
@@ -342,3 +343,32 @@ def test_parts_come_with_and_without_the_facts_that_they_do_not_need(tmp_path) -
         "Ann sold 48 clips. Tom sold half as many. Eve sold 5. How many clips did Tom sell?",
         "Ann sold 48 clips. Tom sold half as many. How many clips did Tom sell?",
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("Ann sold 48+24 = <<48+24=72>>72 clips in all.", "Ann sold {=} clips in all."),
+        ("Therefore, her change is $20 - $8 = $<<20-8=12>>12", "Her change is ${=}."),
+        ("She paid 2*5=<<2*5=10>>$10 for tea. Then she left.", "She paid ${=} for tea."),
+        ("He has 5-3=<<5-3=2>>2 dollars left.", "He has {=} dollars left."),
+        ("That is 5/20*100 = <<5/20*100=25>>25% of them.", "That is {=}% of them."),
+        ("This means that Bo has 5-3 = <<5-3=2>>2 left", "Bo has {=} left."),
+        ("Bo and Al have 2+3 = <<2+3=5>>5.", "Bo and Al have {=}."),
+        ("They can bring $30/$6 = $<<30/6=5>>5 students.", ""),  # the sign is a slip
+        ("He ate 4, so 8-4 = <<8-4=4>>4 are left.", ""),
+        ("48+24 = <<48+24=72>>72 clips.", ""),
+        ("In 3 weeks he has 3*7 = <<3*7=21>>21 more.", ""),
+        ("If he sells them he gets 2*3 = <<2*3=6>>6.", ""),
+        ("The sum of 2+3 = <<2+3=5>>5.", ""),
+        ("Each of the two has 6/2 = <<6/2=3>>3.", ""),
+        ("Five is the answer.", ""),
+        ("Add the cost to find what Bo pays 2+3 = $<<2+3=5>>5", ""),
+        ("He has more pens than Bo 5-3 = <<5-3=2>>2 pens", ""),
+    ],
+)
+def test_the_last_line_of_a_solution_is_the_answer_as_a_sentence(line: str, sentence: str) -> None:
+    assert answer_sentence(line) == sentence
+    assert last_sentence(f"It is 1+1 = <<1+1=2>>2.\n{line}\n#### 7") == (
+        sentence if "<<" in line else "It is {=}."
+    )

@@ -38,6 +38,7 @@ TARGETS = {
 }
 _ENCODINGS = {"ids": SIGNAL_ENCODING_TOKEN_IDS, "text": SIGNAL_ENCODING_TEXT}
 _WORDS = {"ids": "token ids", "text": "text"}
+_CONNECTIONS = {"cold": "cold", "kept": "reused"}
 _QUIET_S = 0.2
 
 
@@ -90,7 +91,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
             seen["sse"].append(_sse(proxy, bodies))
         bench.step("bytes, server-sent events")
     for name, target in TARGETS.items():
-        for kind in ("cold", "kept"):
+        for kind in _CONNECTIONS:
             mine = [getattr(each, kind) for each in seen[name]]
             theirs = [getattr(each, kind) for each in seen["sse"]]
             yield _down(name, kind, mine, theirs, target)
@@ -103,7 +104,7 @@ def _down(
     subject = summarise([each.down_per_token for each in mine])
     return Figure(
         id=f"bytes.{name}-{kind}",
-        title=f"Bytes down the wire, {_WORDS[name]}, {kind} connection",
+        title=f"Bytes down the wire, {_WORDS[name]}, {_CONNECTIONS[kind]} connection",
         unit="bytes/token",
         subject=Series(name="DUET service", summary=subject),
         peer=Series(
@@ -123,7 +124,7 @@ def _up(name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed]) 
     peer = summarise([float(each.wire.up) for each in theirs])
     return Figure(
         id=f"bytes.{name}-{kind}-up",
-        title=f"Bytes up the wire a question, {_WORDS[name]}, {kind} connection",
+        title=f"Bytes up the wire a question, {_WORDS[name]}, {_CONNECTIONS[kind]} connection",
         unit="bytes",
         subject=Series(name="DUET service", summary=subject),
         peer=Series(name="vLLM OpenAI server", summary=peer),

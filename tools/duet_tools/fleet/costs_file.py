@@ -31,7 +31,7 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
     try:
         data = parse_json(read_text(path))
     except ValueError as error:
-        raise UsageProblem(f"{path.name} is no JSON: {error}") from error
+        raise UsageProblem(f"{path.name} is not JSON: {error}") from error
     try:
         if isinstance(data, dict) and "cells" in data:
             return costs_from_report(data, path.name)
@@ -43,7 +43,9 @@ def read_costs(path: Path, signal_tokens: Tokens, answer_tokens: Tokens) -> Cost
         where = ".".join(map(str, fault["loc"])) or "costs"
         raise UsageProblem(f"{path.name}: {where}: {fault['msg']}") from error
     except (AttributeError, LookupError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise UsageProblem(f"{path.name} is no report or results of the bench: {error}") from error
+        raise UsageProblem(
+            f"{path.name} is neither a report nor a results file of the bench: {error}"
+        ) from error
 
 
 def costs_from_results(

@@ -32,7 +32,7 @@ class Fleet:
     signal_tokens: tuple[float, ...]
     """Lengths of signals, each as frequent as the others."""
     first_chunk_p95_s: float | None
-    """Seconds in which 95% of the signals began; None if there were none."""
+    """Seconds in which 95% of the signals began; None without signals."""
 
 
 def read_fleet(url: str, window: str) -> Fleet:
@@ -63,7 +63,7 @@ def read_fleet(url: str, window: str) -> Fleet:
 
 
 def _value(client: httpx.Client, url: str, query: str) -> float | None:
-    """Return the value of a query that has one; None if there is none, or it is not a number."""
+    """Return the value of a query that has one; None if it is missing or not a number."""
     try:
         answer = client.get(f"{url.rstrip('/')}/api/v1/query", params={"query": query})
         data = answer.json()

@@ -57,7 +57,8 @@ class Outcome(_Model):
     answered: Estimate
     refused: Estimate
     """Share of questions that were refused at first."""
-    gave_up: Estimate
+    abandoned: Estimate
+    """Share of questions whose caller stopped retrying after a refusal."""
     timed_out: Estimate
     busy: Estimate
     """Share of time that a replica works."""
@@ -189,7 +190,7 @@ def _outcome(
         questions_per_s=estimate([scale * len(run.total) / run.seconds for run in runs]),
         answered=estimate([_share(len(run.total), run) for run in runs]),
         refused=estimate([_share(run.refused, run) for run in runs]),
-        gave_up=estimate([_share(run.gave_up, run) for run in runs]),
+        abandoned=estimate([_share(run.abandoned, run) for run in runs]),
         timed_out=estimate([_share(run.timed_out, run) for run in runs]),
         busy=estimate([run.busy for run in runs]),
         running=estimate([run.running for run in runs]),

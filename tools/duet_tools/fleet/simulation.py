@@ -57,7 +57,7 @@ class Seen:
     """Seconds of the signal, or of all that the cloud does, with the link."""
     asked: int = 0
     refused: int = 0
-    gave_up: int = 0
+    abandoned: int = 0
     timed_out: int = 0
     seconds: float = 0.0
     busy: float = 0.0
@@ -206,7 +206,7 @@ class _Question:
         late = timeout is not None and self._env.now + wait >= self._asked + timeout
         if self._attempts > fleet._setup.retries or late:
             self._over = True
-            fleet._seen.gave_up += self._counts
+            fleet._seen.abandoned += self._counts
             self._done()
         else:
             self._after(fleet._down_s + wait + fleet._up_s, self._arrive)

@@ -61,7 +61,7 @@ _ROWS: list[tuple[str, _Pick]] = [
     ("questions answered a second", lambda each: _estimate(each.questions_per_s)),
     ("answered, %", lambda each: _estimate(each.answered, 100)),
     ("refused at first, %", lambda each: _estimate(each.refused, 100)),
-    ("gave up, %", lambda each: _estimate(each.gave_up, 100)),
+    ("abandoned, %", lambda each: _estimate(each.abandoned, 100)),
     ("timed out, %", lambda each: _estimate(each.timed_out, 100)),
     *(_percentile("cloud", which) for which in ("p50", "p95")),
     *(_percentile("first_answer", which) for which in ("p50", "p90", "p95", "p99")),

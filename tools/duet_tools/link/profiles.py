@@ -128,7 +128,9 @@ def parse_rate(rate: object) -> float | None:
         return rate
     found = _RATE.fullmatch(str(rate).strip().lower())
     if not found or found[2] not in _UNITS:
-        raise BadLink(f"{rate!r} is no rate: give bits a second, as in 10mbit, 256kbit, or none")
+        raise BadLink(
+            f"{rate!r} is not a rate: give bits per second, as in 10mbit, 256kbit, or none"
+        )
     return float(found[1]) * _UNITS[found[2]]
 
 

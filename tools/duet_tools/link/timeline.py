@@ -112,7 +112,7 @@ def _step(number: int, entry: object) -> Step:
         raise BadTimeline(f"{where}: end is {entry['end']!r}: give cut or reset")
     for way in ("up", "down"):
         if not isinstance(entry.get(way, {}), dict):
-            raise BadTimeline(f"{where}: {way} is no table of settings")
+            raise BadTimeline(f"{where}: {way} is not a table of settings")
     try:
         step = Step(
             t=float(entry["t"]),

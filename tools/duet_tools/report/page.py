@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from duet_report.numbers import number
 from duet_report.page import Cell, Page, Section, Table, html
 from duet_tools.report.columns import EFFICIENCY, MAIN, METRICS, MODES, Column, facts, mode, table
+from duet_tools.report.figures import title_of
 from duet_tools.report.verdicts import break_even_note, break_even_table, verdicts
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Record
@@ -142,7 +143,7 @@ def _metrics(cell: CellReport) -> Table:
 def _figures(report: Report) -> Table:
     rows = [
         [
-            figure.title,
+            title_of(figure),
             f"{number(figure.subject.summary.median)} {figure.unit}",
             f"{number(figure.peer.summary.median)} {figure.unit}, {figure.peer.name}"
             if figure.peer

@@ -148,6 +148,6 @@ def _numbers(text: str, option: str, least: float, most: float, *, whole: bool) 
         except ValueError:
             number = least - 1
         if not least <= number <= most:
-            raise UsageProblem(f"{option}: {name!r} is no number from {least:g} to {most:g}")
+            raise UsageProblem(f"{option}: {name!r} is not a number from {least:g} to {most:g}")
         found.append(number)
     return found

@@ -67,11 +67,11 @@ class Folder:
         self.probe: Probe | None = None
         try:
             if path.exists() and not path.is_dir():
-                raise UsageProblem(f"{path} is no folder")
+                raise UsageProblem(f"{path} is not a folder")
             if path.is_dir() and any(path.iterdir()):
                 if not resume:
                     raise UsageProblem(
-                        f"{path} exists and is not empty: give another --out, or --resume to go on"
+                        f"{path} exists and is not empty: give another --out, or continue it with --resume"
                     )
                 self._read(settings)
                 return

@@ -59,7 +59,7 @@ def _question(where: str, number: int, line: str) -> Question:
     try:
         row = parse_json(line)
     except ValueError as error:
-        raise UsageProblem(f"{where} is no JSON: {error}") from error
+        raise UsageProblem(f"{where} is not JSON: {error}") from error
     text = row.get("question") if isinstance(row, dict) else None
     if not isinstance(text, str):
         raise UsageProblem(f"{where} has no 'question'")
@@ -69,7 +69,7 @@ def _question(where: str, number: int, line: str) -> Question:
         raise UsageProblem(f"{where}: {error}") from error
     answer, metadata = row.get("answer"), row.get("metadata", {})
     if not isinstance(metadata, dict):
-        raise UsageProblem(f"{where}: 'metadata' is no object")
+        raise UsageProblem(f"{where}: 'metadata' is not an object")
     try:
         reference = reference_text(answer)
     except ValueError as error:

@@ -84,7 +84,7 @@ class CellReport(_Model):
     `marked_low`: of the answers that a device judged; None without references, or without any such.
     `metrics`: over the questions answered; see `duet_tools.results.record.Record`.
     `answers_per_s`, `large_tokens_per_s`, `goodput_per_s`: over `seconds`; goodput counts the
-    answers that reach every objective, None where there are none.
+    answers that reach every objective, None without objectives.
     `ipt`: 1000 x accuracy / large-model tokens a question; None where it spends none.
     `accuracy_gaps`: of a split's cell, its accuracy less that of each other mode over the same link
     under the same load. `break_even_tokens`: of a split's cell, tokens of the large model alone above
@@ -92,7 +92,7 @@ class CellReport(_Model):
     `host_s`: seconds in which the cloud worked on at least one of the questions, a question.
     `cost_per_correct`: at the prices given; None without prices, references or right answers.
     `joules`: of the whole machine while the load was on, by source. `series`: a value a question,
-    by place in the data, None where there is none; what comparing needs.
+    by index in the data, None for a missing value; what comparing needs.
     """
 
     id: str

@@ -51,7 +51,7 @@ class Named:
         """Import `package.module:Class` and make one.
 
         Raises:
-            UsageProblem: it cannot be imported or made, or is no verifier.
+            UsageProblem: it cannot be imported or created, or is not a verifier.
         """
         self.name = name
         module, _, attribute = name.partition(":")
@@ -60,7 +60,7 @@ class Named:
         except Exception as error:  # Whatever a module of the user's raises when it is imported.
             raise UsageProblem(f"no verifier {name!r} (package.module:Class): {error}") from error
         if not hasattr(self._verifier, "score"):
-            raise UsageProblem(f"{name!r} is no verifier: it has no score(responses, truths)")
+            raise UsageProblem(f"{name!r} is not a verifier: it has no score(responses, truths)")
 
     def right(self, answer: str, question: Question) -> bool:
         """See `Check`."""

@@ -122,7 +122,7 @@ def _end(console: Console, report: Report, out: Path) -> None:
     if report.partial == "interrupted":
         raise KeyboardInterrupt
     if report.partial:
-        raise BenchError(f"{report.partial}; --resume goes on from here")
+        raise BenchError(f"{report.partial}; continue with --resume")
 
 
 def _plan(options: Options, workload: Workload) -> Plan:

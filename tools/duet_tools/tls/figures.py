@@ -33,6 +33,7 @@ from duet_tools import options
 from duet_tools.bench.stats import differences, ratios, summarise
 from duet_tools.errors import UsageProblem
 from duet_tools.link.relay import Count, Relay
+from duet_tools.report.figures import title_of
 from duet_tools.results.figures import Figure, Results, Series, Target, read_results
 from duet_tools.results.machine import commit, describe_machine, load_average
 from duet_tools.subjects.workload import question
@@ -121,7 +122,7 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
             (
                 ("handshake", f"Mutual TLS handshake, bytes {way}", most),
                 ("first", f"First question on a connection, bytes {way}", None),
-                ("kept", f"Question on a kept connection, bytes {way}", None),
+                ("kept", f"Question on a reused connection, bytes {way}", None),
             )
         ):
             plain = [float(getattr(pair[0][index], way)) for pair in counts]
@@ -166,7 +167,7 @@ def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
                 values.append(seconds)
     return _figure(
         "tls.start",
-        "Start of duet-device ask until the link stands",
+        "Start of duet-device ask until the link is ready",
         took,
         unit="s",
         judged=summarise(took[1]),
@@ -314,7 +315,7 @@ def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None)
     facts = {"command": asked.command, "commit": results.commit}
     for figure in _measure(asked, manifest):
         judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
-        print(f"{figure.title}: {figure.subject.summary.median:.4g} against "
+        print(f"{title_of(figure)}: {figure.subject.summary.median:.4g} against "
               f"{figure.peer.summary.median if figure.peer else 0:.4g} {figure.unit}; "
               f"{judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}")  # fmt: skip
         results = results.with_figures((figure.model_copy(update=facts),))

@@ -125,7 +125,7 @@ def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapter
     """Check that a checkpoint is readable; return the adapters that its weights are for."""
     file = weights / "state.json"
     if not file.is_file():
-        raise ConfigError(f"weights={weights} is no checkpoint: it has no state.json")
+        raise ConfigError(f"weights={weights} is not a checkpoint: it has no state.json")
     missing = [name for name in method.uses if not (weights / name).is_dir()]
     if missing:
         raise ConfigError(

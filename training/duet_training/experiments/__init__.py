@@ -1,1 +1,1 @@
-"""Evidence at small scale: every method from one start, on problems that a CPU can learn."""
+"""Experiments at small scale: every method from one start, on problems that a CPU can learn."""

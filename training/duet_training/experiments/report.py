@@ -1,4 +1,4 @@
-"""EXPERIMENTS.md: tables from the results, samples, what was and was not run, and how to read it."""
+"""EXPERIMENTS.md: tables from the results, samples, the stages, and how to read it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,46 +27,45 @@ from duet_training.experiments.tables import (
 from duet_training.experiments.targets import targets_table
 
 MECHANISM = (
-    "No model takes part: groups of four signals (40, 60, 80 and 100 tokens, B = 24) of one "
-    "question, four answers each, are drawn from known chances of a right answer and go through "
-    "the trainer's own rewards and advantages. The figure is the mean advantage of the shortest "
-    "signal less that of the longest: above 0 signals shorten; 2.32 is what GRPO's division by the "
-    "standard deviation makes of any price where the four differ in length alone."
+    "Without models: groups of four signals (40, 60, 80 and 100 tokens, B = 24) of one question, "
+    "four answers each, are drawn with known probabilities of a right answer and go through the "
+    "trainer's rewards and advantages. The figure is the mean advantage of the shortest signal "
+    "minus that of the longest. Above 0, signals become shorter. If the four differ in length "
+    "alone, GRPO's division by the standard deviation gives 2.32 for any lambda above 0."
 )
 AT_TOKENS = (
-    "Share of right samples in the training steps whose responses had so many tokens in the mean: "
-    "mean ± standard error (steps), all seeds. What ThinkPrune cuts at its limit is wrong. For "
-    "methods without a split the answer counts among the tokens, as it is the large model's."
+    "Share of right samples in the training steps with so many tokens per response in the mean: "
+    "mean ± standard error (steps), all seeds. A response that ThinkPrune truncates is wrong. For "
+    "methods without a split the answer's tokens count, as they are large-model tokens."
 )
 METHODS = (
-    "The interval is over questions (of several seeds, the mean of their bounds); *by seed* shows "
-    "how far seeds lie apart. Of the paper's truncation at 3,072, 4,096 and 8,192 tokens the "
-    "figures on MATH500 are 0.77 at 3,059, 0.83 at 3,445 and 0.87 at 4,050 tokens."
+    "The 95% CI is over questions (of several seeds, the mean of their bounds); *by seed* has each "
+    "seed. The paper's truncation at 3,072, 4,096 and 8,192 tokens reaches 0.77 at 3,059, 0.83 at "
+    "3,445 and 0.87 at 4,050 tokens on MATH500."
 )
 GREEDY = (
-    "The same questions, each model's likeliest answers; ThinkPrune and L-GRPO were only tested "
-    "sampled. Differences in the table of targets are question by question, with an interval over "
-    "questions and seeds."
+    "The same questions, greedy answers; ThinkPrune and L-GRPO were only evaluated sampled. "
+    "Differences in the table of targets are paired by question, with a 95% CI over questions and "
+    "seeds."
 )
 RATES = (
-    "Each method at each rate, as long as it is trained below, another seed, validation questions; "
-    "*worth* is the accuracy less a tenth of the share of tokens that are still spent."
+    "Each method at each rate, with as many steps as below, another seed, validation questions; "
+    "*worth* is the accuracy minus a tenth of the share of tokens that are still spent."
 )
 ABLATED = (
-    "One seed, that of the run of DUET beside them. *easy*: problems of the trained kind; *hard*: "
-    "those of seven and eight steps with numbers up to 999, which `unsolved` was trained on."
+    "One seed, the same as of DUET's row. *easy*: problems of the trained kind; *hard*: problems of "
+    "seven and eight steps with numbers up to 999, which `unsolved` was trained on."
 )
 JOINTLY = (
-    "The decoder was never shown bare equations, only worked solutions that end by saying what the "
-    "answer is, so that it has something to learn with the reasoner; the weak one has had few "
-    "steps even of that."
+    "SFT of the decoder has no bare equations, only worked solutions that end with the answer, so "
+    "joint training has something to teach it; the weak decoder has few steps even of that."
 )
-SECOND = "Both models once more, of another seed; the learning rates are those chosen above."
-WHILE_TRAINING = "Accuracy / tokens of the large model on validation questions."
+SECOND = "Both models from another seed, with the learning rates chosen above."
+WHILE_TRAINING = "Accuracy / large-model tokens per validation question."
 SAMPLES = (
-    "The first questions of the test set, greedy answers: the decoder's after the signal of the "
-    "reasoner before joint training, and of those that DUET, its gated variant, and DUET with a "
-    "fixed decoder made of it."
+    "The first questions of the test set with the decoder's greedy answers: after a signal of the "
+    "reasoner before joint training, and of the reasoners of DUET, its gated variant, and DUET "
+    "with a fixed decoder."
 )
 # Relative to the report's directory.
 PLOTS = "experiments/plots"
@@ -96,13 +95,13 @@ def _parts(
     runs = [s.name for s in plan if s.kind == "train" and s.seed != TRIED_SEED]
     trained = [run for run in runs if results.done(run)]
     parts = [
-        "# Evidence at small scale",
+        "# Experiments at small scale",
         "Written by `duet-train experiments` from `training/experiments/results/`; do not edit. "
         "Two models from scratch (2.0 and 0.4 million parameters) on generated word problems of "
         f"one to three steps; B = {BUDGET} tokens. Answers to held-out questions, the reasoner "
         "sampled at temperature 1, the decoder greedy; intervals are bootstrap over questions. The "
-        "paper's figures are of other models, other data and responses some fifty times as long: "
-        "shapes can be compared, sizes cannot.",
+        "paper has other models, other data and responses some fifty times as long: trends can be "
+        "compared, values cannot.",
         "## What was run",
         ran(plan, results),
     ]
@@ -118,7 +117,7 @@ def _parts(
         ("Learning rates", RATES, rates_table(results)),
         ("Methods, sampled", METHODS, main_table(results)),
         ("Methods, greedy", GREEDY, main_table(results, "greedy")),
-        ("Against what was to be reached", "", targets_table(results)),
+        ("Targets", "", targets_table(results)),
         ("At equal tokens", AT_TOKENS, matched_table(results, seeds)),
         ("Training both, or the reasoner alone", JOINTLY, jointly_table(results)),
         ("Ablations and variants", ABLATED, ablation_table(results, seeds[0])),

@@ -151,7 +151,7 @@ def evaluation_from(figures: FigureSettings) -> tuple[Evaluation, ...]:
         )
     except (KeyError, ValidationError) as error:
         raise ConfigError(
-            f"{figures.split} is no result of duet-train evaluate: {error}"
+            f"{figures.split} is not a result of duet-train evaluate: {error}"
         ) from error
 
 
@@ -161,7 +161,7 @@ def _result(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot read {file}: {error}") from error
     if not isinstance(result, dict):
-        raise ConfigError(f"{file} is no result of duet-train evaluate")
+        raise ConfigError(f"{file} is not a result of duet-train evaluate")
     return result
 
 

@@ -37,7 +37,7 @@ def serving_interpreter(given: Path | None) -> Path | None:
     if given is None:
         return Path(sys.executable) if find_spec("vllm") else None
     if not given.is_file():
-        raise ExportError(f"parity.serving_python={given} is no interpreter")
+        raise ExportError(f"parity.serving_python={given} is not an interpreter")
     return given.absolute()
 
 

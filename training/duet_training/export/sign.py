@@ -85,8 +85,8 @@ def _passphrase(path: Path, *, twice: bool = False) -> str:
         return given
     if not sys.stdin.isatty():
         raise SigningError(
-            f"nobody is there to ask for the passphrase of {path}: set ${PASSPHRASE_VARIABLE}, "
-            "or say --no-passphrase"
+            f"there is no terminal to ask for the passphrase of {path}: set ${PASSPHRASE_VARIABLE}, "
+            "or pass --no-passphrase"
         )
     try:
         first = getpass.getpass(f"Passphrase of {path}: ")

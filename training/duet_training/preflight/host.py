@@ -90,8 +90,8 @@ def checkpoint_gib(
     """
     added = {name: (adapters or {}).get(name, 0) for name in shapes}
     held = sum(shape.parameters + added[name] for name, shape in shapes.items())
-    learnt = sum(added[name] or shape.parameters for name, shape in shapes.items())
-    return (4 * held + 8 * learnt) / GIB
+    trained = sum(added[name] or shape.parameters for name, shape in shapes.items())
+    return (4 * held + 8 * trained) / GIB
 
 
 def disk(settings: Settings, shapes: dict[str, ModelShape]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ The estimate uses no device: shapes come from the models' config.json, the rest 
     masters      4 P / n      float32 weights, sharded over n ranks (FSDP)
     moments      8 P / n      Adam, from the first update on
     gradients    4 P / n      float32, while a model is updated
-    gathered     2 (P_layer * 2 + P_embeddings)      bfloat16 weights of two layers and the root
+    all-gathered 2 (P_layer * 2 + P_embeddings)      bfloat16 weights of two layers and the root
     kept         2 T H L      inputs of L layers, gradient checkpointing, T tokens
     layer        2 T (4 I + 2 H + 2 (Q + 2 KV))      one layer's activations, recomputed
     logits       2 T V        bfloat16; their gradient is written in place by flash-attn
@@ -108,14 +108,14 @@ def shape_of(model: Path) -> ModelShape:
 def resident(engine: Engine, *, updating: bool) -> dict[str, float]:
     """Estimate a trained model's resident memory; it is larger while `updating`."""
     held = (engine.shape.parameters + engine.adapter) / engine.ranks / GIB
-    learnt = (engine.adapter or engine.shape.parameters) / engine.ranks / GIB
+    trained = (engine.adapter or engine.shape.parameters) / engine.ranks / GIB
     parts = {}
     if updating or not engine.offload_parameters:
         parts["masters"] = 4 * held
     if updating or not engine.offload_optimizer:
-        parts["moments"] = 8 * learnt
+        parts["moments"] = 8 * trained
     if updating:
-        parts["gradients"] = 4 * learnt
+        parts["gradients"] = 4 * trained
     return parts
 
 
@@ -135,7 +135,7 @@ def activations(engine: Engine) -> dict[str, float]:
     layer = max(0, shape.parameters - embeddings) / shape.layers
     inner = 4 * shape.intermediate + 2 * shape.hidden + 2 * (shape.queries + 2 * shape.keys)
     return {
-        "gathered": 2 * (2 * layer + embeddings) / GIB,
+        "all-gathered": 2 * (2 * layer + embeddings) / GIB,
         "kept": 2 * tokens * shape.hidden * shape.layers / GIB,
         "layer": 2 * tokens * inner / GIB,
         "logits": 2 * tokens * shape.vocabulary / GIB,

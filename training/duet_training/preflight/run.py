@@ -189,7 +189,7 @@ def earlier_run(settings: Settings) -> Iterator[Finding]:
     elif settings.resume:
         last = checkpoints.last()
         if last:
-            yield Finding("ok", "out", f"goes on after step {last[0].step} of {settings.out}")
+            yield Finding("ok", "out", f"continues after step {last[0].step} of {settings.out}")
         else:
             yield Finding("warn", "out", f"resume=true, but {settings.out} has no checkpoint")
     else:

@@ -34,7 +34,7 @@ def package(out: Path, into: Path) -> None:
     figures = collect(out)
     if into.exists():
         if not (into / MANIFEST_NAME).is_file():
-            raise DataError(f"{into} exists and is no pair: name another directory")
+            raise DataError(f"{into} exists and is not a pair: name another directory")
         shutil.rmtree(into)
     for path in (MANIFEST_NAME, *(file.path for file in described)):
         (into / path).parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from duet_training.errors import DataError
 from duet_training.experiments.processes import ROOT
 from duet_training.pair.lora import settle_config
 
-RECIPES = ROOT / "cloud" / "pairs" / "recipes"
+RECIPES = ROOT / "cloud" / "duet_cloud" / "pairs" / "recipes"
 
 
 def pack_release(out: Path, name: str, version: str, into: Path) -> None:

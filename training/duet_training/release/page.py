@@ -29,7 +29,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         parts.append(_parity(figures["parity"], kind))
     if figures["wall_clock"]:
         parts.append(tables.seconds(figures["wall_clock"]))
-    parts += ["## How it was made", _commands(words, manifest, figures), *words.how]
+    parts += ["## How it was trained", _commands(words, manifest, figures), *words.how]
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,38 +60,38 @@ def _what(manifest: Manifest) -> str:
 
 
 def _reach(figures: dict[str, Any], kind: str, reach: str, confidence: float | None) -> list[str]:
-    told = ", and few of them are answered right"
+    said = ", and few of them are answered right"
     if shares := [found["split"]["accuracy"] for found in _real(figures).values()]:
         least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
-        told = (
-            f": of a set of them it gets {least if least == most else f'{least} to {most}'} right"
-        )
-    lines = [f"{reach}{told}."]
+        said = f": it answers {least if least == most else f'{least} to {most}'} of each set right"
+    lines = [f"{reach}{said}."]
     doubt = figures["parity"]["decoder"][kind]["confidence"] if figures["parity"] else {}
     if doubt.get("threshold") is not None:
         share = doubt["wrong_marked"]
         caught = f" and {share:.0%} of the wrong ones" if share is not None else ""
-        beyond = " The figures below say how many are marked elsewhere." if _judged(figures) else ""
+        beyond = (
+            " The tables below have the shares for other questions." if _judged(figures) else ""
+        )
         lines.append(
-            "An answer is marked as low in confidence where the decoder gave one of its tokens "
-            f"less than {doubt['threshold']:.3g}: {doubt['right_marked']:.0%} of the right answers"
-            f"{caught} to {_compared_on(figures['parity'])} fall under it, which was set on these "
-            "very answers."
+            "An answer is marked as low in confidence if the decoder gave one of its tokens a "
+            f"probability below {doubt['threshold']:.3g}. The threshold was chosen on answers to "
+            f"{_compared_on(figures['parity'])}: it marks {doubt['right_marked']:.0%} of the right "
+            f"answers{caught}."
             f"{beyond} An unmarked answer can still be wrong."
         )
     elif confidence is not None:
         lines.append(
-            "An answer is marked as low in confidence where the decoder gave one of its tokens "
-            f"less than {confidence:.3g}. That tells whether it could read question and signal, "
-            "not whether the signal is right: the figures below say how many of the right and of "
-            "the wrong answers are marked."
+            "An answer is marked as low in confidence if the decoder gave one of its tokens a "
+            f"probability below {confidence:.3g}. The mark says whether the decoder could read "
+            "question and signal, not whether the signal is right. The tables below have the "
+            "shares of right and of wrong answers that are marked."
         )
     elsewhere = figures["served"] and figures["served"].get("elsewhere")
     if elsewhere and elsewhere["marked"] is not None:
         lines.append(
-            f"Asked {elsewhere['questions']} questions of facts, languages and small talk "
-            "(`training/duet_training/release/elsewhere.jsonl`), which it was never to answer, it marks "
-            f"{elsewhere['marked']} of its {elsewhere['answered']} answers."
+            f"Of {elsewhere['questions']} out-of-domain questions about facts, languages and small "
+            "talk (`training/duet_training/release/elsewhere.jsonl`), it marks "
+            f"{elsewhere['marked']} of its {elsewhere['answered']} answers as low in confidence."
         )
     if figures["samples"]:
         first, last = figures["samples"][0], figures["samples"][-1]
@@ -121,17 +121,16 @@ def _joint(figures: dict[str, Any]) -> list[str]:
         before, after = longer["original"], longer["duet"]
         costs = "accuracy" if before["accuracy"] > after["accuracy"] else "nothing"
         sentences.append(
-            f"Joint training costs {costs} on longer problems than it was done on: "
-            f"{percent(before)} right by the reasoner before it, {percent(after)} by the split "
-            "after it."
+            f"Joint training costs {costs} on problems longer than its own: the reasoner before it "
+            f"answers {percent(before)} right, the split after it {percent(after)}."
         )
     served = figures["served"]["sets"].get("wide") if figures["served"] else None
     if served:
         split, alone = served["split"]["large_tokens"], served["reasoner"]["large_tokens"]
         sentences.append(
-            "The reasoner before joint training is not the one that ships: that one, by itself, "
-            f"answers held-out problems with {alone:.1f} tokens, of which the split spends "
-            f"{split:.1f}; the rest of the saving is joint training's, not the split's."
+            f"Alone, the released reasoner answers held-out problems with {alone:.1f} tokens; the "
+            f"split spends {split:.1f} of them. The rest of the saving over the reasoner before "
+            "joint training is due to joint training, not to the split."
         )
     return [" ".join(sentences)] if sentences else []
 
@@ -154,7 +153,7 @@ def _parity(parity: dict[str, Any], kind: str) -> str:
 def _compared_on(parity: dict[str, Any]) -> str:
     """Name the problems whose answers set the threshold."""
     other = parity.get("source") == "stories:wide-other"
-    return "problems of plots that were never trained on" if other else "held-out problems"
+    return "problems of held-out templates" if other else "held-out problems"
 
 
 def _kind(manifest: Manifest) -> str:

@@ -6,9 +6,9 @@ from duet_report.tables import markdown
 from duet_training.release.targets import percent, target_rows
 
 SETS = {
-    "wide": "word problems as trained on, held out",
-    "wide-long": "longer ones: five and six steps",
-    "wide-other": "plots that were never trained on",
+    "wide": "word problems of the trained templates, held out",
+    "wide-long": "longer problems: five and six steps",
+    "wide-other": "held-out templates",
 }
 _METHODS = {
     "original": "reasoner before joint training",
@@ -20,9 +20,9 @@ _METHODS = {
 def targets(figures: dict[str, Any], kind: str) -> str:
     """Write the table of targets; `kind`: quantization of the released decoder."""
     return (
-        "Met or missed by the point estimate; intervals are of 95%. The reasoner compared with is "
-        "the one before joint training, where nothing else is said.\n\n"
-        + markdown(("to reach", "measured", "met?"), target_rows(figures, kind))
+        "Targets are met or missed by the point estimate; intervals are 95% CI. Unless stated "
+        "otherwise, the baseline is the reasoner before joint training.\n\n"
+        + markdown(("target", "measured", "met?"), target_rows(figures, kind))
     )
 
 
@@ -35,9 +35,10 @@ def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
             cells = [_evaluated(found.get(method)) for method in _METHODS]
             rows.append((words, str(questions), *cells))
     return (
-        "Greedy answers to generated problems, by the trainer: accuracy with its 95% interval over "
-        f"questions, tokens of the large model. The *reasoner before joint training* {before}; it "
-        "is not the one that ships.\n\n" + markdown(("questions", "", *_METHODS.values()), rows)
+        "Greedy answers to generated problems, evaluated by the trainer: accuracy with its 95% CI "
+        "over questions, and large-model tokens per question. The *reasoner before joint training* "
+        f"{before}; it is not part of the release.\n\n"
+        + markdown(("questions", "", *_METHODS.values()), rows)
     )
 
 
@@ -53,27 +54,25 @@ def served(found: dict[str, Any]) -> str:
             cells.append(_answered(one.get("peer"), one))
         rows.append((SETS.get(name, f"`{name}`"), str(one["questions"]), *cells, *_marked(one)))
     text = (
-        "Greedy answers of the pair as it is served, through its service and llama.cpp, to every "
-        "question of each set; *reasoner that ships* is by itself, in vLLM's OpenAI server, up to "
-        f"{found['large_limit']} tokens. A question that is refused, since it is too long, or that "
-        "fails otherwise, counts as wrong. An answer is right if its last `\\boxed{}`, or where "
-        "there is none its last number, equals the reference: the same rule for every column. "
-        "*Marked low*: the share of the split's right and of its wrong answers that the device "
-        "marks as low in confidence."
+        "Greedy answers of the served pair (its service and llama.cpp) to every question of each "
+        "set. The *released reasoner* answers alone, in vLLM's OpenAI server, with up to "
+        f"{found['large_limit']} tokens. A question that is too long, or fails otherwise, counts "
+        "as wrong. An answer is right if its last `\\boxed{}`, or else its last number, equals the "
+        "reference, in every column. *Marked low*: share of the split's right and of its wrong "
+        "answers that the device marks as low in confidence."
     )
     if real:
         text += (
-            " Sets by name are real questions: the public test sets that are called so, or parts "
-            "of them, as many as the table says; they are no part of this code "
-            "(`duet-train release real` makes them out of the public files), and some "
-            "share questions."
+            " Sets with a name are public test sets, or the part of them that the table counts. "
+            "This repository does not contain them (`duet-train release real` makes them from the "
+            "public files), and some share questions."
         )
     if peer:
         text += (
-            f" `{peer}` is another pair, not trained for the split, whose reasoner answers by "
-            "itself as that pair serves it; its recipe says which weights those are."
+            f" `{peer}` is a pair that is not trained for the split. Its reasoner answers alone, "
+            "as that pair serves it; the pair's recipe names the weights."
         )
-    head = ["questions", "", "split", "reasoner that ships"]
+    head = ["questions", "", "split", "released reasoner"]
     head += [f"reasoner of `{peer}`"] if peer else []
     return text + "\n\n" + markdown((*head, "right, marked low", "wrong, marked low"), rows)
 
@@ -95,12 +94,12 @@ def seconds(measured: dict[str, Any]) -> str:
         )
     ]
     return (
-        f"Seconds for {measured['questions']} held-out problems, one at a time, both models and "
-        f"the bench on the same {machine['cores']} cores ({machine['cpu']}), no link between: the "
-        "split through its service, the decoder's answers included; the reasoner by itself through "
-        f"vLLM's OpenAI server. Both engines with `{' '.join(measured['engines']['split'])}`, in "
-        f"the same environment, one at a time. {measured['repeats']} repeats, in alternating "
-        "order: median, least and most. The split's share of the seconds, repeat by repeat: "
+        f"Seconds for {measured['questions']} held-out problems, one at a time. Both models and "
+        f"the bench share {machine['cores']} cores ({machine['cpu']}), without a link. The split "
+        "runs through its service and includes the decoder; the reasoner alone runs in vLLM's "
+        f"OpenAI server. Both engines use `{' '.join(measured['engines']['split'])}`, in the same "
+        f"environment, one at a time. {measured['repeats']} repeats in alternating order: median "
+        "(minimum to maximum). Ratio of split to reasoner per repeat: "
         f"{share['median']:.2f} ({share['least']:.2f} to {share['most']:.2f}).\n\n"
         + markdown(("", "seconds", "right", "tokens of the large model"), rows)
     )

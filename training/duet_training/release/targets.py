@@ -67,7 +67,7 @@ def _reasoner(figures: dict[str, Any], _: str) -> Found | None:
         return None
     text = f"{percent(before)} before joint training"
     if served:
-        text += f"; the one that ships, as served, {percent(served['reasoner'])}"
+        text += f"; the released one, as served, {percent(served['reasoner'])}"
     return Found(text, before["accuracy"] >= ACCURACY)
 
 
@@ -82,7 +82,7 @@ def _split(figures: dict[str, Any], _: str) -> Found | None:
     words = "fewer" if lost >= 0 else "more"
     text = (
         f"{abs(lost) * 100:.1f} points {words} ({(lost - half) * 100:.1f} to "
-        f"{(lost + half) * 100:.1f} fewer, as if they had been asked separate questions): "
+        f"{(lost + half) * 100:.1f} fewer, as of independent samples): "
         f"{percent(split)}"
     )
     return Found(text, round(lost, 6) <= POINTS)
@@ -100,7 +100,7 @@ def _tokens(figures: dict[str, Any], _: str) -> Found | None:
     text = f"{spent / of:.2f} ({spent:.1f} of {of:.1f})"
     if served:
         own, alone = served["split"]["large_tokens"], served["reasoner"]["large_tokens"]
-        text += f"; of the shipped reasoner's own, as served, {own / alone:.2f} ({own:.1f} of "
+        text += f"; of the released reasoner's own, as served, {own / alone:.2f} ({own:.1f} of "
         text += f"{alone:.1f})"
     return Found(text, spent / of <= TOKENS)
 
@@ -131,7 +131,7 @@ def _seconds(figures: dict[str, Any], _: str) -> Found | None:
         return None
     share = clock["share_of_seconds"]
     text = (
-        f"{share['median']:.2f} (least {share['least']:.2f}, most {share['most']:.2f} of "
+        f"{share['median']:.2f} (minimum {share['least']:.2f}, maximum {share['most']:.2f} of "
         f"{clock['repeats']} repeats)"
     )
     return Found(text, share["median"] <= SECONDS)
@@ -142,7 +142,7 @@ def _real(figures: dict[str, Any], _: str) -> Found | None:
     if not there:
         return None
     peers = [name for name in there if "peer" in figures["served"]["sets"][name]]
-    text = f"{len(there)} of {len(SETS)} sets, beside an untouched model on {len(peers)} of them"
+    text = f"{len(there)} of {len(SETS)} sets, {len(peers)} of them with such a pair"
     return Found(text, len(peers) == len(SETS))
 
 
@@ -150,7 +150,7 @@ def _gpu(figures: dict[str, Any], _: str) -> Found | None:
     found = _served(figures, "multiarith")
     if not found:
         return None
-    text = f"{percent(found['split'])}, trained on a CPU; not tried with a GPU"
+    text = f"{percent(found['split'])}, trained on a CPU; not measured with a GPU"
     return Found(text, found["split"]["accuracy"] >= WITH_GPU)
 
 
@@ -159,8 +159,11 @@ _RULES: tuple[tuple[str, _Rule], ...] = (
     (f"split: at most {POINTS * 100:.0f} points fewer than the reasoner", _split),
     (f"split: at most {TOKENS:.2f} of the reasoner's tokens", _tokens),
     ("decoder by itself: at most half the split's accuracy", _alone),
-    (f"GGUF against the trained weights: {GREEDY:.0%} of greedy answers the same", _greedy),
+    (
+        f"GGUF against the trained weights; at least {GREEDY:.0%} of greedy answers are equal",
+        _greedy,
+    ),
     (f"end to end: at most {SECONDS:.2f} of the reasoner's seconds in vLLM", _seconds),
-    ("real questions: reported, beside an untouched model", _real),
-    (f"`multiarith`, where a GPU trains the pair: at least {WITH_GPU:.0%}", _gpu),
+    ("real questions: reported, with a pair not trained for the split", _real),
+    (f"`multiarith`, if a GPU trains the pair: at least {WITH_GPU:.0%}", _gpu),
 )

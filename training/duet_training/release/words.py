@@ -71,52 +71,49 @@ def _problems(pair: str, asked: Asked) -> list[str]:
 
 _WORDS = {
     stories.NAME: Words(
-        "It answers short word problems in English about people, things, money and ages, of the "
-        "plots that it was trained on: whole numbers up to 99, one to four steps of adding, taking "
-        "away, multiplying and dividing. It knows nothing else: no other plots, no longer chains, "
-        "no facts, no fractions, no larger numbers, no conversation. Real questions are worded "
-        "more freely than the stories it was trained on",
-        "reasons at length and answers",
+        "It answers short English word problems of the templates that it was trained on: people, "
+        "things, money and ages, whole numbers up to 99, one to four steps of arithmetic. It "
+        "cannot answer anything else: no other templates, longer chains, facts, fractions, larger "
+        "numbers or conversation. Real questions are worded more freely than the templates",
+        "writes long reasoning and an answer",
         (
-            "On two processor cores: a tokenizer, supervised training of both models on generated "
-            "stories (`training/duet_training/data/story_problems`), joint training with length-penalised GRPO "
-            "(`training/duet_training/release/stories.py` has every setting), export. `figures.json` holds what "
-            "was measured; this page is written from it.",
-            "These weights were made by those stages, but not in one go: supervised training was "
-            "stopped and taken up again several times, with other shares of the styles of worked "
-            "solutions (the reasoner after some 1,600 to 2,200 steps, the decoder after 1,300). So "
-            "the command above, run from nothing, gives weights of the same kind, not the same "
-            "weights. The time of a run from nothing was never measured; by the logged speed, some "
-            "1,500 tokens a second, supervised training alone takes about 3.5 hours.",
+            "The stages, on two processor cores: a tokenizer, SFT of both models on synthetic word "
+            "problems (`training/duet_training/data/story_problems`), joint training with "
+            "length-penalized GRPO (`training/duet_training/release/stories.py` has every setting), "
+            "export. This page is generated from `figures.json`.",
+            "SFT of these weights was interrupted several times and resumed with other shares of "
+            "the solution styles (the reasoner after some 1,600 to 2,200 steps, the decoder after "
+            "1,300). The command above therefore gives weights of the same kind, not the same "
+            "weights. The time of a whole run was not measured; at the logged 1,500 tokens per "
+            "second, SFT alone takes about 3.5 hours.",
         ),
         _stories,
     ),
     word_problems.NAME: Words(
-        "It answers word problems in English that a few equations solve, real ones, too, worded "
-        "freely. It knows no facts, and holds no conversation: asked anything else, it answers "
-        "with a number all the same, and marks that as doubtful unless it is made of the "
-        "question's own numbers. So short a joint training has changed little: most of what the "
-        "split saves is the answer that its reasoner would write. Real questions are still hard "
-        "for so small a model",
-        "writes equations and answers",
+        "It answers English word problems that a few equations solve, also freely worded real ones. "
+        "It knows no facts and holds no conversation: any other question also gets a number, "
+        "which is marked as low in confidence unless it comes from the question's own numbers. "
+        "Joint training was short and changed little: most of what the split saves is the answer "
+        "that its reasoner would write. Real questions are still hard for so small a model",
+        "writes equations and an answer",
         (
             "SMOLLM2 is the directory of SmolLM2-135M-Instruct, such as the `reasoner/` of the "
             "pair `smollm2-135m`; `gsm8k_train.jsonl` is GSM8K's training set, whose calculator "
-            "annotations are the equations. The reasoner learnt a low-rank adapter, which is added "
-            "to the public weights when the pair is built; the decoder was made from scratch. Both "
-            "saw GSM8K's problems and as many generated stories (`training/duet_training/data/story_problems`, scope "
-            f"`wide`): {word_problems.REASONER_STEPS:,} steps of 1,024 tokens and "
-            f"{word_problems.DECODER_STEPS:,} of 3,072, padding included; the decoder saw signals "
-            "that are not the question's, too, with an answer drawn at random, so that it doubts "
-            "what it makes of such (`training/duet_training/sft/mismatched.py`). Joint training with "
-            f"length-penalised GRPO went on from there, {word_problems.JOINT_STEPS} steps on "
-            "problems of both kinds (`training/duet_training/release/word_problems.py` has every setting). "
-            "`figures.json` holds what was measured; this page is written from it.",
-            "On two processor cores with bfloat16, by the logs: an hour and forty minutes of "
-            "supervised training, half an hour of joint training. The reasoner was not made in one "
-            "go: its supervised training was planned for 1,400 steps first, at the end of which "
-            "the learning rate had fallen, and then gone on with. So the command above, run from "
-            "nothing, gives weights of the same kind, not the same weights.",
+            "annotations are the equations. The reasoner's low-rank adapter is added to the public "
+            "weights when the pair is built; the decoder is trained from scratch. Both are trained "
+            "on GSM8K's problems and as many synthetic ones "
+            "(`training/duet_training/data/story_problems`, scope `wide`): "
+            f"{word_problems.REASONER_STEPS:,} steps of 1,024 tokens and "
+            f"{word_problems.DECODER_STEPS:,} of 3,072, padding included. The decoder is also "
+            "trained on mismatched signals with a random answer, so that its confidence in such "
+            "answers is low (`training/duet_training/sft/mismatched.py`). Joint training with "
+            f"length-penalized GRPO follows: {word_problems.JOINT_STEPS} steps on problems of both "
+            "kinds (`training/duet_training/release/word_problems.py` has every setting). This page "
+            "is generated from `figures.json`.",
+            "On two processor cores with bfloat16, by the logs: SFT takes an hour and forty "
+            "minutes, joint training half an hour. SFT of the reasoner was planned for 1,400 "
+            "steps and then extended, after its learning rate had decayed. The command above "
+            "therefore gives weights of the same kind, not the same weights.",
         ),
         _problems,
     ),

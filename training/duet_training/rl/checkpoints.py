@@ -104,7 +104,11 @@ class Checkpoints:
 
     def _last_good(self) -> str:
         steps = self.steps()
-        return f"the last good checkpoint is of step {steps[-1]}" if steps else "there is none yet"
+        return (
+            f"the last good checkpoint is of step {steps[-1]}"
+            if steps
+            else "there is no checkpoint yet"
+        )
 
 
 def load_policies(directory: Path, policies: dict[str, Policy]) -> None:

@@ -69,7 +69,7 @@ def nothing_to_learn(right: float, step: int, questions: int) -> str | None:
     if right == 0:
         return (
             f"no answer to any of the {questions} questions was right: the data may be too hard "
-            "for the reasoner, or the verifier may not read its answers; nothing can be learnt "
+            "for the reasoner, or the verifier may not read its answers; nothing can be learned "
             "from this"
         )
     return (

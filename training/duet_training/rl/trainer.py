@@ -89,7 +89,7 @@ class Trainer:
             return self._checkpoints.last()
         if self._checkpoints.steps():
             raise ConfigError(
-                f"{self.settings.out} holds a run already: go on with resume=true, or choose "
+                f"{self.settings.out} holds a run already: continue it with resume=true, or choose "
                 "another `out`"
             )
         return None

@@ -260,7 +260,7 @@ class Settings(Part):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.method not in self.methods:
-            raise ValueError(f"method={self.method} is none of {', '.join(self.methods)}")
+            raise ValueError(f"method={self.method} is not one of {', '.join(self.methods)}")
         clip = self.objective.price.clip
         if clip and clip[0] > clip[1]:
             raise ValueError("objective.price.clip must be [low, high]")
@@ -273,7 +273,7 @@ class Settings(Part):
         batch = self.batch
         if batch.questions % batch.mini_batch:
             raise ValueError(
-                f"batch.questions ({batch.questions}) is no multiple of "
+                f"batch.questions ({batch.questions}) is not a multiple of "
                 f"batch.mini_batch ({batch.mini_batch})"
             )
         for policy, rows, what in (
@@ -282,7 +282,7 @@ class Settings(Part):
         ):
             ranks = self.hardware.ranks_of(policy)
             if policy in self.policies and rows % ranks:
-                raise ValueError(f"{what} ({rows}) is no multiple of the devices ({ranks})")
+                raise ValueError(f"{what} ({rows}) is not a multiple of the devices ({ranks})")
 
     def _check_sampling(self) -> None:
         if "decoder" not in self.policies and self.objective.stop_at_end_of_reasoning:

@@ -68,8 +68,8 @@ class AdapterStudent(Student):
         return get_peft_model(model, settings)
 
     def _optimisers_of(self, plan: Plan) -> tuple[torch.optim.Optimizer, ...]:
-        learnt = [weight for weight in self.model.parameters() if weight.requires_grad]
-        return (torch.optim.AdamW(learnt, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0),)
+        trained = [weight for weight in self.model.parameters() if weight.requires_grad]
+        return (torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.98), weight_decay=0.0),)
 
     def _weights(self) -> dict[str, Any]:
         kept: dict[str, Any] = get_peft_model_state_dict(self.model)

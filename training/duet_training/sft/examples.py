@@ -69,7 +69,7 @@ class Example:
 
     prompt: list[int]
     response: list[int]
-    learnt: list[bool] | None = None
+    loss_mask: list[bool] | None = None
     """For each token of the response, whether it contributes to the loss; None: all do."""
 
     def __len__(self) -> int:
@@ -110,14 +110,14 @@ class Teacher:
     def drill(self, stories: Sequence[Story]) -> Example:
         """Make a drill of all equations; only results are trained, the rest is unpredictable."""
         response: list[int] = []
-        learnt: list[bool] = []
+        loss_mask: list[bool] = []
         for step in (step for story in stories for step in story.steps):
             asked, result = step.equation.split("=")
             for text, wanted in ((f" {asked}=", False), (f"{result}.", True)):
                 ids = self._text.encode_text(text)
                 response += ids
-                learnt += [wanted] * len(ids)
-        return Example(self._prompts.reasoner(DRILL), response, learnt)
+                loss_mask += [wanted] * len(ids)
+        return Example(self._prompts.reasoner(DRILL), response, loss_mask)
 
     def decoder(self, story: Story, rng: random.Random) -> Example:
         """Make an example of the answer, after no, an empty, a truncated or a whole signal."""

@@ -109,7 +109,7 @@ class Student:
                 optimiser.load_state_dict(kept)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise CheckpointError(f"cannot go on from {self._state}: {reason}") from error
+            raise CheckpointError(f"cannot continue from {self._state}: {reason}") from error
 
     def save(self) -> None:
         """Write the state, and the model in the format of transformers."""
@@ -227,8 +227,8 @@ class Batch:
             whole = torch.tensor([*example.prompt, *example.response])
             ids[row, : len(whole)] = whole
             response = whole[len(example.prompt) :]
-            if example.learnt:
-                response = response.where(torch.tensor(example.learnt), IGNORED)
+            if example.loss_mask:
+                response = response.where(torch.tensor(example.loss_mask), IGNORED)
             labels[row, len(example.prompt) : len(whole)] = response
         return ids, labels
 

@@ -50,8 +50,8 @@ def _whole(weight: torch.Tensor) -> torch.Tensor:
     if not isinstance(weight, DTensor):
         return weight.detach()
     here: Any = weight.detach().to(get_device_id(), non_blocking=True)
-    gathered: torch.Tensor = here.full_tensor()
-    return gathered
+    full: torch.Tensor = here.full_tensor()
+    return full
 
 
 def use() -> None:

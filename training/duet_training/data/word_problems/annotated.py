@@ -12,6 +12,7 @@ from duet_contract.answers.worked import final_line
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import Masked, Quantity, check, compute, mask
 from duet_training.data.jsonl import json_lines
+from duet_training.data.word_problems.answer_sentences import last_sentence
 from duet_training.data.word_problems.canonical import canonical
 from duet_training.data.word_problems.equations import Equation, find_equations, is_number
 from duet_training.data.word_problems.problem import MaskedProblem
@@ -83,7 +84,9 @@ def read_annotated(file: Path) -> Conversion:
         except FormulaError as error:
             found.left_out[str(error)] += 1
             continue
-        found.problems.append(MaskedProblem(name, question, formula, answer, "annotated"))
+        found.problems.append(
+            MaskedProblem(name, question, formula, answer, "annotated", last_sentence(solution))
+        )
     if not found.problems:
         raise DataError(f"{file} has no solution whose annotated equations lead to its answer")
     return found
@@ -128,7 +131,7 @@ def to_formula(
     try:
         wanted = Fraction(answer)
     except (ValueError, ZeroDivisionError) as error:
-        raise FormulaError("the answer is no number") from error
+        raise FormulaError("the answer is not a number") from error
     equations = find_equations(solution)
     converter = _Converter(masked, equations)
     last = 0

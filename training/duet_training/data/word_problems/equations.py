@@ -50,7 +50,7 @@ def find_equations(solution: str) -> list[Equation]:
     for place in _ANNOTATION.finditer(solution):
         symbols, result = read_symbols(place[1]), _value(place[2])
         if symbols is None or result is None:
-            raise FormulaError("an annotation is no equation")
+            raise FormulaError("an annotation is not an equation")
         if sum(map(is_number, symbols)) > 1:
             near = solution[max(0, place.start() - _NEAR) : place.start()]
             found.append((place.start(), Equation(tuple(symbols), result, near)))

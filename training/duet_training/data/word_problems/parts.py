@@ -13,6 +13,7 @@ from pathlib import Path
 from duet_contract.errors import FormulaError
 from duet_contract.quantities import mask
 from duet_training.data.word_problems.annotated import RELATIONS, annotated_rows, to_formula
+from duet_training.data.word_problems.answer_sentences import answer_sentence
 from duet_training.data.word_problems.problem import MaskedProblem
 
 MOST_STEPS = 2
@@ -73,6 +74,7 @@ class _Line:
 
     question: str
     answer: str
+    sentence: str
 
 
 def read_parts(file: Path) -> list[MaskedProblem]:
@@ -132,7 +134,7 @@ def _problem(facts: list[str], line: _Line, solution: str, name: str) -> MaskedP
         formula = to_formula(mask(question), solution, line.answer, most_unused=None)
     except FormulaError:
         return None
-    return MaskedProblem(name, question, formula, line.answer, "part")
+    return MaskedProblem(name, question, formula, line.answer, "part", line.sentence)
 
 
 def _is_told(part: MaskedProblem) -> bool:
@@ -174,7 +176,7 @@ def _asked(text: str) -> _Line | None:
     question = _of_money(before, found["after"]) if money else _of_count(before, found["after"])
     if not question or len(question.split()) > _MOST_WORDS + 6:
         return None
-    return _Line(" ".join(question.split()) + "?", answer)
+    return _Line(" ".join(question.split()) + "?", answer, answer_sentence(text))
 
 
 def _of_count(before: str, after: str) -> str:

@@ -8,7 +8,7 @@ from duet_report.plots import Plot
 from duet_report.tables import markdown
 from duet_training.evaluation.report.tables import NOT_RUN, paper
 
-_HEAD = """# What was run, beside arXiv 2605.01111
+_HEAD = """# Results, compared with arXiv 2605.01111
 
 Cells: {cells}. In brackets the 95% interval of accuracy: over questions (bootstrap) for one seed,
 over seeds (Student's t) for several, which ± gives the spread of. IPT is 1000 times accuracy by

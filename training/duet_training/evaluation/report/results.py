@@ -121,7 +121,7 @@ def read_result(file: Path) -> Result:
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {file}: {error}") from error
     except (KeyError, TypeError, IndexError) as error:
-        raise DataError(f"{file} is no result of duet-train evaluate ({error!r})") from error
+        raise DataError(f"{file} is not a result of duet-train evaluate ({error!r})") from error
 
 
 def _result_or_none(file: Path) -> Result | None:

@@ -1,4 +1,4 @@
-"""Store answers of `ask` in the history, and find signals that were received before.
+"""Store answers in the history, and find signals that were received before.
 
 It imports the history only if there is one. It asks for a passphrase before the question is sent,
 so that a missing passphrase loses no answer.
@@ -6,16 +6,29 @@ so that a missing passphrase loses no answer.
 
 import datetime as dt
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from duet_device.errors import VaultError
 from duet_device.home import HISTORY_NAME, home, is_there
 
 if TYPE_CHECKING:
-    from duet_device.client import Client
     from duet_device.events import Result
     from duet_device.history.store import History, SignalKey, StoredSignal
+    from duet_device.pairs.pair import Pair
     from duet_device.question import Question
+    from duet_device.settings import Settings
+
+
+class Asker(Protocol):
+    """What asked a question: a client, or one question's own pair and settings."""
+
+    @property
+    def pair(self) -> "Pair":
+        """The pair that answers."""
+
+    @property
+    def settings(self) -> "Settings":
+        """The question's settings."""
 
 
 class Recorder:
@@ -35,7 +48,12 @@ class Recorder:
             self._enabled = False
             self._note(f"answer not stored: {error}")
 
-    def find(self, question: "Question", client: "Client") -> "StoredSignal | None":
+    @property
+    def enabled(self) -> bool:
+        """Whether answers are stored."""
+        return self._enabled
+
+    def find(self, question: "Question", asker: Asker) -> "StoredSignal | None":
         """Return the stored signal of the same question with the same settings, if there is one.
 
         Raises:
@@ -51,14 +69,20 @@ class Recorder:
             unreadable.append(f"answer {id_} cannot be read: {error}")
 
         vault = Vault.open(self._directory, create=False)
-        signal = self._history().find_signal(vault, _key(question, client), report)
+        signal = self._history().find_signal(vault, _key(question, asker), report)
         if unreadable:
             more = f"; {len(unreadable) - 1} more: duet-device logs" if unreadable[1:] else ""
             self._note(unreadable[0] + more)
         return signal
 
-    def store(self, question: "Question", client: "Client", result: "Result") -> str | None:
-        """Store an answer; return the record's id, None if it was not stored."""
+    def store(
+        self,
+        question: "Question",
+        asker: Asker,
+        result: "Result",
+        conversation: str | None = None,
+    ) -> str | None:
+        """Store an answer, perhaps of a chat; return the record's id, None if it was not stored."""
         if not self._enabled:
             return None
         from duet_device.history.store import Record, StoredSignal
@@ -77,10 +101,11 @@ class Recorder:
         record = Record(
             at=dt.datetime.now(dt.UTC),
             question=question.text,
-            key=_key(question, client),
+            key=_key(question, asker),
             context=tuple(each.name for each in (*question.context, *question.notes)),
             signal=signal,
             receipt=receipt,
+            conversation=conversation,
         )
         try:
             return self._history().add(Vault.open(self._directory, create=False), record)
@@ -107,10 +132,10 @@ class Recorder:
         return History.of(self._directory)
 
 
-def _key(question: "Question", client: "Client") -> "SignalKey":
+def _key(question: "Question", asker: Asker) -> "SignalKey":
     from duet_device.history.store import SignalKey
 
-    manifest, settings = client.pair.manifest, client.settings
+    manifest, settings = asker.pair.manifest, asker.settings
     return SignalKey(
         sent=question.for_pair(manifest).sent,
         pair=manifest.reference,

@@ -1,0 +1,66 @@
+"""Define what a command, the API or the page asks: a question with its options, as plain data.
+
+A request can be sent to a local server as JSON, and importing this module is cheap, so that `ask`
+can send it before anything else is imported.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from duet_device.settings import QuestionSettings
+
+
+@dataclass(frozen=True)
+class AskRequest:
+    """A question and its options."""
+
+    question: str
+    """The question as typed."""
+    pair: str | None
+    """Name of an installed pair, or directory of a pair; None is the default pair."""
+    server: str
+    """HOST:PORT of the cloud."""
+    settings: QuestionSettings
+    """The question's settings."""
+    threads: int | None = None
+    """Processors used for decoding; None is the default."""
+    allow_unsigned: bool = False
+    """Load a pair without a trusted signature."""
+    context: tuple[tuple[str, str], ...] = ()
+    """Private documents for the decoder, each a name and a text."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Documents with quantities, of which lines are sent without numbers, each a name and a text."""
+    context_optional: bool = False
+    """Leave out the context, with a note, if the pair reads none."""
+    earlier: tuple[tuple[str, str], ...] = ()
+    """Earlier turns of a conversation, each a question and its answer, for the decoder alone."""
+    redact: bool = False
+    """Replace what identifies a person before the question is sent."""
+    redact_words: tuple[tuple[str, str], ...] = ()
+    """Words to replace as well, each with its label. Implies `redact`."""
+    redact_numbers: bool = False
+    """Replace numbers as well. Implies `redact`."""
+    reuse: bool = False
+    """Use the stored signal if the same question was answered before."""
+    store: bool = True
+    """Store the answer, if the user switched that on."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the request as JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return the request that `to_json` described.
+
+        Examples:
+            >>> import json
+            >>> request = AskRequest("why?", "toy", "127.0.0.1:1", {}, context=(("a.txt", "b"),))
+            >>> AskRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
+            True
+        """
+        pairs = {
+            name: tuple(map(tuple, data[name]))
+            for name in ("context", "notes", "earlier", "redact_words")
+        }
+        return cls(**{**data, **pairs})

@@ -1,0 +1,262 @@
+"""`duet-device ask --in`: a file of questions, a file of answers.
+
+A row is written when its question is answered, so that a run that is stopped in any way loses
+nothing. At the end the rows are brought into the questions' order.
+"""
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event as Stop
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from duet_contract.private_files import write_private
+from duet_contract.terminal import json_text
+from duet_device.commands.output import error_data, note, show
+from duet_device.errors import (
+    BatchIncomplete,
+    DeviceError,
+    IdentityProblem,
+    OutputLost,
+    UntrustedPair,
+    UsageProblem,
+    VaultError,
+)
+from duet_device.text import decode_text
+
+if TYPE_CHECKING:
+    from duet_device.client import Client
+    from duet_device.events import Result
+    from duet_device.question import Question
+
+# Failures of one kind in a row that stop a batch: the next ones would fail as well.
+_MOST_FAILURES = 8
+_STDIO = Path("-")
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A question of a batch."""
+
+    id: str
+    """The id that the file gives it, or the number of its line."""
+    question: str
+    """The question as typed."""
+
+
+@dataclass
+class Batch:
+    """A batch with what it reads, writes and calls."""
+
+    questions: Path
+    """JSON lines; `-` is stdin."""
+    answers: Path
+    """JSON lines; `-` is stdout, which keeps nothing for the next run."""
+    in_flight: int
+    """Most questions that were sent and are not answered."""
+    prepare: "Callable[[str], Question]"
+    """Makes a question of its text: adds context, redacts."""
+    store: "Callable[[Question, Result], object]"
+    """Stores an answer in the history."""
+    stop: Stop
+    """Set to stop the batch."""
+
+    def run(self, client: "Client") -> None:
+        """Answer every question that has no answer yet.
+
+        Raises:
+            UsageProblem: the questions cannot be read.
+            BatchIncomplete: some questions failed; their rows say why.
+            DeviceError: the batch was stopped.
+        """
+        items = read_items(self.questions)
+        if self.questions != _STDIO and self.questions.resolve() == self.answers.resolve():
+            raise UsageProblem(f"--in and --out are the same file: {self.answers}")
+        if self.answers == _STDIO:
+            self._answer(client, items, lambda row: show(json_text(row)))
+            return
+        with _locked(self.answers) as file:
+            rows = _read_rows(file, self.answers)
+            missing = [each for each in items if not _is_answer(rows.get(each.id), each)]
+            if len(missing) < len(items):
+                note(f"{len(items) - len(missing)} of {len(items)} are answered already")
+
+            def write(row: Row) -> None:
+                rows[row["id"]] = row
+                _append(file, row, self.answers)
+
+            try:
+                self._answer(client, missing, write)
+            finally:
+                _sort(self.answers, rows, items)
+
+    def _answer(self, client: "Client", items: list[Item], write: Callable[[Row], None]) -> None:
+        from duet_device.events import Note, Result
+
+        asked: dict[int, Question] = {}
+        failed, in_a_row = 0, 0
+        last: DeviceError | None = None
+
+        def questions() -> "Iterator[Question | DeviceError]":
+            for number, item in enumerate(items):
+                try:
+                    asked[number] = self.prepare(item.question)
+                    yield asked[number]
+                except UsageProblem as error:
+                    yield error
+
+        with _bar(len(items)) as advance:
+            stream = client.stream_all(questions(), in_flight=self.in_flight, stop=self.stop)
+            for number, event in stream:
+                item = items[number]
+                head = {"id": item.id, "question": item.question}
+                if isinstance(event, Note):
+                    note(f"{item.id}: {event.text}")
+                elif isinstance(event, Result):
+                    write({**head, **event.receipt.model_dump(mode="json")})
+                    self.store(asked.pop(number), event)
+                    last, in_a_row = None, 0
+                    advance(1)
+                elif isinstance(event, DeviceError):
+                    if isinstance(event, IdentityProblem | UntrustedPair | VaultError):
+                        raise event
+                    write({**head, **error_data(event)})
+                    failed += 1
+                    in_a_row = in_a_row + 1 if type(event) is type(last) else 1
+                    last = event
+                    advance(1)
+                    if in_a_row == _MOST_FAILURES and not isinstance(event, UsageProblem):
+                        note(f"stopped after {in_a_row} failures of one kind in a row")
+                        raise event
+        if failed:
+            raise BatchIncomplete(
+                f"{failed} of {len(items)} questions failed: their rows say why; "
+                "the same command asks them again"
+            )
+
+
+def read_items(path: Path) -> list[Item]:
+    """Read the questions of a batch: one JSON object a line, with `question` and perhaps `id`.
+
+    A line that holds a JSON string is a question, too.
+
+    Raises:
+        UsageProblem: the file cannot be read, or names the first line that is wrong.
+    """
+    try:
+        data = sys.stdin.buffer.read() if path == _STDIO else path.read_bytes()
+        lines = decode_text(data).split("\n")
+    except OSError as error:
+        raise UsageProblem(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageProblem(f"{path} is not UTF-8 text") from error
+    items: dict[str, Item] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        item = _item(line, number)
+        if item is None:
+            raise UsageProblem(
+                f'{path}, line {number}: give {{"id": "1", "question": "..."}} or a JSON string'
+            )
+        if item.id in items:
+            raise UsageProblem(f"{path}, line {number}: the id {item.id} was given before")
+        items[item.id] = item
+    if not items:
+        raise UsageProblem(f"{path} holds no questions")
+    return list(items.values())
+
+
+def _item(line: str, number: int) -> Item | None:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(data, str):
+        data = {"question": data}
+    if not isinstance(data, dict) or not isinstance(data.get("question"), str):
+        return None
+    id_ = data.get("id", number)
+    return Item(str(id_), data["question"]) if isinstance(id_, str | int) else None
+
+
+def _is_answer(row: Row | None, item: Item) -> bool:
+    return row is not None and "error" not in row and row.get("question") == item.question
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    """The file of answers, made if it is missing; one process at a time."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+    with os.fdopen(handle, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageProblem(f"another process writes {path}: give another --out") from error
+        yield file
+
+
+def _read_rows(file: IO[bytes], path: Path) -> dict[str, Row]:
+    """Return the rows that are there by id; of the same id, the last. A torn last line goes."""
+    file.seek(0)
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(file.read().splitlines(keepends=True), start=1):
+        try:
+            row = json.loads(line)
+            rows[row["id"]] = row
+        except (ValueError, KeyError, TypeError) as error:
+            if not line.endswith(b"\n"):
+                file.truncate(file.tell() - len(line))
+                break
+            raise UsageProblem(
+                f"{path}, line {number} is not an answer of a batch: give another --out"
+            ) from error
+    return rows
+
+
+def _append(file: IO[bytes], row: Row, path: Path) -> None:
+    try:
+        file.write(_line(row))
+        file.flush()
+    except OSError as error:
+        raise OutputLost(f"cannot write {path}: {error.strerror}") from error
+
+
+def _sort(path: Path, rows: dict[str, Row], items: Iterable[Item]) -> None:
+    """Bring the rows into the questions' order; rows of other questions follow."""
+    rest = dict(rows)
+    ordered = [rest.pop(each.id) for each in items if each.id in rest] + list(rest.values())
+    content = b"".join(map(_line, ordered))
+    try:
+        if path.is_file() and path.read_bytes() != content:
+            write_private(path, content)
+    except OSError as error:
+        raise OutputLost(f"cannot write {path}: {error.strerror}") from error
+
+
+def _line(row: Row) -> bytes:
+    return json_text(row).encode("utf-8") + b"\n"
+
+
+def _bar(length: int) -> Any:
+    """A progress bar on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        return nullcontext(lambda _: None)
+
+    @contextmanager
+    def shown() -> Iterator[Callable[[int], None]]:
+        with click.progressbar(length=length, label="answers", file=sys.stderr) as bar:
+            yield bar.update
+
+    return shown()

@@ -1,0 +1,333 @@
+"""`duet-device chat`: several turns, which the decoder's window holds."""
+
+import secrets
+import shlex
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from duet_device.commands.ask import ask, read_line, stop_on_interrupt
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.output import Output, note, show
+from duet_device.deadline import Deadline
+from duet_device.errors import (
+    DeviceError,
+    Interrupted,
+    OutputClosed,
+    OutputLost,
+    UsageProblem,
+    VaultError,
+)
+from duet_device.settings import ClientSettings
+
+if TYPE_CHECKING:
+    from duet_contract.manifest import Manifest
+    from duet_contract.receipt import Receipt
+    from duet_device.client import Client
+    from duet_device.conversation import Conversation, Past
+    from duet_device.recorder import Recorder
+
+_PROMPT = "> "
+# Of `ask`, in addition to the settings.
+_OPTIONS = (
+    "yes", "show_signal", "allow_unsigned", "redact", "redact_words", "redact_numbers", "no_log",
+    "quiet", "verbose",
+)  # fmt: skip
+_COMMANDS = {
+    "/signal": "show the last signal and those that follow, or stop that",
+    "/share": "/share N: send up to N earlier turns with a question",
+    "/stats": "what this chat cost and saved",
+    "/save": "/save FILE: write the turns to FILE",
+    "/reset": "forget the turns so far",
+    "/help": "this list",
+    "/exit": "end (as Ctrl-D does)",
+}
+
+
+@click.command(
+    cls=ConfiguredCommand,
+    params=[*SETTINGS, *(each for each in ask.params if each.name in _OPTIONS)],
+)
+@click.option(
+    "--share-history",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Earlier turns that are sent to the cloud with a question.",
+)
+@click.option(
+    "--continue",
+    "continued",
+    is_flag=False,
+    flag_value="",
+    metavar="[ID]",
+    allow_from_autoenv=False,
+    help="Continue the last stored chat, or the one with answer ID.",
+)
+@click.pass_context
+def chat(
+    context: click.Context,
+    /,
+    share_history: int,
+    continued: str | None,
+    yes: bool,
+    pair_name: str | None,
+    allow_unsigned: bool,
+    show_signal: bool,
+    redact: bool,
+    redact_words: Path | None,
+    redact_numbers: bool,
+    no_log: bool,
+    quiet: bool,
+    verbose: bool,
+    **settings: Unpack[ClientSettings],
+) -> None:
+    """Answer questions one after the other; the decoder reads the earlier turns.
+
+    The earlier turns stay on this device, except those that --share-history sends. Ctrl-C stops an
+    answer, Ctrl-D ends the chat, /help lists commands. Questions on a pipe are one a line.
+    """
+    stop = stop_on_interrupt(context)
+    from duet_device.client import Client
+    from duet_device.commands.first_use import installed_pair
+    from duet_device.conversation import Conversation
+    from duet_device.recorder import Recorder
+
+    pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
+    client = Client(pair, allow_unsigned=allow_unsigned, **settings)
+    if allow_unsigned:
+        note("--allow-unsigned: the signer of this pair is not verified")
+    manifest = client.pair.manifest
+    past, id_ = _stored(manifest, continued) if continued is not None else ([], None)
+    finders = None
+    if redact or redact_words or redact_numbers:
+        from duet_device.asking import finders_for
+        from duet_device.privacy.words import read_words
+
+        words = read_words(redact_words) if redact_words else []
+        finders = finders_for(words, redact_numbers, note)
+    talk = Conversation(manifest, share=share_history, finders=finders, past=past)
+    with client:
+        styles = {"show_signal": show_signal, "quiet": quiet, "verbose": verbose}
+        _Chat(client, talk, Recorder(not no_log, note), stop, styles, id_).run()
+
+
+class _Chat:
+    """One session at a terminal or a pipe."""
+
+    def __init__(
+        self,
+        client: "Client",
+        talk: "Conversation",
+        recorder: "Recorder",
+        stop: threading.Event,
+        styles: dict[str, bool],
+        id_: str | None,
+    ) -> None:
+        self._client = client
+        self._talk = talk
+        self._recorder = recorder
+        self._stop = stop
+        self._styles = styles
+        self._id = id_ or secrets.token_hex(4)
+        self._receipts: list[Receipt] = []
+        self._interactive = sys.stdin.isatty()
+
+    def run(self) -> None:
+        """Answer until the input ends.
+
+        Raises:
+            DeviceError: a question failed, and no user is there to ask another.
+        """
+        if self._interactive:
+            _edit_lines()
+            self._greet()
+        while True:
+            self._stop.clear()
+            try:
+                line = self._read()
+            except Interrupted:
+                if not self._interactive:
+                    raise
+                note("Ctrl-D or /exit ends the chat")
+                continue
+            if line is None:
+                return
+            try:
+                if line.lstrip().startswith("/"):
+                    if self._command(line.strip()):
+                        return
+                elif line.strip():
+                    self._turn(line)
+            except (OutputClosed, OutputLost):
+                raise
+            except Interrupted:
+                if not self._interactive:
+                    raise
+                note("interrupted: the chat continues without this turn")
+            except DeviceError as error:
+                if not self._interactive:
+                    raise
+                note(str(error))
+
+    def _greet(self) -> None:
+        manifest = self._client.pair.manifest
+        note(f"{manifest.reference}: /help lists commands, Ctrl-D ends")
+        if manifest.quantities == "private" and not self._talk.share:
+            note("this pair reads each question alone; --share-history N adds earlier turns")
+        for past in self._talk.past:
+            show(f"{_PROMPT}{past.question}\n{past.answer}")
+
+    def _read(self) -> str | None:
+        """Return the next line; None at the end."""
+        if not self._interactive:
+            return read_line()
+        try:
+            if sys.stdout.isatty():
+                return input(_PROMPT)
+            sys.stderr.write(_PROMPT)
+            return read_line()
+        except EOFError:
+            show("")
+            return None
+        except Interrupted:
+            sys.stderr.write("\n")
+            raise
+
+    def _turn(self, text: str) -> None:
+        from duet_device.events import Result
+
+        deadline = Deadline(self._client.settings.timeout, stop=self._stop)
+        output = Output(as_json=False, **self._styles)
+        try:
+            question = self._talk.ask(text, deadline.check)
+            for event in self._client.stream(question, deadline=deadline):
+                output.show(event)
+                if isinstance(event, Result):
+                    self._talk.add(question, event)
+                    self._receipts.append(event.receipt)
+                    id_ = self._recorder.store(question, self._client, event, self._id)
+                    output.receipt(event.receipt, id_)
+        except DeviceError:
+            output.break_off()
+            raise
+
+    def _command(self, line: str) -> bool:
+        """Run a command; return whether it ends the chat."""
+        try:
+            name, *arguments = shlex.split(line)
+        except ValueError as error:
+            raise UsageProblem(f"{line}: {error}") from error
+        if name == "/exit":
+            return True
+        work: dict[str, Callable[[Sequence[str]], None]] = {
+            "/signal": self._signal,
+            "/share": self._share,
+            "/stats": self._stats,
+            "/save": self._save,
+            "/reset": self._reset,
+            "/help": _help,
+        }
+        if name not in work:
+            raise UsageProblem(f"there is no {name}: /help lists commands")
+        work[name](arguments)
+        return False
+
+    def _signal(self, _: Sequence[str]) -> None:
+        wanted = self._styles["show_signal"] = not self._styles["show_signal"]
+        if wanted and self._receipts:
+            show(self._receipts[-1].signal or "the last answer had no signal")
+        note(f"signals are {'shown' if wanted else 'not shown'}")
+
+    def _share(self, arguments: Sequence[str]) -> None:
+        if len(arguments) != 1 or not arguments[0].isdecimal():
+            raise UsageProblem("give a number: /share N")
+        self._talk.share = int(arguments[0])
+        note(f"up to {self._talk.share} earlier turns are sent with a question")
+
+    def _stats(self, _: Sequence[str]) -> None:
+        import datetime as dt
+
+        from duet_device.history.savings import Cost, by_day
+
+        now, total = dt.datetime.now(dt.UTC), Cost()
+        parameters = self._client.pair.manifest.reasoner.parameters
+        for cost in by_day([(now, each) for each in self._receipts], lambda _: parameters).values():
+            total.add(cost)
+        show(
+            f"{total.answers} answers, {total.tokens} large-model tokens "
+            f"({total.tokens_saved} saved), {total.bytes} B, {total.seconds:.1f} s"
+        )
+
+    def _save(self, arguments: Sequence[str]) -> None:
+        from duet_contract.private_files import write_private
+
+        if len(arguments) != 1:
+            raise UsageProblem("give a file: /save FILE")
+        path = Path(arguments[0]).expanduser()
+        turns = [f"## {past.question}\n\n{past.answer}\n" for past in self._talk.past]
+        try:
+            write_private(path, "\n".join(turns).encode("utf-8"))
+        except OSError as error:
+            raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+        note(f"{len(turns)} turns are in {path}, readable by you alone")
+
+    def _reset(self, _: Sequence[str]) -> None:
+        self._talk.reset()
+        self._id = secrets.token_hex(4)
+        note("the turns so far are forgotten; stored answers stay")
+
+
+def _help(_: Sequence[str]) -> None:
+    show("\n".join(f"{name:8} {text}" for name, text in _COMMANDS.items()))
+
+
+def _edit_lines() -> None:
+    """Let the user edit and recall lines; nothing of them is written to disk."""
+    with suppress(ImportError):
+        import readline
+
+        def complete(text: str, state: int) -> str | None:
+            found = [name for name in _COMMANDS if text and name.startswith(text)]
+            return found[state] if state < len(found) else None
+
+        readline.set_completer(complete)
+        readline.set_completer_delims(" ")
+        readline.parse_and_bind("tab: complete")
+
+
+def _stored(manifest: "Manifest", wanted: str) -> "tuple[list[Past], str]":
+    """Return the turns of a stored chat, and its id.
+
+    Args:
+        manifest: the pair's that continues the chat.
+        wanted: id of the chat or of an answer in it; empty for the last chat.
+    """
+    from duet_device.conversation import Past
+    from duet_device.history.store import History
+    from duet_device.home import home
+    from duet_device.question import Turn
+    from duet_device.vault.vault import Vault
+
+    history = History.of(home(create=False))
+    vault = Vault.open(history.path.parent, create=False) if history.ids() else None
+    records = history.conversation(vault, wanted) if vault else []
+    if not records:
+        which = f"no stored chat with {wanted}" if wanted else "no stored chat"
+        hint = "" if history.enabled else "; duet-device logs on stores them from now on"
+        raise VaultError(f"there is {which}{hint}")
+    vocabulary = manifest.decoder.vocabulary.sha256
+    past: list[Past] = []
+    for record in records:
+        question, answer = record.question, record.receipt.answer
+        signal = record.signal.ids if record.signal else None
+        fits = record.key.vocabulary == vocabulary
+        turn = Turn(question, signal, answer) if fits else None
+        past.append(Past(question, answer, turn))
+    return past, records[0].conversation or ""

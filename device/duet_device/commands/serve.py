@@ -1,0 +1,88 @@
+"""`duet-device serve`: keep decoder and connection warm for `ask`, an API and a page."""
+
+from typing import Unpack
+
+import click
+
+from duet_contract.commands import Number
+from duet_device.ask_request import AskRequest
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.output import note
+from duet_device.settings import MOST_TIMEOUT, ClientSettings, question_settings
+
+DEFAULT_PORT = 50153
+
+EXIT_CODES = """\b
+Exit codes:
+    0  stopped, or ended after --idle
+    2  usage: a server runs already, port in use, unsafe file modes
+    6  a problem with the pair or its decoder
+    7  encrypted store unavailable: key missing, wrong key, or data modified
+"""
+
+
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS])
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    metavar="N",
+    help="Port of API and page on 127.0.0.1; 0 for any free one.",
+)
+@click.option("--socket-only", is_flag=True, help="Serve duet-device ask alone: no API, no page.")
+@click.option(
+    "--idle",
+    type=Number(0, MOST_TIMEOUT, min_open=True),
+    metavar="SECONDS",
+    help="End after this time without a question [never].",
+)
+@click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Origin of other web pages that may use the API. Repeatable.",
+)
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Load a pair without a trusted signature, if no publisher is pinned.",
+)
+@click.option(
+    "--yes",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Fetch a missing pair and trust its publisher without asking.",
+)
+@click.pass_context
+def serve(
+    context: click.Context,
+    port: int,
+    socket_only: bool,
+    idle: float | None,
+    origins: tuple[str, ...],
+    allow_unsigned: bool,
+    yes: bool,
+    pair_name: str | None,
+    **settings: Unpack[ClientSettings],
+) -> None:
+    """Keep decoder and connection warm, for `duet-device ask`, programs and a page.
+
+    `ask` uses this server while it runs, with its own settings. Programs use OpenAI's API at
+    http://127.0.0.1:PORT/v1 with the API key of serve.token. The page is at http://127.0.0.1:PORT/.
+    """
+    from duet_device.commands.first_use import installed_pair
+    from duet_device.serve.run import ServeOptions
+    from duet_device.serve.run import serve as run
+
+    pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
+    base = AskRequest(
+        "",
+        pair,
+        settings["server"],
+        question_settings(settings),
+        threads=settings["threads"],
+        allow_unsigned=allow_unsigned,
+    )
+    run(base, ServeOptions(None if socket_only else port, idle, origins), note)

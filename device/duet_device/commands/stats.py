@@ -1,0 +1,150 @@
+"""`duet-device stats`: what the stored answers saved against the large model alone."""
+
+import csv
+import datetime as dt
+import io
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from duet_contract.commands import Number
+from duet_contract.terminal import json_text
+from duet_device.commands.output import note, show
+from duet_device.errors import DeviceError, UsageProblem, VaultError
+from duet_device.home import home
+
+if TYPE_CHECKING:
+    from duet_device.history.savings import Cost
+    from duet_device.history.store import History
+
+_MILLION = 1_000_000
+_LONGEST_BAR = 30
+
+
+@click.command()
+@click.option(
+    "--days",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only the last N days, today included [all].",
+)
+@click.option(
+    "--price",
+    type=Number(0),
+    metavar="P",
+    help="Price of a million tokens of the large model, in any currency.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print a line of CSV for each day.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def stats(days: int | None, price: float | None, as_csv: bool, as_json: bool) -> None:
+    """Show what the stored answers saved against the large model alone, by day.
+
+    The large model alone is estimated from the receipts: its usual number of tokens for the pair,
+    at the bytes and seconds that a signal token costs on this link.
+    """
+    if as_csv and as_json:
+        raise UsageProblem("--csv and --json are alternatives")
+    from duet_device.history.savings import Cost, by_day
+    from duet_device.history.store import History
+
+    history = History.of(home(create=False))
+    answers, damaged = _answers(history, days)
+    found = by_day(answers, _parameters)
+    total = Cost()
+    for cost in found.values():
+        total.add(cost)
+    if as_json:
+        rows = [{"day": day.isoformat(), **_row(cost, price)} for day, cost in found.items()]
+        show(json_text({"days": rows, "total": _row(total, price)}))
+    elif as_csv:
+        show(_csv(found, price))
+    elif found:
+        show(_chart(found, total, price))
+    else:
+        on = "" if history.enabled else ": duet-device logs on stores them from now on"
+        note("there are no stored answers" + on)
+    if damaged:
+        raise VaultError(f"{damaged} stored answers cannot be read and are left out")
+
+
+def _answers(history: "History", days: int | None) -> tuple[list[tuple[dt.datetime, Any]], int]:
+    """Return time and receipt of each stored answer, and how many cannot be read."""
+    ids = history.ids()
+    if not ids:
+        return [], 0
+    from duet_device.vault.vault import Vault
+
+    vault = Vault.open(history.path.parent, create=False)
+    first = dt.datetime.now().astimezone().date() - dt.timedelta(days=days - 1) if days else None
+    answers: list[tuple[dt.datetime, Any]] = []
+    damaged = 0
+    for id_ in ids:
+        try:
+            record = history.read(vault, id_)
+        except VaultError:
+            damaged += 1
+            continue
+        if first is None or record.at.astimezone().date() >= first:
+            answers.append((record.at, record.receipt))
+    return answers, damaged
+
+
+def _parameters(pair: str) -> int | None:
+    from duet_device.pairs.pair import open_pair
+
+    try:
+        return open_pair(pair.partition("@")[0]).manifest.reasoner.parameters
+    except DeviceError:
+        return None
+
+
+def _row(cost: "Cost", price: float | None) -> dict[str, Any]:
+    row = dict(vars(cost))
+    for name in ("seconds", "seconds_saved"):
+        row[name] = round(row[name], 3)
+    if price is not None:
+        row["money_saved"] = round(cost.tokens_saved * price / _MILLION, 6)
+    return row
+
+
+def _csv(found: "dict[dt.date, Cost]", price: float | None) -> str:
+    text = io.StringIO()
+    rows = [{"day": day.isoformat(), **_row(cost, price)} for day, cost in found.items()]
+    from duet_device.history.savings import Cost
+
+    writer = csv.DictWriter(text, ["day", *_row(Cost(), price)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().removesuffix("\n")
+
+
+def _chart(found: "dict[dt.date, Cost]", total: "Cost", price: float | None) -> str:
+    """Return a line a day, with a bar of the tokens saved where the terminal has room for it."""
+    heads = ["day", "answers", "tokens saved", "bytes saved", "time saved"]
+    heads += ["money saved"] if price is not None else []
+    table = [heads]
+    for day, cost in [*((each.isoformat(), found[each]) for each in found), ("total", total)]:
+        cells = [day, f"{cost.answers:,}", f"{cost.tokens_saved:,}", f"{cost.bytes_saved:,}"]
+        cells.append(f"{cost.seconds_saved:,.1f} s")
+        if price is not None:
+            cells.append(f"{cost.tokens_saved * price / _MILLION:,.2f}")
+        table.append(cells)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if not at else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        for cells in table
+    ]
+    room = min(_LONGEST_BAR, shutil.get_terminal_size().columns - len(lines[0]) - 3)
+    most = max(cost.tokens_saved for cost in found.values())
+    if room < 4 or most <= 0:
+        return "\n".join(lines)
+    block = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
+    bars = [block * round(room * max(0, cost.tokens_saved) / most) for cost in found.values()]
+    return "\n".join(
+        f"{line}  {bar}".rstrip() for line, bar in zip(lines, ["", *bars, ""], strict=True)
+    )

@@ -1,0 +1,125 @@
+"""The files of a local server in the device's home: socket, lock, token."""
+
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from duet_contract.private_files import is_private, write_private
+from duet_device.errors import UsageProblem
+from duet_device.home import home
+
+SOCKET_NAME = "serve.sock"
+LOCK_NAME = "serve.lock"
+TOKEN_NAME = "serve.token"  # noqa: S105 (a name)
+# macOS holds the fewest: 104 bytes with a zero at the end.
+_MOST_SOCKET_BYTES = 103
+
+
+def check_owner(path: Path) -> None:
+    """Refuse a file that another user could have put or modified.
+
+    Raises:
+        UsageProblem: others may write it or its directory.
+        OSError: it cannot be looked at.
+    """
+    if not is_private(path):
+        raise UsageProblem(
+            f"others than you may write {path} or its directory: "
+            f"chmod go-w {path.parent} {path}, and start duet-device serve again"
+        )
+
+
+def same_user(connection: socket.socket) -> bool:
+    """Return whether the process at the other end is this user's.
+
+    Where the system does not say (macOS), the modes of the socket and its directory decide.
+    """
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    size = struct.calcsize("3i")
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return int(struct.unpack("3i", credentials)[1]) == os.getuid()
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lock of the device's only local server.
+
+    Raises:
+        UsageProblem: another server holds it.
+        VaultError: the device's home cannot be used.
+    """
+    path = home() / LOCK_NAME
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(handle, 32).decode("ascii", "replace").strip() or "unknown"
+            raise UsageProblem(
+                f"a local server of {path.parent} is running already (process {holder}): "
+                f"use it, or stop it with: kill {holder}"
+            ) from None
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    """Listen on the socket of the device's home. Hold the lock: a socket that is there is stale.
+
+    Raises:
+        UsageProblem: the path is too long, or others may write it.
+    """
+    path = home() / SOCKET_NAME
+    if len(os.fsencode(path)) > _MOST_SOCKET_BYTES:
+        raise UsageProblem(
+            f"the path {path} is too long for a socket: set DUET_HOME to a shorter one"
+        )
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        before = os.umask(0o177)
+        try:
+            listener.bind(os.fsencode(path))
+        finally:
+            os.umask(before)
+        try:
+            check_owner(path)
+            listener.listen(64)
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def token() -> str:
+    """Return the token of the API; make one on first use.
+
+    Raises:
+        UsageProblem: others than the user may read it, or it is malformed.
+    """
+    path = home() / TOKEN_NAME
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        import secrets
+
+        made = secrets.token_urlsafe(32)
+        write_private(path, made.encode() + b"\n")
+        return made
+    if mode & 0o077:
+        raise UsageProblem(
+            f"others than you may use the token in {path}: delete the file for a new token, "
+            f"or keep it with: chmod 600 {path}"
+        )
+    check_owner(path)
+    found = path.read_text("ascii", "replace").strip()
+    if len(found) < 16:
+        raise UsageProblem(f"{path} holds no token: delete the file for a new one")
+    return found

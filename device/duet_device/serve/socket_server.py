@@ -1,0 +1,116 @@
+"""Answer `ask` over the Unix socket: a thread a connection, so that no event waits for a loop."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from contextlib import closing, suppress
+from typing import Any
+
+from duet_contract.errors import ContractError
+from duet_device.ask_request import AskRequest
+from duet_device.deadline import Deadline
+from duet_device.errors import DeviceError, ModelProblem
+from duet_device.events import Result
+from duet_device.serve.files import same_user
+from duet_device.serve.messages import (
+    code,
+    encode,
+    environment,
+    error_message,
+    message_of,
+)
+from duet_device.serve.service import Service
+
+log = logging.getLogger("duet_device.serve")
+
+# A request with the largest context, twice as long in JSON.
+_MOST_REQUEST_BYTES = 64 << 20
+# Seconds for the command to send its request, and to take what it is sent.
+_PATIENCE_S = 30.0
+
+
+class SocketServer:
+    """Answers on a listening socket until it is closed.
+
+    Args:
+        listener: a listening Unix socket.
+        service: answers.
+    """
+
+    def __init__(self, listener: socket.socket, service: Service) -> None:
+        self._listener = listener
+        self._service = service
+        self._thread = threading.Thread(target=self._accept, name="duet-serve", daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with closing(connection), suppress(OSError):
+            if not same_user(connection):
+                return
+            connection.settimeout(_PATIENCE_S)
+            with connection.makefile("rb") as reader:
+                line = reader.readline(_MOST_REQUEST_BYTES)
+                try:
+                    opening = json.loads(line)
+                    if opening["code"] != code() or opening["environment"] != environment():
+                        return
+                    request = AskRequest.from_json(opening["request"])
+                    started = time.perf_counter() - opening["elapsed"]
+                    deadline = Deadline(opening["seconds"], started)
+                except (ValueError, KeyError, TypeError):
+                    return
+            self._answer(connection, request, deadline)
+
+    def _answer(self, connection: socket.socket, request: AskRequest, deadline: Deadline) -> None:
+        """Answer a request; say nothing where the command does better without this server."""
+        delivered = threading.Event()
+
+        def watch() -> None:
+            # Blocks in the system, so that an answer costs no waking.
+            with suppress(OSError):
+                while connection.recv(4096):
+                    delivered.set()
+            deadline.interrupt()
+            delivered.set()
+
+        def send(message: dict[str, Any]) -> None:
+            try:
+                connection.sendall(encode(message))
+            except OSError:
+                deadline.interrupt()
+
+        try:
+            with self._service.asking(request, deadline) as asking:
+                connection.settimeout(None)
+                send({"accept": True})
+                threading.Thread(target=watch, daemon=True).start()
+                try:
+                    with closing(asking.events()) as events:
+                        for event in events:
+                            send(message_of(event))
+                            if isinstance(event, Result):
+                                delivered.wait()
+                                deadline.check()
+                    send({"end": True})
+                except ContractError as error:
+                    send(error_message(ModelProblem(str(error))))
+                except DeviceError as error:
+                    send(error_message(error))
+        except (ContractError, DeviceError) as error:
+            log.info("declined: %s", error)
+        except Exception:
+            log.exception("a question failed")
+        finally:
+            deadline.interrupt()
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)

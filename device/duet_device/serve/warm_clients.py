@@ -1,0 +1,107 @@
+"""Keep clients warm: decoder loaded, connected, and the beginning of every prompt evaluated."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME
+from duet_contract.pairs import find_pair
+from duet_device.ask_request import AskRequest
+from duet_device.asking import open_client, pair_of
+from duet_device.client import Client
+from duet_device.home import home
+from duet_device.pairs.pair import Pair
+
+# Each holds a decoder in memory.
+MOST_CLIENTS = 2
+
+_Key = tuple[str, str, int | None, bool]
+_Stamp = tuple[tuple[int, ...] | None, ...]
+
+
+@dataclass
+class _Warm:
+    client: Client
+    stamp: _Stamp
+    users: int = 0
+    current: bool = True
+
+
+class WarmClients:
+    """Clients by pair and server. May be used from several threads.
+
+    A client is opened again if files changed that decide how it answers: the pair, its signature,
+    trusted publishers, identities.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # The one used last is the last.
+        self._warm: dict[_Key, _Warm] = {}
+
+    @contextmanager
+    def using(self, request: AskRequest) -> Iterator[Client]:
+        """Lend a client of a request's pair and server; it is not closed meanwhile.
+
+        Raises:
+            ModelProblem: the pair's manifest cannot be used.
+            PairNotFoundError: there is no such pair.
+        """
+        # However the pair is named, its decoder is loaded once.
+        directory = os.path.realpath(find_pair(pair_of(request)))
+        key = (directory, request.server, request.threads, request.allow_unsigned)
+        with self._lock:
+            warm = self._warm.pop(key, None)
+            if warm and _stamp(warm.client.pair) != warm.stamp:
+                self._retire(warm)
+                warm = None
+            if warm is None:
+                client = open_client(replace(request, pair=directory))
+                warm = _Warm(client, _stamp(client.pair))
+            self._warm[key] = warm
+            warm.users += 1
+        try:
+            yield warm.client
+        finally:
+            with self._lock:
+                warm.users -= 1
+                if not warm.users and not warm.current:
+                    warm.client.close()
+                self._evict()
+
+    def close(self) -> None:
+        """Stop every question, and free decoders and connections."""
+        with self._lock:
+            warm, self._warm = list(self._warm.values()), {}
+        for each in warm:
+            each.client.close()
+
+    def _evict(self) -> None:
+        idle = [key for key, warm in self._warm.items() if not warm.users]
+        for key in idle[: max(0, len(self._warm) - MOST_CLIENTS)]:
+            self._retire(self._warm.pop(key))
+
+    def _retire(self, warm: _Warm) -> None:
+        warm.current = False
+        if not warm.users:
+            warm.client.close()
+
+
+def _stamp(pair: Pair) -> _Stamp:
+    """Return what changes with the files that decide how a client answers."""
+    there = home(create=False)
+    identities = sorted((there / "identities").glob("*.json"))
+    own = [MANIFEST_NAME, SIGNATURE_NAME, *(file.path for file in pair.manifest.decoder.files)]
+    files = [*(pair.directory / name for name in own), there / "publishers.json", *identities]
+    return tuple(_stat(file) for file in files)
+
+
+def _stat(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 (a hundred times in a second, perhaps)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

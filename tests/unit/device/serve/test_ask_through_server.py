@@ -1,0 +1,299 @@
+"""`duet-device ask` through a local server: as without, but with a decoder that is loaded once."""
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import pytest
+
+from duet_contract.receipt import Receipt
+from duet_device.ask_request import AskRequest
+from duet_device.cli import main
+from duet_device.deadline import Deadline
+from duet_device.errors import ExitCode
+from duet_device.events import Result, Sent, SignalText, Stored
+from duet_device.history.store import History
+from duet_device.serve import messages, socket_server
+from duet_device.serve.connect import connect
+from duet_device.serve.files import SOCKET_NAME, listening
+from duet_device.serve.service import Service
+from duet_device.vault.vault import Vault
+from tests.doubles.cloud import ScriptedCloud, abort, says, tokens
+
+Captured = pytest.CaptureFixture[str]
+Requests = Callable[..., AskRequest]
+
+
+def asked(arguments: list[str], capsys: Captured) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr, without what differs between two runs."""
+    code = main(["ask", *arguments])
+    out, err = capsys.readouterr()
+    if out.startswith("{") and "receipt" not in out and '"ms"' in out:
+        receipt = json.loads(out)
+        receipt |= {"ms": None, "request_id": None}
+        out = json.dumps(receipt)
+    err = re.sub(r"\d+\.\d s|[0-9a-f]{32}", "T", err)
+    return code, out, err
+
+
+CASES = {
+    "answer": ["why?"],
+    "json": ["why?", "--json", "--quiet"],
+    "signal": ["why?", "--show-signal", "-v"],
+    "sent": ["why?", "--show-sent"],
+    "alone": ["why?", "--device-only", "--show-sent", "--show-work"],
+    "words": ["ask Ann why", "--redact-words", "{words}", "--show-sent"],
+    "context": ["why?", "--context", "{words}"],
+    "budget": ["why?", "--budget", "999"],
+    "too long": ["why" * 999],
+    "no pair": ["why?", "--pair", "nothing"],
+    "no cloud": ["why?", "--server", "127.0.0.1:9"],
+    "required": ["why?", "--server", "127.0.0.1:9", "--require-cloud", "--json"],
+    "unsigned": ["why?", "--allow-unsigned"],
+    "directory": ["why?", "--pair", "pairs/bytes"],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_output_and_exit_code_are_the_same(
+    case: str,
+    service: Service,
+    tmp_path: Path,
+    loads: list[object],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "words").write_text("Ann = NAME\n")
+    monkeypatch.chdir(tmp_path)
+    arguments = [each.format(words=tmp_path / "words") for each in CASES[case]]
+    without = asked(arguments, capsys)
+    loads.clear()
+    with listening() as listener:
+        socket_server.SocketServer(listener, service)
+        assert asked(arguments, capsys) == without
+        assert asked(arguments, capsys) == without
+    assert len(loads) <= 1
+
+
+def test_a_refusal_keeps_its_exit_code(
+    served: Service, cloud: ScriptedCloud, capsys: Captured
+) -> None:
+    cloud.script = lambda _, context: abort(  # type: ignore[assignment, return-value]
+        context, grpc.StatusCode.PERMISSION_DENIED, "not you"
+    )
+    assert main(["ask", "why?"]) == ExitCode.REFUSED
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_times_count_from_the_commands_start(
+    served: Service, monkeypatch: pytest.MonkeyPatch, request_to: Requests
+) -> None:
+    deadline = Deadline(60)
+    deadline.started -= 5
+    events = connect(request_to(), deadline, print)
+    assert events
+    receipt = next(event.receipt for event in events if isinstance(event, Result))
+    assert 5000 < receipt.ms.total < 60_000
+    events.close()
+
+
+@pytest.fixture
+def waiting(cloud: ScriptedCloud) -> ScriptedCloud:
+    """The cloud sends a part of the signal, and then waits for the call's end."""
+    over = threading.Event()
+
+    def script(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
+        context.add_callback(over.set)
+        yield tokens(*b"be")
+        over.wait(30)
+
+    cloud.script = script
+    return cloud
+
+
+def test_the_end_of_the_command_stops_the_question(
+    served: Service, waiting: ScriptedCloud, request_to: Requests
+) -> None:
+    events = connect(request_to(), Deadline(60), print)
+    assert events
+    while not isinstance(next(events), SignalText):
+        pass
+    events.close()
+    assert waiting.ended.wait(10)
+    waiting.script = says()
+    for _ in range(100):
+        if served.idle_s:
+            break
+        threading.Event().wait(0.02)
+    assert served.idle_s
+
+
+def test_a_deadline_passes_in_the_server(
+    served: Service, cloud: ScriptedCloud, capsys: Captured
+) -> None:
+    over = threading.Event()
+
+    def script(_: object, context: grpc.ServicerContext):  # type: ignore[no-untyped-def]
+        context.add_callback(over.set)
+        over.wait(30)
+        yield from ()
+
+    cloud.script = script
+    code = main(["ask", "why?", "--timeout", "0.5", "--require-cloud"])
+    assert code == ExitCode.DEADLINE
+    assert "--timeout" in capsys.readouterr().err
+
+
+@pytest.fixture
+def history(installed: Path, monkeypatch: pytest.MonkeyPatch) -> History:
+    """Storing is on; the vault's key is under a passphrase."""
+    monkeypatch.setenv("DUET_PASSPHRASE", "correct horse")
+    installed.mkdir(mode=0o700)
+    Vault.open(installed)
+    history = History.of(installed)
+    history.enable(True)
+    return history
+
+
+def test_the_server_stores_and_reuses(
+    history: History, served: Service, cloud: ScriptedCloud, capsys: Captured
+) -> None:
+    assert main(["ask", "why?"]) == ExitCode.OK
+    (id_,) = history.ids()
+    assert capsys.readouterr().err.endswith(f", stored as {id_}\n")
+    assert main(["ask", "why?", "--reuse", "--no-log", "--json", "--quiet"]) == ExitCode.OK
+    assert Receipt.model_validate_json(capsys.readouterr().out).source == "history"
+    assert len(cloud.requests) == 1
+    assert history.ids() == [id_]
+
+
+def test_an_answer_that_was_not_delivered_is_not_stored(
+    history: History, served: Service, request_to: Requests
+) -> None:
+    events = connect(request_to(), Deadline(60), print)
+    assert events
+    with closing(events):
+        for event in events:
+            if isinstance(event, Result):
+                break
+    for _ in range(100):
+        if served.idle_s:
+            break
+        threading.Event().wait(0.02)
+    assert history.ids() == []
+
+
+def test_without_its_passphrase_the_server_declines(
+    history: History,
+    served: Service,
+    loads: list[object],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("duet_device.serve.service.passphrase_wanted", lambda: True)
+    assert main(["ask", "why?"]) == ExitCode.OK
+    assert len(history.ids()) == 1
+
+
+@pytest.mark.parametrize(
+    "variable", ["DUET_PAIRS", "https_proxy", "HTTPS_PROXY", "GRPC_VERBOSITY", "HOME"]
+)
+def test_a_server_of_another_environment_is_not_used(
+    variable: str, served: Service, request_to: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = messages.environment()
+    monkeypatch.setattr(socket_server, "environment", lambda: now)
+    assert connect(request_to(), Deadline(9), print) is not None
+    monkeypatch.setenv(variable, "other")
+    assert connect(request_to(), Deadline(9), print) is None
+
+
+def test_a_server_of_older_code_is_not_used(
+    served: Service, request_to: Requests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_server, "code", lambda: [0, 0])
+    assert connect(request_to(), Deadline(9), print) is None
+
+
+def test_a_pair_that_changed_is_opened_again(
+    served: Service, installed: Path, loads: list[object], capsys: Captured
+) -> None:
+    manifest = installed.parent / "pairs" / "bytes" / "manifest.json"
+    for version in ("1.0.0", "1.0.1"):
+        data = {**json.loads(manifest.read_text()), "version": version}
+        manifest.write_text(json.dumps(data))
+        for _ in range(2):
+            assert main(["ask", "why?", "--json", "--quiet"]) == ExitCode.OK
+            receipt = Receipt.model_validate_json(capsys.readouterr().out)
+            assert receipt.pair == f"bytes@{version}"
+    assert len(loads) == 2
+
+
+def test_a_socket_that_a_killed_server_left_is_passed_over_and_replaced(
+    cloud: ScriptedCloud, installed: Path, request_to: Requests, capsys: Captured
+) -> None:
+    installed.mkdir(mode=0o700)
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(str(installed / SOCKET_NAME))
+    left.close()
+    assert main(["ask", "why?", "--quiet"]) == ExitCode.OK
+    assert capsys.readouterr().err == ""
+    with listening() as listener:
+        assert listener.getsockname() == str(installed / SOCKET_NAME)
+    assert not (installed / SOCKET_NAME).exists()
+
+
+def test_a_socket_that_others_could_have_put_there_is_one_line(
+    served: Service, installed: Path, loads: list[object], capsys: Captured
+) -> None:
+    installed.chmod(0o777)
+    assert main(["ask", "why?", "--quiet"]) == ExitCode.OK
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"chmod go-w {installed}" in err
+
+
+@pytest.mark.parametrize("says_more", [b"", b'{"signal": "be"}\n', b"not JSON\n"])
+def test_a_server_that_ends_within_an_answer_is_one_line(
+    says_more: bytes, cloud: ScriptedCloud, installed: Path, capsys: Captured
+) -> None:
+    installed.mkdir(mode=0o700)
+    with listening() as listener:
+
+        def end() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b'{"accept": true}\n' + says_more)
+
+        threading.Thread(target=end).start()
+        assert main(["ask", "why?"]) == ExitCode.MODEL
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "ask again" in err
+
+
+def test_what_is_not_a_request_is_declined(served: Service, installed: Path) -> None:
+    for sent in (b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"{}\n", b""):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(installed / SOCKET_NAME))
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(10)
+            assert connection.recv(1) == b""
+
+
+def test_events_arrive_in_the_order_of_a_client(served: Service, request_to: Requests) -> None:
+    events = connect(request_to(), Deadline(60), print)
+    assert events
+    sent, signal_text, *_, result, stored = list(events)
+    assert isinstance(sent, Sent)
+    assert sent.request.question == "why?"
+    assert isinstance(signal_text, SignalText)
+    assert isinstance(result, Result)
+    assert isinstance(stored, Stored)
