@@ -65,12 +65,27 @@ class LastingServer(grpc.aio.Server):
 
     async def start(self) -> None:
         """See grpc.aio.Server."""
-        before = asyncio.all_tasks()
-        await self._server.start()
-        for task in asyncio.all_tasks() - before:
+        loop = asyncio.get_running_loop()
+        factory, tasks = loop.get_task_factory(), list[asyncio.Task[Any]]()
+
+        def noting(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+            task: asyncio.Task[Any]
+            if factory is None:
+                task = asyncio.Task(coroutine, loop=loop, **options)
+            else:
+                task = factory(loop, coroutine, **options)  # type: ignore[assignment]
             # gRPC's loop is compiled, other coroutines are Python's.
-            if not inspect.iscoroutine(task.get_coro()):
-                task.add_done_callback(self._loop_ended)
+            if not inspect.iscoroutine(coroutine):
+                tasks.append(task)
+            return task
+
+        loop.set_task_factory(noting)
+        try:
+            await self._server.start()
+        finally:
+            loop.set_task_factory(factory)
+        # Its first task is the loop, which may have ended by now.
+        tasks[0].add_done_callback(self._loop_ended)
 
     async def stop(self, grace: float | None) -> None:
         """See grpc.aio.Server."""
@@ -93,7 +108,7 @@ class LastingServer(grpc.aio.Server):
         if error is None or self._is_stopping:
             return
         logs.get().error("gRPC's loop ended, another server takes its place", reason=str(error))
-        self._run(self._server.stop(_GRACE_S))
+        self._run(_end(self._server))
         self._run(self._replace())
 
     def _run(self, coroutine: Any) -> None:
@@ -122,6 +137,13 @@ class LastingServer(grpc.aio.Server):
                     await asyncio.sleep(_POLL_S)
         self._server = server
         await self.start()
+
+
+async def _end(server: grpc.aio.Server) -> None:
+    """Stop a server whose loop ended."""
+    await server.stop(_GRACE_S)
+    # Otherwise its finalizer stops it again, and the loop's exception is reported as a traceback.
+    del server._server  # type: ignore[attr-defined]
 
 
 def _with_port(address: str, port: int) -> str:
