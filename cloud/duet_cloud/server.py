@@ -4,7 +4,6 @@ import asyncio
 import ipaddress
 from contextlib import nullcontext
 
-import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -19,6 +18,7 @@ from duet_cloud.identity.quotas import Charge
 from duet_cloud.identity.security import Security, open_security
 from duet_cloud.inference import ChunkLimits, InferenceService
 from duet_cloud.interceptor import CallInterceptor
+from duet_cloud.lasting_server import LastingServer
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.probes import Probes
@@ -97,7 +97,7 @@ class CloudServer:
         )
         authorizer = self.security.authorizer if self.security else None
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(
+        self._server = LastingServer(
             interceptors=[CallInterceptor(options.write_s, authorizer)],
             options=list(_CHANNEL_OPTIONS),
         )
@@ -121,7 +121,7 @@ class CloudServer:
             reflection.enable_server_reflection(names, self._server)
         self.port = self._bind()
         self._probes = Probes(self.reasons)
-        self._health_server = grpc.aio.server(options=list(_CHANNEL_OPTIONS))
+        self._health_server = LastingServer(options=list(_CHANNEL_OPTIONS))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._health_server)
         self.health_port: int | None = None
         """Port of the HTTP endpoint for health, once started."""

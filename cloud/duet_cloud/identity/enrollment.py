@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-import grpc
 from cryptography import x509
 
 from duet_cloud import logs
@@ -19,6 +18,7 @@ from duet_cloud.identity.credentials import ServerCredentials
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.interceptor import CallInterceptor
+from duet_cloud.lasting_server import LastingServer
 from duet_cloud.status import Context, Refusal, exhausted, invalid, over_quota, unauthenticated
 from duet_contract.enrollment_codes import SECRET_BYTES
 from duet_contract.v1 import enrollment_pb2_grpc
@@ -187,7 +187,7 @@ class EnrollmentServer:
         Raises:
             AddressError: it cannot be bound.
         """
-        self._server = grpc.aio.server(
+        self._server = LastingServer(
             interceptors=[CallInterceptor(_WRITE_S)],
             options=list(_SERVER_OPTIONS),
             maximum_concurrent_rpcs=_MOST_CALLS,

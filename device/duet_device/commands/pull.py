@@ -88,10 +88,17 @@ def install_offer(
 ) -> str:
     """Fetch and install what `look` returned, with a progress bar; return the result in words."""
     from duet_device.decoder.threads import measure
-    from duet_device.pairs.pulling.install import alone, check_replacement, install, is_installed
+    from duet_device.pairs.pulling.install import (
+        alone,
+        check_replacement,
+        install,
+        is_installed,
+        tidy,
+    )
 
     name = offer.manifest.reference
     if is_installed(offer):
+        tidy(offer.manifest.id)
         return f"{name} is here already"
     with alone(offer.manifest.id):
         check_replacement(offer, allow_downgrade=allow_downgrade)

@@ -5,6 +5,7 @@ import itertools
 import os
 import pty
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -207,13 +208,9 @@ def _hostile(setting: Setting, trials: Trials) -> None:
         _bytes_server(random.Random(setting.draws.random())) as raw,
     ):
         devices = [stack.enter_context(Device(setting)) for _ in range(setting.count(8, 2))]
-        addresses = [raw, *[cloud.address] * 4]
 
         def ask(device: Device, count: int) -> list[Asked]:
-            return [
-                device.ask(addresses[number % len(addresses)], timeout=_TIMEOUT_S, budget=64)
-                for number in range(count)
-            ]
+            return [device.ask(cloud.address, timeout=_TIMEOUT_S, budget=64) for _ in range(count)]
 
         def ask_all(count: int) -> list[Asked]:
             with ThreadPoolExecutor(len(devices)) as pool:
@@ -221,18 +218,19 @@ def _hostile(setting: Setting, trials: Trials) -> None:
                 return [each for asked in found for each in asked]
 
         # Whatever is loaded or allocated once is there after these.
-        ask_all(setting.count(400, 20))
+        ask_all(setting.count(160, 20))
         before = process.memory_info().rss
-        for asked in ask_all(setting.count(3000, 20)):
+        for asked in ask_all(setting.count(1000, 20)):
             with trials.trial():
                 _check(asked)
         growth = (process.memory_info().rss - before) / 2**20
         trials.figures["growth, MiB"] = growth
         with trials.trial():
             check_flat(growth, _FLAT_MIB)
-        for number in range(setting.count(60, 3)):
+        # By command: bytes can end a process.
+        for number in range(setting.count(60, 4)):
             with trials.trial():
-                _ask_on_terminal(setting, raw if number % 3 == 0 else cloud.address)
+                _ask_on_terminal(setting, raw if number % 2 == 0 else cloud.address)
 
 
 def _check(asked: Asked) -> None:
@@ -265,6 +263,8 @@ def _ask_on_terminal(setting: Setting, address: str) -> None:
     text = shown.decode("utf-8", "replace").replace("\r\n", "\n")
     if "Traceback" in text:
         raise Unheld("a traceback")
+    if code < 0:
+        raise Unheld(f"the device's process ends by {signal.Signals(-code).name}")
     if code not in (0, 3, 4, 5, 6):
         raise Unheld(f"exit code {code}")
     if any(not (char.isprintable() or char == "\n") for char in text):

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,6 +193,12 @@ def make_scratch() -> Path:
         return Path(tempfile.mkdtemp(dir=parts_home(), prefix=_SCRATCH))
     except OSError as error:
         raise ModelProblem(f"cannot write {parts_home()}: {error.strerror}") from error
+
+
+def tidy(pair: str) -> None:
+    """Delete what a killed pull left of a pair that is installed; nothing while another runs."""
+    with suppress(ModelProblem), alone(pair):
+        discard_parts(pair)
 
 
 def discard_parts(pair: str) -> None:

@@ -338,6 +338,18 @@ def test_two_pulls_at_once(cloud: PairCloud, home: Path, capsys: Captured) -> No
     assert is_installed(home, cloud.directory)
 
 
+def test_parts_that_a_killed_pull_left_are_deleted(cloud: PairCloud, home: Path) -> None:
+    assert pull(cloud) == 0
+    left = home / ".pulling" / "toy@0.9.0-abc"
+    left.mkdir()
+    with alone("toy"):
+        # They may be what another pull is about to install.
+        assert pull(cloud) == 0
+        assert left.exists()
+    assert pull(cloud) == 0
+    assert not left.exists()
+
+
 def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path) -> None:
     cloud.cuts = [10] + [0] * 10
     assert pull(cloud, "toy") == ExitCode.UNREACHABLE
