@@ -23,7 +23,6 @@ _IN_HOME = {
     f"{HISTORY_NAME}-*": "answers, encrypted",
     "serve.*": "the local server's key, socket and lock",
     VAULT_NAME: "how the vault's key is found",
-    "serve.*": "socket, lock and API key of the local server",
 }
 _IN_STATE = {
     "verified.json": "which files were verified",
