@@ -77,6 +77,22 @@ def json_text(data: Any, *, indent: int | None = None, ensure_ascii: bool = True
     return json.dumps(data, indent=indent, ensure_ascii=ensure_ascii, allow_nan=False)
 
 
+def rounded(data: object) -> object:
+    """Return the data with numbers of six significant digits: more digits of a measurement are noise.
+
+    Examples:
+        >>> rounded({"seconds": [0.123456789, 3], "tokens": 12})
+        {'seconds': [0.123457, 3], 'tokens': 12}
+    """
+    if isinstance(data, float):
+        return float(f"{data:.6g}")
+    if isinstance(data, dict):
+        return {key: rounded(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [rounded(value) for value in data]
+    return data
+
+
 def without_infinities(data: Any) -> Any:
     """Replace numbers that are not finite by None, for measurements that may have no value.
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_serializer
 
 from duet_contract.manifest import Manifest
 
@@ -50,6 +50,10 @@ class Milliseconds(_Model):
     """The decoder generated the first answer token."""
     total: float
     """The decoder generated the last answer token."""
+
+    @field_serializer("*", when_used="json-unless-none")
+    def _tenths(self, value: float) -> float:
+        return round(value, 1)
 
 
 class Flops(_Model):
@@ -110,6 +114,10 @@ class Receipt(_Model):
     """Server that the signal came from, the last one if it moved; None without a signal."""
     resumed: int = 0
     """How often the signal was continued after a cut."""
+
+    @field_serializer("confidence", when_used="json-unless-none")
+    def _rounded(self, value: float) -> float:
+        return round(value, 4)
 
 
 def estimate_flops(manifest: Manifest, signal_tokens: int, answer_tokens: int) -> Flops:

@@ -28,17 +28,6 @@ def read_text(path: Path, most_bytes: int = json_data.MOST_BYTES) -> str:
         raise UsageProblem(f"cannot read {path}: {error}") from error
 
 
-def rounded(data: object) -> object:
-    """Six significant digits: more is noise, and makes every new file differ everywhere."""
-    if isinstance(data, float):
-        return float(f"{data:.6g}")
-    if isinstance(data, dict):
-        return {key: rounded(value) for key, value in data.items()}
-    if isinstance(data, list):
-        return [rounded(value) for value in data]
-    return data
-
-
 def read(
     path: Path,
     model: type[_File],

@@ -47,3 +47,13 @@ def test_receipt_is_the_documented_json():
     ]  # fmt: skip
     assert list(data["ms"]) == ["connect", "first_signal", "signal", "first_answer", "total"]
     assert Receipt.model_validate(data) == receipt
+
+
+def test_times_are_written_to_a_tenth_of_a_millisecond():
+    times = Milliseconds(
+        connect=1.23456, first_signal=None, signal=None, first_answer=0.04, total=1234.5678
+    )
+    assert json.loads(times.model_dump_json()) == {
+        "connect": 1.2, "first_signal": None, "signal": None, "first_answer": 0.0, "total": 1234.6
+    }  # fmt: skip
+    assert times.total == 1234.5678

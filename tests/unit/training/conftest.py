@@ -30,3 +30,23 @@ def text_prompts(tmp_path_factory):
 
     file = make_tiny_pair(tmp_path_factory.mktemp("unlike"), alike=False)
     return PairPrompts(load_pair(file))
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory):
+    """A tiny model with ChatML's control tokens."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from duet_training.pair.description import load_pair
+    from duet_training.sft.start import make_start
+
+    directory = tmp_path_factory.mktemp("base")
+    pair = load_pair(make_start(directory, "tiny", 0))
+    model = AutoModelForCausalLM.from_pretrained(pair.reasoner.path)
+    tokenizer = AutoTokenizer.from_pretrained(pair.reasoner.path)
+    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": control})
+    model.resize_token_embeddings(len(tokenizer))
+    for part in (model, tokenizer):
+        part.save_pretrained(directory / "base")
+    return directory / "base"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
 from duet_training.data.story_problems.draw import SCOPES
 from duet_training.errors import DataError
@@ -22,7 +22,6 @@ from duet_training.sft.adapted_pair import make_pair
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.mismatched import strange
-from duet_training.sft.start import make_start
 from duet_training.sft.trainer import Plan
 from duet_training.sft.worked import EquationTeacher, Worked, read_worked
 from tests.doubles.commands import train_adapter as main
@@ -35,21 +34,6 @@ ROWS = [
     }
     for n in range(10, 30)
 ]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A tiny model with ChatML's control tokens."""
-    directory = tmp_path_factory.mktemp("base")
-    pair = load_pair(make_start(directory, "tiny", 0))
-    model = AutoModelForCausalLM.from_pretrained(pair.reasoner.path)
-    tokenizer = AutoTokenizer.from_pretrained(pair.reasoner.path)
-    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    tokenizer.add_special_tokens({"additional_special_tokens": control})
-    model.resize_token_embeddings(len(tokenizer))
-    for part in (model, tokenizer):
-        part.save_pretrained(directory / "base")
-    return directory / "base"
 
 
 @pytest.fixture(scope="module")

@@ -79,10 +79,10 @@ def test_figures_that_do_not_fit_are_refused(tmp_path):
         evaluation_from(FigureSettings(split=tmp_path / "none.json", alone=None))
     broken = tmp_path / "broken.json"
     broken.write_text("[]")
-    with pytest.raises(ConfigError, match="no result of duet-train evaluate"):
+    with pytest.raises(ConfigError, match="not a result of duet-train evaluate"):
         evaluation_from(FigureSettings(split=broken, alone=None))
     broken.write_text('{"data": "x"}')
-    with pytest.raises(ConfigError, match="no result of duet-train evaluate"):
+    with pytest.raises(ConfigError, match="not a result of duet-train evaluate"):
         evaluation_from(FigureSettings(split=broken, alone=None))
     with pytest.raises(ValueError, match="without figures.split"):
         FigureSettings(split=None, alone=split)

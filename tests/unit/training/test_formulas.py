@@ -6,7 +6,6 @@ import random
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from duet_cloud.pairs.recipe import load_recipe
 from duet_training.data.word_problems.annotated import read_annotated
@@ -18,7 +17,6 @@ from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.solution_model import worked_steps
-from duet_training.sft.start import make_start
 from tests.doubles.commands import train_formula_accuracy, train_formulas, train_solutions
 
 PROBLEM = MaskedProblem(
@@ -29,21 +27,6 @@ PROBLEM = MaskedProblem(
     "test",
     "Nina has {=} euros left.",
 )
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A tiny model with ChatML's control tokens."""
-    directory = tmp_path_factory.mktemp("base")
-    pair = load_pair(make_start(directory, "tiny", 0))
-    model = AutoModelForCausalLM.from_pretrained(pair.reasoner.path)
-    tokenizer = AutoTokenizer.from_pretrained(pair.reasoner.path)
-    control = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    tokenizer.add_special_tokens({"additional_special_tokens": control})
-    model.resize_token_embeddings(len(tokenizer))
-    for part in (model, tokenizer):
-        part.save_pretrained(directory / "base")
-    return directory / "base"
 
 
 @pytest.fixture(scope="module")

@@ -269,7 +269,7 @@ def test_without_runs_there_are_no_curves(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "cannot read"), ("{}", "no result of"), ("[1]", "no result of")],
+    [("{", "cannot read"), ("{}", "not a result of"), ("[1]", "not a result of")],
 )
 def test_what_is_no_result_is_one_line(tmp_path, content, message, capsys):
     file = tmp_path / "bad.json"

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import click
+from pydantic import BaseModel
 
 from duet_contract.commands import Number
+from duet_contract.json_data import json_text, rounded
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
 from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
@@ -58,8 +60,8 @@ def _range(setting: str) -> Number:
               help="Number of replicas.")  # fmt: skip
 @click.option("--max-running", type=click.IntRange(1, 10_000), default=64, metavar="N",
               help="Maximum number of running requests per replica.")  # fmt: skip
-@click.option("--max-waiting", type=_PLACES, default=64, metavar="N",
-              help="Maximum number of waiting requests per replica.")  # fmt: skip
+@click.option("--max-waiting", type=_PLACES, metavar="N",
+              help="Maximum number of waiting requests per replica [a quarter of the running ones].")  # fmt: skip
 @click.option("--pattern", type=click.Choice(KINDS), default="poisson",
               help="Arrival pattern of questions.")  # fmt: skip
 @click.option("--per-hour", type=_range("per_hour"), default=1.0, metavar="N",
@@ -138,7 +140,10 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         devices=options["devices"],
         replicas=options["replicas"],
         max_running=options["max_running"],
-        max_waiting=options["max_waiting"],
+        # The service's own default.
+        max_waiting=max(1, options["max_running"] // 4)
+        if options["max_waiting"] is None
+        else options["max_waiting"],
         duration_s=duration,
         warm_up_s=warm_up,
         timeout_s=options["timeout"] or None,
@@ -156,10 +161,15 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         step=_tell,
     )
     if out:
-        out.write_text(result.model_dump_json(indent=1) + "\n", "utf-8")
+        _write(out, result)
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr)
     print(capacity_table(result))
+
+
+def _write(out: Path, result: BaseModel) -> None:
+    data = rounded(result.model_dump(mode="json"))
+    out.write_text(json_text(data, indent=1) + "\n", "utf-8")
 
 
 def _is_default(context: click.Context, name: str) -> bool:
@@ -207,7 +217,7 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
         )
     if out:
         sizing = Sizing(objective_s=objective, modes=needed)
-        out.write_text(sizing.model_dump_json(indent=1) + "\n", "utf-8")
+        _write(out, sizing)
     if unreached:
         raise BenchError(
             f"--objective {objective:g} is not reached by {' and '.join(unreached)}: a question "
@@ -245,7 +255,7 @@ def _check(out: Path | None) -> None:
 
     report = check_model(lambda what: print(what, file=sys.stderr))
     if out:
-        out.write_text(report.model_dump_json(indent=1) + "\n", "utf-8")
+        _write(out, report)
     print(check_table(report))
     if not report.met:
         raise BenchError(

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from duet_contract.json_data import json_text
-from duet_tools.files import read, rounded
+from duet_contract.json_data import json_text, rounded
+from duet_tools.files import read
 from duet_tools.results.figures import Machine
 
 SCHEMA = 1

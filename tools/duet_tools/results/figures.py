@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from duet_contract.json_data import json_text
-from duet_tools.files import read, rounded
+from duet_contract.json_data import json_text, rounded
+from duet_tools.files import read
 
 SCHEMA = 1
 

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from duet_contract.json_data import json_text
+from duet_contract.json_data import json_text, rounded
 from duet_report.intervals import Interval
-from duet_tools.files import read, rounded
+from duet_tools.files import read
 from duet_tools.results.cells import Cell, Mode
 from duet_tools.results.figures import Figure, Machine
 from duet_tools.results.settings import RunSettings

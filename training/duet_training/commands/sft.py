@@ -39,6 +39,23 @@ role = click.option("--role", type=ROLE, help="Train only this model [both].")
 minutes = click.option(
     "--minutes", type=MINUTES, default=1e6, metavar="N", help="Time limit in minutes."
 )
+base = click.option(
+    "--base", type=PATH, required=True, metavar="DIR", help="Directory of the base model."
+)
+annotated = click.option(
+    "--annotated", type=PATH, required=True, metavar="JSONL", help="GSM8K training set."
+)
+generated = click.option(
+    "--generated",
+    type=Number(0, 1),
+    default=0.45,
+    metavar="SHARE",
+    help="Share of generated problems.",
+)
+part = click.option(
+    "--part", type=COUNT, metavar="N", help="Questions to draw from each file [all]."
+)
+results = click.option("--results", type=PATH, metavar="JSON", help="File for the figures.")
 base_name = click.option(
     "--base-name", default=BASE, metavar="NAME", help="Name of the base model on the hub."
 )
@@ -123,9 +140,7 @@ def scratch(**given: Any) -> int:
 
 @sft.command(cls=Resumable, epilog=_EPILOG, short_help="Train an adapter and a decoder.")
 @click.argument("out", type=PATH)
-@click.option(
-    "--base", type=PATH, required=True, metavar="DIR", help="Directory of the base model."
-)
+@base
 @base_name
 @click.option(
     "--worked", type=PATH, required=True, metavar="JSONL", help="Problems with solutions."
@@ -156,18 +171,10 @@ def adapter(**given: Any) -> int:
 
 @sft.command(cls=Resumable, epilog=_EPILOG, short_help="Train a pair for private quantities.")
 @click.argument("out", type=PATH)
-@click.option(
-    "--base", type=PATH, required=True, metavar="DIR", help="Directory of the base model."
-)
+@base
 @base_name
-@click.option("--annotated", type=PATH, required=True, metavar="JSONL", help="GSM8K training set.")
-@click.option(
-    "--generated",
-    type=Number(0, 1),
-    default=0.45,
-    metavar="SHARE",
-    help="Share of generated problems.",
-)
+@annotated
+@generated
 @click.option("--into", type=PATH, metavar="DIR", help="Pack the finished pair and its recipe.")
 @role
 @_adapter(rank=8, most_rank=4096, first=6)
@@ -191,7 +198,7 @@ def formulas(**given: Any) -> int:
 @click.argument("out", type=PATH)
 @click.argument("files", nargs=-1, type=PATH)
 @click.option("--base", type=PATH, metavar="DIR", help="Base model [the merged model in OUT].")
-@click.option("--part", type=COUNT, metavar="N", help="Questions to draw from each file [all].")
+@part
 @click.option(
     "--generated",
     type=click.IntRange(0, 1_000_000),
@@ -209,7 +216,7 @@ def formulas(**given: Any) -> int:
     metavar="T",
     help="Temperature of all tries but the first.",
 )
-@click.option("--results", type=PATH, metavar="JSON", help="File for the figures.")
+@results
 @click.option("--formulas", type=PATH, metavar="ROWS", help="Judge formulas of an earlier --rows.")
 @click.option("--rows", type=PATH, metavar="JSONL", help="File for every outcome.")
 def formula_accuracy(**given: Any) -> None:
@@ -224,18 +231,10 @@ def formula_accuracy(**given: Any) -> None:
 
 @sft.command(cls=Resumable, epilog=_EPILOG, short_help="Train one model that answers by itself.")
 @click.argument("out", type=PATH)
-@click.option(
-    "--base", type=PATH, required=True, metavar="DIR", help="Directory of the base model."
-)
+@base
 @base_name
-@click.option("--annotated", type=PATH, required=True, metavar="JSONL", help="GSM8K training set.")
-@click.option(
-    "--generated",
-    type=Number(0, 1),
-    default=0.45,
-    metavar="SHARE",
-    help="Share of generated problems.",
-)
+@annotated
+@generated
 @_adapter(rank=8, most_rank=4096, first=6)
 @click.option("--steps", type=STEPS, default=8000, metavar="N", help="Steps.")
 @click.option("--rate", type=RATE, default=1.5e-3, metavar="R", help="Learning rate.")
@@ -243,8 +242,8 @@ def formula_accuracy(**given: Any) -> None:
 @click.option(
     "--measure", type=PATH, multiple=True, metavar="JSONL", help="Only evaluate. Repeatable."
 )
-@click.option("--part", type=COUNT, metavar="N", help="Questions to draw from each file [all].")
-@click.option("--results", type=PATH, metavar="JSON", help="File for the figures.")
+@part
+@results
 @seed("initialization and data")
 @minutes
 @threads

@@ -10,7 +10,7 @@ import numpy as np
 import ray
 from pydantic import model_validator
 
-from duet_contract.json_data import json_text, read_json
+from duet_contract.json_data import json_text, read_json, rounded
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem, read_rows
 from duet_training.data.selection import fitting
@@ -227,7 +227,7 @@ def evaluated(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any
     result = evaluate(settings, models)
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     partial = settings.out.with_name(f"{settings.out.name}.partial")
-    partial.write_text(json_text(result, indent=2) + "\n", "utf-8")
+    partial.write_text(json_text(rounded(result), indent=2) + "\n", "utf-8")
     partial.replace(settings.out)
     return result
 

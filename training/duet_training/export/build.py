@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from duet_contract.builder import builder_key
 from duet_contract.errors import ContractError
-from duet_contract.json_data import json_text, without_infinities
+from duet_contract.json_data import json_text, rounded, without_infinities
 from duet_contract.manifest import MANIFEST_NAME, Manifest
 from duet_contract.signature import sign_pair
 from duet_training.errors import ConfigError, ExportError, ParityError
@@ -173,7 +173,7 @@ def _manifests(
 
 
 def _settle(scratch: Path, out: Path, report: dict[str, Any], settings: ExportSettings) -> None:
-    text = json_text(without_infinities(report), indent=2) + "\n"
+    text = json_text(rounded(without_infinities(report)), indent=2) + "\n"
     if report["beyond"] and settings.parity.on_excess == "stop":
         kept = out.with_name(f"{out.name}.parity.json")
         kept.write_text(text, "utf-8")

@@ -15,7 +15,7 @@ from typing import Any
 
 from duet_contract.builder import builder_key
 from duet_contract.integrity import sha256_of
-from duet_contract.json_data import json_text
+from duet_contract.json_data import json_text, rounded
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
@@ -97,7 +97,7 @@ def measure_served(
         "sets": sets,
         "elsewhere": elsewhere,
     }
-    (out / "served.json").write_text(json_text(content, indent=1) + "\n", "utf-8")
+    (out / "served.json").write_text(json_text(rounded(content), indent=1) + "\n", "utf-8")
     if of:
         renew_served(of, content)
     return content

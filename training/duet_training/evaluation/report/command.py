@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from duet_contract.json_data import json_text, without_infinities
+from duet_contract.json_data import json_text, rounded, without_infinities
 from duet_report.plots import write_plots
 from duet_training.evaluation.report.curves import curves
 from duet_training.evaluation.report.figures import plots
@@ -29,7 +29,7 @@ def report(places: list[Path], out: Path) -> None:
     ]
     content = {"tables": tables, "everything": rows, "curves": over_steps}
     (out / "report.json").write_text(
-        json_text(without_infinities(content), indent=2) + "\n", "utf-8"
+        json_text(rounded(without_infinities(content)), indent=2) + "\n", "utf-8"
     )
     (out / "report.md").write_text(page(tables, rows, figures, names), "utf-8")
     print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")
