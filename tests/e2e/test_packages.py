@@ -1,5 +1,6 @@
 """Each project's sdist and wheel: built from what git tracks, checked, installed elsewhere."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -226,6 +227,12 @@ absent = ("duet_cloud", "duet_pairs", "duet_tools", "duet_training")
 print([name for name in absent if importlib.util.find_spec(name)])
 """
     assert laptop.run(laptop.python, "-c", program, cwd=tmp_path).stdout.strip() == "[]"
+
+
+def test_llm_finds_its_plugin(host: Environment, tmp_path: Path) -> None:
+    plugins = json.loads(host.run(host.python, "-m", "llm", "plugins", cwd=tmp_path).stdout)
+    (ours,) = (plugin for plugin in plugins if plugin["name"] == "llm-duet")
+    assert ours["hooks"] == ["register_models"]
 
 
 @pytest.mark.parametrize("project", INSTALLED)

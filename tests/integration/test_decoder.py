@@ -5,8 +5,9 @@ closely and texts only where no near tie decides.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,13 @@ from duet_contract.manifest import Manifest
 from duet_contract.prompts import encode_text
 from duet_contract.vocabulary import HubTokenizer
 from duet_device.client import Client
+from duet_device.conversation import Conversation
 from duet_device.deadline import Deadline
 from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_device.errors import Interrupted, ModelProblem
 from duet_device.pairs.pair import load_decoder, open_pair
+from duet_device.settings import QuestionSettings
 
 TEXT = "The quick brown fox jumps over the lazy dog. It counts 3 apples, then 12 more. " * 3
 # Two log-probabilities closer than this may swap with the size of the batch.
@@ -226,3 +229,38 @@ def test_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + b"\0" * 100)
     with pytest.raises(ModelProblem, match="cannot load"):
         Decoder(tmp_path / "model.gguf", 1)
+
+
+def test_a_later_turn_evaluates_its_own_tokens_alone(
+    decoder: Decoder, real_pair: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is kept gives the same odds as a new evaluation of all turns."""
+    evaluated: list[int] = []
+    decode = Decoder._decode
+
+    def counted(self: Decoder, ids: Sequence[int], outputs: int) -> None:
+        evaluated.append(len(ids))
+        decode(self, ids, outputs)
+
+    monkeypatch.setattr(Decoder, "_decode", counted)
+    pair = open_pair(str(real_pair))
+    defaults = pair.manifest.defaults.model_copy(update={"answer": 8})
+    pair = replace(pair, manifest=pair.manifest.model_copy(update={"defaults": defaults}))
+    options: QuestionSettings = {"device_only": True, "prompt_lookup": False}
+    with Client(pair, decoder=decoder, **options) as client:
+        talk = Conversation(pair.manifest)
+        sizes = []
+        for number in range(6):
+            question = talk.ask(f"Name river number {number}.")
+            evaluated.clear()
+            result = client.ask(question)
+            talk.add(question, result)
+            sizes.append(sum(evaluated) - result.receipt.tokens.answer)
+    assert max(sizes[1:]) - min(sizes[1:]) <= 1
+    assert max(sizes[1:]) < sizes[0]
+    ids = list(decoder.ids)
+    assert len(ids) > 200
+    decoder.become(ids)
+    odds = decoder.log_probabilities()
+    restart(decoder, ids)
+    assert close(odds, decoder.log_probabilities())
