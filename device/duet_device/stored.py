@@ -21,7 +21,6 @@ _IN_HOME = {
     "publishers.json": "trusted publishers",
     HISTORY_NAME: "answers, encrypted",
     f"{HISTORY_NAME}-*": "answers, encrypted",
-    "serve.*": "the local server's key, socket and lock",
     VAULT_NAME: "how the vault's key is found",
     "serve.*": "socket, lock and API key of the local server",
 }

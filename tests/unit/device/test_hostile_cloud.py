@@ -207,7 +207,7 @@ def test_text_that_is_no_utf8(
     pair: Pair, decoder: ScriptedDecoder, capfd: pytest.CaptureFixture[str]
 ) -> None:
     events: list[Event] = []
-    # A chunk of text whose two bytes are no UTF-8, then the end.
+    # A chunk of text whose two bytes are not UTF-8, then the end.
     message = ReasonResponse(chunk=SignalChunk(text="ab")).SerializeToString()
     raw = _Raw(message.replace(b"ab", b"\xff\xfe"), done_text(1).SerializeToString())
     with raw.served() as address:
