@@ -246,7 +246,7 @@ class Client:
     def warm(self) -> None:
         """Load the decoder, connect, and evaluate what every prompt begins with.
 
-        The next question waits for none of these. An unreachable cloud is not an error.
+        The next question waits for none of these. An unreachable cloud counts as normal.
 
         Raises:
             ModelProblem: the pair or its decoder cannot be used.

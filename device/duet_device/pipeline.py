@@ -26,7 +26,7 @@ class Asked:
     request_id: str
     """Id of the request."""
     link: Link | None
-    """Source of the signal; None without a signal from the cloud."""
+    """Source of the signal; None if the cloud sent nothing."""
     notes: tuple[Note, ...]
     """What the user should know before any other event."""
 

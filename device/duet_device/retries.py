@@ -96,15 +96,16 @@ class Retries:
             self._last = server
         else:
             wait = min(_MOST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** (state.quick - 2))
-        if failure.wait is not None and _is_short(failure):
-            wait = max(wait, failure.wait)
+        delay = _delay(failure)
+        if delay is not None:
+            wait = max(wait, delay)
         state.not_before = now + wait * (1 + _JITTER * self._jitter())
         if broke:
             state.lost += 1
         if holds:
             state.out = failure.kind in (Kind.REFUSED, Kind.WRONG) or state.lost >= _MOST_LOST
         else:
-            again = failure.kind is Kind.LOST or (failure.wait is not None and _is_short(failure))
+            again = failure.kind is Kind.LOST or delay is not None
             state.out = not again or state.tries >= _MOST_AT_FIRST
             self._is_wrong = self._is_wrong or failure.kind is Kind.WRONG
 
@@ -128,9 +129,13 @@ class Retries:
         )
 
 
-def _is_short(failure: Failure) -> bool:
-    """Return whether the delay that a server names is one to wait for."""
-    return failure.kind is Kind.BUSY or (failure.wait or 0.0) <= _MOST_UNAVAILABLE_S
+def _delay(failure: Failure) -> float | None:
+    """Return the delay that a server names, if it is one to wait for."""
+    if failure.kind is Kind.BUSY:
+        return failure.wait
+    if failure.kind is Kind.UNAVAILABLE and failure.wait is not None:
+        return failure.wait if failure.wait <= _MOST_UNAVAILABLE_S else None
+    return None
 
 
 def _weight(error: DeviceError) -> int:

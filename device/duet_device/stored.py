@@ -22,7 +22,6 @@ _IN_HOME = {
     HISTORY_NAME: "answers, encrypted",
     f"{HISTORY_NAME}-*": "answers, encrypted",
     VAULT_NAME: "how the vault's key is found",
-    "serve.*": "socket, lock and API key of the local server",
 }
 _IN_STATE = {
     "verified.json": "which files were verified",

@@ -83,12 +83,12 @@ class Terminal:
         until = time.monotonic() + timeout_s
         while text not in self.shown:
             assert time.monotonic() < until, self.output
-            assert self._read(), f"{text!r} is not in:\n{self.output}"
+            assert self.read(), f"{text!r} is not in:\n{self.output}"
 
     def end(self, timeout_s: float = 60) -> int:
         """Reads until the program ends; its exit code."""
         until = time.monotonic() + timeout_s
-        while time.monotonic() < until and self._read():
+        while time.monotonic() < until and self.read():
             pass
         return self._process.wait(max(1.0, until - time.monotonic()))
 
@@ -97,7 +97,7 @@ class Terminal:
         """What was shown, without styles and with the terminal's line ends."""
         return _ESCAPE.sub("", self.output).replace("\r\n", "\n")
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
         """Reads what there is, or waits for it for a moment; False once the other side is closed."""
         if not select.select([self._ours], [], [], 0.1)[0]:
             return True

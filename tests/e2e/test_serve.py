@@ -129,13 +129,13 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
         with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
             for name in (f"{manifest['id']}@9.0.0", f"{manifest['id']}@{manifest['version']}"):
-                *_, last = stub.Reason(ReasonRequest(question="go on", budget=4, pair=name))
+                *_, last = stub.Reason(ReasonRequest(question="continue", budget=4, pair=name))
                 assert last.end.signal_tokens > 0
             # vLLM's own metrics of both engines, not of the one that was loaded last.
             assert service.metric("vllm:generation_tokens_total") >= 2
             assert len(service.samples("vllm:generation_tokens_total")) == 2
             call = stub.Reason(
-                ReasonRequest(question="go on", budget=1500, temperature=1.0, seed=1)
+                ReasonRequest(question="continue", budget=1500, temperature=1.0, seed=1)
             )
             first = next(call)
             assert first.HasField("chunk")
@@ -154,7 +154,7 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
 def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
     """SIGINT reaches every process of the service then, vLLM's too."""
     command = ["setsid", *SERVE, "--pair", str(thinking_pair), "--grace-s", "60"]
-    request = ReasonRequest(question="go on", budget=1500, temperature=0.0)
+    request = ReasonRequest(question="continue", budget=1500, temperature=0.0)
     with Service.started(command, tmp_path / "log") as service:
         service.wait_ready(180)
         family = service.children()

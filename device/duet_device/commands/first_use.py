@@ -17,6 +17,7 @@ from duet_device.errors import (
     DeadlineExceeded,
     Interrupted,
     ModelProblem,
+    PairMismatch,
     UntrustedPair,
 )
 from duet_device.pairs.pair import default_pair
@@ -62,7 +63,7 @@ def installed_pair(
     server = settings["server"]
     try:
         return _fetch(context, name, server, yes=yes, allow_unsigned=allow_unsigned)
-    except (CloudUnreachable, CloudRefused, DeadlineExceeded) as error:
+    except (CloudUnreachable, CloudRefused, DeadlineExceeded, PairMismatch) as error:
         there = ", ".join(pairs_in(pairs_home()))
         what = f"pair {name} is not installed" if name else "no pair is installed"
         what += f" (there are: {there})" if there else ""

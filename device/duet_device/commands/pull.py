@@ -1,6 +1,7 @@
 """`duet-device pull`: fetches a pair's decoder, checks it, and installs it."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,9 @@ from duet_device.settings import Settings
 if TYPE_CHECKING:
     from duet_device.pairs.pulling.install import Offer
     from duet_device.pairs.pulling.source import Progress, Source
+
+# Besides its label: brackets, a few blocks, share and time left.
+_BAR_COLUMNS = 28
 
 EXIT_CODES = """\b
 Exit codes:
@@ -91,8 +95,7 @@ def install_offer(
         return f"{name} is here already"
     with alone(offer.manifest.id):
         check_replacement(offer, allow_downgrade=allow_downgrade)
-        label = f"{name} ({offer.bytes / 1e6:,.1f} MB)"
-        with _bar(label, offer.bytes, quiet=quiet) as progress:
+        with _bar(name, offer.bytes, quiet=quiet) as progress:
             directory = install(source, offer, progress)
     # A decoder that cannot be loaded is reported by the command that uses it.
     with suppress(DeviceError):
@@ -137,10 +140,14 @@ def note_below_bar(line: str) -> None:
 
 
 @contextmanager
-def _bar(label: str, length: int, *, quiet: bool) -> "Iterator[Progress]":
+def _bar(name: str, length: int, *, quiet: bool) -> "Iterator[Progress]":
     """A progress bar on stderr, where that is a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
+    size = f"{length / 1e6:,.1f} MB"
+    label = f"{name} ({size})"
+    if len(label) + _BAR_COLUMNS > shutil.get_terminal_size().columns:
+        label = size
     with click.progressbar(length=length, label=label, file=sys.stderr, width=0) as bar:
         yield bar.update

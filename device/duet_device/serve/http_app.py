@@ -104,6 +104,7 @@ class HttpInterface:
                 ApiError: _show_error,
                 404: _not_found,
                 405: _not_found,
+                Exception: _failed,
             },
         )
 
@@ -307,6 +308,12 @@ async def _unless_disconnected(request: Request, work: Any) -> None:
 async def _show_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)
     return JSONResponse(error.body(), error.status, headers=error.headers())
+
+
+async def _failed(_request: Request, _error: Exception) -> JSONResponse:
+    # Starlette raises it again, for the log.
+    error = ApiError("the local server failed; its log says why", 500, "internal_error")
+    return JSONResponse(error.body(), error.status)
 
 
 async def _not_found(request: Request, _: Exception) -> JSONResponse:

@@ -141,7 +141,6 @@ def _http(
         app,
         lifespan="off",
         ws="none",
-        http="h11",
         loop="asyncio",
         log_config=None,
         access_log=False,

@@ -54,7 +54,7 @@ class Load:
         self.tasks += [asyncio.create_task(self.keep_asking(identity)) for _ in range(connections)]
 
     async def serve(self, requests: int) -> None:
-        """Counts again, until so many were served."""
+        """Counts from zero, until so many were served."""
         self.served.clear()
         async with asyncio.timeout(30):
             while self.served.total() < requests:  # noqa: ASYNC110

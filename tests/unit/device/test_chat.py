@@ -129,8 +129,8 @@ def test_a_stored_chat_continues(
     assert chat("d?", options=("--continue", records[1]["id"], "--no-log")) == ExitCode.OK
     assert read(decoder).startswith("Q:a? S:because")
     assert "|Q:c? S:because" in read(decoder)
-    assert chat("e?", options=("--continue", "none")) == ExitCode.VAULT
-    assert "no stored chat with none" in capsys.readouterr().err
+    assert chat("e?", options=("--continue", "stranger")) == ExitCode.VAULT
+    assert "no stored chat with stranger" in capsys.readouterr().err
     assert main(["logs", "-n", "1"]) == ExitCode.OK
     assert "  chat " in capsys.readouterr().out
 

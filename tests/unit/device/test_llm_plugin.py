@@ -123,7 +123,7 @@ def private(installed: Path) -> None:
 
 
 def test_a_pair_of_private_numbers_refuses_a_system_prompt(private: None, model: llm.Model) -> None:
-    with pytest.raises(llm.ModelError, match="computes with the numbers of the question alone"):
+    with pytest.raises(llm.ModelError, match="computes with the numbers of the question"):
         model.prompt("3 and 4?", system="Be brief.").text()
 
 

@@ -100,7 +100,7 @@ def test_a_process_is_killed_before_its_nth_change_of_a_folder(tmp_path: Path) -
         (Said(7, "", "duet-device: no vault\n"), None),
         (Said(7, "", "Traceback (most recent call last):\nE\n"), "a traceback: E"),
         (Said(7, "", ""), "exit code 7 with 0 lines"),
-        (Said(1, "", "a\nb\n"), "exit code 1: b"),
+        (Said(1, "", "a\nb /tmp/x 127.0.0.1:40151\n"), "exit code 1: b ... ..."),
         (Said(-9, "", ""), "exit code -9: nothing said"),
     ],
 )

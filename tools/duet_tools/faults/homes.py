@@ -1,6 +1,7 @@
 """Devices as commands: `duet-device` in a home of its own."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,9 @@ PASSPHRASE = "for the length of a measurement"
 _LIMIT_S = 60.0
 # One line that says what failed, and notes before it.
 _MOST_LINES = 4
+_MOST_SHOWN = 100
+# Paths, addresses, ids.
+_OWN = re.compile(r"/\S+|\S*\d{2,}\S*")
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,17 @@ class Said:
             Unheld: it did not.
         """
         if "Traceback" in self.err:
-            raise Unheld(f"a traceback: {self.err.strip().splitlines()[-1][:80]}")
+            raise Unheld(f"a traceback: {self._last_line()}")
         if self.code not in codes:
-            last = (self.err.strip().splitlines() or ["nothing said"])[-1]
-            raise Unheld(f"exit code {self.code}: {last[:80]}")
+            raise Unheld(f"exit code {self.code}: {self._last_line()}")
         if self.code and not 1 <= len(self.err.strip().splitlines()) <= _MOST_LINES:
             raise Unheld(f"exit code {self.code} with {len(self.err.splitlines())} lines")
         return self
+
+    def _last_line(self) -> str:
+        """Return its last line, without what differs between runs and machines."""
+        line = (self.err.strip().splitlines() or ["nothing said"])[-1]
+        return _OWN.sub("...", line)[:_MOST_SHOWN]
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def _range(setting: str) -> Number:
               help="Number of replicas.")  # fmt: skip
 @click.option("--max-running", type=click.IntRange(1, 10_000), default=64, metavar="N",
               help="Maximum number of running requests per replica.")  # fmt: skip
-@click.option("--max-waiting", type=_PLACES, default=64, metavar="N",
-              help="Maximum number of waiting requests per replica.")  # fmt: skip
+@click.option("--max-waiting", type=_PLACES, metavar="N",
+              help="Maximum number of waiting requests per replica [a quarter of the running ones].")  # fmt: skip
 @click.option("--pattern", type=click.Choice(KINDS), default="poisson",
               help="Arrival pattern of questions.")  # fmt: skip
 @click.option("--per-hour", type=_range("per_hour"), default=1.0, metavar="N",
@@ -140,7 +140,10 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         devices=options["devices"],
         replicas=options["replicas"],
         max_running=options["max_running"],
-        max_waiting=options["max_waiting"],
+        # The service's own default.
+        max_waiting=max(1, options["max_running"] // 4)
+        if options["max_waiting"] is None
+        else options["max_waiting"],
         duration_s=duration,
         warm_up_s=warm_up,
         timeout_s=options["timeout"] or None,

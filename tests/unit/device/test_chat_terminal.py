@@ -1,0 +1,132 @@
+"""`duet-device chat` and batches in a pseudo-terminal: lines, Ctrl-C, widths, styles."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.errors import ExitCode
+from tests.doubles.cloud import ScriptedCloud, done, tokens
+from tests.doubles.terminal import CTRL_C, CTRL_D, Terminal
+
+UP, HOME = "\x1b[A", "\x01"
+
+
+def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+    """Waits with the signal of `slow?`, for good."""
+    yield tokens(*b"be")
+    while request.question == "slow?" and context.is_active():
+        time.sleep(0.01)
+    yield tokens(*b"cause")
+    yield done(7)
+
+
+@pytest.fixture
+def cloud(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedCloud]:
+    with ScriptedCloud(script) as cloud:
+        monkeypatch.setenv("DUET_SERVER", cloud.address)
+        yield cloud
+
+
+def asked(cloud: ScriptedCloud) -> list[str]:
+    return [request.question for request in cloud.requests]
+
+
+def wait_for(cloud: ScriptedCloud, question: str) -> None:
+    end = time.monotonic() + 60
+    while question not in asked(cloud):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def end_of_input(terminal: Terminal) -> None:
+    """Types Ctrl-D once the program reads a line: before, the terminal would drop it."""
+    end = time.monotonic() + 60
+    while not terminal.shown.endswith("> "):
+        assert time.monotonic() < end, terminal.output
+        terminal.read()
+    terminal.type(CTRL_D)
+
+
+def test_a_chat_at_a_terminal(cloud: ScriptedCloud) -> None:
+    with Terminal("chat") as terminal:
+        terminal.expect("bytes@1.0.0: /help lists commands, Ctrl-D ends\n> ")
+        terminal.type("who?\r")
+        terminal.expect("häppy 🙂\n7 large-model tokens, ")
+        # The line before is recalled and edited.
+        terminal.type(f"{UP}{HOME}and \r")
+        wait_for(cloud, "and who?")
+        terminal.type("/si\t\r")
+        terminal.expect("because\n")
+        end_of_input(terminal)
+        assert terminal.end() == ExitCode.OK
+    assert asked(cloud) == ["who?", "and who?"]
+
+
+def test_ctrl_c_stops_what_runs_and_nothing_else(cloud: ScriptedCloud) -> None:
+    with Terminal("chat", "--show-signal") as terminal:
+        terminal.expect("> ")
+        terminal.type("not this")
+        terminal.expect("not this")
+        terminal.type(CTRL_C)
+        terminal.expect("Ctrl-D or /exit ends the chat\n> ")
+        terminal.type("slow?\r")
+        terminal.expect("be")
+        terminal.type(CTRL_C)
+        terminal.expect("interrupted: the chat continues without this turn")
+        terminal.type("why?\r")
+        terminal.expect("häppy")
+        terminal.type("/stats\r")
+        terminal.expect("1 answers, 7 large-model tokens")
+        terminal.type("/exit\r")
+        assert terminal.end() == ExitCode.OK
+    assert asked(cloud) == ["slow?", "why?"]
+
+
+def test_an_error_is_a_line_and_the_chat_goes_on(cloud: ScriptedCloud) -> None:
+    with Terminal("chat", "--require-cloud", "--server", "127.0.0.1:1") as terminal:
+        terminal.expect("> ")
+        terminal.type("why?\r")
+        terminal.expect("duet-device: no cloud at 127.0.0.1:1")
+        terminal.type("/nope\r")
+        terminal.expect("there is no /nope: /help lists commands")
+        end_of_input(terminal)
+        assert terminal.end() == ExitCode.OK
+        assert "Traceback" not in terminal.output
+
+
+@pytest.mark.parametrize(
+    ("columns", "environment"),
+    [(20, {}), (200, {}), (80, {"NO_COLOR": "1"}), (80, {"TERM": "dumb"}), (80, {"LANG": "C"})],
+)
+def test_any_terminal(cloud: ScriptedCloud, columns: int, environment: dict[str, str]) -> None:
+    with Terminal("chat", "--show-signal", environment=environment, columns=columns) as terminal:
+        terminal.expect("> ")
+        terminal.type("why?\r")
+        terminal.expect("because")
+        terminal.expect("large-model tokens")
+        terminal.resize(40)
+        terminal.type("/stats\r")
+        terminal.expect("1 answers")
+        end_of_input(terminal)
+        assert terminal.end() == ExitCode.OK
+        styled = "\x1b[2m" in terminal.output
+        assert styled == (not environment or "LANG" in environment)
+
+
+def test_a_batch_at_a_terminal(cloud: ScriptedCloud, tmp_path: Path) -> None:
+    questions = tmp_path / "q"
+    questions.write_text('"a?"\n"b?"\n"slow?"\n')
+    arguments = ("ask", "--in", str(questions), "--out", str(tmp_path / "a"))
+    with Terminal(*arguments) as terminal:
+        terminal.expect("answers")
+        wait_for(cloud, "slow?")
+        terminal.expect("66%")
+        terminal.type(CTRL_C)
+        assert terminal.end() == ExitCode.INTERRUPTED
+    rows = [json.loads(line)["question"] for line in (tmp_path / "a").read_text().splitlines()]
+    assert rows == ["a?", "b?"]
