@@ -25,7 +25,7 @@ class LogLimit:
         self._left_out = 0
 
     def admit(self, *key: Hashable) -> dict[str, Any] | None:
-        """Return fields to add to the line; None if the line is to be left out.
+        """Return fields to add to the line; None if the line must be left out.
 
         The fields say how many lines were left out since the last one, if any were.
         """

@@ -101,7 +101,7 @@ class Stored:
     id: str | None
     """Id of the answer's record in history; None if it was not stored."""
     enabled: bool = False
-    """Whether this answer was to be stored."""
+    """Whether storing this answer was requested."""
 
 
 AskEvent = Event | Stored

@@ -72,7 +72,7 @@ class Link:
     closes it.
 
     Args:
-        servers: the preferred one first; their owner closes them after `cancel`, which is to be
+        servers: the preferred one first; their owner closes them after `cancel`, which must be
             called in any case.
         request: the question.
         deadline: becomes the calls' deadline.

@@ -3,9 +3,9 @@
 | what happened | while nothing of the signal is held | once a part of it is held |
 |---|---|---|
 | no connection | another server | again, and others, more and more rarely |
-| the link broke | the same server once more, then another | the same server, then others |
+| the link broke | the same server again, then another | the same server, then others |
 | the server failed | another server | the same server, then others |
-| at capacity, stopping, loading | another server; this one once more after its delay | the same, as often as it takes |
+| at capacity, stopping, loading | another server; this one again after its delay | the same, as often as it takes |
 | refused, or against the contract | another server | another server |
 
 No server is asked again once it lost three calls without a token in between, so that a question

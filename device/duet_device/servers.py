@@ -49,7 +49,7 @@ class Server:
         return time.monotonic() < self._avoid_until
 
     def acquire(self) -> grpc.Channel:
-        """Return the channel for one call; `release` is to be called after it."""
+        """Return the channel for one call; call `release` after it."""
         with self._lock:
             if self._channel is None:
                 assert self._open is not None

@@ -53,6 +53,9 @@ RULES = {
     r"reception": "signal stream reader",
     r"gate (lets|refuses|opens)": "auth interceptor",
     r"of one's own|one's own": "your own",
+    r"once more": "again",
+    r"(is|are|was|were) there already": "exists already",
+    r"(is|are|was|were) to be": "must be; will be",
 }
 _RULES = [
     # White space between two words may be a line's end.

@@ -29,7 +29,7 @@ def fingerprint(tokens: Mapping[int, str]) -> str:
     """Return the SHA-256 over a vocabulary, as 64 hexadecimal digits.
 
     `tokens` maps id to the token as tokenizer files write it (`tokenizer.json` and GGUF agree on
-    that). Padding that no text produces is to be left out by the caller.
+    that). Padding that no text produces must be left out by the caller.
     """
     digest = hashlib.sha256()
     for token_id in sorted(tokens):

@@ -63,7 +63,7 @@ def test_text_for_people(service):
     assert b"\x1b[" not in result.stdout + result.stderr, "colours where there is no terminal"
     lines = result.stderr.decode().strip().splitlines()
     assert "large-model tokens" in lines[-1]
-    assert len(lines) > 1, "the signal was to be shown"
+    assert len(lines) > 1, "the signal is missing"
 
 
 def test_question_on_stdin_and_settings_from_the_environment(service):

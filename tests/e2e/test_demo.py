@@ -50,6 +50,6 @@ def test_it_shows_signal_answer_and_receipt_and_stops_the_service(tmp_path):
         for wanted in ("service ready", "duet-device ask", "large-model tokens", "service stopped")
     ]
     assert places == sorted(places)
-    assert places[2] > places[1] + 1, "the signal was to be shown"
+    assert places[2] > places[1] + 1, "the signal is missing"
     assert not _marked(mark)
     assert not list(tmp_path.glob("duet-demo-*")), "the log of what went well is left"

@@ -30,7 +30,7 @@ def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
         passphrase = os.environ[VARIABLE]
     elif sys.stdin.isatty():
         passphrase = getpass.getpass("Passphrase of the authority's key: ")
-        if confirm and getpass.getpass("Once more: ") != passphrase:
+        if confirm and getpass.getpass("Repeat it: ") != passphrase:
             raise UsageError("the two passphrases differ")
     else:
         raise UsageError(

@@ -224,12 +224,12 @@ class Registry:
         """Store a publisher's public key.
 
         Raises:
-            CredentialsError: the name or the key is there already.
+            CredentialsError: the name or the key exists already.
         """
         try:
             self._db.execute("INSERT INTO publishers VALUES (?, ?, ?)", (name, key, now))
         except sqlite3.IntegrityError as error:
-            raise CredentialsError(f"publisher {name!r}, or its key, is there already") from error
+            raise CredentialsError(f"publisher {name!r}, or its key, exists already") from error
 
     def remove_publisher(self, name: str) -> None:
         """Delete a publisher's key.

@@ -272,7 +272,7 @@ def _replaceable(server: x509.Certificate, root: x509.Certificate) -> bool:
 
 
 def _replace_if_ended(authority: authorities.Authority) -> None:
-    """A server that was off for long would otherwise not start, with all that it needs at hand."""
+    """A server that was off for long would otherwise not start, although all that it needs exists."""
     with suppress(CredentialsError):  # reported by ServerCredentials
         server = authorities.load_server_certificate(authority.directory)
         if _replaceable(server, authority.certificate):

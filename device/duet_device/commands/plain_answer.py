@@ -45,7 +45,7 @@ class PlainAnswer:
         return held
 
     def _take(self) -> str | None:
-        """Take a box, or the backslash of anything else; None if the rest is to be waited for."""
+        """Take a box, or the backslash of anything else; None if the rest must be waited for."""
         box = _BOX.match(self._held)
         if not box:
             if any(mark.startswith(self._held.rstrip()) for mark in _MARKS):

@@ -120,7 +120,7 @@ class Identity:
 
     @property
     def due(self) -> bool:
-        """Whether the certificate is to be renewed."""
+        """Whether the certificate must be renewed."""
         part = (time.time() - self.begins) / max(1.0, self.ends - self.begins)
         return self.files is None and part >= RENEW_AFTER
 
@@ -252,7 +252,7 @@ def decrypt_key(purpose: str, encrypted: bytes) -> bytes:
 
 
 def identity_for(server: str) -> Identity | None:
-    """Return the identity for `server` (host:port); None where the link is to be plaintext.
+    """Return the identity for `server` (host:port); None for a plaintext link.
 
     It is enrolled with that server, or with one that is served together with it.
 

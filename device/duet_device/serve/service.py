@@ -37,7 +37,7 @@ class Service:
 
     @contextmanager
     def asking(self, request: AskRequest, deadline: Deadline) -> Iterator[Asking]:
-        """Prepare a request; its events are to be read inside.
+        """Prepare a request; read its events inside.
 
         Raises:
             CloudBusy: too many questions wait already.

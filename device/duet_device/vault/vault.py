@@ -283,7 +283,7 @@ def _passphrase(ask: bool, *, new: bool) -> str:
         first = getpass.getpass("There is no system keyring. New passphrase of the vault: ")
         if not first:
             raise VaultLocked("an empty passphrase locks nothing")
-        if getpass.getpass("Once more: ") != first:
+        if getpass.getpass("Repeat it: ") != first:
             raise VaultLocked("the two passphrases differ")
     except EOFError:
         raise VaultLocked("no passphrase was given") from None

@@ -43,7 +43,7 @@ class Reference:
 
 @lru_cache(maxsize=4096)
 def read_reference(reference: str, kind: Kind | None = None) -> Reference:
-    r"""Read what an answer is to be compared with.
+    r"""Read the reference that an answer is compared with.
 
     Args:
         reference: LaTeX or text, in a box or not, or a worked solution that ends in "#### 72".

@@ -28,7 +28,7 @@ if _version_not_supported:
 class PairServiceStub:
     """Hands out the decoders of the pairs that are served, so that a device can ask.
 
-    Nothing here is to be trusted for coming from here: a device checks the signature over the
+    Nothing here is trusted because of its source: a device checks the signature over the
     manifest, and every file against the manifest, before it loads anything.
     """
 
@@ -53,7 +53,7 @@ class PairServiceStub:
 class PairServiceServicer:
     """Hands out the decoders of the pairs that are served, so that a device can ask.
 
-    Nothing here is to be trusted for coming from here: a device checks the signature over the
+    Nothing here is trusted because of its source: a device checks the signature over the
     manifest, and every file against the manifest, before it loads anything.
     """
 
@@ -95,7 +95,7 @@ def add_PairServiceServicer_to_server(servicer, server):
 class PairService:
     """Hands out the decoders of the pairs that are served, so that a device can ask.
 
-    Nothing here is to be trusted for coming from here: a device checks the signature over the
+    Nothing here is trusted because of its source: a device checks the signature over the
     manifest, and every file against the manifest, before it loads anything.
     """
 

@@ -29,7 +29,7 @@ GRPC_VERSION: str
 class PairServiceStub:
     """Hands out the decoders of the pairs that are served, so that a device can ask.
 
-    Nothing here is to be trusted for coming from here: a device checks the signature over the
+    Nothing here is trusted because of its source: a device checks the signature over the
     manifest, and every file against the manifest, before it loads anything.
     """
 
@@ -46,7 +46,7 @@ class PairServiceStub:
 class PairServiceAsyncStub(PairServiceStub):
     """Hands out the decoders of the pairs that are served, so that a device can ask.
 
-    Nothing here is to be trusted for coming from here: a device checks the signature over the
+    Nothing here is trusted because of its source: a device checks the signature over the
     manifest, and every file against the manifest, before it loads anything.
     """
 
@@ -59,7 +59,7 @@ class PairServiceAsyncStub(PairServiceStub):
 class PairServiceServicer(metaclass=_abc_1.ABCMeta):
     """Hands out the decoders of the pairs that are served, so that a device can ask.
 
-    Nothing here is to be trusted for coming from here: a device checks the signature over the
+    Nothing here is trusted because of its source: a device checks the signature over the
     manifest, and every file against the manifest, before it loads anything.
     """
 

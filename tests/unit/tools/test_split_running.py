@@ -49,7 +49,7 @@ def test_a_device_without_the_reasoner_is_told_before_anything_is_measured(
 def test_what_a_device_can_measure_of_running_services_needs_no_reasoner(
     bench: SimpleNamespace, service: ScriptedService, completions: ScriptedCompletions
 ) -> None:
-    # This pair's reasoning ends with its answer, so that nothing is to be divided.
+    # This pair's reasoning ends with its answer, so that nothing has to be divided.
     assert main(bench, service, completions, "--modes", "duet,large-alone") == 0
 
 

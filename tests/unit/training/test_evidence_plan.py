@@ -343,7 +343,7 @@ def test_marginal_utility_is_noise_that_tames_a_small_price():
     assert press(never, "per_signal") > 2.3
     # Undivided, the pressure is the price's: lambda times 60 tokens over B.
     assert press(often, "none", divided=False) == pytest.approx(0.01 * 60 / 24, abs=1e-6)
-    # Nothing is to be gained by failing fast if only success pays.
+    # Failing fast gains nothing if only success pays.
     assert press(QUESTIONS[3], "none", on_success=True) == 0
     assert press(QUESTIONS[3], "none") > 2.3
 

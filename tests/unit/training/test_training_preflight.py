@@ -1,4 +1,4 @@
-"""The preflight: passes what can run here, and names what is in the way of what cannot."""
+"""The preflight: passes what can run here, and names what blocks the rest."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_a_run_that_can_start_passes(run, capsys):
     assert main(run) == 0
     rows = _rows(capsys)
     assert {row[:4] for row in rows[:-1]} == {"ok  "}
-    assert rows[-1].endswith("0 to look at, 0 in the way")
+    assert rows[-1].endswith("0 to look at, 0 blocking")
     text = "\n".join(rows)
     for what in ("verl 0.9.1", "8 rows", "tells right from wrong", "holds no run", "GiB free"):
         assert what in text

@@ -287,7 +287,7 @@ async def _load(client: "_Client", requests: Sequence[tuple[float, int]]) -> lis
 
 
 class _Client:
-    """Asks questions that were not asked before, and once more when refused, as a device does."""
+    """Asks questions that were not asked before, and again when refused, as a device does."""
 
     stub: InferenceServiceStub
 
@@ -301,7 +301,7 @@ class _Client:
         began: float | None = None,
         got: Callable[[int, bool], None] = lambda _tokens, _first: None,
     ) -> Asked:
-        """Ask once, and once more when refused; call `got` with each chunk."""
+        """Ask once, and again when refused; call `got` with each chunk."""
         self._asked += 1
         request = self._workload.request(question(self._asked), budget)
         now = time.perf_counter()

@@ -79,7 +79,7 @@ class CellReport(_Model):
     """A cell.
 
     `asked`, `answered`: questions; `failures`: how many of them failed, by status. `retries`:
-    questions that a full cloud was asked once more. `seconds`: that the load took.
+    questions that a full cloud was asked again. `seconds`: that the load took.
     `accuracy`: of all questions asked, failures counting as wrong; None without references.
     `marked_low`: of the answers that a device judged; None without references, or without any such.
     `metrics`: over the questions answered; see `duet_tools.results.record.Record`.
@@ -166,7 +166,7 @@ class Report(_Model):
 
     `handshake`: of a connection to the service. `bytes_per_token`: down the wire on a connection
     of its own, by encoding. `figures`: of the bench's other benchmarks, where they were given.
-    `untrained`: of the pair's reasoner; None: the manifest does not say. `notes`: what is to be known when reading it.
+    `untrained`: of the pair's reasoner; None: the manifest does not say. `notes`: facts that a reader needs.
     """
 
     schema_: Annotated[int, Field(alias="schema")] = SCHEMA

@@ -280,8 +280,8 @@ def _notes(
             "question was answered once."
         )
         notes.append(
-            "What evaluation on arrival saved was measured for each signal, by evaluating it once "
-            "more in one go behind its prompt."
+            "What evaluation on arrival saved was measured for each signal, by evaluating it "
+            "again in one go behind its prompt."
         )
     if {"large-alone", "truncated"} & set(plan.modes):
         notes.append(

@@ -141,13 +141,13 @@ class Session:
                 self.folder.add(each.record)
                 kept += 1
         except KeyboardInterrupt:
-            # Once more: what has no answer yet is asked again when the run is resumed.
+            # Again: what has no answer yet is asked again when the run is resumed.
             self.stopped = "interrupted"
         return kept
 
     def _finish(self, cell: Cell, asked: Asked) -> None:
         record = asked.record
-        # An interrupted run is not to be waited for where the answer is there already.
+        # An interrupted run does not wait where the answer exists already.
         hurry = self.stopped == "interrupted" and record.device == "live"
         if record.ok and asked.later and not hurry:
             try:

@@ -135,7 +135,7 @@ def generalisation_table(results: Results, seed: int) -> str:
     for name in ["original", *MAIN]:
         cells = []
         for data in SETS:
-            # Only one seed was tested on other sets; the first column is to be of the same run.
+            # Only one seed was tested on other sets; the first column must be of the same run.
             run = f"{name}-{seed}" if name in MAIN and data == "easy" else name
             one = figure(results, run, data)
             cells.append(", ".join(one.cells) if one else "")

@@ -90,7 +90,7 @@ def run_checks(overrides: list[str]) -> int:
         overrides: settings, see `duet_training.rl.run.settings_from`.
 
     Returns:
-        1 if anything is in the way of the run, else 0.
+        1 if anything blocks the run, else 0.
 
     Raises:
         TrainingError: the settings are invalid.

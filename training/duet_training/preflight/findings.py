@@ -28,4 +28,4 @@ def verdict(findings: Sequence[Finding]) -> str:
     count = dict.fromkeys(("ok", "warn", "fail"), 0)
     for finding in findings:
         count[finding.status] += 1
-    return f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} in the way"
+    return f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} blocking"

@@ -30,8 +30,8 @@ class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
         if get_device_name() == "cpu":
             cpu_rollout.register()
             if not torch.distributed.is_initialized():
-                # VERL would ask for "cpu:gloo,cpu:gloo", which torch refuses; it leaves a group
-                # that is there already alone.
+                # VERL would ask for "cpu:gloo,cpu:gloo", which torch refuses; it keeps an
+                # existing group.
                 torch.distributed.init_process_group(
                     "cpu:gloo",
                     rank=int(os.environ["RANK"]),

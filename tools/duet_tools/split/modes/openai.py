@@ -157,7 +157,7 @@ def complete(exchange: Exchange, prompt: str, limit: int, stop_id: int | None = 
         "max_tokens": limit,
         "temperature": exchange.asking.temperature,
         "seed": exchange.seed,
-        # Where reasoning ends is to be seen.
+        # The end of reasoning must be visible.
         "skip_special_tokens": False,
         "stream": True,
         "stream_options": {"include_usage": True},

@@ -54,7 +54,7 @@ def canonical(formula: str) -> str:
         >>> canonical("(c-a*b)/d"), canonical("x=b+a; y=x-c; y*2")
         ('a*b=A;c-A=B;B/d', 'a+b-c=A;A*2')
     """
-    # Once more: a step that was written twice is one step only in what was written first, and such
+    # Again: a step that was written twice is one step only in what was written first, and such
     # steps are written before others.
     return _once(_once(formula))
 
