@@ -66,6 +66,7 @@ class LastingServer(grpc.aio.Server):
     async def start(self) -> None:
         """See grpc.aio.Server."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_report)
         factory, tasks = loop.get_task_factory(), list[asyncio.Task[Any]]()
 
         def noting(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
@@ -84,8 +85,9 @@ class LastingServer(grpc.aio.Server):
             await self._server.start()
         finally:
             loop.set_task_factory(factory)
-        # Its first task is the loop, which may have ended by now.
-        tasks[0].add_done_callback(self._loop_ended)
+        # The loop is among them, and may have ended by now; the others are calls, which never raise.
+        for task in tasks:
+            task.add_done_callback(self._loop_ended)
 
     async def stop(self, grace: float | None) -> None:
         """See grpc.aio.Server."""
@@ -108,7 +110,7 @@ class LastingServer(grpc.aio.Server):
         if error is None or self._is_stopping:
             return
         logs.get().error("gRPC's loop ended, another server takes its place", reason=str(error))
-        self._run(_end(self._server))
+        self._run(self._server.stop(_GRACE_S))
         self._run(self._replace())
 
     def _run(self, coroutine: Any) -> None:
@@ -118,7 +120,9 @@ class LastingServer(grpc.aio.Server):
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        error = None if task.cancelled() else task.exception()
+        # Stopping the server whose loop ended raises what ended it.
+        if error and not isinstance(error, UnicodeDecodeError):
             logs.get().error("gRPC's server cannot be replaced", reason=str(error))
 
     async def _replace(self) -> None:
@@ -139,11 +143,15 @@ class LastingServer(grpc.aio.Server):
         await self.start()
 
 
-async def _end(server: grpc.aio.Server) -> None:
-    """Stop a server whose loop ended."""
-    await server.stop(_GRACE_S)
-    # Otherwise its finalizer stops it again, and the loop's exception is reported as a traceback.
-    del server._server  # type: ignore[attr-defined]
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report an exception that no one retrieved, as asyncio does, unless gRPC's loop raised it.
+
+    Tasks of gRPC's own that end a server wait for its loop, and have the exception, too.
+    """
+    task = context.get("future")
+    compiled = isinstance(task, asyncio.Task) and not inspect.iscoroutine(task.get_coro())
+    if not (compiled and isinstance(context.get("exception"), UnicodeDecodeError)):
+        loop.default_exception_handler(context)
 
 
 def _with_port(address: str, port: int) -> str:
