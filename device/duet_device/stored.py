@@ -22,6 +22,7 @@ _IN_HOME = {
     HISTORY_NAME: "answers, encrypted",
     f"{HISTORY_NAME}-*": "answers, encrypted",
     VAULT_NAME: "how the vault's key is found",
+    "serve.*": "the local server's key, socket and lock",
 }
 _IN_STATE = {
     "verified.json": "which files were verified",
