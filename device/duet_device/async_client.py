@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
+from contextvars import copy_context
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
@@ -188,7 +189,8 @@ class AsyncClient:
 
     def _submit(self, call: Callable[[], _T]) -> asyncio.Future[_T]:
         try:
-            return asyncio.wrap_future(self._executor.submit(call))
+            # With the task's context, of which its trace is a part.
+            return asyncio.wrap_future(self._executor.submit(copy_context().run, call))
         except RuntimeError as error:
             raise Interrupted("the client was closed") from error
 

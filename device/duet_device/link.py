@@ -29,6 +29,7 @@ from duet_device.held_signal import HeldSignal
 from duet_device.link_errors import Failure, Kind, failure_of
 from duet_device.retries import Next, Retries
 from duet_device.servers import Connected, NotConnected, Server, by_preference, connect
+from duet_device.tracing import trace_metadata
 
 _REASON = f"/{DESCRIPTOR.services_by_name['InferenceService'].full_name}/Reason"
 # What gRPC puts before each message: a flag and the length.
@@ -109,6 +110,8 @@ class Link:
         self.down = 0
         self.sources = []
         self._first = request
+        # Of the thread that asks; the link's own has no span.
+        self._trace = trace_metadata()
         self._connect_timeout = connect_timeout
         self._retries = Retries(by_preference(servers))
         self._held = HeldSignal(budget or request.budget or None, vocabulary)
@@ -286,7 +289,9 @@ class Link:
             self._held.begin()
             self.requests.append(request)
             try:
-                self._call = reason(request, timeout=max(0.0, self.deadline.remaining()))
+                self._call = reason(
+                    request, timeout=max(0.0, self.deadline.remaining()), metadata=self._trace
+                )
             except ValueError as error:
                 closed = f"the channel to {connected.server.name} was closed"
                 raise CloudUnreachable(closed) from error
