@@ -120,7 +120,7 @@ def test_the_papers_values_are_the_defaults():
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("method=original", "none of duet, single, thinkprune, lgrpo"),
+        ("method=original", "not one of duet, single, thinkprune, lgrpo"),
         ("method=best", "method"),
         ("thinkprune.every=0", "thinkprune.every"),
         ("lgrpo.weight=-1", "lgrpo.weight"),
