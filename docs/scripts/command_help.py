@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import click
 
@@ -23,8 +24,12 @@ PROGRAMS = (
 def page() -> str:
     """The page, with a heading for each program and command."""
     # An option's default must not depend on who writes the page.
-    for name in [each for each in os.environ if each.startswith("DUET_")]:
-        del os.environ[name]
+    others = {name: value for name, value in os.environ.items() if not name.startswith("DUET_")}
+    with patch.dict(os.environ, others, clear=True):
+        return _page()
+
+
+def _page() -> str:
     parts = [
         "# Commands\n\n"
         "The help of every command. `make docs-update` writes this page from the command trees; "

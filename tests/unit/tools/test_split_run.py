@@ -222,7 +222,10 @@ def test_an_output_folder_that_exists_is_kept(
     bench.out.mkdir()
     (bench.out / "thesis.txt").write_text("mine", "utf-8")
     assert main(bench, service, "--modes", "duet") == 2
-    assert "exists and is not empty: give another --out, or --resume" in capsys.readouterr().err
+    assert (
+        "exists and is not empty: give another --out, or continue it with --resume"
+        in capsys.readouterr().err
+    )
     assert [path.name for path in bench.out.iterdir()] == ["thesis.txt"]
     assert not service.requests
 
