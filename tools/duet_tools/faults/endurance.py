@@ -90,7 +90,8 @@ def _check_held(trials: Trials, service: Service, before: Held) -> None:
 
 def _unread(setting: Setting, trials: Trials) -> None:
     slots, longest = 4, 0.0
-    script = Script(tokens=400, pause_s=0.001, slots=slots)
+    # Long enough for all of them to be seen running at once.
+    script = Script(tokens=400, pause_s=0.02, slots=slots)
     with (
         Service(setting, "--write-s", str(_WRITE_S), script=script) as service,
         Device(setting) as device,
