@@ -24,7 +24,7 @@ _WRITE_S = 2.0
 _FREE_S = 1.0
 # gRPC's pool of threads grows and shrinks with what there is to do.
 _POOL_THREADS = 4
-_CLOSED_S = 5.0
+_CLOSED_S = 20.0
 
 
 def request(setting: Setting, budget: int) -> ReasonRequest:
