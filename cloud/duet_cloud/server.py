@@ -25,6 +25,7 @@ from duet_cloud.probes import Probes
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.request_limits import RequestLimits
 from duet_cloud.routing import Route, Routes, Serving
+from duet_contract.addresses import Address
 from duet_contract.channels import SERVER_KEEPALIVE
 from duet_contract.v1 import (
     control_pb2,
@@ -131,7 +132,7 @@ class CloudServer:
     def _bind(self) -> int:
         host, port = self._options.host, self._options.port
         check_address(self._options, secured=self.security is not None)
-        address = _address(host, port)
+        address = str(Address(host, port))
         try:
             if self.security:
                 return self.security.bind(self._server, host, port)
@@ -157,7 +158,7 @@ class CloudServer:
         if options.health_port is not None:
             self.health_port = self._probes.start(options.health_host, options.health_port)
         if options.health_grpc_port is not None:
-            address = _address(options.health_host, options.health_grpc_port)
+            address = str(Address(options.health_host, options.health_grpc_port))
             try:
                 self.health_grpc_port = self._health_server.add_insecure_port(address)
             except RuntimeError as error:
@@ -254,10 +255,6 @@ def check_address(options: ServeOptions, *, secured: bool) -> None:
             f"refusing to listen on {options.host}: without transport security (--tls-dir) only "
             "loopback addresses are served (--host 127.0.0.1)"
         )
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _is_loopback(host: str) -> bool:

@@ -25,6 +25,7 @@ from duet_cloud.identity.quotas import Charge, Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.options import ServeOptions
+from duet_contract.addresses import Address
 from duet_contract.v1 import enrollment_pb2_grpc
 
 ACCESS_NAME = "access.toml"
@@ -198,12 +199,12 @@ class Security:
             RuntimeError: the services' port cannot be bound.
             AddressError: enrollment's cannot.
         """
-        bound = int(server.add_secure_port(_address(host, port), self._credentials.mutual()))
+        bound = int(server.add_secure_port(str(Address(host, port)), self._credentials.mutual()))
         if self._authority and self._enrollment_port is not None:
             self._enrollment = EnrollmentServer(
                 self._authority,
                 self._credentials,
-                _address(host, self._enrollment_port),
+                str(Address(host, self._enrollment_port)),
                 bound,
                 self._replicas,
                 self._enrollment_refusals,
@@ -290,7 +291,3 @@ def _check_roles_unset(access: Access) -> None:
             "with --tls-dir, roles are given by duet-cloud admin invite and taken by revoke; "
             "[roles] and denied have no effect: leave them out of the access file"
         )
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

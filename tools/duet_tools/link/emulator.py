@@ -76,7 +76,7 @@ class LinkEmulator:
             host, port = self._listen
             raise ListenFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
         host, port = self._server.sockets[0].getsockname()[:2]
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.address = str(Address(host, port))
         self._thread.call(self._schedule)
         return self
 
