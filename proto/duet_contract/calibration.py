@@ -1,0 +1,126 @@
+"""Calibration of a pair: the thresholds from which a device decides how many tokens a question needs.
+
+A calibration is fitted on questions with known answers, and is valid for one pair and one decoder
+file: quantization changes probabilities. `calibration.json` is in the pair's directory, named and
+signed by its manifest, or on the device of the user who fitted it.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from duet_contract.errors import ManifestError
+from duet_contract.manifest import Positive, Sha256
+
+CALIBRATION_NAME = "calibration.json"
+CALIBRATION_SCHEMA = 1
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Decision = Literal["gate", "stop", "more", "mark"]
+"""What a threshold decides: no signal at all, end the signal here, ask for more of it, mark the
+answer."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Threshold(_Model):
+    """One decision: its measure, and the value from which the device trusts itself."""
+
+    measure: str
+    """Name of the measure. Every measure is higher where an answer is more likely to be right."""
+    at_least: float
+    """The device trusts itself at this value and above: it keeps the question, ends the signal,
+    asks for no more, leaves the answer unmarked."""
+    risk: Share
+    """Share of wrong decisions that was allowed (alpha)."""
+    failure: Share
+    """Probability that the true share is above `risk` (delta)."""
+    trusted: Share
+    """Share of the calibration's test questions at or above the threshold."""
+    right: Share
+    """Share of right answers among those."""
+    signal_tokens: Annotated[float, Field(ge=0)]
+    """Mean signal tokens a question on the test questions, with this decision alone."""
+
+
+class Probe(_Model):
+    """A linear probe on the decoder's last hidden state after the question."""
+
+    weights: tuple[float, ...]
+    """One weight per dimension of the state."""
+    bias: float
+    """Added to the product."""
+
+
+class Calibration(_Model):
+    """Thresholds of one pair with one decoder file."""
+
+    schema_: Annotated[int, Field(ge=1)] = Field(alias="schema")
+    """Version of this format."""
+    pair: str
+    """`id@version` of the pair."""
+    decoder_sha256: Sha256
+    """Hash of the decoder file whose probabilities were measured."""
+    data: str
+    """Name of the data."""
+    questions: Positive
+    """Questions that the thresholds were fitted on."""
+    tokens: Annotated[float, Field(ge=0)]
+    """Mean tokens of a whole signal, from which a receipt counts spared tokens."""
+    gate: Threshold | None = None
+    """From the question alone: whether the device needs a signal."""
+    stop: Threshold | None = None
+    """At every chunk: whether the signal so far is enough."""
+    more: Threshold | None = None
+    """After the answer: whether the device asks for more."""
+    mark: Threshold | None = None
+    """After the answer: whether it is marked as doubtful."""
+    probe: Probe | None = None
+    """Weights of the measure `probe`."""
+
+    def threshold(self, decision: Decision) -> Threshold | None:
+        """Return the threshold of a decision; None if it was not calibrated.
+
+        Examples:
+            >>> threshold = Threshold(
+            ...     measure="margin", at_least=0.5, risk=0.1, failure=0.05, trusted=0.4,
+            ...     right=0.93, signal_tokens=7.5,
+            ... )
+            >>> made = Calibration(
+            ...     schema=1, pair="tiny@1.0.0", decoder_sha256="0" * 64, data="sums", questions=500,
+            ...     tokens=12.5, gate=threshold,
+            ... )
+            >>> made.threshold("gate").measure
+            'margin'
+        """
+        found: Threshold | None = getattr(self, decision)
+        return found
+
+    def to_json(self) -> str:
+        """Return the calibration as it is written to `calibration.json`."""
+        return self.model_dump_json(by_alias=True, indent=2, exclude_none=True) + "\n"
+
+
+def parse_calibration(text: str, source: str = CALIBRATION_NAME) -> Calibration:
+    """Read a calibration from JSON text; `source` names it in errors.
+
+    Raises:
+        ManifestError: not JSON, of a newer schema, or invalid.
+    """
+    try:
+        made = Calibration.model_validate_json(text)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "calibration"
+        raise ManifestError(
+            f"{source} is not a calibration: {where}: {fault['msg']}; make it with: duet-device "
+            "calibrate DATA"
+        ) from error
+    if made.schema_ > CALIBRATION_SCHEMA:
+        raise ManifestError(
+            f"{source} has schema {made.schema_}, this DUET reads up to {CALIBRATION_SCHEMA}: "
+            "upgrade duet-contract, or make it with: duet-device calibrate DATA"
+        )
+    return made
