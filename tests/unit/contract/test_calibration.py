@@ -1,6 +1,7 @@
 """A pair's calibration: read back as written; anything else is refused in one line."""
 
 import pytest
+
 from duet_contract.calibration import Calibration, Threshold, parse_calibration
 from duet_contract.errors import ManifestError
 
