@@ -1,5 +1,6 @@
 """Prompts and signals of a pair, as token ids: built by the contract, exactly as when serving."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer as FastTokenizer
@@ -8,6 +9,7 @@ from duet_contract.encodings import encode_signal_text
 from duet_contract.prompts import check_text, encode_text, prompt_ids
 from duet_contract.vocabulary import HubTokenizer, vocabulary_of
 from duet_training.errors import ConfigError
+from duet_training.objective.reads import without_last_result
 from duet_training.pair.description import Pair
 
 
@@ -72,6 +74,24 @@ class PairPrompts:
         if self._begin is not None and self._begin in ids:
             ids = ids[ids.index(self._begin) + 1 :]
         return [token for token in ids if token not in self._control]
+
+    def withheld(self, signal: Sequence[int]) -> list[int]:
+        """Cut a signal before the result of its last computation, at a whole token."""
+        text = self.signal_text(signal)
+        kept = len(without_last_result(text))
+        if kept == len(text):
+            return list(signal)
+        count = bisect_right(
+            range(len(signal) + 1), kept, key=lambda end: len(self.signal_text(signal[:end]))
+        )
+        return list(signal[: count - 1])
+
+    def whole_answer(self, text: str) -> list[int]:
+        """Build an answer of the decoder as its token ids, with the token that ends it."""
+        return [
+            *encode_text(self._decoder_text, self._decoder_words, text),
+            self.end_of_answer[0],
+        ]
 
     def signal_text(self, signal: Sequence[int]) -> str:
         """Decode a signal to text."""
