@@ -46,7 +46,7 @@ def dense_scores(
     reads = samples.guided_prompts
     distinct = answers if each_answer else 1
     guided = [reads[i + j] for i in range(0, len(reads), answers) for j in range(distinct)]
-    alone = [prompts.alone(problem.question) for problem in samples.problems]
+    alone = [prompts.alone(problem.for_decoder) for problem in samples.problems]
     rows = [each for each in wanted for _ in repeat(None, signals * distinct)]
     found = _log_likelihoods(decoder, [*guided, *alone], [*rows, *wanted], ranks)
     with_signal = found[: len(guided)].reshape(questions, signals, distinct).mean(axis=2)

@@ -163,7 +163,7 @@ class Sampler:
     ) -> Samples:
         """Signals, then the guided answers and the answers alone in one go."""
         prompts, per_signal = self._prompts, each(problems, signals)
-        signal_prompts = [prompts.reasoner(problem.question) for problem in per_signal]
+        signal_prompts = [prompts.reasoner(problem.for_reasoner) for problem in per_signal]
         first = seeds(run, step, 0, len(per_signal))
         responses = sample_responses(
             self._reasoner, signal_prompts, self._signal, first, step, clock
@@ -172,13 +172,13 @@ class Sampler:
         read = self._read(cut_out, answers, [run, step, 2])
         per_answer = each(per_signal, answers)
         fitted = [
-            fit_signal(prompts, problem.question, signal, self._limit)
+            fit_signal(prompts, problem.for_decoder, signal, self._limit)
             for problem, signal in zip(per_answer, read, strict=True)
         ]
         guided = [prompt for prompt, _ in fitted]
         asked, rows = list(guided), list(per_answer)
         if self._answers_alone:
-            asked += [prompts.alone(problem.question) for problem in per_answer]
+            asked += [prompts.alone(problem.for_decoder) for problem in per_answer]
             rows += per_answer
         second = seeds(run, step, 1, 2 * len(guided))[: len(asked)]
         answered = sample_responses(self._decoder, asked, self._answer, second, step, clock)

@@ -42,6 +42,9 @@ class Data(Part):
     validation: Path | None
     max_prompt: Count
     """Maximum prompt length in tokens of the reasoner."""
+    verifier: Annotated[str, Field(min_length=1)] = "rows"
+    """Verifier of all answers: `rows` for the one that each row names, a name of
+    `duet_training.evaluation.verifiers.registry.VERIFIERS`, or `package.module:Class`."""
     verifier_processes: Count
     verifier_seconds: Positive
 
@@ -346,6 +349,8 @@ class Settings(Part):
         values = self.model_dump(mode="json", by_alias=True)
         bound = {key: values[key] for key in sorted(kept)}
         bound["data"].pop("validation")
+        if bound["data"]["verifier"] == "rows":
+            del bound["data"]["verifier"]
         # Runs with the released code's choices have checkpoints without the later keys.
         for key, usual in _LATER.items():
             if bound["objective"][key] == usual:
