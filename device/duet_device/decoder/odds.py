@@ -46,9 +46,10 @@ def odds_of(logits: NDArray[np.float32], tokens: Sequence[int] | None = None) ->
     totals = exponentials.sum(axis=1)
     logs = np.log(totals)
     entropies = logs - np.einsum("ij,ij->i", exponentials, centered) / totals
-    second = np.partition(centered, -2, axis=1)[:, -2] if logits.shape[1] > 1 else -np.inf
-    margins = (1.0 - np.exp(second)) / totals
     chosen = 0.0 if tokens is None else centered[np.arange(len(tokens)), list(tokens)]
+    # All but the most likely; far cheaper than a partition.
+    exponentials[np.arange(len(logits)), centered.argmax(axis=1)] = 0.0
+    margins = (1.0 - exponentials.max(axis=1)) / totals
     return [
         Odds(float(log_probability), float(margin), max(0.0, float(entropy)))
         for log_probability, margin, entropy in zip(chosen - logs, margins, entropies, strict=True)
