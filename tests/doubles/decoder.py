@@ -1,6 +1,9 @@
 """A decoder without a model: bytes are its tokens, and a function says what follows."""
 
+import math
 from collections.abc import Callable, Sequence
+
+from duet_device.decoder.odds import Odds
 
 END = 256
 SIZE = 257
@@ -23,7 +26,7 @@ class ScriptedDecoder:
         self.evaluations: list[tuple[int, int]] = []
         self.closed = False
         self._follows, self._sure = follows, sure
-        self._odds: list[float] = []
+        self._odds: list[Odds] = []
 
     def encode_template(self, text: str) -> list[int]:
         parts = text.split("<|end|>")
@@ -58,16 +61,16 @@ class ScriptedDecoder:
         assert len(self.ids) + len(ids) <= self.context
         self.evaluations.append((len(self.ids), len(ids)))
         self.ids += ids
-        self._odds = [self._sure(self.ids)]
+        self._odds = [_odds(self._sure(self.ids))]
 
     def evaluate_all(self, ids: Sequence[int]) -> list[int]:
         base = len(self.ids)
         self.evaluate(ids)
         prefixes = [self.ids[: base + i + 1] for i in range(len(ids))]
-        self._odds = [self._sure(prefix) for prefix in prefixes]
+        self._odds = [_odds(self._sure(prefix)) for prefix in prefixes]
         return [self._follows(prefix) for prefix in prefixes]
 
-    def odds(self) -> list[float]:
+    def odds(self) -> list[Odds]:
         return self._odds
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
@@ -82,6 +85,13 @@ class ScriptedDecoder:
 
     def close(self) -> None:
         self.closed = True
+
+
+def _odds(probability: float) -> Odds:
+    """Of a token with a probability, where one other token has the rest."""
+    rest = 1.0 - probability
+    entropy = -sum(share * math.log(share) for share in (probability, rest) if share)
+    return Odds(math.log(probability), probability - rest, entropy)
 
 
 def answering(text: str, prompt: str) -> Callable[[Sequence[int]], int]:

@@ -16,6 +16,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from duet_device.decoder.odds import Odds, odds_of
 from duet_device.errors import ModelProblem
 
 # A batch cannot be interrupted, so batches are small; larger ones are hardly faster on a CPU.
@@ -226,11 +227,13 @@ class Decoder:
         """Return the most likely next token; the last evaluation must have requested it."""
         return int(self._logits()[-1].argmax())
 
-    def odds(self) -> list[float]:
-        """Return the probability of the most likely next token at each requested position."""
-        logits = self._logits()
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return [float(share) for share in 1.0 / exponentials.sum(axis=1)]
+    def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
+        """Return the odds of next tokens at the positions that the last evaluation requested.
+
+        Args:
+            tokens: one for each position; None for the most likely ones.
+        """
+        return odds_of(self._logits(), tokens)
 
     def log_probabilities(self) -> NDArray[np.float64]:
         """Return the natural logarithm of each next token's probability (a copy)."""
