@@ -10,18 +10,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from duet_contract.answers import final_answer
 from duet_contract.calibration import Calibration
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import Route
-from duet_device.answer_text import AnswerWriter, computed_answer
-from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
-from duet_device.decoder.odds import Odds
-from duet_device.decoder.prompts import build_prompts, check_room
+from duet_device.decoder.prompts import build_prompts
 from duet_device.errors import ModelProblem
 from duet_device.policy.measures import Evidence, measures
 from duet_device.policy.routing import AGREEMENT, PROBE
+from duet_device.policy.writer import Writer
 from duet_device.question import Question
 
 DRAFT_TOKENS = 32
@@ -44,9 +41,7 @@ class Gate:
     ) -> None:
         self._decoder = decoder
         self._manifest = manifest
-        self._check = check
-        texts = manifest.decoder.end_of_answer
-        self._ends = frozenset(i for text in texts for i in decoder.encode_template(text))
+        self._writer = Writer(decoder, manifest, check)
 
     def read(self, question: Question, budget: int) -> None:
         """Evaluate a question as the decoder alone reads it.
@@ -54,13 +49,9 @@ class Gate:
         Raises:
             UsageProblem, ModelProblem: it does not fit.
         """
-        manifest = self._manifest
         self._question = question
-        self._prompt = build_prompts(self._decoder, manifest, question, budget).alone()
-        check_room(manifest, len(self._prompt))
-        room = len(self._prompt) + manifest.defaults.answer
-        self._decoder.reserve(min(room, manifest.decoder.context))
-        self._decoder.become(self._prompt, self._check)
+        self._prompt = build_prompts(self._decoder, self._manifest, question, budget).alone()
+        self._writer.read(self._prompt)
 
     def state(self) -> NDArray[np.float32]:
         """Return the last hidden state of the question that was read."""
@@ -72,35 +63,17 @@ class Gate:
         Args:
             two: whether a second draft is written, and its agreement with the first measured.
         """
-        text, trace = self._draft(0.0)
-        values = [self._value(text)]
+        first = self._writer.write(self._question, limit=DRAFT_TOKENS)
+        values = [first.value]
         if two:
-            values.append(self._value(self._draft(_TEMPERATURE)[0]))
-        return measures(Evidence(trace=trace, values=tuple(values)))
-
-    def _draft(self, temperature: float) -> tuple[str, tuple[Odds, ...]]:
-        # Evaluates the last token alone, if the prompt is the sequence or its start.
-        self._decoder.become(self._prompt, self._check)
-        generation = Generation(
-            self._decoder,
-            ends=self._ends,
-            limit=min(DRAFT_TOKENS, self._manifest.defaults.answer),
-            temperature=temperature,
-            seed=_SEED,
-            judge=True,
-            check=self._check,
-        )
-        writer = AnswerWriter(self._decoder, None)
-        for token in generation:
-            writer.feed(token)
-        writer.finish()
-        return writer.text, tuple(generation.trace)
-
-    def _value(self, text: str) -> str | None:
-        if self._manifest.answers == "computed":
-            return computed_answer(self._question, None, text).value or None
-        final = final_answer(text)
-        return final.text if final else None
+            # Evaluates the last token alone.
+            self._writer.read(self._prompt)
+            values.append(
+                self._writer.write(
+                    self._question, limit=DRAFT_TOKENS, temperature=_TEMPERATURE, seed=_SEED
+                ).value
+            )
+        return measures(Evidence(trace=first.trace, values=tuple(values)))
 
 
 def judge(gate: Gate, question: Question, budget: int, calibration: Calibration) -> Route:
