@@ -16,6 +16,7 @@ from duet_contract.receipt import (
     Milliseconds,
     Outcome,
     Receipt,
+    Route,
     Source,
     Tokens,
     estimate_flops,
@@ -131,6 +132,29 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
         signal.ids if signal else (),
         answered.ids,
     )
+
+
+def with_route(exchange: Exchange, event: Event, route: Route, unused: Link | None = None) -> Event:
+    """Return an event of `answer`; a result with the route in its receipt.
+
+    Args:
+        exchange: the one that was answered.
+        event: of it.
+        route: what decided who answers.
+        unused: a link that was cancelled, since the device answers alone.
+    """
+    if not isinstance(event, Result):
+        return event
+    changes: dict[str, object] = {"route": route}
+    if unused:
+        changes |= {
+            "bytes": Bytes(up=unused.up, down=unused.down),
+            "flops": estimate_flops(
+                exchange.manifest, route.unused_tokens, event.receipt.tokens.answer
+            ),
+            "numbers_sent": _numbers_sent(exchange, unused),
+        }
+    return replace(event, receipt=event.receipt.model_copy(update=changes))
 
 
 def warm(decoder: Decoder, manifest: Manifest, settings: Settings, deadline: Deadline) -> None:

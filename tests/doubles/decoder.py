@@ -3,6 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from duet_device.decoder.odds import Odds
 
 END = 256
@@ -74,6 +77,10 @@ class ScriptedDecoder:
 
     def odds(self) -> list[Odds]:
         return self._odds
+
+    def state(self) -> NDArray[np.float32]:
+        """The length of the sequence, and its last token."""
+        return np.asarray([len(self.ids), self.ids[-1]], np.float32)
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
         self.ids = []

@@ -7,7 +7,7 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
-from duet_device.settings import MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
+from duet_device.settings import CHOICES, MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
 
 PREFIX = "DUET"
 # What the wire carries; a pair takes far fewer.
@@ -70,6 +70,18 @@ SETTINGS = (
         type=click.IntRange(0, MOST_SEED),
         metavar="N",
         help="Sampling seed [random].",
+    ),
+    click.Option(
+        ["--route"],
+        type=click.Choice(CHOICES),
+        default=Settings.route,
+        help="Who answers: the device where its calibration trusts it, the cloud, or the device.",
+    ),
+    click.Option(
+        ["--force"],
+        is_flag=True,
+        allow_from_autoenv=False,
+        help="With --route device: answer even if the decoder alone is worth nothing.",
     ),
     click.Option(
         ["--device-only"], is_flag=True, help="Answer without the cloud; open no connection."

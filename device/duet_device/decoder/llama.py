@@ -255,6 +255,25 @@ class Decoder:
         result: NDArray[np.float64] = logits - np.log(np.exp(logits).sum())
         return result
 
+    def state(self) -> NDArray[np.float32]:
+        """Return the last hidden state after the sequence (a copy).
+
+        Costs one decoding step, since the sequence's last token is evaluated again for it; its
+        logits are the same as before.
+        """
+        *before, last = self.ids
+        self.keep(len(before))
+        llama_cpp.llama_set_embeddings(self._context, True)
+        try:
+            self._decode((last,), 1)
+            pointer = llama_cpp.llama_get_embeddings_ith(self._context, -1)
+            if not pointer:
+                raise ModelProblem("llama.cpp gives no hidden state of this decoder")
+            size = int(llama_cpp.llama_model_n_embd(self._model))
+            return np.ctypeslib.as_array(pointer, (size,)).copy()
+        finally:
+            llama_cpp.llama_set_embeddings(self._context, False)
+
     def sample(self, sampler: Any) -> int:
         """Return the next token that a llama.cpp sampler picks."""
         return int(llama_cpp.llama_sampler_sample(sampler, self._context, -1))
