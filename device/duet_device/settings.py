@@ -40,7 +40,6 @@ class QuestionSettings(TypedDict, total=False):
     device_only: bool
     require_cloud: bool
     prompt_lookup: bool
-    speculative_prefill: bool
 
 
 class ClientSettings(QuestionSettings, total=False):
@@ -88,8 +87,6 @@ class Settings:
     """Threads for decoding; None is what was measured here, or `default_threads()`."""
     prompt_lookup: bool = True
     """Speculative decoding by prompt lookup, while that is faster (greedy answers only)."""
-    speculative_prefill: bool = False
-    """Predict the signal while waiting for it: the answer starts sooner, with more computing."""
 
     def budget_for(self, manifest: "Manifest") -> int:
         """Maximum number of signal tokens with a pair."""

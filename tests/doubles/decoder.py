@@ -30,6 +30,7 @@ class ScriptedDecoder:
         self.closed = False
         self._follows, self._sure = follows, sure
         self._odds: list[Odds] = []
+        self.rolls_back = True
 
     def encode_template(self, text: str) -> list[int]:
         parts = text.split("<|end|>")
@@ -64,12 +65,13 @@ class ScriptedDecoder:
         assert len(self.ids) + len(ids) <= self.context
         self.evaluations.append((len(self.ids), len(ids)))
         self.ids += ids
-        self._odds = [_odds(self._sure(self.ids))]
+        self._odds = [_odds(self._sure(self.ids))] if want_next else []
 
-    def evaluate_all(self, ids: Sequence[int]) -> list[int]:
+    def evaluate_all(self, ids: Sequence[int], outputs: int | None = None) -> list[int]:
         base = len(self.ids)
         self.evaluate(ids)
-        prefixes = [self.ids[: base + i + 1] for i in range(len(ids))]
+        first = 0 if outputs is None else len(ids) - outputs
+        prefixes = [self.ids[: base + i + 1] for i in range(first, len(ids))]
         self._odds = [_odds(self._sure(prefix)) for prefix in prefixes]
         return [self._follows(prefix) for prefix in prefixes]
 
@@ -85,9 +87,12 @@ class ScriptedDecoder:
         self.evaluate(ids, check=check)
 
     def keep(self, count: int) -> None:
+        if count < len(self.ids):
+            self._odds = []
         del self.ids[count:]
 
     def most_likely(self) -> int:
+        assert self._odds, "the last evaluation did not ask for the next token"
         return self._follows(self.ids)
 
     def close(self) -> None:

@@ -100,11 +100,6 @@ SETTINGS = (
         default=Settings.prompt_lookup,
         help="Speculative decoding by prompt lookup, while that is faster.",
     ),
-    click.Option(
-        ["--speculative-prefill/--no-speculative-prefill"],
-        default=Settings.speculative_prefill,
-        help="Speculative prefill of the signal: earlier answers, more computation.",
-    ),
 )
 """The settings of `duet_device.settings.Settings` and the pair, for each command that asks."""
 

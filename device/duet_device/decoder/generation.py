@@ -1,7 +1,7 @@
 """Generate the answer's tokens: greedily, greedily with prompt lookup, or by sampling."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import llama_cpp
@@ -25,6 +25,8 @@ class Generation:
         seed: of the sampling; None is not reproducible.
         prompt_lookup: whether to guess ahead from the prompt (greedy only).
         judge: whether to keep `trace`.
+        drafted: the answer's first tokens with their odds, as `Lookahead.draft` has them: all but the
+            last are evaluated already (greedy only).
         check: called before each step; what it raises ends the generation.
     """
 
@@ -38,18 +40,24 @@ class Generation:
         seed: int | None = None,
         prompt_lookup: bool = False,
         judge: bool = False,
+        drafted: Sequence[tuple[int, Odds]] = (),
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self._decoder = decoder
         self._ends = ends
-        self._limit = min(limit, decoder.context - len(decoder.ids))
+        assert not drafted or temperature == 0
+        prompt = len(decoder.ids) - max(0, len(drafted) - 1)
+        self._drafted = drafted
+        self._limit = min(limit, decoder.context - prompt)
         self._temperature = temperature
         self._seed = seed
         self._check = check
         self._judge = judge
-        room = len(decoder.ids) + self._limit
+        room = prompt + self._limit
         greedy = temperature == 0
-        self._lookup = PromptLookup(decoder.ids, room) if prompt_lookup and greedy else None
+        self._lookup = (
+            PromptLookup(decoder.ids[:prompt], room) if prompt_lookup and greedy else None
+        )
         self.finish: Literal["end", "limit"] = "limit"
         self.trace: list[Odds] = []
         """Odds of the tokens so far, the one that ended the answer included; empty unless judging."""
@@ -104,8 +112,18 @@ class Generation:
         """
         return self._decoder.odds() if self._judge else []
 
+    def _first(self) -> Iterator[tuple[int, list[Odds]]]:
+        """Yield the tokens that were drafted; the last is evaluated when the next one is wanted."""
+        for token, odds in self._drafted:
+            yield token, [odds] if self._judge else []
+            if self._lookup:
+                self._lookup.append(token)
+        if self._drafted:
+            self._decoder.evaluate((self._drafted[-1][0],))
+
     def _greedy(self) -> Iterator[tuple[int, list[Odds]]]:
         decoder = self._decoder
+        yield from self._first()
         while True:
             token = decoder.most_likely()
             yield token, self._odds()[-1:]
@@ -131,6 +149,7 @@ class Generation:
 
     def _speculative(self, lookup: PromptLookup) -> Iterator[tuple[int, list[Odds]]]:
         decoder = self._decoder
+        yield from self._first()
         token = decoder.most_likely()
         odds = self._odds()[-1:]
         while True:

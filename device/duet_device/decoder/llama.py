@@ -129,6 +129,14 @@ class Decoder:
         """Tokens that the sequence may have; 0 before `reserve`."""
         return self._capacity
 
+    @property
+    def rolls_back(self) -> bool:
+        """Whether `keep` costs nothing; False for a recurrent state, which is evaluated again."""
+        return not (
+            llama_cpp.llama_model_is_recurrent(self._model)
+            or llama_cpp.llama_model_is_hybrid(self._model)
+        )
+
     def reserve(self, tokens: int) -> None:
         """Make room for a sequence of `tokens`; what was evaluated stays so.
 
@@ -186,13 +194,18 @@ class Decoder:
             outputs = int(want_next and start + BATCH >= len(ids))
             self._decode(batch, outputs)
 
-    def evaluate_all(self, ids: Sequence[int]) -> list[int]:
+    def evaluate_all(self, ids: Sequence[int], outputs: int | None = None) -> list[int]:
         """Append at most `BATCH` tokens, in one batch.
 
+        Args:
+            ids: the tokens.
+            outputs: how many of them, from the last one back, the next token is computed after;
+                None for all.
+
         Returns:
-            The most likely next token after each of them.
+            The most likely next token after each of those.
         """
-        self._decode(ids, len(ids))
+        self._decode(ids, len(ids) if outputs is None else outputs)
         return [int(token) for token in self._logits().argmax(axis=1)]
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
