@@ -75,8 +75,12 @@ class ScriptedDecoder:
         self._odds = [_odds(self._sure(prefix)) for prefix in prefixes]
         return [self._follows(prefix) for prefix in prefixes]
 
-    def odds(self) -> list[Odds]:
+    def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
         return self._odds
+
+    def sample(self, _: object) -> int:
+        """Whatever the sampler, what is most likely."""
+        return self.most_likely()
 
     def state(self) -> NDArray[np.float32]:
         """The length of the sequence, and its last token."""

@@ -42,7 +42,8 @@ class Collector:
     Args:
         client: of the pair, with `decoder`; asks the cloud.
         decoder: the pair's.
-        samples: signals to sample for each question in addition to the usual one.
+        samples: signals to sample for each question in addition to the usual one, where the cloud
+            is asked.
         budget: most tokens of a signal.
     """
 
@@ -72,7 +73,8 @@ class Collector:
         prompts = build_prompts(decoder, manifest, question, self._budget)
         writer = Writer(decoder, manifest, deadline.check)
         full = self._written(writer, prompts, question, ids, cut=cut)
-        samples = [self._sample(question, seed, deadline) for seed in range(1, self._samples + 1)]
+        count = self._samples if asked.signal is None else 0
+        samples = [self._sample(question, seed, deadline) for seed in range(1, count + 1)]
         stops = []
         for length in sorted({round(part * len(ids)) for part in _PARTS} - {0, len(ids)}):
             part = self._written(writer, prompts, question, ids[:length], cut=True)

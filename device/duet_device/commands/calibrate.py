@@ -1,6 +1,7 @@
 """`duet-device calibrate`: fit the thresholds of the policy on questions with answers."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -241,7 +242,7 @@ def _record(
 
     timeout = settings["timeout"]
     with (
-        load_decoder(pair, settings["threads"]) as decoder,
+        closing(load_decoder(pair, settings["threads"])) as decoder,
         Client(pair, decoder=decoder, **settings) as client,
     ):
         budget = client.settings.budget_for(pair.manifest)

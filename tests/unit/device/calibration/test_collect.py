@@ -25,13 +25,6 @@ def counting(ids: Sequence[int]) -> int:
     return ord(wanted[len(answer)]) if len(answer) < len(wanted) else END
 
 
-class Sampling(ScriptedDecoder):
-    """Samples what is most likely."""
-
-    def sample(self, _: object) -> int:
-        return self.most_likely()
-
-
 @pytest.fixture
 def cloud() -> Iterator[ScriptedCloud]:
     with ScriptedCloud(says(tokens(*b"becau"), tokens(*b"se"), done(7))) as cloud:
@@ -45,7 +38,7 @@ def pair(tmp_path: Path) -> Pair:
 
 
 def test_a_question_is_answered_in_every_way(pair: Pair, cloud: ScriptedCloud) -> None:
-    decoder = Sampling(counting, sure=lambda ids: 0.5 if b" S:" in bytes(ids) else 0.25)
+    decoder = ScriptedDecoder(counting, sure=lambda ids: 0.5 if b" S:" in bytes(ids) else 0.25)
     with Client(pair, decoder=decoder, server=cloud.address) as client:
         collector = Collector(client, decoder, samples=2, budget=16)
         row = collector.row(Asked("a", "How many?", "7"), Deadline(10))
@@ -69,7 +62,7 @@ def test_a_question_is_answered_in_every_way(pair: Pair, cloud: ScriptedCloud) -
 
 
 def test_a_signal_that_is_there_asks_no_cloud(pair: Pair, offline: list[object]) -> None:
-    decoder = Sampling(counting)
+    decoder = ScriptedDecoder(counting)
     with Client(pair, decoder=decoder) as client:
         collector = Collector(client, decoder, samples=0, budget=4)
         row = collector.row(Asked("a", "How many?", "4", "because"), Deadline(10))
