@@ -45,7 +45,7 @@ def test_unknown_figures_are_answered_with_the_known_ones(
 ) -> None:
     bench(["figures", "--figures", "bytes,nothing"])
     assert (
-        "no figures named nothing; there are: startup, overhead, decoder" in capsys.readouterr().err
+        "no figure 'nothing'; there are: startup, overhead, decoder" in capsys.readouterr().err
     )
 
 
