@@ -143,7 +143,9 @@ def _read_only(stored: _Stored, trials: Trials) -> None:
                 said = home.run(*arguments).check(*codes)
                 if arguments == stored.ask and json.loads(said.out)["source"] != "duet":
                     raise Unheld("the device answers alone")
-                _check_on_disk(stored, home, forgotten=False)
+        # The disk is read-only to the end: what is there now was there after each command.
+        with trials.trial():
+            _check_on_disk(stored, home, forgotten=False)
 
 
 def _clock(stored: _Stored, trials: Trials) -> None:
