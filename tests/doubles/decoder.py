@@ -75,7 +75,8 @@ class ScriptedDecoder:
         self._odds = [_odds(self._sure(prefix)) for prefix in prefixes]
         return [self._follows(prefix) for prefix in prefixes]
 
-    def odds(self) -> list[Odds]:
+    def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
+        assert tokens is None or len(tokens) == len(self._odds)
         return self._odds
 
     def state(self) -> NDArray[np.float32]:
