@@ -173,7 +173,7 @@ def attempt(
 
 def candidate(exchange: Exchange, one: Attempt) -> Candidate:
     """Return an answer as it is compared with those of other rounds."""
-    return Candidate(one.evidence, support(exchange, one.evidence)[1])
+    return Candidate(one.evidence, support(exchange, one.evidence)[1], len(one.doubts))
 
 
 def support(exchange: Exchange, evidence: Evidence) -> tuple[str, float | None]:

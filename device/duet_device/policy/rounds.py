@@ -28,6 +28,8 @@ class Candidate:
     """Its own trace and checks; `values` is its value alone."""
     support: float | None
     """The measure that decides between answers that agree with equally many; None if unknown."""
+    doubts: int = 0
+    """Own checks that speak against it."""
 
     @property
     def value(self) -> str | None:
@@ -45,8 +47,8 @@ def compared(candidates: Sequence[Candidate], index: int) -> Evidence:
 def best(candidates: Sequence[Candidate]) -> int:
     """Return the index of the answer with the best support.
 
-    The value that most rounds agree on wins, then the measure, then the later one, which has the
-    longer signal.
+    The value that most rounds agree on wins, then the one with fewer doubts, then the measure, then
+    the later one, which may have the longer signal.
 
     Examples:
         >>> nine, eight = Evidence(values=("9",)), Evidence(values=("8",))
@@ -56,10 +58,11 @@ def best(candidates: Sequence[Candidate]) -> int:
         0
     """
 
-    def support(index: int) -> tuple[float, float, int]:
+    def support(index: int) -> tuple[float, int, float, int]:
         measure = candidates[index].support
         return (
             agreement(compared(candidates, index)) or 0.0,
+            -candidates[index].doubts,
             float("-inf") if measure is None else measure,
             index,
         )
