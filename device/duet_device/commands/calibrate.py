@@ -243,10 +243,9 @@ def _record(
     timeout = settings["timeout"]
     with (
         closing(load_decoder(pair, settings["threads"])) as decoder,
-        Client(pair, decoder=decoder, **settings) as client,
+        Client(pair, decoder=decoder, stop="never", **settings) as client,
     ):
-        budget = client.settings.budget_for(pair.manifest)
-        collector = Collector(client, decoder, samples, budget)
+        collector = Collector(client, decoder, samples)
         with bar(len(missing), "questions") as advance:
             for each in missing:
                 try:
