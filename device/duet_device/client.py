@@ -451,7 +451,7 @@ class Client:
     ) -> Route:
         decoder, manifest = self._load_decoder(), self.pair.manifest
         from duet_device.attempt import Exchange
-        from duet_device.policy.gate import judge
+        from duet_device.gate import judge
 
         return judge(Exchange(question, manifest, settings, decoder, deadline), calibration)
 

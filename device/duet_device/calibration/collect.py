@@ -11,7 +11,7 @@ from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.events import Result
-from duet_device.policy.gate import Gate
+from duet_device.gate import Gate
 from duet_device.policy.measures import measures
 from duet_device.policy.readiness import readiness_along
 from duet_device.question import Question

@@ -14,9 +14,9 @@ from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device.client import Client
 from duet_device.errors import AloneWorthless, ExitCode, ModelProblem, UsageProblem
 from duet_device.events import Note, Result, Sent
+from duet_device.gate import DRAFT_TOKENS
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import own_path, store
-from duet_device.policy.gate import DRAFT_TOKENS
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.unit.device.conftest import SHA, manifest_data
