@@ -112,7 +112,7 @@ class Batch:
                     yield error
 
         with bar(len(items), "answers") as advance:
-            stream = client.stream_all(questions(), in_flight=self.in_flight, stop=self.stop)
+            stream = client.stream_all(questions(), in_flight=self.in_flight, interrupt=self.stop)
             for number, event in stream:
                 item = items[number]
                 head = {"id": item.id, "question": item.question}
