@@ -1,5 +1,6 @@
 """The data sets of arXiv 2605.01111: hub repository and columns of each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -16,6 +17,18 @@ class HubSet:
     config: str | None = None
     training: bool = True
     wrong_answers: tuple[str, ...] = ()
+    runs: int = 1
+    """Samples of each question in an evaluation; more where a set has few questions."""
+
+
+def default_runs(sources: Iterable[str]) -> int:
+    """Return the samples of each question for problems of these sets.
+
+    Examples:
+        >>> default_runs(["aime24"]), default_runs(["math500", "mine"])
+        (16, 1)
+    """
+    return max((SETS[name].runs for name in sources if name in SETS), default=1)
 
 
 SETS: dict[str, HubSet] = {
@@ -28,9 +41,11 @@ SETS: dict[str, HubSet] = {
     ),
     "limo": HubSet("GAIR/LIMO-v2", "train", "question", "answer"),
     "math500": HubSet("HuggingFaceH4/MATH-500", "test", "problem", "answer", training=False),
-    "amc23": HubSet("math-ai/amc23", "test", "question", "answer", training=False),
-    "aime24": HubSet("Maxwell-Jia/AIME_2024", "train", "Problem", "Answer", training=False),
-    "aime25": HubSet("math-ai/aime25", "test", "problem", "answer", training=False),
+    "amc23": HubSet("math-ai/amc23", "test", "question", "answer", training=False, runs=16),
+    "aime24": HubSet(
+        "Maxwell-Jia/AIME_2024", "train", "Problem", "Answer", training=False, runs=16
+    ),
+    "aime25": HubSet("math-ai/aime25", "test", "problem", "answer", training=False, runs=16),
     "gpqa-diamond": HubSet(
         "Idavidrein/gpqa",
         "train",
