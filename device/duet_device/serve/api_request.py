@@ -37,6 +37,10 @@ _UNSUPPORTED: dict[str, tuple[object, ...]] = {
 }
 _DUET_OPTIONS = {
     "budget": int,
+    "route": str,
+    "force": bool,
+    "stop": str,
+    "rounds": int,
     "device_only": bool,
     "require_cloud": bool,
     "timeout": (int, float),

@@ -29,6 +29,8 @@ from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tok
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.doubles.recorder import Recorder
 
+pytestmark = pytest.mark.slow
+
 RUN = 12
 SIGNAL = b"because"
 
@@ -103,7 +105,6 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 MODES: dict[str, dict[str, object]] = {
     "tokens": {},
     "text": {},
-    "speculative prefill": {"speculative_prefill": True},
     "busy": {},
     "broken": {},
     "broken, cloud required": {"require_cloud": True},

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from duet_training.errors import ConfigError
 from duet_training.objective.aggregation import LossAggregation
 from duet_training.objective.lengths import Counted
+from duet_training.objective.reads import Read
 from duet_training.objective.rewards import UtilityBaseline
 from duet_training.objective.schedule import Constant, DualAscent, Schedule
 from duet_training.rl.baselines import BASELINES
@@ -45,6 +46,9 @@ class Data(Part):
     """One held-out set, or several by name, each of which has curves of its own."""
     max_prompt: Count
     """Maximum prompt length in tokens of the reasoner."""
+    verifier: Annotated[str, Field(min_length=1)] = "rows"
+    """Verifier of all answers: `rows` for the one that each row names, a name of
+    `duet_training.evaluation.verifiers.registry.VERIFIERS`, or `package.module:Class`."""
     verifier_processes: Count
     verifier_seconds: Positive
 
@@ -154,6 +158,13 @@ class Objective(Part):
     The defaults in `conf/train.yaml` are the released code's, except for `loss_aggregation`.
     """
 
+    reward: Literal["sampled", "dense"] = "sampled"
+    """What a signal is rewarded with: scores of sampled answers, or log p_m(y* | x, z) of the
+    reference y* (`duet_training.objective.dense`)."""
+    dense_answer: Annotated[str, Field(pattern="ANSWER")] = r"\boxed{ANSWER}"
+    """y* of the dense reward; `ANSWER` is the reference."""
+    read: Read = Read.WHOLE
+    """What the decoder reads of a signal in training (`duet_training.objective.reads`)."""
     budget: Positive
     counted: Counted
     baseline: UtilityBaseline
@@ -167,6 +178,19 @@ class Objective(Part):
     micro_batch: MicroBatch
     kl: Kl
     price: Price
+
+    @model_validator(mode="after")
+    def _check_reward(self) -> Self:
+        if self.reward == "dense" and self.length_on_success_only:
+            raise ValueError(
+                "length_on_success_only needs scores from 0 to 1: reward=dense has log-probs"
+            )
+        return self
+
+    @property
+    def samples_alone(self) -> bool:
+        """Whether answers without a signal are sampled: for r_m, or for the decoder."""
+        return self.reward == "sampled" or self.decoder_learns_from == "guided_and_alone"
 
     def schedule(self) -> Schedule:
         """Make the schedule of the length penalty."""
@@ -262,6 +286,10 @@ class Hardware(Part):
     def ranks_of(self, policy: str) -> int:
         """Return the workers of a policy on all nodes, one per device."""
         return self.devices_of(policy) * self.nodes
+
+
+# Settings of the objective that checkpoints leave out at these values.
+_LATER = {"reward": "sampled", "read": "whole", "loss_aggregation": "token-mean"}
 
 
 class Settings(Part):
@@ -366,14 +394,16 @@ class Settings(Part):
         values = self.model_dump(mode="json", by_alias=True)
         bound = {key: values[key] for key in sorted(kept)}
         bound["data"].pop("validation")
-        # Omitted if VERL's default applies: checkpoints of earlier runs do not have these keys.
-        objective = dict(bound["objective"])
-        rule, micro_batch = objective.pop("loss_aggregation"), objective.pop("micro_batch")
-        if rule != "token-mean":
-            objective["loss_aggregation"] = rule
-        if rule == "micro-batch-token-mean":
-            objective["micro_batch"] = micro_batch
-        bound["objective"] = objective
+        if bound["data"]["verifier"] == "rows":
+            del bound["data"]["verifier"]
+        # Runs with the released code's choices have checkpoints without the later keys.
+        for key, usual in _LATER.items():
+            if bound["objective"][key] == usual:
+                del bound["objective"][key]
+        if bound["objective"].get("reward", "sampled") == "sampled":
+            bound["objective"].pop("dense_answer", None)
+        if bound["objective"].get("loss_aggregation") != "micro-batch-token-mean":
+            del bound["objective"]["micro_batch"]
         if self.verl:
             bound["verl"] = list(self.verl)
         # Omitted if all weights are trained: checkpoints of such runs do not have this key.
