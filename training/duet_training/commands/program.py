@@ -12,9 +12,11 @@ PROGRAM = Program(
     commands={
         "run": (f"{_HERE}.run:run", "Train a pair jointly."),
         "preflight": (f"{_HERE}.run:preflight", "Check a training run before it is queued."),
+        "gpu-check": (f"{_HERE}.run:gpu_check", "Run three steps on a GPU and measure them."),
         "evaluate": (f"{_HERE}.evaluate:evaluate", "Evaluate a method on a data set."),
         "report": (f"{_HERE}.evaluate:report", "Report evaluations and runs."),
         "export": (f"{_HERE}.export:export", "Export a run as a pair to serve."),
+        "push": (f"{_HERE}.export:push", "Upload an exported pair to the hub."),
         "converter": (f"{_HERE}.export:converter", "Fetch llama.cpp's converter."),
         "sign": (f"{_HERE}.sign:sign", "Sign a pair; create a publisher's key."),
         "pair": (f"{_HERE}.pair:pair", "Create a tiny random pair."),

@@ -90,6 +90,9 @@ def variant_of(objective: Mapping[str, Any]) -> str:
         "withheld": objective.get("read") == "withheld",
         "stops-at-end": objective["stop_at_end_of_reasoning"],
     }
+    # Checkpoints of runs with VERL's default rule do not name it.
+    rule = objective.get("loss_aggregation", "token-mean")
+    switches[rule] = rule != "token-mean"
     return "+".join(name for name, on in switches.items() if on) or "default"
 
 
