@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.answers import final_answer
 from duet_contract.calibration import Calibration
@@ -20,7 +20,7 @@ from duet_device.policy.decisions import trusts, value_of
 from duet_device.policy.measures import Evidence, checks, least_probability
 from duet_device.policy.rounds import Candidate
 from duet_device.question import Question
-from duet_device.settings import Settings
+from duet_device.settings import MOST_ROUNDS, Settings
 from duet_device.signal_stream import Signal
 
 
@@ -169,6 +169,24 @@ def attempt(
     return Attempt(
         signal, link, answer, tuple(ids), generation, first, end, computed, checked, tokens
     )
+
+
+def judged_attempt(exchange: Exchange, signal: Signal | None) -> Attempt:
+    """Return an answer after the decoder's sequence that no user sees, with its evidence.
+
+    Args:
+        exchange: question, pair and decoder.
+        signal: evaluated; None if the device answers alone.
+    """
+    # An answer of several rounds is judged whether or not the pair is calibrated.
+    judged = replace(exchange, settings=replace(exchange.settings, rounds=MOST_ROUNDS))
+    running = attempt(judged, signal, shown=False)
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            made: Attempt = end.value
+            return made
 
 
 def candidate(exchange: Exchange, one: Attempt) -> Candidate:

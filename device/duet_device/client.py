@@ -450,10 +450,10 @@ class Client:
         self, question: Question, settings: Settings, deadline: Deadline, calibration: Calibration
     ) -> Route:
         decoder, manifest = self._load_decoder(), self.pair.manifest
-        from duet_device.policy.gate import Gate, judge
+        from duet_device.attempt import Exchange
+        from duet_device.gate import judge
 
-        gate = Gate(decoder, manifest, deadline.check)
-        return judge(gate, question, settings.budget_for(manifest), calibration)
+        return judge(Exchange(question, manifest, settings, decoder, deadline), calibration)
 
     def _count(self, signal: SignalChunk) -> int:
         """Count the tokens of a signal, in the decoder's vocabulary if it is text."""

@@ -79,6 +79,10 @@ class ScriptedDecoder:
         assert tokens is None or len(tokens) == len(self._odds)
         return self._odds
 
+    def sample(self, _: object) -> int:
+        """Whatever the sampler, what is most likely."""
+        return self.most_likely()
+
     def state(self) -> NDArray[np.float32]:
         """The length of the sequence, and its last token."""
         return np.asarray([len(self.ids), self.ids[-1]], np.float32)

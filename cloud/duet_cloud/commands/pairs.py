@@ -24,9 +24,20 @@ def pairs() -> None:
 @click.option("--out", type=_PATH, metavar="DIR", help="Directory of the pair [in the cache].")
 @click.option("--reasoner", type=_PATH, metavar="DIR", help="Local model instead of the recipe's.")
 @click.option("--decoder", type=_PATH, metavar="GGUF", help="Local file instead of the recipe's.")
+@click.option(
+    "--calibration",
+    type=_PATH,
+    metavar="FILE",
+    help="Thresholds to put into the pair (duet-device calibrate).",
+)
 @click.option("--if-missing", is_flag=True, help="Do nothing if the pair is built.")
 def build(
-    recipe: str, out: Path | None, reasoner: Path | None, decoder: Path | None, if_missing: bool
+    recipe: str,
+    out: Path | None,
+    reasoner: Path | None,
+    decoder: Path | None,
+    calibration: Path | None,
+    if_missing: bool,
 ) -> None:
     """Build the pair that RECIPE, a name or a file, describes; install a released one.
 
@@ -40,7 +51,7 @@ def build(
         released = shipped_manifest(recipe)
         target = out or pairs_home() / released.id
         if not (if_missing and _is_ready(target, released.version)):
-            install_shipped(recipe, target, click.echo)
+            install_shipped(recipe, target, click.echo, calibration)
         return
     chosen = _with_local_models(load_recipe(recipe), reasoner, decoder)
     target = out or pairs_home() / chosen.id
@@ -49,7 +60,7 @@ def build(
     # transformers and torch take seconds to import; listing needs neither.
     from duet_cloud.pairs.build import build_pair
 
-    build_pair(chosen, target)
+    build_pair(chosen, target, calibration=calibration)
 
 
 def _is_ready(target: Path, version: str) -> bool:

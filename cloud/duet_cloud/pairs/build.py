@@ -8,6 +8,7 @@ from duet_cloud.pairs import adapters, formats, gguf_models
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_cloud.pairs.sources import MODEL_FILES, locate, place
 from duet_cloud.pairs.target import replacing, vacant
+from duet_contract.calibration import add_calibration
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
@@ -24,8 +25,16 @@ Report = Callable[[str], None]
 TOKENIZER = "tokenizer.json"
 
 
-def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest:
+def build_pair(
+    recipe: Recipe, target: Path, report: Report = print, calibration: Path | None = None
+) -> Manifest:
     """Build `recipe` into the directory `target`, which appears whole or not at all.
+
+    Args:
+        recipe: what it is built from.
+        target: its directory.
+        report: called with lines about the work.
+        calibration: a file that becomes a part of the pair.
 
     Raises:
         PairBuildError: a source is missing or cannot be made into a pair, or `target` holds
@@ -36,6 +45,8 @@ def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest
         scratch.mkdir(parents=True)
         manifest = _build(recipe, scratch, report)
         (scratch / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+        if calibration:
+            manifest = add_calibration(scratch, calibration)
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 
