@@ -11,6 +11,8 @@ import pytest
 from duet_contract.calibration import Calibration, Probe, Threshold
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device import client as client_module
+from duet_device.cli import main
 from duet_device.client import Client
 from duet_device.errors import AloneWorthless, ExitCode, ModelProblem, UsageProblem
 from duet_device.events import Note, Result, Sent
@@ -230,3 +232,21 @@ def test_a_damaged_calibration_is_refused(
     path.write_text("{")
     with pytest.raises(ModelProblem, match="duet-device calibrate DATA"):
         ask(pair, decoder, cloud)
+
+
+def test_the_command_ends_with_code_3_where_the_device_alone_is_worth_nothing(
+    installed: Path,
+    decoder: ScriptedDecoder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(client_module, "load_decoder", lambda pair, threads: decoder)
+    manifest = installed.parent / "pairs" / "bytes" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"alone": "useful"', '"alone": null'))
+    assert main(["ask", "--route", "device", "why?"]) == ExitCode.UNREACHABLE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "--route device --force" in said.err
+    assert main(["ask", "--route", "device", "--force", "why?"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{ANSWER}\n"
