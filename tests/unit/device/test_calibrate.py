@@ -84,7 +84,7 @@ class TestCalibrate:
         assert found.gate.trusted == pytest.approx(0.5, abs=0.2)
         for name in ("never", "always", "random", "oracle", "AUROC", found.gate.measure):
             assert name in shown.out
-        with Client(pair, decoder=decoder, route="auto") as client:
+        with Client(pair, decoder=decoder, route="auto") as client:  # type: ignore[arg-type]
             kept = client.ask("is it easy?").receipt
         assert kept.source == "device"
         assert kept.route
