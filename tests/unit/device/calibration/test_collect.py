@@ -27,7 +27,9 @@ def counting(ids: Sequence[int]) -> int:
 
 @pytest.fixture
 def cloud() -> Iterator[ScriptedCloud]:
-    with ScriptedCloud(says(tokens(*b"because of"), tokens(*b" the seven days"), done(25))) as cloud:
+    with ScriptedCloud(
+        says(tokens(*b"because of"), tokens(*b" the seven days"), done(25))
+    ) as cloud:
         yield cloud
 
 
