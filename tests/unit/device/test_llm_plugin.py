@@ -21,6 +21,8 @@ from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.unit.device.conftest import manifest_data
 
+pytestmark = pytest.mark.slow
+
 MODEL = "duet/bytes"
 
 
