@@ -20,7 +20,7 @@ from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.cloud import done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 
-# The reasoner has its result after 6 of 26 tokens, and goes on.
+# The reasoner has its result after 6 of 26 tokens, and continues.
 SIGNAL = b"3*3=9, let me check: 9=3*3"
 CHUNK = 3
 
