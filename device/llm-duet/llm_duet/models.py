@@ -15,8 +15,8 @@ from llm_duet import PREFIX
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
     from duet_device import Client, Event, Question
-    from duet_device.conversation import Past
     from duet_device.settings import QuestionSettings
+    from duet_device.turns import Past
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +175,7 @@ def _question(prompt: llm.Prompt, manifest: "Manifest", options: PairOptions) ->
 
 def _past(messages: list[Message], manifest: "Manifest") -> "list[Past]":
     """Return the earlier turns; those of the same pair as its decoder held them."""
-    from duet_device.conversation import Past
-    from duet_device.question import Turn
+    from duet_device.turns import Past, Turn
 
     past: list[Past] = []
     asked = ""
