@@ -174,7 +174,7 @@ class Asking:
                     yield error
 
         stream = self._client.stream_all(
-            ask(), in_flight=in_flight, stop=self._deadline.stop, **self._request.settings
+            ask(), in_flight=in_flight, interrupt=self._deadline.stop, **self._request.settings
         )
         with closing(stream):
             for number, event in stream:

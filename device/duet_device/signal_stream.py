@@ -88,6 +88,7 @@ def read_signal(
     greedy: bool = True,
     enough: Callable[[Sequence[Drafted]], bool] | None = None,
     accept_part: bool = False,
+    start: Signal | None = None,
 ) -> Generator[Note | SignalText, None, Signal]:
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
@@ -102,6 +103,7 @@ def read_signal(
         enough: given a whole draft of the answer, at most once a chunk: whether to end the signal
             here. None reads it to its end.
         accept_part: return the signal so far where the rest does not come.
+        start: what this signal continues, which the decoder has evaluated.
 
     Yields:
         The signal's text as it arrives, and what the link notes.
@@ -118,7 +120,7 @@ def read_signal(
 
     def begin() -> tuple[_ChunkReader, Lookahead]:
         return (
-            _ChunkReader(decoder, vocabulary, link.deadline.check),
+            _ChunkReader(decoder, vocabulary, link.deadline.check, start),
             Lookahead(decoder, suffix, ends, DRAFT if enough else 1),
         )
 
@@ -201,14 +203,21 @@ def _end_here(link: Link) -> Item | _Enough:
 class _ChunkReader:
     """Turns what arrives into tokens and text."""
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        vocabulary: Vocabulary,
+        check: Callable[[], None],
+        start: Signal | None,
+    ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._check = check
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader: SignalReader | None = None
-        self._text: list[str] = []
-        self._ids: list[int] = []
+        self._text: list[str] = [start.text] if start else []
+        self._ids: list[int] = list(start.ids) if start else []
+        self._start = start.chunk if start else None
         self._unread = 0
         self._enough = False
         self._first_chunk: float | None = None
@@ -280,9 +289,11 @@ class _ChunkReader:
         )
 
     def _chunk(self) -> SignalChunk | None:
+        if self._reader is None:
+            return self._start
         if isinstance(self._reader, TokenSignalReader):
             return SignalChunk(tokens=TokenIds(ids=self._ids))
-        return SignalChunk(text="".join(self._text)) if self._reader else None
+        return SignalChunk(text="".join(self._text))
 
     def _count(self, unread: Sequence[Arrival]) -> int:
         """Count the tokens of chunks that arrived and are not read."""

@@ -76,6 +76,7 @@ class ScriptedDecoder:
         return [self._follows(prefix) for prefix in prefixes]
 
     def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
+        assert tokens is None or len(tokens) == len(self._odds)
         return self._odds
 
     def sample(self, _: object) -> int:

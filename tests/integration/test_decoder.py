@@ -55,6 +55,22 @@ def close(first: np.ndarray, second: np.ndarray) -> bool:
     return distance < 0.1
 
 
+def test_the_hidden_state_costs_no_logits(decoder: Decoder, ids: list[int]) -> None:
+    restart(decoder, ids)
+    before = decoder.log_probabilities()
+    state = decoder.state()
+    assert state.shape[0] > 1
+    assert np.isfinite(state).all()
+    assert decoder.ids == ids
+    assert close(before, decoder.log_probabilities())
+    assert np.array_equal(state, decoder.state())
+    decoder.evaluate(ids[:1])
+    assert not np.allclose(state, decoder.state())
+    # Later batches compute no states.
+    restart(decoder, ids)
+    assert close(before, decoder.log_probabilities())
+
+
 @pytest.mark.parametrize("size", [1, 5, 16, 31])
 def test_chunks_give_what_the_whole_gives(decoder: Decoder, ids: list[int], size: int) -> None:
     restart(decoder, ids)

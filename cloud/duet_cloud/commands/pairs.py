@@ -30,6 +30,12 @@ def pairs() -> None:
 @click.option(
     "--save-recipe", type=_PATH, metavar="FILE", help="Write the recipe, with what was derived."
 )
+@click.option(
+    "--calibration",
+    type=_PATH,
+    metavar="FILE",
+    help="Thresholds to put into the pair (duet-device calibrate).",
+)
 @click.option("--if-missing", is_flag=True, help="Do nothing if the pair is built.")
 def build(
     recipe: str | None,
@@ -37,6 +43,7 @@ def build(
     reasoner: str | None,
     decoder: str | None,
     save_recipe: Path | None,
+    calibration: Path | None,
     if_missing: bool,
 ) -> None:
     """Build the pair that RECIPE, a name or a file, describes; install a released one.
@@ -58,7 +65,7 @@ def build(
         released = shipped_manifest(recipe)
         target = out or pairs_home() / released.id
         if not (if_missing and _is_ready(target, released.version)):
-            install_shipped(recipe, target, click.echo)
+            install_shipped(recipe, target, click.echo, calibration)
         return
     first = reasoner_source(reasoner) if reasoner else None
     second = decoder_source(decoder) if decoder else None
@@ -75,7 +82,7 @@ def build(
     # transformers and torch take seconds to import; listing needs neither.
     from duet_cloud.pairs.build import build_pair
 
-    manifest = build_pair(chosen, target, command=command)
+    manifest = build_pair(chosen, target, calibration=calibration, command=command)
     if save_recipe:
         try:
             save_recipe.write_text(recipe_text(chosen, manifest), "utf-8")

@@ -10,6 +10,7 @@ from duet_cloud.pairs.limits import defaults_for, limits_for
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_cloud.pairs.sources import MODEL_FILES, locate, place
 from duet_cloud.pairs.target import replacing, vacant
+from duet_contract.calibration import add_calibration
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
@@ -27,14 +28,19 @@ TOKENIZER = "tokenizer.json"
 
 
 def build_pair(
-    recipe: Recipe, target: Path, report: Report = print, command: str | None = None
+    recipe: Recipe,
+    target: Path,
+    report: Report = print,
+    calibration: Path | None = None,
+    command: str | None = None,
 ) -> Manifest:
     """Build `recipe` into the directory `target`, which appears whole or not at all.
 
     Args:
         recipe: what the pair is made from.
-        target: directory of the pair.
-        report: given a line for each step.
+        target: its directory.
+        report: called with lines about the work.
+        calibration: a file that becomes a part of the pair.
         command: what the manifest says the pair was built with; None names the recipe.
 
     Raises:
@@ -46,6 +52,8 @@ def build_pair(
         scratch.mkdir(parents=True)
         manifest = _build(recipe, scratch, report, command or f"duet-cloud pairs build {recipe.id}")
         (scratch / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+        if calibration:
+            manifest = add_calibration(scratch, calibration)
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 

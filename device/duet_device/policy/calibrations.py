@@ -6,7 +6,7 @@ another is refused, never ignored: its guarantee would be void.
 
 from pathlib import Path
 
-from duet_contract.calibration import CALIBRATION_NAME, Calibration, parse_calibration
+from duet_contract.calibration import Calibration, check_calibration, parse_calibration
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest
@@ -38,33 +38,10 @@ def calibration_of(pair: Pair) -> Calibration | None:
         else:
             return None
         found = parse_calibration(text, source)
+        check_calibration(found, manifest, source)
     except (OSError, UnicodeDecodeError, ContractError, VaultError) as error:
         raise ModelProblem(f"cannot use the calibration of {manifest.id}: {error}") from error
-    check(found, manifest, source)
     return found
-
-
-def check(calibration: Calibration, manifest: Manifest, source: str = CALIBRATION_NAME) -> None:
-    """Refuse a calibration that is not of a pair and its decoder file.
-
-    Args:
-        calibration: as parsed.
-        manifest: the pair's.
-        source: names it in errors.
-
-    Raises:
-        ModelProblem: says how to make one that is.
-    """
-    again = f"{HOW} --pair {manifest.id}"
-    if calibration.pair != manifest.reference:
-        raise ModelProblem(
-            f"{source} is of {calibration.pair}, not of {manifest.reference}: make one with: {again}"
-        )
-    if calibration.decoder_sha256 != manifest.decoder_sha256:
-        raise ModelProblem(
-            f"{source} was measured with another decoder file of {manifest.id}, and quantization "
-            f"changes probabilities: make it again with: {again}"
-        )
 
 
 def store(calibration: Calibration, manifest: Manifest) -> Path:

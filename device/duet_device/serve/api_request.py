@@ -40,6 +40,8 @@ _DUET_OPTIONS = {
     "budget": int,
     "route": str,
     "force": bool,
+    "stop": str,
+    "rounds": int,
     "device_only": bool,
     "require_cloud": bool,
     "timeout": (int, float),

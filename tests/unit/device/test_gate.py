@@ -14,9 +14,9 @@ from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device.client import Client
 from duet_device.errors import AloneWorthless, ExitCode, ModelProblem, UsageProblem
 from duet_device.events import Note, Result, Sent
+from duet_device.gate import DRAFT_TOKENS
 from duet_device.pairs.pair import Pair
-from duet_device.policy.calibrations import check, own_path, store
-from duet_device.policy.gate import DRAFT_TOKENS
+from duet_device.policy.calibrations import own_path, store
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.unit.device.conftest import SHA, manifest_data
@@ -218,8 +218,6 @@ def test_a_calibration_of_another_decoder_is_refused(
     with pytest.raises(ModelProblem, match=said) as refused:
         ask(pair, decoder, cloud)
     assert "duet-device calibrate DATA --pair bytes" in str(refused.value)
-    with pytest.raises(ModelProblem, match=said):
-        check(foreign, pair.manifest)
     # Questions that are not judged need none.
     assert result(ask(pair, decoder, cloud, route="cloud")).receipt.source == "duet"
 

@@ -1,9 +1,7 @@
 """Two services alike but for mutual TLS, with this process enrolled at the one that has it."""
 
 import contextlib
-import os
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Before gRPC: it selects the TLS versions.
-from duet_device.identity.credentials import Identity
 from duet_device.identity.enrollment import enroll
 
 import grpc  # isort: skip
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from duet_contract.channels import open_aio_channel, open_channel
+from duet_tools.subjects.authority import PASSPHRASE, authority, invite, variables
 from duet_tools.subjects.children import Child, free_port
 from duet_tools.subjects.placement import spread_out, staying_on
 from duet_tools.subjects.subject import READY_S, engine_environment, engine_flags
@@ -96,7 +94,7 @@ def _started(
         more = (*tls, "--enrollment-port", str(enrollment))
         secured = start("the service with mutual TLS", ports[1], *more)
         secured.wait_until(lambda: _listens(enrollment), READY_S)
-        identity = _enrolled(enrollment, code)
+        identity = enroll(f"127.0.0.1:{enrollment}", code).identity
         sides = Side(ports[0], None), Side(ports[1], identity.credentials())
         for child, side in zip((plain, secured), sides, strict=True):
             child.wait_until(side.ready, READY_S)
@@ -106,25 +104,13 @@ def _started(
 @contextmanager
 def _invited() -> Iterator[tuple[list[str], str]]:
     """An authority with limits on whoever asks: a service's options for it, and a code."""
-    with tempfile.TemporaryDirectory() as scratch:
-        os.environ |= {
-            "DUET_HOME": f"{scratch}/home",
-            "DUET_PASSPHRASE": "for the length of a measurement",
-            "DUET_AUTHORITY": f"{scratch}/authority",
-            "DUET_AUTHORITY_PASSPHRASE": "for the length of a measurement",
-        }
-        _admin("init")
-        Path(scratch, "authority", "access.toml").write_text(_LIMITS, "utf-8")
-        yield ["--tls-dir", f"{scratch}/authority"], _admin("invite", "bench").strip()
-
-
-def _admin(*arguments: str) -> str:
-    command = [sys.executable, "-m", "duet_cloud", "admin", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
-
-
-def _enrolled(port: int, code: str) -> Identity:
-    return enroll(f"127.0.0.1:{port}", code).identity
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        variables(DUET_HOME=f"{scratch}/home", DUET_PASSPHRASE=PASSPHRASE),
+        authority(Path(scratch, "authority")) as directory,
+    ):
+        (directory / "access.toml").write_text(_LIMITS, "utf-8")
+        yield ["--tls-dir", str(directory)], invite("bench")
 
 
 def _listens(port: int) -> bool:
