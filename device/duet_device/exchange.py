@@ -5,7 +5,7 @@ and `duet_device.link` directly.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from duet_contract.answers import final_answer
@@ -16,6 +16,7 @@ from duet_contract.receipt import (
     Milliseconds,
     Outcome,
     Receipt,
+    Route,
     Source,
     Tokens,
     estimate_flops,
@@ -24,6 +25,7 @@ from duet_device.answer_text import AnswerWriter, computed_answer
 from duet_device.deadline import Deadline
 from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
+from duet_device.decoder.lookahead import Drafted
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.decoder.signal_result import contradicts
 from duet_device.errors import CloudBusy, CloudUnreachable, SignalLate, refused_alone
@@ -100,7 +102,8 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
                 exchange.manifest.decoder.vocabulary,
                 prompts.suffix,
                 lambda prompt: _reserve(exchange, prompt),
-                speculative_prefill=exchange.settings.speculative_prefill,
+                ends=_ends(exchange),
+                greedy=_temperature(exchange) == 0,
                 accept_part=not require_cloud,
             )
             source, outcome = "duet", _outcome(link, signal)
@@ -129,6 +132,29 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
         signal.ids if signal else (),
         answered.ids,
     )
+
+
+def with_route(exchange: Exchange, event: Event, route: Route, unused: Link | None = None) -> Event:
+    """Return an event of `answer`; a result with the route in its receipt.
+
+    Args:
+        exchange: the one that was answered.
+        event: of it.
+        route: what decided who answers.
+        unused: a link that was cancelled, since the device answers alone.
+    """
+    if not isinstance(event, Result):
+        return event
+    changes: dict[str, object] = {"route": route}
+    if unused:
+        changes |= {
+            "bytes": Bytes(up=unused.up, down=unused.down),
+            "flops": estimate_flops(
+                exchange.manifest, route.unused_tokens, event.receipt.tokens.answer
+            ),
+            "numbers_sent": _numbers_sent(exchange, unused),
+        }
+    return replace(event, receipt=event.receipt.model_copy(update=changes))
 
 
 def warm(decoder: Decoder, manifest: Manifest, settings: Settings, deadline: Deadline) -> None:
@@ -232,7 +258,7 @@ def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText
 
     A computed answer appears whole: its sentence has its numbers only when it is complete.
     """
-    generation = _generation(exchange)
+    generation = _generation(exchange, signal.draft if signal else ())
     is_computed = exchange.manifest.answers == "computed"
     writer = AnswerWriter(exchange.decoder, None if is_computed else exchange.question)
     ids: list[int] = []
@@ -257,20 +283,30 @@ def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText
     return _Answered(computed.text, tuple(ids), generation, first, time.perf_counter(), computed)
 
 
-def _generation(exchange: Exchange) -> Generation:
-    manifest, settings, decoder = exchange.manifest, exchange.settings, exchange.decoder
-    ends = {i for text in manifest.decoder.end_of_answer for i in decoder.encode_template(text)}
-    temperature = settings.temperature
+def _generation(exchange: Exchange, drafted: Sequence[Drafted]) -> Generation:
+    manifest, settings = exchange.manifest, exchange.settings
     return Generation(
-        decoder,
-        ends=frozenset(ends),
+        exchange.decoder,
+        ends=_ends(exchange),
         limit=settings.answer_limit(manifest),
-        temperature=manifest.defaults.temperature if temperature is None else temperature,
+        temperature=_temperature(exchange),
         seed=settings.seed,
         prompt_lookup=settings.prompt_lookup,
         judge=manifest.defaults.confidence is not None,
+        drafted=drafted,
         check=exchange.deadline.check,
     )
+
+
+def _ends(exchange: Exchange) -> frozenset[int]:
+    """Return the tokens that end an answer."""
+    texts = exchange.manifest.decoder.end_of_answer
+    return frozenset(i for text in texts for i in exchange.decoder.encode_template(text))
+
+
+def _temperature(exchange: Exchange) -> float:
+    chosen = exchange.settings.temperature
+    return exchange.manifest.defaults.temperature if chosen is None else chosen
 
 
 def _receipt(

@@ -131,6 +131,11 @@ class Link:
         return self.requests[-1] if self.requests else self._first
 
     @property
+    def held(self) -> SignalChunk:
+        """What of the signal has arrived; to be read after `cancel`."""
+        return self._held.prefix()
+
+    @property
     def up(self) -> int:
         """Bytes of requests sent."""
         return sum(request.ByteSize() + FRAME_BYTES for request in self.requests)

@@ -19,6 +19,7 @@ from drawing import SCHEMES
 from duet_report.blocks import put_block
 from duet_tools.report.fault_table import fault_table
 from duet_tools.results.faults import read_matrix
+from duet_training.pair.differences import differences
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = Path("docs/images")
@@ -34,6 +35,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield _with_block("README.md", "pairs", table)
     yield _with_block("docs/benchmarks.md", "pairs", table)
     yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
+    yield _with_block("docs/training.md", "released", differences())
     yield _with_block("docs/experiments.md", "greedy", _experiments_table("Methods, greedy"))
     for scheme in SCHEMES:
         for name, draw in pictures.PICTURES.items():

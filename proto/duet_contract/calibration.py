@@ -5,6 +5,7 @@ file: quantization changes probabilities. `calibration.json` is in the pair's di
 signed by its manifest, or on the device of the user who fitted it.
 """
 
+from bisect import bisect_right
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -43,6 +44,24 @@ class Threshold(_Model):
     """Share of right answers among those."""
     signal_tokens: Annotated[float, Field(ge=0)]
     """Mean signal tokens a question on the test questions, with this decision alone."""
+    chances: tuple[tuple[float, Share], ...] = ()
+    """Probability of a right answer from each value of the measure upward, in rising order."""
+
+    def chance(self, value: float) -> float | None:
+        """Return the probability that an answer with this value is right; None if not fitted.
+
+        Examples:
+            >>> threshold = Threshold(
+            ...     measure="margin", at_least=0.5, risk=0.1, failure=0.05, trusted=0.4,
+            ...     right=0.93, signal_tokens=7.5, chances=((0.1, 0.2), (0.5, 0.9)),
+            ... )
+            >>> threshold.chance(0.0), threshold.chance(0.3), threshold.chance(0.5)
+            (0.2, 0.2, 0.9)
+        """
+        if not self.chances:
+            return None
+        at = bisect_right([least for least, _ in self.chances], value)
+        return self.chances[max(0, at - 1)][1]
 
 
 class Probe(_Model):
@@ -65,6 +84,8 @@ class Calibration(_Model):
     """Hash of the decoder file whose probabilities were measured."""
     data: str
     """Name of the data."""
+    against: Literal["answers", "cloud"] = "answers"
+    """What counts as right: the data's answers, or what the pair answers with the whole signal."""
     questions: Positive
     """Questions that the thresholds were fitted on."""
     tokens: Annotated[float, Field(ge=0)]

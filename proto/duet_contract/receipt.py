@@ -11,6 +11,9 @@ Outcome = Literal["complete", "continued", "moved", "partial", "alone"]
 """How a question to the cloud ended, best first; the order of fallback."""
 
 
+Taken = Literal["cloud", "device"]
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,6 +71,25 @@ class Flops(_Model):
     """Operations that the reasoner alone would need for reasoning and answer."""
 
 
+class Route(_Model):
+    """Who answered by the policy's decision before the question, and why."""
+
+    taken: Taken
+    """`cloud`: a signal was asked for; `device`: the device kept the question."""
+    measure: str | None = None
+    """Measure that decided; None if the user did."""
+    value: float | None = None
+    """Its value for this question."""
+    threshold: float | None = None
+    """Value from which the device keeps a question."""
+    unused_tokens: int = 0
+    """Signal tokens that arrived while the device still judged, and were not needed."""
+
+    @field_serializer("value", "threshold", when_used="json-unless-none")
+    def _rounded(self, value: float) -> float:
+        return round(value, 4)
+
+
 class Receipt(_Model):
     """The answer and what it cost."""
 
@@ -114,6 +136,8 @@ class Receipt(_Model):
     """Server that the signal came from, the last one if it moved; None without a signal."""
     resumed: int = 0
     """How often the signal was continued after a cut."""
+    route: Route | None = None
+    """Who was to answer, and why; None if the question was always for the cloud."""
 
     @field_serializer("confidence", when_used="json-unless-none")
     def _rounded(self, value: float) -> float:

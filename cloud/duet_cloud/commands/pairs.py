@@ -83,7 +83,7 @@ def check(pair: str) -> None:
     reasoner, decoder = manifest.reasoner, manifest.decoder
     # As the service loads it: vLLM takes whatever weights are in the reasoner's directory.
     verify_files(directory, reasoner.files, whole=reasoner.path)
-    verify_files(directory, decoder.files, gguf=(decoder.path,))
+    verify_files(directory, manifest.device_files, gguf=(decoder.path,))
     click.echo(f"{manifest.reference} in {directory} is as its manifest says")
 
 

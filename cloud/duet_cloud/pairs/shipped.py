@@ -41,12 +41,11 @@ def install_shipped(name: str, target: Path, report: Callable[[str], None] = pri
     target = vacant(target)
     with replacing(target, f"{name} cannot be installed") as scratch:
         manifest = load_manifest(origin)
-        described = (*manifest.reasoner.files, *manifest.decoder.files)
         papers = [paper for paper in PAPERS if (origin / paper).is_file()]
-        for path in (MANIFEST_NAME, *papers, *(file.path for file in described)):
+        for path in (MANIFEST_NAME, *papers, *(file.path for file in manifest.files)):
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(origin / path, scratch / path)
-        verify_files(scratch, described, gguf=(manifest.decoder.path,))
+        verify_files(scratch, manifest.files, gguf=(manifest.decoder.path,))
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 

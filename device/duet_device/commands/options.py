@@ -7,7 +7,7 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
-from duet_device.settings import MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
+from duet_device.settings import CHOICES, MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
 
 PREFIX = "DUET"
 # What the wire carries; a pair takes far fewer.
@@ -72,6 +72,18 @@ SETTINGS = (
         help="Sampling seed [random].",
     ),
     click.Option(
+        ["--route"],
+        type=click.Choice(CHOICES),
+        default=Settings.route,
+        help="Who answers: the device where its calibration trusts it, the cloud, or the device.",
+    ),
+    click.Option(
+        ["--force"],
+        is_flag=True,
+        allow_from_autoenv=False,
+        help="With --route device: answer even if the decoder alone is worth nothing.",
+    ),
+    click.Option(
         ["--device-only"], is_flag=True, help="Answer without the cloud; open no connection."
     ),
     click.Option(
@@ -87,11 +99,6 @@ SETTINGS = (
         ["--prompt-lookup/--no-prompt-lookup"],
         default=Settings.prompt_lookup,
         help="Speculative decoding by prompt lookup, while that is faster.",
-    ),
-    click.Option(
-        ["--speculative-prefill/--no-speculative-prefill"],
-        default=Settings.speculative_prefill,
-        help="Speculative prefill of the signal: earlier answers, more computation.",
     ),
 )
 """The settings of `duet_device.settings.Settings` and the pair, for each command that asks."""

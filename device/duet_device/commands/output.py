@@ -252,6 +252,9 @@ def receipt_details(receipt: "Receipt") -> str:
     if ms.first_answer is not None:
         parts.append(f"first answer {ms.first_answer / 1e3:.1f} s")
     parts.append(f"total {ms.total / 1e3:.1f} s")
+    if (route := receipt.route) and route.measure:
+        value = "unknown" if route.value is None else f"{route.value:.3g}"
+        parts.append(f"{route.taken} by {route.measure} {value} of {route.threshold:.3g}")
     if receipt.source == "duet":
         spent, alone = flops.reasoner / 1e9, flops.reasoner_alone / 1e9
         parts.append(f"large model {spent:.1f} of {alone:.1f} GFLOPs")

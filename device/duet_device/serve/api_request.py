@@ -37,6 +37,8 @@ _UNSUPPORTED: dict[str, tuple[object, ...]] = {
 }
 _DUET_OPTIONS = {
     "budget": int,
+    "route": str,
+    "force": bool,
     "device_only": bool,
     "require_cloud": bool,
     "timeout": (int, float),

@@ -94,7 +94,7 @@ def _stamp(pair: Pair) -> _Stamp:
     """Return what changes with the files that decide how a client answers."""
     there = home(create=False)
     identities = sorted((there / "identities").glob("*.json"))
-    own = [MANIFEST_NAME, SIGNATURE_NAME, *(file.path for file in pair.manifest.decoder.files)]
+    own = [MANIFEST_NAME, SIGNATURE_NAME, *(file.path for file in pair.manifest.device_files)]
     files = [*(pair.directory / name for name in own), there / "publishers.json", *identities]
     return tuple(_stat(file) for file in files)
 

@@ -136,6 +136,29 @@ def test_what_the_decoder_learns_from(run, prompts, learns_from):
     assert update.mini_batch == (2 if learns_from == "guided" else 4)
 
 
+def test_a_dense_reward_is_measured_before_the_decoder_learns(run):
+    reasoner, decoder = run.made_of()
+    objective = ["objective.kl.coefficient=0", "objective.price.schedule=constant"]
+    assert run.start("steps=1", "objective.reward=dense", *objective) == 0
+    (row,) = run.rows()
+    # \\boxed{1} and the end token: ten tokens of -1 nat each, with a signal and without.
+    assert (row["reward/dense"], row["reward/dense_alone"]) == (-10.0, -10.0)
+    assert row["reward/reasoner"] == 0.0
+    assert row["reward/guided"] == 0.5
+    assert "reward/alone" not in row
+    assert len(decoder.updates[0].prompts) == 8
+    assert not reasoner.updates[0].advantages.any()
+
+
+def test_a_run_with_another_reward_is_not_resumed(run, capsys):
+    assert run.start("steps=1") == 0
+    assert run.start("resume=true", "objective.reward=dense") == 1
+    error = capsys.readouterr().err
+    assert "objective.reward is None there and 'dense' here" in error
+    assert error.count("\n") == 1
+    assert run.saved() == ["step_1"]
+
+
 def test_a_loss_that_is_no_number_stops_the_run_before_it_is_saved(run, capsys):
     _, decoder = run.made_of()
     decoder.losses = [0.5, 0.5, float("nan")]

@@ -4,15 +4,17 @@ A thread that waits for a socket or a timer is woken late, and reading and passi
 time: some 0.2 ms each way, which is much of a link of 2 ms.
 """
 
+import asyncio
 import functools
 import socket
 import statistics
 import time
 
+from anyio.from_thread import BlockingPortal
+
 from duet_tools.link.connection import Connection
-from duet_tools.link.fine_selector import fine_event_loop
+from duet_tools.link.fine_selector import fine_event_loop, on_a_thread
 from duet_tools.link.lane import Lane
-from duet_tools.link.loop_thread import LoopThread
 from duet_tools.link.profiles import Direction
 
 _ROUNDS = 30
@@ -27,22 +29,19 @@ def own_cost_s() -> float:
 
     This is the lower quartile, since the caller, too, is woken late and other processes delay it.
     """
-    thread = LoopThread("link-calibration", fine_event_loop())
-    thread.start()
-    try:
-        late = statistics.quantiles(_late(thread), n=4)[0]
-    finally:
-        thread.stop()
+    loop = fine_event_loop()
+    with on_a_thread(loop) as portal:
+        late = statistics.quantiles(_late(loop, portal), n=4)[0]
     return min(max(0.0, late), _MOST_S)
 
 
-def _late(thread: LoopThread) -> list[float]:
+def _late(loop: asyncio.AbstractEventLoop, portal: BlockingPortal) -> list[float]:
     """Return the lateness of some bytes on a connection without the correction."""
-    up, down = (Lane(Direction(delay_ms=_DELAY_MS), thread.loop) for _ in range(2))
+    up, down = (Lane(Direction(delay_ms=_DELAY_MS), loop) for _ in range(2))
     late = []
     with socket.create_server(("127.0.0.1", 0)) as target:
-        server = thread.wait_for(
-            thread.loop.create_server(
+        server = portal.call(
+            lambda: loop.create_server(
                 lambda: Connection(target.getsockname(), up, down, "", lambda _: None).client,
                 "127.0.0.1",
                 0,
@@ -57,5 +56,5 @@ def _late(thread: LoopThread) -> list[float]:
                     near.sendall(b"?")
                     far.recv(1)
                     late.append(time.perf_counter() - began - _DELAY_MS / 1000)
-        thread.call(server.close)
+        portal.call(server.close)
     return late

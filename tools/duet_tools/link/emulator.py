@@ -5,16 +5,18 @@ lost packet, slow start, a congested queue (`kernel_link.py` does that where the
 """
 
 import asyncio
+from contextlib import ExitStack
 from typing import Self
+
+from anyio.from_thread import BlockingPortal
 
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
 from duet_tools.link.calibration import own_cost_s
 from duet_tools.link.connection import Connection
 from duet_tools.link.errors import BadLink, ListenFailed
-from duet_tools.link.fine_selector import fine_event_loop
+from duet_tools.link.fine_selector import fine_event_loop, on_a_thread
 from duet_tools.link.lane import Lane
-from duet_tools.link.loop_thread import LoopThread
 from duet_tools.link.profiles import Link
 from duet_tools.link.relay import Count
 from duet_tools.link.timeline import Step, Timeline
@@ -55,7 +57,8 @@ class LinkEmulator:
         self._seed = seed
         self._timeline = timeline or Timeline()
         self._loop = fine_event_loop()
-        self._thread = LoopThread("link-emulator", self._loop)
+        self._thread = ExitStack()
+        self._portal: BlockingPortal | None = None
         self._up = Lane(link.up, self._loop)
         self._down = Lane(link.down, self._loop)
         self._connections: set[Connection] = set()
@@ -66,23 +69,24 @@ class LinkEmulator:
 
     def __enter__(self) -> Self:
         self._up.own_s = self._down.own_s = own_cost_s()
-        self._thread.start()
+        self._portal = self._thread.enter_context(on_a_thread(self._loop))
         try:
-            self._server = self._thread.wait_for(
-                self._loop.create_server(self._accept, *self._listen, backlog=_BACKLOG)
+            self._server = self._portal.call(
+                lambda: self._loop.create_server(self._accept, *self._listen, backlog=_BACKLOG)
             )
         except OSError as error:
-            self._thread.stop()
+            self._thread.close()
             host, port = self._listen
             raise ListenFailed(f"cannot listen on {host}:{port}: {error.strerror}") from error
         host, port = self._server.sockets[0].getsockname()[:2]
         self.address = str(Address(host, port))
-        self._thread.call(self._schedule)
+        self._portal.call(self._schedule)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.call(self._close)
-        self._thread.stop()
+        assert self._portal
+        self._portal.call(self._close)
+        self._thread.close()
 
     @property
     def bytes_up(self) -> int:
@@ -106,7 +110,8 @@ class LinkEmulator:
             BadLink: a setting is unknown or out of range.
         """
         step.applied(self.link)
-        self._thread.call(lambda: self._apply(step))
+        assert self._portal
+        self._portal.call(self._apply, step)
 
     def _accept(self) -> asyncio.Protocol:
         self._accepted += 1

@@ -10,6 +10,9 @@ import select
 import selectors
 import sys
 import time
+from contextlib import AbstractContextManager
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 # What `select` can take (FD_SETSIZE).
 _MOST_DESCRIPTOR = 1024
@@ -39,3 +42,8 @@ else:
 def fine_event_loop() -> asyncio.AbstractEventLoop:
     """Return an event loop with such timers."""
     return asyncio.SelectorEventLoop(FineSelector())
+
+
+def on_a_thread(loop: asyncio.AbstractEventLoop) -> AbstractContextManager[BlockingPortal]:
+    """Run a loop on a thread of its own for a while; its portal calls functions there."""
+    return start_blocking_portal(backend_options={"loop_factory": lambda: loop})

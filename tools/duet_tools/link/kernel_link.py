@@ -6,7 +6,6 @@ end is in a network namespace of its own. Needs Linux, the right to make namespa
 for delays `sch_netem`. A kernel without it can still make rates (`tbf`) and loss (nftables).
 """
 
-import asyncio
 import contextlib
 import ctypes
 import os
@@ -21,12 +20,11 @@ from typing import Self, TypeVar
 
 from duet_tools.errors import BenchError
 from duet_tools.link.emulator import parse_address
-from duet_tools.link.loop_thread import LoopThread
 from duet_tools.link.profiles import Direction, Link
+from duet_tools.link.relay import Relay
 
 _NAMESPACES = Path("/var/run/netns")
 _CLONE_NEWNET = 0x40000000
-_CHUNK = 1 << 16
 # What a queue holds, as Linux's own default of 1000 packets does.
 _QUEUE_PACKETS = 1000
 _Result = TypeVar("_Result")
@@ -67,7 +65,8 @@ class KernelLink:
     """
 
     def __init__(self, target: str, link: Link, *, loss: float = 0.0) -> None:
-        self._target = parse_address(target)
+        parse_address(target)
+        self._target = target
         self._link = link
         self._loss = loss
         number = os.getpid() % 0xFFFF
@@ -77,8 +76,7 @@ class KernelLink:
         base = f"198.18.{number // 256 % 256}.{number % 64 * 4}"
         stem, last = base.rsplit(".", 1)
         self._near_ip, self._far_ip = f"{stem}.{int(last) + 1}", f"{stem}.{int(last) + 2}"
-        self._thread = LoopThread("kernel-link")
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._relays = contextlib.ExitStack()
         self.address = ""
 
     def __enter__(self) -> Self:
@@ -91,15 +89,11 @@ class KernelLink:
             self._make_pair()
             self._shape(self._link.up, None, self._near)
             self._shape(self._link.down, self._space, self._far)
-            self._thread.start()
             far = _in_namespace(
                 self._space, lambda: socket.create_server((self._far_ip, 0), backlog=256)
             )
-            self._far_address = far.getsockname()[:2]
-            self._thread.wait_for(asyncio.start_server(self._from_pair, sock=far))
-            near = socket.create_server(("127.0.0.1", 0), backlog=256)
-            self.address = f"127.0.0.1:{near.getsockname()[1]}"
-            self._thread.wait_for(asyncio.start_server(self._from_client, sock=near))
+            over_pair = self._relays.enter_context(Relay(self._target, far))
+            self.address = self._relays.enter_context(Relay(over_pair.address)).address
         except BaseException:
             self._remove()
             raise
@@ -158,53 +152,11 @@ class KernelLink:
         _run([*prefix, "nft", rules])
 
     def _remove(self) -> None:
-        if self._thread.running:
-            self._thread.wait_for(self._end_all())
-        self._thread.stop()
+        self._relays.close()
         _quietly(["ip", "link", "del", self._near])
         _quietly(["ip", "netns", "del", self._space])
         if shutil.which("nft"):
             _quietly(["nft", "delete", "table", "inet", self._space])
-
-    async def _end_all(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _from_client(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        await self._pass(reader, writer, self._far_address)
-
-    async def _from_pair(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._pass(reader, writer, self._target)
-
-    async def _pass(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to: tuple[str, int]
-    ) -> None:
-        task = asyncio.current_task()
-        if task:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*to)
-            try:
-                await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-            finally:
-                far_writer.close()
-        except (OSError, asyncio.CancelledError):
-            # Either side is gone, or `_end_all` ends everything.
-            pass
-        finally:
-            writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_CHUNK):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
 
 
 def _in_namespace(name: str, make: Callable[[], _Result]) -> _Result:

@@ -39,18 +39,20 @@ class Relay:
 
     Args:
         target: HOST:PORT of the server.
+        listener: a socket that listens already, which the relay closes; None: the loopback port.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, listener: socket.socket | None = None) -> None:
         address = Address.parse(target)
         self._target = (address.host, address.port)
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._count = Count()
         self._thread = threading.Thread(target=self._accept, name="relay", daemon=True)
-        self.port = int(self._listener.getsockname()[1])
-        self.address = f"127.0.0.1:{self.port}"
+        host, port = self._listener.getsockname()[:2]
+        self.port = int(port)
+        self.address = str(Address(host, self.port))
 
     def __enter__(self) -> Self:
         self._thread.start()

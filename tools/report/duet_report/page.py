@@ -8,7 +8,7 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from duet_report.plots import Plot, enough, inline_svg
+from duet_report.plots import COLOURS, GRID, INK, Plot, enough, inline_svg
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,14 @@ class Page:
 
 def html(page: Page) -> str:
     """Render a page; sections without content are left out."""
-    return _template().render(page=page, drawn=_drawn, is_cell=lambda cell: isinstance(cell, Cell))
+    return _template().render(
+        page=page,
+        drawn=_drawn,
+        is_cell=lambda cell: isinstance(cell, Cell),
+        colours=COLOURS,
+        ink=INK,
+        grid=GRID,
+    )
 
 
 def _drawn(plots: Sequence[Plot]) -> list[tuple[Plot, Markup]]:

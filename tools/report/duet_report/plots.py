@@ -22,12 +22,13 @@ COLOURS = (
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b37400", "#56b4e9", "#6f4e9c", "#7a8a00",
 )  # fmt: skip
 MARKERS = "osD^vPX*<>hp"
-_INK, _FAINT, _GRID = "#1c2127", "#7b858f", "#dde2e7"
+INK, _FAINT, GRID = "#1c2127", "#7b858f", "#dde2e7"
+"""Of text and of grids, in light pages and plots."""
 # What a page calls these colours, so that its dark scheme has its own.
 _VARIABLES = {
-    _INK: "var(--ink)",
+    INK: "var(--ink)",
     _FAINT: "var(--faint)",
-    _GRID: "var(--grid)",
+    GRID: "var(--grid)",
     **{colour: f"var(--series-{number})" for number, colour in enumerate(COLOURS)},
 }
 _STYLE: dict[str, Any] = {
@@ -37,18 +38,18 @@ _STYLE: dict[str, Any] = {
     "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "font.size": 10,
     "axes.titlesize": 10.5,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
     "axes.edgecolor": _FAINT,
     "xtick.color": _FAINT,
     "ytick.color": _FAINT,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": _GRID,
+    "grid.color": GRID,
     "legend.frameon": False,
     "lines.linewidth": 1.5,
     "lines.markersize": 5.5,
@@ -219,7 +220,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     for each in panel.series:
         _draw_series(axes, each, horizontal=bool(panel.rows))
     for span in panel.spans:
-        colour = _GRID if span.colour is None else _colour(span.colour)
+        colour = GRID if span.colour is None else _colour(span.colour)
         extent = span.end - span.begin
         axes.barh(span.row, extent, 0.62, span.begin, color=colour, label=span.label)
     axes.set_xlabel(panel.x)

@@ -13,8 +13,9 @@ from pydantic import model_validator
 from duet_contract.json_data import json_text, read_json, rounded
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem, read_rows
-from duet_training.data.selection import fitting
+from duet_training.data.selection import fitting, judged_by
 from duet_training.errors import CheckpointError, ClusterError, ConfigError, worker_failed
+from duet_training.evaluation import signal_measure
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.methods.base import Method, Outcome
 from duet_training.evaluation.metrics import (
@@ -24,7 +25,7 @@ from duet_training.evaluation.metrics import (
 )
 from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.serving import Serving
-from duet_training.evaluation.verifiers import make_verifier
+from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
@@ -82,14 +83,16 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
     """
     pair = load_pair(settings.pair)
     prompts = PairPrompts(pair)
-    rows = read_rows(settings.data.train)[: settings.limit]
+    rows = judged_by(read_rows(settings.data.train)[: settings.limit], settings.data.verifier)
     problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
     method, data = METHODS[settings.method](settings), settings.data
     if settings.weights:
         adapters = _check_weights(settings.weights, method, settings.hardware)
         settings = settings.model_copy(update={"lora": adapters})
     verifiers = {
-        name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
+        name: make_verifier(
+            name, data.verifier_processes, data.verifier_seconds, computed=prompts.computed
+        )
         for name in {problem.verifier for problem in problems}
     }
     try:
@@ -105,6 +108,9 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
             texts = [outcome.answer for outcome in answered]
             scores.append(score(verifiers, problems, texts))
             print(f"run {run + 1}/{settings.runs}: accuracy {scores[-1].mean():.3f}", flush=True)
+        signal = None
+        if settings.method == "signal":
+            signal = _signal(settings, pair, models, serving, problems, outcomes[0], verifiers)
     finally:
         for verifier in verifiers.values():
             verifier.close()
@@ -117,8 +123,39 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
         "data": problems[0].source,
         "too_long": too_long,
         **summary(problems, outcomes, stacked, seconds, _sizes(pair)),
+        **({"signal": signal} if signal else {}),
         "settings": {key: dumped[key] for key in (*chosen, "weights", "tokens")},
     }
+
+
+def _signal(
+    settings: EvaluationSettings,
+    pair: Pair,
+    models: ModelCache,
+    serving: Serving,
+    problems: Sequence[Problem],
+    outcomes: Sequence[Outcome],
+    verifiers: dict[str, Verifier],
+) -> dict[str, Any]:
+    """Measure what the signals of a run carry for its decoder, and for the initial one."""
+    signals = [outcome.signal or "" for outcome in outcomes]
+
+    def scored(answers: Sequence[str]) -> signal_measure.Scores:
+        return score(verifiers, problems, answers)
+
+    answers = [outcome.answer for outcome in outcomes]
+    found = {
+        **signal_measure.rates(problems, signals, scored(answers)),
+        "decoder": signal_measure.read(serving, problems, signals, scored),
+        "untouched": None,
+    }
+    if settings.weights:
+        initial = models.with_weights(settings, pair, ("decoder",), None)
+        untouched = Serving(
+            initial, serving.prompts, settings.tokens, settings.how(), settings.seed
+        )
+        found["untouched"] = signal_measure.read(untouched, problems, signals, scored)
+    return found
 
 
 def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapters:

@@ -7,7 +7,7 @@ from typing import Any
 from duet_contract.errors import ContractError
 from duet_contract.json_data import read_json
 from duet_training.data.rows import read_rows
-from duet_training.data.selection import fitting
+from duet_training.data.selection import fitting, judged_by
 from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, fetch, hub_id, read_pair
@@ -48,9 +48,9 @@ def local_pair(settings: Settings) -> Iterator[Finding | Pair]:
             yield Finding("fail", name, f"{path} has no {missing[0]}")
             return
     if len(paths) == 2:
-        yield Pair(
-            reasoner=pair.reasoner.model_copy(update={"path": paths["reasoner"]}),
-            decoder=pair.decoder.model_copy(update={"path": paths["decoder"]}),
+        models = {name: getattr(pair, name) for name in paths}
+        yield pair.model_copy(
+            update={n: m.model_copy(update={"path": paths[n]}) for n, m in models.items()}
         )
 
 
@@ -110,7 +110,7 @@ def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
         files["validation data"] = settings.data.validation
     verifiers: set[str] = set()
     for what, file in files.items():
-        problems = read_rows(file)
+        problems = judged_by(read_rows(file), settings.data.verifier)
         verifiers |= {problem.verifier for problem in problems}
         text = f"{len(problems)} rows"
         if built:

@@ -29,14 +29,13 @@ def package(out: Path, into: Path) -> None:
     """
     pair = out / "pair"
     manifest = load_manifest(pair)
-    described = (*manifest.reasoner.files, *manifest.decoder.files)
-    verify_files(pair, described, gguf=(manifest.decoder.path,))
+    verify_files(pair, manifest.files, gguf=(manifest.decoder.path,))
     figures = collect(out)
     if into.exists():
         if not (into / MANIFEST_NAME).is_file():
             raise DataError(f"{into} exists and is not a pair: name another directory")
         shutil.rmtree(into)
-    for path in (MANIFEST_NAME, *(file.path for file in described)):
+    for path in (MANIFEST_NAME, *(file.path for file in manifest.files)):
         (into / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(pair / path, into / path)
     _write(into, manifest, figures)

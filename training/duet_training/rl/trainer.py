@@ -11,7 +11,7 @@ from pathlib import Path
 import ray
 
 from duet_training.data.rows import Problem, paths_of, read_rows
-from duet_training.data.selection import fitting, problems_of_step
+from duet_training.data.selection import fitting, judged_by, problems_of_step
 from duet_training.errors import ConfigError, DivergenceError
 from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.objective.schedule import Constant
@@ -98,14 +98,20 @@ class Trainer:
         names = {problem.verifier for problem in [*self.problems, *self._held_out]}
         data = self.settings.data
         return {
-            name: make_verifier(name, data.verifier_processes, data.verifier_seconds)
+            name: make_verifier(
+                name,
+                data.verifier_processes,
+                data.verifier_seconds,
+                computed=self._prompts.computed,
+            )
             for name in sorted(names)
         }
 
     def _read(self, files: Path | Sequence[Path]) -> list[Problem]:
         longest, problems = self.settings.data.max_prompt, []
         for file in paths_of(files):
-            kept, too_long = fitting(read_rows(file), self._prompts, longest)
+            rows = judged_by(read_rows(file), self.settings.data.verifier)
+            kept, too_long = fitting(rows, self._prompts, longest)
             note = f", {too_long} left out: longer than {longest} tokens" if too_long else ""
             print(f"{file.name}: {len(kept)} problems{note}", flush=True)
             problems += kept

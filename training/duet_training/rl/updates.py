@@ -15,6 +15,7 @@ from duet_training.objective.advantages import (
     reasoner_groups,
     tied_groups,
 )
+from duet_training.objective.dense import DenseScores
 from duet_training.objective.kl import kl_of_responses
 from duet_training.objective.lengths import signal_lengths
 from duet_training.objective.rewards import Array, alone_reward, guided_reward, reasoner_reward
@@ -74,17 +75,33 @@ def update_decoder(
 
 
 def update_reasoner(
-    reasoner: Policy, samples: Samples, settings: Settings, price: float, clock: Clock
+    reasoner: Policy,
+    samples: Samples,
+    settings: Settings,
+    price: float,
+    clock: Clock,
+    dense: DenseScores | None = None,
 ) -> Update:
-    """M step of arXiv 2605.01111: maximise E[(r_Mm - r_m) - lambda |z| / B - beta KL]."""
+    """M step of arXiv 2605.01111: maximise E[(r_Mm - r_m) - lambda |z| / B - beta KL].
+
+    r_Mm and r_m are means of sampled answers' scores, or `dense`.
+    """
     objective = settings.objective
     questions, signals, _ = samples.guided.shape
     responses = samples.signal_responses
     lengths = signal_lengths(
         [response.tokens for response in responses], samples.signals, objective.counted
     ).reshape(questions, signals)
-    guided = guided_reward(samples.guided)
-    alone = alone_reward(samples.alone, objective.baseline)
+    if dense:
+        guided, alone = dense.guided, dense.baseline(objective.baseline)
+        measured = {
+            "reward/dense": float(guided.mean()),
+            "reward/dense_alone": float(dense.alone.mean()),
+        }
+    else:
+        guided = guided_reward(samples.guided)
+        alone = alone_reward(samples.alone, objective.baseline)
+        measured = {"reward/alone": float(samples.alone.mean())}
     rewards = reasoner_reward(
         guided,
         alone,
@@ -96,7 +113,7 @@ def update_reasoner(
     updated = _update(reasoner, samples.signal_prompts, responses, rewards, settings, clock)
     metrics = {
         "reward/guided": float(samples.guided.mean()),
-        "reward/alone": float(samples.alone.mean()),
+        **measured,
         **updated,
         "tokens/length": float(lengths.mean()),
         "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from duet_training.errors import ConfigError
 from duet_training.objective.lengths import Counted
+from duet_training.objective.reads import Read
 from duet_training.objective.rewards import UtilityBaseline
 from duet_training.objective.schedule import Constant, DualAscent, Schedule
 from duet_training.rl.baselines import BASELINES
@@ -41,6 +42,9 @@ class Data(Part):
     validation: Path | None
     max_prompt: Count
     """Maximum prompt length in tokens of the reasoner."""
+    verifier: Annotated[str, Field(min_length=1)] = "rows"
+    """Verifier of all answers: `rows` for the one that each row names, a name of
+    `duet_training.evaluation.verifiers.registry.VERIFIERS`, or `package.module:Class`."""
     verifier_processes: Count
     verifier_seconds: Positive
 
@@ -133,6 +137,13 @@ class Price(Part):
 class Objective(Part):
     """Every switch of the method; the defaults in `conf/train.yaml` are the released code's."""
 
+    reward: Literal["sampled", "dense"] = "sampled"
+    """What a signal is rewarded with: scores of sampled answers, or log p_m(y* | x, z) of the
+    reference y* (`duet_training.objective.dense`)."""
+    dense_answer: Annotated[str, Field(pattern="ANSWER")] = r"\boxed{ANSWER}"
+    """y* of the dense reward; `ANSWER` is the reference."""
+    read: Read = Read.WHOLE
+    """What the decoder reads of a signal in training (`duet_training.objective.reads`)."""
     budget: Positive
     counted: Counted
     baseline: UtilityBaseline
@@ -143,6 +154,19 @@ class Objective(Part):
     decoder_learns_from: Literal["guided", "guided_and_alone"]
     kl: Kl
     price: Price
+
+    @model_validator(mode="after")
+    def _check_reward(self) -> Self:
+        if self.reward == "dense" and self.length_on_success_only:
+            raise ValueError(
+                "length_on_success_only needs scores from 0 to 1: reward=dense has log-probs"
+            )
+        return self
+
+    @property
+    def samples_alone(self) -> bool:
+        """Whether answers without a signal are sampled: for r_m, or for the decoder."""
+        return self.reward == "sampled" or self.decoder_learns_from == "guided_and_alone"
 
     def schedule(self) -> Schedule:
         """Make the schedule of the length penalty."""
@@ -225,6 +249,10 @@ class Hardware(Part):
     def ranks_of(self, policy: str) -> int:
         """Return the workers of a policy on all nodes, one per device."""
         return self.devices_of(policy) * self.nodes
+
+
+# Settings of the objective that checkpoints leave out at these values.
+_LATER = {"reward": "sampled", "read": "whole"}
 
 
 class Settings(Part):
@@ -321,6 +349,14 @@ class Settings(Part):
         values = self.model_dump(mode="json", by_alias=True)
         bound = {key: values[key] for key in sorted(kept)}
         bound["data"].pop("validation")
+        if bound["data"]["verifier"] == "rows":
+            del bound["data"]["verifier"]
+        # Runs with the released code's choices have checkpoints without the later keys.
+        for key, usual in _LATER.items():
+            if bound["objective"][key] == usual:
+                del bound["objective"][key]
+        if bound["objective"].get("reward", "sampled") == "sampled":
+            bound["objective"].pop("dense_answer", None)
         # Omitted if all weights are trained: checkpoints of such runs do not have this key.
         adapters = {name: values["lora"][name] for name in self.policies if self.lora.of(name).rank}
         if adapters:
