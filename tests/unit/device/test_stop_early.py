@@ -10,6 +10,7 @@ import grpc
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.client import Client
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import store
@@ -17,7 +18,7 @@ from duet_device.policy.measures import measures
 from duet_device.policy.readiness import readiness_along
 from tests.doubles.asking import QUESTION, ask, notes
 from tests.doubles.calibrations import calibration, threshold
-from tests.doubles.cloud import done, text, tokens
+from tests.doubles.cloud import ScriptedCloud, done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 
 # The reasoner has its result after 6 of 26 tokens, and continues.
@@ -115,6 +116,24 @@ def test_a_signal_that_is_enough_ends(pair: Pair, decoder: ScriptedDecoder, as_t
     assert not receipt.low_confidence
     assert receipt.server
     assert signal_of(decoder.ids) == "3*3=9,"
+
+
+def test_an_early_end_says_nothing_of_its_server(pair: Pair, decoder: ScriptedDecoder) -> None:
+    """The next question uses the same connection, to the same server."""
+    store(calibration(stop=STOP), pair.manifest)
+    peers: list[str] = []
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        peers.append(context.peer())
+        return Verbose(decoder)(request, context)
+
+    with ScriptedCloud(script) as cloud, ScriptedCloud(script) as other:
+        servers = f"{cloud.address},{other.address}"
+        with Client(pair, decoder=decoder, server=servers, budget=30) as client:  # type: ignore[arg-type]
+            finishes = [client.ask(QUESTION).receipt.finish for _ in range(3)]
+    assert finishes == ["end+enough"] * 3
+    assert len(peers) == 3
+    assert len(set(peers)) == 1
 
 
 def test_never_reads_to_the_end(pair: Pair, decoder: ScriptedDecoder) -> None:
