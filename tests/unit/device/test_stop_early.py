@@ -11,11 +11,12 @@ import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device.client import Client
+from duet_device.decoder.odds import Odds
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import store
 from duet_device.policy.measures import measures
-from duet_device.policy.readiness import readiness_along
+from duet_device.policy.readiness import CalibratedStop, readiness_along
 from tests.doubles.asking import QUESTION, ask, notes
 from tests.doubles.calibrations import calibration, threshold
 from tests.doubles.cloud import ScriptedCloud, done, text, tokens
@@ -225,6 +226,14 @@ def test_what_arrived_by_then_is_counted(
     assert receipt.signal == "3*3=9,"
     assert receipt.tokens.signal == 9
     assert receipt.tokens.spared == 11
+
+
+def test_drafts_before_a_signal_began_again_do_not_count() -> None:
+    rule = CalibratedStop(threshold("agreement", 1.0))
+    draft = [(65, Odds(-0.1, 0.8, 0.4))]
+    assert [rule(draft) for _ in range(3)] == [False, False, True]
+    rule.begin()
+    assert [rule(draft) for _ in range(3)] == [False, False, True]
 
 
 def test_calibration_sees_what_the_device_sees(pair: Pair, decoder: ScriptedDecoder) -> None:
