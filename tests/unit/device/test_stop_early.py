@@ -257,7 +257,7 @@ def test_sampled_answers_start_behind_the_prompt(pair: Pair, decoder: ScriptedDe
         samples.append(bytes(t for t in decoder.ids if t < END).decode())
         return decoder.most_likely()
 
-    decoder.sample = sample  # type: ignore[attr-defined]
+    decoder.sample = sample  # type: ignore[method-assign]
     store(calibration(stop=STOP), pair.manifest)
     receipt = ask(Verbose(decoder), pair, decoder, budget=30, temperature=0.7, seed=1)[0].receipt
     assert (receipt.answer, receipt.finish) == ("9", "end+enough")
