@@ -27,7 +27,7 @@ from duet_device.errors import (
 )
 from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
 from duet_device.link import Link, cancelled
-from duet_device.policy.readiness import StopRule
+from duet_device.policy.readiness import CalibratedStop
 from duet_device.policy.rounds import best, compared, following, goes_on, is_settled
 from duet_device.question import Question
 from duet_device.settings import Settings
@@ -85,7 +85,7 @@ def answer(
             if not require_cloud:
                 link.kept_back = own_part_s
             stop = exchange.calibration.stop if exchange.calibration else None
-            enough = StopRule(stop) if stop and exchange.settings.stop == "auto" else None
+            enough = CalibratedStop(stop) if stop and exchange.settings.stop == "auto" else None
             signal = yield from read_signal(
                 link,
                 decoder,
