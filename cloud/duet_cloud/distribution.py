@@ -63,7 +63,7 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
         try:
             route = self._routes.find(request.pair)
             pair = route.name
-            entry = _entry(route.pair.manifest.decoder.files, request)
+            entry = _entry(route.pair.manifest.device_files, request)
             path = entry.path
             if self._fetching.total() >= MOST_FETCHES:
                 raise exhausted(f"{MOST_FETCHES} downloads are running", _RETRY_AFTER_S)

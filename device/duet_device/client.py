@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import grpc
 
+from duet_contract.calibration import Calibration
 from duet_contract.connections import wait_until_connected
 from duet_contract.errors import ContractError
+from duet_contract.receipt import Route
+from duet_contract.v1.inference_pb2 import ReasonRequest, SignalChunk
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import (
     DeviceError,
@@ -33,6 +36,8 @@ from duet_device.identity.renewal import renew_if_due
 from duet_device.link import Link, cancelled
 from duet_device.pairs.pair import Pair, load_decoder, open_pair
 from duet_device.pipeline import Asked, answer_in_order
+from duet_device.policy.calibrations import HOW, calibration_of
+from duet_device.policy.routing import asks_meanwhile, by_user
 from duet_device.question import Question, build_request
 from duet_device.servers import Server
 from duet_device.settings import (
@@ -204,7 +209,7 @@ class Client:
         questions: Iterable[str | Question | DeviceError],
         *,
         in_flight: int = DEFAULT_IN_FLIGHT,
-        stop: threading.Event | None = None,
+        interrupt: threading.Event | None = None,
         **changes: Unpack[QuestionSettings],
     ) -> Generator[tuple[int, Event | DeviceError]]:
         """Answer questions in their order; the signals of the next ones arrive meanwhile.
@@ -215,7 +220,7 @@ class Client:
             questions: read one by one, up to `in_flight` ahead; an error, for a question that could
                 not be made, is yielded in its turn.
             in_flight: most questions that were sent and are not answered.
-            stop: set from any thread to stop all.
+            interrupt: set from any thread to stop all.
             **changes: settings of these questions; `timeout` counts from when each is sent.
 
         Returns:
@@ -238,7 +243,7 @@ class Client:
             raise UsageProblem(f"in_flight is {in_flight}: give 1 or more")
         reference: _References = []
         stream = self._answer_all(
-            questions, self._changed(changes), in_flight, stop or threading.Event(), reference
+            questions, self._changed(changes), in_flight, interrupt or threading.Event(), reference
         )
         reference.append(weakref.ref(stream))
         return stream
@@ -388,22 +393,72 @@ class Client:
         yield from self._renew(server)
 
     def _begin(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
-        """Send a question."""
-        request = build_request(question, self.pair.manifest, settings)
-        link = None
+        """Send a question, unless the device is to answer it alone."""
+        manifest = self.pair.manifest
+        request = build_request(question, manifest, settings)
         notes: list[Note] = []
-        if not settings.device_only and question.signal is None:
+        alone = settings.device_only or question.signal is not None
+        if alone or settings.route == "device":
+            route = None if alone else by_user(manifest, force=settings.force)
+            return Asked(question, settings, deadline, request.request_id, None, (), route)
+        calibration = calibration_of(self.pair) if settings.route == "auto" else None
+        threshold = calibration.gate if calibration else None
+        if settings.route == "auto" and threshold is None:
+            notes.append(Note(f"{manifest.id} has no gate, the cloud is asked: {HOW} makes one"))
+
+        def ask() -> Link | None:
             servers = self._open_servers(settings, deadline, notes)
-            if servers:
-                link = Link(
-                    servers,
-                    request,
-                    deadline,
-                    settings.connect_timeout,
-                    budget=settings.budget_for(self.pair.manifest),
-                    vocabulary=self.pair.manifest.decoder.vocabulary.size,
-                )
-        return Asked(question, settings, deadline, request.request_id, link, tuple(notes))
+            return self._link(servers, request, settings, deadline) if servers else None
+
+        route = None
+        if calibration is None or threshold is None:
+            link = ask()
+        else:
+            loaded = self._given_decoder is not None or self._decoder is not None
+            link = ask() if asks_meanwhile(threshold, loaded=loaded) else None
+            try:
+                route = self._judge(question, settings, deadline, calibration)
+            except BaseException:
+                if link:
+                    link.cancel()
+                raise
+            if route.taken == "cloud":
+                link = link or ask()
+            elif link:
+                link.cancel()
+                route = route.model_copy(update={"unused_tokens": self._count(link.held)})
+        return Asked(question, settings, deadline, request.request_id, link, tuple(notes), route)
+
+    def _link(
+        self,
+        servers: list[Server],
+        request: ReasonRequest,
+        settings: Settings,
+        deadline: Deadline,
+    ) -> Link:
+        manifest = self.pair.manifest
+        return Link(
+            servers,
+            request,
+            deadline,
+            settings.connect_timeout,
+            budget=request.budget or settings.budget_for(manifest),
+            vocabulary=manifest.decoder.vocabulary.size,
+        )
+
+    def _judge(
+        self, question: Question, settings: Settings, deadline: Deadline, calibration: Calibration
+    ) -> Route:
+        decoder, manifest = self._load_decoder(), self.pair.manifest
+        from duet_device.attempt import Exchange
+        from duet_device.gate import judge
+
+        return judge(Exchange(question, manifest, settings, decoder, deadline), calibration)
+
+    def _count(self, signal: SignalChunk) -> int:
+        """Count the tokens of a signal, in the decoder's vocabulary if it is text."""
+        text = signal.text
+        return len(self._load_decoder().encode_text(text) if text else signal.tokens.ids)
 
     def _finish(self, asked: Asked) -> Generator[Event]:
         """Answer a question that was sent; its link is cancelled in the end."""
@@ -414,12 +469,32 @@ class Client:
             yield from asked.notes
             # Loaded and imported while the cloud already works.
             decoder = self._load_decoder()
-            from duet_device.exchange import Exchange, answer
+            from duet_device.answer_receipt import with_route
+            from duet_device.attempt import Exchange
+            from duet_device.exchange import answer
 
+            calibration = None
+            try:
+                calibration = calibration_of(self.pair)
+            except ModelProblem as error:
+                yield Note(f"{error}; the policy's defaults apply")
             exchange = Exchange(
-                asked.question, self.pair.manifest, asked.settings, decoder, asked.deadline
+                asked.question,
+                self.pair.manifest,
+                asked.settings,
+                decoder,
+                asked.deadline,
+                calibration,
             )
-            yield from answer(exchange, asked.request_id, link)
+            route = asked.route
+            kept = route is not None and route.taken == "device"
+
+            def ask(request: ReasonRequest) -> Link:
+                return self._link(self._servers, request, asked.settings, asked.deadline)
+
+            for event in answer(exchange, asked.request_id, None if kept else link, ask):
+                unused = link if kept else None
+                yield with_route(exchange, event, route, unused) if route else event
 
         with closing(cancelled(link, answer()) if link else answer()) as events:
             yield from events

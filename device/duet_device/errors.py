@@ -38,6 +38,12 @@ class CloudUnreachable(DeviceError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class AloneWorthless(DeviceError):
+    """The device was asked to answer alone, and its pair says that this is worth nothing."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
 class BrokenSignal(CloudUnreachable):
     """The cloud sent what is not a signal by the contract."""
 

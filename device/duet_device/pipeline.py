@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 from duet_contract.errors import ContractError
+from duet_contract.receipt import Route
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError, Interrupted, ModelProblem
 from duet_device.events import Event, Note
@@ -29,6 +30,8 @@ class Asked:
     """Source of the signal; None if the cloud is not asked."""
     notes: tuple[Note, ...]
     """What the user should know before any other event."""
+    route: Route | None = None
+    """What decided who answers; None if nothing did. Where it is the device, `link` is cancelled."""
 
 
 def answer_in_order(

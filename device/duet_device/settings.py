@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, TypedDict, cast, get_args
 
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_device.errors import UsageProblem
@@ -10,6 +10,14 @@ from duet_device.errors import UsageProblem
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
 
+Choice = Literal["auto", "cloud", "device"]
+"""Who answers: the device judges each question, a signal is asked for, or the device alone."""
+CHOICES: tuple[str, ...] = get_args(Choice)
+Stop = Literal["auto", "never"]
+"""Whether the device ends a signal that is enough."""
+STOPS: tuple[str, ...] = get_args(Stop)
+MOST_ROUNDS = 16
+"""Most signals of one question."""
 DEFAULT_PORT = 50151
 """Port of a cloud's services, where an address names none."""
 ENROLLMENT_PORT = 50152
@@ -32,10 +40,13 @@ class QuestionSettings(TypedDict, total=False):
     seed: int | None
     timeout: float
     connect_timeout: float
+    route: Choice
+    force: bool
     device_only: bool
     require_cloud: bool
+    stop: Stop
+    rounds: int
     prompt_lookup: bool
-    speculative_prefill: bool
 
 
 class ClientSettings(QuestionSettings, total=False):
@@ -70,16 +81,24 @@ class Settings:
     """Time limit for the whole question in seconds, at most a year."""
     connect_timeout: float = 3.0
     """Time limit for the connection to the cloud in seconds, at most a year."""
+    route: Choice = "cloud"
+    """"auto": the device answers alone where the pair's calibration trusts it, and asks the cloud
+    otherwise. "device": the device alone, unless its pair says that this is worth nothing."""
+    force: bool = False
+    """With route "device": answer even if the pair says that the decoder alone is worth nothing."""
     device_only: bool = False
-    """Never open a connection."""
+    """Never open a connection, with any pair: the same as route "device" with `force`."""
     require_cloud: bool = False
     """Raise an error instead of answering without the cloud."""
+    stop: Stop = "auto"
+    """"auto": the device ends a signal that is enough by the pair's calibration, if it has one. "never":
+    it reads every signal to its end."""
+    rounds: int = 1
+    """Most signals of a question: while its answer is doubtful, the device asks for more."""
     threads: int | None = None
     """Threads for decoding; None is what was measured here, or `default_threads()`."""
     prompt_lookup: bool = True
     """Speculative decoding by prompt lookup, while that is faster (greedy answers only)."""
-    speculative_prefill: bool = False
-    """Predict the signal while waiting for it: the answer starts sooner, with more computing."""
 
     def budget_for(self, manifest: "Manifest") -> int:
         """Maximum number of signal tokens with a pair."""
@@ -114,8 +133,16 @@ class Settings:
             raise UsageProblem(f"temperature is {self.temperature:g}: {TEMPERATURE_RULE}")
         if self.seed is not None and not 0 <= self.seed <= MOST_SEED:
             raise UsageProblem(f"seed is {self.seed}: give 0 to {MOST_SEED}")
+        if self.stop not in STOPS:
+            raise UsageProblem(f"stop is {self.stop!r}: give one of {', '.join(STOPS)}")
+        if not 1 <= self.rounds <= MOST_ROUNDS:
+            raise UsageProblem(f"rounds is {self.rounds}: give 1 to {MOST_ROUNDS}")
+        if self.route not in CHOICES:
+            raise UsageProblem(f"route is {self.route!r}: give one of {', '.join(CHOICES)}")
         if self.device_only and self.require_cloud:
             raise UsageProblem("device_only and require_cloud contradict each other")
+        if self.route != "cloud" and self.require_cloud:
+            raise UsageProblem(f"route {self.route} and require_cloud contradict each other")
 
 
 def usable_processors() -> int:

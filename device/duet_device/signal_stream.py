@@ -2,14 +2,16 @@
 
 Whatever has arrived is evaluated together, in small batches, and the queue is checked between them;
 the prompt's end joins the last batch. So the wait behind the last chunk does not grow with the
-signal.
+signal. While the device waits, it looks ahead (`duet_device.decoder.lookahead`): an end without new
+tokens costs nothing, and a signal that is enough is ended here.
 """
 
 import codecs
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from duet_contract.encodings import SignalReader, signal_reader
+from duet_contract.encodings import SignalReader, TokenSignalReader, signal_reader
 from duet_contract.errors import EncodingError
 from duet_contract.manifest import Vocabulary
 from duet_contract.v1.inference_pb2 import (
@@ -18,9 +20,10 @@ from duet_contract.v1.inference_pb2 import (
     SIGNAL_ENCODING_TOKEN_IDS,
     SignalChunk,
     SignalEnd,
+    TokenIds,
 )
 from duet_device.decoder.llama import BATCH, Decoder
-from duet_device.decoder.speculative_prefill import SpeculativePrefill
+from duet_device.decoder.lookahead import DRAFT, Drafted, Lookahead
 from duet_device.errors import (
     CloudRefused,
     CloudUnreachable,
@@ -61,6 +64,17 @@ class Signal:
     """The cloud's last message; None if the signal is stored, or not whole."""
     done_at: float | None = None
     """When that message arrived."""
+    enough: bool = False
+    """Whether the device ended it, since it knew enough."""
+    chunk: SignalChunk | None = None
+    """All of it, as a request has it that continues it; None if it is empty or stored."""
+    draft: tuple[Drafted, ...] = ()
+    """The answer's first tokens (`Lookahead.draft`)."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the reasoner ended it."""
+        return not (self.cut or self.enough)
 
 
 def read_signal(
@@ -70,8 +84,11 @@ def read_signal(
     suffix: list[int],
     reserve: Callable[[int], None],
     *,
-    speculative_prefill: bool = False,
+    ends: frozenset[int] = frozenset(),
+    greedy: bool = True,
+    enough: Callable[[Sequence[Drafted]], bool] | None = None,
     accept_part: bool = False,
+    start: Signal | None = None,
 ) -> Generator[Note | SignalText, None, Signal]:
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
@@ -81,9 +98,12 @@ def read_signal(
         vocabulary: the decoder's.
         suffix: the prompt's tokens after the signal.
         reserve: makes room for a prompt of so many tokens.
-        speculative_prefill: predict the signal while waiting for it
-            (`duet_device.decoder.speculative_prefill`).
+        ends: tokens that end the answer, in addition to those that end any text of the model.
+        greedy: whether the answer takes the most likely token each time.
+        enough: given a whole draft of the answer, at most once a chunk: whether to end the signal
+            here. None reads it to its end.
         accept_part: return the signal so far where the rest does not come.
+        start: what this signal continues, which the decoder has evaluated.
 
     Yields:
         The signal's text as it arrives, and what the link notes.
@@ -97,12 +117,17 @@ def read_signal(
         DeviceError: see `Link.next`.
     """
     before = list(decoder.ids)
-    ahead_tokens = None if speculative_prefill else 0
-    reader = _ChunkReader(decoder, vocabulary, link.deadline.check)
-    ahead = SpeculativePrefill(decoder, ahead_tokens)
+
+    def begin() -> tuple[_ChunkReader, Lookahead]:
+        return (
+            _ChunkReader(decoder, vocabulary, link.deadline.check, start),
+            Lookahead(decoder, suffix, ends, DRAFT if enough else 1),
+        )
+
+    reader, ahead = begin()
     pending: list[int] = []
-    is_over = False
-    arrival: Item | DeviceError | None
+    is_over = is_judged = False
+    arrival: Item | _Enough | DeviceError | None
     while not is_over or pending:
         patience = 0.0 if len(pending) >= _STEP else _PATIENCE_S
         while not is_over:
@@ -112,9 +137,13 @@ def read_signal(
                         link.check_time()
                 elif (arrival := link.poll(0)) is None:
                     link.deadline.check()
-                    if ahead.guess():
+                    if reader.received and ahead.step(() if ahead.draft else reader.held):
                         continue
-                    arrival = link.next()
+                    if enough and ahead.draft and ahead.is_whole and not is_judged:
+                        is_judged = True
+                        if enough(ahead.draft):
+                            arrival = _end_here(link)
+                    arrival = arrival or link.next()
             except (CloudUnreachable, CloudRefused, PairMismatch, SignalLate) as error:
                 if not (accept_part and reader.received):
                     raise
@@ -126,11 +155,11 @@ def read_signal(
                 continue
             if isinstance(arrival, Restart):
                 decoder.become(before, link.deadline.check)
-                reader = _ChunkReader(decoder, vocabulary, link.deadline.check)
-                ahead = SpeculativePrefill(decoder, ahead_tokens)
+                reader, ahead = begin()
                 pending = []
                 continue
             ids, text = reader.take(arrival)
+            is_judged = False
             if is_over := reader.is_over:
                 ids = ids + suffix
             pending += ids if pending else ahead.arrive(ids, last=is_over)
@@ -144,21 +173,53 @@ def read_signal(
                 reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (not is_over))
             except ModelProblem as error:
                 raise CloudUnreachable(f"the signal is too long: {error}") from error
-            ahead.evaluate(step, want_next=not pending)
-    return reader.signal()
+            # Without a suffix, the answer follows the signal's last token.
+            ahead.evaluate(step, want_next=not pending and (is_over or not suffix))
+    if not greedy:
+        ahead.drop()
+    return reader.signal(ahead.draft)
+
+
+@dataclass(frozen=True)
+class _Enough:
+    """The device has ended the signal; `unread`: what had arrived by then."""
+
+    unread: tuple[Arrival, ...]
+
+
+def _end_here(link: Link) -> Item | _Enough:
+    """End the signal, unless something has arrived meanwhile: that is paid for, and read."""
+    if (arrival := link.poll(0)) is not None:
+        return arrival
+    link.cancel()
+    unread = []
+    with suppress(DeviceError):  # Why the call ended does not matter any more.
+        while (arrival := link.poll(0)) is not None:
+            if isinstance(arrival, Arrival):
+                unread.append(arrival)
+    return _Enough(tuple(unread))
 
 
 class _ChunkReader:
     """Turns what arrives into tokens and text."""
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        vocabulary: Vocabulary,
+        check: Callable[[], None],
+        start: Signal | None,
+    ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._check = check
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader: SignalReader | None = None
-        self._text: list[str] = []
-        self._ids: list[int] = []
+        self._text: list[str] = [start.text] if start else []
+        self._ids: list[int] = list(start.ids) if start else []
+        self._start = start.chunk if start else None
+        self._unread = 0
+        self._enough = False
         self._first_chunk: float | None = None
         self._last_chunk: float | None = None
         self._end: Arrival | None = None
@@ -172,13 +233,18 @@ class _ChunkReader:
     @property
     def is_over(self) -> bool:
         """Whether nothing more follows."""
-        return self._end is not None or self._missing is not None
+        return self._end is not None or self._missing is not None or self._enough
 
-    def take(self, arrival: Arrival | DeviceError) -> tuple[list[int], str]:
+    @property
+    def held(self) -> list[int]:
+        """Tokens that have arrived, and may still change by what follows."""
+        return self._reader.held() if self._reader else []
+
+    def take(self, arrival: Arrival | _Enough | DeviceError) -> tuple[list[int], str]:
         """Return the decoder's tokens that an arrival completes, and its text.
 
         Args:
-            arrival: a message, or why the rest of the signal is missing.
+            arrival: a message, or why nothing more follows.
 
         Raises:
             CloudUnreachable: the chunk cannot be read.
@@ -186,6 +252,9 @@ class _ChunkReader:
         try:
             if isinstance(arrival, DeviceError):
                 self._missing = arrival
+            elif isinstance(arrival, _Enough):
+                self._enough = True
+                self._unread = self._count(arrival.unread)
             elif isinstance(arrival.message, SignalChunk):
                 return self._feed(arrival.message, arrival.at)
             else:
@@ -195,21 +264,42 @@ class _ChunkReader:
         except EncodingError as error:
             raise CloudUnreachable(f"the signal cannot be read: {error}") from error
 
-    def signal(self) -> Signal:
-        """Return the signal, once nothing more follows."""
+    def signal(self, draft: Sequence[Drafted]) -> Signal:
+        """Return the signal, once nothing more follows.
+
+        Args:
+            draft: the answer's first tokens, if there are any.
+        """
         end = self._end.message if self._end else None
         assert end is None or isinstance(end, SignalEnd)
-        counted = end.prefix_tokens + end.signal_tokens if end else len(self._ids)
+        counted = end.prefix_tokens + end.signal_tokens if end else len(self._ids) + self._unread
         return Signal(
             text="".join(self._text),
             ids=tuple(self._ids),
             tokens=counted,
-            cut=end is None or end.finish_reason == FINISH_REASON_BUDGET,
+            cut=not self._enough and (end is None or end.finish_reason == FINISH_REASON_BUDGET),
             missing=self._missing,
             first_chunk=self._first_chunk,
             last_chunk=self._last_chunk,
             done=end,
             done_at=self._end.at if self._end else None,
+            enough=self._enough,
+            chunk=self._chunk(),
+            draft=tuple(draft),
+        )
+
+    def _chunk(self) -> SignalChunk | None:
+        if self._reader is None:
+            return self._start
+        if isinstance(self._reader, TokenSignalReader):
+            return SignalChunk(tokens=TokenIds(ids=self._ids))
+        return SignalChunk(text="".join(self._text))
+
+    def _count(self, unread: Sequence[Arrival]) -> int:
+        """Count the tokens of chunks that arrived and are not read."""
+        chunks = [each.message for each in unread if isinstance(each.message, SignalChunk)]
+        return sum(
+            len(chunk.tokens.ids) or len(self._decoder.encode_text(chunk.text)) for chunk in chunks
         )
 
     def _feed(self, chunk: SignalChunk, at: float) -> tuple[list[int], str]:

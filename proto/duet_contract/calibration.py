@@ -5,12 +5,15 @@ file: quantization changes probabilities. `calibration.json` is in the pair's di
 signed by its manifest, or on the device of the user who fitted it.
 """
 
+from bisect import bisect_right
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from duet_contract.errors import ManifestError
-from duet_contract.manifest import Positive, Sha256
+from duet_contract.integrity import describe_file
+from duet_contract.manifest import MANIFEST_NAME, Manifest, Positive, Sha256, load_manifest
 
 CALIBRATION_NAME = "calibration.json"
 CALIBRATION_SCHEMA = 1
@@ -43,6 +46,24 @@ class Threshold(_Model):
     """Share of right answers among those."""
     signal_tokens: Annotated[float, Field(ge=0)]
     """Mean signal tokens a question on the test questions, with this decision alone."""
+    chances: tuple[tuple[float, Share], ...] = ()
+    """Probability of a right answer from each value of the measure upward, in rising order."""
+
+    def chance(self, value: float) -> float | None:
+        """Return the probability that an answer with this value is right; None if not fitted.
+
+        Examples:
+            >>> threshold = Threshold(
+            ...     measure="margin", at_least=0.5, risk=0.1, failure=0.05, trusted=0.4,
+            ...     right=0.93, signal_tokens=7.5, chances=((0.1, 0.2), (0.5, 0.9)),
+            ... )
+            >>> threshold.chance(0.0), threshold.chance(0.3), threshold.chance(0.5)
+            (0.2, 0.2, 0.9)
+        """
+        if not self.chances:
+            return None
+        at = bisect_right([least for least, _ in self.chances], value)
+        return self.chances[max(0, at - 1)][1]
 
 
 class Probe(_Model):
@@ -65,6 +86,8 @@ class Calibration(_Model):
     """Hash of the decoder file whose probabilities were measured."""
     data: str
     """Name of the data."""
+    against: Literal["answers", "cloud"] = "answers"
+    """What counts as right: the data's answers, or what the pair answers with the whole signal."""
     questions: Positive
     """Questions that the thresholds were fitted on."""
     tokens: Annotated[float, Field(ge=0)]
@@ -124,3 +147,51 @@ def parse_calibration(text: str, source: str = CALIBRATION_NAME) -> Calibration:
             "upgrade duet-contract, or make it with: duet-device calibrate DATA"
         )
     return made
+
+
+def check_calibration(
+    made: Calibration, manifest: Manifest, source: str = CALIBRATION_NAME
+) -> None:
+    """Refuse a calibration that is not of a pair and its decoder file.
+
+    Args:
+        made: as parsed.
+        manifest: the pair's.
+        source: names it in errors.
+
+    Raises:
+        ManifestError: says how to make one that is.
+    """
+    again = f"duet-device calibrate DATA --pair {manifest.id}"
+    if made.pair != manifest.reference:
+        raise ManifestError(
+            f"{source} is of {made.pair}, not of {manifest.reference}: make one with: {again}"
+        )
+    if made.decoder_sha256 != manifest.decoder_sha256:
+        raise ManifestError(
+            f"{source} was measured with another decoder file of {manifest.id}, and quantization "
+            f"changes probabilities: make it again with: {again}"
+        )
+
+
+def add_calibration(directory: Path, file: Path) -> Manifest:
+    """Copy a calibration into a pair and name it in the manifest; the caller signs the pair again.
+
+    Args:
+        directory: the pair's.
+        file: a calibration of this pair and its decoder file; it replaces one that is there.
+
+    Raises:
+        ManifestError: it is not of this pair, or one of the files cannot be read or written.
+    """
+    manifest = load_manifest(directory)
+    try:
+        made = parse_calibration(file.read_text("utf-8"), str(file))
+        check_calibration(made, manifest, str(file))
+        target = directory / CALIBRATION_NAME
+        target.write_text(made.to_json(), "utf-8")
+        manifest = manifest.model_copy(update={"calibration": describe_file(directory, target)})
+        (directory / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"cannot add {file} to {directory}: {error}") from error
+    return manifest

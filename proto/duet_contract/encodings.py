@@ -63,6 +63,10 @@ class SignalReader(Protocol):
         """
         ...
 
+    def held(self) -> list[int]:
+        """Return the token ids held back until now, which may still change by what follows."""
+        ...
+
     def finish(self) -> list[int]:
         """Return the token ids held back until now; the signal is complete."""
         ...
@@ -84,6 +88,10 @@ class TokenSignalReader:
                 f"the cloud sent token id {max(ids)}, the vocabulary ends at {self._size - 1}"
             )
         return ids
+
+    def held(self) -> list[int]:
+        """See `SignalReader`."""
+        return []
 
     def finish(self) -> list[int]:
         """See `SignalReader`."""
@@ -132,11 +140,16 @@ class TextSignalReader:
             self._held.append(text[start:])
         return ids
 
-    def finish(self) -> list[int]:
+    def held(self) -> list[int]:
         """See `SignalReader`."""
         held = "".join(self._held)
-        self._held.clear()
         return self._encode(held) if held else []
+
+    def finish(self) -> list[int]:
+        """See `SignalReader`."""
+        ids = self.held()
+        self._held.clear()
+        return ids
 
     def _word_starts(self, text: str) -> Iterator[int]:
         if self._held and text.startswith(" ") and not self._held[-1][-1].isspace():

@@ -232,10 +232,12 @@ class Manifest(_Model):
     alone: Literal["useful"] | None = None
     """"useful": without the cloud the decoder answers alone, since its answers are worth something.
     None: a device without the cloud reports an error, unless its user asks for an answer alone."""
+    calibration: PairFile | None = None
+    """Thresholds of the device's policy (`duet_contract.calibration`); None if the pair has none."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        paths = [file.path for file in (*self.reasoner.files, *self.decoder.files)]
+        paths = [file.path for file in self.files]
         if len(set(paths)) != len(paths):
             raise ValueError("a file is listed twice")
         if self.answers == "computed" and self.quantities != "private":
@@ -255,6 +257,21 @@ class Manifest(_Model):
                     f"limits.question plus limits.budget do not fit into {name}.context"
                 )
         return self
+
+    @property
+    def files(self) -> tuple[PairFile, ...]:
+        """Every file of the pair, apart from manifest and signature."""
+        return (*self.reasoner.files, *self.device_files)
+
+    @property
+    def device_files(self) -> tuple[PairFile, ...]:
+        """The files that a device needs: the decoder's, and the calibration if there is one."""
+        return (*self.decoder.files, *([self.calibration] if self.calibration else ()))
+
+    @property
+    def decoder_sha256(self) -> str:
+        """SHA-256 of the decoder's GGUF file."""
+        return next(file.sha256 for file in self.decoder.files if file.path == self.decoder.path)
 
     @property
     def reasoner_alone_tokens(self) -> float | None:

@@ -26,7 +26,6 @@ from duet_contract.manifest import (
     MANIFEST_NAME,
     SIGNATURE_NAME,
     Manifest,
-    PairFile,
     load_manifest,
 )
 
@@ -47,7 +46,7 @@ def sign_pair(directory: Path, key: Ed25519PrivateKey) -> Manifest:
         SignatureError: the signature cannot be written.
     """
     manifest = load_manifest(directory)
-    files = all_files(manifest)
+    files = manifest.files
     verify_files(directory, files)
     digests = {file.path: file.sha256 for file in files}
     digests[MANIFEST_NAME] = sha256_of(directory / MANIFEST_NAME)
@@ -103,7 +102,7 @@ def verify_signature(
     name = manifest.reference
     if digests.get(MANIFEST_NAME) != hashlib.sha256(manifest_json).hexdigest():
         raise SignatureError(f"the manifest of {name} was altered after it was signed")
-    for file in all_files(manifest):
+    for file in manifest.files:
         if digests.get(file.path) != file.sha256:
             raise SignatureError(f"{file.path} of {name} is not what was signed")
     return key
@@ -132,11 +131,6 @@ def enclosed_key(signature: bytes) -> bytes | None:
         return key if fingerprint(key) == hint else None
     except (ContractError, TypeError, ValueError):
         return None
-
-
-def all_files(manifest: Manifest) -> tuple[PairFile, ...]:
-    """Return every file of a pair, apart from manifest and signature."""
-    return (*manifest.reasoner.files, *manifest.decoder.files)
 
 
 def _pae(payload: bytes) -> bytes:

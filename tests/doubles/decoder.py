@@ -1,6 +1,12 @@
 """A decoder without a model: bytes are its tokens, and a function says what follows."""
 
+import math
 from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duet_device.decoder.odds import Odds
 
 END = 256
 SIZE = 257
@@ -23,7 +29,8 @@ class ScriptedDecoder:
         self.evaluations: list[tuple[int, int]] = []
         self.closed = False
         self._follows, self._sure = follows, sure
-        self._odds: list[float] = []
+        self._odds: list[Odds] = []
+        self.rolls_back = True
 
     def encode_template(self, text: str) -> list[int]:
         parts = text.split("<|end|>")
@@ -58,30 +65,50 @@ class ScriptedDecoder:
         assert len(self.ids) + len(ids) <= self.context
         self.evaluations.append((len(self.ids), len(ids)))
         self.ids += ids
-        self._odds = [self._sure(self.ids)]
+        self._odds = [_odds(self._sure(self.ids))] if want_next else []
 
-    def evaluate_all(self, ids: Sequence[int]) -> list[int]:
+    def evaluate_all(self, ids: Sequence[int], outputs: int | None = None) -> list[int]:
         base = len(self.ids)
         self.evaluate(ids)
-        prefixes = [self.ids[: base + i + 1] for i in range(len(ids))]
-        self._odds = [self._sure(prefix) for prefix in prefixes]
+        first = 0 if outputs is None else len(ids) - outputs
+        prefixes = [self.ids[: base + i + 1] for i in range(first, len(ids))]
+        self._odds = [_odds(self._sure(prefix)) for prefix in prefixes]
         return [self._follows(prefix) for prefix in prefixes]
 
-    def odds(self) -> list[float]:
+    def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
+        assert tokens is None or len(tokens) == len(self._odds)
         return self._odds
+
+    def sample(self, _: object) -> int:
+        """Whatever the sampler, what is most likely."""
+        return self.most_likely()
+
+    def state(self) -> NDArray[np.float32]:
+        """The length of the sequence, and its last token."""
+        return np.asarray([len(self.ids), self.ids[-1]], np.float32)
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
         self.ids = []
         self.evaluate(ids, check=check)
 
     def keep(self, count: int) -> None:
+        if count < len(self.ids):
+            self._odds = []
         del self.ids[count:]
 
     def most_likely(self) -> int:
+        assert self._odds, "the last evaluation did not ask for the next token"
         return self._follows(self.ids)
 
     def close(self) -> None:
         self.closed = True
+
+
+def _odds(probability: float) -> Odds:
+    """Of a token with a probability, where one other token has the rest."""
+    rest = 1.0 - probability
+    entropy = -sum(share * math.log(share) for share in (probability, rest) if share)
+    return Odds(math.log(probability), probability - rest, entropy)
 
 
 def answering(text: str, prompt: str) -> Callable[[Sequence[int]], int]:

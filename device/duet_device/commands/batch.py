@@ -4,42 +4,35 @@ A row is written when its question is answered, so that a run that is stopped in
 nothing. At the end the rows are brought into the questions' order.
 """
 
-import fcntl
 import json
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event as Stop
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from duet_contract.private_files import write_private
 from duet_contract.terminal import json_text
 from duet_device.commands.output import error_data, note, show
 from duet_device.errors import (
     BatchIncomplete,
     DeviceError,
     IdentityProblem,
-    OutputLost,
     UntrustedPair,
     UsageProblem,
     VaultError,
 )
+from duet_device.rows_file import Row, append, locked, read_rows, sort
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
-    from duet_device.client import Client
-    from duet_device.events import Result
-    from duet_device.question import Question
+    from duet_device.events import AskEvent
 
 # Failures of one kind in a row that stop a batch: the next ones would fail as well.
 _MOST_FAILURES = 8
 _STDIO = Path("-")
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -50,6 +43,8 @@ class Item:
     """The id that the file gives it, or the number of its line."""
     question: str
     """The question as typed."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The row as the file has it."""
 
 
 @dataclass
@@ -60,16 +55,10 @@ class Batch:
     """JSON lines; `-` is stdin."""
     answers: Path
     """JSON lines; `-` is stdout, which keeps nothing for the next run."""
-    in_flight: int
-    """Most questions that were sent and are not answered."""
-    prepare: "Callable[[str], Question]"
-    """Makes a question of its text: adds context, redacts."""
-    store: "Callable[[Question, Result], object]"
-    """Stores an answer in the history."""
-    stop: Stop
-    """Set to stop the batch."""
+    ask: "Callable[[list[str]], Generator[tuple[int, AskEvent | DeviceError]]]"
+    """Answers questions in their order (`duet_device.asking.Asking.all`)."""
 
-    def run(self, client: "Client") -> None:
+    def run(self) -> None:
         """Answer every question that has no answer yet.
 
         Raises:
@@ -81,48 +70,38 @@ class Batch:
         if self.questions != _STDIO and self.questions.resolve() == self.answers.resolve():
             raise UsageProblem(f"--in and --out are the same file: {self.answers}")
         if self.answers == _STDIO:
-            self._answer(client, items, lambda row: show(json_text(row)))
+            self._answer(items, lambda row: show(json_text(row)))
             return
-        with _locked(self.answers) as file:
-            rows = _read_rows(file, self.answers)
+        with locked(self.answers) as file:
+            rows = read_rows(file, self.answers)
             missing = [each for each in items if not _is_answer(rows.get(each.id), each)]
             if len(missing) < len(items):
                 note(f"{len(items) - len(missing)} of {len(items)} are answered already")
 
             def write(row: Row) -> None:
                 rows[row["id"]] = row
-                _append(file, row, self.answers)
+                append(file, row, self.answers)
 
             try:
-                self._answer(client, missing, write)
+                if missing:
+                    self._answer(missing, write)
             finally:
-                _sort(self.answers, rows, items)
+                sort(self.answers, rows, [each.id for each in items])
 
-    def _answer(self, client: "Client", items: list[Item], write: Callable[[Row], None]) -> None:
+    def _answer(self, items: list[Item], write: Callable[[Row], None]) -> None:
         from duet_device.events import Note, Result
 
-        asked: dict[int, Question] = {}
         failed, in_a_row = 0, 0
         last: DeviceError | None = None
-
-        def questions() -> "Iterator[Question | DeviceError]":
-            for number, item in enumerate(items):
-                try:
-                    asked[number] = self.prepare(item.question)
-                    yield asked[number]
-                except UsageProblem as error:
-                    yield error
-
-        with _bar(len(items)) as advance:
-            stream = client.stream_all(questions(), in_flight=self.in_flight, stop=self.stop)
+        stream = self.ask([item.question for item in items])
+        with bar(len(items), "answers") as advance, closing(stream):
             for number, event in stream:
                 item = items[number]
                 head = {"id": item.id, "question": item.question}
                 if isinstance(event, Note):
                     note(f"{item.id}: {event.text}")
                 elif isinstance(event, Result):
-                    write({**head, **event.receipt.model_dump(mode="json")})
-                    self.store(asked.pop(number), event)
+                    write({**head, **json.loads(event.receipt.model_dump_json())})
                     last, in_a_row = None, 0
                     advance(1)
                 elif isinstance(event, DeviceError):
@@ -185,78 +164,21 @@ def _item(line: str, number: int) -> Item | None:
     if not isinstance(data, dict) or not isinstance(data.get("question"), str):
         return None
     id_ = data.get("id", number)
-    return Item(str(id_), data["question"]) if isinstance(id_, str | int) else None
+    return Item(str(id_), data["question"], data) if isinstance(id_, str | int) else None
 
 
 def _is_answer(row: Row | None, item: Item) -> bool:
     return row is not None and "error" not in row and row.get("question") == item.question
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
-    """The file of answers, made if it is missing; one process at a time."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
-    with os.fdopen(handle, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageProblem(f"another process writes {path}: give another --out") from error
-        yield file
-
-
-def _read_rows(file: IO[bytes], path: Path) -> dict[str, Row]:
-    """Return the rows that are there by id; of the same id, the last. A torn last line goes."""
-    file.seek(0)
-    rows: dict[str, Row] = {}
-    for number, line in enumerate(file.read().splitlines(keepends=True), start=1):
-        try:
-            row = json.loads(line)
-            rows[row["id"]] = row
-        except (ValueError, KeyError, TypeError) as error:
-            if not line.endswith(b"\n"):
-                file.truncate(file.tell() - len(line))
-                break
-            raise UsageProblem(
-                f"{path}, line {number} is not an answer of a batch: give another --out"
-            ) from error
-    return rows
-
-
-def _append(file: IO[bytes], row: Row, path: Path) -> None:
-    try:
-        file.write(_line(row))
-        file.flush()
-    except OSError as error:
-        raise OutputLost(f"cannot write {path}: {error.strerror}") from error
-
-
-def _sort(path: Path, rows: dict[str, Row], items: Iterable[Item]) -> None:
-    """Bring the rows into the questions' order; rows of other questions follow."""
-    rest = dict(rows)
-    ordered = [rest.pop(each.id) for each in items if each.id in rest] + list(rest.values())
-    content = b"".join(map(_line, ordered))
-    try:
-        if path.is_file() and path.read_bytes() != content:
-            write_private(path, content)
-    except OSError as error:
-        raise OutputLost(f"cannot write {path}: {error.strerror}") from error
-
-
-def _line(row: Row) -> bytes:
-    return json_text(row).encode("utf-8") + b"\n"
-
-
-def _bar(length: int) -> Any:
-    """A progress bar on stderr, where that is a terminal."""
+def bar(length: int, label: str) -> Any:
+    """Return a progress bar on stderr, where that is a terminal, as a context manager."""
     if not sys.stderr.isatty():
         return nullcontext(lambda _: None)
 
     @contextmanager
     def shown() -> Iterator[Callable[[int], None]]:
-        with click.progressbar(length=length, label="answers", file=sys.stderr) as bar:
-            yield bar.update
+        with click.progressbar(length=length, label=label, file=sys.stderr) as shown_bar:
+            yield shown_bar.update
 
     return shown()

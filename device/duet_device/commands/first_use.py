@@ -58,7 +58,7 @@ def installed_pair(
         except PairNotFoundError:
             if os.sep in name:
                 return name
-    if settings["device_only"]:
+    if settings["device_only"] or settings["route"] == "device":
         return name or DEFAULT_PAIR
     server = settings["server"]
     try:

@@ -7,7 +7,14 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
-from duet_device.settings import MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
+from duet_device.settings import (
+    CHOICES,
+    MOST_DEFAULT_THREADS,
+    MOST_ROUNDS,
+    MOST_TIMEOUT,
+    STOPS,
+    Settings,
+)
 
 PREFIX = "DUET"
 # What the wire carries; a pair takes far fewer.
@@ -72,6 +79,18 @@ SETTINGS = (
         help="Sampling seed [random].",
     ),
     click.Option(
+        ["--route"],
+        type=click.Choice(CHOICES),
+        default=Settings.route,
+        help="Who answers: the device where its calibration trusts it, the cloud, or the device.",
+    ),
+    click.Option(
+        ["--force"],
+        is_flag=True,
+        allow_from_autoenv=False,
+        help="With --route device: answer even if the decoder alone is worth nothing.",
+    ),
+    click.Option(
         ["--device-only"], is_flag=True, help="Answer without the cloud; open no connection."
     ),
     click.Option(
@@ -84,14 +103,22 @@ SETTINGS = (
         help=f"Decoder threads [as measured, else processors less one, at most {MOST_DEFAULT_THREADS}].",
     ),
     click.Option(
+        ["--stop"],
+        type=click.Choice(STOPS),
+        default=Settings.stop,
+        help="End a signal once it is enough, if the pair is calibrated for it, or never.",
+    ),
+    click.Option(
+        ["--rounds"],
+        type=click.IntRange(1, MOST_ROUNDS),
+        default=Settings.rounds,
+        metavar="N",
+        help="Most signals of a question: ask for more while the answer is doubtful.",
+    ),
+    click.Option(
         ["--prompt-lookup/--no-prompt-lookup"],
         default=Settings.prompt_lookup,
         help="Speculative decoding by prompt lookup, while that is faster.",
-    ),
-    click.Option(
-        ["--speculative-prefill/--no-speculative-prefill"],
-        default=Settings.speculative_prefill,
-        help="Speculative prefill of the signal: earlier answers, more computation.",
     ),
 )
 """The settings of `duet_device.settings.Settings` and the pair, for each command that asks."""

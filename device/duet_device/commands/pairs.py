@@ -36,7 +36,7 @@ def describe(name: str, directory: Path) -> tuple[str, str, str, str]:
 
     try:
         manifest = load_manifest(directory)
-        size = sum(file.bytes for file in manifest.decoder.files)
+        size = sum(file.bytes for file in manifest.device_files)
         return name, manifest.version, f"{size / 1e6:,.1f} MB", signature_state(directory, manifest)
     except (ContractError, DeviceError) as error:
         return name, "-", "-", f"unusable: {error}"

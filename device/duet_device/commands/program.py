@@ -20,6 +20,7 @@ PROGRAM = Program(
         "trust": (f"{_HERE}.trust:trust", "Trust a publisher, or list trusted ones."),
         "logs": (f"{_HERE}.logs:logs", "Show stored answers; switch storing on."),
         "stats": (f"{_HERE}.stats:stats", "Show what the stored answers saved."),
+        "calibrate": (f"{_HERE}.calibrate:calibrate", "Fit when the device trusts itself."),
         "config": (f"{_HERE}.config:config", "Show and change settings."),
         "doctor": (f"{_HERE}.doctor:doctor", "Find what keeps this device from answering."),
         "status": (f"{_HERE}.status:status", "Show server, pairs, identities, files."),

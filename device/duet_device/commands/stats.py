@@ -3,8 +3,6 @@
 import csv
 import datetime as dt
 import io
-import shutil
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +10,7 @@ import click
 from duet_contract.commands import Number
 from duet_contract.terminal import json_text
 from duet_device.commands.output import note, show
+from duet_device.commands.tables import table
 from duet_device.errors import DeviceError, UsageProblem, VaultError
 from duet_device.home import home
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from duet_device.history.store import History
 
 _MILLION = 1_000_000
-_LONGEST_BAR = 30
 
 
 @click.command()
@@ -124,27 +122,12 @@ def _chart(found: "dict[dt.date, Cost]", total: "Cost", price: float | None) -> 
     """Return a line a day, with a bar of the tokens saved where the terminal has room for it."""
     heads = ["day", "answers", "tokens saved", "bytes saved", "time saved"]
     heads += ["money saved"] if price is not None else []
-    table = [heads]
+    rows = [heads]
     for day, cost in [*((each.isoformat(), found[each]) for each in found), ("total", total)]:
         cells = [day, f"{cost.answers:,}", f"{cost.tokens_saved:,}", f"{cost.bytes_saved:,}"]
         cells.append(f"{cost.seconds_saved:,.1f} s")
         if price is not None:
             cells.append(f"{cost.tokens_saved * price / _MILLION:,.2f}")
-        table.append(cells)
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if not at else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        for cells in table
-    ]
-    room = min(_LONGEST_BAR, shutil.get_terminal_size().columns - len(lines[0]) - 3)
-    most = max(cost.tokens_saved for cost in found.values())
-    if room < 4 or most <= 0:
-        return "\n".join(lines)
-    block = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
-    bars = [block * round(room * max(0, cost.tokens_saved) / most) for cost in found.values()]
-    return "\n".join(
-        f"{line}  {bar}".rstrip() for line, bar in zip(lines, ["", *bars, ""], strict=True)
-    )
+        rows.append(cells)
+    bars = [cost.tokens_saved for cost in found.values()]
+    return table(rows, [None, *bars, None])

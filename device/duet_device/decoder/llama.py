@@ -16,6 +16,7 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from duet_device.decoder.odds import Odds, odds_of
 from duet_device.errors import ModelProblem
 
 # A batch cannot be interrupted, so batches are small; larger ones are hardly faster on a CPU.
@@ -128,6 +129,14 @@ class Decoder:
         """Tokens that the sequence may have; 0 before `reserve`."""
         return self._capacity
 
+    @property
+    def rolls_back(self) -> bool:
+        """Whether `keep` costs nothing; False for a recurrent state, which is evaluated again."""
+        return not (
+            llama_cpp.llama_model_is_recurrent(self._model)
+            or llama_cpp.llama_model_is_hybrid(self._model)
+        )
+
     def reserve(self, tokens: int) -> None:
         """Make room for a sequence of `tokens`; what was evaluated stays so.
 
@@ -185,13 +194,18 @@ class Decoder:
             outputs = int(want_next and start + BATCH >= len(ids))
             self._decode(batch, outputs)
 
-    def evaluate_all(self, ids: Sequence[int]) -> list[int]:
+    def evaluate_all(self, ids: Sequence[int], outputs: int | None = None) -> list[int]:
         """Append at most `BATCH` tokens, in one batch.
 
+        Args:
+            ids: the tokens.
+            outputs: how many of them, from the last one back, the next token is computed after;
+                None for all.
+
         Returns:
-            The most likely next token after each of them.
+            The most likely next token after each of those.
         """
-        self._decode(ids, len(ids))
+        self._decode(ids, len(ids) if outputs is None else outputs)
         return [int(token) for token in self._logits().argmax(axis=1)]
 
     def become(self, ids: Sequence[int], check: Callable[[], None] | None = None) -> None:
@@ -226,11 +240,13 @@ class Decoder:
         """Return the most likely next token; the last evaluation must have requested it."""
         return int(self._logits()[-1].argmax())
 
-    def odds(self) -> list[float]:
-        """Return the probability of the most likely next token at each requested position."""
-        logits = self._logits()
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return [float(share) for share in 1.0 / exponentials.sum(axis=1)]
+    def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
+        """Return the odds of next tokens at the positions that the last evaluation requested.
+
+        Args:
+            tokens: one for each position; None for the most likely ones.
+        """
+        return odds_of(self._logits(), tokens)
 
     def log_probabilities(self) -> NDArray[np.float64]:
         """Return the natural logarithm of each next token's probability (a copy)."""
@@ -238,6 +254,25 @@ class Decoder:
         logits -= logits.max()
         result: NDArray[np.float64] = logits - np.log(np.exp(logits).sum())
         return result
+
+    def state(self) -> NDArray[np.float32]:
+        """Return the last hidden state after the sequence (a copy).
+
+        Costs one decoding step, since the sequence's last token is evaluated again for it; its
+        logits are the same as before.
+        """
+        *before, last = self.ids
+        self.keep(len(before))
+        llama_cpp.llama_set_embeddings(self._context, True)
+        try:
+            self._decode((last,), 1)
+            pointer = llama_cpp.llama_get_embeddings_ith(self._context, -1)
+            if not pointer:
+                raise ModelProblem("llama.cpp gives no hidden state of this decoder")
+            size = int(llama_cpp.llama_model_n_embd(self._model))
+            return np.ctypeslib.as_array(pointer, (size,)).copy()
+        finally:
+            llama_cpp.llama_set_embeddings(self._context, False)
 
     def sample(self, sampler: Any) -> int:
         """Return the next token that a llama.cpp sampler picks."""

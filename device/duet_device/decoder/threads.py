@@ -92,9 +92,7 @@ def _key(manifest: Manifest) -> str:
     """All that a choice depends on: the decoder, this machine's processors, the library."""
     from llama_cpp import __version__
 
-    path = manifest.decoder.path
-    sha = next((each.sha256 for each in manifest.decoder.files if each.path == path), "")
-    return f"{sha[:16]} {usable_processors()} {__version__}"
+    return f"{manifest.decoder_sha256[:16]} {usable_processors()} {__version__}"
 
 
 def _load() -> dict[str, object]:

@@ -11,7 +11,7 @@ def check(machine: Machine) -> Finding:
     decoder = pair.manifest.decoder
     try:
         # Hashed again, whatever is remembered of them.
-        verify_files(pair.directory, decoder.files, gguf=(decoder.path,))
+        verify_files(pair.directory, pair.manifest.device_files, gguf=(decoder.path,))
     except ContractError as error:
         built = (pair.directory / pair.manifest.reasoner.path).exists()
         again = f"duet-cloud pairs build {pair.manifest.id}" if built else machine.pull

@@ -71,7 +71,9 @@ def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
     decoder = pair.manifest.decoder
     try:
         check_installed(pair.directory, pair.manifest, allow_unsigned=pair.allow_unsigned)
-        verify_files(pair.directory, decoder.files, gguf=(decoder.path,), verified=Verified())
+        verify_files(
+            pair.directory, pair.manifest.device_files, gguf=(decoder.path,), verified=Verified()
+        )
     except ContractError as error:
         raise ModelProblem(str(error)) from error
     from duet_device.decoder.llama import Decoder

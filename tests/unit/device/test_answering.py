@@ -131,19 +131,25 @@ def test_the_cloud_is_asked_while_the_decoder_loads(
 
 
 def test_everything_is_evaluated_on_arrival(pair: Pair, decoder: ScriptedDecoder) -> None:
-    """The cloud continues only once the device has evaluated what came before."""
+    """The cloud continues only once the device has evaluated what came before, and what would end
+    the prompt. So the end without new tokens costs nothing, and the first token's step is the next.
+    """
     prefix = f"Q:{QUESTION} S:".encode()
     seen: list[bool] = []
+    evaluated: list[int] = []
 
     def script(_: ReasonRequest, __: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         seen.append(happens(lambda: decoder.ids == [*prefix]))
         for end in (1, 4, 7):
             yield tokens(*b"because"[max(0, end - 3) : end])
-            seen.append(happens(lambda end=end: decoder.ids == [*prefix, *b"because"[:end]]))
+            now = [*prefix, *b"because"[:end], *b" A:"]
+            seen.append(happens(lambda now=now: decoder.ids == now))
+        evaluated.append(len(decoder.evaluations))
         yield done(7)
 
     outcome, _ = ask(script, pair, decoder)
     assert seen == [True] * 4
+    assert decoder.evaluations[evaluated[0]] == (len(prefix) + len(b"because A:"), 1)
     assert outcome.receipt.signal == "because"
 
 

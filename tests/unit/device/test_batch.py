@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import AnswerText, Client, DeviceError, Result, UsageProblem, client
+from duet_device import AnswerText, Client, DeviceError, Result, UsageProblem, client, rows_file
 from duet_device.cli import main
 from duet_device.commands import batch
 from duet_device.errors import ExitCode
@@ -238,7 +238,7 @@ def test_files_that_cannot_be_used(
     assert run(questions, questions) == ExitCode.USAGE
     assert run(questions, write(tmp_path / "other", "no row")) == ExitCode.USAGE
     assert main(["ask", "why?", "--in", str(questions)]) == ExitCode.USAGE
-    with batch._locked(tmp_path / "a"):
+    with rows_file.locked(tmp_path / "a"):
         assert run(questions, tmp_path / "a") == ExitCode.USAGE
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 6
@@ -255,7 +255,7 @@ def test_no_row_is_lost_by_sorting(
     path = tmp_path_factory.mktemp("sorted") / "a"
     there = {id_: {"id": id_, "answer": answer} for id_, answer in answers.items()}
     path.touch()
-    batch._sort(path, there, [batch.Item(id_, "?") for id_ in order])
+    rows_file.sort(path, there, order)
     ids = [row["id"] for row in rows(path)]
     assert sorted(ids) == sorted(answers)
     assert [id_ for id_ in ids if id_ in order] == [id_ for id_ in order if id_ in answers]

@@ -105,7 +105,6 @@ def roomy(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 MODES: dict[str, dict[str, object]] = {
     "tokens": {},
     "text": {},
-    "speculative prefill": {"speculative_prefill": True},
     "busy": {},
     "broken": {},
     "broken, cloud required": {"require_cloud": True},

@@ -69,7 +69,8 @@ def test_confidence_is_that_of_the_least_likely_token_with_and_without(
         if generation.finish == "end":
             told.append(END)
         steps = [sure([*prompt, *told[:index]]) for index in range(len(told))]
-        assert generation.confidence == min(steps)
+        assert [each.probability for each in generation.trace] == pytest.approx(steps)
+        assert generation.confidence == pytest.approx(min(steps))
 
 
 def test_without_a_threshold_there_is_no_confidence() -> None:

@@ -67,6 +67,14 @@ def test_a_pair_that_moved_is_asked_for(run, pair_file, tmp_path):
     assert find_trained(run, None, pair_file).step == 10
 
 
+@pytest.mark.parametrize("more", ["tokenized: whole", "instruction: data"])
+def test_prompts_that_no_device_builds_are_not_exported(run, pair_file, more):
+    file = pair_file.with_name("released.yaml")
+    file.write_text(f"{pair_file.read_text()}\n{more}\n")
+    with pytest.raises(ConfigError, match="released code's prompts, which no device builds"):
+        find_trained(run, None, file)
+
+
 def test_reasoning_that_the_reasoner_opens_is_opened_in_its_prompt(pair_file):
     pair = load_pair(pair_file)
     served = served_pair(pair)

@@ -89,6 +89,41 @@ def test_hub_layouts(name, tmp_path):
         assert len(letters) > 1
 
 
+@pytest.mark.parametrize("name", ["math-lighteval", "deepscaler", "gpqa-diamond"])
+def test_rows_with_the_sets_own_instruction(name, tmp_path):
+    source, out = tmp_path / "hub", tmp_path / "out"
+    source.mkdir()
+    _layout(source, name)
+    command = [name, "--from", str(source), "--out", str(out), "--instruction", "data"]
+    assert main([*command, "--validation", "2"]) == 0
+    split = "train" if name in TRAINING else "test"
+    problem = read_rows(out / f"{split}.parquet")[0]
+    if name == "gpqa-diamond":
+        assert problem.verifier == "letter"
+        assert problem.question.endswith(("one", "two", "three", "right"))
+        assert "'Answer: $LETTER'" in problem.for_reasoner
+        assert problem.for_reasoner == problem.for_decoder
+        assert problem.for_decoder.endswith(problem.question)
+        return
+    assert problem.verifier == "released"
+    assert problem.for_reasoner == (
+        f"{problem.question} Let's think step by step and output the final answer within "
+        r"\boxed{}."
+    )
+    bare = name == "deepscaler"
+    assert problem.for_decoder == (problem.question if bare else problem.for_reasoner)
+
+
+def test_only_known_sets_have_their_own_instruction(tmp_path, capsys):
+    file = tmp_path / "own.jsonl"
+    file.write_text('{"question": "a", "answer": "1"}\n')
+    command = ["jsonl", "--from", str(file), "--out", str(tmp_path / "out")]
+    assert main([*command, "--instruction", "data"]) == 1
+    error = capsys.readouterr().err
+    assert "--instruction data: only math-lighteval" in error
+    assert error.count("\n") == 1
+
+
 def test_rows_are_verls(tmp_path):
     file = tmp_path / "own.jsonl"
     file.write_text("\n".join(json.dumps({"question": f"q{i}", "answer": i}) for i in range(20)))

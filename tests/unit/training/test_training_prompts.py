@@ -2,13 +2,19 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 from duet_contract.errors import PromptError
+from duet_training.data.instructions import BARE
+from duet_training.data.rows import Problem
+from duet_training.data.selection import fitting
+from duet_training.data.sets import SETS
 from duet_training.errors import ConfigError
-from duet_training.pair.description import load_pair
+from duet_training.pair.description import load_pair, read_pair
+from duet_training.pair.differences import differences
 from duet_training.pair.prompting import PairPrompts
 
 
@@ -124,3 +130,71 @@ def test_end_token_must_be_a_token(pair_file):
     reasoner = pair.reasoner.model_copy(update={"end_of_reasoning": "</thought>"})
     with pytest.raises(ConfigError, match="</thought>"):
         PairPrompts(pair.model_copy(update={"reasoner": reasoner}))
+
+
+def _as_released(pair_file, tmp_path):
+    """The tiny pair with the released code's choices."""
+    data = yaml.safe_load(pair_file.read_text())
+    for name in ("reasoner", "decoder"):
+        data[name]["path"] = str(pair_file.parent / name)
+    question, signal = {"slot": "question"}, {"slot": "signal"}
+    data["reasoner"]["prompt"] = [{"template": "<|user|>"}, question, {"template": "<|assistant|>"}]
+    data["decoder"]["prompt_with_signal"] = [
+        {"template": "user\n"},
+        question,
+        {"template": "\nassistant\n<think>"},
+        signal,
+        {"template": "</think>"},
+    ]
+    data |= {"instruction": "data", "tokenized": "whole", "answers": "computed"}
+    file = tmp_path / "pair.yaml"
+    file.write_text(yaml.safe_dump(data))
+    return file
+
+
+def test_the_released_form_tokenizes_whole_prompts_and_strips_nothing(pair_file, tmp_path):
+    prompts = PairPrompts(load_pair(_as_released(pair_file, tmp_path)))
+    signal = prompts.signal(_ids(prompts, "<think>\n the sum</think>4<|end|>"))
+    assert prompts.signal_text(signal) == "\n the sum"
+    guided = prompts.guided("2+2? t", signal)
+    assert guided == _ids(prompts, "user\n2+2? t\nassistant\n<think>\n the sum</think>")
+    # A token goes across the end of the question, which parts tokenized apart never do.
+    whole = prompts.guided("what t", _ids(prompts, "he"))
+    assert prompts._decoder.decode(whole).startswith("user")
+    assert prompts.reasoner("a<|end|>") == _ids(prompts, "<|user|>a<|end|><|assistant|>")
+    assert not prompts.computed
+
+
+def test_an_instruction_is_the_pairs_or_the_rows(prompts, pair_file, tmp_path):
+    released = PairPrompts(load_pair(_as_released(pair_file, tmp_path)))
+    plain, asked = (
+        Problem("set/0", "2+2?", "4", "set"),
+        Problem("set/1", "2?", "4", "set", asks=BARE),
+    )
+    assert asked.for_decoder == "2?"
+    assert asked.for_reasoner == (
+        r"2? Let's think step by step and output the final answer within \boxed{}."
+    )
+    assert fitting([asked], released, 200) == ([asked], 0)
+    for built, problem, said in (
+        (released, plain, "set/0 has no instruction, and the pair's `instruction` is 'data'"),
+        (prompts, asked, "set/1 has its own instruction, and the pair's `instruction` is 'pair'"),
+    ):
+        with pytest.raises(ConfigError, match=said) as caught:
+            fitting([problem], built, 200)
+        assert "duet-train data prepare" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_released_pair_is_the_papers():
+    """By the facts of the released code: who opens the reasoning, what the decoder reads."""
+    pair = read_pair(Path("qwen3-4b-0.6b-released"))
+    assert pair.reasoner.prompt[-1].template.endswith("<|im_start|>assistant\n")
+    parts = [getattr(p, "template", None) for p in pair.decoder.prompt_with_signal]
+    assert parts == ["user\n", None, "\nassistant\n<think>\n", None, "\n</think>"]
+    for name in ("deepscaler", "dapo-math-17k", "limo"):
+        assert SETS[name].asks.decoder == "QUESTION"
+    assert SETS["math-lighteval"].asks.decoder == SETS["math-lighteval"].asks.reasoner
+    table = differences()
+    assert r"`user\n{question}\nassistant\n<think>\n{signal}\n</think>`" in table
+    assert "deepscaler, dapo-math-17k, limo" in table

@@ -7,6 +7,8 @@ import pytest
 
 from duet_contract.answers import Kind
 from duet_contract.answers.reference import read_reference
+from duet_training.data.rows import Problem
+from duet_training.data.selection import judged_by
 from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers import Truth, make_verifier
 from duet_training.evaluation.verifiers.boxed import BoxedVerifier
@@ -14,6 +16,7 @@ from duet_training.evaluation.verifiers.gym import GymVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
 from duet_training.evaluation.verifiers.registry import VERIFIERS, check_verifier
 from duet_training.evaluation.verifiers.timed import TimedPool
+from duet_training.rl.run import settings_from
 from tests.doubles.judged import ALGEBRA, BOXED, PROSE
 
 
@@ -109,6 +112,98 @@ def test_choice():
     for reference, answer, right in rows:
         assert verifier.score([rf"\boxed{{{answer}}}"], [Truth(reference)]) == [float(right)]
     assert verifier.score(["A", r"\boxed{b}"], [Truth("A"), Truth("b")]) == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference", "right"),
+    [
+        (r"\boxed{a = 3}", "A", 0.0),
+        (r"\boxed{\text{(C) } 5}", "C", 1.0),
+        (r"\boxed{C. 5 m}", "C", 1.0),
+        (r"\boxed{B or C}", "C", 0.0),
+        ("Answer: C", "C", 0.0),
+    ],
+)
+def test_a_box_chooses_one_letter(answer, reference, right):
+    assert make_verifier("choice").score([answer], [Truth(reference)]) == [right]
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("Step by step.\nAnswer: C", 1.0),
+        ("**Answer: C**", 1.0),
+        ("**Answer:** (C)", 1.0),
+        ("Answer: $C$", 1.0),
+        ("answer: c", 1.0),
+        ("Answer: C) 5 m", 1.0),
+        ("Answer: A\nNo.\nAnswer: C", 1.0),
+        ("Answer: C\nNo.\nAnswer: A", 0.0),
+        ("Answer: A or C", 0.0),
+        ("Answer: c = 3", 0.0),
+        ("Answer:", 0.0),
+        ("The answer is C", 0.0),
+        (r"\boxed{C}", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_a_letter_is_read_where_the_released_script_asks_for_it(answer, right):
+    assert make_verifier("letter").score([answer], [Truth("C")]) == [right]
+
+
+UNCOMPUTED = [
+    (r"\boxed{12\cdot 17}", "204"),
+    (r"\boxed{7!\cdot 2}", "10080"),
+    (r"\boxed{2^{10}}", "1024"),
+    (r"\boxed{\binom{5}{2}}", "10"),
+    (r"\boxed{x=100+104}", "204"),
+]
+
+
+@pytest.mark.parametrize("name", ["math", "number", "released"])
+def test_no_verifier_computes_for_the_models(name):
+    verifier = make_verifier(name)
+    try:
+        truths = [Truth(reference) for _, reference in UNCOMPUTED]
+        assert verifier.score([answer for answer, _ in UNCOMPUTED], truths) == [0.0] * 5
+        done = [rf"\boxed{{{reference}}}" for _, reference in UNCOMPUTED]
+        assert verifier.score(done, truths) == [1.0] * 5
+    finally:
+        verifier.close()
+
+
+@pytest.mark.parametrize("name", ["math", "number"])
+def test_a_pair_whose_device_computes_leaves_arithmetic_to_it(name):
+    verifier = make_verifier(name, computed=False)
+    try:
+        assert verifier.score([UNCOMPUTED[0][0]], [Truth("204")]) == [1.0]
+    finally:
+        verifier.close()
+
+
+def test_the_released_verifier_compares_strings(capsys):
+    verifier = make_verifier("released")
+    rows = [
+        (r"\boxed{\frac12}", r"\frac{1}{2}", 1.0),
+        (r"\boxed{1/2}", r"\frac{1}{2}", 1.0),
+        (r"\boxed{0.25}", r"\frac{1}{4}", 0.0),
+        (r"\boxed{1,000}", "1000", 0.0),
+        (r"\boxed{(1,2)}", "(1, 2)", 1.0),
+        (r"\boxed{5", "5", 0.0),
+        (r"\boxed 5$", "5", 1.0),
+    ]
+    assert verifier.score([r[0] for r in rows], [Truth(r[1]) for r in rows]) == [r[2] for r in rows]
+    assert capsys.readouterr().out == ""
+
+
+def test_one_verifier_may_judge_all_rows():
+    problems = [Problem("1", "q", "1", "s"), Problem("2", "q", "B", "s", "choice")]
+    assert judged_by(problems, "rows") == problems
+    assert [p.verifier for p in judged_by(problems, "released")] == ["released"] * 2
+    needed = ["pair=p", "out=o", "data.train=t"]
+    assert "verifier" not in settings_from(needed).binding()["data"]
+    bound = settings_from([*needed, "data.verifier=released"]).binding()["data"]
+    assert bound["verifier"] == "released"
 
 
 @pytest.mark.parametrize("name", list(VERIFIERS))

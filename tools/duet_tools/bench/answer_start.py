@@ -37,7 +37,6 @@ class _Waits:
     """Waits for one length of signal: milliseconds, one value per repeat."""
 
     on_arrival: list[float] = field(default_factory=list)
-    speculative: list[float] = field(default_factory=list)
     whole: list[float] = field(default_factory=list)
     step: list[float] = field(default_factory=list)
 
@@ -48,7 +47,7 @@ def steps(bench: Bench) -> int:
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
-    """Two figures for each length of signal, and one for how the wait grows with it."""
+    """A figure for each length of signal, and one for how the wait grows with it."""
     text, recordings = _record(bench)
     manifest = bench.workload.manifest
     # Only the answer's first token matters here.
@@ -67,16 +66,13 @@ def measure(bench: Bench) -> Iterator[Figure]:
                 once.on_arrival.append(_wait_ms(text, pair, settings, decoder))
                 once.step.append(_decode_step_ms(decoder))
                 bench.step(f"answer start, {length} signal tokens")
-                ahead = ClientSettings(**settings, speculative_prefill=True)
-                once.speculative.append(_wait_ms(text, pair, ahead, decoder))
                 once.whole.append(_whole_ms(text, manifest, recording, decoder))
-                bench.step(f"answer start, {length} signal tokens, speculative prefill")
+                bench.step(f"answer start, {length} signal tokens, whole prompt")
                 if repeat:
                     for name, values in vars(once).items():
                         getattr(seen[length], name).extend(values)
     for length, recording in recordings.items():
-        yield _figure(length, recording, seen[length], "")
-        yield _figure(length, recording, seen[length], "ahead-")
+        yield _figure(length, recording, seen[length])
     least, most = seen[SIGNALS[0]].on_arrival, seen[SIGNALS[-1]].on_arrival
     yield Figure(
         id="answer-start.flat",
@@ -90,19 +86,15 @@ def measure(bench: Bench) -> Iterator[Figure]:
     )
 
 
-def _figure(length: int, recording: Recording, seen: _Waits, kind: str) -> Figure:
-    mine = seen.speculative if kind else seen.on_arrival
+def _figure(length: int, recording: Recording, seen: _Waits) -> Figure:
     sizes = chunk_sizes(recording)
     return Figure(
-        id=f"answer-start.{kind}{length}",
-        title=f"Last chunk to first answer token, signal of {length}"
-        + (", --speculative-prefill" if kind else ""),
+        id=f"answer-start.{length}",
+        title=f"Last chunk to first answer token, signal of {length}",
         unit="ms",
-        subject=Series(
-            name="speculative prefill" if kind else "evaluated on arrival", summary=summarise(mine)
-        ),
+        subject=Series(name="evaluated on arrival", summary=summarise(seen.on_arrival)),
         peer=Series(name="whole prompt at the end", summary=summarise(seen.whole)),
-        judged=ratios(mine, seen.step),
+        judged=ratios(seen.on_arrival, seen.step),
         judged_unit="decode steps",
         target=TARGET,
         details={

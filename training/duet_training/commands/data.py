@@ -51,6 +51,12 @@ def data() -> None:
 @click.option(
     "--option", "options", multiple=True, metavar="KEY=JSON", help="Gym task option. Repeatable."
 )
+@click.option(
+    "--instruction",
+    type=click.Choice(("pair", "data")),
+    default="pair",
+    help="Whose instruction models read: the pair's, or the set's as in the released code.",
+)
 @click.option("--verifier", default="math", metavar="NAME", help="Verifier of JSONL answers.")
 @click.option(
     "--exclude",

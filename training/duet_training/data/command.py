@@ -18,6 +18,8 @@ from duet_training.pair.prompting import PairPrompts
 
 def _read(arguments: SimpleNamespace) -> tuple[list[Problem], int]:
     name: str = arguments.name
+    if arguments.instruction == "data" and name not in SETS:
+        raise DataError(f"--instruction data: only {', '.join(SETS)} have their own instruction")
     if name == "jsonl":
         if not arguments.source:
             raise DataError("jsonl needs --from FILE")
@@ -30,7 +32,8 @@ def _read(arguments: SimpleNamespace) -> tuple[list[Problem], int]:
             f"there is no data set {name!r}; there are: {', '.join(SETS)}, jsonl, "
             "gym:TASK, stories:SCOPE"
         )
-    return read_set(name, SETS[name], arguments.source, arguments.seed)
+    released = arguments.instruction == "data"
+    return read_set(name, SETS[name], arguments.source, arguments.seed, released=released)
 
 
 def _option(text: str) -> tuple[str, object]:

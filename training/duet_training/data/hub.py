@@ -10,12 +10,21 @@ from duet_training.data.sets import HubSet
 from duet_training.errors import DataError
 
 _LETTERS = "ABCD"
+_CHOOSE = "\n\nAnswer with the letter of the right choice."
 
 
-def read_set(name: str, source: HubSet, local: Path | None, seed: int) -> tuple[list[Problem], int]:
+def read_set(
+    name: str, source: HubSet, local: Path | None, seed: int, *, released: bool = False
+) -> tuple[list[Problem], int]:
     """All problems of a set, and how many rows were left out for want of an answer.
 
-    `seed` orders the choices of multiple-choice questions.
+    Args:
+        name: of the set.
+        source: its place and columns.
+        local: a copy of it, or None.
+        seed: orders the choices of multiple-choice questions.
+        released: whether rows have the released code's instruction and verifier; if not, the
+            pair's prompts have an instruction.
 
     Raises:
         DataError: it cannot be loaded, lacks a column, or no row has an answer.
@@ -35,7 +44,13 @@ def read_set(name: str, source: HubSet, local: Path | None, seed: int) -> tuple[
         if source.wrong_answers:
             question, answer, metadata = _choices(source, row, question, f"{seed}:{index}")
             verifier = "choice"
-        problems.append(Problem(f"{name}/{index}", question, answer, name, verifier, metadata))
+            question += "" if released else _CHOOSE
+        if released:
+            verifier = source.released_verifier
+        asks = source.asks if released else None
+        problems.append(
+            Problem(f"{name}/{index}", question, answer, name, verifier, metadata, asks=asks)
+        )
     if not problems:
         raise DataError(f"{name} has no row with a question and an answer ({without} without)")
     return problems, without
@@ -81,5 +96,5 @@ def _choices(
     choices = [right, *(str(row[column]).strip() for column in source.wrong_answers)]
     order = random.Random(seed).sample(range(len(choices)), len(choices))
     lines = [f"{_LETTERS[place]}. {choices[index]}" for place, index in enumerate(order)]
-    text = question + "\n\n" + "\n".join(lines) + "\n\nAnswer with the letter of the right choice."
+    text = question + "\n\n" + "\n".join(lines)
     return text, _LETTERS[order.index(0)], {"right": right}

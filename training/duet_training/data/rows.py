@@ -2,12 +2,13 @@
 
 Columns: `data_source`, `prompt` (chat messages), `ability`, `reward_model` (`style`,
 `ground_truth`), `extra_info`. The last holds DUET's own fields: `id`, `question`, `verifier`,
-`split`, and `metadata` as JSON text (a parquet column has the same structure in every row).
+`split`, `metadata` as JSON text (a parquet column has the same structure in every row), and `asks`,
+the data set's own instruction to each model.
 """
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from duet_contract.json_data import parse_json
+from duet_training.data.instructions import QUESTION, Asks
 from duet_training.errors import DataError
 from duet_training.evaluation.verifiers import Truth
 
@@ -32,6 +34,18 @@ class Problem:
     metadata: dict[str, Any] = field(default_factory=dict)
     group: str | None = None
     """Template of a generated problem; None for other problems."""
+    asks: Asks | None = None
+    """The data set's instruction to each model; None leaves it to the pair's prompts."""
+
+    @property
+    def for_reasoner(self) -> str:
+        """What the reasoner reads in its question slot."""
+        return self.asks.reasoner.replace(QUESTION, self.question) if self.asks else self.question
+
+    @property
+    def for_decoder(self) -> str:
+        """What the decoder reads in its question slot."""
+        return self.asks.decoder.replace(QUESTION, self.question) if self.asks else self.question
 
     @property
     def truth(self) -> Truth:
@@ -58,6 +72,7 @@ def write_rows(problems: Sequence[Problem], split: str, file: Path) -> None:
                 "verifier": problem.verifier,
                 "split": split,
                 "metadata": json.dumps(problem.metadata, ensure_ascii=False, default=str),
+                "asks": asdict(problem.asks) if problem.asks else None,
             },
         }
         for problem in problems
@@ -119,6 +134,7 @@ def _problem(row: dict[str, Any]) -> Problem:
         source=row["data_source"],
         verifier=extra["verifier"],
         metadata=parse_json(extra["metadata"], finite=False),
+        asks=Asks(**extra["asks"]) if extra.get("asks") else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Which problems are used: those whose prompts fit, and those of a step."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,16 @@ from duet_contract.errors import PromptError
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
 from duet_training.pair.prompting import PairPrompts
+
+ROWS = "rows"
+"""The value of `data.verifier` that leaves each row its own verifier."""
+
+
+def judged_by(problems: Sequence[Problem], verifier: str) -> list[Problem]:
+    """Problems with `verifier`, or with their own if it is `rows`."""
+    if verifier == ROWS:
+        return list(problems)
+    return [replace(problem, verifier=verifier) for problem in problems]
 
 
 def fitting(
@@ -19,14 +30,40 @@ def fitting(
 
     Raises:
         DataError: none fits, or a question cannot be put into a prompt.
+        ConfigError: rows and pair both have an instruction, or neither has one.
     """
+    prompts.check_instruction(problems)
     try:
-        kept = [p for p in problems if len(prompts.reasoner(p.question)) <= limit]
+        kept = [p for p in problems if len(prompts.reasoner(p.for_reasoner)) <= limit]
     except PromptError as error:
         raise DataError(str(error)) from error
     if problems and not kept:
         raise DataError(f"all {len(problems)} prompts are longer than {limit} tokens")
     return kept, len(problems) - len(kept)
+
+
+def check_apart(
+    train: Sequence[Problem], held_out: Sequence[Problem], file: object, others: object
+) -> None:
+    """Check that no held-out question is trained on (white space and case apart).
+
+    Args:
+        train: Problems to train on.
+        held_out: Problems of the validation set in `file`.
+        file: The validation set, for the message.
+        others: The training set, for the message.
+
+    Raises:
+        DataError: They share questions.
+    """
+    known = {problem.key for problem in train}
+    shared = [problem for problem in held_out if problem.key in known]
+    if shared:
+        raise DataError(
+            f"{len(shared)} of {len(held_out)} questions of {file} are in the training data, too "
+            f"(the first: {' '.join(shared[0].question.split())[:60]!r}): prepare it with "
+            f"--exclude {others}"
+        )
 
 
 def problems_of_step(

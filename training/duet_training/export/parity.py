@@ -47,7 +47,7 @@ def measure(
     """
     wanted, prompts, problems = settings.parity, questions.prompts, questions.problems
     stops = [prompts.end_of_reasoning, *prompts.end_of_text]
-    asked = [prompts.reasoner(problem.question) for problem in problems]
+    asked = [prompts.reasoner(problem.for_reasoner) for problem in problems]
     trained = HubModel(exported.trained_reasoner)
     responses = trained.greedy(asked, lengths.response, stops, wanted.batch)
     compared = [response[: wanted.tokens] for response in responses]
@@ -75,7 +75,7 @@ def measure(
     signals = [prompts.signal(response) for response in responses]
     guided, cut = [], 0
     for problem, signal in zip(problems, signals, strict=True):
-        prompt, was_cut = fit_signal(prompts, problem.question, signal, lengths.decoder_prompt)
+        prompt, was_cut = fit_signal(prompts, problem.for_decoder, signal, lengths.decoder_prompt)
         guided.append(prompt)
         cut += was_cut
     decoder = HubModel(exported.trained_decoder)

@@ -57,7 +57,9 @@ def open_questions(trained: Trained, settings: ParitySettings) -> Questions:
     problems = problems[: settings.questions]
     names = sorted({problem.verifier for problem in problems})
     processes, seconds = settings.verifier_processes, settings.verifier_seconds
-    verifiers = {name: make_verifier(name, processes, seconds) for name in names}
+    verifiers = {
+        name: make_verifier(name, processes, seconds, computed=prompts.computed) for name in names
+    }
     return Questions(files, problems, too_long, prompts, verifiers)
 
 

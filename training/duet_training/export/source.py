@@ -43,7 +43,7 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
 
     Raises:
         CheckpointError: There is no checkpoint, or its `state.json` cannot be read.
-        ConfigError: The pair is missing.
+        ConfigError: The pair is missing, or its prompts cannot be served.
     """
     directory = _checkpoint(run, checkpoint)
     try:
@@ -59,7 +59,13 @@ def find_trained(run: Path, checkpoint: str | None, pair_file: Path | None) -> T
     if not file.is_file():
         hint = "" if pair_file else ", which the run names: give its place with pair=FILE"
         raise ConfigError(f"there is no pair file {file}{hint}")
-    return Trained(directory, step, served_pair(load_pair(file)), train, lengths)
+    pair = load_pair(file)
+    if pair.tokenized == "whole" or pair.instruction == "data":
+        raise ConfigError(
+            f"{file} has the released code's prompts, which no device builds: train with "
+            "`tokenized: parts` and `instruction: pair` to export"
+        )
+    return Trained(directory, step, served_pair(pair), train, lengths)
 
 
 def served_pair(pair: Pair) -> Pair:

@@ -7,7 +7,7 @@ play no part: templates are spelled out here, and padding is always masked.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -77,6 +77,14 @@ class Pair(_Model):
 
     reasoner: ReasonerModel
     decoder: DecoderModel
+    instruction: Literal["pair", "data"] = "pair"
+    """What tells the models how to answer: the pair's prompts, or the rows of the data set
+    (`duet-train data prepare --instruction data`)."""
+    tokenized: Literal["parts", "whole"] = "parts"
+    """`parts`: each part of a prompt apart, as serving does. `whole`: the whole text at once, as
+    the released code does; such a pair is not exported."""
+    answers: Literal["computed"] | None = None
+    """`computed`: the device computes, so verifiers accept arithmetic for a number."""
 
 
 def load_pair(file: Path) -> Pair:
@@ -92,7 +100,7 @@ def load_pair(file: Path) -> Pair:
     pair = read_pair(file)
     reasoner = pair.reasoner.model_copy(update={"path": _directory(file, pair.reasoner.path)})
     decoder = pair.decoder.model_copy(update={"path": _directory(file, pair.decoder.path)})
-    return Pair(reasoner=reasoner, decoder=decoder)
+    return pair.model_copy(update={"reasoner": reasoner, "decoder": decoder})
 
 
 def read_pair(file: Path) -> Pair:

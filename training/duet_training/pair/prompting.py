@@ -1,13 +1,17 @@
 """Prompts and signals of a pair, as token ids: built by the contract, exactly as when serving."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer as FastTokenizer
 
 from duet_contract.encodings import encode_signal_text
+from duet_contract.manifest import PromptFormat, SlotPart
 from duet_contract.prompts import check_text, encode_text, prompt_ids
 from duet_contract.vocabulary import HubTokenizer, vocabulary_of
+from duet_training.data.rows import Problem
 from duet_training.errors import ConfigError
+from duet_training.objective.reads import without_last_result
 from duet_training.pair.description import Pair
 
 
@@ -40,20 +44,47 @@ class PairPrompts:
         """Whether the decoder reads the reasoner's token ids, as on the wire."""
         return self._reasoner_words.sha256 == self._decoder_words.sha256
 
+    @property
+    def computed(self) -> bool:
+        """Whether numbers in answers must be computed; False if the device computes them."""
+        return self._pair.answers != "computed"
+
+    def check_instruction(self, problems: Sequence[Problem]) -> None:
+        """Check that either the pair or each row has the instruction to the models.
+
+        Raises:
+            ConfigError: Both have one, or neither has.
+        """
+        by_data = self._pair.instruction == "data"
+        if wrong := [p for p in problems if (p.asks is not None) != by_data]:
+            theirs, wanted = ("no", "data") if by_data else ("its own", "pair")
+            raise ConfigError(
+                f"{wrong[0].id} has {theirs} instruction, and the pair's `instruction` is "
+                f"{self._pair.instruction!r}: run `duet-train data prepare` with "
+                f"--instruction {wanted}"
+            )
+
     def reasoner(self, question: str) -> list[int]:
         """Build the reasoner's prompt."""
         check_text(question, "question")
+        if self._pair.tokenized == "whole":
+            return _whole(self._reasoner_text, self._pair.reasoner.prompt, question=question)
         ids = encode_text(self._reasoner_text, self._reasoner_words, question)
         return prompt_ids(self._reasoner_text, self._pair.reasoner.prompt, question=ids)
 
     def alone(self, question: str) -> list[int]:
         """Build the decoder's prompt without a signal."""
+        if self._pair.tokenized == "whole":
+            return _whole(self._decoder_text, self._pair.decoder.prompt_alone, question=question)
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_alone
         return prompt_ids(self._decoder_text, prompt, question=ids)
 
     def guided(self, question: str, signal: Sequence[int]) -> list[int]:
         """Build the decoder's prompt with a signal, given as the reasoner's token ids."""
+        if self._pair.tokenized == "whole":
+            prompt, text = self._pair.decoder.prompt_with_signal, self.signal_text(signal)
+            return _whole(self._decoder_text, prompt, question=question, signal=text)
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_with_signal
         read = self._read(signal)
@@ -72,6 +103,28 @@ class PairPrompts:
         if self._begin is not None and self._begin in ids:
             ids = ids[ids.index(self._begin) + 1 :]
         return [token for token in ids if token not in self._control]
+
+    def withheld(self, signal: Sequence[int]) -> list[int]:
+        """Cut a signal before the result of its last computation, at a whole token."""
+        text = self.signal_text(signal)
+        kept = len(without_last_result(text))
+        if kept == len(text):
+            return list(signal)
+        count = bisect_right(
+            range(len(signal) + 1), kept, key=lambda end: len(self.signal_text(signal[:end]))
+        )
+        return list(signal[: count - 1])
+
+    def signal_ids(self, text: str) -> list[int]:
+        """Tokenize the text of a signal by the reasoner's vocabulary."""
+        return encode_signal_text(self._reasoner_text, self._reasoner_words, text)
+
+    def whole_answer(self, text: str) -> list[int]:
+        """Build an answer of the decoder as its token ids, with the token that ends it."""
+        return [
+            *encode_text(self._decoder_text, self._decoder_words, text),
+            self.end_of_answer[0],
+        ]
 
     def signal_text(self, signal: Sequence[int]) -> str:
         """Decode a signal to text."""
@@ -93,6 +146,12 @@ class PairPrompts:
             return list(signal)
         text = self.signal_text(signal).replace("\0", "")
         return encode_signal_text(self._decoder_text, self._decoder_words, text)
+
+
+def _whole(tokenizer: HubTokenizer, prompt: PromptFormat, **slots: str) -> list[int]:
+    """Tokenize a prompt at once; control tokens in slots are control tokens."""
+    parts = (slots[p.slot] if isinstance(p, SlotPart) else p.template for p in prompt)
+    return tokenizer.encode_template("".join(parts))
 
 
 def _id(tokenizer: FastTokenizer, token: str, what: str) -> int:

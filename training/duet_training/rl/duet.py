@@ -5,8 +5,10 @@ from typing import Any
 
 from duet_training.data.rows import Problem
 from duet_training.evaluation.verifiers import Verifier
+from duet_training.objective.reads import Read
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.algorithm import StepResult
+from duet_training.rl.dense import dense_scores
 from duet_training.rl.sampling import Sampler, Samples
 from duet_training.rl.timing import Clock
 from duet_training.rl.updates import Update, update_decoder, update_reasoner
@@ -38,6 +40,8 @@ class DuetAlgorithm:
             signal=settings.sampling(tokens.response, ends),
             answer=settings.sampling(tokens.answer, prompts.end_of_answer),
             decoder_prompt=tokens.decoder_prompt,
+            read=settings.objective.read,
+            answers_alone=settings.objective.samples_alone,
         )
 
     def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
@@ -46,8 +50,20 @@ class DuetAlgorithm:
         samples = self._sampler.draw(
             problems, batch.signals, batch.answers, run=settings.seed, step=step, clock=clock
         )
+        dense = None
+        if settings.objective.reward == "dense":
+            with clock("log_probs"):
+                dense = dense_scores(
+                    self._policies["decoder"],
+                    samples,
+                    self._prompts,
+                    answer=settings.objective.dense_answer,
+                    limit=settings.tokens.answer,
+                    ranks=settings.hardware.ranks_of("decoder"),
+                    each_answer=settings.objective.read is Read.PREFIX,
+                )
         metrics = update_decoder(self._policies["decoder"], samples, settings, clock)
-        update = update_reasoner(self._policies["reasoner"], samples, settings, price, clock)
+        update = update_reasoner(self._policies["reasoner"], samples, settings, price, clock, dense)
         both = Update({**metrics, **update.metrics}, update.mean_length)
         return StepResult(both, float(samples.guided.mean()), self._examples(samples))
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
 from duet_training.evaluation.verifiers import Verifier
+from duet_training.objective.reads import Read, prefix_lengths
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.timing import Clock
 from duet_training.verl_backend.generation import Response, Sampling
@@ -22,8 +23,9 @@ Array = NDArray[np.float64]
 class Samples:
     """Q questions, S signals each, A answers to a signal; lists are flat in that order.
 
-    `guided` and `alone`: scores (Q, S, A) of answers with a signal and without one. `cut`: signals
-    that did not fit into the decoder's prompt and lost their end.
+    `guided` and `alone`: scores (Q, S, A) of answers with a signal and without one; A is 0 for
+    `alone` if none were sampled. `cut`: answers whose signal did not fit into the decoder's prompt
+    and lost its end.
     """
 
     problems: list[Problem]
@@ -128,10 +130,26 @@ class Sampler:
         signal: Sampling,
         answer: Sampling,
         decoder_prompt: int,
+        read: Read = Read.WHOLE,
+        answers_alone: bool = True,
     ) -> None:
+        """Set what is sampled, and how.
+
+        Args:
+            reasoner: the policy that writes signals.
+            decoder: the policy that reads them.
+            prompts: the pair's.
+            verifiers: by name.
+            signal: how signals are sampled.
+            answer: how answers are sampled.
+            decoder_prompt: most tokens of the decoder's prompt.
+            read: what the decoder reads of a signal.
+            answers_alone: whether answers to the question alone are sampled, too.
+        """
         self._reasoner, self._decoder = reasoner, decoder
         self._prompts, self._verifiers = prompts, verifiers
         self._signal, self._answer, self._limit = signal, answer, decoder_prompt
+        self._read_as, self._answers_alone = read, answers_alone
 
     def draw(
         self,
@@ -145,27 +163,29 @@ class Sampler:
     ) -> Samples:
         """Signals, then the guided answers and the answers alone in one go."""
         prompts, per_signal = self._prompts, each(problems, signals)
-        signal_prompts = [prompts.reasoner(problem.question) for problem in per_signal]
+        signal_prompts = [prompts.reasoner(problem.for_reasoner) for problem in per_signal]
         first = seeds(run, step, 0, len(per_signal))
         responses = sample_responses(
             self._reasoner, signal_prompts, self._signal, first, step, clock
         )
         cut_out = [prompts.signal(response.tokens) for response in responses]
-        fitted = [
-            fit_signal(prompts, problem.question, signal, self._limit)
-            for problem, signal in zip(per_signal, cut_out, strict=True)
-        ]
+        read = self._read(cut_out, answers, [run, step, 2])
         per_answer = each(per_signal, answers)
-        guided = [prompt for prompt, _ in fitted for _ in range(answers)]
-        alone = [prompts.alone(problem.question) for problem in per_answer]
-        second = seeds(run, step, 1, 2 * len(guided))
-        asked = [*guided, *alone]
+        fitted = [
+            fit_signal(prompts, problem.for_decoder, signal, self._limit)
+            for problem, signal in zip(per_answer, read, strict=True)
+        ]
+        guided = [prompt for prompt, _ in fitted]
+        asked, rows = list(guided), list(per_answer)
+        if self._answers_alone:
+            asked += [prompts.alone(problem.for_decoder) for problem in per_answer]
+            rows += per_answer
+        second = seeds(run, step, 1, 2 * len(guided))[: len(asked)]
         answered = sample_responses(self._decoder, asked, self._answer, second, step, clock)
         with clock("score"):
             texts = [prompts.answer_text(response.tokens) for response in answered]
-            scores = score(self._verifiers, [*per_answer, *per_answer], texts)
-        shape = (2, len(problems), signals, answers)
-        with_signal, without = scores.reshape(shape)
+            scores = score(self._verifiers, rows, texts)
+        shape = (len(problems), signals, -1)
         return Samples(
             problems=problems,
             signal_prompts=signal_prompts,
@@ -173,9 +193,24 @@ class Sampler:
             signals=cut_out,
             guided_prompts=guided,
             guided_responses=answered[: len(guided)],
-            alone_prompts=alone,
+            alone_prompts=asked[len(guided) :],
             alone_responses=answered[len(guided) :],
-            guided=with_signal,
-            alone=without,
+            guided=scores[: len(guided)].reshape(shape),
+            alone=scores[len(guided) :].reshape(*shape[:2], answers if self._answers_alone else 0),
             cut=sum(was_cut for _, was_cut in fitted),
         )
+
+    def _read(
+        self, signals: Sequence[list[int]], answers: int, seed: Sequence[int]
+    ) -> list[list[int]]:
+        """What each answer reads of its signal, flat in their order."""
+        if self._read_as is Read.PREFIX:
+            kept = prefix_lengths([len(signal) for signal in signals], answers, seed)
+            return [
+                signal[:count]
+                for signal, row in zip(signals, kept.tolist(), strict=True)
+                for count in row
+            ]
+        if self._read_as is Read.WITHHELD:
+            signals = [self._prompts.withheld(signal) for signal in signals]
+        return [signal for signal in signals for _ in range(answers)]

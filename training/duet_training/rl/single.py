@@ -42,7 +42,7 @@ class SingleAlgorithm:
     def _draw(self, problems: list[Problem], step: int, clock: Clock) -> OwnAnswers:
         settings, prompts, signals = self._settings, self._prompts, self._settings.batch.signals
         rows = each(problems, signals)
-        asked = [prompts.reasoner(problem.question) for problem in rows]
+        asked = [prompts.reasoner(problem.for_reasoner) for problem in rows]
         limit = min(self._sampling.tokens, self._baseline.limit(step) or self._sampling.tokens)
         numbers = seeds(settings.seed, step, 0, len(rows))
         sampling = replace(self._sampling, tokens=limit)

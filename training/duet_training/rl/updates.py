@@ -15,6 +15,8 @@ from duet_training.objective.advantages import (
     reasoner_groups,
     tied_groups,
 )
+from duet_training.objective.aggregation import micro_batch_weights
+from duet_training.objective.dense import DenseScores
 from duet_training.objective.kl import kl_of_responses
 from duet_training.objective.lengths import signal_lengths
 from duet_training.objective.rewards import Array, alone_reward, guided_reward, reasoner_reward
@@ -22,7 +24,7 @@ from duet_training.rl.baselines import Baseline
 from duet_training.rl.monitors import log_prob_differences
 from duet_training.rl.sampling import OwnAnswers, Samples
 from duet_training.rl.timing import Clock
-from duet_training.settings.run import Settings
+from duet_training.settings.run import Objective, Settings
 from duet_training.verl_backend.generation import Response
 from duet_training.verl_backend.policy import Policy
 
@@ -68,23 +70,40 @@ def update_decoder(
         weights = advantages(
             rewards, groups, _mask(responses), divide_by_std=objective.divide_by_std
         )
+        weights *= _factors(responses, rows, objective, objective.micro_batch.decoder)
         with clock("update"):
             metrics |= _named("decoder", decoder.update(batch, weights, log_probs, rows))
     return metrics
 
 
 def update_reasoner(
-    reasoner: Policy, samples: Samples, settings: Settings, price: float, clock: Clock
+    reasoner: Policy,
+    samples: Samples,
+    settings: Settings,
+    price: float,
+    clock: Clock,
+    dense: DenseScores | None = None,
 ) -> Update:
-    """M step of arXiv 2605.01111: maximise E[(r_Mm - r_m) - lambda |z| / B - beta KL]."""
+    """M step of arXiv 2605.01111: maximise E[(r_Mm - r_m) - lambda |z| / B - beta KL].
+
+    r_Mm and r_m are means of sampled answers' scores, or `dense`.
+    """
     objective = settings.objective
     questions, signals, _ = samples.guided.shape
     responses = samples.signal_responses
     lengths = signal_lengths(
         [response.tokens for response in responses], samples.signals, objective.counted
     ).reshape(questions, signals)
-    guided = guided_reward(samples.guided)
-    alone = alone_reward(samples.alone, objective.baseline)
+    if dense:
+        guided, alone = dense.guided, dense.baseline(objective.baseline)
+        measured = {
+            "reward/dense": float(guided.mean()),
+            "reward/dense_alone": float(dense.alone.mean()),
+        }
+    else:
+        guided = guided_reward(samples.guided)
+        alone = alone_reward(samples.alone, objective.baseline)
+        measured = {"reward/alone": float(samples.alone.mean())}
     rewards = reasoner_reward(
         guided,
         alone,
@@ -96,7 +115,7 @@ def update_reasoner(
     updated = _update(reasoner, samples.signal_prompts, responses, rewards, settings, clock)
     metrics = {
         "reward/guided": float(samples.guided.mean()),
-        "reward/alone": float(samples.alone.mean()),
+        **measured,
         **updated,
         "tokens/length": float(lengths.mean()),
         "tokens/signal": float(np.mean([len(signal) for signal in samples.signals])),
@@ -107,6 +126,12 @@ def update_reasoner(
             np.mean([not r.finished for r in samples.guided_responses])
         ),
         "tokens/signals_cut": float(samples.cut),
+        "tokens/generated": float(
+            sum(
+                len(response.tokens)
+                for response in (*responses, *samples.guided_responses, *samples.alone_responses)
+            )
+        ),
     }
     return Update(metrics, float(lengths.mean()))
 
@@ -161,8 +186,10 @@ def _update(
         rewards = rewards - objective.kl.coefficient * kl
     groups = reasoner_groups(questions, signals)
     weights = advantages(rewards, groups, mask, divide_by_std=objective.divide_by_std)
+    rows = settings.batch.mini_batch * signals
+    weights *= _factors(responses, rows, objective, objective.micro_batch.reasoner)
     with clock("update"):
-        trained = reasoner.update(batch, weights, log_probs, settings.batch.mini_batch * signals)
+        trained = reasoner.update(batch, weights, log_probs, rows)
     return {
         "reward/reasoner": float(rewards.mean()),
         "reasoner/kl": float(kl.mean()),
@@ -170,6 +197,17 @@ def _update(
         "reasoner/tied_groups": tied_groups(rewards, groups),
         **_named("reasoner", trained),
     }
+
+
+def _factors(
+    responses: list[Response], mini_batch: int, objective: Objective, micro_batch: int
+) -> torch.Tensor:
+    """Factors of advantages, (N, 1), that the rule of aggregation adds to VERL's own."""
+    if objective.loss_aggregation != "micro-batch-token-mean":
+        return torch.ones(len(responses), 1)
+    lengths = [len(response.tokens) for response in responses]
+    weights = micro_batch_weights(lengths, mini_batch, micro_batch)
+    return torch.tensor(weights, dtype=torch.float32).unsqueeze(-1)
 
 
 def _interleaved(questions: int, rows: int) -> list[int]:

@@ -48,8 +48,8 @@ class Offer:
 
     @property
     def bytes(self) -> int:
-        """Size of the decoder's files."""
-        return sum(file.bytes for file in self.manifest.decoder.files)
+        """Size of the files that the device needs."""
+        return sum(file.bytes for file in self.manifest.device_files)
 
 
 def look(
@@ -150,7 +150,7 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
     try:
         parts.mkdir(parents=True, exist_ok=True)
         _check_space(offer, parts)
-        for file in manifest.decoder.files:
+        for file in manifest.device_files:
             target = parts / file.path
             _check_own(parts, target)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ def install(source: Source, offer: Offer, progress: Progress) -> Path:
         try:
             _verify(parts, manifest)
         except IntegrityError as error:
-            for file in manifest.decoder.files:
+            for file in manifest.device_files:
                 (parts / file.path).unlink(missing_ok=True)
             raise UntrustedPair(f"{source.name} sent what was not signed: {error}") from error
         _write(parts / MANIFEST_NAME, offer.manifest_json)
@@ -208,12 +208,12 @@ def discard_parts(pair: str) -> None:
 
 
 def _verify(directory: Path, manifest: Manifest) -> None:
-    decoder = manifest.decoder
-    verify_files(directory, decoder.files, gguf=(decoder.path,), verified=Verified())
+    gguf = (manifest.decoder.path,)
+    verify_files(directory, manifest.device_files, gguf=gguf, verified=Verified())
 
 
 def _check_space(offer: Offer, parts: Path) -> None:
-    held = sum(size_of(parts / file.path) for file in offer.manifest.decoder.files)
+    held = sum(size_of(parts / file.path) for file in offer.manifest.device_files)
     needed, free = offer.bytes - held + _SPARE_BYTES, shutil.disk_usage(parts).free
     if needed > free:
         raise ModelProblem(

@@ -16,6 +16,8 @@ from duet_training.rl.baselines import BASELINES
 # How each follows from the settings of an evaluation, or of a training that validates.
 METHODS: dict[str, Callable[[Any], Method]] = {
     "duet": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
+    # The same answers; what the signals carry is measured with them.
+    "signal": lambda settings: Duet(to_end=not settings.objective.stop_at_end_of_reasoning),
     "original": lambda _: Original(),
     "prompted": lambda _: Prompted(),
     "truncated": lambda settings: Truncated(settings.cut_at),

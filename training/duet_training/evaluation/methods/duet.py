@@ -20,11 +20,11 @@ class Duet:
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         prompts = models.prompts
-        asked = [prompts.reasoner(p.question) for p in problems]
+        asked = [prompts.reasoner(p.for_reasoner) for p in problems]
         responses = models.reason(asked, to_end=self._to_end)
         signals = [prompts.signal(response.tokens) for response in responses]
         guided = [
-            models.guided_prompt(problem.question, signal)
+            models.guided_prompt(problem.for_decoder, signal)
             for problem, signal in zip(problems, signals, strict=True)
         ]
         return [

@@ -20,7 +20,7 @@ class Alone:
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         prompts = models.prompts
-        answers = models.decode([prompts.alone(problem.question) for problem in problems])
+        answers = models.decode([prompts.alone(problem.for_decoder) for problem in problems])
         return [
             Outcome(prompts.answer_text(a.tokens), 0, len(a.tokens), a.finished) for a in answers
         ]
@@ -33,7 +33,7 @@ class Original:
 
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
-        return self.from_questions(models, [problem.question for problem in problems])
+        return self.from_questions(models, [problem.for_reasoner for problem in problems])
 
     def from_questions(self, models: Models, questions: Sequence[str]) -> list[Outcome]:
         """Outcomes for questions that may have been reworded."""
@@ -56,4 +56,4 @@ class Prompted(Original):
 
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
-        return self.from_questions(models, [f"{p.question} {NOTE}" for p in problems])
+        return self.from_questions(models, [f"{p.for_reasoner} {NOTE}" for p in problems])

@@ -17,7 +17,7 @@ class Truncated:
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """See `Method`."""
         prompts = models.prompts
-        asked = [prompts.reasoner(problem.question) for problem in problems]
+        asked = [prompts.reasoner(problem.for_reasoner) for problem in problems]
         begun = models.reason(asked, self._budget)
         traces = [response.tokens for response in begun]
         cut = [i for i, response in enumerate(begun) if not response.finished]

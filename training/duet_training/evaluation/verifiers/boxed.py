@@ -17,29 +17,41 @@ _EXAMPLES: dict[Kind, tuple[tuple[str, Truth, float], ...]] = {
         (r"Tom has 12 apples. \boxed{12}", Truth("12"), 1.0),
         (r"\boxed{3}, no, \boxed{ 012 }", Truth("12"), 1.0),
         (r"\boxed{13}", Truth("12"), 0.0),
-        (r"\boxed{7+5}", Truth("12"), 0.0),
         ("12", Truth("12"), 0.0),
         (r"\boxed{twelve}", Truth("12"), 0.0),
     ),
 }
+_SUM = r"\boxed{7+5}"
 
 
 class BoxedVerifier:
     """Scores 1 if the box holds the reference's letter (GPQA) or number, else 0."""
 
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
+    def __init__(self, kind: Kind, *, computed: bool = True) -> None:
+        """Set what references are, and whether numbers must be computed."""
+        self._kind, self._computed = kind, computed
 
     def score(self, responses: Sequence[str], truths: Sequence[Truth]) -> list[float]:
         """See `Verifier`."""
         return [
-            float(is_right(response, truth.answer, boxed=True, kind=self._kind))
+            float(
+                is_right(
+                    response, truth.answer, boxed=True, kind=self._kind, computed=self._computed
+                )
+            )
             for response, truth in zip(responses, truths, strict=True)
         ]
 
     def examples(self) -> Sequence[tuple[str, Truth, float]]:
         """See `Verifier`."""
-        return _EXAMPLES[self._kind]
+        return (
+            *_EXAMPLES[self._kind],
+            *(
+                ((_SUM, Truth("12"), float(not self._computed)),)
+                if self._kind is Kind.NUMBER
+                else ()
+            ),
+        )
 
     def close(self) -> None:
         """See `Verifier`."""

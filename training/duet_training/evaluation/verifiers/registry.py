@@ -8,26 +8,40 @@ from duet_training.errors import VerifierError
 from duet_training.evaluation.verifiers.base import Verifier
 from duet_training.evaluation.verifiers.boxed import BoxedVerifier
 from duet_training.evaluation.verifiers.gym import GymVerifier
+from duet_training.evaluation.verifiers.letter import LetterVerifier
 from duet_training.evaluation.verifiers.math import MathVerifier
+from duet_training.evaluation.verifiers.released import ReleasedVerifier
 
-VERIFIERS: dict[str, Callable[[int, float], Verifier]] = {
-    "math": MathVerifier,
-    "choice": lambda processes, seconds: BoxedVerifier(Kind.CHOICE),
-    "number": lambda processes, seconds: BoxedVerifier(Kind.NUMBER),
-    "gym": GymVerifier,
+# The one table of verifiers; `data.verifier` and rows name them. Each is made of the processes and
+# seconds of its comparisons, if it compares apart, and of whether numbers must be computed.
+VERIFIERS: dict[str, Callable[[int, float, bool], Verifier]] = {
+    "math": lambda processes, seconds, computed: MathVerifier(
+        processes, seconds, computed=computed
+    ),
+    "number": lambda _, __, computed: BoxedVerifier(Kind.NUMBER, computed=computed),
+    "choice": lambda *_: BoxedVerifier(Kind.CHOICE),
+    "letter": lambda *_: LetterVerifier(),
+    "released": lambda *_: ReleasedVerifier(),
+    "gym": lambda processes, seconds, _: GymVerifier(processes, seconds),
 }
 
 
-def make_verifier(name: str, processes: int = 1, seconds: float = 5.0) -> Verifier:
+def make_verifier(
+    name: str, processes: int = 1, seconds: float = 5.0, *, computed: bool = True
+) -> Verifier:
     """Make and check the verifier `name`, or `package.module:Class` without arguments.
 
-    `processes` and `seconds` apply to built-in verifiers that compare in separate processes.
+    Args:
+        name: an entry of `VERIFIERS`, or a class of your own.
+        processes: of built-in verifiers that compare in separate processes.
+        seconds: that one such comparison may take.
+        computed: whether numbers must be computed; False for a pair whose device computes.
 
     Raises:
         VerifierError: No verifier has that name, or it fails its own examples.
     """
     built_in = VERIFIERS.get(name)
-    verifier = built_in(processes, seconds) if built_in else _imported(name)()
+    verifier = built_in(processes, seconds, computed) if built_in else _imported(name)()
     check_verifier(verifier, name)
     return verifier
 

@@ -1,0 +1,148 @@
+"""What is recorded of each question, and how it becomes the cases of each decision."""
+
+import base64
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from duet_contract.answers import final_answer, is_right
+from duet_contract.calibration import Decision
+from duet_device.calibration.cases import Case, Point
+from duet_device.errors import UsageProblem
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Outcome(_Model):
+    """One answer to a question."""
+
+    text: str
+    """The answer's text."""
+    tokens: float
+    """Signal tokens that it took."""
+    measures: dict[str, float] = {}
+    """Every measure of the answer."""
+
+
+class Row(_Model):
+    """A question with its answers alone, from parts of a signal, and from whole signals."""
+
+    id: str
+    """Id in the data."""
+    question: str
+    """The question's text."""
+    answer: str | None
+    """The data's answer; None without one."""
+    pair: str
+    """`id@version` of the pair."""
+    decoder_sha256: str
+    """SHA-256 of the decoder file."""
+    alone: Outcome
+    """Without a signal; its measures are those of the gate's drafts."""
+    state: str
+    """The decoder's last hidden state after the question: float32, little-endian, in base64."""
+    stops: tuple[Outcome, ...]
+    """From ever longer parts of the signal; the measures are those of a draft there."""
+    full: Outcome
+    """From the whole signal."""
+    samples: tuple[Outcome, ...] = ()
+    """From other signals to the same question, sampled."""
+
+    @property
+    def vector(self) -> NDArray[np.float32]:
+        """The hidden state."""
+        return np.frombuffer(base64.b64decode(self.state), np.dtype("<f4"))
+
+
+def packed(state: NDArray[np.float32]) -> str:
+    """Return a hidden state as a row holds it."""
+    return base64.b64encode(np.asarray(state, np.dtype("<f4")).tobytes()).decode()
+
+
+def parse_row(data: Mapping[str, object], pair: str, decoder_sha256: str, source: str) -> Row:
+    """Read a row.
+
+    Raises:
+        UsageProblem: it is not a row, or of another pair or decoder file.
+    """
+    try:
+        row = Row.model_validate(data)
+    except ValidationError as error:
+        raise UsageProblem(
+            f"{source} holds a row that is not of a calibration: give another --rows"
+        ) from error
+    if row.pair != pair:
+        raise UsageProblem(f"{source} is of {row.pair}, not of {pair}: give another --rows")
+    if row.decoder_sha256 != decoder_sha256:
+        raise UsageProblem(
+            f"{source} was recorded with another decoder file of {pair}, and quantization changes "
+            "probabilities: record it again in another file of --rows"
+        )
+    return row
+
+
+def cases_of(
+    rows: Sequence[Row], probe: Mapping[str, float], *, against_cloud: bool
+) -> dict[Decision, list[Case]]:
+    """Return the questions as each decision sees them.
+
+    Args:
+        rows: all with answers, unless it is against the cloud.
+        probe: values of the probe by the rows' ids; empty without a probe.
+        against_cloud: right is what agrees with the answer from the whole signal. Decisions after
+            that answer have nothing to be compared with then.
+    """
+    made: dict[Decision, list[Case]] = {"gate": [], "stop": []}
+    if not against_cloud:
+        made |= {"more": [], "mark": []}
+    for row in rows:
+        right = _judge_of(row, against_cloud=against_cloud)
+
+        full, *stops = (_point(each, right) for each in (row.full, *row.stops))
+        own = {"probe": probe[row.id]} if row.id in probe else {}
+        alone = _point(row.alone, right, own)
+        made["gate"].append(Case((alone,), full))
+        made["stop"].append(Case(tuple(stops), full))
+        if not against_cloud:
+            made["more"].append(Case((full,), _point(_supported(row), right)))
+            made["mark"].append(Case((full,), full))
+    return made
+
+
+def answered_alone(rows: Sequence[Row], *, against_cloud: bool) -> list[bool]:
+    """Return whether each question is answered right without a signal."""
+    return [_judge_of(row, against_cloud=against_cloud)(row.alone.text) for row in rows]
+
+
+def _judge_of(row: Row, *, against_cloud: bool) -> Callable[[str], bool]:
+    if against_cloud:
+        final = final_answer(row.full.text)
+        reference = final.text if final else row.full.text
+    else:
+        reference = row.answer or ""
+
+    def right(text: str) -> bool:
+        return is_right(text, reference)
+
+    return right
+
+
+def _point(
+    outcome: Outcome, right: Callable[[str], bool], more: Mapping[str, float] = MappingProxyType({})
+) -> Point:
+    return Point({**outcome.measures, **more}, right(outcome.text), outcome.tokens)
+
+
+def _supported(row: Row) -> Outcome:
+    """Return the answer that most of all signals lead to, with the tokens of all of them."""
+    every = (row.full, *row.samples)
+    values = [final.text if (final := final_answer(each.text)) else None for each in every]
+    support = Counter(value for value in values if value is not None)
+    best = max(range(len(every)), key=lambda at: (support[values[at] or ""], -at))
+    return Outcome(text=every[best].text, tokens=sum(each.tokens for each in every))

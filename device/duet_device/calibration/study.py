@@ -1,0 +1,225 @@
+"""Fit every decision from rows: probe, measures, thresholds, and what they would have done."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from duet_contract.calibration import CALIBRATION_SCHEMA, Calibration, Decision, Probe
+from duet_device.calibration.cases import Case
+from duet_device.calibration.fitting import Fitted, Goal, fit
+from duet_device.calibration.ranking import aurc
+from duet_device.calibration.regression import PENALTIES, held_out
+from duet_device.calibration.regression import fit as fit_probe
+from duet_device.calibration.rows import Row, answered_alone, cases_of
+from duet_device.errors import UsageProblem
+
+# With fewer questions in the half that fits it, a probe learns nothing.
+_LEAST_FOR_PROBE = 40
+# Needs several signals, which the policy has only after it asked for more.
+_COMPARED: Mapping[Decision, frozenset[str]] = {
+    "more": frozenset({"agreement"}),
+    "mark": frozenset({"agreement"}),
+}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A policy without a calibration, on the test questions."""
+
+    accuracy: float
+    """Share of right answers."""
+    tokens: float
+    """Mean signal tokens a question."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was found."""
+
+    calibration: Calibration
+    """What the device needs of it."""
+    fitted: Mapping[Decision, Fitted]
+    """Each decision."""
+    tested: int
+    """Test questions."""
+    baselines: Mapping[str, Baseline]
+    """`never` and `always` ask the cloud."""
+    oracle: tuple[Baseline, ...]
+    """What a gate that knows every answer would do, from never to always."""
+    together: Baseline
+    """The gate and the stop that were fitted, one after the other."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures, without the probe's weights."""
+        return {
+            "calibration": self.calibration.model_dump(
+                mode="json", by_alias=True, exclude={"probe"}, exclude_none=True
+            ),
+            "tested": self.tested,
+            "measures": {
+                decision: [vars(each) for each in fitted.ranked]
+                for decision, fitted in self.fitted.items()
+            },
+            "curves": {
+                decision: [
+                    {"tokens": each.tokens, "accuracy": each.accuracy, "trusted": each.share}
+                    for each in fitted.curve
+                ]
+                for decision, fitted in self.fitted.items()
+            },
+            "baselines": {name: vars(each) for name, each in self.baselines.items()},
+            "oracle": [vars(each) for each in self.oracle],
+            "together": vars(self.together),
+        }
+
+
+def study(
+    rows: Sequence[Row], goal: Goal, *, data: str, against_cloud: bool = False, seed: int = 0
+) -> Study:
+    """Fit on one half of the rows, test on the other.
+
+    Args:
+        rows: of one pair and one decoder file.
+        goal: what is wanted of every decision.
+        data: name of the data.
+        against_cloud: see `cases_of`.
+        seed: of the division into halves.
+
+    Raises:
+        UsageProblem: rows without answers, or too few for the guarantee.
+    """
+    missing = [] if against_cloud else [row.id for row in rows if row.answer is None]
+    check_rows(len(rows), missing, goal, data)
+    ordered = sorted(rows, key=lambda row: sha256(f"{seed} {row.id}".encode()).digest())
+    half = len(ordered) // 2
+    first, test = ordered[:half], ordered[half:]
+    probe, values = _probe(first, test, against_cloud=against_cloud)
+    fit_cases = cases_of(first, values, against_cloud=against_cloud)
+    test_cases = cases_of(test, values, against_cloud=against_cloud)
+    fitted = {
+        decision: found
+        for decision in fit_cases
+        if (
+            found := fit(
+                fit_cases[decision],
+                test_cases[decision],
+                goal,
+                _COMPARED.get(decision, frozenset()),
+            )
+        )
+    }
+    thresholds = {decision: found.threshold for decision, found in fitted.items()}
+    gate = thresholds.get("gate")
+    calibration = Calibration(
+        schema=CALIBRATION_SCHEMA,
+        pair=rows[0].pair,
+        decoder_sha256=rows[0].decoder_sha256,
+        data=data,
+        against="cloud" if against_cloud else "answers",
+        questions=len(rows),
+        tokens=sum(row.full.tokens for row in rows) / len(rows),
+        probe=probe if gate and gate.measure == "probe" else None,
+        **thresholds,
+    )
+    return Study(
+        calibration=calibration,
+        fitted=fitted,
+        tested=len(test),
+        baselines=_baselines(test_cases["gate"]),
+        oracle=_oracle(test_cases["gate"]),
+        together=_together(test_cases, calibration),
+    )
+
+
+def check_rows(count: int, missing: Sequence[str], goal: Goal, data: str) -> None:
+    """Refuse data without answers, or with too few questions for what is wanted.
+
+    Args:
+        count: questions.
+        missing: ids of those that have no answer and need one.
+        goal: what is wanted.
+        data: name of the data.
+
+    Raises:
+        UsageProblem: says how many it needs.
+    """
+    if missing:
+        raise UsageProblem(
+            f"{len(missing)} of {count} questions of {data} have no answer (the first: id "
+            f'{missing[0]}): give each an "answer", or calibrate without by --against-cloud'
+        )
+    least = max(4, 2 * goal.rows())
+    if count < least:
+        raise UsageProblem(
+            f"{data} has {count} questions, and a guarantee of {1 - goal.risk:.3g} right with "
+            f"probability {1 - goal.failure:.3g} needs {least} at least: give more, or raise "
+            "--alpha or --delta"
+        )
+
+
+def _probe(
+    first: Sequence[Row], test: Sequence[Row], *, against_cloud: bool
+) -> tuple[Probe | None, dict[str, float]]:
+    """Return a probe and its values; the first half's are of probes fitted without the question."""
+    right = answered_alone(first, against_cloud=against_cloud)
+    if len(first) < _LEAST_FOR_PROBE or len(set(right)) < 2:
+        return None, {}
+    states = np.stack([row.vector for row in first]).astype(np.float64)
+
+    def error(penalty: float) -> float:
+        return aurc(list(zip(held_out(states, right, penalty), right, strict=True)))
+
+    penalty = min(PENALTIES, key=error)
+    probe = fit_probe(states, right, penalty)
+    values = dict(zip((row.id for row in first), held_out(states, right, penalty), strict=True))
+    weights = np.asarray(probe.weights)
+    values |= {row.id: float(weights @ row.vector) + probe.bias for row in test}
+    return probe, values
+
+
+def _baselines(cases: Sequence[Case]) -> dict[str, Baseline]:
+    count = len(cases)
+    never = sum(case.points[0].right for case in cases) / count
+    always = sum(case.otherwise.right for case in cases) / count
+    tokens = sum(case.otherwise.tokens for case in cases) / count
+    return {"never": Baseline(never, 0.0), "always": Baseline(always, tokens)}
+
+
+def _oracle(cases: Sequence[Case]) -> tuple[Baseline, ...]:
+    """Ask first where the cloud alone makes the answer right, last where it makes it wrong."""
+
+    def gain(case: Case) -> tuple[int, float]:
+        return int(case.points[0].right) - int(case.otherwise.right), case.otherwise.tokens
+
+    count = len(cases)
+    right, tokens = sum(case.points[0].right for case in cases), 0.0
+    found = [Baseline(right / count, 0.0)]
+    for case in sorted(cases, key=gain):
+        right += int(case.otherwise.right) - int(case.points[0].right)
+        tokens += case.otherwise.tokens
+        found.append(Baseline(right / count, tokens / count))
+    return tuple(found)
+
+
+def _together(cases: Mapping[Decision, Sequence[Case]], calibration: Calibration) -> Baseline:
+    ended = []
+    for gate, stop in zip(cases["gate"], cases["stop"], strict=True):
+        kept = None
+        for case, threshold in ((gate, calibration.gate), (stop, calibration.stop)):
+            if kept is None and threshold:
+                kept = case.kept(threshold.measure, threshold.at_least)
+        ended.append(kept or gate.otherwise)
+    count = len(ended)
+    return Baseline(
+        sum(point.right for point in ended) / count, sum(point.tokens for point in ended) / count
+    )
+
+
+def random_accuracy(baselines: Mapping[str, Baseline], tokens: float) -> float:
+    """Return the accuracy of asking at random with so many mean signal tokens."""
+    never, always = baselines["never"], baselines["always"]
+    share = min(1.0, tokens / always.tokens) if always.tokens else 1.0
+    return never.accuracy + share * (always.accuracy - never.accuracy)

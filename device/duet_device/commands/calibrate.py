@@ -1,0 +1,308 @@
+"""`duet-device calibrate`: fit the thresholds of the policy on questions with answers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from duet_contract.commands import Number
+from duet_contract.terminal import json_text
+from duet_device.ask_request import AskRequest
+from duet_device.commands.batch import Item, bar, read_items
+from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.output import note, show
+from duet_device.commands.tables import table
+from duet_device.deadline import Deadline
+from duet_device.errors import OutputLost, UsageProblem
+from duet_device.rows_file import append, locked, read_rows
+
+if TYPE_CHECKING:
+    import threading
+
+    from duet_contract.calibration import Decision
+    from duet_device.calibration.collect import Asked
+    from duet_device.calibration.fitting import Goal
+    from duet_device.calibration.rows import Row
+    from duet_device.calibration.study import Baseline, Study
+    from duet_device.pairs.pair import Pair
+
+_SHARE = Number(0, 1, min_open=True, max_open=True)
+_ALPHA, _DELTA = 0.1, 0.05
+_TAKEN = ("server", "pair_name", "budget", "timeout", "connect_timeout", "threads")
+_CURVE_LINES = 10
+
+
+@click.command(cls=ConfiguredCommand, params=[each for each in SETTINGS if each.name in _TAKEN])
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--rows",
+    "rows_path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Record the questions in FILE; those that are there are not asked again [DATA.rows].",
+)
+@click.option(
+    "--target",
+    type=(click.Choice(("accuracy", "saving")), _SHARE),
+    default=None,
+    metavar="accuracy|saving VALUE",
+    help="Wanted share of right answers among the trusted ones, or of questions trusted.",
+)
+@click.option(
+    "--alpha",
+    type=_SHARE,
+    metavar="A",
+    help=f"Share of wrong answers allowed among them [{_ALPHA}].",
+)
+@click.option(
+    "--delta",
+    type=_SHARE,
+    default=_DELTA,
+    show_default=True,
+    metavar="D",
+    help="Probability that the guarantee does not hold.",
+)
+@click.option(
+    "--against-cloud",
+    is_flag=True,
+    help="Right is what agrees with the answer from the cloud's signal; DATA needs no answers.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(0, 16),
+    default=2,
+    show_default=True,
+    metavar="N",
+    help="Further signals to sample for each question, to compare their agreement.",
+)
+@click.option(
+    "--split-seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Seed of the division into halves for fit and test.",
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the curve as a page."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@click.option(
+    "--allow-unsigned",
+    is_flag=True,
+    help="Load a pair without a trusted signature, if no publisher is pinned.",
+)
+@click.pass_context
+def calibrate(
+    context: click.Context,
+    /,
+    data: Path,
+    rows_path: Path | None,
+    target: tuple[Literal["accuracy", "saving"], float] | None,
+    alpha: float | None,
+    delta: float,
+    against_cloud: bool,
+    samples: int,
+    split_seed: int,
+    html: Path | None,
+    as_json: bool,
+    allow_unsigned: bool,
+    **settings: Any,
+) -> None:
+    """Fit the thresholds that decide how many tokens a question needs.
+
+    DATA has a JSON object a line: "question", "answer", and "signal" where there is one already.
+    Each question is answered alone, from parts of the signal and from all of it. One half of the
+    questions chooses measures and thresholds; the other half tests them.
+
+    The guarantee: of the answers that the device trusts, at least 1 - alpha are right, with
+    probability 1 - delta, for questions like those of DATA. It holds for each decision by itself,
+    and for this decoder file alone.
+    """
+    from duet_device.asking import pair_of
+    from duet_device.calibration.study import study
+    from duet_device.commands.ask import stop_on_interrupt
+    from duet_device.pairs.pair import open_pair
+    from duet_device.policy.calibrations import store
+
+    goal = _goal(target, alpha, delta)
+    stop = stop_on_interrupt(context)
+    items = read_items(data)
+    _check(items, data, goal, against_cloud=against_cloud)
+    name = pair_of(AskRequest("", settings.pop("pair_name"), settings["server"], {}))
+    pair = open_pair(name, allow_unsigned=allow_unsigned)
+    rows = _recorded(
+        items, rows_path or Path(f"{data}.rows"), pair, settings, samples=samples, stop=stop
+    )
+    found = study(rows, goal, data=data.name, against_cloud=against_cloud, seed=split_seed)
+    if html:
+        from duet_device.calibration.page import page
+
+        try:
+            html.write_text(page(found), "utf-8")
+        except OSError as error:
+            raise OutputLost(f"cannot write {html}: {error.strerror}") from error
+    show(json_text(found.as_json()) if as_json else _report(found))
+    if not any(fitted.threshold for fitted in found.fitted.values()):
+        raise UsageProblem(
+            f"no threshold keeps at most {goal.risk:.3g} of the trusted answers wrong, and nothing "
+            "was stored: give more questions, or raise --alpha, or give --target saving"
+        )
+    note(f"stored in {store(found.calibration, pair.manifest)}")
+
+
+def _goal(target: tuple[str, float] | None, alpha: float | None, delta: float) -> "Goal":
+    from duet_device.calibration.fitting import Goal
+
+    if target and alpha is not None:
+        raise UsageProblem("--target and --alpha are alternatives")
+    if target and target[0] == "saving":
+        return Goal(failure=delta, saving=target[1])
+    return Goal(1 - target[1] if target else alpha or _ALPHA, delta)
+
+
+def _check(items: list[Item], data: Path, goal: "Goal", *, against_cloud: bool) -> None:
+    """Refuse data that no run could calibrate by, before any question is asked."""
+    from duet_device.calibration.study import check_rows
+
+    missing = [each.id for each in items if _answer(each, data) is None]
+    check_rows(len(items), [] if against_cloud else missing, goal, data.name)
+
+
+def _answer(item: Item, data: Path) -> str | None:
+    from duet_contract.answers.worked import reference_text
+
+    try:
+        return reference_text(item.data.get("answer")) or None
+    except ValueError as error:
+        raise UsageProblem(f"{data}, id {item.id}: {error}") from error
+
+
+def _recorded(
+    items: list[Item],
+    path: Path,
+    pair: "Pair",
+    settings: Mapping[str, Any],
+    *,
+    samples: int,
+    stop: "threading.Event",
+) -> "list[Row]":
+    """Return a row for each question; record those that are not there."""
+    from duet_device.calibration.rows import parse_row
+
+    manifest = pair.manifest
+    with locked(path) as file:
+        held = {
+            id_: parse_row(row, manifest.reference, manifest.decoder_sha256, str(path))
+            for id_, row in read_rows(file, path).items()
+        }
+        asked = [_asked(item, path) for item in items]
+        missing = [each for each in asked if not _is_held(held.get(each.id), each, samples)]
+        if len(missing) < len(items):
+            note(f"{len(items) - len(missing)} of {len(items)} questions are recorded already")
+        for row in _record(missing, pair, settings, samples=samples, stop=stop):
+            held[row.id] = row
+            append(file, row.model_dump(mode="json"), path)
+    # The data may have got its answers since.
+    return [
+        held[each.id].model_copy(update={"answer": each.answer})
+        for each in asked
+        if each.id in held
+    ]
+
+
+def _asked(item: Item, path: Path) -> "Asked":
+    from duet_device.calibration.collect import Asked
+
+    signal = item.data.get("signal")
+    if signal is not None and not isinstance(signal, str):
+        raise UsageProblem(f"id {item.id}: the signal is not text")
+    return Asked(item.id, item.question, _answer(item, path), signal)
+
+
+def _is_held(row: "Row | None", asked: "Asked", samples: int) -> bool:
+    enough = 0 if asked.signal is not None else samples
+    return row is not None and row.question == asked.question and len(row.samples) >= enough
+
+
+def _record(
+    missing: "list[Asked]",
+    pair: "Pair",
+    settings: Mapping[str, Any],
+    *,
+    samples: int,
+    stop: "threading.Event",
+) -> "Iterator[Row]":
+    if not missing:
+        return
+    from duet_device.calibration.collect import Collector
+    from duet_device.client import Client
+    from duet_device.pairs.pair import load_decoder
+
+    timeout = settings["timeout"]
+    with (
+        closing(load_decoder(pair, settings["threads"])) as decoder,
+        Client(pair, decoder=decoder, stop="never", **settings) as client,
+    ):
+        collector = Collector(client, decoder, samples)
+        with bar(len(missing), "questions") as advance:
+            for each in missing:
+                try:
+                    yield collector.row(each, Deadline(timeout, stop=stop))
+                except UsageProblem as error:
+                    note(f"{each.id} is left out: {error}")
+                advance(1)
+
+
+def _report(found: "Study") -> str:
+    """Return the tables for a terminal."""
+    parts = []
+    for decision, fitted in found.fitted.items():
+        rows = [[f"{decision}: measure", "AURC", "AUROC", "ECE"]]
+        for each in fitted.ranked:
+            auroc = "" if each.test_auroc is None else f"{each.test_auroc:.3f}"
+            name = each.measure + ("" if each.usable else " (compared only)")
+            rows.append([name, f"{each.test_aurc:.3f}", auroc, f"{each.test_ece:.3f}"])
+        threshold, result = fitted.threshold, fitted.test
+        if threshold and result:
+            said = (
+                f"trusts {threshold.measure} of {threshold.at_least:.4g} and more: "
+                f"{threshold.trusted:.0%} of the questions, {threshold.right:.1%} of them right, at "
+                f"least {1 - threshold.risk:.1%} with probability {1 - threshold.failure:.3g}"
+            )
+        else:
+            said = "no threshold keeps the guarantee"
+            if (near := fitted.most_trusted) and near.trusted:
+                said += f" (the likeliest has {near.wrong} wrong of {near.trusted})"
+        parts.append(f"{table(rows)}\n{said}")
+    parts += [_curve(found, decision) for decision in ("gate", "stop") if decision in found.fitted]
+    never, always = found.baselines["never"], found.baselines["always"]
+    policies = {"never": never, "gate and stop": found.together, "always": always}
+    rows = [["policy", "accuracy", "signal tokens"]]
+    rows += [[name, f"{p.accuracy:.1%}", f"{p.tokens:.1f}"] for name, p in policies.items()]
+    parts.append(table(rows, [None, *(p.accuracy for p in policies.values())]))
+    return "\n\n".join(parts)
+
+
+def _curve(found: "Study", decision: "Decision") -> str:
+    """Return the accuracy of a decision's thresholds against the signal tokens that they cost."""
+    from duet_device.calibration.study import random_accuracy
+
+    by_tokens = {round(each.tokens, 1): each.accuracy for each in found.fitted[decision].curve}
+    points = sorted(by_tokens.items())
+    rows = [["signal tokens", decision, "random", "oracle"]]
+    bars: list[float | None] = [None]
+    for tokens, accuracy in points[:: -(-len(points) // _CURVE_LINES)]:
+        others = (
+            random_accuracy(found.baselines, tokens),
+            _oracle_accuracy(found.oracle, tokens),
+        )
+        rows.append([f"{tokens:.1f}", *(f"{each:.1%}" for each in (accuracy, *others))])
+        bars.append(accuracy)
+    return table(rows, bars)
+
+
+def _oracle_accuracy(oracle: "tuple[Baseline, ...]", tokens: float) -> float:
+    return max(each.accuracy for each in oracle if each.tokens <= tokens + 1e-9)

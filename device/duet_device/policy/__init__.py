@@ -1,0 +1,1 @@
+"""Decide how many tokens a question needs: measures, checks, thresholds, and what follows."""

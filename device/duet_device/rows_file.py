@@ -1,0 +1,89 @@
+"""A file of rows, JSON lines with ids: a run that is stopped in any way loses none of them."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from duet_contract.private_files import write_private
+from duet_contract.terminal import json_text
+from duet_device.errors import OutputLost, UsageProblem
+
+Row = dict[str, Any]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file of rows, made if it is missing, for one process at a time.
+
+    Raises:
+        UsageProblem: it cannot be written, or another process writes it.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
+    with os.fdopen(handle, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageProblem(f"another process writes {path}: give another file") from error
+        yield file
+
+
+def read_rows(file: IO[bytes], path: Path) -> dict[str, Row]:
+    """Return the rows that are there by id; of the same id, the last. A torn last line goes.
+
+    Raises:
+        UsageProblem: a line is not a row.
+    """
+    file.seek(0)
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(file.read().splitlines(keepends=True), start=1):
+        try:
+            row = json.loads(line)
+            rows[row["id"]] = row
+        except (ValueError, KeyError, TypeError) as error:
+            if not line.endswith(b"\n"):
+                file.truncate(file.tell() - len(line))
+                break
+            raise UsageProblem(
+                f"{path}, line {number} is not a row with an id: give another file"
+            ) from error
+    return rows
+
+
+def append(file: IO[bytes], row: Row, path: Path) -> None:
+    """Write a row behind the others.
+
+    Raises:
+        OutputLost: it cannot be written.
+    """
+    try:
+        file.write(_line(row))
+        file.flush()
+    except OSError as error:
+        raise OutputLost(f"cannot write {path}: {error.strerror}") from error
+
+
+def sort(path: Path, rows: dict[str, Row], ids: Iterable[str]) -> None:
+    """Bring the rows into an order of ids; rows of other ids follow.
+
+    Raises:
+        OutputLost: the file cannot be written.
+    """
+    rest = dict(rows)
+    ordered = [rest.pop(each) for each in ids if each in rest] + list(rest.values())
+    content = b"".join(map(_line, ordered))
+    try:
+        if path.is_file() and path.read_bytes() != content:
+            write_private(path, content)
+    except OSError as error:
+        raise OutputLost(f"cannot write {path}: {error.strerror}") from error
+
+
+def _line(row: Row) -> bytes:
+    return json_text(row).encode("utf-8") + b"\n"
