@@ -15,7 +15,7 @@ from duet_training.evaluation.report.results import Result, Training, variant_of
 from duet_training.evaluation.report.tables import attribute, matches, paper
 from duet_training.experiments.processes import Processes
 from duet_training.paper.estimate import QWEN, Assumed, Estimates, response_tokens, totals
-from duet_training.paper.plan import PaperRecipe, make_plan
+from duet_training.paper.plan import AGGREGATION, PaperRecipe, make_plan
 from duet_training.paper.runner import PaperRunner
 from duet_training.paper.trainings import TRAININGS
 from duet_training.settings.run import Settings, compose_settings
@@ -51,7 +51,7 @@ def _results(plan):
     for stage in plan:
         training = None
         if stage.kind == "evaluate" and stage.training:
-            changes = OmegaConf.from_dotlist(list(stage.training.overrides))
+            changes = OmegaConf.from_dotlist([AGGREGATION, *stage.training.overrides])
             objective = OmegaConf.to_container(OmegaConf.merge(base, changes))["objective"]
             price = objective["price"]
             constant = float(price["start"]) if price["schedule"] == "constant" else None
@@ -215,6 +215,7 @@ def test_stages_are_what_their_commands_take(pair_file, tmp_path):
     words = list(stages["duet-deepscaler-seed0"].arguments)
     trained = compose_settings("train", words, Settings)
     assert trained.out == tmp_path / "runs" / "duet-deepscaler-seed0"
+    assert trained.objective.loss_aggregation == "micro-batch-token-mean"
     assert (trained.steps, trained.checkpoint.every, trained.checkpoint.keep) == (150, 50, 3)
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -46,8 +47,12 @@ def asked(monkeypatch, pair_file):
         def save_pretrained(self, directory):
             shutil.copytree(pair_file.parent / "decoder", directory)
 
-    def load(directory, *, gguf_file):
+    def configured(directory, *, gguf_file):
+        return SimpleNamespace(head_dim=128)
+
+    def load(directory, *, gguf_file, config):
         assert (Path(directory) / gguf_file).is_file()
+        assert config.head_dim == 16
         return Loaded()
 
     def run(self, name, command, log, *, limit_s):
@@ -56,6 +61,8 @@ def asked(monkeypatch, pair_file):
         Path(out).write_text(json.dumps({"signal": SIGNAL, "questions": 5}))
 
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", load)
+    monkeypatch.setattr("duet_training.release.signals._head_size", lambda file: 16)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", configured)
     monkeypatch.setattr(Processes, "run", run)
     return ran
 

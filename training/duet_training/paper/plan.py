@@ -7,6 +7,8 @@ from typing import Literal
 
 from duet_training.paper.trainings import SAMPLES, SETS, TRAININGS, UNTRAINED, PaperTraining
 
+# The released code's, which is not the trainer's default.
+AGGREGATION = "objective.loss_aggregation=micro-batch-token-mean"
 Kind = Literal["data", "train", "evaluate", "report"]
 
 
@@ -104,6 +106,7 @@ def _train(recipe: PaperRecipe, training: PaperTraining, seed: int) -> PaperStag
         f"steps={training.steps}",
         f"checkpoint.every={training.every}",
         f"checkpoint.keep={training.kept}",
+        AGGREGATION,
         *training.overrides,
         *recipe.trains,
     )

@@ -63,16 +63,29 @@ def measure_signals(name: str, out: Path, into: Path | None, questions: int) -> 
 
 def _write_decoder(pair: Path, manifest: Manifest, directory: Path) -> None:
     """Write the decoder in Hugging Face's layout."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     file = pair / manifest.decoder.path
-    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name)
+    config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name)
+    # transformers does not read it from the file, and takes the architecture's usual one.
+    config.head_dim = _head_size(file) or config.head_dim
+    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, config=config)
     model.save_pretrained(directory)
     own = file.with_name("tokenizer.json")
     if not own.is_file() and not manifest.shared_vocabulary:
         raise DataError(f"{manifest.id} has no tokenizer.json of its decoder")
     tokenizer = own if own.is_file() else pair / manifest.reasoner.path / "tokenizer.json"
     (directory / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+
+
+def _head_size(file: Path) -> int | None:
+    """Read the size of a head of attention from a GGUF file; None if it names none."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(file).fields
+    architecture = fields["general.architecture"].contents()
+    found = fields.get(f"{architecture}.attention.key_length")
+    return int(found.contents()) if found else None
 
 
 def _description(pair: Path, manifest: Manifest, out: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from duet_training.evaluation.report.results import UNTRAINED, Result
 from duet_training.evaluation.report.seeds import pool, same_but_for_seed
 
 NOT_RUN = "not run"
+RELEASED_RULE = "micro-batch-token-mean"
 
 
 def paper() -> dict[str, Any]:
@@ -28,13 +29,19 @@ def attribute(result: Result, key: str) -> Any:
         case "train":
             return training.data if training else None
         case "variant":
-            return training.variant if training else None
+            return _as_papers(training.variant) if training else None
         case "budget":
             return training.budget if training else None
         case "constant":
             return training.constant if training else None
         case _:
             return getattr(result, key)
+
+
+def _as_papers(variant: str) -> str:
+    """Leave out the rule of aggregation of the paper's own code."""
+    kept = [name for name in variant.split("+") if name != RELEASED_RULE]
+    return "+".join(kept) or "default"
 
 
 def matches(result: Result, wanted: Mapping[str, Any]) -> bool:
