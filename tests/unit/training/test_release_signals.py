@@ -81,6 +81,8 @@ def test_a_pair_is_read_as_it_is_served(pair, asked, tmp_path, capsys):
     assert described.reasoner.path == pair / "reasoner"
     assert described.reasoner.end_of_text == ("<|end|>",)
     assert len(read_rows(settings.data.train)) == 5
+    tokenizer = json.loads((out / "decoder" / "tokenizer_config.json").read_text())
+    assert tokenizer == {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|end|>"}
     # What is measured is not measured again.
     assert main([str(pair), str(out)]) == 0
     assert len(asked) == 1

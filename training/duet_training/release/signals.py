@@ -76,6 +76,12 @@ def _write_decoder(pair: Path, manifest: Manifest, directory: Path) -> None:
         raise DataError(f"{manifest.id} has no tokenizer.json of its decoder")
     tokenizer = own if own.is_file() else pair / manifest.reasoner.path / "tokenizer.json"
     (directory / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    # Without it, the architecture's own class would add tokens that the model does not have.
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": manifest.decoder.end_of_answer[0],
+    }
+    (directory / "tokenizer_config.json").write_text(json_text(settings), "utf-8")
 
 
 def _head_size(file: Path) -> int | None:
