@@ -23,6 +23,7 @@ PROGRAM = Program(
         "data": (f"{_HERE}.data:data", "Prepare data sets; generate problems."),
         "sft": (f"{_HERE}.sft:sft", "Supervised fine-tuning of pairs."),
         "experiments": (f"{_HERE}.experiments:experiments", "Run the small-scale experiments."),
+        "paper": (f"{_HERE}.paper:paper", "Reproduce the paper's tables."),
         "release": (f"{_HERE}.release:release", "Build and measure released pairs."),
     },
     errors=(TrainingError, OSError),

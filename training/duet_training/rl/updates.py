@@ -126,6 +126,12 @@ def update_reasoner(
             np.mean([not r.finished for r in samples.guided_responses])
         ),
         "tokens/signals_cut": float(samples.cut),
+        "tokens/generated": float(
+            sum(
+                len(response.tokens)
+                for response in (*responses, *samples.guided_responses, *samples.alone_responses)
+            )
+        ),
     }
     return Update(metrics, float(lengths.mean()))
 
