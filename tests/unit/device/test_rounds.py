@@ -229,6 +229,21 @@ def test_a_cloud_that_refuses_leaves_the_answer_there_is(doubting: Pair) -> None
     assert notes(events)[-1].endswith("; the best answer so far counts")
 
 
+def test_tokens_of_a_round_that_fails_are_counted(doubting: Pair) -> None:
+    decoder = decoder_of({"3*": ("8", 0.4)})
+    reasoner = Reasoner(["3*3=9"])
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if request.HasField("signal_prefix"):
+            yield tokens(*b"3")
+            abort(context, grpc.StatusCode.INVALID_ARGUMENT, "no more for you")
+        yield from reasoner(request, context)
+
+    receipt = ask(script, doubting, decoder, budget=2, rounds=2)[0].receipt
+    assert (receipt.answer, receipt.tokens.signal) == ("8", 3)
+    assert [each.tokens for each in receipt.rounds] == [2]
+
+
 def test_no_signal_is_longer_than_the_pair_takes(doubting: Pair) -> None:
     limit = doubting.manifest.limits.budget
     long = "x" * 100

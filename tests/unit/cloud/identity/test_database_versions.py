@@ -211,7 +211,10 @@ def test_two_services_with_one_directory(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://me:secret@host/duet", "cannot use mysql: give postgresql://"),  # pragma: allowlist secret
+        (
+            "mysql://me:secret@host/duet",
+            "cannot use mysql: give postgresql://",
+        ),  # pragma: allowlist secret
         ("sqlite:///some.db", "cannot use sqlite: give postgresql://"),
         ("secret", "cannot use this URL: give postgresql://"),
         ("", "cannot use this URL"),
