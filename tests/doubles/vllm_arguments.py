@@ -3,7 +3,7 @@
     python -m tests.doubles.vllm_arguments PAIR_YAML FLAGS_AS_JSON HARDWARE...
 
 VERL composes the arguments itself, in the method that starts its server: the modules of vLLM that
-it imports are stand-ins, and the parser that it would give the arguments to notes them.
+it imports are replaced, and the parser that it would give the arguments to notes them.
 """
 
 import asyncio

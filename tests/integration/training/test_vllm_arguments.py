@@ -1,7 +1,7 @@
 """The command lines that VERL gives to vLLM for our hardware, through vLLM's own parser.
 
-vLLM is in another environment (SERVING_PYTHON): VERL composes the arguments here, with stand-ins
-for vLLM's modules, and vLLM parses them there. It is the CPU's release; GPUs have the one that VERL
+vLLM is in another environment (SERVING_PYTHON): VERL composes the arguments here, with vLLM's
+modules replaced, and vLLM parses them there. It is the CPU's release; GPUs have the one that VERL
 pins.
 """
 

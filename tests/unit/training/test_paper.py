@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from duet_training.data.rows import read_rows
 from duet_training.errors import CommandError
+from duet_training.evaluation.batch_run import read_batch
 from duet_training.evaluation.report.results import Result, Training, variant_of
 from duet_training.evaluation.report.tables import attribute, matches, paper
 from duet_training.experiments.processes import Processes
@@ -17,6 +19,7 @@ from duet_training.paper.plan import PaperRecipe, make_plan
 from duet_training.paper.runner import PaperRunner
 from duet_training.paper.trainings import TRAININGS
 from duet_training.settings.run import Settings, compose_settings
+from tests.doubles.commands import train_data
 from tests.doubles.commands import train_paper as main
 
 RECIPE = PaperRecipe(Path("/out"), "qwen3-4b-0.6b-released", "data", 1, trains=("hardware=h100x4",))
@@ -144,15 +147,16 @@ def test_disk_and_memory_of_a_training(plan):
     assert whole.hours == pytest.approx(sum(cost.hours for cost in costs.values()))
 
 
-TINY = [
+TINY = (
     *("batch.questions=2", "batch.mini_batch=2", "batch.signals=2", "batch.answers=2"),
     *("tokens.response=64", "tokens.answer=32", "tokens.decoder_prompt=400"),
-]
+)
 
 
 def test_a_dry_run_tells_hours_disk_and_memory(pair_file, tmp_path, capsys):
     out = tmp_path / "out"
-    command = [str(out), "--pair", str(pair_file), "--seeds", "2", "--only", "single", "--dry-run"]
+    command = [str(out), "--pair", str(pair_file), "--seeds", "2", "--dry-run"]
+    command += ["--only", "single", "--only", "original"]
     assert main([*command, *TINY]) == 0
     text = capsys.readouterr().out
     rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in text.splitlines()}
@@ -171,7 +175,7 @@ def test_a_dry_run_tells_hours_disk_and_memory(pair_file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--only", "dueet"], "--only dueet: there is no such training"),
+        (["--only", "dueet"], "--only dueet: there is no such part"),
         (["--pair", "nowhere.yaml"], "cannot read the pair"),
         (["objective.budgett=3"], "single-seed0: cannot read the settings"),
         (["--hardware", "h200"], "single-seed0: cannot read the settings"),
@@ -185,6 +189,33 @@ def test_what_is_wrong_is_one_line_before_anything_runs(pair_file, tmp_path, cap
     assert said in error
     assert error.count("\n") == 1
     assert not out.exists()
+
+
+def test_stages_are_what_their_commands_take(pair_file, tmp_path):
+    """Data is prepared where evaluations and trainings look for it, and all settings are known."""
+    hub = tmp_path / "hub" / "math500"
+    hub.mkdir(parents=True)
+    rows = [{"problem": f"What is {i}+1?", "answer": str(i + 1)} for i in range(4)]
+    (hub / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = PaperRecipe(
+        *(tmp_path, str(pair_file), "pair", 1, tmp_path / "hub", ("hardware=cpu", *TINY)),
+    )
+    stages = {stage.name: stage for stage in make_plan(recipe)}
+    assert train_data(list(stages["data-math500"].arguments)) == 0
+    found = read_rows(tmp_path / "data" / "math500" / "test.parquet")
+    assert [problem.asks for problem in found] == [None] * 4
+    file = tmp_path / "asked.txt"
+    for name in ("prompted-seed0", "duet-deepscaler-seed0@150"):
+        file.write_text("\n".join(shlex.join(line) for line in stages[name].lines))
+        asked = read_batch(file)
+        assert [settings.runs for settings in asked] == [1, 16, 16, 16, 1]
+        assert asked[0].data.train == tmp_path / "data" / "math500" / "test.parquet"
+    assert [settings.method for settings in asked] == ["signal", *["duet"] * 4]
+    assert asked[0].weights == tmp_path / "runs/duet-deepscaler-seed0/checkpoints/step_150"
+    words = list(stages["duet-deepscaler-seed0"].arguments)
+    trained = compose_settings("train", words, Settings)
+    assert trained.out == tmp_path / "runs" / "duet-deepscaler-seed0"
+    assert (trained.steps, trained.checkpoint.every, trained.checkpoint.keep) == (150, 50, 3)
 
 
 class _Commands:

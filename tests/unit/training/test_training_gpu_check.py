@@ -1,4 +1,4 @@
-"""The check of a GPU with stand-ins for its steps and its memory."""
+"""The check of a GPU with simulated steps and memory."""
 
 import json
 import sys

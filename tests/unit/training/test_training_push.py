@@ -1,4 +1,4 @@
-"""A pair's models on a hub that stands in for Hugging Face's."""
+"""A pair's models on a local hub with the interface of Hugging Face's."""
 
 import hashlib
 import json

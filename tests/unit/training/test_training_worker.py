@@ -1,4 +1,4 @@
-"""A policy's worker on a stand-in for the device that counts what its allocator keeps."""
+"""A policy's worker on a simulated device that counts what its allocator keeps."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -13,7 +13,7 @@ CALLS = ["compute_log_prob", "compute_ref_log_prob", "update_actor"]
 
 
 class Device:
-    """An allocator that keeps every block until it is told to give blocks back."""
+    """An allocator that keeps every block until `empty_cache`."""
 
     def __init__(self):
         self.reserved, self.peak, self.emptied = 0, 0, 0

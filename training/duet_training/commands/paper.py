@@ -31,7 +31,9 @@ from duet_training.commands.options import PATH, Resumable
     metavar="DIR",
     help="Directory with a local copy of each data set, by name.",
 )
-@click.option("--only", multiple=True, metavar="NAME", help="Training to run. Repeatable.")
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Training or untrained method to run. Repeatable."
+)
 @click.option("--keep-weights", is_flag=True, help="Keep checkpoints after their evaluation.")
 def paper(**given: Any) -> None:
     """Train and evaluate everything in the paper's tables; write the report into OUT.

@@ -12,7 +12,7 @@ from duet_training.pair.description import BUILT_IN, hub_id, read_pair
 from duet_training.paper.estimate import QWEN, Assumed, Cost, Estimates, totals
 from duet_training.paper.plan import PaperRecipe, PaperStage, make_plan
 from duet_training.paper.runner import PaperRunner
-from duet_training.paper.trainings import TRAININGS
+from duet_training.paper.trainings import TRAININGS, UNTRAINED
 from duet_training.preflight import run as preflight
 from duet_training.preflight.findings import Finding
 from duet_training.preflight.memory import ModelShape, shape_of
@@ -31,9 +31,10 @@ def run_paper(arguments: SimpleNamespace) -> None:
     runner = PaperRunner(plan, recipe.out, keep_weights=arguments.keep_weights)
     # Invalid settings end here, not after hours of other stages.
     first = {s.training: s for s in reversed(plan) if s.kind == "train"}
-    settings = [_settings(stage) for stage in first.values()]
+    for stage in first.values():
+        _check(stage)
     if arguments.dry_run:
-        estimates = _estimates(recipe, settings[0])
+        estimates = _estimates(recipe)
         costs = {stage.name: estimates.of(stage) for stage in plan}
         print(_table(plan, costs, runner, kept=arguments.keep_weights))
         return
@@ -42,9 +43,11 @@ def run_paper(arguments: SimpleNamespace) -> None:
 
 
 def _recipe(arguments: SimpleNamespace) -> PaperRecipe:
-    names = [training.name for training in TRAININGS]
+    names = [*UNTRAINED, *(training.name for training in TRAININGS)]
     if unknown := [name for name in arguments.only if name not in names]:
-        raise ConfigError(f"--only {unknown[0]}: there is no such training; {', '.join(names)}")
+        raise ConfigError(
+            f"--only {unknown[0]}: there is no such part; there are {', '.join(names)}"
+        )
     file: Path = arguments.pair
     built_in = file.name == str(file) and (BUILT_IN / f"{file.name}.yaml").is_file()
     return PaperRecipe(
@@ -58,21 +61,21 @@ def _recipe(arguments: SimpleNamespace) -> PaperRecipe:
     )
 
 
-def _settings(stage: PaperStage) -> Settings:
+def _check(stage: PaperStage) -> None:
     try:
-        return compose_settings("train", list(stage.arguments), Settings)
+        compose_settings("train", list(stage.arguments), Settings)
     except TrainingError as error:
         raise ConfigError(f"{stage.name}: {error}") from error
 
 
-def _estimates(recipe: PaperRecipe, settings: Settings) -> Estimates:
+def _estimates(recipe: PaperRecipe) -> Estimates:
+    needed = (f"pair={recipe.pair}", "out=out", "data.train=data")
+    settings = compose_settings("train", [*needed, *recipe.trains], Settings)
     os.environ.setdefault("VERL_LOGGING_LEVEL", "ERROR")
     shapes = _shapes(Path(recipe.pair))
-    # Both models, whatever the first training is.
-    both = settings.model_copy(update={"method": "duet"})
-    configs = {name: policy_config(both, name, "unknown") for name in shapes}
+    configs = {name: policy_config(settings, name, "unknown") for name in shapes}
     phases: Mapping[str, Mapping[str, float]] = {}
-    for found in preflight.memory(both, dict(shapes), configs):
+    for found in preflight.memory(settings, dict(shapes), configs):
         if not isinstance(found, Finding):
             phases = found
     return Estimates(settings, shapes, phases)

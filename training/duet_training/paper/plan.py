@@ -51,7 +51,7 @@ class PaperRecipe:
     trains: tuple[str, ...] = ()
     """Overrides of every training and evaluation, such as the hardware."""
     only: tuple[str, ...] = ()
-    """Names of the trainings; empty for all."""
+    """Names of trainings and of untrained methods; empty for all."""
 
 
 def make_plan(recipe: PaperRecipe) -> list[PaperStage]:
@@ -61,7 +61,8 @@ def make_plan(recipe: PaperRecipe) -> list[PaperStage]:
     tests = [_data(recipe, name) for name in SETS]
     stages = [*data, *tests]
     seeds = range(recipe.seeds)
-    untrained = [_untrained(recipe, name, seed) for name in UNTRAINED for seed in seeds]
+    compared = [name for name in UNTRAINED if not recipe.only or name in recipe.only]
+    untrained = [_untrained(recipe, name, seed) for name in compared for seed in seeds]
     # All trainings with one seed first: every table has a row before any has a second seed.
     trained = [
         stage

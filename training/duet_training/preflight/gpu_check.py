@@ -56,7 +56,7 @@ def check_settings(out: Path, overrides: list[str], gpus: list[dict[str, Any]]) 
 
     Raises:
         ConfigError: The settings are invalid, or `out` holds an earlier check.
-        DeviceError: The hardware needs a GPU and there is none.
+        DeviceError: The hardware needs a GPU and this machine has none.
     """
     if (out / REPORT).exists() or (out / "run").exists():
         raise ConfigError(f"{out} holds an earlier check: name another directory")
