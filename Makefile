@@ -84,7 +84,7 @@ demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="...
 
 # Secrets, unsafe code and generated files take as long again: `make lint` has them.
 check: $(READY) ## style, types, import rules and quick unit tests, in under 2 minutes
-	@$(MAKE) --no-print-directory --output-sync --jobs 2 check-code check-tests
+	@$(MAKE) --no-print-directory --jobs 2 check-code check-tests
 
 check-code: $(READY)
 	$(BIN)/ruff check .
@@ -144,7 +144,7 @@ stubs: $(READY) ## generate the protobuf stubs
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python proto/generate.py
 
 lock: $(READY) ## resolve every environment again
-	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' device/llm-duet 'cloud[cpu]' tools/report tools \
+	$(BIN)/python requirements/lock.py cpu.txt proto 'device[documents,redact,redact-model]' device/llm-duet 'cloud[cpu,postgresql]' tools/report tools \
 	  --group dev --with torch==2.13.0
 	$(BIN)/python requirements/lock.py training-cpu.txt proto tools/report 'training[cpu]' --group test --with torch==2.13.0
 

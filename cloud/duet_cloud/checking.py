@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from duet_cloud.admission import Admission
-from duet_cloud.identity.security import check_security
+from duet_cloud.identity.security import check_database, check_security
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.routing import Route, Routes
@@ -21,6 +21,8 @@ def check(options: ServeOptions) -> Iterator[str]:
     for route in Routes([Route(pair, Admission(1, 0)) for pair in pairs]).all:
         yield f"pair {route.name}: {route.pair.root}"
     secured = check_security(options)
+    if described := check_database(options):
+        yield f"database {described}"
     check_address(options, secured=secured)
     kind = "mutual TLS" if secured else "no transport security, loopback only"
     yield f"address {options.host}:{options.port}: {kind}"

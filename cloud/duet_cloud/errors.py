@@ -11,6 +11,7 @@ class Exit(IntEnum):
     USAGE = 2
     ADDRESS = 3
     CREDENTIALS = 4
+    DATABASE = 5
     MODEL = 6
 
 

@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,7 +86,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         routes: Routes,
         metrics: Metrics,
         chunk_limits: ChunkLimits,
-        charge: Callable[[Job], AbstractContextManager[Charge]],
+        charge: Callable[[Job], AbstractAsyncContextManager[Charge]],
         log_questions: bool = False,
     ) -> None:
         self._routes = routes
@@ -194,7 +194,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
         done, metrics = asked.done, self._metrics
         buffer = ChunkBuffer(done.encoding, self._chunk_limits.tokens, self._chunk_limits.ms)
         made_at: float | None = None
-        with self._charge(job) as charge:
+        async with self._charge(job) as charge:
             # Counted before the first token, too: the engine has computed the prompt by then.
             charge.spent = done.prompt_tokens = len(job.prompt_ids)
             async with aclosing(serving.engine.generate(job)) as steps:
@@ -219,7 +219,7 @@ class InferenceService(inference_pb2_grpc.InferenceServiceServicer):
                     metrics.chunks.labels(route.name).inc()
                     metrics.sent_bytes.labels(route.name).inc(message.ByteSize())
                     yield message
-        place.release()
+            place.release()
         asked.span.ended(done)
         last = ReasonResponse(end=done)
         metrics.ended(route.name, last, route.pair.manifest.reasoner_alone_tokens)

@@ -204,6 +204,15 @@ class Metrics:
         """Export when a certificate ends; `ends` returns it in Unix time."""
         self._certificate_end.labels(name).set_function(ends)
 
+    def watch_database(self, up: Callable[[], bool]) -> None:
+        """Export whether the database of identities and counts can be used."""
+        gauge = Gauge(
+            "duet_database_up",
+            "1 while the database of identities and counts can be used, else 0",
+            registry=self.registry,
+        )
+        gauge.set_function(up)
+
     def keep_engine(self) -> None:
         """Store the metrics of an engine that was just loaded."""
         self._engines.keep()

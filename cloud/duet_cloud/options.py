@@ -12,6 +12,8 @@ from duet_contract.pairs import DEFAULT_PAIR
 DEFAULT_PORT = 50151
 MOST_PORT = 65535
 MOST_S = 86_400.0
+DATABASE_VARIABLE = "DUET_DATABASE"
+"""Environment variable of `--database`, whose URL may have a password."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class ServeOptions:
     """With your own PKI: the authorities that sign devices' certificates, PEM."""
     access: Path | None = None
     """Access file (limits, and roles with your own PKI); None: `access.toml` in `tls_dir`."""
+    database: str | None = None
+    """URL of the PostgreSQL database that replicas share; None: SQLite in `tls_dir`, or next to
+    `access` with your own PKI."""
     enrollment_port: int | None = None
     """Port where devices enroll; 0 takes a free one; None: no enrollment."""
     replicas: tuple[str, ...] = ()

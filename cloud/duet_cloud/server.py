@@ -2,7 +2,8 @@
 
 import asyncio
 import ipaddress
-from contextlib import nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -11,7 +12,7 @@ from duet_cloud import logs
 from duet_cloud.admission import Admission
 from duet_cloud.control import ControlService
 from duet_cloud.distribution import PairService
-from duet_cloud.engine import Engine
+from duet_cloud.engine import Engine, Job
 from duet_cloud.engine_watch import EngineWatch
 from duet_cloud.errors import AddressError, EngineError
 from duet_cloud.identity.quotas import Charge
@@ -89,11 +90,12 @@ class CloudServer:
         if self.security:
             for name, ends in self.security.certificates().items():
                 self.metrics.watch_certificate(name, ends)
+            self.metrics.watch_database(self.security.database_up)
         self.inference = InferenceService(
             self.routes,
             self.metrics,
             ChunkLimits(options.chunk_tokens, options.chunk_ms),
-            self.security.charge if self.security else lambda _: nullcontext(Charge()),
+            self.security.charge if self.security else _uncharged,
             options.log_questions,
         )
         authorizer = self.security.authorizer if self.security else None
@@ -143,15 +145,14 @@ class CloudServer:
     async def start(self) -> None:
         """Start answering: alive, but not ready."""
         serving = health_pb2.HealthCheckResponse.SERVING
-        not_serving = health_pb2.HealthCheckResponse.NOT_SERVING
         await self._health.set("", serving)
         await self._health.set(CONTROL_NAME, serving)
         await self._health.set(PAIRS_NAME, serving)
-        await self._health.set(INFERENCE_NAME, not_serving)
+        await self._report_ready()
         await self._start_health()
         await self._server.start()
         if self.security:
-            await self.security.start()
+            await self.security.start(self._report_ready)
 
     async def _start_health(self) -> None:
         options = self._options
@@ -166,12 +167,21 @@ class CloudServer:
             await self._health_server.start()
 
     def reasons(self) -> list[str]:
-        """Return why the service is not ready, a line a pair; empty while it is."""
-        return [
+        """Return why the service is not ready, a line each; empty while it is."""
+        reasons = [
             f"{route.name}: {state}"
             for route in self.routes.all
             if (state := route.admission.why_not) is not None
         ]
+        if self.security and not self.security.database_up():
+            reasons.append("the database of identities and counts cannot be used")
+        return reasons
+
+    async def _report_ready(self) -> None:
+        """Tell gRPC health whether the service is ready."""
+        status = health_pb2.HealthCheckResponse
+        ready = status.NOT_SERVING if self.reasons() else status.SERVING
+        await self._health.set(INFERENCE_NAME, ready)
 
     @property
     def admission(self) -> Admission:
@@ -193,8 +203,7 @@ class CloudServer:
         route.serving, route.failure = Serving(engine, limits, watch), None
         admission.open(self._options.max_running or engine.max_sequences)
         self._watches[route.name] = asyncio.create_task(self._watch(route, watch))
-        if all(one.serving and one.failure is None for one in self.routes.all):
-            await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.SERVING)
+        await self._report_ready()
 
     async def _watch(self, route: Route, watch: EngineWatch) -> None:
         """Stop serving a pair when its engine fails."""
@@ -205,7 +214,7 @@ class CloudServer:
             route.failure = error
             route.admission.fail()
             self.engine_failed.set()
-            await self._health.set(INFERENCE_NAME, health_pb2.HealthCheckResponse.NOT_SERVING)
+            await self._report_ready()
 
     def close_engines(self) -> None:
         """End every engine."""
@@ -242,6 +251,11 @@ class CloudServer:
             await self.security.stop()
         # Handlers of cancelled calls abort their generation on the loop's next turns.
         await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
+
+
+@asynccontextmanager
+async def _uncharged(_: Job) -> AsyncIterator[Charge]:
+    yield Charge()
 
 
 def check_address(options: ServeOptions, *, secured: bool) -> None:

@@ -14,6 +14,8 @@ from duet_cloud.errors import CloudError
 DOMAIN = "duet"
 # gRPC's name for the trailer that carries google.rpc.Status.
 DETAILS_KEY = "grpc-status-details-bin"
+# Databases come back by themselves or not at all: often enough, and no storm.
+_DATABASE_RETRY_S = 5.0
 
 
 class Refusal(CloudError):
@@ -66,6 +68,13 @@ def exhausted(message: str, retry_after_s: float) -> Refusal:
 def unavailable(message: str, retry_after_s: float) -> Refusal:
     """UNAVAILABLE, with when to try again."""
     return Refusal(grpc.StatusCode.UNAVAILABLE, message, _retry(retry_after_s))
+
+
+def database_away(message: str) -> Refusal:
+    """UNAVAILABLE while the database of identities and counts cannot be used."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE, message, _retry(_DATABASE_RETRY_S), reason="database"
+    )
 
 
 def mismatch(message: str, **facts: str) -> Refusal:

@@ -31,6 +31,7 @@ def write_receipt(
     source: Source,
     outcome: Outcome | None,
     request_id: str,
+    lost: int = 0,
 ) -> tuple[Receipt, Attempt]:
     """Return the receipt of the best answer, and that answer.
 
@@ -42,6 +43,7 @@ def write_receipt(
         source: where the signals come from.
         outcome: what became of the first signal.
         request_id: id where there is no link.
+        lost: signal tokens of a round that failed.
     """
     candidates = [candidate(exchange, each) for each in attempts]
     chosen = best(candidates)
@@ -49,7 +51,7 @@ def write_receipt(
     given = attempts[chosen]
     manifest, signal, computed = exchange.manifest, given.signal, given.computed
     link = given.link
-    tokens = sum(each.tokens for each in attempts)
+    tokens = lost + sum(each.tokens for each in attempts)
     signals = [each.signal for each in attempts if each.signal]
     receipt = Receipt(
         answer=given.text,

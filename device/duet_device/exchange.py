@@ -27,7 +27,7 @@ from duet_device.errors import (
 )
 from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
 from duet_device.link import Link, cancelled
-from duet_device.policy.readiness import StopRule
+from duet_device.policy.readiness import CalibratedStop
 from duet_device.policy.rounds import best, compared, following, goes_on, is_settled
 from duet_device.question import Question
 from duet_device.settings import Settings
@@ -85,7 +85,7 @@ def answer(
             if not require_cloud:
                 link.kept_back = own_part_s
             stop = exchange.calibration.stop if exchange.calibration else None
-            enough = StopRule(stop) if stop and exchange.settings.stop == "auto" else None
+            enough = CalibratedStop(stop) if stop and exchange.settings.stop == "auto" else None
             signal = yield from read_signal(
                 link,
                 decoder,
@@ -113,11 +113,12 @@ def answer(
     first = yield from attempt(
         exchange, signal, link, tokens=signal.tokens if signal else 0, shown=rounds == 1
     )
-    attempts, links = [first], [link] if link else []
+    attempts, links, lost = [first], [link] if link else [], 0
     if ask and link and signal and rounds > 1 and not signal.missing:
-        more = _further(exchange, prompts, ask, link, attempts, links)
-        yield from more
-    receipt, given = write_receipt(exchange, prompts, attempts, links, source, outcome, request_id)
+        lost = yield from _further(exchange, prompts, ask, link, attempts, links)
+    receipt, given = write_receipt(
+        exchange, prompts, attempts, links, source, outcome, request_id, lost
+    )
     if rounds > 1:
         yield AnswerText(given.text)
     yield Result(
@@ -142,8 +143,12 @@ def _further(
     link: Link,
     attempts: list[Attempt],
     links: list[Link],
-) -> Generator[Event]:
-    """Ask for more while the answer is doubtful; append to `attempts` and `links`."""
+) -> Generator[Event, None, int]:
+    """Ask for more while the answer is doubtful; append to `attempts` and `links`.
+
+    Returns:
+        Signal tokens of a round that failed.
+    """
     rounds, budget = exchange.settings.rounds, exchange.settings.budget_for(exchange.manifest)
     request = link.requests[0]
     while len(attempts) < rounds:
@@ -152,7 +157,7 @@ def _further(
         if is_settled(candidates, rounds) or not wants_more(
             exchange, attempts[leader], compared(candidates, leader)
         ):
-            return
+            return 0
         before = attempts[-1].signal
         assert before is not None
         continues = goes_on(before, exchange.manifest)
@@ -167,8 +172,11 @@ def _further(
             )
         except (CloudUnreachable, CloudRefused, PairMismatch, DeadlineExceeded) as error:
             yield Note(f"{error}; the best answer so far counts")
-            return
+            held = again.held
+            count = len(held.tokens.ids) or len(exchange.decoder.encode_text(held.text))
+            return max(0, count - (before.tokens if continues else 0))
         attempts.append(one)
+    return 0
 
 
 def _round(

@@ -94,6 +94,7 @@ def judge(exchange: Exchange, calibration: Calibration) -> Route:
         measure=threshold.measure,
         value=value,
         threshold=threshold.at_least,
+        chance=None if value is None else threshold.chance(value),
     )
 
 

@@ -274,7 +274,8 @@ class Link:
         except CloudUnreachable as error:
             failure = Failure(Kind.FAILED, error)
         finally:
-            if self._is_complete:
+            # A call that was cancelled here says nothing of its server.
+            if self._is_complete or self._cancelled.is_set():
                 failure = None
             failed = failure is not None and failure.kind in (Kind.LOST, Kind.FAILED)
             server.release(connected.channel, failed=failed)

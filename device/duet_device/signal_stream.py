@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from duet_contract.encodings import SignalReader, TokenSignalReader, signal_reader
 from duet_contract.errors import EncodingError
@@ -77,6 +78,16 @@ class Signal:
         return not (self.cut or self.enough)
 
 
+class StopRule(Protocol):
+    """Decides whether a signal is enough."""
+
+    def begin(self) -> None:
+        """Forget the chunks before; a signal begins."""
+
+    def __call__(self, draft: Sequence[Drafted]) -> bool:
+        """Return whether the signal is enough, given a whole draft; at most once a chunk."""
+
+
 def read_signal(
     link: Link,
     decoder: Decoder,
@@ -86,7 +97,7 @@ def read_signal(
     *,
     ends: frozenset[int] = frozenset(),
     greedy: bool = True,
-    enough: Callable[[Sequence[Drafted]], bool] | None = None,
+    enough: StopRule | None = None,
     accept_part: bool = False,
     start: Signal | None = None,
 ) -> Generator[Note | SignalText, None, Signal]:
@@ -100,8 +111,7 @@ def read_signal(
         reserve: makes room for a prompt of so many tokens.
         ends: tokens that end the answer, in addition to those that end any text of the model.
         greedy: whether the answer takes the most likely token each time.
-        enough: given a whole draft of the answer, at most once a chunk: whether to end the signal
-            here. None reads it to its end.
+        enough: whether to end the signal here; None reads it to its end.
         accept_part: return the signal so far where the rest does not come.
         start: what this signal continues, which the decoder has evaluated.
 
@@ -119,6 +129,8 @@ def read_signal(
     before = list(decoder.ids)
 
     def begin() -> tuple[_ChunkReader, Lookahead]:
+        if enough:
+            enough.begin()
         return (
             _ChunkReader(decoder, vocabulary, link.deadline.check, start),
             Lookahead(decoder, suffix, ends, DRAFT if enough else 1),

@@ -85,10 +85,12 @@ class Route(_Model):
     """Its value for this question."""
     threshold: float | None = None
     """Value from which the device keeps a question."""
+    chance: float | None = None
+    """Probability by the calibration that the device alone answers right; None if unknown."""
     unused_tokens: int = 0
     """Signal tokens that arrived while the device still judged, and were not needed."""
 
-    @field_serializer("value", "threshold", when_used="json-unless-none")
+    @field_serializer("value", "threshold", "chance", when_used="json-unless-none")
     def _rounded(self, value: float) -> float:
         return round(value, 4)
 

@@ -30,9 +30,11 @@ class KeyPair:
         return grpc.ssl_channel_credentials(roots, self.key, self.certificate)  # noqa: TID251
 
 
-def make_authority(directory: Path) -> authorities.Authority:
+def make_authority(directory: Path, database: str | None = None) -> authorities.Authority:
     """An authority of its own; its server is called localhost and 127.0.0.1."""
-    return authorities.create(directory, PASSPHRASE, "test", ["localhost", "127.0.0.1"])
+    return authorities.create(
+        directory, PASSPHRASE, "test", ["localhost", "127.0.0.1"], url=database
+    )
 
 
 def device(

@@ -4,10 +4,10 @@ import shlex
 from pathlib import Path
 
 import click
-from cryptography import x509
 
 from duet_cloud.admin.options import (
     check_name,
+    database_option,
     directory_option,
     passphrase_option,
     tell_end,
@@ -15,6 +15,7 @@ from duet_cloud.admin.options import (
 )
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
+from duet_cloud.identity import certificates
 from duet_cloud.identity.certificates import der, is_host
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_contract.commands import Number
@@ -24,6 +25,7 @@ from duet_contract.enrollment_codes import fingerprint
 
 @click.command()
 @directory_option
+@database_option
 @passphrase_option
 @click.option(
     "--domain", default="duet", metavar="DOMAIN", help="SPIFFE trust domain of all names."
@@ -51,6 +53,7 @@ from duet_contract.enrollment_codes import fingerprint
 )
 def init(
     directory: Path,
+    database: str | None,
     passphrase_file: Path | None,
     domain: str,
     hosts: tuple[str, ...],
@@ -61,7 +64,9 @@ def init(
     check_name(domain, domain=True)
     names = _all_hosts((*authorities.usual_hosts(), *hosts))
     passphrase = read_passphrase(passphrase_file, confirm=True)
-    made = authorities.create(directory, passphrase, domain, names, device_days, server_days)
+    made = authorities.create(
+        directory, passphrase, domain, names, device_days, server_days, database
+    )
     lines = (
         f"authority   {directory}",
         f"fingerprint {fingerprint(der(made.certificate)).hex()}",
@@ -88,21 +93,17 @@ def show(directory: Path) -> None:
     """Show the authority, the server's names, and until when both are valid."""
     certificate = authorities.load_certificate(directory, even_ended=True)
     server = authorities.load_server_certificate(directory)
-    names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    hosts = [
-        *names.get_values_for_type(x509.DNSName),
-        *map(str, names.get_values_for_type(x509.IPAddress)),
-    ]
     click.echo(f"authority   {directory}")
     click.echo(f"fingerprint {fingerprint(der(certificate)).hex()}")
     click.echo(f"until       {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
-    click.echo(f"server is   {', '.join(hosts)}")
+    click.echo(f"server is   {', '.join(certificates.hosts(server))}")
     click.echo(f"until       {server.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     tell_end(certificate)
 
 
 @click.command()
 @directory_option
+@database_option
 @passphrase_option
 @click.option(
     "--host",
@@ -111,10 +112,12 @@ def show(directory: Path) -> None:
     metavar="NAME_OR_ADDRESS",
     help="DNS name or IP address of this server; replaces the earlier ones. Repeatable.",
 )
-def rotate(directory: Path, passphrase_file: Path | None, hosts: tuple[str, ...]) -> None:
+def rotate(
+    directory: Path, database: str | None, passphrase_file: Path | None, hosts: tuple[str, ...]
+) -> None:
     """Replace the server's key and certificate; a running server loads them."""
     names = _all_hosts(hosts)
-    authority = authorities.unlock(directory, read_passphrase(passphrase_file))
+    authority = authorities.unlock(directory, read_passphrase(passphrase_file), database)
     certificate = authority.issue_server(names)
     click.echo(f"server's certificate until {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC")
     tell_end(authority.certificate)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from duet_cloud.admin.options import check_name, counted, directory_option, tell_end
+from duet_cloud.admin.options import (
+    check_name,
+    counted,
+    database_option,
+    directory_option,
+    tell_end,
+)
 from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.roles import Role
@@ -19,6 +25,7 @@ _ROLES = ", ".join(Role)
 @click.command()
 @click.argument("name")
 @directory_option
+@database_option
 @click.option(
     "--role",
     "roles",
@@ -34,7 +41,9 @@ _ROLES = ", ".join(Role)
     help="Validity of the code in hours.",
 )
 @click.option("--again", is_flag=True, help="Replace the certificate that NAME has.")
-def invite(name: str, directory: Path, roles: str, hours: float, again: bool) -> None:
+def invite(
+    name: str, directory: Path, database: str | None, roles: str, hours: float, again: bool
+) -> None:
     """Print a one-time enrollment code for the device NAME.
 
     Send it to the device's user over a channel that you trust: who uses it first becomes NAME.
@@ -44,7 +53,7 @@ def invite(name: str, directory: Path, roles: str, hours: float, again: bool) ->
     if not set(given) <= set(Role):
         raise UsageError(f"--role {roles}: roles are {_ROLES}")
     certificate = authorities.load_certificate(directory)
-    registry = authorities.open_registry(directory)
+    registry = authorities.open_registry(directory, database)
     known = {entry.name: entry for entry in registry.devices(_now())}
     if name in known and known[name].state == "enrolled" and not again:
         raise UsageError(f"{name} is enrolled: give another name, or --again to replace it")
@@ -60,10 +69,11 @@ def invite(name: str, directory: Path, roles: str, hours: float, again: bool) ->
 
 @click.command()
 @directory_option
+@database_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-def devices(directory: Path, as_json: bool) -> None:
+def devices(directory: Path, database: str | None, as_json: bool) -> None:
     """List devices: enrolled, invited, expired or revoked."""
-    entries = authorities.open_registry(directory).devices(_now())
+    entries = authorities.open_registry(directory, database).devices(_now())
     if not as_json:
         click.echo(f"{'NAME':24} {'ROLES':18} {'STATE':16} {'CERTIFICATE UNTIL':20} SERIAL")
     for entry in entries:
@@ -90,12 +100,13 @@ def devices(directory: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @directory_option
-def revoke(name: str, directory: Path) -> None:
+@database_option
+def revoke(name: str, directory: Path, database: str | None) -> None:
     """Revoke every certificate and code of the device NAME.
 
     Running servers refuse its next call and end running calls within a second.
     """
-    count = authorities.open_registry(directory).revoke(name, _now())
+    count = authorities.open_registry(directory, database).revoke(name, _now())
     click.echo(f"{name}: {counted(count, 'certificate or code', 'certificates and codes')} revoked")
 
 

@@ -10,6 +10,7 @@ from cryptography import x509
 
 from duet_cloud.errors import UsageError
 from duet_cloud.identity.authority import near_end
+from duet_cloud.options import DATABASE_VARIABLE
 from duet_contract.directories import data_directory
 
 # One segment of a SPIFFE id's path (SPIFFE-ID specification, section 2.2).
@@ -37,6 +38,16 @@ def directory_option(function: Callable[..., Any]) -> Callable[..., Any]:
         metavar="DIR",
         envvar="DUET_AUTHORITY",
         help="Directory of the authority (--tls-dir of duet-cloud serve).",
+    )(function)
+
+
+def database_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`--database`."""
+    return click.option(
+        "--database",
+        metavar="URL",
+        envvar=DATABASE_VARIABLE,
+        help="PostgreSQL database that replicas share [SQLite in the directory].",
     )(function)
 
 

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 
-from duet_cloud.admin.options import directory_option
+from duet_cloud.admin.options import database_option, directory_option
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.quotas import Usage, usage_of
-from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside
+from duet_cloud.identity.counts import Usage
+from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside, open_counts
 from duet_contract.terminal import printable
 
 
 @click.command()
 @directory_option
+@database_option
 @click.option(
     "--access",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -26,18 +27,20 @@ from duet_contract.terminal import printable
     "--days", type=click.IntRange(1, 400), default=1, help="Number of days (UTC) up to today."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
-def usage(directory: Path, access: Path | None, days: int, as_json: bool) -> None:
+def usage(
+    directory: Path, database: str | None, access: Path | None, days: int, as_json: bool
+) -> None:
     """List the prompt and signal tokens that each device used, by day.
 
-    A running question counts with its maximum, and with its real number once it ends.
+    A running question of a device with a limit of tokens counts with its maximum, and with its real
+    number once it ends.
     """
-    if access is not None and counts_beside(access).is_file():
-        counts = counts_beside(access)  # your own PKI: there is no authority's directory
-    else:
-        authorities.open_registry(directory).close()
-        counts = directory / COUNTS_NAME
     limits = AccessFile(access or directory / ACCESS_NAME, may_lack=access is None).access
-    entries = usage_of(counts, limits, days)
+    entries = []
+    if path := _counts(directory, database, access):
+        counts = open_counts(path, database)
+        entries = counts.usage(limits, days)
+        counts.close()
     if as_json:
         for entry in entries:
             click.echo(json.dumps(asdict(entry)))
@@ -45,6 +48,17 @@ def usage(directory: Path, access: Path | None, days: int, as_json: bool) -> Non
     click.echo(f"{'DAY':10} {'TOKENS':>12} {'LIMIT':>12} {'LEFT':>6}  NAME")
     for entry in entries:
         click.echo(printable(_line(entry)))
+
+
+def _counts(directory: Path, database: str | None, access: Path | None) -> Path | None:
+    """Return the file of the counts, which a shared database replaces; None if nothing is counted."""
+    if access is not None and counts_beside(access).is_file():
+        return counts_beside(access)  # your own PKI: there is no authority's directory
+    path = directory / COUNTS_NAME
+    if database is None:
+        authorities.open_registry(directory).close()
+        return path if path.is_file() else None
+    return path
 
 
 def _line(entry: Usage) -> str:

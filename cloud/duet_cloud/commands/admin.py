@@ -1,6 +1,5 @@
 """`duet-cloud admin`: the certificate authority, its devices, and whose pairs they load."""
 
-import sqlite3
 from typing import Any
 
 import click
@@ -18,6 +17,7 @@ Exit codes:
     2  usage
     4  authority, key, registry or publisher's key missing or modified; no such
        device or publisher, or one of that name exists
+    5  the database cannot be used
 """
 
 
@@ -30,8 +30,6 @@ class _AdminGroup(LazyGroup):
             raise
         except ContractError as error:
             raise CredentialsError(str(error)) from error
-        except sqlite3.Error as error:
-            raise CredentialsError(f"cannot use the authority's registry: {error}") from error
 
 
 admin = _AdminGroup(
@@ -46,6 +44,7 @@ admin = _AdminGroup(
         "devices": (f"{_HERE}.devices:devices", "List devices."),
         "revoke": (f"{_HERE}.devices:revoke", "Revoke a device."),
         "usage": (f"{_HERE}.usage:usage", "List the tokens that devices used."),
+        "move": (f"{_HERE}.records:move", "Move the records to PostgreSQL."),
         "publisher": (f"{_HERE}.publishers:publisher", "Manage publishers' public keys."),
     },
 )

@@ -6,7 +6,14 @@ from typing import Any
 import click
 
 from duet_cloud.config_file import read_config
-from duet_cloud.options import MOST_PORT, MOST_S, ServeOptions, parse_engine, print_engine_help
+from duet_cloud.options import (
+    DATABASE_VARIABLE,
+    MOST_PORT,
+    MOST_S,
+    ServeOptions,
+    parse_engine,
+    print_engine_help,
+)
 from duet_contract.commands import Number
 from duet_contract.pairs import DEFAULT_PAIR
 
@@ -17,6 +24,7 @@ Exit codes:
     2  usage
     3  the address cannot be used
     4  certificates, keys or files next to them cannot be used
+    5  the database cannot be used
     6  the pair or its engine cannot be loaded
 """
 _PORT = click.IntRange(0, MOST_PORT)
@@ -193,6 +201,12 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
     type=_FILE,
     metavar="FILE",
     help="Limits, and roles with your own PKI, TOML [access.toml in --tls-dir].",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar=DATABASE_VARIABLE,
+    help="PostgreSQL database that replicas share [SQLite in --tls-dir].",
 )
 @click.option(
     "--help-engine",

@@ -4,7 +4,7 @@
 |---|---|
 | `authority.pem` | the authority's certificate, public |
 | `authority.key` | its private key, encrypted (`duet_contract.encrypted_key`) |
-| `registry.db` | devices, certificates, codes, publishers |
+| `registry.db` | devices, certificates, codes, publishers; absent with PostgreSQL |
 | `server.pem` | the server's certificate and key, replaced before it ends |
 """
 
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.identity import certificates
+from duet_cloud.identity.database import Database
 from duet_cloud.identity.registry import Registry
 from duet_contract.encrypted_key import (
     LEAST_PASSPHRASE,
@@ -28,7 +29,7 @@ from duet_contract.encrypted_key import (
     decrypt_key,
     encrypt_key,
 )
-from duet_contract.enrollment_codes import EnrollmentCode
+from duet_contract.enrollment_codes import EnrollmentCode, fingerprint
 from duet_contract.errors import KeyProblem
 from duet_contract.private_files import write_private
 
@@ -37,6 +38,8 @@ KEY_NAME = "authority.key"
 REGISTRY_NAME = "registry.db"
 SERVER_NAME = "server.pem"
 _KEY_PURPOSE = "authority"
+# The setting that says whose records a registry has.
+_OWNER = "authority"
 
 DEVICE_DAYS = 14.0
 SERVER_DAYS = 30.0
@@ -52,13 +55,58 @@ def usual_hosts() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in names if certificates.is_host(name)))
 
 
-def open_registry(directory: Path) -> Registry:
-    """Return the registry of an authority's directory.
+def open_registry(directory: Path, url: str | None = None) -> Registry:
+    """Return the registry of an authority's directory, brought to this version.
+
+    `url`: of the PostgreSQL database that has it; None: it is in the directory.
 
     Raises:
-        CredentialsError: the registry is missing.
+        UsageError: the URL cannot be used.
+        CredentialsError: the registry is missing, of a later version, or another authority's.
     """
-    return Registry(directory / REGISTRY_NAME)
+    if url is None:
+        path = directory / REGISTRY_NAME
+        if not path.is_file():
+            raise CredentialsError(f"there is no registry {path}: duet-cloud admin init")
+        database = Database.sqlite(path)
+    else:
+        database = Database.postgresql(url)
+    try:
+        if not database.has("settings"):
+            raise CredentialsError(
+                f"{database.name} has no registry of an authority: duet-cloud admin init, or move"
+            )
+        database.migrate()
+        registry = Registry(database)
+        registry.setting("domain")
+        _check_owner(registry, directory)
+    except BaseException:
+        database.close()
+        raise
+    return registry
+
+
+def _check_owner(registry: Registry, directory: Path) -> None:
+    """Check that a registry is of the authority in a directory.
+
+    Raises:
+        CredentialsError: it is another one's.
+    """
+    owner = registry.setting_or_none(_OWNER)
+    # Registries of earlier versions do not say.
+    if owner is not None and owner != _fingerprint(load_certificate(directory, even_ended=True)):
+        raise CredentialsError(
+            f"{registry.database.name} has the records of another authority than {directory}"
+        )
+
+
+def set_owner(registry: Registry, certificate: x509.Certificate) -> None:
+    """Note whose records a registry has."""
+    registry.set(_OWNER, _fingerprint(certificate))
+
+
+def _fingerprint(certificate: x509.Certificate) -> str:
+    return fingerprint(certificates.der(certificate)).hex()
 
 
 def load_certificate(directory: Path, *, even_ended: bool = False) -> x509.Certificate:
@@ -105,7 +153,9 @@ def load_server_certificate(directory: Path) -> x509.Certificate:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
+        raise CredentialsError(
+            f"cannot read {path}: {error.strerror}; make it: duet-cloud admin rotate --host HOST"
+        ) from error
     return certificates.load_chain(content, str(path))[0]
 
 
@@ -116,11 +166,15 @@ def create(
     hosts: Sequence[str],
     device_days: float = DEVICE_DAYS,
     server_days: float = SERVER_DAYS,
+    url: str | None = None,
 ) -> "Authority":
     """Make an authority and its server's first certificate.
 
+    `url`: of the PostgreSQL database for its registry; None: in the directory.
+
     Raises:
-        UsageError: the directory holds something, or the passphrase is too short.
+        UsageError: the directory holds something, the passphrase is too short, or the URL cannot
+            be used.
         CredentialsError: it cannot be made or written.
     """
     try:
@@ -129,7 +183,12 @@ def create(
         if len(passphrase) < LEAST_PASSPHRASE:
             raise UsageError(f"the passphrase must have at least {LEAST_PASSPHRASE} characters")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _create(directory, passphrase, domain, hosts, device_days, server_days)
+        settings = {
+            "domain": domain,
+            "device_days": str(device_days),
+            "server_days": str(server_days),
+        }
+        return _create(directory, passphrase, settings, hosts, url)
     except OSError as error:
         raise CredentialsError(
             f"cannot make an authority in {directory}: {error.strerror}"
@@ -139,15 +198,14 @@ def create(
 def _create(
     directory: Path,
     passphrase: str,
-    domain: str,
+    settings: dict[str, str],
     hosts: Sequence[str],
-    device_days: float,
-    server_days: float,
+    url: str | None,
 ) -> "Authority":
     """Create the authority in an empty directory; remove the directory on failure."""
     try:
         key = certificates.new_key()
-        certificate = certificates.authority_certificate(key, domain, _now())
+        certificate = certificates.authority_certificate(key, settings["domain"], _now())
         plain = key.private_bytes(
             serialization.Encoding.DER,
             serialization.PrivateFormat.PKCS8,
@@ -155,13 +213,19 @@ def _create(
         )
         write_private(directory / KEY_NAME, encrypt_key(plain, passphrase, _KEY_PURPOSE))
         write_private(directory / CERTIFICATE_NAME, certificates.pem(certificate))
-        registry = Registry(directory / REGISTRY_NAME, create=True)
-        registry.set("domain", domain)
-        registry.set("hosts", ",".join(hosts))
-        registry.set("device_days", str(device_days))
-        registry.set("server_days", str(server_days))
-        authority = Authority(directory, certificate, key, registry)
-        authority.issue_server()
+        path = directory / REGISTRY_NAME
+        database = Database.sqlite(path) if url is None else Database.postgresql(url)
+        database.migrate()
+        authority = Authority(directory, certificate, key, Registry(database))
+        with authority.registry.transaction():
+            if authority.registry.setting_or_none("domain") is not None:
+                raise CredentialsError(
+                    f"{database.name} has the records of another authority: give an empty database"
+                )
+            for name, value in settings.items():
+                authority.registry.set(name, value)
+            set_owner(authority.registry, certificate)
+            authority.issue_server(hosts)
     except BaseException:
         # A partly written authority would be taken for a complete one.
         shutil.rmtree(directory, ignore_errors=True)
@@ -171,14 +235,18 @@ def _create(
 
 def discard(authority: "Authority") -> None:
     """Remove an authority that `create` has just made."""
+    authority.registry.clear_settings()
     authority.registry.close()
     shutil.rmtree(authority.directory, ignore_errors=True)
 
 
-def unlock(directory: Path, passphrase: str) -> "Authority":
+def unlock(directory: Path, passphrase: str, url: str | None = None) -> "Authority":
     """Open an authority, its key included.
 
+    `url`: see `open_registry`.
+
     Raises:
+        UsageError: the URL cannot be used.
         CredentialsError: something is missing, altered, or the passphrase is wrong.
     """
     certificate = load_certificate(directory)
@@ -194,7 +262,7 @@ def unlock(directory: Path, passphrase: str) -> "Authority":
         raise CredentialsError(f"{path} holds no ECDSA key")
     if key.public_key() != certificate.public_key():
         raise CredentialsError(f"{path} is not the key of {directory / CERTIFICATE_NAME}")
-    return Authority(directory, certificate, key, open_registry(directory))
+    return Authority(directory, certificate, key, open_registry(directory, url))
 
 
 @dataclass(frozen=True)
@@ -259,14 +327,14 @@ class Authority:
     def issue_server(self, hosts: Sequence[str] = ()) -> x509.Certificate:
         """Replace the server's certificate and key; a running server loads them by itself.
 
-        `hosts`: the server's new names or addresses; None keeps the present ones.
+        `hosts`: the server's new names or addresses; none: those of its present certificate.
 
         Raises:
-            CredentialsError: no certificate can hold one of its names.
+            CredentialsError: no certificate can hold one of its names, or it has no predecessor.
         """
         key = certificates.new_key()
         registry = self.registry
-        names = hosts or registry.setting("hosts").split(",")
+        names = hosts or certificates.hosts(load_server_certificate(self.directory))
         uri = certificates.spiffe_id(registry.setting("domain"), "cloud")
         try:
             certificate = certificates.server_certificate(
@@ -282,9 +350,6 @@ class Authority:
                 f"no certificate can name a server {', '.join(names)} ({error}): "
                 "duet-cloud admin rotate --host ..."
             ) from error
-        if hosts:
-            # Only now: hosts that no certificate can hold must not block later certificates.
-            registry.set("hosts", ",".join(hosts))
         content = certificates.key_pem(key) + certificates.pem(certificate)
         write_private(self.directory / SERVER_NAME, content)
         return certificate

@@ -1,19 +1,26 @@
 """Identity, role and limits of every call: checked before it is served, and while it runs."""
 
 import asyncio
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from duet_cloud import logs
 from duet_cloud.identity.callers import CALLER, Caller, Callers
+from duet_cloud.identity.database import DatabaseError
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import permitted
 from duet_cloud.log_limit import LogLimit
-from duet_cloud.status import Context, Refusal, forbidden, over_quota, unauthenticated, unavailable
+from duet_cloud.status import (
+    Context,
+    Refusal,
+    database_away,
+    forbidden,
+    over_quota,
+    unauthenticated,
+)
 
 WATCH_S = 0.5
 """Seconds between two looks at the identities of running calls."""
@@ -42,13 +49,13 @@ class CallAuthorizer:
     @asynccontextmanager
     async def authorize(self, method: str, context: Context) -> AsyncIterator[None]:
         """See `duet_cloud.interceptor.Authorizer`."""
-        with ExitStack() as held:
+        async with AsyncExitStack() as held:
             try:
-                caller = self._identify(context)
+                caller = await self._identify(context)
                 _check_role(caller, method)
                 held.enter_context(self._count(caller.name))
                 if method.startswith(_QUESTIONS):
-                    held.enter_context(self._quotas.question(caller.name))
+                    await held.enter_async_context(self._quotas.question(caller.name))
             except Refusal as found:
                 self._refusals.report(found, method)
                 raise
@@ -87,43 +94,44 @@ class CallAuthorizer:
             if not self._calls[name]:
                 del self._calls[name]
 
-    def _identify(self, context: Context) -> Caller:
+    async def _identify(self, context: Context) -> Caller:
         try:
-            return self._callers.identify(context.auth_context())
-        except sqlite3.Error as error:
+            return await self._callers.identify(context.auth_context())
+        except DatabaseError as error:
             self._log_unreadable(error)
-            raise unavailable("the authority's registry cannot be read", 30.0) from error
+            raise database_away("the authority's registry cannot be read") from error
 
-    def _log_unreadable(self, error: sqlite3.Error) -> None:
+    def _log_unreadable(self, error: DatabaseError) -> None:
         if (more := self._log_limit.admit()) is not None:
             logs.get().error("registry cannot be read", reason=str(error), **more)
 
     async def watch(self) -> None:
         """Terminate running calls that would not be admitted any more; run until cancelled."""
-        unsure = False
         while True:
             await asyncio.sleep(WATCH_S)
             try:
-                self._terminate(self._callers.changed() or unsure)
-                unsure = False
-            except sqlite3.Error as error:
-                # Tried again, as long as it takes; new calls are refused meanwhile.
-                unsure = True
+                await self._terminate()
+            except DatabaseError as error:
+                # Running calls continue, new ones are refused meanwhile.
                 self._log_unreadable(error)
 
-    def _terminate(self, changed: bool) -> None:
-        for task, (caller, method) in list(self._running.items()):
-            if task in self._terminated or not (changed or self._callers.expired(caller)):
+    async def _terminate(self) -> None:
+        running = dict(self._running)
+        now = await self._callers.current({caller for caller, _ in running.values()})
+        for task, (caller, method) in running.items():
+            if task not in self._running or task in self._terminated:
                 continue
             try:
-                _check_role(self._callers.current(caller), method)
+                _check_role(now[caller], method)
             except Refusal as refusal:
                 logs.get().warning("terminated", device=caller.name, serial=caller.serial)
                 self._terminated[task] = refusal
                 task.cancel()
 
 
-def _check_role(caller: Caller, method: str) -> None:
+def _check_role(caller: Caller | Refusal, method: str) -> None:
+    if isinstance(caller, Refusal):
+        raise caller
     needed = permitted(method)
     if not caller.roles:
         raise unauthenticated(f"{caller.name} has no role here", "NO_ROLE", caller.name)

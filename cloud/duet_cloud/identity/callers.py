@@ -2,23 +2,24 @@
 
 import ipaddress
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
 from cryptography import x509
 
 from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.certificates import serial_text
-from duet_cloud.identity.registry import Registry
+from duet_cloud.identity.registry import Issued, Registry
 from duet_cloud.identity.roles import Role
-from duet_cloud.status import unauthenticated
+from duet_cloud.status import Refusal, unauthenticated
 from duet_contract.transport import TLS_VERSION
 
 AuthContext = Mapping[str, Iterable[bytes]]
+_Asked = TypeVar("_Asked")
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,20 @@ CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
 class Callers(Protocol):
     """Identifies callers."""
 
-    def identify(self, auth: AuthContext) -> Caller:
-        """Return the caller; raise Refusal (UNAUTHENTICATED)."""
+    async def identify(self, auth: AuthContext) -> Caller:
+        """Return the caller.
 
-    def changed(self) -> bool:
-        """Return whether any caller may have lost a right since the last call of this method."""
+        Raises:
+            Refusal: UNAUTHENTICATED.
+            DatabaseError: the authority's records cannot be read.
+        """
 
-    def expired(self, caller: Caller) -> bool:
-        """Return whether the caller's certificate has expired."""
+    async def current(self, callers: Collection[Caller]) -> dict[Caller, Caller | Refusal]:
+        """Return callers with their roles as they are now, or why they lost access.
 
-    def current(self, caller: Caller) -> Caller:
-        """Return the caller with its roles as they are now; raise Refusal if it lost access."""
+        Raises:
+            DatabaseError: the authority's records cannot be read.
+        """
 
 
 class EnrolledDevices:
@@ -62,25 +66,21 @@ class EnrolledDevices:
         self._registry = registry
         self._clock = clock
 
-    def identify(self, auth: AuthContext) -> Caller:
+    async def identify(self, auth: AuthContext) -> Caller:
         """See `Callers`."""
-        certificate = _certificate(auth)
-        return self._look_up(certificate.serial)
+        serial = _certificate(auth).serial
+        issued = await self._registry.database.call(partial(self._registry.certificate, serial))
+        return self._admit(issued)
 
-    def changed(self) -> bool:
+    async def current(self, callers: Collection[Caller]) -> dict[Caller, Caller | Refusal]:
         """See `Callers`."""
-        return self._registry.changes()
+        if not callers:
+            return {}
+        serials = {caller.serial for caller in callers}
+        found = await self._registry.database.call(partial(self._registry.certificates, serials))
+        return {caller: _result(self._admit, found.get(caller.serial)) for caller in callers}
 
-    def expired(self, caller: Caller) -> bool:
-        """See `Callers`."""
-        return self._clock() >= caller.expires
-
-    def current(self, caller: Caller) -> Caller:
-        """See `Callers`."""
-        return self._look_up(caller.serial)
-
-    def _look_up(self, serial: str) -> Caller:
-        issued = self._registry.certificate(serial)
+    def _admit(self, issued: Issued | None) -> Caller:
         if issued is None:
             # Signed by the authority, but unknown: the registry is an older copy, or modified.
             raise unauthenticated("the certificate is not in the authority's registry", "UNKNOWN")
@@ -90,7 +90,7 @@ class EnrolledDevices:
             )
         _check_expiry(issued.device, issued.not_after, self._clock())
         roles = frozenset(Role(role) for role in issued.roles)
-        return Caller(issued.device, roles, serial, issued.not_after)
+        return Caller(issued.device, roles, issued.serial, issued.not_after)
 
 
 class OperatorNames:
@@ -99,33 +99,34 @@ class OperatorNames:
     def __init__(self, file: AccessFile, clock: Callable[[], float] = time.time) -> None:
         self._file = file
         self._clock = clock
-        self._seen = file.access
 
-    def identify(self, auth: AuthContext) -> Caller:
+    async def identify(self, auth: AuthContext) -> Caller:
         """See `Callers`."""
         certificate = _certificate(auth)
         if len(certificate.uris) != 1:
             # SPIFFE X.509-SVID, section 2: exactly one.
             raise unauthenticated("the certificate must have exactly one URI name", "NO_URI_NAME")
-        caller = Caller(certificate.uris[0], frozenset(), certificate.serial, certificate.expires)
-        return self.current(caller)
+        return self._admit(
+            Caller(certificate.uris[0], frozenset(), certificate.serial, certificate.expires)
+        )
 
-    def changed(self) -> bool:
+    async def current(self, callers: Collection[Caller]) -> dict[Caller, Caller | Refusal]:
         """See `Callers`."""
-        seen, self._seen = self._seen, self._file.access
-        return seen is not self._seen
+        return {caller: _result(self._admit, caller) for caller in callers}
 
-    def expired(self, caller: Caller) -> bool:
-        """See `Callers`."""
-        return self._clock() >= caller.expires
-
-    def current(self, caller: Caller) -> Caller:
-        """See `Callers`."""
+    def _admit(self, caller: Caller) -> Caller:
         _check_expiry(caller.name, caller.expires, self._clock())
         access = self._file.access
         if caller.name in access.denied:
             raise unauthenticated(f"{caller.name} is denied", "REVOKED", caller.name)
         return Caller(caller.name, access.roles_of(caller.name), caller.serial, caller.expires)
+
+
+def _result(admit: Callable[[_Asked], Caller], asked: _Asked) -> Caller | Refusal:
+    try:
+        return admit(asked)
+    except Refusal as refusal:
+        return refusal
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,15 @@ def load_chain(content: bytes, what: str) -> list[x509.Certificate]:
         raise CredentialsError(f"{what} holds no certificate in PEM") from error
 
 
+def hosts(certificate: x509.Certificate) -> list[str]:
+    """Return the DNS names and addresses of a server's certificate."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [
+        *names.get_values_for_type(x509.DNSName),
+        *map(str, names.get_values_for_type(x509.IPAddress)),
+    ]
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,

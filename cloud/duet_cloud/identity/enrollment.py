@@ -15,11 +15,20 @@ from duet_cloud.identity.callers import CALLER
 from duet_cloud.identity.certificates import der, serial_text
 from duet_cloud.identity.code_rate_limit import MOST_PER_ADDRESS, CodeRateLimiter
 from duet_cloud.identity.credentials import ServerCredentials
+from duet_cloud.identity.database import DatabaseError
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.interceptor import CallInterceptor
 from duet_cloud.lasting_server import LastingServer
-from duet_cloud.status import Context, Refusal, exhausted, invalid, over_quota, unauthenticated
+from duet_cloud.status import (
+    Context,
+    Refusal,
+    database_away,
+    exhausted,
+    invalid,
+    over_quota,
+    unauthenticated,
+)
 from duet_contract.enrollment_codes import SECRET_BYTES
 from duet_contract.v1 import enrollment_pb2_grpc
 from duet_contract.v1.enrollment_pb2 import (
@@ -67,6 +76,8 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self._replicas = replicas
         self._limiter = limiter
         self._refusals = refusals
+        # One code at a time, so that those in flight count before the next one is tried.
+        self._trying = asyncio.Lock()
 
     async def GetAuthority(  # noqa: N802 (gRPC's name)
         self, request: GetAuthorityRequest, context: Context
@@ -80,20 +91,27 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """See enrollment.proto."""
         peer = context.peer()
         try:
-            return self._enroll(request, peer)
+            return await self._enroll(request, peer)
         except Refusal as refusal:
             self._refusals.report(refusal, _ENROLL, peer)
             raise
 
-    def _enroll(self, request: EnrollRequest, peer: str) -> EnrollResponse:
+    async def _enroll(self, request: EnrollRequest, peer: str) -> EnrollResponse:
         known = len(request.secret) == SECRET_BYTES
-        if known and (
-            answered := _signed(
-                lambda: self._authority.answered(request.secret, request.signing_request)
-            )
-        ):
+        authority, given = self._authority, (request.secret, request.signing_request)
+        if known and (answered := await _signed(authority, lambda: authority.answered(*given))):
             # The owner of that key got this response before: it does not guess codes.
-            return self._response(*answered)
+            return await self._response(*answered)
+        async with self._trying:
+            found = await self._try(given if known else None, peer)
+        name, certificate = found
+        logs.get().info("enrolled", device=name, serial=serial_text(certificate), peer=peer)
+        return await self._response(name, certificate)
+
+    async def _try(
+        self, given: tuple[bytes, bytes] | None, peer: str
+    ) -> tuple[str, x509.Certificate]:
+        """Spend a code; None stands for one of another length."""
         if wait := self._limiter.wait_s(peer):
             raise exhausted(
                 f"too many wrong enrollment codes (more than {MOST_PER_ADDRESS} a minute from one "
@@ -101,8 +119,8 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
                 wait,
             )
         found = None
-        if known:
-            found = _signed(lambda: self._authority.enroll(request.secret, request.signing_request))
+        if given:
+            found = await _signed(self._authority, lambda: self._authority.enroll(*given))
         if found is None:
             self._limiter.count_wrong(peer)
             # One message for all three: only the operator learns which it is.
@@ -110,16 +128,15 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
                 "the enrollment code is unknown, used or expired: ask for a new one",
                 "ENROLLMENT_CODE",
             )
-        name, certificate = found
-        logs.get().info("enrolled", device=name, serial=serial_text(certificate), peer=peer)
-        return self._response(name, certificate)
+        return found
 
-    def _response(self, name: str, certificate: x509.Certificate) -> EnrollResponse:
+    async def _response(self, name: str, certificate: x509.Certificate) -> EnrollResponse:
+        publishers = await _signed(self._authority, self._authority.registry.publishers)
         return EnrollResponse(
             name=name,
             certificate=der(certificate),
             service_port=self._service_port,
-            publishers=list(self._authority.registry.publishers().values()),
+            publishers=list(publishers.values()),
             servers=self._replicas.servers,
             server_name=self._replicas.name,
         )
@@ -147,7 +164,10 @@ class IdentityService(enrollment_pb2_grpc.IdentityServiceServicer):
         caller = CALLER.get()
         assert caller is not None
         self._check_rate(caller.name)
-        certificate = _signed(lambda: self._authority.renew(caller.serial, request.signing_request))
+        certificate = await _signed(
+            self._authority,
+            lambda: self._authority.renew(caller.serial, request.signing_request),
+        )
         if certificate is None:
             raise unauthenticated(f"the certificate of {caller.name!r} was revoked", "REVOKED")
         logs.get().info("renewed", device=caller.name, serial=serial_text(certificate))
@@ -211,13 +231,16 @@ class EnrollmentServer:
         await asyncio.sleep(0)
 
 
-def _signed(sign: Callable[[], _Result]) -> _Result:
-    """Return what `sign` gives.
+async def _signed(authority: Authority, sign: Callable[[], _Result]) -> _Result:
+    """Return what `sign` gives, which reads and writes the authority's records.
 
     Raises:
-        Refusal: INVALID_ARGUMENT, as the signing request cannot be used.
+        Refusal: INVALID_ARGUMENT, as the signing request cannot be used; UNAVAILABLE, as the records
+            cannot.
     """
     try:
-        return sign()
+        return await authority.registry.database.call(sign)
     except ValueError as error:
         raise invalid("signing_request", f"cannot be signed: {error}") from error
+    except DatabaseError as error:
+        raise database_away("the authority's registry cannot be used") from error

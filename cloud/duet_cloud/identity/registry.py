@@ -1,36 +1,29 @@
-"""The authority's records in SQLite: devices, certificates, enrollment codes, publishers.
+"""The authority's records: devices, certificates, enrollment codes, publishers.
 
-Looked up at every call, so that a revocation counts from the next one on; `changes` reports when to
-check running calls again. Several processes may share the file. Times are seconds since 1970 (UTC).
+Looked up at every call, so that a revocation counts from the next one on, and twice a second for
+calls that run. Several processes may share them. Times are seconds since 1970 (UTC).
 """
 
 import hashlib
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, Text, bindparam, text
+from sqlalchemy.exc import IntegrityError
 
 from duet_cloud.errors import CredentialsError
+from duet_cloud.identity.database import Database, statement
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS devices (
-  name TEXT PRIMARY KEY, roles TEXT NOT NULL, since INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS certificates (
-  serial TEXT PRIMARY KEY, device TEXT NOT NULL REFERENCES devices (name),
-  not_before INTEGER NOT NULL, not_after INTEGER NOT NULL, revoked INTEGER
-) STRICT;
-CREATE INDEX IF NOT EXISTS certificates_of ON certificates (device);
-CREATE TABLE IF NOT EXISTS codes (
-  hash BLOB PRIMARY KEY, device TEXT NOT NULL REFERENCES devices (name),
-  expires INTEGER NOT NULL, spent INTEGER, certificate BLOB
-) STRICT;
-CREATE TABLE IF NOT EXISTS publishers (
-  name TEXT PRIMARY KEY, key BLOB NOT NULL UNIQUE, since INTEGER NOT NULL
-) STRICT;
-"""
+_Row = Row[*tuple[Any, ...]]
+_ISSUED = (
+    "SELECT serial, device, roles, not_before, not_after, revoked "
+    "FROM certificates JOIN devices ON device = name "
+)
+_SEVERAL = text(f"{_ISSUED} WHERE serial IN :serials").bindparams(
+    bindparam("serials", type_=Text, expanding=True)
+)
 
 
 @dataclass(frozen=True)
@@ -57,81 +50,72 @@ class DeviceEntry:
 
 
 class Registry:
-    """An open registry. Use from one thread."""
+    """An open registry. Its methods block; they may be called from any thread.
 
-    def __init__(self, path: Path, create: bool = False) -> None:
-        """Open the registry; make a new one only if `create`.
+    Args:
+        database: where the records are; `Database.migrate` was called.
+    """
 
-        Raises:
-            CredentialsError: it is not there, or no registry.
-        """
-        if not create and not path.is_file():
-            raise CredentialsError(f"there is no registry {path}: duet-cloud admin init")
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA foreign_keys = ON")
-            self._db.executescript(_SCHEMA)
-            self._add_column("codes", "certificate", "BLOB")
-        except sqlite3.Error as error:
-            raise CredentialsError(f"{path} cannot be used as a registry: {error}") from error
-        self._version = self._data_version()
-        if not create:
-            self.setting("domain")  # an empty file would pass for a registry
+    def __init__(self, database: Database) -> None:
+        self.database = database
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the database."""
+        self.database.close()
 
-    def changes(self) -> bool:
-        """Return whether another connection has changed the registry since the last call."""
-        version = self._data_version()
-        changed, self._version = version != self._version, version
-        return changed
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Everything inside happens, or nothing; see `Database.transaction`."""
+        return self.database.transaction()
 
     def setting(self, name: str) -> str:
-        """Return a setting that `init` wrote."""
-        row = self._db.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        if row is None:
-            raise CredentialsError(f"the registry has no {name!r}: duet-cloud admin init")
-        return str(row[0])
+        """Return a setting that `init` wrote.
+
+        Raises:
+            CredentialsError: it is not set.
+        """
+        found = self.setting_or_none(name)
+        if found is None:
+            raise CredentialsError(
+                f"{self.database.name} has no {name!r} of an authority: duet-cloud admin init"
+            )
+        return found
+
+    def setting_or_none(self, name: str) -> str | None:
+        """Return a setting; None if it is not set."""
+        row = self._one("SELECT value FROM settings WHERE name = :name", name=name)
+        return None if row is None else str(row[0])
 
     def set(self, name: str, value: str) -> None:
         """Write a setting."""
-        self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
+        self._change(
+            "INSERT INTO settings (name, value) VALUES (:name, :value) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            name=name,
+            value=value,
+        )
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything inside happens, or nothing; other processes see it all at once.
-
-        Inside another transaction, it is part of that one.
-        """
-        if self._db.in_transaction:
-            yield
-            return
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+    def clear_settings(self) -> None:
+        """Delete every setting: no authority's any more."""
+        self._change("DELETE FROM settings")
 
     def invite(
         self, name: str, roles: Iterable[str], secret: bytes, now: int, expires: int
     ) -> None:
         """Store a code's hash for a device, new or known; its earlier codes are void."""
         with self.transaction():
-            self._db.execute(
-                "INSERT INTO devices VALUES (?, ?, ?) "
+            self._change(
+                "INSERT INTO devices (name, roles, since) VALUES (:name, :roles, :now) "
                 "ON CONFLICT (name) DO UPDATE SET roles = excluded.roles",
-                (name, ",".join(sorted(roles)), now),
+                name=name,
+                roles=",".join(sorted(roles)),
+                now=now,
             )
-            self._db.execute("DELETE FROM codes WHERE device = ? AND spent IS NULL", (name,))
-            self._db.execute(
-                "INSERT INTO codes (hash, device, expires) VALUES (?, ?, ?)",
-                (_hash(secret), name, expires),
+            self._change("DELETE FROM codes WHERE device = :name AND spent IS NULL", name=name)
+            self._change(
+                "INSERT INTO codes (hash, device, expires) VALUES (:hash, :name, :expires)",
+                hash=_hash(secret),
+                name=name,
+                expires=expires,
             )
 
     def spend(self, secret: bytes, now: int) -> str | None:
@@ -140,11 +124,12 @@ class Registry:
         What was issued to the name before is revoked: a name belongs to one device. Call inside
         `transaction`, with what the code is spent for.
         """
-        row = self._db.execute(
-            "UPDATE codes SET spent = ? WHERE hash = ? AND spent IS NULL AND expires > ? "
+        row = self._one(
+            "UPDATE codes SET spent = :now WHERE hash = :hash AND spent IS NULL AND expires > :now "
             "RETURNING device",
-            (now, _hash(secret), now),
-        ).fetchone()
+            now=now,
+            hash=_hash(secret),
+        )
         if row is None:
             return None
         self._revoke(str(row[0]), now)
@@ -152,36 +137,43 @@ class Registry:
 
     def answer(self, secret: bytes, certificate: bytes) -> None:
         """Store the certificate (DER) that a code was spent for."""
-        self._db.execute(
-            "UPDATE codes SET certificate = ? WHERE hash = ?", (certificate, _hash(secret))
+        self._change(
+            "UPDATE codes SET certificate = :certificate WHERE hash = :hash",
+            certificate=certificate,
+            hash=_hash(secret),
         )
 
     def answered(self, secret: bytes, since: int) -> tuple[str, bytes] | None:
         """Return device and certificate (DER) that a code was spent for after `since`."""
-        row = self._db.execute(
+        row = self._one(
             "SELECT device, certificate FROM codes "
-            "WHERE hash = ? AND spent > ? AND certificate IS NOT NULL",
-            (_hash(secret), since),
-        ).fetchone()
+            "WHERE hash = :hash AND spent > :since AND certificate IS NOT NULL",
+            hash=_hash(secret),
+            since=since,
+        )
         return (str(row[0]), bytes(row[1])) if row else None
 
     def add_certificate(self, serial: str, device: str, not_before: int, not_after: int) -> None:
         """Store a certificate before it is sent."""
-        self._db.execute(
-            "INSERT INTO certificates VALUES (?, ?, ?, ?, NULL)",
-            (serial, device, not_before, not_after),
+        self._change(
+            "INSERT INTO certificates (serial, device, not_before, not_after) "
+            "VALUES (:serial, :device, :not_before, :not_after)",
+            serial=serial,
+            device=device,
+            not_before=not_before,
+            not_after=not_after,
         )
 
     def certificate(self, serial: str) -> Issued | None:
         """Return the record of a certificate."""
-        row = self._db.execute(
-            "SELECT serial, device, roles, not_before, not_after, revoked "
-            "FROM certificates JOIN devices ON device = name WHERE serial = ?",
-            (serial,),
-        ).fetchone()
-        if row is None:
-            return None
-        return Issued(row[0], row[1], frozenset(row[2].split(",")), *row[3:])
+        row = self._one(f"{_ISSUED} WHERE serial = :serial", serial=serial)
+        return _issued(row) if row else None
+
+    def certificates(self, serials: Collection[str]) -> dict[str, Issued]:
+        """Return the records of certificates, by serial; unknown ones are missing."""
+        with self.database.connection() as connection:
+            rows = connection.execute(_SEVERAL, {"serials": list(serials)}).fetchall()
+        return {issued.serial: issued for issued in map(_issued, rows)}
 
     def revoke(self, name: str, now: int) -> int:
         """Revokes every certificate of a device and voids its codes; how many there were.
@@ -190,25 +182,26 @@ class Registry:
             CredentialsError: there is no device of that name.
         """
         with self.transaction():
-            if not self._db.execute("SELECT 1 FROM devices WHERE name = ?", (name,)).fetchone():
+            if not self.known(name):
                 raise CredentialsError(f"there is no device {name!r}: duet-cloud admin devices")
-            codes = self._db.execute(
-                "DELETE FROM codes WHERE device = ? AND spent IS NULL", (name,)
-            ).rowcount
+            codes = self._change(
+                "DELETE FROM codes WHERE device = :name AND spent IS NULL", name=name
+            )
             return codes + self._revoke(name, now)
 
     def devices(self, now: int) -> list[DeviceEntry]:
         """Return every device, by name."""
-        rows = self._db.execute(
+        query = statement(
             "SELECT name, roles, serial, not_after, revoked, "
             "  EXISTS (SELECT 1 FROM codes WHERE codes.device = name AND spent IS NULL "
-            "          AND expires > ?) "
+            "          AND expires > :now) "
             "FROM devices LEFT JOIN certificates ON serial = ("
             "  SELECT serial FROM certificates WHERE device = name "
-            "  ORDER BY revoked IS NOT NULL, not_after DESC, rowid DESC LIMIT 1) "
-            "ORDER BY name",
-            (now,),
-        ).fetchall()
+            "  ORDER BY revoked IS NOT NULL, not_after DESC, not_before DESC, serial LIMIT 1) "
+            "ORDER BY name"
+        )
+        with self.database.connection() as connection:
+            rows = connection.execute(query, {"now": now}).fetchall()
         return [
             DeviceEntry(
                 name=name,
@@ -226,10 +219,16 @@ class Registry:
         Raises:
             CredentialsError: the name or the key exists already.
         """
-        try:
-            self._db.execute("INSERT INTO publishers VALUES (?, ?, ?)", (name, key, now))
-        except sqlite3.IntegrityError as error:
-            raise CredentialsError(f"publisher {name!r}, or its key, exists already") from error
+        with self.database.connection() as connection:
+            try:
+                connection.execute(
+                    statement(
+                        "INSERT INTO publishers (name, key, since) VALUES (:name, :key, :now)"
+                    ),
+                    {"name": name, "key": key, "now": now},
+                )
+            except IntegrityError as error:
+                raise CredentialsError(f"publisher {name!r}, or its key, exists already") from error
 
     def remove_publisher(self, name: str) -> None:
         """Delete a publisher's key.
@@ -237,37 +236,40 @@ class Registry:
         Raises:
             CredentialsError: there is no publisher of that name.
         """
-        if not self._db.execute("DELETE FROM publishers WHERE name = ?", (name,)).rowcount:
+        if not self._change("DELETE FROM publishers WHERE name = :name", name=name):
             raise CredentialsError(f"there is no publisher {name!r}")
 
     def publishers(self) -> dict[str, bytes]:
         """Publishers' public keys by name."""
-        rows = self._db.execute("SELECT name, key FROM publishers ORDER BY name").fetchall()
-        return {str(name): bytes(key) for name, key in rows}
+        with self.database.connection() as connection:
+            rows = connection.execute(statement("SELECT name, key FROM publishers ORDER BY name"))
+            return {str(name): bytes(key) for name, key in rows}
 
     def known(self, name: str) -> bool:
         """Return whether there is a device of that name."""
-        row = self._db.execute("SELECT 1 FROM devices WHERE name = ?", (name,)).fetchone()
-        return row is not None
+        return self._one("SELECT 1 FROM devices WHERE name = :name", name=name) is not None
 
     def _revoke(self, name: str, now: int) -> int:
-        return self._db.execute(
-            "UPDATE certificates SET revoked = ? "
-            "WHERE device = ? AND revoked IS NULL AND not_after > ?",
-            (now, name, now),
-        ).rowcount
+        return self._change(
+            "UPDATE certificates SET revoked = :now "
+            "WHERE device = :name AND revoked IS NULL AND not_after > :now",
+            now=now,
+            name=name,
+        )
 
-    def _add_column(self, table: str, column: str, kind: str) -> None:
-        """Add what registries of an earlier schema lack."""
-        query = "SELECT 1 FROM pragma_table_info(?) WHERE name = ?"
-        if self._db.execute(query, (table, column)).fetchone():
-            return
-        with self.transaction():
-            if not self._db.execute(query, (table, column)).fetchone():
-                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+    def _one(self, sql: str, **values: object) -> _Row | None:
+        """Return the first row of a statement; None if it has none."""
+        with self.database.connection() as connection:
+            return connection.execute(statement(sql), values).first()
 
-    def _data_version(self) -> int:
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+    def _change(self, sql: str, **values: object) -> int:
+        """Execute a statement; return the number of rows that it changed."""
+        with self.database.connection() as connection:
+            return connection.execute(statement(sql), values).rowcount
+
+
+def _issued(row: _Row) -> Issued:
+    return Issued(row[0], row[1], frozenset(row[2].split(",")), *row[3:])
 
 
 def _hash(secret: bytes) -> bytes:

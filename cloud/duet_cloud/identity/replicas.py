@@ -7,7 +7,7 @@ from typing import Self
 from cryptography import x509
 
 from duet_cloud.errors import UsageError
-from duet_cloud.identity.certificates import is_host
+from duet_cloud.identity.certificates import hosts, is_host
 from duet_contract.addresses import Address
 from duet_contract.errors import AddressError
 
@@ -43,12 +43,7 @@ class Replicas:
         Raises:
             UsageError: it has not.
         """
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        hosts = {
-            *names.get_values_for_type(x509.DNSName),
-            *map(str, names.get_values_for_type(x509.IPAddress)),
-        }
-        if self.name and self.name not in hosts:
+        if self.name and self.name not in hosts(certificate):
             raise UsageError(
                 f"this server's certificate is not for {self.name} (--replica-name): "
                 f"duet-cloud admin rotate --host {self.name} ..."

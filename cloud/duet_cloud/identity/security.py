@@ -2,10 +2,13 @@
 
 import asyncio
 import datetime
-import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+import fcntl
+import os
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import grpc
 from cryptography import x509
@@ -18,11 +21,14 @@ from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import Access, AccessFile
 from duet_cloud.identity.authorizer import WATCH_S, CallAuthorizer
 from duet_cloud.identity.callers import Callers, EnrolledDevices, OperatorNames
+from duet_cloud.identity.counts import Counts
 from duet_cloud.identity.credentials import ServerCredentials, ServerFiles
+from duet_cloud.identity.database import Database, DatabaseError
 from duet_cloud.identity.enrollment import EnrollmentServer, IdentityService
 from duet_cloud.identity.passphrase import read_passphrase
 from duet_cloud.identity.quotas import Charge, Quotas
 from duet_cloud.identity.refusals import Refusals
+from duet_cloud.identity.registry import Registry
 from duet_cloud.identity.replicas import Replicas
 from duet_cloud.options import ServeOptions
 from duet_contract.addresses import Address
@@ -54,7 +60,7 @@ def open_security(options: ServeOptions, refused: Counter) -> "Security | None":
         ServerCredentials(files),
         OperatorNames(access),
         access,
-        Quotas(counts_beside(options.access), access),
+        _begin_counts(counts_beside(options.access), options.database),
         refused,
     )
 
@@ -77,6 +83,22 @@ def check_security(options: ServeOptions) -> bool:
     return True
 
 
+def check_database(options: ServeOptions) -> str | None:
+    """Describe the shared database of a service; None without one. Changes nothing.
+
+    Raises:
+        UsageError: the URL cannot be used.
+        CredentialsError: the database cannot be used, or a later version wrote it.
+    """
+    if options.database is None:
+        return None
+    database = Database.postgresql(options.database)
+    try:
+        return f"{database.name}: {database.check()}"
+    finally:
+        database.close()
+
+
 def _files(options: ServeOptions) -> ServerFiles | None:
     """Return the server's files; None without transport security."""
     own_pki = (options.tls_cert, options.tls_key, options.tls_client_ca)
@@ -85,6 +107,7 @@ def _files(options: ServeOptions) -> ServerFiles | None:
             (options.access, "--access"),
             (options.enrollment_port, "--enrollment-port"),
             (options.replicas or None, "--replica"),
+            (options.database, "--database"),
         ):
             if value is not None:
                 raise UsageError(f"{name} needs identities: give --tls-dir, or --tls-cert and more")
@@ -122,6 +145,59 @@ def counts_beside(access: Path) -> Path:
     return access.with_name(f"{access.name}.{COUNTS_NAME}")
 
 
+def open_counts(path: Path, url: str | None) -> Counts:
+    """Return the counts of a file, or of the PostgreSQL database of a URL.
+
+    Raises:
+        UsageError: the URL cannot be used.
+        CredentialsError: the counts cannot be used, or a later version wrote them.
+    """
+    # A power cut may take the last moments' counts.
+    database = Database.sqlite(path, lasting=False) if url is None else Database.postgresql(url)
+    try:
+        database.migrate()
+    except BaseException:
+        database.close()
+        raise
+    return Counts(database)
+
+
+def _begin_counts(path: Path, url: str | None) -> Counts:
+    """Return the counts of this service, the only one that a file may have.
+
+    Raises:
+        UsageError: the URL cannot be used.
+        CredentialsError: the counts cannot be used, or another service has them.
+    """
+    lock = lock_counts(path) if url is None else None
+    counts = open_counts(path, url)
+    counts.begin()
+    counts.lock = lock
+    return counts
+
+
+def lock_counts(path: Path) -> BinaryIO:
+    """Take the lock of the service that uses a file of counts; it ends with the process.
+
+    Raises:
+        CredentialsError: another service has it, or it cannot be taken.
+    """
+    try:
+        name = path.parent / f"{path.name}.lock"
+        file = os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    except OSError as error:
+        raise CredentialsError(f"cannot write next to {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise CredentialsError(
+            f"another duet-cloud serve uses {path.parent}: stop it, or give all services one "
+            "PostgreSQL database (--database)"
+        ) from error
+    return file
+
+
 class Security:
     """Who may connect and what they may do; `start` and `stop` with the server."""
 
@@ -130,47 +206,56 @@ class Security:
         credentials: ServerCredentials,
         callers: Callers,
         access: AccessFile,
-        quotas: Quotas,
+        counts: Counts,
         refused: Counter,
         authority: authorities.Authority | None = None,
         enrollment_port: int | None = None,
         replicas: Replicas | None = None,
         root: x509.Certificate | None = None,
+        registry: Registry | None = None,
     ) -> None:
         self._credentials = credentials
         self._access = access
-        self._quotas = quotas
+        self._quotas = Quotas(counts, access)
         self._authority = authority
         self._enrollment_port = enrollment_port
         self._replicas = replicas or Replicas()
         self._replicas.check(credentials.certificate)
         self._root = root
+        self._registry = registry
+        self._database_up = True
         self._warned: datetime.date | None = None
         self._enrollment: EnrollmentServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._enrollment_refusals = Refusals(refused, event="enrollment refused")
-        self.authorizer = CallAuthorizer(callers, quotas, Refusals(refused))
+        self.authorizer = CallAuthorizer(callers, self._quotas, Refusals(refused))
 
     @classmethod
     def of_authority(cls, options: ServeOptions, directory: Path, refused: Counter) -> "Security":
         """Return security by an authority that `duet-cloud admin` created."""
         authority = None
         root = authorities.load_certificate(directory)
+        # Before anything is changed.
+        counts = _begin_counts(directory / COUNTS_NAME, options.database)
         if options.enrollment_port is not None or options.passphrase_file is not None:
-            authority = authorities.unlock(directory, read_passphrase(options.passphrase_file))
+            passphrase = read_passphrase(options.passphrase_file)
+            authority = authorities.unlock(directory, passphrase, options.database)
             _replace_if_ended(authority)
+            registry = authority.registry
+        else:
+            registry = authorities.open_registry(directory, options.database)
         access = _access(options)
         return cls(
             ServerCredentials(ServerFiles.of_authority(directory)),
-            # A connection of its own, so that it sees what enrollment changes.
-            EnrolledDevices(authorities.open_registry(directory)),
+            EnrolledDevices(registry),
             access,
-            Quotas(directory / COUNTS_NAME, access),
+            counts,
             refused,
             authority,
             options.enrollment_port,
             Replicas.parse(options.replicas, options.replica_name),
             root,
+            registry,
         )
 
     @property
@@ -211,17 +296,25 @@ class Security:
             )
         return bound
 
-    def charge(self, job: Job) -> AbstractContextManager[Charge]:
+    def database_up(self) -> bool:
+        """Return whether the registry and the counts can be read."""
+        return self._database_up
+
+    def charge(self, job: Job) -> AbstractAsyncContextManager[Charge]:
         """Charge a job's tokens to the caller; see `Quotas.tokens`."""
         return self._quotas.charge(job)
 
-    async def start(self) -> None:
-        """Start enrollment and the tasks that watch certificates and rights."""
+    async def start(self, report_ready: Callable[[], Awaitable[None]]) -> None:
+        """Start enrollment and the tasks that watch certificates, rights and the database.
+
+        `report_ready` is called when `database_up` changes.
+        """
         if self._enrollment:
             await self._enrollment.start()
         self._tasks = [
             asyncio.create_task(self.authorizer.watch(), name="duet-authorizer"),
             asyncio.create_task(self._maintain(), name="duet-certificates"),
+            asyncio.create_task(self._watch_database(report_ready), name="duet-database"),
         ]
 
     async def stop(self) -> None:
@@ -233,7 +326,30 @@ class Security:
                 await task
         if self._enrollment:
             await self._enrollment.stop()
-        self._quotas.close()
+        await self._quotas.close()
+        if self._registry:
+            self._registry.close()
+
+    async def _watch_database(self, report_ready: Callable[[], Awaitable[None]]) -> None:
+        """Notice when the database goes and comes; run until cancelled."""
+        away_since = 0.0
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                if self._registry:
+                    await self._registry.database.call(self._registry.database.ping)
+                await self._quotas.extend()
+            except DatabaseError as error:
+                if self._database_up:
+                    self._database_up, away_since = False, time.monotonic()
+                    logs.get().error("database away", reason=str(error))
+                    await report_ready()
+                continue
+            if not self._database_up:
+                self._database_up = True
+                seconds = round(time.monotonic() - away_since, 1)
+                logs.get().info("database back", seconds=seconds)
+                await report_ready()
 
     async def _maintain(self) -> None:
         while True:
@@ -244,8 +360,9 @@ class Security:
                 if self._authority and _replaceable(
                     self._credentials.certificate, self._authority.certificate
                 ):
-                    self._authority.issue_server()
-            except (CloudError, OSError, sqlite3.Error) as error:
+                    # Reads the registry and signs.
+                    await asyncio.to_thread(self._authority.issue_server)
+            except (CloudError, OSError) as error:
                 logs.get().error("security maintenance failed", reason=str(error))
                 await asyncio.sleep(60)
             self._credentials.refresh()

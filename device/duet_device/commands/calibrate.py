@@ -48,7 +48,7 @@ _CURVE_LINES = 10
     type=(click.Choice(("accuracy", "saving")), _SHARE),
     default=None,
     metavar="accuracy|saving VALUE",
-    help="Wanted share of right answers among the trusted ones, or of questions trusted.",
+    help="Wanted share of right answers among the trusted ones, or of signal tokens saved.",
 )
 @click.option(
     "--alpha",
@@ -147,8 +147,8 @@ def calibrate(
     show(json_text(found.as_json()) if as_json else _report(found))
     if not any(fitted.threshold for fitted in found.fitted.values()):
         raise UsageProblem(
-            f"no threshold keeps at most {goal.risk:.3g} of the trusted answers wrong, and nothing "
-            "was stored: give more questions, or raise --alpha, or give --target saving"
+            f"no threshold does what is wanted ({goal}), and nothing was stored: give more "
+            "questions, or ask for less by --alpha or --target"
         )
     note(f"stored in {store(found.calibration, pair.manifest)}")
 
@@ -272,8 +272,10 @@ def _report(found: "Study") -> str:
                 f"{threshold.trusted:.0%} of the questions, {threshold.right:.1%} of them right, at "
                 f"least {1 - threshold.risk:.1%} with probability {1 - threshold.failure:.3g}"
             )
+            if result.saved > 0:
+                said += f"; {result.tokens:.1f} signal tokens in place of {result.untrusting:.1f}"
         else:
-            said = "no threshold keeps the guarantee"
+            said = "no threshold does what is wanted"
             if (near := fitted.most_trusted) and near.trusted:
                 said += f" (the likeliest has {near.wrong} wrong of {near.trusted})"
         parts.append(f"{table(rows)}\n{said}")

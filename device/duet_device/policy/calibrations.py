@@ -7,7 +7,7 @@ another is refused, never ignored: its guarantee would be void.
 from pathlib import Path
 
 from duet_contract.calibration import Calibration, check_calibration, parse_calibration
-from duet_contract.errors import ContractError
+from duet_contract.errors import ContractError, ManifestError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest
 from duet_contract.private_files import write_private
@@ -23,6 +23,8 @@ HOW = "duet-device calibrate DATA"
 def calibration_of(pair: Pair) -> Calibration | None:
     """Return the calibration of a pair; None if it has none.
 
+    The user's own one comes first, unless it is stale and the pair has another.
+
     Raises:
         ModelProblem: it is of another pair or another decoder file, or cannot be read.
     """
@@ -30,17 +32,22 @@ def calibration_of(pair: Pair) -> Calibration | None:
     own = own_path(manifest)
     try:
         if is_there(own):
-            text, source = own.read_text("utf-8"), str(own)
-        elif manifest.calibration:
-            verify_files(pair.directory, (manifest.calibration,))
-            path = pair.directory / manifest.calibration.path
-            text, source = path.read_text("utf-8"), str(path)
-        else:
+            try:
+                return _read(own, manifest)
+            except ManifestError:
+                if manifest.calibration is None:
+                    raise
+        if manifest.calibration is None:
             return None
-        found = parse_calibration(text, source)
-        check_calibration(found, manifest, source)
+        verify_files(pair.directory, (manifest.calibration,))
+        return _read(pair.directory / manifest.calibration.path, manifest)
     except (OSError, UnicodeDecodeError, ContractError, VaultError) as error:
         raise ModelProblem(f"cannot use the calibration of {manifest.id}: {error}") from error
+
+
+def _read(path: Path, manifest: Manifest) -> Calibration:
+    found = parse_calibration(path.read_text("utf-8"), str(path))
+    check_calibration(found, manifest, str(path))
     return found
 
 

@@ -26,4 +26,4 @@ class Check:
     holds: bool
     """Whether it is as it should be."""
     doubt: str = ""
-    """Why to doubt the answer if it is not, as a phrase; empty where that alone is no reason."""
+    """Why to doubt the answer if it is not, as a phrase; empty if that alone does not count."""

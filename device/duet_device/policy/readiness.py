@@ -38,8 +38,8 @@ class Readiness:
         return evidence
 
 
-class StopRule:
-    """Decides whether a signal is enough.
+class CalibratedStop:
+    """A `duet_device.signal_stream.StopRule` by a threshold.
 
     Args:
         threshold: of a pair's calibration.
@@ -47,10 +47,14 @@ class StopRule:
 
     def __init__(self, threshold: Threshold) -> None:
         self._threshold = threshold
+        self.begin()
+
+    def begin(self) -> None:
+        """See `StopRule`."""
         self._readiness = Readiness()
 
     def __call__(self, draft: Sequence[Drafted]) -> bool:
-        """Return whether the signal is enough, given a whole draft; at most once a chunk."""
+        """See `StopRule`."""
         return trusts(self._threshold, self._readiness.look(draft))
 
 

@@ -39,6 +39,7 @@ class PairOptions(llm.Options):
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature")
     seed: int | None = Field(None, ge=0, description="Sampling seed")
     timeout: float | None = Field(None, gt=0, description="Total time limit in seconds")
+    rounds: int = Field(1, ge=1, le=16, description="Most signals: ask for more in doubt")
     share_history: int = Field(0, ge=0, description="Earlier turns that are sent as well")
     redact: bool = Field(False, description="Replace names, addresses and the like in what is sent")
 
@@ -157,6 +158,7 @@ def _settings(options: PairOptions) -> "QuestionSettings":
         "budget": options.budget,
         "temperature": options.temperature,
         "seed": options.seed,
+        "rounds": options.rounds,
         "device_only": options.route == "device",
         "require_cloud": options.route == "cloud",
     }

@@ -1,7 +1,8 @@
 """A signal that continues after what the device holds."""
 
 import asyncio
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -107,9 +108,10 @@ async def test_text_is_tokenised_behind_the_question(cloud: Cloud, pair: PairRea
 async def test_a_start_is_charged_as_prompt(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     charged: list[tuple[Job, Charge]] = []
 
-    def charge(job: Job) -> AbstractContextManager[Charge]:
+    @asynccontextmanager
+    async def charge(job: Job) -> AsyncIterator[Charge]:
         charged.append((job, Charge()))
-        return nullcontext(charged[-1][1])
+        yield charged[-1][1]
 
     monkeypatch.setattr(cloud.server.inference, "_charge", charge)
     _, end = await signal(cloud, request(cloud, held(*cloud.engine.script[:30])))

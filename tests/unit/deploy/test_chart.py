@@ -6,6 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from duet_cloud.options import DATABASE_VARIABLE
 from tests.doubles.helm import Helm
 from tests.doubles.options import parse_options
 
@@ -19,6 +20,7 @@ MOST = {
     "autoscaling": {"enabled": True},
     "inferencePool": {"enabled": True},
     "env": [{"name": "HF_HOME", "value": "/tmp"}],
+    "database": {"secret": "duet-database"},  # pragma: allowlist secret
     "podAnnotations": {"a": "b"},
     "nodeSelector": {"gpu": "h100"},
     "tolerations": [{"key": "gpu", "operator": "Exists"}],
@@ -77,6 +79,16 @@ def test_its_configuration_is_ours(helm, tmp_path, values):
     assert _pod(rendered)["terminationGracePeriodSeconds"] > options.grace_s + pause
 
 
+def test_the_database_is_a_reference_to_a_secret(helm):
+    (container,) = _pod(_rendered(helm, MOST))["containers"]
+    found = {each["name"]: each for each in container["env"]}
+    reference = {"name": "duet-database", "key": "url"}
+    assert found[DATABASE_VARIABLE]["valueFrom"] == {"secretKeyRef": reference}
+    assert "HF_HOME" in found
+    (container,) = _pod(_rendered(helm, LEAST))["containers"]
+    assert "env" not in container
+
+
 def test_selectors_select_the_pods(helm):
     rendered = _rendered(helm, MOST)
     labels = rendered["Deployment", "duet"]["spec"]["template"]["metadata"]["labels"]
@@ -102,6 +114,8 @@ def test_selectors_select_the_pods(helm):
         ({**LEAST, "replica": 1}, "'replica' not allowed"),
         ({**LEAST, "service": {"port": 70000}}, "/service/port"),
         ({**LEAST, "config": {"pair": ["x"], "port": 3}}, "'port'"),
+        ({**LEAST, "config": {"pair": ["x"], "database": "postgresql://x"}}, "'database'"),
+        ({**LEAST, "database": {"secret": 5}}, "/database/secret"),
         ({**LEAST, "startup": {"minutes": 0}}, "/startup/minutes"),
         ({**LEAST, "sharedMemory": "8"}, "/sharedMemory"),
     ],

@@ -36,6 +36,7 @@ def _panels():
 def _exported():
     """Names as queries have them."""
     metrics = Metrics()
+    metrics.watch_database(lambda: True)
     # Histograms have samples once they have labels.
     kinds = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "info": ("_info",)}
     return {

@@ -69,7 +69,13 @@ def test_signal_is_reasoning_and_the_receipt_is_the_json(model: llm.Model) -> No
     assert (usage.input, usage.output, usage.details) == (4, 7 + 11, {"reasoning_tokens": 7})
     assert response.resolved_model == "bytes@1.0.0"
     receipt = response.json()
-    assert receipt["tokens"] == {"question": 4, "signal": 7, "answer": 11, "context": 0}
+    assert receipt["tokens"] == {
+        "question": 4,
+        "signal": 7,
+        "answer": 11,
+        "context": 0,
+        "spared": None,
+    }
     assert receipt["source"] == "duet"
 
 

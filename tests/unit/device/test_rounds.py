@@ -19,6 +19,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
+from duet_device.async_client import AsyncClient
 from duet_device.errors import UsageProblem
 from duet_device.events import AnswerText, Event, SignalText
 from duet_device.pairs.pair import Pair
@@ -27,7 +28,7 @@ from duet_device.policy.measures import Evidence
 from duet_device.policy.rounds import Candidate, best, is_settled
 from tests.doubles.asking import QUESTION, ask, notes, sent, texts
 from tests.doubles.calibrations import calibration, threshold
-from tests.doubles.cloud import abort, done, text, tokens
+from tests.doubles.cloud import ScriptedCloud, abort, done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.unit.device.conftest import manifest_data
 
@@ -155,6 +156,15 @@ def test_a_trusted_answer_asks_for_nothing(doubting: Pair) -> None:
     assert notes(events) == []
 
 
+async def test_the_async_client_has_rounds_too(doubting: Pair) -> None:
+    decoder: Any = decoder_of({"ab": ("8", 0.4), "cd": ("9", 0.9)})
+    with ScriptedCloud(Reasoner(["ab", "cd"])) as cloud:
+        async with AsyncClient(doubting, decoder=decoder, server=cloud.address) as client:
+            result = await client.ask(QUESTION, budget=8, rounds=2, stop="never")
+    assert result.answer == "9"
+    assert [each.kept for each in result.receipt.rounds] == [False, True]
+
+
 def test_one_round_shows_the_answer_as_it_comes(doubting: Pair) -> None:
     decoder = decoder_of({"ab": ("nine", 0.1)})
     events: list[Event] = []
@@ -217,6 +227,21 @@ def test_a_cloud_that_refuses_leaves_the_answer_there_is(doubting: Pair) -> None
     assert (result.receipt.answer, result.receipt.outcome) == ("8", "complete")
     assert len(result.receipt.rounds) == 1
     assert notes(events)[-1].endswith("; the best answer so far counts")
+
+
+def test_tokens_of_a_round_that_fails_are_counted(doubting: Pair) -> None:
+    decoder = decoder_of({"3*": ("8", 0.4)})
+    reasoner = Reasoner(["3*3=9"])
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if request.HasField("signal_prefix"):
+            yield tokens(*b"3")
+            abort(context, grpc.StatusCode.INVALID_ARGUMENT, "no more for you")
+        yield from reasoner(request, context)
+
+    receipt = ask(script, doubting, decoder, budget=2, rounds=2)[0].receipt
+    assert (receipt.answer, receipt.tokens.signal) == ("8", 3)
+    assert [each.tokens for each in receipt.rounds] == [2]
 
 
 def test_no_signal_is_longer_than_the_pair_takes(doubting: Pair) -> None:

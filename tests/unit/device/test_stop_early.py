@@ -10,17 +10,19 @@ import grpc
 import pytest
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device.client import Client
+from duet_device.decoder.odds import Odds
 from duet_device.events import Event
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import store
 from duet_device.policy.measures import measures
-from duet_device.policy.readiness import readiness_along
+from duet_device.policy.readiness import CalibratedStop, readiness_along
 from tests.doubles.asking import QUESTION, ask, notes
 from tests.doubles.calibrations import calibration, threshold
-from tests.doubles.cloud import done, text, tokens
+from tests.doubles.cloud import ScriptedCloud, done, text, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 
-# The reasoner has its result after 6 of 26 tokens, and goes on.
+# The reasoner has its result after 6 of 26 tokens, and continues.
 SIGNAL = b"3*3=9, let me check: 9=3*3"
 CHUNK = 3
 
@@ -117,6 +119,24 @@ def test_a_signal_that_is_enough_ends(pair: Pair, decoder: ScriptedDecoder, as_t
     assert signal_of(decoder.ids) == "3*3=9,"
 
 
+def test_an_early_end_says_nothing_of_its_server(pair: Pair, decoder: ScriptedDecoder) -> None:
+    """The next question uses the same connection, to the same server."""
+    store(calibration(stop=STOP), pair.manifest)
+    peers: list[str] = []
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        peers.append(context.peer())
+        return Verbose(decoder)(request, context)
+
+    with ScriptedCloud(script) as cloud, ScriptedCloud(script) as other:
+        servers = f"{cloud.address},{other.address}"
+        with Client(pair, decoder=decoder, server=servers, budget=30) as client:  # type: ignore[arg-type]
+            finishes = [client.ask(QUESTION).receipt.finish for _ in range(3)]
+    assert finishes == ["end+enough"] * 3
+    assert len(peers) == 3
+    assert len(set(peers)) == 1
+
+
 def test_never_reads_to_the_end(pair: Pair, decoder: ScriptedDecoder) -> None:
     store(calibration(stop=STOP), pair.manifest)
     receipt = ask(Verbose(decoder), pair, decoder, budget=30, stop="never")[0].receipt
@@ -208,6 +228,14 @@ def test_what_arrived_by_then_is_counted(
     assert receipt.tokens.spared == 11
 
 
+def test_drafts_before_a_signal_began_again_do_not_count() -> None:
+    rule = CalibratedStop(threshold("agreement", 1.0))
+    draft = [(65, Odds(-0.1, 0.8, 0.4))]
+    assert [rule(draft) for _ in range(3)] == [False, False, True]
+    rule.begin()
+    assert [rule(draft) for _ in range(3)] == [False, False, True]
+
+
 def test_calibration_sees_what_the_device_sees(pair: Pair, decoder: ScriptedDecoder) -> None:
     prompt = f"Q:{QUESTION} S:".encode()
     decoder.reserve(200)
@@ -229,7 +257,7 @@ def test_sampled_answers_start_behind_the_prompt(pair: Pair, decoder: ScriptedDe
         samples.append(bytes(t for t in decoder.ids if t < END).decode())
         return decoder.most_likely()
 
-    decoder.sample = sample  # type: ignore[attr-defined]
+    decoder.sample = sample  # type: ignore[method-assign]
     store(calibration(stop=STOP), pair.manifest)
     receipt = ask(Verbose(decoder), pair, decoder, budget=30, temperature=0.7, seed=1)[0].receipt
     assert (receipt.answer, receipt.finish) == ("9", "end+enough")

@@ -7,24 +7,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 # Before gRPC: it selects the TLS versions.
 from duet_device.identity.enrollment import enroll
 
 import grpc  # isort: skip
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from duet_contract.channels import open_aio_channel, open_channel
+from duet_contract.channels import open_aio_channel
 from duet_tools.subjects.authority import PASSPHRASE, authority, invite, variables
-from duet_tools.subjects.children import Child, free_port
+from duet_tools.subjects.children import Child, free_port, serves
 from duet_tools.subjects.placement import spread_out, staying_on
 from duet_tools.subjects.subject import READY_S, engine_environment, engine_flags
 from duet_tools.subjects.workload import Workload
 
 # Counted like any limits, and never reached.
 _LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"
-_READY = health_pb2.HealthCheckRequest(service="duet.v1.InferenceService")
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,6 @@ class Side:
     def channel(self, port: int | None = None) -> grpc.aio.Channel:
         """Return a connection of its own, to the service or to a proxy in front of it."""
         return open_aio_channel(f"127.0.0.1:{port or self.port}", self.credentials)
-
-    def ready(self) -> bool:
-        """Return whether the service answers questions."""
-        with open_channel(f"127.0.0.1:{self.port}", self.credentials) as channel:
-            try:
-                answer = health_pb2_grpc.HealthStub(channel).Check(_READY, timeout=2)
-            except grpc.RpcError:
-                return False
-            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 # In the clear, with mutual TLS.
@@ -97,7 +87,8 @@ def _started(
         identity = enroll(f"127.0.0.1:{enrollment}", code).identity
         sides = Side(ports[0], None), Side(ports[1], identity.credentials())
         for child, side in zip((plain, secured), sides, strict=True):
-            child.wait_until(side.ready, READY_S)
+            address = f"127.0.0.1:{side.port}"
+            child.wait_until(partial(serves, address, side.credentials), READY_S)
         yield (plain, secured), sides
 
 

@@ -1,7 +1,7 @@
 """A service with an authority, over real TLS, on a scripted engine."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from tests.doubles.engine import ScriptedEngine
 from tests.doubles.identities import PASSPHRASE, KeyPair, make_authority
+from tests.doubles.postgres import Postgres
 from tests.doubles.refusals import refused
 
 
@@ -72,6 +73,12 @@ class SecureCloud:
 def quick_passphrases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encrypted_key, "COST", 2)
     monkeypatch.setenv(passphrase.VARIABLE, PASSPHRASE)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture

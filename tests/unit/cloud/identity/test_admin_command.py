@@ -13,9 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from duet_cloud.errors import Exit
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity import certificates
-from duet_cloud.identity.access import AccessFile
-from duet_cloud.identity.quotas import Quotas
-from duet_cloud.identity.security import counts_beside
+from duet_cloud.identity.security import counts_beside, open_counts
 from duet_contract.console import OutputClosed, OutputLost
 from duet_contract.enrollment_codes import EnrollmentCode
 from tests.doubles import identities
@@ -66,7 +64,10 @@ def test_rotate(run, made):
     after = (made / "server.pem").read_bytes()
     assert after != before
     assert b"PRIVATE KEY" in after
-    assert authorities.open_registry(made).setting("hosts") == "other.example.org"
+    assert "server is   other.example.org\n" in run("show")[1]
+    # The names of a server's own certificate, not of the one whose command ran last.
+    assert run("rotate")[0] == Exit.OK
+    assert "server is   other.example.org\n" in run("show")[1]
 
 
 AZURE = "duet-gpu-server-01.0qztx5mjkyau1d3nrvgotsiake.bx.internal.cloudapp.net"
@@ -105,18 +106,17 @@ def test_a_machine_with_a_long_name_and_one_without_a_usable_one(run, monkeypatc
     ],
 )
 def test_what_is_no_host_is_refused_and_changes_nothing(run, made, tmp_path, host):
-    before = (made / "server.pem").read_bytes(), authorities.open_registry(made).setting("hosts")
+    before = (made / "server.pem").read_bytes()
     for command in (["rotate"], ["init", "--dir", str(tmp_path / "other")]):
         code, _, err = run(*command, "--host", "fine.example.org", "--host", host)
         assert code == Exit.USAGE
         assert f"{host!r} is not a host" in err
     assert not (tmp_path / "other").exists()
-    after = (made / "server.pem").read_bytes(), authorities.open_registry(made).setting("hosts")
-    assert before == after
+    assert (made / "server.pem").read_bytes() == before
 
 
-def test_hosts_that_no_certificate_can_hold_are_told_and_can_be_changed(run, made):
-    authorities.open_registry(made).set("hosts", "b\u00fcro:1")
+def test_a_server_without_a_certificate_gets_one_by_its_names(run, made):
+    (made / "server.pem").unlink()
     code, _, err = run("rotate")
     assert code == Exit.CREDENTIALS
     assert "duet-cloud admin rotate --host" in err
@@ -271,17 +271,22 @@ def test_a_passphrase_file(run, tmp_path, monkeypatch):
     authorities.unlock(tmp_path / "made", "another good passphrase")
 
 
+def _spend(path, name, tokens):
+    counts = open_counts(path, None)
+    counts.add(name, counts.day(), tokens)
+    counts.close()
+
+
 def test_what_was_spent(run, made):
     code, out, _ = run("usage")
     assert (code, len(out.splitlines())) == (Exit.OK, 1)
     (made / "access.toml").write_text(
         "[limits.default]\ntokens = 1000\n[limits.laptop]\ntokens = 4000\n"
     )
-    quotas = Quotas(made / "counts.db", AccessFile(made / "access.toml"))
-    for name, tokens in (("desk", 250), ("laptop", 3000)):
-        with quotas.tokens(name, tokens) as charge:
-            charge.spent = tokens
     # Next to a service that has the counts open.
+    open_counts(made / "counts.db", None).begin()
+    for name, tokens in (("desk", 250), ("laptop", 3000)):
+        _spend(made / "counts.db", name, tokens)
     rows = [line.split() for line in run("usage")[1].splitlines()[1:]]
     assert [row[1:] for row in rows] == [
         ["3,000", "4,000", "25%", "laptop"],
@@ -290,7 +295,6 @@ def test_what_was_spent(run, made):
     (made / "access.toml").unlink()
     entry = json.loads(run("usage", "--json", "--days", "7")[1].splitlines()[0])
     assert (entry["name"], entry["tokens"], entry["limit"]) == ("laptop", 3000, None)
-    quotas.close()
     (made / "counts.db").write_bytes(b"no database" * 100)
     for name in ("counts.db-wal", "counts.db-shm"):
         (made / name).unlink(missing_ok=True)
@@ -301,10 +305,7 @@ def test_what_was_spent(run, made):
 def test_what_was_spent_with_ones_own_pki(run, tmp_path):
     access = tmp_path / "who.toml"
     access.write_text("[limits.default]\ntokens = 10\n")
-    quotas = Quotas(counts_beside(access), AccessFile(access))
-    with quotas.tokens("spiffe://example.org/laptop/7", 10) as charge:
-        charge.spent = 10
-    quotas.close()
+    _spend(counts_beside(access), "spiffe://example.org/laptop/7", 10)
     out = run("usage", "--access", str(access))[1]
     assert out.splitlines()[1].split()[1:] == ["10", "10", "0%", "spiffe://example.org/laptop/7"]
 

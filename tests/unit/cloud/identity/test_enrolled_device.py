@@ -296,8 +296,7 @@ async def test_a_used_code_is_told_in_one_line(secure, code, at_home, enrolled, 
 
 
 async def test_by_a_name_that_is_not_in_the_certificate(secure, code, at_home):
-    secure.authority.registry.set("hosts", "gpu.example.org")
-    secure.authority.issue_server()
+    secure.authority.issue_server(["gpu.example.org"])
     secure.server.security._credentials.refresh()
     with pytest.raises(IdentityProblem, match=r"not for localhost, but for gpu\.example\.org"):
         await asyncio.to_thread(enroll, f"localhost:{secure.enrollment_port}", str(code))

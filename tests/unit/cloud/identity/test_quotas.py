@@ -1,12 +1,18 @@
 """Limits of each identity: never exceeded, exact across restarts, and told with when they reset."""
 
+import asyncio
+import tempfile
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from duet_cloud.identity.access import Access, AccessFile
-from duet_cloud.identity.quotas import RATE_WINDOW_S, Quotas, usage_of
+from duet_cloud.identity.counts import RATE_WINDOW_S, Counts
+from duet_cloud.identity.database import Database
+from duet_cloud.identity.quotas import Quotas
 from duet_cloud.status import Refusal
 
 MIDNIGHT = 1_800_000_000 - 1_800_000_000 % 86400
@@ -31,25 +37,46 @@ def clock():
     return Clock()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """Opens the same database again each time."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database()
+        return lambda: Database.postgresql(url)
+    return lambda: Database.sqlite(tmp_path / "counts.db")
+
+
 @pytest.fixture
-def make(tmp_path, clock):
+async def make(database, clock):
+    made = []
+
     def build(**limits):
-        return Quotas(tmp_path / "counts.db", access_of(**limits), clock)
+        made.append(quotas_of(database(), clock, **limits))
+        return made[-1]
 
-    return build
+    yield build
+    for quotas in made:
+        await quotas.close()
 
 
-def test_usage_by_day_and_who_spent_most_first(make, clock, tmp_path):
+def quotas_of(database, clock, **limits):
+    database.migrate()
+    counts = Counts(database, clock)
+    counts.begin()
+    return Quotas(counts, access_of(**limits))
+
+
+async def test_usage_by_day_and_who_spent_most_first(make, clock):
     quotas = make(tokens=100)
     for name, tokens in (("desk", 30), ("laptop", 40)):
-        with quotas.tokens(name, 50) as charge:
+        async with quotas.tokens(name, 50) as charge:
             charge.spent = tokens
     clock.now += 86400
-    with quotas.tokens("desk", 80) as charge:
+    async with quotas.tokens("desk", 80) as charge:
         charge.spent = 60
         # What it may take, until it ends.
-        (running,) = usage_of(tmp_path / "counts.db", access_of(tokens=100).access, 1, clock)
-    found = usage_of(tmp_path / "counts.db", access_of(tokens=100).access, 2, clock)
+        (running,) = quotas.counts.usage(access_of(tokens=100).access)
+    found = quotas.counts.usage(access_of(tokens=100).access, 2)
     assert [(entry.name, entry.tokens) for entry in found] == [
         ("desk", 60),
         ("laptop", 40),
@@ -57,119 +84,115 @@ def test_usage_by_day_and_who_spent_most_first(make, clock, tmp_path):
     ]
     assert found[0].day > found[1].day
     assert (running.tokens, running.limit) == (80, 100)
-    assert usage_of(tmp_path / "none.db", access_of().access, 1, clock) == []
 
 
-def ask(quotas, name="laptop"):
-    with quotas.question(name):
+async def ask(quotas, name="laptop"):
+    async with quotas.question(name):
         pass
 
 
-def test_rate_names_itself_and_when_it_resets(make, clock):
+async def test_rate_names_itself_and_when_it_resets(make, clock):
     quotas = make(rate=2)
-    ask(quotas)
+    await ask(quotas)
     clock.now += 20
-    ask(quotas)
+    await ask(quotas)
     with pytest.raises(Refusal, match="2 questions a minute; resets in 40 s") as caught:
-        ask(quotas)
+        await ask(quotas)
     violation, retry = caught.value.details
     assert violation.violations[0].subject == "laptop"
     assert retry.retry_delay.seconds == 40
-    ask(quotas, "phone")
+    await ask(quotas, "phone")
     clock.now += 40
-    ask(quotas)
+    await ask(quotas)
     with pytest.raises(Refusal, match="resets in 20 s"):
-        ask(quotas)
+        await ask(quotas)
 
 
-def test_a_refused_question_counts_for_nothing(make, clock):
+async def test_a_refused_question_counts_for_nothing(make, clock):
     quotas = make(rate=1)
-    ask(quotas)
+    await ask(quotas)
     for _ in range(5):
         clock.now += 10
         with pytest.raises(Refusal):
-            ask(quotas)
+            await ask(quotas)
     clock.now += 10
-    ask(quotas)
+    await ask(quotas)
 
 
-def test_concurrency(make):
+async def test_concurrency(make):
     quotas = make(concurrency=1)
-    with quotas.question("laptop"), quotas.question("phone"):
+    async with quotas.question("laptop"), quotas.question("phone"):
         refuses = pytest.raises(Refusal, match="1 questions at a time; resets when one")
         with refuses:
-            ask(quotas)
-    ask(quotas)
+            await ask(quotas)
+    await ask(quotas)
 
 
-def test_tokens_are_charged_at_most_and_given_back(make, clock):
+async def test_tokens_are_charged_at_most_and_given_back(make, clock):
     quotas = make(tokens=100)
-    with quotas.tokens("laptop", 60) as charge:
-        assert quotas.spent("laptop") == 60
-        with (
-            pytest.raises(
-                Refusal, match="100 tokens a day, 60 are spent, this question may take 41"
-            ),
-            quotas.tokens("laptop", 41),
+    async with quotas.tokens("laptop", 60) as charge:
+        assert quotas.counts.spent("laptop") == 60
+        with pytest.raises(
+            Refusal, match="100 tokens a day, 60 are spent, this question may take 41"
         ):
-            pass
+            await quotas.tokens("laptop", 41).__aenter__()
         charge.spent = 10
-    assert quotas.spent("laptop") == 10
-    with quotas.tokens("laptop", 90) as charge:
+    assert quotas.counts.spent("laptop") == 10
+    async with quotas.tokens("laptop", 90) as charge:
         charge.spent = 90
     with pytest.raises(Refusal, match="resets at 00:00 UTC, in 23 h 0 min"):
-        ask(quotas)
+        await ask(quotas)
     clock.now += 23 * 3600
-    ask(quotas)
-    assert quotas.spent("laptop") == 0
+    await ask(quotas)
+    assert quotas.counts.spent("laptop") == 0
 
 
-def test_given_back_to_the_day_it_was_charged_to(make, clock):
+async def test_given_back_to_the_day_it_was_charged_to(make, clock):
     quotas = make(tokens=100)
     clock.now = MIDNIGHT + 86400 - 1
-    with quotas.tokens("laptop", 80) as charge:
+    async with quotas.tokens("laptop", 80) as charge:
         clock.now += 2
         charge.spent = 30
-    assert quotas.spent("laptop") == 0
+    assert quotas.counts.spent("laptop") == 0
     clock.now -= 2
-    assert quotas.spent("laptop") == 30
+    assert quotas.counts.spent("laptop") == 30
 
 
-def test_what_a_crash_cut_off_counts_in_full(make):
+async def test_what_a_crash_cut_off_counts_in_full(make):
     crashed = make(tokens=100).tokens("laptop", 70)
-    crashed.__enter__()
-    assert make(tokens=100).spent("laptop") == 70
+    await crashed.__aenter__()
+    assert make(tokens=100).counts.spent("laptop") == 70
 
 
-def test_counts_survive_a_restart(make, clock):
+async def test_counts_survive_a_restart(make, clock):
     quotas = make(rate=1, tokens=50)
-    ask(quotas)
-    with quotas.tokens("laptop", 50) as charge:
+    await ask(quotas)
+    async with quotas.tokens("laptop", 50) as charge:
         charge.spent = 50
-    quotas.close()
+    await quotas.close()
     again = make(rate=1, tokens=50)
     with pytest.raises(Refusal, match="tokens a day"):
-        ask(again)
+        await ask(again)
     with pytest.raises(Refusal, match="questions a minute"):
-        ask(make(rate=1))
+        await ask(make(rate=1))
 
 
 @pytest.mark.parametrize("name", ["rate", "concurrency", "tokens"])
-def test_a_limit_of_none_at_all(make, name):
+async def test_a_limit_of_none_at_all(make, name):
     with pytest.raises(Refusal):
-        ask(make(**{name: 0}))
+        await ask(make(**{name: 0}))
 
 
-def test_without_limits_nothing_is_refused_and_tokens_are_counted(make, clock, tmp_path):
+async def test_without_limits_nothing_is_refused_and_tokens_are_counted(make, clock):
     quotas = make()
     for _ in range(3):
-        with quotas.question("laptop"), quotas.tokens("laptop", 10**9) as charge:
+        async with quotas.question("laptop"), quotas.tokens("laptop", 10**9) as charge:
             charge.spent = 10**8
-    (found,) = usage_of(tmp_path / "counts.db", access_of().access, 1, clock)
+    (found,) = quotas.counts.usage(access_of().access)
     assert (found.tokens, found.limit) == (3 * 10**8, None)
     # A limit that is set later in the day holds for what was spent before it, too.
     with pytest.raises(Refusal, match="tokens a day"):
-        ask(make(tokens=3 * 10**8))
+        await ask(make(tokens=3 * 10**8))
 
 
 class Restarts(RuleBasedStateMachine):
@@ -179,12 +202,11 @@ class Restarts(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        import tempfile
-
         self.directory = tempfile.TemporaryDirectory()
         self.clock = Clock()
         self.asked, self.spent = [], {}
         self.quotas = None
+        self.runner = asyncio.Runner()
         self.restart()
 
     @property
@@ -193,13 +215,13 @@ class Restarts(RuleBasedStateMachine):
 
     @rule()
     def restart(self):
-        if self.quotas:
-            self.quotas.close()
-        from pathlib import Path
+        self.close()
+        database = Database.sqlite(Path(self.directory.name) / "counts.db")
+        self.quotas = quotas_of(database, self.clock, rate=self.RATE, tokens=self.TOKENS)
 
-        path = Path(self.directory.name) / "counts.db"
-        access = access_of(rate=self.RATE, tokens=self.TOKENS)
-        self.quotas = Quotas(path, access, self.clock)
+    def close(self):
+        if self.quotas:
+            self.runner.run(self.quotas.close())
 
     @rule(seconds=st.sampled_from([0.5, 7.0, 30.0, RATE_WINDOW_S, 9000.0]))
     def wait(self, seconds):
@@ -207,14 +229,17 @@ class Restarts(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 40), part=st.floats(0, 1))
     def question(self, most, part):
+        self.runner.run(self.ask(most, part))
+
+    async def ask(self, most, part):
         recent = [at for at in self.asked if at > self.clock.now - RATE_WINDOW_S]
         spent = self.spent.get(self.today, 0)
         admitted = len(recent) < self.RATE and spent < self.TOKENS
         try:
-            with self.quotas.question("laptop"):
+            async with self.quotas.question("laptop"):
                 assert admitted
                 self.asked.append(self.clock.now)
-                with self.quotas.tokens("laptop", most) as charge:
+                async with self.quotas.tokens("laptop", most) as charge:
                     assert spent + most <= self.TOKENS
                     charge.spent = round(part * most)
                     self.spent[self.today] = spent + charge.spent
@@ -223,10 +248,11 @@ class Restarts(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self):
-        assert self.quotas.spent("laptop") == self.spent.get(self.today, 0)
+        assert self.quotas.counts.spent("laptop") == self.spent.get(self.today, 0)
 
     def teardown(self):
-        self.quotas.close()
+        self.close()
+        self.runner.close()
         self.directory.cleanup()
 
 
@@ -234,12 +260,12 @@ TestRestarts = Restarts.TestCase
 TestRestarts.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 
 
-def test_a_clock_that_is_set_back_locks_no_one_out(make, clock):
+async def test_a_clock_that_is_set_back_locks_no_one_out(make, clock):
     quotas = make(rate=1)
-    with quotas.question("laptop"):
+    async with quotas.question("laptop"):
         pass
     clock.now -= 3600
-    with quotas.question("laptop"):
+    async with quotas.question("laptop"):
         pass
-    with pytest.raises(Refusal), quotas.question("laptop"):
-        pass
+    with pytest.raises(Refusal):
+        await ask(quotas)

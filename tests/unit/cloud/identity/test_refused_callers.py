@@ -1,7 +1,6 @@
 """Whoever must not get in, one test each; over real TLS."""
 
 import asyncio
-import sqlite3
 import ssl
 import time
 
@@ -11,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from duet_cloud.identity import callers
 from duet_cloud.identity.certificates import key_pem, pem
+from duet_cloud.identity.database import DatabaseError
 from duet_cloud.status import Refusal
 from duet_contract.channels import open_aio_channel
 from duet_contract.v1.control_pb2 import DescribePairRequest, GetCapacityRequest
@@ -224,10 +224,11 @@ async def test_a_registry_that_cannot_be_read_admits_nobody_and_is_tried_again(
     registry = secure.server.security.authorizer._callers._registry
 
     def broken(*_):
-        raise sqlite3.OperationalError("disk I/O error")
+        raise DatabaseError("disk I/O error")
 
     with monkeypatch.context() as patch:
         patch.setattr(registry, "certificate", broken)
+        patch.setattr(registry, "certificates", broken)
         assert (await refused(client.ask())).code() == UNAVAILABLE
         secure.authority.registry.revoke("laptop", int(time.time()))
         await asyncio.sleep(1.2)

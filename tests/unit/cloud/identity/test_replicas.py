@@ -29,6 +29,8 @@ from duet_device.identity.renewal import renew_if_due
 from duet_device.pairs.pair import Pair
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.doubles.engine import ScriptedEngine
+from tests.doubles.identities import make_authority
+from tests.doubles.postgres import Postgres
 from tests.doubles.unread import until
 
 # Not in any certificate.
@@ -40,9 +42,19 @@ def free_port(host: str) -> int:
         return int(taken.getsockname()[1])
 
 
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, database: str) -> Authority:
+    return make_authority(tmp_path / "authority", database)
+
+
 @pytest_asyncio.fixture
 async def replicas(
-    toy_pair: Path, secure_options: ServeOptions, authority: Authority
+    toy_pair: Path, secure_options: ServeOptions, authority: Authority, database: str
 ) -> AsyncIterator[list[CloudServer]]:
     hosts = ("127.0.0.1", ELSEWHERE)
     ports = [free_port(host) for host in hosts]
@@ -50,7 +62,12 @@ async def replicas(
     servers = []
     for host, port in zip(hosts, ports, strict=True):
         options = dataclasses.replace(
-            secure_options, host=host, port=port, replicas=addresses, replica_name="localhost"
+            secure_options,
+            host=host,
+            port=port,
+            replicas=addresses,
+            replica_name="localhost",
+            database=database,
         )
         server = CloudServer(options, PairReasoner.load(toy_pair))
         await server.start()
@@ -157,9 +174,14 @@ def test_malformed_replicas(servers: tuple[str, ...], name: str | None, message:
 
 
 def test_a_name_that_this_server_s_certificate_lacks(
-    secure_options: ServeOptions, toy_pair: Path
+    secure_options: ServeOptions, toy_pair: Path, database: str
 ) -> None:
-    options = dataclasses.replace(secure_options, replicas=("a:1",), replica_name="gpu.example.org")
+    options = dataclasses.replace(
+        secure_options,
+        replicas=("a:1",),
+        replica_name="gpu.example.org",
+        database=database,
+    )
     for check in (check_security, lambda each: CloudServer(each, PairReasoner.load(toy_pair))):
         with pytest.raises(UsageError, match=r"not for gpu\.example\.org.*admin rotate --host"):
             check(options)

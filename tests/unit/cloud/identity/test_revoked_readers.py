@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter
 from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.authorizer import CallAuthorizer
 from duet_cloud.identity.callers import Caller
+from duet_cloud.identity.counts import Counts
+from duet_cloud.identity.database import Database
 from duet_cloud.identity.quotas import Quotas
 from duet_cloud.identity.refusals import Refusals
 from duet_cloud.identity.roles import Role
@@ -47,26 +49,19 @@ class Revocable:
     caller = Caller("reader", frozenset(Role), "1", 0.0)
     revoked = False
 
-    def identify(self, auth):
-        return self.current(self.caller)
+    async def identify(self, auth):
+        return self.caller
 
-    def current(self, caller):
-        if self.revoked:
-            raise unauthenticated("revoked", "REVOKED", caller.name)
-        return caller
-
-    def changed(self):
-        return self.revoked
-
-    def expired(self, caller):
-        return False
+    async def current(self, callers):
+        refusal = unauthenticated("revoked", "REVOKED", self.caller.name)
+        return {caller: refusal if self.revoked else caller for caller in callers}
 
 
 @pytest.mark.parametrize("reads", [False, True])
 async def test_the_status_is_on_the_wire(tmp_path, reads):
     """Of a handler that writes to its context itself, too."""
     callers = Revocable()
-    quotas = Quotas(tmp_path / "counts.db", AccessFile(None))
+    quotas = Quotas(Counts(Database.sqlite(tmp_path / "counts.db")), AccessFile(None))
     refused_calls = Counter("refused", "", ["reason"], registry=CollectorRegistry())
     authorizer = CallAuthorizer(callers, quotas, Refusals(refused_calls))
     server = grpc.aio.server(interceptors=[CallInterceptor(30.0, authorizer)])
@@ -93,4 +88,4 @@ async def test_the_status_is_on_the_wire(tmp_path, reads):
         assert error.details() == "revoked"
     watching.cancel()
     await server.stop(None)
-    quotas.close()
+    await quotas.close()

@@ -17,6 +17,7 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_device.errors import CloudBusy
 from duet_device.link_errors import device_error
 from tests.doubles import identities
+from tests.doubles.unread import until
 
 
 async def test_the_service_refuses_and_the_device_shows_it_in_one_line(secure, refused):
@@ -36,11 +37,11 @@ async def test_the_service_refuses_and_the_device_shows_it_in_one_line(secure, r
     assert "\n" not in str(shown)
     assert "no place" not in str(shown)
     # What was not spent is left, to the last token.
-    spent = security._quotas.spent("laptop")
+    spent = security._quotas.counts.spent("laptop")
     prompt = spent - 10
     left = 60 - spent - prompt
     assert await client.ask(budget=left) == left
-    assert security._quotas.spent("laptop") == 60
+    assert security._quotas.counts.spent("laptop") == 60
 
 
 async def test_concurrency_is_freed_when_a_question_is_cancelled(secure, refused):
@@ -62,7 +63,9 @@ async def test_concurrency_is_freed_when_a_question_is_cancelled(secure, refused
 @pytest.mark.parametrize("tokens", [0, 3])
 async def test_a_cancelled_question_costs_its_prompt_and_the_tokens_so_far(secure, tokens):
     """Also before the first token: the engine has computed the prompt by then."""
-    quotas, engine = secure.server.security._quotas, secure.engine
+    security, engine = secure.server.security, secure.engine
+    counts = security._quotas.counts
+    security._access.access = Access.model_validate({"limits": {"default": {"tokens": 1000}}})
     engine.pauses = {tokens: 30.0}
     asked = asyncio.create_task(secure.connect(identities.device(secure.authority)).ask(budget=40))
     while engine.emitted < tokens or not engine.jobs:  # noqa: ASYNC110
@@ -70,11 +73,10 @@ async def test_a_cancelled_question_costs_its_prompt_and_the_tokens_so_far(secur
     # A task that is cancelled before gRPC has sent its question leaves the call as it is.
     await asyncio.sleep(0.1)
     prompt = len(engine.jobs[0].prompt_ids)
-    assert quotas.spent("laptop") == prompt + 40
+    assert counts.spent("laptop") == prompt + 40
     asked.cancel()
-    while engine.running:  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
-    assert quotas.spent("laptop") == prompt + tokens
+    await until(lambda: counts.spent("laptop") != prompt + 40)
+    assert counts.spent("laptop") == prompt + tokens
 
 
 async def test_a_service_that_starts_again_goes_on_counting(

@@ -291,10 +291,10 @@ async def test_an_unlocked_authority_replaces_a_certificate_before_it_ends(secur
     assert await _serial(secure, pair) != before
 
 
-async def test_hosts_that_no_certificate_can_hold_are_told_and_the_rest_is_kept_up(
+async def test_a_certificate_that_cannot_be_replaced_is_told_and_the_rest_is_kept_up(
     secure, monkeypatch, capsys
 ):
-    secure.authority.registry.set("hosts", "b\u00fcro:1")
+    (secure.authority.directory / "server.pem").unlink()
     monkeypatch.setattr("duet_cloud.identity.security.RENEW_LEFT", 1.0)
     await asyncio.sleep(1.7)
     assert capsys.readouterr().err.count("duet-cloud admin rotate --host") == 1

@@ -41,8 +41,8 @@ def pair(tmp_path: Path) -> Pair:
 
 def test_a_question_is_answered_in_every_way(pair: Pair, cloud: ScriptedCloud) -> None:
     decoder = ScriptedDecoder(counting, sure=lambda ids: 0.5 if b" S:" in bytes(ids) else 0.25)
-    with Client(pair, decoder=decoder, server=cloud.address, budget=32) as client:
-        collector = Collector(client, decoder, samples=2)
+    with Client(pair, decoder=decoder, server=cloud.address, budget=32) as client:  # type: ignore[arg-type]
+        collector = Collector(client, decoder, samples=2)  # type: ignore[arg-type]
         row = collector.row(Asked("a", "How many?", "25"), Deadline(10))
     assert (row.full.text, row.full.tokens) == ("25", 25)
     assert row.alone.text == "0"
@@ -65,8 +65,8 @@ def test_a_question_is_answered_in_every_way(pair: Pair, cloud: ScriptedCloud) -
 
 def test_a_signal_that_is_there_asks_no_cloud(pair: Pair, offline: list[object]) -> None:
     decoder = ScriptedDecoder(counting)
-    with Client(pair, decoder=decoder, budget=4) as client:
-        collector = Collector(client, decoder, samples=2)
+    with Client(pair, decoder=decoder, budget=4) as client:  # type: ignore[arg-type]
+        collector = Collector(client, decoder, samples=2)  # type: ignore[arg-type]
         row = collector.row(Asked("a", "How many?", "4", "because"), Deadline(10))
     assert (row.full.text, row.full.tokens) == ("4", 4)
     assert not offline

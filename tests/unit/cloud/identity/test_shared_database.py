@@ -1,0 +1,320 @@
+"""Two services with one PostgreSQL database: identities, revocations and limits are the same."""
+
+import asyncio
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+import pytest_asyncio
+from grpc_health.v1 import health_pb2
+from grpc_status import rpc_status
+
+from duet_cloud import logs
+from duet_cloud.identity import counts as counts_module
+from duet_cloud.identity.access import Limits
+from duet_cloud.identity.authority import Authority, invite
+from duet_cloud.identity.certificates import pem
+from duet_cloud.identity.counts import LEASE_S, Counts
+from duet_cloud.identity.database import Database
+from duet_cloud.options import ServeOptions
+from duet_cloud.reasoner import PairReasoner
+from duet_cloud.server import INFERENCE_NAME, CloudServer
+from duet_cloud.status import Refusal
+from duet_contract.channels import Pem, open_aio_channel, tls_credentials
+from duet_contract.v1.enrollment_pb2 import EnrollRequest
+from duet_contract.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
+from tests.doubles import identities
+from tests.doubles.commands import cloud_admin
+from tests.doubles.engine import ScriptedEngine
+from tests.doubles.postgres import Postgres
+from tests.doubles.unread import until
+
+BUDGET = 10
+
+
+@dataclass
+class Replica:
+    """A service, and connections to it."""
+
+    server: CloudServer
+    engine: ScriptedEngine
+    roots: bytes
+    channels: list[grpc.aio.Channel]
+
+    def connect(self, client: identities.KeyPair) -> InferenceServiceStub:
+        return InferenceServiceStub(self._channel(self.server.port, client.credentials(self.roots)))
+
+    @property
+    def enrollment(self) -> EnrollmentServiceStub:
+        assert self.server.security
+        port = self.server.security.enrollment_port
+        assert port
+        anyone = tls_credentials(Pem(self.roots, "the authority"))
+        return EnrollmentServiceStub(self._channel(port, anyone))
+
+    def _channel(self, port: int, credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self.channels.append(open_aio_channel(f"localhost:{port}", credentials, options))
+        return self.channels[-1]
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.server.metrics.registry.get_sample_value(name, labels)
+
+    async def health(self) -> int:
+        asked = health_pb2.HealthCheckRequest(service=INFERENCE_NAME)
+        response = await self.server._health.Check(asked, None)
+        return int(response.status)
+
+
+async def ask(stub: InferenceServiceStub, budget: int = BUDGET) -> int:
+    call = stub.Reason(ReasonRequest(question="What?", budget=budget))
+    return int([response async for response in call][-1].end.signal_tokens)
+
+
+async def outcomes(calls: list[asyncio.Task[int]]) -> dict[str, int]:
+    """How many calls ended how: "served", or the status of the refusal."""
+    counted: dict[str, int] = {}
+    for result in await asyncio.gather(*calls, return_exceptions=True):
+        if isinstance(result, grpc.aio.AioRpcError):
+            name = result.code().name
+        else:
+            assert result == BUDGET
+            name = "served"
+        counted[name] = counted.get(name, 0) + 1
+    return counted
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, database: str) -> Authority:
+    return identities.make_authority(tmp_path / "authority", database)
+
+
+@pytest_asyncio.fixture
+async def replicas(
+    toy_pair: Path, options: ServeOptions, authority: Authority, database: str, tmp_path: Path
+) -> AsyncIterator[list[Replica]]:
+    """On two hosts, as it were: each has a directory of its own."""
+    logs.configure("json")
+    made = []
+    for name in ("one", "two"):
+        directory = tmp_path / name
+        shutil.copytree(authority.directory, directory)
+        server = CloudServer(
+            dataclasses.replace(
+                options,
+                tls_dir=directory,
+                database=database,
+                enrollment_port=0,
+                max_running=16,
+                max_waiting=200,
+            ),
+            PairReasoner.load(toy_pair),
+        )
+        await server.start()
+        engine = ScriptedEngine(pause_s=0.002)
+        await server.open(engine)
+        made.append(Replica(server, engine, pem(authority.certificate), []))
+    yield made
+    for replica in made:
+        for channel in replica.channels:
+            await channel.close()
+        await replica.server.stop()
+
+
+def limit(replicas: list[Replica], **limits: int) -> None:
+    for replica in replicas:
+        assert replica.server.security
+        access = replica.server.security._access
+        access.access = access.access.model_copy(update={"limits": {"default": Limits(**limits)}})
+
+
+async def test_tokens_are_exact_across_both(replicas: list[Replica], authority: Authority) -> None:
+    stubs = [replica.connect(identities.device(authority)) for replica in replicas]
+    await ask(stubs[0])
+    cost = len(replicas[0].engine.jobs[0].prompt_ids) + BUDGET
+    # Room for 11 more questions and a part of one, among 60 that come at the same time.
+    limit(replicas, tokens=12 * cost + cost // 2)
+    calls = [asyncio.create_task(ask(stubs[number % 2])) for number in range(60)]
+    assert await outcomes(calls) == {"served": 11, "RESOURCE_EXHAUSTED": 49}
+    for replica in replicas:
+        assert replica.server.security
+        assert replica.server.security._quotas.counts.spent("laptop") == 12 * cost
+    rest = cost // 2 - (cost - BUDGET)
+    if rest > 0:
+        assert await ask(stubs[1], rest) == rest
+
+
+async def test_questions_a_minute_are_exact_across_both(
+    replicas: list[Replica], authority: Authority
+) -> None:
+    stubs = [replica.connect(identities.device(authority)) for replica in replicas]
+    limit(replicas, rate=7)
+    calls = [asyncio.create_task(ask(stubs[number % 2])) for number in range(40)]
+    assert await outcomes(calls) == {"served": 7, "RESOURCE_EXHAUSTED": 33}
+
+
+async def test_questions_at_a_time_are_exact_across_both(
+    replicas: list[Replica], authority: Authority
+) -> None:
+    stubs = [replica.connect(identities.device(authority)) for replica in replicas]
+    limit(replicas, concurrency=3)
+    for replica in replicas:
+        replica.engine.pause_s = 0.3
+    calls = [asyncio.create_task(ask(stubs[number % 2])) for number in range(20)]
+    assert await outcomes(calls) == {"served": 3, "RESOURCE_EXHAUSTED": 17}
+    for replica in replicas:
+        replica.engine.pause_s = 0.0
+    for stub in stubs:
+        assert await ask(stub) == BUDGET
+
+
+async def test_a_revocation_ends_streams_at_both_within_a_second(
+    replicas: list[Replica], authority: Authority, database: str
+) -> None:
+    for replica in replicas:
+        replica.engine.pause_s = 0.05
+        replica.engine.script = list(range(100, 1000))
+    laptop, phone = (identities.device(authority, name) for name in ("laptop", "phone"))
+    revoked = [asyncio.create_task(ask(replica.connect(laptop), 40)) for replica in replicas]
+    other = asyncio.create_task(ask(replicas[0].connect(phone), 40))
+    await until(lambda: sum(replica.engine.running for replica in replicas) == 3)
+    began = time.monotonic()
+    revoke = ("revoke", "laptop", "--dir", str(authority.directory), "--database", database)
+    assert await asyncio.to_thread(cloud_admin, revoke) == 0
+    ended = time.monotonic()
+    for task in revoked:
+        with pytest.raises(grpc.aio.AioRpcError, match="was revoked") as caught:
+            await task
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    # From the moment that the command is done; it takes its time to start on a busy machine.
+    assert time.monotonic() - ended < 1.0, ended - began
+    assert await other == 40
+
+
+async def test_of_many_that_use_a_code_at_both_one_is_served(
+    replicas: list[Replica], authority: Authority
+) -> None:
+    stubs = [replica.enrollment for replica in replicas]
+    for number in range(5):
+        name = f"laptop-{number}"
+        code = invite(authority.certificate, authority.registry, name, ["inference"], 1.0)
+        calls = [
+            stub.Enroll(
+                EnrollRequest(secret=code.secret, signing_request=identities.signing_request())
+            )
+            for stub in stubs
+        ]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        codes = [
+            result.code() if isinstance(result, grpc.aio.AioRpcError) else "enrolled"
+            for result in results
+        ]
+        assert sorted(map(str, codes)) == ["StatusCode.UNAUTHENTICATED", "enrolled"]
+
+
+async def test_who_enrolled_at_one_is_known_at_the_other(
+    replicas: list[Replica], authority: Authority
+) -> None:
+    key = identities.device(authority, "laptop")
+    for replica in replicas:
+        assert await ask(replica.connect(key)) == BUDGET
+
+
+async def test_the_database_away_and_back(
+    replicas: list[Replica],
+    authority: Authority,
+    postgres: Postgres,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Open streams continue; new ones are refused, and it is reported; then all is as before."""
+    limit(replicas, tokens=10**6, concurrency=5)
+    serving, not_serving = (
+        health_pb2.HealthCheckResponse.SERVING,
+        health_pb2.HealthCheckResponse.NOT_SERVING,
+    )
+    laptop = identities.device(authority)
+    stubs = [replica.connect(laptop) for replica in replicas]
+    replicas[0].engine.pause_s = 0.1
+    stream = asyncio.create_task(ask(stubs[0], 40))
+    await until(lambda: replicas[0].engine.emitted >= 2)
+    try:
+        await asyncio.to_thread(postgres.stop)
+        for replica, stub in zip(replicas, stubs, strict=True):
+            began = time.monotonic()
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await ask(stub)
+            assert time.monotonic() - began < 3.0
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert caught.value.details() == "the authority's registry cannot be read"
+            status = rpc_status.from_call(caught.value)
+            assert [detail.TypeName() for detail in status.details] == ["google.rpc.RetryInfo"]
+            await until(lambda up=replica.server.security.database_up: not up())  # type: ignore[union-attr,misc]
+            assert replica.metric("duet_database_up") == 0
+            assert replica.metric("duet_refused_total", reason="database") == 1
+            (reason,) = replica.server.reasons()
+            assert "database" in reason
+            assert await replica.health() == not_serving
+        assert await stream == 40
+    finally:
+        await asyncio.to_thread(postgres.start)
+    for replica, stub in zip(replicas, stubs, strict=True):
+        await until(replica.server.security.database_up)  # type: ignore[union-attr]
+        assert replica.metric("duet_database_up") == 1
+        assert replica.server.reasons() == []
+        assert await replica.health() == serving
+        assert await ask(stub) == BUDGET
+    logged = [json.loads(line)["event"] for line in capfd.readouterr().err.splitlines()]
+    assert logged.count("database away") == logged.count("database back") == 2
+    # The question that ended meanwhile holds no place.
+    limit(replicas, concurrency=1)
+    assert await ask(stubs[1]) == BUDGET
+
+
+def counts_of(database: str, **given: object) -> Counts:
+    counts = Counts(Database.postgresql(database), **given)  # type: ignore[arg-type]
+    counts.database.migrate()
+    counts.begin()
+    return counts
+
+
+def test_a_service_that_is_gone_holds_no_question_for_long(database: str) -> None:
+    now = [1_800_000_000.0]
+    one = counts_of(database, clock=lambda: now[0])
+    assert one.admit("laptop", Limits(concurrency=1))
+    now[0] += LEASE_S - 1
+    two = counts_of(database, clock=lambda: now[0])
+    with pytest.raises(Refusal, match="1 questions at a time"):
+        two.admit("laptop", Limits(concurrency=1))
+    now[0] += 2
+    assert two.admit("laptop", Limits(concurrency=1))
+    for counts in (one, two):
+        counts.close()
+
+
+def test_clocks_that_differ_make_no_limit_larger(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counts of a service that is ahead are not in the future of one that is behind."""
+    one, two = counts_of(database), counts_of(database)
+    limits = Limits(rate=2)
+    one.admit("laptop", limits)
+    real = time.time
+    monkeypatch.setattr(counts_module.time, "time", lambda: real() - 30)
+    two.admit("laptop", limits)
+    with pytest.raises(Refusal, match="2 questions a minute"):
+        two.admit("laptop", limits)
+    for counts in (one, two):
+        counts.close()
