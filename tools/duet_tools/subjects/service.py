@@ -38,7 +38,7 @@ class Service(EngineProcess):
         try:
             with open_channel(self.address) as channel:
                 control = ControlServiceStub(channel)
-                self._child.wait_until(lambda: _ready(control), READY_S)
+                self._child.wait_until(lambda: is_ready(control), READY_S)
         except BaseException:
             self._child.stop()
             raise
@@ -69,7 +69,8 @@ async def _stream(stub: InferenceServiceStub, request: ReasonRequest) -> Stream:
     return Stream(tokens, first, time.perf_counter() - began)
 
 
-def _ready(control: ControlServiceStub) -> bool:
+def is_ready(control: ControlServiceStub) -> bool:
+    """Return whether a service answers and serves."""
     try:
         return control.GetCapacity(GetCapacityRequest(), timeout=2).state == SERVING_STATE_READY
     except grpc.RpcError:

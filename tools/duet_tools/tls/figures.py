@@ -224,7 +224,7 @@ def _throughput_figure(
 
 def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
     wanted, repeats = asked.figures, asked.repeats
-    request = _request(manifest, "What is the capital of France, and why?", _TOKENS)
+    request = request_of(manifest, "What is the capital of France, and why?", _TOKENS)
     same = [itertools.repeat(request)] * 2
     if wanted & {"handshake", "start", "paced"}:
         with scripted(asked.pair, _TOKENS, 1 / _PACED) as sides:
@@ -242,7 +242,7 @@ def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
     if "engine" in wanted:
         # Both get the same questions, each question once, so that no prefix cache answers.
         fresh = [
-            (_request(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
+            (request_of(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
             for _ in range(2)
         ]
         with engines(asked.pair) as sides:
@@ -250,9 +250,10 @@ def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
             yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
 
 
-def _request(
+def request_of(
     manifest: Manifest, text: str, budget: int, temperature: float | None = None
 ) -> ReasonRequest:
+    """Return a request as a device with the pair's vocabulary makes it."""
     return ReasonRequest(
         question=text,
         budget=budget,

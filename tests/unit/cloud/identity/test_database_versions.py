@@ -211,11 +211,11 @@ def test_two_services_with_one_directory(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("mysql://me:secret@host/duet", "cannot use mysql: give postgresql://"),  # pragma: allowlist secret
+        ("mysql://me:secret@host/x", "cannot use mysql: give postg"),  # pragma: allowlist secret
         ("sqlite:///some.db", "cannot use sqlite: give postgresql://"),
         ("secret", "cannot use this URL: give postgresql://"),
         ("", "cannot use this URL"),
-        ("postgresql://me:secret@host:port/duet", "cannot use this URL"),
+        ("postgresql://me:secret@host:port/x", "cannot use this URL"),  # pragma: allowlist secret
     ],
 )
 def test_urls_that_cannot_be_used(
