@@ -249,7 +249,7 @@ def test_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_does_not_answer_is_told_without_its_password(
     authority: authorities.Authority, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = "postgresql://me:secret@127.0.0.1:1/duet?sslpassword=secret"
+    url = "postgresql://me:secret@127.0.0.1:1/duet?sslpassword=secret"  # pragma: allowlist secret
     arguments = ["devices", "--dir", str(authority.directory), "--database", url]
     assert cloud_admin(arguments) == Exit.DATABASE
     error = capsys.readouterr().err
