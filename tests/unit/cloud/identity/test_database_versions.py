@@ -258,6 +258,20 @@ def test_a_server_that_does_not_answer_is_told_without_its_password(
     assert "secret" not in error
 
 
+def test_a_check_describes_a_database_and_changes_nothing(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    url = postgres.database()
+    options = ServeOptions(tls_dir=tmp_path, database=url)
+    described = check_database(options)
+    assert described
+    assert described.endswith(": to be migrated at the start")
+    database = Database.postgresql(url)
+    assert not database.has("settings")
+    database.migrate()
+    assert str(check_database(options)).endswith(": up to date")
+    database.close()
+    assert check_database(ServeOptions(tls_dir=tmp_path)) is None
+
+
 def test_a_database_of_another_authority(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]
     url = postgres.database()
     identities.make_authority(tmp_path / "one", url).registry.close()
