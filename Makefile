@@ -34,7 +34,7 @@ check_torch = said=$$($(1)/python -c 'import torch' 2>&1) || { \
   echo "If this is a CUDA build: PIP_ARGS='--extra-index-url URL', with PyTorch's index of CPU builds"; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup training-env pair measured-pair reported-pair demo check test test-training lint docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
+.PHONY: help setup training-env pair measured-pair reported-pair demo check check-code check-tests test test-training lint docs docs-serve docs-update docs-demo stubs lock bench faults report audit clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -84,19 +84,28 @@ demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="...
 
 # Secrets, unsafe code and generated files take as long again: `make lint` has them.
 check: $(READY) ## style, types, import rules and quick unit tests, in under 2 minutes
+	@$(MAKE) --no-print-directory --output-sync --jobs 2 check-code check-tests
+
+check-code: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q tests/unit/contract tests/unit/device
 
+check-tests: $(READY)
+	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/unit/contract tests/unit/device
+
+# Unit tests share nothing, and wait a lot; an engine or Ray has the machine to itself.
+WORKERS ?= 2
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) tests/unit
+	$(BIN)/python -m pytest tests/integration tests/e2e
 
 # An exported reasoner is compared in the other environment's vLLM, where that is there.
 test-training: $(TRAINING_READY) ## the tests of training/ alone
 	if test -e $(READY); then export SERVING_PYTHON='$(CURDIR)/$(BIN)/python'; fi; \
-	  $(TRAINING_VENV)/bin/python -m pytest tests/unit/training tests/integration/training
+	  $(TRAINING_VENV)/bin/python -m pytest -n $(WORKERS) tests/unit/training && \
+	  $(TRAINING_VENV)/bin/python -m pytest tests/integration/training
 
 lint: $(READY) ## code, types, import rules, words, contract, generated files, secrets
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from duet_device.settings import QuestionSettings
+from duet_device.turns import Past
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ class AskRequest:
     """Documents with quantities, of which lines are sent without numbers, each a name and a text."""
     context_optional: bool = False
     """Leave out the context, with a note, if the pair reads none."""
-    earlier: tuple[tuple[str, str], ...] = ()
-    """Earlier turns of a conversation, each a question and its answer, for the decoder alone."""
+    earlier: tuple[Past, ...] = ()
+    """Earlier turns of a conversation, for the decoder."""
+    share: int = 0
+    """Most earlier turns that are sent to the cloud as well."""
+    chat: str | None = None
+    """Id in history of the chat that this is a turn of; None outside chats."""
     redact: bool = False
     """Replace what identifies a person before the question is sent."""
     redact_words: tuple[tuple[str, str], ...] = ()
@@ -55,12 +60,11 @@ class AskRequest:
 
         Examples:
             >>> import json
-            >>> request = AskRequest("why?", "toy", "127.0.0.1:1", {}, context=(("a.txt", "b"),))
+            >>> request = AskRequest("why?", "toy", "127.0.0.1:1", {}, earlier=(Past("a?", "b"),))
             >>> AskRequest.from_json(json.loads(json.dumps(request.to_json()))) == request
             True
         """
         pairs = {
-            name: tuple(map(tuple, data[name]))
-            for name in ("context", "notes", "earlier", "redact_words")
+            name: tuple(map(tuple, data[name])) for name in ("context", "notes", "redact_words")
         }
-        return cls(**{**data, **pairs})
+        return cls(**{**data, **pairs, "earlier": tuple(map(Past.from_json, data["earlier"]))})

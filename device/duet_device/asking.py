@@ -7,8 +7,9 @@ from dataclasses import replace
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.ask_request import AskRequest
 from duet_device.client import Client
-from duet_device.conversation import Conversation, Past
+from duet_device.conversation import Conversation, turn_of
 from duet_device.deadline import Deadline
+from duet_device.errors import DeviceError, UsageProblem
 from duet_device.events import AskEvent, Note, Result, Stored
 from duet_device.pairs.pair import Pair, default_pair
 from duet_device.privacy.context import Document
@@ -53,11 +54,6 @@ class Preparation:
         with deadline.waiting():
             self._recorder = Recorder(request.store, note)
 
-    @property
-    def stores(self) -> bool:
-        """Whether answers are stored."""
-        return self._recorder.enabled
-
     def question(self, text: str) -> Question:
         """Return a question, redacted and with its stored signal where the request asks for it.
 
@@ -65,15 +61,19 @@ class Preparation:
             UsageProblem: the text is empty or malformed.
             DeviceError: see `Recorder.find` and `Deadline.check`.
         """
-        asked = self._conversation(text) if self._request.earlier else self._single(text)
+        talks = self._request.earlier or self._request.chat
+        asked = self._conversation(text) if talks else self._single(text)
         if not self._request.reuse:
             return asked
         with self._deadline.waiting():
             return replace(asked, signal=self._recorder.find(asked, self._asker))
 
-    def store(self, question: Question, result: Result) -> str | None:
-        """Store an answer; return the id of its record, None if it was not stored."""
-        return self._recorder.store(question, self._asker, result)
+    def store(self, question: Question, result: Result) -> Stored:
+        """Store an answer, where that was asked for; return what became of it."""
+        chat = self._request.chat
+        id_ = self._recorder.store(question, self._asker, result, chat)
+        turn = turn_of(question, result) if chat else None
+        return Stored(result, id_, enabled=self._recorder.enabled, turn=turn)
 
     def _single(self, text: str) -> Question:
         from duet_device.privacy.redaction import redact
@@ -86,8 +86,12 @@ class Preparation:
         return replace(asked, redaction=redaction)
 
     def _conversation(self, text: str) -> Question:
-        past = [Past(question, answer) for question, answer in self._request.earlier]
-        talk = Conversation(self._asker.pair.manifest, finders=self._finders, past=past)
+        talk = Conversation(
+            self._asker.pair.manifest,
+            share=self._request.share,
+            finders=self._finders,
+            past=self._request.earlier,
+        )
         return replace(talk.ask(text, self._deadline.check), context=self._documents)
 
 
@@ -141,7 +145,47 @@ class Asking:
                 if isinstance(event, Result):
                     stored = prepared.store(question, event)
                     yield from self._noted()
-                    yield Stored(event, stored, enabled=prepared.stores)
+                    yield stored
+
+    def all(
+        self, questions: Sequence[str], in_flight: int
+    ) -> Generator[tuple[int, AskEvent | DeviceError]]:
+        """Answer several questions with the request's options, in their order.
+
+        Args:
+            questions: as typed; the request's own is not asked.
+            in_flight: most questions that were sent and are not answered.
+
+        Yields:
+            The question's number, from 0, and an event of it as `events` yields them, or its error.
+
+        Raises:
+            DeviceError: the questions were stopped, or cannot be prepared.
+        """
+        prepared = Preparation(self._request, self, self._deadline, self._notes.append)
+        asked: dict[int, Question] = {}
+
+        def ask() -> Iterator[Question | DeviceError]:
+            for number, text in enumerate(questions):
+                try:
+                    asked[number] = prepared.question(text)
+                    yield asked[number]
+                except UsageProblem as error:
+                    yield error
+
+        stream = self._client.stream_all(
+            ask(), in_flight=in_flight, interrupt=self._deadline.stop, **self._request.settings
+        )
+        with closing(stream):
+            for number, event in stream:
+                for note in self._noted():
+                    yield number, note
+                yield number, event
+                if isinstance(event, Result):
+                    stored = prepared.store(asked.pop(number), event)
+                    for note in self._noted():
+                        yield number, note
+                    yield number, stored
 
     def _noted(self) -> Iterator[Note]:
         while self._notes:
@@ -210,3 +254,15 @@ def answer_here(request: AskRequest, deadline: Deadline) -> Generator[AskEvent]:
     """
     with open_client(request, request.settings) as client:
         yield from Asking(request, client, deadline).events()
+
+
+def answer_all_here(
+    request: AskRequest, questions: Sequence[str], in_flight: int, deadline: Deadline
+) -> Generator[tuple[int, AskEvent | DeviceError]]:
+    """Answer questions in this process, with a client of its own; see `Asking.all`.
+
+    Raises:
+        DeviceError: the questions were stopped, or cannot be asked.
+    """
+    with open_client(request, request.settings) as client:
+        yield from Asking(request, client, deadline).all(questions, in_flight)

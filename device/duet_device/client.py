@@ -18,7 +18,7 @@ from duet_contract.calibration import Calibration
 from duet_contract.connections import wait_until_connected
 from duet_contract.errors import ContractError
 from duet_contract.receipt import Route
-from duet_contract.v1.inference_pb2 import SignalChunk
+from duet_contract.v1.inference_pb2 import ReasonRequest, SignalChunk
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import (
     DeviceError,
@@ -209,7 +209,7 @@ class Client:
         questions: Iterable[str | Question | DeviceError],
         *,
         in_flight: int = DEFAULT_IN_FLIGHT,
-        stop: threading.Event | None = None,
+        interrupt: threading.Event | None = None,
         **changes: Unpack[QuestionSettings],
     ) -> Generator[tuple[int, Event | DeviceError]]:
         """Answer questions in their order; the signals of the next ones arrive meanwhile.
@@ -220,7 +220,7 @@ class Client:
             questions: read one by one, up to `in_flight` ahead; an error, for a question that could
                 not be made, is yielded in its turn.
             in_flight: most questions that were sent and are not answered.
-            stop: set from any thread to stop all.
+            interrupt: set from any thread to stop all.
             **changes: settings of these questions; `timeout` counts from when each is sent.
 
         Returns:
@@ -243,7 +243,7 @@ class Client:
             raise UsageProblem(f"in_flight is {in_flight}: give 1 or more")
         reference: _References = []
         stream = self._answer_all(
-            questions, self._changed(changes), in_flight, stop or threading.Event(), reference
+            questions, self._changed(changes), in_flight, interrupt or threading.Event(), reference
         )
         reference.append(weakref.ref(stream))
         return stream
@@ -408,16 +408,7 @@ class Client:
 
         def ask() -> Link | None:
             servers = self._open_servers(settings, deadline, notes)
-            if not servers:
-                return None
-            return Link(
-                servers,
-                request,
-                deadline,
-                settings.connect_timeout,
-                budget=settings.budget_for(manifest),
-                vocabulary=manifest.decoder.vocabulary.size,
-            )
+            return self._link(servers, request, settings, deadline) if servers else None
 
         route = None
         if calibration is None or threshold is None:
@@ -438,14 +429,31 @@ class Client:
                 route = route.model_copy(update={"unused_tokens": self._count(link.held)})
         return Asked(question, settings, deadline, request.request_id, link, tuple(notes), route)
 
+    def _link(
+        self,
+        servers: list[Server],
+        request: ReasonRequest,
+        settings: Settings,
+        deadline: Deadline,
+    ) -> Link:
+        manifest = self.pair.manifest
+        return Link(
+            servers,
+            request,
+            deadline,
+            settings.connect_timeout,
+            budget=request.budget or settings.budget_for(manifest),
+            vocabulary=manifest.decoder.vocabulary.size,
+        )
+
     def _judge(
         self, question: Question, settings: Settings, deadline: Deadline, calibration: Calibration
     ) -> Route:
         decoder, manifest = self._load_decoder(), self.pair.manifest
-        from duet_device.policy.gate import Gate, judge
+        from duet_device.attempt import Exchange
+        from duet_device.gate import judge
 
-        gate = Gate(decoder, manifest, deadline.check)
-        return judge(gate, question, settings.budget_for(manifest), calibration)
+        return judge(Exchange(question, manifest, settings, decoder, deadline), calibration)
 
     def _count(self, signal: SignalChunk) -> int:
         """Count the tokens of a signal, in the decoder's vocabulary if it is text."""
@@ -461,14 +469,30 @@ class Client:
             yield from asked.notes
             # Loaded and imported while the cloud already works.
             decoder = self._load_decoder()
-            from duet_device.exchange import Exchange, answer, with_route
+            from duet_device.answer_receipt import with_route
+            from duet_device.attempt import Exchange
+            from duet_device.exchange import answer
 
+            calibration = None
+            try:
+                calibration = calibration_of(self.pair)
+            except ModelProblem as error:
+                yield Note(f"{error}; the policy's defaults apply")
             exchange = Exchange(
-                asked.question, self.pair.manifest, asked.settings, decoder, asked.deadline
+                asked.question,
+                self.pair.manifest,
+                asked.settings,
+                decoder,
+                asked.deadline,
+                calibration,
             )
             route = asked.route
             kept = route is not None and route.taken == "device"
-            for event in answer(exchange, asked.request_id, None if kept else link):
+
+            def ask(request: ReasonRequest) -> Link:
+                return self._link(self._servers, request, asked.settings, asked.deadline)
+
+            for event in answer(exchange, asked.request_id, None if kept else link, ask):
                 unused = link if kept else None
                 yield with_route(exchange, event, route, unused) if route else event
 

@@ -1,28 +1,16 @@
 """Several turns: what the decoder reads of the earlier ones, and what of them is sent."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from duet_contract.manifest import Manifest
 from duet_device.events import Result
 from duet_device.privacy.found import Finder
 from duet_device.privacy.redaction import Redaction, redact
-from duet_device.question import Question, Turn
+from duet_device.question import Question
+from duet_device.turns import Past, Turn
 
 # Between the texts that are redacted together; no finder looks across it.
 _BETWEEN = "\n\u241e\n"
-
-
-@dataclass(frozen=True)
-class Past:
-    """An earlier turn."""
-
-    question: str
-    """The question as typed."""
-    answer: str
-    """The answer as shown."""
-    turn: Turn | None = None
-    """The turn as the decoder holds it; None makes one of the texts."""
 
 
 class Conversation:
@@ -92,9 +80,7 @@ class Conversation:
 
     def add(self, question: Question, result: Result) -> None:
         """Add a question that was answered."""
-        signal = None if result.receipt.source == "device" else result.signal_ids
-        turn = Turn(question.asked, signal, result.answer_ids)
-        self.past.append(Past(question.text, result.answer, turn))
+        self.past.append(Past(question.text, result.answer, turn_of(question, result)))
 
     def reset(self) -> None:
         """Forget all turns."""
@@ -108,3 +94,9 @@ class Conversation:
         redaction = redact(whole, self._finders, check=check)
         *others, redaction.text = redaction.text.split(_BETWEEN)
         return redaction, others
+
+
+def turn_of(question: Question, result: Result) -> Turn:
+    """Return a turn that was answered as the decoder holds it."""
+    signal = None if result.receipt.source == "device" else result.signal_ids
+    return Turn(question.asked, signal, result.answer_ids)

@@ -6,6 +6,8 @@ A stream of `duet_device.Client` yields these events; the last is the `Result`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from duet_device.turns import Turn
+
 if TYPE_CHECKING:
     # Not imported here, so that `ask` through a local server starts at once.
     from duet_contract.receipt import Receipt
@@ -102,6 +104,8 @@ class Stored:
     """Id of the answer's record in history; None if it was not stored."""
     enabled: bool = False
     """Whether storing this answer was requested."""
+    turn: Turn | None = None
+    """The question and its answer as the decoder holds them; None outside chats."""
 
 
 AskEvent = Event | Stored

@@ -5,32 +5,30 @@ and `duet_device.link` directly.
 """
 
 import time
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import replace
 
-from duet_contract.answers import final_answer
 from duet_contract.manifest import Manifest
-from duet_contract.quantities import ComputedAnswer, mask
-from duet_contract.receipt import (
-    Bytes,
-    Milliseconds,
-    Outcome,
-    Receipt,
-    Route,
-    Source,
-    Tokens,
-    estimate_flops,
-)
-from duet_device.answer_text import AnswerWriter, computed_answer
+from duet_contract.receipt import Outcome, Source
+from duet_contract.v1.inference_pb2 import ReasonRequest
+from duet_device.answer_receipt import write_receipt
+from duet_device.attempt import Attempt, Exchange, attempt, candidate, wants_more
 from duet_device.deadline import Deadline
-from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
-from duet_device.decoder.lookahead import Drafted
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
-from duet_device.decoder.signal_result import contradicts
-from duet_device.errors import CloudBusy, CloudUnreachable, SignalLate, refused_alone
+from duet_device.errors import (
+    CloudBusy,
+    CloudRefused,
+    CloudUnreachable,
+    DeadlineExceeded,
+    PairMismatch,
+    SignalLate,
+    refused_alone,
+)
 from duet_device.events import AnswerText, Event, Note, Result, SignalText, Timings
-from duet_device.link import Link
+from duet_device.link import Link, cancelled
+from duet_device.policy.readiness import CalibratedStop
+from duet_device.policy.rounds import best, compared, following, goes_on, is_settled
 from duet_device.question import Question
 from duet_device.settings import Settings
 from duet_device.signal_stream import Signal, read_signal
@@ -45,29 +43,19 @@ _LEAST_OWN_S = 0.2
 _LIKELY_ANSWER_TOKENS = 256
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """Inputs of one answer."""
-
-    question: Question
-    """The question; its size was checked."""
-    manifest: Manifest
-    """The pair's."""
-    settings: Settings
-    """Checked settings."""
-    decoder: Decoder
-    """Loaded; keeps its sequence for the next question."""
-    deadline: Deadline
-    """Checked between tokens and batches."""
-
-
-def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Generator[Event]:
+def answer(
+    exchange: Exchange,
+    request_id: str,
+    link: Link | None = None,
+    ask: Callable[[ReasonRequest], Link] | None = None,
+) -> Generator[Event]:
     """Answer a question with the signal of a link, a stored signal, or the device alone.
 
     Args:
         exchange: question, pair and decoder.
         request_id: id in the receipt where there is no link.
         link: source of the signal; its creator cancels it (`duet_device.link.cancelled`).
+        ask: begins a further round (`Settings.rounds`), which is cancelled here; None for none.
 
     Yields:
         Events as they happen; a `Result` is the last.
@@ -96,14 +84,17 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
             prefix, own_part_s = _evaluate_prefix(exchange, prompts)
             if not require_cloud:
                 link.kept_back = own_part_s
+            stop = exchange.calibration.stop if exchange.calibration else None
+            enough = CalibratedStop(stop) if stop and exchange.settings.stop == "auto" else None
             signal = yield from read_signal(
                 link,
                 decoder,
                 exchange.manifest.decoder.vocabulary,
                 prompts.suffix,
                 lambda prompt: _reserve(exchange, prompt),
-                ends=_ends(exchange),
-                greedy=_temperature(exchange) == 0,
+                ends=exchange.ends,
+                greedy=exchange.temperature == 0,
+                enough=enough,
                 accept_part=not require_cloud,
             )
             source, outcome = "duet", _outcome(link, signal)
@@ -118,43 +109,94 @@ def answer(exchange: Exchange, request_id: str, link: Link | None = None) -> Gen
             outcome = "alone"
     if signal is None:
         _evaluate_alone(exchange, prompts)
-    answered = yield from _generate(exchange, signal)
+    rounds = exchange.settings.rounds if ask and link and outcome != "alone" else 1
+    first = yield from attempt(
+        exchange, signal, link, tokens=signal.tokens if signal else 0, shown=rounds == 1
+    )
+    attempts, links, lost = [first], [link] if link else [], 0
+    if ask and link and signal and rounds > 1 and not signal.missing:
+        lost = yield from _further(exchange, prompts, ask, link, attempts, links)
+    receipt, given = write_receipt(
+        exchange, prompts, attempts, links, source, outcome, request_id, lost
+    )
+    if rounds > 1:
+        yield AnswerText(given.text)
     yield Result(
-        _receipt(exchange, prompts, source, outcome, signal, answered, request_id, link),
+        receipt,
         Timings(
             decoder_ready=ready,
             prefix=prefix,
-            done=_ms(exchange, signal.done_at) if signal else None,
-            cloud=signal.done if signal else None,
-            guessed=answered.generation.guesses[0],
-            accepted=answered.generation.guesses[1],
+            done=_ms(exchange, given.signal.done_at) if given.signal else None,
+            cloud=given.signal.done if given.signal else None,
+            guessed=given.generation.guesses[0],
+            accepted=given.generation.guesses[1],
         ),
-        signal.ids if signal else (),
-        answered.ids,
+        given.signal.ids if given.signal else (),
+        given.ids,
     )
 
 
-def with_route(exchange: Exchange, event: Event, route: Route, unused: Link | None = None) -> Event:
-    """Return an event of `answer`; a result with the route in its receipt.
+def _further(
+    exchange: Exchange,
+    prompts: Prompts,
+    ask: Callable[[ReasonRequest], Link],
+    link: Link,
+    attempts: list[Attempt],
+    links: list[Link],
+) -> Generator[Event, None, int]:
+    """Ask for more while the answer is doubtful; append to `attempts` and `links`.
 
-    Args:
-        exchange: the one that was answered.
-        event: of it.
-        route: what decided who answers.
-        unused: a link that was cancelled, since the device answers alone.
+    Returns:
+        Signal tokens of a round that failed.
     """
-    if not isinstance(event, Result):
-        return event
-    changes: dict[str, object] = {"route": route}
-    if unused:
-        changes |= {
-            "bytes": Bytes(up=unused.up, down=unused.down),
-            "flops": estimate_flops(
-                exchange.manifest, route.unused_tokens, event.receipt.tokens.answer
-            ),
-            "numbers_sent": _numbers_sent(exchange, unused),
-        }
-    return replace(event, receipt=event.receipt.model_copy(update=changes))
+    rounds, budget = exchange.settings.rounds, exchange.settings.budget_for(exchange.manifest)
+    request = link.requests[0]
+    while len(attempts) < rounds:
+        candidates = [candidate(exchange, each) for each in attempts]
+        leader = best(candidates)
+        if is_settled(candidates, rounds) or not wants_more(
+            exchange, attempts[leader], compared(candidates, leader)
+        ):
+            return 0
+        before = attempts[-1].signal
+        assert before is not None
+        continues = goes_on(before, exchange.manifest)
+        what = "asking for more of the signal" if continues else "asking for another signal"
+        yield Note(f"doubtful answer, {what}: round {len(attempts) + 1} of at most {rounds}")
+        again = ask(following(request, before, exchange.manifest, budget, len(attempts)))
+        again.kept_back = link.kept_back
+        links.append(again)
+        try:
+            one = yield from cancelled(
+                again, _round(exchange, prompts, again, before if continues else None)
+            )
+        except (CloudUnreachable, CloudRefused, PairMismatch, DeadlineExceeded) as error:
+            yield Note(f"{error}; the best answer so far counts")
+            held = again.held
+            count = len(held.tokens.ids) or len(exchange.decoder.encode_text(held.text))
+            return max(0, count - (before.tokens if continues else 0))
+        attempts.append(one)
+    return 0
+
+
+def _round(
+    exchange: Exchange, prompts: Prompts, link: Link, start: Signal | None
+) -> Generator[Note | SignalText | AnswerText, None, Attempt]:
+    """Read the signal of a further round, behind `start` if it continues one, and answer."""
+    decoder = exchange.decoder
+    decoder.become([*prompts.prefix, *(start.ids if start else ())], exchange.deadline.check)
+    signal = yield from read_signal(
+        link,
+        decoder,
+        exchange.manifest.decoder.vocabulary,
+        prompts.suffix,
+        lambda prompt: _reserve(exchange, prompt),
+        ends=exchange.ends,
+        greedy=exchange.temperature == 0,
+        start=start,
+    )
+    tokens = signal.tokens - (start.tokens if start else 0)
+    return (yield from attempt(exchange, signal, link, tokens=max(0, tokens), shown=False))
 
 
 def warm(decoder: Decoder, manifest: Manifest, settings: Settings, deadline: Deadline) -> None:
@@ -215,7 +257,7 @@ def _evaluate_stored(exchange: Exchange, prompts: Prompts) -> Signal:
     ids = [*prompts.prefix, *stored.ids, *prompts.suffix]
     _reserve(exchange, len(ids))
     exchange.decoder.become(ids, exchange.deadline.check)
-    return Signal(stored.text, tuple(stored.ids), stored.tokens, stored.cut)
+    return Signal(stored.text, tuple(stored.ids), stored.tokens, stored.cut, enough=stored.enough)
 
 
 def _evaluate_alone(exchange: Exchange, prompts: Prompts) -> None:
@@ -233,144 +275,6 @@ def _reserve(exchange: Exchange, prompt: int) -> None:
         # A context that grows is evaluated again: in a conversation it grows rarely.
         room = max(_CONVERSATION, 1 << room.bit_length())
     exchange.decoder.reserve(min(most, room))
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """A whole answer. Times are `time.perf_counter()` values."""
-
-    text: str
-    """The answer's text."""
-    ids: tuple[int, ...]
-    """The answer's tokens."""
-    generation: Generation
-    """The finished generation."""
-    first: float | None
-    """Time of the first token; None without tokens."""
-    end: float
-    """Time of the answer's end."""
-    computed: ComputedAnswer | None
-    """The answer as a result with its work; None if the decoder's text is the answer."""
-
-
-def _generate(exchange: Exchange, signal: Signal | None) -> Generator[AnswerText, None, _Answered]:
-    """Generate the answer after the decoder's sequence.
-
-    A computed answer appears whole: its sentence has its numbers only when it is complete.
-    """
-    generation = _generation(exchange, signal.draft if signal else ())
-    is_computed = exchange.manifest.answers == "computed"
-    writer = AnswerWriter(exchange.decoder, None if is_computed else exchange.question)
-    ids: list[int] = []
-    first: float | None = None
-    for token in generation:
-        if first is None:
-            first = time.perf_counter()
-        ids.append(token)
-        if (text := writer.feed(token)) and not is_computed:
-            yield AnswerText(text)
-    if (text := writer.finish()) and not is_computed:
-        yield AnswerText(text)
-    if not is_computed:
-        return _Answered(writer.text, tuple(ids), generation, first, time.perf_counter(), None)
-    computed = computed_answer(
-        exchange.question,
-        signal.text if signal else None,
-        writer.text,
-        cut=signal.cut if signal else False,
-    )
-    yield AnswerText(computed.text)
-    return _Answered(computed.text, tuple(ids), generation, first, time.perf_counter(), computed)
-
-
-def _generation(exchange: Exchange, drafted: Sequence[Drafted]) -> Generation:
-    manifest, settings = exchange.manifest, exchange.settings
-    return Generation(
-        exchange.decoder,
-        ends=_ends(exchange),
-        limit=settings.answer_limit(manifest),
-        temperature=_temperature(exchange),
-        seed=settings.seed,
-        prompt_lookup=settings.prompt_lookup,
-        judge=manifest.defaults.confidence is not None,
-        drafted=drafted,
-        check=exchange.deadline.check,
-    )
-
-
-def _ends(exchange: Exchange) -> frozenset[int]:
-    """Return the tokens that end an answer."""
-    texts = exchange.manifest.decoder.end_of_answer
-    return frozenset(i for text in texts for i in exchange.decoder.encode_template(text))
-
-
-def _temperature(exchange: Exchange) -> float:
-    chosen = exchange.settings.temperature
-    return exchange.manifest.defaults.temperature if chosen is None else chosen
-
-
-def _receipt(
-    exchange: Exchange,
-    prompts: Prompts,
-    source: Source,
-    outcome: Outcome | None,
-    signal: Signal | None,
-    answered: _Answered,
-    request_id: str,
-    link: Link | None,
-) -> Receipt:
-    manifest, generation = exchange.manifest, answered.generation
-    tokens = signal.tokens if signal else 0
-    computed = answered.computed
-    doubts = computed.doubts if computed else ()
-    doubtful = bool(doubts) or outcome == "partial"
-    # What a cut signal computed last need not be its result.
-    if signal and not signal.cut and computed is None:
-        doubtful = doubtful or contradicts(signal.text, answered.text)
-    final = None if computed else final_answer(answered.text)
-    value = (computed.value if computed else final.text if final else "") or None
-    low = generation.low_confidence(manifest.defaults.confidence)
-    return Receipt(
-        answer=answered.text,
-        signal=signal.text if signal else "",
-        source=source,
-        pair=manifest.reference,
-        request_id=link.request.request_id if link else request_id,
-        finish=generation.finish
-        + ("+budget" if signal and signal.cut and not signal.missing else ""),
-        tokens=Tokens(
-            question=prompts.question_tokens,
-            signal=tokens,
-            answer=len(answered.ids),
-            context=prompts.context_tokens,
-        ),
-        bytes=Bytes(up=link.up if link else 0, down=link.down if link else 0),
-        ms=Milliseconds(
-            connect=_ms(exchange, link.connected) if link else None,
-            first_signal=_ms(exchange, signal.first_chunk) if signal else None,
-            signal=_ms(exchange, signal.last_chunk) if signal else None,
-            first_answer=_ms(exchange, answered.first),
-            total=exchange.deadline.elapsed_ms(answered.end),
-        ),
-        flops=estimate_flops(manifest, tokens if source == "duet" else 0, len(answered.ids)),
-        confidence=generation.confidence,
-        low_confidence=doubtful or bool(low),
-        value=value,
-        work=computed.work if computed else (),
-        doubts=doubts,
-        numbers_sent=_numbers_sent(exchange, link),
-        outcome=outcome,
-        server=link.sources[-1] if link and link.sources else None,
-        resumed=max(0, len(link.sources) - 1) if link else 0,
-    )
-
-
-def _numbers_sent(exchange: Exchange, link: Link | None) -> int:
-    """Count the numbers in what was sent; placeholders of a redaction do not count."""
-    redaction = exchange.question.redaction
-    kept = redaction.originals if redaction else ()
-    sent = {request.question for request in link.requests} if link else set()
-    return max((len(mask(question, kept).quantities) for question in sent), default=0)
 
 
 def _ms(exchange: Exchange, at: float | None) -> float | None:

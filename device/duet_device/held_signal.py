@@ -32,19 +32,26 @@ class HeldSignal:
     Args:
         budget: most signal tokens; None where the caller does not know it.
         vocabulary: size of the decoder's vocabulary; None if the reader of the ids checks them.
+        start: what the device held before, which counts against the budget.
     """
 
-    def __init__(self, budget: int | None, vocabulary: int | None = None) -> None:
+    def __init__(
+        self, budget: int | None, vocabulary: int | None = None, start: SignalChunk | None = None
+    ) -> None:
         self._budget = budget
         self._vocabulary = vocabulary
+        self._start = start
         self.drop()
 
     def drop(self) -> None:
-        """Forget all that is held."""
+        """Forget all that is held, but for the start."""
         self._encoding: SignalEncoding.ValueType | None = None
         self._ids: list[int] = []
         self._texts: list[str] = []
         self._bytes = 0
+        if self._start:
+            self.add(self._start)
+        self._dropped = len(self._ids), self._bytes
         self.begin()
 
     def begin(self) -> None:
@@ -54,8 +61,8 @@ class HeldSignal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is held."""
-        return self._encoding is None
+        """Whether nothing is held but the start."""
+        return self._dropped == (len(self._ids), self._bytes)
 
     @property
     def is_full(self) -> bool:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import grpc
 
@@ -114,7 +114,8 @@ class Link:
         self._trace = trace_metadata()
         self._connect_timeout = connect_timeout
         self._retries = Retries(by_preference(servers))
-        self._held = HeldSignal(budget or request.budget or None, vocabulary)
+        start = request.signal_prefix if request.HasField("signal_prefix") else None
+        self._held = HeldSignal(budget or request.budget or None, vocabulary, start)
         self._queue: queue.SimpleQueue[Item | Exception] = queue.SimpleQueue()
         self._call: _Call | None = None
         self._cancelled = threading.Event()
@@ -273,7 +274,8 @@ class Link:
         except CloudUnreachable as error:
             failure = Failure(Kind.FAILED, error)
         finally:
-            if self._is_complete:
+            # A call that was cancelled here says nothing of its server.
+            if self._is_complete or self._cancelled.is_set():
                 failure = None
             failed = failure is not None and failure.kind in (Kind.LOST, Kind.FAILED)
             server.release(connected.channel, failed=failed)
@@ -338,12 +340,21 @@ class Link:
             raise CloudUnreachable("the signal ended without its last message")
 
 
-def cancelled(link: Link, events: Generator[Event]) -> Generator[Event]:
+_Returned = TypeVar("_Returned")
+_Event = TypeVar("_Event", bound=Event)
+
+
+def cancelled(
+    link: Link, events: Generator[_Event, None, _Returned]
+) -> Generator[_Event | Sent, None, _Returned]:
     """Yield events, with a `Sent` for each request that left; cancel the call in the end.
 
     Args:
         link: cancelled when the events end, fail, or are closed.
         events: a generator, which is closed as well.
+
+    Returns:
+        What `events` return.
     """
     reported = 0
 
@@ -355,7 +366,12 @@ def cancelled(link: Link, events: Generator[Event]) -> Generator[Event]:
 
     try:
         with closing(events):
-            for event in events:
+            while True:
+                try:
+                    event = next(events)
+                except StopIteration as end:
+                    returned: _Returned = end.value
+                    return returned
                 yield from new()
                 yield event
     except DeviceError:

@@ -19,6 +19,7 @@ from duet_device.errors import UsageProblem
 from duet_device.privacy.context import Context
 from duet_device.privacy.redaction import Redaction
 from duet_device.settings import Settings
+from duet_device.turns import Turn
 
 if TYPE_CHECKING:
     from duet_device.history.store import StoredSignal
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
 
 MOST_NOTE_BYTES = 1 << 20
 """Maximum bytes of notes, which are searched for each question."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """An earlier turn of a conversation, as the decoder reads it."""
-
-    question: str
-    """The question as the decoder read it."""
-    signal: tuple[int, ...] | None
-    """The signal in the decoder's tokens; None if the device answered alone."""
-    answer: tuple[int, ...] | str
-    """The answer in the decoder's tokens, or its text."""
 
 
 @dataclass(frozen=True)

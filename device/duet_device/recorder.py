@@ -97,6 +97,7 @@ class Recorder:
                 text=receipt.signal,
                 tokens=receipt.tokens.signal,
                 cut=receipt.finish.endswith("+budget"),
+                enough=receipt.finish.endswith("+enough"),
             )
         record = Record(
             at=dt.datetime.now(dt.UTC),

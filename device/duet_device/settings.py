@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 Choice = Literal["auto", "cloud", "device"]
 """Who answers: the device judges each question, a signal is asked for, or the device alone."""
 CHOICES: tuple[str, ...] = get_args(Choice)
+Stop = Literal["auto", "never"]
+"""Whether the device ends a signal that is enough."""
+STOPS: tuple[str, ...] = get_args(Stop)
+MOST_ROUNDS = 16
+"""Most signals of one question."""
 DEFAULT_PORT = 50151
 """Port of a cloud's services, where an address names none."""
 ENROLLMENT_PORT = 50152
@@ -39,6 +44,8 @@ class QuestionSettings(TypedDict, total=False):
     force: bool
     device_only: bool
     require_cloud: bool
+    stop: Stop
+    rounds: int
     prompt_lookup: bool
 
 
@@ -83,6 +90,11 @@ class Settings:
     """Never open a connection, with any pair: the same as route "device" with `force`."""
     require_cloud: bool = False
     """Raise an error instead of answering without the cloud."""
+    stop: Stop = "auto"
+    """"auto": the device ends a signal that is enough by the pair's calibration, if it has one. "never":
+    it reads every signal to its end."""
+    rounds: int = 1
+    """Most signals of a question: while its answer is doubtful, the device asks for more."""
     threads: int | None = None
     """Threads for decoding; None is what was measured here, or `default_threads()`."""
     prompt_lookup: bool = True
@@ -121,6 +133,10 @@ class Settings:
             raise UsageProblem(f"temperature is {self.temperature:g}: {TEMPERATURE_RULE}")
         if self.seed is not None and not 0 <= self.seed <= MOST_SEED:
             raise UsageProblem(f"seed is {self.seed}: give 0 to {MOST_SEED}")
+        if self.stop not in STOPS:
+            raise UsageProblem(f"stop is {self.stop!r}: give one of {', '.join(STOPS)}")
+        if not 1 <= self.rounds <= MOST_ROUNDS:
+            raise UsageProblem(f"rounds is {self.rounds}: give 1 to {MOST_ROUNDS}")
         if self.route not in CHOICES:
             raise UsageProblem(f"route is {self.route!r}: give one of {', '.join(CHOICES)}")
         if self.device_only and self.require_cloud:

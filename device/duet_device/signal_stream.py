@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 from duet_contract.encodings import SignalReader, TokenSignalReader, signal_reader
 from duet_contract.errors import EncodingError
@@ -77,6 +78,16 @@ class Signal:
         return not (self.cut or self.enough)
 
 
+class StopRule(Protocol):
+    """Decides whether a signal is enough."""
+
+    def begin(self) -> None:
+        """Forget the chunks before; a signal begins."""
+
+    def __call__(self, draft: Sequence[Drafted]) -> bool:
+        """Return whether the signal is enough, given a whole draft; at most once a chunk."""
+
+
 def read_signal(
     link: Link,
     decoder: Decoder,
@@ -86,8 +97,9 @@ def read_signal(
     *,
     ends: frozenset[int] = frozenset(),
     greedy: bool = True,
-    enough: Callable[[Sequence[Drafted]], bool] | None = None,
+    enough: StopRule | None = None,
     accept_part: bool = False,
+    start: Signal | None = None,
 ) -> Generator[Note | SignalText, None, Signal]:
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
@@ -99,9 +111,9 @@ def read_signal(
         reserve: makes room for a prompt of so many tokens.
         ends: tokens that end the answer, in addition to those that end any text of the model.
         greedy: whether the answer takes the most likely token each time.
-        enough: given a whole draft of the answer, at most once a chunk: whether to end the signal
-            here. None reads it to its end.
+        enough: whether to end the signal here; None reads it to its end.
         accept_part: return the signal so far where the rest does not come.
+        start: what this signal continues, which the decoder has evaluated.
 
     Yields:
         The signal's text as it arrives, and what the link notes.
@@ -117,8 +129,10 @@ def read_signal(
     before = list(decoder.ids)
 
     def begin() -> tuple[_ChunkReader, Lookahead]:
+        if enough:
+            enough.begin()
         return (
-            _ChunkReader(decoder, vocabulary, link.deadline.check),
+            _ChunkReader(decoder, vocabulary, link.deadline.check, start),
             Lookahead(decoder, suffix, ends, DRAFT if enough else 1),
         )
 
@@ -201,14 +215,21 @@ def _end_here(link: Link) -> Item | _Enough:
 class _ChunkReader:
     """Turns what arrives into tokens and text."""
 
-    def __init__(self, decoder: Decoder, vocabulary: Vocabulary, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        vocabulary: Vocabulary,
+        check: Callable[[], None],
+        start: Signal | None,
+    ) -> None:
         self._decoder = decoder
         self._vocabulary = vocabulary
         self._check = check
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader: SignalReader | None = None
-        self._text: list[str] = []
-        self._ids: list[int] = []
+        self._text: list[str] = [start.text] if start else []
+        self._ids: list[int] = list(start.ids) if start else []
+        self._start = start.chunk if start else None
         self._unread = 0
         self._enough = False
         self._first_chunk: float | None = None
@@ -280,9 +301,11 @@ class _ChunkReader:
         )
 
     def _chunk(self) -> SignalChunk | None:
+        if self._reader is None:
+            return self._start
         if isinstance(self._reader, TokenSignalReader):
             return SignalChunk(tokens=TokenIds(ids=self._ids))
-        return SignalChunk(text="".join(self._text)) if self._reader else None
+        return SignalChunk(text="".join(self._text))
 
     def _count(self, unread: Sequence[Arrival]) -> int:
         """Count the tokens of chunks that arrived and are not read."""

@@ -19,6 +19,7 @@ _IN_HOME = {
     "identities": "identities, keys encrypted",
     "enrollments": "unfinished enrollments",
     "publishers.json": "trusted publishers",
+    "calibrations": "calibrations of pairs that were made here",
     HISTORY_NAME: "answers, encrypted",
     f"{HISTORY_NAME}-*": "answers, encrypted",
     VAULT_NAME: "how the vault's key is found",

@@ -8,7 +8,7 @@ The bench's tables in `docs/benchmarks.md` are written by `make bench` and `make
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import command_help
@@ -36,7 +36,13 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield _with_block("docs/benchmarks.md", "pairs", table)
     yield _with_block("docs/faults.md", "faults", fault_table(read_matrix(FAULTS)))
     yield _with_block("docs/training.md", "released", differences())
-    yield _with_block("docs/experiments.md", "greedy", _experiments_table("Methods, greedy"))
+    tables = {
+        "greedy": "Methods, greedy",
+        "rewards": "Rewards at equal tokens",
+        "signals": "What signals carry",
+    }
+    blocks = {name: _experiments_table(heading) for name, heading in tables.items()}
+    yield _with_blocks("docs/experiments.md", blocks)
     for scheme in SCHEMES:
         for name, draw in pictures.PICTURES.items():
             yield IMAGES / f"{name}-{scheme.name}.svg", draw(scheme)
@@ -45,6 +51,13 @@ def documents() -> Iterator[tuple[Path, str]]:
 
 def _with_block(path: str, name: str, text: str) -> tuple[Path, str]:
     return Path(path), put_block((ROOT / path).read_text("utf-8"), name, text)
+
+
+def _with_blocks(path: str, blocks: Mapping[str, str]) -> tuple[Path, str]:
+    text = (ROOT / path).read_text("utf-8")
+    for name, block in blocks.items():
+        text = put_block(text, name, block)
+    return Path(path), text
 
 
 def _phrases() -> str:

@@ -6,12 +6,14 @@ signed by its manifest, or on the device of the user who fitted it.
 """
 
 from bisect import bisect_right
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from duet_contract.errors import ManifestError
-from duet_contract.manifest import Positive, Sha256
+from duet_contract.integrity import describe_file
+from duet_contract.manifest import MANIFEST_NAME, Manifest, Positive, Sha256, load_manifest
 
 CALIBRATION_NAME = "calibration.json"
 CALIBRATION_SCHEMA = 1
@@ -145,3 +147,51 @@ def parse_calibration(text: str, source: str = CALIBRATION_NAME) -> Calibration:
             "upgrade duet-contract, or make it with: duet-device calibrate DATA"
         )
     return made
+
+
+def check_calibration(
+    made: Calibration, manifest: Manifest, source: str = CALIBRATION_NAME
+) -> None:
+    """Refuse a calibration that is not of a pair and its decoder file.
+
+    Args:
+        made: as parsed.
+        manifest: the pair's.
+        source: names it in errors.
+
+    Raises:
+        ManifestError: says how to make one that is.
+    """
+    again = f"duet-device calibrate DATA --pair {manifest.id}"
+    if made.pair != manifest.reference:
+        raise ManifestError(
+            f"{source} is of {made.pair}, not of {manifest.reference}: make one with: {again}"
+        )
+    if made.decoder_sha256 != manifest.decoder_sha256:
+        raise ManifestError(
+            f"{source} was measured with another decoder file of {manifest.id}, and quantization "
+            f"changes probabilities: make it again with: {again}"
+        )
+
+
+def add_calibration(directory: Path, file: Path) -> Manifest:
+    """Copy a calibration into a pair and name it in the manifest; the caller signs the pair again.
+
+    Args:
+        directory: the pair's.
+        file: a calibration of this pair and its decoder file; it replaces one that is there.
+
+    Raises:
+        ManifestError: it is not of this pair, or one of the files cannot be read or written.
+    """
+    manifest = load_manifest(directory)
+    try:
+        made = parse_calibration(file.read_text("utf-8"), str(file))
+        check_calibration(made, manifest, str(file))
+        target = directory / CALIBRATION_NAME
+        target.write_text(made.to_json(), "utf-8")
+        manifest = manifest.model_copy(update={"calibration": describe_file(directory, target)})
+        (directory / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"cannot add {file} to {directory}: {error}") from error
+    return manifest

@@ -24,11 +24,14 @@ class Tokens(_Model):
     question: int
     """Tokens of the question as sent."""
     signal: int
-    """Tokens of the signal, as the cloud counted them."""
+    """Tokens of the signal, as the cloud counted them; those of all rounds together."""
     answer: int
     """Tokens of the answer."""
     context: int = 0
     """Tokens of the private context and of earlier turns that the decoder read as well."""
+    spared: int | None = None
+    """Signal tokens that ending the signal early spared, against the mean of the pair's
+    calibration; None if the device did not end it."""
 
 
 class Bytes(_Model):
@@ -82,10 +85,31 @@ class Route(_Model):
     """Its value for this question."""
     threshold: float | None = None
     """Value from which the device keeps a question."""
+    chance: float | None = None
+    """Probability by the calibration that the device alone answers right; None if unknown."""
     unused_tokens: int = 0
     """Signal tokens that arrived while the device still judged, and were not needed."""
 
-    @field_serializer("value", "threshold", when_used="json-unless-none")
+    @field_serializer("value", "threshold", "chance", when_used="json-unless-none")
+    def _rounded(self, value: float) -> float:
+        return round(value, 4)
+
+
+class Round(_Model):
+    """One of several signals to a question, and its answer."""
+
+    tokens: int
+    """Signal tokens that the cloud generated for it."""
+    answer: str | None
+    """The final answer as a person writes it; None without one."""
+    measure: str | None = None
+    """Measure by which answers that equally many rounds agree on are compared."""
+    value: float | None = None
+    """Its value; None if unknown."""
+    kept: bool = False
+    """Whether this answer was given."""
+
+    @field_serializer("value", when_used="json-unless-none")
     def _rounded(self, value: float) -> float:
         return round(value, 4)
 
@@ -105,7 +129,8 @@ class Receipt(_Model):
     """Id of the request."""
     finish: str
     """`end` if the model ended its answer, `limit` if the answer reached its limit; followed by
-    `+budget` if the signal was cut at its budget."""
+    `+budget` if the signal was cut at its budget, by `+enough` if the device ended it, since it knew
+    enough."""
     tokens: Tokens
     """Token counts."""
     bytes: Bytes
@@ -120,12 +145,12 @@ class Receipt(_Model):
     confidence: float | None = None
     """Probability of the decoder's least likely answer token; None if the pair has no threshold."""
     low_confidence: bool = False
-    """Whether `confidence` is below the threshold, the answer is not the last result that the
-    signal computed, the signal is `partial`, or there are `doubts`."""
+    """Whether the pair's measure is below its threshold, the signal is `partial`, or there are
+    `doubts`."""
     work: tuple[str, ...] = ()
     """The computed steps, with numbers: `3*8=24`."""
     doubts: tuple[str, ...] = ()
-    """Why a computed answer may be wrong, each a phrase."""
+    """Why the answer may be wrong by the device's own checks, each a phrase."""
     numbers_sent: int | None = None
     """Numbers in what left the device for the question; None in receipts of older versions."""
     outcome: Outcome | None = None
@@ -136,6 +161,8 @@ class Receipt(_Model):
     """Server that the signal came from, the last one if it moved; None without a signal."""
     resumed: int = 0
     """How often the signal was continued after a cut."""
+    rounds: tuple[Round, ...] = ()
+    """The rounds of a question that may have several; empty for one that may not."""
     route: Route | None = None
     """Who was to answer, and why; None if the question was always for the cloud."""
 

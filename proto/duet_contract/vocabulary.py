@@ -100,13 +100,17 @@ def _missing_bytes(tokens: Iterable[str]) -> tuple[int, ...]:
     return tuple(b for b in range(256) if b not in never and spelled[b] not in known)
 
 
+# SentencePiece's spelling of a space in a token, which llama.cpp writes itself.
+_SENTENCEPIECE_SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
+
+
 def _normalization(tokenizer: dict[str, Any]) -> Literal["NFC", "NFKC"] | None:
     """Return the Unicode form of tokenizer.json's normalizers; refuse any that change text."""
     normalizer = tokenizer.get("normalizer")
     if normalizer is None:
         return None
     steps = normalizer.get("normalizers", [normalizer])
-    kinds = [step["type"] for step in steps]
+    kinds = [step["type"] for step in steps if step != _SENTENCEPIECE_SPACE]
     if not kinds:
         return None
     if kinds == ["NFC"]:

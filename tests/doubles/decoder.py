@@ -65,17 +65,18 @@ class ScriptedDecoder:
         assert len(self.ids) + len(ids) <= self.context
         self.evaluations.append((len(self.ids), len(ids)))
         self.ids += ids
-        self._odds = [_odds(self._sure(self.ids))] if want_next else []
+        self._odds = [likely(self._sure(self.ids))] if want_next else []
 
     def evaluate_all(self, ids: Sequence[int], outputs: int | None = None) -> list[int]:
         base = len(self.ids)
         self.evaluate(ids)
         first = 0 if outputs is None else len(ids) - outputs
         prefixes = [self.ids[: base + i + 1] for i in range(first, len(ids))]
-        self._odds = [_odds(self._sure(prefix)) for prefix in prefixes]
+        self._odds = [likely(self._sure(prefix)) for prefix in prefixes]
         return [self._follows(prefix) for prefix in prefixes]
 
     def odds(self, tokens: Sequence[int] | None = None) -> list[Odds]:
+        assert tokens is None or len(tokens) == len(self._odds)
         return self._odds
 
     def sample(self, _: object) -> int:
@@ -103,7 +104,7 @@ class ScriptedDecoder:
         self.closed = True
 
 
-def _odds(probability: float) -> Odds:
+def likely(probability: float) -> Odds:
     """Of a token with a probability, where one other token has the rest."""
     rest = 1.0 - probability
     entropy = -sum(share * math.log(share) for share in (probability, rest) if share)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from duet_contract.manifest import load_manifest
 from duet_device.cli import main
 from tests.doubles.pair_cloud import PairCloud
 
@@ -30,7 +31,8 @@ def refused(
 
 def is_installed(home: Path, origin: Path, *, signed: bool = True) -> bool:
     """Whether what a device needs of `origin` is there, byte for byte, and nothing else."""
-    wanted = {"manifest.json", "decoder/m.gguf"} | ({"model.sig"} if signed else set())
+    wanted = {"manifest.json", *(file.path for file in load_manifest(origin).device_files)}
+    wanted |= {"model.sig"} if signed else set()
     there = {path.relative_to(home / "toy").as_posix() for path in (home / "toy").rglob("*.*")}
     return there == wanted and all(
         (home / "toy" / name).read_bytes() == (origin / name).read_bytes() for name in wanted

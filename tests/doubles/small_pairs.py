@@ -7,6 +7,7 @@ import gguf
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from duet_contract.calibration import Calibration, Threshold
 from duet_contract.integrity import describe_file
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_contract.signature import sign_pair
@@ -53,3 +54,15 @@ def write_pair(
     if key:
         sign_pair(directory, key)
     return load_manifest(directory)
+
+
+def calibration_for(manifest: Manifest) -> Calibration:
+    """A calibration of a pair, with a gate."""
+    gate = Threshold(
+        measure="margin", at_least=0.5, risk=0.1, failure=0.05, trusted=0.4, right=0.93,
+        signal_tokens=7.5,
+    )  # fmt: skip
+    return Calibration(
+        schema=1, pair=manifest.reference, decoder_sha256=manifest.decoder_sha256, data="sums",
+        questions=500, tokens=12.5, gate=gate,
+    )  # fmt: skip

@@ -1,6 +1,7 @@
 """Runs so small that real engines do them in seconds: a tiny random pair, data, settings."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def settings_of(home: Path, run: str, *more: str, pair: str = "pair") -> Setting
 
 
 def metrics_of(home: Path, run: str) -> list[dict[str, Any]]:
-    """A row a step, without seconds."""
+    """A row a step, without what differs between equal runs: seconds, memory, MFU."""
     lines = (home / run / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    return [{k: v for k, v in row.items() if not k.startswith("seconds/")} for row in rows]
+    return [{k: v for k, v in row.items() if not re.search("^seconds/|/perf/", k)} for row in rows]

@@ -5,6 +5,7 @@ closely and texts only where no near tie decides.
 """
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -23,6 +24,7 @@ from duet_device.conversation import Conversation
 from duet_device.deadline import Deadline
 from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
+from duet_device.decoder.lookahead import Lookahead
 from duet_device.errors import Interrupted, ModelProblem
 from duet_device.pairs.pair import load_decoder, open_pair
 from duet_device.settings import QuestionSettings
@@ -53,6 +55,22 @@ def close(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two distributions over tokens are the same but for rounding."""
     distance = float(np.abs(np.exp(first) - np.exp(second)).sum() / 2)
     return distance < 0.1
+
+
+def test_the_hidden_state_costs_no_logits(decoder: Decoder, ids: list[int]) -> None:
+    restart(decoder, ids)
+    before = decoder.log_probabilities()
+    state = decoder.state()
+    assert state.shape[0] > 1
+    assert np.isfinite(state).all()
+    assert decoder.ids == ids
+    assert close(before, decoder.log_probabilities())
+    assert np.array_equal(state, decoder.state())
+    decoder.evaluate(ids[:1])
+    assert not np.allclose(state, decoder.state())
+    # Later batches compute no states.
+    restart(decoder, ids)
+    assert close(before, decoder.log_probabilities())
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 31])
@@ -149,6 +167,52 @@ def test_confidence_is_the_models_own(decoder: Decoder, ids: list[int]) -> None:
         restart(decoder, [*ids, *told[:index]])
         lowest = min(lowest, float(np.exp(decoder.log_probabilities()[token])))
     assert generation.confidence == pytest.approx(lowest, rel=0.05)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    steps=st.integers(0, 6),
+    most=st.integers(1, 6),
+)
+def test_looking_ahead_changes_nothing(
+    decoder: Decoder, ids: list[int], sizes: list[int], steps: int, most: int
+) -> None:
+    prompt, signal = ids[:10], ids[10 : 10 + sum(sizes)]
+    suffix = decoder.encode_text(" So the answer is")
+    restart(decoder, prompt)
+    ahead = Lookahead(decoder, suffix, frozenset(), most)
+    rest = signal
+    for size in sizes:
+        ahead.evaluate(ahead.arrive(rest[:size]), want_next=False)
+        rest = rest[size:]
+        for _ in range(steps):
+            ahead.step()
+    if left := ahead.arrive(suffix, last=True):
+        ahead.evaluate(left, want_next=True)
+    whole = prompt + signal + suffix
+    assert decoder.ids == whole + [token for token, _ in ahead.draft[:-1]]
+    draft = ahead.draft
+    for index, (token, odds) in enumerate(draft):
+        restart(decoder, whole + [token for token, _ in draft[:index]])
+        logs = decoder.log_probabilities()
+        # The likeliest, but for a near tie, which the batch's size decides.
+        assert logs.max() - logs[token] < TIE
+        assert odds.probability == pytest.approx(float(np.exp(logs[token])), abs=0.1)
+
+
+def test_a_rollback_is_far_cheaper_than_a_step(decoder: Decoder, ids: list[int]) -> None:
+    restart(decoder, ids)
+    steps, rollbacks = [], []
+    for _ in range(8):
+        began = time.process_time()
+        decoder.evaluate(ids[:1])
+        evaluated = time.process_time()
+        decoder.keep(len(ids))
+        rollbacks.append(time.process_time() - evaluated)
+        steps.append(evaluated - began)
+    assert decoder.rolls_back
+    assert min(rollbacks) < min(steps) / 10
 
 
 def test_sampling_is_reproducible_with_a_seed(decoder: Decoder, ids: list[int]) -> None:

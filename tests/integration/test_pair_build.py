@@ -58,7 +58,7 @@ def test_what_was_built_without_a_signature_is_built_again(thinking_pair, tmp_pa
     shutil.copytree(thinking_pair, tmp_path / "pair")
     built = []
     monkeypatch.setattr(
-        "duet_cloud.pairs.build.build_pair", lambda *arguments: built.append(arguments)
+        "duet_cloud.pairs.build.build_pair", lambda *arguments, **_: built.append(arguments)
     )
     arguments = ["build", "qwen3-4b-0.6b", "--out", str(tmp_path / "pair"), "--if-missing"]
     assert main(arguments) == 0
@@ -73,7 +73,7 @@ def test_user_text_never_closes_the_think_block(thinking_pair):
     reasoner = PairReasoner.load(thinking_pair)
     vocabulary = reasoner.manifest.decoder.vocabulary
     controls = {reasoner.tokenizer.encode_template(text)[0] for text in vocabulary.reserved}
-    assert len(controls) == 4
+    assert len(controls) == len(vocabulary.reserved) == 5
     with Decoder(thinking_pair / reasoner.manifest.decoder.path, 1) as decoder:
         for text in [*STRINGS, "</think>", "a</think></think>b", "<think", "<think>\u0301"]:
             ids = encode_text(decoder, vocabulary, text)

@@ -2,7 +2,6 @@
 
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from duet_contract.pairs import DEFAULT_PAIR
 from duet_tools import options
 from duet_tools.errors import BenchError
 from duet_tools.progress import plain
+from duet_tools.subjects.children import free_port, serves
 
 READY_WITHIN_S = 600
 STOPPED_WITHIN_S = 60
@@ -54,9 +54,7 @@ def _ask(pair: str, question: str) -> int:
 @contextmanager
 def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     """The cloud service on a free loopback port, ready; yields HOST:PORT and its log."""
-    from duet_tools.progress import plain
-
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", pair]
     command += ["--port", address.rsplit(":", 1)[1]]
     # Under a name of its own: all users share the folder, and another demo may be running.
@@ -66,7 +64,7 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
     try:
         started = time.monotonic()
         with console.status("") as status:
-            while not _ready(address):
+            while not serves(address):
                 seconds = time.monotonic() - started
                 if process.poll() is not None or seconds > READY_WITHIN_S:
                     raise BenchError(f"the service did not start; its log is {log}")
@@ -83,28 +81,3 @@ def _service(pair: str, console: Console) -> Iterator[tuple[str, Path]]:
         except subprocess.TimeoutExpired:
             process.kill()
         console.print("cloud service stopped")
-
-
-def _ready(address: str) -> bool:
-    """Return whether the service's own health check reports inference as serving."""
-    import grpc
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
-    from duet_contract.channels import open_channel
-    from duet_contract.v1 import inference_pb2
-
-    service = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
-    with open_channel(address) as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=2
-            )
-        except grpc.RpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

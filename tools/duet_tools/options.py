@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from duet_tools.errors import UsageProblem
 MEASURED_PAIR = "smollm2-135m"
 
 F = TypeVar("F", bound=Callable[..., Any])
+N = TypeVar("N", bound=str)
 
 EXIT_CODES = """\b
 Exit codes:
@@ -38,6 +39,20 @@ def flags(text: str, option: str) -> tuple[str, ...]:
         return tuple(shlex.split(text))
     except ValueError as error:
         raise UsageProblem(f"{option}: {error}") from error
+
+
+def chosen(text: str, known: Sequence[N], kind: str) -> list[N]:
+    """Return the names in a list with commas, in the order of `known`.
+
+    Raises:
+        UsageProblem: a name is unknown, or there is none; `kind` says what they are names of.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        wrong = f"no {kind} {unknown[0]!r}" if unknown else f"no {kind} chosen"
+        raise UsageProblem(f"{wrong}; there are: {', '.join(known)}")
+    return [name for name in known if name in names]
 
 
 threads = click.option(

@@ -15,6 +15,12 @@ class ClusterError(TrainingError):
     """Ray that does not start, or a cluster that does not answer."""
 
 
+class DeviceError(TrainingError):
+    """A check of a GPU on a machine without one."""
+
+    exit_code = 4
+
+
 class DataError(TrainingError):
     """A data set that is unknown, unreadable, or has rows that cannot be used."""
 
@@ -38,15 +44,6 @@ class SigningError(TrainingError):
 def one_line(error: BaseException) -> str:
     """An error's message as one line; its type where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def worker_failed(error: BaseException, when: str = "") -> str:
-    """One line for what Ray raises when a worker or server fails: it died, or raised an error."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, BaseException):
-        return f"a worker failed{when} ({type(cause).__name__}: {one_line(cause)})"
-    verb = "died" if "Actor" in type(error).__name__ else "failed"
-    return f"a worker {verb}{when} ({type(error).__name__})"
 
 
 class ExportError(TrainingError):

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from duet_cloud.errors import UsageError
-from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, shipped_recipes
+from duet_cloud.pairs.any_two import decoder_source, reasoner_source, recipe_of
+from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, recipe_text, shipped_recipes
 from duet_cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import SIGNATURE_NAME, load_manifest
@@ -20,36 +21,74 @@ def pairs() -> None:
 
 
 @pairs.command(short_help="Build or install a pair.")
-@click.argument("recipe", default=DEFAULT_PAIR)
+@click.argument("recipe", required=False)
 @click.option("--out", type=_PATH, metavar="DIR", help="Directory of the pair [in the cache].")
-@click.option("--reasoner", type=_PATH, metavar="DIR", help="Local model instead of the recipe's.")
-@click.option("--decoder", type=_PATH, metavar="GGUF", help="Local file instead of the recipe's.")
+@click.option("--reasoner", metavar="MODEL", help="Directory, or OWNER/NAME on the hub.")
+@click.option(
+    "--decoder", metavar="MODEL", help="GGUF file, its directory, or OWNER/NAME[/FILE] on the hub."
+)
+@click.option(
+    "--save-recipe", type=_PATH, metavar="FILE", help="Write the recipe, with what was derived."
+)
+@click.option(
+    "--calibration",
+    type=_PATH,
+    metavar="FILE",
+    help="Thresholds to put into the pair (duet-device calibrate).",
+)
 @click.option("--if-missing", is_flag=True, help="Do nothing if the pair is built.")
 def build(
-    recipe: str, out: Path | None, reasoner: Path | None, decoder: Path | None, if_missing: bool
+    recipe: str | None,
+    out: Path | None,
+    reasoner: str | None,
+    decoder: str | None,
+    save_recipe: Path | None,
+    calibration: Path | None,
+    if_missing: bool,
 ) -> None:
     """Build the pair that RECIPE, a name or a file, describes; install a released one.
 
-    `duet-cloud pairs list` lists the names.
+    `duet-cloud pairs list` lists the names. --reasoner and --decoder replace a recipe's models.
+    Without RECIPE they make a pair of any two models: prompts come from the chat templates, limits
+    from the context windows.
     """
-    if recipe in shipped_pairs():
-        if reasoner or decoder:
+    if recipe is None and bool(reasoner) != bool(decoder):
+        raise UsageError("a pair of any two models needs both --reasoner and --decoder")
+    any_two = recipe is None and bool(reasoner)
+    recipe = recipe or DEFAULT_PAIR
+    if not any_two and recipe in shipped_pairs():
+        if reasoner or decoder or save_recipe:
             raise UsageError(
-                f"{recipe} is a released pair, complete: it takes no --reasoner or --decoder"
+                f"{recipe} is a released pair, complete: it takes no --reasoner, --decoder or "
+                "--save-recipe"
             )
         released = shipped_manifest(recipe)
         target = out or pairs_home() / released.id
         if not (if_missing and _is_ready(target, released.version)):
-            install_shipped(recipe, target, click.echo)
+            install_shipped(recipe, target, click.echo, calibration)
         return
-    chosen = _with_local_models(load_recipe(recipe), reasoner, decoder)
+    first = reasoner_source(reasoner) if reasoner else None
+    second = decoder_source(decoder) if decoder else None
+    command = None
+    if any_two and first and second:
+        chosen = recipe_of(first, second)
+        names = " --decoder ".join(chosen.base_models)
+        command = f"duet-cloud pairs build --reasoner {names}"
+    else:
+        chosen = _with_models(load_recipe(recipe), first, second)
     target = out or pairs_home() / chosen.id
     if if_missing and _is_ready(target, chosen.version):
         return
     # transformers and torch take seconds to import; listing needs neither.
     from duet_cloud.pairs.build import build_pair
 
-    build_pair(chosen, target)
+    manifest = build_pair(chosen, target, calibration=calibration, command=command)
+    if save_recipe:
+        try:
+            save_recipe.write_text(recipe_text(chosen, manifest), "utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot write {save_recipe}: {error.strerror}") from error
+        click.echo(f"its recipe is {save_recipe}: duet-cloud pairs build {save_recipe}")
 
 
 def _is_ready(target: Path, version: str) -> bool:
@@ -63,14 +102,12 @@ def _is_ready(target: Path, version: str) -> bool:
     return True
 
 
-def _with_local_models(recipe: Recipe, reasoner: Path | None, decoder: Path | None) -> Recipe:
+def _with_models(recipe: Recipe, reasoner: Source | None, decoder: Source | None) -> Recipe:
     changes: dict[str, object] = {}
     if reasoner:
-        local = Source(local=reasoner)
-        changes["reasoner"] = recipe.reasoner.model_copy(update={"source": local})
+        changes["reasoner"] = recipe.reasoner.model_copy(update={"source": reasoner})
     if decoder:
-        local = Source(local=decoder, gguf=decoder.name)
-        changes["decoder"] = recipe.decoder.model_copy(update={"source": local})
+        changes["decoder"] = recipe.decoder.model_copy(update={"source": decoder})
     return recipe.model_copy(update=changes)
 
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs import adapters, formats, gguf_models
+from duet_cloud.pairs.formats import ChatTemplate
+from duet_cloud.pairs.limits import defaults_for, limits_for
 from duet_cloud.pairs.recipe import Recipe, Source
 from duet_cloud.pairs.sources import MODEL_FILES, locate, place
 from duet_cloud.pairs.target import replacing, vacant
+from duet_contract.calibration import add_calibration
 from duet_contract.integrity import describe_directory, describe_file
 from duet_contract.manifest import (
     MANIFEST_NAME,
@@ -24,8 +27,21 @@ Report = Callable[[str], None]
 TOKENIZER = "tokenizer.json"
 
 
-def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest:
+def build_pair(
+    recipe: Recipe,
+    target: Path,
+    report: Report = print,
+    calibration: Path | None = None,
+    command: str | None = None,
+) -> Manifest:
     """Build `recipe` into the directory `target`, which appears whole or not at all.
+
+    Args:
+        recipe: what the pair is made from.
+        target: its directory.
+        report: called with lines about the work.
+        calibration: a file that becomes a part of the pair.
+        command: what the manifest says the pair was built with; None names the recipe.
 
     Raises:
         PairBuildError: a source is missing or cannot be made into a pair, or `target` holds
@@ -34,17 +50,20 @@ def build_pair(recipe: Recipe, target: Path, report: Report = print) -> Manifest
     target = vacant(target)
     with replacing(target, f"{recipe.id} cannot be built") as scratch:
         scratch.mkdir(parents=True)
-        manifest = _build(recipe, scratch, report)
+        manifest = _build(recipe, scratch, report, command or f"duet-cloud pairs build {recipe.id}")
         (scratch / MANIFEST_NAME).write_text(manifest.to_json(), "utf-8")
+        if calibration:
+            manifest = add_calibration(scratch, calibration)
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 
 
-def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
+def _build(recipe: Recipe, root: Path, report: Report, command: str) -> Manifest:
     report(f"reasoner: {_name(recipe.reasoner.source)}")
-    reasoner = _build_reasoner(recipe, root)
+    reasoner = _build_reasoner(recipe, root, report)
     report(f"decoder: {_name(recipe.decoder.source)}")
-    decoder = _build_decoder(recipe, root, reasoner.vocabulary)
+    decoder = _build_decoder(recipe, root, reasoner.vocabulary, report)
+    limits = recipe.limits or limits_for(reasoner, decoder)
     return Manifest(
         schema=PRIVATE_SCHEMA if recipe.quantities else SCHEMA,
         id=recipe.id,
@@ -52,11 +71,11 @@ def _build(recipe: Recipe, root: Path, report: Report) -> Manifest:
         description=recipe.description,
         licence=recipe.licence,
         base_models=recipe.base_models,
-        made_with=f"duet-cloud pairs build {recipe.id}",
+        made_with=command,
         reasoner=reasoner,
         decoder=decoder,
-        limits=recipe.limits,
-        defaults=recipe.defaults,
+        limits=limits,
+        defaults=recipe.defaults or defaults_for(limits, root / reasoner.path),
         quantities=recipe.quantities,
         answers=recipe.answers,
         alone=recipe.alone,
@@ -70,7 +89,7 @@ def _name(source: Source) -> str:
     return f"{place_name}/{source.gguf}" if source.gguf else str(place_name)
 
 
-def _build_reasoner(recipe: Recipe, root: Path) -> Reasoner:
+def _build_reasoner(recipe: Recipe, root: Path, report: Report) -> Reasoner:
     from transformers import AutoConfig, AutoTokenizer
 
     source = recipe.reasoner.source
@@ -87,27 +106,60 @@ def _build_reasoner(recipe: Recipe, root: Path) -> Reasoner:
         adapters.add(locate(recipe.reasoner.adapter, adapters.SETTINGS), target)
     if not (target / TOKENIZER).is_file():
         raise PairBuildError(f"{_name(source)} has no tokenizer.json")
+    vocabulary = vocabulary_of(target / TOKENIZER)
     prompt, end = recipe.reasoner.prompt, recipe.reasoner.end_of_reasoning
     if prompt is None or end is None:
         tokenizer = AutoTokenizer.from_pretrained(target)
-        if not isinstance(tokenizer.chat_template, str):
-            raise PairBuildError(f"{_name(source)} has no chat template")
-        prompt = formats.reasoner_format(tokenizer.chat_template, recipe.reasoner.instruction)
-        end = formats.end_of_reasoning(tokenizer.chat_template, str(tokenizer.eos_token))
+        try:
+            text = tokenizer.get_chat_template()
+        except ValueError as error:
+            raise PairBuildError(
+                f"{_name(source)} has no chat template: take an instruction-tuned model"
+            ) from error
+        names = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+        template = ChatTemplate(_name(source), text, vocabulary.reserved, names)
+        derived = _derived(template, recipe.reasoner.instruction, report)
+        prompt = derived.thinking or derived.plain
+        end = derived.end_of_thinking or derived.end_of_turn or str(tokenizer.eos_token)
     if len(HubTokenizer.from_directory(target).encode_template(end)) != 1:
         raise PairBuildError(f"{end!r} is not one token of {_name(source)}'s vocabulary")
+    context = getattr(
+        AutoConfig.from_pretrained(target).get_text_config(), "max_position_embeddings", None
+    )
+    if not context:
+        raise PairBuildError(
+            f"config.json of {_name(source)} has no max_position_embeddings, so that the size of "
+            "its context window is unknown"
+        )
     return Reasoner(
         path="reasoner",
         files=describe_directory(root, target),
         parameters=_count_parameters(target),
-        vocabulary=vocabulary_of(target / TOKENIZER),
+        vocabulary=vocabulary,
         prompt=prompt,
         end_of_reasoning=end,
-        context=int(AutoConfig.from_pretrained(target).max_position_embeddings),
+        context=int(context),
     )
 
 
-def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
+def _derived(template: ChatTemplate, instruction: str, report: Report) -> formats.Formats:
+    """Derive formats from a chat template, and report what its users may not expect."""
+    derived = formats.derive(template, instruction)
+    if template.writes_the_date:
+        report(
+            f"the chat template of {template.model} writes today's date; "
+            f"the pair's prompts always say {formats.TODAY:%d %b %Y}"
+        )
+    thinking = [token for token in template.reserved if "think" in token.lower()]
+    if derived.thinking is None and thinking:
+        report(
+            f"{template.model} has the token {thinking[0]}, but its chat template does not show "
+            "how to think with it: the pair uses it without thinking"
+        )
+    return derived
+
+
+def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary, report: Report) -> Decoder:
     source = recipe.decoder.source
     origin = locate(source)
     if not source.gguf:
@@ -122,18 +174,19 @@ def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
     vocabulary = gguf_vocabulary(info.tokens, info.token_types, reasoner)
     if vocabulary.sha256 != reasoner.sha256:
         own = origin / TOKENIZER
-        if not own.is_file():
-            raise PairBuildError(
-                f"the decoder's vocabulary is not the reasoner's; put its tokenizer.json next to "
-                f"{origin / source.gguf}, so that its text normalisation is known"
-            )
-        vocabulary = gguf_vocabulary(info.tokens, info.token_types, vocabulary_of(own))
-    with_signal, alone = recipe.decoder.prompt_with_signal, recipe.decoder.prompt_alone
-    if with_signal is None or alone is None:
-        prompts = formats.decoder_formats(
-            info.chat_template, recipe.reasoner.instruction, recipe.decoder.after_signal
+        form = (
+            vocabulary_of(own).normalization
+            if own.is_file()
+            else gguf_models.normalization(info, origin / source.gguf)
         )
-        with_signal, alone = prompts.with_signal, prompts.alone
+        vocabulary = vocabulary.model_copy(update={"normalization": form})
+    with_signal, alone = recipe.decoder.prompt_with_signal, recipe.decoder.prompt_alone
+    end_of_answer = info.end_tokens
+    if with_signal is None or alone is None:
+        template = ChatTemplate(_name(source), info.chat_template, vocabulary.reserved, info.names)
+        derived = _derived(template, recipe.reasoner.instruction, report)
+        with_signal, alone = derived.with_signal(recipe.decoder.after_signal), derived.plain
+        end_of_answer = [*filter(None, [derived.end_of_turn]), *end_of_answer]
     return Decoder(
         path=target.relative_to(root).as_posix(),
         files=(describe_file(root, target),),
@@ -141,7 +194,7 @@ def _build_decoder(recipe: Recipe, root: Path, reasoner: Vocabulary) -> Decoder:
         vocabulary=vocabulary,
         prompt_with_signal=with_signal,
         prompt_alone=alone,
-        end_of_answer=tuple(info.end_tokens),
+        end_of_answer=recipe.decoder.end_of_answer or tuple(dict.fromkeys(end_of_answer)),
         context=info.context,
     )
 

@@ -5,8 +5,18 @@ import json
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any, Literal
 
 from duet_cloud.errors import PairBuildError
+
+# Unicode forms of the original tokenizers, by llama.cpp's names for how they cut text.
+_NORMALIZATIONS: dict[str, Literal["NFC"] | None] = {
+    "gemma4": None,
+    "gpt-2": None,
+    "llama-bpe": None,
+    "qwen2": "NFC",
+    "smollm": None,
+}
 
 
 @dataclass(frozen=True)
@@ -14,11 +24,21 @@ class GgufInfo:
     """What a manifest needs to know of a GGUF file."""
 
     tokens: list[str]
+    """The vocabulary's tokens by id."""
     token_types: list[int]
+    """Their types as in llama.cpp."""
     chat_template: str
-    context: int
-    parameters: int
+    """The chat template in Jinja."""
+    names: dict[str, str]
+    """Values that the chat template reads, such as `bos_token`."""
     end_tokens: list[str]
+    """Tokens that end an answer."""
+    context: int
+    """Size of the context window in tokens."""
+    parameters: int
+    """Number of parameters."""
+    cuts: str | None
+    """llama.cpp's name for how the tokenizer cuts text into words; None in a SentencePiece one."""
 
 
 def inspect(path: Path) -> GgufInfo:
@@ -34,22 +54,60 @@ def inspect(path: Path) -> GgufInfo:
     except (OSError, ValueError, IndexError) as error:
         raise PairBuildError(f"cannot read {path} as GGUF: {error}") from error
 
-    def value(key: str):  # type: ignore[no-untyped-def]
+    def found(key: str) -> Any:
         field = reader.get_field(key)
-        if field is None:
+        return None if field is None else field.contents()
+
+    def value(key: str) -> Any:
+        if (content := found(key)) is None:
             raise PairBuildError(f"{path} has no {key}")
-        return field.contents()
+        return content
+
+    def token(name: str) -> str | None:
+        number = found(f"tokenizer.ggml.{name}_token_id")
+        return None if number is None else tokens[number]
 
     tokens = value("tokenizer.ggml.tokens")
-    architecture = value("general.architecture")
+    architecture, kind = value("general.architecture"), value("tokenizer.ggml.model")
+    if kind not in ("gpt2", "llama", "gemma4"):
+        raise PairBuildError(f"{path} has a tokenizer of the kind {kind!r}, which is not supported")
+    # A signal arrives in chunks, and each is tokenised on its own.
+    if kind == "llama" and found("tokenizer.ggml.add_space_prefix") in (True, None):
+        raise PairBuildError(
+            f"the tokenizer of {path} writes a space before every text that it reads, so that a "
+            "signal cannot be read in chunks: take another decoder"
+        )
+    names = {name: token(name) for name in ("bos", "eos", "unk", "padding")}
+    value("tokenizer.ggml.eos_token_id")
+    ends = [token(name) for name in ("eos", "eot", "eom")]
     return GgufInfo(
         tokens=tokens,
         token_types=value("tokenizer.ggml.token_type"),
         chat_template=value("tokenizer.chat_template"),
+        names={
+            f"{name.replace('padding', 'pad')}_token": text for name, text in names.items() if text
+        },
+        end_tokens=[text for text in ends if text],
         context=int(value(f"{architecture}.context_length")),
         parameters=sum(prod(int(n) for n in tensor.shape) for tensor in reader.tensors),
-        end_tokens=[tokens[value("tokenizer.ggml.eos_token_id")]],
+        cuts=None if kind == "llama" else value("tokenizer.ggml.pre"),
     )
+
+
+def normalization(info: GgufInfo, path: Path) -> Literal["NFC"] | None:
+    """Return the Unicode form that a GGUF's original tokenizer applies, by what llama.cpp calls it.
+
+    llama.cpp applies none, and the file does not name it.
+
+    Raises:
+        PairBuildError: it is unknown.
+    """
+    if info.cuts is not None and info.cuts not in _NORMALIZATIONS:
+        raise PairBuildError(
+            f"the text normalisation of {path.name} (llama.cpp's pre-tokenizer {info.cuts!r}) is "
+            f"unknown: put the model's tokenizer.json into {path.parent}"
+        )
+    return _NORMALIZATIONS[info.cuts] if info.cuts else None
 
 
 def dequantize(gguf: Path, target: Path, *, individual_digits: bool) -> None:

@@ -1,16 +1,17 @@
 """Recipes: a few lines of TOML that say what a pair is made from."""
 
+import json
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from duet_cloud.errors import PairBuildError
 from duet_cloud.pairs.shipped import shipped_pairs
 from duet_contract.json_data import read_text
-from duet_contract.manifest import Defaults, Limits, PromptFormat
+from duet_contract.manifest import Defaults, Limits, Manifest, PromptFormat
 
 _MOST_BYTES = 1 << 20
 
@@ -79,6 +80,8 @@ class DecoderRecipe(_Model):
     """Prompt with a signal that the decoder was trained with; None: its chat template's."""
     prompt_alone: PromptFormat | None = None
     """Prompt without a signal; set together with `prompt_with_signal`."""
+    end_of_answer: tuple[str, ...] | None = None
+    """Control tokens that end the answer; None: those of the model and its chat template."""
 
     @model_validator(mode="after")
     def _both_prompts(self) -> Self:
@@ -97,8 +100,10 @@ class Recipe(_Model):
     base_models: Annotated[tuple[str, ...], Field(min_length=1)]
     reasoner: ReasonerRecipe
     decoder: DecoderRecipe
-    limits: Limits
-    defaults: Defaults
+    limits: Limits | None = None
+    """None: derived from the models' context windows."""
+    defaults: Defaults | None = None
+    """None: derived from the limits, with the temperature that the reasoner's makers name."""
     quantities: Literal["private"] | None = None
     """See `duet_contract.manifest.Manifest`."""
     answers: Literal["computed"] | None = None
@@ -140,3 +145,45 @@ def load_recipe(name_or_file: str) -> Recipe:
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         summary = "; ".join(str(error).splitlines())
         raise PairBuildError(f"the recipe {name_or_file} is malformed: {summary}") from error
+
+
+def recipe_text(recipe: Recipe, manifest: Manifest) -> str:
+    """Return the recipe of a built pair as TOML, with all that was derived, ready to be edited."""
+    reasoner, decoder = manifest.reasoner, manifest.decoder
+    whole = recipe.model_copy(
+        update={
+            "limits": manifest.limits,
+            "defaults": manifest.defaults,
+            "reasoner": recipe.reasoner.model_copy(
+                update={
+                    "instruction": "",
+                    "prompt": reasoner.prompt,
+                    "end_of_reasoning": reasoner.end_of_reasoning,
+                }
+            ),
+            "decoder": recipe.decoder.model_copy(
+                update={
+                    "prompt_with_signal": decoder.prompt_with_signal,
+                    "prompt_alone": decoder.prompt_alone,
+                    "end_of_answer": decoder.end_of_answer,
+                }
+            ),
+        }
+    )
+    data = whole.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    tables = {name: data.pop(name) for name in list(data) if isinstance(data[name], dict)}
+    parts = [_lines(data), *(f"[{name}]\n{_lines(table)}" for name, table in tables.items())]
+    return "\n".join(parts)
+
+
+def _lines(table: dict[str, Any]) -> str:
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in table.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {_toml(each)}" for name, each in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    # TOML's strings, numbers and truth values are JSON's but for this character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

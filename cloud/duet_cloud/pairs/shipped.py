@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from duet_cloud.pairs.target import replacing, vacant
+from duet_contract.calibration import add_calibration
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 
@@ -28,10 +29,21 @@ def shipped_manifest(name: str) -> Manifest:
     return load_manifest(_home() / name)
 
 
-def install_shipped(name: str, target: Path, report: Callable[[str], None] = print) -> Manifest:
+def install_shipped(
+    name: str,
+    target: Path,
+    report: Callable[[str], None] = print,
+    calibration: Path | None = None,
+) -> Manifest:
     """Copy a released pair into `target`, which appears whole or not at all, checked and signed.
 
     The signature is the builder's: it says that the pair came with the code that runs here.
+
+    Args:
+        name: of the pair.
+        target: its directory.
+        report: called with a line when it is ready.
+        calibration: a file that becomes a part of the pair; None keeps what the pair has.
 
     Raises:
         PairBuildError: the pair is not what its manifest says, the copy cannot be written, or
@@ -46,6 +58,8 @@ def install_shipped(name: str, target: Path, report: Callable[[str], None] = pri
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(origin / path, scratch / path)
         verify_files(scratch, manifest.files, gguf=(manifest.decoder.path,))
+        if calibration:
+            manifest = add_calibration(scratch, calibration)
     report(f"{manifest.reference} is ready in {target}")
     return manifest
 

@@ -46,6 +46,13 @@ class Replay:
     """Right answers to all questions."""
     tokens: float
     """Mean signal tokens a question."""
+    untrusting: float
+    """Mean signal tokens a question if the device trusted itself with none."""
+
+    @property
+    def saved(self) -> float:
+        """Share of signal tokens that trust saves."""
+        return 1 - self.tokens / self.untrusting if self.untrusting else 0.0
 
     @property
     def accuracy(self) -> float:
@@ -69,6 +76,7 @@ def replay(cases: Sequence[Case], measure: str, at_least: float) -> Replay:
         wrong=sum(not point.right for point in trusted),
         right=sum(point.right for point in ended),
         tokens=sum(point.tokens for point in ended) / len(cases),
+        untrusting=sum(case.otherwise.tokens for case in cases) / len(cases),
     )
 
 

@@ -1,25 +1,25 @@
 """Answer a question in every way that the policy chooses among, and measure each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.answers import final_answer
-from duet_contract.manifest import Manifest
+from duet_device.attempt import Attempt, Exchange, judged_attempt
 from duet_device.calibration.rows import Outcome, Row, packed
 from duet_device.client import Client
 from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
-from duet_device.decoder.prompts import Prompts, build_prompts
+from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.events import Result
-from duet_device.policy.gate import Gate
-from duet_device.policy.measures import Evidence, measures
-from duet_device.policy.writer import Writer, Written
+from duet_device.gate import Gate
+from duet_device.policy.measures import measures
+from duet_device.policy.readiness import readiness_along
 from duet_device.question import Question
+from duet_device.signal_stream import Signal
 
-# Parts of the signal after which the device could stop.
-_PARTS = (0.25, 0.5, 0.75)
+# The device looks at each chunk: here at every so many tokens, or a part of a long signal.
+_CHUNK_TOKENS, _MOST_CHUNKS = 8, 16
 _SAMPLE_TEMPERATURE = 0.7
-DRAFT = 8
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,25 @@ class Asked:
     answer: str | None
     """The reference; None without one."""
     signal: str | None = None
-    """A signal that is there already; None asks the cloud for one."""
+    """A signal that exists already; None asks the cloud for one."""
 
 
 class Collector:
     """Records rows.
 
     Args:
-        client: of the pair, with `decoder`; asks the cloud.
+        client: of the pair, with `decoder`; asks the cloud, and reads signals to their end.
         decoder: the pair's.
         samples: signals to sample for each question in addition to the usual one, where the cloud
             is asked.
-        budget: most tokens of a signal.
     """
 
-    def __init__(self, client: Client, decoder: Decoder, samples: int, budget: int) -> None:
+    def __init__(self, client: Client, decoder: Decoder, samples: int) -> None:
         self._client = client
         self._decoder = decoder
-        self._manifest: Manifest = client.pair.manifest
+        self._manifest = client.pair.manifest
         self._samples = samples
-        self._budget = budget
+        self._budget = client.settings.budget_for(self._manifest)
 
     def row(self, asked: Asked, deadline: Deadline) -> Row:
         """Record a question.
@@ -63,31 +62,24 @@ class Collector:
         manifest, decoder = self._manifest, self._decoder
         question = Question(asked.question).for_pair(manifest)
         question.check_size(manifest)
+        exchange = Exchange(question, manifest, self._client.settings, decoder, deadline)
         if asked.signal is None:
             result = self._ask(question, deadline)
-            ids, tokens = list(result.signal_ids), result.receipt.tokens.signal
+            ids, tokens = result.signal_ids, result.receipt.tokens.signal
             cut = result.receipt.finish.endswith("+budget")
         else:
-            ids = decoder.encode_text(asked.signal)[: self._budget]
+            ids = tuple(decoder.encode_text(asked.signal)[: self._budget])
             tokens, cut = len(ids), False
         prompts = build_prompts(decoder, manifest, question, self._budget)
-        writer = Writer(decoder, manifest, deadline.check)
-        full = self._written(writer, prompts, question, ids, cut=cut)
+        full = self._after(exchange, prompts, ids, tokens, cut=cut)
         count = self._samples if asked.signal is None else 0
         samples = [self._sample(question, seed, deadline) for seed in range(1, count + 1)]
-        stops = []
-        for length in sorted({round(part * len(ids)) for part in _PARTS} - {0, len(ids)}):
-            part = self._written(writer, prompts, question, ids[:length], cut=True)
-            # The policy drafts as much and no more.
-            draft = measures(Evidence(trace=part.trace[:DRAFT]))
-            stops.append(Outcome(text=part.text, tokens=tokens * length / len(ids), measures=draft))
-        gate = Gate(decoder, manifest, deadline.check)
-        gate.read(question, self._budget)
-        state = packed(gate.state())
-        drafts = gate.drafts(two=True)
-        writer.read(prompts.alone())
-        alone = writer.write(question)
         values = (full.value, *(value for value, _ in samples))
+        stops = self._stops(exchange, prompts, ids, tokens)
+        gate = Gate(exchange)
+        state, drafts = packed(gate.state()), gate.drafts(two=True)
+        decoder.become(prompts.alone(), deadline.check)
+        alone = judged_attempt(exchange, None)
         return Row(
             id=asked.id,
             question=asked.question,
@@ -100,38 +92,67 @@ class Collector:
             full=Outcome(
                 text=full.text,
                 tokens=tokens,
-                measures=measures(Evidence(trace=full.trace, values=values)),
+                measures=measures(replace(full.evidence, values=values)),
             ),
             samples=tuple(outcome for _, outcome in samples),
         )
 
-    def _ask(self, question: Question, deadline: Deadline, **changes: float) -> Result:
-        return self._client.ask(
-            question,
-            deadline=deadline,
-            budget=self._budget,
-            route="cloud",
-            require_cloud=True,
-            **changes,  # type: ignore[arg-type]
-        )
+    def _ask(self, question: Question, deadline: Deadline) -> Result:
+        return self._client.ask(question, deadline=deadline, route="cloud", require_cloud=True)
 
     def _sample(
         self, question: Question, seed: int, deadline: Deadline
     ) -> tuple[str | None, Outcome]:
-        result = self._ask(question, deadline, temperature=_SAMPLE_TEMPERATURE, seed=seed)
+        result = self._client.ask(
+            question,
+            deadline=deadline,
+            route="cloud",
+            require_cloud=True,
+            temperature=_SAMPLE_TEMPERATURE,
+            seed=seed,
+        )
         final = final_answer(result.answer)
         outcome = Outcome(text=result.answer, tokens=result.receipt.tokens.signal)
         return final.text if final else None, outcome
 
-    def _written(
+    def _stops(
+        self, exchange: Exchange, prompts: Prompts, ids: Sequence[int], tokens: int
+    ) -> list[Outcome]:
+        """Return the answers from parts of a signal, as if the device had ended it there."""
+        size = max(_CHUNK_TOKENS, -(-len(ids) // _MOST_CHUNKS))
+        # Without the last part, where nothing is left to spare.
+        chunks = [ids[start : start + size] for start in range(0, len(ids) - size, size)]
+        self._become(exchange, prompts.prefix, len(ids) + len(prompts.suffix))
+        along = readiness_along(self._decoder, chunks, prompts.suffix, exchange.ends)
+        evidence = [(length, measures(each)) for length, each in along]
+        outcomes = []
+        for length, found in evidence:
+            spent = tokens * length / len(ids)
+            one = self._after(exchange, prompts, ids[:length], round(spent), enough=True)
+            outcomes.append(Outcome(text=one.text, tokens=spent, measures=found))
+        return outcomes
+
+    def _after(
         self,
-        writer: Writer,
+        exchange: Exchange,
         prompts: Prompts,
-        question: Question,
         ids: Sequence[int],
+        tokens: int,
         *,
-        cut: bool,
-    ) -> Written:
-        writer.read([*prompts.prefix, *ids, *prompts.suffix])
+        cut: bool = False,
+        enough: bool = False,
+    ) -> Attempt:
+        """Return the answer after a signal."""
+        self._become(exchange, [*prompts.prefix, *ids, *prompts.suffix], 0)
         spelled = b"".join(self._decoder.detokenize(token, special=True) for token in ids)
-        return writer.write(question, signal=spelled.decode("utf-8", "replace"), cut=cut)
+        text = spelled.decode("utf-8", "replace")
+        signal = Signal(text, tuple(ids), tokens, cut, enough=enough)
+        return judged_attempt(exchange, signal)
+
+    def _become(self, exchange: Exchange, prompt: Sequence[int], more: int) -> None:
+        """Make a prompt the decoder's sequence, with room for `more` tokens and an answer."""
+        manifest, size = self._manifest, len(prompt) + more
+        check_room(manifest, size)
+        room = min(manifest.decoder.context, size + manifest.defaults.answer)
+        self._decoder.reserve(room)
+        self._decoder.become(prompt, exchange.deadline.check)

@@ -20,7 +20,13 @@ class Goal:
     failure: float = 0.05
     """Probability that the true share is above that (delta)."""
     saving: float | None = None
-    """Share to trust at least, whatever the risk is then; None: as many as `risk` allows."""
+    """Share of signal tokens to save at least, whatever the risk is then; of answers to trust, where
+    a decision saves no tokens. None: as much as `risk` allows."""
+
+    def __str__(self) -> str:
+        if self.saving is not None:
+            return f"to save {self.saving:.3g} of the signal tokens"
+        return f"at most {self.risk:.3g} of the trusted answers wrong"
 
     def rows(self) -> int:
         """Return how many test questions the guarantee needs, all trusted and all right."""
@@ -62,7 +68,12 @@ class Fitted:
 
 
 def fit(
-    first: Sequence[Case], test: Sequence[Case], goal: Goal, compared: frozenset[str] = frozenset()
+    first: Sequence[Case],
+    test: Sequence[Case],
+    goal: Goal,
+    compared: frozenset[str] = frozenset(),
+    *,
+    saves_tokens: bool = False,
 ) -> Fitted | None:
     """Fit one decision.
 
@@ -71,6 +82,7 @@ def fit(
         test: the half that the guarantee rests on.
         goal: what is wanted.
         compared: measures that are only compared.
+        saves_tokens: whether trust saves signal tokens, so that `Goal.saving` means those.
 
     Returns:
         None if there is nothing to decide by.
@@ -90,9 +102,10 @@ def fit(
         chosen, nearest = _guaranteed(seen, curve, goal)
         risk = goal.risk
     else:
-        enough = (at for at, each in enumerate(seen) if each.share >= goal.saving)
-        chosen = nearest = next(enough, len(candidates) - 1)
-        risk = most_wrong(curve[chosen].wrong, curve[chosen].trusted, goal.failure)
+        gains = [each.saved if saves_tokens else each.share for each in seen]
+        chosen = next((at for at, gain in enumerate(gains) if gain >= goal.saving), None)
+        nearest = len(candidates) - 1 if chosen is None else chosen
+        risk = most_wrong(curve[nearest].wrong, curve[nearest].trusted, goal.failure)
     if chosen is None:
         return Fitted(tuple(ranked), None, None, curve[nearest], curve)
     result = curve[chosen]

@@ -43,23 +43,24 @@ def auroc(judged: Sequence[Judged]) -> float | None:
 
 
 def ece(chances: Sequence[Judged], bins: int = 10) -> float:
-    """Return the expected calibration error over bins of equal numbers of answers.
+    """Return the expected calibration error over bins of about equal numbers of answers.
 
     Args:
-        chances: the stated probability that an answer is right, and whether it was.
-        bins: how many.
+        chances: the stated probability that an answer is right, and whether it was. Answers of
+            one probability are in one bin.
+        bins: most bins.
 
     Examples:
-        >>> ece([(0.5, True), (0.5, False)], bins=1)
+        >>> ece([(0.5, True), (0.5, False), (1.0, True)])
         0.0
     """
-    ordered = sorted(chances)
-    bins = max(1, min(bins, len(ordered)))
-    total = 0.0
-    for at in range(bins):
-        part = ordered[at * len(ordered) // bins : (at + 1) * len(ordered) // bins]
-        total += abs(sum(stated - right for stated, right in part))
-    return total / len(ordered) if ordered else 0.0
+    total, error, count = 0.0, 0.0, 0
+    for stated, group in _groups(chances):
+        error += stated * len(group) - sum(group)
+        count += len(group)
+        if count * bins >= len(chances):
+            total, error, count = total + abs(error), 0.0, 0
+    return (total + abs(error)) / len(chances) if chances else 0.0
 
 
 def isotonic(judged: Sequence[Judged]) -> list[tuple[float, float]]:

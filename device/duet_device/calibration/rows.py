@@ -69,7 +69,7 @@ def parse_row(data: Mapping[str, object], pair: str, decoder_sha256: str, source
     """Read a row.
 
     Raises:
-        UsageProblem: it is no row, or of another pair or decoder file.
+        UsageProblem: it is not a row, or of another pair or decoder file.
     """
     try:
         row = Row.model_validate(data)

@@ -108,6 +108,7 @@ def study(
                 test_cases[decision],
                 goal,
                 _COMPARED.get(decision, frozenset()),
+                saves_tokens=decision in ("gate", "stop"),
             )
         )
     }

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +38,7 @@ from duet_device.text import decode_text
 
 if TYPE_CHECKING:
     from duet_device.commands.output import Output
+    from duet_device.events import AskEvent
     from duet_device.privacy.context import Context
     from duet_device.privacy.words import Word
 
@@ -282,21 +283,27 @@ def ask(
         allow_unsigned=allow_unsigned,
         context=tuple((document.name, document.text) for document in documents),
         notes=tuple((document.name, document.text) for document in notes),
-        redact=redact,
+        redact=redact or redact_words is not None,
         redact_words=tuple((word.text, word.label) for word in words_to_redact),
         redact_numbers=redact_numbers,
         reuse=reuse,
         store=not no_log,
     )
     if questions:
-        from duet_device.asking import Preparation, open_client
         from duet_device.commands.batch import Batch
 
-        request = replace(request, pair=installed())
-        with open_client(request, request.settings) as client:
-            prepared = Preparation(request, client, deadline, output.note)
-            batch = Batch(questions, answers, in_flight, prepared.question, prepared.store, stop)
-            batch.run(client)
+        def ask_all(texts: list[str]) -> "Generator[tuple[int, AskEvent | DeviceError]]":
+            from duet_device.serve.connect import connect_all
+
+            served = connect_all(request, texts, in_flight, deadline, output.note)
+            if served is not None:
+                return served
+            from duet_device.asking import answer_all_here
+
+            here = replace(request, pair=installed())
+            return answer_all_here(here, texts, in_flight, deadline)
+
+        Batch(questions, answers, ask_all).run()
     else:
         _answer(request, deadline, output, installed, linger)
 

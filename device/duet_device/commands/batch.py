@@ -6,11 +6,10 @@ nothing. At the end the rows are brought into the questions' order.
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event as Stop
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,9 +28,7 @@ from duet_device.rows_file import Row, append, locked, read_rows, sort
 from duet_device.text import decode_text
 
 if TYPE_CHECKING:
-    from duet_device.client import Client
-    from duet_device.events import Result
-    from duet_device.question import Question
+    from duet_device.events import AskEvent
 
 # Failures of one kind in a row that stop a batch: the next ones would fail as well.
 _MOST_FAILURES = 8
@@ -58,16 +55,10 @@ class Batch:
     """JSON lines; `-` is stdin."""
     answers: Path
     """JSON lines; `-` is stdout, which keeps nothing for the next run."""
-    in_flight: int
-    """Most questions that were sent and are not answered."""
-    prepare: "Callable[[str], Question]"
-    """Makes a question of its text: adds context, redacts."""
-    store: "Callable[[Question, Result], object]"
-    """Stores an answer in the history."""
-    stop: Stop
-    """Set to stop the batch."""
+    ask: "Callable[[list[str]], Generator[tuple[int, AskEvent | DeviceError]]]"
+    """Answers questions in their order (`duet_device.asking.Asking.all`)."""
 
-    def run(self, client: "Client") -> None:
+    def run(self) -> None:
         """Answer every question that has no answer yet.
 
         Raises:
@@ -79,7 +70,7 @@ class Batch:
         if self.questions != _STDIO and self.questions.resolve() == self.answers.resolve():
             raise UsageProblem(f"--in and --out are the same file: {self.answers}")
         if self.answers == _STDIO:
-            self._answer(client, items, lambda row: show(json_text(row)))
+            self._answer(items, lambda row: show(json_text(row)))
             return
         with locked(self.answers) as file:
             rows = read_rows(file, self.answers)
@@ -92,35 +83,25 @@ class Batch:
                 append(file, row, self.answers)
 
             try:
-                self._answer(client, missing, write)
+                if missing:
+                    self._answer(missing, write)
             finally:
                 sort(self.answers, rows, [each.id for each in items])
 
-    def _answer(self, client: "Client", items: list[Item], write: Callable[[Row], None]) -> None:
+    def _answer(self, items: list[Item], write: Callable[[Row], None]) -> None:
         from duet_device.events import Note, Result
 
-        asked: dict[int, Question] = {}
         failed, in_a_row = 0, 0
         last: DeviceError | None = None
-
-        def questions() -> "Iterator[Question | DeviceError]":
-            for number, item in enumerate(items):
-                try:
-                    asked[number] = self.prepare(item.question)
-                    yield asked[number]
-                except UsageProblem as error:
-                    yield error
-
-        with bar(len(items), "answers") as advance:
-            stream = client.stream_all(questions(), in_flight=self.in_flight, stop=self.stop)
+        stream = self.ask([item.question for item in items])
+        with bar(len(items), "answers") as advance, closing(stream):
             for number, event in stream:
                 item = items[number]
                 head = {"id": item.id, "question": item.question}
                 if isinstance(event, Note):
                     note(f"{item.id}: {event.text}")
                 elif isinstance(event, Result):
-                    write({**head, **event.receipt.model_dump(mode="json")})
-                    self.store(asked.pop(number), event)
+                    write({**head, **json.loads(event.receipt.model_dump_json())})
                     last, in_a_row = None, 0
                     advance(1)
                 elif isinstance(event, DeviceError):

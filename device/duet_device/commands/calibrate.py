@@ -21,6 +21,7 @@ from duet_device.rows_file import append, locked, read_rows
 if TYPE_CHECKING:
     import threading
 
+    from duet_contract.calibration import Decision
     from duet_device.calibration.collect import Asked
     from duet_device.calibration.fitting import Goal
     from duet_device.calibration.rows import Row
@@ -47,7 +48,7 @@ _CURVE_LINES = 10
     type=(click.Choice(("accuracy", "saving")), _SHARE),
     default=None,
     metavar="accuracy|saving VALUE",
-    help="Wanted share of right answers among the trusted ones, or of questions trusted.",
+    help="Wanted share of right answers among the trusted ones, or of signal tokens saved.",
 )
 @click.option(
     "--alpha",
@@ -146,8 +147,8 @@ def calibrate(
     show(json_text(found.as_json()) if as_json else _report(found))
     if not any(fitted.threshold for fitted in found.fitted.values()):
         raise UsageProblem(
-            f"no threshold keeps at most {goal.risk:.3g} of the trusted answers wrong, and nothing "
-            "was stored: give more questions, or raise --alpha, or give --target saving"
+            f"no threshold does what is wanted ({goal}), and nothing was stored: give more "
+            "questions, or ask for less by --alpha or --target"
         )
     note(f"stored in {store(found.calibration, pair.manifest)}")
 
@@ -243,10 +244,9 @@ def _record(
     timeout = settings["timeout"]
     with (
         closing(load_decoder(pair, settings["threads"])) as decoder,
-        Client(pair, decoder=decoder, **settings) as client,
+        Client(pair, decoder=decoder, stop="never", **settings) as client,
     ):
-        budget = client.settings.budget_for(pair.manifest)
-        collector = Collector(client, decoder, samples, budget)
+        collector = Collector(client, decoder, samples)
         with bar(len(missing), "questions") as advance:
             for each in missing:
                 try:
@@ -258,8 +258,6 @@ def _record(
 
 def _report(found: "Study") -> str:
     """Return the tables for a terminal."""
-    from duet_device.calibration.study import random_accuracy
-
     parts = []
     for decision, fitted in found.fitted.items():
         rows = [[f"{decision}: measure", "AURC", "AUROC", "ECE"]]
@@ -274,32 +272,38 @@ def _report(found: "Study") -> str:
                 f"{threshold.trusted:.0%} of the questions, {threshold.right:.1%} of them right, at "
                 f"least {1 - threshold.risk:.1%} with probability {1 - threshold.failure:.3g}"
             )
+            if result.saved > 0:
+                said += f"; {result.tokens:.1f} signal tokens in place of {result.untrusting:.1f}"
         else:
-            said = "no threshold keeps the guarantee"
+            said = "no threshold does what is wanted"
             if (near := fitted.most_trusted) and near.trusted:
                 said += f" (the likeliest has {near.wrong} wrong of {near.trusted})"
         parts.append(f"{table(rows)}\n{said}")
+    parts += [_curve(found, decision) for decision in ("gate", "stop") if decision in found.fitted]
     never, always = found.baselines["never"], found.baselines["always"]
-    rows = [["signal tokens", "gate", "random", "oracle"]]
-    bars: list[float | None] = [None]
-    gate = found.fitted.get("gate")
-    curve = sorted(gate.curve, key=lambda each: each.tokens) if gate else []
-    for point in curve[:: max(1, len(curve) // _CURVE_LINES)]:
-        rows.append(
-            [
-                f"{point.tokens:.1f}",
-                f"{point.accuracy:.1%}",
-                f"{random_accuracy(found.baselines, point.tokens):.1%}",
-                f"{_oracle_accuracy(found.oracle, point.tokens):.1%}",
-            ]
-        )
-        bars.append(point.accuracy)
-    parts.append(table(rows, bars))
     policies = {"never": never, "gate and stop": found.together, "always": always}
     rows = [["policy", "accuracy", "signal tokens"]]
     rows += [[name, f"{p.accuracy:.1%}", f"{p.tokens:.1f}"] for name, p in policies.items()]
     parts.append(table(rows, [None, *(p.accuracy for p in policies.values())]))
     return "\n\n".join(parts)
+
+
+def _curve(found: "Study", decision: "Decision") -> str:
+    """Return the accuracy of a decision's thresholds against the signal tokens that they cost."""
+    from duet_device.calibration.study import random_accuracy
+
+    by_tokens = {round(each.tokens, 1): each.accuracy for each in found.fitted[decision].curve}
+    points = sorted(by_tokens.items())
+    rows = [["signal tokens", decision, "random", "oracle"]]
+    bars: list[float | None] = [None]
+    for tokens, accuracy in points[:: -(-len(points) // _CURVE_LINES)]:
+        others = (
+            random_accuracy(found.baselines, tokens),
+            _oracle_accuracy(found.oracle, tokens),
+        )
+        rows.append([f"{tokens:.1f}", *(f"{each:.1%}" for each in (accuracy, *others))])
+        bars.append(accuracy)
+    return table(rows, bars)
 
 
 def _oracle_accuracy(oracle: "tuple[Baseline, ...]", tokens: float) -> float:

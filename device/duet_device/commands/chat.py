@@ -4,13 +4,15 @@ import secrets
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from duet_device.ask_request import AskRequest
 from duet_device.commands.ask import ask, read_line, stop_on_interrupt
 from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import Output, note, show
@@ -23,14 +25,16 @@ from duet_device.errors import (
     UsageProblem,
     VaultError,
 )
-from duet_device.settings import ClientSettings
+from duet_device.serve.connect import connect
+from duet_device.settings import ClientSettings, question_settings
+from duet_device.turns import Past, Turn
 
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
     from duet_contract.receipt import Receipt
     from duet_device.client import Client
-    from duet_device.conversation import Conversation, Past
-    from duet_device.recorder import Recorder
+    from duet_device.events import AskEvent
+    from duet_device.privacy.words import Word
 
 _PROMPT = "> "
 # Of `ask`, in addition to the settings.
@@ -96,48 +100,66 @@ def chat(
     stop = stop_on_interrupt(context)
     from duet_device.client import Client
     from duet_device.commands.first_use import installed_pair
-    from duet_device.conversation import Conversation
-    from duet_device.recorder import Recorder
 
     pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
     client = Client(pair, allow_unsigned=allow_unsigned, **settings)
     if allow_unsigned:
         note("--allow-unsigned: the signer of this pair is not verified")
-    manifest = client.pair.manifest
-    past, id_ = _stored(manifest, continued) if continued is not None else ([], None)
-    finders = None
-    if redact or redact_words or redact_numbers:
-        from duet_device.asking import finders_for
+    past: list[Past] = []
+    id_ = secrets.token_hex(4)
+    if continued is not None:
+        past, id_ = _stored(client.pair.manifest, continued)
+    words: list[Word] = []
+    if redact_words:
         from duet_device.privacy.words import read_words
 
-        words = read_words(redact_words) if redact_words else []
-        finders = finders_for(words, redact_numbers, note)
-    talk = Conversation(manifest, share=share_history, finders=finders, past=past)
+        words = read_words(redact_words)
+    request = AskRequest(
+        "",
+        pair,
+        client.settings.server,
+        question_settings(settings),
+        threads=settings["threads"],
+        allow_unsigned=allow_unsigned,
+        share=share_history,
+        chat=id_,
+        redact=redact or redact_words is not None,
+        redact_words=tuple((word.text, word.label) for word in words),
+        redact_numbers=redact_numbers,
+        store=not no_log,
+    )
     with client:
         styles = {"show_signal": show_signal, "quiet": quiet, "verbose": verbose}
-        _Chat(client, talk, Recorder(not no_log, note), stop, styles, id_).run()
+        _Chat(client, request, past, stop, styles).run()
 
 
 class _Chat:
-    """One session at a terminal or a pipe."""
+    """One session at a terminal or a pipe.
+
+    Args:
+        client: answers where no local server runs; it opens nothing until then.
+        request: what every turn has in common.
+        past: turns of a stored chat.
+        stop: set by Ctrl-C.
+        styles: of the output.
+    """
 
     def __init__(
         self,
         client: "Client",
-        talk: "Conversation",
-        recorder: "Recorder",
+        request: AskRequest,
+        past: list[Past],
         stop: threading.Event,
         styles: dict[str, bool],
-        id_: str | None,
     ) -> None:
         self._client = client
-        self._talk = talk
-        self._recorder = recorder
+        self._request = request
+        self._past = past
         self._stop = stop
         self._styles = styles
-        self._id = id_ or secrets.token_hex(4)
         self._receipts: list[Receipt] = []
         self._interactive = sys.stdin.isatty()
+        self._noted = ""
 
     def run(self) -> None:
         """Answer until the input ends.
@@ -179,9 +201,9 @@ class _Chat:
     def _greet(self) -> None:
         manifest = self._client.pair.manifest
         note(f"{manifest.reference}: /help lists commands, Ctrl-D ends")
-        if manifest.quantities == "private" and not self._talk.share:
+        if manifest.quantities == "private" and not self._request.share:
             note("this pair reads each question alone; --share-history N adds earlier turns")
-        for past in self._talk.past:
+        for past in self._past:
             show(f"{_PROMPT}{past.question}\n{past.answer}")
 
     def _read(self) -> str | None:
@@ -201,22 +223,42 @@ class _Chat:
             raise
 
     def _turn(self, text: str) -> None:
-        from duet_device.events import Result
+        from duet_device.events import Note, Result, Stored
 
         deadline = Deadline(self._client.settings.timeout, stop=self._stop)
         output = Output(as_json=False, **self._styles)
         try:
-            question = self._talk.ask(text, deadline.check)
-            for event in self._client.stream(question, deadline=deadline):
-                output.show(event)
-                if isinstance(event, Result):
-                    self._talk.add(question, event)
-                    self._receipts.append(event.receipt)
-                    id_ = self._recorder.store(question, self._client, event, self._id)
-                    output.receipt(event.receipt, id_)
+            with closing(self._events(text, deadline)) as events:
+                for event in events:
+                    if isinstance(event, Note):
+                        self._note(event.text)
+                    elif isinstance(event, Stored):
+                        answer = event.result.receipt.answer
+                        self._past.append(Past(text, answer, event.turn))
+                        output.receipt(event.result.receipt, event.id)
+                    else:
+                        output.show(event)
+                    if isinstance(event, Result):
+                        self._receipts.append(event.receipt)
         except DeviceError:
             output.break_off()
             raise
+
+    def _events(self, text: str, deadline: Deadline) -> "Generator[AskEvent]":
+        """Answer a turn by the local server if one runs, else here."""
+        request = replace(self._request, question=text, earlier=tuple(self._past))
+        served = connect(request, deadline, self._note)
+        if served is not None:
+            return served
+        from duet_device.asking import Asking
+
+        return Asking(request, self._client, deadline).events()
+
+    def _note(self, text: str) -> None:
+        """Show a note, unless the turn before had the same."""
+        if text != self._noted:
+            self._noted = text
+            note(text)
 
     def _command(self, line: str) -> bool:
         """Run a command; return whether it ends the chat."""
@@ -248,8 +290,8 @@ class _Chat:
     def _share(self, arguments: Sequence[str]) -> None:
         if len(arguments) != 1 or not arguments[0].isdecimal():
             raise UsageProblem("give a number: /share N")
-        self._talk.share = int(arguments[0])
-        note(f"up to {self._talk.share} earlier turns are sent with a question")
+        self._request = replace(self._request, share=int(arguments[0]))
+        note(f"up to {self._request.share} earlier turns are sent with a question")
 
     def _stats(self, _: Sequence[str]) -> None:
         import datetime as dt
@@ -271,7 +313,7 @@ class _Chat:
         if len(arguments) != 1:
             raise UsageProblem("give a file: /save FILE")
         path = Path(arguments[0]).expanduser()
-        turns = [f"## {past.question}\n\n{past.answer}\n" for past in self._talk.past]
+        turns = [f"## {past.question}\n\n{past.answer}\n" for past in self._past]
         try:
             write_private(path, "\n".join(turns).encode("utf-8"))
         except OSError as error:
@@ -279,8 +321,8 @@ class _Chat:
         note(f"{len(turns)} turns are in {path}, readable by you alone")
 
     def _reset(self, _: Sequence[str]) -> None:
-        self._talk.reset()
-        self._id = secrets.token_hex(4)
+        self._past.clear()
+        self._request = replace(self._request, chat=secrets.token_hex(4))
         note("the turns so far are forgotten; stored answers stay")
 
 
@@ -302,17 +344,15 @@ def _edit_lines() -> None:
         readline.parse_and_bind("tab: complete")
 
 
-def _stored(manifest: "Manifest", wanted: str) -> "tuple[list[Past], str]":
+def _stored(manifest: "Manifest", wanted: str) -> tuple[list[Past], str]:
     """Return the turns of a stored chat, and its id.
 
     Args:
         manifest: the pair's that continues the chat.
         wanted: id of the chat or of an answer in it; empty for the last chat.
     """
-    from duet_device.conversation import Past
     from duet_device.history.store import History
     from duet_device.home import home
-    from duet_device.question import Turn
     from duet_device.vault.vault import Vault
 
     history = History.of(home(create=False))
@@ -330,4 +370,4 @@ def _stored(manifest: "Manifest", wanted: str) -> "tuple[list[Past], str]":
         fits = record.key.vocabulary == vocabulary
         turn = Turn(question, signal, answer) if fits else None
         past.append(Past(question, answer, turn))
-    return past, records[0].conversation or ""
+    return past, records[0].conversation or secrets.token_hex(4)

@@ -7,7 +7,14 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
-from duet_device.settings import CHOICES, MOST_DEFAULT_THREADS, MOST_TIMEOUT, Settings
+from duet_device.settings import (
+    CHOICES,
+    MOST_DEFAULT_THREADS,
+    MOST_ROUNDS,
+    MOST_TIMEOUT,
+    STOPS,
+    Settings,
+)
 
 PREFIX = "DUET"
 # What the wire carries; a pair takes far fewer.
@@ -94,6 +101,19 @@ SETTINGS = (
         type=click.IntRange(1, 512),
         metavar="N",
         help=f"Decoder threads [as measured, else processors less one, at most {MOST_DEFAULT_THREADS}].",
+    ),
+    click.Option(
+        ["--stop"],
+        type=click.Choice(STOPS),
+        default=Settings.stop,
+        help="End a signal once it is enough, if the pair is calibrated for it, or never.",
+    ),
+    click.Option(
+        ["--rounds"],
+        type=click.IntRange(1, MOST_ROUNDS),
+        default=Settings.rounds,
+        metavar="N",
+        help="Most signals of a question: ask for more while the answer is doubtful.",
     ),
     click.Option(
         ["--prompt-lookup/--no-prompt-lookup"],

@@ -13,7 +13,7 @@ from duet_device.commands.plain_answer import PlainAnswer
 from duet_device.errors import DeviceError, OutputClosed, OutputLost
 
 if TYPE_CHECKING:
-    from duet_contract.receipt import Receipt
+    from duet_contract.receipt import Receipt, Round
     from duet_device.events import Event, Sent
 
 _DIM, _PLAIN = "\033[2m", "\033[0m"
@@ -219,6 +219,10 @@ def receipt_line(receipt: "Receipt") -> str:
         )
     if receipt.finish.endswith("+budget"):
         parts[-1] += " (budget)"
+    if receipt.finish.endswith("+enough"):
+        parts[-1] += " (enough)"
+    if len(receipt.rounds) > 1:
+        parts.append(f"{len(receipt.rounds)} rounds")
     if receipt.outcome == "partial":
         parts[-1] += " (incomplete)"
     if receipt.finish.startswith("limit"):
@@ -236,12 +240,16 @@ def receipt_details(receipt: "Receipt") -> str:
         parts.append(f"{tokens.signal} signal tokens")
         if receipt.finish.endswith("+budget"):
             parts[-1] += " (cut at the budget)"
+        if receipt.finish.endswith("+enough"):
+            parts[-1] += f" (enough, {receipt.tokens.spared or 0} spared)"
         if receipt.outcome == "partial":
             parts[-1] += " (incomplete)"
         if receipt.server:
             parts.append(f"from {receipt.server}")
         if receipt.resumed:
             parts.append(f"resumed: {receipt.resumed}")
+        if len(receipt.rounds) > 1:
+            parts.append(f"rounds: {', '.join(map(_round, receipt.rounds))}")
     if tokens.context:
         parts.append(f"{tokens.context} context tokens")
     parts.append(f"{tokens.answer} answer tokens")
@@ -261,15 +269,17 @@ def receipt_details(receipt: "Receipt") -> str:
     return " · ".join(parts)
 
 
+def _round(one: "Round") -> str:
+    """Return a round in words: "12 tokens for 9 (least_probability 0.41)"."""
+    value = "" if one.value is None else f" ({one.measure} {one.value:.2f})"
+    return f"{one.tokens} tokens for {one.answer or 'nothing'}{value}"
+
+
 def _doubt(receipt: "Receipt") -> str:
     if receipt.doubts:
         return ", ".join(receipt.doubts)
     if receipt.outcome == "partial":
         return "the signal is incomplete"
-    from duet_device.decoder.signal_result import contradicts
-
-    if not receipt.finish.endswith("+budget") and contradicts(receipt.signal, receipt.answer):
-        return "the answer is not the signal's last result"
     return "this pair may not know how to answer that"
 
 

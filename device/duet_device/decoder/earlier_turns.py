@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from duet_contract.manifest import Decoder, Manifest, PromptFormat, TemplatePart
 from duet_contract.prompts import encode_text, prompt_ids
 from duet_contract.vocabulary import Tokenizer
-from duet_device.question import Turn
+from duet_device.turns import Turn
 
 # The part of the window that is freed at once: one of these many.
 _STEPS = 4

@@ -69,6 +69,7 @@ class Lookahead:
         if len(self._decoder.ids) >= self._decoder.context:
             return False
         self._decoder.evaluate((token,))
+        self._lost = False
         self._append([self._decoder.most_likely()], self._decoder.odds()[-1:])
         return True
 
@@ -113,7 +114,7 @@ class Lookahead:
 
     def drop(self) -> None:
         """Have the next token computed behind the prompt alone, as sampling wants it."""
-        if len(self.draft) > 1:
+        if len(self.draft) > 1 or self._lost:
             end = self._decoder.ids[self._sure - 1]
             self._decoder.keep(self._sure - 1)
             self._decoder.evaluate((end,))
@@ -141,7 +142,8 @@ class Lookahead:
         right = 0
         while right < len(guess) and guess[right] == likely[right]:
             right += 1
-        if right < len(guess):
+        self._lost = right < len(guess)
+        if self._lost:
             decoder.keep(base + right)
         self._append(likely[: right + 1], odds)
         return True

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Below the most likely token's logit, where a probability is 0 in single precision. Finite, since a
-# logit of minus infinity times a probability of 0 is no number.
+# logit of minus infinity times a probability of 0 is not a number.
 _LEAST = -87.0
 
 

@@ -45,6 +45,8 @@ class StoredSignal(_Model):
     """Tokens as the cloud counted them."""
     cut: bool
     """Whether the budget cut the signal short."""
+    enough: bool = False
+    """Whether the device ended it, since it knew enough."""
 
 
 class SignalKey(_Model):

@@ -6,8 +6,8 @@ another is refused, never ignored: its guarantee would be void.
 
 from pathlib import Path
 
-from duet_contract.calibration import CALIBRATION_NAME, Calibration, parse_calibration
-from duet_contract.errors import ContractError
+from duet_contract.calibration import Calibration, check_calibration, parse_calibration
+from duet_contract.errors import ContractError, ManifestError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import Manifest
 from duet_contract.private_files import write_private
@@ -23,6 +23,8 @@ HOW = "duet-device calibrate DATA"
 def calibration_of(pair: Pair) -> Calibration | None:
     """Return the calibration of a pair; None if it has none.
 
+    The user's own one comes first, unless it is stale and the pair has another.
+
     Raises:
         ModelProblem: it is of another pair or another decoder file, or cannot be read.
     """
@@ -30,41 +32,23 @@ def calibration_of(pair: Pair) -> Calibration | None:
     own = own_path(manifest)
     try:
         if is_there(own):
-            text, source = own.read_text("utf-8"), str(own)
-        elif manifest.calibration:
-            verify_files(pair.directory, (manifest.calibration,))
-            path = pair.directory / manifest.calibration.path
-            text, source = path.read_text("utf-8"), str(path)
-        else:
+            try:
+                return _read(own, manifest)
+            except ManifestError:
+                if manifest.calibration is None:
+                    raise
+        if manifest.calibration is None:
             return None
-        found = parse_calibration(text, source)
+        verify_files(pair.directory, (manifest.calibration,))
+        return _read(pair.directory / manifest.calibration.path, manifest)
     except (OSError, UnicodeDecodeError, ContractError, VaultError) as error:
         raise ModelProblem(f"cannot use the calibration of {manifest.id}: {error}") from error
-    check(found, manifest, source)
+
+
+def _read(path: Path, manifest: Manifest) -> Calibration:
+    found = parse_calibration(path.read_text("utf-8"), str(path))
+    check_calibration(found, manifest, str(path))
     return found
-
-
-def check(calibration: Calibration, manifest: Manifest, source: str = CALIBRATION_NAME) -> None:
-    """Refuse a calibration that is not of a pair and its decoder file.
-
-    Args:
-        calibration: as parsed.
-        manifest: the pair's.
-        source: names it in errors.
-
-    Raises:
-        ModelProblem: says how to make one that is.
-    """
-    again = f"{HOW} --pair {manifest.id}"
-    if calibration.pair != manifest.reference:
-        raise ModelProblem(
-            f"{source} is of {calibration.pair}, not of {manifest.reference}: make one with: {again}"
-        )
-    if calibration.decoder_sha256 != manifest.decoder_sha256:
-        raise ModelProblem(
-            f"{source} was measured with another decoder file of {manifest.id}, and quantization "
-            f"changes probabilities: make it again with: {again}"
-        )
 
 
 def store(calibration: Calibration, manifest: Manifest) -> Path:

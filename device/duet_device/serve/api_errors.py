@@ -44,6 +44,7 @@ class ApiError(Exception):
 # The first that fits counts. OpenAI's clients try again after 408, 409, 429 and 5xx.
 _STATUSES: tuple[tuple[type[DeviceError], int, str], ...] = (
     (errors.UsageProblem, 400, "invalid_question"),
+    (errors.AloneWorthless, 400, "alone_worthless"),
     (errors.CloudBusy, 429, "cloud_busy"),
     (errors.CloudRefused, 403, "cloud_refused"),
     (errors.CloudUnreachable, 503, "cloud_unreachable"),

@@ -12,6 +12,7 @@ from typing import Any
 from duet_device.ask_request import AskRequest
 from duet_device.serve.api_errors import ApiError
 from duet_device.settings import QuestionSettings
+from duet_device.turns import Past
 
 _ROLES = ("system", "developer", "user", "assistant")
 _TEXT_PARTS = ("text", "input_text", "output_text")
@@ -39,6 +40,8 @@ _DUET_OPTIONS = {
     "budget": int,
     "route": str,
     "force": bool,
+    "stop": str,
+    "rounds": int,
     "device_only": bool,
     "require_cloud": bool,
     "timeout": (int, float),
@@ -139,7 +142,7 @@ def _turns(given: object, name: str) -> list[dict[str, Any]]:
 _Texts = tuple[tuple[str, str], ...]
 
 
-def _question(turns: list[dict[str, Any]]) -> tuple[str, _Texts, _Texts]:
+def _question(turns: list[dict[str, Any]]) -> tuple[str, _Texts, tuple[Past, ...]]:
     """Return the question, the document of the instructions, and the earlier turns."""
     texts: list[tuple[str, str]] = []
     for turn in turns:
@@ -153,13 +156,13 @@ def _question(turns: list[dict[str, Any]]) -> tuple[str, _Texts, _Texts]:
     if texts[-1][0] != "user":
         raise ApiError("the last message must be the user's", parameter="messages")
     instructions = "\n".join(text for role, text in texts if role in ("system", "developer"))
-    earlier: list[tuple[str, str]] = []
+    earlier: list[Past] = []
     asked = ""
     for role, text in texts[:-1]:
         if role == "user":
             asked = f"{asked}\n{text}".strip()
         elif role == "assistant" and asked:
-            earlier.append((asked, text))
+            earlier.append(Past(asked, text))
             asked = ""
     document = (("instructions", instructions),) if instructions.strip() else ()
     return texts[-1][1], document, tuple(earlier)

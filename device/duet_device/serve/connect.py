@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,16 +12,21 @@ from pathlib import Path
 from duet_contract.private_files import is_private
 from duet_device.ask_request import AskRequest
 from duet_device.deadline import Deadline
-from duet_device.errors import ModelProblem, VaultError
+from duet_device.errors import DeviceError, ModelProblem, VaultError
 from duet_device.events import AskEvent, Result
 from duet_device.home import home
 from duet_device.serve.files import SOCKET_NAME, same_user
-from duet_device.serve.messages import EventReader, Message, encode, opening
+from duet_device.serve.messages import Batch, EventReader, Message, encode, opening, read_error
 
 # Seconds for the server to accept; it only looks at the request.
 _ACCEPT_S = 2.0
 # Seconds that the server may take beyond the deadline to report it.
 _GRACE_S = 2.0
+# Sockets wait no longer at once than some weeks.
+_MOST_WAIT_S = 7 * 86_400.0
+_DELIVERED = encode({"delivered": True})
+
+_Connection = tuple[socket.socket, Iterator[Message]]
 
 
 def connect(
@@ -38,6 +44,37 @@ def connect(
         if no server runs, or it declines, as one does that has another environment, is of another
         version, or would have to ask for a passphrase.
     """
+    connection = _accepted(request, None, deadline, note)
+    return connection and _events(connection, deadline)
+
+
+def connect_all(
+    request: AskRequest,
+    questions: list[str],
+    in_flight: int,
+    deadline: Deadline,
+    note: Callable[[str], None],
+) -> Generator[tuple[int, AskEvent | DeviceError]] | None:
+    """Send several questions to the local server, to be answered in their order.
+
+    Args:
+        request: options of the questions.
+        questions: as typed.
+        in_flight: most questions that were sent and are not answered.
+        deadline: of all of them.
+        note: given one line if there is a server that must not be used.
+
+    Returns:
+        The events of `duet_device.asking.Asking.all`; else as `connect`.
+    """
+    connection = _accepted(request, Batch(questions, in_flight), deadline, note)
+    return connection and _all_events(connection, deadline)
+
+
+def _accepted(
+    request: AskRequest, batch: Batch | None, deadline: Deadline, note: Callable[[str], None]
+) -> _Connection | None:
+    """Return a connection to a server that accepted a request."""
     try:
         path = home(create=False) / SOCKET_NAME
         if not path.is_socket():
@@ -58,9 +95,11 @@ def connect(
             connection.close()
             return None
         lines = _lines(connection)
-        first = opening(_from_anywhere(request), deadline.elapsed_ms() / 1e3, deadline.seconds)
+        elapsed = deadline.elapsed_ms() / 1e3
+        first = opening(_from_anywhere(request), elapsed, deadline.seconds, batch)
         connection.sendall(encode(first))
         accepted = "accept" in next(lines, {})
+        connection.settimeout(min(_MOST_WAIT_S, max(0.0, deadline.remaining()) + _GRACE_S))
     except (OSError, ValueError):
         # No server listens, or it is not of this version.
         accepted = False
@@ -70,7 +109,7 @@ def connect(
     if not accepted:
         connection.close()
         return None
-    return _events(connection, lines, deadline)
+    return connection, lines
 
 
 def _from_anywhere(request: AskRequest) -> AskRequest:
@@ -80,24 +119,48 @@ def _from_anywhere(request: AskRequest) -> AskRequest:
     return request
 
 
-def _events(
-    connection: socket.socket, lines: Iterator[Message], deadline: Deadline
-) -> Generator[AskEvent]:
+def _events(accepted: _Connection, deadline: Deadline) -> Generator[AskEvent]:
     reader = EventReader()
     answered = False
+    with closing(_messages(accepted, deadline)) as messages:
+        for message in messages:
+            event = reader.read(message)
+            yield event
+            if isinstance(event, Result):
+                answered = True
+                accepted[0].sendall(_DELIVERED)
+            if not answered:
+                deadline.check()
+
+
+def _all_events(
+    accepted: _Connection, deadline: Deadline
+) -> Generator[tuple[int, AskEvent | DeviceError]]:
+    readers: defaultdict[int, EventReader] = defaultdict(EventReader)
+    with closing(_messages(accepted, deadline)) as messages:
+        for message in messages:
+            if "number" not in message:
+                raise read_error(message)
+            number = message.pop("number")
+            if "error" in message:
+                yield number, read_error(message)
+                continue
+            event = readers[number].read(message)
+            yield number, event
+            if isinstance(event, Result):
+                accepted[0].sendall(_DELIVERED)
+            deadline.check()
+
+
+def _messages(accepted: _Connection, deadline: Deadline) -> Generator[Message]:
+    """Yield the messages after the acceptance up to the end, and close the connection then."""
+    connection, lines = accepted
     with closing(connection):
         try:
-            connection.settimeout(max(0.0, deadline.remaining()) + _GRACE_S)
             for message in lines:
                 if "end" in message:
                     return
-                event = reader.read(message)
-                yield event
-                if isinstance(event, Result):
-                    answered = True
-                    connection.sendall(encode({"delivered": True}))
-                if not answered:
-                    deadline.check()
+                yield message
         except (OSError, ValueError):
             deadline.check()
         deadline.check()

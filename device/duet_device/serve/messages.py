@@ -1,27 +1,53 @@
-"""Messages between `ask` and a local server: one JSON object a line.
+"""Messages between a command and a local server: one JSON object a line.
 
-The command sends an opening (`opening`). The server declines, or accepts and sends events. After
-the result it waits for a line, which says that the answer was delivered, before it stores it. The
-end of the connection stops the question. Imports nothing that is slow.
+The command sends an opening (`opening`). The server declines, or accepts and sends events. Events of
+several questions have the question's `number`. After each result the server waits for a line, which
+says that the answer was delivered, before it stores it. The end of the connection stops the
+questions. Imports nothing that is slow.
 """
 
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import duet_device.errors as errors
 from duet_device.ask_request import AskRequest
 from duet_device.errors import DeviceError, ModelProblem
 from duet_device.events import AnswerText, AskEvent, Note, Result, Sent, SignalText, Stored, Timings
+from duet_device.turns import Turn
 
 if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
     from duet_contract.v1.inference_pb2 import ReasonRequest
 
 Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several questions that are answered with the options of one request."""
+
+    questions: list[str]
+    """The questions as typed."""
+    in_flight: int
+    """Most questions that were sent and are not answered."""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return the batch that `dataclasses.asdict` described.
+
+        Raises:
+            TypeError: a part of it has another type.
+        """
+        batch = cls(**data)
+        if not all(isinstance(text, str) for text in batch.questions):
+            raise TypeError("a question is not text")
+        return batch
+
 
 # Variables that decide what a question does; the server must have the same.
 _VARIABLES = ("DUET_PAIRS", "HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
@@ -45,13 +71,16 @@ def code() -> list[int]:
     return [_CODE.st_ino, _CODE.st_mtime_ns]
 
 
-def opening(request: AskRequest, elapsed: float, seconds: float) -> Message:
+def opening(
+    request: AskRequest, elapsed: float, seconds: float, batch: "Batch | None" = None
+) -> Message:
     """Return the first message of a command.
 
     Args:
         request: what to answer.
         elapsed: seconds since the question's start.
         seconds: time limit of the question, from its start.
+        batch: what to answer instead of the request's own question.
     """
     return {
         "code": code(),
@@ -59,6 +88,7 @@ def opening(request: AskRequest, elapsed: float, seconds: float) -> Message:
         "elapsed": elapsed,
         "seconds": seconds,
         "request": request.to_json(),
+        "batch": batch and asdict(batch),
     }
 
 
@@ -80,13 +110,20 @@ def message_of(event: AskEvent) -> Message:
             return {"sent": event.as_json()}
         case Result(receipt):
             return {"result": receipt.model_dump_json()}
-        case Stored(_, id_, enabled):
-            return {"stored": id_, "enabled": enabled}
+        case Stored(_, id_, enabled, turn):
+            return {"stored": id_, "enabled": enabled, "turn": turn and asdict(turn)}
 
 
 def error_message(error: DeviceError) -> Message:
     """Return an error as a message."""
     return {"error": type(error).__name__, "message": str(error)}
+
+
+def read_error(message: Message) -> DeviceError:
+    """Return the error that `error_message` described."""
+    kind = getattr(errors, message["error"], ModelProblem)
+    error: DeviceError = kind(message["message"])
+    return error
 
 
 class EventReader:
@@ -118,12 +155,11 @@ class EventReader:
                 # Programs that want timings use `duet_device.Client`.
                 self._result = Result(_receipt(receipt), Timings(0.0, None, None, None, 0, 0))
                 return self._result
-            case {"stored": id_, "enabled": enabled}:
+            case {"stored": id_, "enabled": enabled, "turn": turn}:
                 assert self._result
-                return Stored(self._result, id_, enabled)
-            case {"error": name, "message": text}:
-                kind = getattr(errors, name, ModelProblem)
-                raise kind(text)
+                return Stored(self._result, id_, enabled, turn and Turn.from_json(turn))
+            case {"error": _}:
+                raise read_error(message)
         raise ModelProblem("the local server sent an unknown message")
 
 

@@ -36,8 +36,15 @@ class Service:
             return 0.0 if self._deadlines else time.monotonic() - self._last
 
     @contextmanager
-    def asking(self, request: AskRequest, deadline: Deadline) -> Iterator[Asking]:
+    def asking(
+        self, request: AskRequest, deadline: Deadline, *, alone: bool = False
+    ) -> Iterator[Asking]:
         """Prepare a request; read its events inside.
+
+        Args:
+            request: what to answer.
+            deadline: of all of it.
+            alone: have the client alone, as for many questions; see `WarmClients.using`.
 
         Raises:
             CloudBusy: too many questions wait already.
@@ -55,7 +62,7 @@ class Service:
                     "the passphrase is needed: start duet-device serve in a terminal, "
                     "or set DUET_PASSPHRASE"
                 )
-            with self.clients.using(request) as client:
+            with self.clients.using(request, alone=alone) as client:
                 yield Asking(request, client, deadline)
         finally:
             with self._lock:
@@ -67,4 +74,5 @@ class Service:
         with self._lock:
             for deadline in self._deadlines:
                 deadline.interrupt()
+                deadline.stop.set()
         self.clients.close()

@@ -1,20 +1,23 @@
-"""Answer `ask` over the Unix socket: a thread a connection, so that no event waits for a loop."""
+"""Answer the commands over the Unix socket: a thread a connection, so that no event waits for a loop."""
 
 import json
 import logging
 import socket
 import threading
 import time
+from collections.abc import Generator
 from contextlib import closing, suppress
 from typing import Any
 
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
+from duet_device.asking import Asking
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError, ModelProblem
-from duet_device.events import Result
 from duet_device.serve.files import same_user
 from duet_device.serve.messages import (
+    Batch,
+    Message,
     code,
     encode,
     environment,
@@ -65,41 +68,52 @@ class SocketServer:
                     if opening["code"] != code() or opening["environment"] != environment():
                         return
                     request = AskRequest.from_json(opening["request"])
+                    batch = opening["batch"] and Batch.from_json(opening["batch"])
                     started = time.perf_counter() - opening["elapsed"]
                     deadline = Deadline(opening["seconds"], started)
                 except (ValueError, KeyError, TypeError):
                     return
-            self._answer(connection, request, deadline)
+            self._answer(connection, request, batch, deadline)
 
-    def _answer(self, connection: socket.socket, request: AskRequest, deadline: Deadline) -> None:
+    def _answer(
+        self,
+        connection: socket.socket,
+        request: AskRequest,
+        batch: Batch | None,
+        deadline: Deadline,
+    ) -> None:
         """Answer a request; say nothing where the command does better without this server."""
-        delivered = threading.Event()
+        delivered = threading.Semaphore(0)
+
+        def stop() -> None:
+            deadline.interrupt()
+            deadline.stop.set()
 
         def watch() -> None:
             # Blocks in the system, so that an answer costs no waking.
             with suppress(OSError):
                 while connection.recv(4096):
-                    delivered.set()
-            deadline.interrupt()
-            delivered.set()
+                    delivered.release()
+            stop()
+            delivered.release()
 
         def send(message: dict[str, Any]) -> None:
             try:
                 connection.sendall(encode(message))
             except OSError:
-                deadline.interrupt()
+                stop()
 
         try:
-            with self._service.asking(request, deadline) as asking:
+            with self._service.asking(request, deadline, alone=batch is not None) as asking:
                 connection.settimeout(None)
                 send({"accept": True})
                 threading.Thread(target=watch, daemon=True).start()
                 try:
-                    with closing(asking.events()) as events:
-                        for event in events:
-                            send(message_of(event))
-                            if isinstance(event, Result):
-                                delivered.wait()
+                    with closing(_messages(asking, batch)) as messages:
+                        for message in messages:
+                            send(message)
+                            if "result" in message:
+                                delivered.acquire()
                                 deadline.check()
                     send({"end": True})
                 except ContractError as error:
@@ -111,6 +125,19 @@ class SocketServer:
         except Exception:
             log.exception("a question failed")
         finally:
-            deadline.interrupt()
+            stop()
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def _messages(asking: Asking, batch: Batch | None) -> Generator[Message]:
+    """Yield what happens to a question, or to several, as messages."""
+    if batch is None:
+        with closing(asking.events()) as events:
+            for event in events:
+                yield message_of(event)
+        return
+    with closing(asking.all(batch.questions, batch.in_flight)) as numbered:
+        for number, each in numbered:
+            told = error_message(each) if isinstance(each, DeviceError) else message_of(each)
+            yield {"number": number, **told}

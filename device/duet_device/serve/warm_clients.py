@@ -41,10 +41,16 @@ class WarmClients:
         self._lock = threading.Lock()
         # The one used last is the last.
         self._warm: dict[_Key, _Warm] = {}
+        self._closed = False
 
     @contextmanager
-    def using(self, request: AskRequest) -> Iterator[Client]:
+    def using(self, request: AskRequest, *, alone: bool = False) -> Iterator[Client]:
         """Lend a client of a request's pair and server; it is not closed meanwhile.
+
+        Args:
+            request: names them.
+            alone: lend it to no other request until this one ends. A client answers one question at
+                a time, and the others would wait for all of a batch; they get another client.
 
         Raises:
             ModelProblem: the pair's manifest cannot be used.
@@ -58,23 +64,33 @@ class WarmClients:
             if warm and _stamp(warm.client.pair) != warm.stamp:
                 self._retire(warm)
                 warm = None
+            if warm and alone and warm.users:
+                self._warm[key] = warm
+                warm = None
             if warm is None:
                 client = open_client(replace(request, pair=directory))
                 warm = _Warm(client, _stamp(client.pair))
-            self._warm[key] = warm
+            if not alone:
+                self._warm[key] = warm
             warm.users += 1
         try:
             yield warm.client
         finally:
             with self._lock:
                 warm.users -= 1
-                if not warm.users and not warm.current:
+                if alone and key not in self._warm and not self._closed:
+                    self._warm[key] = warm
+                elif alone or (not warm.users and not warm.current):
                     warm.client.close()
                 self._evict()
 
     def close(self) -> None:
-        """Stop every question, and free decoders and connections."""
+        """Stop every question, and free decoders and connections.
+
+        A client that is lent alone is closed at the end of its request.
+        """
         with self._lock:
+            self._closed = True
             warm, self._warm = list(self._warm.values()), {}
         for each in warm:
             each.client.close()

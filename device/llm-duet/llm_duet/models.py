@@ -1,5 +1,6 @@
 """One pair as a model of `llm`, for threads and for asyncio."""
 
+import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Iterator
@@ -14,9 +15,9 @@ from llm_duet import PREFIX
 
 if TYPE_CHECKING:
     from duet_contract.manifest import Manifest
-    from duet_device import Client, Event, Question
-    from duet_device.conversation import Past
+    from duet_device import AsyncClient, Client, Event, Question
     from duet_device.settings import QuestionSettings
+    from duet_device.turns import Past
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class PairOptions(llm.Options):
     temperature: float | None = Field(None, ge=0, le=2, description="Sampling temperature")
     seed: int | None = Field(None, ge=0, description="Sampling seed")
     timeout: float | None = Field(None, gt=0, description="Total time limit in seconds")
+    rounds: int = Field(1, ge=1, le=16, description="Most signals: ask for more in doubt")
     share_history: int = Field(0, ge=0, description="Earlier turns that are sent as well")
     redact: bool = Field(False, description="Replace names, addresses and the like in what is sent")
 
@@ -97,10 +99,14 @@ class PairModel(_Pair, llm.Model):
 
 
 class AsyncPairModel(_Pair, llm.AsyncModel):
-    """A pair for asyncio. Decoder and connection are opened for each question."""
+    """A pair for asyncio. Decoder and connection are kept for the questions of an event loop."""
 
     class Options(PairOptions):
         """See `PairOptions`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._clients: dict[tuple[asyncio.AbstractEventLoop, str], AsyncClient] = {}
 
     async def execute(
         self,
@@ -110,18 +116,36 @@ class AsyncPairModel(_Pair, llm.AsyncModel):
         conversation: llm.AsyncConversation | None,
     ) -> AsyncGenerator[StreamEvent, None]:
         """See `llm.AsyncModel`."""
-        from duet_device import AsyncClient, DeviceError
+        from duet_device import DeviceError
 
         options = _options(prompt)
         try:
-            async with AsyncClient(self._name, **self._server(options)) as client:
-                question = _question(prompt, client.pair.manifest, options)
-                async with aclosing(client.stream(question, **_settings(options))) as events:
-                    async for event in events:
-                        for each in _stream_events(event, question, response):
-                            yield each
+            client = await self._client(options)
+            question = _question(prompt, client.pair.manifest, options)
+            async with aclosing(client.stream(question, **_settings(options))) as events:
+                async for event in events:
+                    for each in _stream_events(event, question, response):
+                        yield each
         except DeviceError as error:
             raise llm.ModelError(str(error)) from error
+
+    async def close(self) -> None:
+        """Free decoders and connections."""
+        while self._clients:
+            await self._clients.popitem()[1].close()
+
+    async def _client(self, options: PairOptions) -> "AsyncClient":
+        """Return this loop's client of a server; close those of loops that have ended."""
+        from duet_device import AsyncClient
+
+        for key in [each for each in self._clients if each[0].is_closed()]:
+            if ended := self._clients.pop(key, None):
+                await ended.close()
+        server = self._server(options)
+        key = (asyncio.get_running_loop(), server.get("server", ""))
+        if key not in self._clients:
+            self._clients[key] = AsyncClient(self._name, **server)
+        return self._clients[key]
 
 
 def _options(prompt: llm.Prompt) -> PairOptions:
@@ -134,6 +158,7 @@ def _settings(options: PairOptions) -> "QuestionSettings":
         "budget": options.budget,
         "temperature": options.temperature,
         "seed": options.seed,
+        "rounds": options.rounds,
         "device_only": options.route == "device",
         "require_cloud": options.route == "cloud",
     }
@@ -175,8 +200,7 @@ def _question(prompt: llm.Prompt, manifest: "Manifest", options: PairOptions) ->
 
 def _past(messages: list[Message], manifest: "Manifest") -> "list[Past]":
     """Return the earlier turns; those of the same pair as its decoder held them."""
-    from duet_device.conversation import Past
-    from duet_device.question import Turn
+    from duet_device.turns import Past, Turn
 
     past: list[Past] = []
     asked = ""

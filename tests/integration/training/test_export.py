@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Regex, Tokenizer, pre_tokenizers
+from transformers import AutoModelForCausalLM
 
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import load_manifest
@@ -49,7 +50,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pair(home):
     """Exported once: three ways to write the decoder; compared in vLLM where one is named."""
-    command = [str(home / "run"), str(home / "pair-out"), *LOOSE, "id=tiny"]
+    command = [str(home / "run"), str(home / "pair-out"), *LOOSE, "id=tiny", "keep_decoder=true"]
     if SERVING in os.environ:
         command += [f"parity.serving_python={os.environ[SERVING]}", "parity.min_top1.vllm=0.7"]
     assert export(command) == 0
@@ -86,7 +87,8 @@ def test_the_pair_is_what_its_manifest_says(pair):
         other = json.loads((pair / f"manifests/{kind}.json").read_text())
         assert other["decoder"]["path"] == f"decoder/model.{kind}.gguf"
     assert {path.name for path in pair.iterdir()} == {
-        *("manifest.json", "manifests", "model.sig", "parity.json", "reasoner", "decoder")
+        *("manifest.json", "manifests", "model.sig", "parity.json", "reasoner", "decoder"),
+        "merged",
     }
     generation = json.loads((pair / "reasoner/generation_config.json").read_text())
     assert generation["eos_token_id"] == [0]
@@ -101,6 +103,16 @@ def test_weights_are_those_of_the_checkpoint(home, pair):
         assert torch.equal(weight.bfloat16(), written[name]), name
     began = load_file(home / "pair/reasoner/model.safetensors")
     assert not torch.equal(began["lm_head.weight"], merged["lm_head.weight"])
+
+
+def test_the_decoder_is_kept_for_transformers(home, pair):
+    merged = merge_shards(home / "run/checkpoints/step_3/decoder", home / "pair/decoder")
+    kept = AutoModelForCausalLM.from_pretrained(pair / "merged/decoder").state_dict()
+    assert {name: weight.dtype for name, weight in kept.items()} == {
+        name: weight.dtype for name, weight in merged.items()
+    }
+    assert all(torch.equal(kept[name], weight) for name, weight in merged.items())
+    assert (pair / "merged/decoder/tokenizer.json").is_file()
 
 
 def test_parity_is_measured_per_quantisation(pair):

@@ -201,8 +201,12 @@ def test_the_whole_loop(finished):
     # Others with it share its process, and say what it says by itself.
     asked = finished / "asked.txt"
     common = [c for c in command if not c.startswith("out=")]
-    shared = [finished / f"shared-{method}.json" for method in ("original", "duet")]
-    lines = [[*common, "method=original", f"out={shared[0]}"], [*common, f"out={shared[1]}"]]
+    methods = ("original", "signal")
+    shared = [finished / f"shared-{method}.json" for method in methods]
+    lines = [
+        [*common, f"method={method}", f"out={file}"]
+        for method, file in zip(methods, shared, strict=True)
+    ]
     asked.write_text("\n".join(map(shlex.join, lines)))
     assert evaluations([str(asked)]) == 0
     other, same = (json.loads(file.read_text()) for file in shared)
@@ -210,6 +214,7 @@ def test_the_whole_loop(finished):
     assert other["decoder_tokens"] == 0
     for key in ("accuracy", "reasoner_tokens", "decoder_tokens"):
         assert same[key] == result[key]
+    assert same["signal"]["decoder"].keys() == same["signal"]["untouched"].keys()
 
     pair = finished / "trained"
     command = [str(finished / "whole"), str(pair), f"figures.split={out}", *EXPORT]
@@ -256,7 +261,8 @@ def test_every_other_way(finished, two_nodes):
         "batch.mini_batch=2",
         "objective.counted=signal",
         "objective.baseline=none",
-        "objective.length_on_success_only=true",
+        "objective.reward=dense",
+        "objective.read=prefix",
         "objective.divide_by_std=false",
         "objective.stop_at_end_of_reasoning=true",
         "objective.decoder_learns_from=guided_and_alone",
@@ -280,6 +286,8 @@ def test_every_other_way(finished, two_nodes):
     assert trainer.state.price == 0.5
     assert all(row["reasoner/kl"] == 0 for row in rows)
     assert all(row["decoder/log_prob_difference"] < 1e-4 for row in rows)
+    # The references are short, and the models know nothing: some nats for each of their tokens.
+    assert all(-200 < row["reward/dense"] < -10 for row in rows)
 
     # What two ranks saved becomes a pair, whose signals travel as text.
     out = finished / "exported"

@@ -12,7 +12,7 @@ from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import verify_signature
 from tests.doubles.commands import cloud_pairs as main
-from tests.doubles.small_pairs import write_pair
+from tests.doubles.small_pairs import calibration_for, write_pair
 
 
 @pytest.fixture
@@ -121,3 +121,33 @@ def test_the_directory_one_is_in(home, monkeypatch, capsys):
     monkeypatch.chdir(home / "here")
     assert main(["build", "toy", "--out", "."]) == 0
     assert load_manifest(home / "here").id == "toy"
+
+
+def test_a_calibration_becomes_a_signed_part_of_it(home, capsys):
+    made = home / "made.json"
+    made.write_text(calibration_for(shipped.shipped_manifest("toy")).to_json())
+    assert main(["build", "toy", "--calibration", str(made)]) == 0
+    pair = find_pair("toy")
+    manifest, key = load_manifest(pair), public_bytes(builder_key())
+    assert manifest.calibration in manifest.files
+    signature = (pair / SIGNATURE_NAME).read_bytes()
+    content = (pair / MANIFEST_NAME).read_bytes()
+    assert verify_signature(content, manifest, signature, [key]) == key
+    assert main(["check", "toy"]) == 0
+    # A released pair that has one is installed with it.
+    released = home / "code" / "toy"
+    (released / "calibration.json").write_bytes((pair / "calibration.json").read_bytes())
+    (released / MANIFEST_NAME).write_bytes(content)
+    assert main(["build", "toy"]) == 0
+    assert load_manifest(find_pair("toy")).calibration == manifest.calibration
+    (find_pair("toy") / "calibration.json").write_text("{}")
+    assert main(["check", "toy"]) != 0
+
+
+def test_a_calibration_of_another_quantization_is_not_built_in(home, capsys):
+    made = home / "made.json"
+    foreign = calibration_for(shipped.shipped_manifest("toy"))
+    made.write_text(foreign.model_copy(update={"decoder_sha256": "0" * 64}).to_json())
+    assert main(["build", "toy", "--calibration", str(made)]) != Exit.OK
+    assert "duet-device calibrate DATA --pair toy" in capsys.readouterr().err
+    assert not (home / "installed" / "toy").exists()

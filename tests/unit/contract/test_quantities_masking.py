@@ -117,6 +117,7 @@ def test_forty_quantities_and_beyond_have_labels() -> None:
     assert masked.find("A") is None
 
 
+@pytest.mark.slow
 def test_a_long_question_is_masked_in_reasonable_time() -> None:
     for question in (
         "1 " * 50_000,

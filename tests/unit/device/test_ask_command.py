@@ -363,28 +363,11 @@ def test_deadline_already_passed(cloud: ScriptedCloud, capsys: Captured) -> None
     assert "(--timeout)" in capsys.readouterr().err
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from duet_device.cli import main; sys.exit(main())"
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=30
-    )
-
-
-def test_help_names_every_exit_code_and_comes_at_once() -> None:
-    began = time.perf_counter()
-    result = run("ask", "--help")
-    # Loose: what counts is that neither gRPC nor llama.cpp nor pydantic is imported.
-    assert time.perf_counter() - began < 2
+def test_help_names_every_exit_code(capsys: Captured) -> None:
+    assert main(["ask", "--help"]) == ExitCode.OK
+    shown = capsys.readouterr().out
     for code in ExitCode:
-        assert f"  {code.value}  " in result.stdout
-
-
-def test_help_imports_nothing_heavy() -> None:
-    program = (
-        "import sys; from duet_device.cli import main; main(['ask', '--help']); "
-        "sys.exit(bool({'grpc', 'llama_cpp', 'pydantic', 'numpy'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+        assert f"  {code.value}  " in shown
 
 
 @pytest.mark.parametrize("command", [["ask", "why?"], ["ask", "why?", "--timeout", "0.000001"]])
@@ -401,6 +384,7 @@ def test_ctrl_c_is_the_callers_again_when_a_question_has_ended(
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     program = (
         "import sys; from duet_device import client; "
@@ -431,6 +415,7 @@ def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     assert err.strip() == b"duet-device: interrupted"
 
 
+@pytest.mark.slow
 def test_closed_stdout_ends_quietly(home: Path) -> None:
     program = (
         "import sys; from duet_device import client; "

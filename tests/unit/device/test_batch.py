@@ -271,6 +271,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(installed: Path, tmp_path: Path) -> None:
     def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
         while request.question == "slow" and context.is_active():

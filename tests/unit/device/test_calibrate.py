@@ -9,6 +9,7 @@ import pytest
 
 from duet_contract.calibration import parse_calibration
 from duet_contract.manifest import load_manifest
+from duet_device import client as client_module
 from duet_device.cli import main
 from duet_device.client import Client
 from duet_device.errors import ExitCode
@@ -37,7 +38,8 @@ def sure_of_easy_ones(ids: Sequence[int]) -> float:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> ScriptedDecoder:
     made = ScriptedDecoder(knows_easy_ones, sure_of_easy_ones)
-    monkeypatch.setattr(pair_module, "load_decoder", lambda pair, threads: made)
+    for module in (pair_module, client_module):
+        monkeypatch.setattr(module, "load_decoder", lambda pair, threads: made)
     return made
 
 
@@ -82,11 +84,15 @@ class TestCalibrate:
         assert found.gate.trusted == pytest.approx(0.5, abs=0.2)
         for name in ("never", "always", "random", "oracle", "AUROC", found.gate.measure):
             assert name in shown.out
-        with Client(pair, decoder=decoder, route="auto") as client:
+        with Client(pair, decoder=decoder, route="auto") as client:  # type: ignore[arg-type]
             kept = client.ask("is it easy?").receipt
         assert kept.source == "device"
         assert kept.route
         assert kept.route.taken == "device"
+        assert kept.route.chance == 1
+        assert main(["ask", "--route", "auto", "--json", "is it easy?"]) == 0
+        route = json.loads(capsys.readouterr().out)["route"]
+        assert (route["taken"], route["measure"]) == ("device", found.gate.measure)
 
     def test_recorded_questions_are_not_asked_again(
         self,

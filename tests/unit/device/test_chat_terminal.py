@@ -13,6 +13,8 @@ from duet_device.errors import ExitCode
 from tests.doubles.cloud import ScriptedCloud, done, tokens
 from tests.doubles.terminal import CTRL_C, CTRL_D, Terminal
 
+pytestmark = pytest.mark.slow
+
 UP, HOME = "\x1b[A", "\x01"
 
 

@@ -14,6 +14,8 @@ from duet_device.pairs.pair import Pair
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.tcp import serving
 
+pytestmark = pytest.mark.slow
+
 # Each question is stopped after a random time, in one of several ways. Its arguments: the seed, the
 # directory of a pair, and addresses.
 PROGRAM = """

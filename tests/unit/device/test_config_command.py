@@ -163,6 +163,7 @@ VALUES = TEXT | st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.none()
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=6))
+@pytest.mark.slow
 def test_any_changes_leave_exactly_what_was_set(changes: list[tuple[str, object]]) -> None:
     config.config_path().unlink(missing_ok=True)
     wanted: dict[str, object] = {}

@@ -46,6 +46,7 @@ def test_text_is_read_as_it_is(data: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [made.pdf, made.docx, made.xlsx, made.pptx])
+@pytest.mark.slow
 def test_documents_give_their_text_whatever_they_are_called(
     make: Callable[[str], bytes], tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_documents_give_their_text_whatever_they_are_called(
     assert PRIVATE in document.text
 
 
+@pytest.mark.slow
 def test_html_gives_its_text(tmp_path: Path) -> None:
     page = f"<html><script>alert()</script><p>{PRIVATE.replace('safe', '<b>safe</b>')}</p></html>"
     (document,) = read(write(tmp_path / "page.html", page))
@@ -86,6 +88,7 @@ def test_nothing_that_a_document_points_to_is_fetched(offline: list[object]) -> 
 
 
 @pytest.mark.parametrize("before", [b"\n", b"\r\n\x80mail\0" * 50, b"x" * 1024])
+@pytest.mark.slow
 def test_a_pdf_may_begin_late(before: bytes, tmp_path: Path) -> None:
     (document,) = read(write(tmp_path / "mail.pdf", before + made.pdf(PRIVATE)))
     assert PRIVATE in document.text
@@ -110,6 +113,7 @@ def paragraphs(count: int) -> bytes:
 
 
 @pytest.mark.parametrize("data", [nested_runs(50_000), paragraphs(800_000)])
+@pytest.mark.slow
 def test_documents_have_a_time_limit_together(data: bytes, tmp_path: Path) -> None:
     slow = write(tmp_path / "slow.docx", data)
     started = time.monotonic()
@@ -139,6 +143,7 @@ def test_a_parser_that_crashes_is_an_error(tmp_path: Path, monkeypatch: pytest.M
         read(write(tmp_path / "a.pdf", made.pdf(PRIVATE)))
 
 
+@pytest.mark.slow
 def test_many_documents_share_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
     start = documents._start
@@ -150,6 +155,7 @@ def test_many_documents_share_one_process(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(started) == 1
 
 
+@pytest.mark.slow
 def test_stdin_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(made.pdf(PRIVATE))))
     (document,) = read("-")
@@ -159,6 +165,7 @@ def test_stdin_once(monkeypatch: pytest.MonkeyPatch) -> None:
         read("-", "-")
 
 
+@pytest.mark.slow
 def test_folders_are_read_whole_in_order_and_say_what_they_leave_out(tmp_path: Path) -> None:
     folder = tmp_path / "case"
     write(folder / "b.txt", "second")
@@ -203,6 +210,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.slow
 def test_what_cannot_be_read_is_said_and_not_quoted(name: str, tmp_path: Path) -> None:
     data, said = BAD[name]
     path = write(tmp_path / "file", data)

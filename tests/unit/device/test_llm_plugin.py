@@ -1,5 +1,6 @@
 """`llm-duet` in the real `llm`: events, usage, receipt, conversations, options, its command."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -20,6 +21,8 @@ from duet_device import client
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.unit.device.conftest import manifest_data
+
+pytestmark = pytest.mark.slow
 
 MODEL = "duet/bytes"
 
@@ -66,7 +69,13 @@ def test_signal_is_reasoning_and_the_receipt_is_the_json(model: llm.Model) -> No
     assert (usage.input, usage.output, usage.details) == (4, 7 + 11, {"reasoning_tokens": 7})
     assert response.resolved_model == "bytes@1.0.0"
     receipt = response.json()
-    assert receipt["tokens"] == {"question": 4, "signal": 7, "answer": 11, "context": 0}
+    assert receipt["tokens"] == {
+        "question": 4,
+        "signal": 7,
+        "answer": 11,
+        "context": 0,
+        "spared": None,
+    }
     assert receipt["source"] == "duet"
 
 
@@ -76,6 +85,39 @@ async def test_async_model(cloud: ScriptedCloud) -> None:
     assert kinds == {"reasoning", "text"}
     assert await response.text() == "häppy 🙂"
     assert (await response.usage()).details == {"reasoning_tokens": 7}
+
+
+def test_the_async_model_keeps_its_client_for_a_loop(
+    cloud: ScriptedCloud, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[object] = []
+
+    def load(pair: object, threads: object) -> ScriptedDecoder:
+        loaded.append(pair)
+        return decoder
+
+    monkeypatch.setattr(client, "load_decoder", load)
+    model = llm.get_async_model(MODEL)
+
+    async def ask(*questions: str) -> list[str]:
+        # In tasks of their own, as a server has them.
+        asked = [asyncio.ensure_future(_text(model, each)) for each in questions]
+        return [await each for each in asked]
+
+    assert asyncio.run(ask("a?", "b?", "c?")) == ["häppy 🙂"] * 3
+    assert len(loaded) == 1
+    (kept,) = model._clients.values()  # type: ignore[attr-defined]
+    # A loop that has ended keeps no decoder once another asks.
+    assert asyncio.run(ask("d?")) == ["häppy 🙂"]
+    assert len(loaded) == 2
+    assert kept.is_closed
+    asyncio.run(model.close())  # type: ignore[attr-defined]
+    assert not model._clients  # type: ignore[attr-defined]
+
+
+async def _text(model: llm.AsyncModel, question: str) -> str:
+    text: str = await model.prompt(question).text()
+    return text
 
 
 def test_a_conversation_is_the_decoders_sequence(

@@ -124,15 +124,20 @@ def test_a_draft_that_stays_costs_one_step_a_chunk() -> None:
     assert costs == [3, 1, 1]
 
 
-def test_sampling_starts_behind_the_prompt() -> None:
-    decoder = decoder_of(lambda ids: 97 + len(ids) % 3)
-    ahead = Lookahead(decoder, list(b" A:"), ENDS, 4)  # type: ignore[arg-type]
-    ahead.evaluate(ahead.arrive(list(b"xy")), want_next=False)
-    while ahead.step():
-        pass
-    assert ahead.arrive(list(b" A:"), last=True) == []
+@given(every=st.integers(2, 9), signal=small, steps=st.integers(0, 9), most=st.integers(1, 8))
+def test_sampling_starts_behind_the_prompt(
+    every: int, signal: list[int], steps: int, most: int
+) -> None:
+    decoder = decoder_of(changing(every))
+    ahead = Lookahead(decoder, list(b" A:"), ENDS, most)  # type: ignore[arg-type]
+    for token in signal:
+        ahead.evaluate(ahead.arrive([token]), want_next=False)
+        for _ in range(steps):
+            ahead.step()
+    if rest := ahead.arrive(list(b" A:"), last=True):
+        ahead.evaluate(rest, want_next=True)
     ahead.drop()
-    assert bytes(decoder.ids) == b"S:xy A:"
+    assert decoder.ids == [*PROMPT, *signal, *b" A:"]
     decoder.most_likely()
 
 

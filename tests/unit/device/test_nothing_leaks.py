@@ -29,6 +29,8 @@ from tests.doubles.cloud import ScriptedCloud, abort, done, done_text, text, tok
 from tests.doubles.decoder import END, ScriptedDecoder, answering
 from tests.doubles.recorder import Recorder
 
+pytestmark = pytest.mark.slow
+
 RUN = 12
 SIGNAL = b"because"
 

@@ -182,10 +182,10 @@ def test_other_errors_are_not_taken_for_it(
 
 def test_why_to_doubt_an_answer(capsys: pytest.CaptureFixture[str]) -> None:
     output = Output(as_json=False, show_signal=False, quiet=True)
-    output.receipt(receipt(signal="4*1.50=6.", answer="56", low_confidence=True))
-    assert "the answer is not the signal's last result; check it" in capsys.readouterr().err
-    cut = receipt(signal="4*1.50=6.", answer="56", low_confidence=True, finish="end+budget")
-    output.receipt(cut)
+    doubts = ("4*1.50=7 does not hold", "the answer is not the signal's last result")
+    output.receipt(receipt(doubts=doubts, low_confidence=True))
+    assert f"low confidence: {', '.join(doubts)}; check it" in capsys.readouterr().err
+    output.receipt(receipt(low_confidence=True))
     assert "this pair may not know" in capsys.readouterr().err
 
 

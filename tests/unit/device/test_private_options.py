@@ -55,6 +55,7 @@ def seen(decoder: ScriptedDecoder) -> str:
     return bytes(token for token in decoder.ids if token < END).decode()
 
 
+@pytest.mark.slow
 def test_context_from_files_and_stdin(
     cloud: ScriptedCloud,
     decoder: ScriptedDecoder,
@@ -165,6 +166,7 @@ def test_bad_dictionary_sends_nothing(
     assert cloud.requests == []
 
 
+@pytest.mark.slow
 def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCloud) -> None:
     """The link is closed while it is being made, of which gRPC must not complain."""
     program = (

@@ -53,6 +53,7 @@ def numeric(text: str) -> list[str]:
     return [char for char in text if unicodedata.category(char)[0] == "N"]
 
 
+@pytest.mark.slow
 def test_no_digit_of_ten_thousand_questions_leaves_the_device(private: Manifest) -> None:
     nothing_asked = build_request("pens", private, Settings())
     nothing_asked.request_id = nothing_asked.question = ""

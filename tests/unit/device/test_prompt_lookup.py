@@ -20,6 +20,7 @@ rules = st.dictionaries(
     prompt=st.lists(st.integers(0, 3), min_size=1, max_size=40),
     limit=st.integers(0, 60),
 )
+@pytest.mark.slow
 def test_prompt_lookup_equals_plain_greedy(
     rules: dict[tuple[int, int], int], prompt: list[int], limit: int
 ) -> None:
@@ -43,6 +44,7 @@ def test_prompt_lookup_equals_plain_greedy(
     limit=st.integers(1, 60),
     odds=st.lists(st.floats(0.01, 1), min_size=7, max_size=7),
 )
+@pytest.mark.slow
 def test_confidence_is_that_of_the_least_likely_token_with_and_without(
     rules: dict[tuple[int, int], int], prompt: list[int], limit: int, odds: list[float]
 ) -> None:

@@ -101,6 +101,7 @@ def test_the_absence_of_a_model_is_said_once() -> None:
     assert "no spaCy model is installed" in notes[0]
 
 
+@pytest.mark.slow
 def test_names_come_from_a_model_where_one_is_installed(tmp_path: Path) -> None:
     import spacy
 

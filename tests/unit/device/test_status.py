@@ -103,6 +103,7 @@ def test_purge_deletes_all_of_it_and_nothing_else(
     assert capsys.readouterr().out == "nothing is stored\n"
 
 
+@pytest.mark.slow
 def test_purge_asks(filled: MemoryKeyring, capsys: Captured) -> None:
     assert main(["purge"]) == ExitCode.USAGE
     assert "duet-device purge --yes deletes without asking" in capsys.readouterr().err
@@ -117,6 +118,7 @@ def test_purge_asks(filled: MemoryKeyring, capsys: Captured) -> None:
     assert everything() == before
 
 
+@pytest.mark.slow
 def test_alone_on_a_terminal_it_says_what_to_do_next(places: Path) -> None:
     with Terminal(columns=40) as terminal:
         assert terminal.end() == ExitCode.OK

@@ -17,6 +17,8 @@ import pytest
 from duet_device.errors import ExitCode
 from tests.doubles.manifests import manifest_data
 
+pytestmark = pytest.mark.slow
+
 ANSWER = "häppy 🙂\n".encode()
 # The installed program, with a decoder that needs no model.
 PROGRAM = """

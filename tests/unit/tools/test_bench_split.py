@@ -44,9 +44,7 @@ def test_unknown_figures_are_answered_with_the_known_ones(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bench(["figures", "--figures", "bytes,nothing"])
-    assert (
-        "no figures named nothing; there are: startup, overhead, decoder" in capsys.readouterr().err
-    )
+    assert "no figure 'nothing'; there are: startup, overhead, decoder" in capsys.readouterr().err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,7 +62,7 @@ def test_how_long_a_run_takes_counts_what_a_sweep_adds() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"modes": ("duet", "gated")}, "no mode 'gated'; there are: duet, large-alone"),
+        ({"modes": ("duet", "gated")}, "no mode 'gated'; there are: duet, auto, large-alone"),
         ({"modes": ()}, "no modes chosen"),
         ({"profile": "burst"}, "no profile 'burst'; there are: synchronous"),
         ({"profile": "constant"}, "needs --rate"),

@@ -32,7 +32,7 @@ from duet_tools.split.modes.base import Asking
 from duet_tools.split.modes.replayed import Arrived, ReplayedDevice
 from duet_tools.split.modes.split import add_saving
 from duet_tools.split.wire import Ways
-from tests.doubles.decoder import ScriptedDecoder, answering
+from tests.doubles.decoder import ScriptedDecoder, answering, likely
 from tests.doubles.tcp import read_all, serving
 
 
@@ -127,7 +127,7 @@ def test_an_answer_is_judged_where_a_device_judges_it(
     decoder: SlowDecoder, manifest: Manifest, confidence: float | None, low: bool | None
 ) -> None:
     judged: list[bytes] = []
-    decoder.odds = lambda: judged.append(bytes(decoder.ids)) or [0.4]  # type: ignore[func-returns-value]
+    decoder.odds = lambda: judged.append(bytes(decoder.ids)) or [likely(0.4)]  # type: ignore[func-returns-value]
     defaults = manifest.defaults.model_copy(update={"confidence": confidence})
     pair = manifest.model_copy(update={"defaults": defaults})
     device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
@@ -150,7 +150,7 @@ def test_an_answer_is_judged_where_a_device_judges_it(
 def test_an_answer_that_is_not_the_signals_result_is_marked(
     decoder: SlowDecoder, manifest: Manifest, signal: str, reason: int, low: bool
 ) -> None:
-    decoder.odds = lambda: [1.0]
+    decoder.odds = lambda: [likely(1.0)]
     defaults = manifest.defaults.model_copy(update={"confidence": 0.5})
     pair = manifest.model_copy(update={"defaults": defaults})
     device = ReplayedDevice(decoder, Asking(pair, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]

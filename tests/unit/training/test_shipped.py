@@ -133,7 +133,7 @@ def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
     given = ["--pair", "word-problems-135m", "--dry-run", "--base", "b", "--worked", "w.jsonl"]
     given += ["--into", "i", "--serving-python", "p"]
     assert train_release([str(tmp_path), *given]) == 0
-    assert capsys.readouterr().out.count("python -m") == 13
+    assert capsys.readouterr().out.count("python -m") == 14
 
 
 def test_without_vllm_nothing_is_served(tmp_path, capsys):
@@ -268,6 +268,7 @@ def test_figures_that_are_missing_are_none(tmp_path):
         "served": None,
         "wall_clock": None,
         "parity": None,
+        "signals": None,
         "samples": [],
     }
 

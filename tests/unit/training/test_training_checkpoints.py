@@ -8,6 +8,7 @@ import pytest
 
 from duet_training.errors import CheckpointError
 from duet_training.rl.checkpoints import Checkpoints, State, load_policies
+from duet_training.settings.run import CheckpointSettings
 
 
 class _Policy:
@@ -25,8 +26,9 @@ class _Policy:
         self.loaded = (directory / "weights").read_text()
 
 
-def _checkpoints(tmp_path, binding=None, keep=2):
-    return Checkpoints(tmp_path / "checkpoints", binding or {"a": {"b": 1}}, keep)
+def _checkpoints(tmp_path, binding=None, keep=2, milestones=()):
+    settings = CheckpointSettings(every=1, keep=keep, milestones=milestones)
+    return Checkpoints(tmp_path / "checkpoints", binding or {"a": {"b": 1}}, settings)
 
 
 def test_the_last_ones_are_kept(tmp_path):
@@ -39,6 +41,21 @@ def test_the_last_ones_are_kept(tmp_path):
     assert state == State(10, 0.5)
     load_policies(directory, policies)
     assert policies["reasoner"].loaded == "10"
+
+
+def test_milestones_are_kept_in_addition(tmp_path):
+    checkpoints = _checkpoints(tmp_path, milestones=(3, 6))
+    for step in range(1, 9):
+        checkpoints.save(State(step, 0.5), {"reasoner": _Policy()})
+    assert checkpoints.steps() == [3, 6, 7, 8]
+    assert checkpoints.last()[0].step == 8
+
+
+def test_when_a_checkpoint_is_due():
+    settings = CheckpointSettings(every=4, keep=2, milestones=(3, 6, 20))
+    assert [step for step in range(1, 11) if settings.due(step, 10)] == [3, 4, 6, 8, 10]
+    assert settings.kept(10) == 4
+    assert settings.kept(20) == 5
 
 
 def test_a_full_disk_leaves_the_last_good_one(tmp_path):

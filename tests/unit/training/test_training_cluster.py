@@ -33,7 +33,14 @@ def devices(monkeypatch):
 def asked(monkeypatch):
     """What Ray is started with."""
     options = {}
-    monkeypatch.setattr(cluster.ray, "init", lambda **given: options.update(given))
+    started = SimpleNamespace(address_info={"session_dir": "/tmp/ray/session_of_this"})
+
+    def init(**given):
+        options.update(given)
+        return started
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    monkeypatch.setattr(cluster, "_logs", dict(cluster._logs))
     with mock.patch.dict(os.environ):
         yield options
 
@@ -51,6 +58,7 @@ def test_without_one_ray_is_started(asked, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     cluster.start_ray(_hardware("hardware=h100x4"))
     assert asked["num_cpus"] == 32
+    assert cluster.ray_logs() == "Ray's logs: /tmp/ray/session_of_this/logs"
     cluster.start_ray(_hardware("hardware=cpu"))
     assert asked["runtime_env"]["env_vars"]["VERL_PLATFORM"] == "cpu"
 
@@ -69,7 +77,7 @@ def test_ray_that_does_not_start_is_one_line(monkeypatch, address, said):
             os.environ["RAY_ADDRESS"] = address
         with pytest.raises(ClusterError, match=said) as caught:
             cluster.start_ray(_hardware("hardware=cpu"))
-    assert str(caught.value).endswith("(The current node timed out)")
+    assert str(caught.value).endswith(f"(The current node timed out; {cluster.ray_logs()})")
 
 
 def test_both_policies_share_a_pool_of_every_node(devices):

@@ -63,7 +63,8 @@ def begun(monkeypatch):
         done.append(("start", *names))
         return dict.fromkeys(names, object())
 
-    def load(weights, policies):
+    def load(weights, policies, *, weights_only):
+        assert weights_only
         done.append((str(weights), *policies))
 
     monkeypatch.setattr(started, "start_policies", start)

@@ -3,6 +3,8 @@
 import json
 from itertools import product
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from duet_training.data.rows import Problem, write_rows
@@ -33,6 +35,14 @@ class Run:
 
     def start(self, *more):
         return main([*self._arguments, *more])
+
+    def held_out(self, name="held-out", first=100, count=4):
+        """A file of questions that are not trained on."""
+        verifier = "tests.doubles.verifiers:DigitVerifier"
+        numbers = range(first, first + count)
+        problems = [Problem(str(i), f"what is {i}?", "1", "own", verifier) for i in numbers]
+        write_rows(problems, "validation", self.home / f"{name}.parquet")
+        return self.home / f"{name}.parquet"
 
     def rows(self):
         lines = (self.home / "run/metrics.jsonl").read_text().splitlines()
@@ -78,10 +88,84 @@ def test_price_and_kl_are_taken_out_of_the_reasoners_reward(run):
 @pytest.mark.parametrize(("more", "reasoner_at"), [([], 0.0), (["validate.temperature=0.7"], 0.7)])
 def test_validation_samples_the_reasoner_as_told_and_the_decoder_greedily(run, more, reasoner_at):
     reasoner, decoder = run.made_of()
-    held_out = [f"data.validation={run.home}/train.parquet", "validate.every=1"]
+    held_out = [f"data.validation={run.held_out()}", "validate.every=1"]
     assert run.start("steps=1", *held_out, *more) == 0
     assert "validation/accuracy" in run.rows()[0]
     assert (reasoner.sampling.temperature, decoder.sampling.temperature) == (reasoner_at, 0.0)
+
+
+def test_each_validation_set_has_its_curve(run):
+    """All sets are answered at once, and the figure of all is that of all questions."""
+    sets = {"easy": run.held_out("easy", 100, 2), "aime24": run.held_out("aime24", 200, 4)}
+    named = ",".join(f"{name}:{file}" for name, file in sets.items())
+    # 8 guided answers and 8 alone come first.
+    run.made_of(answers=["no"] * 16 + ["7", "no", "7", "7", "no", "7"])
+    held_out = [f"data.validation={{{named}}}", "validate.every=1"]
+    assert run.start("steps=1", *held_out) == 0
+    (row,) = run.rows()
+    assert row["validation/easy/accuracy"] == 0.5
+    assert row["validation/aime24/accuracy"] == 0.75
+    assert row["validation/accuracy"] == pytest.approx(4 / 6)
+    assert {"validation/easy/signal_tokens", "validation/aime24/answer_tokens"} <= row.keys()
+    assert run.events.count("reasoner samples") == 2
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_validation_set_that_shares_questions_with_training_is_refused(run, named, capsys):
+    problems = [Problem(str(i), f"What  is {i}? ", "1", "own", "choice") for i in (7, 8)]
+    file = run.home / "shared.parquet"
+    write_rows(problems, "validation", file)
+    value = f"{{apart:{run.held_out()},shared:{file}}}" if named else file
+    assert run.start(f"data.validation={value}", "validate.every=1") == 1
+    error = capsys.readouterr().err
+    assert f"1 of 2 questions of {file} are in the training data, too" in error
+    assert f"--exclude {run.home}/train.parquet" in error
+    assert error.count("\n") == 1
+    assert run.events == []
+    assert not (run.home / "run/metrics.jsonl").exists()
+
+
+def test_data_without_the_columns_is_one_line(run, capsys):
+    pq.write_table(pa.table({"question": ["q"], "answer": ["1"]}), run.home / "train.parquet")
+    assert run.start() == 1
+    error = capsys.readouterr().err
+    assert "train.parquet has not the columns of `duet-train data prepare`" in error
+    assert error.count("\n") == 1
+    assert run.events == []
+
+
+def test_a_resume_with_other_settings_changes_nothing(run, capsys):
+    assert run.start() == 0
+    files = {file: file.read_bytes() for file in (run.home / "run").rglob("*") if file.is_file()}
+    capsys.readouterr()
+    for other in ("objective.loss_aggregation=token-sum", "verl=['trainer.project_name=x']"):
+        assert run.start("resume=true", other) == 1
+        error = capsys.readouterr().err
+        assert "belongs to another configuration" in error
+        assert error.count("\n") == 1
+    assert {f: f.read_bytes() for f in (run.home / "run").rglob("*") if f.is_file()} == files
+
+
+def test_milestones_are_saved_and_kept(run):
+    assert run.start("steps=5", "checkpoint.every=2", "checkpoint.keep=1",
+                     "checkpoint.milestones=[1,3]") == 0  # fmt: skip
+    assert run.saved() == ["step_1", "step_3", "step_5"]
+
+
+def test_micro_batches_weigh_the_advantages_of_their_responses(run):
+    """Signals of 4 and 5 tokens make one micro-batch; one of each is weighed by all 9."""
+    reasoner, _ = run.made_of(answers=["7"])
+    price = ["objective.price.schedule=constant", "objective.price.start=0.5"]
+    rule = "objective.loss_aggregation=micro-batch-token-mean"
+    assert run.start("steps=1", *price, "objective.kl.coefficient=0") == 0
+    (plain,) = reasoner.updates
+    reasoner, _ = run.made_of(answers=["7"])
+    one = ["objective.micro_batch.reasoner=1", "objective.micro_batch.decoder=2"]
+    again = [f"out={run.home}/other", "steps=1", "objective.kl.coefficient=0"]
+    assert run.start(*again, *price, rule, *one) == 0
+    (weighed,) = reasoner.updates
+    factors = weighed.advantages[:, 0] / plain.advantages[:, 0]
+    assert factors.tolist() == pytest.approx([9 / (2 * 4), 9 / (2 * 5)] * 2, rel=1e-6)
 
 
 def test_without_kl_the_initial_model_is_not_asked(run):

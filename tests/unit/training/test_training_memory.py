@@ -7,6 +7,7 @@ import pytest
 
 from duet_training.errors import ConfigError
 from duet_training.pair.lora import check_adapter
+from duet_training.preflight import run as checks
 from duet_training.preflight.memory import (
     CONTEXT,
     GIB,
@@ -20,6 +21,7 @@ from duet_training.preflight.memory import (
     phases,
     resident,
     shape_of,
+    unfreed,
 )
 from duet_training.rl.run import settings_from
 from duet_training.settings.run import AdapterSettings
@@ -141,6 +143,30 @@ def test_the_papers_pair_fits_in_every_phase(hardware, tmp_path):
     assert max(sum(parts.values()) for parts in found.values()) < 0.95 * settings.device_memory
     for engine in engines.values():
         assert cached_tokens(engine, settings.device_memory) > 10 * engine.longest
+
+
+def test_what_a_trainer_keeps_by_hand():
+    """Log-probs read twice the tokens of an update, which adds gradients and kept layer inputs."""
+    engine = Engine(TOY, ranks=2, longest=7, read=14, served=0.5)
+    parts = activations(engine)
+    read = parts["all-gathered"] + 2 * (parts["layer"] + parts["logits"])
+    assert unfreed(engine) == pytest.approx(max(read, sum(parts.values()) + 2000 / GIB))
+
+
+@pytest.mark.parametrize(("empty_cache", "status"), [(True, "ok"), (False, "fail")])
+def test_h100x4_fits_only_if_trainers_free_their_caches(tmp_path, empty_cache, status):
+    """From the second step on, when the decoder's trainer has learned once."""
+    overrides = ["pair=p", "out=o", "data.train=t", "hardware=h100x4"]
+    settings = settings_from([*overrides, f"hardware.empty_cache={empty_cache}"])
+    configs = {name: policy_config(settings, name, "m") for name in settings.policies}
+    *findings, found = checks.memory(settings, _shapes(tmp_path), configs)
+    assert findings[0].what == "GPU memory"
+    assert findings[0].status == status
+    peak = sum(found["reasoner generates"].values())
+    assert peak == pytest.approx(72.3 if empty_cache else 85.9, abs=0.1)
+    assert ("hardware.empty_cache=true" in findings[0].detail) == (not empty_cache)
+    # The decoder's own weight update frees its blocks before its servers wake.
+    assert sum(found["decoder generates"].values()) == pytest.approx(72.3, abs=0.1)
 
 
 def test_the_page_shows_what_is_computed(tmp_path):

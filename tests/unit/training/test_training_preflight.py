@@ -144,7 +144,8 @@ def test_settings_that_are_none_are_one_line(capsys):
 
 def test_an_earlier_run_is_seen(run, tmp_path, capsys, quick):
     settings = settings_from(run)
-    Checkpoints(tmp_path / "run/checkpoints", settings.binding(), 2).save(State(3, 0.1), {})
+    run_of = Checkpoints(tmp_path / "run/checkpoints", settings.binding(), settings.checkpoint)
+    run_of.save(State(3, 0.1), {})
     assert main(run) == 1
     assert "holds a run" in capsys.readouterr().out
     assert main([*run, "resume=true"]) == 0

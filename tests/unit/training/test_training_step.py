@@ -8,10 +8,11 @@ import torch
 
 from duet_training.data.rows import Problem
 from duet_training.data.selection import problems_of_step
-from duet_training.errors import ConfigError, DataError, DivergenceError, worker_failed
+from duet_training.errors import ConfigError, DataError, DivergenceError
 from duet_training.rl.metrics_log import MetricsLog, read_metrics_log
 from duet_training.rl.monitors import agree, finite, log_prob_differences, nothing_to_learn
 from duet_training.rl.sampling import fit_signal, seeds
+from duet_training.verl_backend.cluster import ray_logs, worker_failed
 from duet_training.verl_backend.cpu.rollout import digest
 from duet_training.verl_backend.cpu.sampler import SeededSampler, likeliest
 from duet_training.verl_backend.generation import Response
@@ -202,10 +203,10 @@ def test_what_a_worker_raises_is_one_line():
     cause = RuntimeError("CUDA out of memory.\nTried to allocate 20 GiB")
     error = ray.exceptions.RayTaskError("update", "trace\nback", cause)
     text = worker_failed(error, " in step 3")
-    assert text == (
-        "a worker failed in step 3 (RuntimeError: CUDA out of memory. Tried to allocate 20 GiB)"
-    )
-    assert worker_failed(ray.exceptions.GetTimeoutError("x")) == "a worker failed (GetTimeoutError)"
+    wanted = "a worker failed in step 3 (RuntimeError: CUDA out of memory. Tried to allocate 20 GiB"
+    assert text == f"{wanted}; {ray_logs()})"
+    late = worker_failed(ray.exceptions.GetTimeoutError("x"))
+    assert late == f"a worker failed (GetTimeoutError; {ray_logs()})"
 
 
 def test_a_dead_worker_is_one_line(monkeypatch, capsys):

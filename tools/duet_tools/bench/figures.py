@@ -1,6 +1,5 @@
 """The bench's figures, each side by side with a peer: `duet-bench figures --help`."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,7 +10,7 @@ from duet_tools.bench.run import GROUPS, USUAL, run_figures, steps
 from duet_tools.errors import UsageProblem
 from duet_tools.progress import plain, progress_bar, public_command
 from duet_tools.report.figures import terminal
-from duet_tools.results.figures import Figure, Results, read_results
+from duet_tools.results.figures import Figure
 
 
 @click.command(epilog=f"Figures: {', '.join(GROUPS)}.\n\n{options.EXIT_CODES}")
@@ -60,27 +59,17 @@ def figures(
 
     ENGINE_FLAGS, after --, are vLLM's and go to every engine. Ctrl-C writes the results so far.
     """
-    groups = _groups(chosen)
-    earlier = read_results(out) if out and out.exists() else None
+    groups = options.chosen(chosen, list(GROUPS), "figure")
     if out and not out.parent.is_dir():
         raise UsageProblem(f"there is no directory {out.parent}")
     # Imported here, so that --help and errors of usage come at once.
     from duet_device.settings import default_threads
     from duet_tools.bench.bench import Bench
-    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.results.machine import new_results
     from duet_tools.subjects.workload import Workload
 
     workload = Workload.open(pair)
-    results = Results(
-        machine=describe_machine(),
-        pair=workload.manifest.reference,
-        commit=commit(),
-        date=datetime.now(UTC).date().isoformat(),
-    )
-    if earlier:
-        if (earlier.machine.cpu, earlier.pair) != (results.machine.cpu, results.pair):
-            raise UsageProblem(f"{out} is of another machine or pair: give another --out")
-        results = results.with_figures(earlier.figures)
+    results = new_results(workload.manifest.reference, out)
     console = Console(stderr=True)
     measured: list[Figure] = []
 
@@ -121,12 +110,3 @@ def figures(
         console.print(plain(f"written: {out}"), soft_wrap=True)
     if interrupted:
         raise KeyboardInterrupt
-
-
-def _groups(figures: str) -> list[str]:
-    chosen = [name.strip() for name in figures.split(",") if name.strip()]
-    unknown = [name for name in chosen if name not in GROUPS]
-    if unknown or not chosen:
-        wrong = f"no figures named {', '.join(unknown)}" if unknown else "no figures chosen"
-        raise UsageProblem(f"{wrong}; there are: {', '.join(GROUPS)}")
-    return [name for name in GROUPS if name in chosen]

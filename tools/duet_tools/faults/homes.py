@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from duet_tools.faults.trials import Unheld
+from duet_tools.subjects.authority import PASSPHRASE
 
-PASSPHRASE = "for the length of a measurement"
 _LIMIT_S = 60.0
 # One line that says what failed, and notes before it.
 _MOST_LINES = 4

@@ -19,10 +19,10 @@ from duet_tools.faults import (
     power_cuts,
     stores,
 )
-from duet_tools.faults.services import variables
 from duet_tools.faults.trials import NotRun, Row, Setting, Trials
 from duet_tools.results.faults import FaultResult
 from duet_tools.results.machine import commit
+from duet_tools.subjects.authority import variables
 
 ROWS: tuple[Row, ...] = (
     *links.ROWS,

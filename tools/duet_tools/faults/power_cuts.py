@@ -12,16 +12,16 @@ from pathlib import Path
 from duet_device.errors import DeviceError, ExitCode
 from duet_device.identity.credentials import load_identity
 from duet_tools.faults.homes import Home, Said
-from duet_tools.faults.services import Script, Service, variables
+from duet_tools.faults.services import Script, Service
 from duet_tools.faults.stored import (
     HISTORY_WRITER,
-    authority,
     check_history,
     check_pair,
-    invite,
+    invite_device,
     older,
 )
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.authority import authority, variables
 
 _KILLED_AT = "duet_tools.faults.killed_at"
 
@@ -101,12 +101,12 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
     home = Home(setting.scratch / "enroll")
     options = ("--enrollment-port", "0")
     with (
-        authority(setting) as directory,
+        authority(setting.scratch / "authority") as directory,
         Service(setting, "--tls-dir", str(directory), *options, script=Script()) as service,
     ):
         port = service.events("loading")[0]["enrollment_port"]
         address = f"127.0.0.1:{port}"
-        home.run("enroll", address, invite()).check(0)
+        home.run("enroll", address, invite_device()).check(0)
 
         def certificate(home: Home) -> str:
             with variables(**home.environment):
@@ -129,7 +129,7 @@ def _enrollment(setting: Setting, trials: Trials) -> None:
 
         def arguments() -> tuple[str, ...]:
             # A code is spent once.
-            return ("enroll", address, invite())
+            return ("enroll", address, invite_device())
 
         # A command that was killed after its work has spent its code: repeated, it is refused.
         codes = (int(ExitCode.OK), int(ExitCode.IDENTITY))

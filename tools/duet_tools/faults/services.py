@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -193,18 +192,3 @@ def settled(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(_POLL_S)
     return True
-
-
-@contextlib.contextmanager
-def variables(**values: str) -> Iterator[None]:
-    """Set environment variables for a while, for this process and those that it starts."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ |= values
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -4,19 +4,16 @@ import json
 import secrets
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from duet_contract.errors import ContractError
 from duet_contract.integrity import verify_files
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_device.home import HISTORY_NAME
-from duet_tools.faults.homes import PASSPHRASE, Home
-from duet_tools.faults.services import variables
+from duet_tools.faults.homes import Home
 from duet_tools.faults.trials import Setting, Unheld
+from duet_tools.subjects.authority import invite
 
 HISTORY_WRITER = "duet_tools.faults.history_writer"
 _OLD = "0.0.1"
@@ -33,23 +30,9 @@ def older(setting: Setting) -> Path:
     return old
 
 
-@contextmanager
-def authority(setting: Setting) -> Iterator[Path]:
-    """An authority, for this process's `duet-cloud admin` and for a service's `--tls-dir`."""
-    directory = setting.scratch / "authority"
-    with variables(DUET_AUTHORITY=str(directory), DUET_AUTHORITY_PASSPHRASE=PASSPHRASE):
-        _admin("init")
-        yield directory
-
-
-def invite() -> str:
-    """Return a code for a device that has none yet."""
-    return _admin("invite", f"device-{secrets.token_hex(4)}").strip()
-
-
-def _admin(*arguments: str) -> str:
-    command = [sys.executable, "-m", "duet_cloud", "admin", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+def invite_device() -> str:
+    """Return a code for a device of a name that no other has."""
+    return invite(f"device-{secrets.token_hex(4)}")
 
 
 def check_history(home: Home, stored: list[str]) -> None:

@@ -11,13 +11,13 @@ from duet_tools.faults.homes import Home, Said
 from duet_tools.faults.services import Script, Service
 from duet_tools.faults.stored import (
     HISTORY_WRITER,
-    authority,
     check_history,
     check_pair,
-    invite,
+    invite_device,
     older,
 )
 from duet_tools.faults.trials import Row, Setting, Trials, Unheld
+from duet_tools.subjects.authority import authority
 
 _CLOCK_JUMP = "duet_tools.faults.clock_jump"
 _QUESTION = "Nina had 40 euros. She bought 3 books for 8 euros each. How much is left?"
@@ -51,7 +51,7 @@ class _Stored:
 
     def enroll(self) -> tuple[str, ...]:
         """Return an enrollment, with a code of its own."""
-        return ("enroll", self.enrollment, invite())
+        return ("enroll", self.enrollment, invite_device())
 
     def check(self, home: Home) -> None:
         """Check that all of this is still in a home, and can be used.
@@ -71,13 +71,13 @@ def _with_stored(run: Callable[[_Stored, Trials], None]) -> Callable[[Setting, T
     def row(setting: Setting, trials: Trials) -> None:
         home = Home(setting.scratch / "used")
         with (
-            authority(setting) as directory,
+            authority(setting.scratch / "authority") as directory,
             Service(
                 *(setting, "--tls-dir", str(directory), "--enrollment-port", "0"), script=Script()
             ) as service,
         ):
             enrollment = f"127.0.0.1:{service.events('loading')[0]['enrollment_port']}"
-            home.run("enroll", enrollment, invite()).check(_OK)
+            home.run("enroll", enrollment, invite_device()).check(_OK)
             home.run("logs", "on").check(_OK)
             home.run("pull", str(older(setting)), "--allow-unsigned", "--quiet").check(_OK)
             answers = home.run("20", module=(HISTORY_WRITER,)).check(_OK).out.split()
@@ -143,7 +143,9 @@ def _read_only(stored: _Stored, trials: Trials) -> None:
                 said = home.run(*arguments).check(*codes)
                 if arguments == stored.ask and json.loads(said.out)["source"] != "duet":
                     raise Unheld("the device answers alone")
-                _check_on_disk(stored, home, forgotten=False)
+        # The disk is read-only to the end: what is there now was there after each command.
+        with trials.trial():
+            _check_on_disk(stored, home, forgotten=False)
 
 
 def _clock(stored: _Stored, trials: Trials) -> None:

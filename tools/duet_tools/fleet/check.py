@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import grpc
 import numpy as np
@@ -28,8 +29,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict
 
-from duet_contract.channels import open_aio_channel, open_channel
-from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools.errors import BenchError
 from duet_tools.fleet.costs import Costs, Device, Engine, Speed
@@ -38,9 +38,9 @@ from duet_tools.fleet.simulation import Fleet, Seen, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
 from duet_tools.results.machine import commit, describe_machine, load_average
-from duet_tools.subjects.children import Child, free_port
+from duet_tools.subjects.children import Child, free_port, serves
 from duet_tools.subjects.placement import staying_on
-from duet_tools.subjects.service import Service, is_ready
+from duet_tools.subjects.service import Service
 from duet_tools.subjects.subject import READY_S
 from duet_tools.subjects.workload import Workload, question
 
@@ -186,9 +186,7 @@ def _scripted(workload: Workload, flags: Sequence[str]) -> Iterator[list[str]]:
             command += ["--pair", str(workload.directory), "--port", str(port), *flags]
             child = stack.enter_context(Child("a scripted replica", command, script))
             addresses.append(f"127.0.0.1:{port}")
-            with open_channel(addresses[-1]) as channel:
-                control = ControlServiceStub(channel)
-                child.wait_until(lambda control=control: is_ready(control), READY_S)  # type: ignore[misc]
+            child.wait_until(partial(serves, addresses[-1]), READY_S)
         yield addresses
 
 

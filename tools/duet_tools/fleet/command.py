@@ -3,7 +3,7 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from duet_tools.fleet.patterns import HOURS, KINDS, RANGES, Pattern
 from duet_tools.fleet.prometheus import Fleet, read_fleet
 from duet_tools.fleet.simulation import MODES, Mode, Setup
 from duet_tools.link.profiles import link_named
-from duet_tools.options import FILE, MOST_PRICE, SEED
+from duet_tools.options import FILE, MOST_PRICE, SEED, chosen
 
 _RESULTS = Path(__file__).parents[1] / "results" / "split_cpu.json"
 _EXITS = """\b
@@ -153,7 +153,7 @@ def capacity(context: click.Context, /, out: Path | None, check: bool, **options
         return
     result = simulate(
         setup,
-        _modes(options["modes"]),
+        chosen(options["modes"], MODES, "mode"),
         Prices(replica_hour=options["price"], egress_gb=options["egress_price"]),
         seed=options["seed"],
         replications=options["replications"],
@@ -201,7 +201,7 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
     objective = options["objective"]
     needed: list[Needed] = []
     unreached: list[Mode] = []
-    for mode in _modes(options["modes"]):
+    for mode in chosen(options["modes"], MODES, "mode"):
         found = fewest_replicas(setup, mode, objective, options["seed"], _tell)
         needed.append(Needed(mode=mode, fewest=found))
         if sys.stderr.isatty():
@@ -223,15 +223,6 @@ def _find(setup: Setup, options: dict[str, Any], out: Path | None) -> None:
             f"--objective {objective:g} is not reached by {' and '.join(unreached)}: a question "
             "alone takes longer"
         )
-
-
-def _modes(text: str) -> list[Mode]:
-    chosen = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in chosen if name not in get_args(Mode)]
-    if unknown or not chosen:
-        wrong = f"no mode {unknown[0]!r}" if unknown else "no mode chosen"
-        raise UsageProblem(f"{wrong}; there are: {', '.join(MODES)}")
-    return [mode for mode in MODES if mode in chosen]
 
 
 def _numbers(option: str, text: str) -> tuple[float, ...]:

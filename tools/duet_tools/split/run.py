@@ -13,6 +13,7 @@ from duet_contract.errors import TransportError
 from duet_device.errors import DeviceError
 from duet_device.identity.credentials import identity_for
 from duet_device.pairs.pair import Pair, load_decoder
+from duet_device.policy.calibrations import HOW, calibration_of
 from duet_device.settings import default_threads
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.link.profiles import link_named
@@ -134,6 +135,16 @@ def _plan(options: Options, workload: Workload) -> Plan:
         )
     plan = Plan(**{**vars(asked), "budgets": budgets, "links": asked.links or ("none",)})
     plan.cells()
+    if "auto" in plan.modes:
+        try:
+            calibration = calibration_of(Pair(workload.directory, manifest))
+        except DeviceError as error:
+            raise UsageProblem(f"mode auto: {error}") from error
+        if calibration is None:
+            raise UsageProblem(
+                f"mode auto: {manifest.id} has no calibration; make one with: {HOW} --pair "
+                f"{manifest.id}"
+            )
     if "large-alone-service" in plan.modes and not answers_in_reasoning(workload):
         raise UsageProblem(
             f"large-alone-service: the service of {manifest.id} stops where reasoning ends and "
@@ -147,7 +158,7 @@ def _check_reasoner(options: Options, plan: Plan, workload: Workload) -> None:
     modes = set(plan.modes)
     by_openai = modes & {"large-alone", "truncated"}
     missing = []
-    if modes & {"duet", "large-alone-service"} and not options.server:
+    if modes & {"duet", "auto", "large-alone-service"} and not options.server:
         missing.append("--server")
     if by_openai and not options.openai:
         missing.append("--openai")
@@ -282,6 +293,11 @@ def _notes(
         notes.append(
             "What evaluation on arrival saved was measured for each signal, by evaluating it "
             "again in one go behind its prompt."
+        )
+    if "auto" in plan.modes:
+        notes.append(
+            "Auto: the device judged each question by the pair's calibration. Tokens of signals "
+            "that it did not need after all count as the large model's."
         )
     if {"large-alone", "truncated"} & set(plan.modes):
         notes.append(

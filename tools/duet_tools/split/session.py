@@ -19,6 +19,7 @@ from duet_tools.split.checking import Check
 from duet_tools.split.endpoint import OpenAIModel
 from duet_tools.split.energy import EnergyMeter
 from duet_tools.split.link_time import tell_link_from_cloud
+from duet_tools.split.modes.auto import Auto
 from duet_tools.split.modes.base import Asking, Mode
 from duet_tools.split.modes.device import DeviceAlone
 from duet_tools.split.modes.large import LargeAlone, LargeAloneService, Truncated
@@ -164,7 +165,7 @@ class Session:
         if cell.mode == "device-alone":
             self.servers.stop()
             return None, None
-        if cell.mode in ("duet", "large-alone-service"):
+        if cell.mode in ("duet", "auto", "large-alone-service"):
             address = self.servers.service()
             if self.folder.probe is None:
                 self._probe(address, cell)
@@ -211,12 +212,14 @@ class Session:
         if cell.mode == "device-alone":
             return DeviceAlone(self.asking, self.pair, self.decoder)
         assert cell.budget is not None
+        if cell.mode == "auto":
+            return Auto(self.asking, self.pair, self.decoder, cell.budget)
         return Split(self.asking, self.pair, self.decoder, cell.budget, live=cell.live)
 
 
 def needs_decoder(plan: Plan) -> bool:
     """Return whether any of the modes runs the small model."""
-    return bool({"duet", "device-alone"} & set(plan.modes))
+    return bool({"duet", "auto", "device-alone"} & set(plan.modes))
 
 
 def _warm_up_question(number: int) -> Question:

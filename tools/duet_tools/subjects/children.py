@@ -9,12 +9,33 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from duet_tools.errors import BenchError
 
+if TYPE_CHECKING:
+    import grpc
+
 _STOP_S = 15.0
 _POLL_S = 0.1
+
+
+def serves(address: str, credentials: "grpc.ChannelCredentials | None" = None) -> bool:
+    """Return whether a service's own health check says that it answers questions."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    from duet_contract.channels import open_channel
+    from duet_contract.v1 import inference_pb2
+
+    service = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+    request = health_pb2.HealthCheckRequest(service=service)
+    with open_channel(address, credentials) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=2)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def free_port() -> int:

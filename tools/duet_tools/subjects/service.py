@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import grpc
 
-from duet_contract.channels import open_aio_channel, open_channel
-from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
-from duet_contract.v1.control_pb2_grpc import ControlServiceStub
+from duet_contract.channels import open_aio_channel
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
-from duet_tools.subjects.children import free_port
+from duet_tools.subjects.children import free_port, serves
 from duet_tools.subjects.subject import READY_S, EngineProcess, Round, Stream, engine_flags, timed
 from duet_tools.subjects.workload import Workload
 
@@ -36,9 +34,7 @@ class Service(EngineProcess):
         )
         self._channel: grpc.aio.Channel | None = None
         try:
-            with open_channel(self.address) as channel:
-                control = ControlServiceStub(channel)
-                self._child.wait_until(lambda: is_ready(control), READY_S)
+            self._child.wait_until(lambda: serves(self.address), READY_S)
         except BaseException:
             self._child.stop()
             raise
@@ -67,11 +63,3 @@ async def _stream(stub: InferenceServiceStub, request: ReasonRequest) -> Stream:
         else:
             tokens = response.end.signal_tokens
     return Stream(tokens, first, time.perf_counter() - began)
-
-
-def is_ready(control: ControlServiceStub) -> bool:
-    """Return whether a service answers and serves."""
-    try:
-        return control.GetCapacity(GetCapacityRequest(), timeout=2).state == SERVING_STATE_READY
-    except grpc.RpcError:
-        return False

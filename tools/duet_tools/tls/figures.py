@@ -31,11 +31,10 @@ from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequ
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
 from duet_tools.bench.stats import differences, ratios, summarise
-from duet_tools.errors import UsageProblem
 from duet_tools.link.relay import Count, Relay
 from duet_tools.report.figures import title_of
-from duet_tools.results.figures import Figure, Results, Series, Target, read_results
-from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.results.machine import load_average, new_results
 from duet_tools.subjects.workload import question
 
 # A handshake's bytes above plaintext.
@@ -263,15 +262,6 @@ def request_of(
     )
 
 
-def _groups(text: str) -> frozenset[str]:
-    chosen = frozenset(text.split(","))
-    if unknown := chosen - set(_FIGURES):
-        raise UsageProblem(
-            f"no figures named {', '.join(sorted(unknown))}; there are: {', '.join(_FIGURES)}"
-        )
-    return chosen
-
-
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(options.MEASURED_PAIR)
 @click.option(
@@ -298,21 +288,11 @@ def _groups(text: str) -> frozenset[str]:
 )
 def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
     """Measure the cost of mutual TLS: handshake bytes, start of a question, throughput."""
-    asked = Asked(pair, repeats, seconds, _groups(figures), out)
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
-    manifest = load_manifest(find_pair(pair))
-    results = Results(
-        machine=describe_machine(),
-        pair=manifest.reference,
-        commit=commit(),
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
+    asked = Asked(
+        pair, repeats, seconds, frozenset(options.chosen(figures, _FIGURES, "figure")), out
     )
-    if out and out.exists():
-        earlier = read_results(out)
-        if (earlier.machine.cpu, earlier.pair) != (results.machine.cpu, results.pair):
-            raise UsageProblem(f"{out} is of another machine or pair: give another --out")
-        results = results.with_figures(earlier.figures)
+    manifest = load_manifest(find_pair(pair))
+    results = new_results(manifest.reference, out)
     facts = {"command": asked.command, "commit": results.commit}
     for figure in _measure(asked, manifest):
         judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]

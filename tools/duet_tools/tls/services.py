@@ -1,32 +1,29 @@
 """Two services alike but for mutual TLS, with this process enrolled at the one that has it."""
 
 import contextlib
-import os
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 # Before gRPC: it selects the TLS versions.
-from duet_device.identity.credentials import Identity
 from duet_device.identity.enrollment import enroll
 
 import grpc  # isort: skip
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from duet_contract.channels import open_aio_channel, open_channel
-from duet_tools.subjects.children import Child, free_port
+from duet_contract.channels import open_aio_channel
+from duet_tools.subjects.authority import PASSPHRASE, authority, invite, variables
+from duet_tools.subjects.children import Child, free_port, serves
 from duet_tools.subjects.placement import spread_out, staying_on
 from duet_tools.subjects.subject import READY_S, engine_environment, engine_flags
 from duet_tools.subjects.workload import Workload
 
 # Counted like any limits, and never reached.
 _LIMITS = "[limits.default]\nrate = 1000000\nconcurrency = 1000\ntokens = 1000000000000\n"
-_READY = health_pb2.HealthCheckRequest(service="duet.v1.InferenceService")
 
 
 @dataclass(frozen=True)
@@ -39,15 +36,6 @@ class Side:
     def channel(self, port: int | None = None) -> grpc.aio.Channel:
         """Return a connection of its own, to the service or to a proxy in front of it."""
         return open_aio_channel(f"127.0.0.1:{port or self.port}", self.credentials)
-
-    def ready(self) -> bool:
-        """Return whether the service answers questions."""
-        with open_channel(f"127.0.0.1:{self.port}", self.credentials) as channel:
-            try:
-                answer = health_pb2_grpc.HealthStub(channel).Check(_READY, timeout=2)
-            except grpc.RpcError:
-                return False
-            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 # In the clear, with mutual TLS.
@@ -96,10 +84,11 @@ def _started(
         more = (*tls, "--enrollment-port", str(enrollment))
         secured = start("the service with mutual TLS", ports[1], *more)
         secured.wait_until(lambda: listens(enrollment), READY_S)
-        identity = enrolled(enrollment, code)
+        identity = enroll(f"127.0.0.1:{enrollment}", code).identity
         sides = Side(ports[0], None), Side(ports[1], identity.credentials())
         for child, side in zip((plain, secured), sides, strict=True):
-            child.wait_until(side.ready, READY_S)
+            address = f"127.0.0.1:{side.port}"
+            child.wait_until(partial(serves, address, side.credentials), READY_S)
         yield (plain, secured), sides
 
 
@@ -109,29 +98,15 @@ def invited(database: str | None = None) -> Iterator[tuple[list[str], str]]:
 
     `database`: URL of an empty PostgreSQL database for its records; None: in its directory.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        # Not an option of a command, which other users of the machine see.
-        if database:
-            os.environ["DUET_DATABASE"] = database
-        os.environ |= {
-            "DUET_HOME": f"{scratch}/home",
-            "DUET_PASSPHRASE": "for the length of a measurement",
-            "DUET_AUTHORITY": f"{scratch}/authority",
-            "DUET_AUTHORITY_PASSPHRASE": "for the length of a measurement",
-        }
-        _admin("init")
-        Path(scratch, "authority", "access.toml").write_text(_LIMITS, "utf-8")
-        yield ["--tls-dir", f"{scratch}/authority"], _admin("invite", "bench").strip()
-
-
-def _admin(*arguments: str) -> str:
-    command = [sys.executable, "-m", "duet_cloud", "admin", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
-
-
-def enrolled(port: int, code: str) -> Identity:
-    """Enroll this process; return its identity."""
-    return enroll(f"127.0.0.1:{port}", code).identity
+    # Not an option of a command, which other users of the machine see.
+    more = {"DUET_DATABASE": database} if database else {}
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        variables(DUET_HOME=f"{scratch}/home", DUET_PASSPHRASE=PASSPHRASE, **more),
+        authority(Path(scratch, "authority")) as directory,
+    ):
+        (directory / "access.toml").write_text(_LIMITS, "utf-8")
+        yield ["--tls-dir", str(directory)], invite("bench")
 
 
 def listens(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""`duet-train export` and `duet-train converter`."""
+"""`duet-train export`, `duet-train push` and `duet-train converter`."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,8 @@ Exit codes:
 @click.argument("run", type=PATH)
 @click.argument("out", type=PATH)
 @settings("export")
-def export(run: Path, out: Path, overrides: tuple[str, ...]) -> None:
+@click.option("--push", metavar="OWNER/NAME", help="Then upload the pair, as duet-train push does.")
+def export(run: Path, out: Path, overrides: tuple[str, ...], push: str | None) -> None:
     """Export RUN, the directory of a training run, as a pair in OUT."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -31,6 +32,10 @@ def export(run: Path, out: Path, overrides: tuple[str, ...]) -> None:
     from duet_training.settings.run import compose_settings
 
     chosen = compose_settings("export", list(overrides), ExportSettings)
+    if push:
+        from duet_training.export.push import check_repository
+
+        check_repository(push)
     try:
         manifest, report = export_run(run, out, chosen)
     except ParityError as error:
@@ -38,6 +43,29 @@ def export(run: Path, out: Path, overrides: tuple[str, ...]) -> None:
     for line in report_lines(report):
         click.echo(line)
     click.echo(f"{manifest.reference} in {out}: decoder {chosen.decoder}")
+    if push:
+        _push(out, push, public=False)
+
+
+@click.command()
+@click.argument("pair", type=PATH)
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="Make new repositories public [private].")
+def push(pair: Path, repository: str, public: bool) -> None:
+    """Upload the exported pair in PAIR to the Hugging Face hub.
+
+    OWNER/NAME holds the pair, OWNER/NAME-reasoner the reasoner for transformers and vLLM, and
+    OWNER/NAME-decoder the decoder for transformers, if it was exported with keep_decoder=true.
+    """
+    _push(pair, repository, public=public)
+
+
+def _push(pair: Path, repository: str, *, public: bool) -> None:
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from duet_training.export.push import push as upload
+
+    for name in upload(pair, repository, public=public):
+        click.echo(f"pushed {name}")
 
 
 @click.command()

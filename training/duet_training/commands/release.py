@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from duet_training.commands.options import PATH, Resumable, serving_python
+from duet_training.commands.options import COUNT, PATH, Resumable, serving_python
 
 STORIES, WORD_PROBLEMS = "stories-5m", "word-problems-135m"
 PRIVATE_SUMS = "private-sums-135m"
@@ -113,6 +113,23 @@ def served(
 
     pair = of and of.resolve()
     measure_served(out.resolve(), serving_python.absolute(), read_sets(list(sets)), peer, pair)
+
+
+@release.command(cls=Resumable, short_help="Measure what signals carry.")
+@click.argument("pair")
+@click.argument("out", type=PATH)
+@click.option("--into", type=PATH, metavar="DIR", help="Released pair whose page gets the figures.")
+@click.option(
+    "--questions", type=COUNT, default=500, metavar="N", help="Number of generated problems."
+)
+def signals(pair: str, out: Path, into: Path | None, questions: int) -> None:
+    """Measure what the signals of PAIR carry, on held-out problems: see `duet-train evaluate`.
+
+    OUT holds the decoder's weights, the questions and the result.
+    """
+    from duet_training.release.signals import measure_signals
+
+    measure_signals(pair, out.resolve(), into and into.resolve(), questions)
 
 
 @release.command(cls=Resumable, short_help="Measure the time per question.")

@@ -1,8 +1,19 @@
-"""`duet-train run` and `duet-train preflight`."""
+"""`duet-train run`, `duet-train preflight` and `duet-train gpu-check`."""
+
+from pathlib import Path
 
 import click
 
-from duet_training.commands.options import settings
+from duet_training.commands.options import PATH, settings
+
+_EPILOG = """\b
+Exit codes:
+    0  all steps ran within the estimated memory
+    1  a step failed, or the settings are invalid
+    2  usage
+    3  a phase used more memory than estimated
+    4  this machine has no GPU
+"""
 
 
 @click.command()
@@ -24,3 +35,17 @@ def preflight(overrides: tuple[str, ...]) -> int:
     from duet_training.preflight.command import run_checks
 
     return run_checks(list(overrides))
+
+
+@click.command("gpu-check", epilog=_EPILOG)
+@click.argument("out", type=PATH)
+@settings("train")
+def gpu_check(out: Path, overrides: tuple[str, ...]) -> int:
+    """Run three steps of a tiny pair on one GPU; write OUT/gpu-check.json.
+
+    Prints seconds and memory of each phase next to the estimate of preflight. Settings such as
+    pair=, hardware= and tokens.response= check another pair or more GPUs.
+    """
+    from duet_training.preflight.gpu_check import gpu_check as check
+
+    return check(out, list(overrides))

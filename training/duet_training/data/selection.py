@@ -42,6 +42,30 @@ def fitting(
     return kept, len(problems) - len(kept)
 
 
+def check_apart(
+    train: Sequence[Problem], held_out: Sequence[Problem], file: object, others: object
+) -> None:
+    """Check that no held-out question is trained on (white space and case apart).
+
+    Args:
+        train: Problems to train on.
+        held_out: Problems of the validation set in `file`.
+        file: The validation set, for the message.
+        others: The training set, for the message.
+
+    Raises:
+        DataError: They share questions.
+    """
+    known = {problem.key for problem in train}
+    shared = [problem for problem in held_out if problem.key in known]
+    if shared:
+        raise DataError(
+            f"{len(shared)} of {len(held_out)} questions of {file} are in the training data, too "
+            f"(the first: {' '.join(shared[0].question.split())[:60]!r}): prepare it with "
+            f"--exclude {others}"
+        )
+
+
 def problems_of_step(
     problems: Sequence[Problem], step: int, questions: int, seed: int
 ) -> list[Problem]:

@@ -1,5 +1,6 @@
 """The data sets of arXiv 2605.01111: hub repository and columns of each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from duet_training.data.instructions import BARE, BOTH, LETTER, Asks
@@ -21,11 +22,23 @@ class HubSet:
     """Columns of the wrong choices of a multiple-choice question."""
     asks: Asks = BOTH
     """The instruction of the released code."""
+    runs: int = 1
+    """Samples of each question in an evaluation; more where a set has few questions."""
 
     @property
     def released_verifier(self) -> str:
         """The verifier that reads answers to the released code's instruction."""
         return "letter" if self.wrong_answers else "released"
+
+
+def default_runs(sources: Iterable[str]) -> int:
+    """Return the samples of each question for problems of these sets.
+
+    Examples:
+        >>> default_runs(["aime24"]), default_runs(["math500", "mine"])
+        (16, 1)
+    """
+    return max((SETS[name].runs for name in sources if name in SETS), default=1)
 
 
 SETS: dict[str, HubSet] = {
@@ -40,9 +53,11 @@ SETS: dict[str, HubSet] = {
     ),
     "limo": HubSet("GAIR/LIMO-v2", "train", "question", "answer", asks=BARE),
     "math500": HubSet("HuggingFaceH4/MATH-500", "test", "problem", "answer", training=False),
-    "amc23": HubSet("math-ai/amc23", "test", "question", "answer", training=False),
-    "aime24": HubSet("Maxwell-Jia/AIME_2024", "train", "Problem", "Answer", training=False),
-    "aime25": HubSet("math-ai/aime25", "test", "problem", "answer", training=False),
+    "amc23": HubSet("math-ai/amc23", "test", "question", "answer", training=False, runs=16),
+    "aime24": HubSet(
+        "Maxwell-Jia/AIME_2024", "train", "Problem", "Answer", training=False, runs=16
+    ),
+    "aime25": HubSet("math-ai/aime25", "test", "problem", "answer", training=False, runs=16),
     "gpqa-diamond": HubSet(
         "Idavidrein/gpqa",
         "train",

@@ -20,12 +20,12 @@ from duet_training.errors import (
     EvaluationError,
     TrainingError,
     one_line,
-    worker_failed,
 )
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.model_cache import ModelCache
 from duet_training.evaluation.run import EvaluationSettings, evaluated, outcome
 from duet_training.settings.run import compose_settings
+from duet_training.verl_backend.cluster import worker_failed
 
 
 def read_batch(file: Path) -> list[EvaluationSettings]:

@@ -55,7 +55,7 @@ class ModelCache:
         policies = {name: self._policies[name] for name in names}
         others = {n: p for n, p in policies.items() if self._weights.get(n) != weights}
         if weights and others:
-            load_policies(weights, others)
+            load_policies(weights, others, weights_only=True)
             self._weights |= dict.fromkeys(others, weights)
         return policies
 

@@ -14,7 +14,8 @@ from duet_contract.json_data import json_text, read_json, rounded
 from duet_report.intervals import bootstrap_mean, bounds
 from duet_training.data.rows import Problem, read_rows
 from duet_training.data.selection import fitting, judged_by
-from duet_training.errors import CheckpointError, ClusterError, ConfigError, worker_failed
+from duet_training.data.sets import default_runs
+from duet_training.errors import CheckpointError, ClusterError, ConfigError
 from duet_training.evaluation import signal_measure
 from duet_training.evaluation.methods import METHODS
 from duet_training.evaluation.methods.base import Method, Outcome
@@ -29,8 +30,9 @@ from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.pair.description import Pair, load_pair, parameters
 from duet_training.pair.prompting import PairPrompts
 from duet_training.rl.sampling import score
-from duet_training.settings.run import Adapters, Hardware, Settings, compose_settings
+from duet_training.settings.run import Adapters, Settings, compose_settings
 from duet_training.settings.types import Count, Part, Share, Temperature, TopK
+from duet_training.verl_backend.cluster import worker_failed
 from duet_training.verl_backend.generation import Sampling
 
 
@@ -50,7 +52,8 @@ class EvaluationSettings(Settings):
 
     weights: Path | None
     answers: Path | None
-    runs: Count
+    runs: Count | None
+    """Samples of each question; None: the default of the set (`duet_training.data.sets`)."""
     limit: Count | None
     cut_at: Count
     temperature: Temperature
@@ -85,9 +88,11 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
     prompts = PairPrompts(pair)
     rows = judged_by(read_rows(settings.data.train)[: settings.limit], settings.data.verifier)
     problems, too_long = fitting(rows, prompts, settings.data.max_prompt)
+    runs = settings.runs or default_runs({problem.source for problem in problems})
+    settings = settings.model_copy(update={"runs": runs})
     method, data = METHODS[settings.method](settings), settings.data
     if settings.weights:
-        adapters = _check_weights(settings.weights, method, settings.hardware)
+        adapters = _check_weights(settings.weights, method)
         settings = settings.model_copy(update={"lora": adapters})
     verifiers = {
         name: make_verifier(
@@ -99,7 +104,7 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
         policies = models.with_weights(settings, pair, method.uses, settings.weights)
         serving = Serving(policies, prompts, settings.tokens, settings.how(), settings.seed)
         outcomes, scores, seconds = [], [], []
-        for run in range(settings.runs):
+        for run in range(runs):
             serving.begin(run)
             began = time.monotonic()
             answered = method.answer(serving, problems)
@@ -107,7 +112,7 @@ def evaluate(settings: EvaluationSettings, models: ModelCache) -> dict[str, Any]
             outcomes.append(answered)
             texts = [outcome.answer for outcome in answered]
             scores.append(score(verifiers, problems, texts))
-            print(f"run {run + 1}/{settings.runs}: accuracy {scores[-1].mean():.3f}", flush=True)
+            print(f"run {run + 1}/{runs}: accuracy {scores[-1].mean():.3f}", flush=True)
         signal = None
         if settings.method == "signal":
             signal = _signal(settings, pair, models, serving, problems, outcomes[0], verifiers)
@@ -158,7 +163,7 @@ def _signal(
     return found
 
 
-def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapters:
+def _check_weights(weights: Path, method: Method) -> Adapters:
     """Check that a checkpoint is readable; return the adapters that its weights are for."""
     file = weights / "state.json"
     if not file.is_file():
@@ -170,20 +175,11 @@ def _check_weights(weights: Path, method: Method, hardware: Hardware) -> Adapter
         )
     try:
         settings = read_json(file)["settings"]
-        saved = {name: int(settings[f"{name}_devices"]) for name in method.uses}
         # The weights are the checkpoint's, whatever its run began with.
         lora = {name: {**shape, "path": None} for name, shape in settings.get("lora", {}).items()}
         adapters = Adapters.model_validate(lora)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"cannot read {file}: {error!r}") from error
-    for name, ranks in saved.items():
-        # Each of VERL's ranks reads the one shard that the same rank wrote.
-        if ranks != (here := hardware.ranks_of(name)):
-            raise ConfigError(
-                f"weights={weights}: {ranks} rank(s) saved its {name}, and hardware="
-                f"{hardware.name} has {here} here; set hardware, hardware.devices and "
-                "hardware.nodes as the run had them"
-            )
     return adapters
 
 

@@ -25,6 +25,8 @@ class TrainedMethod:
     """Number of the plan's seeds; None uses all."""
     times: float = 1.0
     """Steps, as a multiple of the other methods' steps."""
+    validate: int | None = None
+    """Steps between validations; None is the plan's."""
 
     @property
     def switches(self) -> tuple[str, ...]:
@@ -138,8 +140,23 @@ FROM_SECOND: dict[str, TrainedMethod] = {
     ),
     "second-fixed": TrainedMethod(FIXED, "only the reasoner learns", pair="second", seeds=2),
 }
+OFTEN = 6
+
+
+def _reward(why: str, *overrides: str) -> TrainedMethod:
+    return TrainedMethod(overrides, why, validate=OFTEN)
+
+
+# What a signal is rewarded with, and what the decoder reads of it; validated more often than the
+# others, because they are compared at equal tokens.
+REWARDS: dict[str, TrainedMethod] = {
+    "reward-sampled": _reward("the paper's: four sampled answers"),
+    "reward-dense": _reward("log-probability of the reference", "objective.reward=dense"),
+    "reward-prefix": _reward("answers to random prefixes", "objective.read=prefix"),
+    "reward-withheld": _reward("the last result is withheld", "objective.read=withheld"),
+}
 # Tested at their likeliest answers, too; of what is trained from the second start, all is.
-GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND)
+GREEDILY = ("duet", "duet-gated", "single", *JOINTLY, *FROM_SECOND, *REWARDS)
 
 # Evaluated as they are, without training: name, method of `duet-train evaluate`, its switches.
 UNTRAINED: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -2,7 +2,7 @@
 has most of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from duet_training.experiments.methods import (
@@ -13,6 +13,7 @@ from duet_training.experiments.methods import (
     JOINT,
     JOINTLY,
     MAIN,
+    REWARDS,
     SETS,
     UNTRAINED,
     TrainedMethod,
@@ -109,7 +110,29 @@ def make_plan(scale: Scale) -> list[Stage]:
     for first in range(0, len(names), TESTED):
         group = {name: ABLATIONS[name] for name in names[first : first + TESTED]}
         stages += _compared(group, scale.seeds[0], scale)
-    return [*stages, *_unsolved(scale), *_second(scale)]
+    stages += [*_unsolved(scale), *_second(scale)]
+    for seed in scale.seeds:
+        stages += _compared(REWARDS, seed, scale)
+    return [*stages, *_signals(stages, scale)]
+
+
+def _signals(stages: Sequence[Stage], scale: Scale) -> list[Stage]:
+    """What the signals of every split carry, before and after joint training."""
+    splits = {**MAIN, **JOINTLY, **ABLATIONS, **FROM_SECOND, **REWARDS}
+    whole = {"start": "start-split", "weak": "weak-split", "second": "second-split"}
+    found = [
+        _evaluated(name, "signal", "easy", (pair,), None, scale.questions, pair, how="signal")
+        for pair, name in whole.items()
+    ]
+    for stage in stages:
+        method = splits.get(stage.name.removesuffix(f"-{stage.seed}"))
+        if stage.kind == "train" and method and method.method == "duet":
+            run, pair = stage.name, method.pair
+            data = _data(run.removesuffix(f"-{stage.seed}"))
+            found.append(
+                _evaluated(run, "signal", data, (run,), run, scale.questions, pair, how="signal")
+            )
+    return found
 
 
 def _measured(start: str, scale: Scale) -> Stage:
@@ -204,7 +227,7 @@ def _trained(name: str, method: TrainedMethod, seed: int, scale: Scale) -> Stage
 def _training(
     run: str, method: TrainedMethod, data: str, seed: int, scale: Scale, rate: str
 ) -> tuple[str, ...]:
-    every = min(scale.validate, scale.steps)
+    every = min(method.validate or scale.validate, scale.steps)
     return (
         f"pair={{work}}/{method.pair}/pair.yaml",
         f"out={{work}}/runs/{run}",
@@ -250,12 +273,15 @@ def _evaluated(
     switches: tuple[str, ...] = (),
     *,
     greedy: bool = False,
+    how: str | None = None,
 ) -> Stage:
     """Answers to a test set, sampled as in training unless `greedy`, whose answers are kept.
 
-    `run`: whose last checkpoint; None is the start itself.
+    `run`: whose last checkpoint; None is the start itself. `how`: the stage's last name, of another
+    measurement, which is greedy, too.
     """
-    stage = f"{name}@{'greedy' if greedy else data}"
+    stage = f"{name}@{how or ('greedy' if greedy else data)}"
+    likeliest = greedy or how is not None
     common = [c for c in (*COMMON, *JOINT) if c.startswith(("data.", "tokens.", "objective.stop"))]
     weights = [f"weights={{checkpoint:{run}}}"] if run else []
     kept = [f"answers={{work}}/evaluations/{stage}.jsonl"] if greedy else []
@@ -267,7 +293,7 @@ def _evaluated(
             f"data.train={{work}}/data/{data}/test.parquet",
             f"limit={questions}",
             f"method={method}",
-            *(GREEDY if greedy else SAMPLED),
+            *(GREEDY if likeliest else SAMPLED),
             *common,
             *weights,
             *switches,

@@ -11,6 +11,7 @@ from duet_training.experiments.drawing import plots
 from duet_training.experiments.methods import BUDGET
 from duet_training.experiments.rates import TRIED_SEED
 from duet_training.experiments.results import Results
+from duet_training.experiments.rewards import rewards_table, signal_table
 from duet_training.experiments.stage import Stage
 from duet_training.experiments.tables import (
     ablation_table,
@@ -61,6 +62,21 @@ JOINTLY = (
     "joint training has something to teach it; the weak decoder has few steps even of that."
 )
 SECOND = "Both models from another seed, with the learning rates chosen above."
+REWARDED = (
+    "Three seeds, the same steps and batches, learning rates of DUET. *Tokens of training*: what "
+    "both models generate until the last step, as a share of the paper's reward. Validation is "
+    "the last one within so many of these tokens. *Target*: the accuracy of the paper's reward in "
+    "half the steps, or with 0.8 of the signal tokens, by point estimates. Run them with "
+    "`duet-train experiments --only 'reward-*'`."
+)
+CARRIED = (
+    "Greedy signals and answers. *States the answer*: the reference number is in the signal, of "
+    "all signals and of those that led to a right answer. The other columns are accuracies of the "
+    "same decoder: from the first part of the signal; with every place that states the answer "
+    "removed, replaced by a question mark or by a mask; with spans of the same lengths removed "
+    "elsewhere (placebo). The *untouched decoder* is the one before joint training. Run them with "
+    "`duet-train experiments --only '*@signal'`."
+)
 WHILE_TRAINING = "Accuracy / large-model tokens per validation question."
 SAMPLES = (
     "The first questions of the test set with the decoder's greedy answers: after a signal of the "
@@ -122,6 +138,8 @@ def _parts(
         ("Training both, or the reasoner alone", JOINTLY, jointly_table(results)),
         ("Ablations and variants", ABLATED, ablation_table(results, seeds[0])),
         ("A second start", SECOND, second_table(results)),
+        ("Rewards at equal tokens", REWARDED, rewards_table(results, seeds)),
+        ("What signals carry", CARRIED, signal_table(plan, results)),
         ("Longer problems, other templates", "", generalisation_table(results, seeds[0])),
         ("While training", WHILE_TRAINING, curve_table(results, trained)),
         ("What marginal utility does under GRPO", MECHANISM, pressure_table(results)),

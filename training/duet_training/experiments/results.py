@@ -69,6 +69,7 @@ CURVES = (
     "tokens/length",
     "tokens/signal",
     "tokens/response",
+    "tokens/generated",
     "price",
     "reasoner/kl",
     "reasoner/tied_groups",

@@ -2,7 +2,8 @@
 
 `OUT/` holds `manifest.json`, `reasoner/` (Hugging Face layout), `decoder/model.TYPE.gguf`,
 `manifests/TYPE.json` (the manifest with another of the decoders) and `parity.json`. If the run
-trained an adapter, also `adapter/reasoner/` or `adapter/decoder/`, which are not part of the pair.
+trained an adapter, also `adapter/reasoner/` or `adapter/decoder/`, and with `keep_decoder`
+`merged/decoder/` (Hugging Face layout), which are not part of the pair.
 """
 
 import os
@@ -29,7 +30,7 @@ from duet_training.export.manifest import (
     evaluation_from,
     evaluation_of,
 )
-from duet_training.export.merge import Weights, merge_shards, write_model
+from duet_training.export.merge import merge_shards, write_model
 from duet_training.export.parity import Exported, measure
 from duet_training.export.questions import Questions, open_questions
 from duet_training.export.serving import serving_interpreter
@@ -38,7 +39,9 @@ from duet_training.export.source import Trained, find_trained
 from duet_training.export.tokenizers_agree import check_tokenizers
 from duet_training.export.verdict import beyond
 from duet_training.pair.description import parameters
+from duet_training.verl_backend.shards import Weights
 
+MERGED = "merged"
 # Maximum bytes per weight, by prefix of the quantization's name.
 _WIDTHS = {"F32": 4.0, "F16": 2.0, "BF16": 2.0, "Q8": 1.1, "Q6": 0.9, "Q5": 0.8}
 _OTHER_WIDTH = 0.7
@@ -123,6 +126,9 @@ def _build(
     for kind, file in decoders.items():
         row = measured["decoder"][kind]
         row["bytes"], row["types"] = file.stat().st_size, inspect(file).types
+    if settings.keep_decoder:
+        (scratch / MERGED).mkdir()
+        exact["decoder"].rename(scratch / MERGED / "decoder")
     shutil.rmtree(scratch / "trained")
     parity = settings.parity
     return {

@@ -1,26 +1,19 @@
 """A policy's checkpoint as a Hugging Face directory: VERL's shards merged, nothing rounded."""
 
-import logging
 import shutil
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, GenerationConfig
 from transformers.utils import logging as hub_logging
-from verl.model_merger.base_model_merger import ModelMergerConfig
-from verl.model_merger.fsdp_model_merger import FSDPModelMerger, merge_non_dtensor_shards
 
 from duet_training.errors import CheckpointError, ExportError
 from duet_training.export.adapter import adapter_shape, write_adapter
 from duet_training.pair.description import empty_model
 from duet_training.pair.lora import has_adapter, merged
+from duet_training.verl_backend.shards import Weights, saved_weights
 
-Weights = dict[str, torch.Tensor]
-
-# It warns about every shard that is read outside of the process group that wrote it.
-logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
 hub_logging.disable_progress_bar()
 
 # Files of a model's directory in addition to weights and `config.json`.
@@ -28,38 +21,6 @@ TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "*.model"),
 )
-
-
-class _ExactMerger(FSDPModelMerger):  # type: ignore[misc]
-    """VERL's merger without its rounding of every weight to bfloat16."""
-
-    def merged(self) -> Weights:
-        """All weights as they were saved."""
-        world = self._get_world_size()
-        first = self._load_rank_zero_state_dict(world)
-        mesh, names = self._extract_device_mesh_info(first, world)
-        count, _ = self._calculate_shard_configuration(mesh, names)
-        where = Path(self.config.local_dir)
-        rest = [
-            # The run's own checkpoint: VERL pickles shards as distributed tensors.
-            torch.load(  # nosec B614
-                where / f"model_world_size_{world}_rank_{rank}.pt",
-                map_location="cpu",
-                weights_only=False,
-            )
-            for rank in range(1, count)
-        ]
-        weights = {}
-        for name in sorted(first):
-            parts = [shard.pop(name) for shard in (first, *rest)]
-            if isinstance(parts[0], DTensor):
-                # In a mesh with replicas the shards of the first are all there is.
-                placement = parts[0].placements[-1]
-                local = [part._local_tensor for part in parts]
-                weights[name] = self._merge_by_placement(local, placement)
-            else:
-                weights[name] = merge_non_dtensor_shards(name, parts)
-        return weights
 
 
 def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> Weights:
@@ -75,14 +36,8 @@ def merge_shards(checkpoint: Path, model: Path, adapter: Path | None = None) -> 
         CheckpointError: Shards are missing or damaged, or have another architecture.
         ExportError: The adapter cannot be written.
     """
-    config = ModelMergerConfig(
-        operation="merge",
-        backend="fsdp",
-        local_dir=str(checkpoint),
-        hf_model_config_path=str(model),
-    )
     try:
-        weights = _ExactMerger(config).merged()
+        weights = saved_weights(checkpoint, model)
     except Exception as error:  # torch raises many types for a damaged file
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise CheckpointError(f"cannot merge the shards in {checkpoint}: {reason}") from error

@@ -89,6 +89,8 @@ class ExportSettings(Part):
     doubt: Annotated[float, Field(gt=0, lt=1)] | None
     figures: FigureSettings
     reasoner_dtype: Literal["bfloat16", "float16", "float32"]
+    keep_decoder: bool
+    """Keep the decoder's merged weights for transformers in `OUT/merged/decoder`."""
     converter: Path | None
     threads: Count | None
     limits: LimitSettings

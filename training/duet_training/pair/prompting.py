@@ -68,14 +68,14 @@ class PairPrompts:
         """Build the reasoner's prompt."""
         check_text(question, "question")
         if self._pair.tokenized == "whole":
-            return _whole(self._reasoner, self._pair.reasoner.prompt, question=question)
+            return _whole(self._reasoner_text, self._pair.reasoner.prompt, question=question)
         ids = encode_text(self._reasoner_text, self._reasoner_words, question)
         return prompt_ids(self._reasoner_text, self._pair.reasoner.prompt, question=ids)
 
     def alone(self, question: str) -> list[int]:
         """Build the decoder's prompt without a signal."""
         if self._pair.tokenized == "whole":
-            return _whole(self._decoder, self._pair.decoder.prompt_alone, question=question)
+            return _whole(self._decoder_text, self._pair.decoder.prompt_alone, question=question)
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_alone
         return prompt_ids(self._decoder_text, prompt, question=ids)
@@ -84,7 +84,7 @@ class PairPrompts:
         """Build the decoder's prompt with a signal, given as the reasoner's token ids."""
         if self._pair.tokenized == "whole":
             prompt, text = self._pair.decoder.prompt_with_signal, self.signal_text(signal)
-            return _whole(self._decoder, prompt, question=question, signal=text)
+            return _whole(self._decoder_text, prompt, question=question, signal=text)
         ids = encode_text(self._decoder_text, self._decoder_words, question)
         prompt = self._pair.decoder.prompt_with_signal
         read = self._read(signal)
@@ -148,10 +148,10 @@ class PairPrompts:
         return encode_signal_text(self._decoder_text, self._decoder_words, text)
 
 
-def _whole(tokenizer: FastTokenizer, prompt: PromptFormat, **slots: str) -> list[int]:
+def _whole(tokenizer: HubTokenizer, prompt: PromptFormat, **slots: str) -> list[int]:
     """Tokenize a prompt at once; control tokens in slots are control tokens."""
     parts = (slots[p.slot] if isinstance(p, SlotPart) else p.template for p in prompt)
-    return list(tokenizer.encode("".join(parts), add_special_tokens=False).ids)
+    return tokenizer.encode_template("".join(parts))
 
 
 def _id(tokenizer: FastTokenizer, token: str, what: str) -> int:

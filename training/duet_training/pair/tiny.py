@@ -18,15 +18,18 @@ _MERGES = (("Ġ", "t"), ("h", "e"), ("Ġt", "he"), ("i", "n"), ("Ġ", "a"), ("o"
 _ASK = " Let's think step by step and output the final answer within \\boxed{}."
 
 
-def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
+def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True, heads: int = 2) -> Path:
     """Write both models and `pair.yaml` under `out`; return the latter's path.
 
     Unless they are `alike`, the decoder has another vocabulary, so that signals travel as text.
+    Both have so many attention heads.
     """
     import torch
     import yaml
     from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     for name, width, offset in (("reasoner", 64, 0), ("decoder", 32, 0 if alike else 3)):
         tokenizer = _tokenizer(offset)
         torch.manual_seed(seed + width)
@@ -35,7 +38,7 @@ def make_tiny_pair(out: Path, seed: int = 0, *, alike: bool = True) -> Path:
             hidden_size=width,
             intermediate_size=width,
             num_hidden_layers=2,
-            num_attention_heads=2,
+            num_attention_heads=heads,
             num_key_value_heads=1,
             max_position_embeddings=1024,
             eos_token_id=tokenizer.convert_tokens_to_ids("<|end|>"),

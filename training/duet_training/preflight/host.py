@@ -103,11 +103,12 @@ def disk(settings: Settings, shapes: dict[str, ModelShape]) -> Iterator[Finding]
         yield Finding("fail", "disk", f"{place} cannot be written to")
         return
     each = checkpoint_gib(shapes, adapter_sizes(settings, shapes))
-    count = settings.checkpoint.keep + 1
+    count = settings.checkpoint.kept(settings.steps) + 1
     free = shutil.disk_usage(place).free / GIB
     text = f"{free:.1f} GiB free in {place}, {each * count:.1f} needed ({count} x {each:.2f})"
     if free < each * count:
-        yield Finding("fail", "disk", f"{text}: lower checkpoint.keep or choose another `out`")
+        advice = "lower checkpoint.keep, name fewer checkpoint.milestones, or choose another `out`"
+        yield Finding("fail", "disk", f"{text}: {advice}")
     else:
         yield Finding("warn" if free < 1.2 * each * count else "ok", "disk", text)
 

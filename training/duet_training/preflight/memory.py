@@ -10,6 +10,11 @@ The estimate uses no device: shapes come from the models' config.json, the rest 
     layer        2 T (4 I + 2 H + 2 (Q + 2 KV))      one layer's activations, recomputed
     logits       2 T V        bfloat16; their gradient is written in place by flash-attn
     cache        4 L KV       bytes a token: keys and values of L layers in bfloat16
+    unfreed      max of the decoder's log-probs and update, without what is resident
+
+PyTorch keeps blocks for a process that no longer uses them. Unless `hardware.empty_cache` frees
+them, the decoder's trainer, which learns first, holds them until its servers' next weights: while
+the reasoner learns, and while the reasoner's servers are awake in the next step.
 
 With an adapter of rank r, masters are of P + A weights, moments and gradients of A alone:
 
@@ -142,12 +147,27 @@ def activations(engine: Engine) -> dict[str, float]:
     }
 
 
+def read_activations(engine: Engine) -> dict[str, float]:
+    """Estimate the additional memory of log-probs without gradients."""
+    read = activations(replace(engine, longest=engine.read))
+    read.pop("kept")  # nothing is kept for a backward pass
+    return read
+
+
+def unfreed(engine: Engine) -> float:
+    """Estimate what the trainer's process keeps cached after log-probs and an update."""
+    gradients = resident(engine, updating=True)["gradients"]
+    learning = gradients + sum(activations(engine).values())
+    return max(learning, sum(read_activations(engine).values()))
+
+
 def phases(
-    engines: Mapping[str, Engine], device: float, *, shared: bool
+    engines: Mapping[str, Engine], device: float, *, shared: bool, empty_cache: bool = True
 ) -> dict[str, dict[str, float]]:
     """Estimate GiB by part for each phase of a step on one device of `device` GiB.
 
     `engines` has the keys "reasoner" and "decoder". If devices are `shared`, each holds both.
+    Without `empty_cache` trainers keep their cached blocks (`Hardware.empty_cache`).
     """
     found = {}
     for name, engine in engines.items():
@@ -156,6 +176,8 @@ def phases(
         for other, its in here.items():
             for part, size in resident(its, updating=False).items():
                 quiet[f"{other}'s {part}"] = size
+        if name == "reasoner" and "decoder" in here and not empty_cache:
+            quiet["decoder's unfreed"] = unfreed(here["decoder"])
         others = len(here) - 1
         processes = CONTEXT * len(here)
         found[f"{name} generates"] = {
@@ -174,8 +196,7 @@ def phases(
         }
         update = {k: v for k, v in quiet.items() if not k.startswith(f"{name}'s")}
         own = {**resident(engine, updating=True), **activations(engine)}
-        read = activations(replace(engine, longest=engine.read))
-        read.pop("kept")  # nothing is kept for a backward pass
+        read = read_activations(engine)
         found[f"{name}'s log-probs"] = {
             **quiet,
             **{f"{name}'s {part}": size for part, size in read.items()},

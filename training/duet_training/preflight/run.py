@@ -1,13 +1,13 @@
 """Checks of a run: models, prompts, data, VERL's configuration, memory, contents of `out`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from duet_contract.errors import ContractError
 from duet_contract.json_data import read_json
-from duet_training.data.rows import read_rows
-from duet_training.data.selection import fitting, judged_by
+from duet_training.data.rows import Problem, paths_of, read_rows
+from duet_training.data.selection import check_apart, fitting, judged_by
 from duet_training.errors import ConfigError, TrainingError, one_line
 from duet_training.evaluation.verifiers import make_verifier
 from duet_training.pair.description import Pair, fetch, hub_id, read_pair
@@ -105,14 +105,20 @@ def prompts(pair: Pair) -> Iterator[Finding | PairPrompts]:
 
 def data(settings: Settings, built: PairPrompts | None) -> Iterator[Finding]:
     """Check files, rows, too long prompts, and the verifiers' own examples."""
-    files = {"training data": settings.data.train}
-    if settings.data.validation and settings.validate_.every:
-        files["validation data"] = settings.data.validation
+    files: dict[str, Path | Sequence[Path]] = {"training data": settings.data.train}
+    if settings.validate_.every:
+        for name, held_out in settings.data.held_out.items():
+            files[f"validation data {name}".strip()] = held_out
+    trained: list[Problem] = []
     verifiers: set[str] = set()
     for what, file in files.items():
         problems = judged_by(read_rows(file), settings.data.verifier)
         verifiers |= {problem.verifier for problem in problems}
         text = f"{len(problems)} rows"
+        if what == "training data":
+            trained = problems
+        else:
+            check_apart(trained, problems, file, " ".join(map(str, paths_of(settings.data.train))))
         if built:
             kept, too_long = fitting(problems, built, settings.data.max_prompt)
             text += f", {too_long} prompts longer than {settings.data.max_prompt} tokens"
@@ -160,11 +166,14 @@ def memory(
         for name, shape in shapes.items()
     }
     device = hardware.device_memory
-    found = phases(engines, device, shared=hardware.shared_pool)
+    found = phases(engines, device, shared=hardware.shared_pool, empty_cache=hardware.empty_cache)
     phase, most = max(((name, sum(parts.values())) for name, parts in found.items()), key=_size)
     text = f"at most {most:.1f} of {device:g} GiB ({phase})"
     if most > device:
-        yield Finding("fail", "GPU memory", f"{text}: lower gpu_memory_utilization or sizes")
+        advice = "lower gpu_memory_utilization or sizes"
+        if not hardware.empty_cache:
+            advice = f"set hardware.empty_cache=true, {advice}"
+        yield Finding("fail", "GPU memory", f"{text}: {advice}")
     else:
         yield Finding("warn" if most > 0.95 * device else "ok", "GPU memory", text)
     for name, engine in engines.items():
@@ -181,9 +190,7 @@ def _size(pair: tuple[str, float]) -> float:
 
 def earlier_run(settings: Settings) -> Iterator[Finding]:
     """Report the contents of `out`, and whether this run may resume from them."""
-    checkpoints = Checkpoints(
-        settings.out / "checkpoints", settings.binding(), settings.checkpoint.keep
-    )
+    checkpoints = Checkpoints(settings.out / "checkpoints", settings.binding(), settings.checkpoint)
     if checkpoints.steps() and not settings.resume:
         yield Finding("fail", "out", f"{settings.out} holds a run: resume=true, or another `out`")
     elif settings.resume:

@@ -9,7 +9,7 @@ from duet_contract.json_data import json_text, read_json
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_training.errors import DataError
 from duet_training.release.page import write_page
-from duet_training.release.stages import HELD_OUT
+from duet_training.release.stages import HELD_OUT, SIGNAL
 from duet_training.rl.metrics_log import read_metrics_log
 
 FIGURES, PAGE = "figures.json", "README.md"
@@ -69,8 +69,8 @@ def served_of(pair: Path) -> dict[str, Any] | None:
     return found
 
 
-def renew_served(pair: Path, served: dict[str, Any]) -> None:
-    """Rewrite figures and page of a pair with new serving figures.
+def renew(pair: Path, measured: dict[str, Any]) -> None:
+    """Rewrite figures and page of a pair with new figures.
 
     Raises:
         ContractError: The pair does not exist. DataError: Its figures cannot be read.
@@ -78,7 +78,7 @@ def renew_served(pair: Path, served: dict[str, Any]) -> None:
     figures = _read(pair / FIGURES)
     if figures is None:
         raise DataError(f"{pair} has no {FIGURES}")
-    _write(pair, load_manifest(pair), figures | {"served": served})
+    _write(pair, load_manifest(pair), figures | measured)
 
 
 def tell(out: Path, into: Path) -> None:
@@ -106,12 +106,13 @@ def collect(out: Path) -> dict[str, Any]:
         evaluations: dict[str, dict[str, Any]] = {name: {} for name in HELD_OUT}
         for file in sorted((out / "evaluations").glob("*@*.json")):
             method, name = file.stem.split("@")
-            if name in evaluations:
+            if name in evaluations and method != SIGNAL:
                 content = read_json(file)
                 evaluations[name][method] = {key: content[key] for key in _KEPT}
         if parity:
             compared = {key: parity["data"][key] for key in ("questions", "source")}
             parity = compared | {key: parity[key] for key in ("reasoner", "decoder")}
+        carried = _read(out / "evaluations" / f"{SIGNAL}@{HELD_OUT[0]}.json")
         samples = out / "run" / "samples.jsonl"
         rows = read_metrics_log(samples) if samples.is_file() else []
     except (OSError, ValueError, KeyError) as error:
@@ -121,6 +122,7 @@ def collect(out: Path) -> dict[str, Any]:
         "served": _of_this_pair(out, "served.json"),
         "wall_clock": _of_this_pair(out, "wall_clock.json"),
         "parity": parity,
+        "signals": carried and {**carried["signal"], "questions": carried["questions"]},
         "samples": [{k: row.get(k) for k in _SAMPLE} for row in (*rows[:1], *rows[1:][-1:])],
     }
 

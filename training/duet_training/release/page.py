@@ -23,6 +23,8 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     if evaluations:
         parts.append(tables.trained(evaluations, words.before))
         parts += _joint(figures)
+    if "signals" in figures:
+        parts.append(tables.signals(figures["signals"]))
     if figures["served"]:
         parts.append(tables.served(figures["served"]))
     if figures["parity"]:

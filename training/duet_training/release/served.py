@@ -22,7 +22,7 @@ from duet_contract.signature import sign_pair
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.errors import DataError
 from duet_training.release.bench import ALONE, LARGE_LIMIT, SPLIT, BenchRun, cell, run_bench
-from duet_training.release.package import renew_served, served_of
+from duet_training.release.package import renew, served_of
 from duet_training.release.stages import HELD_OUT, QUESTIONS
 
 STREAMS = 16
@@ -99,7 +99,7 @@ def measure_served(
     }
     (out / "served.json").write_text(json_text(rounded(content), indent=1) + "\n", "utf-8")
     if of:
-        renew_served(of, content)
+        renew(of, {"served": content})
     return content
 
 

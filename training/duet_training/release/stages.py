@@ -6,6 +6,8 @@ from pathlib import Path
 from duet_training.release.stage import ReleaseStage
 
 QUESTIONS = 500
+# The evaluation that measures what signals carry.
+SIGNAL = "signal"
 # Questions unlike those in training: longer ones, held-out templates.
 HELD_OUT = ("wide", "wide-long", "wide-other")
 

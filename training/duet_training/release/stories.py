@@ -69,7 +69,7 @@ def make_plan(
         *(_supervised(out, *lessons) for lessons in SUPERVISED),
         *(stages.generated_problems(out, scope) for scope in stages.HELD_OUT),
         stages.joint_training(out, pair, JOINT_STEPS, [wide / "train.parquet"], JOINT),
-        *(evaluation("wide", method) for method in ("original", "duet", "alone")),
+        *(evaluation("wide", method) for method in ("original", "duet", "alone", stages.SIGNAL)),
         stages.export(out, out / "pair", (*about, "licence=Apache-2.0"), serving_python),
     ]
     for name in stages.HELD_OUT[1:]:

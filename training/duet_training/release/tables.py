@@ -3,6 +3,7 @@
 from typing import Any
 
 from duet_report.tables import markdown
+from duet_training.evaluation.signal_table import content_table
 from duet_training.release.targets import percent, target_rows
 
 SETS = {
@@ -39,6 +40,17 @@ def trained(evaluations: dict[str, dict[str, Any]], before: str) -> str:
         "over questions, and large-model tokens per question. The *reasoner before joint training* "
         f"{before}; it is not part of the release.\n\n"
         + markdown(("questions", "", *_METHODS.values()), rows)
+    )
+
+
+def signals(found: dict[str, Any] | None) -> str:
+    """Write what the signals carry on held-out problems of the trained templates."""
+    questions = f" {found['questions']} questions." if found else ""
+    return (
+        "What signals carry: how often they state the reference, and the decoder's accuracy from "
+        "the first part of a signal, with every place of the answer removed or replaced, and with "
+        f"spans of the same lengths removed elsewhere (placebo).{questions}\n\n"
+        + content_table({SETS["wide"]: found})
     )
 
 

@@ -105,7 +105,7 @@ def make_plan(
             locations=("--from", str(given.worked)),
         ),
         stages.joint_training(out, untouched, JOINT_STEPS, files, joint),
-        *(evaluation(method) for method in ("original", "duet", "alone")),
+        *(evaluation(method) for method in ("original", "duet", "alone", stages.SIGNAL)),
         stages.export(
             out, exported, (f"id={NAME}", f"version={VERSION}"), serving_python, COMPARED
         ),

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ray.exceptions import RayError
+
 from duet_contract.json_data import json_text, parse_json, read_json
 from duet_training.errors import CheckpointError
+from duet_training.settings.run import CheckpointSettings
+from duet_training.verl_backend.cluster import ray_logs
 from duet_training.verl_backend.policy import Policy
 
 
@@ -28,8 +32,10 @@ class State:
 class Checkpoints:
     """The checkpoints of one run. `binding`: `Settings.binding()` of the run."""
 
-    def __init__(self, directory: Path, binding: dict[str, Any], keep: int) -> None:
-        self._directory, self._binding, self._keep = directory, binding, keep
+    def __init__(
+        self, directory: Path, binding: dict[str, Any], settings: CheckpointSettings
+    ) -> None:
+        self._directory, self._binding, self._settings = directory, binding, settings
 
     def save(self, state: State, policies: dict[str, Policy]) -> Path:
         """Write a checkpoint to a temporary directory, then rename it, so that it is never partial.
@@ -55,10 +61,11 @@ class Checkpoints:
             reason = str(error).strip().splitlines()
             raise CheckpointError(
                 f"cannot save step {state.step} to {self._directory}{room}: "
-                f"{reason[-1] if reason else type(error).__name__}; {self._last_good()}"
+                f"{reason[-1] if reason else type(error).__name__}; {self._last_good()}{logs(error)}"
             ) from error
-        for old in self.steps()[: -self._keep]:
-            shutil.rmtree(self._directory / f"step_{old}", ignore_errors=True)
+        for old in self.steps()[: -self._settings.keep]:
+            if old not in self._settings.milestones:
+                shutil.rmtree(self._directory / f"step_{old}", ignore_errors=True)
         return target
 
     def steps(self) -> list[int]:
@@ -111,18 +118,31 @@ class Checkpoints:
         )
 
 
-def load_policies(directory: Path, policies: dict[str, Policy]) -> None:
-    """Load a checkpoint's weights and optimizers into the policies.
+def logs(error: Exception) -> str:
+    """Name Ray's logs if a worker raised the error."""
+    return f"; {ray_logs()}" if isinstance(error, RayError) else ""
+
+
+def load_policies(
+    directory: Path, policies: dict[str, Policy], *, weights_only: bool = False
+) -> None:
+    """Load a checkpoint's weights and, unless `weights_only`, optimizers into the policies.
+
+    Weights alone are read by any number of ranks.
 
     Raises:
         CheckpointError: A file is missing or damaged.
     """
     for name, policy in policies.items():
         try:
-            policy.load(directory / name)
+            if weights_only:
+                policy.load_weights(directory / name)
+            else:
+                policy.load(directory / name)
         except Exception as error:  # torch and Ray raise many types for a damaged file
             reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            raise CheckpointError(f"cannot load {directory / name}: {reason}") from error
+            text = f"cannot load {directory / name}: {reason}{logs(error)}"
+            raise CheckpointError(text) from error
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

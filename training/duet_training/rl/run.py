@@ -30,8 +30,9 @@ def train(overrides: list[str]) -> None:
     """
     import ray
 
-    from duet_training.errors import ClusterError, worker_failed
+    from duet_training.errors import ClusterError
     from duet_training.rl.trainer import Trainer
+    from duet_training.verl_backend.cluster import worker_failed
 
     trainer = None
     try:

@@ -6,12 +6,13 @@ they share the same memory.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 import ray
 
 from duet_training.data.rows import Problem, paths_of, read_rows
-from duet_training.data.selection import fitting, judged_by, problems_of_step
+from duet_training.data.selection import check_apart, fitting, judged_by, problems_of_step
 from duet_training.errors import ConfigError, DivergenceError
 from duet_training.evaluation.verifiers import Verifier, make_verifier
 from duet_training.objective.schedule import Constant
@@ -45,13 +46,16 @@ class Trainer:
         self._prompts = PairPrompts(pair)
         settings.out.mkdir(parents=True, exist_ok=True)
         checkpoints = settings.out / "checkpoints"
-        keep = settings.checkpoint.keep
-        self._checkpoints = Checkpoints(checkpoints, settings.binding(), keep)
+        self._checkpoints = Checkpoints(checkpoints, settings.binding(), settings.checkpoint)
         found = self._checkpoint()
         self.problems = self._read(settings.data.train)
-        self._held_out: list[Problem] = []
-        if settings.data.validation and settings.validate_.every:
-            self._held_out = self._read(settings.data.validation)[: settings.validate_.questions]
+        self._held_out: dict[str, list[Problem]] = {}
+        if settings.validate_.every:
+            for name, file in settings.data.held_out.items():
+                problems = self._read(file)
+                train = paths_of(settings.data.train)
+                check_apart(self.problems, problems, file, " ".join(map(str, train)))
+                self._held_out[name] = problems[: settings.validate_.questions]
         problems_of_step(self.problems, 1, settings.batch.questions, settings.seed)
         self._verifiers = self._make_verifiers()
         self._log: MetricsLog | None = None
@@ -95,7 +99,8 @@ class Trainer:
         return None
 
     def _make_verifiers(self) -> dict[str, Verifier]:
-        names = {problem.verifier for problem in [*self.problems, *self._held_out]}
+        held_out = chain.from_iterable(self._held_out.values())
+        names = {problem.verifier for problem in chain(self.problems, held_out)}
         data = self.settings.data
         return {
             name: make_verifier(
@@ -126,9 +131,17 @@ class Trainer:
         while self.state.step < self.settings.steps:
             self.step()
             step = self.state.step
-            if step % self.settings.checkpoint.every == 0 or step == self.settings.steps:
-                self._checkpoints.save(self.state, self.policies)
+            if self.settings.checkpoint.due(step, self.settings.steps):
+                self.save()
         return self.state
+
+    def save(self) -> None:
+        """Write a checkpoint of the last step.
+
+        Raises:
+            CheckpointError: It cannot be written.
+        """
+        self._checkpoints.save(self.state, self.policies)
 
     def step(self) -> dict[str, float]:
         """Run one step; return its metrics."""

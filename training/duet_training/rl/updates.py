@@ -15,6 +15,7 @@ from duet_training.objective.advantages import (
     reasoner_groups,
     tied_groups,
 )
+from duet_training.objective.aggregation import micro_batch_weights
 from duet_training.objective.dense import DenseScores
 from duet_training.objective.kl import kl_of_responses
 from duet_training.objective.lengths import signal_lengths
@@ -23,7 +24,7 @@ from duet_training.rl.baselines import Baseline
 from duet_training.rl.monitors import log_prob_differences
 from duet_training.rl.sampling import OwnAnswers, Samples
 from duet_training.rl.timing import Clock
-from duet_training.settings.run import Settings
+from duet_training.settings.run import Objective, Settings
 from duet_training.verl_backend.generation import Response
 from duet_training.verl_backend.policy import Policy
 
@@ -69,6 +70,7 @@ def update_decoder(
         weights = advantages(
             rewards, groups, _mask(responses), divide_by_std=objective.divide_by_std
         )
+        weights *= _factors(responses, rows, objective, objective.micro_batch.decoder)
         with clock("update"):
             metrics |= _named("decoder", decoder.update(batch, weights, log_probs, rows))
     return metrics
@@ -124,6 +126,12 @@ def update_reasoner(
             np.mean([not r.finished for r in samples.guided_responses])
         ),
         "tokens/signals_cut": float(samples.cut),
+        "tokens/generated": float(
+            sum(
+                len(response.tokens)
+                for response in (*responses, *samples.guided_responses, *samples.alone_responses)
+            )
+        ),
     }
     return Update(metrics, float(lengths.mean()))
 
@@ -178,8 +186,10 @@ def _update(
         rewards = rewards - objective.kl.coefficient * kl
     groups = reasoner_groups(questions, signals)
     weights = advantages(rewards, groups, mask, divide_by_std=objective.divide_by_std)
+    rows = settings.batch.mini_batch * signals
+    weights *= _factors(responses, rows, objective, objective.micro_batch.reasoner)
     with clock("update"):
-        trained = reasoner.update(batch, weights, log_probs, settings.batch.mini_batch * signals)
+        trained = reasoner.update(batch, weights, log_probs, rows)
     return {
         "reward/reasoner": float(rewards.mean()),
         "reasoner/kl": float(kl.mean()),
@@ -187,6 +197,17 @@ def _update(
         "reasoner/tied_groups": tied_groups(rewards, groups),
         **_named("reasoner", trained),
     }
+
+
+def _factors(
+    responses: list[Response], mini_batch: int, objective: Objective, micro_batch: int
+) -> torch.Tensor:
+    """Factors of advantages, (N, 1), that the rule of aggregation adds to VERL's own."""
+    if objective.loss_aggregation != "micro-batch-token-mean":
+        return torch.ones(len(responses), 1)
+    lengths = [len(response.tokens) for response in responses]
+    weights = micro_batch_weights(lengths, mini_batch, micro_batch)
+    return torch.tensor(weights, dtype=torch.float32).unsqueeze(-1)
 
 
 def _interleaved(questions: int, rows: int) -> list[int]:

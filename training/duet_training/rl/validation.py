@@ -20,14 +20,17 @@ def validate(
     policies: Mapping[str, Policy],
     prompts: PairPrompts,
     verifiers: dict[str, Verifier],
-    problems: Sequence[Problem],
+    sets: Mapping[str, Sequence[Problem]],
     step: int,
 ) -> dict[str, float]:
     """Accuracy, and mean tokens of signal, response and (of a split) answer.
 
-    Every validation draws with the same seeds. The reasoner is sampled at `validate.temperature`,
-    the decoder greedily; limits of single steps (ThinkPrune) do not apply.
+    The figures are of all questions (`validation/accuracy`) and of each set that has a name
+    (`validation/NAME/accuracy`); all sets are answered at once. Every validation draws with the
+    same seeds. The reasoner is sampled at `validate.temperature`, the decoder greedily; limits of
+    single steps (ThinkPrune) do not apply.
     """
+    problems = [problem for held_out in sets.values() for problem in held_out]
     sampling = settings.sampling(1, ())
     how = {
         "reasoner": replace(sampling, temperature=settings.validate_.temperature),
@@ -43,4 +46,11 @@ def validate(
     }
     if "decoder" in settings.policies:
         figures["answer_tokens"] = [outcome.decoder_tokens for outcome in outcomes]
-    return {f"validation/{name}": float(np.mean(values)) for name, values in figures.items()}
+    found = {f"validation/{name}": float(np.mean(values)) for name, values in figures.items()}
+    first = 0
+    for name, held_out in sets.items():
+        rows = slice(first, first := first + len(held_out))
+        if name:
+            for figure, values in figures.items():
+                found[f"validation/{name}/{figure}"] = float(np.mean(values[rows]))
+    return found

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from duet_training.errors import ConfigError
+from duet_training.objective.aggregation import LossAggregation
 from duet_training.objective.lengths import Counted
 from duet_training.objective.reads import Read
 from duet_training.objective.rewards import UtilityBaseline
@@ -33,13 +34,16 @@ from duet_training.settings.types import (
 )
 from duet_training.verl_backend.generation import Sampling
 
+SetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
 
 class Data(Part):
     """Parquet files of `duet-train data prepare`."""
 
     train: Path | Annotated[tuple[Path, ...], Field(min_length=1)]
     """One file or several files to train on."""
-    validation: Path | None
+    validation: Path | dict[SetName, Path] | None
+    """One held-out set, or several by name, each of which has curves of its own."""
     max_prompt: Count
     """Maximum prompt length in tokens of the reasoner."""
     verifier: Annotated[str, Field(min_length=1)] = "rows"
@@ -47,6 +51,13 @@ class Data(Part):
     `duet_training.evaluation.verifiers.registry.VERIFIERS`, or `package.module:Class`."""
     verifier_processes: Count
     verifier_seconds: Positive
+
+    @property
+    def held_out(self) -> dict[str, Path]:
+        """The held-out sets by name; the name of a single set is empty."""
+        if self.validation is None:
+            return {}
+        return {"": self.validation} if isinstance(self.validation, Path) else self.validation
 
 
 class BatchSettings(Part):
@@ -134,8 +145,18 @@ class Price(Part):
     clip: tuple[Signed, Signed] | None
 
 
+class MicroBatch(Part):
+    """Responses of a micro-batch of `loss_aggregation=micro-batch-token-mean`, for each model."""
+
+    reasoner: Count
+    decoder: Count
+
+
 class Objective(Part):
-    """Every switch of the method; the defaults in `conf/train.yaml` are the released code's."""
+    """Every switch of the method.
+
+    The defaults in `conf/train.yaml` are the released code's, except for `loss_aggregation`.
+    """
 
     reward: Literal["sampled", "dense"] = "sampled"
     """What a signal is rewarded with: scores of sampled answers, or log p_m(y* | x, z) of the
@@ -152,6 +173,9 @@ class Objective(Part):
     stop_at_end_of_reasoning: bool
     train_decoder: bool
     decoder_learns_from: Literal["guided", "guided_and_alone"]
+    loss_aggregation: LossAggregation
+    """How token losses of a mini-batch become one loss (`duet_training.objective.aggregation`)."""
+    micro_batch: MicroBatch
     kl: Kl
     price: Price
 
@@ -181,6 +205,7 @@ class Validation(Part):
     every: Whole
     """Steps between validations; 0 disables validation."""
     questions: Count
+    """Questions of each set; its first ones."""
     temperature: Temperature
     """Temperature of the reasoner; 0 is greedy. The decoder is always greedy."""
 
@@ -192,6 +217,16 @@ class CheckpointSettings(Part):
     """Steps between checkpoints."""
     keep: Count
     """Number of newest checkpoints to keep."""
+    milestones: tuple[Count, ...]
+    """Steps whose checkpoints are saved and kept, in addition to those."""
+
+    def kept(self, steps: int) -> int:
+        """Return the most checkpoints that a run of `steps` steps keeps."""
+        return self.keep + sum(step <= steps for step in set(self.milestones))
+
+    def due(self, step: int, steps: int) -> bool:
+        """Return whether a run of `steps` steps saves a checkpoint after `step`."""
+        return step % self.every == 0 or step in self.milestones or step == steps
 
 
 class Checks(Part):
@@ -225,6 +260,8 @@ class Hardware(Part):
     """Memory of a device in GiB, for the memory estimate."""
     micro_batch_tokens: Count = 16384
     """Maximum tokens of a forward and backward pass; at least the longest sequence."""
+    empty_cache: bool
+    """Trainers free their cached device memory after log-probs and updates, for other servers."""
     log_prob_of: Literal["largest", "mean"]
     """The default of `checks.log_prob_of`."""
     log_prob_tolerance: Positive
@@ -252,7 +289,7 @@ class Hardware(Part):
 
 
 # Settings of the objective that checkpoints leave out at these values.
-_LATER = {"reward": "sampled", "read": "whole"}
+_LATER = {"reward": "sampled", "read": "whole", "loss_aggregation": "token-mean"}
 
 
 class Settings(Part):
@@ -283,6 +320,8 @@ class Settings(Part):
     checks: Checks
     track: tuple[Literal["tensorboard", "wandb"], ...]
     samples: Whole
+    verl: tuple[str, ...]
+    """Overrides of VERL's settings, after all others; a checkpoint is bound to them."""
     hardware: Hardware
 
     @model_validator(mode="after")
@@ -311,6 +350,12 @@ class Settings(Part):
             ranks = self.hardware.ranks_of(policy)
             if policy in self.policies and rows % ranks:
                 raise ValueError(f"{what} ({rows}) is not a multiple of the devices ({ranks})")
+            micro = getattr(self.objective.micro_batch, policy)
+            rule = self.objective.loss_aggregation
+            if rule == "micro-batch-token-mean" and rows % micro:
+                raise ValueError(
+                    f"{what} ({rows}) is not a multiple of objective.micro_batch.{policy} ({micro})"
+                )
 
     def _check_sampling(self) -> None:
         if "decoder" not in self.policies and self.objective.stop_at_end_of_reasoning:
@@ -357,6 +402,10 @@ class Settings(Part):
                 del bound["objective"][key]
         if bound["objective"].get("reward", "sampled") == "sampled":
             bound["objective"].pop("dense_answer", None)
+        if bound["objective"].get("loss_aggregation") != "micro-batch-token-mean":
+            del bound["objective"]["micro_batch"]
+        if self.verl:
+            bound["verl"] = list(self.verl)
         # Omitted if all weights are trained: checkpoints of such runs do not have this key.
         adapters = {name: values["lora"][name] for name in self.policies if self.lora.of(name).rank}
         if adapters:

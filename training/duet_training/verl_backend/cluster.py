@@ -2,7 +2,9 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -11,6 +13,23 @@ from verl.single_controller.ray import RayResourcePool
 from duet_training.errors import ClusterError, ConfigError, one_line
 from duet_training.settings.run import Hardware
 from duet_training.verl_backend.cpu.platform import ENVIRONMENT
+
+# Where Ray writes its logs; until Ray has started, its own link to those of the latest start.
+_logs = {"directory": Path(tempfile.gettempdir(), "ray/session_latest/logs")}
+
+
+def ray_logs() -> str:
+    """Name the directory of Ray's logs, which hold what workers and servers print."""
+    return f"Ray's logs: {_logs['directory']}"
+
+
+def worker_failed(error: BaseException, when: str = "") -> str:
+    """One line for what Ray raises when a worker or server fails: it died, or raised an error."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, BaseException):
+        return f"a worker failed{when} ({type(cause).__name__}: {one_line(cause)}; {ray_logs()})"
+    verb = "died" if "Actor" in type(error).__name__ else "failed"
+    return f"a worker {verb}{when} ({type(error).__name__}; {ray_logs()})"
 
 
 def start_ray(hardware: Hardware) -> None:
@@ -34,7 +53,7 @@ def start_ray(hardware: Hardware) -> None:
         {} if joined else {"num_cpus": 8 * hardware.devices, "include_dashboard": False}
     )
     try:
-        ray.init(
+        context = ray.init(
             runtime_env={"env_vars": environment},
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -46,7 +65,9 @@ def start_ray(hardware: Hardware) -> None:
             if joined
             else "Ray did not start; is this machine busy with something else?"
         )
-        raise ClusterError(f"{where} ({one_line(error)})") from error
+        raise ClusterError(f"{where} ({one_line(error)}; {ray_logs()})") from error
+    if session := context.address_info.get("session_dir"):
+        _logs["directory"] = Path(session, "logs")
 
 
 def make_pools(hardware: Hardware, names: Sequence[str]) -> dict[str, RayResourcePool]:

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from duet_training.errors import ConfigError
+from duet_training.objective.aggregation import LossAggregation, verl_mode
 from duet_training.pair.lora import excluded_modules
 from duet_training.settings.run import AdapterSettings, Settings
 
@@ -39,11 +40,20 @@ def _adapter(adapter: AdapterSettings) -> list[str]:
     return found
 
 
+def _aggregation(mode: LossAggregation, longest: int) -> list[str]:
+    """VERL's settings of how token losses become one loss; `longest`: limit of a response."""
+    found = [f"actor_rollout_ref.actor.loss_agg_mode={verl_mode(mode)}"]
+    if mode == "seq-mean-token-sum-norm":
+        # VERL would divide by the longest response of each micro-batch.
+        found.append(f"actor_rollout_ref.actor.loss_scale_factor={longest}")
+    return found
+
+
 def policy_config(settings: Settings, policy: str, path: str) -> Any:
     """VERL's `ppo_trainer` configuration for `policy` ("reasoner" or "decoder") in `path`.
 
     Raises:
-        ConfigError: an override in the hardware's settings is not one that VERL knows.
+        ConfigError: an override in `verl` or the hardware's settings is not one that VERL knows.
     """
     hardware, batch, tokens = settings.hardware, settings.batch, settings.tokens
     reasoner = policy == "reasoner"
@@ -83,9 +93,11 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         f"actor_rollout_ref.actor.ppo_max_token_len_per_gpu={pass_tokens}",
         f"actor_rollout_ref.rollout.max_model_len={prompt + response}",
         f"actor_rollout_ref.rollout.logprobs_mode={log_probs}",
+        *_aggregation(settings.objective.loss_aggregation, response),
         *_adapter(settings.lora.of(policy)),
         *hardware.verl,
         *(hardware.reasoner if reasoner else hardware.decoder),
+        *settings.verl,
     ]
     GlobalHydra.instance().clear()
     try:
@@ -97,7 +109,10 @@ def policy_config(settings: Settings, policy: str, path: str) -> Any:
         raise ConfigError(f"VERL refuses the settings of {policy}: {reason}") from error
     with open_dict(config):
         part = config.actor_rollout_ref
-        part.rollout.custom = {"first_replica": FIRST_REPLICA[policy]}
+        part.rollout.custom = {
+            "first_replica": FIRST_REPLICA[policy],
+            "empty_cache": hardware.empty_cache,
+        }
         if not part.ref.fsdp_config.forward_only:
             part.ref.optim = part.actor.optim  # an engine that could train wants an optimiser
     return config

@@ -1,7 +1,8 @@
 """One trained policy: VERL's worker group, its rollout servers, and the way between them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,23 @@ from verl.utils.device import get_device_name
 from verl.workers.utils.padding import response_from_nested, response_to_nested
 
 from duet_training.errors import DivergenceError
+from duet_training.verl_backend.balance import balanced_order
 from duet_training.verl_backend.generation import Response, Sampling
 from duet_training.verl_backend.worker import PolicyServers, PolicyWorker
+
+# The metrics of an update by VERL's names: means over mini-batches, and peaks since the start.
+_MEANS = {
+    "loss": "actor/pg_loss",
+    "clipped": "actor/pg_clipfrac",
+    "ppo_kl": "actor/ppo_kl",
+    "grad_norm": "grad_norm",
+    "perf/mfu": "mfu",
+}
+_PEAKS = {
+    "perf/memory_allocated_gib": "perf/max_memory_allocated_gb",
+    "perf/memory_reserved_gib": "perf/max_memory_reserved_gb",
+    "perf/host_memory_gib": "perf/cpu_memory_used_gb",
+}
 
 
 class Policy:
@@ -26,7 +42,11 @@ class Policy:
     Making one only launches its processes, so that those of two policies can load side by side;
     `start` builds the engines in them. Unless `seeded`, responses are drawn from the servers' own
     random state: vLLM samples rows with seeds of their own one by one, without its fused kernels.
+
+    `phase` is entered with the name of each phase, as `duet_training.preflight.memory` names it.
     """
+
+    phase: Callable[[str], AbstractContextManager[Any]] = nullcontext
 
     def __init__(
         self,
@@ -40,6 +60,7 @@ class Policy:
     ) -> None:
         self.name = name
         self._config, self._temperature, self._seeded = config, temperature, seeded
+        self._calls = 0
         model = config.actor_rollout_ref.model
         # Without its adapter a model is the initial one, unless the run began with one.
         self._adds_to_initial = model.lora_rank > 0 and not model.lora_adapter_path
@@ -69,7 +90,8 @@ class Policy:
 
     def to_rollout(self, step: int) -> None:
         """Wakes the rollout servers up with the weights as they are now."""
-        self._weights.update_weights(global_steps=step)
+        with self.phase(f"{self.name}'s weights to its server"):
+            self._weights.update_weights(global_steps=step)
 
     def rest(self) -> None:
         """Let the rollout servers free their memory for training."""
@@ -98,7 +120,10 @@ class Policy:
     def sample(
         self, prompts: Sequence[list[int]], sampling: Sampling, seeds: Sequence[int]
     ) -> list[Response]:
-        """Generate one response for each prompt, each with its own seed."""
+        """Generate one response for each prompt, each with its own seed.
+
+        VERL sends requests of one id to one server: responses to equal prompts share its cache.
+        """
         common = {
             "max_tokens": sampling.tokens,
             "temperature": sampling.temperature,
@@ -110,25 +135,31 @@ class Policy:
             "logprobs": True,
         }
 
+        # Not an earlier call's ids: weights differ, and servers' loads do.
+        self._calls += 1
+        numbers: dict[tuple[int, ...], int] = {}
+
         async def all_of_them() -> list[Any]:
             return await asyncio.gather(
                 *(
                     self._client.generate(
-                        f"{self.name}-{place}-{seed}",
+                        f"{self._calls}-{numbers.setdefault(tuple(prompt), len(numbers))}",
                         prompt_ids=prompt,
                         sampling_params={**common, "seed": seed if self._seeded else None},
                     )
-                    for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+                    for prompt, seed in zip(prompts, seeds, strict=True)
                 )
             )
 
+        with self.phase(f"{self.name} generates"):
+            outputs = asyncio.run(all_of_them())
         return [
             Response(
                 list(output.token_ids),
                 list(output.log_probs),
                 bool(output.token_ids) and output.token_ids[-1] in sampling.stops,
             )
-            for output in asyncio.run(all_of_them())
+            for output in outputs
         ]
 
     def batch(self, prompts: Sequence[list[int]], responses: Sequence[Response]) -> Any:
@@ -151,16 +182,19 @@ class Policy:
 
     def log_probs(self, batch: Any, *, reference: bool = False) -> torch.Tensor:
         """Log-probs of the response tokens, nested (N, *), of the trained model or the initial."""
-        data = batch.clone()
+        order = self._order(batch, len(batch))
+        data = tu.index_select_tensor_dict(batch, order)
         tu.assign_non_tensor(data, calculate_entropy=False, compute_loss=False)
         compute = self.workers.compute_log_prob
         if reference and self._adds_to_initial:
             tu.assign_non_tensor(data, no_lora_adapter=True)
         elif reference:
             compute = self.workers.compute_ref_log_prob
-        values = tu.get(compute(data), "log_probs")
-        kept: torch.Tensor = response_from_nested(values, batch["response_mask"]).float()
-        return kept
+        with self.phase(f"{self.name}'s log-probs"):
+            values = tu.get(compute(data), "log_probs")
+        ordered = response_from_nested(values, data["response_mask"]).float().unbind()
+        rows: list[torch.Tensor] = [row for _, row in sorted(zip(order, ordered, strict=True))]
+        return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
 
     def update(
         self, batch: Any, advantages: torch.Tensor, log_probs: torch.Tensor, mini_batch: int
@@ -181,17 +215,34 @@ class Policy:
             dataloader_kwargs={"shuffle": False},
             compute_loss=True,
         )
-        metrics = tu.get(self.workers.update_actor(data), "metrics")
-        wanted = {"loss": "actor/pg_loss", "clipped": "actor/pg_clipfrac", "grad_norm": "grad_norm"}
-        return {name: float(np.mean(metrics[key])) for name, key in wanted.items()}
+        data = tu.index_select_tensor_dict(data, self._order(batch, mini_batch))
+        with self.phase(f"{self.name} learns"):
+            metrics = tu.get(self.workers.update_actor(data), "metrics")
+        means = {name: float(np.mean(metrics[key])) for name, key in _MEANS.items()}
+        return means | {name: float(np.max(metrics[key])) for name, key in _PEAKS.items()}
+
+    def peak_memory(self) -> float:
+        """Peak device memory of this policy's trainer since the last call, in GiB, of any rank."""
+        peaks: list[float] = self.workers.peak_memory()
+        return max(peaks)
+
+    def _order(self, batch: Any, mini_batch: int) -> list[int]:
+        """The order in which the ranks' shares of each mini-batch take about equally long."""
+        parallel = self._config.actor_rollout_ref.actor.ulysses_sequence_parallel_size
+        lengths = batch["input_ids"].offsets().diff().tolist()
+        return balanced_order(lengths, mini_batch, self.workers.world_size // parallel)
 
     def save(self, directory: Path, step: int) -> None:
         """Write weights, optimiser, schedule and random state."""
         self.workers.save_checkpoint(str(directory), None, step)
 
     def load(self, directory: Path) -> None:
-        """Read what `save` wrote."""
+        """Read what `save` wrote, with as many ranks."""
         self.workers.load_checkpoint(str(directory))
+
+    def load_weights(self, directory: Path) -> None:
+        """Read the weights alone of what `save` wrote, with any number of ranks."""
+        self.workers.load_weights(str(directory.absolute()))
 
 
 def _nested(rows: Sequence[Sequence[int]]) -> torch.Tensor:

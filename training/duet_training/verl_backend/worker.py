@@ -5,22 +5,45 @@ would take each other's. Each policy's replicas therefore start at an offset of 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import torch
-from verl.single_controller.base.decorator import Dispatch, register
-from verl.utils.device import get_device_name
+from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+from verl.single_controller.base.decorator import (
+    Dispatch,
+    make_nd_compute_dataproto_dispatch_fn,
+    register,
+)
+from verl.utils.device import get_device_name, get_torch_device
+from verl.utils.memory_utils import aggressive_empty_cache
 from verl.workers.engine_workers import ActorRolloutRefWorker
 from verl.workers.rollout.llm_server import LLMServerClient, LLMServerManager
 from verl.workers.rollout.replica import RolloutMode, get_rollout_replica_class
 
 from duet_training.verl_backend.cpu import rollout as cpu_rollout
+from duet_training.verl_backend.shards import saved_weights
 
 
 def _offset(rollout_config: Any) -> int:
     return int((rollout_config.get("custom") or {}).get("first_replica", 0))
+
+
+@contextmanager
+def _freed(worker: Any) -> Iterator[None]:
+    """Give the blocks that PyTorch caches back to the device after the block.
+
+    Without offload VERL does so only when the same worker next sends its weights to its servers.
+    Until then the other policy's servers wake up on what is left of the device.
+    """
+    try:
+        yield
+    finally:
+        if worker.config.rollout.custom.empty_cache:
+            aggressive_empty_cache(force_sync=True)
 
 
 class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
@@ -59,6 +82,41 @@ class PolicyWorker(ActorRolloutRefWorker):  # type: ignore[misc]
             self.rollout.zmq_handle = self.rollout.zmq_handle.replace(
                 f"replica-{old}-", f"replica-{old + first}-"
             )
+
+    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="ref"))  # type: ignore[untyped-decorator]
+    def compute_ref_log_prob(self, data: Any) -> Any:
+        """See VERL's worker."""
+        with _freed(self):
+            return super().compute_ref_log_prob(data)
+
+    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))  # type: ignore[untyped-decorator]
+    def compute_log_prob(self, data: Any) -> Any:
+        """See VERL's worker."""
+        with _freed(self):
+            return super().compute_log_prob(data)
+
+    @register(dispatch_mode=make_nd_compute_dataproto_dispatch_fn(mesh_name="actor"))  # type: ignore[untyped-decorator]
+    def update_actor(self, data: Any) -> Any:
+        """See VERL's worker."""
+        with _freed(self):
+            return super().update_actor(data)
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[untyped-decorator]
+    def load_weights(self, checkpoint: str) -> None:
+        """Load a checkpoint's weights alone, whatever number of ranks saved them."""
+        first = torch.distributed.get_rank() == 0
+        model = Path(self.config.model.path)
+        weights: dict[str, Any] = {**saved_weights(Path(checkpoint), model)} if first else {}
+        options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
+        set_model_state_dict(self.actor.engine.module, weights, options=options)
+
+    @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[untyped-decorator]
+    def peak_memory(self) -> float:
+        """Peak of the device memory that this process reserved since the last call, in GiB."""
+        device = get_torch_device()
+        peak: float = device.max_memory_reserved() / 2**30
+        device.reset_peak_memory_stats()
+        return peak
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)  # type: ignore[untyped-decorator]
     def digest(self) -> dict[str, int]:

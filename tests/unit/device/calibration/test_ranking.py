@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ def test_auroc_counts_pairs(judged: list[tuple[float, bool]]) -> None:
         if yes and not no
     ]
     found = auroc(judged)
-    assert found is None if not pairs else abs(found - sum(pairs) / len(pairs)) < 1e-9
+    assert found == (pytest.approx(sum(pairs) / len(pairs)) if pairs else None)
 
 
 @given(JUDGED)
@@ -40,6 +41,26 @@ def test_isotonic_rises_and_keeps_the_mean(judged: list[tuple[float, bool]]) -> 
         next(chance for least, chance in reversed(knots) if value >= least) for value, _ in judged
     ]
     assert abs(sum(stated) - sum(right for _, right in judged)) < 1e-9
+
+
+@given(JUDGED, st.integers(1, 20))
+def test_the_share_that_is_right_stated_of_all_has_no_error(
+    judged: list[tuple[float, bool]], bins: int
+) -> None:
+    share = sum(right for _, right in judged) / max(1, len(judged))
+    assert ece([(share, right) for _, right in judged], bins) < 1e-9
+
+
+@given(JUDGED)
+def test_what_isotonic_states_of_its_own_answers_has_no_error(
+    judged: list[tuple[float, bool]],
+) -> None:
+    knots = isotonic(judged)
+    stated = [
+        (next(chance for least, chance in reversed(knots) if value >= least), right)
+        for value, right in judged
+    ]
+    assert ece(stated) < 1e-9
 
 
 def test_stated_probabilities_that_are_met_have_no_error() -> None:

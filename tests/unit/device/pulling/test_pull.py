@@ -11,18 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from duet_contract.manifest import PairFile
+from duet_contract.calibration import add_calibration
+from duet_contract.manifest import PairFile, load_manifest
 from duet_contract.signature import sign_pair
 from duet_device.cli import main
 from duet_device.errors import ExitCode, ModelProblem
 from duet_device.identity import renewal
+from duet_device.pairs.pair import open_pair
 from duet_device.pairs.pulling import cloud as cloud_module
 from duet_device.pairs.pulling.install import alone
 from duet_device.pairs.pulling.source import append
+from duet_device.policy.calibrations import calibration_of, store
 from duet_device.trust.publishers import BY_HAND, pin
 from tests.doubles.pair_cloud import PairCloud
 from tests.doubles.pulls import KEY, OTHER, is_installed, pull, refused
-from tests.doubles.small_pairs import write_gguf, write_pair
+from tests.doubles.small_pairs import calibration_for, write_gguf, write_pair
 
 Captured = pytest.CaptureFixture[str]
 
@@ -359,3 +362,54 @@ def test_a_larger_part_than_the_file_is_begun_anew(cloud: PairCloud, home: Path)
     assert pull(cloud, "toy") == ExitCode.OK
     assert cloud.offsets == [0]
     assert is_installed(home, cloud.directory)
+
+
+@pytest.fixture
+def calibrated(tmp_path: Path, origin: Path) -> Path:
+    """`origin`, with a calibration, signed again."""
+    made = tmp_path / "made.json"
+    made.write_text(calibration_for(load_manifest(origin)).to_json())
+    add_calibration(origin, made)
+    sign_pair(origin, KEY)
+    return origin
+
+
+def test_a_calibration_is_pulled_and_used(calibrated: Path, home: Path) -> None:
+    with PairCloud(calibrated) as cloud:
+        assert pull(cloud, "toy") == ExitCode.OK
+    assert is_installed(home, calibrated)
+    found = calibration_of(open_pair("toy"))
+    assert found
+    assert found.gate
+
+
+def test_a_stale_one_of_the_user_gives_way_to_that_of_the_pair(
+    calibrated: Path, home: Path
+) -> None:
+    with PairCloud(calibrated) as cloud:
+        assert pull(cloud, "toy") == ExitCode.OK
+    pair = open_pair("toy")
+    own = calibration_for(pair.manifest).model_copy(update={"data": "own"})
+    store(own, pair.manifest)
+    assert calibration_of(pair) == own
+    store(own.model_copy(update={"pair": "toy@0.9.0"}), pair.manifest)
+    found = calibration_of(pair)
+    assert found
+    assert found.data == "sums"
+
+
+def test_an_altered_calibration_is_not_installed(
+    calibrated: Path, home: Path, cloud: PairCloud, capsys: Captured
+) -> None:
+    path = calibrated / "calibration.json"
+    path.write_text(path.read_text().replace("0.5", "0.0"))
+    refused(pull(cloud, str(calibrated)), capsys, "sent what was not signed", home)
+
+
+def test_one_that_was_altered_here_is_not_used(calibrated: Path, home: Path) -> None:
+    with PairCloud(calibrated) as cloud:
+        assert pull(cloud, "toy") == ExitCode.OK
+    path = home / "toy" / "calibration.json"
+    path.write_text(path.read_text().replace("0.5", "0.0"))
+    with pytest.raises(ModelProblem, match="calibration"):
+        calibration_of(open_pair("toy"))

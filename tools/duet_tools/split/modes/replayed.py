@@ -16,8 +16,8 @@ from duet_contract.encodings import signal_reader
 from duet_contract.errors import ContractError
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, SignalChunk, SignalEnd
-from duet_device.decoder.signal_result import contradicts
 from duet_device.errors import CloudUnreachable, ModelProblem
+from duet_device.policy.last_result import agrees
 from duet_tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class ReplayedDevice:
         """Return whether `duet_device.exchange` would mark the answer."""
         if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
             return spoken.low_confidence
-        return spoken.low_confidence or contradicts(self._text(signal), spoken.text)
+        return spoken.low_confidence or agrees(self._text(signal), spoken.text) is False
 
     def _text(self, signal: list[int]) -> str:
         text = b"".join(self.decoder.detokenize(token, special=True) for token in signal)

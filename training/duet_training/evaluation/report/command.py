@@ -31,5 +31,5 @@ def report(places: list[Path], out: Path) -> None:
     (out / "report.json").write_text(
         json_text(rounded(without_infinities(content)), indent=2) + "\n", "utf-8"
     )
-    (out / "report.md").write_text(page(tables, rows, figures, names), "utf-8")
+    (out / "report.md").write_text(page(tables, rows, figures, names, results), "utf-8")
     print(f"{len(results)} results and {len(runs)} runs in {out / 'report.md'}")

@@ -1,5 +1,6 @@
 """Curves over training steps; seeds of the same run as mean, smallest and largest."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,16 @@ def band_of(runs: Sequence[Mapping[int, float]]) -> Band | None:
     return Band(steps, mean, least, most, len(runs)) if steps else None
 
 
+def title_of(metric: str) -> str:
+    """Return the title of a metric in `SHOWN`, or of a named validation set's accuracy."""
+    return SHOWN.get(metric) or f"accuracy ({metric.split('/')[1]})"
+
+
+def _drawn(runs: Sequence[Run]) -> list[str]:
+    keys = {key for run in runs for row in run.rows for key in row}
+    return [*SHOWN, *sorted(key for key in keys if re.fullmatch("validation/.+/accuracy", key))]
+
+
 def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Make a curve for each kind of run: label, runs, and a band for each metric in `series`."""
     kinds = defaultdict(list)
@@ -54,7 +65,7 @@ def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
             "runs": [str(run.directory) for run in same],
             "series": {
                 metric: band
-                for metric in SHOWN
+                for metric in _drawn(runs)
                 if (band := band_of([found for run in same if (found := _values(run, metric))]))
             },
         }

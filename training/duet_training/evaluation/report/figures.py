@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from duet_report.plots import Panel, Plot, Series
-from duet_training.evaluation.report.curves import SHOWN
+from duet_training.evaluation.report.curves import SHOWN, title_of
 from duet_training.evaluation.report.results import Result
 from duet_training.evaluation.report.seeds import pool, same_but_for_seed
 from duet_training.evaluation.report.tables import paper
@@ -54,7 +54,8 @@ def _tokens(tables: Sequence[Mapping[str, Any]], results: Sequence[Result]) -> P
 def _curves(over_steps: Sequence[Mapping[str, Any]]) -> Plot:
     """Metrics over steps (the paper's Figures 5, 6, 8, 11)."""
     panels = []
-    for metric, title in SHOWN.items():
+    found = sorted({metric for curve in over_steps for metric in curve["series"]})
+    for metric in dict.fromkeys([*SHOWN, *found]):
         series = [
             Series(
                 f"{curve['label']} ({band.seeds} seeds)", band.steps, band.mean, number,
@@ -63,7 +64,7 @@ def _curves(over_steps: Sequence[Mapping[str, Any]]) -> Plot:
             for number, curve in enumerate(over_steps)
             if (band := curve["series"].get(metric))
         ]  # fmt: skip
-        panels.append(Panel("step", title, series))
+        panels.append(Panel("step", title_of(metric), series))
     caption = "Mean over seeds; the band is the seeds' smallest and largest value."
     return Plot("curves", "Curves over steps", caption, panels, 3, (4.2, 3.0))
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from duet_report.plots import Plot
 from duet_report.tables import markdown
+from duet_training.evaluation.report.results import Result
 from duet_training.evaluation.report.tables import NOT_RUN, paper
+from duet_training.evaluation.signal_table import content_table
 
 _HEAD = """# Results, compared with arXiv 2605.01111
 
@@ -22,14 +24,17 @@ def page(
     rows: Sequence[Mapping[str, Any]],
     figures: Sequence[Plot],
     names: Mapping[str, str],
+    results: Sequence[Result] = (),
 ) -> str:
     """Write the whole page.
 
-    `names` holds the display name of each data set, `figures` the plots that exist.
+    `names` holds the display name of each data set, `figures` the plots that exist, `results` what
+    was measured of signals.
     """
     parts = [_HEAD.format(cells=_CELLS)]
     parts += [_table(table, names) for table in tables]
     parts.append(_everything(rows, names))
+    parts.append(_signals(results, names))
     parts.append("## Figures\n")
     if not figures:
         parts.append(f"{NOT_RUN}.\n")
@@ -53,6 +58,19 @@ def _table(table: Mapping[str, Any], names: Mapping[str, str]) -> str:
         cells = [_measured_cell(row["measured"].get(column), figures) for column in columns]
         shown.append([label, "measured", *cells])
     return "\n".join([*lines, markdown(head, shown), ""])
+
+
+def _signals(results: Sequence[Result], names: Mapping[str, str]) -> str:
+    """Write what signals carry, a row for each evaluation of a split."""
+    found = {}
+    for result in results:
+        if result.method == "duet":
+            training = result.training
+            how = (training.data, training.variant, f"seed {training.seed}") if training else ()
+            step = (f"step {result.step}",) if result.step is not None else ()
+            found[", ".join((names.get(result.data, result.data), *how, *step))] = result.signal
+    table = content_table(found) if found else f"{NOT_RUN}."
+    return f"## What signals carry\n\n{table}\n"
 
 
 def _everything(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:

@@ -50,6 +50,8 @@ class Result:
     """Duration of the whole evaluation on the machine that ran it; None if not recorded."""
     flops: float | None
     """Mean FLOPs per question; None if not recorded."""
+    signal: Mapping[str, Any] | None = None
+    """What its signals carry (`duet-train evaluate method=signal`); None if not measured."""
 
     @property
     def ipt(self) -> float | None:
@@ -83,8 +85,14 @@ def variant_of(objective: Mapping[str, Any]) -> str:
         "no-std": not objective["divide_by_std"],
         "penalty-on-success": objective["length_on_success_only"],
         "signal-length": objective["counted"] == "signal",
+        "dense": objective.get("reward") == "dense",
+        "prefix": objective.get("read") == "prefix",
+        "withheld": objective.get("read") == "withheld",
         "stops-at-end": objective["stop_at_end_of_reasoning"],
     }
+    # Checkpoints of runs with VERL's default rule do not name it.
+    rule = objective.get("loss_aggregation", "token-mean")
+    switches[rule] = rule != "token-mean"
     return "+".join(name for name, on in switches.items() if on) or "default"
 
 
@@ -139,7 +147,8 @@ def _result(file: Path, content: Mapping[str, Any]) -> Result:
     settings = content["settings"]
     weights = settings["weights"]
     low, high = content["accuracy_95"]
-    method = settings["method"]
+    # What signals carry is measured along with the joint method's answers.
+    method = "duet" if settings["method"] == "signal" else settings["method"]
     return Result(
         file=file,
         method=method,
@@ -156,6 +165,7 @@ def _result(file: Path, content: Mapping[str, Any]) -> Result:
         training=_training(Path(weights)) if weights else None,
         seconds=content.get("seconds"),
         flops=content.get("flops", {}).get("total"),
+        signal=content.get("signal"),
     )
 
 

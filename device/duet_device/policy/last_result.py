@@ -15,21 +15,26 @@ _NUMBERS = re.compile(rf"(?<![\d.,]){_NUMBER}")
 _BOXED = re.compile(rf"\s*\{{\s*\$?\s*({_NUMBER})\.?\s*\}}")
 
 
-def contradicts(signal: str, answer: str) -> bool:
-    r"""Return whether the answer gives another number than the signal's last equation.
+def agrees(signal: str, answer: str) -> bool | None:
+    r"""Return whether the answer gives the number of the signal's last equation.
 
     Args:
         signal: whole; one that was cut may end in an equation that is not the last.
         answer: its last `\boxed{}` counts, and all of its numbers where it has none.
 
+    Returns:
+        None where there is nothing to compare.
+
     Examples:
-        >>> contradicts("4*1.50=6.", r"\boxed{56}"), contradicts("4*1.50=6.", r"\boxed{6}")
-        (True, False)
+        >>> agrees("4*1.50=6.", r"\boxed{56}"), agrees("4*1.50=6.", r"\boxed{6}")
+        (False, True)
+        >>> agrees("add both", r"\boxed{6}") is None
+        True
     """
     _, equals, end = signal.rpartition("=")
     result = _RESULT.match(end) if equals else None
     if not result:
-        return False
+        return None
     _, box, content = answer.rpartition(r"\boxed")
     if box:
         whole = _BOXED.match(content)
@@ -37,4 +42,4 @@ def contradicts(signal: str, answer: str) -> bool:
     else:
         numbers = _NUMBERS.findall(answer)
     values = {Decimal(number.replace(",", "")) for number in numbers}
-    return bool(values) and Decimal(result[1].replace(",", "")) not in values
+    return Decimal(result[1].replace(",", "")) in values if values else None

@@ -5,21 +5,18 @@ costs one decoding step; a draft of the answer costs its tokens, a second one as
 draft is short: where the answer is longer, its start is judged.
 """
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duet_contract.calibration import Calibration
-from duet_contract.manifest import Manifest
 from duet_contract.receipt import Route
-from duet_device.decoder.llama import Decoder
-from duet_device.decoder.prompts import build_prompts
+from duet_device.attempt import Attempt, Exchange, judged_attempt
+from duet_device.decoder.prompts import build_prompts, check_room
 from duet_device.errors import ModelProblem
-from duet_device.policy.measures import Evidence, measures
+from duet_device.policy.measures import measures
 from duet_device.policy.routing import AGREEMENT, PROBE
-from duet_device.policy.writer import Writer
-from duet_device.question import Question
 
 DRAFT_TOKENS = 32
 """Most tokens of a draft."""
@@ -28,55 +25,56 @@ _TEMPERATURE, _SEED = 0.7, 1
 
 
 class Gate:
-    """Computes the measures of questions, before any signal.
+    """Computes the measures of a question, before any signal.
 
     Args:
-        decoder: its sequence becomes the prompt of an answer alone, and a draft.
-        manifest: the pair's.
-        check: called between steps; what it raises ends the judgement.
+        exchange: the question; its decoder's sequence becomes the prompt of an answer alone, and a
+            draft.
+
+    Raises:
+        UsageProblem, ModelProblem: the question does not fit.
     """
 
-    def __init__(
-        self, decoder: Decoder, manifest: Manifest, check: Callable[[], None] = lambda: None
-    ) -> None:
-        self._decoder = decoder
-        self._manifest = manifest
-        self._writer = Writer(decoder, manifest, check)
-
-    def read(self, question: Question, budget: int) -> None:
-        """Evaluate a question as the decoder alone reads it.
-
-        Raises:
-            UsageProblem, ModelProblem: it does not fit.
-        """
-        self._question = question
-        self._prompt = build_prompts(self._decoder, self._manifest, question, budget).alone()
-        self._writer.read(self._prompt)
+    def __init__(self, exchange: Exchange) -> None:
+        manifest, decoder = exchange.manifest, exchange.decoder
+        question = exchange.question.for_pair(manifest)
+        budget = exchange.settings.budget_for(manifest)
+        self._exchange = replace(exchange, question=question)
+        self._prompt = build_prompts(decoder, manifest, question, budget).alone()
+        check_room(manifest, len(self._prompt))
+        room = len(self._prompt) + manifest.defaults.answer
+        decoder.reserve(min(room, manifest.decoder.context))
+        decoder.become(self._prompt, exchange.deadline.check)
 
     def state(self) -> NDArray[np.float32]:
-        """Return the last hidden state of the question that was read."""
-        return self._decoder.state()
+        """Return the decoder's last hidden state after the question, before any draft."""
+        return self._exchange.decoder.state()
 
     def drafts(self, *, two: bool) -> dict[str, float]:
-        """Return the measures of a draft of the answer to the question that was read.
+        """Return the measures of a draft of the answer.
 
         Args:
             two: whether a second draft is written, and its agreement with the first measured.
         """
-        first = self._writer.write(self._question, limit=DRAFT_TOKENS)
+        first = self._draft(0.0)
         values = [first.value]
         if two:
             # Evaluates the last token alone.
-            self._writer.read(self._prompt)
-            values.append(
-                self._writer.write(
-                    self._question, limit=DRAFT_TOKENS, temperature=_TEMPERATURE, seed=_SEED
-                ).value
-            )
-        return measures(Evidence(trace=first.trace, values=tuple(values)))
+            self._exchange.decoder.become(self._prompt, self._exchange.deadline.check)
+            values.append(self._draft(_TEMPERATURE).value)
+        return measures(replace(first.evidence, values=tuple(values)))
+
+    def _draft(self, temperature: float) -> Attempt:
+        settings = replace(
+            self._exchange.settings,
+            answer_tokens=DRAFT_TOKENS,
+            temperature=temperature,
+            seed=_SEED,
+        )
+        return judged_attempt(replace(self._exchange, settings=settings), None)
 
 
-def judge(gate: Gate, question: Question, budget: int, calibration: Calibration) -> Route:
+def judge(exchange: Exchange, calibration: Calibration) -> Route:
     """Judge a question by the gate of a calibration, which must have one.
 
     Raises:
@@ -84,7 +82,7 @@ def judge(gate: Gate, question: Question, budget: int, calibration: Calibration)
     """
     threshold = calibration.gate
     assert threshold is not None
-    gate.read(question, budget)
+    gate = Gate(exchange)
     value: float | None
     if threshold.measure == PROBE:
         value = probe_value(calibration, gate.state())
@@ -96,6 +94,7 @@ def judge(gate: Gate, question: Question, budget: int, calibration: Calibration)
         measure=threshold.measure,
         value=value,
         threshold=threshold.at_least,
+        chance=None if value is None else threshold.chance(value),
     )
 
 

@@ -1,0 +1,29 @@
+"""What a checker sees, and what it says."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer, as a checker sees it."""
+
+    question: str
+    """The question as the decoder read it."""
+    signal: str
+    """The signal's text; empty if the device answered alone."""
+    whole: bool
+    """Whether the reasoner ended the signal; the last of its steps may be missing otherwise."""
+    answer: str
+    """The answer's text."""
+    self_contained: bool = True
+    """Whether the decoder read nothing else, such as private documents or earlier turns."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a checker looked at."""
+
+    holds: bool
+    """Whether it is as it should be."""
+    doubt: str = ""
+    """Why to doubt the answer if it is not, as a phrase; empty if that alone does not count."""

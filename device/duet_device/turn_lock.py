@@ -1,0 +1,90 @@
+"""One question at a time: whose turn it is, and how to end it from another thread."""
+
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from duet_device.deadline import POLL_S, Deadline
+from duet_device.errors import UsageProblem
+
+Stream = weakref.ref[Generator[Any]]
+"""Weak, so that a stream that is dropped is closed at once."""
+
+
+class TurnLock:
+    """Held while a question is answered; whoever holds it owns what `free` frees.
+
+    Args:
+        free: frees decoder and connections, once the lock is closed and no question is answered.
+    """
+
+    def __init__(self, free: Callable[[], None]) -> None:
+        self._free = free
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self._stream: Stream | None = None
+        self.deadline: Deadline | None = None
+        self.is_closed = False
+
+    def check_open(self) -> None:
+        """Return while questions may be asked.
+
+        Raises:
+            UsageProblem: `close` was called.
+        """
+        if self.is_closed:
+            raise UsageProblem("this client is closed: open another Client")
+
+    @contextmanager
+    def taken(self, deadline: Deadline, stream: Stream | None) -> Iterator[None]:
+        """Wait until no other question is being answered.
+
+        Args:
+            deadline: of the question; its own thread may set `deadline` to another one meanwhile.
+            stream: the question's, which `close` closes.
+
+        Raises:
+            UsageProblem: this thread's own question is not finished, or the lock is closed.
+            DeviceError: the deadline's.
+        """
+        thread = threading.get_ident()
+        while not self._lock.acquire(timeout=POLL_S):
+            if self._thread == thread:
+                raise UsageProblem(
+                    "this client is still answering: finish or close the stream before, "
+                    "or open another Client"
+                )
+            deadline.check()
+        try:
+            self.check_open()
+            self._thread, self.deadline, self._stream = thread, deadline, stream
+            yield
+        finally:
+            self._thread = self.deadline = self._stream = None
+            if self.is_closed:
+                self._free()
+            self._lock.release()
+
+    def close(self) -> None:
+        """Stop the question that is being answered, and free; from any thread at any time."""
+        self.is_closed = True
+        while not self._lock.acquire(timeout=POLL_S):
+            if deadline := self.deadline:
+                deadline.interrupt()
+            stream = self._stream() if self._stream else None
+            if stream is None:
+                continue
+            if inspect.getgeneratorstate(stream) == inspect.GEN_RUNNING:
+                if self._thread == threading.get_ident():
+                    # Called from inside the question, as from a signal handler, which ends by it.
+                    return
+                continue
+            with suppress(ValueError):  # Another thread has continued it since.
+                stream.close()
+        try:
+            self._free()
+        finally:
+            self._lock.release()

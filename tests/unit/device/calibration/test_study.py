@@ -1,0 +1,125 @@
+"""A study of rows: probe, thresholds of each decision, baselines, and what cannot be decided."""
+
+import random
+
+import numpy as np
+import pytest
+
+from duet_device.calibration.fitting import Goal
+from duet_device.calibration.rows import Outcome, Row, packed
+from duet_device.calibration.study import random_accuracy, study
+from duet_device.errors import UsageProblem
+
+GOAL = Goal(risk=0.15, failure=0.1)
+SHA = "ab" * 32
+
+
+def made(count: int, seed: int = 0) -> list[Row]:
+    """Questions of which the hidden state says whether the device knows them.
+
+    Half of the signals are enough after 8 of 24 tokens, and a draft there says so.
+    """
+    random_ = random.Random(seed)
+    rows = []
+    for number in range(count):
+        knows, early = random_.random() < 0.5, random_.random() < 0.5
+        state = np.asarray([2.0 * knows - 1 + random_.gauss(0, 0.3), random_.gauss(0, 1)])
+        sure = 0.9 if early else 0.3
+        rows.append(
+            Row(
+                id=str(number),
+                question=f"{number}?",
+                answer="7",
+                pair="toy@1.0.0",
+                decoder_sha256=SHA,
+                alone=Outcome(
+                    text="7" if knows else "8", tokens=0, measures={"margin": random_.random()}
+                ),
+                state=packed(state),
+                stops=(
+                    Outcome(text="7" if early else "8", tokens=8, measures={"margin": sure}),
+                    Outcome(text="7", tokens=16, measures={"margin": 0.95}),
+                ),
+                full=Outcome(text="7", tokens=24, measures={"margin": 0.99, "agreement": 1.0}),
+            )
+        )
+    return rows
+
+
+def test_the_probe_is_found_and_the_policy_saves_what_it_says() -> None:
+    rows = made(240)
+    found = study(rows, GOAL, data="made")
+    gate, stop = found.calibration.gate, found.calibration.stop
+    assert gate
+    assert gate.measure == "probe"
+    assert gate.trusted == pytest.approx(0.5, abs=0.15)
+    assert gate.right > 0.9
+    assert found.calibration.probe
+    assert len(found.calibration.probe.weights) == 2
+    assert stop
+    assert stop.trusted == 1
+    assert found.calibration.tokens == 24
+    assert found.fitted["gate"].ranked[0].measure == "probe"
+    auroc = {each.measure: each.test_auroc for each in found.fitted["gate"].ranked}
+    assert auroc["probe"]
+    assert auroc["margin"]
+    assert auroc["probe"] > 0.9 > 0.65 > auroc["margin"]
+    never, always = found.baselines["never"], found.baselines["always"]
+    assert (always.accuracy, always.tokens) == (1, 24)
+    assert found.oracle[0] == never
+    assert found.oracle[-1].accuracy == always.accuracy
+    assert max(found.oracle, key=lambda each: each.accuracy).tokens <= always.tokens
+    # Half of the questions stay, and of the others half end early: 0.5 * (8 + 16) / 2.
+    assert found.together.tokens == pytest.approx(6, abs=2)
+    assert found.together.accuracy > 0.9
+    assert random_accuracy(found.baselines, 12) == pytest.approx((never.accuracy + 1) / 2)
+
+
+def test_the_halves_are_the_same_for_a_seed_and_a_file_in_any_order() -> None:
+    rows = made(120)
+    first = study(rows, GOAL, data="made").calibration
+    assert study(rows[::-1], GOAL, data="made").calibration == first
+    assert study(rows, GOAL, data="made", seed=1).calibration != first
+
+
+def test_against_the_cloud_its_answer_is_right() -> None:
+    rows = [row.model_copy(update={"answer": None}) for row in made(120)]
+    with pytest.raises(UsageProblem, match="--against-cloud"):
+        study(rows, GOAL, data="made")
+    found = study(rows, GOAL, data="made", against_cloud=True)
+    assert found.calibration.against == "cloud"
+    assert found.baselines["always"].accuracy == 1
+    assert set(found.fitted) == {"gate", "stop"}
+
+
+def test_agreement_of_several_signals_is_compared_and_not_chosen() -> None:
+    found = study(made(120), GOAL, data="made").fitted["more"]
+    usable = {each.measure: each.usable for each in found.ranked}
+    assert usable == {"margin": True, "agreement": False}
+    assert found.threshold
+    assert found.threshold.measure == "margin"
+
+
+def test_a_saving_is_of_tokens_where_trust_saves_some() -> None:
+    found = study(made(240), Goal(saving=0.3), data="made")
+    gate, stop = found.fitted["gate"].test, found.fitted["stop"].test
+    assert gate
+    assert stop
+    assert gate.saved == pytest.approx(0.35, abs=0.1)
+    # Ending every signal after 16 of 24 tokens saves a third.
+    assert stop.saved >= 0.3
+    mark = found.fitted["mark"].test
+    assert mark
+    assert mark.saved == 0
+    assert mark.share >= 0.3
+    too_much = study(made(240), Goal(saving=0.9), data="made").fitted
+    assert too_much["stop"].threshold is None
+    assert too_much["gate"].threshold
+
+
+def test_signals_too_short_to_stop_leave_the_stop_out() -> None:
+    rows = [row.model_copy(update={"stops": ()}) for row in made(120)]
+    found = study(rows, GOAL, data="made")
+    assert "stop" not in found.fitted
+    assert found.calibration.stop is None
+    assert found.calibration.gate

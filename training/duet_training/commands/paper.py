@@ -1,0 +1,46 @@
+"""`duet-train paper`: the paper's tables, from data to report."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+
+from duet_training.commands.options import PATH, Resumable
+
+
+@click.command(cls=Resumable)
+@click.argument("out", type=PATH)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--seeds", type=click.IntRange(1, 100), default=3, metavar="N", help="Seeds.")
+@click.option("--dry-run", is_flag=True, help="List the stages with estimates and exit.")
+@click.option(
+    "--hardware", default="h100x4", metavar="NAME", help="Settings of the machine's devices."
+)
+@click.option(
+    "--pair",
+    type=PATH,
+    default=Path("qwen3-4b-0.6b-released"),
+    metavar="FILE",
+    help="Pair to train: a YAML file or a built-in name.",
+)
+@click.option(
+    "--from",
+    "source",
+    type=PATH,
+    metavar="DIR",
+    help="Directory with a local copy of each data set, by name.",
+)
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Training or untrained method to run. Repeatable."
+)
+@click.option("--keep-weights", is_flag=True, help="Keep checkpoints after their evaluation.")
+def paper(**given: Any) -> None:
+    """Train and evaluate everything in the paper's tables; write the report into OUT.
+
+    Stages with a record in OUT are done; the same command continues. KEY=VALUE settings apply to
+    every training and evaluation.
+    """
+    from duet_training.paper.command import run_paper
+
+    run_paper(SimpleNamespace(**given))
