@@ -84,7 +84,7 @@ demo: $(READY) pair ## serve the default pair here, ask a question, stop; Q="...
 
 # Secrets, unsafe code and generated files take as long again: `make lint` has them.
 check: $(READY) ## style, types, import rules and quick unit tests, in under 2 minutes
-	@$(MAKE) --no-print-directory --output-sync --jobs 2 check-code check-tests
+	@$(MAKE) --no-print-directory --jobs 2 check-code check-tests
 
 check-code: $(READY)
 	$(BIN)/ruff check .

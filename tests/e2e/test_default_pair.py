@@ -58,10 +58,11 @@ def _ask(questions, place, *arguments):
     """Receipts by question, from one process for all of them."""
     (place / "asked.jsonl").write_text("".join(json.dumps(text) + "\n" for text in questions))
     batch = ("--in", place / "asked.jsonl", "--out", place / "answers.jsonl")
-    command = [DEVICE, "ask", "--pair", DEFAULT_PAIR, *batch, *arguments]
+    command = [DEVICE, "ask", "--pair", DEFAULT_PAIR, "--timeout", "600", *batch, *arguments]
     done = subprocess.run(command, capture_output=True, timeout=800, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = map(json.loads, (place / "answers.jsonl").read_text().splitlines())
+    answers = (place / "answers.jsonl").read_text()
+    assert done.returncode == 0, (done.stderr, answers)
+    rows = map(json.loads, answers.splitlines())
     return dict(zip(questions, rows, strict=True))
 
 

@@ -59,7 +59,7 @@ def toy_pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def options() -> ServeOptions:
     return ServeOptions(
-        port=0, max_running=2, max_waiting=1, chunk_tokens=8, chunk_ms=1e6, grace_s=0.5
+        port=0, max_running=2, max_waiting=1, chunk_tokens=8, chunk_ms=1e6, grace_s=30
     )
 
 

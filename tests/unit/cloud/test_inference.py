@@ -258,7 +258,8 @@ async def test_drain_finishes_what_runs_and_refuses_what_comes(cloud):
     assert await draining is True
 
 
-async def test_drain_gives_up_after_the_grace_period(cloud):
+async def test_drain_gives_up_after_the_grace_period(cloud, options, monkeypatch):
+    monkeypatch.setattr(cloud.server, "_options", replace(options, grace_s=0.1))
     cloud.engine.pause_s = 1
     call = cloud.inference.Reason(_request(cloud))
     await _until(lambda: cloud.engine.running == 1)

@@ -6,7 +6,7 @@ import pytest
 
 from duet_tools.errors import UsageProblem
 from duet_tools.results.cells import Cell, Plan, parse_counts, parse_rates, sweep_between
-from duet_tools.split.arrivals import offsets
+from duet_tools.split.load import offsets
 from duet_tools.split.options import parse_objectives
 
 

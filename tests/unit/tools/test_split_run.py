@@ -16,7 +16,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_tools.report.readme import readme
 from duet_tools.results.report import Report, read_report
-from duet_tools.split.arrivals import offsets
+from duet_tools.split.load import offsets
 from duet_tools.split.modes.large import LargeAlone
 from duet_tools.split.modes.split import Split
 from duet_tools.subjects.workload import Workload

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def _figure(name: str, value: float) -> Figure:
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, pair: Path, out: Path, *arguments: str) -> int:
-    return bench_tls(["--pair", str(pair), "--out", str(out), *arguments])
+    given = ["--pair", str(pair), "--out", str(out), *arguments]
+    monkeypatch.setattr(sys, "argv", ["duet-bench", "tls", *given])
+    return bench_tls(given)
 
 
 def test_figures_that_are_not_measured_now_are_kept(
@@ -69,7 +72,7 @@ def test_figures_that_are_not_measured_now_are_kept(
         assert _run(monkeypatch, pair, out, "--figures", "start,engine") == 0
     figures = {figure.id: figure for figure in read_results(out).figures}
     assert [figure.judged.median for figure in figures.values()] == [1.0, 2.0]
-    assert "--figures start,engine --repeats 5" in figures["tls.a"].command
+    assert figures["tls.a"].command.endswith("--out out.json --figures start,engine")
     assert str(tmp_path) not in out.read_text()
 
 

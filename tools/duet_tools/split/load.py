@@ -1,18 +1,19 @@
 """Runs one cell's load: asks its questions at once or at a rate, each over a link of its own."""
 
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Literal
 
 from duet_device.errors import DeviceError, Interrupted
 from duet_tools.link.profiles import Link
 from duet_tools.results.cells import Cell
 from duet_tools.results.questions import Question
 from duet_tools.results.record import UNREACHABLE, Asked, failed
-from duet_tools.split.arrivals import offsets
 from duet_tools.split.modes.base import Mode
 from duet_tools.split.wire import Ways, Wire
 
@@ -51,6 +52,20 @@ class Outcome:
     """Whether the server became unreachable."""
     interrupted: bool = False
     """Whether the user interrupted the load."""
+
+
+def offsets(
+    count: int, rate: float, spread: Literal["constant", "poisson"], seed: int
+) -> list[float]:
+    """Return seconds from the start to each of `count` questions; the same for the same seed."""
+    if spread == "constant":
+        return [number / rate for number in range(count)]
+    draw = random.Random(seed)
+    at, found = 0.0, []
+    for _ in range(count):
+        found.append(at)
+        at += draw.expovariate(rate)
+    return found
 
 
 def warm_up(load: Load, questions: Sequence[tuple[int, Question]]) -> None:

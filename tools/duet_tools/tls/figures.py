@@ -12,8 +12,7 @@ import itertools
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
 from duet_tools.bench.stats import differences, ratios, summarise
 from duet_tools.link.relay import Count, Relay
+from duet_tools.progress import public_command
 from duet_tools.report.figures import title_of
 from duet_tools.results.figures import Figure, Series, Target
 from duet_tools.results.machine import load_average, new_results
@@ -48,26 +48,6 @@ _SETTLE_S = 0.3
 # Tokens of one stream a second: 32 streams of it are what a GPU's engine gives a small reasoner.
 _PACED = 100.0
 _FIGURES = ("handshake", "start", "paced", "saturated", "engine")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Options of the command. `seconds`: of a throughput run; `figures`: groups of them."""
-
-    pair: str
-    repeats: int
-    seconds: float
-    figures: frozenset[str]
-    out: Path | None
-
-    @property
-    def command(self) -> str:
-        """How to measure the same again."""
-        chosen = ",".join(name for name in _FIGURES if name in self.figures)
-        figures = "" if self.figures == set(_FIGURES) else f" --figures {chosen}"
-        out = f" --out {self.out.name}" if self.out else ""
-        lengths = f" --repeats {self.repeats} --seconds {self.seconds:g}"
-        return f"duet-bench tls{figures}{lengths}{out}"
 
 
 async def _connection_bytes(side: Side, request: ReasonRequest) -> tuple[Count, Count, Count]:
@@ -221,30 +201,31 @@ def _throughput_figure(
     )
 
 
-def _measure(asked: Asked, manifest: Manifest) -> Iterator[Figure]:
-    wanted, repeats = asked.figures, asked.repeats
+def _measure(
+    pair: str, manifest: Manifest, wanted: Collection[str], repeats: int, seconds: float
+) -> Iterator[Figure]:
     request = request_of(manifest, "What is the capital of France, and why?", _TOKENS)
     same = [itertools.repeat(request)] * 2
-    if wanted & {"handshake", "start", "paced"}:
-        with scripted(asked.pair, _TOKENS, 1 / _PACED) as sides:
+    if {"handshake", "start", "paced"} & set(wanted):
+        with scripted(pair, _TOKENS, 1 / _PACED) as sides:
             if "handshake" in wanted:
                 yield from _handshake_figures(sides, request, repeats)
             if "start" in wanted:
-                yield _start_figure(sides, asked.pair, repeats)
+                yield _start_figure(sides, pair, repeats)
             if "paced" in wanted:
                 engine = f"engine of {_PACED:.0f} tokens/s a stream"
-                yield _throughput_figure("paced", engine, sides, same, repeats, asked.seconds)
+                yield _throughput_figure("paced", engine, sides, same, repeats, seconds)
     if "saturated" in wanted:
-        with scripted(asked.pair, _TOKENS, 0.0) as sides:
+        with scripted(pair, _TOKENS, 0.0) as sides:
             engine = "engine that costs nothing"
-            yield _throughput_figure("saturated", engine, sides, same, repeats, asked.seconds)
+            yield _throughput_figure("saturated", engine, sides, same, repeats, seconds)
     if "engine" in wanted:
         # Both get the same questions, each question once, so that no prefix cache answers.
         fresh = [
             (request_of(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
             for _ in range(2)
         ]
-        with engines(asked.pair) as sides:
+        with engines(pair) as sides:
             # One question a stream and repeat: a round is seconds long already.
             yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
 
@@ -288,13 +269,11 @@ def request_of(
 )
 def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
     """Measure the cost of mutual TLS: handshake bytes, start of a question, throughput."""
-    asked = Asked(
-        pair, repeats, seconds, frozenset(options.chosen(figures, _FIGURES, "figure")), out
-    )
+    wanted = options.chosen(figures, _FIGURES, "figure")
     manifest = load_manifest(find_pair(pair))
     results = new_results(manifest.reference, out)
-    facts = {"command": asked.command, "commit": results.commit}
-    for figure in _measure(asked, manifest):
+    facts = {"command": public_command(), "commit": results.commit}
+    for figure in _measure(pair, manifest, wanted, repeats, seconds):
         judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
         print(f"{title_of(figure)}: {figure.subject.summary.median:.4g} against "
               f"{figure.peer.summary.median if figure.peer else 0:.4g} {figure.unit}; "
