@@ -247,10 +247,11 @@ class CloudServer:
         await self._probes.stop()
         for watching in self._watches.values():
             watching.cancel()
+        # Handlers of cancelled calls abort their generation on the loop's next turns, and count what
+        # it cost.
+        await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
         if self.security:
             await self.security.stop()
-        # Handlers of cancelled calls abort their generation on the loop's next turns.
-        await asyncio.gather(*(route.admission.idle(_END_S) for route in self.routes.all))
 
 
 @asynccontextmanager

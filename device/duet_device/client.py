@@ -1,38 +1,30 @@
 """The device's client: keeps decoder and connection, and answers one question after another."""
 
-import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
 from duet_contract.calibration import Calibration
-from duet_contract.connections import wait_until_connected
 from duet_contract.errors import ContractError
 from duet_contract.receipt import Route
 from duet_contract.v1.inference_pb2 import ReasonRequest, SignalChunk
-from duet_device.deadline import POLL_S, Deadline
+from duet_device.deadline import Deadline
 from duet_device.errors import (
     DeviceError,
-    IdentityExpired,
-    IdentityProblem,
     Interrupted,
     ModelProblem,
     UsageProblem,
-    refused_alone,
 )
 from duet_device.events import Event, Note, Result
-from duet_device.identity.channel import open_channel
-from duet_device.identity.credentials import identity_for, parse_addresses
-from duet_device.identity.renewal import renew_if_due
+from duet_device.known_servers import KnownServers
 from duet_device.link import Link, cancelled
 from duet_device.pairs.pair import Pair, load_decoder, open_pair
 from duet_device.pipeline import Asked, answer_in_order
@@ -47,13 +39,14 @@ from duet_device.settings import (
     QuestionSettings,
     Settings,
 )
+from duet_device.turn_lock import Stream, TurnLock
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
 
 log = logging.getLogger("duet_device")
 
-_References = list[weakref.ref[Generator[Any]]]
+_References = list[Stream]
 
 
 class Client:
@@ -112,22 +105,16 @@ class Client:
         self.pair = pair
         self.settings = Settings(**settings)
         self.settings.check(pair.manifest)
-        self._credentials = credentials
-        self._given_decoder, self._given_channel = decoder, channel
+        self._given_decoder = decoder
         self._decoder: Decoder | None = None
-        self._servers: list[Server] = []
-        self._closed = False
-        # Held while a question is answered; the holder owns decoder and channel.
-        self._turn = threading.Lock()
-        self._thread: int | None = None
-        self._deadline: Deadline | None = None
-        # Weak, so that a stream that is dropped is closed at once.
-        self._stream: weakref.ref[Generator[Any]] | None = None
+        self._servers = KnownServers(pair.manifest, credentials, channel)
+        # The holder owns decoder and servers.
+        self._turn = TurnLock(self._free)
 
     @property
     def is_closed(self) -> bool:
         """Whether `close` was called."""
-        return self._closed
+        return self._turn.is_closed
 
     def ask(
         self,
@@ -197,7 +184,7 @@ class Client:
             ...             print(event.text, end="")
             9
         """
-        self._check_open()
+        self._turn.check_open()
         settings = self._changed(changes)
         reference: _References = []
         stream = self._answer(self._fitted(question), settings, deadline, reference)
@@ -238,7 +225,7 @@ class Client:
             0 9
             1 9
         """
-        self._check_open()
+        self._turn.check_open()
         if in_flight < 1:
             raise UsageProblem(f"in_flight is {in_flight}: give 1 or more")
         reference: _References = []
@@ -260,14 +247,11 @@ class Client:
         from duet_device.exchange import warm
 
         deadline = Deadline(self.settings.timeout)
-        with self._my_turn(deadline, None):
+        with self._turn.taken(deadline, None):
             warm(self._load_decoder(), self.pair.manifest, self.settings, deadline)
             notes: list[Note] = []
             if not self.settings.device_only:
-                for server in self._open_servers(self.settings, deadline, notes)[:1]:
-                    channel = server.acquire()
-                    wait_until_connected(channel, self.settings.connect_timeout)
-                    server.release(channel)
+                self._servers.connect(self.settings, deadline, notes)
             for note in notes:
                 log.info(note.text)
 
@@ -276,24 +260,7 @@ class Client:
 
         Does nothing the second time.
         """
-        self._closed = True
-        while not self._turn.acquire(timeout=POLL_S):
-            if deadline := self._deadline:
-                deadline.interrupt()
-            stream = self._stream() if self._stream else None
-            if stream is None:
-                continue
-            if inspect.getgeneratorstate(stream) == inspect.GEN_RUNNING:
-                if self._thread == threading.get_ident():
-                    # Called from inside the question, as from a signal handler, which ends by it.
-                    return
-                continue
-            with suppress(ValueError):  # Another thread has continued it since.
-                stream.close()
-        try:
-            self._free()
-        finally:
-            self._turn.release()
+        self._turn.close()
 
     def __enter__(self) -> Self:
         return self
@@ -314,7 +281,7 @@ class Client:
         stream: _References,
     ) -> Generator[Event]:
         deadline = deadline or Deadline(settings.timeout)
-        with self._my_turn(deadline, stream[0]):
+        with self._turn.taken(deadline, stream[0]):
             deadline.check()
             try:
                 yield from self._events(question, settings, deadline)
@@ -334,13 +301,13 @@ class Client:
             return self._begin(self._fitted(question), settings, deadline)
 
         server = None
-        with self._my_turn(Deadline(MOST_TIMEOUT, stop=stop), stream[0]):
+        with self._turn.taken(Deadline(MOST_TIMEOUT, stop=stop), stream[0]):
             for number, event in answer_in_order(questions, begin, self._finish, in_flight):
                 if isinstance(event, Result):
                     server = event.receipt.server or server
                 yield number, event
             # Only now: it closes connections.
-            for note in self._renew(server):
+            for note in self._servers.renew(server):
                 log.info(note.text)
 
     def _changed(self, changes: QuestionSettings) -> Settings:
@@ -357,29 +324,6 @@ class Client:
         question.check_size(self.pair.manifest)
         return question
 
-    @contextmanager
-    def _my_turn(
-        self, deadline: Deadline, stream: weakref.ref[Generator[Any]] | None
-    ) -> Iterator[None]:
-        """Wait until no other question is being answered."""
-        thread = threading.get_ident()
-        while not self._turn.acquire(timeout=POLL_S):
-            if self._thread == thread:
-                raise UsageProblem(
-                    "this client is still answering: finish or close the stream before, "
-                    "or open another Client"
-                )
-            deadline.check()
-        try:
-            self._check_open()
-            self._thread, self._deadline, self._stream = thread, deadline, stream
-            yield
-        finally:
-            self._thread = self._deadline = self._stream = None
-            if self._closed:
-                self._free()
-            self._turn.release()
-
     def _events(
         self, question: Question, settings: Settings, deadline: Deadline
     ) -> Generator[Event]:
@@ -390,7 +334,7 @@ class Client:
                 server = event.receipt.server
             yield event
         # Only now, and only over a link that works: it delays no answer.
-        yield from self._renew(server)
+        yield from self._servers.renew(server)
 
     def _begin(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
         """Send a question, unless the device is to answer it alone."""
@@ -407,7 +351,7 @@ class Client:
             notes.append(Note(f"{manifest.id} has no gate, the cloud is asked: {HOW} makes one"))
 
         def ask() -> Link | None:
-            servers = self._open_servers(settings, deadline, notes)
+            servers = self._servers.open(settings, deadline, notes)
             return self._link(servers, request, settings, deadline) if servers else None
 
         route = None
@@ -463,7 +407,7 @@ class Client:
     def _finish(self, asked: Asked) -> Generator[Event]:
         """Answer a question that was sent; its link is cancelled in the end."""
         link = asked.link
-        self._deadline = asked.deadline
+        self._turn.deadline = asked.deadline
 
         def answer() -> Generator[Event]:
             yield from asked.notes
@@ -490,7 +434,7 @@ class Client:
             kept = route is not None and route.taken == "device"
 
             def ask(request: ReasonRequest) -> Link:
-                return self._link(self._servers, request, asked.settings, asked.deadline)
+                return self._link(self._servers.opened, request, asked.settings, asked.deadline)
 
             for event in answer(exchange, asked.request_id, None if kept else link, ask):
                 unused = link if kept else None
@@ -499,57 +443,6 @@ class Client:
         with closing(cancelled(link, answer()) if link else answer()) as events:
             yield from events
 
-    def _open_servers(
-        self, settings: Settings, deadline: Deadline, notes: list[Note]
-    ) -> list[Server]:
-        """Return the servers to ask; none if the device may answer without one.
-
-        Raises:
-            IdentityProblem: no server can be asked.
-        """
-        if self._servers:
-            return self._servers
-        if self._given_channel is not None:
-            self._servers = [Server(settings.server, channel=self._given_channel)]
-            return self._servers
-        problems: list[IdentityProblem] = []
-        for address in parse_addresses(settings.server):
-            try:
-                # The identity may be encrypted with a passphrase that is asked for.
-                with deadline.waiting():
-                    self._add_server(str(address))
-            except IdentityProblem as error:
-                problems.append(error)
-        if problems and not self._servers:
-            # Only a certificate that has expired is like a cloud that is away.
-            if settings.require_cloud or not isinstance(problems[0], IdentityExpired):
-                raise problems[0]
-            if self.pair.manifest.alone is None:
-                raise refused_alone(problems[0], self.pair.manifest.id)
-        for problem in problems:
-            alone = "" if self._servers else "; the device answers alone"
-            notes.append(Note(f"{problem}{alone}"))
-        return self._servers
-
-    def _add_server(self, name: str) -> None:
-        """Add a server, and all others that its identity is for.
-
-        Raises:
-            IdentityProblem: the identity for a remote server is missing, or it cannot be used.
-        """
-        known = {server.name for server in self._servers}
-        if name in known:
-            return
-        identity = None if self._credentials else identity_for(name)
-        credentials = identity.credentials() if identity else self._credentials
-        server_name = identity.server_name if identity else ""
-        for each in (name, *(identity.servers if identity else ())):
-            if each not in known:
-                known.add(each)
-                self._servers.append(
-                    Server(each, partial(open_channel, each, credentials, server_name))
-                )
-
     def _load_decoder(self) -> "Decoder":
         if self._given_decoder is not None:
             return self._given_decoder
@@ -557,29 +450,8 @@ class Client:
             self._decoder = load_decoder(self.pair, self.settings.threads)
         return self._decoder
 
-    def _renew(self, server: str | None) -> Iterator[Note]:
-        """Renew this device's certificate if it is time, at a server that works, if one did."""
-        # Other credentials are the caller's to renew.
-        if server is None or self._credentials is not None or self._given_channel is not None:
-            return
-        notes: list[str] = []
-        if renew_if_due(server, notes.append):
-            # The next question uses the new certificate.
-            self._close_servers()
-        for note in notes:
-            yield Note(note)
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise UsageProblem("this client is closed: open another Client")
-
-    def _close_servers(self) -> None:
-        servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
-
     def _free(self) -> None:
-        self._close_servers()
+        self._servers.close()
         if decoder := self._decoder:
             self._decoder = None
             decoder.close()

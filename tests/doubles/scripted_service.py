@@ -2,7 +2,8 @@
 
 For what depends on the service alone. Environment: `SCRIPT_TOKENS` (of a signal), `SCRIPT_PAUSE_S`
 (between two tokens of a stream), `SCRIPT_SLOTS` (streams at a time), `SCRIPT_TIMEOUT_S` (see
-`Engine.timeout_s`), `SCRIPT_START_S` (seconds to load).
+`Engine.timeout_s`), `SCRIPT_START_S` (seconds to load), `SCRIPT_UNOBSERVED` (no metrics),
+`SCRIPT_TRACES` (OTLP endpoint of spans).
 
 Greedy as a model is: the next token follows from the last one of the prompt, so that a signal that
 is continued anywhere equals the one that was never cut. The core is a process of its own, `cat`,
@@ -19,6 +20,12 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Self
+
+import prometheus_client
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from duet_cloud import cli, service
 from duet_cloud.engine import Job, Step
@@ -122,8 +129,27 @@ async def load(model: Path, arguments: dict[str, Any], max_context: int, name: s
     return CoreEngine(await ScriptedCore.start())
 
 
+def observe_nothing() -> None:
+    """Takes the metrics away: what is counted and timed has no effect and no cost."""
+    prometheus_client.Counter.inc = lambda self, amount=1, exemplar=None: None  # type: ignore[method-assign]
+    prometheus_client.Histogram.observe = lambda self, amount, exemplar=None: None  # type: ignore[method-assign]
+    for kind in (prometheus_client.Counter, prometheus_client.Histogram):
+        kind.labels = lambda self, *values, **named: self  # type: ignore[method-assign]
+
+
+def export_spans(endpoint: str) -> None:
+    """Exports spans as vLLM's `--otlp-traces-endpoint` does (`vllm.tracing`)."""
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint, insecure=True)))
+    trace.set_tracer_provider(provider)
+
+
 if __name__ == "__main__":
     # As a shell that runs tests in the background has it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.environ.get("SCRIPT_UNOBSERVED"):
+        observe_nothing()
+    if endpoint := os.environ.get("SCRIPT_TRACES"):
+        export_spans(endpoint)
     service.load_in_background = load  # type: ignore[assignment]
     sys.exit(cli.main())

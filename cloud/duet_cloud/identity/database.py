@@ -252,7 +252,10 @@ class Database:
         Raises:
             DatabaseError: the database cannot be used, or there is no answer in twice `WAIT_S`.
         """
-        work = self._threads.submit(function)
+        try:
+            work = self._threads.submit(function)
+        except RuntimeError as error:
+            raise self._error(f"the database {self.name} is closed") from error
         try:
             async with asyncio.timeout(2 * WAIT_S):
                 return await asyncio.wrap_future(work)

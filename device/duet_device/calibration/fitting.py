@@ -66,6 +66,25 @@ class Fitted:
     curve: tuple[Replay, ...] = field(default=(), repr=False)
     """What every candidate does to the test questions, the strictest first."""
 
+    def __str__(self) -> str:
+        threshold, result = self.threshold, self.test
+        if threshold is None or result is None:
+            near = self.most_trusted
+            if near is None or not near.trusted:
+                return "no threshold does what is wanted"
+            return (
+                f"no threshold does what is wanted (the likeliest has {near.wrong} wrong of "
+                f"{near.trusted})"
+            )
+        said = (
+            f"trusts {threshold.measure} of {threshold.at_least:.4g} and more: "
+            f"{threshold.trusted:.0%} of the questions, {threshold.right:.1%} of them right, at "
+            f"least {1 - threshold.risk:.1%} with probability {1 - threshold.failure:.3g}"
+        )
+        if result.saved > 0:
+            said += f"; {result.tokens:.1f} signal tokens in place of {result.untrusting:.1f}"
+        return said
+
 
 def fit(
     first: Sequence[Case],

@@ -19,7 +19,7 @@ def page(study: Study) -> str:
     """Return the page of a study."""
     calibration = study.calibration
     tables = "".join(
-        f"<h2>{decision}</h2>"
+        f"<h2>{decision}</h2><p>{escape(str(fitted))}</p>"
         + _table(
             ["measure", "AURC", "AUROC", "ECE"],
             [
@@ -83,7 +83,8 @@ def _chart(study: Study) -> str:
         anchor = "start" if point is never else "end"
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
-            f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="{anchor}">{name}</text>'
+            f'<text x="{x + 10 * (point is never):.1f}" y="{y - 8:.1f}" '
+            f'text-anchor="{anchor}">{name}</text>'
         )
     bottom = _HEIGHT - _BELOW
     parts += [

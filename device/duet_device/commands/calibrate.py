@@ -265,20 +265,7 @@ def _report(found: "Study") -> str:
             auroc = "" if each.test_auroc is None else f"{each.test_auroc:.3f}"
             name = each.measure + ("" if each.usable else " (compared only)")
             rows.append([name, f"{each.test_aurc:.3f}", auroc, f"{each.test_ece:.3f}"])
-        threshold, result = fitted.threshold, fitted.test
-        if threshold and result:
-            said = (
-                f"trusts {threshold.measure} of {threshold.at_least:.4g} and more: "
-                f"{threshold.trusted:.0%} of the questions, {threshold.right:.1%} of them right, at "
-                f"least {1 - threshold.risk:.1%} with probability {1 - threshold.failure:.3g}"
-            )
-            if result.saved > 0:
-                said += f"; {result.tokens:.1f} signal tokens in place of {result.untrusting:.1f}"
-        else:
-            said = "no threshold does what is wanted"
-            if (near := fitted.most_trusted) and near.trusted:
-                said += f" (the likeliest has {near.wrong} wrong of {near.trusted})"
-        parts.append(f"{table(rows)}\n{said}")
+        parts.append(f"{table(rows)}\n{fitted}")
     parts += [_curve(found, decision) for decision in ("gate", "stop") if decision in found.fitted]
     never, always = found.baselines["never"], found.baselines["always"]
     policies = {"never": never, "gate and stop": found.together, "always": always}

@@ -69,7 +69,7 @@ def serve(
 ) -> None:
     """Keep decoder and connection warm, for `duet-device ask`, programs and a page.
 
-    `ask` uses this server while it runs, with its own settings. Programs use OpenAI's API at
+    `ask` and `chat` use this server while it runs, with their own settings. Programs use OpenAI's API at
     http://127.0.0.1:PORT/v1 with the API key of serve.token. The page is at http://127.0.0.1:PORT/.
     """
     from duet_device.commands.first_use import installed_pair

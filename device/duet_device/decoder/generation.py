@@ -48,12 +48,12 @@ class Generation:
         assert not drafted or temperature == 0
         prompt = len(decoder.ids) - max(0, len(drafted) - 1)
         self._drafted = drafted
-        self._limit = min(limit, decoder.context - prompt)
+        self._left = min(limit, decoder.context - prompt)
         self._temperature = temperature
         self._seed = seed
         self._check = check
         self._judge = judge
-        room = prompt + self._limit
+        room = prompt + self._left
         greedy = temperature == 0
         self._lookup = (
             PromptLookup(decoder.ids[:prompt], room) if prompt_lookup and greedy else None
@@ -91,8 +91,7 @@ class Generation:
             steps = self._speculative(self._lookup)
         else:
             steps = self._greedy()
-        left = self._limit
-        if left <= 0:
+        if self._left <= 0:
             return
         for token, odds in steps:
             self.trace += odds
@@ -100,8 +99,8 @@ class Generation:
                 self.finish = "end"
                 return
             yield token
-            left -= 1
-            if not left:
+            self._left -= 1
+            if not self._left:
                 return
             self._check()
 
@@ -155,7 +154,8 @@ class Generation:
         while True:
             yield token, odds
             lookup.append(token)
-            room = min(BATCH, decoder.context - len(decoder.ids)) - 1
+            # Nothing is guessed beyond the limit.
+            room = min(BATCH, decoder.context - len(decoder.ids), self._left) - 1
             guess = lookup.guess(room)
             began = time.perf_counter()
             if not guess:

@@ -26,7 +26,7 @@ async def test_an_overload_is_refused_and_asked_once_more(cloud):
             request=lambda text, budget: ReasonRequest(question=text[:9], budget=budget)
         )
     )
-    client.stub = cloud.inference
+    client.stubs = [cloud.inference]
     asked = await asyncio.gather(*(client.ask(BUDGET) for _ in range(12)))
     answered = [each for each in asked if each.total_s is not None]
     assert {each.tokens for each in answered} == {BUDGET}

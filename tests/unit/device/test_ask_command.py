@@ -19,7 +19,7 @@ from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
 from duet_contract.signature import sign_pair
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import client
+from duet_device import client, known_servers
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.pairs.pair import Pair
@@ -189,7 +189,7 @@ def test_the_certificate_is_renewed_behind_an_answer_of_the_cloud(
         renewed.append(server)
         return True
 
-    monkeypatch.setattr(client, "renew_if_due", renew_if_due)
+    monkeypatch.setattr(known_servers, "renew_if_due", renew_if_due)
     assert main(["ask", "why?", "--quiet"]) == ExitCode.OK
     assert renewed == [cloud.address]
     assert capsys.readouterr().err == "duet-device: it ends soon\n"

@@ -16,6 +16,7 @@ import pytest
 from duet_contract.connections import connection_states
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
 from duet_device import client as client_module
+from duet_device import known_servers
 from duet_device.async_client import AsyncClient
 from duet_device.client import Client
 from duet_device.errors import (
@@ -69,7 +70,7 @@ class Opened:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     opened = Opened(answering(ANSWER, " A:"))
     monkeypatch.setattr(client_module, "load_decoder", opened.decoder)
-    monkeypatch.setattr(client_module, "open_channel", opened.channel)
+    monkeypatch.setattr(known_servers, "open_channel", opened.channel)
     return opened
 
 
@@ -252,7 +253,7 @@ def test_a_channel_that_failed_is_replaced(
     with ScriptedCloud(says()) as other:
         gone = other.address
     addresses = iter([gone, cloud.address])
-    monkeypatch.setattr(client_module, "open_channel", lambda *_: opened.channel(next(addresses)))
+    monkeypatch.setattr(known_servers, "open_channel", lambda *_: opened.channel(next(addresses)))
     with Client(pair) as client:
         assert client.ask(QUESTION).receipt.source == "device"
         assert is_closed(opened.channels[0])
@@ -266,7 +267,7 @@ def test_a_renewed_certificate_is_used_for_the_next_question(
         note(f"renewed with {server}")
         return True
 
-    monkeypatch.setattr(client_module, "renew_if_due", renews)
+    monkeypatch.setattr(known_servers, "renew_if_due", renews)
     with Client(pair, server=cloud.address) as client:
         events = list(client.stream(QUESTION))
         assert events[-1] == Note(f"renewed with {cloud.address}")

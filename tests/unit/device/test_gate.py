@@ -121,7 +121,8 @@ def test_a_probe_of_another_size_is_refused(
 def test_a_draft_is_short(pair: Pair, cloud: ScriptedCloud) -> None:
     decoder = ScriptedDecoder(lambda _: 65, sure=lambda _: 0.5)
     store(calibration(threshold("mean_log_probability", 0.0)), pair.manifest)
-    ask(pair, decoder, cloud, require_cloud=False)
+    # Without lookup, each token of the draft is an evaluation of its own.
+    ask(pair, decoder, cloud, prompt_lookup=False)
     prompt = len("Q:How many cars? A:")
     longest = max(start + count for start, count in decoder.evaluations[: DRAFT_TOKENS + 1])
     assert longest <= prompt + DRAFT_TOKENS

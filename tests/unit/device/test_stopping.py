@@ -12,7 +12,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device import client
+from duet_device import known_servers
 from duet_device.deadline import Deadline
 from duet_device.errors import DeadlineExceeded, ExitCode, Interrupted, UsageProblem
 from duet_device.pairs.pair import Pair
@@ -58,7 +58,7 @@ def test_the_deadline_waits_for_the_passphrase_of_the_identity(
     def asks(_: str) -> None:
         clock.ahead += 3600
 
-    monkeypatch.setattr(client, "identity_for", asks)
+    monkeypatch.setattr(known_servers, "identity_for", asks)
     with ScriptedCloud(says(done(0))) as cloud:
         receipt = answer(pair, decoder, server=cloud.address).receipt
     assert receipt.source == "duet"

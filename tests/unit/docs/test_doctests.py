@@ -28,8 +28,10 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("duet_device.client.load_decoder", lambda *_: decoder)
     with ScriptedCloud(says(tokens(*b"3*3=9"), done(5))) as cloud:
         address = cloud.address
-        monkeypatch.setattr("duet_device.client.identity_for", lambda _: None)
-        monkeypatch.setattr("duet_device.client.open_channel", lambda *_: open_channel(address))
+        monkeypatch.setattr("duet_device.known_servers.identity_for", lambda _: None)
+        monkeypatch.setattr(
+            "duet_device.known_servers.open_channel", lambda *_: open_channel(address)
+        )
         yield
 
 

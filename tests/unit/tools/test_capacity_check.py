@@ -75,8 +75,9 @@ def test_what_is_committed_keeps_within_what_is_promised() -> None:
     file = Path(__file__).parents[3] / "tools/duet_tools/results/capacity_check.json"
     data = json.loads(file.read_text("utf-8"))
     assert data["within"] == 0.15
+    assert len(data["loads"]) >= 3
+    assert {len(load["figures"]) for load in data["loads"]} == {5}
     figures = [figure for load in data["loads"] for figure in load["figures"]]
-    assert len(figures) == 15
     assert all(abs(figure["off"] or 0.0) <= 0.15 for figure in figures)
     assert data["met"] is True
 
@@ -100,3 +101,15 @@ def test_the_overload_is_refused_some_and_the_other_loads_are_not(faster: float)
     light, heavy, overload = shares
     assert (light, heavy) == (0, 0)
     assert overload > 0.1
+
+
+@pytest.mark.parametrize("faster", [0.25, 1.0, 4.0])
+def test_two_replicas_carry_twice_as_much_in_the_model(faster: float) -> None:
+    engine = Engine(speeds=(Speed(streams=1, tokens_per_s=50 * faster),), prefill_s=0.0)
+    ((name, count),) = requests_of(50 * faster / 56, 2).items()
+    assert name == "overload, two replicas"
+    sent = arrivals(count, random.Random(0))
+    asked = [Asked(at=at, tokens=budget) for at, budget in sent]
+    one, two = (replay(asked, engine, replicas) for replicas in (1, 2))
+    assert 0 < two.refused < one.refused
+    assert two.tokens_per_s > 1.5 * one.tokens_per_s

@@ -250,6 +250,21 @@ def test_the_command_writes_everything(tmp_path, capsys):
     }
 
 
+def test_each_named_validation_set_has_a_curve(tmp_path):
+    _run(tmp_path, "run", rows=2)
+    rows = [
+        {"step": s, "validation/accuracy": 0.5, "validation/aime24/accuracy": 0.1 * s,
+         "validation/aime24/signal_tokens": 7.0}
+        for s in (1, 2, 3)
+    ]  # fmt: skip
+    (tmp_path / "run/metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert main([str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    (curve,) = json.loads((tmp_path / "report/report.json").read_text())["curves"]
+    assert curve["series"]["validation/aime24/accuracy"]["mean"] == pytest.approx([0.1, 0.2, 0.3])
+    assert "validation/aime24/signal_tokens" not in curve["series"]
+    assert "accuracy (aime24)" in (tmp_path / "report/curves.svg").read_text()
+
+
 def test_a_run_that_goes_on_is_reported_as_far_as_it_is(tmp_path):
     """Its last row is being written: part of it is there."""
     _run(tmp_path, "running", rows=2)

@@ -78,6 +78,9 @@ def _broken(name, run, home, pair_file):
     if name == "no answers":
         write_rows([*_problems(8), *_problems(1, " ")], "train", home / "train.parquet")
         return []
+    if name == "shared questions":
+        write_rows(_problems(2), "validation", home / "shared.parquet")
+        return [f"data.validation={{apart:{home}/shared.parquet}}"]
     if name == "too few":
         return ["batch.questions=32", "batch.mini_batch=32"]
     if name == "too long":
@@ -107,6 +110,7 @@ def _broken(name, run, home, pair_file):
     [
         ("no data", "cannot read the data nowhere.parquet"),
         ("no answers", "1 of 9 rows in"),
+        ("shared questions", "2 of 2 questions of"),
         ("too few", "fewer than a step's 32"),
         ("too long", "all 8 prompts are longer than 10 tokens"),
         ("no pair", "cannot read the pair nowhere.yaml"),
@@ -160,7 +164,8 @@ def test_a_full_disk_is_seen(run, monkeypatch):
     assert host.checkpoint_gib(shapes) == pytest.approx(12e9 / GIB)
     with_adapter = host.checkpoint_gib(shapes, {"reasoner": 10**6})
     assert with_adapter == pytest.approx((4e9 + 12e6) / GIB)
-    for free, status in ((30, "fail"), (35, "warn"), (99, "ok")):  # 33.5 GiB are needed
+    # Two newest, the milestones 50 and 100, and one being written: 55.9 GiB are needed.
+    for free, status in ((50, "fail"), (60, "warn"), (99, "ok")):
         usage = SimpleNamespace(free=free * GIB)
         monkeypatch.setattr(host.shutil, "disk_usage", lambda _, usage=usage: usage)
         (finding,) = host.disk(settings, shapes)

@@ -14,6 +14,7 @@ PROGRAM = Program(
         "capacity": ("duet_tools.fleet.command:capacity", "Simulate devices that ask replicas."),
         "local": ("duet_tools.bench.local_server:local", "Measure the device's local server."),
         "faults": ("duet_tools.faults.command:faults", "Break things and count what holds."),
+        "replicas": ("duet_tools.fleet.scaling:replicas", "Measure replicas, metrics and traces."),
         "tls": ("duet_tools.tls.figures:tls", "Measure the cost of mutual TLS."),
         "demo": ("duet_tools.demo:demo", "Serve a pair here and ask a question."),
         "tables": ("duet_tools.report.readme_tables:tables", "Print results as Markdown tables."),

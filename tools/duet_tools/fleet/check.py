@@ -5,16 +5,23 @@ The service's engine is measured first and last, with steady streams. Between, r
 random: lightly, heavily, and so fast that some are refused. Each load is replayed in the model with
 the arrivals and the tokens that the service saw. So the comparison shows the model's error, not
 differences between random draws.
+
+Two replicas under overload are checked with the tests' scripted engine, as two of vLLM's would
+share this machine's cores. So it is run in the repository.
 """
 
 import asyncio
 import math
 import random
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import grpc
 import numpy as np
@@ -31,8 +38,10 @@ from duet_tools.fleet.simulation import Fleet, Seen, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
 from duet_tools.results.machine import commit, describe_machine, load_average
+from duet_tools.subjects.children import Child, free_port, serves
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Service
+from duet_tools.subjects.subject import READY_S
 from duet_tools.subjects.workload import Workload, question
 
 WITHIN = 0.15
@@ -40,6 +49,8 @@ MAX_RUNNING = 8
 MAX_WAITING = 8
 LOAD_S = 28.0
 _OVERLOAD = "overload"
+_TWO = "overload, two replicas"
+_SCRIPTED_STEP_S = 0.02
 _BUDGETS = (24, 88)
 _STREAMS = (1, 2, 4, 8)
 _ROUNDS = 2
@@ -74,6 +85,8 @@ class CheckLoad(_Model):
     """Target rate in requests per second."""
     asked: int
     """Number of requests."""
+    replicas: int = 1
+    """Replicas that the requests are spread over; more than one: with the scripted engine."""
     figures: tuple[CheckFigure, ...]
 
 
@@ -89,6 +102,8 @@ class CheckReport(_Model):
     max_running: int
     max_waiting: int
     engine: Engine
+    scripted_engine: Engine | None = None
+    """Of the loads with several replicas."""
     within: float
     met: bool
     machine_load: tuple[float, float]
@@ -107,7 +122,7 @@ class Asked:
 
 
 def check_model(say: Callable[[str], None]) -> CheckReport:
-    """Measure and simulate; takes about three minutes and needs an idle machine.
+    """Measure and simulate; takes about five minutes and needs an idle machine.
 
     Raises:
         BenchError: the service cannot be started, or fails.
@@ -118,14 +133,21 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
     say("starting the service")
     service = Service(workload, [], flags)
     try:
-        with staying_on(service.spread_out()):
-            engine, loads = asyncio.run(_measure(service.address, workload, say))
+        try:
+            with staying_on(service.spread_out()):
+                engine, loads = asyncio.run(_measure([service.address], workload, say))
+        finally:
+            service.stop()
+        say("starting two replicas with the scripted engine")
+        with _scripted(workload, flags) as addresses:
+            scripted, more = asyncio.run(_measure(addresses, workload, say))
     except grpc.RpcError as error:
         raise BenchError(f"the service failed: {str(error).splitlines()[0]}") from error
-    finally:
-        service.stop()
     machine = describe_machine()
-    checked = tuple(_compare(name, rate, seen, engine) for name, rate, seen in loads)
+    checked = (
+        *(_compare(name, rate, seen, engine) for name, rate, seen in loads),
+        *(_compare(name, rate, seen, scripted, 2) for name, rate, seen in more),
+    )
     return CheckReport(
         date=datetime.now(UTC).date().isoformat(),
         commit=commit(),
@@ -135,21 +157,50 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
         max_running=MAX_RUNNING,
         max_waiting=MAX_WAITING,
         engine=engine,
+        scripted_engine=scripted,
         within=WITHIN,
         met=all(figure.met for load in checked for figure in load.figures)
-        and any(each.refusals for name, _, seen in loads if name == _OVERLOAD for each in seen),
+        and all(
+            any(each.refusals for each in seen)
+            for name, _, seen in (*loads, *more)
+            if name in (_OVERLOAD, _TWO)
+        ),
         machine_load=(before, load_average()),
         loads=checked,
     )
 
 
+@contextmanager
+def _scripted(workload: Workload, flags: Sequence[str]) -> Iterator[list[str]]:
+    """Two services with the tests' scripted engine; their addresses."""
+    script = {
+        "SCRIPT_TOKENS": str(2 * max(_BUDGETS)),
+        "SCRIPT_PAUSE_S": str(_SCRIPTED_STEP_S),
+        "SCRIPT_SLOTS": str(MAX_RUNNING),
+    }
+    with ExitStack() as stack:
+        addresses = []
+        for _ in range(2):
+            port = free_port()
+            command = [sys.executable, "-m", "tests.doubles.scripted_service", "serve"]
+            command += ["--pair", str(workload.directory), "--port", str(port), *flags]
+            child = stack.enter_context(Child("a scripted replica", command, script))
+            addresses.append(f"127.0.0.1:{port}")
+            child.wait_until(partial(serves, addresses[-1]), READY_S)
+        yield addresses
+
+
 async def _measure(
-    address: str, workload: Workload, say: Callable[[str], None]
+    addresses: Sequence[str], workload: Workload, say: Callable[[str], None]
 ) -> tuple[Engine, list[tuple[str, float, list[Asked]]]]:
+    """Measure the engine at the first address, then the loads over all of them."""
     client = _Client(workload)
-    async with open_aio_channel(address) as channel:
-        await channel.channel_ready()
-        client.stub = InferenceServiceStub(channel)
+    async with AsyncExitStack() as stack:
+        for address in addresses:
+            channel = await stack.enter_async_context(open_aio_channel(address))
+            await channel.channel_ready()
+            client.stubs.append(InferenceServiceStub(channel))
+        every, client.stubs = client.stubs, client.stubs[:1]
         say("measuring the engine")
         before = await _calibrate(client)
         engine = _engine([before])
@@ -157,10 +208,12 @@ async def _measure(
             engine.prefill_s + statistics.fmean(_BUDGETS) * engine.step_s(MAX_RUNNING) / MAX_RUNNING
         )
         loads = []
-        for number, (name, count) in enumerate(requests_of(capacity).items()):
+        client.stubs = every
+        for number, (name, count) in enumerate(requests_of(capacity, len(every)).items()):
             say(f"{name}: {count} requests in {LOAD_S:g} s")
             seen = await _load(client, arrivals(count, random.Random(number)))
             loads.append((name, count / LOAD_S, seen))
+        client.stubs = every[:1]
         # A machine that others use, too, is not as fast all the time.
         say("measuring the engine again")
         return _engine([before, await _calibrate(client)]), loads
@@ -251,20 +304,24 @@ async def _full(client: "_Client", draws: random.Random) -> tuple[float, int, in
     return seconds, tokens, prompts
 
 
-def requests_of(capacity: float) -> dict[str, int]:
+def requests_of(capacity: float, replicas: int = 1) -> dict[str, int]:
     """Return the number of requests of each load by its name.
 
     The overload exceeds the capacity by twice all running and waiting slots, so that some are
     refused even if the engine is somewhat faster than measured.
 
     Args:
-        capacity: requests a second that the engine can carry.
+        capacity: requests a second that an engine can carry.
+        replicas: of the service; several get the overload alone.
     """
-    carried = capacity * LOAD_S
+    carried = capacity * LOAD_S * replicas
+    places = replicas * (MAX_RUNNING + MAX_WAITING)
+    if replicas > 1:
+        return {_TWO: math.ceil(carried) + 2 * places}
     return {
         "light, 40% of capacity": max(1, round(0.4 * carried)),
         "heavy, 80%": max(1, round(0.8 * carried)),
-        _OVERLOAD: math.ceil(carried) + 2 * (MAX_RUNNING + MAX_WAITING),
+        _OVERLOAD: math.ceil(carried) + 2 * places,
     }
 
 
@@ -287,13 +344,16 @@ async def _load(client: "_Client", requests: Sequence[tuple[float, int]]) -> lis
 
 
 class _Client:
-    """Asks questions that were not asked before, and again when refused, as a device does."""
+    """Asks questions that were not asked before, and again when refused, as a device does.
 
-    stub: InferenceServiceStub
+    Of several replicas, `stubs`, it asks the one where the fewest of its requests are.
+    """
 
     def __init__(self, workload: Workload) -> None:
+        self.stubs: list[InferenceServiceStub] = []
         self._workload = workload
         self._asked = 0
+        self._loads: Counter[int] = Counter()
 
     async def ask(
         self,
@@ -307,8 +367,10 @@ class _Client:
         now = time.perf_counter()
         asked = Asked(now - (now if began is None else began), budget)
         for _ in range(2):
+            place = min(range(len(self.stubs)), key=self._loads.__getitem__)
+            self._loads[place] += 1
             try:
-                async for response in self.stub.Reason(request):  # type: ignore[attr-defined]
+                async for response in self.stubs[place].Reason(request):  # type: ignore[attr-defined]
                     if response.HasField("end"):
                         asked.tokens = response.end.signal_tokens
                     else:
@@ -320,12 +382,15 @@ class _Client:
                 if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
                     raise
                 asked.refusals += 1
-                if asked.refusals == 1:
-                    await asyncio.sleep(_retry_after(error))
+                wait_s = retry_after(error)
+            finally:
+                self._loads[place] -= 1
+            if asked.refusals == 1:
+                await asyncio.sleep(wait_s)
         return asked
 
 
-def _retry_after(error: grpc.aio.AioRpcError) -> float:
+def retry_after(error: grpc.aio.AioRpcError) -> float:
     """Return the retry delay in seconds that the service asks for."""
     status = rpc_status.from_call(error)
     info = error_details_pb2.RetryInfo()
@@ -335,8 +400,10 @@ def _retry_after(error: grpc.aio.AioRpcError) -> float:
     return 0.0
 
 
-def _compare(name: str, per_s: float, seen: Sequence[Asked], engine: Engine) -> CheckLoad:
-    model = replay(seen, engine)
+def _compare(
+    name: str, per_s: float, seen: Sequence[Asked], engine: Engine, replicas: int = 1
+) -> CheckLoad:
+    model = replay(seen, engine, replicas)
     measured = np.asarray([each.total_s for each in seen if each.total_s is not None])
     modelled = np.asarray(model.reason)
     refused = sum(each.refusals > 0 for each in seen) / len(seen)
@@ -344,6 +411,7 @@ def _compare(name: str, per_s: float, seen: Sequence[Asked], engine: Engine) -> 
         name=name,
         per_s=per_s,
         asked=len(seen),
+        replicas=replicas,
         figures=(
             _figure("signal, mean, s", measured.mean(), modelled.mean()),
             _figure("signal, p50, s", *(np.percentile(each, 50) for each in (measured, modelled))),
@@ -359,7 +427,7 @@ def _compare(name: str, per_s: float, seen: Sequence[Asked], engine: Engine) -> 
     )
 
 
-def replay(seen: Sequence[Asked], engine: Engine) -> Seen:
+def replay(seen: Sequence[Asked], engine: Engine, replicas: int = 1) -> Seen:
     """Simulate the same requests at the same times."""
     costs = Costs(
         engine=engine,
@@ -372,7 +440,7 @@ def replay(seen: Sequence[Asked], engine: Engine) -> Seen:
         link=link_named("none"),
         pattern=Pattern(),
         devices=1,
-        replicas=1,
+        replicas=replicas,
         max_running=MAX_RUNNING,
         max_waiting=MAX_WAITING,
         duration_s=max(each.at for each in seen) + 1.0,

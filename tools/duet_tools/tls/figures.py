@@ -204,7 +204,7 @@ def _throughput_figure(
 def _measure(
     pair: str, manifest: Manifest, wanted: Collection[str], repeats: int, seconds: float
 ) -> Iterator[Figure]:
-    request = _request(manifest, "What is the capital of France, and why?", _TOKENS)
+    request = request_of(manifest, "What is the capital of France, and why?", _TOKENS)
     same = [itertools.repeat(request)] * 2
     if {"handshake", "start", "paced"} & set(wanted):
         with scripted(pair, _TOKENS, 1 / _PACED) as sides:
@@ -222,7 +222,7 @@ def _measure(
     if "engine" in wanted:
         # Both get the same questions, each question once, so that no prefix cache answers.
         fresh = [
-            (_request(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
+            (request_of(manifest, question(n), _ENGINE_TOKENS, 0.0) for n in itertools.count())
             for _ in range(2)
         ]
         with engines(pair) as sides:
@@ -230,9 +230,10 @@ def _measure(
             yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
 
 
-def _request(
+def request_of(
     manifest: Manifest, text: str, budget: int, temperature: float | None = None
 ) -> ReasonRequest:
+    """Return a request as a device with the pair's vocabulary makes it."""
     return ReasonRequest(
         question=text,
         budget=budget,

@@ -74,7 +74,7 @@ def _started(
     """The same service twice, ready, and the processes; this process is enrolled at the second."""
     ports, enrollment = (free_port(), free_port()), free_port()
     with ExitStack() as stack:
-        tls, code = stack.enter_context(_invited())
+        tls, code = stack.enter_context(invited())
 
         def start(name: str, port: int, *options: str) -> Child:
             started = [sys.executable, *command, "--port", str(port), *options]
@@ -83,7 +83,7 @@ def _started(
         plain = start("the service in the clear", ports[0])
         more = (*tls, "--enrollment-port", str(enrollment))
         secured = start("the service with mutual TLS", ports[1], *more)
-        secured.wait_until(lambda: _listens(enrollment), READY_S)
+        secured.wait_until(lambda: listens(enrollment), READY_S)
         identity = enroll(f"127.0.0.1:{enrollment}", code).identity
         sides = Side(ports[0], None), Side(ports[1], identity.credentials())
         for child, side in zip((plain, secured), sides, strict=True):
@@ -93,18 +93,24 @@ def _started(
 
 
 @contextmanager
-def _invited() -> Iterator[tuple[list[str], str]]:
-    """An authority with limits on whoever asks: a service's options for it, and a code."""
+def invited(database: str | None = None) -> Iterator[tuple[list[str], str]]:
+    """An authority with limits on whoever asks: a service's options for it, and a code.
+
+    `database`: URL of an empty PostgreSQL database for its records; None: in its directory.
+    """
+    # Not an option of a command, which other users of the machine see.
+    more = {"DUET_DATABASE": database} if database else {}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        variables(DUET_HOME=f"{scratch}/home", DUET_PASSPHRASE=PASSPHRASE),
+        variables(DUET_HOME=f"{scratch}/home", DUET_PASSPHRASE=PASSPHRASE, **more),
         authority(Path(scratch, "authority")) as directory,
     ):
         (directory / "access.toml").write_text(_LIMITS, "utf-8")
         yield ["--tls-dir", str(directory)], invite("bench")
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Return whether something listens on a port of this machine."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

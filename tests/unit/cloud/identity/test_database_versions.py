@@ -211,14 +211,11 @@ def test_two_services_with_one_directory(
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        (
-            "mysql://me:secret@host/duet",
-            "cannot use mysql: give postgresql://",
-        ),  # pragma: allowlist secret
+        ("mysql://me:secret@host/x", "cannot use mysql: give postg"),  # pragma: allowlist secret
         ("sqlite:///some.db", "cannot use sqlite: give postgresql://"),
         ("secret", "cannot use this URL: give postgresql://"),
         ("", "cannot use this URL"),
-        ("postgresql://me:secret@host:port/duet", "cannot use this URL"),
+        ("postgresql://me:secret@host:port/x", "cannot use this URL"),  # pragma: allowlist secret
     ],
 )
 def test_urls_that_cannot_be_used(
@@ -252,13 +249,27 @@ def test_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_server_that_does_not_answer_is_told_without_its_password(
     authority: authorities.Authority, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    url = "postgresql://me:secret@127.0.0.1:1/duet?sslpassword=secret"
+    url = "postgresql://me:secret@127.0.0.1:1/duet?sslpassword=secret"  # pragma: allowlist secret
     arguments = ["devices", "--dir", str(authority.directory), "--database", url]
     assert cloud_admin(arguments) == Exit.DATABASE
     error = capsys.readouterr().err
     assert "cannot use the database postgresql://me:***@127.0.0.1:1/duet: " in error
     assert error.count("\n") == 1
     assert "secret" not in error
+
+
+def test_a_check_describes_a_database_and_changes_nothing(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    url = postgres.database()
+    options = ServeOptions(tls_dir=tmp_path, database=url)
+    described = check_database(options)
+    assert described
+    assert described.endswith(": to be migrated at the start")
+    database = Database.postgresql(url)
+    assert not database.has("settings")
+    database.migrate()
+    assert str(check_database(options)).endswith(": up to date")
+    database.close()
+    assert check_database(ServeOptions(tls_dir=tmp_path)) is None
 
 
 def test_a_database_of_another_authority(postgres, tmp_path) -> None:  # type: ignore[no-untyped-def]

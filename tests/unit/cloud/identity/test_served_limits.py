@@ -9,6 +9,7 @@ from grpc_status import rpc_status
 
 from duet_cloud.identity.access import Access
 from duet_cloud.identity.certificates import pem
+from duet_cloud.identity.security import open_counts
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
@@ -96,6 +97,25 @@ async def test_a_service_that_starts_again_goes_on_counting(
                 assert [response async for response in call][-1].end.signal_tokens == 10
         await server.stop()
     assert len(engine.jobs) == 1
+
+
+async def test_a_question_that_a_stop_ends_costs_what_it_used(
+    toy_pair, secure_options, authority, engine
+):
+    (authority.directory / "access.toml").write_text("[limits.default]\ntokens = 1000\n")
+    credentials = identities.device(authority).credentials(pem(authority.certificate))
+    server = CloudServer(secure_options, PairReasoner.load(toy_pair))
+    await server.start()
+    engine.pauses = {3: 30.0}
+    await server.open(engine)
+    async with open_aio_channel(f"127.0.0.1:{server.port}", credentials) as channel:
+        call = InferenceServiceStub(channel).Reason(ReasonRequest(question="What?", budget=40))
+        await until(lambda: engine.emitted == 3)
+        await server.stop()
+        call.cancel()
+    counts = open_counts(authority.directory / "counts.db", None)
+    assert counts.spent("laptop") == len(engine.jobs[0].prompt_ids) + 3
+    counts.close()
 
 
 async def test_limits_change_while_it_serves(secure, refused):
