@@ -68,6 +68,20 @@ def device(decoder: SlowDecoder, manifest: Manifest) -> ReplayedDevice:
     return ReplayedDevice(decoder, Asking(manifest, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
 
 
+def test_a_pair_that_computes_is_asked_without_numbers_and_judged_by_its_value(
+    manifest: Manifest,
+) -> None:
+    private = manifest.model_copy(update={"quantities": "private", "answers": "computed"})
+    decoder = ScriptedDecoder(answering("She has {=} pens.", " A:"))
+    device = ReplayedDevice(decoder, Asking(private, 64, 0.0, 0, 60.0, 5.0, 1))  # type: ignore[arg-type]
+    asked = "Ann has 3 pens and buys 4 more. How many pens has she?"
+    answered = device.answer(asked, arrived((1.0, "a+b"), done_ms=2.0), 0)
+    assert (answered.value, answered.text) == ("7", "She has 7 pens.")
+    assert answered.low_confidence is False
+    prompt = bytes(token for token in decoder.ids if token < 256)
+    assert b"[a] pens and buys [b] more" in prompt
+
+
 def test_what_arrives_late_is_waited_for_on_the_recorded_clock(device: ReplayedDevice) -> None:
     answered = device.answer("What?", arrived((500.0, "a"), (900.0, "b" * 20), done_ms=901.0), 0)
     assert answered.text == "it is 7"

@@ -38,6 +38,7 @@ METRICS: dict[Metric, tuple[str, str]] = {
     "wire_down": ("bytes", "all that TCP carried from the cloud"),
     "cloud_s": ("s", "prefill and decode in the cloud"),
     "flops": ("FLOP", "of the large model: 2 x parameters x tokens"),
+    "numbers_sent": ("numbers", "in what left the device for the question"),
 }
 
 

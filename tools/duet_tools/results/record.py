@@ -46,12 +46,17 @@ class Record(BaseModel):
     signal: str = ""
     """Text of the signal, or the reasoning of the large model alone."""
     answer: str = ""
+    value: str | None = None
+    """The final answer of a pair that computes; None of other pairs, whose text is judged."""
+    numbers_sent: int | None = None
+    """Numbers in what left the device for the question; None in modes without a device."""
     finish: str = ""
     """How the answer ended, as in a receipt."""
     correct: bool | None = None
     """Whether the answer is right; None without a reference."""
     low_confidence: bool | None = None
-    """Whether the device marked the answer; None without a decoder or a threshold in the pair."""
+    """Whether the device marked the answer; None without a decoder, or if the pair has neither a
+    threshold nor computed answers."""
     device: Literal["live", "replayed"] | None = None
     """`live`: the device answered while the cloud worked; `replayed`: later, from a recording."""
     question_tokens: int = 0

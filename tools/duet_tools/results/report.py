@@ -23,7 +23,7 @@ Metric = Literal[
     "connect_ms", "first_signal_ms", "signal_ms", "first_answer_ms", "total_ms", "queue_ms",
     "prefill_ms", "decode_ms", "late_ms", "saved_ms", "cloud_step_ms", "device_step_ms",
     "question_tokens", "signal_tokens", "answer_tokens", "large_tokens", "app_up", "app_down",
-    "wire_up", "wire_down", "cloud_s", "flops",
+    "wire_up", "wire_down", "cloud_s", "flops", "numbers_sent",
 ]  # fmt: skip
 
 

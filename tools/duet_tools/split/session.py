@@ -158,7 +158,9 @@ class Session:
         if record.ok and asked.requests:
             tell_link_from_cloud(record, link_named(cell.link), asked.requests)
         if record.ok and self.check:
-            record.correct = self.check.right(record.answer, self.questions[record.index])
+            record.correct = self.check.right(
+                record.value or record.answer, self.questions[record.index]
+            )
 
     def _target(self, cell: Cell) -> tuple[str | None, OpenAIModel | None]:
         """Return the address of the server that a cell asks; the OpenAI server, if it is that."""

@@ -41,7 +41,7 @@ class Auto:
         if receipt.outcome == "alone":
             # Nothing that the policy decided.
             raise CloudUnreachable("the cloud was needed and did not answer")
-        record = live_record(result)
+        record = live_record(result, self._pair.manifest)
         unused = receipt.route.unused_tokens if receipt.route else 0
         record.signal_tokens = receipt.tokens.signal
         record.large_tokens = receipt.tokens.signal + unused

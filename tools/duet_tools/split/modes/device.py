@@ -32,4 +32,4 @@ class DeviceAlone:
             threads=self._asking.threads,
         )
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
-        return Asked(live_record(result))
+        return Asked(live_record(result, self._pair.manifest))

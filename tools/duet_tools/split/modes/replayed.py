@@ -16,8 +16,10 @@ from duet_contract.encodings import signal_reader
 from duet_contract.errors import ContractError
 from duet_contract.prompts import encode_text, prompt_ids, split_at_signal
 from duet_contract.v1.inference_pb2 import FINISH_REASON_BUDGET, SignalChunk, SignalEnd
+from duet_device.answer_text import computed_answer
 from duet_device.errors import CloudUnreachable, ModelProblem
 from duet_device.policy.last_result import agrees
+from duet_device.question import Question
 from duet_tools.split.modes.base import Asking
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Answered:
 
     signal: str
     text: str
+    value: str | None
+    """See `duet_tools.results.record.Record`."""
     tokens: int
     finish: str
     low_confidence: bool | None
@@ -101,12 +105,14 @@ class ReplayedDevice:
         spoken = self._spoken.get(key)
         if spoken is None or self.asking.temperature > 0:
             spoken = self._spoken[key] = self._speak(seed)
+        text, value, low = self._judged(question, spoken, signal, arrived.done)
         return Answered(
             signal=self._text(signal),
-            text=spoken.text,
+            text=text,
+            value=value,
             tokens=spoken.tokens,
             finish=spoken.finish,
-            low_confidence=self._low_confidence(spoken, signal, arrived.done),
+            low_confidence=low,
             question_tokens=len(asked),
             prefix_ms=prefix_ms,
             first_ms=None if spoken.first_ms is None else clock + spoken.first_ms,
@@ -128,11 +134,19 @@ class ReplayedDevice:
             self._late[key] = _since(began)
         return self._late[key]
 
-    def _low_confidence(self, spoken: _Spoken, signal: list[int], done: SignalEnd) -> bool | None:
-        """Return whether `duet_device.exchange` would mark the answer."""
-        if spoken.low_confidence is None or done.finish_reason == FINISH_REASON_BUDGET:
-            return spoken.low_confidence
-        return spoken.low_confidence or agrees(self._text(signal), spoken.text) is False
+    def _judged(
+        self, question: str, spoken: _Spoken, signal: list[int], done: SignalEnd
+    ) -> tuple[str, str | None, bool | None]:
+        """Return text, value and mark of the answer, as `duet_device.exchange` would."""
+        written, cut = self._text(signal), done.finish_reason == FINISH_REASON_BUDGET
+        low = spoken.low_confidence
+        if self.asking.manifest.answers == "computed":
+            asked = Question(question).for_pair(self.asking.manifest)
+            found = computed_answer(asked, written, spoken.text, cut=cut)
+            return found.text, found.value, bool(low or found.doubts)
+        if low is not None and not cut:
+            low = low or agrees(written, spoken.text) is False
+        return spoken.text, None, low
 
     def _text(self, signal: list[int]) -> str:
         text = b"".join(self.decoder.detokenize(token, special=True) for token in signal)
@@ -143,7 +157,8 @@ class ReplayedDevice:
         description = self.asking.manifest.decoder
         before, after = split_at_signal(description.prompt_with_signal)
         try:
-            asked = encode_text(self.decoder, description.vocabulary, question)
+            read = Question(question).for_pair(self.asking.manifest).asked
+            asked = encode_text(self.decoder, description.vocabulary, read)
             prefix = prompt_ids(self.decoder, before, question=asked)
             return asked, prefix, prompt_ids(self.decoder, after)
         except ContractError as error:

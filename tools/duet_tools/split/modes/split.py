@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from duet_contract.manifest import Manifest
+from duet_contract.quantities import mask
 from duet_contract.receipt import estimate_flops
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -67,7 +69,7 @@ class Split:
         self, question: Question, settings: ClientSettings, index: int, stop: threading.Event
     ) -> Asked:
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
-        record = live_record(result)
+        record = live_record(result, self._pair.manifest)
 
         def late() -> None:
             seed = self._asking.seed + index
@@ -84,6 +86,7 @@ class Split:
         def replay() -> None:
             answered = self._replayed.answer(question.text, arrived, self._asking.seed + index)
             record.signal, record.answer = answered.signal, answered.text
+            record.value = answered.value
             record.finish = answered.finish + ("+budget" if record.finish == "budget" else "")
             record.low_confidence = answered.low_confidence
             record.question_tokens = answered.question_tokens
@@ -148,6 +151,7 @@ def receive(
     connected = None if link.connected is None else deadline.elapsed_ms(link.connected)
     record = Record(
         device="replayed",
+        numbers_sent=max(len(mask(sent.question).quantities) for sent in link.requests),
         finish="budget" if arrived.done.finish_reason == FINISH_REASON_BUDGET else "end",
         app_up=link.up,
         app_down=link.down,
@@ -178,8 +182,9 @@ def _arrived(link: Link, deadline: Deadline) -> Arrived:
         chunks.append((at, arrival.message))
 
 
-def live_record(result: Result) -> Record:
+def live_record(result: Result, manifest: Manifest) -> Record:
     """Return the record of a question that the device answered itself, from its receipt."""
+    computed = manifest.answers == "computed"
     receipt, timings = result.receipt, result.timings
     ms = receipt.ms
     record = Record(
@@ -187,8 +192,10 @@ def live_record(result: Result) -> Record:
         signal=receipt.signal,
         answer=receipt.answer,
         finish=receipt.finish,
+        value=receipt.value if computed else None,
+        numbers_sent=receipt.numbers_sent,
         # A receipt without a confidence is of a pair without a threshold.
-        low_confidence=None if receipt.confidence is None else receipt.low_confidence,
+        low_confidence=receipt.low_confidence if computed or receipt.confidence else None,
         question_tokens=receipt.tokens.question,
         answer_tokens=receipt.tokens.answer,
         app_up=receipt.bytes.up,
