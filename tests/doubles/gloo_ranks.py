@@ -44,7 +44,7 @@ def batch_of(temperature: float = 1.0) -> tuple[Policy, Any, list[list[int]], li
 
 
 class Group:
-    """Stands for VERL's worker group in one rank: gives it its rows, and gathers the results."""
+    """Stands for VERL's worker group in one rank: gives it its rows, and collects the results."""
 
     def __init__(self, worker: PolicyWorker, rank: int, ranks: int) -> None:
         self._worker, self._rank, self.world_size = worker, rank, ranks

@@ -50,12 +50,14 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         self.resize(columns)
         self.output = ""
+        # They go before the terminal's own size.
+        inherited = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, **(environment or {})},
+            env={**inherited, **(environment or {})},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
