@@ -17,7 +17,7 @@ TRAINING_READY := $(TRAINING_VENV)/.ready
 DOCS_VENV := .venv-docs
 DOCS_LOCK := requirements/docs.txt
 DOCS_READY := $(DOCS_VENV)/.ready
-PAIR ?= word-problems-135m
+PAIR ?= private-sums-135m
 # What is measured and tested wants a reasoner of real size, and long signals.
 MEASURED_PAIR := smollm2-135m
 # Trained for the split from nothing, on the kind of question that is asked.

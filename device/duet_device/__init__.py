@@ -2,7 +2,7 @@
 
 Examples:
     >>> from duet_device import Client
-    >>> with Client("word-problems-135m", server="gpu.example.org:50151") as client:
+    >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
     ...     print(client.ask("Gloria washes 3 cars every hour. How many in 3 hours?").answer)
     9
 """

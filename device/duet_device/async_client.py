@@ -47,7 +47,7 @@ class AsyncClient:
         >>> import asyncio
         >>> from duet_device import AsyncClient
         >>> async def main():
-        ...     async with AsyncClient("word-problems-135m", device_only=True) as client:
+        ...     async with AsyncClient("private-sums-135m", device_only=True) as client:
         ...         return (await client.ask("How many cars?")).answer
         >>> asyncio.run(main())
         '9'
@@ -126,7 +126,7 @@ class AsyncClient:
             >>> import asyncio
             >>> from duet_device import AnswerText, AsyncClient
             >>> async def main():
-            ...     async with AsyncClient("word-problems-135m", device_only=True) as client:
+            ...     async with AsyncClient("private-sums-135m", device_only=True) as client:
             ...         async for event in client.stream("How many cars?"):
             ...             if isinstance(event, AnswerText):
             ...                 print(event.text, end="")

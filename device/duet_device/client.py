@@ -77,7 +77,7 @@ class Client:
 
     Examples:
         >>> from duet_device import Client
-        >>> with Client("word-problems-135m", server="gpu.example.org:50151") as client:
+        >>> with Client("private-sums-135m", server="gpu.example.org:50151") as client:
         ...     result = client.ask("Gloria washes 3 cars every hour. How many in 3 hours?")
         >>> result.answer
         '9'
@@ -138,7 +138,7 @@ class Client:
 
         Examples:
             >>> from duet_device import Client
-            >>> with Client("word-problems-135m", device_only=True) as client:
+            >>> with Client("private-sums-135m", device_only=True) as client:
             ...     client.ask("How many cars?", timeout=10).receipt.source
             'device'
         """
@@ -178,7 +178,7 @@ class Client:
 
         Examples:
             >>> from duet_device import AnswerText, Client
-            >>> with Client("word-problems-135m", device_only=True) as client:
+            >>> with Client("private-sums-135m", device_only=True) as client:
             ...     for event in client.stream("How many cars?"):
             ...         if isinstance(event, AnswerText):
             ...             print(event.text, end="")
@@ -218,7 +218,7 @@ class Client:
 
         Examples:
             >>> from duet_device import Client, Result
-            >>> with Client("word-problems-135m", device_only=True) as client:
+            >>> with Client("private-sums-135m", device_only=True) as client:
             ...     for number, event in client.stream_all(["How many cars?", "How many?"]):
             ...         if isinstance(event, Result):
             ...             print(number, event.answer)

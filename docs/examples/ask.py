@@ -7,7 +7,7 @@ import os
 
 from duet_device import Client, DeviceError
 
-PAIR = os.environ.get("DUET_PAIR", "word-problems-135m")
+PAIR = os.environ.get("DUET_PAIR", "private-sums-135m")
 SERVER = os.environ.get("DUET_SERVER", "127.0.0.1:50151")
 QUESTIONS = (
     "There are 14 adults and 19 children. They form rows of 11 people. How many rows are there?",

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAIR = os.environ.get("DUET_PAIR", "word-problems-135m")
+PAIR = os.environ.get("DUET_PAIR", "private-sums-135m")
 SERVER = os.environ.get("DUET_SERVER", "127.0.0.1:50151")
 source, out = map(Path, sys.argv[1:])
 

@@ -22,9 +22,10 @@ RECIPES = ROOT / "cloud/duet_cloud/pairs/recipes"
 # What a pair answers, in a reader's words.
 _ANSWERS = {
     "stories-5m": "word problems of the generated kinds that it was trained on, nothing else",
-    "word-problems-135m": "English word problems of a few equations, in your own words",
+    "private-sums-135m": "English word problems of arithmetic, in your own words; no number leaves the device",
 }
-_SCOPE = "wide"
+# Held-out problems of the types of training: of other pairs, and of one that computes.
+_SCOPES = ("wide", "problems")
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,23 @@ class PairResults:
     figures: dict[str, Any]
 
     @property
-    def evaluations(self) -> dict[str, Any]:
-        """By method: the split, the decoder alone, the reasoner before joint training."""
-        found: dict[str, Any] = self.figures["evaluations"][_SCOPE]
+    def original(self) -> dict[str, Any] | None:
+        """The reasoner before joint training; None without joint training."""
+        found: dict[str, Any] | None = (
+            self.figures.get("evaluations", {}).get("wide", {}).get("original")
+        )
         return found
 
     @property
     def sets(self) -> dict[str, Any]:
         """By set of questions: the pair as served."""
         found: dict[str, Any] = self.figures["served"]["sets"]
+        return found
+
+    @property
+    def held_out(self) -> dict[str, Any]:
+        """Held-out problems of the types of training."""
+        found: dict[str, Any] = next(self.sets[name] for name in _SCOPES if name in self.sets)
         return found
 
 
@@ -74,23 +83,27 @@ def _millions(parameters: float) -> str:
     return f"{parameters / 1e6:.1f}M"
 
 
+def _alone(found: dict[str, Any] | None, figure: str, form: str) -> str:
+    """A figure of the large model alone; a dash of one that writes no answers."""
+    return format(found[figure], form) if found else "-"
+
+
 def pairs_table(pairs: list[PairResults]) -> str:
     """The table of pairs: size, what they answer, accuracy and tokens of the large model."""
     head = (
         "pair", "large model", "small model", "answers", "right: split / large model alone",
-        "large-model tokens: split / alone", "right on five public test sets",
+        "large-model tokens: split / alone", "right on public test sets",
     )  # fmt: skip
     rows = [head, ("---",) * len(head)]
     for pair in pairs:
-        served = pair.sets[_SCOPE]
-        split, alone = served["split"], served["reasoner"]
+        split, alone = pair.held_out["split"], pair.held_out.get("reasoner")
         public = [each["split"]["accuracy"] for each in pair.sets.values() if not each["generated"]]
         rows.append(
             (
                 f"`{pair.name}`", pair.reasoner, _millions(pair.decoder_parameters),
                 _ANSWERS[pair.name],
-                f"{split['accuracy']:.0%} / {alone['accuracy']:.0%}",
-                f"{split['large_tokens']:.0f} / {alone['large_tokens']:.0f}",
+                f"{split['accuracy']:.0%} / {_alone(alone, 'accuracy', '.0%')}",
+                f"{split['large_tokens']:.0f} / {_alone(alone, 'large_tokens', '.0f')}",
                 f"{min(public):.0%} to {max(public):.0%}",
             )
         )  # fmt: skip
@@ -107,15 +120,12 @@ _METHODS = {
 
 def _points(pair: PairResults) -> Iterator[tuple[str, float, float, tuple[float, float]]]:
     """Marker, tokens, accuracy and interval of each way to answer, both in percent."""
-    served, original = pair.sets[_SCOPE], pair.evaluations["original"]
-    tokens = {
-        "original": original["reasoner_tokens"],
-        **{method: served[method]["large_tokens"] for method in ("reasoner", "split")},
-    }
+    measured = {"original": pair.original, **pair.held_out}
     for method, (marker, _) in _METHODS.items():
-        result = original if method == "original" else served[method]
-        low, high = (100 * bound for bound in result["accuracy_95"])
-        yield marker, tokens[method], 100 * result["accuracy"], (low, high)
+        if result := measured.get(method):
+            low, high = (100 * bound for bound in result["accuracy_95"])
+            tokens = result.get("large_tokens", result.get("reasoner_tokens"))
+            yield marker, tokens, 100 * result["accuracy"], (low, high)
 
 
 def accuracy_plot(pairs: list[PairResults], scheme: Scheme) -> str:

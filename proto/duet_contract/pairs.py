@@ -8,7 +8,7 @@ from duet_contract.directories import cache_directory, expand
 from duet_contract.errors import NoDirectoryError, PairNotFoundError
 from duet_contract.manifest import MANIFEST_NAME
 
-DEFAULT_PAIR = "word-problems-135m"
+DEFAULT_PAIR = "private-sums-135m"
 PAIRS_VARIABLE = "DUET_PAIRS"
 
 

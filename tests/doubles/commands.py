@@ -47,7 +47,6 @@ train_data = _subcommand("duet_training", "data", "prepare")
 train_stories = _subcommand("duet_training", "data", "story-problems")
 train_word_problems = _subcommand("duet_training", "data", "word-problems")
 train_scratch = _subcommand("duet_training", "sft", "scratch")
-train_adapter = _subcommand("duet_training", "sft", "adapter")
 train_paper = _subcommand("duet_training", "paper")
 train_experiments = _subcommand("duet_training", "experiments")
 train_release = _subcommand("duet_training", "release", "build")
@@ -58,7 +57,6 @@ train_wall_clock = _subcommand("duet_training", "release", "wall-clock")
 train_formulas = _subcommand("duet_training", "sft", "formulas")
 train_formula_accuracy = _subcommand("duet_training", "sft", "formula-accuracy")
 train_solutions = _subcommand("duet_training", "sft", "solutions")
-train_pack = _subcommand("duet_training", "release", "pack")
 
 it: click.Command
 

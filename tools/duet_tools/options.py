@@ -45,7 +45,7 @@ def chosen(text: str, known: Sequence[N], kind: str) -> list[N]:
     """Return the names in a list with commas, in the order of `known`.
 
     Raises:
-        UsageProblem: a name is unknown, or there is none; `kind` says what they are names of.
+        UsageProblem: a name is unknown, or the list is empty; `kind` says what they are names of.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in known]

@@ -199,7 +199,7 @@ def test_unsigned_on_wish_pins_no_one(cloud: Cloud, capsys: Captured) -> None:
 def test_nothing_is_fetched_to_answer_alone(cloud: Cloud, capsys: Captured) -> None:
     arguments = ["ask", "why?", "--server", cloud.address, "--device-only", "--yes"]
     assert main(arguments) == ExitCode.MODEL
-    assert "word-problems-135m" in capsys.readouterr().err
+    assert "private-sums-135m" in capsys.readouterr().err
 
 
 def test_what_is_set_stays(cloud: Cloud, capsys: Captured) -> None:

@@ -21,7 +21,7 @@ MODULES = modules_with_examples("proto", "device", "cloud", "tools")
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The pair that examples of clients name, and a cloud behind every address."""
     limits = {"question": 256, "budget": 32, "answer": 64}
-    data = manifest_data(id="word-problems-135m", limits=limits)
+    data = manifest_data(id="private-sums-135m", limits=limits)
     pair = Pair(tmp_path, Manifest.model_validate(data))
     decoder = ScriptedDecoder(answering("9", " A:"))
     monkeypatch.setattr("duet_device.client.open_pair", lambda *_, **__: pair)

@@ -2,10 +2,14 @@
 
 import json
 import random
+import shutil
+from itertools import chain, repeat
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from duet_cloud.pairs.recipe import load_recipe
 from duet_training.data.word_problems.annotated import read_annotated
@@ -13,10 +17,12 @@ from duet_training.data.word_problems.problem import MaskedProblem
 from duet_training.pair.description import load_pair
 from duet_training.pair.prompting import PairPrompts
 from duet_training.sft import formula_pack
+from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED
 from duet_training.sft.formula_measure import NO_VALUE, answered, auroc, judge, summary
 from duet_training.sft.formula_teacher import FormulaTeacher
 from duet_training.sft.solution_model import worked_steps
+from duet_training.sft.trainer import Plan
 from tests.doubles.commands import train_formula_accuracy, train_formulas, train_solutions
 
 PROBLEM = MaskedProblem(
@@ -88,6 +94,16 @@ def test_what_is_packed_is_what_a_recipe_needs(out, base, tmp_path, monkeypatch)
     assert (gguf.local / gguf.folder / gguf.gguf).is_file()
     weights = load_file(adapter.local / adapter.folder / "adapter_model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
+    # The released recipe names packages instead, and is else the same.
+    places = {"source", "adapter", "individual_digits"}
+    left_out = {"description", "base_models"}
+    packed, released = (
+        each.model_dump(
+            exclude={**dict.fromkeys(left_out, True), "reasoner": places, "decoder": places}
+        )
+        for each in (recipe, load_recipe(recipe.id))
+    )
+    assert packed == released
 
 
 def test_what_is_no_model_is_one_clear_line(tmp_path, annotated, capsys) -> None:
@@ -242,3 +258,56 @@ def test_generated_problems_are_solved_step_by_step() -> None:
     assert worked_steps(PROBLEM) == "3*8=24\n40-24=16\n#### 16"
     outside = MaskedProblem("1", "Who was king in 1950?", "?", "", "outside", "No.")
     assert worked_steps(outside) == "No.\n#### ?"
+
+
+def _trained(base, teacher, out, monkeypatch, stops):
+    """Six steps, with a restart after each number of steps in `stops`."""
+    plan = Plan(6, tokens=256, rate=1e-2, warmup=2, bfloat16=False)
+    for steps in (*stops, 6):
+        student = AdapterStudent(
+            base, out / "adapter", out / "state.pt", plan, Adapter(2, 1, "O/M")
+        )
+        ticks = chain(repeat(0.0, steps - student.step + 1), repeat(100.0))
+        monkeypatch.setattr("duet_training.sft.trainer.time.monotonic", lambda t=ticks: next(t))
+
+        def draw(rng, count, student=student):
+            return teacher.examples("reasoner", rng, count, student.chunk)
+
+        student.train(draw, until=50.0, report=lambda *_: None)
+        monkeypatch.undo()
+        assert student.step == steps
+    return student
+
+
+def test_an_adapter_goes_on_where_it_stopped(base, teacher, tmp_path, monkeypatch):
+    before = load_file(base / "model.safetensors")
+    whole = _trained(base, teacher, tmp_path / "whole", monkeypatch, ())
+    parts = _trained(base, teacher, tmp_path / "parts", monkeypatch, (2, 5))
+    files = [tmp_path / name / "adapter/adapter_model.safetensors" for name in ("whole", "parts")]
+    one, other = map(load_file, files)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items())
+    assert any(weight.any() for name, weight in one.items() if "lora_B" in name)
+    # The second layer alone, and never the model's own weights.
+    assert {name.split("layers.")[1].split(".")[0] for name in one} == {"1"}
+    after = load_file(base / "model.safetensors")
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+    assert whole.step == parts.step == 6
+
+
+def test_what_is_written_is_an_adapter_of_the_hubs_model(base, teacher, tmp_path, monkeypatch):
+    student = _trained(base, teacher, tmp_path, monkeypatch, ())
+    assert sorted(path.name for path in (tmp_path / "adapter").iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    settings = json.loads((tmp_path / "adapter/adapter_config.json").read_text())
+    assert settings["base_model_name_or_path"] == "O/M"
+    assert str(tmp_path) not in json.dumps(settings)
+    shutil.copytree(base, tmp_path / "merged", ignore=shutil.ignore_patterns("*.safetensors"))
+    student.merge(tmp_path / "merged")
+    model = AutoModelForCausalLM.from_pretrained(base)
+    model = PeftModel.from_pretrained(model, tmp_path / "adapter").merge_and_unload()
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").state_dict()
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight.to(torch.bfloat16), ours[name].to(torch.bfloat16)), name

@@ -11,20 +11,19 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from duet_contract.integrity import sha256_of
 from duet_contract.manifest import MANIFEST_NAME, load_manifest
 from duet_training.errors import DataError
 from duet_training.evaluation.run import EvaluationSettings
 from duet_training.export.settings import ExportSettings
-from duet_training.release import packing, release, word_problems
+from duet_training.release import release
 from duet_training.release.package import collect, package, renew_figures, tell
 from duet_training.release.stage import ReleaseStage
 from duet_training.release.stages import HELD_OUT
 from duet_training.release.stories import make_plan
 from duet_training.settings.run import Settings, compose_settings
-from tests.doubles.commands import train_pack, train_release
+from tests.doubles.commands import train_release
 from tests.doubles.small_pairs import write_pair
 
 EVALUATION = {
@@ -46,14 +45,6 @@ DECODER = {
 @pytest.fixture
 def plan(tmp_path):
     return make_plan(tmp_path, {"real": tmp_path / "real.jsonl"}, tmp_path / "python", "big-1b")
-
-
-@pytest.fixture
-def parts_plan(tmp_path):
-    """Of the pair that is built of parts."""
-    given = word_problems.Given(*(tmp_path / name for name in ("base", "worked.jsonl", "into")))
-    real = {"real": tmp_path / "real.jsonl"}
-    return word_problems.make_plan(tmp_path, given, tmp_path / "python", real, "big-1b")
 
 
 def _composed(plan):
@@ -92,22 +83,6 @@ def test_every_command_takes_its_settings(plan):
     assert names[-1] == "wall clock"
 
 
-def test_an_adapter_is_trained_on_from_where_supervised_training_left_it(parts_plan, tmp_path):
-    found = _composed(parts_plan)
-    joint = found["joint training"]
-    assert joint.lora.reasoner.path == tmp_path / "start" / "adapter"
-    assert joint.pair == tmp_path / "start" / "base.yaml"
-    assert [file.parent.name for file in joint.data.train] == ["wide", "worked"]
-    assert found["original on wide"].pair == tmp_path / "start" / "pair.yaml"
-    assert found["original on wide"].weights is None
-    assert found["duet on wide"].weights.name == f"step_{joint.steps}"
-    made = {each.name: each for each in parts_plan}
-    assert made["build"].python == tmp_path / "python"
-    assert list(made)[-4:] == ["pack", "build", "served", "wall clock"]
-    assert found["export"].parity.data == tmp_path / "data" / "wide-other" / "test.parquet"
-    assert "data wide-other" in made
-
-
 def test_a_private_pair_is_trained_packed_built_and_measured(tmp_path, capsys):
     given = ["--pair", "private-sums-135m", "--base", "b", "--worked", "w.jsonl", "--into", "i"]
     given += ["--serving-python", "p", "--dry-run"]
@@ -116,24 +91,18 @@ def test_a_private_pair_is_trained_packed_built_and_measured(tmp_path, capsys):
     assert train_release([str(tmp_path), *given, "--real", str(real)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("python -m ")[1].split(" ")[:3][-1] for line in lines] == [
-        "formulas", "build", "formula-accuracy", "solutions", "solutions",
+        "formulas", "build", "formula-accuracy", "solutions", "served", "solutions",
     ]  # fmt: skip
     assert f"--into {Path('i').resolve()}" in lines[0]
     assert lines[2].endswith(f"--results {tmp_path / 'accuracy.json'}")
-    assert f"--measure {real}" in lines[4]
+    assert f"--measure {real}" in lines[5]
     assert train_release([str(tmp_path), *given]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
-    assert train_release([str(tmp_path), *given, "--figures-into", "d"]) == 1
-    assert "has no page" in capsys.readouterr().err
+    assert len(capsys.readouterr().out.splitlines()) == 5
 
 
-def test_a_pair_of_parts_needs_to_know_of_what(tmp_path, capsys):
-    assert train_release([str(tmp_path), "--pair", "word-problems-135m"]) == 1
+def test_a_private_pair_needs_its_inputs(tmp_path, capsys):
+    assert train_release([str(tmp_path), "--pair", "private-sums-135m"]) == 1
     assert "needs --base, --worked, --into and --serving-python" in capsys.readouterr().err
-    given = ["--pair", "word-problems-135m", "--dry-run", "--base", "b", "--worked", "w.jsonl"]
-    given += ["--into", "i", "--serving-python", "p"]
-    assert train_release([str(tmp_path), *given]) == 0
-    assert capsys.readouterr().out.count("python -m") == 14
 
 
 def test_without_vllm_nothing_is_served(tmp_path, capsys):
@@ -352,73 +321,62 @@ def test_figures_of_another_manifest_are_not_written(tmp_path):
     assert load_manifest(out / "pair").version == "1.0.0"
 
 
-def _exported(out: Path, confidence: float) -> None:
-    """What a run with an adapter leaves of its export, and supervised training before it."""
-    write_pair(out / "exported")
-    manifest = out / "exported" / MANIFEST_NAME
+@pytest.fixture
+def private(tmp_path):
+    """A finished build of a pair that computes."""
+    out = tmp_path / "out"
+    write_pair(out / "pair")
+    manifest = out / "pair" / MANIFEST_NAME
     content = json.loads(manifest.read_text())
-    content["defaults"]["confidence"] = confidence
-    manifest.write_text(json.dumps(content))
-    adapter, start = out / "exported" / "adapter" / "reasoner", out / "start"
-    for directory in (adapter, start / "adapter", start / "decoder"):
-        directory.mkdir(parents=True)
-    settings = {"base_model_name_or_path": None, "target_modules": ["v_proj", "q_proj"]}
-    (adapter / "adapter_config.json").write_text(json.dumps(settings))
-    settings["base_model_name_or_path"] = "O/M"
-    (start / "adapter" / "adapter_config.json").write_text(json.dumps(settings))
-    save_file({"a": torch.full((2, 2), 1 / 3)}, adapter / "adapter_model.safetensors")
-    (start / "decoder" / "tokenizer.json").write_text("{}")
+    content |= {"schema": 2, "quantities": "private", "answers": "computed"}
+    manifest.write_text(json.dumps(content | {"id": "private-sums-135m"}))
+    (out / "start" / "state").mkdir(parents=True)
+    for role, steps in (("reasoner", 2300), ("decoder", 900)):
+        torch.save({"step": steps}, out / "start" / "state" / f"{role}.pt")
+    return out
 
 
-def test_the_recipe_that_a_release_is_packed_for_is_there():
-    assert (packing.RECIPES / f"{word_problems.NAME}.toml").is_file()
-
-
-def test_parts_are_packed_for_their_recipe(tmp_path, monkeypatch, capsys):
-    out, into, recipes = (tmp_path / name for name in ("out", "into", "recipes"))
-    _exported(out, 0.61234)
-    monkeypatch.setattr(packing, "RECIPES", recipes)
-    given = [str(out), "some", "1.1.0", "--into", str(into)]
-    assert train_pack(given) == 1
-    assert "cannot read the recipe" in capsys.readouterr().err
-    recipes.mkdir()
-    for line, wanted in (
-        ('version = "1.0.0"\n[defaults]\nconfidence = 0.612', 'write version = "1.1.0"'),
-        ('version = "1.1.0"\n[defaults]\nconfidence = 0.9', "write confidence = 0.612"),
-    ):
-        (recipes / "some.toml").write_text(line)
-        assert train_pack(given) == 1
-        assert wanted in capsys.readouterr().err
-        assert not into.exists()
-    (recipes / "some.toml").write_text('version = "1.1.0"\n[defaults]\nconfidence = 0.612')
-    assert train_pack(given) == 0
-    assert sorted(str(path.relative_to(into)) for path in into.rglob("*.*")) == [
-        "adapter/adapter_config.json",
-        "adapter/adapter_model.safetensors",
-        "decoder/m.gguf",
-        "decoder/tokenizer.json",
-    ]
-    (weights,) = load_file(into / "adapter" / "adapter_model.safetensors").values()
-    assert weights.dtype == torch.bfloat16
-    settings = json.loads((into / "adapter" / "adapter_config.json").read_text())
-    assert settings == {
-        "base_model_name_or_path": "O/M",
-        "target_modules": ["q_proj", "v_proj"],
+def _set(accuracy: float, *, sent: float = 0.0) -> dict[str, object]:
+    found = {"questions": 200, "failures": {}, "accuracy": accuracy, "large_tokens": 6.25}
+    found["accuracy_95"] = [accuracy - 0.05, accuracy + 0.05]
+    marked = {"right": 100, "right_marked": 7, "wrong": 100, "wrong_marked": 61}
+    return {
+        "questions": 200,
+        "split": found,
+        "device": found | {"accuracy": 0.03, "accuracy_95": [0.01, 0.06]},
+        "marked_low": marked,
+        "numbers_sent": sent,
+        "generated": False,
     }
 
 
-def test_figures_of_a_pair_of_parts_lie_beside_them(tmp_path):
-    """Parity is of what was exported, everything else of the pair that was built."""
-    out, into = tmp_path / "out", tmp_path / "into"
-    _finished(out)
-    (out / "exported").mkdir()
-    (out / "pair" / "parity.json").rename(out / "exported" / "parity.json")
+def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
+    into = tmp_path / "into"
     into.mkdir()
     (into / "adapter").touch()
-    tell(out, into)
+    tell(private, into)
+    assert "not measured as served" in (into / "README.md").read_text()
+    served = {
+        "pair_sha256": sha256_of(private / "pair" / MANIFEST_NAME),
+        "peer": "smollm2-135m@1.0.1",
+        "sets": {"problems": _set(0.94), "multiarith": _set(0.7, sent=0.5)},
+        "elsewhere": {"questions": 60, "answered": 60, "marked": 58},
+    }
+    (private / "served.json").write_text(json.dumps(served))
+    accuracy = {"sets": [{"set": "multiarith", "questions": 90, "auroc_checks": 0.84}]}
+    (private / "accuracy.json").write_text(json.dumps(accuracy))
+    tell(private, into)
+    page = (into / "README.md").read_text()
+    assert "trained templates: at least 93% | 94.0% (89.0% to 99.0%) | met" in page
+    assert "`multiarith`: at least 82% | 70.0% (65.0% to 75.0%) | missed" in page
+    assert "AUROC at least 0.75 | 0.84 (90 questions) | met" in page
+    assert "over all 400 questions: 100." in page
+    assert "3.0% (1.0% to 6.0%)" in page
+    assert "it refuses or marks 58." in page
+    assert "2,300 steps of the adapter and 900 of the decoder" in page
+    assert "--real multiarith.jsonl \\\n        --peer smollm2-135m" in page
     figures = json.loads((into / "figures.json").read_text())
-    assert figures["parity"]["questions"] == 500
-    assert figures["parity"]["source"] == "stories:wide-other"
+    assert figures["steps"] == {"reasoner": 2300, "decoder": 900}
     assert sorted(path.name for path in into.iterdir()) == [
         "LICENSE",
         "README.md",

@@ -10,7 +10,7 @@ from duet_contract.integrity import sha256_of
 from duet_training.errors import DataError
 from duet_training.release import bench, served, wall_clock
 from duet_training.release.package import package
-from duet_training.release.stages import HELD_OUT
+from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT
 from tests.doubles.bench import ScriptedBench
 from tests.doubles.commands import train_served, train_wall_clock
 from tests.doubles.small_pairs import write_pair
@@ -196,6 +196,25 @@ def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):
     assert Path(_value(told.calls[5], "--data")) == served.ELSEWHERE
     assert _value(told.calls[5], "--modes") == "duet"
     assert content["elsewhere"] == {"questions": 60, "answered": 60, "marked": 2}
+
+
+def test_a_pair_that_computes_is_compared_with_its_decoder_on_its_own_problems(scripted):
+    told, out = scripted
+    manifest = out / "pair" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content |= {"schema": 2, "quantities": "private", "answers": "computed"}
+    manifest.write_text(json.dumps(content))
+    assert _serve(out) == 0
+    sets = json.loads((out / "served.json").read_text())["sets"]
+    assert list(sets) == list(PRIVATE_HELD_OUT)
+    assert [_value(call, "--modes") for call in told.calls] == ["duet,device-alone"] * 2 + ["duet"]
+    assert sets["problems"]["device"]["accuracy"] == 0.9
+    assert "reasoner" not in sets["problems"]
+    asked = [Path(_value(call, "--data")).read_text().splitlines() for call in told.calls[:2]]
+    first, other = ([json.loads(line) for line in lines] for lines in asked)
+    assert len(first) == len(other) == 500
+    assert first != other
+    assert all(row["answer"] for row in first)
 
 
 def test_sets_that_are_whole_are_not_asked_again_and_stopped_ones_go_on(scripted, real, capsys):

@@ -228,16 +228,3 @@ def test_what_joint_training_costs_is_said(manifest, figures):
     assert "Joint training costs accuracy on problems longer" in write_page(manifest, figures)
     figures["evaluations"]["wide-long"]["duet"]["accuracy"] = 0.2
     assert "Joint training costs nothing on problems longer" in write_page(manifest, figures)
-
-
-def test_each_pair_has_its_own_texts(figures):
-    data = manifest_data() | {"id": "word-problems-135m"}
-    data["decoder"]["path"] = "decoder/model.Q8_0.gguf"
-    data["decoder"]["files"][0]["path"] = "decoder/model.Q8_0.gguf"
-    page = write_page(parse_manifest(json.dumps(data)), figures)
-    assert "freely worded real ones" in page.split("## Figures")[0]
-    assert "*reasoner before joint training* writes equations" in page
-    commands = page.split("## How it was trained")[1]
-    assert "OUT --pair word-problems-135m --base SMOLLM2" in commands
-    assert "--real multiarith.jsonl --real addsub.jsonl" in commands
-    assert "--peer big-1b" in commands

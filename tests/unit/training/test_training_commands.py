@@ -14,7 +14,7 @@ from duet_training.commands.program import PROGRAM
 from duet_training.data.story_problems.draw import SCOPES, Split
 from duet_training.errors import ConfigError, DataError, ParityError
 from duet_training.experiments.plan import SCALES
-from duet_training.release import stories, word_problems
+from duet_training.release import private_sums, stories
 from duet_training.release.real import known_sets
 from duet_training.settings import run as settings
 from duet_training.settings.run import compose_settings
@@ -49,7 +49,7 @@ def test_choices_are_those_of_what_runs_behind_them():
     assert sorted(SCOPES) == list(sft.SCOPES)
     assert sorted(SCALES) == list(experiments.SCALES)
     assert sorted(known_sets()) == list(release.REAL_SETS)
-    assert (stories.NAME, word_problems.NAME) == (release.STORIES, release.WORD_PROBLEMS)
+    assert (stories.NAME, private_sums.NAME) == (release.STORIES, release.PRIVATE_SUMS)
     assert get_args(Split) == options.SPLIT.choices
 
 

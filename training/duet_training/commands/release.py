@@ -8,8 +8,7 @@ import click
 
 from duet_training.commands.options import COUNT, PATH, Resumable, serving_python
 
-STORIES, WORD_PROBLEMS = "stories-5m", "word-problems-135m"
-PRIVATE_SUMS = "private-sums-135m"
+STORIES, PRIVATE_SUMS = "stories-5m", "private-sums-135m"
 REAL_SETS = ("addsub", "gsm8k_test", "multiarith", "singleeq", "svamp")
 
 
@@ -22,7 +21,7 @@ def release() -> None:
 @click.argument("out", type=PATH)
 @click.option(
     "--pair",
-    type=click.Choice((STORIES, WORD_PROBLEMS, PRIVATE_SUMS)),
+    type=click.Choice((STORIES, PRIVATE_SUMS)),
     default=STORIES,
     help="Pair to build.",
 )
@@ -60,21 +59,6 @@ def build(**given: Any) -> None:
     from duet_training.release.release import build as run
 
     run(SimpleNamespace(**given))
-
-
-@release.command(short_help="Pack the adapter of a built pair.")
-@click.argument("out", type=PATH)
-@click.argument("name")
-@click.argument("version")
-@click.option("--into", type=PATH, required=True, metavar="DIR", help="Directory to write.")
-def pack(out: Path, name: str, version: str, into: Path) -> None:
-    """Copy adapter, decoder and tokenizer of the pair in OUT to where the recipe NAME reads them.
-
-    A recipe with another VERSION or confidence threshold is refused; both are edited by hand.
-    """
-    from duet_training.release.packing import pack_release
-
-    pack_release(out, name, version, into)
 
 
 @release.command(short_help="Convert a public test set.")

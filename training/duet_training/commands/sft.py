@@ -138,37 +138,6 @@ def scratch(**given: Any) -> int:
     return train(SimpleNamespace(**given))
 
 
-@sft.command(cls=Resumable, epilog=_EPILOG, short_help="Train an adapter and a decoder.")
-@click.argument("out", type=PATH)
-@base
-@base_name
-@click.option(
-    "--worked", type=PATH, required=True, metavar="JSONL", help="Problems with solutions."
-)
-@click.option(
-    "--scope", type=click.Choice(SCOPES), default="wide", help="Scope of the synthetic problems."
-)
-@click.option(
-    "--told", type=Number(0, 1), default=0.5, metavar="SHARE", help="Share of synthetic problems."
-)
-@role
-@_adapter(rank=4, most_rank=1024, first=10)
-@_model("reasoner", steps=1400, rate=2e-3, tokens=1024)
-@_model("decoder", steps=1500, rate=2e-3, tokens=3072)
-@seed("initialization and data")
-@minutes
-@threads
-def adapter(**given: Any) -> int:
-    """Train an adapter of a base model, and a decoder from scratch, in OUT.
-
-    OUT then has pair.yaml, both models, adapter/, and base.yaml: the pair without the adapter, for
-    joint training. The same command continues.
-    """
-    from duet_training.sft.adapted_pair import train
-
-    return train(SimpleNamespace(**given))
-
-
 @sft.command(cls=Resumable, epilog=_EPILOG, short_help="Train a pair for private quantities.")
 @click.argument("out", type=PATH)
 @base

@@ -16,7 +16,7 @@ from duet_contract.pairs import find_pair
 from duet_training.errors import DataError
 from duet_training.experiments.processes import Processes
 
-SPLIT, ALONE = "duet", "large-alone"
+SPLIT, ALONE, DEVICE = "duet", "large-alone", "device-alone"
 _BENCH = "tools/bench_split.py"
 # Token limit of the large model by itself; as in `stories.LENGTHS`.
 LARGE_LIMIT = 320
@@ -62,8 +62,8 @@ class BenchRun:
         return [
             *("--data", str(self.data), "--limit", str(self.questions)),
             *("--pair", self.pair, "--modes", ",".join(self.modes), "--link", "none"),
-            *("--concurrency", str(self.streams), "--large-limit", str(LARGE_LIMIT)),
-            *("--out", str(self.folder)),
+            *("--concurrency", str(self.streams), "--out", str(self.folder)),
+            *(("--large-limit", str(LARGE_LIMIT)) if ALONE in self.modes else ()),
         ]
 
     def lacks(self, report: dict[str, Any]) -> str | None:

@@ -4,11 +4,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from duet_contract.integrity import sha256_of, verify_files
 from duet_contract.json_data import json_text, read_json
 from duet_contract.manifest import MANIFEST_NAME, Manifest, load_manifest
 from duet_training.errors import DataError
 from duet_training.release.page import write_page
+from duet_training.release.private_page import write_private_page
 from duet_training.release.stages import HELD_OUT, SIGNAL
 from duet_training.rl.metrics_log import read_metrics_log
 
@@ -88,8 +91,31 @@ def tell(out: Path, into: Path) -> None:
         ContractError: `out` has no pair.
         DataError: Figures cannot be read.
     """
-    _write(into, load_manifest(out / "pair"), collect(out))
+    manifest = load_manifest(out / "pair")
+    _write(into, manifest, collect_private(out) if _computes(manifest) else collect(out))
     _write_licence(into)
+
+
+def _computes(manifest: Manifest) -> bool:
+    return manifest.answers == "computed"
+
+
+def collect_private(out: Path) -> dict[str, Any]:
+    """Collect the figures of a pair with private quantities; None where it was not measured.
+
+    Raises:
+        DataError: A file cannot be read, or is of another pair.
+    """
+    states = {role: out / "start" / "state" / f"{role}.pt" for role in ("reasoner", "decoder")}
+    try:
+        steps = {role: torch.load(file, weights_only=True)["step"] for role, file in states.items()}
+    except (OSError, RuntimeError, KeyError) as error:
+        raise DataError(f"the training in {out} cannot be read: {error}") from error
+    return {
+        "steps": steps,
+        "served": _of_this_pair(out, "served.json"),
+        "formulas": _read(out / "accuracy.json"),
+    }
 
 
 def collect(out: Path) -> dict[str, Any]:
@@ -147,7 +173,8 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _write(into: Path, manifest: Manifest, figures: dict[str, Any]) -> None:
     (into / FIGURES).write_text(json_text(figures, indent=1) + "\n", "utf-8")
-    (into / PAGE).write_text(write_page(manifest, figures), "utf-8")
+    page = write_private_page if _computes(manifest) else write_page
+    (into / PAGE).write_text(page(manifest, figures), "utf-8")
 
 
 def _write_licence(into: Path) -> None:

@@ -5,23 +5,23 @@ from typing import Any
 from duet_contract.manifest import Manifest
 from duet_training.release import tables
 from duet_training.release.targets import percent
-from duet_training.release.words import Asked, Words, words_of
+from duet_training.release.words import BEFORE, HOW, REACH, Asked, command
 
 
 def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
     """Write the pair's README in Markdown; omit missing figures or state that they are missing."""
-    kind, words = _kind(manifest), words_of(manifest.id)
+    kind = _kind(manifest)
     evaluations = figures["evaluations"]
     parts = [
         f"# {manifest.id}",
         _what(manifest),
         "## What it can and cannot answer",
-        *_reach(figures, kind, words.reach, manifest.defaults.confidence),
+        *_reach(figures, kind, REACH, manifest.defaults.confidence),
         "## Figures",
     ]
     parts.append(tables.targets(figures, kind))
     if evaluations:
-        parts.append(tables.trained(evaluations, words.before))
+        parts.append(tables.trained(evaluations, BEFORE))
         parts += _joint(figures)
     if "signals" in figures:
         parts.append(tables.signals(figures["signals"]))
@@ -31,7 +31,7 @@ def write_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         parts.append(_parity(figures["parity"], kind))
     if figures["wall_clock"]:
         parts.append(tables.seconds(figures["wall_clock"]))
-    parts += ["## How it was trained", _commands(words, manifest, figures), *words.how]
+    parts += ["## How it was trained", _command(manifest, figures), *HOW]
     return "\n\n".join(parts) + "\n"
 
 
@@ -41,7 +41,7 @@ def _real(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: found for name, found in sets.items() if name not in tables.SETS}
 
 
-def _commands(words: Words, manifest: Manifest, figures: dict[str, Any]) -> str:
+def _command(manifest: Manifest, figures: dict[str, Any]) -> str:
     real, served = list(_real(figures)), figures["served"]
     vllm = figures["parity"]["reasoner"]["vllm"] if figures["parity"] else {}
     asked = Asked(
@@ -49,7 +49,7 @@ def _commands(words: Words, manifest: Manifest, figures: dict[str, Any]) -> str:
         served["peer"].split("@")[0] if served and served["peer"] else None,
         bool(served or figures["wall_clock"] or vllm.get("measured")),
     )
-    return "\n".join(f"    $ {line}" for line in words.commands(manifest.id, asked))
+    return f"    $ {command(manifest.id, asked)}"
 
 
 def _what(manifest: Manifest) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from duet_training.release.stage import ReleaseStage
+from duet_training.release.stages import served
 from duet_training.sft.command import PRIVATE_PAIR
 
 NAME = PRIVATE_PAIR
-REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 8000, 3000, 8000
+REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 8000
 GENERATED = 500
 """Generated problems of each kind that accuracy is measured on."""
 
@@ -23,6 +24,7 @@ def make_plan(
     into: Path,
     serving_python: Path,
     real: Mapping[str, Path],
+    peer: str | None = None,
 ) -> list[ReleaseStage]:
     """Every stage, in order.
 
@@ -33,8 +35,9 @@ def make_plan(
         into: where adapter, decoder and recipe are packed.
         serving_python: interpreter that has `duet_cloud`.
         real: files of problems to measure on, by name.
+        peer: another pair whose reasoner answers the same files alone.
     """
-    start, peer = out / "start", out / "peer"
+    start, taught = out / "start", out / "peer"
     given = ("--base", str(base), "--annotated", str(annotated))
     files = [str(file) for file in real.values()]
     stages = [
@@ -64,13 +67,14 @@ def make_plan(
         ReleaseStage(
             "peer",
             "duet_training sft solutions",
-            (str(peer), "--steps", str(PEER_STEPS)),
-            peer / "solutions.done",
+            (str(taught), "--steps", str(PEER_STEPS)),
+            taught / "solutions.done",
             locations=given,
         ),
+        served(out, real, serving_python, peer),
     ]
     if files:
-        words = (str(peer), *given, *(part for file in files for part in ("--measure", file)))
+        words = (str(taught), *given, *(part for file in files for part in ("--measure", file)))
         stages.append(
             _measured("peer accuracy", "duet_training sft solutions", words, out / "peer.json")
         )

@@ -18,7 +18,7 @@ from duet_contract.pairs import find_pair
 from duet_training.errors import DataError
 from duet_training.experiments.processes import PATIENCE_S, Processes
 from duet_training.experiments.stage_runner import run_stages
-from duet_training.release import private_sums, stories, word_problems
+from duet_training.release import private_sums, stories
 from duet_training.release.package import package, renew_figures, tell
 from duet_training.release.served import read_sets
 from duet_training.release.stage import ReleaseStage, StageRecords
@@ -75,11 +75,8 @@ def build(arguments: SimpleNamespace) -> None:
     """
     out: Path = arguments.out.resolve()
     private = arguments.pair == private_sums.NAME
-    parts = private or arguments.pair == word_problems.NAME
-    if arguments.figures_into and private:
-        raise DataError(f"{private_sums.NAME} has no page: its figures are in OUT/accuracy.json")
     if arguments.figures_into:
-        (tell if parts else renew_figures)(out, arguments.figures_into)
+        (tell if private else renew_figures)(out, arguments.figures_into)
         print(f"figures.json and README.md renewed in {arguments.figures_into}")
         return
     python: Path | None = arguments.serving_python and arguments.serving_python.absolute()
@@ -87,13 +84,9 @@ def build(arguments: SimpleNamespace) -> None:
         raise DataError("--real and --peer are asked as served: they need --serving-python")
     real = read_sets([f"{file.stem}={file}" for file in arguments.real])
     peer = arguments.peer and str(find_pair(arguments.peer).resolve())
-    if parts:
+    if private:
         given, interpreter = _given(arguments, python)
-        plan = (
-            private_sums.make_plan(out, *given, interpreter, real)
-            if private
-            else word_problems.make_plan(out, word_problems.Given(*given), interpreter, real, peer)
-        )
+        plan = private_sums.make_plan(out, *given, interpreter, real, peer)
     else:
         plan = stories.make_plan(out, real, python, peer)
     if arguments.dry_run:
@@ -102,8 +95,8 @@ def build(arguments: SimpleNamespace) -> None:
             print(f"{records.state(stage):6} python -m {stage.module} {' '.join(stage.words)}")
         return
     _run_plan(plan, out)
-    if arguments.into and not private:
-        (tell if parts else package)(out, arguments.into)
+    if arguments.into:
+        (tell if private else package)(out, arguments.into)
         print(f"packed into {arguments.into}")
 
 

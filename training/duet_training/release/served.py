@@ -1,15 +1,18 @@
 """`duet-train release served OUT`: measures the built pair in serving, over whole sets.
 
 The bench asks the pair's service and, through vLLM's OpenAI server, the released reasoner alone:
-every question of the generated held-out sets and of each given file. A question that is rejected or
-fails counts as wrong. The bench also asks out-of-domain questions (`elsewhere.jsonl`), to count the
-answers that the pair marks. `--peer` asks another pair's reasoner the first questions of each given
-file. `--of` measures an existing pair, such as a released one: it skips sets for which the pair has
-figures of as many questions, and rewrites its figures and page.
+every question of the generated held-out sets and of each given file. The reasoner of a pair that
+computes writes formulas instead of answers, so that the decoder alone takes its place. A
+question that is rejected or fails counts as wrong. The bench also asks out-of-domain questions
+(`elsewhere.jsonl`), to count the answers that the pair marks. `--peer` asks another pair's reasoner
+the first questions of each given file. `--of` measures an existing pair, such as a released one: it
+skips sets for which the pair has figures of as many questions, and rewrites its figures and page.
 """
 
+import random
 import shutil
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,19 @@ from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
 from duet_training.data.story_problems.draw import question_lines
+from duet_training.data.word_problems.generate import generated
 from duet_training.errors import DataError
-from duet_training.release.bench import ALONE, LARGE_LIMIT, SPLIT, BenchRun, cell, run_bench
+from duet_training.release.bench import (
+    ALONE,
+    DEVICE,
+    LARGE_LIMIT,
+    SPLIT,
+    BenchRun,
+    cell,
+    run_bench,
+)
 from duet_training.release.package import renew, served_of
-from duet_training.release.stages import HELD_OUT, QUESTIONS
+from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT, QUESTIONS
 
 STREAMS = 16
 # Questions of each file for a peer, which may be many times larger.
@@ -45,7 +57,7 @@ def read_sets(given: list[str]) -> dict[str, Path]:
         path = Path(file).resolve()
         if not (name.replace("_", "").replace("-", "").isalnum() and separator and file):
             raise DataError(f"--set {each!r} is not NAME=FILE")
-        if name in found or name in (*HELD_OUT, ELSEWHERE.stem):
+        if name in found or name in (*HELD_OUT, *PRIVATE_HELD_OUT, ELSEWHERE.stem):
             raise DataError(f"--set {each!r}: there is another set {name}")
         if not path.is_file():
             raise DataError(f"--set {each!r}: there is no such file")
@@ -70,16 +82,19 @@ def measure_served(
     work = out / "served"
     told = served_of(of) if of else None
     pair = _signed(of, work) if of else out / "pair"
+    computes = load_manifest(pair).answers == "computed"
+    held_out = PRIVATE_HELD_OUT if computes else HELD_OUT
+    modes = (SPLIT, DEVICE if computes else ALONE)
     sets: dict[str, Any] = dict(told["sets"]) if told else {}
     machine = told["machine"] if told else None
     (work / "sets").mkdir(parents=True, exist_ok=True)
-    for name in (*HELD_OUT, *real):
+    for name in (*held_out, *real):
         count = _count(real[name]) if name in real else QUESTIONS
         if name not in sets or sets[name]["questions"] != count:
             file = real[name] if name in real else _generated(name, work / "sets")
-            asked = BenchRun(str(pair), file, count, (SPLIT, ALONE), STREAMS, work / name)
+            asked = BenchRun(str(pair), file, count, modes, STREAMS, work / name)
             report = run_bench(asked, python, _LIMIT_S, resume=True)
-            sets[name] = of_report(report) | {"generated": name in HELD_OUT}
+            sets[name] = of_report(report) | {"generated": name in held_out}
             machine = report["machine"]
         if peer and name in real:
             sets[name]["peer"] = _peer(peer, real[name], count, work / f"{name}-peer", python)
@@ -143,11 +158,15 @@ def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:
 def of_report(report: dict[str, Any]) -> dict[str, Any]:
     """Extract the stored part of a set's report: both modes, and the count of marked answers."""
     split = cell(report, SPLIT)
+    others = {"reasoner": ALONE, "device": DEVICE}
+    asked = {each["cell"]["mode"] for each in report["cells"]}
+    sent = split["metrics"].get("numbers_sent")
     return {
         "questions": split["asked"],
         "split": _figures(split),
-        "reasoner": _figures(cell(report, ALONE)),
+        **{name: _figures(cell(report, mode)) for name, mode in others.items() if mode in asked},
         "marked_low": split.get("marked_low"),
+        **({"numbers_sent": sent["mean"]} if sent else {}),
     }
 
 
@@ -166,7 +185,17 @@ def _figures(found: dict[str, Any]) -> dict[str, Any]:
 def _generated(name: str, directory: Path) -> Path:
     """Write the same questions that the trainer's evaluation asks."""
     file = directory / f"{name}.jsonl"
-    file.write_text(question_lines(name, "test", QUESTIONS, 0), "utf-8")
+    if name in PRIVATE_HELD_OUT:
+        held_out = name == PRIVATE_HELD_OUT[1]
+        drawn = generated(random.Random(f"{name}/0"), "test", held_out=held_out)
+        answerable = (problem for problem in drawn if problem.answer)
+        text = "".join(
+            json_text({"question": problem.question, "answer": problem.answer}) + "\n"
+            for problem in islice(answerable, QUESTIONS)
+        )
+    else:
+        text = question_lines(name, "test", QUESTIONS, 0)
+    file.write_text(text, "utf-8")
     return file
 
 
@@ -178,7 +207,12 @@ def _count(file: Path) -> int:
 
 
 def _line(found: dict[str, Any]) -> str:
-    shown = {"split": "split", "reasoner": "reasoner by itself", "peer": "peer"}
+    shown = {
+        "split": "split",
+        "reasoner": "reasoner by itself",
+        "device": "decoder by itself",
+        "peer": "peer",
+    }
     return ", ".join(
         f"{words} {found[name]['accuracy']:.1%} ({found[name]['large_tokens']:.1f} tokens)"
         for name, words in shown.items()

@@ -10,6 +10,8 @@ QUESTIONS = 500
 SIGNAL = "signal"
 # Questions unlike those in training: longer ones, held-out templates.
 HELD_OUT = ("wide", "wide-long", "wide-other")
+PRIVATE_HELD_OUT = ("problems", "problems-other")
+"""The same of a pair with private quantities."""
 
 
 def generated_problems(out: Path, scope: str) -> ReleaseStage:

@@ -61,10 +61,12 @@ def served(found: dict[str, Any]) -> str:
     rows = []
     for name in sorted(sets, key=lambda name: (name not in SETS, name)):
         one = sets[name]
-        cells = [_answered(one["split"], one), _answered(one["reasoner"], one)]
+        cells = [answered_cell(one["split"], one), answered_cell(one["reasoner"], one)]
         if peer:
-            cells.append(_answered(one.get("peer"), one))
-        rows.append((SETS.get(name, f"`{name}`"), str(one["questions"]), *cells, *_marked(one)))
+            cells.append(answered_cell(one.get("peer"), one))
+        rows.append(
+            (SETS.get(name, f"`{name}`"), str(one["questions"]), *cells, *marked_cells(one))
+        )
     text = (
         "Greedy answers of the served pair (its service and llama.cpp) to every question of each "
         "set. The *released reasoner* answers alone, in vLLM's OpenAI server, with up to "
@@ -124,7 +126,7 @@ def _evaluated(found: dict[str, Any] | None) -> str:
     return percent(found) + tokens
 
 
-def _answered(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
+def answered_cell(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
     """Format a cell of serving figures; `of`: its set."""
     if not found:
         return ""
@@ -135,7 +137,8 @@ def _answered(found: dict[str, Any] | None, of: dict[str, Any]) -> str:
     return "; ".join((text, *failures))
 
 
-def _marked(one: dict[str, Any]) -> tuple[str, str]:
+def marked_cells(one: dict[str, Any]) -> tuple[str, str]:
+    """Format the shares of right and of wrong answers that are marked."""
     marked = one["marked_low"]
     if not marked:
         return "", ""

@@ -1,6 +1,6 @@
 """What trains a pair of an adapted public reasoner and a decoder from scratch, whatever its data.
 
-`adapted_pair` and `formula_pair` add their problems, prompts and sizes.
+`formula_pair` adds its problems, prompts and sizes.
 """
 
 import random
