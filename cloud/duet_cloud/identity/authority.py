@@ -319,6 +319,11 @@ class Authority:
             ValueError: the signing request cannot be used.
         """
         with self.registry.transaction():
+            known = self.registry.certificate(serial)
+            if known is None:
+                return None
+            self.registry.lock(known.device)
+            # Read again: a revocation may have held the lock.
             present = self.registry.certificate(serial)
             if present is None or present.revoked is not None:
                 return None

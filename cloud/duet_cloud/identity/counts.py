@@ -6,9 +6,12 @@ is behind would forget what another one counted.
 """
 
 import datetime
+import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -38,6 +41,9 @@ class Counts:
         self.database = database
         self._clock = clock
         self._service = uuid.uuid4().hex
+        # This service's running questions by identity. The database has a copy for other services.
+        self._running: Counter[str] = Counter()
+        self._running_lock = threading.Lock()
         self.lock: BinaryIO | None = None
         """What shows other services that this one has the file; closed with its process."""
 
@@ -75,14 +81,26 @@ class Counts:
     def extend(self) -> None:
         """Say that this service runs; a shared database forgets it otherwise after `LEASE_S`.
 
+        Numbers of running questions that could not be stored, or that another service deleted while
+        this one had no database, are stored again.
+
         Raises:
             DatabaseError: the database cannot be used.
         """
-        if not self.database.shared:
-            self.database.ping()
-            return
         with self.database.connection() as connection:
-            self._extend(connection, self._now(connection) + LEASE_S)
+            if self.database.shared:
+                self._extend(connection, self._now(connection) + LEASE_S)
+            rows = connection.execute(
+                statement(
+                    "SELECT identity, number FROM running WHERE service = :service AND number > 0"
+                ),
+                {"service": self._service},
+            ).fetchall()
+        stored = {(str(name), int(number)) for name, number in rows}
+        with self._running_lock:
+            present = set(self._running.items())
+        for name in {name for name, _ in stored ^ present}:
+            self.store(name)
 
     def _extend(self, connection: Connection, until: float) -> None:
         connection.execute(
@@ -105,36 +123,43 @@ class Counts:
                 with self.database.connection() as connection:
                     self._check_tokens(connection, name, limits.tokens)
             return False
-        with self.database.transaction() as connection:
-            if self.database.shared:
-                # One question of an identity at a time; SQLite has one transaction in all.
-                connection.execute(
-                    statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
-                    {"name": name},
-                )
-            now = self._now(connection)
-            if limits.concurrency is not None:
-                self._run(connection, name, limits.concurrency, now)
-            if limits.tokens is not None:
-                self._check_tokens(connection, name, limits.tokens)
-            if limits.rate is not None:
-                self._count(connection, name, limits.rate, now)
+        with ExitStack() as failed:
+            with self.database.transaction() as connection:
+                self._lock(connection, name)
+                now = self._now(connection)
+                if limits.concurrency is not None:
+                    self._check_running(connection, name, limits.concurrency, now)
+                if limits.tokens is not None:
+                    self._check_tokens(connection, name, limits.tokens)
+                if limits.rate is not None:
+                    self._count(connection, name, limits.rate, now)
+                if limits.concurrency is not None:
+                    with self._running_lock:
+                        self._running[name] += 1
+                    failed.callback(self.leave, name)
+                    self._store(connection, name)
+            failed.pop_all()
         return limits.concurrency is not None
 
     def leave(self, name: str) -> None:
-        """Count a running question that `admit` counted no longer.
+        """Stop counting a running question that `admit` counted. Call `store` next.
+
+        Call once for each question; this does not use the database.
+        """
+        with self._running_lock:
+            self._running[name] -= 1
+            if not self._running[name]:
+                del self._running[name]
+
+    def store(self, name: str) -> None:
+        """Store how many questions of an identity this service runs; may be repeated.
 
         Raises:
             DatabaseError: the database cannot be used.
         """
-        with self.database.connection() as connection:
-            connection.execute(
-                statement(
-                    "UPDATE running SET number = number - 1 "
-                    "WHERE identity = :name AND service = :service AND number > 0"
-                ),
-                {"name": name, "service": self._service},
-            )
+        with self.database.transaction() as connection:
+            self._lock(connection, name)
+            self._store(connection, name)
 
     def charge(self, name: str, day: str, tokens: int, limit: int) -> bool:
         """Charge tokens; return whether the limit has room for them.
@@ -214,15 +239,27 @@ class Counts:
         with self.database.connection() as connection:
             return self._out_of_tokens(connection, name, limit, wanted)
 
-    def _run(self, connection: Connection, name: str, limit: int, now: float) -> None:
-        running = connection.execute(
+    def _lock(self, connection: Connection, name: str) -> None:
+        """Let one transaction at a time count questions of an identity."""
+        # SQLite has one transaction in all.
+        if self.database.shared:
+            connection.execute(
+                statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"),
+                {"name": name},
+            )
+
+    def _check_running(self, connection: Connection, name: str, limit: int, now: float) -> None:
+        # This service's number is the one in memory, whatever the database has of it.
+        others = connection.execute(
             statement(
                 "SELECT COALESCE(SUM(number), 0) FROM running "
                 "JOIN services ON services.service = running.service "
-                "WHERE identity = :name AND until > :now"
+                "WHERE identity = :name AND until > :now AND running.service <> :service"
             ),
-            {"name": name, "now": now},
+            {"name": name, "now": now, "service": self._service},
         ).scalar_one()
+        with self._running_lock:
+            running = others + self._running[name]
         if running >= limit:
             raise over_quota(
                 name,
@@ -230,12 +267,18 @@ class Counts:
                 f"limit of {name}: {limit} questions at a time; resets when one of them ends",
                 1.0,
             )
+
+    def _store(self, connection: Connection, name: str) -> None:
+        # Read while the identity is locked: an older number never replaces a newer one.
+        with self._running_lock:
+            number = self._running[name]
         connection.execute(
             statement(
-                "INSERT INTO running (identity, service, number) VALUES (:name, :service, 1) "
-                "ON CONFLICT (identity, service) DO UPDATE SET number = running.number + 1"
+                "INSERT INTO running (identity, service, number) "
+                "VALUES (:name, :service, :number) "
+                "ON CONFLICT (identity, service) DO UPDATE SET number = excluded.number"
             ),
-            {"name": name, "service": self._service},
+            {"name": name, "service": self._service, "number": number},
         )
 
     def _check_tokens(self, connection: Connection, name: str, limit: int) -> None:

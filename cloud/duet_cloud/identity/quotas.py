@@ -52,8 +52,6 @@ class Quotas:
         # Once a minute, not at each question.
         self._log_limit = LogLimit()
         self._refunds: set[asyncio.Task[None]] = set()
-        # Ends of questions that could not be counted; tried again.
-        self._to_leave: list[str] = []
 
     async def close(self) -> None:
         """Finish what ended questions give back, and close the database."""
@@ -68,8 +66,6 @@ class Quotas:
             DatabaseError: the database cannot be used.
         """
         await self.counts.database.call(self.counts.extend)
-        while self._to_leave:
-            await self._leave(self._to_leave.pop())
 
     @asynccontextmanager
     async def question(self, name: str) -> AsyncIterator[None]:
@@ -87,20 +83,19 @@ class Quotas:
         def undo(running: bool) -> None:
             if running:
                 self.counts.leave(name)
+                self.counts.store(name)
 
         running = await self._counted(partial(self.counts.admit, name, limits), undo)
         try:
             yield
         finally:
             if running:
-                await self._finish(partial(self._leave, name))
+                # Once, here; storing the new number may fail, or succeed late.
+                self.counts.leave(name)
+                await self._finish(partial(self._store, name))
 
-    async def _leave(self, name: str) -> None:
-        try:
-            await self.counts.database.call(partial(self.counts.leave, name))
-        except DatabaseError:
-            self._to_leave.append(name)
-            raise
+    async def _store(self, name: str) -> None:
+        await self.counts.database.call(partial(self.counts.store, name))
 
     def charge(self, job: Job) -> AbstractAsyncContextManager[Charge]:
         """Charge a job to the caller of the call that is being served; see `tokens`."""

@@ -124,6 +124,11 @@ class Registry:
         What was issued to the name before is revoked: a name belongs to one device. Call inside
         `transaction`, with what the code is spent for.
         """
+        found = self._one("SELECT device FROM codes WHERE hash = :hash", hash=_hash(secret))
+        if found is None:
+            return None
+        # Before the code, as in `invite` and `revoke`: another order would be a deadlock.
+        self.lock(str(found[0]))
         row = self._one(
             "UPDATE codes SET spent = :now WHERE hash = :hash AND spent IS NULL AND expires > :now "
             "RETURNING device",
@@ -182,7 +187,7 @@ class Registry:
             CredentialsError: there is no device of that name.
         """
         with self.transaction():
-            if not self.known(name):
+            if not self.lock(name):
                 raise CredentialsError(f"there is no device {name!r}: duet-cloud admin devices")
             codes = self._change(
                 "DELETE FROM codes WHERE device = :name AND spent IS NULL", name=name
@@ -245,9 +250,14 @@ class Registry:
             rows = connection.execute(statement("SELECT name, key FROM publishers ORDER BY name"))
             return {str(name): bytes(key) for name, key in rows}
 
-    def known(self, name: str) -> bool:
-        """Return whether there is a device of that name."""
-        return self._one("SELECT 1 FROM devices WHERE name = :name", name=name) is not None
+    def lock(self, name: str) -> bool:
+        """Lock a device until the transaction ends; return whether there is a device of that name.
+
+        Whoever issues or revokes its certificates locks it first, and reads the certificates after
+        that: otherwise PostgreSQL would let a renewal read, a revocation commit, and the renewal
+        add a certificate that is not revoked. Call inside `transaction`.
+        """
+        return bool(self._change("UPDATE devices SET since = since WHERE name = :name", name=name))
 
     def _revoke(self, name: str, now: int) -> int:
         return self._change(

@@ -4,24 +4,28 @@ import asyncio
 import dataclasses
 import json
 import shutil
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
 import pytest_asyncio
+from cryptography import x509
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status
 
 from duet_cloud import logs
+from duet_cloud.identity import certificates
 from duet_cloud.identity import counts as counts_module
 from duet_cloud.identity.access import Limits
 from duet_cloud.identity.authority import Authority, invite
-from duet_cloud.identity.certificates import pem
+from duet_cloud.identity.certificates import pem, serial_text
 from duet_cloud.identity.counts import LEASE_S, Counts
-from duet_cloud.identity.database import Database
+from duet_cloud.identity.database import Database, statement
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import INFERENCE_NAME, CloudServer
@@ -304,6 +308,27 @@ def test_a_service_that_is_gone_holds_no_question_for_long(database: str) -> Non
         counts.close()
 
 
+def test_a_service_without_database_for_long_keeps_its_own_questions(database: str) -> None:
+    now = [1_800_000_000.0]
+    one = counts_of(database, clock=lambda: now[0])
+    assert one.admit("laptop", Limits(concurrency=1))
+    now[0] += LEASE_S + 1
+    with pytest.raises(Refusal, match="1 questions at a time"):
+        one.admit("laptop", Limits(concurrency=1))
+    # It deletes the numbers of services that are gone.
+    two = counts_of(database, clock=lambda: now[0])
+    with pytest.raises(Refusal, match="1 questions at a time"):
+        one.admit("laptop", Limits(concurrency=1))
+    one.extend()
+    with pytest.raises(Refusal, match="1 questions at a time"):
+        two.admit("laptop", Limits(concurrency=1))
+    one.leave("laptop")
+    one.extend()
+    assert two.admit("laptop", Limits(concurrency=1))
+    for counts in (one, two):
+        counts.close()
+
+
 def test_clocks_that_differ_make_no_limit_larger(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,3 +343,78 @@ def test_clocks_that_differ_make_no_limit_larger(
         two.admit("laptop", limits)
     for counts in (one, two):
         counts.close()
+
+
+@pytest.fixture
+def serial(authority: Authority) -> str:
+    """Of the certificate that laptop has."""
+    device = identities.device(authority, "laptop")
+    return serial_text(x509.load_pem_x509_certificate(device.certificate))
+
+
+@pytest.fixture(params=["revoke", "enroll again"])
+def revocation(
+    request: pytest.FixtureRequest, authority: Authority, serial: str
+) -> Callable[[], int]:
+    """Revokes what laptop has; returns how many certificates are valid after it."""
+    code = invite(authority.certificate, authority.registry, "laptop", ["inference"], 1.0)
+
+    def revoke() -> int:
+        if request.param == "revoke":
+            authority.registry.revoke("laptop", int(time.time()))
+            return 0
+        assert authority.enroll(code.secret, identities.signing_request())
+        return 1
+
+    return revoke
+
+
+def _valid(authority: Authority) -> int:
+    with authority.registry.database.connection() as connection:
+        query = statement("SELECT COUNT(*) FROM certificates WHERE revoked IS NULL")
+        return int(connection.execute(query).scalar_one())
+
+
+def test_a_revocation_while_a_renewal_signs_revokes_what_it_signs(
+    authority: Authority,
+    serial: str,
+    revocation: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sign, signing, revoked = (
+        certificates.device_certificate,
+        threading.Event(),
+        threading.Event(),
+    )
+
+    def sign_slowly(*arguments: object) -> x509.Certificate:
+        if not signing.is_set():
+            signing.set()
+            # Time for the revocation to commit, if nothing holds it.
+            revoked.wait(0.5)
+        return sign(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(certificates, "device_certificate", sign_slowly)
+    with ThreadPoolExecutor() as threads:
+        renewal = threads.submit(authority.renew, serial, identities.signing_request())
+        assert signing.wait(10)
+        left = revocation()
+        revoked.set()
+        assert renewal.result() is not None
+    assert _valid(authority) == left
+
+
+def test_a_renewal_that_begins_while_a_revocation_commits_is_refused(
+    authority: Authority, serial: str, revocation: Callable[[], int]
+) -> None:
+    waiting = statement("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+    with ThreadPoolExecutor() as threads:
+        with authority.registry.transaction() as connection:
+            left = revocation()
+            renewal = threads.submit(authority.renew, serial, identities.signing_request())
+            deadline = time.monotonic() + 4
+            while not connection.execute(waiting).scalar_one() and not renewal.done():
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert renewal.result() is None
+    assert _valid(authority) == left

@@ -20,6 +20,7 @@ from duet_cloud.identity.quotas import Quotas
 from duet_cloud.status import Refusal
 from duet_contract.v1.control_pb2 import GetCapacityRequest
 from tests.doubles import identities
+from tests.doubles.unread import until
 
 
 @pytest.fixture
@@ -145,6 +146,61 @@ async def test_who_is_cancelled_while_being_charged_gets_it_back(make, tmp_path)
         if len(numbers) == 2 and not any(numbers):
             break
     assert numbers == [0, 0]
+    await ask(quotas)
+
+
+def _running(path):
+    with sqlite3.connect(path) as found:
+        return found.execute("SELECT SUM(number) FROM running").fetchone()[0]
+
+
+async def test_an_end_that_is_stored_late_counts_once(make, tmp_path, monkeypatch):
+    quotas = make(concurrency=3)
+    questions = [quotas.question("laptop") for _ in range(3)]
+    for question in questions:
+        await question.__aenter__()
+    # The service waits briefly; the connections, which are there already, wait long.
+    monkeypatch.setattr(databases, "WAIT_S", 0.05)
+    other = _locked(tmp_path / "counts.db")
+    await questions.pop().__aexit__(None, None, None)
+    assert not quotas._refunds
+    other.execute("ROLLBACK")
+    monkeypatch.undo()
+    await until(lambda: _running(tmp_path / "counts.db") == 2)
+    await quotas.extend()
+    assert _running(tmp_path / "counts.db") == 2
+    async with quotas.question("laptop"):
+        with pytest.raises(Refusal, match="3 questions at a time"):
+            await ask(quotas)
+    for question in questions:
+        await question.__aexit__(None, None, None)
+    assert _running(tmp_path / "counts.db") == 0
+
+
+async def test_an_end_that_could_not_be_stored_is_stored_later(brief, make, tmp_path):
+    quotas = make(concurrency=1)
+    async with quotas.question("laptop"):
+        other = _locked(tmp_path / "counts.db")
+    assert not quotas._refunds
+    other.execute("ROLLBACK")
+    assert _running(tmp_path / "counts.db") == 1
+    await quotas.extend()
+    assert _running(tmp_path / "counts.db") == 0
+    await ask(quotas)
+
+
+async def test_a_question_that_could_not_begin_holds_no_place(brief, make, tmp_path):
+    quotas = make(concurrency=1)
+    counts, store = quotas.counts, quotas.counts._store
+
+    def stored_in_vain(connection, name):
+        store(connection, name)
+        raise databases.DatabaseError("full")
+
+    counts._store = stored_in_vain
+    with pytest.raises(Refusal, match="cannot count"):
+        await ask(quotas)
+    counts._store = store
     await ask(quotas)
 
 
