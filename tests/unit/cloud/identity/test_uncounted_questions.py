@@ -159,7 +159,7 @@ async def test_an_end_that_is_stored_late_counts_once(make, tmp_path, monkeypatc
     questions = [quotas.question("laptop") for _ in range(3)]
     for question in questions:
         await question.__aenter__()
-    # The service waits briefly; the connections, which are there already, wait long.
+    # The service waits briefly from now on; connections wait as long as before.
     monkeypatch.setattr(databases, "WAIT_S", 0.05)
     other = _locked(tmp_path / "counts.db")
     await questions.pop().__aexit__(None, None, None)
@@ -193,11 +193,11 @@ async def test_a_question_that_could_not_begin_holds_no_place(brief, make, tmp_p
     quotas = make(concurrency=1)
     counts, store = quotas.counts, quotas.counts._store
 
-    def stored_in_vain(connection, name):
+    def store_and_fail(connection, name):
         store(connection, name)
         raise databases.DatabaseError("full")
 
-    counts._store = stored_in_vain
+    counts._store = store_and_fail
     with pytest.raises(Refusal, match="cannot count"):
         await ask(quotas)
     counts._store = store
