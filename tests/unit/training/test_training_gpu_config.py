@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 from verl.utils.config import omega_conf_to_dataclass
 
-from duet_cloud.pairs.formats import decoder_formats, end_of_reasoning, reasoner_format
+from duet_cloud.pairs.formats import ChatTemplate, derive
 from duet_training.errors import ConfigError
 from duet_training.pair.description import read_pair
 from duet_training.rl.run import settings_from
@@ -164,9 +164,10 @@ def test_the_shipped_pair_has_the_prompts_of_serving():
         ).read_text()
     )
     ask = recipe["reasoner"]["instruction"]
-    served = decoder_formats(TEMPLATE, ask, "")
-    assert pair.reasoner.prompt == reasoner_format(TEMPLATE, ask)
-    assert pair.decoder.prompt_with_signal == served.with_signal
-    assert pair.decoder.prompt_alone == served.alone
-    assert pair.reasoner.end_of_reasoning == end_of_reasoning(TEMPLATE, "<|im_end|>")
+    control = ("<|im_start|>", "<|im_end|>", "<think>", "</think>")
+    served = derive(ChatTemplate("qwen3", TEMPLATE, control), ask)
+    assert pair.reasoner.prompt == served.thinking
+    assert pair.decoder.prompt_with_signal == served.with_signal("")
+    assert pair.decoder.prompt_alone == served.plain
+    assert pair.reasoner.end_of_reasoning == served.end_of_thinking
     assert [str(pair.reasoner.path), str(pair.decoder.path)] == recipe["base_models"]

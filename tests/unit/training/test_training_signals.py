@@ -121,7 +121,7 @@ class _Policy:
     def rest(self):
         pass
 
-    def load(self, directory):
+    def load_weights(self, directory):
         self.trained = True
 
 
