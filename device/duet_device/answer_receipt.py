@@ -73,7 +73,10 @@ def write_receipt(
             first_signal=_ms(exchange, signals[0].first_chunk) if signals else None,
             signal=_ms(exchange, signal.last_chunk) if signal else None,
             first_answer=_ms(exchange, given.first),
-            total=exchange.deadline.elapsed_ms(attempts[-1].end),
+            # With rounds, the answer is chosen only now: the last of them may have failed.
+            total=exchange.deadline.elapsed_ms(
+                None if exchange.settings.rounds > 1 else attempts[-1].end
+            ),
         ),
         flops=estimate_flops(manifest, tokens if source == "duet" else 0, len(given.ids)),
         confidence=given.generation.confidence,

@@ -345,10 +345,8 @@ class Client:
         if alone or settings.route == "device":
             route = None if alone else by_user(manifest, force=settings.force)
             return Asked(question, settings, deadline, request.request_id, None, (), route)
-        calibration = calibration_of(self.pair) if settings.route == "auto" else None
+        calibration = self._gated(notes) if settings.route == "auto" else None
         threshold = calibration.gate if calibration else None
-        if settings.route == "auto" and threshold is None:
-            notes.append(Note(f"{manifest.id} has no gate, the cloud is asked: {HOW} makes one"))
 
         def ask() -> Link | None:
             servers = self._servers.open(settings, deadline, notes)
@@ -372,6 +370,20 @@ class Client:
                 link.cancel()
                 route = route.model_copy(update={"unused_tokens": self._count(link.held)})
         return Asked(question, settings, deadline, request.request_id, link, tuple(notes), route)
+
+    def _gated(self, notes: list[Note]) -> Calibration | None:
+        """Return the pair's calibration if it has a gate; else add a note that says why not."""
+        try:
+            calibration = calibration_of(self.pair)
+        except ModelProblem as error:
+            notes.append(Note(f"{error}; the cloud is asked, and the policy's defaults apply"))
+            return None
+        if calibration and calibration.gate:
+            return calibration
+        notes.append(
+            Note(f"{self.pair.manifest.id} has no gate, the cloud is asked: {HOW} makes one")
+        )
+        return None
 
     def _link(
         self,
@@ -421,7 +433,8 @@ class Client:
             try:
                 calibration = calibration_of(self.pair)
             except ModelProblem as error:
-                yield Note(f"{error}; the policy's defaults apply")
+                if not any(note.text.startswith(str(error)) for note in asked.notes):
+                    yield Note(f"{error}; the policy's defaults apply")
             exchange = Exchange(
                 asked.question,
                 self.pair.manifest,

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from duet_cloud.errors import CloudError
-from duet_cloud.pairs.any_two import decoder_source, reasoner_source, recipe_of
+from duet_cloud.pairs.any_two import recipe_of
 from duet_cloud.pairs.build import build_pair
 
 reasoner, decoder, out = sys.argv[1:]
 try:
-    recipe = recipe_of(reasoner_source(reasoner), decoder_source(decoder))
+    recipe = recipe_of(reasoner, decoder)
     manifest = build_pair(recipe.model_copy(update={"id": "my-pair"}), Path(out))
 except CloudError as error:
     sys.exit(f"not built: {error}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from duet_cloud.errors import UsageError
-from duet_cloud.pairs.any_two import decoder_source, reasoner_source, recipe_of
+from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source, recipe_of
 from duet_cloud.pairs.recipe import Recipe, Source, load_recipe, recipe_text, shipped_recipes
 from duet_cloud.pairs.shipped import install_shipped, shipped_manifest, shipped_pairs
 from duet_contract.integrity import verify_files
@@ -54,9 +54,11 @@ def build(
     """
     if recipe is None and bool(reasoner) != bool(decoder):
         raise UsageError("a pair of any two models needs both --reasoner and --decoder")
-    any_two = recipe is None and bool(reasoner)
-    recipe = recipe or DEFAULT_PAIR
-    if not any_two and recipe in shipped_pairs():
+    command = None
+    if recipe is None and reasoner and decoder:
+        chosen = recipe_of(reasoner, decoder)
+        command = command_of(chosen, reasoner, decoder)
+    elif (recipe := recipe or DEFAULT_PAIR) in shipped_pairs():
         if reasoner or decoder or save_recipe:
             raise UsageError(
                 f"{recipe} is a released pair, complete: it takes no --reasoner, --decoder or "
@@ -67,17 +69,12 @@ def build(
         if not (if_missing and _is_ready(target, released.version)):
             install_shipped(recipe, target, click.echo, calibration)
         return
-    first = reasoner_source(reasoner) if reasoner else None
-    second = decoder_source(decoder) if decoder else None
-    command = None
-    if any_two and first and second:
-        chosen = recipe_of(first, second)
-        names = " --decoder ".join(chosen.base_models)
-        command = f"duet-cloud pairs build --reasoner {names}"
     else:
+        first = reasoner_source(reasoner) if reasoner else None
+        second = decoder_source(decoder) if decoder else None
         chosen = _with_models(load_recipe(recipe), first, second)
     target = out or pairs_home() / chosen.id
-    if if_missing and _is_ready(target, chosen.version):
+    if if_missing and _is_ready(target, chosen.version, command):
         return
     # transformers and torch take seconds to import; listing needs neither.
     from duet_cloud.pairs.build import build_pair
@@ -91,10 +88,13 @@ def build(
         click.echo(f"its recipe is {save_recipe}: duet-cloud pairs build {save_recipe}")
 
 
-def _is_ready(target: Path, version: str) -> bool:
+def _is_ready(target: Path, version: str, command: str | None = None) -> bool:
+    """Return whether `target` holds a pair of this version, built with `command` unless None."""
     if not target.exists():
         return False
     manifest = load_manifest(target)
+    if command and manifest.made_with != command:
+        return False
     # One without a signature is built again: devices would refuse it.
     if manifest.version != version or not (target / SIGNATURE_NAME).is_file():
         return False

@@ -1,6 +1,8 @@
 """Makes a recipe of any two models, given as command line arguments name them."""
 
+import hashlib
 import re
+import shlex
 from pathlib import Path
 
 from duet_cloud.errors import PairBuildError, UsageError
@@ -15,23 +17,45 @@ _PREFERRED = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "F16", "BF16")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+")
 # Not models by themselves: parts of a file that was split, and readers of images.
 _PARTS = re.compile(r"-of-\d+\.gguf$|mmproj", re.IGNORECASE)
+# A pair's id has at most 64 characters: two names and a hyphen.
+_NAME, _DIGEST = 31, 6
 
 
-def recipe_of(reasoner: Source, decoder: Source) -> Recipe:
-    """Return the recipe of a pair of two models; formats and limits are derived when it is built."""
-    names = [_short_name(source) for source in (reasoner, decoder)]
+def recipe_of(reasoner: str, decoder: str) -> Recipe:
+    """Return the recipe of a pair of two models; formats and limits are derived when it is built.
+
+    Args:
+        reasoner: see `reasoner_source`.
+        decoder: see `decoder_source`. If it names a GGUF file, so does the pair's id: a repository
+            holds several quantizations.
+
+    Raises:
+        UsageError: an argument names no model.
+        PairBuildError: there is no GGUF file to take.
+    """
+    sources = (reasoner_source(reasoner), decoder_source(decoder))
+    arguments = zip((reasoner, decoder), sources, strict=True)
+    names = [_published(*each).rpartition("/")[2].removesuffix(".gguf") for each in arguments]
     return Recipe(
         id="-".join(_slug(name) for name in names),
         version="1.0.0",
         description=f"{names[0]} reasons, {names[1]} answers; not trained for the split",
         licence="that of its base models",
-        base_models=tuple(
-            source.hub or name for source, name in zip((reasoner, decoder), names, strict=True)
-        ),
-        reasoner=ReasonerRecipe(source=reasoner, instruction=_INSTRUCTION),
-        decoder=DecoderRecipe(source=decoder, after_signal=_AFTER_SIGNAL),
+        base_models=tuple(source.hub or name for source, name in zip(sources, names, strict=True)),
+        reasoner=ReasonerRecipe(source=sources[0], instruction=_INSTRUCTION),
+        decoder=DecoderRecipe(source=sources[1], after_signal=_AFTER_SIGNAL),
         alone="useful",
     )
+
+
+def command_of(recipe: Recipe, reasoner: str, decoder: str) -> str:
+    """Return the command that builds `recipe`, made of two arguments by `recipe_of`.
+
+    Local models are named without their directory: the command is published with the pair.
+    """
+    first = shlex.quote(_published(reasoner, recipe.reasoner.source))
+    second = shlex.quote(_published(decoder, recipe.decoder.source))
+    return f"duet-cloud pairs build --reasoner {first} --decoder {second}"
 
 
 def reasoner_source(name: str) -> Source:
@@ -40,9 +64,9 @@ def reasoner_source(name: str) -> Source:
     Raises:
         UsageError: `name` is neither.
     """
-    path = Path(name).expanduser()
-    if name and path.is_dir():
-        return Source(local=path.absolute())
+    path = _local(name)
+    if path and path.is_dir():
+        return Source(local=path)
     if _HUB.fullmatch(name):
         return Source(hub=name)
     raise UsageError(
@@ -61,11 +85,11 @@ def decoder_source(name: str) -> Source:
         UsageError: `name` is not one of them.
         PairBuildError: there is no GGUF file, or none of several can be preferred.
     """
-    path = Path(name).expanduser().absolute()
-    if name and path.is_dir():
+    path = _local(name)
+    if path and path.is_dir():
         files = sorted(file.name for file in path.glob("*.gguf"))
         return Source(local=path, gguf=_choose(files, name))
-    if path.is_file():
+    if path and path.is_file():
         return Source(local=path, gguf=path.name)
     repository, _, file = name.rpartition("/")
     if file.endswith(".gguf") and _HUB.fullmatch(repository):
@@ -75,6 +99,15 @@ def decoder_source(name: str) -> Source:
     raise UsageError(
         f"--decoder {name}: there is no such file or directory; on the hub, models are OWNER/NAME"
     )
+
+
+def _local(name: str) -> Path | None:
+    """Return the file or directory of this name, if there is one."""
+    try:
+        path = Path(name).expanduser().absolute()
+        return path if name and path.exists() else None
+    except (RuntimeError, OSError):  # ~USER without a home directory; a name that is too long
+        return None
 
 
 def _choose(files: list[str], place: str) -> str:
@@ -110,15 +143,15 @@ def _hub_files(repository: str) -> list[str]:
     return sorted(name for name in names if name.endswith(".gguf") and "/" not in name)
 
 
-def _short_name(source: Source) -> str:
-    if source.hub:
-        return source.hub.rpartition("/")[2]
-    assert source.local is not None
-    is_file = source.gguf == source.local.name
-    return source.local.stem if is_file else source.local.name
+def _published(argument: str, source: Source) -> str:
+    """Return what names a model in a manifest: its argument, without this machine's directories."""
+    return source.local.name if source.local else argument
 
 
 def _slug(name: str) -> str:
-    """Return a name as part of a pair's id."""
-    plain = re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._")
-    return plain.removesuffix("-gguf")[:31].strip("-._") or "model"
+    """Return a name as part of a pair's id; a digest tells names apart that have to be cut."""
+    plain = re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-._").removesuffix("-gguf")
+    if len(plain) > _NAME:
+        digest = hashlib.sha256(plain.encode()).hexdigest()[:_DIGEST]
+        plain = f"{plain[: _NAME - _DIGEST - 1].strip('-._')}-{digest}"
+    return plain.strip("-._") or "model"

@@ -17,6 +17,8 @@ _NORMALIZATIONS: dict[str, Literal["NFC"] | None] = {
     "qwen2": "NFC",
     "smollm": None,
 }
+# Names of special tokens in a GGUF's header, and in chat templates.
+_TEMPLATE_TOKENS = {"bos": "bos", "eos": "eos", "unknown": "unk", "padding": "pad"}
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,14 @@ def inspect(path: Path) -> GgufInfo:
             f"the tokenizer of {path} writes a space before every text that it reads, so that a "
             "signal cannot be read in chunks: take another decoder"
         )
-    names = {name: token(name) for name in ("bos", "eos", "unk", "padding")}
+    names = {short: token(name) for name, short in _TEMPLATE_TOKENS.items()}
     value("tokenizer.ggml.eos_token_id")
     ends = [token(name) for name in ("eos", "eot", "eom")]
     return GgufInfo(
         tokens=tokens,
         token_types=value("tokenizer.ggml.token_type"),
         chat_template=value("tokenizer.chat_template"),
-        names={
-            f"{name.replace('padding', 'pad')}_token": text for name, text in names.items() if text
-        },
+        names={f"{short}_token": text for short, text in names.items() if text},
         end_tokens=[text for text in ends if text],
         context=int(value(f"{architecture}.context_length")),
         parameters=sum(prod(int(n) for n in tensor.shape) for tensor in reader.tensors),

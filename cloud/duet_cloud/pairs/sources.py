@@ -31,8 +31,11 @@ def locate(source: Source, wanted: str = "config.json") -> Path:
                 f"{source.package.replace('_', '-')}"
             ) from error
     elif source.local is not None:
-        directory = source.local.expanduser()
-        directory = directory.parent if directory.is_file() else directory
+        try:
+            directory = source.local.expanduser()
+            directory = directory.parent if directory.is_file() else directory
+        except (RuntimeError, OSError) as error:  # ~USER without a home; a name that is too long
+            raise PairBuildError(f"cannot find {source.local}: {error}; give its path") from error
         directory /= source.folder or ""
     else:
         directory = _from_hub(source) / (source.folder or "")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from duet_contract.answers import final_answer
 from duet_device.attempt import Attempt, Exchange, judged_attempt
@@ -34,6 +35,14 @@ class Asked:
     """The reference; None without one."""
     signal: str | None = None
     """A signal that exists already; None asks the cloud for one."""
+
+    @property
+    def signal_sha256(self) -> str | None:
+        """SHA-256 of the signal that exists already."""
+        if self.signal is None:
+            return None
+        # The text comes from JSON, which can hold half of a surrogate pair.
+        return sha256(self.signal.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Collector:
@@ -86,6 +95,8 @@ class Collector:
             answer=asked.answer,
             pair=manifest.reference,
             decoder_sha256=manifest.decoder_sha256,
+            budget=self._budget,
+            signal_sha256=asked.signal_sha256,
             alone=Outcome(text=alone.text, tokens=0, measures=drafts),
             state=state,
             stops=tuple(stops),

@@ -43,6 +43,10 @@ class Row(_Model):
     """`id@version` of the pair."""
     decoder_sha256: str
     """SHA-256 of the decoder file."""
+    budget: int | None = None
+    """Maximum number of signal tokens that it was recorded with; None in rows of older versions."""
+    signal_sha256: str | None = None
+    """SHA-256 of the data's signal; None if the cloud was asked."""
     alone: Outcome
     """Without a signal; its measures are those of the gate's drafts."""
     state: str

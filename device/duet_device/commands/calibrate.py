@@ -15,8 +15,9 @@ from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
 from duet_device.deadline import Deadline
-from duet_device.errors import OutputLost, UsageProblem
+from duet_device.errors import CloudRefused, DeadlineExceeded, OutputLost, UsageProblem
 from duet_device.rows_file import append, locked, read_rows
+from duet_device.settings import Settings
 
 if TYPE_CHECKING:
     import threading
@@ -32,6 +33,8 @@ _SHARE = Number(0, 1, min_open=True, max_open=True)
 _ALPHA, _DELTA = 0.1, 0.05
 _TAKEN = ("server", "pair_name", "budget", "timeout", "connect_timeout", "threads")
 _CURVE_LINES = 10
+# Questions in a row without an answer from the cloud that stop a run: the next ones would fail, too.
+_MOST_FAILURES = 5
 
 
 @click.command(cls=ConfiguredCommand, params=[each for each in SETTINGS if each.name in _TAKEN])
@@ -193,13 +196,21 @@ def _recorded(
     from duet_device.calibration.rows import parse_row
 
     manifest = pair.manifest
+    budget = Settings(budget=settings["budget"]).budget_for(manifest)
     with locked(path) as file:
         held = {
             id_: parse_row(row, manifest.reference, manifest.decoder_sha256, str(path))
             for id_, row in read_rows(file, path).items()
         }
         asked = [_asked(item, path) for item in items]
-        missing = [each for each in asked if not _is_held(held.get(each.id), each, samples)]
+        missing = [each for each in asked if not _is_held(held.get(each.id), each, samples, budget)]
+        again = {each.id for each in missing} & held.keys()
+        if again:
+            note(
+                f"{len(again)} rows are recorded again: question, signal, samples or budget differ"
+            )
+            for id_ in again:
+                del held[id_]
         if len(missing) < len(items):
             note(f"{len(items) - len(missing)} of {len(items)} questions are recorded already")
         for row in _record(missing, pair, settings, samples=samples, stop=stop):
@@ -222,9 +233,14 @@ def _asked(item: Item, path: Path) -> "Asked":
     return Asked(item.id, item.question, _answer(item, path), signal)
 
 
-def _is_held(row: "Row | None", asked: "Asked", samples: int) -> bool:
+def _is_held(row: "Row | None", asked: "Asked", samples: int, budget: int) -> bool:
     enough = 0 if asked.signal is not None else samples
-    return row is not None and row.question == asked.question and len(row.samples) >= enough
+    return (
+        row is not None
+        and (row.question, row.signal_sha256) == (asked.question, asked.signal_sha256)
+        and row.budget == budget
+        and len(row.samples) >= enough
+    )
 
 
 def _record(
@@ -247,12 +263,22 @@ def _record(
         Client(pair, decoder=decoder, stop="never", **settings) as client,
     ):
         collector = Collector(client, decoder, samples)
+        failures = 0
         with bar(len(missing), "questions") as advance:
             for each in missing:
                 try:
-                    yield collector.row(each, Deadline(timeout, stop=stop))
-                except UsageProblem as error:
+                    row = collector.row(each, Deadline(timeout, stop=stop))
+                except (UsageProblem, CloudRefused, DeadlineExceeded) as error:
+                    failures += not isinstance(error, UsageProblem)
+                    if failures == _MOST_FAILURES:
+                        raise type(error)(
+                            f"stopped after {failures} failures in a row, the last of id "
+                            f"{each.id}: {error}"
+                        ) from error
                     note(f"{each.id} is left out: {error}")
+                else:
+                    failures = 0
+                    yield row
                 advance(1)
 
 

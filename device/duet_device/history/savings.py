@@ -100,9 +100,16 @@ def _middle(values: Iterable[float]) -> float | None:
     return median(found) if found else None
 
 
+def _generated(receipt: Receipt) -> int:
+    """Return the tokens that the large model generated, those included that were not needed."""
+    if receipt.source == "duet":
+        return receipt.tokens.signal
+    return receipt.route.unused_tokens if receipt.source == "device" and receipt.route else 0
+
+
 def _cost(receipt: Receipt, rates: _Rates) -> Cost:
     size = receipt.bytes.up + receipt.bytes.down
-    tokens = receipt.tokens.signal if receipt.source == "duet" else 0
+    tokens = _generated(receipt)
     cost = Cost(1, tokens, bytes=size, seconds=receipt.ms.total / 1e3)
     if not rates.flops:
         return cost

@@ -13,7 +13,9 @@ from duet_device.policy.check import Answered, Check
 from duet_device.policy.last_result import agrees
 
 # A signal is far shorter; of a longer one, the end.
-_MOST_TEXT = 20_000
+_MOST_TEXT = 4_000
+# What is before it in a text that was cut is a part of a sentence, and not judged.
+_SENTENCE_END = re.compile(r"\n|[.;] ")
 _NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?|\.\d+"
 _SIGN = "[-+*·×/÷^]"  # noqa: RUF001
 # An expression of numbers with one sign at least. What is before it must not continue it to the left.
@@ -89,13 +91,17 @@ def equations(text: str) -> list[Equation]:
 
 def check_arithmetic(answered: Answered) -> Iterator[Check]:
     """Check equations of the signal, its last result, and where numbers come from."""
-    text = answered.signal[-_MOST_TEXT:]
+    text, self_contained = answered.signal, answered.self_contained
+    if len(text) > _MOST_TEXT:
+        text = _SENTENCE_END.split(text[-_MOST_TEXT:], maxsplit=1)[-1]
+        # Numbers may come from the part that is left out.
+        self_contained = False
     text = plain(text, _MOST_TEXT) or text
     found = equations(text)
     known = _known(answered.question)
     for equation in found:
         yield Check(equation.holds, f"{equation.text.strip()} does not hold")
-        if answered.self_contained:
+        if self_contained:
             yield Check(all(term in known for term in equation.terms))
         known |= _forms(equation.result)
     # What a cut signal computed last need not be its result.
@@ -103,7 +109,7 @@ def check_arithmetic(answered: Answered) -> Iterator[Check]:
         return
     if (same := agrees(answered.signal, answered.answer)) is not None:
         yield Check(same, "the answer is not the signal's last result")
-    elif answered.self_contained and (number := _stated(answered.answer)) is not None:
+    elif self_contained and (number := _stated(answered.answer)) is not None:
         said = {_fraction(each) for each in _NUMBERS.findall(text)}
         if said:
             yield Check(

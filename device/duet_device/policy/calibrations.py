@@ -1,7 +1,7 @@
 """Find the calibration of a pair on this device: the user's own, else the one it came with.
 
 A calibration is for one pair and one decoder file, since quantization changes probabilities. One of
-another is refused, never ignored: its guarantee would be void.
+another is never used, since its guarantee would be void: a note says that it is left out.
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@ import os
 import socket
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,7 +128,7 @@ def _events(accepted: _Connection, deadline: Deadline) -> Generator[AskEvent]:
             yield event
             if isinstance(event, Result):
                 answered = True
-                accepted[0].sendall(_DELIVERED)
+                _acknowledge(accepted[0])
             if not answered:
                 deadline.check()
 
@@ -148,8 +148,15 @@ def _all_events(
             event = readers[number].read(message)
             yield number, event
             if isinstance(event, Result):
-                accepted[0].sendall(_DELIVERED)
+                _acknowledge(accepted[0])
             deadline.check()
+
+
+def _acknowledge(connection: socket.socket) -> None:
+    """Say that a result was delivered."""
+    # Of a server that stopped, the next read says so.
+    with suppress(OSError):
+        connection.sendall(_DELIVERED)
 
 
 def _messages(accepted: _Connection, deadline: Deadline) -> Generator[Message]:

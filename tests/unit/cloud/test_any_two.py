@@ -1,16 +1,28 @@
 """A recipe of any two models, from the names on a command line."""
 
 import json
+import shlex
+from pathlib import Path
 
+import gguf
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from duet_cloud.errors import PairBuildError, UsageError
-from duet_cloud.pairs.any_two import decoder_source, reasoner_source, recipe_of
-from duet_cloud.pairs.gguf_models import GgufInfo, normalization
+from duet_cloud.pairs.any_two import command_of, decoder_source, reasoner_source, recipe_of
+from duet_cloud.pairs.gguf_models import GgufInfo, inspect, normalization
 from duet_cloud.pairs.limits import defaults_for, limits_for
 from duet_cloud.pairs.recipe import Source, load_recipe, recipe_text
-from duet_contract.manifest import Manifest, parse_manifest
+from duet_cloud.pairs.sources import locate
+from duet_contract.manifest import (
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Manifest,
+    load_manifest,
+    parse_manifest,
+)
 from tests.doubles.commands import cloud_pairs as main
 from tests.doubles.manifests import manifest_data
 
@@ -84,25 +96,84 @@ def test_files_on_the_hub(monkeypatch):
         decoder_source("Org/M-GGUF")
 
 
+@pytest.fixture
+def hub(monkeypatch):
+    """Every repository of the hub holds the same file."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda *_: ["x-Q8_0.gguf"])
+
+
 @pytest.mark.parametrize(
     ("reasoner", "decoder", "id_"),
     [
         ("Qwen/Qwen3-4B", "Qwen/Qwen3-0.6B-GGUF", "qwen3-4b-qwen3-0.6b"),
-        ("O/" + "Long_Name." * 9, "O/_", "long_name.long_name.long_name.l-model"),
+        ("Q/Qwen3-4B", "Q/M-GGUF/Qwen3-0.6B-Q8_0.gguf", "qwen3-4b-qwen3-0.6b-q8_0"),
+        ("Q/Qwen3-4B", "Q/M-GGUF/Qwen3-0.6B-Q4_K_M.gguf", "qwen3-4b-qwen3-0.6b-q4_k_m"),
+        ("O/" + "Long_Name." * 9, "O/_", "long_name.long_name.long-cfd036-model"),
     ],
 )
-def test_the_name_of_a_pair(reasoner, decoder, id_):
-    recipe = recipe_of(Source(hub=reasoner), Source(hub=decoder, gguf="x.gguf"))
+def test_the_name_of_a_pair(reasoner, decoder, id_, hub):
+    recipe = recipe_of(reasoner, decoder)
     assert recipe.id == id_
-    assert recipe.base_models == (reasoner, decoder)
+    assert recipe.base_models == (reasoner, "/".join(decoder.split("/")[:2]))
     # The manifest's own rule for ids.
     parse_manifest(json.dumps({**manifest_data(), "id": recipe.id}))
 
 
+@settings(max_examples=50)
+@given(
+    stem=st.from_regex(r"[A-Za-z0-9]{1,60}", fullmatch=True),
+    kinds=st.lists(st.sampled_from(["Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"]), min_size=2, unique=True),
+)
+def test_quantizations_of_any_name_are_different_pairs(stem, kinds):
+    decoders = [f"O/M-GGUF/{stem}-{kind}.gguf" for kind in kinds]
+    recipes = [recipe_of("O/M", decoder) for decoder in decoders]
+    assert len({recipe.id for recipe in recipes}) == len(kinds)
+    for recipe in recipes:
+        parse_manifest(json.dumps({**manifest_data(), "id": recipe.id}))
+
+
+@pytest.mark.parametrize("decoder", ["Org/M-GGUF", "Org/M-GGUF/m-Q4_K_M.gguf"])
+def test_the_published_command_builds_the_same_pair(decoder, hub):
+    recipe = recipe_of("Org/M", decoder)
+    command = command_of(recipe, "Org/M", decoder)
+    assert command == f"duet-cloud pairs build --reasoner Org/M --decoder {decoder}"
+    words = shlex.split(command)
+    assert recipe_of(words[4], words[6]) == recipe
+
+
 def test_no_path_of_this_machine_is_published(tmp_path):
-    recipe = recipe_of(Source(local=tmp_path / "big"), Source(local=tmp_path, gguf="small.gguf"))
-    published = recipe.model_dump_json(exclude={"reasoner", "decoder"})
-    assert str(tmp_path.parent) not in published
+    models = tmp_path / "my models"
+    (models / "big").mkdir(parents=True)
+    (models / "small.gguf").touch()
+    for decoder, name in ((models / "small.gguf", "small.gguf"), (models, "my models")):
+        arguments = (f"{models}/big/", str(decoder))
+        recipe = recipe_of(*arguments)
+        command = command_of(recipe, *arguments)
+        assert shlex.split(command)[3:] == ["--reasoner", "big", "--decoder", name]
+        published = recipe.model_dump_json(exclude={"reasoner", "decoder"}) + command
+        assert str(tmp_path) not in published
+
+
+def test_if_missing_takes_no_pair_of_another_file(tmp_path, monkeypatch, capsys):
+    """Two files in one directory: the pair that is there was built from the other one."""
+    built = []
+
+    def build(recipe, target, *, command, **_):
+        target.mkdir(exist_ok=True)
+        data = manifest_data(id=recipe.id, version=recipe.version, made_with=command)
+        (target / MANIFEST_NAME).write_text(json.dumps(data))
+        (target / SIGNATURE_NAME).touch()
+        built.append(recipe.decoder.source.gguf)
+        return load_manifest(target)
+
+    monkeypatch.setattr("duet_cloud.pairs.build.build_pair", build)
+    for kind in ("Q8_0", "Q4_K_M", "Q4_K_M"):
+        arguments = ["--reasoner", "O/M", "--decoder", f"O/M-GGUF/m-{kind}.gguf", "--if-missing"]
+        assert main(["build", *arguments, "--out", str(tmp_path / "pair")]) == 0
+    assert built == ["m-Q8_0.gguf", "m-Q4_K_M.gguf"]
+    assert "m-m-q4_k_m@1.0.0 is ready in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -121,6 +192,14 @@ def test_limits_fit_both_windows(reasoner, decoder, limits, tmp_path):
     defaults = defaults_for(derived, tmp_path)
     assert (defaults.budget, defaults.answer) == (limits[1] // 4, limits[2])
     assert sum(limits) < min(reasoner, decoder)
+
+
+def test_the_page_names_the_largest_limits():
+    data = _manifest(reasoner=1 << 20, decoder=1 << 20)
+    limits = limits_for(data.reasoner, data.decoder)
+    page = (Path(__file__).parents[3] / "docs/serving.md").read_text("utf-8")
+    named = f"at most {limits.question} tokens, an answer's {limits.answer}, "
+    assert f"{named}a signal's {limits.budget}" in page
 
 
 @pytest.mark.parametrize(
@@ -151,7 +230,9 @@ def test_a_normalisation_that_is_unknown_is_one_line(tmp_path):
 
 
 def test_a_recipe_that_is_written_reads_as_it_was(tmp_path):
-    recipe = recipe_of(Source(local=tmp_path), Source(local=tmp_path, gguf='a"\\\x7f\u00e9.gguf'))
+    decoder = tmp_path / 'a"\\\x7f\u00e9.gguf'
+    decoder.touch()
+    recipe = recipe_of(str(tmp_path), str(decoder))
     file = tmp_path / "recipe.toml"
     file.write_text(recipe_text(recipe, _manifest()), "utf-8")
     again = load_recipe(str(file))
@@ -165,6 +246,10 @@ def test_a_recipe_that_is_written_reads_as_it_was(tmp_path):
     [
         (["--reasoner", "O/M"], "needs both --reasoner and --decoder"),
         (["--reasoner", "nowhere", "--decoder", "O/M"], "--reasoner nowhere"),
+        (["--reasoner", "~no-such-user/m", "--decoder", "O/M"], "--reasoner ~no-such-user/m"),
+        (["--reasoner", "m" * 300, "--decoder", "O/M"], "--reasoner mmm"),
+        (["--reasoner", "O/M", "--decoder", "~no-such-user/m"], "--decoder ~no-such-user/m"),
+        (["--reasoner", "O/M", "--decoder", "m" * 300], "--decoder mmm"),
         (["stories-5m", "--save-recipe", "x"], "takes no --reasoner"),
     ],
 )
@@ -172,4 +257,30 @@ def test_arguments_that_make_no_pair(arguments, told, capsys):
     assert main(["build", *arguments]) == 2
     printed = capsys.readouterr().err
     assert told in printed
-    assert "Traceback" not in printed
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/m", "m" * 300])
+def test_a_recipe_with_a_directory_that_cannot_be(name):
+    with pytest.raises(PairBuildError, match=f"cannot find {name}"):
+        locate(Source(local=name))
+
+
+def test_what_a_chat_template_reads_of_a_gguf_file(tmp_path):
+    path = tmp_path / "m.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(128)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("smollm")
+    writer.add_token_list(["<unk>", "<s>", "</s>", "<pad>"])
+    writer.add_token_types([gguf.TokenType.CONTROL] * 4)
+    writer.add_unk_token_id(0)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_pad_token_id(3)
+    writer.add_chat_template("{{ unk_token }}")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    names = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    assert inspect(path).names == names

@@ -10,9 +10,12 @@ import pytest
 from duet_contract.calibration import parse_calibration
 from duet_contract.manifest import load_manifest
 from duet_device import client as client_module
+from duet_device.calibration.collect import Asked, Collector
+from duet_device.calibration.rows import Row
 from duet_device.cli import main
 from duet_device.client import Client
-from duet_device.errors import ExitCode
+from duet_device.deadline import Deadline
+from duet_device.errors import CloudRefused, DeadlineExceeded, DeviceError, ExitCode
 from duet_device.pairs import pair as pair_module
 from duet_device.pairs.pair import Pair, open_pair
 from duet_device.policy.calibrations import calibration_of, own_path
@@ -117,6 +120,65 @@ class TestCalibrate:
         assert figures["baselines"]["always"] == {"accuracy": 1.0, "tokens": 7.0}
         assert figures["baselines"]["never"]["accuracy"] == pytest.approx(0.5, abs=0.2)
         assert len(figures["measures"]["gate"]) >= 5
+
+    @pytest.mark.parametrize(
+        ("options", "changed", "kept"),
+        [
+            (("--budget", "5"), {}, 0),
+            ((), {"signal": "it is 8"}, 59),
+            ((), {"question": "easy 0, or not?"}, 59),
+            (("--samples", "4"), {}, 60),
+        ],
+    )
+    def test_rows_of_other_inputs_are_recorded_again(
+        self,
+        data: Path,
+        decoder: ScriptedDecoder,
+        capsys: pytest.CaptureFixture[str],
+        options: tuple[str, ...],
+        changed: dict[str, Any],
+        kept: int,
+    ) -> None:
+        assert main(["calibrate", str(data), *LOOSE]) == 0
+        first, *rest = rows_of(QUESTIONS)
+        write(data, [{**first, **changed}, *rest])
+        capsys.readouterr()
+        main(["calibrate", str(data), *LOOSE, *options])
+        said = capsys.readouterr().err
+        assert (f"{kept} of 60 questions are recorded already" in said) == (kept > 0)
+        assert (f"{60 - kept} rows are recorded again" in said) == (kept < 60)
+        rows = Path(f"{data}.rows").read_text().splitlines()
+        assert len(rows) == 60 + 60 - kept
+
+    @pytest.mark.parametrize("error", [CloudRefused("not this one"), DeadlineExceeded("too late")])
+    def test_a_question_that_gets_no_signal_is_left_out(
+        self,
+        data: Path,
+        decoder: ScriptedDecoder,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        error: DeviceError,
+    ) -> None:
+        fails = {"3", *map(str, range(10, 14))}
+        record = Collector.row
+
+        def row(self: Collector, asked: Asked, deadline: Deadline) -> Row:
+            if asked.id in fails:
+                raise error
+            return record(self, asked, deadline)
+
+        monkeypatch.setattr(Collector, "row", row)
+        assert main(["calibrate", str(data), *LOOSE]) == 0
+        assert f"3 is left out: {error}" in capsys.readouterr().err
+        found = calibration_of(open_pair("bytes"))
+        assert found
+        assert found.questions == 55
+        # The next run asks what was left out; a cloud that answers nothing ends it.
+        fails.update(map(str, range(QUESTIONS)))
+        assert main(["calibrate", str(data), *LOOSE]) == error.exit_code
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "stopped after 5 failures in a row, the last of id 13" in last
+        assert str(error) in last
 
     def test_without_answers_the_cloud_is_the_reference(
         self, tmp_path: Path, decoder: ScriptedDecoder, capsys: pytest.CaptureFixture[str]

@@ -1,5 +1,6 @@
 """The device's own checks: equations, the last result, numbers from nowhere, and others' checkers."""
 
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from importlib.metadata import EntryPoint
@@ -113,6 +114,24 @@ def test_an_answer_from_nowhere() -> None:
 def test_where_a_term_comes_from(signal: str, holds: list[bool]) -> None:
     found = check_arithmetic(Answered(QUESTION, signal, False, ""))
     assert [each.holds for each in found] == holds
+
+
+def test_a_long_signal_is_read_from_its_last_whole_sentences() -> None:
+    # Of a text that was cut, neither the first equation nor the origin of a number is known.
+    long = "100 apples. 13*4=52. " + "then 3*4=12. " * 400
+    assert all(doubts(long[at:], "12") == [] for at in range(20))
+    words = "31 apples. " + "Take some of them. " * 300
+    assert doubts(words + "Keep 9", "She has 31.") == []
+    found = check_arithmetic(Answered(QUESTION, words + "31*2=62", True, "62"))
+    assert all(each.holds for each in found)
+    assert doubts(long + "3*4=13", "13") == ["3*4=13 does not hold"]
+
+
+@pytest.mark.parametrize("loop", ["1 + ", "3*4=", "(", "1 ", "1,000 = 2 - "])
+def test_a_signal_that_repeats_itself_is_read_in_time(loop: str) -> None:
+    began = time.process_time()
+    list(check_arithmetic(Answered(QUESTION, loop * (20_000 // len(loop)), True, "12")))
+    assert time.process_time() - began < 2
 
 
 def test_others_add_checkers_and_their_faults_lose_no_answer(

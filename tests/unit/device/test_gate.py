@@ -214,26 +214,33 @@ def test_what_contradicts_itself_is_refused(pair: Pair, settings: Any, said: str
         ({"decoder_sha256": "0" * 64}, "quantization"),
     ],
 )
-def test_a_calibration_of_another_decoder_is_refused(
+def test_a_calibration_of_another_decoder_is_left_out_with_a_note(
     pair: Pair, decoder: ScriptedDecoder, cloud: ScriptedCloud, changes: Any, said: str
 ) -> None:
     foreign = calibration(threshold("margin", 0.5), **changes)
     store(foreign, pair.manifest)
-    with pytest.raises(ModelProblem, match=said) as refused:
-        ask(pair, decoder, cloud)
-    assert "duet-device calibrate DATA --pair bytes" in str(refused.value)
+    events = ask(pair, decoder, cloud)
+    assert result(events).receipt.source == "duet"
+    assert result(events).receipt.route is None
+    [note] = [event.text for event in events if isinstance(event, Note)]
+    assert said in note
+    assert "duet-device calibrate DATA --pair bytes" in note
+    assert "the cloud is asked" in note
     # Questions that are not judged need none.
     assert result(ask(pair, decoder, cloud, route="cloud")).receipt.source == "duet"
+    assert result(ask(pair, decoder, cloud, route="device")).receipt.source == "device"
 
 
-def test_a_damaged_calibration_is_refused(
+def test_a_damaged_calibration_is_left_out_with_a_note(
     pair: Pair, decoder: ScriptedDecoder, cloud: ScriptedCloud
 ) -> None:
     path = store(calibration(threshold("margin", 0.5)), pair.manifest)
     assert path == own_path(pair.manifest)
     path.write_text("{")
-    with pytest.raises(ModelProblem, match="duet-device calibrate DATA"):
-        ask(pair, decoder, cloud)
+    events = ask(pair, decoder, cloud)
+    assert result(events).receipt.source == "duet"
+    [note] = [event.text for event in events if isinstance(event, Note)]
+    assert "duet-device calibrate DATA" in note
 
 
 def test_the_command_ends_with_code_3_where_the_device_alone_is_worth_nothing(

@@ -1,5 +1,6 @@
 """Doubtful answers: the device asks for more, and gives the answer with the best support."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,6 +230,19 @@ def test_a_cloud_that_refuses_leaves_the_answer_there_is(doubting: Pair) -> None
     assert notes(events)[-1].endswith("; the best answer so far counts")
 
 
+def test_the_total_includes_a_round_that_failed(doubting: Pair) -> None:
+    reasoner = Reasoner(["ab"], fails_after=1)
+
+    def script(request: ReasonRequest, context: grpc.ServicerContext) -> Iterator[ReasonResponse]:
+        if reasoner.calls:
+            time.sleep(0.5)
+        yield from reasoner(request, context)
+
+    ms = ask(script, doubting, decoder_of({"ab": ("8", 0.4)}), budget=8, rounds=2)[0].receipt.ms
+    assert ms.first_answer is not None
+    assert ms.total >= ms.first_answer + 500
+
+
 def test_tokens_of_a_round_that_fails_are_counted(doubting: Pair) -> None:
     decoder = decoder_of({"3*": ("8", 0.4)})
     reasoner = Reasoner(["3*3=9"])
@@ -257,8 +271,6 @@ def test_no_signal_is_longer_than_the_pair_takes(doubting: Pair) -> None:
 
 def test_an_early_end_that_is_doubtful_goes_on_to_the_end(pair: Pair) -> None:
     """Held together: what the stop rule trusts, the answer's own measure need not."""
-    import time
-
     store(
         calibration(stop=threshold("first_margin", 0.0), more=threshold("least_probability", 0.8)),
         pair.manifest,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keyring.backends.fail import Keyring as NoKeyring
 
-from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Source, Tokens
+from duet_contract.receipt import Bytes, Flops, Milliseconds, Receipt, Route, Source, Tokens
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.history.savings import Cost, by_day
@@ -72,6 +72,12 @@ def test_an_answer_of_the_device_alone_saves_all_of_the_large_models_tokens() ->
     (cost,) = by_day(answers, unknown).values()
     assert (cost.answers, cost.tokens, cost.tokens_saved) == (3, 5, 20 + 25 + 25)
     assert cost.bytes_saved == 200 + 350 + 350
+
+
+def test_tokens_that_a_kept_question_did_not_need_count_all_the_same() -> None:
+    kept = receipt("device", 0, route=Route(taken="device", unused_tokens=4))
+    (cost,) = by_day([(NOON, receipt()), (NOON, kept)], unknown).values()
+    assert (cost.tokens, cost.tokens_saved) == (5 + 4, 20 + 21)
 
 
 def test_what_is_not_known_saves_nothing() -> None:

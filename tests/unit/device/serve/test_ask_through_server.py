@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from duet_contract.receipt import Receipt
 from duet_device.ask_request import AskRequest
 from duet_device.cli import main
 from duet_device.deadline import Deadline
-from duet_device.errors import ExitCode
+from duet_device.errors import ExitCode, ModelProblem
 from duet_device.events import Result, Sent, SignalText, Stored
 from duet_device.history.store import History
 from duet_device.serve import messages, socket_server
-from duet_device.serve.connect import connect
+from duet_device.serve.connect import connect, connect_all
 from duet_device.serve.files import SOCKET_NAME, listening
 from duet_device.serve.service import Service
 from duet_device.vault.vault import Vault
@@ -186,6 +186,33 @@ def test_an_answer_that_was_not_delivered_is_not_stored(
             break
         threading.Event().wait(0.02)
     assert history.ids() == []
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_server_that_stops_right_after_a_result_is_reported_in_one_line(
+    many: bool, installed: Path, request_to: Requests
+) -> None:
+    result = {"result": '{"answer": "9"}', **({"number": 0} if many else {})}
+    with listening() as listener:
+
+        def stop_after_result() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(messages.encode({"accept": True}) + messages.encode(result))
+
+        server = threading.Thread(target=stop_after_result)
+        server.start()
+        events: Iterator[object] | None
+        if many:
+            events = connect_all(request_to(), ["why?"], 1, Deadline(60), print)
+        else:
+            events = connect(request_to(), Deadline(60), print)
+        server.join()
+    assert events
+    next(events)
+    with pytest.raises(ModelProblem, match="the local server stopped"):
+        next(events)
 
 
 def test_without_its_passphrase_the_server_declines(
