@@ -17,7 +17,7 @@ from duet_training.verl_backend.cpu.sampler import SeededSampler
 from duet_training.verl_backend.generation import Response
 
 MODEL = Path(__file__).parents[3] / "cloud/pairs/duet_pairs/stories-5m/reasoner"
-QUESTIONS = [f"Nina had {n} euros. She bought 3 books for 8 euros each." for n in (40, 75)]
+QUESTIONS = [f"Nina had {n} euros. She bought 3 books for 8 euros each." for n in (40, 75, 12, 60)]
 
 
 def _load(dtype, attention):
@@ -38,7 +38,7 @@ def rollout():
     stops = [tokenizer.eos_token_id]
     with torch.inference_mode():
         found = respond(
-            _load(torch.bfloat16, "eager"), prompts, SeededSampler([1, 2], 1.0), 40, stops
+            _load(torch.bfloat16, "eager"), prompts, SeededSampler([1, 2, 3, 4], 1.0), 40, stops
         )
     return prompts, [Response(tokens, log_probs, True) for tokens, log_probs in found]
 
@@ -76,6 +76,6 @@ def test_engines_that_agree_pass(rollout):
     assert _alarm(metrics) is None
 
 
-@pytest.mark.parametrize("fault", [{"temperature": 0.7}, {"noise": 0.1}])
+@pytest.mark.parametrize("fault", [{"temperature": 2.0}, {"noise": 0.3}])
 def test_another_temperature_or_other_weights_are_noticed(rollout, fault):
     assert "rollout and trainer disagree" in _alarm(_trained(rollout, **fault))
