@@ -116,7 +116,6 @@ def test_a_baseline_is_evaluated_on_its_reasoner_alone(alone, monkeypatch, capsy
     assert result["over_runs"]["accuracy"]["std"] is not None
     assert result["seconds"] == pytest.approx(sum(run["seconds"] for run in result["by_run"]))
     assert (result["settings"]["top_p"], result["settings"]["top_k"]) == (0.95, 20)
-    # What two ranks saved, one cannot read; and what such a run did not train is not taken from it.
-    assert evaluate([*command, "method=thinkprune", "hardware.devices=1"]) == 1
-    assert "2 rank(s) saved its reasoner" in capsys.readouterr().err
+    # What such a run did not train is not taken from it.
     assert evaluate([*command, "method=duet"]) == 1
+    assert "decoder" in capsys.readouterr().err
