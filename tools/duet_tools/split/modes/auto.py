@@ -26,16 +26,12 @@ class Auto:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings = ClientSettings(
-            server=address,
-            budget=self._budget,
-            temperature=self._asking.temperature,
-            seed=self._asking.seed + index,
-            timeout=self._asking.timeout,
-            connect_timeout=self._asking.connect_timeout,
-            route="auto",
-            threads=self._asking.threads,
-        )
+        settings: ClientSettings = {
+            **self._asking.of_device(index),
+            "server": address,
+            "budget": self._budget,
+            "route": "auto",
+        }
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
         receipt = result.receipt
         if receipt.outcome == "alone":

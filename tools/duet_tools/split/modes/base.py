@@ -7,6 +7,7 @@ from typing import Protocol
 import grpc
 
 from duet_contract.manifest import Manifest
+from duet_device.settings import ClientSettings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked
 
@@ -27,6 +28,16 @@ class Asking:
     """Connection timeout in seconds."""
     threads: int
     credentials: grpc.ChannelCredentials | None = None
+
+    def of_device(self, index: int) -> ClientSettings:
+        """Settings of a device that answers the question at a place in the data."""
+        return ClientSettings(
+            temperature=self.temperature,
+            seed=self.seed + index,
+            timeout=self.timeout,
+            connect_timeout=self.connect_timeout,
+            threads=self.threads,
+        )
 
 
 class Mode(Protocol):

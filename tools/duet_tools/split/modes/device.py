@@ -4,7 +4,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from duet_device.pairs.pair import Pair
-from duet_device.settings import ClientSettings
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked
 from duet_tools.split.modes.base import Asking
@@ -24,12 +23,7 @@ class DeviceAlone:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings = ClientSettings(
-            device_only=True,
-            temperature=self._asking.temperature,
-            seed=self._asking.seed + index,
-            timeout=self._asking.timeout,
-            threads=self._asking.threads,
-        )
+        settings = self._asking.of_device(index)
+        settings["device_only"] = True
         result = ask_live(question.text, self._asking, self._pair, self._decoder, settings, stop)
         return Asked(live_record(result, self._pair.manifest))

@@ -51,16 +51,12 @@ class Split:
 
     def ask(self, question: Question, index: int, address: str, stop: threading.Event) -> Asked:
         """See `Mode`."""
-        settings = ClientSettings(
-            server=address,
-            budget=self._budget,
-            temperature=self._asking.temperature,
-            seed=self._asking.seed + index,
-            timeout=self._asking.timeout,
-            connect_timeout=self._asking.connect_timeout,
-            require_cloud=True,
-            threads=self._asking.threads,
-        )
+        settings: ClientSettings = {
+            **self._asking.of_device(index),
+            "server": address,
+            "budget": self._budget,
+            "require_cloud": True,
+        }
         if self._live:
             return self._ask_live(question, settings, index, stop)
         return self._ask_recorded(question, Settings(**settings), index, stop)
@@ -195,7 +191,9 @@ def live_record(result: Result, manifest: Manifest) -> Record:
         value=receipt.value if computed else None,
         numbers_sent=receipt.numbers_sent,
         # A receipt without a confidence is of a pair without a threshold.
-        low_confidence=receipt.low_confidence if computed or receipt.confidence else None,
+        low_confidence=(
+            receipt.low_confidence if computed or receipt.confidence is not None else None
+        ),
         question_tokens=receipt.tokens.question,
         answer_tokens=receipt.tokens.answer,
         app_up=receipt.bytes.up,
