@@ -1,7 +1,6 @@
 """Write the receipt of an answer: what the question cost, in all its rounds."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from duet_contract.quantities import mask
 from duet_contract.receipt import (
@@ -15,9 +14,8 @@ from duet_contract.receipt import (
     Tokens,
     estimate_flops,
 )
-from duet_device.attempt import Attempt, Exchange, candidate, is_doubtful, support
-from duet_device.decoder.prompts import Prompts
-from duet_device.events import Event, Result
+from duet_device.attempt import Attempt, candidate, is_doubtful, support
+from duet_device.exchange import Exchange
 from duet_device.link import Link
 from duet_device.policy.rounds import best, compared
 from duet_device.signal_stream import Signal
@@ -25,25 +23,24 @@ from duet_device.signal_stream import Signal
 
 def write_receipt(
     exchange: Exchange,
-    prompts: Prompts,
     attempts: Sequence[Attempt],
     links: Sequence[Link],
-    source: Source,
-    outcome: Outcome | None,
     request_id: str,
+    *,
     lost: int = 0,
+    route: Route | None = None,
+    unused: Link | None = None,
 ) -> tuple[Receipt, Attempt]:
     """Return the receipt of the best answer, and that answer.
 
     Args:
         exchange: the question.
-        prompts: its prompts.
         attempts: all answers, at least one.
         links: all calls, those without an answer included.
-        source: where the signals come from.
-        outcome: what became of the first signal.
         request_id: id where there is no link.
         lost: signal tokens of a round that failed.
+        route: what decided who answers.
+        unused: a link that was cancelled, since the device answers alone.
     """
     candidates = [candidate(exchange, each) for each in attempts]
     chosen = best(candidates)
@@ -53,6 +50,10 @@ def write_receipt(
     link = given.link
     tokens = lost + sum(each.tokens for each in attempts)
     signals = [each.signal for each in attempts if each.signal]
+    source: Source = "duet" if links and signals else "history" if signals else "device"
+    generated = tokens if source == "duet" else route.unused_tokens if route else 0
+    asked = [*links, unused] if unused else links
+    prompts = exchange.prompts
     receipt = Receipt(
         answer=given.text,
         signal=signal.text if signal else "",
@@ -67,7 +68,7 @@ def write_receipt(
             context=prompts.context_tokens,
             spared=_spared(exchange, signals, tokens),
         ),
-        bytes=Bytes(up=sum(each.up for each in links), down=sum(each.down for each in links)),
+        bytes=Bytes(up=sum(each.up for each in asked), down=sum(each.down for each in asked)),
         ms=Milliseconds(
             connect=_ms(exchange, links[0].connected) if links else None,
             first_signal=_ms(exchange, signals[0].first_chunk) if signals else None,
@@ -78,17 +79,18 @@ def write_receipt(
                 None if exchange.settings.rounds > 1 else attempts[-1].end
             ),
         ),
-        flops=estimate_flops(manifest, tokens if source == "duet" else 0, len(given.ids)),
+        flops=estimate_flops(manifest, generated, len(given.ids)),
         confidence=given.generation.confidence,
         low_confidence=is_doubtful(exchange, given, evidence),
         value=given.value,
         work=computed.work if computed else (),
         doubts=given.doubts,
-        numbers_sent=_numbers_sent(exchange, links),
-        outcome=outcome,
+        numbers_sent=_numbers_sent(exchange, asked),
+        outcome=_outcome(attempts[0].signal, links[0]) if links else None,
         server=link.sources[-1] if link and link.sources else None,
         resumed=sum(max(0, len(each.sources) - 1) for each in links),
         rounds=_rounds(exchange, attempts, chosen) if exchange.settings.rounds > 1 else (),
+        route=route,
     )
     return receipt, given
 
@@ -122,27 +124,15 @@ def _rounds(exchange: Exchange, attempts: Sequence[Attempt], chosen: int) -> tup
     return tuple(rounds)
 
 
-def with_route(exchange: Exchange, event: Event, route: Route, unused: Link | None = None) -> Event:
-    """Return an event of `answer`; a result with the route in its receipt.
-
-    Args:
-        exchange: the one that was answered.
-        event: of it.
-        route: what decided who answers.
-        unused: a link that was cancelled, since the device answers alone.
-    """
-    if not isinstance(event, Result):
-        return event
-    changes: dict[str, object] = {"route": route}
-    if unused:
-        changes |= {
-            "bytes": Bytes(up=unused.up, down=unused.down),
-            "flops": estimate_flops(
-                exchange.manifest, route.unused_tokens, event.receipt.tokens.answer
-            ),
-            "numbers_sent": _numbers_sent(exchange, (unused,)),
-        }
-    return replace(event, receipt=event.receipt.model_copy(update=changes))
+def _outcome(signal: Signal | None, link: Link) -> Outcome:
+    """Return what became of the first signal."""
+    if signal is None:
+        return "alone"
+    if signal.missing:
+        return "partial"
+    if len(link.sources) < 2:
+        return "complete"
+    return "continued" if len(set(link.sources)) == 1 else "moved"
 
 
 def _numbers_sent(exchange: Exchange, links: Sequence[Link]) -> int:

@@ -5,62 +5,19 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from duet_contract.answers import final_answer
-from duet_contract.calibration import Calibration
-from duet_contract.manifest import Manifest
 from duet_contract.quantities import ComputedAnswer
 from duet_device.answer_text import AnswerWriter, computed_answer
-from duet_device.deadline import Deadline
 from duet_device.decoder.generation import Generation
-from duet_device.decoder.llama import Decoder
 from duet_device.events import AnswerText
+from duet_device.exchange import Exchange
 from duet_device.link import Link
 from duet_device.policy.check import Answered, Check
 from duet_device.policy.checkers import check
 from duet_device.policy.decisions import trusts, value_of
 from duet_device.policy.measures import Evidence, checks, least_probability
 from duet_device.policy.rounds import Candidate
-from duet_device.question import Question
-from duet_device.settings import MOST_ROUNDS, Settings
+from duet_device.settings import MOST_ROUNDS
 from duet_device.signal_stream import Signal
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """Inputs of one answer."""
-
-    question: Question
-    """The question; its size was checked."""
-    manifest: Manifest
-    """The pair's."""
-    settings: Settings
-    """Checked settings."""
-    decoder: Decoder
-    """Loaded; keeps its sequence for the next question."""
-    deadline: Deadline
-    """Checked between tokens and batches."""
-    calibration: Calibration | None = None
-    """The pair's; None if it has none that fits its decoder."""
-
-    @property
-    def temperature(self) -> float:
-        """Sampling temperature of the answer."""
-        chosen = self.settings.temperature
-        return self.manifest.defaults.temperature if chosen is None else chosen
-
-    @property
-    def ends(self) -> frozenset[int]:
-        """Tokens that end an answer."""
-        texts = self.manifest.decoder.end_of_answer
-        return frozenset(i for text in texts for i in self.decoder.encode_template(text))
-
-    @property
-    def judges(self) -> bool:
-        """Whether the decoder's odds are needed."""
-        return (
-            self.manifest.defaults.confidence is not None
-            or self.calibration is not None
-            or self.settings.rounds > 1
-        )
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 import logging
 import threading
-import weakref
 from collections.abc import Generator, Iterable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,26 +10,12 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from duet_contract.calibration import Calibration
-from duet_contract.errors import ContractError
-from duet_contract.receipt import Route
-from duet_contract.v1.inference_pb2 import ReasonRequest, SignalChunk
 from duet_device.deadline import Deadline
-from duet_device.errors import (
-    DeviceError,
-    Interrupted,
-    ModelProblem,
-    UsageProblem,
-)
+from duet_device.errors import DeviceError, Interrupted, UsageProblem
 from duet_device.events import Event, Note, Result
-from duet_device.known_servers import KnownServers
-from duet_device.link import Link, cancelled
-from duet_device.pairs.pair import Pair, load_decoder, open_pair
-from duet_device.pipeline import Asked, answer_in_order
-from duet_device.policy.calibrations import HOW, calibration_of
-from duet_device.policy.routing import asks_meanwhile, by_user
-from duet_device.question import Question, build_request
-from duet_device.servers import Server
+from duet_device.pairs.pair import Pair, open_pair
+from duet_device.question import Question
+from duet_device.session import Session, fit
 from duet_device.settings import (
     DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
@@ -39,14 +23,12 @@ from duet_device.settings import (
     QuestionSettings,
     Settings,
 )
-from duet_device.turn_lock import Stream, TurnLock
+from duet_device.turn_lock import TurnLock
 
 if TYPE_CHECKING:
     from duet_device.decoder.llama import Decoder
 
 log = logging.getLogger("duet_device")
-
-_References = list[Stream]
 
 
 class Client:
@@ -105,11 +87,9 @@ class Client:
         self.pair = pair
         self.settings = Settings(**settings)
         self.settings.check(pair.manifest)
-        self._given_decoder = decoder
-        self._decoder: Decoder | None = None
-        self._servers = KnownServers(pair.manifest, credentials, channel)
-        # The holder owns decoder and servers.
-        self._turn = TurnLock(self._free)
+        self._session = Session(pair, self.settings.threads, credentials, decoder, channel)
+        # Whose turn it is owns the session.
+        self._turn = TurnLock(self._session.close)
 
     @property
     def is_closed(self) -> bool:
@@ -184,12 +164,11 @@ class Client:
             ...             print(event.text, end="")
             9
         """
-        self._turn.check_open()
-        settings = self._changed(changes)
-        reference: _References = []
-        stream = self._answer(self._fitted(question), settings, deadline, reference)
-        reference.append(weakref.ref(stream))
-        return stream
+        settings, fitted = self._changed(changes), fit(question, self.pair)
+        return self._turn.stream(
+            lambda: deadline or Deadline(settings.timeout),
+            lambda limit: self._session.answer(fitted, settings, limit),
+        )
 
     def stream_all(
         self,
@@ -225,15 +204,13 @@ class Client:
             0 9
             1 9
         """
-        self._turn.check_open()
         if in_flight < 1:
             raise UsageProblem(f"in_flight is {in_flight}: give 1 or more")
-        reference: _References = []
-        stream = self._answer_all(
-            questions, self._changed(changes), in_flight, interrupt or threading.Event(), reference
+        settings = self._changed(changes)
+        return self._turn.stream(
+            lambda: Deadline(MOST_TIMEOUT, stop=interrupt),
+            lambda limit: self._session.answer_all(questions, settings, in_flight, limit),
         )
-        reference.append(weakref.ref(stream))
-        return stream
 
     def warm(self) -> None:
         """Load the decoder, connect, and evaluate what every prompt begins with.
@@ -244,16 +221,9 @@ class Client:
             ModelProblem: the pair or its decoder cannot be used.
             IdentityProblem: there is no usable identity for the server; the decoder is loaded.
         """
-        from duet_device.exchange import warm
-
         deadline = Deadline(self.settings.timeout)
-        with self._turn.taken(deadline, None):
-            warm(self._load_decoder(), self.pair.manifest, self.settings, deadline)
-            notes: list[Note] = []
-            if not self.settings.device_only:
-                self._servers.connect(self.settings, deadline, notes)
-            for note in notes:
-                log.info(note.text)
+        with self._turn.taken(deadline):
+            self._session.warm(self.settings, deadline)
 
     def close(self) -> None:
         """Stop the question that is being answered, and free decoder and connection.
@@ -273,198 +243,8 @@ class Client:
     ) -> None:
         self.close()
 
-    def _answer(
-        self,
-        question: Question,
-        settings: Settings,
-        deadline: Deadline | None,
-        stream: _References,
-    ) -> Generator[Event]:
-        deadline = deadline or Deadline(settings.timeout)
-        with self._turn.taken(deadline, stream[0]):
-            deadline.check()
-            try:
-                yield from self._events(question, settings, deadline)
-            except ContractError as error:
-                raise ModelProblem(str(error)) from error
-
-    def _answer_all(
-        self,
-        questions: Iterable[str | Question | DeviceError],
-        settings: Settings,
-        in_flight: int,
-        stop: threading.Event,
-        stream: _References,
-    ) -> Generator[tuple[int, Event | DeviceError]]:
-        def begin(question: str | Question) -> Asked:
-            deadline = Deadline(settings.timeout, stop=stop)
-            return self._begin(self._fitted(question), settings, deadline)
-
-        server = None
-        with self._turn.taken(Deadline(MOST_TIMEOUT, stop=stop), stream[0]):
-            for number, event in answer_in_order(questions, begin, self._finish, in_flight):
-                if isinstance(event, Result):
-                    server = event.receipt.server or server
-                yield number, event
-            # Only now: it closes connections.
-            for note in self._servers.renew(server):
-                log.info(note.text)
-
     def _changed(self, changes: QuestionSettings) -> Settings:
         settings = replace(self.settings, **changes)
         if changes:
             settings.check(self.pair.manifest)
         return settings
-
-    def _fitted(self, question: str | Question) -> Question:
-        """Return the question as the pair reads it; refuse one that cannot fit."""
-        if isinstance(question, str):
-            question = Question(question)
-        question = question.for_pair(self.pair.manifest)
-        question.check_size(self.pair.manifest)
-        return question
-
-    def _events(
-        self, question: Question, settings: Settings, deadline: Deadline
-    ) -> Generator[Event]:
-        asked = self._begin(question, settings, deadline)
-        server = None
-        for event in self._finish(asked):
-            if isinstance(event, Result) and event.receipt.source == "duet":
-                server = event.receipt.server
-            yield event
-        # Only now, and only over a link that works: it delays no answer.
-        yield from self._servers.renew(server)
-
-    def _begin(self, question: Question, settings: Settings, deadline: Deadline) -> Asked:
-        """Send a question, unless the device is to answer it alone."""
-        manifest = self.pair.manifest
-        request = build_request(question, manifest, settings)
-        notes: list[Note] = []
-        alone = settings.device_only or question.signal is not None
-        if alone or settings.route == "device":
-            route = None if alone else by_user(manifest, force=settings.force)
-            return Asked(question, settings, deadline, request.request_id, None, (), route)
-        calibration = self._gated(notes) if settings.route == "auto" else None
-        threshold = calibration.gate if calibration else None
-
-        def ask() -> Link | None:
-            servers = self._servers.open(settings, deadline, notes)
-            return self._link(servers, request, settings, deadline) if servers else None
-
-        route = None
-        if calibration is None or threshold is None:
-            link = ask()
-        else:
-            loaded = self._given_decoder is not None or self._decoder is not None
-            link = ask() if asks_meanwhile(threshold, loaded=loaded) else None
-            try:
-                route = self._judge(question, settings, deadline, calibration)
-            except BaseException:
-                if link:
-                    link.cancel()
-                raise
-            if route.taken == "cloud":
-                link = link or ask()
-            elif link:
-                link.cancel()
-                route = route.model_copy(update={"unused_tokens": self._count(link.held)})
-        return Asked(question, settings, deadline, request.request_id, link, tuple(notes), route)
-
-    def _gated(self, notes: list[Note]) -> Calibration | None:
-        """Return the pair's calibration if it has a gate; else add a note that says why not."""
-        try:
-            calibration = calibration_of(self.pair)
-        except ModelProblem as error:
-            notes.append(Note(f"{error}; the cloud is asked, and the policy's defaults apply"))
-            return None
-        if calibration and calibration.gate:
-            return calibration
-        notes.append(
-            Note(f"{self.pair.manifest.id} has no gate, the cloud is asked: {HOW} makes one")
-        )
-        return None
-
-    def _link(
-        self,
-        servers: list[Server],
-        request: ReasonRequest,
-        settings: Settings,
-        deadline: Deadline,
-    ) -> Link:
-        manifest = self.pair.manifest
-        return Link(
-            servers,
-            request,
-            deadline,
-            settings.connect_timeout,
-            budget=request.budget or settings.budget_for(manifest),
-            vocabulary=manifest.decoder.vocabulary.size,
-        )
-
-    def _judge(
-        self, question: Question, settings: Settings, deadline: Deadline, calibration: Calibration
-    ) -> Route:
-        decoder, manifest = self._load_decoder(), self.pair.manifest
-        from duet_device.attempt import Exchange
-        from duet_device.gate import judge
-
-        return judge(Exchange(question, manifest, settings, decoder, deadline), calibration)
-
-    def _count(self, signal: SignalChunk) -> int:
-        """Count the tokens of a signal, in the decoder's vocabulary if it is text."""
-        text = signal.text
-        return len(self._load_decoder().encode_text(text) if text else signal.tokens.ids)
-
-    def _finish(self, asked: Asked) -> Generator[Event]:
-        """Answer a question that was sent; its link is cancelled in the end."""
-        link = asked.link
-        self._turn.deadline = asked.deadline
-
-        def answer() -> Generator[Event]:
-            yield from asked.notes
-            # Loaded and imported while the cloud already works.
-            decoder = self._load_decoder()
-            from duet_device.answer_receipt import with_route
-            from duet_device.attempt import Exchange
-            from duet_device.exchange import answer
-
-            calibration = None
-            try:
-                calibration = calibration_of(self.pair)
-            except ModelProblem as error:
-                if not any(note.text.startswith(str(error)) for note in asked.notes):
-                    yield Note(f"{error}; the policy's defaults apply")
-            exchange = Exchange(
-                asked.question,
-                self.pair.manifest,
-                asked.settings,
-                decoder,
-                asked.deadline,
-                calibration,
-            )
-            route = asked.route
-            kept = route is not None and route.taken == "device"
-
-            def ask(request: ReasonRequest) -> Link:
-                return self._link(self._servers.opened, request, asked.settings, asked.deadline)
-
-            for event in answer(exchange, asked.request_id, None if kept else link, ask):
-                unused = link if kept else None
-                yield with_route(exchange, event, route, unused) if route else event
-
-        with closing(cancelled(link, answer()) if link else answer()) as events:
-            yield from events
-
-    def _load_decoder(self) -> "Decoder":
-        if self._given_decoder is not None:
-            return self._given_decoder
-        if self._decoder is None:
-            self._decoder = load_decoder(self.pair, self.settings.threads)
-        return self._decoder
-
-    def _free(self) -> None:
-        self._servers.close()
-        if decoder := self._decoder:
-            self._decoder = None
-            decoder.close()

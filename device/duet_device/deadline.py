@@ -28,6 +28,13 @@ class Deadline:
         self.stop = stop or threading.Event()
         self._end = self.started + seconds
         self._interrupted = False
+        self._whole: Deadline | None = None
+
+    def part(self, seconds: float) -> "Deadline":
+        """Return a deadline from now on that is stopped with this one, as of one of many questions."""
+        part = Deadline(seconds, stop=self.stop)
+        part._whole = self
+        return part
 
     def remaining(self) -> float:
         """Return the seconds left; negative once the deadline has passed."""
@@ -59,7 +66,8 @@ class Deadline:
             Interrupted: the question was stopped.
             DeadlineExceeded: the time limit has passed.
         """
-        if self._interrupted or self.stop.is_set():
+        is_interrupted = self._interrupted or (self._whole and self._whole._interrupted)
+        if is_interrupted or self.stop.is_set():
             raise Interrupted("interrupted")
         if time.perf_counter() >= self._end:
             raise DeadlineExceeded(f"no complete answer within {self.seconds:g} s (--timeout)")

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from duet_contract.calibration import Calibration
 from duet_contract.receipt import Route
-from duet_device.attempt import Attempt, Exchange, judged_attempt
-from duet_device.decoder.prompts import build_prompts, check_room
+from duet_device.attempt import Attempt, judged_attempt
 from duet_device.errors import ModelProblem
+from duet_device.exchange import Exchange
 from duet_device.policy.measures import measures
 from duet_device.policy.routing import AGREEMENT, PROBE
 
@@ -36,15 +36,9 @@ class Gate:
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        manifest, decoder = exchange.manifest, exchange.decoder
-        question = exchange.question.for_pair(manifest)
-        budget = exchange.settings.budget_for(manifest)
-        self._exchange = replace(exchange, question=question)
-        self._prompt = build_prompts(decoder, manifest, question, budget).alone()
-        check_room(manifest, len(self._prompt))
-        room = len(self._prompt) + manifest.defaults.answer
-        decoder.reserve(min(room, manifest.decoder.context))
-        decoder.become(self._prompt, exchange.deadline.check)
+        self._exchange = exchange
+        self._prompt = exchange.prompts.alone()
+        exchange.become(self._prompt)
 
     def state(self) -> NDArray[np.float32]:
         """Return the decoder's last hidden state after the question, before any draft."""
@@ -60,7 +54,7 @@ class Gate:
         values = [first.value]
         if two:
             # Evaluates the last token alone.
-            self._exchange.decoder.become(self._prompt, self._exchange.deadline.check)
+            self._exchange.become(self._prompt)
             values.append(self._draft(_TEMPERATURE).value)
         return measures(replace(first.evidence, values=tuple(values)))
 

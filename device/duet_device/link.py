@@ -345,17 +345,19 @@ _Event = TypeVar("_Event", bound=Event)
 
 
 def cancelled(
-    link: Link, events: Generator[_Event, None, _Returned]
+    link: Link | None, events: Generator[_Event, None, _Returned]
 ) -> Generator[_Event | Sent, None, _Returned]:
     """Yield events, with a `Sent` for each request that left; cancel the call in the end.
 
     Args:
-        link: cancelled when the events end, fail, or are closed.
+        link: cancelled when the events end, fail, or are closed; None for none.
         events: a generator, which is closed as well.
 
     Returns:
         What `events` return.
     """
+    if link is None:
+        return (yield from events)
     reported = 0
 
     def new() -> Iterator[Sent]:

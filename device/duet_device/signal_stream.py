@@ -7,14 +7,13 @@ tokens costs nothing, and a signal that is enough is ended here.
 """
 
 import codecs
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from duet_contract.encodings import SignalReader, TokenSignalReader, signal_reader
 from duet_contract.errors import EncodingError
-from duet_contract.manifest import Vocabulary
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
     SIGNAL_ENCODING_TEXT,
@@ -23,7 +22,7 @@ from duet_contract.v1.inference_pb2 import (
     SignalEnd,
     TokenIds,
 )
-from duet_device.decoder.llama import BATCH, Decoder
+from duet_device.decoder.llama import BATCH
 from duet_device.decoder.lookahead import DRAFT, Drafted, Lookahead
 from duet_device.errors import (
     CloudRefused,
@@ -34,6 +33,7 @@ from duet_device.errors import (
     SignalLate,
 )
 from duet_device.events import Note, SignalText
+from duet_device.exchange import Exchange
 from duet_device.link import Arrival, Item, Link, Restart
 
 # Tokens evaluated between two looks at the queue.
@@ -89,14 +89,9 @@ class StopRule(Protocol):
 
 
 def read_signal(
+    exchange: Exchange,
     link: Link,
-    decoder: Decoder,
-    vocabulary: Vocabulary,
-    suffix: list[int],
-    reserve: Callable[[int], None],
     *,
-    ends: frozenset[int] = frozenset(),
-    greedy: bool = True,
     enough: StopRule | None = None,
     accept_part: bool = False,
     start: Signal | None = None,
@@ -104,13 +99,8 @@ def read_signal(
     """Append the signal and the prompt's end to the decoder's sequence, as they arrive.
 
     Args:
+        exchange: its decoder has evaluated the prompt before the signal.
         link: source of the signal; its deadline is checked between batches.
-        decoder: has evaluated the prompt before the signal.
-        vocabulary: the decoder's.
-        suffix: the prompt's tokens after the signal.
-        reserve: makes room for a prompt of so many tokens.
-        ends: tokens that end the answer, in addition to those that end any text of the model.
-        greedy: whether the answer takes the most likely token each time.
         enough: whether to end the signal here; None reads it to its end.
         accept_part: return the signal so far where the rest does not come.
         start: what this signal continues, which the decoder has evaluated.
@@ -126,14 +116,15 @@ def read_signal(
             whole and no part of it is accepted. The sequence then holds a part of the signal.
         DeviceError: see `Link.next`.
     """
+    decoder, suffix = exchange.decoder, exchange.prompts.suffix
     before = list(decoder.ids)
 
     def begin() -> tuple[_ChunkReader, Lookahead]:
         if enough:
             enough.begin()
         return (
-            _ChunkReader(decoder, vocabulary, link.deadline.check, start),
-            Lookahead(decoder, suffix, ends, DRAFT if enough else 1),
+            _ChunkReader(exchange, start),
+            Lookahead(decoder, suffix, exchange.ends, DRAFT if enough else 1),
         )
 
     reader, ahead = begin()
@@ -182,12 +173,14 @@ def read_signal(
             size = BATCH if is_over else _STEP
             step, pending = pending[:size], pending[size:]
             try:
-                reserve(len(decoder.ids) + len(step) + len(pending) + len(suffix) * (not is_over))
+                exchange.reserve(
+                    len(decoder.ids) + len(step) + len(pending) + len(suffix) * (not is_over)
+                )
             except ModelProblem as error:
                 raise CloudUnreachable(f"the signal is too long: {error}") from error
             # Without a suffix, the answer follows the signal's last token.
             ahead.evaluate(step, want_next=not pending and (is_over or not suffix))
-    if not greedy:
+    if exchange.temperature:
         ahead.drop()
     return reader.signal(ahead.draft)
 
@@ -215,16 +208,10 @@ def _end_here(link: Link) -> Item | _Enough:
 class _ChunkReader:
     """Turns what arrives into tokens and text."""
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        vocabulary: Vocabulary,
-        check: Callable[[], None],
-        start: Signal | None,
-    ) -> None:
-        self._decoder = decoder
-        self._vocabulary = vocabulary
-        self._check = check
+    def __init__(self, exchange: Exchange, start: Signal | None) -> None:
+        self._decoder = exchange.decoder
+        self._vocabulary = exchange.manifest.decoder.vocabulary
+        self._check = exchange.deadline.check
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._reader: SignalReader | None = None
         self._text: list[str] = [start.text] if start else []

@@ -5,13 +5,12 @@ import threading
 import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from duet_device.deadline import POLL_S, Deadline
 from duet_device.errors import UsageProblem
 
-Stream = weakref.ref[Generator[Any]]
-"""Weak, so that a stream that is dropped is closed at once."""
+_Item = TypeVar("_Item")
 
 
 class TurnLock:
@@ -25,8 +24,9 @@ class TurnLock:
         self._free = free
         self._lock = threading.Lock()
         self._thread: int | None = None
-        self._stream: Stream | None = None
-        self.deadline: Deadline | None = None
+        # Weak, so that a stream that is dropped is closed at once.
+        self._stream: weakref.ref[Generator[Any]] | None = None
+        self._deadline: Deadline | None = None
         self.is_closed = False
 
     def check_open(self) -> None:
@@ -38,12 +38,39 @@ class TurnLock:
         if self.is_closed:
             raise UsageProblem("this client is closed: open another Client")
 
+    def stream(
+        self, deadline: Callable[[], Deadline], events: Callable[[Deadline], Generator[_Item]]
+    ) -> Generator[_Item]:
+        """Return events that begin once no other question is being answered; `close` closes them.
+
+        Args:
+            deadline: called when the first event is asked for.
+            events: called with the deadline when it is this question's turn.
+
+        Raises:
+            UsageProblem: the lock is closed.
+        """
+        self.check_open()
+        itself: list[weakref.ref[Generator[Any]]] = []
+
+        def stream() -> Generator[_Item]:
+            limit = deadline()
+            with self.taken(limit, itself[0]):
+                limit.check()
+                yield from events(limit)
+
+        made = stream()
+        itself.append(weakref.ref(made))
+        return made
+
     @contextmanager
-    def taken(self, deadline: Deadline, stream: Stream | None) -> Iterator[None]:
+    def taken(
+        self, deadline: Deadline, stream: weakref.ref[Generator[Any]] | None = None
+    ) -> Iterator[None]:
         """Wait until no other question is being answered.
 
         Args:
-            deadline: of the question; its own thread may set `deadline` to another one meanwhile.
+            deadline: of the question.
             stream: the question's, which `close` closes.
 
         Raises:
@@ -60,10 +87,10 @@ class TurnLock:
             deadline.check()
         try:
             self.check_open()
-            self._thread, self.deadline, self._stream = thread, deadline, stream
+            self._thread, self._deadline, self._stream = thread, deadline, stream
             yield
         finally:
-            self._thread = self.deadline = self._stream = None
+            self._thread = self._deadline = self._stream = None
             if self.is_closed:
                 self._free()
             self._lock.release()
@@ -72,7 +99,7 @@ class TurnLock:
         """Stop the question that is being answered, and free; from any thread at any time."""
         self.is_closed = True
         while not self._lock.acquire(timeout=POLL_S):
-            if deadline := self.deadline:
+            if deadline := self._deadline:
                 deadline.interrupt()
             stream = self._stream() if self._stream else None
             if stream is None:

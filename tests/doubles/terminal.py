@@ -17,11 +17,11 @@ from typing import Self
 # The installed program, with a decoder that needs no model.
 PROGRAM = r"""
 import os, sys
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from tests.doubles.decoder import ScriptedDecoder, answering as saying
 text = os.environ.get("TEST_ANSWER", "h\xe4ppy \U0001f642")
-client.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))
+session.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))
 sys.exit(main())
 """
 # The installed program as it is.

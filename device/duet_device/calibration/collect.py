@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from duet_contract.answers import final_answer
-from duet_device.attempt import Attempt, Exchange, judged_attempt
+from duet_device.attempt import Attempt, judged_attempt
 from duet_device.calibration.rows import Outcome, Row, packed
 from duet_device.client import Client
 from duet_device.deadline import Deadline
 from duet_device.decoder.llama import Decoder
 from duet_device.decoder.prompts import Prompts, build_prompts, check_room
 from duet_device.events import Result
+from duet_device.exchange import Exchange
 from duet_device.gate import Gate
 from duet_device.policy.measures import measures
 from duet_device.policy.readiness import readiness_along

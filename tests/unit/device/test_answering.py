@@ -14,7 +14,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonRequest,
     ReasonResponse,
 )
-from duet_device import client
+from duet_device import Client, session
 from duet_device.events import Event, SignalText
 from duet_device.pairs.pair import Pair
 from tests.doubles.asking import QUESTION, ask, texts
@@ -124,8 +124,8 @@ def test_the_cloud_is_asked_while_the_decoder_loads(
             assert cloud.asked.wait(5)
             return decoder
 
-        monkeypatch.setattr(client, "load_decoder", load)
-        with client.Client(pair, server=cloud.address, require_cloud=True) as asking:
+        monkeypatch.setattr(session, "load_decoder", load)
+        with Client(pair, server=cloud.address, require_cloud=True) as asking:
             assert asking.ask(QUESTION).receipt.signal == "ab"
         assert decoder.closed
 

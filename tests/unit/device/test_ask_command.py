@@ -19,7 +19,7 @@ from duet_contract.keys import public_bytes
 from duet_contract.receipt import Receipt
 from duet_contract.signature import sign_pair
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import client, known_servers
+from duet_device import known_servers, session
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.pairs.pair import Pair
@@ -53,7 +53,7 @@ def cloud(
     home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
     """A cloud that is the default server, and a decoder in place of the model."""
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
@@ -387,9 +387,9 @@ def test_ctrl_c_is_the_callers_again_when_a_question_has_ended(
 @pytest.mark.slow
 def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
     program = (
-        "import sys; from duet_device import client; "
+        "import sys; from duet_device import session; "
         "from tests.doubles.decoder import ScriptedDecoder; "
-        "client.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "session.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?']))"
     )
 
@@ -418,9 +418,9 @@ def test_ctrl_c_stops_device_and_cloud(home: Path) -> None:
 @pytest.mark.slow
 def test_closed_stdout_ends_quietly(home: Path) -> None:
     program = (
-        "import sys; from duet_device import client; "
+        "import sys; from duet_device import session; "
         "from tests.doubles.decoder import ScriptedDecoder; "
-        "client.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "session.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--device-only']))"
     )
     reader, writer = os.pipe()

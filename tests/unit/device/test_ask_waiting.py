@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from duet_contract.receipt import Receipt
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.recorder import Recorder
@@ -25,7 +25,7 @@ def cloud(
     installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
     """A cloud that is the default server, and the pair `bytes`."""
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"because"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import AnswerText, Client, DeviceError, Result, UsageProblem, client, rows_file
+from duet_device import AnswerText, Client, DeviceError, Result, UsageProblem, rows_file, session
 from duet_device.cli import main
 from duet_device.commands import batch
 from duet_device.errors import ExitCode
@@ -42,7 +42,7 @@ def refuses(wrong: str) -> Script:
 def cloud(
     installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(BECAUSE) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
@@ -263,10 +263,10 @@ def test_no_row_is_lost_by_sorting(
 
 SLOW = """
 import sys, time
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from tests.doubles.decoder import ScriptedDecoder, answering
-client.load_decoder = lambda pair, threads: ScriptedDecoder(answering("yes", " A:"))
+session.load_decoder = lambda pair, threads: ScriptedDecoder(answering("yes", " A:"))
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -9,7 +9,7 @@ import pytest
 
 from duet_contract.calibration import parse_calibration
 from duet_contract.manifest import load_manifest
-from duet_device import client as client_module
+from duet_device import session as session_module
 from duet_device.calibration.collect import Asked, Collector
 from duet_device.calibration.rows import Row
 from duet_device.cli import main
@@ -41,7 +41,7 @@ def sure_of_easy_ones(ids: Sequence[int]) -> float:
 @pytest.fixture
 def decoder(monkeypatch: pytest.MonkeyPatch) -> ScriptedDecoder:
     made = ScriptedDecoder(knows_easy_ones, sure_of_easy_ones)
-    for module in (pair_module, client_module):
+    for module in (pair_module, session_module):
         monkeypatch.setattr(module, "load_decoder", lambda pair, threads: made)
     return made
 

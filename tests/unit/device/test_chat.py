@@ -10,7 +10,7 @@ import keyring
 import pytest
 from keyring.backends.fail import Keyring as NoKeyring
 
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.vault import vault
@@ -28,7 +28,7 @@ def cloud(
 ) -> Iterator[ScriptedCloud]:
     monkeypatch.delenv("DUET_PASSPHRASE", raising=False)
     monkeypatch.setattr(vault, "_opened", {})
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     keyring.set_keyring(MemoryKeyring())
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)

@@ -15,8 +15,8 @@ import pytest
 
 from duet_contract.connections import connection_states
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import client as client_module
 from duet_device import known_servers
+from duet_device import session as session_module
 from duet_device.async_client import AsyncClient
 from duet_device.client import Client
 from duet_device.errors import (
@@ -69,7 +69,7 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     opened = Opened(answering(ANSWER, " A:"))
-    monkeypatch.setattr(client_module, "load_decoder", opened.decoder)
+    monkeypatch.setattr(session_module, "load_decoder", opened.decoder)
     monkeypatch.setattr(known_servers, "open_channel", opened.channel)
     return opened
 
@@ -285,7 +285,7 @@ def test_a_decoder_that_cannot_be_loaded_stops_the_cloud(
             assert cloud.asked.wait(5)
             raise ModelProblem("no such file")
 
-        monkeypatch.setattr(client_module, "load_decoder", fails)
+        monkeypatch.setattr(session_module, "load_decoder", fails)
         events: list[Event] = []
         with Client(pair, server=cloud.address) as client, pytest.raises(ModelProblem):
             events.extend(client.stream(QUESTION))

@@ -17,7 +17,7 @@ from duet_contract.keys import fingerprint, public_bytes
 from duet_contract.manifest import SIGNATURE_NAME, parse_manifest
 from duet_contract.signature import sign_pair
 from duet_contract.v1.pairs_pb2_grpc import add_PairServiceServicer_to_server
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from duet_device.commands.first_use import ask_to_trust
 from duet_device.config import load
@@ -73,7 +73,7 @@ def cloud(
     data["decoder"]["files"] = [describe_file(origin, origin / "decoder.gguf").model_dump()]
     (origin / "manifest.json").write_text(json.dumps(data))
     sign_pair(origin, KEY)
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     pairs = PairCloud(origin)
     inference = ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7)))
     add_PairServiceServicer_to_server(pairs, inference._server)

@@ -11,7 +11,7 @@ import pytest
 from duet_contract.calibration import Calibration, Probe, Threshold
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse
-from duet_device import client as client_module
+from duet_device import session as session_module
 from duet_device.cli import main
 from duet_device.client import Client
 from duet_device.errors import AloneWorthless, ExitCode, ModelProblem, UsageProblem
@@ -249,7 +249,7 @@ def test_the_command_ends_with_code_3_where_the_device_alone_is_worth_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(client_module, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session_module, "load_decoder", lambda pair, threads: decoder)
     manifest = installed.parent / "pairs" / "bytes" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"alone": "useful"', '"alone": null'))
     assert main(["ask", "--route", "device", "why?"]) == ExitCode.UNREACHABLE

@@ -17,7 +17,7 @@ from llm.parts import ReasoningPart, TextPart
 from llm.plugins import load_plugins, pm
 
 import llm_duet
-from duet_device import client
+from duet_device import session
 from tests.doubles.cloud import ScriptedCloud, done, says, tokens
 from tests.doubles.decoder import END, ScriptedDecoder
 from tests.unit.device.conftest import manifest_data
@@ -39,7 +39,7 @@ def cloud(
     load_plugins()
     if not pm.is_registered(llm_duet):
         pm.register(llm_duet)
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud
@@ -96,7 +96,7 @@ def test_the_async_model_keeps_its_client_for_a_loop(
         loaded.append(pair)
         return decoder
 
-    monkeypatch.setattr(client, "load_decoder", load)
+    monkeypatch.setattr(session, "load_decoder", load)
     model = llm.get_async_model(MODEL)
 
     async def ask(*questions: str) -> list[str]:

@@ -18,7 +18,7 @@ from keyring.backends.fail import Keyring as NoKeyring
 from duet_contract import console
 from duet_contract.receipt import Receipt
 from duet_contract.terminal import printable
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode, VaultError
 from duet_device.history import store as history
@@ -49,7 +49,7 @@ def home(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def cloud(
     home: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     with ScriptedCloud(says(tokens(*b"be"), tokens(*b"cause"), done(7))) as cloud:
         monkeypatch.setenv("DUET_SERVER", cloud.address)
         yield cloud

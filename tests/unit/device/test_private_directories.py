@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.vault import vault
@@ -115,7 +115,7 @@ def test_an_answer_needs_no_home_where_variables_name_all(
     monkeypatch.setenv("DUET_PAIR", "bytes")
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
     assert main(["ask", "why?", "--device-only"]) == ExitCode.OK
     assert capsys.readouterr().out == "häppy 🙂\n"
     assert main(["pairs"]) == ExitCode.OK

@@ -12,7 +12,7 @@ import pytest
 
 from duet_contract.manifest import Manifest
 from duet_contract.receipt import Receipt
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from duet_device.errors import ExitCode
 from duet_device.privacy import identifiers
@@ -32,7 +32,7 @@ PRIVATE = "the safe opens with 4711"
 def cloud(
     installed: Path, decoder: ScriptedDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ScriptedCloud]:
-    monkeypatch.setattr(client, "load_decoder", lambda pair, threads: decoder)
+    monkeypatch.setattr(session, "load_decoder", lambda pair, threads: decoder)
 
     def names_alone(note: Callable[[str], None]) -> list[Finder]:
         note("names by their form")
@@ -119,7 +119,7 @@ def test_redacted_question_and_restored_answer(
     words = tmp_path / "words"
     words.write_text("häppy = MOOD")
     monkeypatch.setattr(
-        client,
+        session,
         "load_decoder",
         lambda pair, threads: ScriptedDecoder(says_behind("[NAME_1] is [MOOD_1]", " A:")),
     )
@@ -170,9 +170,9 @@ def test_bad_dictionary_sends_nothing(
 def test_a_context_that_does_not_fit_leaves_no_trace_on_stderr(cloud: ScriptedCloud) -> None:
     """The link is closed while it is being made, of which gRPC must not complain."""
     program = (
-        "import sys; from duet_device import client; "
+        "import sys; from duet_device import session; "
         "from tests.doubles.decoder import ScriptedDecoder; "
-        "client.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
+        "session.load_decoder = lambda pair, threads: ScriptedDecoder(lambda ids: 65); "
         "from duet_device.cli import main; sys.exit(main(['ask', 'why?', '--context', '-']))"
     )
     result = subprocess.run(
@@ -196,7 +196,7 @@ def test_show_work_of_a_pair_that_computes(
     file = Path(os.environ["DUET_PAIRS"]) / "bytes" / "manifest.json"
     file.write_text(Manifest.model_validate(manifest).to_json())
     monkeypatch.setattr(
-        client,
+        session,
         "load_decoder",
         lambda pair, threads: ScriptedDecoder(says_behind("{a*b-1} pens.", " A:")),
     )

@@ -23,11 +23,11 @@ ANSWER = "häppy 🙂\n".encode()
 # The installed program, with a decoder that needs no model.
 PROGRAM = """
 import os, sys
-from duet_device import client
+from duet_device import session
 from duet_device.cli import main
 from tests.doubles.decoder import ScriptedDecoder, answering as saying
 text = os.environ.get("TEST_ANSWER", "häppy 🙂")
-client.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))
+session.load_decoder = lambda pair, threads: ScriptedDecoder(saying(text, " A:"))
 sys.exit(main())
 """
 ASK = ("ask", "why?", "--device-only", "--quiet")

@@ -25,7 +25,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pair = Pair(tmp_path, Manifest.model_validate(data))
     decoder = ScriptedDecoder(answering("9", " A:"))
     monkeypatch.setattr("duet_device.client.open_pair", lambda *_, **__: pair)
-    monkeypatch.setattr("duet_device.client.load_decoder", lambda *_: decoder)
+    monkeypatch.setattr("duet_device.session.load_decoder", lambda *_: decoder)
     with ScriptedCloud(says(tokens(*b"3*3=9"), done(5))) as cloud:
         address = cloud.address
         monkeypatch.setattr("duet_device.known_servers.identity_for", lambda _: None)

@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from duet_device import client
+from duet_device import session
 from duet_device.ask_request import AskRequest
 from duet_device.serve.files import listening, token
 from duet_device.serve.run import _bind, _http
@@ -30,7 +30,7 @@ def loads(
         loaded.append(pair)
         return decoder
 
-    monkeypatch.setattr(client, "load_decoder", load)
+    monkeypatch.setattr(session, "load_decoder", load)
     return loaded
 
 

@@ -137,7 +137,7 @@ class ReplayedDevice:
     def _judged(
         self, question: str, spoken: _Spoken, signal: list[int], done: SignalEnd
     ) -> tuple[str, str | None, bool | None]:
-        """Return text, value and mark of the answer, as `duet_device.exchange` would."""
+        """Return text, value and mark of the answer, as `duet_device.answer` would."""
         written, cut = self._text(signal), done.finish_reason == FINISH_REASON_BUDGET
         low = spoken.low_confidence
         if self.asking.manifest.answers == "computed":
