@@ -4,99 +4,24 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.ask_request import AskRequest
 from duet_device.client import Client
 from duet_device.conversation import Conversation, turn_of
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError, UsageProblem
 from duet_device.events import AskEvent, Note, Result, Stored
-from duet_device.pairs.pair import Pair, default_pair
+from duet_device.pairs.pair import Pair, chosen_pair
 from duet_device.privacy.context import Document
 from duet_device.privacy.found import Finder
+from duet_device.privacy.redaction import redact
 from duet_device.privacy.words import Word
 from duet_device.question import Question
-from duet_device.recorder import Asker, Recorder
+from duet_device.recorder import Recorder
 from duet_device.settings import QuestionSettings, Settings
 
 
-class Preparation:
-    """Turns texts into questions with the options of a request, and stores their answers.
-
-    Args:
-        request: with the options.
-        asker: its pair and settings.
-        deadline: of all of it.
-        note: given lines for the user.
-
-    Raises:
-        UsageProblem: what finds personal data is not installed.
-    """
-
-    def __init__(
-        self, request: AskRequest, asker: Asker, deadline: Deadline, note: Callable[[str], None]
-    ) -> None:
-        self._request = request
-        self._asker = asker
-        self._deadline = deadline
-        self._documents = tuple(Document(name, text) for name, text in request.context)
-        self._documents_with_numbers = tuple(Document(name, text) for name, text in request.notes)
-        manifest = asker.pair.manifest
-        if self._documents and request.context_optional and manifest.quantities == "private":
-            names = ", ".join(document.name for document in self._documents)
-            note(f"{manifest.id} reads the question alone; left out: {names}")
-            self._documents = ()
-        self._finders: Sequence[Finder] | None = None
-        if request.redact or request.redact_words or request.redact_numbers:
-            words = [Word(text, label) for text, label in request.redact_words]
-            self._finders = finders_for(words, request.redact_numbers, note)
-        # It may ask for a passphrase, as may the search for a stored signal.
-        with deadline.waiting():
-            self._recorder = Recorder(request.store, note)
-
-    def question(self, text: str) -> Question:
-        """Return a question, redacted and with its stored signal where the request asks for it.
-
-        Raises:
-            UsageProblem: the text is empty or malformed.
-            DeviceError: see `Recorder.find` and `Deadline.check`.
-        """
-        talks = self._request.earlier or self._request.chat
-        asked = self._conversation(text) if talks else self._single(text)
-        if not self._request.reuse:
-            return asked
-        with self._deadline.waiting():
-            return replace(asked, signal=self._recorder.find(asked, self._asker))
-
-    def store(self, question: Question, result: Result) -> Stored:
-        """Store an answer, where that was asked for; return what became of it."""
-        chat = self._request.chat
-        id_ = self._recorder.store(question, self._asker, result, chat)
-        turn = turn_of(question, result) if chat else None
-        return Stored(result, id_, enabled=self._recorder.enabled, turn=turn)
-
-    def _single(self, text: str) -> Question:
-        from duet_device.privacy.redaction import redact
-
-        asked = Question(text, self._documents, notes=self._documents_with_numbers)
-        if self._finders is None:
-            return asked
-        taken = "\n".join(document.text for document in self._documents)
-        redaction = redact(asked.whole, self._finders, taken, self._deadline.check)
-        return replace(asked, redaction=redaction)
-
-    def _conversation(self, text: str) -> Question:
-        talk = Conversation(
-            self._asker.pair.manifest,
-            share=self._request.share,
-            finders=self._finders,
-            past=self._request.earlier,
-        )
-        return replace(talk.ask(text, self._deadline.check), context=self._documents)
-
-
 class Asking:
-    """One request on its way.
+    """One request on its way: its options make questions of texts, and its answers are stored.
 
     Args:
         request: the question and its options.
@@ -134,16 +59,16 @@ class Asking:
             DeviceError: the question was not answered.
         """
         request = self._request
-        prepared = Preparation(request, self, self._deadline, self._notes.append)
+        self._prepare()
         yield from self._noted()
-        question = prepared.question(request.question)
+        question = self._question(request.question)
         yield from self._noted()
         stream = self._client.stream(question, deadline=self._deadline, **request.settings)
         with closing(stream):
             for event in stream:
                 yield event
                 if isinstance(event, Result):
-                    stored = prepared.store(question, event)
+                    stored = self._store(question, event)
                     yield from self._noted()
                     yield stored
 
@@ -162,13 +87,13 @@ class Asking:
         Raises:
             DeviceError: the questions were stopped, or cannot be prepared.
         """
-        prepared = Preparation(self._request, self, self._deadline, self._notes.append)
+        self._prepare()
         asked: dict[int, Question] = {}
 
         def ask() -> Iterator[Question | DeviceError]:
             for number, text in enumerate(questions):
                 try:
-                    asked[number] = prepared.question(text)
+                    asked[number] = self._question(text)
                     yield asked[number]
                 except UsageProblem as error:
                     yield error
@@ -182,10 +107,65 @@ class Asking:
                     yield number, note
                 yield number, event
                 if isinstance(event, Result):
-                    stored = prepared.store(asked.pop(number), event)
+                    stored = self._store(asked.pop(number), event)
                     for note in self._noted():
                         yield number, note
                     yield number, stored
+
+    def _prepare(self) -> None:
+        """Read the options that all questions share.
+
+        Raises:
+            UsageProblem: what finds personal data is not installed.
+        """
+        request, manifest = self._request, self.pair.manifest
+        self._documents = tuple(Document(name, text) for name, text in request.context)
+        self._with_numbers = tuple(Document(name, text) for name, text in request.notes)
+        if self._documents and request.context_optional and manifest.quantities == "private":
+            names = ", ".join(document.name for document in self._documents)
+            self._notes.append(f"{manifest.id} reads the question alone; left out: {names}")
+            self._documents = ()
+        self._finders: Sequence[Finder] | None = None
+        if request.redact or request.redact_words or request.redact_numbers:
+            words = [Word(text, label) for text, label in request.redact_words]
+            self._finders = finders_for(words, request.redact_numbers, self._notes.append)
+        # It may ask for a passphrase, as may the search for a stored signal.
+        with self._deadline.waiting():
+            self._recorder = Recorder(manifest, self.settings, request.store, self._notes.append)
+
+    def _question(self, text: str) -> Question:
+        """Return a question, redacted and with its stored signal where the request asks for it.
+
+        Raises:
+            UsageProblem: the text is empty or malformed.
+            DeviceError: see `Recorder.find` and `Deadline.check`.
+        """
+        request, check = self._request, self._deadline.check
+        if request.earlier or request.chat:
+            talk = Conversation(
+                self.pair.manifest,
+                share=request.share,
+                finders=self._finders,
+                past=request.earlier,
+            )
+            asked = replace(talk.ask(text, check), context=self._documents)
+        else:
+            asked = Question(text, self._documents, notes=self._with_numbers)
+            if self._finders is not None:
+                taken = "\n".join(document.text for document in self._documents)
+                redaction = redact(asked.whole, self._finders, taken, check)
+                asked = replace(asked, redaction=redaction)
+        if not request.reuse:
+            return asked
+        with self._deadline.waiting():
+            return replace(asked, signal=self._recorder.find(asked))
+
+    def _store(self, question: Question, result: Result) -> Stored:
+        """Store an answer, where that was asked for; return what became of it."""
+        chat = self._request.chat
+        id_ = self._recorder.store(question, result, chat)
+        turn = turn_of(question, result) if chat else None
+        return Stored(result, id_, enabled=self._recorder.enabled, turn=turn)
 
     def _noted(self) -> Iterator[Note]:
         while self._notes:
@@ -216,15 +196,6 @@ def finders_for(
     ]
 
 
-def pair_of(request: AskRequest) -> str:
-    """Return the name or directory of a request's pair.
-
-    Raises:
-        UsageProblem: several pairs are installed, and the request names none.
-    """
-    return request.pair or default_pair() or DEFAULT_PAIR
-
-
 def open_client(request: AskRequest, settings: QuestionSettings | None = None) -> Client:
     """Return a client of a request's pair and server; it opens neither yet.
 
@@ -238,7 +209,7 @@ def open_client(request: AskRequest, settings: QuestionSettings | None = None) -
             range.
     """
     return Client(
-        pair_of(request),
+        chosen_pair(request.pair),
         allow_unsigned=request.allow_unsigned,
         server=request.server,
         threads=request.threads,

@@ -6,40 +6,34 @@ so that a missing passphrase loses no answer.
 
 import datetime as dt
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from duet_device.errors import VaultError
 from duet_device.home import HISTORY_NAME, home, is_there
 
 if TYPE_CHECKING:
+    from duet_contract.manifest import Manifest
     from duet_device.events import Result
     from duet_device.history.store import History, SignalKey, StoredSignal
-    from duet_device.pairs.pair import Pair
     from duet_device.question import Question
     from duet_device.settings import Settings
-
-
-class Asker(Protocol):
-    """What asked a question: a client, or one question's own pair and settings."""
-
-    @property
-    def pair(self) -> "Pair":
-        """The pair that answers."""
-
-    @property
-    def settings(self) -> "Settings":
-        """The question's settings."""
 
 
 class Recorder:
     """Stores answers, if the user switched that on.
 
     Args:
-        wanted: False for a question that is not to be stored.
+        manifest: of the pair that answers.
+        settings: of the questions.
+        wanted: False for questions that are not to be stored.
         note: given one line when an answer cannot be stored.
     """
 
-    def __init__(self, wanted: bool, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, manifest: "Manifest", settings: "Settings", wanted: bool, note: Callable[[str], None]
+    ) -> None:
+        self._manifest = manifest
+        self._settings = settings
         self._note = note
         self._directory = home(create=False)
         try:
@@ -53,7 +47,7 @@ class Recorder:
         """Whether answers are stored."""
         return self._enabled
 
-    def find(self, question: "Question", asker: Asker) -> "StoredSignal | None":
+    def find(self, question: "Question") -> "StoredSignal | None":
         """Return the stored signal of the same question with the same settings, if there is one.
 
         Raises:
@@ -69,18 +63,14 @@ class Recorder:
             unreadable.append(f"answer {id_} cannot be read: {error}")
 
         vault = Vault.open(self._directory, create=False)
-        signal = self._history().find_signal(vault, _key(question, asker), report)
+        signal = self._history().find_signal(vault, self._key(question), report)
         if unreadable:
             more = f"; {len(unreadable) - 1} more: duet-device logs" if unreadable[1:] else ""
             self._note(unreadable[0] + more)
         return signal
 
     def store(
-        self,
-        question: "Question",
-        asker: Asker,
-        result: "Result",
-        conversation: str | None = None,
+        self, question: "Question", result: "Result", conversation: str | None = None
     ) -> str | None:
         """Store an answer, perhaps of a chat; return the record's id, None if it was not stored."""
         if not self._enabled:
@@ -102,7 +92,7 @@ class Recorder:
         record = Record(
             at=dt.datetime.now(dt.UTC),
             question=question.text,
-            key=_key(question, asker),
+            key=self._key(question),
             context=tuple(each.name for each in (*question.context, *question.notes)),
             signal=signal,
             receipt=receipt,
@@ -132,16 +122,15 @@ class Recorder:
 
         return History.of(self._directory)
 
+    def _key(self, question: "Question") -> "SignalKey":
+        from duet_device.history.store import SignalKey
 
-def _key(question: "Question", asker: Asker) -> "SignalKey":
-    from duet_device.history.store import SignalKey
-
-    manifest, settings = asker.pair.manifest, asker.settings
-    return SignalKey(
-        sent=question.for_pair(manifest).sent,
-        pair=manifest.reference,
-        vocabulary=manifest.decoder.vocabulary.sha256,
-        budget=settings.budget,
-        temperature=settings.temperature,
-        seed=settings.seed,
-    )
+        manifest, settings = self._manifest, self._settings
+        return SignalKey(
+            sent=question.for_pair(manifest).sent,
+            pair=manifest.reference,
+            vocabulary=manifest.decoder.vocabulary.sha256,
+            budget=settings.budget,
+            temperature=settings.temperature,
+            seed=settings.seed,
+        )

@@ -1,14 +1,10 @@
 """`duet-device ask`: one question, one answer."""
 
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Unpack
 
 import click
@@ -16,12 +12,19 @@ import click
 from duet_contract.commands import Number
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
-from duet_device.commands.options import SETTINGS, ConfiguredCommand
-from duet_device.commands.output import note, show_error
+from duet_device.commands.input import read_stdin, stop_on_interrupt
+from duet_device.commands.options import (
+    ANSWER,
+    FIRST_USE,
+    REDACTION,
+    SETTINGS,
+    ConfiguredCommand,
+    request_of,
+)
+from duet_device.commands.output import show_error
 from duet_device.deadline import Deadline
 from duet_device.errors import (
     DeviceError,
-    Interrupted,
     ModelProblem,
     OutputClosed,
     OutputLost,
@@ -32,18 +35,12 @@ from duet_device.settings import (
     DEFAULT_IN_FLIGHT,
     MOST_TIMEOUT,
     ClientSettings,
-    question_settings,
 )
-from duet_device.text import decode_text
 
 if TYPE_CHECKING:
     from duet_device.commands.output import Output
     from duet_device.events import AskEvent
     from duet_device.privacy.context import Context
-    from duet_device.privacy.words import Word
-
-# Below Python's own maximum, so that stdin of any length is refused by size and not by memory.
-_MOST_STDIN_BYTES = 16 << 20
 
 EXIT_CODES = """\b
 Exit codes:
@@ -89,25 +86,13 @@ class _Ask(ConfiguredCommand):
             ctx.exit(failure.exit_code)
 
 
-@click.command(cls=_Ask, epilog=EXIT_CODES, params=[*SETTINGS])
+@click.command(cls=_Ask, epilog=EXIT_CODES, params=[*SETTINGS, *FIRST_USE, *REDACTION, *ANSWER])
 @click.argument("words", metavar="[QUESTION]...", nargs=-1)
-@click.option(
-    "--yes",
-    is_flag=True,
-    allow_from_autoenv=False,
-    help="Fetch a missing pair and trust its publisher without asking.",
-)
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
     help="Print the receipt, or the error, as one JSON object.",
-)
-@click.option("--show-signal", is_flag=True, help="Show the cloud's signal on stderr.")
-@click.option(
-    "--allow-unsigned",
-    is_flag=True,
-    help="Load a pair without a trusted signature, if no publisher is pinned.",
 )
 @click.option(
     "--context",
@@ -133,25 +118,8 @@ class _Ask(ConfiguredCommand):
     metavar="SECONDS",
     help="Time limit for reading the documents of --context and --notes.",
 )
-@click.option(
-    "--redact",
-    is_flag=True,
-    help="Replace names, addresses, phone numbers and the like in what is sent.",
-)
-@click.option(
-    "--redact-words",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help='Also redact the lines of FILE: PHRASE or "PHRASE = LABEL". Implies --redact.',
-)
-@click.option(
-    "--redact-numbers",
-    is_flag=True,
-    help="Also redact numbers; the cloud cannot compute with them. Implies --redact.",
-)
 @click.option("--show-work", is_flag=True, help="Show the computed steps, on stderr.")
 @click.option("--show-sent", is_flag=True, help="Show what was sent, on stderr.")
-@click.option("--no-log", is_flag=True, help="Do not store this answer (see duet-device logs).")
 @click.option(
     "--reuse",
     is_flag=True,
@@ -186,8 +154,6 @@ class _Ask(ConfiguredCommand):
     metavar="SECONDS",
     help="Keep a warm server for later questions, until it is idle so long.",
 )
-@click.option("--quiet", is_flag=True, help="Print no receipt line on stderr.")
-@click.option("-v", "--verbose", is_flag=True, help="Show the complete cost on stderr.")
 @click.pass_context
 def ask(
     context: click.Context,
@@ -238,9 +204,7 @@ def ask(
         if "-" in (*sources, *note_sources):
             raise UsageProblem("stdin holds the context: give the question as an argument")
         with deadline.waiting():
-            text = _read_stdin()
-    if allow_unsigned:
-        note("--allow-unsigned: the signer of this pair is not verified")
+            text = read_stdin()
 
     def installed() -> str:
         from duet_device.commands.first_use import installed_pair
@@ -269,25 +233,21 @@ def ask(
         with deadline.waiting():
             documents = read_context(sources, output.note, context_timeout)
             notes = read_context(note_sources, output.note, context_timeout, "--notes")
-    words_to_redact: list[Word] = []
-    if redact_words:
-        from duet_device.privacy.words import read_words
-
-        words_to_redact = read_words(redact_words)
-    request = AskRequest(
-        text,
+    request = request_of(
         pair_name,
-        settings["server"],
-        question_settings(settings),
-        threads=settings["threads"],
+        settings,
         allow_unsigned=allow_unsigned,
+        redact=redact,
+        redact_words=redact_words,
+        redact_numbers=redact_numbers,
+        no_log=no_log,
+    )
+    request = replace(
+        request,
+        question=text,
         context=tuple((document.name, document.text) for document in documents),
         notes=tuple((document.name, document.text) for document in notes),
-        redact=redact or redact_words is not None,
-        redact_words=tuple((word.text, word.label) for word in words_to_redact),
-        redact_numbers=redact_numbers,
         reuse=reuse,
-        store=not no_log,
     )
     if questions:
         from duet_device.commands.batch import Batch
@@ -343,63 +303,3 @@ def _answer(
         from duet_device.serve.linger import start
 
         start(request, linger)
-
-
-def _read_stdin() -> str:
-    try:
-        if sys.stdin.buffer.isatty():
-            sys.stderr.write("Question (end with Enter, Ctrl-D): ")
-            sys.stderr.flush()
-        data = sys.stdin.buffer.read(_MOST_STDIN_BYTES + 1)
-    except OSError as error:
-        raise UsageProblem(
-            f"cannot read the question from stdin: {error.strerror}; give it as an argument"
-        ) from error
-    if len(data) > _MOST_STDIN_BYTES:
-        raise UsageProblem(f"the question on stdin has more than {_MOST_STDIN_BYTES} bytes")
-    try:
-        return decode_text(data).rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise UsageProblem(
-            f"the question on stdin is not {error.encoding.upper()} (byte {error.start}): "
-            "convert it, for example with iconv"
-        ) from error
-
-
-def read_line() -> str | None:
-    """Return the next line of stdin; None at its end."""
-    try:
-        line = sys.stdin.buffer.readline(_MOST_STDIN_BYTES)
-        return decode_text(line).rstrip("\r\n") if line else None
-    except OSError as error:
-        raise UsageProblem(f"cannot read stdin: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UsageProblem("the line on stdin is not UTF-8") from error
-
-
-def stop_on_interrupt(context: click.Context) -> threading.Event:
-    """Return an event that Ctrl-C sets, until the command has ended.
-
-    Python drops an exception that is raised inside a callback from llama.cpp, and prints it; the
-    event is still set then, and looked at before the next step, so the print says nothing new.
-    """
-    stop = threading.Event()
-
-    def report(unraisable: "sys.UnraisableHookArgs") -> None:
-        if not isinstance(unraisable.exc_value, Interrupted):
-            sys.__unraisablehook__(unraisable)
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        raise Interrupted("interrupted")
-
-    if threading.current_thread() is threading.main_thread():
-        before = sys.unraisablehook, signal.signal(signal.SIGINT, interrupt)
-        sys.unraisablehook = report
-
-        def restore() -> None:
-            sys.unraisablehook = before[0]
-            signal.signal(signal.SIGINT, before[1])
-
-        context.call_on_close(restore)
-    return stop

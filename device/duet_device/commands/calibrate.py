@@ -9,9 +9,8 @@ import click
 
 from duet_contract.commands import Number
 from duet_contract.terminal import json_text
-from duet_device.ask_request import AskRequest
 from duet_device.commands.batch import Item, bar, read_items
-from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.options import ALLOW_UNSIGNED, ConfiguredCommand, settings_named
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
 from duet_device.deadline import Deadline
@@ -37,7 +36,7 @@ _CURVE_LINES = 10
 _MOST_FAILURES = 5
 
 
-@click.command(cls=ConfiguredCommand, params=[each for each in SETTINGS if each.name in _TAKEN])
+@click.command(cls=ConfiguredCommand, params=[*settings_named(*_TAKEN), ALLOW_UNSIGNED])
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--rows",
@@ -92,11 +91,6 @@ _MOST_FAILURES = 5
     "--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the curve as a page."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
-@click.option(
-    "--allow-unsigned",
-    is_flag=True,
-    help="Load a pair without a trusted signature, if no publisher is pinned.",
-)
 @click.pass_context
 def calibrate(
     context: click.Context,
@@ -124,18 +118,16 @@ def calibrate(
     probability 1 - delta, for questions like those of DATA. It holds for each decision by itself,
     and for this decoder file alone.
     """
-    from duet_device.asking import pair_of
     from duet_device.calibration.study import study
-    from duet_device.commands.ask import stop_on_interrupt
-    from duet_device.pairs.pair import open_pair
+    from duet_device.commands.input import stop_on_interrupt
+    from duet_device.pairs.pair import chosen_pair, open_pair
     from duet_device.policy.calibrations import store
 
     goal = _goal(target, alpha, delta)
     stop = stop_on_interrupt(context)
     items = read_items(data)
     _check(items, data, goal, against_cloud=against_cloud)
-    name = pair_of(AskRequest("", settings.pop("pair_name"), settings["server"], {}))
-    pair = open_pair(name, allow_unsigned=allow_unsigned)
+    pair = open_pair(chosen_pair(settings.pop("pair_name")), allow_unsigned=allow_unsigned)
     rows = _recorded(
         items, rows_path or Path(f"{data}.rows"), pair, settings, samples=samples, stop=stop
     )

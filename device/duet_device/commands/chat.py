@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from duet_device.ask_request import AskRequest
-from duet_device.commands.ask import ask, read_line, stop_on_interrupt
-from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.input import read_line, stop_on_interrupt
+from duet_device.commands.options import (
+    ANSWER,
+    FIRST_USE,
+    REDACTION,
+    SETTINGS,
+    ConfiguredCommand,
+    request_of,
+)
 from duet_device.commands.output import Output, note, show
 from duet_device.deadline import Deadline
 from duet_device.errors import (
@@ -26,7 +33,7 @@ from duet_device.errors import (
     VaultError,
 )
 from duet_device.serve.connect import connect
-from duet_device.settings import ClientSettings, question_settings
+from duet_device.settings import ClientSettings
 from duet_device.turns import Past, Turn
 
 if TYPE_CHECKING:
@@ -34,14 +41,8 @@ if TYPE_CHECKING:
     from duet_contract.receipt import Receipt
     from duet_device.client import Client
     from duet_device.events import AskEvent
-    from duet_device.privacy.words import Word
 
 _PROMPT = "> "
-# Of `ask`, in addition to the settings.
-_OPTIONS = (
-    "yes", "show_signal", "allow_unsigned", "redact", "redact_words", "redact_numbers", "no_log",
-    "quiet", "verbose",
-)  # fmt: skip
 _COMMANDS = {
     "/signal": "show the last signal and those that follow, or stop that",
     "/share": "/share N: send up to N earlier turns with a question",
@@ -53,10 +54,7 @@ _COMMANDS = {
 }
 
 
-@click.command(
-    cls=ConfiguredCommand,
-    params=[*SETTINGS, *(each for each in ask.params if each.name in _OPTIONS)],
-)
+@click.command(cls=ConfiguredCommand, params=[*SETTINGS, *FIRST_USE, *REDACTION, *ANSWER])
 @click.option(
     "--share-history",
     type=click.IntRange(0),
@@ -103,31 +101,20 @@ def chat(
 
     pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
     client = Client(pair, allow_unsigned=allow_unsigned, **settings)
-    if allow_unsigned:
-        note("--allow-unsigned: the signer of this pair is not verified")
     past: list[Past] = []
     id_ = secrets.token_hex(4)
     if continued is not None:
         past, id_ = _stored(client.pair.manifest, continued)
-    words: list[Word] = []
-    if redact_words:
-        from duet_device.privacy.words import read_words
-
-        words = read_words(redact_words)
-    request = AskRequest(
-        "",
+    request = request_of(
         pair,
-        client.settings.server,
-        question_settings(settings),
-        threads=settings["threads"],
+        settings,
         allow_unsigned=allow_unsigned,
-        share=share_history,
-        chat=id_,
-        redact=redact or redact_words is not None,
-        redact_words=tuple((word.text, word.label) for word in words),
+        redact=redact,
+        redact_words=redact_words,
         redact_numbers=redact_numbers,
-        store=not no_log,
+        no_log=no_log,
     )
+    request = replace(request, share=share_history, chat=id_)
     with client:
         styles = {"show_signal": show_signal, "quiet": quiet, "verbose": verbose}
         _Chat(client, request, past, stop, styles).run()

@@ -5,7 +5,7 @@ import dataclasses
 import click
 
 from duet_contract.terminal import json_text, one_line
-from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.options import ConfiguredCommand, settings_named
 from duet_device.commands.output import show
 from duet_device.doctor.check import CHECKS, Finding, Machine, load, run
 
@@ -20,7 +20,7 @@ Exit codes:
 @click.command(
     cls=ConfiguredCommand,
     epilog=_EXIT_CODES,
-    params=[each for each in SETTINGS if each.name in ("server", "pair_name", "threads")],
+    params=settings_named("server", "pair_name", "threads"),
 )
 @click.argument("checks", nargs=-1, type=click.Choice(CHECKS), metavar="[CHECK]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array of results.")

@@ -9,7 +9,7 @@ import click
 
 from duet_contract.errors import PairNotFoundError
 from duet_contract.pairs import DEFAULT_PAIR, find_pair, pairs_home, pairs_in
-from duet_device.commands.confirm import confirmed
+from duet_device.commands.input import confirmed
 from duet_device.commands.output import note
 from duet_device.errors import (
     CloudRefused,

@@ -1,20 +1,28 @@
 """Settings of a question as options, and what sets them: command line, environment, file."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from duet_contract.commands import Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
+from duet_device.ask_request import AskRequest
+from duet_device.commands.output import note
 from duet_device.settings import (
     CHOICES,
     MOST_DEFAULT_THREADS,
     MOST_ROUNDS,
     MOST_TIMEOUT,
     STOPS,
+    ClientSettings,
     Settings,
+    question_settings,
 )
+
+if TYPE_CHECKING:
+    from duet_device.privacy.words import Word
 
 PREFIX = "DUET"
 # What the wire carries; a pair takes far fewer.
@@ -122,6 +130,91 @@ SETTINGS = (
     ),
 )
 """The settings of `duet_device.settings.Settings` and the pair, for each command that asks."""
+
+
+ALLOW_UNSIGNED = click.Option(
+    ["--allow-unsigned"],
+    is_flag=True,
+    help="Load a pair without a trusted signature, if no publisher is pinned.",
+)
+FIRST_USE = (
+    ALLOW_UNSIGNED,
+    click.Option(
+        ["--yes"],
+        is_flag=True,
+        allow_from_autoenv=False,
+        help="Fetch a missing pair and trust its publisher without asking.",
+    ),
+)
+"""For each command that fetches a missing pair."""
+REDACTION = (
+    click.Option(
+        ["--redact"],
+        is_flag=True,
+        help="Replace names, addresses, phone numbers and the like in what is sent.",
+    ),
+    click.Option(
+        ["--redact-words"],
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help='Also redact the lines of FILE: PHRASE or "PHRASE = LABEL". Implies --redact.',
+    ),
+    click.Option(
+        ["--redact-numbers"],
+        is_flag=True,
+        help="Also redact numbers; the cloud cannot compute with them. Implies --redact.",
+    ),
+)
+ANSWER = (
+    click.Option(["--show-signal"], is_flag=True, help="Show the cloud's signal on stderr."),
+    click.Option(
+        ["--no-log"], is_flag=True, help="Do not store this answer (see duet-device logs)."
+    ),
+    click.Option(["--quiet"], is_flag=True, help="Print no receipt line on stderr."),
+    click.Option(["-v", "--verbose"], is_flag=True, help="Show the complete cost on stderr."),
+)
+"""What becomes of an answer."""
+
+
+def settings_named(*names: str) -> list[click.Option]:
+    """Return some of `SETTINGS`, by the names of their parameters."""
+    return [option for option in SETTINGS if option.name in names]
+
+
+def request_of(
+    pair: str | None,
+    settings: ClientSettings,
+    *,
+    allow_unsigned: bool,
+    redact: bool = False,
+    redact_words: Path | None = None,
+    redact_numbers: bool = False,
+    no_log: bool = False,
+) -> AskRequest:
+    """Return the request of a command's options, without a question.
+
+    Raises:
+        UsageProblem: the file of `redact_words` cannot be used.
+    """
+    words: list[Word] = []
+    if redact_words:
+        from duet_device.privacy.words import read_words
+
+        words = read_words(redact_words)
+    if allow_unsigned:
+        note("--allow-unsigned: the signer of this pair is not verified")
+    return AskRequest(
+        "",
+        pair,
+        settings["server"],
+        question_settings(settings),
+        threads=settings["threads"],
+        allow_unsigned=allow_unsigned,
+        redact=redact or redact_words is not None,
+        redact_words=tuple((word.text, word.label) for word in words),
+        redact_numbers=redact_numbers,
+        store=not no_log,
+    )
 
 
 class ConfiguredCommand(click.Command):

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from duet_contract.terminal import one_line
-from duet_device.commands.confirm import confirmed
+from duet_device.commands.input import confirmed
 from duet_device.commands.output import note, show
 from duet_device.errors import DeviceError, ModelProblem
 

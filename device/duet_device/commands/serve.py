@@ -5,10 +5,9 @@ from typing import Unpack
 import click
 
 from duet_contract.commands import Number
-from duet_device.ask_request import AskRequest
-from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.options import FIRST_USE, SETTINGS, ConfiguredCommand, request_of
 from duet_device.commands.output import note
-from duet_device.settings import MOST_TIMEOUT, ClientSettings, question_settings
+from duet_device.settings import MOST_TIMEOUT, ClientSettings
 
 DEFAULT_PORT = 50153
 
@@ -21,7 +20,7 @@ Exit codes:
 """
 
 
-@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS])
+@click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS, *FIRST_USE])
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -43,17 +42,6 @@ Exit codes:
     multiple=True,
     metavar="ORIGIN",
     help="Origin of other web pages that may use the API. Repeatable.",
-)
-@click.option(
-    "--allow-unsigned",
-    is_flag=True,
-    help="Load a pair without a trusted signature, if no publisher is pinned.",
-)
-@click.option(
-    "--yes",
-    is_flag=True,
-    allow_from_autoenv=False,
-    help="Fetch a missing pair and trust its publisher without asking.",
 )
 @click.pass_context
 def serve(
@@ -77,12 +65,5 @@ def serve(
     from duet_device.serve.run import serve as run
 
     pair = installed_pair(context, pair_name, settings, yes=yes, allow_unsigned=allow_unsigned)
-    base = AskRequest(
-        "",
-        pair,
-        settings["server"],
-        question_settings(settings),
-        threads=settings["threads"],
-        allow_unsigned=allow_unsigned,
-    )
+    base = request_of(pair, settings, allow_unsigned=allow_unsigned)
     run(base, ServeOptions(None if socket_only else port, idle, origins), note)

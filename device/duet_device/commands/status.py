@@ -4,13 +4,13 @@ import time
 
 import click
 
-from duet_device.commands.confirm import confirmed
-from duet_device.commands.options import SETTINGS, ConfiguredCommand
+from duet_device.commands.input import confirmed
+from duet_device.commands.options import ConfiguredCommand, settings_named
 from duet_device.commands.output import note, show
 from duet_device.errors import DeviceError, ModelProblem
 
 
-@click.command(cls=ConfiguredCommand, params=[each for each in SETTINGS if each.name == "server"])
+@click.command(cls=ConfiguredCommand, params=settings_named("server"))
 @click.option(
     "--next", "only_next", is_flag=True, allow_from_autoenv=False, help="Show only what to do next."
 )

@@ -56,6 +56,15 @@ def default_pair() -> str:
     return DEFAULT_PAIR if DEFAULT_PAIR in names else "".join(names)
 
 
+def chosen_pair(named: str | None) -> str:
+    """Return the name or directory of the pair that answers.
+
+    Raises:
+        UsageProblem: several pairs are installed, and none is named.
+    """
+    return named or default_pair() or DEFAULT_PAIR
+
+
 def load_decoder(pair: Pair, threads: int | None = None) -> "Decoder":
     """Verify signature, files and GGUF header of a pair's decoder, then load it.
 

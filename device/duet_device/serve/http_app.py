@@ -19,10 +19,10 @@ from starlette.routing import Route
 from duet_contract.errors import ContractError
 from duet_contract.pairs import pairs_home, pairs_in
 from duet_device.ask_request import AskRequest
-from duet_device.asking import pair_of
 from duet_device.deadline import Deadline
 from duet_device.errors import DeviceError
 from duet_device.events import AnswerText, AskEvent, Result, Sent, SignalText, Stored
+from duet_device.pairs.pair import chosen_pair
 from duet_device.serve.api_errors import ApiError, api_error
 from duet_device.serve.api_request import ApiRequest, chat_turns, read_request, response_turns
 from duet_device.serve.chat_completions import ChatCompletion
@@ -110,7 +110,7 @@ class HttpInterface:
 
     def models(self) -> dict[str, str]:
         """Return the pairs that can be asked, by model name; the server's own is the first."""
-        own = pair_of(self._base)
+        own = chosen_pair(self._base.pair)
         try:
             installed = pairs_in(pairs_home())
         except ContractError:

@@ -10,10 +10,10 @@ from pathlib import Path
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from duet_contract.pairs import find_pair
 from duet_device.ask_request import AskRequest
-from duet_device.asking import open_client, pair_of
+from duet_device.asking import open_client
 from duet_device.client import Client
 from duet_device.home import home
-from duet_device.pairs.pair import Pair
+from duet_device.pairs.pair import Pair, chosen_pair
 
 # Each holds a decoder in memory.
 MOST_CLIENTS = 2
@@ -57,7 +57,7 @@ class WarmClients:
             PairNotFoundError: there is no such pair.
         """
         # However the pair is named, its decoder is loaded once.
-        directory = os.path.realpath(find_pair(pair_of(request)))
+        directory = os.path.realpath(find_pair(chosen_pair(request.pair)))
         key = (directory, request.server, request.threads, request.allow_unsigned)
         with self._lock:
             warm = self._warm.pop(key, None)
