@@ -410,7 +410,7 @@ def test_the_package_imports_nothing_heavy() -> None:
 def test_every_name_of_the_package_is_there() -> None:
     import duet_device
 
-    for name in duet_device._MODULE_OF:
+    for name in duet_device.__all__:
         assert getattr(duet_device, name) is not None
     with pytest.raises(AttributeError, match="has no attribute 'Clint'"):
         duet_device.Clint  # noqa: B018
