@@ -185,26 +185,20 @@ class Link:
 
     def _run(self) -> None:
         try:
-            following = self._following()
-            while not self._ask(following):
-                following = self._following()
+            while following := self._following():
+                if self._ask(following):
+                    return
+            raise self._retries.error()
         except _Stopped:
             return
         except Exception as error:  # `next` must raise it instead of waiting.
             if not self._cancelled.is_set():
                 self._queue.put(error)
 
-    def _following(self) -> Next:
-        """Return what to do next.
-
-        Raises:
-            DeviceError: nothing can help before the signal would be late.
-        """
+    def _following(self) -> Next | None:
+        """Return what to do next; None if nothing can help before the signal would be late."""
         now = time.monotonic()
-        following = self._retries.next(now, now + self.deadline.remaining() - self.kept_back)
-        if following is None:
-            raise self._retries.error()
-        return following
+        return self._retries.next(now, now + self.deadline.remaining() - self.kept_back)
 
     def _ask(self, following: Next) -> bool:
         """Connect and ask; return whether the signal is complete."""
@@ -244,15 +238,14 @@ class Link:
         now = time.monotonic()
         holds = not self._held.is_empty
         self._retries.failed(server, failure, now, lasted=now - began, holds=holds)
-        following = self._retries.next(now, now + self.deadline.remaining() - self.kept_back)
+        following = self._following()
         if following is None:
             return
-        same = server in following.servers
-        other = following.servers[0].name
+        other = "" if server in following.servers else following.servers[0].name
         if holds:
-            what = "the signal continues" + ("" if same else f" at {other}")
+            what = f"the signal continues at {other}" if other else "the signal continues"
         else:
-            what = "asking " + ("again" if same else other)
+            what = f"asking {other or 'again'}"
         note = f"{failure.error}; {what}"
         if note != self._noted:
             self._noted = note

@@ -277,7 +277,7 @@ def _answer(
 ) -> None:
     """Ask the local server if one runs, else answer here; show the events."""
     from duet_device.events import Stored
-    from duet_device.serve.connect import connect
+    from duet_device.serve.connect import connect, start_server
 
     events = connect(request, deadline, output.note)
     served = events is not None
@@ -300,6 +300,4 @@ def _answer(
         output.break_off()
         raise
     if linger and not served:
-        from duet_device.serve.linger import start
-
-        start(request, linger)
+        start_server(request, linger)

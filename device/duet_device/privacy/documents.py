@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 import zipfile
-from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from duet_device.errors import UsageProblem
@@ -67,12 +66,7 @@ class Converter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop()
 
     def text(self, name: str, data: bytes, kind: str) -> str:

@@ -1,58 +1,36 @@
 """OpenAI's chat completions: the signal as reasoning, under both names that clients read."""
 
-import time
-import uuid
 from collections.abc import Iterator
-from typing import Any
 
 from duet_contract.receipt import Receipt
-from duet_device.events import AnswerText, AskEvent, Note, Result, SignalText, Stored
+from duet_device.events import AnswerText, AskEvent, SignalText
 from duet_device.serve.api_request import ApiRequest
+from duet_device.serve.renderer import Data, Renderer, usage
 
-Data = dict[str, Any]
 
-
-class ChatCompletion:
-    """One chat completion, from its events.
+class ChatCompletion(Renderer):
+    """One chat completion, from its events; a stream of them is chunks.
 
     Args:
         request: what was asked.
     """
 
     def __init__(self, request: ApiRequest) -> None:
-        self._request = request
-        self._id = f"chatcmpl-{uuid.uuid4().hex}"
-        self._created = int(time.time())
-        self._notes: list[str] = []
-        self._stored: Stored | None = None
+        super().__init__(request, "chatcmpl-")
 
     def begin(self) -> Iterator[Data]:
-        """Yield the chunks before the first event."""
+        """See `Renderer`."""
         yield self._chunk({"role": "assistant", "content": ""})
 
-    def feed(self, event: AskEvent) -> Iterator[Data]:
-        """Yield the chunks of an event."""
-        match event:
-            case SignalText(text):
-                yield self._chunk({"reasoning": text, "reasoning_content": text})
-            case AnswerText(text):
-                yield self._chunk({"content": text})
-            case Note(text):
-                self._notes.append(text)
-            case Stored():
-                self._stored = event
-
     def end(self) -> Iterator[Data]:
-        """Yield the chunks after the last event."""
-        result = self._result()
-        last = self._chunk({}, _finish_reason(result.receipt))
-        yield last | {"duet": self._duet()}
+        """See `Renderer`."""
+        yield self._chunk({}, _finish_reason(self._receipt)) | {"duet": self._duet()}
         if self._request.include_usage:
-            yield self._chunk({}) | {"choices": [], "usage": usage(result.receipt)}
+            yield self._chunk({}) | {"choices": [], "usage": usage(self._receipt)}
 
     def whole(self) -> Data:
-        """Return the completion as one object."""
-        receipt = self._result().receipt
+        """See `Renderer`."""
+        receipt = self._receipt
         reasoning = receipt.signal or None
         message = {
             "role": "assistant",
@@ -77,6 +55,13 @@ class ChatCompletion:
             "duet": self._duet(),
         }
 
+    def _text(self, event: AskEvent) -> Iterator[Data]:
+        match event:
+            case SignalText(text):
+                yield self._chunk({"reasoning": text, "reasoning_content": text})
+            case AnswerText(text):
+                yield self._chunk({"content": text})
+
     def _chunk(self, delta: Data, finish_reason: str | None = None) -> Data:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
         return {
@@ -86,33 +71,6 @@ class ChatCompletion:
             "model": self._request.model,
             "choices": [choice],
         }
-
-    def _result(self) -> Result:
-        assert self._stored, "the events of a question end with what was stored"
-        return self._stored.result
-
-    def _duet(self) -> Data:
-        return duet_object(self._stored, self._notes)
-
-
-def duet_object(stored: Stored | None, notes: list[str]) -> Data:
-    """Return the receipt as the object `duet` of a response."""
-    assert stored
-    receipt = stored.result.receipt.model_dump(mode="json")
-    return {**receipt, "stored": stored.id, "notes": notes}
-
-
-def usage(receipt: Receipt) -> Data:
-    """Return the usage of a chat completion; the signal counts as reasoning tokens."""
-    tokens = receipt.tokens
-    prompt, completion = tokens.question + tokens.context, tokens.signal + tokens.answer
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "completion_tokens_details": {"reasoning_tokens": tokens.signal},
-        "prompt_tokens_details": {"cached_tokens": 0},
-    }
 
 
 def _finish_reason(receipt: Receipt) -> str:

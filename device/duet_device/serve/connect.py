@@ -1,8 +1,9 @@
-"""Ask the local server, where one runs. Imports nothing that is slow."""
+"""Ask the local server, where one runs, or start one. Imports nothing that is slow."""
 
 import json
 import os
 import socket
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
@@ -69,6 +70,26 @@ def connect_all(
     """
     connection = _accepted(request, Batch(questions, in_flight), deadline, note)
     return connection and _all_events(connection, deadline)
+
+
+def start_server(request: AskRequest, idle: float) -> None:
+    """Start a server in the background, for requests such as this one.
+
+    Of two that start at once, the second ends: the device has one server.
+
+    Args:
+        request: names the pair, the server and the threads.
+        idle: seconds without a question after which it ends.
+    """
+    import subprocess
+
+    command = [sys.executable, "-m", "duet_device", "serve", "--socket-only"]
+    command += ["--idle", str(idle), "--server", request.server]
+    command += ["--pair", request.pair] if request.pair else []
+    command += ["--threads", str(request.threads)] if request.threads else []
+    command += ["--allow-unsigned"] if request.allow_unsigned else []
+    nothing = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
 
 
 def _accepted(

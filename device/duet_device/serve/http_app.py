@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import replace
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -28,6 +28,7 @@ from duet_device.serve.api_request import ApiRequest, chat_turns, read_request, 
 from duet_device.serve.chat_completions import ChatCompletion
 from duet_device.serve.guard import Guard
 from duet_device.serve.messages import message_of
+from duet_device.serve.renderer import Renderer
 from duet_device.serve.responses import Response
 from duet_device.serve.service import Service
 from duet_device.serve.stream import stream
@@ -48,22 +49,6 @@ _PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     **_NO_STORE,
 }
-
-
-class _Renderer(Protocol):
-    """Turns the events of a question into objects of an API."""
-
-    def begin(self) -> Iterator[dict[str, Any]]:
-        """Yield what precedes the events."""
-
-    def feed(self, event: AskEvent) -> Iterator[dict[str, Any]]:
-        """Yield what an event becomes."""
-
-    def end(self) -> Iterator[dict[str, Any]]:
-        """Yield what follows the events."""
-
-    def whole(self) -> dict[str, Any]:
-        """Return all of it as one object."""
 
 
 class HttpInterface:
@@ -152,7 +137,7 @@ class HttpInterface:
         return replace(asked, ask=replace(asked.ask, pair=self._find(asked.model)))
 
     async def _answer(
-        self, request: Request, asked: ApiRequest, renderer: _Renderer, *, named: bool
+        self, request: Request, asked: ApiRequest, renderer: Renderer, *, named: bool
     ) -> HttpResponse:
         """Answer in OpenAI's shape.
 
@@ -241,7 +226,7 @@ async def _begun(events: AsyncGenerator[AskEvent], kinds: Any) -> AsyncGenerator
 
 
 async def _server_sent(
-    events: AsyncGenerator[AskEvent], renderer: _Renderer, *, named: bool
+    events: AsyncGenerator[AskEvent], renderer: Renderer, *, named: bool
 ) -> AsyncIterator[str]:
     def line(data: dict[str, Any]) -> str:
         name = f"event: {data['type']}\n" if named else ""

@@ -1,54 +1,37 @@
 """OpenAI's responses, stateless: a reasoning item that holds the signal, and a message."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 from duet_contract.receipt import Receipt
-from duet_device.events import AnswerText, AskEvent, Note, SignalText, Stored
+from duet_device.events import AnswerText, AskEvent, SignalText
 from duet_device.serve.api_request import ApiRequest
-from duet_device.serve.chat_completions import Data, duet_object, usage
+from duet_device.serve.renderer import Data, Renderer, usage
 
 _REASONING, _MESSAGE = "reasoning", "message"
 
 
-class Response:
-    """One response, from its events.
+class Response(Renderer):
+    """One response, from its events; a stream of it is events of its own.
 
     Args:
         request: what was asked.
     """
 
     def __init__(self, request: ApiRequest) -> None:
-        self._request = request
-        self._id = f"resp_{uuid.uuid4().hex}"
-        self._created = int(time.time())
+        super().__init__(request, "resp_")
         self._sequence = 0
         self._items: list[Data] = []
-        self._text = ""
-        self._notes: list[str] = []
-        self._stored: Stored | None = None
+        self._shown = ""
 
     def begin(self) -> Iterator[Data]:
-        """Yield the events before the question's first."""
+        """See `Renderer`."""
         for kind in ("response.created", "response.in_progress"):
             yield self._event(kind, response=self._response("in_progress"))
 
-    def feed(self, event: AskEvent) -> Iterator[Data]:
-        """Yield the events of one of the question's."""
-        match event:
-            case SignalText(text):
-                yield from self._add(_REASONING, text)
-            case AnswerText(text):
-                yield from self._add(_MESSAGE, text)
-            case Note(text):
-                self._notes.append(text)
-            case Stored():
-                self._stored = event
-
     def end(self) -> Iterator[Data]:
-        """Yield the events after the question's last."""
+        """See `Renderer`."""
         if self._open() != _MESSAGE:
             # An empty answer is a message, too.
             yield from self._begin_item(_MESSAGE)
@@ -57,23 +40,29 @@ class Response:
         yield self._event(f"response.{whole['status']}", response=whole)
 
     def whole(self) -> Data:
-        """Return the response as one object."""
-        assert self._stored, "the events of a question end with what was stored"
-        receipt = self._stored.result.receipt
+        """See `Renderer`."""
+        receipt = self._receipt
         cut = receipt.finish.startswith("limit")
         return {
             **self._response("incomplete" if cut else "completed"),
             "output": self._items,
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
             "usage": _usage(receipt),
-            "duet": duet_object(self._stored, self._notes),
+            "duet": self._duet(),
         }
+
+    def _text(self, event: AskEvent) -> Iterator[Data]:
+        match event:
+            case SignalText(text):
+                yield from self._add(_REASONING, text)
+            case AnswerText(text):
+                yield from self._add(_MESSAGE, text)
 
     def _add(self, kind: str, text: str) -> Iterator[Data]:
         if self._open() != kind:
             yield from self._finish_item()
             yield from self._begin_item(kind)
-        self._text += text
+        self._shown += text
         name = "reasoning_text" if kind == _REASONING else "output_text"
         yield self._part_event(f"response.{name}.delta", delta=text, **_logprobs(kind))
 
@@ -83,7 +72,7 @@ class Response:
         return item["type"] if item and item["status"] == "in_progress" else None
 
     def _begin_item(self, kind: str) -> Iterator[Data]:
-        self._text = ""
+        self._shown = ""
         self._items.append({**_item(kind, ""), "status": "in_progress", "content": []})
         item = self._items[-1]
         yield self._event(
@@ -96,9 +85,9 @@ class Response:
         if kind is None:
             return
         item = self._items[-1]
-        part = _part(kind, self._text)
+        part = _part(kind, self._shown)
         name = "reasoning_text" if kind == _REASONING else "output_text"
-        yield self._part_event(f"response.{name}.done", text=self._text, **_logprobs(kind))
+        yield self._part_event(f"response.{name}.done", text=self._shown, **_logprobs(kind))
         yield self._part_event("response.content_part.done", part=part)
         item.update(status="completed", content=[part])
         yield self._event(
