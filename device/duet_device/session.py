@@ -244,12 +244,14 @@ class Session:
 
     def _calibration(self, settings: Settings, notes: list[Note]) -> Calibration | None:
         """Return the pair's calibration; note why there is none, where the user expects one."""
-        calibration = None
+        is_auto = settings.route == "auto"
         try:
             calibration = calibration_of(self._pair)
         except ModelProblem as error:
-            notes.append(Note(f"{error}; the policy's defaults apply"))
-        if settings.route == "auto" and not (calibration and calibration.gate):
+            asked = "the cloud is asked, and " if is_auto else ""
+            notes.append(Note(f"{error}; {asked}the policy's defaults apply"))
+            return None
+        if is_auto and not (calibration and calibration.gate):
             pair = self._pair.manifest.id
             notes.append(Note(f"{pair} has no gate, the cloud is asked: {HOW} makes one"))
         return calibration
