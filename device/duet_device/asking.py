@@ -1,6 +1,6 @@
 """Answer a request: redact and look up, ask the client, store. The same for every command."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from duet_device.pairs.pair import Pair, chosen_pair
 from duet_device.privacy.context import Document
 from duet_device.privacy.found import Finder
 from duet_device.privacy.redaction import redact
-from duet_device.privacy.words import Word
+from duet_device.privacy.words import Word, find_words
 from duet_device.question import Question
 from duet_device.recorder import Recorder
 from duet_device.settings import QuestionSettings, Settings
@@ -127,8 +127,15 @@ class Asking:
             self._documents = ()
         self._finders: Sequence[Finder] | None = None
         if request.redact or request.redact_words or request.redact_numbers:
+            from duet_device.privacy.forms import find_numbers
+            from duet_device.privacy.identifiers import load_finders
+
             words = [Word(text, label) for text, label in request.redact_words]
-            self._finders = finders_for(words, request.redact_numbers, self._notes.append)
+            self._finders = [
+                *([find_words(words)] if words else []),
+                *load_finders(self._notes.append),
+                *([find_numbers] if request.redact_numbers else []),
+            ]
         # It may ask for a passphrase, as may the search for a stored signal.
         with self._deadline.waiting():
             self._recorder = Recorder(manifest, self.settings, request.store, self._notes.append)
@@ -170,30 +177,6 @@ class Asking:
     def _noted(self) -> Iterator[Note]:
         while self._notes:
             yield Note(self._notes.pop(0))
-
-
-def finders_for(
-    words: Sequence[Word], numbers: bool, note: Callable[[str], None]
-) -> Sequence[Finder]:
-    """Return what `--redact` and its variants look for.
-
-    Args:
-        words: of the user's dictionary.
-        numbers: whether numbers count.
-        note: given a line about what is missing.
-
-    Raises:
-        UsageProblem: what finds personal data is not installed.
-    """
-    from duet_device.privacy.forms import find_numbers
-    from duet_device.privacy.identifiers import load_finders
-    from duet_device.privacy.words import find_words
-
-    return [
-        *([find_words(words)] if words else []),
-        *load_finders(note),
-        *([find_numbers] if numbers else []),
-    ]
 
 
 def open_client(request: AskRequest, settings: QuestionSettings | None = None) -> Client:

@@ -31,12 +31,3 @@ def open_channel(
     if server_name:
         options.append(("grpc.ssl_target_name_override", server_name))
     return channels.open_channel(parse_address(server), credentials, options)
-
-
-def is_loopback(server: str) -> bool:
-    """Return whether `server` (host:port) is on this machine.
-
-    Raises:
-        UsageProblem: it is not HOST:PORT.
-    """
-    return parse_address(server).is_loopback

@@ -26,10 +26,10 @@ from duet_device.settings import ENROLLMENT_PORT
 from duet_device.trust.publishers import pin, pinned
 
 _TIMEOUT_S = 10.0
-# Far more than any cloud has.
 # Longest message of the cloud that is shown, in characters.
 _MOST_SAID = 400
 _MOST_NAME = 255
+# Far more than any cloud has.
 _MOST_PUBLISHERS = 256
 
 

@@ -165,7 +165,7 @@ def _create(path: Path, ask: bool) -> tuple[bytes, bytes] | None:
     else:
         passphrase = _passphrase(ask, new=True)
         salt = secrets.token_bytes(16)
-        wrapped = Vault(_stretch(passphrase, salt, _ARGON2), id_).encrypt(key, _KEY_PURPOSE)
+        wrapped = Vault(_derive_key(passphrase, salt, _ARGON2), id_).encrypt(key, _KEY_PURPOSE)
         description |= {
             "key": "passphrase",
             "argon2id": _ARGON2,
@@ -238,7 +238,7 @@ def _read(path: Path, ask: bool) -> tuple[bytes, bytes]:
         return key, id_
     salt, encrypted = bytes.fromhex(data["salt"]), bytes.fromhex(data["sealed_key"])
     for passphrase in _spellings(_passphrase(ask, new=False)):
-        vault = Vault(_stretch(passphrase, salt, data["argon2id"]), id_)
+        vault = Vault(_derive_key(passphrase, salt, data["argon2id"]), id_)
         with contextlib.suppress(VaultError):
             return vault.decrypt(encrypted, _KEY_PURPOSE), id_
     raise VaultError(f"wrong passphrase, or {path} was altered")
@@ -254,7 +254,7 @@ def _spellings(passphrase: str) -> list[str]:
     return list(dict.fromkeys([passphrase, bare, *composed]))
 
 
-def _stretch(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
+def _derive_key(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
     from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
     try:
@@ -266,7 +266,7 @@ def _stretch(passphrase: str, salt: bytes, cost: dict[str, int]) -> bytes:
             memory_cost=cost["memory_kib"],
         ).derive(passphrase.encode("utf-8", "surrogateescape"))
     except (ValueError, MemoryError) as error:
-        raise VaultError(f"the passphrase cannot be stretched here: {error}") from error
+        raise VaultError(f"deriving the key (Argon2id) failed: {error}") from error
 
 
 def _passphrase(ask: bool, *, new: bool) -> str:
@@ -282,7 +282,7 @@ def _passphrase(ask: bool, *, new: bool) -> str:
             return getpass.getpass("Passphrase of this device's vault: ")
         first = getpass.getpass("There is no system keyring. New passphrase of the vault: ")
         if not first:
-            raise VaultLocked("an empty passphrase locks nothing")
+            raise VaultLocked("the passphrase must not be empty")
         if getpass.getpass("Repeat it: ") != first:
             raise VaultLocked("the two passphrases differ")
     except EOFError:
