@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from duet_contract.commands import Number
 from duet_tools.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
@@ -55,12 +56,43 @@ def chosen(text: str, known: Sequence[N], kind: str) -> list[N]:
     return [name for name in known if name in names]
 
 
+repeats = click.option(
+    "--repeats",
+    type=click.IntRange(1, 100),
+    default=5,
+    metavar="N",
+    help="Number of repeats after one warm-up.",
+)
+results_file = click.option(
+    "--out",
+    type=FILE,
+    metavar="FILE",
+    help="Results file; figures in it that are not measured now stay.",
+)
 threads = click.option(
     "--threads",
     type=click.IntRange(1, 512),
     metavar="N",
     help="Decoder threads [the device's default].",
 )
+
+
+def figures(usual: Sequence[str]) -> Callable[[F], F]:
+    """`--figures`; all of `usual` by default."""
+    return click.option(
+        "--figures", default=",".join(usual), metavar="NAME,...", help="Figures to measure."
+    )
+
+
+def seconds(least: float, default: float) -> Callable[[F], F]:
+    """`--seconds`, of a run."""
+    return click.option(
+        "--seconds",
+        type=Number(least, 3600),
+        default=default,
+        metavar="S",
+        help="Length of a run in seconds.",
+    )
 
 
 def pair(default: str) -> Callable[[F], F]:

@@ -51,4 +51,6 @@ def public_command() -> str:
 
 def _public(argument: str) -> str:
     name, equals, value = argument.rpartition("=")
+    if argument.startswith("postgresql"):
+        return "URL"
     return name + equals + Path(value).name if Path(value).is_absolute() else argument

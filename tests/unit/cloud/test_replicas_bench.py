@@ -71,4 +71,4 @@ def test_metrics_are_scraped(monkeypatch):
 
 def test_figures_that_do_not_exist(capsys):
     assert bench(["replicas", "--figures", "replicas,none"]) == 2
-    assert "no figures named none; there are: replicas, observed" in capsys.readouterr().err
+    assert "no figure 'none'; there are: replicas, observed" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import pytest
 
-from duet_tools.bench.stats import differences, ratios, summarise
+from duet_tools.bench.stats import differences, in_turns, ratios, summarise
 
 
 def test_summary_has_median_extremes_and_relative_spread() -> None:
@@ -28,3 +28,15 @@ def test_differences_are_taken_repeat_by_repeat() -> None:
 def test_subject_and_peer_must_have_as_many_repeats() -> None:
     with pytest.raises(ValueError, match="shorter"):
         ratios([1.0, 2.0], [1.0])
+
+
+def test_each_subject_runs_first_in_turn_and_the_first_round_is_to_warm_up() -> None:
+    asked: list[str] = []
+
+    def measure(name: str) -> int:
+        asked.append(name)
+        return len(asked)
+
+    took = in_turns(3, {"a": lambda: measure("a"), "b": lambda: measure("b")})
+    assert asked == ["a", "b", "b", "a", "a", "b", "b", "a"]
+    assert took == {"a": [4, 5, 8], "b": [3, 6, 7]}

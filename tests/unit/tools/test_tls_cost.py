@@ -1,47 +1,22 @@
-"""What mutual TLS costs: turns, and what is written."""
+"""What mutual TLS costs: what is written."""
 
-import itertools
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_tools.bench.stats import summarise
 from duet_tools.results.figures import Figure, Series, read_results
 from duet_tools.tls import figures as tls_figures
-from duet_tools.tls.services import Side
 from tests.doubles.commands import bench_tls
 from tests.doubles.small_pairs import write_pair
-
-PLAIN, SECURED = Side(1, None), Side(2, None)
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Path:
     write_pair(tmp_path / "pair")
     return tmp_path / "pair"
-
-
-async def test_each_side_goes_first_in_turn_and_is_asked_the_same(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[tuple[int, str]] = []
-
-    async def throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
-        asked.append((side.port, next(requests).question))
-        return float(len(asked))
-
-    monkeypatch.setattr(tls_figures, "_throughput", throughput)
-    requests = [(ReasonRequest(question=str(n)) for n in itertools.count()) for _ in range(2)]
-    plain, secured = await tls_figures._turns((PLAIN, SECURED), requests, 3, 1.0)
-    assert asked == [
-        (2, "0"), (1, "0"),  # to warm up
-        (1, "1"), (2, "1"), (2, "2"), (1, "2"), (1, "3"), (2, "3"),
-    ]  # fmt: skip
-    assert (plain, secured) == ([3.0, 6.0, 7.0], [4.0, 5.0, 8.0])
 
 
 def _figure(name: str, value: float) -> Figure:

@@ -17,9 +17,9 @@ from duet_device.pairs.pair import Pair
 from duet_device.settings import ClientSettings
 from duet_tools.bench.bench import Bench
 from duet_tools.bench.replay import Recording, ReplayServer, chunk_sizes, record
-from duet_tools.bench.stats import ratios, summarise
+from duet_tools.bench.stats import compared, ratios
 from duet_tools.errors import BenchError
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.workload import question
 
 SIGNALS = (64, 128, 256, 512, 1024)
@@ -73,27 +73,25 @@ def measure(bench: Bench) -> Iterator[Figure]:
                         getattr(seen[length], name).extend(values)
     for length, recording in recordings.items():
         yield _figure(length, recording, seen[length])
-    least, most = seen[SIGNALS[0]].on_arrival, seen[SIGNALS[-1]].on_arrival
-    yield Figure(
-        id="answer-start.flat",
-        title=f"The same wait, signal of {SIGNALS[-1]} against {SIGNALS[0]}",
-        unit="ms",
-        subject=Series(name=f"signal of {SIGNALS[-1]}, on arrival", summary=summarise(most)),
-        peer=Series(name=f"signal of {SIGNALS[0]}, on arrival", summary=summarise(least)),
-        judged=ratios(most, least),
-        judged_unit="ratio",
+    least, most = SIGNALS[0], SIGNALS[-1]
+    yield compared(
+        "answer-start.flat",
+        f"The same wait, signal of {most} against {least}",
+        "ms",
+        (f"signal of {most}, on arrival", seen[most].on_arrival),
+        (f"signal of {least}, on arrival", seen[least].on_arrival),
         target=FLAT,
     )
 
 
 def _figure(length: int, recording: Recording, seen: _Waits) -> Figure:
     sizes = chunk_sizes(recording)
-    return Figure(
-        id=f"answer-start.{length}",
-        title=f"Last chunk to first answer token, signal of {length}",
-        unit="ms",
-        subject=Series(name="evaluated on arrival", summary=summarise(seen.on_arrival)),
-        peer=Series(name="whole prompt at the end", summary=summarise(seen.whole)),
+    return compared(
+        f"answer-start.{length}",
+        f"Last chunk to first answer token, signal of {length}",
+        "ms",
+        ("evaluated on arrival", seen.on_arrival),
+        ("whole prompt at the end", seen.whole),
         judged=ratios(seen.on_arrival, seen.step),
         judged_unit="decode steps",
         target=TARGET,
@@ -113,7 +111,7 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
         text = question(bench.fresh_numbers(1)[0])
         recordings: dict[int, Recording] = {}
         for length in reversed(SIGNALS):
-            recording = _recording(bench, text, length)
+            recording = record(bench.service().address, bench.workload.request(text, length))
             if len(recording.ids) < length:
                 break
             recordings[length] = recording
@@ -121,10 +119,6 @@ def _record(bench: Bench) -> tuple[str, dict[int, Recording]]:
         else:
             return text, dict(sorted(recordings.items()))
     raise BenchError(f"no question of {_CANDIDATES} gave a signal of {SIGNALS[-1]} tokens")
-
-
-def _recording(bench: Bench, text: str, length: int) -> Recording:
-    return record(bench.service().address, bench.workload.request(text, length))
 
 
 def _wait_ms(text: str, pair: Pair, settings: ClientSettings, decoder: Decoder) -> float:

@@ -1,7 +1,7 @@
 """Answer tokens a second on the device, against llama.cpp's benchmark loop and llama-cpp-python."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from llama_cpp import Llama
 
@@ -11,8 +11,8 @@ from duet_device.decoder.generation import Generation
 from duet_device.decoder.llama import Decoder
 from duet_tools.bench.bare_llama import BareLlama
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.stats import ratios, summarise
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.bench.stats import compared, in_turns
+from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.workload import question
 
 TOKENS = 160
@@ -66,59 +66,53 @@ def _measure(
     task = _prompt(decoder, description, _SUM)
     # In a pair's answer, much of the signal comes back: reason first, then answer behind it.
     reasoned = [*task, *_generate(decoder, task)]
-    named = ("plain", "bare", "default", "library", "lookup", "behind")
-    speeds: dict[str, list[float]] = {name: [] for name in named}
-    guessed = accepted = answered = 0
-    for repeat in range(bench.repeats + 1):
-        measured = {"plain": _paced(_start(decoder, story, prompt_lookup=False))}
-        bench.step("decoder, plain")
-        measured["bare"] = bare.tokens_per_s(story, told[: TOKENS - 1])
-        bench.step("decoder, llama.cpp's loop")
-        measured["default"] = default.tokens_per_s(story, told[: TOKENS - 1])
-        bench.step("decoder, llama.cpp's loop as llama.cpp has it")
-        measured["library"] = _paced(_library_tokens(library, story, len(told)))
-        bench.step("decoder, llama-cpp-python")
-        measured["behind"] = _paced(_start(decoder, reasoned, prompt_lookup=False))
-        bench.step("decoder, answer behind a signal")
-        guessing = _start(decoder, reasoned, prompt_lookup=True)
-        measured["lookup"] = _paced(guessing)
-        bench.step("decoder, the same with prompt lookup")
-        if repeat:
-            for name, value in measured.items():
-                speeds[name].append(value)
-            guessed, accepted = guessing.guesses
-            answered = len(decoder.ids) - len(reasoned)
-    yield _figure("bare", "Decoder, plain", "llama.cpp's benchmark loop", speeds["plain"],
-                  speeds["bare"], TARGET, {"tokens": len(told)})  # fmt: skip
-    yield _figure("default", "Decoder, plain", "the same loop, llama.cpp's flash attention",
-                  speeds["plain"], speeds["default"], None, {"tokens": len(told)})  # fmt: skip
-    yield _figure("library", "Decoder, plain", "llama-cpp-python", speeds["plain"],
-                  speeds["library"], TARGET, {"tokens": len(told)})  # fmt: skip
-    yield _figure("drafting", "Decoder, prompt lookup, answer behind a signal", "the same without",
-                  speeds["lookup"], speeds["behind"], None,
-                  {"tokens guessed": guessed, "of them right": accepted,
-                   "tokens answered": answered})  # fmt: skip
+    last: dict[str, float] = {}
+
+    def look_up() -> float:
+        generation = _start(decoder, reasoned, prompt_lookup=True)
+        speed = _paced(generation)
+        last["tokens guessed"], last["of them right"] = generation.guesses
+        last["tokens answered"] = len(decoder.ids) - len(reasoned)
+        return speed
+
+    measures: dict[str, Callable[[], float]] = {
+        "plain": lambda: _paced(_start(decoder, story, prompt_lookup=False)),
+        "bare": lambda: bare.tokens_per_s(story, told[: TOKENS - 1]),
+        "default": lambda: default.tokens_per_s(story, told[: TOKENS - 1]),
+        "library": lambda: _paced(_library_tokens(library, story, len(told))),
+        "behind": lambda: _paced(_start(decoder, reasoned, prompt_lookup=False)),
+        "lookup": look_up,
+    }
+    speeds = in_turns(bench.repeats, measures, lambda name: bench.step(f"decoder, {name}"))
+    for name, peer, target in (
+        ("bare", "llama.cpp's benchmark loop", TARGET),
+        ("default", "the same loop, llama.cpp's flash attention", None),
+        ("library", "llama-cpp-python", TARGET),
+    ):
+        yield _figure(
+            name, "Decoder, plain", speeds["plain"], (peer, speeds[name]), target, tokens=len(told)
+        )
+    yield _figure(
+        "drafting",
+        "Decoder, prompt lookup, answer behind a signal",
+        speeds["lookup"],
+        ("the same without", speeds["behind"]),
+        None,
+        **last,
+    )
 
 
 def _figure(
     name: str,
     title: str,
-    peer: str,
     mine: Sequence[float],
-    theirs: Sequence[float],
+    peer: tuple[str, Sequence[float]],
     target: Target | None,
-    details: dict[str, float],
+    **details: float,
 ) -> Figure:
-    return Figure(
-        id=f"decoder.{name}",
-        title=title,
-        unit="tokens/s",
-        subject=Series(name="DUET decoder", summary=summarise(mine)),
-        peer=Series(name=peer, summary=summarise(theirs)),
-        judged=ratios(mine, theirs),
-        judged_unit="ratio",
-        target=target,
-        details=details,
+    subject = ("DUET decoder", mine)
+    return compared(
+        f"decoder.{name}", title, "tokens/s", subject, peer, target=target, details=details
     )
 
 

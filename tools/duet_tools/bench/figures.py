@@ -14,20 +14,8 @@ from duet_tools.results.figures import Figure
 
 
 @click.command(epilog=f"Figures: {', '.join(GROUPS)}.\n\n{options.EXIT_CODES}")
-@click.option(
-    "--figures",
-    "chosen",
-    default=",".join(USUAL),
-    metavar="NAME,...",
-    help="Figures to measure.",
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(1, 100),
-    default=5,
-    metavar="N",
-    help="Number of repeats after one warm-up.",
-)
+@options.figures(USUAL)
+@options.repeats
 @click.option(
     "--budget",
     type=click.IntRange(8, 2048),
@@ -38,15 +26,10 @@ from duet_tools.results.figures import Figure
 @options.threads
 @options.pair(options.MEASURED_PAIR)
 @options.service_flags
-@click.option(
-    "--out",
-    type=options.FILE,
-    metavar="FILE",
-    help="Results file; figures in it that are not measured now stay.",
-)
+@options.results_file
 @options.engine_flags
 def figures(
-    chosen: str,
+    figures: str,
     repeats: int,
     budget: int,
     threads: int | None,
@@ -59,7 +42,7 @@ def figures(
 
     ENGINE_FLAGS, after --, are vLLM's and go to every engine. Ctrl-C writes the results so far.
     """
-    groups = options.chosen(chosen, list(GROUPS), "figure")
+    groups = options.chosen(figures, list(GROUPS), "figure")
     if out and not out.parent.is_dir():
         raise UsageProblem(f"there is no directory {out.parent}")
     # Imported here, so that --help and errors of usage come at once.

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Iterator
 
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.stats import differences, summarise
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.bench.stats import compared, differences
+from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.subject import Subject
 from duet_tools.subjects.workload import question
@@ -44,12 +44,12 @@ def _measure(bench: Bench, service: Subject, direct: Subject) -> Figure:
             for name, values in first_ms.items():
                 medians[name].append(statistics.median(values))
     mine, theirs = medians[service.name], medians[direct.name]
-    return Figure(
-        id="first-token.added",
-        title="First token, 1 stream: added by the service",
-        unit="ms",
-        subject=Series(name=service.name, summary=summarise(mine)),
-        peer=Series(name=direct.name, summary=summarise(theirs)),
+    return compared(
+        "first-token.added",
+        "First token, 1 stream: added by the service",
+        "ms",
+        (service.name, mine),
+        (direct.name, theirs),
         judged=differences(mine, theirs),
         judged_unit="ms",
         target=TARGET,

@@ -23,7 +23,7 @@ import httpx
 from duet_device import Client
 from duet_tools import options
 from duet_tools.bench.replay import Recording, ReplayServer
-from duet_tools.bench.stats import differences, ratios, summarise
+from duet_tools.bench.stats import differences, in_turns, ratios, summarise
 from duet_tools.errors import BenchError
 from duet_tools.results.figures import Summary
 from duet_tools.subjects.workload import Workload
@@ -70,13 +70,7 @@ def local(pair: str, repeats: int) -> None:
                 "cold CPU": lambda: _child_cpu(homes[1], ["ask", _QUESTION, *start]),
                 "help CPU": lambda: _child_cpu(homes[1], ["--help"]),
             }
-            took: dict[str, list[float]] = {name: [] for name in subjects}
-            for repeat in range(repeats + 1):
-                for name, measure in subjects.items():
-                    value = measure()
-                    # The first is to warm up.
-                    if repeat:
-                        took[name].append(value)
+            took = in_turns(repeats, subjects)
     _report(took)
 
 

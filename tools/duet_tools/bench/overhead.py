@@ -11,11 +11,11 @@ from collections.abc import Iterator
 
 from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.stats import summarise
+from duet_tools.bench.stats import compared
 from duet_tools.errors import BenchError
 from duet_tools.link.profiles import link_named
 from duet_tools.results.cells import Cell
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.results.figures import Figure, Target
 from duet_tools.results.questions import Question
 from duet_tools.results.record import Asked
 from duet_tools.split.load import Load, run, warm_up
@@ -55,7 +55,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
     cell = Cell(mode="duet", link="none", budget=None, streams=STREAMS)
     command = [sys.executable, "-m", "duet_tools.bench.scripted"]
     command += ["--tokens", str(TOKENS), "--pace", str(PACE)]
-    emitted, counted = [], []
+    counted = []
     with Child("the scripted service", command, talks=True) as child, Ways() as ways:
         load = Load(cell, mode, child.hear()["address"], link_named("none"), seed=0, ways=ways)
         warm_up(load, [(0, Question("", question(0)))])
@@ -72,15 +72,12 @@ def measure(bench: Bench) -> Iterator[Figure]:
             if repeat:
                 tokens = sum(record.signal_tokens for record in answered)
                 counted.append(tokens / outcome.seconds)
-                emitted.append(PACE * STREAMS)
-    yield Figure(
-        id="overhead.streams-32",
-        title=f"The bench itself, {STREAMS} streams of {PACE:g} scripted tokens/s",
-        unit="tokens/s",
-        subject=Series(name="counted by the bench", summary=summarise(counted)),
-        peer=Series(name="emitted", summary=summarise(emitted)),
-        judged=summarise([mine / PACE / STREAMS for mine in counted]),
-        judged_unit="ratio",
+    yield compared(
+        "overhead.streams-32",
+        f"The bench itself, {STREAMS} streams of {PACE:g} scripted tokens/s",
+        "tokens/s",
+        ("counted by the bench", counted),
+        ("emitted", [PACE * STREAMS] * len(counted)),
         target=TARGET,
         details={"signal tokens a stream": TOKENS},
     )

@@ -1,11 +1,14 @@
-"""The groups of figures, and running those that were chosen."""
+"""The groups of figures, running those that were chosen, and writing figures to a file."""
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from duet_tools.progress import public_command
+from duet_tools.report.figures import title_of
 from duet_tools.results.figures import Figure
-from duet_tools.results.machine import commit, load_average
+from duet_tools.results.machine import commit, load_average, new_results
 
 if TYPE_CHECKING:
     from duet_tools.bench.bench import Bench
@@ -42,6 +45,26 @@ def run_figures(
             after = load_average()
             keep(figure.model_copy(update={"load": (before, after), **facts}))
             before = after
+
+
+def write_figures(figures: Iterable[Figure], pair: str, out: Path | None) -> None:
+    """Print each figure as it is measured, and write it to a results file, if there is one.
+
+    Raises:
+        UsageProblem: the file is of another machine or pair, or cannot be written.
+    """
+    results = new_results(pair, out)
+    facts = {"command": public_command(), "commit": results.commit}
+    for figure in figures:
+        judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
+        against = f"{figure.peer.summary.median:.4g}" if figure.peer else "nothing"
+        print(
+            f"{title_of(figure)}: {figure.subject.summary.median:.4g} against {against} "
+            f"{figure.unit}; {judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}"
+        )
+        results = results.with_figures((figure.model_copy(update=facts),))
+        if out:
+            out.write_text(results.to_json(), "utf-8")
 
 
 def _module(group: str) -> Any:

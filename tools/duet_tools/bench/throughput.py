@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.stats import ratios, summarise
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.bench.stats import compared
+from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.subject import Round, Subject
 from duet_tools.subjects.workload import question
@@ -70,17 +70,13 @@ class _Repeat:
 def _figure(
     streams: int, subject: str, peer: str, repeats: dict[str, list[_Repeat]], target: Target
 ) -> Figure:
-    mine = [done.tokens_per_s for done in repeats[subject]]
-    theirs = [done.tokens_per_s for done in repeats[peer]]
     short = "engine" if target is AGAINST_ENGINE else "openai"
-    return Figure(
-        id=f"throughput.{short}-{streams}",
-        title=f"Throughput, {streams} stream{'s' * (streams > 1)}",
-        unit="tokens/s",
-        subject=Series(name=subject, summary=summarise(mine)),
-        peer=Series(name=peer, summary=summarise(theirs)),
-        judged=ratios(mine, theirs),
-        judged_unit="ratio",
+    return compared(
+        f"throughput.{short}-{streams}",
+        f"Throughput, {streams} stream{'s' * (streams > 1)}",
+        "tokens/s",
+        (subject, [done.tokens_per_s for done in repeats[subject]]),
+        (peer, [done.tokens_per_s for done in repeats[peer]]),
         target=target,
         details={
             "tokens a repeat, subject": _tokens(repeats[subject]),

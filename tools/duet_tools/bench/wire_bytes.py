@@ -8,6 +8,8 @@ that of a reused one does not.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
+from typing import Any
 
 import grpc
 import httpx
@@ -24,10 +26,10 @@ from duet_device.link import FRAME_BYTES
 from duet_device.question import build_request
 from duet_device.settings import Settings
 from duet_tools.bench.bench import Bench
-from duet_tools.bench.stats import summarise
+from duet_tools.bench.stats import compared, summarise
 from duet_tools.errors import BenchError
 from duet_tools.link.relay import Count, Relay
-from duet_tools.results.figures import Figure, Series, Target
+from duet_tools.results.figures import Figure, Target
 from duet_tools.subjects.openai_server import signal_tokens
 from duet_tools.subjects.workload import question
 
@@ -94,63 +96,47 @@ def measure(bench: Bench) -> Iterator[Figure]:
         for kind in _CONNECTIONS:
             mine = [getattr(each, kind) for each in seen[name]]
             theirs = [getattr(each, kind) for each in seen["sse"]]
-            yield _down(name, kind, mine, theirs, target)
-            yield _up(name, kind, mine, theirs)
+            how = f"{_WORDS[name]}, {_CONNECTIONS[kind]} connection"
+            yield _figure(
+                f"{name}-{kind}",
+                f"Bytes down the wire, {how}",
+                "bytes/token",
+                [each.down_per_token for each in mine],
+                [each.down_per_token for each in theirs],
+                target=target,
+                details={**_details("subject", mine), **_details("peer", theirs)},
+            )
+            # The question and its request, whatever the signal's length.
+            yield _figure(
+                f"{name}-{kind}-up",
+                f"Bytes up the wire a question, {how}",
+                "bytes",
+                [float(each.wire.up) for each in mine],
+                [float(each.wire.up) for each in theirs],
+            )
 
 
-def _down(
-    name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed], target: Target
+def _figure(
+    id_: str, title: str, unit: str, mine: Sequence[float], theirs: Sequence[float], **more: Any
 ) -> Figure:
-    subject = summarise([each.down_per_token for each in mine])
-    return Figure(
-        id=f"bytes.{name}-{kind}",
-        title=f"Bytes down the wire, {_WORDS[name]}, {_CONNECTIONS[kind]} connection",
-        unit="bytes/token",
-        subject=Series(name="DUET service", summary=subject),
-        peer=Series(
-            name="vLLM OpenAI server", summary=summarise([each.down_per_token for each in theirs])
-        ),
-        judged=subject,
-        judged_unit="bytes/token",
-        target=target,
-        details={**_details("subject", mine), **_details("peer", theirs)},
-        warm_ups=0,
-    )
-
-
-def _up(name: str, kind: str, mine: Sequence[Passed], theirs: Sequence[Passed]) -> Figure:
-    """Return bytes up: the question and its request, whatever the signal's length."""
-    subject = summarise([float(each.wire.up) for each in mine])
-    peer = summarise([float(each.wire.up) for each in theirs])
-    return Figure(
-        id=f"bytes.{name}-{kind}-up",
-        title=f"Bytes up the wire a question, {_WORDS[name]}, {_CONNECTIONS[kind]} connection",
-        unit="bytes",
-        subject=Series(name="DUET service", summary=subject),
-        peer=Series(name="vLLM OpenAI server", summary=peer),
-        judged=subject,
-        judged_unit="bytes",
-        warm_ups=0,
-    )
+    subject, peer = ("DUET service", mine), ("vLLM OpenAI server", theirs)
+    judged = {"judged": summarise(mine), "judged_unit": unit}
+    return compared(f"bytes.{id_}", title, unit, subject, peer, **judged, **more, warm_ups=0)
 
 
 def _details(who: str, passed: Sequence[Passed]) -> dict[str, float]:
-    def median(values: list[float]) -> float:
-        return summarise(values).median
-
-    return {
-        f"signal tokens, {who}": median([each.tokens for each in passed]),
-        f"bytes up, {who}": median([each.wire.up for each in passed]),
-        f"bytes down, {who}": median([each.wire.down for each in passed]),
-        f"bytes both ways a token, {who}": median(
-            [(each.wire.up + each.wire.down) / each.tokens for each in passed]
-        ),
-        f"payload bytes up, {who}": median([each.payload.up for each in passed]),
-        f"payload bytes down, {who}": median([each.payload.down for each in passed]),
-        f"payload bytes down a token, {who}": median(
-            [each.payload.down / each.tokens for each in passed]
-        ),
+    values: dict[str, list[float]] = {
+        "signal tokens": [each.tokens for each in passed],
+        "bytes up": [each.wire.up for each in passed],
+        "bytes down": [each.wire.down for each in passed],
+        "bytes both ways a token": [
+            (each.wire.up + each.wire.down) / each.tokens for each in passed
+        ],
+        "payload bytes up": [each.payload.up for each in passed],
+        "payload bytes down": [each.payload.down for each in passed],
+        "payload bytes down a token": [each.payload.down / each.tokens for each in passed],
     }
+    return {f"{name}, {who}": median(each) for name, each in values.items()}
 
 
 def _request(bench: Bench, text: str, encoding: SignalEncoding.ValueType) -> ReasonRequest:
@@ -183,12 +169,8 @@ def _ask(stub: InferenceServiceStub, request: ReasonRequest) -> tuple[int, Count
             if response.HasField("end"):
                 tokens = response.end.signal_tokens
     except grpc.RpcError as error:
-        raise _failed(error) from error
+        raise BenchError(f"the service failed: {error}".splitlines()[0]) from error
     return tokens, Count(request.ByteSize() + FRAME_BYTES, down)
-
-
-def _failed(error: grpc.RpcError) -> Exception:
-    return BenchError(f"the service failed: {error}".splitlines()[0])
 
 
 def _sse(proxy: Relay, bodies: Sequence[dict[str, object]]) -> Pairing:

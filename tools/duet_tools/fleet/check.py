@@ -14,14 +14,12 @@ import asyncio
 import math
 import random
 import statistics
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 import grpc
 import numpy as np
@@ -38,11 +36,10 @@ from duet_tools.fleet.simulation import Fleet, Seen, Setup
 from duet_tools.link.profiles import link_named
 from duet_tools.options import MEASURED_PAIR
 from duet_tools.results.machine import commit, describe_machine, load_average
-from duet_tools.subjects.children import Child, free_port, serves
 from duet_tools.subjects.placement import staying_on
 from duet_tools.subjects.service import Service
-from duet_tools.subjects.subject import READY_S
 from duet_tools.subjects.workload import Workload, question
+from duet_tools.tls.services import Start, script, scripted
 
 WITHIN = 0.15
 MAX_RUNNING = 8
@@ -139,14 +136,19 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
         finally:
             service.stop()
         say("starting two replicas with the scripted engine")
-        with _scripted(workload, flags) as addresses:
-            scripted, more = asyncio.run(_measure(addresses, workload, say))
+        engine_script = script(
+            tokens=2 * max(_BUDGETS), pause_s=_SCRIPTED_STEP_S, slots=MAX_RUNNING
+        )
+        replica = Start(flags, engine_script)
+        with scripted(str(workload.directory), replica, replica) as sides:
+            addresses = [f"127.0.0.1:{side.port}" for side in sides]
+            scripted_engine, more = asyncio.run(_measure(addresses, workload, say))
     except grpc.RpcError as error:
         raise BenchError(f"the service failed: {str(error).splitlines()[0]}") from error
     machine = describe_machine()
     checked = (
         *(_compare(name, rate, seen, engine) for name, rate, seen in loads),
-        *(_compare(name, rate, seen, scripted, 2) for name, rate, seen in more),
+        *(_compare(name, rate, seen, scripted_engine, 2) for name, rate, seen in more),
     )
     return CheckReport(
         date=datetime.now(UTC).date().isoformat(),
@@ -157,7 +159,7 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
         max_running=MAX_RUNNING,
         max_waiting=MAX_WAITING,
         engine=engine,
-        scripted_engine=scripted,
+        scripted_engine=scripted_engine,
         within=WITHIN,
         met=all(figure.met for load in checked for figure in load.figures)
         and all(
@@ -168,26 +170,6 @@ def check_model(say: Callable[[str], None]) -> CheckReport:
         machine_load=(before, load_average()),
         loads=checked,
     )
-
-
-@contextmanager
-def _scripted(workload: Workload, flags: Sequence[str]) -> Iterator[list[str]]:
-    """Two services with the tests' scripted engine; their addresses."""
-    script = {
-        "SCRIPT_TOKENS": str(2 * max(_BUDGETS)),
-        "SCRIPT_PAUSE_S": str(_SCRIPTED_STEP_S),
-        "SCRIPT_SLOTS": str(MAX_RUNNING),
-    }
-    with ExitStack() as stack:
-        addresses = []
-        for _ in range(2):
-            port = free_port()
-            command = [sys.executable, "-m", "tests.doubles.scripted_service", "serve"]
-            command += ["--pair", str(workload.directory), "--port", str(port), *flags]
-            child = stack.enter_context(Child("a scripted replica", command, script))
-            addresses.append(f"127.0.0.1:{port}")
-            child.wait_until(partial(serves, addresses[-1]), READY_S)
-        yield addresses
 
 
 async def _measure(

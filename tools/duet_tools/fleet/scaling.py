@@ -7,35 +7,28 @@ On the tests' scripted engine, so that what is compared is the service. Run in t
 """
 
 import asyncio
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
-# Before gRPC: it selects the TLS versions.
-from duet_device.identity.enrollment import enroll
-from duet_tools.tls.services import Side, invited, listens
+import click
+import grpc
 
-import click  # isort: skip
-import grpc  # isort: skip
-
-from duet_contract.commands import Number
 from duet_contract.manifest import load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.v1.inference_pb2 import ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
-from duet_tools.bench.stats import ratios, summarise
-from duet_tools.errors import BenchError, UsageProblem
+from duet_tools.bench.run import write_figures
+from duet_tools.bench.stats import compared, in_turns, summarise
 from duet_tools.fleet.check import retry_after
 from duet_tools.fleet.collector import collector, scraping
-from duet_tools.report.figures import title_of
-from duet_tools.results.figures import Figure, Results, Series, Target, read_results
-from duet_tools.results.machine import commit, describe_machine, load_average
-from duet_tools.subjects.children import Child, free_port, serves
-from duet_tools.subjects.subject import READY_S
+from duet_tools.results.figures import Figure, Target
+from duet_tools.results.machine import load_average
+from duet_tools.subjects.children import free_port
 from duet_tools.tls.figures import request_of
+from duet_tools.tls.services import Side, Start, script, scripted
 
 STREAMS = 32
 _TOKENS = 128
@@ -102,76 +95,28 @@ async def carried(
     return found.tokens / took, found.refused / max(1, found.asked)
 
 
-@contextmanager
-def _services(
-    pair: str, scripts: Sequence[dict[str, str]], service_options: Sequence[Sequence[str]]
-) -> Iterator[list[int]]:
-    """Start services with the scripted engine at the same time; return their ports."""
-    with ExitStack() as stack:
-        ports = []
-        for number, (script, more) in enumerate(zip(scripts, service_options, strict=True)):
-            ports.append(free_port())
-            command = [sys.executable, "-m", "tests.doubles.scripted_service", "serve"]
-            command += ["--pair", pair, "--port", str(ports[-1]), *more]
-            child = stack.enter_context(Child(f"service {number + 1}", command, script))
-            child.wait_until(lambda: listens(ports[-1]), READY_S)
-        yield ports
-
-
-@contextmanager
-def _replicas(pair: str, database: str | None) -> Iterator[list[Side]]:
-    """Two replicas; with a database they share identities and limits, over mutual TLS."""
-    script = {
-        "SCRIPT_TOKENS": str(_TOKENS),
-        "SCRIPT_PAUSE_S": str(1 / _PACE),
-        "SCRIPT_SLOTS": str(_SLOTS),
-    }
-    limits = ["--max-waiting", str(_WAITING)]
-    with ExitStack() as stack:
-        more, code, enrollment = [limits, limits], "", free_port()
-        if database:
-            tls, code = stack.enter_context(invited(database))
-            more = [[*limits, *tls, "--enrollment-port", str(enrollment)], [*limits, *tls]]
-        ports = stack.enter_context(_services(pair, [script, script], more))
-        credentials = None
-        if database:
-            credentials = enroll(f"127.0.0.1:{enrollment}", code).identity.credentials()
-        sides = [Side(port, credentials) for port in ports]
-        for side in sides:
-            _wait_ready(side)
-        yield sides
-
-
-def _wait_ready(side: Side) -> None:
-    end = time.monotonic() + READY_S
-    while not serves(f"127.0.0.1:{side.port}", side.credentials):
-        if time.monotonic() > end:
-            raise BenchError(f"a service is not ready after {READY_S:g} s")
-        time.sleep(0.1)
+def _carried(sides: Sequence[Side], request: ReasonRequest, seconds: float) -> tuple[float, float]:
+    return asyncio.run(carried(sides, request, STREAMS, seconds))
 
 
 def _replicas_figure(
     pair: str, request: ReasonRequest, repeats: int, seconds: float, database: str | None
 ) -> Figure:
+    """Compare two replicas with one; with a database they share identities and limits."""
     before = load_average()
-    took: dict[int, list[float]] = {1: [], 2: []}
-    refused: dict[int, list[float]] = {1: [], 2: []}
-    with _replicas(pair, database) as sides:
-        for repeat in range(repeats + 1):
-            for count in (1, 2) if repeat % 2 else (2, 1):
-                rate, share = asyncio.run(carried(sides[:count], request, STREAMS, seconds))
-                if repeat:
-                    took[count].append(rate)
-                    refused[count].append(share)
+    engine = script(tokens=_TOKENS, pause_s=1 / _PACE, slots=_SLOTS)
+    replica = Start(("--max-waiting", str(_WAITING)), engine, secured=database is not None)
+    with scripted(pair, replica, replica, database=database) as sides:
+        measures = {n: partial(_carried, sides[:n], request, seconds) for n in (1, 2)}
+        took = in_turns(repeats, measures)
+    rates, refused = ({n: [each[what] for each in took[n]] for n in took} for what in (0, 1))
     shared = ", mutual TLS, limits in one PostgreSQL database" if database else ""
-    return Figure(
-        id=f"replicas.two{'-shared' if database else ''}",
-        title=f"Two replicas under overload, {STREAMS} streams{shared}",
-        unit="tokens/s",
-        subject=Series(name="two replicas", summary=summarise(took[2])),
-        peer=Series(name="one replica", summary=summarise(took[1])),
-        judged=ratios(took[2], took[1]),
-        judged_unit="ratio",
+    return compared(
+        f"replicas.two{'-shared' if database else ''}",
+        f"Two replicas under overload, {STREAMS} streams{shared}",
+        "tokens/s",
+        ("two replicas", rates[2]),
+        ("one replica", rates[1]),
         target=Target(comparison="at least", value=1.9),
         details={
             "refused, one replica": summarise(refused[1]).median,
@@ -187,107 +132,63 @@ def _observed_figure(
 ) -> Figure:
     """Compare a service whose metrics and spans are read with one that has neither."""
     pause = 0.0 if name == "saturated" else 1 / _PACE
-    script = {"SCRIPT_TOKENS": str(_TOKENS), "SCRIPT_PAUSE_S": str(pause)}
+    engine = script(tokens=_TOKENS, pause_s=pause)
     before = load_average()
-    took: tuple[list[float], list[float]] = ([], [])
-    metrics_port = free_port()
+    port = free_port()
     with collector() as traces:
-        scripts = [
-            {**script, "SCRIPT_UNOBSERVED": "1"},
-            {**script, "SCRIPT_TRACES": traces.address},
-        ]
-        more = [[], ["--metrics-port", str(metrics_port)]]
-        with _services(pair, scripts, more) as ports, scraping(metrics_port) as scraped:
-            sides = [Side(port, None) for port in ports]
-            for side in sides:
-                _wait_ready(side)
-            for repeat in range(repeats + 1):
-                for index in (0, 1) if repeat % 2 else (1, 0):
-                    rate, _ = asyncio.run(carried([sides[index]], request, STREAMS, seconds))
-                    if repeat:
-                        took[index].append(rate)
-    plain, observed = took
-    engine = "engine that costs nothing" if not pause else f"{_PACE:g} tokens/s a stream"
-    return Figure(
-        id=f"observed.{name}",
-        title=f"Metrics and traces, {STREAMS} streams, {engine}",
-        unit="tokens/s",
-        subject=Series(name="metrics scraped, traces exported", summary=summarise(observed)),
-        peer=Series(name="neither", summary=summarise(plain)),
-        judged=ratios(observed, plain),
-        judged_unit="ratio",
+        plain = Start(environment=engine | script(unobserved=1))
+        observed = Start(("--metrics-port", str(port)), engine | script(traces=traces.address))
+        with scripted(pair, plain, observed) as sides, scraping(port) as scraped:
+            measures = {side.port: partial(_carried, [side], request, seconds) for side in sides}
+            without, with_both = (
+                [rate for rate, _ in values] for values in in_turns(repeats, measures).values()
+            )
+    how = "engine that costs nothing" if not pause else f"{_PACE:g} tokens/s a stream"
+    return compared(
+        f"observed.{name}",
+        f"Metrics and traces, {STREAMS} streams, {how}",
+        "tokens/s",
+        ("metrics scraped, traces exported", with_both),
+        ("neither", without),
         target=Target(comparison="at least", value=0.99),
         details={"spans received": traces.spans, "scrapes": scraped.count},
         load=(before, load_average()),
     )
 
 
+def _measure(
+    chosen: Sequence[str],
+    pair: str,
+    request: ReasonRequest,
+    repeats: int,
+    seconds: float,
+    database: str | None,
+) -> Iterator[Figure]:
+    if "replicas" in chosen:
+        yield _replicas_figure(pair, request, repeats, seconds, database)
+    if "observed" in chosen:
+        for name in ("paced", "saturated"):
+            yield _observed_figure(name, pair, request, repeats, seconds)
+
+
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(options.MEASURED_PAIR)
-@click.option(
-    "--repeats", type=click.IntRange(1, 100), default=5, metavar="N", help="Number of repeats."
-)
-@click.option(
-    "--seconds",
-    type=Number(0.5, 3600),
-    default=6.0,
-    metavar="S",
-    help="Length of a run in seconds.",
-)
-@click.option(
-    "--figures", default=",".join(_GROUPS), metavar="NAME,...", help="Figures to measure."
-)
+@options.repeats
+@options.seconds(0.5, default=6.0)
+@options.figures(_GROUPS)
 @click.option(
     "--database",
     metavar="URL",
     envvar="DUET_DATABASE",
     help="Empty PostgreSQL database that the replicas share [none: no identities].",
 )
-@click.option(
-    "--out",
-    type=options.FILE,
-    metavar="FILE",
-    help="Results file; figures in it that are not measured now stay.",
-)
+@options.results_file
 def replicas(
     pair: str, repeats: int, seconds: float, figures: str, database: str | None, out: Path | None
 ) -> None:
     """Measure what two replicas carry, and what metrics and traces cost."""
-    chosen = figures.split(",")
-    if unknown := set(chosen) - set(_GROUPS):
-        raise UsageProblem(
-            f"no figures named {', '.join(sorted(unknown))}; there are: {', '.join(_GROUPS)}"
-        )
-    if out and not out.parent.is_dir():
-        raise UsageProblem(f"there is no directory {out.parent}")
+    chosen = options.chosen(figures, _GROUPS, "figure")
     manifest = load_manifest(find_pair(pair))
     request = request_of(manifest, "What is the capital of France, and why?", _TOKENS)
-    results = Results(
-        machine=describe_machine(),
-        pair=manifest.reference,
-        commit=commit(),
-        date=time.strftime("%Y-%m-%d", time.gmtime()),
-    )
-    if out and out.exists():
-        results = results.with_figures(read_results(out).figures)
-    shared = " --database URL" if database else ""
-    command = (
-        f"duet-bench replicas --figures {figures} --repeats {repeats} --seconds {seconds:g}{shared}"
-    )
-
-    def measure() -> Iterator[Figure]:
-        if "replicas" in chosen:
-            yield _replicas_figure(pair, request, repeats, seconds, database)
-        if "observed" in chosen:
-            for name in ("paced", "saturated"):
-                yield _observed_figure(name, pair, request, repeats, seconds)
-
-    for figure in measure():
-        judged = figure.judged
-        met = "met" if figure.met else "not met"
-        print(f"{title_of(figure)}: {judged.median:.4f} ({judged.min:.4f} to {judged.max:.4f}) "
-              f"{met}")  # fmt: skip
-        facts = {"command": command, "commit": results.commit}
-        results = results.with_figures((figure.model_copy(update=facts),))
-        if out:
-            out.write_text(results.to_json(), "utf-8")
+    measured = _measure(chosen, pair, request, repeats, seconds, database)
+    write_figures(measured, manifest.reference, out)

@@ -13,29 +13,30 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Before gRPC: it selects the TLS versions.
-from duet_tools.tls.services import Side, Sides, engines, scripted
+import click
+import grpc
 
-import click  # isort: skip
-import grpc  # isort: skip
-
-from duet_contract.commands import Number
 from duet_contract.json_data import parse_json
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.v1.inference_pb2 import SIGNAL_ENCODING_TOKEN_IDS, ReasonRequest
 from duet_contract.v1.inference_pb2_grpc import InferenceServiceStub
 from duet_tools import options
-from duet_tools.bench.stats import differences, ratios, summarise
+from duet_tools.bench.run import write_figures
+from duet_tools.bench.stats import compared, differences, in_turns, summarise
 from duet_tools.link.relay import Count, Relay
-from duet_tools.progress import public_command
-from duet_tools.report.figures import title_of
-from duet_tools.results.figures import Figure, Series, Target
-from duet_tools.results.machine import load_average, new_results
+from duet_tools.results.figures import Figure, Target
+from duet_tools.results.machine import load_average
 from duet_tools.subjects.workload import question
+from duet_tools.tls.services import Side, Start, engines, script, scripted
+
+# In the clear, with mutual TLS.
+Sides = Sequence[Side]
 
 # A handshake's bytes above plaintext.
 MOST_UP, MOST_DOWN = 2500, 3 * 1024
@@ -72,8 +73,12 @@ async def _ask(channel: grpc.aio.Channel, request: ReasonRequest) -> int:
     return tokens
 
 
-async def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
+def _throughput(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
     """Return tokens per second over 32 connections, each with streams until the time ends."""
+    return asyncio.run(_streamed(side, requests, seconds))
+
+
+async def _streamed(side: Side, requests: Iterator[ReasonRequest], seconds: float) -> float:
     channels = [side.channel() for _ in range(_STREAMS)]
     await asyncio.gather(*(channel.channel_ready() for channel in channels))
     began = time.perf_counter()
@@ -108,10 +113,10 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
             secured = [float(getattr(pair[1][index], way)) for pair in counts]
             figures.append(
                 _figure(
-                    f"tls.{what}-{way}",
+                    f"{what}-{way}",
                     title,
+                    "bytes",
                     (plain, secured),
-                    unit="bytes",
                     judged=differences(secured, plain),
                     judged_unit="bytes more than plaintext",
                     target=Target(comparison="at most", value=target) if target else None,
@@ -122,34 +127,25 @@ def _handshake_figures(sides: Sides, request: ReasonRequest, repeats: int) -> li
 
 
 def _figure(
-    id_: str, title: str, values: tuple[Sequence[float], Sequence[float]], **fields: Any
+    id_: str, title: str, unit: str, values: Sequence[Sequence[float]], **more: Any
 ) -> Figure:
     """Return a figure of mutual TLS against plaintext; `values` has plaintext first."""
     plain, secured = values
-    return Figure(
-        id=id_,
-        title=title,
-        subject=Series(name="mutual TLS", summary=summarise(secured)),
-        peer=Series(name="plaintext", summary=summarise(plain)),
-        **fields,
-    )
+    subject, peer = ("mutual TLS", secured), ("plaintext", plain)
+    return compared(f"tls.{id_}", title, unit, subject, peer, **more)
 
 
 def _start_figure(sides: Sides, pair: str, repeats: int) -> Figure:
     """Measure the start with the vault's key derived from a passphrase in each process."""
     before = load_average()
-    took: tuple[list[float], list[float]] = ([], [])
-    for repeat in range(repeats + 1):
-        for side, values in zip(sides, took, strict=True):
-            seconds = _link_after_s(side, pair)
-            if repeat:
-                values.append(seconds)
+    took = in_turns(repeats, {side.port: partial(_link_after_s, side, pair) for side in sides})
+    plain, secured = took.values()
     return _figure(
-        "tls.start",
+        "start",
         "Start of duet-device ask until the link is ready",
-        took,
-        unit="s",
-        judged=summarise(took[1]),
+        "s",
+        (plain, secured),
+        judged=summarise(secured),
         judged_unit="s",
         target=Target(comparison="at most", value=0.5),
         load=(before, load_average()),
@@ -164,21 +160,6 @@ def _link_after_s(side: Side, pair: str) -> float:
     return float(parse_json(done.stdout)["ms"]["connect"]) / 1000
 
 
-async def _turns(
-    sides: Sides, requests: Sequence[Iterator[ReasonRequest]], repeats: int, seconds: float
-) -> tuple[list[float], list[float]]:
-    """Measure the throughput of both sides, repeat by repeat; each runs first in turn."""
-    took: tuple[list[float], list[float]] = ([], [])
-    for repeat in range(repeats + 1):
-        for index in (0, 1) if repeat % 2 else (1, 0):
-            # The first is to warm up.
-            length = seconds if repeat else seconds / 2
-            value = await _throughput(sides[index], requests[index], length)
-            if repeat:
-                took[index].append(value)
-    return took
-
-
 def _throughput_figure(
     name: str,
     engine: str,
@@ -188,14 +169,16 @@ def _throughput_figure(
     seconds: float,
 ) -> Figure:
     before = load_average()
-    plain, secured = asyncio.run(_turns(sides, requests, repeats, seconds))
+    measures = {
+        side.port: partial(_throughput, side, own, seconds)
+        for side, own in zip(sides, requests, strict=True)
+    }
+    took = in_turns(repeats, measures)
     return _figure(
-        f"tls.throughput-{name}",
+        f"throughput-{name}",
         f"Throughput, {_STREAMS} streams, {engine}",
-        (plain, secured),
-        unit="tokens/s",
-        judged=ratios(secured, plain),
-        judged_unit="ratio",
+        "tokens/s",
+        list(took.values()),
         target=Target(comparison="at least", value=0.97),
         load=(before, load_average()),
     )
@@ -207,7 +190,7 @@ def _measure(
     request = request_of(manifest, "What is the capital of France, and why?", _TOKENS)
     same = [itertools.repeat(request)] * 2
     if {"handshake", "start", "paced"} & set(wanted):
-        with scripted(pair, _TOKENS, 1 / _PACED) as sides:
+        with _both(pair, 1 / _PACED) as sides:
             if "handshake" in wanted:
                 yield from _handshake_figures(sides, request, repeats)
             if "start" in wanted:
@@ -216,7 +199,7 @@ def _measure(
                 engine = f"engine of {_PACED:.0f} tokens/s a stream"
                 yield _throughput_figure("paced", engine, sides, same, repeats, seconds)
     if "saturated" in wanted:
-        with scripted(pair, _TOKENS, 0.0) as sides:
+        with _both(pair, 0.0) as sides:
             engine = "engine that costs nothing"
             yield _throughput_figure("saturated", engine, sides, same, repeats, seconds)
     if "engine" in wanted:
@@ -228,6 +211,12 @@ def _measure(
         with engines(pair) as sides:
             # One question a stream and repeat: a round is seconds long already.
             yield _throughput_figure("engine", "vLLM", sides, fresh, repeats, 0.0)
+
+
+def _both(pair: str, pause_s: float) -> AbstractContextManager[Sides]:
+    """Services with signals of `_TOKENS`, a token each `pause_s`."""
+    engine = script(tokens=_TOKENS, pause_s=pause_s)
+    return scripted(pair, *(Start(environment=engine, secured=each) for each in (False, True)))
 
 
 def request_of(
@@ -245,39 +234,13 @@ def request_of(
 
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(options.MEASURED_PAIR)
-@click.option(
-    "--repeats", type=click.IntRange(1, 100), default=5, metavar="N", help="Number of repeats."
-)
-@click.option(
-    "--seconds",
-    type=Number(0.1, 3600),
-    default=4.0,
-    metavar="S",
-    help="Length of a throughput run in seconds.",
-)
-@click.option(
-    "--figures",
-    default=",".join(_FIGURES),
-    metavar="NAME,...",
-    help="Figures to measure.",
-)
-@click.option(
-    "--out",
-    type=options.FILE,
-    metavar="FILE",
-    help="Results file; figures in it that are not measured now stay.",
-)
+@options.repeats
+@options.seconds(0.1, default=4.0)
+@options.figures(_FIGURES)
+@options.results_file
 def tls(pair: str, repeats: int, seconds: float, figures: str, out: Path | None) -> None:
     """Measure the cost of mutual TLS: handshake bytes, start of a question, throughput."""
     wanted = options.chosen(figures, _FIGURES, "figure")
     manifest = load_manifest(find_pair(pair))
-    results = new_results(manifest.reference, out)
-    facts = {"command": public_command(), "commit": results.commit}
-    for figure in _measure(pair, manifest, wanted, repeats, seconds):
-        judged, met = figure.judged, {True: "met", False: "not met", None: ""}[figure.met]
-        print(f"{title_of(figure)}: {figure.subject.summary.median:.4g} against "
-              f"{figure.peer.summary.median if figure.peer else 0:.4g} {figure.unit}; "
-              f"{judged.median:.3g} ({judged.min:.3g} to {judged.max:.3g}) {met}")  # fmt: skip
-        results = results.with_figures((figure.model_copy(update=facts),))
-        if out:
-            out.write_text(results.to_json(), "utf-8")
+    measured = _measure(pair, manifest, wanted, repeats, seconds)
+    write_figures(measured, manifest.reference, out)

@@ -21,27 +21,22 @@ class Runnable(Protocol):
     @property
     def name(self) -> str:
         """Unique in its plan."""
-        ...
 
     @property
     def waits_for(self) -> Collection[str]:
         """Stages that must be done first."""
-        ...
 
     @property
     def kind(self) -> str:
         """Stages of a kind take about the same time."""
-        ...
 
     @property
     def usual(self) -> float:
         """Expected minutes until a stage of its kind has run; 0 if unknown."""
-        ...
 
     @property
     def together(self) -> str | None:
         """What stages that may share a process have in common; None if it needs its own."""
-        ...
 
 
 S = TypeVar("S", bound=Runnable)

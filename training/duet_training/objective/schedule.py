@@ -17,7 +17,6 @@ class Schedule(Protocol):
 
     def next(self, price: float, mean_length: float) -> float:
         """Compute lambda_{t+1} from lambda_t and the step's mean |z| in tokens."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ class Trained(Protocol):
 
     def peak_memory(self) -> float:
         """See `duet_training.verl_backend.policy.Policy`."""
-        ...
 
 
 @dataclass

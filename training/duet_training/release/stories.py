@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from duet_training.release import stages
 from duet_training.release.stage import ReleaseStage
+from duet_training.release.stages import HELD_OUT, QUESTIONS, SIGNAL, served
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
@@ -53,31 +53,59 @@ def make_plan(
     `real` holds JSONL files of real questions by name; `peer` is a pair whose reasoner also answers
     them. The served pair is measured if an interpreter with vLLM is given.
     """
-    pair, wide = out / "start" / "pair.yaml", out / "data" / "wide"
-
-    def evaluation(name: str, method: str) -> ReleaseStage:
-        return stages.evaluation(
-            *(out, name, method),
-            before=pair,
-            pair=pair,
-            weights=stages.checkpoint(out, JOINT_STEPS),
-            lengths=(*LENGTHS, DECODER_PROMPT),
-        )
-
-    about = (f"id={NAME}", f"version={VERSION}", f"description='{DESCRIPTION}'")
+    wide, *others = HELD_OUT
     commands = [
         *(_supervised(out, *lessons) for lessons in SUPERVISED),
-        *(stages.generated_problems(out, scope) for scope in stages.HELD_OUT),
-        stages.joint_training(out, pair, JOINT_STEPS, [wide / "train.parquet"], JOINT),
-        *(evaluation("wide", method) for method in ("original", "duet", "alone", stages.SIGNAL)),
-        stages.export(out, out / "pair", (*about, "licence=Apache-2.0"), serving_python),
+        *(_generated_problems(out, scope) for scope in HELD_OUT),
+        ReleaseStage(
+            "joint training",
+            "duet_training run",
+            (
+                f"pair={_pair(out)}",
+                *(f"out={out / 'run'}", f"steps={JOINT_STEPS}"),
+                f"data.train={_rows(out, wide, 'train')}",
+                f"data.validation={_rows(out, wide, 'validation')}",
+                *JOINT,
+            ),
+            _checkpoint(out) / "state.json",
+        ),
+        *(_evaluation(out, wide, method) for method in ("original", "duet", "alone", SIGNAL)),
+        _export(out, serving_python),
+        *(_evaluation(out, name, method) for name in others for method in ("original", "duet")),
     ]
-    for name in stages.HELD_OUT[1:]:
-        commands += [evaluation(name, method) for method in ("original", "duet")]
     if serving_python:
-        commands.append(stages.served(out, real, serving_python, peer))
-        commands.append(stages.wall_clock(out, serving_python))
+        clock = out / "wall_clock.json"
+        commands += [
+            served(out, real, serving_python, peer),
+            # Seconds of the split, and of the reasoner before joint training.
+            ReleaseStage(
+                "wall clock",
+                "duet_training release wall-clock",
+                (str(out),),
+                clock,
+                locations=("--serving-python", str(serving_python)),
+                replaces=(clock,),
+            ),
+        ]
     return commands
+
+
+def _pair(out: Path) -> Path:
+    return out / "start" / "pair.yaml"
+
+
+def _rows(out: Path, scope: str, split: str) -> Path:
+    return out / "data" / scope / f"{split}.parquet"
+
+
+def _checkpoint(out: Path) -> Path:
+    """Return the last checkpoint of joint training."""
+    return out / "run" / "checkpoints" / f"step_{JOINT_STEPS}"
+
+
+def _evaluated(out: Path, method: str, name: str) -> Path:
+    """Return the result file of a method on a generated set."""
+    return out / "evaluations" / f"{method}@{name}.json"
 
 
 def _supervised(out: Path, role: str, lessons: str, steps: int) -> ReleaseStage:
@@ -89,4 +117,58 @@ def _supervised(out: Path, role: str, lessons: str, steps: int) -> ReleaseStage:
             *("--lessons", lessons, f"--{role}-steps", str(steps)),
         ),
         out / "start" / f"{role}-{lessons}.done",
+    )
+
+
+def _generated_problems(out: Path, scope: str) -> ReleaseStage:
+    """Generated problems of a scope; of the first also those that are trained on."""
+    directory, trained = out / "data" / scope, scope == HELD_OUT[0]
+    counts = ("--size", "6000" if trained else "0", "--validation", "200", "--test", str(QUESTIONS))
+    results = (_evaluated(out, method, scope) for method in ("original", "duet"))
+    return ReleaseStage(
+        f"data {scope}",
+        "duet_training data prepare",
+        (f"stories:{scope}", "--out", str(directory), *counts),
+        directory / "report.json",
+        # Training data must not change after joint training has read it.
+        replaces=() if trained else (directory, *results),
+    )
+
+
+def _evaluation(out: Path, name: str, method: str) -> ReleaseStage:
+    """Evaluate on a generated set; the split is compared with the reasoner before joint training."""
+    result = _evaluated(out, method, name)
+    return ReleaseStage(
+        f"{method} on {name}",
+        "duet_training evaluate",
+        (
+            *(f"pair={_pair(out)}", f"data.train={_rows(out, name, 'test')}", f"out={result}"),
+            *(f"method={method}", "temperature=0", *LENGTHS, DECODER_PROMPT),
+            *("objective.stop_at_end_of_reasoning=true", "hardware.threads=2"),
+            *(() if method == "original" else (f"weights={_checkpoint(out)}",)),
+        ),
+        result,
+        replaces=(result,),
+    )
+
+
+def _export(out: Path, serving_python: Path | None) -> ReleaseStage:
+    """Export the run, compared with the trained weights.
+
+    The right answers of the compared set also set the threshold of confidence.
+    """
+    wide = HELD_OUT[0]
+    return ReleaseStage(
+        "export",
+        "duet_training export",
+        (
+            *(str(out / "run"), str(out / "pair"), f"id={NAME}", f"version={VERSION}"),
+            *(f"description='{DESCRIPTION}'", "licence=Apache-2.0", "quantizations=[F16,Q8_0]"),
+            *("default.budget=128", f"parity.data={_rows(out, wide, 'test')}"),
+            *("parity.questions=500", "parity.batch=32"),
+            f"figures.split={_evaluated(out, 'duet', wide)}",
+            f"figures.alone={_evaluated(out, 'original', wide)}",
+        ),
+        out / "pair" / "manifest.json",
+        locations=((f"parity.serving_python={serving_python}",) if serving_python else ()),
     )

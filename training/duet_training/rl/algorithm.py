@@ -27,4 +27,3 @@ class Algorithm(Protocol):
 
     def step(self, problems: list[Problem], step: int, price: float, clock: Clock) -> StepResult:
         """Sample answers to `problems` and update the models with them."""
-        ...

@@ -36,15 +36,12 @@ class Models(Protocol):
 
         Unless `to_end`, a response ends with its reasoning.
         """
-        ...
 
     def decode(self, prompts: Sequence[list[int]]) -> list[Response]:
         """Answers of the decoder."""
-        ...
 
     def guided_prompt(self, question: str, signal: list[int]) -> list[int]:
         """The decoder's prompt with a signal, within its limit."""
-        ...
 
 
 class Method(Protocol):
@@ -54,4 +51,3 @@ class Method(Protocol):
 
     def answer(self, models: Models, problems: Sequence[Problem]) -> list[Outcome]:
         """One outcome for each problem, in their order."""
-        ...

@@ -18,12 +18,9 @@ class Verifier(Protocol):
 
     def score(self, responses: Sequence[str], truths: Sequence[Truth]) -> list[float]:
         """A score in [0, 1] for each response; 1 is right. A response it cannot read scores 0."""
-        ...
 
     def examples(self) -> Sequence[tuple[str, Truth, float]]:
         """Responses with the score they must get, right and wrong ones, for the check at start."""
-        ...
 
     def close(self) -> None:
         """Frees processes, if it has any."""
-        ...

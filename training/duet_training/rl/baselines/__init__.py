@@ -24,15 +24,12 @@ class Baseline(Protocol):
     @property
     def priced(self) -> bool:
         """Whether lambda (`objective.price`) takes part, and so whether it moves."""
-        ...
 
     def limit(self, step: int) -> int | None:
         """The most tokens that a response may have in a step (1, 2, ...); None: no other limit."""
-        ...
 
     def rewards(self, right: Array, lengths: Array, price: float) -> Array:
         """R(z) before the KL term, (Q, S), from scores r and lengths |z|, both (Q, S)."""
-        ...
 
 
 # The name that `method=` takes, and how the baseline follows from the settings. One with settings
