@@ -91,18 +91,23 @@ def test_a_private_pair_is_trained_packed_built_and_measured(tmp_path, capsys):
     assert train_release([str(tmp_path), *given, "--real", str(real)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("python -m ")[1].split(" ")[:3][-1] for line in lines] == [
-        "formulas", "build", "formula-accuracy", "solutions", "served", "solutions",
+        "formulas", "build", "formula-accuracy", "solutions", "build", "served", "wall-clock",
     ]  # fmt: skip
     assert f"--into {Path('i').resolve()}" in lines[0]
     assert lines[2].endswith(f"--results {tmp_path / 'accuracy.json'}")
-    assert f"--measure {real}" in lines[5]
+    assert f"--peer {tmp_path / 'peer' / 'pair'}" in lines[5]
+    assert f"--data {real}" in lines[6]
     assert train_release([str(tmp_path), *given]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert "--data" not in capsys.readouterr().out
 
 
 def test_a_private_pair_needs_its_inputs(tmp_path, capsys):
     assert train_release([str(tmp_path), "--pair", "private-sums-135m"]) == 1
     assert "needs --base, --worked, --into and --serving-python" in capsys.readouterr().err
+    write_pair(tmp_path / "big")
+    peer = ["--peer", str(tmp_path / "big"), "--serving-python", "p"]
+    assert train_release([str(tmp_path), "--pair", "private-sums-135m", *peer]) == 1
+    assert "leave --peer out" in capsys.readouterr().err
 
 
 def test_without_vllm_nothing_is_served(tmp_path, capsys):

@@ -251,7 +251,7 @@ def test_a_pair_that_ships_is_asked_only_what_its_figures_do_not_tell(scripted, 
     asked = len(told.calls)
     ships = tmp_path / "ships"
     package(out, ships)
-    write_pair(tmp_path / "big")
+    _write_large(tmp_path / "big")
     beside = ("--of", str(ships), "--set", f"apples={real}", "--peer", str(tmp_path / "big"))
     assert _serve(tmp_path / "elsewhere", *beside) == 0
     assert [_value(call, "--modes") for call in told.calls[asked:]] == ["large-alone"]
