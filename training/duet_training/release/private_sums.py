@@ -13,7 +13,7 @@ from duet_training.release.stages import served, wall_clock
 from duet_training.sft.command import PRIVATE_PAIR
 
 NAME = PRIVATE_PAIR
-REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 1000
+REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 850
 _PEER = Path(__file__).with_name("solutions.toml")
 GENERATED = 500
 """Generated problems of each kind that accuracy is measured on."""
