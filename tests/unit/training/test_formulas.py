@@ -239,19 +239,13 @@ def test_the_measuring_command_prints_a_table(out, base, annotated, tmp_path, ca
     assert train_formula_accuracy([str(out), "--generated", "1"]) == 0
 
 
-def test_one_model_learns_whole_solutions_and_is_measured(
-    base, annotated, tmp_path, capsys
-) -> None:
-    out, results = tmp_path / "out", tmp_path / "results.json"
+def test_one_model_learns_whole_solutions(base, annotated, tmp_path) -> None:
+    out = tmp_path / "out"
     options = ["--base", str(base), "--annotated", str(annotated), "--rank", "2", "--first", "1"]
     arguments = [str(out), *options, "--steps", "1"]
     assert train_solutions([*arguments, "--minutes", "0"]) == UNFINISHED
     assert train_solutions(arguments) == 0
-    measured = ["--measure", str(annotated), "--part", "2", "--results", str(results)]
-    assert train_solutions([*arguments, *measured]) == 0
-    (figures,) = json.loads(results.read_text())["sets"]
-    assert (figures["set"], figures["questions"]) == ("train", 2)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == figures
+    assert (out / "reasoner" / "model.safetensors").is_file()
 
 
 def test_generated_problems_are_solved_step_by_step() -> None:

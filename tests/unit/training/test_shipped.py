@@ -91,18 +91,23 @@ def test_a_private_pair_is_trained_packed_built_and_measured(tmp_path, capsys):
     assert train_release([str(tmp_path), *given, "--real", str(real)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("python -m ")[1].split(" ")[:3][-1] for line in lines] == [
-        "formulas", "build", "formula-accuracy", "solutions", "served", "solutions",
+        "formulas", "build", "formula-accuracy", "solutions", "build", "served", "wall-clock",
     ]  # fmt: skip
     assert f"--into {Path('i').resolve()}" in lines[0]
     assert lines[2].endswith(f"--results {tmp_path / 'accuracy.json'}")
-    assert f"--measure {real}" in lines[5]
+    assert f"--peer {tmp_path / 'peer' / 'pair'}" in lines[5]
+    assert f"--data {real}" in lines[6]
     assert train_release([str(tmp_path), *given]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert "--data" not in capsys.readouterr().out
 
 
 def test_a_private_pair_needs_its_inputs(tmp_path, capsys):
     assert train_release([str(tmp_path), "--pair", "private-sums-135m"]) == 1
     assert "needs --base, --worked, --into and --serving-python" in capsys.readouterr().err
+    write_pair(tmp_path / "big")
+    peer = ["--peer", str(tmp_path / "big"), "--serving-python", "p"]
+    assert train_release([str(tmp_path), "--pair", "private-sums-135m", *peer]) == 1
+    assert "leave --peer out" in capsys.readouterr().err
 
 
 def test_without_vllm_nothing_is_served(tmp_path, capsys):
@@ -340,9 +345,11 @@ def _set(accuracy: float, *, sent: float = 0.0) -> dict[str, object]:
     found = {"questions": 200, "failures": {}, "accuracy": accuracy, "large_tokens": 6.25}
     found["accuracy_95"] = [accuracy - 0.05, accuracy + 0.05]
     marked = {"right": 100, "right_marked": 7, "wrong": 100, "wrong_marked": 61}
+    compared = {"difference": 0.02, "difference_95": [-0.015, 0.055]}
     return {
         "questions": 200,
         "split": found,
+        "peer": found | {"large_tokens": 50.0} | compared,
         "device": found | {"accuracy": 0.03, "accuracy_95": [0.01, 0.06]},
         "marked_low": marked,
         "numbers_sent": sent,
@@ -358,7 +365,7 @@ def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
     assert "not measured as served" in (into / "README.md").read_text()
     served = {
         "pair_sha256": sha256_of(private / "pair" / MANIFEST_NAME),
-        "peer": "smollm2-135m@1.0.1",
+        "peer": "solutions-135m@0.1.0",
         "sets": {"problems": _set(0.94), "multiarith": _set(0.7, sent=0.5)},
         "elsewhere": {"questions": 60, "answered": 60, "marked": 58},
     }
@@ -374,7 +381,10 @@ def test_figures_of_a_private_pair_lie_beside_its_parts(private, tmp_path):
     assert "3.0% (1.0% to 6.0%)" in page
     assert "it refuses or marks 58." in page
     assert "2,300 steps of the adapter and 900 of the decoder" in page
-    assert "--real multiarith.jsonl \\\n        --peer smollm2-135m" in page
+    assert "of the peer: at most 0.25 | 0.12 (6.2 of 50.0) | met" in page
+    assert "above -2 points | least lower bound -1.5 points | met" in page
+    assert "+2.0 (-1.5 to +5.5)" in page
+    assert "--real multiarith.jsonl" in page
     figures = json.loads((into / "figures.json").read_text())
     assert figures["steps"] == {"reasoner": 2300, "decoder": 900}
     assert sorted(path.name for path in into.iterdir()) == [

@@ -161,9 +161,17 @@ def _serve(out, *more):
     return train_served([str(out), "--serving-python", str(PYTHON), *more])
 
 
+def _write_large(pair):
+    write_pair(pair)
+    manifest = pair / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["reasoner"]["parameters"] *= 3
+    manifest.write_text(json.dumps(content))
+
+
 def test_sets_are_asked_whole_and_failures_count(scripted, real, tmp_path):
     told, out = scripted
-    write_pair(tmp_path / "big")
+    _write_large(tmp_path / "big")
     told.tell({4: {"failed": 3}})
     assert _serve(out, "--set", f"apples={real}", "--peer", str(tmp_path / "big")) == 0
     content = json.loads((out / "served.json").read_text())
@@ -243,7 +251,7 @@ def test_a_pair_that_ships_is_asked_only_what_its_figures_do_not_tell(scripted, 
     asked = len(told.calls)
     ships = tmp_path / "ships"
     package(out, ships)
-    write_pair(tmp_path / "big")
+    _write_large(tmp_path / "big")
     beside = ("--of", str(ships), "--set", f"apples={real}", "--peer", str(tmp_path / "big"))
     assert _serve(tmp_path / "elsewhere", *beside) == 0
     assert [_value(call, "--modes") for call in told.calls[asked:]] == ["large-alone"]
@@ -288,3 +296,24 @@ def test_what_is_no_set(scripted, real, capsys, given, said):
     _, out = scripted
     assert _serve(out, "--set", given.format(real)) == 1
     assert said in capsys.readouterr().err
+
+
+def test_a_peer_of_the_same_size_is_asked_everything_and_compared(scripted, real, tmp_path):
+    told, out = scripted
+    write_pair(tmp_path / "peer")
+    assert _serve(out, "--set", f"apples={real}", "--peer", str(tmp_path / "peer")) == 0
+    asked = {Path(_value(call, "--out")).name: call for call in told.calls}
+    assert _value(asked["wide-peer"], "--limit") == "500"
+    assert _value(asked["apples-peer"], "--limit") == "70"
+    for name, mode, right in (("apples", "duet", 40), ("apples-peer", "large-alone", 33)):
+        rows = [
+            {"cell": f"{mode}/none", "id": f"apples/{number}", "correct": number < right}
+            for number in range(70)
+        ]
+        file = out / "served" / name / "questions.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (out / "served.json").unlink()
+    assert _serve(out, "--set", f"apples={real}", "--peer", str(tmp_path / "peer")) == 0
+    peer = json.loads((out / "served.json").read_text())["sets"]["apples"]["peer"]
+    assert peer["difference"] == pytest.approx(7 / 70, abs=1e-6)
+    assert 0.03 < peer["difference_95"][0] < 0.1 < peer["difference_95"][1] < 0.18

@@ -119,8 +119,9 @@ def signals(pair: str, out: Path, into: Path | None, questions: int) -> None:
 @release.command(cls=Resumable, short_help="Measure the time per question.")
 @click.argument("out", type=PATH)
 @serving_python
-def wall_clock(out: Path, serving_python: Path) -> None:
+@click.option("--data", type=PATH, metavar="JSONL", help="Questions [generated ones].")
+def wall_clock(out: Path, serving_python: Path, data: Path | None) -> None:
     """Measure the seconds per question of the split and of the reasoner alone, without a link."""
     from duet_training.release.wall_clock import measure_wall_clock
 
-    measure_wall_clock(out.resolve(), serving_python.absolute())
+    measure_wall_clock(out.resolve(), serving_python.absolute(), data and data.resolve())

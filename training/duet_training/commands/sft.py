@@ -208,11 +208,6 @@ def formula_accuracy(**given: Any) -> None:
 @click.option("--steps", type=STEPS, default=8000, metavar="N", help="Steps.")
 @click.option("--rate", type=RATE, default=1.5e-3, metavar="R", help="Learning rate.")
 @click.option("--tokens", type=TOKENS, default=1024, metavar="N", help="Tokens per batch.")
-@click.option(
-    "--measure", type=PATH, multiple=True, metavar="JSONL", help="Only evaluate. Repeatable."
-)
-@part
-@results
 @seed("initialization and data")
 @minutes
 @threads

@@ -115,6 +115,7 @@ def collect_private(out: Path) -> dict[str, Any]:
         "steps": steps,
         "served": _of_this_pair(out, "served.json"),
         "formulas": _read(out / "accuracy.json"),
+        "wall_clock": _of_this_pair(out, "wall_clock.json"),
     }
 
 

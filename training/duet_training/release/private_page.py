@@ -5,7 +5,7 @@ from typing import Any
 from duet_contract.manifest import Manifest
 from duet_report.tables import markdown
 from duet_training.release.stages import PRIVATE_HELD_OUT
-from duet_training.release.tables import answered_cell, marked_cells
+from duet_training.release.tables import answered_cell, marked_cells, seconds
 from duet_training.release.targets import percent
 
 SETS = dict(
@@ -15,6 +15,8 @@ SETS = dict(
         strict=True,
     )
 )
+TOKENS, SECONDS = 0.25, 0.4
+"""Shares of the peer's tokens and seconds."""
 _TO_REACH = {
     PRIVATE_HELD_OUT[0]: 0.93,
     PRIVATE_HELD_OUT[1]: 0.80,
@@ -34,7 +36,7 @@ def write_private_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         "## What it can and cannot answer",
         *_reach(served),
         "## Figures",
-        *(_figures(served, figures["formulas"]) if served else ["It was not measured as served."]),
+        *(_figures(figures) if served else ["It was not measured as served."]),
         "## How it was trained",
         _commands(manifest, served),
         _how(figures["steps"]),
@@ -72,19 +74,20 @@ def _reach(served: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _figures(served: dict[str, Any], formulas: dict[str, Any] | None) -> list[str]:
+def _figures(figures: dict[str, Any]) -> list[str]:
+    served, clock = figures["served"], figures.get("wall_clock")
     sets, peer = served["sets"], served["peer"]
     rows = []
     for name, one in sets.items():
         cells = [answered_cell(one["split"], one), percent(one["device"])]
         if peer:
-            cells.append(answered_cell(one.get("peer"), one))
+            cells += [answered_cell(one.get("peer"), one), _difference(one.get("peer"))]
         rows.append(
             (SETS.get(name, f"`{name}`"), str(one["questions"]), *cells, *marked_cells(one))
         )
     sent = sum(one["numbers_sent"] * one["questions"] for one in sets.values())
     head: tuple[str, ...] = ("questions", "", "split", "decoder by itself")
-    head += (f"reasoner of `{peer}`, alone",) if peer else ()
+    head += ("peer", "split - peer") if peer else ()
     text = (
         "Greedy answers of the served pair (its service and llama.cpp) to every question of each "
         "set, with 95% CI and tokens of the large model. A question that fails counts as wrong. "
@@ -96,42 +99,92 @@ def _figures(served: dict[str, Any], formulas: dict[str, Any] | None) -> list[st
     )
     count = sum(one["questions"] for one in sets.values())
     parts = [
-        _targets(sets, formulas),
+        _targets(sets, figures["formulas"], clock),
         text,
         markdown((*head, "right, marked", "wrong, marked"), rows),
         f"Numbers in what left the device, over all {count:,} questions: {sent:.0f}.",
     ]
     if peer:
         parts.append(
-            f"`{peer}` has the same base model without the adapter, which reads the numbers and "
-            "thinks in words; it was not trained on these problems. The same base trained to think "
-            "at length (`duet-train sft solutions`) is the fairer comparison, and was not measured."
+            f"The *peer* (`{peer}`) is the same base model with an adapter of the same shape, taught "
+            "on the same problems to write whole solutions in words with their numbers "
+            "(`duet-train sft solutions`). It answers by itself in vLLM. *split - peer*: difference "
+            "in points, with its 95% CI over questions that both answered."
         )
+    if clock:
+        parts.append(seconds(clock, "peer"))
     return parts
 
 
-def _targets(sets: dict[str, Any], formulas: dict[str, Any] | None) -> str:
+def _difference(peer: dict[str, Any] | None) -> str:
+    if not peer or "difference" not in peer:
+        return ""
+    low, high = (100 * each for each in peer["difference_95"])
+    return f"{100 * peer['difference']:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _targets(
+    sets: dict[str, Any], formulas: dict[str, Any] | None, clock: dict[str, Any] | None
+) -> str:
     rows = []
     for name, wanted in _TO_REACH.items():
         if one := sets.get(name):
             reached = one["split"]["accuracy"] >= wanted
             words = SETS.get(name, f"`{name}`")
             measured = percent(one["split"])
-            rows.append(
-                (f"{words}: at least {wanted:.0%}", measured, "met" if reached else "missed")
-            )
+            rows.append((f"{words}: at least {wanted:.0%}", measured, _met(reached)))
     for each in formulas["sets"] if formulas else ():
         found = each["auroc_checks"]
         if each["set"] in sets and each["set"] not in PRIVATE_HELD_OUT and found is not None:
-            met = "met" if found >= 0.75 else "missed"
             rows.append(
                 (
                     f"`{each['set']}`, right against wrong: AUROC at least 0.75",
                     f"{found:.2f} ({each['questions']} questions)",
-                    met,
+                    _met(found >= 0.75),
                 )
             )
-    return markdown(("target", "measured", "met?"), rows)
+    return markdown(("target", "measured", "met?"), [*rows, *_against_peer(sets, clock)])
+
+
+def _against_peer(sets: dict[str, Any], clock: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    """Rows of tokens, accuracy and seconds against the peer, where it was measured."""
+    rows = []
+    both = {name: one for name, one in sets.items() if "difference" in one.get("peer", ())}
+    if both:
+        own, its = (
+            sum(one[which]["large_tokens"] * one["questions"] for one in both.values())
+            / sum(one["questions"] for one in both.values())
+            for which in ("split", "peer")
+        )
+        least = min(one["peer"]["difference_95"][0] for one in both.values())
+        rows.append(
+            (
+                f"large-model tokens of the peer: at most {TOKENS:.2f}",
+                f"{own / its:.2f} ({own:.1f} of {its:.1f})",
+                _met(own / its <= TOKENS),
+            )
+        )
+        rows.append(
+            (
+                "accuracy on each set: 95% CI of the difference to the peer above -2 points",
+                f"least lower bound {100 * least:+.1f} points",
+                _met(least >= -0.02),
+            )
+        )
+    if clock:
+        found = clock["share_of_seconds"]
+        rows.append(
+            (
+                f"seconds of the peer, end to end on one machine: at most {SECONDS:.1f}",
+                f"{found['median']:.2f} ({found['least']:.2f} to {found['most']:.2f})",
+                _met(found["median"] <= SECONDS),
+            )
+        )
+    return rows
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "missed"
 
 
 def _commands(manifest: Manifest, served: dict[str, Any] | None) -> str:
@@ -140,8 +193,6 @@ def _commands(manifest: Manifest, served: dict[str, Any] | None) -> str:
     real = [name for name in (served["sets"] if served else ()) if name not in SETS]
     if real:
         parts.append(" ".join(f"--real {name}.jsonl" for name in real))
-    if served and served["peer"]:
-        parts.append(f"--peer {served['peer'].split('@')[0]}")
     parts.append("--serving-python .venv/bin/python")
     return "    $ " + " \\\n        ".join(parts)
 

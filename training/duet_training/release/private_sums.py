@@ -1,18 +1,20 @@
 """What makes `private-sums-135m`: formulas over labels, and the peer that it is compared with.
 
 The reasoner is a model of others with an adapter, the decoder is from scratch. The pair is built
-from what the first stage packs. The peer is the same base taught whole solutions in words.
+from what the first stage packs. The peer is the same base taught whole solutions in words; it is
+built as a pair (`solutions.toml`), so that the bench serves it like any other.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from duet_training.release.stage import ReleaseStage
-from duet_training.release.stages import served
+from duet_training.release.stages import served, wall_clock
 from duet_training.sft.command import PRIVATE_PAIR
 
 NAME = PRIVATE_PAIR
-REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 8000
+REASONER_STEPS, DECODER_STEPS, PEER_STEPS = 1650, 1000, 850
+_PEER = Path(__file__).with_name("solutions.toml")
 GENERATED = 500
 """Generated problems of each kind that accuracy is measured on."""
 
@@ -24,7 +26,6 @@ def make_plan(
     into: Path,
     serving_python: Path,
     real: Mapping[str, Path],
-    peer: str | None = None,
 ) -> list[ReleaseStage]:
     """Every stage, in order.
 
@@ -35,12 +36,11 @@ def make_plan(
         into: where adapter, decoder and recipe are packed.
         serving_python: interpreter that has `duet_cloud`.
         real: files of problems to measure on, by name.
-        peer: another pair whose reasoner answers the same files alone.
     """
     start, taught = out / "start", out / "peer"
     given = ("--base", str(base), "--annotated", str(annotated))
     files = [str(file) for file in real.values()]
-    stages = [
+    return [
         ReleaseStage(
             "formulas",
             "duet_training sft formulas",
@@ -71,14 +71,19 @@ def make_plan(
             taught / "solutions.done",
             locations=given,
         ),
-        served(out, real, serving_python, peer),
+        ReleaseStage(
+            "peer pair",
+            "duet_cloud pairs",
+            (
+                *("build", str(_PEER), "--reasoner", str(taught / "reasoner")),
+                *("--decoder", str(out / "pair" / "decoder"), "--out", str(taught / "pair")),
+            ),
+            taught / "pair" / "manifest.json",
+            python=serving_python,
+        ),
+        served(out, real, serving_python, str(taught / "pair")),
+        wall_clock(out, serving_python, next(iter(real.values()), None)),
     ]
-    if files:
-        words = (str(taught), *given, *(part for file in files for part in ("--measure", file)))
-        stages.append(
-            _measured("peer accuracy", "duet_training sft solutions", words, out / "peer.json")
-        )
-    return stages
 
 
 def _measured(name: str, module: str, words: tuple[str, ...], result: Path) -> ReleaseStage:

@@ -85,8 +85,10 @@ def build(arguments: SimpleNamespace) -> None:
     real = read_sets([f"{file.stem}={file}" for file in arguments.real])
     peer = arguments.peer and str(find_pair(arguments.peer).resolve())
     if private:
+        if peer:
+            raise DataError(f"{private_sums.NAME} trains its own peer: leave --peer out")
         given, interpreter = _given(arguments, python)
-        plan = private_sums.make_plan(out, *given, interpreter, real, peer)
+        plan = private_sums.make_plan(out, *given, interpreter, real)
     else:
         plan = stories.make_plan(out, real, python, peer)
     if arguments.dry_run:

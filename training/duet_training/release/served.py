@@ -5,10 +5,12 @@ every question of the generated held-out sets and of each given file. The reason
 computes writes formulas instead of answers, so that the decoder alone takes its place. A
 question that is rejected or fails counts as wrong. The bench also asks out-of-domain questions
 (`elsewhere.jsonl`), to count the answers that the pair marks. `--peer` asks another pair's reasoner
-the first questions of each given file. `--of` measures an existing pair, such as a released one: it
-skips sets for which the pair has figures of as many questions, and rewrites its figures and page.
+the same questions; one of many times the size, only the first of each given file. `--of` measures
+an existing pair, such as a released one: it skips sets for which the pair has figures of as many
+questions, and rewrites its figures and page.
 """
 
+import json
 import random
 import shutil
 from collections.abc import Mapping
@@ -16,12 +18,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from duet_contract.builder import builder_key
 from duet_contract.integrity import sha256_of
 from duet_contract.json_data import json_text, rounded
 from duet_contract.manifest import MANIFEST_NAME, SIGNATURE_NAME, load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.signature import sign_pair
+from duet_report.intervals import bounds, difference_of_means
 from duet_training.data.story_problems.draw import question_lines
 from duet_training.data.word_problems.generate import generated
 from duet_training.errors import DataError
@@ -38,8 +43,8 @@ from duet_training.release.package import renew, served_of
 from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT, QUESTIONS
 
 STREAMS = 16
-# Questions of each file for a peer, which may be many times larger.
-PEER_QUESTIONS = 50
+# Questions of each given file for a peer that is more than LARGE times the size of the pair.
+PEER_QUESTIONS, LARGE = 50, 2
 # Questions about facts, languages and small talk, without a numeric answer.
 ELSEWHERE = Path(__file__).with_name("elsewhere.jsonl")
 _LIMIT_S = 6 * 3600.0
@@ -96,8 +101,10 @@ def measure_served(
             report = run_bench(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in held_out}
             machine = report["machine"]
-        if peer and name in real:
-            sets[name]["peer"] = _peer(peer, real[name], count, work / f"{name}-peer", python)
+        if peer and (name in real or not _large(peer, pair)):
+            file = real[name] if name in real else _generated(name, work / "sets")
+            questions = min(count, PEER_QUESTIONS) if _large(peer, pair) else count
+            sets[name]["peer"] = _peer(peer, file, questions, work / name, python)
         print(f"{name}: {_line(sets[name])}", flush=True)
     elsewhere = told.get("elsewhere") if told else None
     if elsewhere is None or elsewhere["questions"] != _count(ELSEWHERE):
@@ -133,13 +140,41 @@ def _signed(pair: Path, work: Path) -> Path:
     return copy
 
 
-def _peer(peer: str, file: Path, count: int, folder: Path, python: Path) -> dict[str, Any]:
-    """Measure another pair's reasoner alone on a file's first questions."""
-    questions = min(count, PEER_QUESTIONS)
+def _large(peer: str, pair: Path) -> bool:
+    """Return whether the peer's reasoner is many times the size of the pair's."""
+    sizes = [load_manifest(find_pair(each)).reasoner.parameters for each in (peer, str(pair))]
+    return sizes[0] > LARGE * sizes[1]
+
+
+def _peer(peer: str, file: Path, count: int, split: Path, python: Path) -> dict[str, Any]:
+    """Measure another pair's reasoner alone on a file's first `count` questions.
+
+    `split` is the directory of the pair's own run over the same file. Where both answered the same
+    questions, the result has the paired difference in accuracy, split minus peer.
+    """
+    folder = split.with_name(f"{split.name}-peer")
     found = str(find_pair(peer).resolve())
-    asked = BenchRun(found, file, questions, (ALONE,), STREAMS, folder)
-    report = run_bench(asked, python, _LIMIT_S, resume=True)
-    return _figures(cell(report, ALONE)) | {"pair": report["pair"]}
+    report = run_bench(
+        BenchRun(found, file, count, (ALONE,), STREAMS, folder), python, _LIMIT_S, resume=True
+    )
+    figures = _figures(cell(report, ALONE)) | {"pair": report["pair"]}
+    ours, theirs = _right(split, SPLIT), _right(folder, ALONE)
+    if ours and ours.keys() == theirs.keys():
+        both = (np.array([float(right[key]) for key in ours]) for right in (ours, theirs))
+        difference = difference_of_means(*both, paired=True)
+        figures["difference"], figures["difference_95"] = difference.value, bounds(difference)
+    return figures
+
+
+def _right(folder: Path, mode: str) -> dict[str, bool]:
+    """Read which questions a mode answered right in a run of the bench, by their ids."""
+    file = folder / "questions.jsonl"
+    if not file.is_file():
+        return {}
+    rows = map(json.loads, file.read_text("utf-8").splitlines())
+    return {
+        row["id"]: bool(row.get("correct")) for row in rows if row["cell"].startswith(f"{mode}/")
+    }
 
 
 def _elsewhere(pair: Path, folder: Path, python: Path) -> dict[str, Any]:

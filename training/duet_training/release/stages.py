@@ -28,3 +28,16 @@ def served(
         locations=("--serving-python", str(serving_python)),
         replaces=(result,),
     )
+
+
+def wall_clock(out: Path, serving_python: Path, data: Path | None = None) -> ReleaseStage:
+    """Seconds of the split, and of a reasoner that answers `data` by itself."""
+    result = out / "wall_clock.json"
+    return ReleaseStage(
+        "wall clock",
+        "duet_training release wall-clock",
+        (str(out), *(("--data", str(data)) if data else ())),
+        result,
+        locations=("--serving-python", str(serving_python)),
+        replaces=(result,),
+    )

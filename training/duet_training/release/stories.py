@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from duet_training.release.stage import ReleaseStage
-from duet_training.release.stages import HELD_OUT, QUESTIONS, SIGNAL, served
+from duet_training.release.stages import HELD_OUT, QUESTIONS, SIGNAL, served, wall_clock
 
 NAME, VERSION = "stories-5m", "1.1.0"
 DESCRIPTION = "a 5M reasoner and a 2M decoder, trained for the split on generated word problems"
@@ -74,18 +74,9 @@ def make_plan(
         *(_evaluation(out, name, method) for name in others for method in ("original", "duet")),
     ]
     if serving_python:
-        clock = out / "wall_clock.json"
         commands += [
             served(out, real, serving_python, peer),
-            # Seconds of the split, and of the reasoner before joint training.
-            ReleaseStage(
-                "wall clock",
-                "duet_training release wall-clock",
-                (str(out),),
-                clock,
-                locations=("--serving-python", str(serving_python)),
-                replaces=(clock,),
-            ),
+            wall_clock(out, serving_python),
         ]
     return commands
 

@@ -91,8 +91,8 @@ def served(found: dict[str, Any]) -> str:
     return text + "\n\n" + markdown((*head, "right, marked low", "wrong, marked low"), rows)
 
 
-def seconds(measured: dict[str, Any]) -> str:
-    """Write the durations of the split and of the reasoner alone, in seconds."""
+def seconds(measured: dict[str, Any], alone: str = "reasoner before joint training") -> str:
+    """Write the durations of the split and of a reasoner that answers alone, in seconds."""
     share, machine = measured["share_of_seconds"], measured["machine"]
     rows = [
         (
@@ -104,16 +104,17 @@ def seconds(measured: dict[str, Any]) -> str:
         )
         for name, found in (
             ("split", measured["split"]),
-            ("reasoner before joint training", measured["original"]),
+            (alone, measured["original"]),
         )
     ]
     return (
-        f"Seconds for {measured['questions']} held-out problems, one at a time. Both models and "
+        f"Seconds for {measured['questions']} problems that no model was trained on, one at a time. "
+        "Both models and "
         f"the bench share {machine['cores']} cores ({machine['cpu']}), without a link. The split "
-        "runs through its service and includes the decoder; the reasoner alone runs in vLLM's "
+        f"runs through its service and includes the decoder; the {alone} runs in vLLM's "
         f"OpenAI server. Both engines use `{' '.join(measured['engines']['split'])}`, in the same "
         f"environment, one at a time. {measured['repeats']} repeats in alternating order: median "
-        "(minimum to maximum). Ratio of split to reasoner per repeat: "
+        f"(minimum to maximum). Ratio of the split to the {alone} per repeat: "
         f"{share['median']:.2f} ({share['least']:.2f} to {share['most']:.2f}).\n\n"
         + markdown(("", "seconds", "right", "tokens of the large model"), rows)
     )

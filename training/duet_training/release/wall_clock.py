@@ -1,7 +1,8 @@
 """`duet-train release wall-clock OUT`: seconds of the split and of the reasoner alone.
 
 The same questions, one at a time, on one machine, no link between: the split through its service,
-and the reasoner as it was before joint training through vLLM's OpenAI server. The bench starts
+and a reasoner that answers by itself through vLLM's OpenAI server: the pair's own as it was before
+joint training; of a pair that computes, the peer that was taught whole solutions. The bench starts
 both, with the same engine flags in the same environment, one at a time, and asks; with one question
 at once the device answers while the cloud works, so that the seconds hold both models. Which of
 the two is first alternates from repeat to repeat.
@@ -31,8 +32,13 @@ _MODES = {"split": SPLIT, "original": ALONE}
 _LIMIT_S = 3600.0
 
 
-def measure_wall_clock(out: Path, python: Path) -> None:
+def measure_wall_clock(out: Path, python: Path, data: Path | None = None) -> None:
     """Write `out/wall_clock.json`; repeats that are whole in `out/wall_clock` are not run again.
+
+    Args:
+        out: directory of the built pair.
+        python: interpreter that has vLLM.
+        data: file of questions, of which the first are asked; None: generated problems.
 
     Raises:
         TrainingError: a server or the bench failed, or a report is not whole.
@@ -40,9 +46,12 @@ def measure_wall_clock(out: Path, python: Path) -> None:
     """
     work = out / "wall_clock"
     work.mkdir(parents=True, exist_ok=True)
-    questions = work / "questions.jsonl"
-    questions.write_text(question_lines("wide", "test", QUESTIONS, 0), "utf-8")
-    pairs = {"split": out / "pair", "original": _before(out, work / "before")}
+    questions = data or work / "questions.jsonl"
+    if not data:
+        questions.write_text(question_lines("wide", "test", QUESTIONS, 0), "utf-8")
+    computes = load_manifest(out / "pair").answers == "computed"
+    original = out / "peer" / "pair" if computes else _before(out, work / "before")
+    pairs = {"split": out / "pair", "original": original}
     reports = []
     for number in range(REPEATS):
         turns = {

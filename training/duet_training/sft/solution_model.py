@@ -4,29 +4,21 @@ The same base with an adapter of the same shape learns, from the same problems, 
 solutions in words and numbers.
 """
 
-import json
 import random
 import re
 import time
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
-import numpy as np
 import torch
 from transformers.utils import logging as hub_logging
 
-from duet_contract.answers.worked import final_line
-from duet_contract.json_data import json_text
 from duet_contract.quantities import compute
 from duet_contract.quantities.formula import NO_FORMULA
 from duet_contract.vocabulary import HubTokenizer
-from duet_report.intervals import bootstrap_mean, bounds
-from duet_training.data.jsonl import read_jsonl
 from duet_training.data.word_problems.annotated import annotated_rows, read_annotated
 from duet_training.data.word_problems.generate import generated
 from duet_training.data.word_problems.problem import MaskedProblem
@@ -36,15 +28,11 @@ from duet_training.sft.adapted_training import PAIR
 from duet_training.sft.adapter import Adapter, AdapterStudent
 from duet_training.sft.command import UNFINISHED, report
 from duet_training.sft.examples import Example
-from duet_training.sft.formula_measure import Formulas, is_right
 from duet_training.sft.formula_pair import GRAIN, make_pair
 from duet_training.sft.rounds import in_rounds
 from duet_training.sft.trainer import Plan
 
-LONGEST = 256
-"""Tokens of a solution, when measured."""
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
 def solution_in_words(solution: str, answer: str) -> str:
@@ -64,17 +52,6 @@ def worked_steps(problem: MaskedProblem) -> str:
         return f"{problem.sentence}\n#### {NO_FORMULA}"
     steps = "\n".join(map(str, compute(problem.formula, problem.masked.quantities).work))
     return f"{steps}\n#### {problem.answer}"
-
-
-def answer_in(solution: str) -> str:
-    r"""The number behind "####"; the last number of a solution that was cut; empty without one.
-
-    Examples:
-        >>> answer_in("48/2 = 24.\n#### 1,024"), answer_in("She has 24 and"), answer_in("No.")
-        ('1024', '24', '')
-    """
-    found = _NUMBER.findall(final_line(solution)) or _NUMBER.findall(solution)
-    return found[-1].replace(",", "") if found else ""
 
 
 class SolutionTeacher:
@@ -116,14 +93,10 @@ class SolutionTeacher:
 
 
 def train_solutions(arguments: SimpleNamespace) -> int:
-    """Train or measure; return 0 when done, 3 if the time limit ended training."""
+    """Train; return 0 when done, 3 if the time limit ended training."""
     hub_logging.disable_progress_bar()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    return _measure(arguments) if arguments.measure else _train(arguments)
-
-
-def _train(arguments: SimpleNamespace) -> int:
     until = time.monotonic() + 60 * arguments.minutes
     out: Path = arguments.out
     if not (out / PAIR).is_file():
@@ -154,40 +127,3 @@ def _train(arguments: SimpleNamespace) -> int:
     )
     student.merge(pair.reasoner.path)
     return 0 if done else UNFINISHED
-
-
-def _measure(arguments: SimpleNamespace) -> int:
-    pair = load_pair(arguments.out / PAIR)
-    model = Formulas(pair, arguments.base, arguments.out / "adapter", limit=LONGEST)
-    sets: list[dict[str, Any]] = []
-    for file in arguments.measure:
-        rows, _ = read_jsonl(file, "math")
-        if arguments.part and arguments.part < len(rows):
-            rows = random.Random(f"{file.stem}/{arguments.seed}").sample(rows, arguments.part)
-        began = time.monotonic()
-        written = model.write([row.question for row in rows])
-        sets.append(
-            _figures(file.stem, [row.answer for row in rows], written)
-            | {"seconds": time.monotonic() - began}
-        )
-        print(json.dumps(sets[-1]), flush=True)
-    if arguments.results:
-        results = {"command": "duet_training.sft.solutions --measure", "sets": sets}
-        arguments.results.write_text(json_text(results) + "\n", "utf-8")
-    return 0
-
-
-def _figures(
-    name: str, references: Sequence[str], written: Sequence[tuple[str, Sequence[float]]]
-) -> dict[str, Any]:
-    right = []
-    for reference, (solution, _) in zip(references, written, strict=True):
-        answer = answer_in(solution)
-        right.append(bool(answer) and is_right(Fraction(answer), answer, reference))
-    return {
-        "set": name,
-        "questions": len(right),
-        "accuracy": sum(right) / len(right),
-        "interval": bounds(bootstrap_mean(np.array([[float(each)] for each in right]))),
-        "tokens": sum(len(log_probs) for _, log_probs in written) / len(written),
-    }
