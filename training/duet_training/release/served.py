@@ -36,6 +36,7 @@ from duet_training.release.bench import (
 )
 from duet_training.release.package import renew, served_of
 from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT, QUESTIONS
+from duet_training.release.stated import stated_answers
 
 STREAMS = 16
 # Questions of each file for a peer, which may be many times larger.
@@ -95,6 +96,9 @@ def measure_served(
             asked = BenchRun(str(pair), file, count, modes, STREAMS, work / name)
             report = run_bench(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in held_out}
+            if computes:
+                recorded = work / name / "questions.jsonl"
+                sets[name]["answer_in_signal"] = stated_answers(recorded, file)
             machine = report["machine"]
         if peer and name in real:
             sets[name]["peer"] = _peer(peer, real[name], count, work / f"{name}-peer", python)
