@@ -9,10 +9,20 @@ _UP_TO_NINETEEN = (
     "sixteen seventeen eighteen nineteen"
 )
 _UP_TO_NINETY = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = dict(zip(_UP_TO_NINETEEN.split(), range(1, 20), strict=True))
 _TENS = dict(zip(_UP_TO_NINETY.split(), range(20, 100, 10), strict=True))
-_GREAT = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
-_ORDINALS = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth"
+# Plural: bills, or decades. The misspellings are frequent.
+_TENS |= {f"{word[:-1]}ies": value for word, value in _TENS.items()} | {"fourty": 40, "ninty": 90}
+_UNITS = dict(zip(_UP_TO_NINETEEN.split(), range(1, 20), strict=True))
+_SMALL = _UNITS | {
+    f"{tens}{unit}": value + _UNITS[unit]
+    for tens, value in _TENS.items()
+    for unit in _UP_TO_NINETEEN.split()[:9]
+}
+_GREAT = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+MAGNITUDES = {"hundred": 100, **_GREAT}
+"""Words after digits that belong to the number, with their factors."""
+_FIRST_TO_NINTH = "first second third fourth fifth sixth seventh eighth ninth"
+_ORDINALS = dict(zip(_FIRST_TO_NINTH.split(), range(1, 10), strict=True))
 _DENOMINATORS = {
     "half": 2,
     "halve": 2,
@@ -25,19 +35,38 @@ _DENOMINATORS = {
     "eighth": 8,
     "ninth": 9,
     "tenth": 10,
+    "eleventh": 11,
+    "twelfth": 12,
+    "thirteenth": 13,
+    "fourteenth": 14,
+    "fifteenth": 15,
+    "sixteenth": 16,
+    "seventeenth": 17,
+    "eighteenth": 18,
+    "nineteenth": 19,
+    "twentieth": 20,
+    "hundredth": 100,
+    "thousandth": 1000,
+    "millionth": 10**6,
 }
-_WORD = "|".join(sorted([*_SMALL, *_TENS, "hundred", *_GREAT], key=len, reverse=True))
+_WORD = "|".join(sorted([*_SMALL, *_TENS, *MAGNITUDES], key=len, reverse=True))
+# A line may end inside a number.
+_GAP = r"(?:\s{1,3}|-)"
 _SEQUENCE = re.compile(
-    rf"(?<![^\W\d])(?:a[ -](?=(?:hundred|thousand|million|billion)\b))?"
-    rf"(?:{_WORD})(?:(?:[ -]|[ ]and[ ])(?:{_WORD})){{0,12}}(?![^\W\d])",
+    rf"(?<![^\W\d_])(?:a{_GAP}(?=(?:{'|'.join(MAGNITUDES)})\b))?"
+    rf"(?:{_WORD})(?:{_GAP}(?:and{_GAP})?(?:{_WORD})){{0,12}}(?=(?:fold)?(?![^\W\d_]))",
     re.IGNORECASE,
 )
-_AND_PART = re.compile(r"[ -]and[ -](?:a|one)[ -](half|third|quarter)\b", re.IGNORECASE)
+_AND_PART = re.compile(
+    rf"{_GAP}and{_GAP}(?:a|one){_GAP}(half|third|quarter)\b"
+    rf"(?:{_GAP}({'|'.join(MAGNITUDES)})\b)?",
+    re.IGNORECASE,
+)
 _SHARE = re.compile(
-    rf"(?:-({'|'.join(_DENOMINATORS)})s?\b|[ ]({'|'.join(_DENOMINATORS)})s(?=[ ](?:of|as|full)\b))",
+    rf"(?:-({'|'.join(_DENOMINATORS)})s?\b|\s({'|'.join(_DENOMINATORS)})s(?=\s(?:of|as|full)\b))",
     re.IGNORECASE,
 )
-_ORDINAL = re.compile(rf"-(?:{_ORDINALS})\b", re.IGNORECASE)
+_ORDINAL = re.compile(rf"-({'|'.join(_ORDINALS)})\b", re.IGNORECASE)
 
 
 def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
@@ -47,39 +76,48 @@ def read_words(text: str) -> Iterator[tuple[int, int, Fraction]]:
         text: any text.
 
     Yields:
-        Start, end and value of each. "one" alone and ordinals do not count.
+        Start, end and value of each. "one" alone and ordinals of one word do not count.
 
     Examples:
         >>> list(read_words("two hundred and six of twenty-five"))
         [(0, 19, Fraction(206, 1)), (23, 34, Fraction(25, 1))]
-        >>> list(read_words("one of the twenty-first")), list(read_words("two-thirds"))
+        >>> list(read_words("one of the first")), list(read_words("two-thirds"))
         ([], [(0, 10, Fraction(2, 3))])
+        >>> [(end, int(value)) for _, end, value in read_words("tenfold, and two twenties")]
+        [(3, 10), (16, 2), (25, 20)]
     """
     place = 0
     while match := _SEQUENCE.search(text, place):
-        start, place = match.start(), match.end()
+        start = match.start()
         end, number = _longest(match)
+        place = end
         if number is None:
             continue
-        value, place = Fraction(number), end
-        if share := _SHARE.match(text, end):
+        value = Fraction(number)
+        ordinal = _ORDINAL.match(text, end)
+        if ordinal and number >= 20 and number % 10 == 0:
+            place = ordinal.end()
+            yield start, place, value + _ORDINALS[ordinal[1].lower()]
+        elif share := _SHARE.match(text, end):
             # "one third" states a relation; "two thirds" is a number.
             if number > 1:
                 place = share.end()
                 yield start, place, value / _DENOMINATORS[(share[1] or share[2]).lower()]
-            continue
-        if part := _AND_PART.match(text, end):
+        elif part := _AND_PART.match(text, end):
             place = part.end()
-            yield start, place, value + Fraction(1, _DENOMINATORS[part[1].lower()])
-        elif number > 1 and not _ORDINAL.match(text, end):
+            value += Fraction(1, _DENOMINATORS[part[1].lower()])
+            yield start, place, value * MAGNITUDES.get((part[2] or "").lower(), 1)
+        elif number > 1:
             yield start, end, value
 
 
 def _longest(match: re.Match[str]) -> tuple[int, int | None]:
     """End and value of the longest beginning that is one number."""
-    best: tuple[int, int | None] = (match.end(), None)
+    each = list(re.finditer(r"[A-Za-z]+", match[0]))
+    # If the first word begins no number, the second may: "(12) thousand five hundred".
+    best: tuple[int, int | None] = (match.start() + each[0].end(), None)
     words: list[str] = []
-    for word in re.finditer(r"[A-Za-z]+", match[0]):
+    for word in each:
         words.append(word[0].lower())
         value = _value(words)
         if value is not None:
@@ -96,7 +134,7 @@ def _may_continue(words: list[str]) -> bool:
 
 def _value(words: list[str]) -> int | None:
     """Return the number that these words are, if they are one."""
-    total, group, lowest, previous = 0, 0, 10**12, ""
+    total, group, lowest, previous = 0, 0, 10**13, ""
     for word in words:
         if word == "a":
             group = 1

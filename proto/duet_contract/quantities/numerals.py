@@ -8,54 +8,59 @@ Recognized notation, with the value that is read:
 - `5 million`, `2 and a half`: one number. `3rd`: an ordinal, value 3.
 - `9:30`: a time, value 9.5 hours; `am` and `pm` stay in the text.
 - `2024-05-01`, `12/25/2024`, `1.2.3`, more than 30 digits: no value to compute with.
-- `two` to `nine hundred billion`, `a hundred`, `one and a half`, `two thirds of`: numbers in words.
+- `two` to `nine hundred trillion`, `a hundred`, `one and a half`, `two thirds of`, `twenties`,
+  `tenfold`: numbers in words.
+- `Ⅳ`, `①`, `²`, `三`; `🔟`, `🕒` and dice, which have no value to compute with.
+- `II` to `XXXIX`, and Roman numerals from four letters, in capitals: ordinals.
 
 These stay words, because they state a relation and not a quantity: `one`, `zero`, `once`, `twice`,
-`double`, `half`, `a third`, `a quarter`, `a dozen`, `pair`, `both`, and ordinals in words. Units,
-`%` and currencies stay next to the number.
+`double`, `half`, `a third`, `a quarter`, `a dozen`, `pair`, `both`, `hundreds`, and ordinals of one
+word (`first`, `twentieth`). `docs/privacy.md` has the whole list. Units, `%` and currencies stay
+next to the number. Number words of other languages stay.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from duet_contract.quantities.number_words import read_words
+from duet_contract.quantities.folding import IDEOGRAPH, OTHER, VULGAR, Folded, fold
+from duet_contract.quantities.number_words import MAGNITUDES, read_words
 
 Kind = Literal["number", "word", "fraction", "ordinal", "time", "date", "exponent", "code"]
 MOST_DIGITS = 30
 """Digits; a longer number has no value, since it is not a quantity and slows computation."""
 
-# Replacements for characters of categories No and Nl, of which `re` has no class.
-_VULGAR, _OTHER, _TAKEN = "\ue000", "\ue001", "\ue002"
 _SUPERSCRIPTS = frozenset("⁰¹²³⁴⁵⁶⁷⁸⁹")
 
-_MAGNITUDE = {
-    "hundred": 100,
-    "thousand": 1000,
-    "million": 10**6,
-    "billion": 10**9,
-    "trillion": 10**12,
-}
 _PART = {"half": Fraction(1, 2), "third": Fraction(1, 3), "quarter": Fraction(1, 4)}
-_AND_PART = r"(?:[ -]and[ -](?:a|one)[ -](?P<part>half|third|quarter)\b)?"
+_GAP = r"(?:\s{1,3}|-)"
+_MAGNITUDE = rf"(?:{'|'.join(MAGNITUDES)})"
+_AND_PART = (
+    rf"(?:{_GAP}and{_GAP}(?:a|one){_GAP}(?P<part>half|third|quarter)\b"
+    rf"(?:{_GAP}(?P<great>{_MAGNITUDE})\b)?)?"
+)
+_ROMAN = r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _NUMBERS = re.compile(
     rf"""
     (?P<date>\d{{4}}-\d\d?-\d\d?(?!\d) | \d\d?/\d\d?/\d{{2,4}}(?!\d) | \d\d?\.\d\d?\.\d{{4}}(?!\d))
   | (?P<time>(?<!\d)\d\d?:\d\d(?::\d\d)?(?!\d))
-  | (?P<sign>(?<![^\s(\[=:])[-\u2212](?=\.?[\d{_VULGAR}]))?
+  | (?P<sign>(?<![^\s(\[=:])[-\u2212](?=\.?[\d{VULGAR}]))?
     (?:
         (?P<whole>\d+)[ -](?P<top>\d+)[/\u2044](?P<bottom>\d+)(?![/\d])
       | (?P<over>\d+)[/\u2044](?P<under>\d+)(?![/\d])
-      | (?:(?P<before>\d+)[ ]?)?(?P<vulgar>{_VULGAR})
+      | (?:(?P<before>\d+)[ ]?)?(?P<vulgar>{VULGAR})
       | (?P<core>(?<![\w.])\.\d+ | \d+(?:[.,'\u2019\u00a0\u202f\u2009]\d+){{0,12}})
         (?P<exponent>[eE][+-]?\d\d?(?!\w))?
         (?:(?P<ordinal>st|nd|rd|th)\b
-          | (?:[ -](?P<magnitude>hundred|thousand|million|billion|trillion)\b)? {_AND_PART})
+          | (?:{_GAP}?(?P<magnitude>{_MAGNITUDE}(?:{_GAP}{_MAGNITUDE})?)\b)? {_AND_PART})
     )
-  | (?P<other>{_OTHER})
+  | (?P<other>{OTHER})
+  | (?P<ideographs>{IDEOGRAPH}+)
+  | (?<![^\W_])(?-i:(?=[IVX]{{2,}}(?![^\W_])|[IVXLCDM]{{4,}}(?![^\W_]))(?P<roman>{_ROMAN}))(?![^\W_])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -87,39 +92,21 @@ def find_numerals(text: str) -> list[Numeral]:
         >>> [str(each.value) for each in find_numerals("Two boxes of 1,5kg and 2 1/2 cups")]
         ['2', '3/2', '5/2']
     """
-    shadow = _shadow(text)
+    folded = fold(text)
     found: list[Numeral] = []
     end = 0
-    for numeral in sorted([*_digits(text, shadow), *_words(shadow)], key=lambda n: n.start):
+    for numeral in sorted([*_digits(folded), *_words(folded.text)], key=lambda n: n.start):
         if numeral.start >= end:
-            found.append(numeral)
             end = numeral.end
+            start, stop = folded.span(numeral.start, end)
+            found.append(replace(numeral, start=start, end=stop))
     return found
 
 
-def _shadow(text: str) -> str:
-    """Return a text of equal length, with ASCII digits and replacements for other numeric signs."""
-    if text.isascii():
-        return text
-    return "".join(map(_shadow_of, text))
-
-
-def _shadow_of(character: str) -> str:
-    if character in (_VULGAR, _OTHER):
-        return _TAKEN
-    category = unicodedata.category(character)
-    if category == "Nd":
-        return str(unicodedata.digit(character))
-    if category in ("No", "Nl"):
-        value = unicodedata.numeric(character, 0.0)
-        return _VULGAR if 0 < value < 1 else _OTHER
-    return character
-
-
-def _digits(text: str, shadow: str) -> Iterator[Numeral]:
+def _digits(folded: Folded) -> Iterator[Numeral]:
     place = 0
-    while match := _NUMBERS.search(shadow, place):
-        numeral = _read(match, text)
+    while match := _NUMBERS.search(folded.text, place):
+        numeral = _read(match, folded.visible)
         yield numeral
         place = numeral.end
 
@@ -134,7 +121,11 @@ def _read(match: re.Match[str], text: str) -> Numeral:
         sign = text[start]
         kind: Kind = "exponent" if sign in _SUPERSCRIPTS else "number"
         return Numeral(start, end, kind, _numeric(sign))
-    if match["sign"] and text[:start].rstrip()[-1:].isnumeric():
+    if match["ideographs"]:
+        return Numeral(start, end, "word", _numeric(text[start]) if end == start + 1 else None)
+    if match["roman"]:
+        return Numeral(start, end, "ordinal", Fraction(_roman(match["roman"])))
+    if match["sign"] and _before(text, start).isnumeric():
         start += 1  # "5 -3": the minus is not the number's own
         sign_value = 1
     else:
@@ -153,9 +144,24 @@ def _read(match: re.Match[str], text: str) -> Numeral:
     return Numeral(start, end, "fraction", _times(value, sign_value))
 
 
+def _before(text: str, place: int) -> str:
+    """Return the last character before a place that is not white space; empty if there is none."""
+    while place and text[place - 1].isspace():
+        place -= 1
+    return text[place - 1 : place] if place else ""
+
+
+def _roman(numeral: str) -> int:
+    digits = [_ROMAN_DIGITS[each] for each in numeral]
+    return sum(
+        -digit if digit < following else digit
+        for digit, following in zip(digits, [*digits[1:], 0], strict=True)
+    )
+
+
 def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
     core = match["core"]
-    if match.string[: match.start("core")].endswith(","):
+    if match.string.startswith(",", match.start("core") - 1):
         core = core.split(",")[0]  # "3,4,5" is a list
     used, value = read_decimal(core)
     if used < len(match["core"]):
@@ -167,9 +173,11 @@ def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
     if match["ordinal"]:
         kind = "ordinal"
     if value is not None and match["magnitude"]:
-        value *= _MAGNITUDE[match["magnitude"].lower()]
+        for word in re.findall(_MAGNITUDE, match["magnitude"].lower()):
+            value *= MAGNITUDES[word]
     if value is not None and match["part"]:
         value += _PART[match["part"].lower()]
+        value *= MAGNITUDES.get((match["great"] or "").lower(), 1)
     return Numeral(start, match.end(), kind, _times(value, sign))
 
 

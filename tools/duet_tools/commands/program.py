@@ -13,6 +13,7 @@ PROGRAM = Program(
         "link": ("duet_tools.link.command:link", "Emulate a link in front of a TCP service."),
         "capacity": ("duet_tools.fleet.command:capacity", "Simulate devices that ask replicas."),
         "local": ("duet_tools.bench.local_server:local", "Measure the device's local server."),
+        "privacy": ("duet_tools.privacy.command:privacy", "Capture what leaves a device."),
         "faults": ("duet_tools.faults.command:faults", "Break things and count what holds."),
         "replicas": ("duet_tools.fleet.scaling:replicas", "Measure replicas, metrics and traces."),
         "tls": ("duet_tools.tls.figures:tls", "Measure the cost of mutual TLS."),

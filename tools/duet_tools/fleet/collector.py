@@ -44,10 +44,17 @@ def scraping(port: int) -> Iterator[Scraped]:
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Receives spans over OTLP, and counts them."""
+    """Receives spans over OTLP, and counts them.
 
-    def __init__(self) -> None:
+    Args:
+        keeps: whether to keep them.
+    """
+
+    def __init__(self, *, keeps: bool = False) -> None:
         self.spans = 0
+        self.kept: list[bytes] = []
+        """What was received, serialised."""
+        self._keeps = keeps
         self.address = ""
 
     def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
@@ -55,14 +62,16 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
         self.spans += sum(
             len(scope.spans) for each in request.resource_spans for scope in each.scope_spans
         )
+        if self._keeps:
+            self.kept.append(request.SerializeToString())
         return trace_service_pb2.ExportTraceServiceResponse()
 
 
 @contextmanager
-def collector() -> Iterator[Collector]:
-    """Receive spans on a port of this machine."""
+def collector(*, keeps: bool = False) -> Iterator[Collector]:
+    """Receive spans on a port of this machine; see `Collector`."""
     server = grpc.server(ThreadPoolExecutor(1))
-    found = Collector()
+    found = Collector(keeps=keeps)
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(found, server)  # type: ignore[no-untyped-call]
     found.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()

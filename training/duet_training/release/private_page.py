@@ -104,6 +104,14 @@ def _figures(figures: dict[str, Any]) -> list[str]:
         markdown((*head, "right, marked", "wrong, marked"), rows),
         f"Numbers in what left the device, over all {count:,} questions: {sent:.0f}.",
     ]
+    stated = [one["answer_in_signal"] for one in sets.values() if "answer_in_signal" in one]
+    if stated:
+        signals, found = (sum(each[name] for each in stated) for name in ("signals", "stated"))
+        parts.append(
+            f"Signals in which the right answer stands: {found} of {signals:,} ({found / signals:.2%})."
+            " The reasoner never reads a number, so that it can state the answer by chance alone: "
+            "by a constant of the formula, such as the 2 of `a/2`."
+        )
     if peer:
         parts.append(
             f"The *peer* (`{peer}`) is the same base model with an adapter of the same shape, taught "

@@ -41,6 +41,7 @@ from duet_training.release.bench import (
 )
 from duet_training.release.package import renew, served_of
 from duet_training.release.stages import HELD_OUT, PRIVATE_HELD_OUT, QUESTIONS
+from duet_training.release.stated import stated_answers
 
 STREAMS = 16
 # Questions of each given file for a peer that is more than LARGE times the size of the pair.
@@ -100,6 +101,9 @@ def measure_served(
             asked = BenchRun(str(pair), file, count, modes, STREAMS, work / name)
             report = run_bench(asked, python, _LIMIT_S, resume=True)
             sets[name] = of_report(report) | {"generated": name in held_out}
+            if computes:
+                recorded = work / name / "questions.jsonl"
+                sets[name]["answer_in_signal"] = stated_answers(recorded, file)
             machine = report["machine"]
         if peer and (name in real or not _large(peer, pair)):
             file = real[name] if name in real else _generated(name, work / "sets")

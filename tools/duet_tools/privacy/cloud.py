@@ -1,0 +1,68 @@
+"""A cloud that answers with a formula, and breaks as often as a way of asking needs."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Self
+
+import grpc
+
+from duet_contract.v1.inference_pb2 import (
+    FINISH_REASON_END_OF_REASONING,
+    SIGNAL_ENCODING_TEXT,
+    ReasonRequest,
+    ReasonResponse,
+    SignalChunk,
+    SignalEnd,
+)
+from duet_contract.v1.inference_pb2_grpc import (
+    InferenceServiceServicer,
+    add_InferenceServiceServicer_to_server,
+)
+
+FORMULA = ("a", "-b")
+"""Text of the signal, in chunks. Its sign depends on the numbers."""
+
+
+class FormulaCloud(InferenceServiceServicer):
+    """Serves on a free port, as a context manager.
+
+    Args:
+        refuses: whether every question's first call is refused as unavailable.
+        cuts: whether every question's first call breaks after the first chunk.
+    """
+
+    def __init__(self, *, refuses: bool = False, cuts: bool = False) -> None:
+        self._refuses, self._cuts = refuses, cuts
+        self.is_first = True
+        """Whether the next call is a question's first; set by who asks."""
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        add_InferenceServiceServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(grace=None).wait()
+
+    def Reason(  # noqa: N802 (gRPC's name)
+        self, request: ReasonRequest, context: grpc.ServicerContext
+    ) -> Iterator[ReasonResponse]:
+        """See inference.proto."""
+        breaks, self.is_first = self.is_first, False
+        if breaks and self._refuses:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "try again")
+        held = request.signal_prefix.text
+        for chunk in FORMULA[1 if held else 0 :]:
+            yield ReasonResponse(chunk=SignalChunk(text=chunk))
+            if breaks and self._cuts:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
+        yield ReasonResponse(
+            end=SignalEnd(
+                finish_reason=FINISH_REASON_END_OF_REASONING,
+                encoding=SIGNAL_ENCODING_TEXT,
+                signal_tokens=1 if held else len(FORMULA),
+                prefix_tokens=1 if held else 0,
+            )
+        )

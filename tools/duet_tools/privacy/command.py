@@ -1,0 +1,139 @@
+"""`duet-bench privacy`: captures what leaves a device, and judges it."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from duet_contract.errors import ContractError
+from duet_contract.pairs import DEFAULT_PAIR
+from duet_device.errors import DeviceError
+from duet_tools import options
+from duet_tools.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from duet_tools.privacy.questions import Twins
+    from duet_tools.results.privacy import Captured, Written
+
+MIXTURES = "random mixtures"
+# One of so many questions is also asked in each of the other ways.
+_OTHER_WAYS = 50
+
+
+@click.command(epilog=options.EXIT_CODES)
+@options.pair(DEFAULT_PAIR)
+@click.option(
+    "--questions",
+    type=click.IntRange(2, 10**6),
+    default=10_000,
+    show_default=True,
+    help="Number of random questions.",
+)
+@click.option(
+    "--data",
+    type=options.FILE,
+    multiple=True,
+    metavar="FILE",
+    help="JSONL file of questions that are asked as well. Repeatable.",
+)
+@click.option("--seed", type=options.SEED, default=0, show_default=True, help="Random seed.")
+@click.option(
+    "--cloud/--no-cloud",
+    default=True,
+    help="Also search a service's log, metrics and traces [default: on].",
+)
+@click.option(
+    "--out",
+    type=options.FILE,
+    metavar="FILE",
+    help="Results file; written after each set of questions.",
+)
+def privacy(
+    pair: str, questions: int, data: tuple[Path, ...], seed: int, cloud: bool, out: Path | None
+) -> int:
+    """Capture what a device sends before encryption, and search it for numbers.
+
+    Every question is asked twice, with other numbers the second time: both requests must be the
+    same bytes. Exit code 1 if a number left the device.
+    """
+    # Imported here, so that --help comes at once.
+    from duet_device.pairs.pair import open_pair
+    from duet_tools.privacy.capture import OTHERS, PLAIN, Capture
+    from duet_tools.privacy.questions import mixtures
+    from duet_tools.privacy.written import search_service
+    from duet_tools.results.machine import commit, describe_machine
+    from duet_tools.results.privacy import PrivacyResults
+
+    try:
+        opened = open_pair(pair, allow_unsigned=True)
+    except (ContractError, DeviceError) as error:
+        raise UsageProblem(str(error)) from error
+    if opened.manifest.quantities != "private":
+        raise UsageProblem(f"{opened.manifest.id} sends numbers: give --pair {DEFAULT_PAIR}")
+    captured: list[Captured] = []
+    written: list[Written] = []
+    versions = describe_machine().versions
+
+    def results() -> PrivacyResults:
+        return PrivacyResults(
+            pair=opened.manifest.reference,
+            date=datetime.now(UTC).date().isoformat(),
+            commit=commit(),
+            versions={name: versions[name] for name in ("grpcio", "protobuf") if name in versions},
+            seed=seed,
+            captured=tuple(captured),
+            written=tuple(written),
+        )
+
+    def save() -> None:
+        if out:
+            out.write_text(results().to_json(), "utf-8")
+
+    draws = random.Random(f"mixtures/{seed}")
+    sources: dict[str, list[Twins]] = {MIXTURES: list(mixtures(draws, questions // 2))}
+    sources |= {path.stem: list(_read(path, seed)) for path in data}
+    if cloud:
+        written += search_service(opened, seed)
+        save()
+    capture = Capture(opened)
+    try:
+        for way in OTHERS:
+            some = [each for twins in sources.values() for each in twins[::_OTHER_WAYS]]
+            captured.append(capture.run(way, "all", some))
+            click.echo(_line(captured[-1]), err=True)
+            save()
+        for source, twins in sources.items():
+            captured.append(capture.run(PLAIN, source, twins))
+            click.echo(_line(captured[-1]), err=True)
+            save()
+    finally:
+        capture.close()
+    found = results()
+    for each in found.written:
+        click.echo(f"{each.what}: {each.numbers_found} numbers in {each.bytes} bytes", err=True)
+    return int(found.failed)
+
+
+def _read(path: Path, seed: int) -> "Iterator[Twins]":
+    from duet_contract.json_data import parse_json
+    from duet_tools.files import read_text
+    from duet_tools.privacy.questions import with_other_numbers
+
+    rng = random.Random(f"{path.stem}/{seed}")
+    # Not by `splitlines`: JSON may contain other line separators.
+    for number, line in enumerate(read_text(path).strip("\n").split("\n"), 1):
+        try:
+            question = parse_json(line)["question"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UsageProblem(f"{path.name}, line {number}, has no question") from error
+        yield with_other_numbers(str(question), rng)
+
+
+def _line(row: "Captured") -> str:
+    return (
+        f"{row.way}, {row.source}: {row.numbers_sent} numbers in {row.requests} requests for "
+        f"{row.questions} questions; {row.twins_told_apart} of {row.twins} pairs told apart"
+    )
