@@ -97,6 +97,18 @@ def find_numerals(text: str) -> list[Numeral]:
     return found
 
 
+def last_before(text: str, end: int) -> str:
+    """Return the last character of `text[:end]` that is not white space, without a copy of it.
+
+    Examples:
+        >>> last_before("$ 3", 2), last_before(" 3", 1)
+        ('$', '')
+    """
+    while end and text[end - 1].isspace():
+        end -= 1
+    return text[end - 1 : end] if end else ""
+
+
 def _shadow(text: str) -> str:
     """Return a text of equal length, with ASCII digits and replacements for other numeric signs."""
     if text.isascii():
@@ -134,7 +146,7 @@ def _read(match: re.Match[str], text: str) -> Numeral:
         sign = text[start]
         kind: Kind = "exponent" if sign in _SUPERSCRIPTS else "number"
         return Numeral(start, end, kind, _numeric(sign))
-    if match["sign"] and text[:start].rstrip()[-1:].isnumeric():
+    if match["sign"] and last_before(text, start).isnumeric():
         start += 1  # "5 -3": the minus is not the number's own
         sign_value = 1
     else:
@@ -155,7 +167,7 @@ def _read(match: re.Match[str], text: str) -> Numeral:
 
 def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
     core = match["core"]
-    if match.string[: match.start("core")].endswith(","):
+    if match.string.endswith(",", 0, match.start("core")):
         core = core.split(",")[0]  # "3,4,5" is a list
     used, value = read_decimal(core)
     if used < len(match["core"]):
