@@ -106,8 +106,8 @@ def test_last_chunk_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDe
 
 
 def happens(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true within a few seconds."""
-    until = time.monotonic() + 5
+    """Whether it comes true in time."""
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if condition():
             return True

@@ -291,7 +291,7 @@ def test_ctrl_c_keeps_what_is_done(installed: Path, tmp_path: Path) -> None:
                 assert time.monotonic() < end
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED
     assert said.splitlines()[-1] == "duet-device: interrupted"
     assert [row["id"] for row in rows(tmp_path / "a")] == ["1", "2"]

@@ -81,7 +81,7 @@ class Verbose:
 
     def _waits(self, context: grpc.ServicerContext, signal: str) -> bool:
         """Wait for the device to look; return False once it has ended the call."""
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while time.monotonic() < until and context.is_active():
             ids = list(self._decoder.ids)
             if b" A:" in bytes(ids) and signal_of(ids) == signal:
