@@ -18,6 +18,8 @@ from tests.doubles.capture import captured, payload
 from tests.doubles.service import self_signed
 from tests.doubles.tcp import serving
 
+pytestmark = pytest.mark.alone
+
 
 def talk(address: str) -> None:
     """TLS: small chunks down, as a signal comes, and then a few hundred kilobytes."""

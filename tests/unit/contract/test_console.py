@@ -22,7 +22,7 @@ def start(program: str, redirection: str = "", **options: object) -> subprocess.
 
 
 def ends(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -63,7 +63,7 @@ def test_a_full_pipe_is_waited_for(unbuffered: str) -> None:
     time.sleep(0.2)
     with os.fdopen(reader, "rb") as stream:
         assert stream.read() == b"x" * size + b"\n"
-    assert process.wait(timeout=30) == 0
+    assert process.wait(60) == 0
 
 
 def test_an_empty_pipe_is_waited_for() -> None:

@@ -121,7 +121,7 @@ def test_the_cloud_is_asked_while_the_decoder_loads(
     with ScriptedCloud(says(tokens(*b"ab"), done(2))) as cloud:
 
         def load(_: Pair, __: int | None) -> ScriptedDecoder:
-            assert cloud.asked.wait(5)
+            assert cloud.asked.wait(60)
             return decoder
 
         monkeypatch.setattr(client, "load_decoder", load)

@@ -453,6 +453,6 @@ def test_closed_stdout_ends_quietly(home: Path) -> None:
     os.close(reader)
     process = subprocess.Popen([sys.executable, "-c", program], stdout=writer, stderr=-1)
     os.close(writer)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert err == b""
     assert process.returncode == ExitCode.STDOUT_CLOSED

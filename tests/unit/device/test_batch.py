@@ -72,7 +72,7 @@ def test_signals_of_the_next_questions_arrive_while_the_decoder_answers(
         seen.release()
         if len(cloud.requests) == 3:
             enough.set()
-        assert enough.wait(20)
+        assert enough.wait(60)
         yield from BECAUSE(request, context)
 
     order: list[int] = []
@@ -122,10 +122,10 @@ def test_leaving_early_cancels_what_is_in_flight(pair: Pair, decoder: ScriptedDe
     ):
         for _, event in asking.stream_all(["a?", "b?"]):
             if isinstance(event, Result):
-                assert there.wait(20)
+                assert there.wait(60)
                 break
         assert asking.ask("c?").answer == "häppy 🙂"
-        assert over.wait(20)
+        assert over.wait(60)
 
 
 def test_a_client_answers_one_batch_or_question_at_a_time(

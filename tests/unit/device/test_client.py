@@ -158,7 +158,7 @@ def test_a_stream_that_is_dropped_or_closed_stops_the_cloud(
             del stream
         else:
             stream.close()
-        assert cloud.ended.wait(10)
+        assert cloud.ended.wait(60)
         cloud.script = says(done(0))
         assert client.ask(QUESTION).receipt.source == "duet"
 
@@ -216,7 +216,7 @@ def test_close_stops_a_question_of_another_thread(pair: Pair, opened: Opened) ->
         threading.Timer(0.1, client.close).start()
         with pytest.raises(Interrupted):
             client.ask(QUESTION)
-        assert cloud.ended.wait(10)
+        assert cloud.ended.wait(60)
     client.close()
     assert opened.decoders[0].closed
 
@@ -282,14 +282,14 @@ def test_a_decoder_that_cannot_be_loaded_stops_the_cloud(
     with ScriptedCloud(hangs) as cloud:
 
         def fails(*_: object) -> None:
-            assert cloud.asked.wait(5)
+            assert cloud.asked.wait(60)
             raise ModelProblem("no such file")
 
         monkeypatch.setattr(client_module, "load_decoder", fails)
         events: list[Event] = []
         with Client(pair, server=cloud.address) as client, pytest.raises(ModelProblem):
             events.extend(client.stream(QUESTION))
-        assert cloud.ended.wait(10)
+        assert cloud.ended.wait(60)
 
 
 def test_settings_of_one_question(

@@ -396,7 +396,7 @@ def test_a_revocation_while_a_renewal_signs_revokes_what_it_signs(
     monkeypatch.setattr(certificates, "device_certificate", sign_slowly)
     with ThreadPoolExecutor() as threads:
         renewal = threads.submit(authority.renew, serial, identities.signing_request())
-        assert signing.wait(10)
+        assert signing.wait(60)
         left = revocation()
         revoked.set()
         assert renewal.result() is not None
