@@ -95,11 +95,13 @@ check-code: $(READY)
 check-tests: $(READY)
 	$(BIN)/python -m pytest -q -n $(WORKERS) -m 'not slow' tests/unit/contract tests/unit/device
 
-# Unit tests share nothing, and wait a lot; an engine or Ray has the machine to itself.
+# Unit tests share nothing, and wait a lot, as do the files that start no engine; an engine or Ray has
+# the machine to itself.
 WORKERS ?= 2
 test: $(READY) pair measured-pair lint test-training ## lint, types, and every test
 	$(BIN)/python -m pytest -n $(WORKERS) tests/unit
-	$(BIN)/python -m pytest tests/integration tests/e2e
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not engine and not alone' tests/integration tests/e2e
+	$(BIN)/python -m pytest -m 'engine or alone' tests/integration tests/e2e
 
 # An exported reasoner is compared in the other environment's vLLM, where that is there.
 test-training: $(TRAINING_READY) ## the tests of training/ alone

@@ -35,4 +35,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words = ["status", "--next"]
         return PROGRAM.run(words, obj=started)
 
-    return console.run("duet-device", command, install=INSTALL)
+    return console.run("duet-device", command, install=INSTALL, ends_process=arguments is None)

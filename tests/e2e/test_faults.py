@@ -8,6 +8,8 @@ import pytest
 from duet_tools.faults.matrix import ROWS, run
 from duet_tools.faults.trials import Row
 
+pytestmark = pytest.mark.alone
+
 # Without a signature, which a home of no publisher takes.
 PAIR = Path(str(files("duet_pairs"))) / "stories-5m"
 

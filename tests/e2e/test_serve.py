@@ -33,7 +33,7 @@ def _last_line(result):
 
 
 def _gone(processes):
-    _, alive = psutil.wait_procs(processes, timeout=15)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     return not alive
 
 
@@ -58,6 +58,7 @@ def test_a_pair_that_is_not_what_its_manifest_says(thinking_pair, tmp_path):
     assert _last_line(result).startswith("duet-cloud: ")
 
 
+@pytest.mark.engine
 def test_a_port_in_use(service, real_pair):
     port = service.address.rsplit(":", 1)[1]
     result = _serve("--pair", str(real_pair), "--port", port)
@@ -117,7 +118,7 @@ def test_two_versions_of_a_thinking_pair_serve_and_drain(thinking_pair, tmp_path
             first = next(call)
             assert first.HasField("chunk")
             service.process.send_signal(signal.SIGTERM)
-            service.wait_event("draining", 10)
+            service.wait_event("draining", 60)
             with pytest.raises(grpc.RpcError) as caught:
                 list(stub.Reason(ReasonRequest(question="too late")))
             assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
@@ -143,7 +144,7 @@ def test_ctrl_c_in_a_terminal_finishes_what_runs(thinking_pair, tmp_path):
             call = stub.Reason(request)
             next(call)
             os.killpg(service.process.pid, signal.SIGINT)
-            service.wait_event("draining", 10)
+            service.wait_event("draining", 60)
             *_, last = call
         assert last.end.signal_tokens == undisturbed.end.signal_tokens
         assert last.end.finish_reason == undisturbed.end.finish_reason

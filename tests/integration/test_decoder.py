@@ -205,11 +205,11 @@ def test_a_rollback_is_far_cheaper_than_a_step(decoder: Decoder, ids: list[int])
     restart(decoder, ids)
     steps, rollbacks = [], []
     for _ in range(8):
-        began = time.process_time()
+        began = time.thread_time()
         decoder.evaluate(ids[:1])
-        evaluated = time.process_time()
+        evaluated = time.thread_time()
         decoder.keep(len(ids))
-        rollbacks.append(time.process_time() - evaluated)
+        rollbacks.append(time.thread_time() - evaluated)
         steps.append(evaluated - began)
     assert decoder.rolls_back
     assert min(rollbacks) < min(steps) / 10

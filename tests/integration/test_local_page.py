@@ -94,7 +94,7 @@ def test_the_signal_appears_as_it_arrives_and_escape_stops_it(
     assert text(tab, "sent").startswith("why?")
     assert text(tab, "answer") == ""
     tab.press("Escape", 27)
-    assert cloud.ended.wait(30)
+    assert cloud.ended.wait(60)
     tab.wait_for("document.getElementById('problem').textContent === 'Stopped.'")
     assert tab.value("document.getElementById('send').disabled") is False
 

@@ -96,7 +96,7 @@ def test_a_receipt_is_the_same_through_a_server(device: Device, options: Sequenc
         # What a question left in the decoder changes nothing for the next.
         assert device.receipt(*options) == without
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(60) == 0
     assert not (device.home / SOCKET_NAME).exists()
 
 
@@ -115,8 +115,8 @@ def test_an_interrupt_of_ask_stops_the_clouds_work(device: Device, cloud: Script
         assert "--allow-unsigned" in ask.stderr.readline()
         assert ask.stderr.read(2) == "12"
         ask.send_signal(signal.SIGINT)
-        assert ask.wait(30) == 130
-        assert cloud.ended.wait(30)
+        assert ask.wait(60) == 130
+        assert cloud.ended.wait(60)
         assert server.poll() is None
 
 
@@ -138,7 +138,7 @@ def test_one_server_at_a_time_and_none_after_a_kill(device: Device) -> None:
 
 def test_a_server_ends_when_it_is_idle(device: Device) -> None:
     with device.serving("--idle", "0.3") as server:
-        assert server.wait(30) == 0
+        assert server.wait(60) == 0
     assert not (device.home / SOCKET_NAME).exists()
 
 

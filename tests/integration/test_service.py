@@ -54,7 +54,7 @@ def ask(real_manifest):
 
 async def _settles(service, name, value):
     """Waits for one of the engine's own figures; they are reported once per engine step."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while service.metric(name) != value:
         assert time.monotonic() < until, f"{name} is {service.metric(name)}, not {value}"
         await asyncio.sleep(0.05)
@@ -187,7 +187,8 @@ async def test_beyond_running_and_waiting_is_refused_at_once(service, stub, ask)
             pass
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert "limits are 4 and 2" in caught.value.details()
-    assert time.monotonic() - started < 5
+    # Those that run would take minutes.
+    assert time.monotonic() - started < 30
     for call in calls:
         call.cancel()
     await _settles(service, "vllm:num_requests_running", 0)

@@ -22,4 +22,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return PROGRAM.run(arguments)
 
-    return console.run("duet-bench", command, install=INSTALL)
+    return console.run("duet-bench", command, install=INSTALL, ends_process=arguments is None)

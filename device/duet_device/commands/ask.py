@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from duet_contract.commands import Number
+from duet_contract.console import was_interrupted
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
 from duet_device.commands.input import read_stdin, stop_on_interrupt
@@ -76,12 +77,16 @@ class _Ask(ConfiguredCommand):
         """See click.Command."""
         try:
             return super().invoke(ctx)
-        except (OutputClosed, OutputLost):
+        except (OutputClosed, OutputLost, click.ClickException, click.exceptions.Exit):
             raise
-        except (ContractError, DeviceError) as error:
-            if not ctx.params["as_json"]:
+        except Exception as error:
+            interrupted = was_interrupted(error)
+            if not ctx.params["as_json"] or not (
+                interrupted or isinstance(error, ContractError | DeviceError)
+            ):
                 raise
             failure = error if isinstance(error, DeviceError) else ModelProblem(str(error))
+            failure = Interrupted("interrupted") if interrupted else failure
             show_error(failure)
             ctx.exit(failure.exit_code)
 

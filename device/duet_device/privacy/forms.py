@@ -53,8 +53,9 @@ _BIRTHS = (
 _CODES = (
     # Digits as only account and customer numbers have them; quantities are shorter or grouped.
     r"(?<![\w.,])\d{9,}+(?![\w]|[.,]\d)",
-    # Letters and digits in one: passports, order numbers.
-    r"(?<!\w)(?<![A-Z\d]-)(?=[\d\-]*+[A-Z])[A-Z\d]++(?:-[A-Z\d]++)*+(?!\w)",
+    # Letters and digits in one: passports, order numbers. It looks ahead no further than a code
+    # goes, or a line of hyphens would be read again from each of them.
+    r"(?<!\w)(?<![A-Z\d]-)(?=\d*+(?:-\d++)*+-?[A-Z])[A-Z\d]++(?:-[A-Z\d]++)*+(?!\w)",
 )
 _IDENTIFIERS = (
     # German number plates.

@@ -6,6 +6,7 @@ nothing of a run back.
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 from duet_device.privacy.found import Found
@@ -71,13 +72,15 @@ def find_network(text: str) -> Iterable[Found]:
 
 def _sentence_left_out(text: str, start: int, end: int) -> int:
     """Return the end of an address without the marks of the sentence around it."""
+    counts = Counter(text[start:end])
     while end > start:
         last = text[end - 1]
         if last in _BRACKETS:
-            if text.count(last, start, end) <= text.count(_BRACKETS[last], start, end):
+            if counts[last] <= counts[_BRACKETS[last]]:
                 break
         elif last not in ".,;:!?'\"*_~»":
             break
+        counts[last] -= 1
         end -= 1
     return end
 

@@ -3,7 +3,7 @@
 import math
 import re
 
-_LAST_LINE = re.compile(r"(?:\A|\n)####[ \t]*([^#\n][^\n]*)?\s*\Z")
+_LAST_LINE = re.compile(r"(?:\A|\n)####(?!#)([^\n]*+)\Z")
 
 
 def after_hashes(solution: str) -> str | None:
@@ -20,7 +20,7 @@ def after_hashes(solution: str) -> str | None:
     """
     # The pattern would try each of many trailing line breaks in turn.
     found = _LAST_LINE.search(solution.rstrip())
-    return (found[1] or "").strip() if found else None
+    return found[1].strip() if found else None
 
 
 def final_line(solution: str) -> str:

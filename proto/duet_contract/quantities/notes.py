@@ -23,7 +23,8 @@ _LONGEST_CELL = 60
 # A line with commas that has these belongs to no table: sentences, and commas inside numbers.
 _NO_CELLS = re.compile(r"[.!?:]\s|[.!?:]$|, |\d,\d{3}(?!\d)")
 _WORD = re.compile(r"[^\W\d_]+")
-_ENDING = re.compile(r"(?<=\w{3})(?:ies|es|s|ed|ing|e|y)$")
+_ENDINGS = ("ies", "ing", "es", "ed", "s", "e", "y")
+_SHORTEST_STEM = 3
 _COMMON_WORDS = (
     "a all altogether am an and any are as at be been by can did do does each every far for from "
     "get gets go goes had has have he her here his how i if in is it its last long many me more "
@@ -49,12 +50,15 @@ def facts(text: str) -> tuple[str, ...]:
     found: list[tuple[str, str]] = []
     heading = ""
     block: list[str] = []
+    of_block = ""
     for line in [*text.splitlines(), ""]:
-        if _separator(line) and (not block or _separator(block[0]) == _separator(line)):
+        separator = _separator(line)
+        if separator and (not block or of_block == separator):
             block.append(line)
+            of_block = separator
             continue
         found += [(heading, fact) for fact in _table(block)]
-        block = [line] if _separator(line) else []
+        block, of_block = ([line] if separator else []), separator
         if not block:
             plain = _BULLET.sub("", line).strip()
             if not plain:
@@ -159,6 +163,10 @@ def _words(text: str) -> frozenset[str]:
 
 def _stem(word: str) -> str:
     """Remove English endings, so that "tickets" and "ticket" are one word."""
-    while (shorter := _ENDING.sub("", word)) != word:
-        word = shorter
-    return word
+    end = len(word)
+    # The ending is looked for in place, since a copy for each takes quadratic time.
+    while ending := next(
+        (e for e in _ENDINGS if end - len(e) >= _SHORTEST_STEM and word.endswith(e, 0, end)), ""
+    ):
+        end -= len(ending)
+    return word[:end]

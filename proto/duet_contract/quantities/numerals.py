@@ -103,6 +103,18 @@ def find_numerals(text: str) -> list[Numeral]:
     return found
 
 
+def last_before(text: str, end: int) -> str:
+    """Return the last character of `text[:end]` that is not white space, without a copy of it.
+
+    Examples:
+        >>> last_before("$ 3", 2), last_before(" 3", 1)
+        ('$', '')
+    """
+    while end and text[end - 1].isspace():
+        end -= 1
+    return text[end - 1 : end] if end else ""
+
+
 def _digits(folded: Folded) -> Iterator[Numeral]:
     place = 0
     while match := _NUMBERS.search(folded.text, place):
@@ -125,7 +137,7 @@ def _read(match: re.Match[str], text: str) -> Numeral:
         return Numeral(start, end, "word", _numeric(text[start]) if end == start + 1 else None)
     if match["roman"]:
         return Numeral(start, end, "ordinal", Fraction(_roman(match["roman"])))
-    if match["sign"] and _before(text, start).isnumeric():
+    if match["sign"] and last_before(text, start).isnumeric():
         start += 1  # "5 -3": the minus is not the number's own
         sign_value = 1
     else:
@@ -144,13 +156,6 @@ def _read(match: re.Match[str], text: str) -> Numeral:
     return Numeral(start, end, "fraction", _times(value, sign_value))
 
 
-def _before(text: str, place: int) -> str:
-    """Return the last character before a place that is not white space; empty if there is none."""
-    while place and text[place - 1].isspace():
-        place -= 1
-    return text[place - 1 : place] if place else ""
-
-
 def _roman(numeral: str) -> int:
     digits = [_ROMAN_DIGITS[each] for each in numeral]
     return sum(
@@ -161,7 +166,7 @@ def _roman(numeral: str) -> int:
 
 def _read_decimal(match: re.Match[str], start: int, sign: int) -> Numeral:
     core = match["core"]
-    if match.string.startswith(",", match.start("core") - 1):
+    if match.string.endswith(",", 0, match.start("core")):
         core = core.split(",")[0]  # "3,4,5" is a list
     used, value = read_decimal(core)
     if used < len(match["core"]):

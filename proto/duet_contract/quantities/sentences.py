@@ -16,7 +16,8 @@ _BRACKETS = re.compile(r"\[[^\[\]]*\]")
 _MANY = re.compile(r"\bhow many ((?:(?:more|fewer|total|other|full) )?[^\W\d_]+)", re.IGNORECASE)
 _NO_NOUN_WORDS = "did does do is are was were will would can could has have of"
 _NO_NOUN = frozenset(_NO_NOUN_WORDS.split())
-_OF_MONEY = re.compile(r"[$\u20ac\u00a3]\{|\} (?:dollars|euros)\b|\} pounds\b(?=.*\0.*\u00a3)")
+_OF_MONEY = re.compile(r"[$\u20ac\u00a3]\{|\} (?:dollars|euros)\b")
+_OF_POUNDS = re.compile(r"\} pounds\b")
 
 
 def fill(sentence: str, masked: Masked, value: Value | None) -> tuple[str, Value]:
@@ -82,8 +83,8 @@ def asked_by(question: str, sentence: str) -> Asked:
         'money'
     """
     what = asked(question)
-    is_money = what.sort == "number" and _OF_MONEY.search(f"{sentence}\0{question}")
-    return Asked("money", None) if is_money else what
+    says_money = _OF_MONEY.search(sentence) or ("£" in question and _OF_POUNDS.search(sentence))
+    return Asked("money", None) if what.sort == "number" and says_money else what
 
 
 def plain_sentence(question: str, what: Asked) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from duet_contract.quantities.formula import Constant, Expression, Name
 from duet_contract.quantities.labels import LABEL
 from duet_contract.quantities.masking import Masked
+from duet_contract.quantities.numerals import last_before
 
 Dimension = Literal["money", "time", "length", "mass", "volume"]
 Unit = Counter[Dimension]
@@ -36,7 +37,7 @@ _NO_UNIT_WORDS = (
 )
 _NO_UNIT = frozenset(_NO_UNIT_WORDS.split())
 _AFTER = re.compile(r"[\s-]*([^\W\d_]+)(?:[\s-]+(?:per|an|a|each)[\s-]+([^\W\d_]+))?")
-_MONEY_SIGN = re.compile(r"[$€£¥₹]\s*$")
+_MONEY_SIGNS = frozenset("$€£¥₹")
 _MONEY_SIGN_AFTER = re.compile(r"\s*[€£¥₹$]")
 
 
@@ -60,17 +61,18 @@ def units(masked: Masked) -> dict[str, Unit]:
         {'a': {'money': 1}, 'b': {}, 'c': {'time': 1}}
     """
     found: dict[str, Unit] = {}
+    names = {quantity.name for quantity in masked.quantities}
     for place in LABEL.finditer(masked.text):
-        unit = _unit_of(masked.text[: place.start()], masked.text[place.end() :])
-        if unit is not None and masked.find(place[1]):
+        unit = _unit_of(masked.text, *place.span())
+        if unit is not None and place[1] in names:
             found[place[1]] = unit
     return found
 
 
-def _unit_of(before: str, after: str) -> Unit | None:
-    if _MONEY_SIGN.search(before) or _MONEY_SIGN_AFTER.match(after):
+def _unit_of(text: str, start: int, end: int) -> Unit | None:
+    if last_before(text, start) in _MONEY_SIGNS or _MONEY_SIGN_AFTER.match(text, end):
         return Counter({"money": 1})
-    follows = _AFTER.match(after)
+    follows = _AFTER.match(text, end)
     if not follows or follows[1].lower() in _NO_UNIT:
         return None
     unit = unit_of_word(follows[1])

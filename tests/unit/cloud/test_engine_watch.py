@@ -120,7 +120,7 @@ async def test_one_strike_is_no_failure():
     watching = asyncio.create_task(watch.run())
     await asyncio.sleep(0.15)
     with pytest.raises(RuntimeError):  # Past the four answers, none of which failed it.
-        await asyncio.wait_for(watching, 10)
+        await asyncio.wait_for(watching, 60)
 
 
 async def test_idle_is_not_stalled(cloud):

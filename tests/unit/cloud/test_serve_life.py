@@ -72,7 +72,7 @@ def _events(service):
 
 
 def _settles(service, name, value):
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while service.metric(name) != value:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -90,21 +90,21 @@ def _in_flight(service):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
     with serving("works") as service, open_channel(service.address) as channel:
-        service.wait_ready(30)
+        service.wait_ready(60)
         stub = InferenceServiceStub(channel)
         running = stub.Reason(ReasonRequest(question="one", budget=40))
         next(running)
         waiting = stub.Reason(ReasonRequest(question="two", budget=40))
         _settles(service, "duet_requests_waiting", 1)
         service.process.send_signal(number)
-        service.wait_event("draining", 10)
+        service.wait_event("draining", 60)
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.Reason(ReasonRequest(question="late")))
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         for call in (running, waiting):
             *_, last = call
             assert last.end.signal_tokens == 40
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
         events = _events(service)
     assert events.count("reasoned") == 3
     assert events[-2:] == ["engine ended", "stopped"]
@@ -112,33 +112,33 @@ def test_what_is_in_flight_is_finished_before_the_engine_ends(serving, number):
 
 def test_what_outlasts_the_grace_period_is_cut_off(serving):
     with serving("hangs", "--grace-s", "0.5") as service:
-        service.wait_ready(30)
+        service.wait_ready(60)
         with _in_flight(service) as call:
             service.process.send_signal(signal.SIGTERM)
             with pytest.raises(grpc.RpcError):
                 list(call)
-        assert service.process.wait(20) == 0
-        assert service.wait_event("engine ended", 1)["running"] == 0
+        assert service.process.wait(60) == 0
+        assert service.wait_event("engine ended", 60)["running"] == 0
         assert "grace period over" in _events(service)
 
 
 def test_an_engine_that_dies_ends_the_service(serving):
     with serving("dies") as service:
-        assert service.process.wait(20) == 6
+        assert service.process.wait(60) == 6
         assert "duet-cloud: the engine died" in service.log.read_text("utf-8")
         assert _events(service)[-2:] == ["engine ended", "stopped"]
 
 
 def test_an_engine_that_dies_is_loaded_again(serving):
     with serving("dies", "--engine-failure", "restart") as service:
-        service.wait_ready(30)
+        service.wait_ready(60)
         with open_channel(service.address) as channel:
             stub = InferenceServiceStub(channel)
-            service.wait_event("ready again", 10)
+            service.wait_event("ready again", 60)
             *_, last = stub.Reason(ReasonRequest(question="one"))
             assert last.end.signal_tokens == 10
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
         events = _events(service)
     assert events.count("engine ended") == 2
     assert (
@@ -149,38 +149,38 @@ def test_an_engine_that_dies_is_loaded_again(serving):
 def test_signals_while_an_engine_is_loaded_again(serving):
     """The second one ends all at once, as when it is loaded first."""
     with serving("loads again", "--engine-failure", "restart") as service:
-        service.wait_event("engine started", 30)
+        service.wait_event("engine started", 60)
         (child,) = service.children()
         service.process.send_signal(signal.SIGTERM)
-        service.wait_event("stopping", 10)
+        service.wait_event("stopping", 60)
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
         assert not child.is_running()
 
 
 def test_a_second_signal_while_an_engine_loads_ends_all_at_once(serving):
     with serving("loads") as service:
-        service.wait_event("engine started", 30)
+        service.wait_event("engine started", 60)
         (child,) = service.children()
         service.process.send_signal(signal.SIGINT)
-        assert service.wait_event("stopping", 10)["waiting_for"] == "toy@1.2.3 to be loaded"
+        assert service.wait_event("stopping", 60)["waiting_for"] == "toy@1.2.3 to be loaded"
         with pytest.raises(subprocess.TimeoutExpired):
             service.process.wait(1)
         service.process.send_signal(signal.SIGINT)
-        assert service.process.wait(20) == 0
+        assert service.process.wait(60) == 0
         assert not child.is_running()
         assert _events(service)[-2:] == ["stopping at once", "stopped"]
 
 
 def test_a_second_signal_does_not_wait_for_what_is_in_flight(serving):
     with serving("hangs", "--grace-s", "600") as service:
-        service.wait_ready(30)
+        service.wait_ready(60)
         with _in_flight(service) as call:
             service.process.send_signal(signal.SIGTERM)
-            assert service.wait_event("stopping", 10)["waiting_for"] == "questions in flight: 1"
-            service.wait_event("draining", 10)
+            assert service.wait_event("stopping", 60)["waiting_for"] == "questions in flight: 1"
+            service.wait_event("draining", 60)
             service.process.send_signal(signal.SIGTERM)
             with pytest.raises(grpc.RpcError):
                 list(call)
-        assert service.process.wait(20) == 0
-        assert service.wait_event("engine ended", 1)["running"] == 0
+        assert service.process.wait(60) == 0
+        assert service.wait_event("engine ended", 60)["running"] == 0

@@ -33,6 +33,12 @@ PROGRAM = Program(
 )
 
 
+def interrupted(error: Exception) -> Exception:
+    """What is made of Ctrl-C in a place that maps every error to its own."""
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
 def raising(error: BaseException) -> Callable[[], None]:
     def work() -> None:
         raise error
@@ -51,6 +57,9 @@ def raising(error: BaseException) -> Callable[[], None]:
         (RuntimeError("can't start new thread"), 7, "out of memory or threads: "),
         (KeyboardInterrupt(), 130, "interrupted"),
         (click.Abort(), 130, "interrupted"),
+        (interrupted(RuntimeError("release unlocked lock")), 130, "interrupted"),
+        (interrupted(Expected("the decoder failed")), 130, "interrupted"),
+        (interrupted(ContractError("no pair")), 130, "interrupted"),
         (ValueError("of no package"), 70, "internal error: ValueError: of no package"),
         (
             ModuleNotFoundError("No module named 'a.b'", name="a.b"),

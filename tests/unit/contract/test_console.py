@@ -1,6 +1,7 @@
 """How a command ends, and what its streams promise. Streams are a process's: each case is one."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ def start(program: str, redirection: str = "", **options: object) -> subprocess.
 
 
 def ends(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -62,7 +63,7 @@ def test_a_full_pipe_is_waited_for(unbuffered: str) -> None:
     time.sleep(0.2)
     with os.fdopen(reader, "rb") as stream:
         assert stream.read() == b"x" * size + b"\n"
-    assert process.wait(timeout=30) == 0
+    assert process.wait(60) == 0
 
 
 def test_an_empty_pipe_is_waited_for() -> None:
@@ -93,12 +94,20 @@ def fails(error: BaseException) -> int:
     return run("prog", command, install="pip install toy")
 
 
+def interrupted(error: Exception) -> Exception:
+    """What a library's cleanup raises when Ctrl-C arrives in the middle of it."""
+    error.__context__ = KeyboardInterrupt()
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
         (OutputClosed("gone"), 141, ""),
         (OutputLost("cannot write"), 1, "prog: cannot write\n"),
         (KeyboardInterrupt(), 130, "prog: interrupted\n"),
+        (interrupted(RuntimeError("release unlocked lock")), 130, "prog: interrupted\n"),
+        (interrupted(ModuleNotFoundError("no", name="toy")), 130, "prog: interrupted\n"),
         (
             ModuleNotFoundError("no", name="toy"),
             1,
@@ -137,3 +146,23 @@ def test_streams_of_a_test_stay(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("prog", lambda: print("seen") or 5) == 5  # type: ignore[func-returns-value]
     assert (sys.stdin, sys.stdout, sys.stderr) == before
     assert capsys.readouterr().out == "seen\n"
+
+
+@pytest.mark.parametrize(
+    "where", ["atexit.register(wait)", "threading.Thread(target=wait).start()"]
+)
+def test_ctrl_c_once_a_command_has_ended_shows_no_traceback(where: str) -> None:
+    """Python joins threads and calls what was registered after the last line of the program."""
+    program = (
+        "import atexit, sys, threading, time\n"
+        "from duet_contract.console import run\n"
+        "def wait():\n    time.sleep(0.2)\n    print('ends', flush=True)\n    time.sleep(60)\n"
+        f"{where}\n"
+        "sys.exit(run('prog', lambda: 0, ends_process=True))"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=-1, stderr=-1) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ends\n"
+        process.send_signal(signal.SIGINT)
+        # What shells report as 130.
+        assert (process.wait(60), process.stderr and process.stderr.read()) == (-2, b"")

@@ -106,8 +106,8 @@ def test_last_chunk_and_prompt_end_are_one_batch(pair: Pair, decoder: ScriptedDe
 
 
 def happens(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true within a few seconds."""
-    until = time.monotonic() + 5
+    """Whether it comes true in time."""
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if condition():
             return True
@@ -121,7 +121,7 @@ def test_the_cloud_is_asked_while_the_decoder_loads(
     with ScriptedCloud(says(tokens(*b"ab"), done(2))) as cloud:
 
         def load(_: Pair, __: int | None) -> ScriptedDecoder:
-            assert cloud.asked.wait(5)
+            assert cloud.asked.wait(60)
             return decoder
 
         monkeypatch.setattr(session, "load_decoder", load)

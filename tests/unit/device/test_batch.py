@@ -72,7 +72,7 @@ def test_signals_of_the_next_questions_arrive_while_the_decoder_answers(
         seen.release()
         if len(cloud.requests) == 3:
             enough.set()
-        assert enough.wait(20)
+        assert enough.wait(60)
         yield from BECAUSE(request, context)
 
     order: list[int] = []
@@ -122,10 +122,10 @@ def test_leaving_early_cancels_what_is_in_flight(pair: Pair, decoder: ScriptedDe
     ):
         for _, event in asking.stream_all(["a?", "b?"]):
             if isinstance(event, Result):
-                assert there.wait(20)
+                assert there.wait(60)
                 break
         assert asking.ask("c?").answer == "häppy 🙂"
-        assert over.wait(20)
+        assert over.wait(60)
 
 
 def test_a_client_answers_one_batch_or_question_at_a_time(
@@ -291,7 +291,7 @@ def test_ctrl_c_keeps_what_is_done(installed: Path, tmp_path: Path) -> None:
                 assert time.monotonic() < end
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == ExitCode.INTERRUPTED
     assert said.splitlines()[-1] == "duet-device: interrupted"
     assert [row["id"] for row in rows(tmp_path / "a")] == ["1", "2"]

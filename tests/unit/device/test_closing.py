@@ -92,7 +92,7 @@ for address, way in itertools.product(sys.argv[3:], ways):
         left = [each.name for each in threading.enumerate() if each is not threading.main_thread()]
         assert not left, (way.__name__, left)
         # Some wait for the whole answer, which takes 0.2 s.
-        assert time.monotonic() - began < 5, way.__name__
+        assert time.monotonic() - began < 60, way.__name__
 """
 
 

@@ -138,10 +138,10 @@ def test_a_cloud_that_was_asked_meanwhile_is_cancelled_and_counted(pair: Pair) -
     store(calibration(threshold("margin", 0.0, trusted=0.3)), pair.manifest)
     with ScriptedCloud(slow) as cloud:
         decoder = ScriptedDecoder(
-            answering(ANSWER, " A:"), sure=lambda _: 0.75 if cloud.asked.wait(5) else 0.0
+            answering(ANSWER, " A:"), sure=lambda _: 0.75 if cloud.asked.wait(60) else 0.0
         )
         events = ask(pair, decoder, cloud)
-        assert cloud.ended.wait(5)
+        assert cloud.ended.wait(60)
     receipt = result(events).receipt
     assert receipt.source == "device"
     assert receipt.answer == ANSWER

@@ -285,13 +285,13 @@ def test_an_early_end_that_is_doubtful_goes_on_to_the_end(pair: Pair) -> None:
             yield done(3, prefix_tokens=2)
             return
         yield tokens(*b"3*")
-        until = time.monotonic() + 5
+        until = time.monotonic() + 60
         while context.is_active() and time.monotonic() < until:
             time.sleep(0.005)
         over.append(not context.is_active())
 
     receipt = ask(script, pair, decoder, budget=16, rounds=2)[0].receipt
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not over and time.monotonic() < until:
         time.sleep(0.005)
     assert over == [True]

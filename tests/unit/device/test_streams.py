@@ -41,7 +41,7 @@ def start(*arguments: str, redirection: str = "", **options: object) -> subproce
 
 
 def ends(process: subprocess.Popen[bytes]) -> tuple[int, bytes, bytes]:
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     return process.returncode, out, err
 
 
@@ -133,7 +133,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> bytes:
             break
         shown += part
     os.close(ours)
-    assert process.wait(timeout=30) == ExitCode.OK
+    assert process.wait(60) == ExitCode.OK
     return shown
 
 

@@ -111,7 +111,7 @@ def test_a_child_that_talks_is_heard_until_it_ends() -> None:
     with Child("the links", [sys.executable, "-c", program], talks=True) as child:
         child.tell({"do": 1})
         assert child.hear() == {"DO": 1}
-        assert child.process.wait(30) == 1
+        assert child.process.wait(60) == 1
         with pytest.raises(BenchError, match="the links ended: no more"):
             child.tell({"do": 2})
         assert child.process.stdout

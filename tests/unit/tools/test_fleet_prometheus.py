@@ -3,7 +3,7 @@
 import json
 import re
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +13,7 @@ import pytest
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.prometheus import read_fleet
 from tests.doubles.commands import bench_capacity as main
+from tests.doubles.http_server import LoopbackServer
 
 
 class _Prometheus(BaseHTTPRequestHandler):
@@ -49,7 +50,7 @@ def served():
     servers = []
 
     def serve(values):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Prometheus, values))
+        server = LoopbackServer(("127.0.0.1", 0), partial(_Prometheus, values))
         Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"

@@ -1,11 +1,13 @@
 """The emulator over real loopback sockets. What is asserted of time are lower bounds, and that what
 was asked for makes a difference far larger than a busy machine does."""
 
+import random
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +39,7 @@ def with_answer(address: str) -> bytes:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -82,7 +84,8 @@ def test_connecting_and_the_first_answer_take_two_round_trips_and_the_next_one()
             client.recv(1)
             cold = time.perf_counter() - began
             times = []
-            for _ in range(3):
+            # A busy machine only adds to them.
+            while len(times) < 3 or (min(times) >= cold - 0.1 and len(times) < 50):
                 began = time.perf_counter()
                 client.sendall(b"b")
                 client.recv(1)
@@ -92,11 +95,27 @@ def test_connecting_and_the_first_answer_take_two_round_trips_and_the_next_one()
     assert 0.198 <= kept < cold - 0.1
 
 
-def test_the_same_seed_delays_each_connection_alike_and_another_seed_otherwise() -> None:
-    jittery = Direction(delay_ms=150, jitter_ms=150)
+def test_the_same_seed_delays_each_connection_alike_and_another_seed_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn: list[list[float]] = []
 
-    def delays(seed: int) -> list[float]:
-        times = []
+    class Draws(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            self.drawn.append(super().uniform(a, b))
+            return self.drawn[-1]
+
+        def __init__(self, seed: str) -> None:
+            super().__init__(seed)
+            self.drawn: list[float] = []
+            drawn.append(self.drawn)
+
+    monkeypatch.setattr("duet_tools.link.connection.random", SimpleNamespace(Random=Draws))
+    jittery = Direction(delay_ms=50, jitter_ms=50)
+
+    def delays(seed: int) -> list[list[float]]:
+        drawn.clear()
+        took = []
         with (
             serving(echo) as target,
             LinkEmulator(target, link(down=jittery), seed=seed) as emulator,
@@ -107,15 +126,18 @@ def test_the_same_seed_delays_each_connection_alike_and_another_seed_otherwise()
                         began = time.perf_counter()
                         client.sendall(b"a")
                         client.recv(1)
-                        times.append(time.perf_counter() - began)
-        return times
+                        took.append(time.perf_counter() - began)
+        # Of each connection's two directions, one has jitter.
+        found = [each[:4] for each in drawn if each]
+        # A busy machine adds some.
+        for seconds, ms in zip(took, (ms for each in found for ms in each), strict=True):
+            assert seconds >= (50 + ms) / 1e3 - 0.002
+        return found
 
     first, again, other = delays(7), delays(7), delays(8)
-    # Drawn from 300 ms; a busy machine adds some.
-    assert sorted(abs(a - b) for a, b in zip(first, again, strict=True))[4] < 0.02
-    assert sorted(abs(a - b) for a, b in zip(first, other, strict=True))[4] > 0.02
-    # Connections differ, too.
-    assert sorted(abs(a - b) for a, b in zip(first[:4], first[4:], strict=True))[2] > 0.02
+    assert first == again
+    assert first != other
+    assert first[0] != first[1]
 
 
 def test_a_server_that_speaks_first_is_heard_after_a_round_trip_and_a_half() -> None:
@@ -132,18 +154,15 @@ def test_a_server_that_speaks_first_is_heard_after_a_round_trip_and_a_half() -> 
 
 
 def test_a_rate_bounds_what_passes_in_its_direction_alone() -> None:
-    with serving(echo) as target:
-        times = {}
-        for way, settings in (
-            ("up", link(up=Direction(rate_bit_s=400e3))),
-            ("neither", link()),
-        ):
-            with LinkEmulator(target, settings) as emulator:
-                began = time.perf_counter()
-                assert len(exchange(emulator.address, b"x" * 20_000)) == 20_000
-                times[way] = time.perf_counter() - began
-    assert times["up"] >= 0.39
-    assert times["neither"] < times["up"]
+    def took(settings: Link) -> float:
+        with serving(echo) as target, LinkEmulator(target, settings) as emulator:
+            began = time.perf_counter()
+            assert len(exchange(emulator.address, b"x" * 20_000)) == 20_000
+            return time.perf_counter() - began
+
+    assert took(link(up=Direction(rate_bit_s=400e3))) >= 0.39
+    # Once of many times, since a busy machine may be as slow as the rate.
+    assert any(took(link()) < 0.39 for _ in range(50))
 
 
 def test_a_cut_lets_exactly_so_many_bytes_through_and_ends_in_order() -> None:

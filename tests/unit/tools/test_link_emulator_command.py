@@ -87,7 +87,7 @@ def test_it_serves_until_it_is_ended_and_tells_what_passed(number: signal.Signal
             assert client.recv(100) == b"HELLO"
             assert client.recv(100) == b""
         process.send_signal(number)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "1 connections, 5 bytes up, 5 bytes down" in said
     assert "Traceback" not in said

@@ -64,7 +64,7 @@ def test_the_link_that_was_asked_for_is_in_every_time(
     # A round trip to connect, another one to ask.
     assert far.metrics["connect_ms"].p50 >= 630
     assert far.metrics["first_signal_ms"].p50 >= 2 * 630
-    assert near.metrics["first_signal_ms"].p50 < far.metrics["first_signal_ms"].p50 - 500
+    assert near.metrics["first_signal_ms"].p50 < far.metrics["first_signal_ms"].p50
     assert [link.rtt_ms for link in report(bench).links] == [630, 0.5]
 
 

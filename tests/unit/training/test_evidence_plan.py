@@ -285,7 +285,7 @@ def test_a_stage_ends_at_its_limit_or_when_the_run_is_interrupted(tmp_path, monk
         (process,) = runner._processes.running
         runner._processes.stop()
         with pytest.raises(CommandError, match="serves failed"):
-            running.result(10)
+            running.result(60)
     assert process.poll() is not None
     with pytest.raises(CommandError, match="was not started: interrupted"):
         runner._command(stage, *never)

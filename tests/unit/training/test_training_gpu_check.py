@@ -106,9 +106,9 @@ def test_an_earlier_check_is_not_overwritten(gpu, tmp_path, capsys):
 def test_readings_come_from_a_program():
     """Lines as nvidia-smi prints them, a device each."""
     recorder = PhaseRecorder()
-    program = "import time\nfor _ in range(400): print('1024\\n2048\\n[N/A]', flush=True); time.sleep(.02)"
+    program = "import time\nfor _ in range(4000): print('1024\\n2048\\n[N/A]', flush=True); time.sleep(.02)"
     with watched(recorder, (sys.executable, "-c", program)), recorder("decoder learns"):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while recorder._now.device_gib != 2.0 and time.monotonic() < until:
             time.sleep(0.01)
     assert recorder.peaks() == {"decoder learns": 2.0}

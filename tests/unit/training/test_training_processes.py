@@ -36,9 +36,9 @@ def test_what_takes_too_long_is_ended(tmp_path):
     began = time.monotonic()
     with pytest.raises(CommandTimeout, match=r"took more than 0.1 s"):
         Processes().run(
-            "it", _python("import time; time.sleep(60)"), tmp_path / "it.log", limit_s=0.1
+            "it", _python("import time; time.sleep(600)"), tmp_path / "it.log", limit_s=0.1
         )
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120
 
 
 @pytest.mark.parametrize("deaf", [False, True])

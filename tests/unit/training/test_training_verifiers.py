@@ -87,7 +87,7 @@ def test_a_hanging_answer_is_stopped_and_the_rest_is_scored(math):
     responses = [r"\boxed{(x+y+z)^{300}-1}", r"\boxed{2x+2}"]
     assert math.score(responses, [Truth("2(x+1)")] * 2) == [0.0, 1.0]
     assert math.stopped == before + 1
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 120
 
 
 def _sleep(seconds: float) -> float:

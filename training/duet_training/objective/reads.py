@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A number behind an equals sign, in a box or with a currency sign before it.
-_RESULT = re.compile(r"=\s*(?:\\(?:boxed|text|mathbf)\{|[$€£]|\\\$|\s)*(-?\d[\d,]*(?:\.\d+)?)")
+_RESULT = re.compile(r"=(?:\\(?:boxed|text|mathbf)\{|[$€£]|\\\$|\s)*(-?\d[\d,]*(?:\.\d+)?)")
 
 
 class Read(StrEnum):

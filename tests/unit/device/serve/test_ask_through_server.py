@@ -124,7 +124,7 @@ def test_the_end_of_the_command_stops_the_question(
     while not isinstance(next(events), SignalText):
         pass
     events.close()
-    assert waiting.ended.wait(10)
+    assert waiting.ended.wait(60)
     waiting.script = says()
     for _ in range(100):
         if served.idle_s:
