@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from duet_contract.commands import Integer
 from duet_tools.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
@@ -24,7 +25,7 @@ Exit codes:
   141  the reader of stdout is gone
 """
 FILE = click.Path(dir_okay=False, path_type=Path)
-SEED = click.IntRange(0, 2**31)
+SEED = Integer(0, 2**31)
 MOST_PRICE = 1e9
 """Largest price in any currency: products of prices and counts stay finite."""
 
@@ -57,7 +58,7 @@ def chosen(text: str, known: Sequence[N], kind: str) -> list[N]:
 
 threads = click.option(
     "--threads",
-    type=click.IntRange(1, 512),
+    type=Integer(1, 512),
     metavar="N",
     help="Decoder threads [the device's default].",
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
 from duet_device.commands.options import SETTINGS, ConfiguredCommand
@@ -174,7 +174,7 @@ class _Ask(ConfiguredCommand):
 )
 @click.option(
     "--in-flight",
-    type=click.IntRange(1, 64),
+    type=Integer(1, 64),
     default=DEFAULT_IN_FLIGHT,
     show_default=True,
     metavar="N",

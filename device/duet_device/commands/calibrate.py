@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.terminal import json_text
 from duet_device.ask_request import AskRequest
 from duet_device.commands.batch import Item, bar, read_items
@@ -74,7 +74,7 @@ _MOST_FAILURES = 5
 )
 @click.option(
     "--samples",
-    type=click.IntRange(0, 16),
+    type=Integer(0, 16),
     default=2,
     show_default=True,
     metavar="N",
@@ -82,7 +82,7 @@ _MOST_FAILURES = 5
 )
 @click.option(
     "--split-seed",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=0,
     show_default=True,
     metavar="N",

@@ -4,7 +4,7 @@ from typing import Unpack
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_device.ask_request import AskRequest
 from duet_device.commands.options import SETTINGS, ConfiguredCommand
 from duet_device.commands.output import note
@@ -24,7 +24,7 @@ Exit codes:
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS])
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Integer(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
     metavar="N",

@@ -20,7 +20,7 @@ from duet_tools.tls.services import Side, invited, listens
 import click  # isort: skip
 import grpc  # isort: skip
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.manifest import load_manifest
 from duet_contract.pairs import find_pair
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -224,9 +224,7 @@ def _observed_figure(
 
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(options.MEASURED_PAIR)
-@click.option(
-    "--repeats", type=click.IntRange(1, 100), default=5, metavar="N", help="Number of repeats."
-)
+@click.option("--repeats", type=Integer(1, 100), default=5, metavar="N", help="Number of repeats.")
 @click.option(
     "--seconds",
     type=Number(0.5, 3600),

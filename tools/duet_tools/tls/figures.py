@@ -22,7 +22,7 @@ from duet_tools.tls.services import Side, Sides, engines, scripted
 import click  # isort: skip
 import grpc  # isort: skip
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.json_data import parse_json
 from duet_contract.manifest import Manifest, load_manifest
 from duet_contract.pairs import find_pair
@@ -245,9 +245,7 @@ def request_of(
 
 @click.command(epilog=options.EXIT_CODES)
 @options.pair(options.MEASURED_PAIR)
-@click.option(
-    "--repeats", type=click.IntRange(1, 100), default=5, metavar="N", help="Number of repeats."
-)
+@click.option("--repeats", type=Integer(1, 100), default=5, metavar="N", help="Number of repeats.")
 @click.option(
     "--seconds",
     type=Number(0.1, 3600),
