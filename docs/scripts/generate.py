@@ -69,10 +69,13 @@ def _phrases() -> str:
 
 
 def _experiments_table(heading: str) -> str:
-    """The table below a heading of the report of the experiments."""
+    """The table below a heading of the report of the experiments, without rows that have no result."""
     text = (ROOT / "training/EXPERIMENTS.md").read_text("utf-8")
     section = text.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return "".join(f"{line}\n" for line in section.splitlines() if line.startswith("|"))
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    rows = [line for line in table if "not run" not in line]
+    # The head and the line below it.
+    return "".join(f"{line}\n" for line in rows) if len(rows) > 2 else "*Not run yet.*\n"
 
 
 def main(arguments: list[str] | None = None) -> int:

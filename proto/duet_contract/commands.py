@@ -49,6 +49,8 @@ class Number(click.FloatRange):
         click.exceptions.BadParameter: 'nan' is not a finite number.
     """
 
+    name = "number"
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
@@ -59,6 +61,41 @@ class Number(click.FloatRange):
             where = f" in the range {self._describe_range()}" if bounded else ""
             self.fail(f"{value!r} is not a finite number{where}.", param, ctx)
         return number
+
+    def _describe_range(self) -> str:
+        return describe_range(self)
+
+
+class Integer(click.IntRange):
+    """An integer in a range.
+
+    Examples:
+        >>> Integer(1, 16).convert("20", None, None)
+        Traceback (most recent call last):
+        click.exceptions.BadParameter: 20 is not in the range from 1 to 16.
+    """
+
+    name = "integer"
+
+    def _describe_range(self) -> str:
+        return describe_range(self)
+
+
+def describe_range(kind: click.IntRange | click.FloatRange) -> str:
+    """Return the range of an option in words that follow "the range", for its help and its error.
+
+    Examples:
+        >>> describe_range(Number(0, 31536000, min_open=True)), describe_range(Integer(1))
+        ('above 0, up to 31,536,000', 'from 1')
+        >>> describe_range(Number(max=2, max_open=True)), describe_range(Integer(0, 65535))
+        ('below 2', 'from 0 to 65,535')
+    """
+    low, high = (None if bound is None else f"{bound:,.15g}" for bound in (kind.min, kind.max))
+    start = low and f"{'above' if kind.min_open else 'from'} {low}"
+    end = high and f"{'below' if kind.max_open else 'up to'} {high}"
+    if low and high and not (kind.min_open or kind.max_open):
+        return f"from {low} to {high}"
+    return ", ".join(filter(None, (start, end)))
 
 
 class LazyGroup(click.Group):
@@ -91,6 +128,19 @@ class LazyGroup(click.Group):
         if prefix := own_prefix or _variable(ctx.auto_envvar_prefix, cmd_name):
             _name_variables(command, prefix)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """See `click.Group`; `help [COMMAND]` is `[COMMAND] --help`."""
+        if args[0] == "help":
+            args = [*args[1:], "--help"]
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            # click looks among the commands that are not lazy.
+            names = self.list_commands(ctx)
+            raise click.NoSuchCommand(error.command_name, possibilities=names, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """See `click.Group`."""
@@ -273,8 +323,12 @@ def _variable(prefix: str | None, name: str) -> str | None:
 def _name_variables(command: click.Command, prefix: str) -> None:
     """Name each option's environment variable after its flag; click would take the parameter."""
     for option in command.params:
-        if isinstance(option, click.Option) and option.envvar is None and option.allow_from_autoenv:
+        if not isinstance(option, click.Option):
+            continue
+        if option.envvar is None and option.allow_from_autoenv:
             option.envvar = _variable(prefix, max(option.opts, key=len).lstrip("-"))
+        if option.default == "":
+            option.show_default = False
     if isinstance(command, click.Group):
         for name, subcommand in command.commands.items():
             _name_variables(subcommand, f"{prefix}_{name}".upper())
@@ -287,7 +341,8 @@ def _usage(error: click.ClickException) -> str:
         # It quotes a value that may be of any length.
         message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"{message}; see: {context.command_path} --help" if context else message
+    see = " See" if message.endswith("?") else "; see"
+    return f"{message}{see}: {context.command_path} --help" if context else message
 
 
 def _out_of_memory(error: BaseException | None) -> bool:

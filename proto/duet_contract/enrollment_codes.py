@@ -49,7 +49,10 @@ class EnrollmentCode:
         """
         body = text.strip()
         if not body.startswith(PREFIX):
-            raise EnrollmentCodeError(f"an enrollment code begins with {PREFIX!r}")
+            raise EnrollmentCodeError(
+                f"an enrollment code begins with {PREFIX!r}: the operator makes one with: "
+                "duet-cloud admin invite NAME"
+            )
         try:
             # By default the standard library's base64 drops characters that it does not know.
             standard = body.removeprefix(PREFIX).encode("ascii").translate(_TO_STANDARD)

@@ -2,11 +2,14 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 256 << 20
 """Largest file that is read: a report of 100,000 questions has about 20 MB."""
+# Of a row in an error: as many keys, and as many characters of each.
+_MOST_KEYS, _LONGEST_KEY = 8, 32
 
 
 def parse_json(text: str | bytes, *, finite: bool = True) -> Any:
@@ -117,3 +120,14 @@ def _finite(digits: str) -> float:
     if math.isinf(number := float(digits)):
         raise ValueError(f"{digits[:20]} is out of range")
     return number
+
+
+def keys_text(row: Mapping[str, object]) -> str:
+    """Return the keys of a row in words, for an error about one that is missing.
+
+    Examples:
+        >>> keys_text({"query": "why?", "answer": 4}), keys_text({})
+        ("it has 'query', 'answer'", 'it is empty')
+    """
+    keys = ", ".join(repr(key[:_LONGEST_KEY]) for key in list(row)[:_MOST_KEYS])
+    return f"it has {keys}" if keys else "it is empty"

@@ -42,6 +42,16 @@ def one_line(text: str) -> str:
     return printable(" ".join(text.replace("\t", " ").splitlines()))
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number with its noun, whose plural adds an s if none is given.
+
+    Examples:
+        >>> counted(1, "publisher"), counted(0, "publisher"), counted(2, "reply", "replies")
+        ('1 publisher', '0 publishers', '2 replies')
+    """
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def json_text(data: Any, *, indent: int | None = None) -> str:
     r"""Return JSON that is safe on a terminal: unsafe characters become JSON escapes.
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_tools.errors import UsageProblem
 
 # A reasoner whose steps cost what real ones do, and signals as long as they get.
@@ -25,7 +25,7 @@ Exit codes:
   141  the reader of stdout is gone
 """
 FILE = click.Path(dir_okay=False, path_type=Path)
-SEED = click.IntRange(0, 2**31)
+SEED = Integer(0, 2**31)
 MOST_PRICE = 1e9
 """Largest price in any currency: products of prices and counts stay finite."""
 
@@ -58,7 +58,7 @@ def chosen(text: str, known: Sequence[N], kind: str) -> list[N]:
 
 repeats = click.option(
     "--repeats",
-    type=click.IntRange(1, 100),
+    type=Integer(1, 100),
     default=5,
     metavar="N",
     help="Number of repeats after one warm-up.",
@@ -71,7 +71,7 @@ results_file = click.option(
 )
 threads = click.option(
     "--threads",
-    type=click.IntRange(1, 512),
+    type=Integer(1, 512),
     metavar="N",
     help="Decoder threads [the device's default].",
 )

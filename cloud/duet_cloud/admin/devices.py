@@ -9,7 +9,6 @@ import click
 
 from duet_cloud.admin.options import (
     check_name,
-    counted,
     database_option,
     directory_option,
     tell_end,
@@ -18,6 +17,7 @@ from duet_cloud.errors import UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.roles import Role
 from duet_contract.commands import Number
+from duet_contract.terminal import counted
 
 _ROLES = ", ".join(Role)
 

@@ -76,16 +76,6 @@ def check_name(name: str, *, domain: bool = False) -> str:
     return name
 
 
-def counted(number: int, one: str, several: str) -> str:
-    """Return a number with its noun.
-
-    Examples:
-        >>> counted(1, "publisher", "publishers"), counted(0, "publisher", "publishers")
-        ('1 publisher', '0 publishers')
-    """
-    return f"{number} {one if number == 1 else several}"
-
-
 def tell_end(certificate: x509.Certificate) -> None:
     """Warn on stderr if the authority's certificate expires soon."""
     if line := near_end(certificate):

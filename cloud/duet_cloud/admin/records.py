@@ -5,12 +5,13 @@ from pathlib import Path
 import click
 from sqlalchemy import MetaData
 
-from duet_cloud.admin.options import counted, database_option, directory_option
+from duet_cloud.admin.options import database_option, directory_option
 from duet_cloud.errors import CredentialsError, UsageError
 from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.database import Database
 from duet_cloud.identity.migrations import VERSIONS
 from duet_cloud.identity.security import COUNTS_NAME, lock_counts, open_counts
+from duet_contract.terminal import counted
 
 # Of a service that runs, and of the tables themselves.
 _LEFT = {"running", "services", VERSIONS}
@@ -43,7 +44,7 @@ def move(directory: Path, database: str | None) -> None:
     for path in (directory / authorities.REGISTRY_NAME, counts_path):
         path.rename(path.with_name(f"{path.name}.moved"))
     lock.close()
-    click.echo(f"{counted(rows, 'record', 'records')} moved to {target.name}")
+    click.echo(f"{counted(rows, 'record')} moved to {target.name}")
     click.echo("next: serve and administer with --database, or DUET_DATABASE", err=True)
 
 

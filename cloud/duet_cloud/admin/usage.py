@@ -11,6 +11,7 @@ from duet_cloud.identity import authority as authorities
 from duet_cloud.identity.access import AccessFile
 from duet_cloud.identity.counts import Usage
 from duet_cloud.identity.security import ACCESS_NAME, COUNTS_NAME, counts_beside, open_counts
+from duet_contract.commands import Integer
 from duet_contract.terminal import printable
 
 
@@ -23,9 +24,7 @@ from duet_contract.terminal import printable
     metavar="FILE",
     help="Access file (--access of duet-cloud serve).",
 )
-@click.option(
-    "--days", type=click.IntRange(1, 400), default=1, help="Number of days (UTC) up to today."
-)
+@click.option("--days", type=Integer(1, 400), default=1, help="Number of days (UTC) up to today.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def usage(
     directory: Path, database: str | None, access: Path | None, days: int, as_json: bool

@@ -14,7 +14,7 @@ from duet_cloud.options import (
     parse_engine,
     print_engine_help,
 )
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.pairs import DEFAULT_PAIR
 
 _EPILOG = """\b
@@ -27,7 +27,7 @@ Exit codes:
     5  the database cannot be used
     6  the pair or its engine cannot be loaded
 """
-_PORT = click.IntRange(0, MOST_PORT)
+_PORT = Integer(0, MOST_PORT)
 # Far above what any option needs.
 _MOST_COUNT = 1_000_000
 _FILE = click.Path(path_type=Path)
@@ -105,19 +105,19 @@ def _show_engine_help(context: click.Context, _option: click.Parameter, asked: b
 )
 @click.option(
     "--max-running",
-    type=click.IntRange(1, _MOST_COUNT),
+    type=Integer(1, _MOST_COUNT),
     metavar="N",
     help="Maximum number of running requests [vLLM's --max-num-seqs].",
 )
 @click.option(
     "--max-waiting",
-    type=click.IntRange(0, _MOST_COUNT),
+    type=Integer(0, _MOST_COUNT),
     metavar="N",
     help="Maximum number of waiting requests [a quarter of the running ones].",
 )
 @click.option(
     "--chunk-tokens",
-    type=click.IntRange(1, _MOST_COUNT),
+    type=Integer(1, _MOST_COUNT),
     default=ServeOptions.chunk_tokens,
     metavar="N",
     help="Maximum number of tokens in a chunk.",

@@ -135,7 +135,7 @@ def load_recipe(name_or_file: str) -> Recipe:
             raise PairBuildError(f"the recipe {name_or_file} is malformed: {error}") from error
         except OSError as error:
             raise PairBuildError(
-                f"there is no recipe {name_or_file!r}; shipped are: "
+                f"there is no recipe {name_or_file!r}; give a file, or one of: "
                 f"{', '.join(sorted({*shipped_recipes(), *shipped_pairs()}))}"
             ) from error
     try:

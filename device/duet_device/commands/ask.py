@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.console import was_interrupted
 from duet_contract.errors import ContractError
 from duet_device.ask_request import AskRequest
@@ -26,6 +26,7 @@ from duet_device.commands.output import show_error
 from duet_device.deadline import Deadline
 from duet_device.errors import (
     DeviceError,
+    Interrupted,
     ModelProblem,
     OutputClosed,
     OutputLost,
@@ -147,7 +148,7 @@ class _Ask(ConfiguredCommand):
 )
 @click.option(
     "--in-flight",
-    type=click.IntRange(1, 64),
+    type=Integer(1, 64),
     default=DEFAULT_IN_FLIGHT,
     show_default=True,
     metavar="N",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.terminal import json_text
 from duet_device.commands.batch import Item, bar, read_items
 from duet_device.commands.options import ALLOW_UNSIGNED, ConfiguredCommand, settings_named
@@ -73,7 +73,7 @@ _MOST_FAILURES = 5
 )
 @click.option(
     "--samples",
-    type=click.IntRange(0, 16),
+    type=Integer(0, 16),
     default=2,
     show_default=True,
     metavar="N",
@@ -81,7 +81,7 @@ _MOST_FAILURES = 5
 )
 @click.option(
     "--split-seed",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=0,
     show_default=True,
     metavar="N",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from duet_contract.commands import Integer
+from duet_contract.terminal import counted
 from duet_device.ask_request import AskRequest
 from duet_device.commands.input import read_line, stop_on_interrupt
 from duet_device.commands.options import (
@@ -57,7 +59,7 @@ _COMMANDS = {
 @click.command(cls=ConfiguredCommand, params=[*SETTINGS, *FIRST_USE, *REDACTION, *ANSWER])
 @click.option(
     "--share-history",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=0,
     show_default=True,
     metavar="N",
@@ -290,7 +292,7 @@ class _Chat:
         for cost in by_day([(now, each) for each in self._receipts], lambda _: parameters).values():
             total.add(cost)
         show(
-            f"{total.answers} answers, {total.tokens} large-model tokens "
+            f"{counted(total.answers, 'answer')}, {counted(total.tokens, 'large-model token')} "
             f"({total.tokens_saved} saved), {total.bytes} B, {total.seconds:.1f} s"
         )
 
@@ -305,7 +307,7 @@ class _Chat:
             write_private(path, "\n".join(turns).encode("utf-8"))
         except OSError as error:
             raise UsageProblem(f"cannot write {path}: {error.strerror}") from error
-        note(f"{len(turns)} turns are in {path}, readable by you alone")
+        note(f"{counted(len(turns), 'turn')} saved to {path}, readable by you alone")
 
     def _reset(self, _: Sequence[str]) -> None:
         self._past.clear()

@@ -12,7 +12,7 @@ from duet_device.doctor.check import CHECKS, Finding, Machine, load, run
 _EXIT_CODES = """\b
 Exit codes:
     0  no check found an error
-    1  a check found an error
+    1  a check found an error, or was skipped because of one
     2  usage: bad option or name of a check
 """
 
@@ -40,7 +40,7 @@ def doctor(
             _show(finding)
     if as_json:
         show(json_text([dataclasses.asdict(finding) for finding in findings]))
-    return int(any(finding.status == "error" for finding in findings))
+    return int(any(finding.status in ("error", "skipped") for finding in findings))
 
 
 def _show(finding: Finding) -> None:

@@ -16,7 +16,6 @@ from duet_device.errors import (
     CloudUnreachable,
     DeadlineExceeded,
     Interrupted,
-    ModelProblem,
     PairMismatch,
     UntrustedPair,
 )
@@ -67,9 +66,18 @@ def installed_pair(
         there = ", ".join(pairs_in(pairs_home()))
         what = f"pair {name} is not installed" if name else "no pair is installed"
         what += f" (there are: {there})" if there else ""
-        raise ModelProblem(
-            f"{what}, and it cannot be fetched: {error}; try another cloud with --server HOST:PORT"
-        ) from error
+        # A mismatch names the command that fetches what is served.
+        fix = "" if isinstance(error, PairMismatch) else f"; {_other(server)}"
+        raise type(error)(f"{what}, and none can be fetched: {error}{fix}") from error
+
+
+def _other(server: str) -> str:
+    """Return what to do where a server does not answer."""
+    from duet_device.identity.credentials import parse_addresses
+
+    if all(address.is_loopback for address in parse_addresses(server)):
+        return "start one here with: duet-cloud serve, or name another with --server HOST"
+    return "name another server with --server HOST"
 
 
 def _fetch(

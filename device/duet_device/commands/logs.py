@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duet_contract.commands import Integer
 from duet_contract.terminal import json_text
 from duet_device.commands.output import note, show, show_path
 from duet_device.errors import UsageProblem, VaultError
@@ -23,7 +24,7 @@ _WHAT = (
 @click.option(
     "-n",
     "--count",
-    type=click.IntRange(0),
+    type=Integer(0),
     default=3,
     show_default=True,
     metavar="N",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.sampling import MOST_SEED, TEMPERATURE_RULE, valid_temperature
 from duet_device.ask_request import AskRequest
 from duet_device.commands.output import note
@@ -56,7 +56,7 @@ SETTINGS = (
     ),
     click.Option(
         ["--budget"],
-        type=click.IntRange(1, _MOST_BUDGET),
+        type=Integer(1, _MOST_BUDGET),
         metavar="N",
         help="Maximum number of signal tokens [pair's default].",
     ),
@@ -82,7 +82,7 @@ SETTINGS = (
     ),
     click.Option(
         ["--seed"],
-        type=click.IntRange(0, MOST_SEED),
+        type=Integer(0, MOST_SEED),
         metavar="N",
         help="Sampling seed [random].",
     ),
@@ -106,7 +106,7 @@ SETTINGS = (
     ),
     click.Option(
         ["--threads"],
-        type=click.IntRange(1, 512),
+        type=Integer(1, 512),
         metavar="N",
         help=f"Decoder threads [as measured, else processors less one, at most {MOST_DEFAULT_THREADS}].",
     ),
@@ -118,7 +118,7 @@ SETTINGS = (
     ),
     click.Option(
         ["--rounds"],
-        type=click.IntRange(1, MOST_ROUNDS),
+        type=Integer(1, MOST_ROUNDS),
         default=Settings.rounds,
         metavar="N",
         help="Most signals of a question: ask for more while the answer is doubtful.",

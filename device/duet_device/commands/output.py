@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duet_contract.console as console
-from duet_contract.terminal import json_escaped, json_text, one_line, printable
+from duet_contract.terminal import counted, json_escaped, json_text, one_line, printable
 from duet_device.commands.plain_answer import PlainAnswer
 from duet_device.errors import DeviceError, OutputClosed, OutputLost
 
@@ -215,7 +215,9 @@ def receipt_line(receipt: "Receipt") -> str:
         count = receipt.tokens.signal
         stored = receipt.source == "history"
         parts.append(
-            f"stored signal of {count} tokens" if stored else f"{count} large-model tokens"
+            f"stored signal of {counted(count, 'token')}"
+            if stored
+            else counted(count, "large-model token")
         )
     if receipt.finish.endswith("+budget"):
         parts[-1] += " (budget)"
@@ -237,7 +239,7 @@ def receipt_details(receipt: "Receipt") -> str:
     tokens, ms, flops = receipt.tokens, receipt.ms, receipt.flops
     parts: list[str] = ["device alone" if receipt.source == "device" else receipt.source]
     if receipt.source != "device":
-        parts.append(f"{tokens.signal} signal tokens")
+        parts.append(counted(tokens.signal, "signal token"))
         if receipt.finish.endswith("+budget"):
             parts[-1] += " (cut at the budget)"
         if receipt.finish.endswith("+enough"):
@@ -251,8 +253,8 @@ def receipt_details(receipt: "Receipt") -> str:
         if len(receipt.rounds) > 1:
             parts.append(f"rounds: {', '.join(map(_round, receipt.rounds))}")
     if tokens.context:
-        parts.append(f"{tokens.context} context tokens")
-    parts.append(f"{tokens.answer} answer tokens")
+        parts.append(counted(tokens.context, "context token"))
+    parts.append(counted(tokens.answer, "answer token"))
     if receipt.finish.startswith("limit"):
         parts[-1] += " (cut at the limit)"
     if receipt.bytes.up:

@@ -4,7 +4,7 @@ from typing import Unpack
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_device.commands.options import FIRST_USE, SETTINGS, ConfiguredCommand, request_of
 from duet_device.commands.output import note
 from duet_device.settings import MOST_TIMEOUT, ClientSettings
@@ -23,7 +23,7 @@ Exit codes:
 @click.command(cls=ConfiguredCommand, epilog=EXIT_CODES, params=[*SETTINGS, *FIRST_USE])
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Integer(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
     metavar="N",

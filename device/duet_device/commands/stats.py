@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.terminal import json_text
 from duet_device.commands.output import note, show
 from duet_device.commands.tables import table
@@ -24,7 +24,7 @@ _MILLION = 1_000_000
 @click.command()
 @click.option(
     "--days",
-    type=click.IntRange(1),
+    type=Integer(1),
     metavar="N",
     help="Only the last N days, today included [all].",
 )

@@ -83,7 +83,11 @@ def _show_stored() -> None:
     from duet_device.stored import everything
 
     for each in everything():
-        show(f"stored     {each.bytes / 1e6:9,.3f} MB  {each.path}: {each.what}")
+        show(f"stored     {_size(each.bytes):>11}  {each.path}: {each.what}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
 
 
 def _next(server: str) -> str:
@@ -95,8 +99,8 @@ def _next(server: str) -> str:
     if not pairs_in(pairs_home()):
         lines = [f"{lines[0]}    # fetches the decoder of {server}"]
         if not enrolled_servers():
-            lines += [
-                '  or:  duet-device ask --server HOST "What is 17 + 25?"',
-                "  or:  duet-device enroll HOST CODE    # for a server on another machine",
+            lines = [
+                "next:  duet-device enroll HOST CODE     # its operator: duet-cloud admin invite NAME",
+                '  or:  duet-device ask "What is 17 + 25?"    # with duet-cloud serve on this machine',
             ]
     return "\n".join([*lines, "help:  duet-device --help, duet-device doctor"])

@@ -30,15 +30,17 @@ _PER_SERVER = ("certificate", "proxy", "server", "match")
 # It would measure the other checks.
 _ALONE = "threads"
 # From good to bad.
-_STATUSES = ("ok", "warning", "error")
+_STATUSES = ("ok", "skipped", "warning", "error")
+# It reports that there is no pair; the checks that need one are then skipped.
+_REPORTS_PAIR = "model"
 
 
 @dataclass(frozen=True)
 class Finding:
     """The result of a check."""
 
-    status: Literal["ok", "warning", "error"]
-    """What it means for the next question."""
+    status: Literal["ok", "skipped", "warning", "error"]
+    """What it means for the next question; skipped: another check says what prevents this one."""
     value: str
     """What was found."""
     fix: str = ""
@@ -47,6 +49,10 @@ class Finding:
     """The check; set by `run`."""
     seconds: float = field(default=0.0, compare=False)
     """How long the check took; set by `run`."""
+
+
+class NoPair(ModelProblem):
+    """No pair is installed."""
 
 
 @dataclass
@@ -65,14 +71,12 @@ class Machine:
         """The installed pair.
 
         Raises:
-            ModelProblem: no pair is installed, or its manifest cannot be used.
+            NoPair: no pair is installed.
+            ModelProblem: its manifest cannot be used.
         """
         name = self.pair_name or default_pair()
         if not name:
-            raise ModelProblem(
-                "no pair is installed; the first question fetches one: "
-                f"duet-device ask --server {self.server} QUESTION"
-            )
+            raise NoPair("no pair is installed")
         return open_pair(name)
 
     @property
@@ -129,6 +133,11 @@ def _finding(name: str, machine: Machine, load: Callable[[str], Check]) -> Findi
 def _one(name: str, machine: Machine, load: Callable[[str], Check]) -> Finding:
     try:
         return load(name)(machine)
+    except NoPair as error:
+        if name != _REPORTS_PAIR:
+            return Finding("skipped", f"needs a pair; see: duet-device doctor {_REPORTS_PAIR}")
+        ask = f"duet-device ask --server {machine.server} QUESTION"
+        return Finding("error", str(error), f"the first question fetches one: {ask}")
     except DeviceError as error:
         return Finding("error", str(error))
     except Exception as error:

@@ -22,8 +22,9 @@ def check(machine: Machine) -> Finding:
             found = stub.GetPair(GetPairRequest(pair=reference), timeout=_TIMEOUT_S)
     except grpc.RpcError as error:
         failure = device_error(error, machine.server)
-        what = failure if isinstance(failure, PairMismatch) else f"not known: {failure}"
-        return Finding("error", str(what))
+        if isinstance(failure, PairMismatch):
+            return Finding("error", str(failure))
+        return Finding("skipped", "needs the server; see: duet-device doctor server")
     if found.manifest != (machine.pair.directory / MANIFEST_NAME).read_bytes():
         return Finding("warning", f"{reference} is served with another manifest", machine.pull)
     return Finding("ok", f"{machine.server} serves {reference}")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from duet_contract.commands import Number, Program
+from duet_contract.commands import Integer, Number, Program
 from duet_contract.console import OutputClosed, OutputLost, install_command
 from duet_contract.errors import ContractError
 from tests.doubles.commands import run_as
@@ -96,6 +96,42 @@ def test_a_message_quotes_no_control_character_and_no_long_value(
     assert said.count("\n") == 1
     assert said.rstrip("\n").isprintable()
     assert len(said) < 300
+
+
+LAZY = Program(
+    name="duet-it",
+    distribution="duet-contract",
+    help="Do it.",
+    commands={"greet": ("tests.unit.contract.test_commands:greet", "Greet.")},
+)
+
+
+@click.command()
+@click.option("--name", default="", help="Whom to greet.")
+@click.option("--times", type=Integer(1, 3), help="How often.")
+def greet(name: str, times: int | None) -> None:
+    """Greet."""
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("help", 0, "Do it."),
+        ("help greet", 0, "Usage: duet-it greet"),
+        ("greet --help", 0, "Whom to greet.\n"),
+        ("greet --help", 0, "How often.  [from 1 to 3]"),
+        ("gret", 2, "'gret'. Did you mean 'greet'? See: duet-it --help\n"),
+        ("help gret", 2, "Did you mean 'greet'?"),
+        ("greet --times 4", 2, "4 is not in the range from 1 to 3; see: duet-it greet --help\n"),
+        ("greet --times a", 2, "'a' is not a valid integer; see: duet-it greet --help\n"),
+    ],
+)
+def test_help_and_what_a_mistyped_word_gets(
+    line: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert LAZY.run(line.split()) == code
+    out, err = capsys.readouterr()
+    assert said in (err if code else out)
 
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)

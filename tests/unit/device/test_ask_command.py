@@ -400,7 +400,7 @@ def test_what_ctrl_c_breaks_is_an_interruption(
             raise error from interrupted
         raise AssertionError
 
-    monkeypatch.setattr(client, "load_decoder", load)
+    monkeypatch.setattr(session, "load_decoder", load)
     command = ["ask", "why?", "--device-only", *(["--json"] if as_json else [])]
     assert main(command) == ExitCode.INTERRUPTED
     shown = capsys.readouterr()

@@ -75,7 +75,7 @@ def test_commands(chat: Chat, tmp_path: Path, capsys: Captured) -> None:
     assert chat(*lines) == ExitCode.OK
     out, err = capsys.readouterr()
     assert out.startswith("/signal  show the last signal")
-    assert "1 answers, 7 large-model tokens (11 saved), " in out
+    assert "1 answer, 7 large-model tokens (11 saved), " in out
     assert out.count("häppy") == 1
     assert "because" in err
     assert file.read_text() == "## why?\n\nhäppy 🙂\n"

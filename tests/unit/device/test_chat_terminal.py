@@ -96,7 +96,7 @@ def test_ctrl_c_stops_what_runs_and_nothing_else(cloud: ScriptedCloud) -> None:
         terminal.type("why?\r")
         terminal.expect("häppy")
         terminal.type("/stats\r")
-        terminal.expect("1 answers, 7 large-model tokens")
+        terminal.expect("1 answer, 7 large-model tokens")
         terminal.type("/exit\r")
         assert terminal.end() == ExitCode.OK
     assert asked(cloud) == ["slow?", "why?"]
@@ -126,7 +126,7 @@ def test_any_terminal(cloud: ScriptedCloud, columns: int, environment: dict[str,
         terminal.expect("large-model tokens")
         terminal.resize(40)
         terminal.type("/stats\r")
-        terminal.expect("1 answers")
+        terminal.expect("1 answer")
         end_of_input(terminal)
         assert terminal.end() == ExitCode.OK
         styled = "\x1b[2m" in terminal.output

@@ -202,6 +202,15 @@ def test_nothing_is_fetched_to_answer_alone(cloud: Cloud, capsys: Captured) -> N
     assert "private-sums-135m" in capsys.readouterr().err
 
 
+def test_without_a_cloud_there_is_no_pair_and_no_answer(cloud: Cloud, capsys: Captured) -> None:
+    assert main(["ask", "why?", "--server", "127.0.0.1:9"]) == ExitCode.UNREACHABLE
+    err = capsys.readouterr().err
+    assert err.startswith("duet-device: no pair is installed, and none can be fetched: no cloud at")
+    assert err.endswith(
+        "; start one here with: duet-cloud serve, or name another with --server HOST\n"
+    )
+
+
 def test_what_is_set_stays(cloud: Cloud, capsys: Captured) -> None:
     assert main(["config", "set", "server", "another.example.org"]) == ExitCode.OK
     assert main(["ask", "why?", "--server", cloud.address, "--yes"]) == ExitCode.OK

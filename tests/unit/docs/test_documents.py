@@ -1,6 +1,7 @@
 """README and pages: their size, their links, and the commands that they name."""
 
 import importlib
+import json
 import re
 import shlex
 import tomllib
@@ -134,6 +135,33 @@ def test_the_table_of_pairs_has_a_row_a_pair_and_the_committed_numbers() -> None
     stories = next(row for row in rows if "`stories-5m`" in row)
     assert "| 5.6M, trained from scratch | 2.2M |" in stories
     assert "| 96% / 97% | 15 / 30 | 2% to 10% |" in stories
+
+
+def test_figures_in_sentences_are_the_committed_ones() -> None:
+    pairs = {pair.name: pair for pair in figures.released_pairs()}
+    stories, private = pairs["stories-5m"], pairs["private-sums-135m"]
+    split, alone = stories.held_out["split"], stories.held_out["reasoner"]
+    readme = README.read_text("utf-8")
+    assert f"**{1 - split['large_tokens'] / alone['large_tokens']:.0%} fewer large-model" in readme
+    assert f"at {(alone['accuracy'] - split['accuracy']) * 100:.0f} point less accuracy" in readme
+    assert private.held_out["numbers_sent"] == 0
+    measured = json.loads((ROOT / "tools/duet_tools/results/split_cpu.json").read_text("utf-8"))
+    (wire,) = (each for each in measured["figures"] if each["id"] == "bytes.ids-cold")
+    ratio = wire["peer"]["summary"]["median"] / wire["subject"]["summary"]["median"]
+    assert f"**{ratio:.0f} times fewer bytes per token**" in readme
+    alone_right = [
+        private.held_out["device"]["accuracy"],
+        stories.figures["evaluations"]["wide"]["alone"]["accuracy"],
+    ]
+    device = (ROOT / "docs/device.md").read_text("utf-8")
+    assert (
+        "`private-sums-135m` and `stories-5m` get {:.0%} and {:.0%} of".format(*alone_right)
+        in device
+    )
+    original = stories.original
+    assert original
+    index = (ROOT / "docs/index.md").read_text("utf-8")
+    assert f"that model needed {original['reasoner_tokens']:.0f} tokens" in index
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)

@@ -201,7 +201,7 @@ def test_the_command_writes_what_it_says(
         (["--hours", "1,2"], "hours are 24 weights"),
         (
             ["--timeout", "-1"],
-            "Invalid value for '--timeout': -1.0 is not in the range 0<=x<=86400",
+            "Invalid value for '--timeout': -1.0 is not in the range from 0 to 86,400",
         ),
         (["--price", "nan"], "'nan' is not a finite number"),
         (["--duration", "10", "--warm-up", "10"], "--warm-up leaves nothing"),

@@ -167,6 +167,10 @@ def test_rows_without_answers_are_counted_and_none_left_is_an_error(tmp_path, ca
     file.write_text(json.dumps(rows[1]))
     assert main(["jsonl", "--from", str(file), "--out", str(tmp_path / "out")]) == 1
     assert "no row with a question and an answer" in capsys.readouterr().err
+    file.write_text('{"problem": "1 + 1?", "answer": "2"}\n')
+    assert main(["jsonl", "--from", str(file), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith("line 1 needs 'question' and 'answer': it has 'problem', 'answer'\n")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from duet_contract.commands import Integer
 from duet_tools import options
 from duet_tools.bench.run import GROUPS, USUAL, run_figures, steps
 from duet_tools.errors import UsageProblem
@@ -18,7 +19,7 @@ from duet_tools.results.figures import Figure
 @options.repeats
 @click.option(
     "--budget",
-    type=click.IntRange(8, 2048),
+    type=Integer(8, 2048),
     default=96,
     metavar="N",
     help="Signal tokens per stream in the throughput figures.",

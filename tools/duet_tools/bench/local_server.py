@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 import httpx
 
+from duet_contract.commands import Integer
 from duet_device import Client
 from duet_tools import options
 from duet_tools.bench.replay import Recording, ReplayServer
@@ -42,7 +43,7 @@ MOST_ASK_MS, MOST_REQUEST_MS = 80.0, 3.0
 @click.command(epilog=options.EXIT_CODES)
 @options.pair("stories-5m")
 @click.option(
-    "--repeats", type=click.IntRange(2, 1000), default=15, metavar="N", help="Number of repeats."
+    "--repeats", type=Integer(2, 1000), default=15, metavar="N", help="Number of repeats."
 )
 def local(pair: str, repeats: int) -> None:
     """Measure the device's local server: ask with and without it, its API."""

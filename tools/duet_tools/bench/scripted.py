@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 import click
 import grpc
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.v1 import inference_pb2_grpc
 from duet_contract.v1.inference_pb2 import (
     FINISH_REASON_BUDGET,
@@ -71,7 +71,7 @@ async def _serve(tokens: int, pace: float) -> None:
 
 
 @click.command()
-@click.option("--tokens", type=click.IntRange(1), required=True, help="Tokens of each signal.")
+@click.option("--tokens", type=Integer(1), required=True, help="Tokens of each signal.")
 @click.option("--pace", type=Number(0, min_open=True), required=True, help="Tokens per second.")
 def main(tokens: int, pace: float) -> None:
     """Serve until the process is ended."""

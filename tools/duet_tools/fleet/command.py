@@ -8,7 +8,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.json_data import json_text, rounded
 from duet_tools.errors import BenchError, UsageProblem
 from duet_tools.fleet.costs_file import read_costs
@@ -28,8 +28,8 @@ Exit codes:
   130  interrupted
   141  the reader of stdout is gone
 """
-_NUMBER = click.IntRange(1, 100_000_000)
-_PLACES = click.IntRange(0, 10_000)
+_NUMBER = Integer(1, 100_000_000)
+_PLACES = Integer(0, 10_000)
 _SECONDS = Number(0, 366 * 86_400, min_open=True)
 _PRICE = Number(0, MOST_PRICE)
 
@@ -56,9 +56,9 @@ def _range(setting: str) -> Number:
               help="Rate, replicas, slots and signal lengths of a running fleet, as defaults.")  # fmt: skip
 @click.option("--window", default="1h", metavar="TIME", help="Time that --prometheus looks back.")
 @click.option("--devices", type=_NUMBER, default=1000, metavar="N", help="Number of devices.")
-@click.option("--replicas", type=click.IntRange(1, 100_000), default=1, metavar="N",
+@click.option("--replicas", type=Integer(1, 100_000), default=1, metavar="N",
               help="Number of replicas.")  # fmt: skip
-@click.option("--max-running", type=click.IntRange(1, 10_000), default=64, metavar="N",
+@click.option("--max-running", type=Integer(1, 10_000), default=64, metavar="N",
               help="Maximum number of running requests per replica.")  # fmt: skip
 @click.option("--max-waiting", type=_PLACES, metavar="N",
               help="Maximum number of waiting requests per replica [a quarter of the running ones].")  # fmt: skip
@@ -91,7 +91,7 @@ def _range(setting: str) -> Number:
               help="Price per GB of egress.")  # fmt: skip
 @click.option("--objective", type=Number(0, 86_400, min_open=True), metavar="S",
               help="Find the fewest replicas that answer 95% within S seconds.")  # fmt: skip
-@click.option("--replications", type=click.IntRange(1, 1000), default=5, metavar="N",
+@click.option("--replications", type=Integer(1, 1000), default=5, metavar="N",
               help="Number of simulation runs.")  # fmt: skip
 @click.option("--seed", type=SEED, default=0, metavar="N", help="Seed of the simulation.")
 @click.option("--most-questions", type=_NUMBER, default=100_000, metavar="N",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.json_data import json_text
 from duet_tools.errors import BenchError
 from duet_tools.link.errors import BadLink
@@ -37,8 +37,8 @@ Exit codes:
   141  the reader of stdout is gone
 """
 _MS = Number(0, MOST_MS)
-_BYTES = click.IntRange(1, MOST_BYTES)
-_COUNT = click.IntRange(0, MOST_BYTES)
+_BYTES = Integer(1, MOST_BYTES)
+_COUNT = Integer(0, MOST_BYTES)
 
 
 def _both(name: str, **kind: Any) -> Callable[[_Command], _Command]:

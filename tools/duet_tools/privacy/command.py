@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from duet_contract.commands import Integer
 from duet_contract.errors import ContractError
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_device.errors import DeviceError
@@ -27,7 +28,7 @@ _OTHER_WAYS = 50
 @options.pair(DEFAULT_PAIR)
 @click.option(
     "--questions",
-    type=click.IntRange(2, 10**6),
+    type=Integer(2, 10**6),
     default=10_000,
     show_default=True,
     help="Number of random questions.",

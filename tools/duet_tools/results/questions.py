@@ -10,7 +10,7 @@ from typing import Any
 
 from duet_contract.answers.worked import reference_text
 from duet_contract.errors import PromptError
-from duet_contract.json_data import parse_json
+from duet_contract.json_data import keys_text, parse_json
 from duet_contract.prompts import check_text
 from duet_tools.errors import UsageProblem
 from duet_tools.files import read_text
@@ -60,9 +60,11 @@ def _question(where: str, number: int, line: str) -> Question:
         row = parse_json(line)
     except ValueError as error:
         raise UsageProblem(f"{where} is not JSON: {error}") from error
-    text = row.get("question") if isinstance(row, dict) else None
+    if not isinstance(row, dict):
+        raise UsageProblem(f"{where} is not an object")
+    text = row.get("question")
     if not isinstance(text, str):
-        raise UsageProblem(f"{where} has no 'question'")
+        raise UsageProblem(f"{where} has no text 'question': {keys_text(row)}")
     try:
         check_text(text, "question")
     except PromptError as error:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_contract.pairs import DEFAULT_PAIR
 from duet_contract.terminal import printable
 from duet_tools import options
@@ -21,7 +21,7 @@ Links: {", ".join(PRESETS)}.
 {options.EXIT_CODES}"""
 
 _seconds = Number(0.001, 86_400)
-_tokens = click.IntRange(1, MOST_TOKENS)
+_tokens = Integer(1, MOST_TOKENS)
 _price = Number(0, options.MOST_PRICE)
 
 
@@ -29,7 +29,7 @@ _price = Number(0, options.MOST_PRICE)
 @click.option(
     "--data", type=options.FILE, metavar="FILE", help="JSON lines with question and answer."
 )
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Ask the first N questions.")
+@click.option("--limit", type=Integer(1), metavar="N", help="Ask the first N questions.")
 @click.option(
     "--modes",
     default="duet,large-alone,device-alone",
@@ -55,7 +55,7 @@ _price = Number(0, options.MOST_PRICE)
 @click.option("--rate", default="", metavar="R,...", help="Questions per second, for a rate.")
 @click.option(
     "--sweep-steps",
-    type=click.IntRange(1, 50),
+    type=Integer(1, 50),
     default=4,
     metavar="N",
     help="Number of rates in a sweep.",
@@ -87,7 +87,7 @@ _price = Number(0, options.MOST_PRICE)
 )
 @click.option(
     "--warm-up",
-    type=click.IntRange(0, 100),
+    type=Integer(0, 100),
     default=1,
     metavar="N",
     help="Uncounted questions before each condition.",
@@ -183,7 +183,7 @@ def split(
         _compare(*compare)
         return
     if data is None or out is None:
-        raise UsageProblem("--data FILE and --out FOLDER are needed (--help)")
+        raise UsageProblem("give --data FILE and --out FOLDER; see: duet-bench split --help")
     plan = Plan(
         modes=parse_list(modes),
         links=parse_list(links),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from duet_contract.commands import Integer
 from duet_contract.json_data import json_text
 from duet_training.commands.options import COUNT, PATH, SPLIT, TOKENS, seed
 
@@ -30,20 +31,20 @@ def data() -> None:
 @seed("splits and generation")
 @click.option(
     "--validation",
-    type=click.IntRange(0, MOST_PROBLEMS),
+    type=Integer(0, MOST_PROBLEMS),
     metavar="N",
     help="Number of problems for validation [100].",
 )
 @click.option(
     "--test",
-    type=click.IntRange(0, MOST_PROBLEMS),
+    type=Integer(0, MOST_PROBLEMS),
     default=0,
     metavar="N",
     help="Number of problems for testing.",
 )
 @click.option(
     "--size",
-    type=click.IntRange(1, MOST_PROBLEMS),
+    type=Integer(1, MOST_PROBLEMS),
     default=1000,
     metavar="N",
     help="Number of problems to generate.",

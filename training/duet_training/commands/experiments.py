@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from duet_contract.commands import Integer
 from duet_training.commands.options import MINUTES, PATH, Resumable
 
 SCALES = ("full", "reduced")
@@ -31,7 +32,7 @@ def _work() -> Path:
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1, 256),
+    type=Integer(1, 256),
     default=2,
     metavar="N",
     help="Number of parallel stages; each uses about a core.",

@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_training.errors import Interrupted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PATH = click.Path(path_type=Path)
-SEED = click.IntRange(0, 2**31)
-STEPS = click.IntRange(0, 10_000_000)
-TOKENS = click.IntRange(1, 1 << 24)
-COUNT = click.IntRange(1, 100_000_000)
+SEED = Integer(0, 2**31)
+STEPS = Integer(0, 10_000_000)
+TOKENS = Integer(1, 1 << 24)
+COUNT = Integer(1, 100_000_000)
 MINUTES = Number(0, 1e6)
 RATE = Number(1e-12, 1.0)
 ROLE = click.Choice(("reasoner", "decoder"))
@@ -74,7 +74,7 @@ def seed(what: str) -> Callable[[F], F]:
 
 threads = click.option(
     "--threads",
-    type=click.IntRange(1, 1024),
+    type=Integer(1, 1024),
     metavar="N",
     help="Processor threads [PyTorch's default].",
 )

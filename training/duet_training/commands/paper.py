@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
+from duet_contract.commands import Integer
 from duet_training.commands.options import PATH, Resumable
 
 
 @click.command(cls=Resumable)
 @click.argument("out", type=PATH)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("--seeds", type=click.IntRange(1, 100), default=3, metavar="N", help="Seeds.")
+@click.option("--seeds", type=Integer(1, 100), default=3, metavar="N", help="Seeds.")
 @click.option("--dry-run", is_flag=True, help="List the stages with estimates and exit.")
 @click.option(
     "--hardware", default="h100x4", metavar="NAME", help="Settings of the machine's devices."

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from duet_contract.commands import Number
+from duet_contract.commands import Integer, Number
 from duet_training.commands.options import (
     COUNT,
     MINUTES,
@@ -89,14 +89,14 @@ def _adapter(*, rank: int, most_rank: int, first: int) -> Callable[[F], F]:
     """Rank and first layer of the reasoner's adapter, with their defaults."""
     ranks = click.option(
         "--rank",
-        type=click.IntRange(1, most_rank),
+        type=Integer(1, most_rank),
         default=rank,
         metavar="N",
         help="Rank of the adapter.",
     )
     layers = click.option(
         "--first",
-        type=click.IntRange(0, 1024),
+        type=Integer(0, 1024),
         default=first,
         metavar="N",
         help="First layer with an adapter.",
@@ -170,7 +170,7 @@ def formulas(**given: Any) -> int:
 @part
 @click.option(
     "--generated",
-    type=click.IntRange(0, 1_000_000),
+    type=Integer(0, 1_000_000),
     default=0,
     metavar="N",
     help="Number of generated problems of each kind.",

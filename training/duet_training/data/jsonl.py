@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from duet_contract.answers.worked import reference_text
-from duet_contract.json_data import parse_json, read_text
+from duet_contract.json_data import keys_text, parse_json, read_text
 from duet_training.data.rows import Problem
 from duet_training.errors import DataError
 
@@ -21,6 +21,7 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
             number, or no line has an answer.
     """
     problems, without = [], 0
+    first = ""
     for number, row in json_lines(file):
         question = str(row.get("question") or "").strip()
         try:
@@ -29,11 +30,14 @@ def read_jsonl(file: Path, verifier: str) -> tuple[list[Problem], int]:
             raise DataError(f"{file}, line {number}: {error}") from error
         if not question or not answer:
             without += 1
+            first = first or f"line {number} needs 'question' and 'answer': {keys_text(row)}"
             continue
         name = str(row.get("id") or f"{file.stem}/{number}")
         problems.append(Problem(name, question, answer, file.stem, verifier))
     if not problems:
-        raise DataError(f"{file} has no row with a question and an answer ({without} without)")
+        raise DataError(
+            f"{file} has no row with a question and an answer; {first or 'it is empty'}"
+        )
     return problems, without
 
 
