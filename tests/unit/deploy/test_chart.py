@@ -131,7 +131,6 @@ def test_its_alerts_are_those_of_the_repository(helm):
         ({**LEAST, "autoscaling": {"waiting": 0}}, "/autoscaling/waiting"),
         ({**LEAST, "database": {"url": "postgresql://x"}}, "'url' not allowed"),
         ({**LEAST, "image": {"pullPolicy": "never"}}, "/image/pullPolicy"),
-        ({**LEAST, "config": {}}, "/config"),
     ],
 )
 def test_values_out_of_range_are_refused(helm, values, told):
