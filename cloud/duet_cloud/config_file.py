@@ -103,14 +103,15 @@ def _name(option: click.Option) -> str:
 
 
 def _value(file: Path, key: str, option: click.Option, value: Any) -> Any:
-    """Return a value as click takes it; click itself would take `true` for a number."""
+    """Return a value as click takes it; click itself would take `true` and 1.5 for integers."""
     values = value if option.multiple and isinstance(value, list) else [value]
     if option.is_flag:
         if not isinstance(value, bool):
             raise UsageError(f"{file}: {key} is true or false, not {value!r}")
-    elif not values or any(isinstance(each, bool | list | dict | None) for each in values):
+        return value
+    if not values or any(isinstance(each, bool | list | dict | None) for each in values):
         raise UsageError(f"{file}: {key} cannot be {json_text(value, ensure_ascii=False)}")
-    return list(map(str, values)) if option.multiple else value
+    return list(map(str, values)) if option.multiple else str(value)
 
 
 def _flags(name: str, value: Any) -> list[str]:

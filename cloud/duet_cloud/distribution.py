@@ -83,9 +83,8 @@ class PairService(pairs_pb2_grpc.PairServiceServicer):
                 if not self._fetching[identity]:
                     del self._fetching[identity]
         finally:
-            # Calls that sent nothing cost little, so that nothing bounds how many there are.
-            more = {} if sent else self._log_limit.admit(pair, path, identity)
-            if more is not None:
+            # A call for the last byte of a file costs little, so that nothing bounds how many there are.
+            if (more := self._log_limit.admit(pair, path, identity)) is not None:
                 logs.get().info(
                     "fetched",
                     # As they are here, not as they were asked for: that may be any text.

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from duet_cloud import logs
+from duet_cloud.log_limit import LogLimit
 
 # For calls that run when the loop ends.
 _GRACE_S = 60.0
@@ -34,6 +35,8 @@ class LastingServer(grpc.aio.Server):
         self._handlers: list[Callable[[grpc.aio.Server], object]] = []
         self._ports: list[Callable[[grpc.aio.Server], int]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        # Whoever reaches the port can end the loop as often as they like.
+        self._log_limit = LogLimit()
         self._is_stopping = False
 
     def add_generic_rpc_handlers(
@@ -109,7 +112,7 @@ class LastingServer(grpc.aio.Server):
         error = None if loop.cancelled() else loop.exception()
         if error is None or self._is_stopping:
             return
-        logs.get().error("gRPC's loop ended, another server takes its place", reason=str(error))
+        self._tell("gRPC's loop ended, another server takes its place", error)
         self._run(self._server.stop(_GRACE_S))
         self._run(self._replace())
 
@@ -123,7 +126,11 @@ class LastingServer(grpc.aio.Server):
         error = None if task.cancelled() else task.exception()
         # Stopping the server whose loop ended raises what ended it.
         if error and not isinstance(error, UnicodeDecodeError):
-            logs.get().error("gRPC's server cannot be replaced", reason=str(error))
+            self._tell("gRPC's server cannot be replaced", error)
+
+    def _tell(self, event: str, error: BaseException) -> None:
+        if (more := self._log_limit.admit(event)) is not None:
+            logs.get().error(event, reason=str(error), **more)
 
     async def _replace(self) -> None:
         server = grpc.aio.server(**self._arguments)

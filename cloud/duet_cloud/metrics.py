@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from duet_cloud.admission import Admission
 from duet_cloud.errors import AddressError
+from duet_cloud.probes import bound_endpoint
 from duet_contract.v1.control_pb2 import (
     SERVING_STATE_DRAINING,
     SERVING_STATE_FAILED,
@@ -229,6 +230,7 @@ class Metrics:
             raise AddressError(
                 f"cannot serve metrics on {host}:{port}: {error.strerror}"
             ) from error
+        bound_endpoint(server)
         return int(server.server_port)
 
 

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 from duet_cloud.errors import AddressError
 
@@ -20,6 +20,19 @@ from duet_cloud.errors import AddressError
 _LOOP_S = 0.8
 # For a request that does not come, after which its connection ends.
 _IDLE_S = 5.0
+
+
+def bound_endpoint(server: HTTPServer) -> None:
+    """Close connections without a request, and print nothing about those that clients break.
+
+    `http.server` prints a traceback for each of them, and keeps a thread for each that is idle.
+
+    Args:
+        server: one that answers already, or will.
+    """
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    handler = server.RequestHandlerClass
+    server.RequestHandlerClass = type("_Bounded", (handler,), {"timeout": _IDLE_S})
 
 
 class Probes:
@@ -58,6 +71,7 @@ class Probes:
             self._server = ThreadingHTTPServer((host, port), handler)
         except OSError as error:
             raise AddressError(f"cannot serve health on {host}:{port}: {error.strerror}") from error
+        bound_endpoint(self._server)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="duet-health", daemon=True).start()
         return int(self._server.server_port)
@@ -71,7 +85,6 @@ class Probes:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = _IDLE_S
     server_version = "duet-cloud"
     sys_version = ""
     asked: Callable[[], list[str] | None]

@@ -336,13 +336,24 @@ def _name_variables(command: click.Command, prefix: str) -> None:
 
 def _usage(error: click.ClickException) -> str:
     """Return what is wrong with a command line, and the command that shows what is right."""
-    message = error.format_message().rstrip(".")
+    message = error.format_message().rstrip(".") + _source(error)
     if len(message) > _LONGEST:
         # It quotes a value that may be of any length.
         message = f"{message[: _LONGEST // 2]} ... {message[-_LONGEST // 2 :]}"
     context = error.ctx if isinstance(error, click.UsageError) else None
     see = " See" if message.endswith("?") else "; see"
     return f"{message}{see}: {context.command_path} --help" if context else message
+
+
+def _source(error: click.ClickException) -> str:
+    """Return " (environment variable X)" where the wrong value of an option is from one."""
+    if not isinstance(error, click.BadParameter) or not isinstance(error.param, click.Option):
+        return ""
+    option, context = error.param, error.ctx
+    source = context.get_parameter_source(option.name or "") if context else None
+    if source is not click.core.ParameterSource.ENVIRONMENT:
+        return ""
+    return f" (environment variable {option.envvar})"
 
 
 def _out_of_memory(error: BaseException | None) -> bool:

@@ -27,6 +27,9 @@ def make_private(directory: Path) -> None:
 def write_private(path: Path, content: bytes) -> None:
     """Write a file of mode 0600 that appears whole or not at all; its directory is made 0700.
 
+    Written by root, the file belongs to the directory's owner: a service that runs as another user
+    reads what its administrator writes.
+
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
@@ -39,12 +42,24 @@ def write_private(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if hasattr(os, "geteuid") and os.geteuid() == 0:
+                owner = path.parent.stat()
+                os.fchown(handle, owner.st_uid, owner.st_gid)
             file.flush()
             os.fsync(file.fileno())
         Path(scratch).replace(path)
     except BaseException:
         Path(scratch).unlink(missing_ok=True)
         raise
+
+
+def others_may(path: Path) -> bool:
+    """Return whether users besides the owner and the group may read or write a file.
+
+    Raises:
+        OSError: the file cannot be examined.
+    """
+    return os.name == "posix" and bool(path.stat().st_mode & 0o006)
 
 
 def drop_scratch(path: Path, older_s: float = 0.0) -> None:

@@ -37,5 +37,5 @@ def require_tls13() -> None:
     if not _IN_TIME:
         raise TransportError(
             "gRPC was imported before duet_contract.transport and would accept TLS 1.2: import "
-            f"device or cloud first, or set {VARIABLE}={NO_SUITE_OF_TLS12}"
+            f"duet_device or duet_cloud first, or set {VARIABLE}={NO_SUITE_OF_TLS12}"
         )

@@ -21,7 +21,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Self
 
-import prometheus_client
+# Before gRPC: it selects the TLS versions.
+import duet_contract.transport  # noqa: F401
+
+import prometheus_client  # isort: skip
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from duet_contract.private_files import write_private
 from duet_contract.receipt import Receipt
 from tests.service import STARTS_S, Service
 
@@ -47,7 +48,7 @@ def operator(real_pair, tmp_path_factory):
     """`cloud/README.md`'s commands; the engine with nothing kept between requests."""
     root = tmp_path_factory.mktemp("operator")
     directory, passphrase = root / "authority", root / "passphrase"
-    passphrase.write_text(PASSPHRASE)
+    write_private(passphrase, PASSPHRASE.encode())
     _admin(directory, "init", "--passphrase-file", str(passphrase))
     command = [sys.executable, "-m", "duet_cloud", "serve", "--pair", "smollm2-135m"]
     command += ["--tls-dir", str(directory), "--passphrase-file", str(passphrase)]

@@ -15,6 +15,7 @@ from duet_cloud.errors import CredentialsError
 from duet_cloud.identity import certificates
 from duet_cloud.identity.authority import CERTIFICATE_NAME, SERVER_NAME
 from duet_contract.errors import TransportError
+from duet_contract.private_files import others_may
 from duet_contract.transport import require_tls13
 
 
@@ -117,6 +118,7 @@ class _Loaded:
     @classmethod
     def read(cls, files: ServerFiles) -> "_Loaded":
         signature = _signature(files)
+        check_private(files.key)
         chain, key, authorities = (
             _read(path) for path in (files.chain, files.key, files.client_authorities)
         )
@@ -153,6 +155,20 @@ def _check(files: ServerFiles, certificate: x509.Certificate, key: bytes) -> Non
         return
     if ExtendedKeyUsageOID.SERVER_AUTH not in usage:
         raise CredentialsError(f"the certificate in {files.chain} is not for servers")
+
+
+def check_private(path: Path) -> None:
+    """Check that not every user of the host may read a secret.
+
+    Raises:
+        CredentialsError: they may, or the file cannot be examined.
+    """
+    try:
+        loose = others_may(path)
+    except OSError as error:
+        raise CredentialsError(f"cannot read {path}: {error.strerror}") from error
+    if loose:
+        raise CredentialsError(f"every user of this host may read {path}: chmod o-rw {path}")
 
 
 def _read(path: Path) -> bytes:

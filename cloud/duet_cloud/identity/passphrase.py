@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from duet_cloud.errors import UsageError
+from duet_cloud.identity.credentials import check_private
 from duet_contract.json_data import read_text
 
 VARIABLE = "DUET_AUTHORITY_PASSPHRASE"
@@ -17,8 +18,10 @@ def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
 
     Raises:
         UsageError: it is missing or empty, or the two entries differ.
+        CredentialsError: every user of the host may read the file.
     """
     if file is not None:
+        check_private(file)
         try:
             # A line's end is not meant to be part of it.
             passphrase = read_text(file, _MOST_BYTES).rstrip("\r\n")

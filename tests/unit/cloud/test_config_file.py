@@ -60,6 +60,7 @@ def test_one_pair_needs_no_list_and_an_empty_file_nothing(config):
         ("chunk-token: 3", "chunk-token is unknown; did you mean chunk-tokens?"),
         ("tensor-paralel-size: 2", "did you mean --tensor-parallel-size?"),
         ("no-such-key-anywhere: 2", "--no-such-key-anywhere"),
+        ("max-running: 1.5", "'1.5' is not a valid integer"),
         ("port: 70000", "serve.yaml: 70000 is not in the range"),
         ("port: [1]", "port cannot be [1]"),
         ("port: true", "port cannot be true"),

@@ -163,3 +163,11 @@ async def test_the_log_names_what_is_here_not_what_was_asked_for(stub, directory
     logged = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     named = [(line["pair"], line["path"]) for line in logged if line["event"] == "fetched"]
     assert named == [("toy@1.2.3", ""), ("", ""), ("toy@1.2.3", "decoder/m.gguf")]
+
+
+async def test_downloads_of_a_last_byte_fill_no_log(stub, directory, capfd):
+    size = (directory / "decoder" / "m.gguf").stat().st_size
+    for _ in range(30):
+        found = [each.data async for each in stub.FetchFile(request(directory, offset=size - 1))]
+        assert [len(each) for each in found] == [1]
+    assert capfd.readouterr().err.count('"fetched"') == 1

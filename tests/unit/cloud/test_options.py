@@ -105,6 +105,32 @@ def test_malformed_values_are_one_line(capsys, option, value, told):
     assert len(line) < 300
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("PORT", "http", "'http' is not a valid integer"),
+        ("PORT", "70000", "70000 is not in the range"),
+        ("GRACE_S", "nan", "not a finite number"),
+        ("LOG_FORMAT", "xml", "'xml' is not one of 'console', 'json'"),
+        ("REFLECTION", "perhaps", "'perhaps' is not a valid boolean"),
+        ("CONFIG", "/nowhere/serve.yaml", "cannot read /nowhere/serve.yaml"),
+    ],
+)
+def test_malformed_variables_are_one_line(capsys, monkeypatch, option, value, told):
+    variable = f"DUET_CLOUD_SERVE_{option}"
+    monkeypatch.setenv(variable, value)
+    assert main(["serve"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
+    assert option == "CONFIG" or f"(environment variable {variable})" in line
+
+
+def test_a_variable_that_is_not_used_is_not_named(capsys, monkeypatch):
+    monkeypatch.setenv("DUET_CLOUD_SERVE_PORT", "1")
+    assert main(["serve", "--port", "http"]) == 2
+    assert "environment" not in capsys.readouterr().err
+
+
 def test_options_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("DUET_CLOUD_SERVE_MAX_WAITING", "7")
     monkeypatch.setenv("DUET_CLOUD_SERVE_PAIR", "a b")

@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,12 +8,14 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from duet_cloud import systemd
+from duet_cloud import probes, systemd
 from duet_cloud.errors import AddressError
+from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import INFERENCE_NAME, CloudServer
 from duet_contract.channels import open_aio_channel
+from duet_tools.subjects.children import free_port
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -75,6 +78,35 @@ def _dies(port):
                 return True
             time.sleep(0.05)
     return False
+
+
+def _break(port, data, pause_s):
+    """A client that resets its connection."""
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(data)
+        time.sleep(pause_s)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("endpoint", ["health", "metrics"])
+async def test_broken_and_idle_connections_write_no_line(endpoint, capfd, monkeypatch):
+    monkeypatch.setattr(probes, "_IDLE_S", 0.2)
+    if endpoint == "health":
+        other = probes.Probes(list)
+        port = other.start("127.0.0.1", 0)
+    else:
+        port = Metrics().serve("127.0.0.1", free_port())
+    for data, pause_s in (
+        (b"GET /liv", 0.05),
+        (b"GET /livez HTTP/1.1\r\n\r\n", 0.0),
+        (b"\xff\r\n", 0),
+    ):
+        for _ in range(5):
+            await asyncio.to_thread(_break, port, data, pause_s)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+    writer.close()
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_port_in_use(server, toy_pair):

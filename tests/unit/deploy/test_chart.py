@@ -28,7 +28,7 @@ MOST = {
     "config": {"pair": ["a", "b"], "grace-s": 90, "tensor-parallel-size": 2},
 }
 # Of other projects, whose schemas Kubernetes does not have.
-CUSTOM = {"ServiceMonitor", "ScaledObject", "InferencePool"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject", "InferencePool"}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +106,15 @@ def test_selectors_select_the_pods(helm):
     assert monitored.items() <= service.items()
 
 
+def test_its_alerts_are_those_of_the_repository(helm):
+    rules = _rendered(helm, MOST)["PrometheusRule", "duet"]["spec"]
+    file = CHART.parents[1] / "monitoring" / "alerts.yaml"
+    assert rules == yaml.safe_load(file.read_text())
+    # Named in the expressions.
+    labels = _rendered(helm, MOST)["Service", "duet"]["metadata"]["labels"]
+    assert labels["app.kubernetes.io/name"] == "duet-cloud"
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -118,6 +127,10 @@ def test_selectors_select_the_pods(helm):
         ({**LEAST, "database": {"secret": 5}}, "/database/secret"),
         ({**LEAST, "startup": {"minutes": 0}}, "/startup/minutes"),
         ({**LEAST, "sharedMemory": "8"}, "/sharedMemory"),
+        ({**LEAST, "preStopSeconds": 301}, "/preStopSeconds"),
+        ({**LEAST, "autoscaling": {"waiting": 0}}, "/autoscaling/waiting"),
+        ({**LEAST, "database": {"url": "postgresql://x"}}, "'url' not allowed"),
+        ({**LEAST, "image": {"pullPolicy": "never"}}, "/image/pullPolicy"),
     ],
 )
 def test_values_out_of_range_are_refused(helm, values, told):

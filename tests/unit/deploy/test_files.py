@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import promql_parser
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from duet_cloud.cli import main
+from duet_cloud.identity.database import Database
 from duet_cloud.metrics import Metrics
 from duet_cloud.options import ServeOptions
 from tests.doubles.options import parse_options
@@ -20,6 +22,8 @@ ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "cloud" / "deploy"
 UNIT = DEPLOY / "systemd" / "duet-cloud.service"
 ALERTS = DEPLOY / "monitoring" / "alerts.yaml"
+ALERT_TESTS = Path(__file__).with_name("alerts_test.yaml")
+COMPOSE = DEPLOY / "compose" / "compose.yaml"
 # Of Prometheus itself, and of vLLM, which exports them where a model is loaded.
 OTHERS = {"up", "vllm:kv_cache_usage_perc"}
 
@@ -92,13 +96,10 @@ def test_the_example_configuration_is_ours():
 def test_the_unit_starts_our_commands():
     text = UNIT.read_text()
     assert "Type=notify" in text
-    for kind, command in re.findall(
-        r"^(ExecStart(?:Pre)?)=/opt/duet/bin/duet-cloud (.*)$", text, re.M
-    ):
-        first, *rest = command.replace("/etc/duet/serve.yaml", str(DEPLOY / "serve.yaml")).split()
-        assert first == {"ExecStart": "serve", "ExecStartPre": "check-config"}[kind]
-        if first == "serve":
-            parse_options(rest)
+    (command,) = re.findall(r"^Exec\w+=/opt/duet/bin/duet-cloud (.*)$", text, re.M)
+    first, *rest = command.replace("/etc/duet/serve.yaml", str(DEPLOY / "serve.yaml")).split()
+    assert first == "serve"
+    parse_options(rest)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
@@ -110,6 +111,113 @@ def test_systemd_takes_the_unit(tmp_path):
         ["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_the_unit_exposes_little():
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=25", UNIT]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus is not installed")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "config", str(DEPLOY / "monitoring" / "prometheus.yaml")),
+        ("check", "rules", str(ALERTS)),
+        ("test", "rules", str(ALERT_TESTS)),
+    ],
+    ids=["config", "rules", "alerts"],
+)
+def test_prometheus_takes_its_files(arguments):
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_alert_has_a_case_in_which_it_fires():
+    *_, wrong = yaml.safe_load(ALERT_TESTS.read_text())["tests"]
+    fired = wrong["promql_expr_test"][0]["exp_samples"]
+    named = {re.search(r'"(\w+)"', each["labels"])[1] for each in fired}
+    assert named == {rule["alert"] for rule in _alerts()}
+
+
+def test_prometheus_scrapes_the_service_by_the_name_that_alerts_have():
+    scrape = yaml.safe_load((DEPLOY / "monitoring" / "prometheus.yaml").read_text())
+    compose = yaml.safe_load(COMPOSE.read_text())["services"]
+    (job,) = scrape["scrape_configs"]
+    ((target,),) = [each["targets"] for each in job["static_configs"]]
+    name, port = target.split(":")
+    assert f'up{{job="{job["job_name"]}"}}' in ALERTS.read_text()
+    options = parse_options([*compose[name]["command"][1:]])
+    assert options.metrics_port == int(port)
+    (file,) = scrape["rule_files"]
+    assert f":/etc/prometheus/{file}:ro" in " ".join(compose["prometheus"]["volumes"])
+
+
+def test_grafana_reads_the_dashboard_from_prometheus():
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    (source,) = yaml.safe_load((DEPLOY / "monitoring" / "grafana-sources.yaml").read_text())[
+        "datasources"
+    ]
+    host, port = source["url"].removeprefix("http://").split(":")
+    # Prometheus' own port inside the network.
+    assert (host in services, port, source["type"]) == (True, "9090", "prometheus")
+    (provider,) = yaml.safe_load((DEPLOY / "monitoring" / "grafana-dashboards.yaml").read_text())[
+        "providers"
+    ]
+    mounted = [each.split(":") for each in services["grafana"]["volumes"]]
+    places = {Path(place).parent for name, place, _ in mounted if name.endswith("dashboard.json")}
+    assert places == {Path(provider["options"]["path"])}
+    dashboard = json.loads((DEPLOY / "monitoring" / "dashboard.json").read_text())
+    (variable,) = dashboard["templating"]["list"]
+    assert (variable["type"], variable["query"]) == ("datasource", source["type"])
+    used = {panel["datasource"]["uid"] for panel in _panels()}
+    assert used == {f"${{{variable['name']}}}"}
+    assert len({panel["id"] for panel in _panels()}) == len(_panels())
+
+
+def test_every_file_is_listed_with_the_tests_that_read_it():
+    rows = re.findall(
+        r"^\| `([^`]+)` \| [^|]+ \| ([^|]+) \|$", (DEPLOY / "README.md").read_text(), re.M
+    )
+    assert rows
+    files = {str(each.relative_to(DEPLOY)) for each in DEPLOY.rglob("*") if each.is_file()}
+    missing = {
+        file for file in files if not any(Path(file).match(listed) for listed, _ in rows)
+    } - {"README.md"}
+    assert not missing
+    tests = "".join(each.read_text() for each in Path(__file__).parent.glob("test_*.py"))
+    for listed, named in rows:
+        assert list(DEPLOY.glob(listed)), listed
+        for test in re.findall(r"`(test_\w+)`", named):
+            assert f"def {test}(" in tests, test
+        assert "`test_" in named
+
+
+def test_compose_takes_its_file():
+    checker = Path(sys.executable).with_name("check-jsonschema")
+    command = [checker, "--builtin-schema", "vendor.compose-spec", COMPOSE]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+def test_compose_starts_the_database_before_the_service_and_passes_no_secret_on():
+    compose = yaml.safe_load(COMPOSE.read_text())
+    cloud, postgres = compose["services"]["cloud"], compose["services"]["postgres"]
+    assert cloud["depends_on"] == {"postgres": {"condition": "service_healthy", "required": False}}
+    assert postgres["healthcheck"]["test"][1] == "pg_isready"
+    for service in compose["services"].values():
+        assert set(service.get("secrets", ())) <= set(compose["secrets"])
+        # A file that holds it, or a variable without its value.
+        assert not re.search(
+            r"(?i)pass(word|phrase)?=(?!/run)", " ".join(map(str, service.get("environment", ())))
+        )
+    # As its comment says.
+    url = re.search(r"DUET_DATABASE=(\S+)", COMPOSE.read_text())[1]
+    with closing(Database.postgresql(url)) as database:
+        assert database.name == "postgresql://duet@postgres/duet"
+    assert "passfile=/run/secrets/pgpass" in url
 
 
 def test_the_container_file():
@@ -129,7 +237,7 @@ def test_the_container_file():
 
 
 def test_compose_starts_our_command_and_mounts_what_is_there():
-    file = DEPLOY / "compose" / "compose.yaml"
+    file = COMPOSE
     services = yaml.safe_load(file.read_text())["services"]
     first, *rest = services["cloud"]["command"]
     assert first == "serve"

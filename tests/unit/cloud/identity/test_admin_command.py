@@ -267,6 +267,10 @@ def test_a_passphrase_file(run, tmp_path, monkeypatch):
     monkeypatch.delenv("DUET_AUTHORITY_PASSPHRASE")
     file = tmp_path / "passphrase"
     file.write_text("another good passphrase\n")
+    file.chmod(0o644)
+    assert run("init", "--passphrase-file", str(file))[0] == Exit.CREDENTIALS
+    assert not (tmp_path / "made").exists()
+    file.chmod(0o600)
     assert run("init", "--passphrase-file", str(file))[0] == Exit.OK
     authorities.unlock(tmp_path / "made", "another good passphrase")
 

@@ -17,6 +17,7 @@ from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
+from duet_contract.private_files import write_private
 from duet_contract.v1.control_pb2 import SERVING_STATE_READY, GetCapacityRequest
 from duet_contract.v1.control_pb2_grpc import ControlServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -88,7 +89,7 @@ async def served(toy_pair, engine, pki, tmp_path):
     logs.configure("json")
     server_pair = pki.issue(x509.DNSName("localhost"))
     (tmp_path / "cert.pem").write_bytes(server_pair.certificate)
-    (tmp_path / "key.pem").write_bytes(server_pair.key)
+    write_private(tmp_path / "key.pem", server_pair.key)
     (tmp_path / "ca.pem").write_bytes(pki.roots)
     access = tmp_path / "access.toml"
     access.write_text(ACCESS)
@@ -201,7 +202,7 @@ async def test_files_that_are_replaced_one_after_the_other_are_taken_up(
     # The key is still the old one's: the old certificate stays in use.
     assert "is not the key of" in capsys.readouterr().err
     assert await _taken_up(served, client, None) == before
-    (tmp_path / "key.pem").write_bytes(fresh.key)
+    write_private(tmp_path / "key.pem", fresh.key)
     expected = x509.load_pem_x509_certificate(fresh.certificate).serial_number
     assert await _taken_up(served, client, before) == expected
     for channel in (standing, served(client)):

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import datetime
+import os
 import ssl
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from duet_cloud.options import ServeOptions
 from duet_cloud.reasoner import PairReasoner
 from duet_cloud.server import CloudServer
 from duet_contract.channels import open_aio_channel
+from duet_contract.private_files import write_private
 from duet_contract.v1.enrollment_pb2 import RenewRequest
 from duet_contract.v1.enrollment_pb2_grpc import IdentityServiceStub
 from duet_contract.v1.inference_pb2 import ReasonRequest
@@ -54,7 +56,7 @@ def write_server(authority, directory, key, days, begins=0):
         authority.certificate, authority.key, key.public_key(), LOCALHOST, days, now
     )
     (directory / "cert.pem").write_bytes(pem(certificate))
-    (directory / "key.pem").write_bytes(key_pem(key))
+    write_private(directory / "key.pem", key_pem(key))
 
 
 def start(toy_pair, options):
@@ -89,6 +91,23 @@ async def test_the_key_of_another_certificate(toy_pair, own_pki, tmp_path):
     (tmp_path / "key.pem").write_bytes(key_pem(certificates.new_key()))
     with pytest.raises(CredentialsError, match="not the key of"):
         start(toy_pair, own_pki)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o606, 0o777])
+async def test_a_key_that_every_user_may_read(toy_pair, own_pki, tmp_path, mode):
+    (tmp_path / "key.pem").chmod(mode)
+    with pytest.raises(CredentialsError, match=r"every user .*key\.pem: chmod o-rw .*key\.pem$"):
+        start(toy_pair, own_pki)
+    (tmp_path / "key.pem").chmod(0o640)
+    await start(toy_pair, own_pki).stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes files of other users")
+def test_what_root_writes_is_the_services(authority):
+    directory = authority.directory
+    os.chown(directory, 65534, 65534)
+    authority.issue_server()
+    assert (directory / "server.pem").stat().st_uid == 65534
 
 
 async def test_an_encrypted_key(toy_pair, own_pki, tmp_path):
