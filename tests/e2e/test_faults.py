@@ -15,8 +15,6 @@ PAIR = Path(str(files("duet_pairs"))) / "stories-5m"
 
 # Speed is measured by `make faults`, not asserted on a machine that runs tests.
 SPEED = {"admitted calls are slow", "refusals are slow"}
-# gRPC itself aborts after a GOAWAY frame and a bad one (docs/faults.md): random bytes rarely hold both.
-ABORTED = "the device's process ends by SIGABRT"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name.replace(" ", "-") for row in ROWS])
@@ -25,5 +23,4 @@ def test_row_holds(row: Row) -> None:
     if result.not_run:
         pytest.skip(result.not_run)
     assert result.trials > 0
-    assert not set(result.otherwise) - SPEED - {ABORTED}
-    assert result.otherwise.get(ABORTED, 0) <= (row.name == "hostile cloud")
+    assert not set(result.otherwise) - SPEED

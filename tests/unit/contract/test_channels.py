@@ -2,8 +2,10 @@
 
 import datetime
 import os
+import socket
 import subprocess
 import sys
+import time
 from itertools import product
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from duet_contract.channels import Pem, open_aio_channel, open_channel, tls_cred
 from duet_contract.connections import wait_until_connected
 from duet_contract.errors import AddressError, CertificateExpired, TransportError
 from tests.doubles.cloud import ScriptedCloud, says
+from tests.doubles.tcp import serving
 
 DAY = datetime.timedelta(days=1)
 
@@ -155,3 +158,47 @@ def test_waiting_for_a_connection() -> None:
     assert not wait_until_connected(channel, 5)
     with open_channel(cloud.address) as channel:
         assert not wait_until_connected(channel, 0.1)
+
+
+@pytest.mark.parametrize("code", [0, 11, 13, 14, 70_007, 2**32 - 1])
+def test_no_goaway_frame_ends_the_process(code: int) -> None:
+    """gRPC 1.84 and 1.85 abort (http2_status.h:264) at a code whose last byte is 13 to 254.
+
+    HTTP_1_1_REQUIRED is 13, and Apache's HTTP server sends 70007. A process of its own asks.
+    """
+    payload = bytes(4) + code.to_bytes(4, "big")
+    goaway = len(payload).to_bytes(3, "big") + b"\x07" + bytes(5) + payload
+
+    def handle(connection: socket.socket) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")  # SETTINGS
+        # gRPC 1.84 and 1.85 survive what comes before they count the connection as ready.
+        time.sleep(0.1)
+        connection.sendall(goaway)
+        connection.recv(1 << 16)
+
+    program = """
+import sys
+import grpc
+from duet_contract.channels import open_channel
+with open_channel(sys.argv[1]) as channel:
+    try:
+        list(channel.unary_stream("/a/b")(b"", timeout=10))
+    except grpc.RpcError as error:
+        print(error.details())
+"""
+    with serving(handle) as address:
+        ended = subprocess.run(
+            [sys.executable, "-c", program, address],
+            env={
+                **os.environ,
+                "GRPC_VERBOSITY": "error",
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert ended.returncode == 0, ended.stderr
+    assert f"GOAWAY received; Error code: {code}" in ended.stdout

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -39,7 +40,8 @@ _ESCAPES = (
     "\x00",
 )
 _SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
-_ENHANCE_YOUR_CALM = (11).to_bytes(4, "big")
+# NO_ERROR, ENHANCE_YOUR_CALM, HTTP_1_1_REQUIRED (RFC 9113, section 7), what Apache's server sends.
+_GOAWAY_CODES = (0, 11, 13, 70_007, 2**32 - 1)
 _TIMEOUT_S = 1.0
 _LATE_S = 2.0
 _DRIP_S = 0.05
@@ -162,9 +164,9 @@ def _ended(context: grpc.ServicerContext) -> bool:
     return over.wait(_DRIP_S)
 
 
-def _goaway(text: str) -> bytes:
+def _goaway(code: int, text: str) -> bytes:
     """Return an HTTP/2 GOAWAY frame with debug data (RFC 9113, section 6.8)."""
-    payload = (0).to_bytes(4, "big") + _ENHANCE_YOUR_CALM + text.encode()
+    payload = (0).to_bytes(4, "big") + code.to_bytes(4, "big") + text.encode()
     return len(payload).to_bytes(3, "big") + b"\x07\x00\x00\x00\x00\x00" + payload
 
 
@@ -184,8 +186,11 @@ def _bytes_server(draws: random.Random) -> Iterator[str]:
                         connection.sendall(draws.randbytes(draws.randrange(1, 4000)))
                         continue
                     connection.sendall(_SETTINGS)
-                    if draws.random() < 0.3:
-                        connection.sendall(_goaway(draws.choice(_ESCAPES)))
+                    if draws.random() < 0.5:
+                        # A connection that the device counts as ready ends another way.
+                        time.sleep(_DRIP_S)
+                        code, text = draws.choice(_GOAWAY_CODES), draws.choice(_ESCAPES)
+                        connection.sendall(_goaway(code, text))
                     for _ in range(draws.randrange(20)):
                         payload = draws.randbytes(draws.randrange(64))
                         connection.sendall(frame(draws, payload, true_length=True))
