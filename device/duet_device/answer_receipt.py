@@ -15,7 +15,7 @@ from duet_contract.receipt import (
     Tokens,
     estimate_flops,
 )
-from duet_device.attempt import Attempt, Exchange, candidate, is_doubtful, support
+from duet_device.attempt import Attempt, Exchange, candidate, chance, is_doubtful, support
 from duet_device.decoder.prompts import Prompts
 from duet_device.events import Event, Result
 from duet_device.link import Link
@@ -80,6 +80,7 @@ def write_receipt(
         ),
         flops=estimate_flops(manifest, tokens if source == "duet" else 0, len(given.ids)),
         confidence=given.generation.confidence,
+        chance=chance(exchange, evidence),
         low_confidence=is_doubtful(exchange, given, evidence),
         value=given.value,
         work=computed.work if computed else (),

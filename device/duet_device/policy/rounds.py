@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from duet_contract.manifest import Manifest
 from duet_contract.v1.inference_pb2 import (
@@ -41,7 +41,7 @@ def compared(candidates: Sequence[Candidate], index: int) -> Evidence:
     """Return the evidence of an answer, the values of the others included."""
     own = candidates[index]
     others = tuple(each.value for number, each in enumerate(candidates) if number != index)
-    return Evidence(own.evidence.trace, (own.value, *others), own.evidence.checks)
+    return replace(own.evidence, values=(own.value, *others))
 
 
 def best(candidates: Sequence[Candidate]) -> int:

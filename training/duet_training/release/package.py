@@ -115,6 +115,8 @@ def collect_private(out: Path) -> dict[str, Any]:
         "steps": steps,
         "served": _of_this_pair(out, "served.json"),
         "formulas": _read(out / "accuracy.json"),
+        # Written by `duet-bench marks`, of the pair with its calibration.
+        "marks": _read(out / "marks.json"),
     }
 
 

@@ -15,6 +15,7 @@ SETS = dict(
         strict=True,
     )
 )
+_AUROC = 0.75
 _TO_REACH = {
     PRIVATE_HELD_OUT[0]: 0.93,
     PRIVATE_HELD_OUT[1]: 0.80,
@@ -34,7 +35,8 @@ def write_private_page(manifest: Manifest, figures: dict[str, Any]) -> str:
         "## What it can and cannot answer",
         *_reach(served),
         "## Figures",
-        *(_figures(served, figures["formulas"]) if served else ["It was not measured as served."]),
+        *(_figures(served, figures) if served else ["It was not measured as served."]),
+        *_marks(figures.get("marks")),
         "## How it was trained",
         _commands(manifest, served),
         _how(figures["steps"]),
@@ -72,7 +74,7 @@ def _reach(served: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _figures(served: dict[str, Any], formulas: dict[str, Any] | None) -> list[str]:
+def _figures(served: dict[str, Any], figures: dict[str, Any]) -> list[str]:
     sets, peer = served["sets"], served["peer"]
     rows = []
     for name, one in sets.items():
@@ -89,14 +91,14 @@ def _figures(served: dict[str, Any], formulas: dict[str, Any] | None) -> list[st
         "Greedy answers of the served pair (its service and llama.cpp) to every question of each "
         "set, with 95% CI and tokens of the large model. A question that fails counts as wrong. "
         "An answer is right if its computed value equals the reference. *Marked*: share of right "
-        "and of wrong answers that the device marks, because a check of the formula fails. Sets "
+        "and of wrong answers that the device marks, because a check of the formula fails; without a calibration. Sets "
         "with a name are public test sets, which this repository does not contain "
         "(`duet-train release real` makes them from the public files); no model was trained on "
         "them, and no template repeats their questions."
     )
     count = sum(one["questions"] for one in sets.values())
     parts = [
-        _targets(sets, formulas),
+        _targets(sets, figures["formulas"], figures.get("marks")),
         text,
         markdown((*head, "right, marked", "wrong, marked"), rows),
         f"Numbers in what left the device, over all {count:,} questions: {sent:.0f}.",
@@ -110,28 +112,72 @@ def _figures(served: dict[str, Any], formulas: dict[str, Any] | None) -> list[st
     return parts
 
 
-def _targets(sets: dict[str, Any], formulas: dict[str, Any] | None) -> str:
+def _targets(
+    sets: dict[str, Any], formulas: dict[str, Any] | None, marks: dict[str, Any] | None
+) -> str:
     rows = []
     for name, wanted in _TO_REACH.items():
         if one := sets.get(name):
-            reached = one["split"]["accuracy"] >= wanted
-            words = SETS.get(name, f"`{name}`")
             measured = percent(one["split"])
-            rows.append(
-                (f"{words}: at least {wanted:.0%}", measured, "met" if reached else "missed")
-            )
-    for each in formulas["sets"] if formulas else ():
-        found = each["auroc_checks"]
-        if each["set"] in sets and each["set"] not in PRIVATE_HELD_OUT and found is not None:
-            met = "met" if found >= 0.75 else "missed"
+            reached = one["split"]["accuracy"] >= wanted
+            rows.append((f"{_named(name)}: at least {wanted:.0%}", measured, _met(reached)))
+    by_checks = [] if marks or not formulas else formulas["sets"]
+    judged = {each["set"]: (each["auroc_checks"], each["questions"]) for each in by_checks}
+    if marks:
+        measured_marks = marks["marks"].items()
+        judged = {
+            name: (one["auroc"] and one["auroc"]["value"], one["questions"])
+            for name, one in measured_marks
+        }
+    for name, (auroc, count) in judged.items():
+        if name in sets and name not in PRIVATE_HELD_OUT and auroc is not None:
             rows.append(
                 (
-                    f"`{each['set']}`, right against wrong: AUROC at least 0.75",
-                    f"{found:.2f} ({each['questions']} questions)",
-                    met,
+                    f"`{name}`, right against wrong: AUROC at least {_AUROC}",
+                    f"{auroc:.2f} ({count} questions)",
+                    _met(auroc >= _AUROC),
                 )
             )
     return markdown(("target", "measured", "met?"), rows)
+
+
+def _met(reached: bool) -> str:
+    return "met" if reached else "missed"
+
+
+def _named(name: str) -> str:
+    return SETS.get(name, "all sets of real questions" if name == "real" else f"`{name}`")
+
+
+def _marks(report: dict[str, Any] | None) -> list[str]:
+    """Write how good the marks are by the pair's own calibration."""
+    if report is None:
+        return []
+    rows = []
+    for name, one in report["marks"].items():
+        auroc, ece, unmarked = one["auroc"], one["ece"], one["right_unmarked"]
+        rows.append(
+            (
+                _named(name),
+                str(one["questions"]),
+                f"{one['right']['value']:.1%}",
+                "" if auroc is None else f"{auroc['value']:.2f}",
+                "" if ece is None else f"{ece:.3f}",
+                f"{one['marked']:.0%}",
+                "" if unmarked is None else f"{unmarked['value']:.1%}",
+                f"{one['right_surer_half']['value']:.1%}",
+            )
+        )
+    head = ("questions", "", "right", "AUROC", "ECE", "marked", "right if not marked")
+    return [
+        "## Marks",
+        "The pair comes with a calibration (`calibration.json`), which its manifest names. Its judge "
+        "weighs the checks of a formula, the reasoner's probabilities of it, and the decoder's of "
+        "the answer; the receipt's `chance` is the probability that the answer is right. It was "
+        f"fitted on {report['fitted_on']}, none of which is in a set below. *Right, surer half*: "
+        "if the less sure half of the answers is marked.",
+        markdown((*head, "right, surer half"), rows),
+    ]
 
 
 def _commands(manifest: Manifest, served: dict[str, Any] | None) -> str:
