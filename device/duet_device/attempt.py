@@ -1,5 +1,6 @@
 """Generate one answer after the decoder's sequence, and judge it."""
 
+import math
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
@@ -209,7 +210,16 @@ def judged_attempt(exchange: Exchange, signal: Signal | None) -> Attempt:
 
 def candidate(exchange: Exchange, one: Attempt) -> Candidate:
     """Return an answer as it is compared with those of other rounds."""
-    return Candidate(one.evidence, support(exchange, one.evidence)[1], len(one.doubts))
+    measured = support(exchange, one.evidence)[1]
+    return Candidate(one.evidence, measured, len(one.doubts), _weight(exchange, measured))
+
+
+def _weight(exchange: Exchange, measured: float | None) -> float:
+    more = exchange.calibration.more if exchange.calibration else None
+    if more is None or more.measure != judge.__name__:
+        return 1.0
+    chance = more.chance(-math.inf if measured is None else measured)
+    return 1.0 if chance is None else chance
 
 
 def support(exchange: Exchange, evidence: Evidence) -> tuple[str, float | None]:

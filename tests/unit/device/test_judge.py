@@ -1,12 +1,13 @@
 """The judge of a calibration: features of an answer, its mark and its chance."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from duet_contract.calibration import Calibration, Judge
 from duet_contract.manifest import Manifest
-from duet_contract.v1.inference_pb2 import ReasonRequest, SignalEnd
+from duet_contract.v1.inference_pb2 import ReasonRequest, ReasonResponse, SignalEnd
 from duet_device.decoder.odds import Odds
 from duet_device.pairs.pair import Pair
 from duet_device.policy.calibrations import store
@@ -98,7 +99,7 @@ def test_a_doubtful_formula_is_asked_for_again(private: Pair) -> None:
     store(judged_by("reasoner_least", 1.0, 1.0), private.manifest)
     sent = iter([("c", -3.0), ("a*b", -0.1)])
 
-    def script(request: ReasonRequest, context: object):  # type: ignore[no-untyped-def]
+    def script(request: ReasonRequest, context: object) -> Iterator[ReasonResponse]:
         formula, least = next(sent)
         yield tokens(*formula.encode())
         yield done(len(formula), least_log_probability=least, mean_log_probability=least)
@@ -110,6 +111,21 @@ def test_a_doubtful_formula_is_asked_for_again(private: Pair) -> None:
     ]
     assert receipt.value == "12"
     assert not receipt.low_confidence
+
+
+def test_one_sure_formula_weighs_more_than_two_doubtful_ones_that_agree(private: Pair) -> None:
+    store(judged_by("reasoner_least", 1.0, 1.0), private.manifest)
+    sent = iter([("c", -3.0), ("c", -2.0), ("a*b", -0.1)])
+
+    def script(request: ReasonRequest, context: object) -> Iterator[ReasonResponse]:
+        formula, least = next(sent)
+        yield tokens(*formula.encode())
+        yield done(len(formula), least_log_probability=least, mean_log_probability=least)
+
+    receipt = ask(script, private, decoder(), question=ASKED, budget=8, rounds=3)[0].receipt
+    # The two do not settle it: a third can weigh more than both.
+    assert [each.kept for each in receipt.rounds] == [False, False, True]
+    assert receipt.value == "12"
 
 
 def test_a_pair_that_writes_its_answers_asks_for_no_odds(pair: Pair) -> None:

@@ -66,8 +66,11 @@ def test_ways_are_compared_on_the_same_questions() -> None:
     assert (found["rounds 2"].right, found["rounds 2"].tokens) == (1, 6)
     assert found["rounds 2"].gain.value == 0.5
     assert len(found["rounds 2"].trials) == 3
-    assert found["agreement of 3"].tokens == 12
+    assert (found["agreement of 3"].right, found["agreement of 3"].tokens) == (1, 12)
+    assert len(found["agreement of 3"].trials) == 3
     assert len(found["agreement of 5"].trials) == 1
+    assert found["surest of 5"].tokens == 20
+    assert set(ways_of([doubtful[:2]])) == {"greedy", "rounds 2"}
 
 
 def test_real_sets_are_counted_together() -> None:

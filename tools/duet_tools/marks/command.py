@@ -41,7 +41,7 @@ from duet_tools.results.machine import commit
     default=0,
     show_default=True,
     metavar="N",
-    help="Sampled signals for each of the first --further questions of a set.",
+    help="Sampled signals for each of the first --further questions of a real set.",
 )
 @click.option(
     "--further",
@@ -83,8 +83,10 @@ def marks(
         if calibration is None or calibration.mark is None:
             raise UsageProblem(f"{pair_name} has no calibration that marks: duet-device calibrate")
         asked = {name: _read(name, file) for name, file in sets}
+        real = [name for name in asked if name not in generated]
+        firsts = [each for name in real for each in asked[name][:further]]
         held = _held(signals)
-        rows = [*held, *_ask(asked, held, signals, server, samples, further, streams, pair_name)]
+        rows = [*held, *_ask(asked, held, signals, server, firsts, samples, streams, pair_name)]
         by_question: dict[tuple[str, str], dict[int, SignalRow]] = defaultdict(dict)
         for row in rows:
             by_question[row.set, row.id][row.number] = row
@@ -101,7 +103,6 @@ def marks(
                 ]
     except DeviceError as error:
         raise BenchError(str(error)) from error
-    real = [name for name in asked if name not in generated]
     measured = of_sets(tries, real, lambda each: marks_of([one[0] for one in each]))
     sampled = {name: [one for one in each if len(one) > samples] for name, each in tries.items()}
     more = of_sets({k: v for k, v in sampled.items() if v}, real, ways_of) if samples else {}
@@ -139,16 +140,15 @@ def _ask(
     held: list[SignalRow],
     signals: Path,
     server: str | None,
+    firsts: list[Asked],
     samples: int,
-    further: int,
     streams: int,
     pair_name: str,
 ) -> list[SignalRow]:
-    """Ask for what is not held; append it to the file."""
+    """Ask for what is not held: greedy signals, and samples for `firsts`; append it to the file."""
     every = [each for questions in asked.values() for each in questions]
-    first = [each for questions in asked.values() for each in questions[:further]]
     wanted = missing(every, 0, held)
-    wanted += [each for each in missing(first, samples, held) if each[1]]
+    wanted += [each for each in missing(firsts, samples, held) if each[1]]
     if not wanted:
         return []
     if server is None:

@@ -1,6 +1,7 @@
 """Figures of marks and of further signals, from judged answers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +14,7 @@ from duet_tools.marks.answers import Answered, of_all, with_rounds
 RESAMPLES = 1000
 _DIVISIONS = 3
 ROUNDS = (2, 3)
-AGREEING = (3, 5)
+TOGETHER = (3, 5)
 
 Tries = list[Answered]
 
@@ -100,27 +101,24 @@ def ways_of(questions: Sequence[Tries]) -> dict[str, Way]:
     """Return what each way does.
 
     Args:
-        questions: of each the greedy answer, then sampled ones: equally many of each, and as many
-            in each trial as the way needs.
+        questions: of each the greedy answer, then sampled ones; a trial takes as many of these as
+            the way needs, and no other trial of it the same.
     """
     sampled = min(map(len, questions)) - 1
     greedy = [(tries[0].right, tries[0].tokens) for tries in questions]
     made = {"greedy": _way([greedy], greedy)}
-    for rounds in ROUNDS:
-        trials = _trials(sampled, rounds - 1)
-        made[f"rounds {rounds}"] = _way(
-            [
-                [with_rounds([tries[0], *_picked(tries, at)], rounds) for tries in questions]
+    ways: list[tuple[str, int, Callable[[Tries], tuple[bool, int]]]] = [
+        *((f"rounds {count}", count, partial(with_rounds, rounds=count)) for count in ROUNDS),
+        *((f"agreement of {count}", count, of_all) for count in TOGETHER),
+        *((f"surest of {count}", count, _surest) for count in TOGETHER),
+    ]
+    for name, count, choose in ways:
+        if trials := _trials(sampled, count - 1):
+            answered = [
+                [choose([tries[0], *(tries[number] for number in at)]) for tries in questions]
                 for at in trials
-            ],
-            greedy,
-        )
-    for name, choose in (("agreement", of_all), ("surest", _surest)):
-        for count in AGREEING:
-            if trials := _trials(sampled, count):
-                made[f"{name} of {count}"] = _way(
-                    [[choose(_picked(tries, at)) for tries in questions] for at in trials], greedy
-                )
+            ]
+            made[name] = _way(answered, greedy)
     return made
 
 
@@ -139,10 +137,6 @@ def _trials(sampled: int, count: int, most: int = 3) -> list[range]:
     return [
         range(1 + at * count, 1 + (at + 1) * count) for at in range(min(most, sampled // count))
     ]
-
-
-def _picked(tries: Tries, at: Sequence[int]) -> Tries:
-    return [tries[number] for number in at]
 
 
 def _way(trials: Sequence[Sequence[tuple[bool, int]]], greedy: Sequence[tuple[bool, int]]) -> Way:

@@ -81,6 +81,7 @@ async def ask(
         stub = InferenceServiceStub(channel)
         queue = list(reversed(wanted))
         running: set[asyncio.Task[SignalRow]] = set()
+        done: set[asyncio.Task[SignalRow]] = set()
         try:
             while queue or running:
                 while queue and len(running) < streams:
@@ -95,6 +96,8 @@ async def ask(
         finally:
             for task in running:
                 task.cancel()
+            # Other requests failed alike.
+            await asyncio.gather(*running, *done, return_exceptions=True)
 
 
 async def _one(
